@@ -1,0 +1,1 @@
+"""Seed A's tree: ``<axis>/<class>/x.py`` holds the attack ``x``."""

@@ -1,0 +1,1 @@
+"""Attacks on the axis model to data."""

@@ -1,0 +1,1 @@
+"""Measurement: from trials to bits. Knows numbers, not attacks."""

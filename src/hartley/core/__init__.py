@@ -1,0 +1,48 @@
+"""The nouns. Standard library only: importing them costs nothing."""
+
+from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
+from hartley.core.parts import Attack, Defense, Game, Parameter, attack, defense, game
+from hartley.core.quantity import Kind, Quantity
+from hartley.core.records import Channel, ChannelSpec, Trials
+from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View
+from hartley.core.seeds import spawn
+from hartley.core.taxonomy import ALL, Access, Axis, Flow, Modality, Move, Role, Wire
+
+__all__ = [
+    "ALL",
+    "Access",
+    "Applied",
+    "Asset",
+    "Attack",
+    "Axis",
+    "Bound",
+    "Channel",
+    "ChannelSpec",
+    "Data",
+    "Deal",
+    "Defense",
+    "Ensemble",
+    "Fit",
+    "Flow",
+    "Game",
+    "Judge",
+    "Kind",
+    "Modality",
+    "Model",
+    "Move",
+    "Outcome",
+    "Output",
+    "Parameter",
+    "Quantity",
+    "Received",
+    "Role",
+    "Round",
+    "Scene",
+    "Trials",
+    "View",
+    "Wire",
+    "attack",
+    "defense",
+    "game",
+    "spawn",
+]

@@ -1,0 +1,102 @@
+"""The error tree: what went wrong, what was expected, what to do.
+
+::
+
+    HartleyError
+    ├── UsageError            the user's mistake: one line, exit 2
+    │   ├── UnknownName       a part, scene or pack that is not there; carries the nearest name
+    │   ├── MissingExtra      an optional dependency is not installed
+    │   ├── MissingPack       data or weights that were not fetched yet
+    │   ├── BadPlan           a plan file that cannot be read, with line and column
+    │   ├── BadTrials         a table of trials that cannot be measured
+    │   └── StoreError        a run folder that cannot be written, read or continued
+    ├── RuleError             an attack broke the rules of its game
+    │   ├── AccessDenied      used what it did not declare, or what the model does not offer
+    │   └── BudgetSpent       asked more questions than allowed
+    ├── RunError              a part failed while it ran: the row ends as ``failed``
+    │   └── BadModel          the model answered with NaN, a wrong shape or undeclared units
+    └── MixError              an illegal sum of unlike quantities (a bound with an estimate)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HartleyError(Exception):
+    """Everything Hartley raises on purpose."""
+
+
+class UsageError(HartleyError):
+    """The user's mistake. The command line prints its one line and exits with 2."""
+
+
+class UnknownName(UsageError):
+    """No part, scene or pack of that name; the message offers the nearest."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        """Word the message.
+
+        Args:
+            kind: what was looked for, for example ``attack``.
+            name: what the user wrote.
+            known: every valid name.
+        """
+        self.kind, self.name = kind, name
+        names = sorted(known)
+        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"see `hartley list {kind}s`"
+        super().__init__(f"no {kind} named {name!r}; {hint}")
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        """Word the message from the module that is absent and the extra that brings it."""
+        super().__init__(f"{module} is not installed; try: pip install 'hartley[{extra}]'")
+
+
+class MissingPack(UsageError):
+    """A pack of data or weights was not fetched yet."""
+
+    def __init__(self, pack: str) -> None:
+        """Word the message from the pack's name."""
+        super().__init__(f"the pack {pack!r} is not here; fetch it with: hartley pack get {pack}")
+
+
+class BadPlan(UsageError):
+    """A plan that cannot be read."""
+
+
+class BadTrials(UsageError):
+    """A table of trials that cannot be measured."""
+
+
+class StoreError(UsageError):
+    """A run folder that cannot be written, read or continued."""
+
+
+class RuleError(HartleyError):
+    """An attack broke the rules of its game."""
+
+
+class AccessDenied(RuleError):
+    """An attack used what it did not declare, or what the model does not offer."""
+
+
+class BudgetSpent(RuleError):
+    """An attack asked more questions than its budget allows."""
+
+
+class RunError(HartleyError):
+    """A part failed while it ran; its row ends as ``failed`` and the run goes on."""
+
+
+class BadModel(RunError):
+    """A model answered with NaN, a wrong shape, or units other than it declares."""
+
+
+class MixError(HartleyError, TypeError):
+    """An illegal sum or product of unlike quantities."""

@@ -1,0 +1,138 @@
+"""What is kept of a game: trials (the artefact) and the channel that is measured from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hartley.core.quantity import Quantity
+from hartley.core.scene import Applied, Bound
+from hartley.core.taxonomy import Role, Wire
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """The declaration of a channel, fixed before the run (MEASURE §3.1).
+
+    Attributes:
+        role: tap, inject or jam.
+        wire: the form of one answer.
+        alphabet: K symbols, or R candidates for a rank wire.
+        unit: what one use is, for example ``record``, ``bit of the mark``, ``trigger``.
+        planted: the auditor drew the secret from a known prior (uniform here).
+        clustered: rows of one cluster are dependent.
+        levels: pre-declared false-positive rates (score wires).
+        alpha: error level of every bound.
+        bounds: proved limits.
+        seconds, uses, budget: cost of the whole run and the declared query budget, if any.
+    """
+
+    role: Role = Role.TAP
+    wire: Wire = Wire.SCORE
+    alphabet: int = 2
+    unit: str = "use"
+    planted: bool = True
+    clustered: bool = False
+    levels: tuple[float, ...] = (0.002, 0.0044, 0.0097, 0.0213, 0.0469, 0.1032, 0.2272, 0.5)
+    alpha: float = 0.05
+    bounds: tuple[Bound, ...] = ()
+    seconds: float | None = None
+    uses: int | None = None
+    budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """One row a use: what was sent, what was received, what it cost.
+
+    Attributes:
+        spec: how to measure it.
+        truth: (n,) integers, the secret symbols.
+        guess: (n,) float scores, integer symbols (−1 = erased) or integer ranks (1 = first).
+        reference: (n,) what is received without the attack, for a jam; else None.
+        cluster: (n,) integers; rows of one cluster share a victim.
+        attack, game, scene: names.
+        params: the attack's parameters.
+        seed: the run's seed.
+        fresh: whether the attack asked the victim anything new (bounds of a chain need it).
+        usual: metrics from the judge, by name.
+        cost: what the attacker spent, by unit.
+        defenses: what stood in the scene.
+        knows: ``none`` (nothing stood there), ``static`` or ``adaptive``.
+        loot: one line about the asset that the attack returned.
+        stage_of: the chain it belongs to, or None.
+    """
+
+    spec: ChannelSpec
+    truth: NDArray[Any]
+    guess: NDArray[Any]
+    reference: NDArray[Any] | None = None
+    cluster: NDArray[Any] | None = None
+    attack: str = ""
+    game: str = ""
+    scene: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    fresh: bool = True
+    usual: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+    defenses: tuple[Applied, ...] = ()
+    knows: str = "none"
+    loot: str = ""
+    stage_of: str | None = None
+
+    def __len__(self) -> int:
+        """The number of uses."""
+        return len(self.truth)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A measured channel.
+
+    ``bits`` is Shannon information per use at the auditor's uniform prior: ``value`` the bias-
+    corrected point, ``lower`` the certified bound. ``high`` carries the calibrated upper side.
+    For a jam, ``bits`` is what the attack destroyed: capacity without it minus capacity with it.
+
+    Attributes:
+        bits: kind ``certified``; ``lower`` holds with probability 1 − alpha.
+        high: calibrated upper end of the interval, or None.
+        raw: plug-in point before bias correction and clipping.
+        null: the same measurement with the secrets re-drawn after the fact; about 0 when sound.
+        ceiling: theory upper bound per use (entropy of the secret, DP, alphabet), kind ``theory``.
+        capacity: max over the attacker's input law, where the channel is fully enumerated.
+        leakage: min-capacity in bits per use (maximal leakage), named apart from Shannon bits.
+        signal, noise: (μ1−μ0)²/4 and pooled variance of a score; None without a score.
+        snr: measured signal/noise, or the Gaussian-equivalent 4^bits − 1 without a score.
+        uses: metered queries; seconds: attacker's time; n: rows; clusters: independent units.
+        rate: bits per second at the measured speed; budget_bits: bits within the query budget.
+        authorised: log2 of the answers the policy allows per query (Seed B's bandwidth), or None.
+        usual: the class's usual metrics: each value is a float, or {value, low, high, n}.
+        estimator: which method gave ``bits``.
+        curve: arrays worth drawing: ``fpr``, ``tpr`` (log-spaced), by name.
+    """
+
+    bits: Quantity
+    high: float | None
+    raw: float
+    null: Quantity
+    ceiling: Quantity
+    capacity: Quantity | None = None
+    leakage: Quantity | None = None
+    signal: float | None = None
+    noise: float | None = None
+    snr: float | None = None
+    uses: int = 0
+    seconds: float = 0.0
+    rate: float | None = None
+    budget_bits: float | None = None
+    authorised: float | None = None
+    n: int = 0
+    clusters: int = 0
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    estimator: str = ""
+    curve: Mapping[str, list[float]] = field(default_factory=dict)

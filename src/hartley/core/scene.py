@@ -1,0 +1,186 @@
+"""Both sides of a game: the owner's scene, the adversary's view, and what passes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hartley.core.assets import Asset, Data, Fit, Model
+from hartley.core.taxonomy import Modality
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A defence that stands in a scene, by name and parameters; an adaptive attacker sees it."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A proved limit on what a scene can leak, for the theory ceiling.
+
+    Attributes:
+        kind: ``dp`` (epsilon, delta), ``gdp`` (mu), ``zcdp`` (rho), ``alphabet`` (bits a query).
+        params: the numbers that the kind names.
+        games: the games it speaks about; empty means all taps on the model.
+    """
+
+    kind: str
+    params: Mapping[str, float]
+    games: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The owner's side: what there is to attack, and how it was made.
+
+    Attributes:
+        name: the name on the command line.
+        modality: what its records are.
+        digest: sha256 of the recipe (code version, data digests, parameters); keys every cache.
+        model: the deployed model, or None (pure data scenes).
+        train: what the deployed model was trained on.
+        holdout: records of the same law that it never saw.
+        fit: the owner's training pipeline with every training-time defence in it, as an Ensemble
+            maker; games use it to train victims whose secrets the auditor drew.
+        extra: other records by name: ``pool`` (auditor's population), ``test`` (for utility),
+            ``public`` (attacker's records), ``carriers`` (photos for watermarks), ``corpus`` …
+        tools: the owner's tools by name, where a defence may swap them: ``marker``, ``cipher``.
+        defenses: what stands in it.
+        bounds: proved limits.
+        utility: scene → {metric: value}, larger is better; called again after a defence.
+        facts: plain values worth reporting (test accuracy, train accuracy, parameters …).
+    """
+
+    name: str
+    modality: Modality
+    digest: str = ""
+    model: Model | None = None
+    train: Data | None = None
+    holdout: Data | None = None
+    fit: Fit | None = None
+    extra: Mapping[str, Data] = field(default_factory=dict)
+    tools: Mapping[str, Any] = field(default_factory=dict)
+    defenses: tuple[Applied, ...] = ()
+    bounds: tuple[Bound, ...] = ()
+    utility: Callable[[Scene], Mapping[str, float]] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether the scene holds ``name``: a field that is not None, an extra, or a tool."""
+        if name in self.extra or name in self.tools:
+            return True
+        return name in {"model", "train", "holdout", "fit"} and getattr(self, name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The adversary's side of one round. Arrays are read-only; the model is metered and sealed.
+
+    Attributes:
+        source: the asset the attacker holds or may query.
+        public: records the attacker owns besides.
+        question: what it must answer, one answer a row (None where the loot is the answer).
+        defenses: filled only for an attacker who knows them (adaptive).
+        salt: a seed shared by all attacks on the same deal, so that what several need (reference
+            models, say) is made once.
+        facts: everything else it is told: ``classes``, ``quality_floor``, ``slots`` …
+    """
+
+    source: Asset | None
+    public: Data | None = None
+    question: Data | None = None
+    defenses: tuple[Applied, ...] = ()
+    salt: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Model:
+        """The source, when it is a model.
+
+        Raises:
+            TypeError: the attacker holds data in this game, not a model.
+        """
+        if not isinstance(self.source, Model):
+            raise TypeError("this game's source is data, not a model")
+        return self.source
+
+    @property
+    def data(self) -> Data:
+        """The source, when it is data.
+
+        Raises:
+            TypeError: the attacker faces a model in this game, not data.
+        """
+        if not isinstance(self.source, Data):
+            raise TypeError("this game's source is a model, not data")
+        return self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One deal of the secret: a cluster, since everything in it shares one victim.
+
+    Attributes:
+        view: what the attacker sees.
+        truth: (m,) integers in 0..alphabet−1, drawn uniformly by the auditor.
+        alphabet: number of symbols, or of candidates for a rank wire.
+    """
+
+    view: View
+    truth: NDArray[Any]
+    alphabet: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attack returns: one guess a question, and its loot for the next attack."""
+
+    guess: NDArray[Any] | None = None
+    asset: Asset | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What the judge read of one round.
+
+    Attributes:
+        guess: (m,) the received symbol (−1 = erased), score, or rank.
+        reference: (m,) what is received without the attack, for a jam (same form as ``guess``).
+        usual: the class's usual metrics that need more than truth and guess (PSNR, clean accuracy,
+            fidelity …), by name.
+        cost: what the attacker spent, by unit (``poisons``, ``queries`` …).
+    """
+
+    guess: NDArray[Any]
+    reference: NDArray[Any] | None = None
+    usual: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+
+Judge = Callable[[Sequence[Round], Sequence[Outcome]], Sequence[Received]]
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """All rounds of one game on one scene, and who judges them.
+
+    Attributes:
+        rounds: each is a cluster.
+        judge: all rounds and outcomes at once → what was received, so that it can train or decode
+            in one batch. None: an attack's guesses are what was received.
+        cluster: False when the trials of one round are independent given the deal (fresh victims
+            inside), so that the round is no unit of dependence.
+        bounds: proved limits on one use, besides the scene's own.
+    """
+
+    rounds: tuple[Round, ...]
+    judge: Judge | None = None
+    cluster: bool = True
+    bounds: tuple[Bound, ...] = ()

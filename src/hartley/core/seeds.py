@@ -1,0 +1,16 @@
+"""Seeds spawned from names, so that no result depends on the order or the number of workers."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def spawn(root: int, *names: str | int) -> int:
+    """Return a 63-bit seed for the stream that ``names`` spell out under ``root``.
+
+    Args:
+        root: the run's seed.
+        names: what the stream is for, for example ``("lira", "membership", 0)``.
+    """
+    text = "\x1f".join([str(root), *map(str, names)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,1 @@
+"""Seed B's tree: ``<signal|noise|bandwidth>/x.py`` holds the defence ``x``."""

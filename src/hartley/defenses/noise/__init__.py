@@ -1,0 +1,1 @@
+"""Defences that move the noise term."""

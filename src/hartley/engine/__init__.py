@@ -1,0 +1,1 @@
+"""Play games: meter, match, plan, execute, defend, gate, assess."""

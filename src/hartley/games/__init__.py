@@ -1,0 +1,1 @@
+"""One file a threat class: deal the secret, judge it, ship the two wires."""

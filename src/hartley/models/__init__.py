@@ -1,0 +1,1 @@
+"""Adapters: functions that return a ``Model``."""

@@ -1,0 +1,1 @@
+"""Tables as data: taxonomies, framework ids, bibliography."""

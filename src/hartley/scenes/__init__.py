@@ -1,0 +1,1 @@
+"""Recipes of the embedded scenes: data, how the model is trained, what is planted."""

@@ -1,0 +1,1 @@
+"""Public conformance checks for parts and plugins."""
