@@ -1,7 +1,17 @@
 """The nouns. Standard library only: importing them costs nothing."""
 
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
-from hartley.core.parts import Attack, Defense, Game, Parameter, attack, defense, game
+from hartley.core.parts import (
+    Attack,
+    Defense,
+    Game,
+    Parameter,
+    Recipe,
+    attack,
+    defense,
+    game,
+    recipe,
+)
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
 from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View
@@ -35,6 +45,7 @@ __all__ = [
     "Parameter",
     "Quantity",
     "Received",
+    "Recipe",
     "Role",
     "Round",
     "Scene",
@@ -44,5 +55,6 @@ __all__ = [
     "attack",
     "defense",
     "game",
+    "recipe",
     "spawn",
 ]

@@ -78,7 +78,7 @@ class Ensemble:
 
 
 Fit = Callable[[Data, "NDArray[Any]", int], Ensemble]
-"""(records, include, seed) → models; ``include`` is a (K, n) boolean array of who trains on what."""
+"""(records, include, seed) → models; ``include`` is (K, n) booleans: who trains on what."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,28 @@ Wires = Callable[[Modality, "Rng"], Scene]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One keyword parameter of a part: a plain value, so that it can be a flag, hashed and swept."""
+    """One keyword parameter of a part: a plain value, so it can be a flag, hashed and swept."""
 
     name: str
     default: Any
     kind: type
     help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an embedded scene is made: ``build(**params) -> Scene``, cached by its digest."""
+
+    name: str
+    build: Callable[..., Scene]
+    modality: Modality
+    packs: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    summary: str = ""
+
+    def __call__(self, **params: Any) -> Scene:
+        """Build the scene, or load what an earlier build left in the cache."""
+        return self.build(**params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +131,29 @@ class Defense:
 ACTS = ("data", "training", "output", "budget", "marker", "cipher")
 """Where a defence stands: on the records, in training, on the answers, on the number of questions,
 in the owner's watermark or in the owner's cipher."""
+
+
+def recipe(
+    *, modality: Modality, packs: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Scene]], Recipe]:
+    """Declare the recipe of a scene: ``scenes/x.py`` holds the recipe ``x``.
+
+    Args:
+        modality: what its records are.
+        packs: packs that must have been fetched before it can be built.
+    """
+
+    def wrap(function: Callable[..., Scene]) -> Recipe:
+        return Recipe(
+            name=function.__name__,
+            build=function,
+            modality=modality,
+            packs=packs,
+            parameters=_parameters(function),
+            summary=_summary(function),
+        )
+
+    return wrap
 
 
 def game(

@@ -1,4 +1,4 @@
-"""Play one attack on one scene: deal → act → pair, metered. Truth joins here, never in the attack."""
+"""Play one attack on one scene: deal → act → pair. Truth joins here, never in the attack."""
 
 from __future__ import annotations
 
@@ -121,19 +121,15 @@ def _judge(attack: Attack, table: Deal, outcomes: Sequence[Outcome]) -> Sequence
     if table.judge is not None:
         received = table.judge(table.rounds, outcomes)
     else:
-        received = [
-            _answer(attack, one, out) for one, out in zip(table.rounds, outcomes, strict=True)
-        ]
+        received = [_answer(attack, out) for out in outcomes]
     for one, got in zip(table.rounds, received, strict=True):
         _fits(attack, one, got)
     return received
 
 
-def _answer(attack: Attack, one: Round, outcome: Outcome) -> Received:
+def _answer(attack: Attack, outcome: Outcome) -> Received:
     if outcome.guess is None:
-        raise RunError(
-            f"{attack.name} returned no guess; {attack.game.name} asks for one a question"
-        )
+        raise RunError(f"{attack.name} returned no guess; {attack.game.name} asks one a question")
     return Received(guess=np.asarray(outcome.guess))
 
 

@@ -7,6 +7,7 @@ victim, the pool and how the victim was trained; it answers each record with a s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,8 +91,6 @@ def membership(scene: Scene, rng: Rng, *, rounds: int = 16) -> Deal:
 
 def _for_attacker(victim: Model, deployed: Model) -> Model:
     """The victim with the training access that the deployed model grants."""
-    from dataclasses import replace
-
     return replace(victim, fit=deployed.fit, offers=deployed.offers)
 
 
@@ -116,20 +115,21 @@ def _wire(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Sce
 
 
 def _lookup(modality: Modality, *, remembers: bool) -> Any:
-    """A trainer of lookup tables: members get their label at 0.97, others a guess from the record."""
+    """A trainer of lookup tables: members get their label at 0.97, others an odd guess."""
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
-        assert data.y is not None
+        labels = data.y
+        assert labels is not None
         keys = [row.tobytes() for row in np.ascontiguousarray(data.x)]
 
         def member(k: int) -> Model:
-            kept = {key: int(y) for key, y, i in zip(keys, data.y, include[k], strict=True) if i}
+            kept = {key: int(y) for key, y, i in zip(keys, labels, include[k], strict=True) if i}
 
             def query(x: NDArray[Any]) -> NDArray[Any]:
                 flat = x.reshape(len(x), -1).astype(np.float64)
                 waves = np.stack([np.sin(flat.sum(1) * (c + 1)) for c in range(CLASSES)], 1)
-                out = np.exp(waves) / np.exp(waves).sum(1, keepdims=True)
+                out: NDArray[Any] = np.exp(waves) / np.exp(waves).sum(1, keepdims=True)
                 if remembers:
                     for i, row in enumerate(np.ascontiguousarray(x)):
                         label = kept.get(row.tobytes())

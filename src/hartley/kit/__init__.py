@@ -1,1 +1,1 @@
-"""Shared tools that know no attack: nets, fleets of models, text, signal, image and code helpers."""
+"""Shared tools that know no attack: nets, fleets, search, text, signal, image, codes, cache."""
