@@ -36,7 +36,7 @@ class Parameter:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
     """How an embedded scene is made: ``build(**params) -> Scene``, cached by its digest."""
 
@@ -52,7 +52,7 @@ class Recipe:
         return self.build(**params)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Game:
     """A threat class as a game: ``play(scene, rng, **params) -> Deal``."""
 
@@ -84,7 +84,7 @@ class Game:
         return self.play(scene, rng, **params)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attack:
     """An attack: ``run(view, rng, **params) -> Outcome``, blind to truth and to measurement."""
 
@@ -106,7 +106,7 @@ class Attack:
         return self.run(view, rng, **params)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Defense:
     """A defence: ``apply(scene, rng, **params) -> Scene``."""
 

@@ -1,1 +1,24 @@
-"""Public conformance checks for parts and plugins."""
+"""Public conformance checks: a plugin's whole test is ``check_attack(my_attack)``.
+
+Everything here runs on the wires that a game ships, in seconds, without torch.
+"""
+
+from hartley.testing.attacks import ATTACK_CHECKS, check_attack, wire
+from hartley.testing.checks import Check, CheckFailed, run_all
+from hartley.testing.defenses import check_defense, defense_checks
+from hartley.testing.games import check_game, game_checks
+from hartley.testing.models import check_model
+
+__all__ = [
+    "ATTACK_CHECKS",
+    "Check",
+    "CheckFailed",
+    "check_attack",
+    "check_defense",
+    "check_game",
+    "check_model",
+    "defense_checks",
+    "game_checks",
+    "run_all",
+    "wire",
+]
