@@ -77,6 +77,9 @@ class Ensemble:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+Session = Callable[[str, Callable[..., "NDArray[Any]"]], Callable[..., "NDArray[Any]"]]
+"""One attacker's dealings with a model: (name of a callable, the callable) → as it answers him."""
+
 Fit = Callable[[Data, "NDArray[Any]", int], Ensemble]
 """(records, include, seed) → models; ``include`` is (K, n) booleans: who trains on what."""
 
@@ -99,6 +102,10 @@ class Model:
         grad: (x, y) → gradient of the loss with respect to x, same shape as x (float inputs only).
         weights: () → parameters by name, read-only arrays.
         fit: trains models of this architecture by the recipe the attacker knows.
+        session: opens one attacker's session, for what depends on how much was asked before (a
+            query budget); ``engine.meter`` opens one each time it seals the model, so that attacks
+            which share a deal do not spend one another's budget. The callables above stay free of
+            it: the owner and the judge ask without limit.
         offers: what an attacker may use at most.
         lineage: names of the parts that made it, oldest first.
         facts: anything else worth carrying (plain values), by name.
@@ -114,6 +121,7 @@ class Model:
     grad: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None = None
     weights: Callable[[], Mapping[str, NDArray[Any]]] | None = None
     fit: Fit | None = None
+    session: Callable[[], Session] | None = None
     offers: Access = Access.LABELS | Access.SCORES
     lineage: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

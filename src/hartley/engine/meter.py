@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Model, Output, View
+from hartley.core.assets import Session
 from hartley.core.errors import AccessDenied, BadModel, BudgetSpent
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
             f"needs {', '.join(lacking.words)}, which {model.name!r} does not offer "
             f"(it offers {', '.join(model.offers.words) or 'nothing'})"
         )
+    if model.session is not None:
+        model = _opened(model, model.session())
     query, output = _query(model, needs, meter)
     return replace(
         model,
@@ -98,6 +101,18 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
         fit=model.fit if needs & Access.TRAIN else None,
         offers=needs,
         facts=model.facts,
+    )
+
+
+def _opened(model: Model, session: Session) -> Model:
+    """The model as it answers one attacker from now on."""
+    return replace(
+        model,
+        query=session("query", model.query),
+        score=None if model.score is None else session("score", model.score),
+        generate=None if model.generate is None else session("generate", model.generate),
+        grad=None if model.grad is None else session("grad", model.grad),
+        session=None,
     )
 
 
