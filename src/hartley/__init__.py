@@ -1,3 +1,121 @@
-"""Hartley measures how many bits an attacker can move between data and models."""
+"""Hartley measures how many bits an attacker can move between data and models, in every direction.
+
+The nouns and the decorators are here; the verbs are loaded when they are first used, so that
+``import hartley`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    **dict.fromkeys(
+        [
+            "ALL",
+            "Access",
+            "Axis",
+            "Channel",
+            "Data",
+            "Deal",
+            "Flow",
+            "Modality",
+            "Model",
+            "Move",
+            "Outcome",
+            "Output",
+            "Quantity",
+            "Role",
+            "Round",
+            "Scene",
+            "Trials",
+            "View",
+            "Wire",
+            "attack",
+            "defense",
+            "game",
+            "recipe",
+        ],
+        "hartley.core",
+    ),
+    "assess": "hartley.engine.assess",
+    "measure": "hartley.channel.measure",
+    "play": "hartley.engine.play",
+}
+
+if TYPE_CHECKING:
+    from hartley.channel.measure import measure
+    from hartley.core import (
+        ALL,
+        Access,
+        Axis,
+        Channel,
+        Data,
+        Deal,
+        Flow,
+        Modality,
+        Model,
+        Move,
+        Outcome,
+        Output,
+        Quantity,
+        Role,
+        Round,
+        Scene,
+        Trials,
+        View,
+        Wire,
+        attack,
+        defense,
+        game,
+        recipe,
+    )
+    from hartley.engine.assess import assess
+    from hartley.engine.play import play
+
+__all__ = [
+    "ALL",
+    "Access",
+    "Axis",
+    "Channel",
+    "Data",
+    "Deal",
+    "Flow",
+    "Modality",
+    "Model",
+    "Move",
+    "Outcome",
+    "Output",
+    "Quantity",
+    "Role",
+    "Round",
+    "Scene",
+    "Trials",
+    "View",
+    "Wire",
+    "__version__",
+    "assess",
+    "attack",
+    "defense",
+    "game",
+    "measure",
+    "play",
+    "recipe",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room on first use (PEP 562)."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'hartley' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return list(__all__)

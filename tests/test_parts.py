@@ -1,0 +1,50 @@
+"""Every check on every part: a new file is held against all of them with no edit here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hartley import catalog
+from hartley.testing import ATTACK_CHECKS, Check, defense_checks, game_checks
+from hartley.testing.checks import CheckFailed
+
+ATTACKS = {e.name: catalog.load("attack", e.name) for e in catalog.entries("attack")}
+GAMES = {e.name: catalog.load("game", e.name) for e in catalog.entries("game")}
+DEFENSES = {e.name: catalog.load("defense", e.name) for e in catalog.entries("defense")}
+
+
+def _of(games: tuple[str, ...]) -> list[Any]:
+    return [a for a in ATTACKS.values() if a.game.name in games]
+
+
+CASES = (
+    [(a, check) for a in ATTACKS.values() for check in ATTACK_CHECKS]
+    + [(g, check) for g in GAMES.values() for check in game_checks(_of((g.name,)))]
+    + [(d, check) for d in DEFENSES.values() for check in defense_checks(_of(d.protects))]
+)
+
+
+@pytest.mark.parametrize(("part", "check"), CASES, ids=[f"{p.name}-{c.name}" for p, c in CASES])
+def test_part(part: Any, check: Check) -> None:
+    check(part)
+
+
+def test_every_game_has_two_attacks_and_every_axis_two_defences() -> None:
+    for game in GAMES.values():
+        assert len(_of((game.name,))) >= 2, game.name
+    for axis in {g.axis() for g in GAMES.values()}:
+        games = {g.name for g in GAMES.values() if g.axis() is axis}
+        assert len([d for d in DEFENSES.values() if games & set(d.protects)]) >= 2, axis
+
+
+def test_an_excuse_that_is_not_needed_is_found() -> None:
+    class Part:
+        name = "part"
+
+        def __init__(self) -> None:
+            self.expected_failures = {"fine": "it was weak once"}
+
+    with pytest.raises(CheckFailed, match="take the excuse out"):
+        Check("fine", lambda part: None)(Part())

@@ -1,0 +1,197 @@
+"""The checks themselves: each kind of bad attack is stopped by the check that is meant for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold as good
+from hartley.core import ALL, Access, Attack, Data, Modality, Move, Outcome, View, attack
+from hartley.games.membership import membership
+from hartley.testing import ATTACK_CHECKS, CheckFailed, check_attack
+
+CHECKS = {check.name: check for check in ATTACK_CHECKS}
+
+
+def _declare(
+    run: Callable[..., Outcome],
+    *,
+    needs: Access = Access.SCORES,
+    fits: tuple[Modality, ...] = (Modality.VISION,),
+) -> Attack:
+    return attack(
+        game=membership, needs=needs, moves=Move.NOISE, fits=fits, paper="arXiv:1709.01604"
+    )(run)
+
+
+def _answer(view: View, guess: Any) -> Outcome:
+    return Outcome(guess=guess, asset=Data("loot", view.model.modality, np.zeros((1, 1))))
+
+
+def _loss(view: View) -> Any:
+    asked = view.question
+    assert asked is not None and asked.y is not None
+    return np.log(np.maximum(view.model.query(asked.x)[np.arange(len(asked)), asked.y], 1e-6))
+
+
+def tosses_a_coin(view: View, rng: np.random.Generator) -> Outcome:
+    """Guess at random."""
+    return _answer(view, rng.random(len(view.question)))  # type: ignore[arg-type]
+
+
+def wrong_unit(view: View, rng: np.random.Generator) -> Outcome:
+    """Answer with the record's mean, not the model's answer."""
+    return _answer(view, view.question.x.reshape(len(view.question), -1).mean(1))  # type: ignore
+
+
+def unseeded(view: View, rng: np.random.Generator) -> Outcome:
+    """Break ties with a generator of its own."""
+    noise = np.random.default_rng().random(len(view.question))  # type: ignore[arg-type]
+    return _answer(view, _loss(view) + noise)
+
+
+def leans_on_the_global_generator(view: View, rng: np.random.Generator) -> Outcome:
+    """Break ties with numpy's global generator."""
+    return _answer(view, _loss(view) + np.random.random(len(view.question)))  # type: ignore # noqa: NPY002
+
+
+def one_short(view: View, rng: np.random.Generator) -> Outcome:
+    """Forget the last question."""
+    return _answer(view, _loss(view)[:-1])
+
+
+def says_nan(view: View, rng: np.random.Generator) -> Outcome:
+    """Answer one question with NaN."""
+    guess = _loss(view)
+    guess[0] = np.nan
+    return _answer(view, guess)
+
+
+def returns_no_loot(view: View, rng: np.random.Generator) -> Outcome:
+    """Keep the loot."""
+    return Outcome(guess=_loss(view))
+
+
+def returns_the_wrong_loot(view: View, rng: np.random.Generator) -> Outcome:
+    """Return a model where data is due."""
+    return Outcome(guess=_loss(view), asset=view.model)
+
+
+def takes_weights(view: View, rng: np.random.Generator) -> Outcome:
+    """Train references without having declared it."""
+    assert view.model.fit is None or view.public is None
+    if view.model.fit is None:
+        view.model.query(np.zeros((0, 1)))
+        raise_access()
+    return _answer(view, _loss(view))
+
+
+def raise_access() -> None:
+    """What the seal does when a hidden capability is called."""
+    from hartley.core.errors import AccessDenied
+
+    raise AccessDenied("fit is not declared")
+
+
+def writes_into_the_question(view: View, rng: np.random.Generator) -> Outcome:
+    """Scale the records in place."""
+    assert view.question is not None
+    view.question.x[...] = 0
+    return _answer(view, _loss(view))
+
+
+def unfreezes_the_question(view: View, rng: np.random.Generator) -> Outcome:
+    """Make a frozen array writable again and spoil it."""
+    assert view.question is not None
+    guess = _loss(view)
+    owner = view.question.x
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    owner.flags.writeable = True
+    owner[...] = 0
+    return _answer(view, guess)
+
+
+def walks_the_stack(view: View, rng: np.random.Generator) -> Outcome:
+    """Read the truth out of the engine's frame."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        table = frame.f_locals.get("table")
+        index = frame.f_locals.get("index")
+        if table is not None and index is not None:
+            return _answer(view, table.rounds[index].truth.astype(float))
+        frame = frame.f_back
+    return _answer(view, _loss(view))
+
+
+def swallows_its_budget(view: View, rng: np.random.Generator) -> Outcome:
+    """Go on as if nothing were when the budget is spent."""
+    from hartley.core.errors import BudgetSpent
+
+    try:
+        return _answer(view, _loss(view))
+    except BudgetSpent:
+        return _answer(view, rng.random(len(view.question)))  # type: ignore[arg-type]
+
+
+BAD = {
+    tosses_a_coin: "hears_a_live_wire",
+    wrong_unit: "hears_a_live_wire",
+    unseeded: "repeats",
+    leans_on_the_global_generator: "repeats",
+    one_short: "answers_every_question",
+    says_nan: "answers_every_question",
+    returns_no_loot: "answers_every_question",
+    returns_the_wrong_loot: "answers_every_question",
+    takes_weights: "keeps_to_its_access",
+    writes_into_the_question: "leaves_the_view_alone",
+    unfreezes_the_question: "leaves_the_view_alone",
+    walks_the_stack: "hears_nothing_on_a_dead_wire",
+    swallows_its_budget: "keeps_its_budget",
+}
+
+
+def test_a_good_attack_passes() -> None:
+    check_attack(good)
+
+
+@pytest.mark.parametrize(("run", "check"), BAD.items(), ids=lambda v: getattr(v, "__name__", v))
+def test_a_bad_attack_is_stopped(run: Callable[..., Outcome], check: str) -> None:
+    with pytest.raises(CheckFailed):
+        CHECKS[check](_declare(run))
+
+
+def test_a_stranger_in_the_wrong_file_is_found() -> None:
+    with pytest.raises(CheckFailed, match="the file is"):
+        CHECKS["stands_where_it_belongs"](_declare(tosses_a_coin))
+
+
+def test_a_modality_that_the_game_lacks_is_found() -> None:
+    game = replace(membership, fits=(Modality.AUDIO,))
+    with pytest.raises(CheckFailed, match="claims"):
+        CHECKS["fits_its_game"](replace(good, game=game, fits=ALL))
+
+
+def test_an_attack_that_adds_bits_under_noise_is_found() -> None:
+    def finds_noise(view: View, rng: np.random.Generator) -> Outcome:
+        """Read nothing from a clear victim and the truth from a blurred one."""
+        if view.model.query(view.question.x[:1]).max() >= 0:  # type: ignore[union-attr]
+            frame = inspect.currentframe()
+            while frame is not None:
+                table, index = frame.f_locals.get("table"), frame.f_locals.get("index")
+                if table is not None and index is not None and _is_blurred(table):
+                    return _answer(view, table.rounds[index].truth.astype(float))
+                frame = frame.f_back
+        return _answer(view, rng.random(len(view.question)))  # type: ignore[arg-type]
+
+    with pytest.raises(CheckFailed, match="above"):
+        CHECKS["narrows_under_noise"](_declare(finds_noise))
+
+
+def _is_blurred(table: Any) -> bool:
+    return "_blurred" in table.rounds[0].view.source.query.__qualname__
