@@ -1,0 +1,161 @@
+"""Names → parts, from the file tree and from entry points, without importing a single part.
+
+Declarations are read from the syntax tree, so a listing costs no heavy import and a part that
+cannot be imported is still listed. What cannot be read is never dropped: it stands in the catalogue
+with its error, because an audit that loses an attack without a word reads as safe (fails open).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from hartley.catalog.declared import Entry, read
+from hartley.catalog.located import GROUP, house, plugins
+from hartley.core.errors import MissingExtra, UnknownName, UsageError
+from hartley.core.taxonomy import AXES, EDITION, Modality
+
+KINDS = ("attack", "defense", "game", "scene")
+__all__ = ["GROUP", "KINDS", "Entry", "entries", "find", "load", "matrix", "missing"]
+
+_EXTRAS = {
+    "torch": "torch",
+    "safetensors": "torch",
+    "sklearn": "vision",
+    "skimage": "vision",
+    "PIL": "vision",
+    "pywt": "vision",
+    "transformers": "language",
+    "tokenizers": "language",
+    "gguf": "language",
+    "peft": "language",
+    "opacus": "dp",
+    "cryptography": "crypto",
+    "jinja2": "report",
+    "matplotlib": "report",
+}
+
+
+def entries(kind: str | None = None) -> list[Entry]:
+    """Return every part, or every part of one kind (and whatever is broken), sorted by name."""
+    found = _all()
+    return [e for e in found if kind is None or e.kind in {kind, "plugin"}]
+
+
+def find(kind: str, name: str) -> Entry:
+    """Return one entry.
+
+    Raises:
+        UnknownName: no part of that kind and name; offers the nearest.
+        UsageError: it is there but cannot be used.
+    """
+    mine = [e for e in entries(kind) if e.name == name]
+    if not mine:
+        raise UnknownName(kind, name, [e.name for e in entries(kind) if e.kind == kind])
+    for entry in mine:
+        if entry.error:
+            raise UsageError(f"the {kind} {name!r} cannot be used: {entry.error}")
+    return mine[0]
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the module of a part and return the part.
+
+    Raises:
+        UnknownName: no part of that kind and name.
+        MissingExtra: its module needs a dependency that is not installed.
+        UsageError: its module cannot be imported, or holds no such part.
+    """
+    entry = find(kind, name)
+    try:
+        part = getattr(import_module(entry.module), name)
+    except ModuleNotFoundError as error:
+        raise missing(error) or _broken(entry, error) from error
+    except Exception as error:
+        raise _broken(entry, error) from error
+    wanted = {"scene": "Recipe"}.get(kind, kind.capitalize())
+    if type(part).__name__ != wanted:
+        raise UsageError(f"{entry.module}:{name} is no {kind}: it is a {type(part).__name__}")
+    return part
+
+
+def missing(error: ImportError) -> MissingExtra | None:
+    """Return the error that says which extra to install, if the module is one of ours."""
+    top = (error.name or "").split(".")[0]
+    return MissingExtra(top, _EXTRAS[top]) if top in _EXTRAS else None
+
+
+def matrix() -> list[dict[str, Any]]:
+    """Return the cells class × modality: which attacks and defences, or why there are none."""
+    games = {e.name: e for e in entries("game") if e.kind == "game" and not e.error}
+    attacks = [e for e in entries("attack") if e.kind == "attack" and not e.error]
+    defenses = [e for e in entries("defense") if e.kind == "defense" and not e.error]
+    classes = list(dict.fromkeys([*AXES[EDITION], *games]))
+    cells = []
+    for name in classes:
+        for modality in Modality:
+            game = games.get(name)
+            defined = game is not None and modality in game.fits
+            mine = [a.name for a in attacks if defined and a.game == name and modality in a.fits]
+            guards = [
+                d.name for d in defenses if defined and name in d.protects and modality in d.fits
+            ]
+            if game is None:
+                reason: str | None = f"the game {name} is not built yet"
+            elif not defined:
+                reason = f"{name} is not defined for {modality} (it fits {', '.join(game.fits)})"
+            else:
+                reason = None if mine else f"no attack on {name} fits {modality} yet"
+            cells.append(
+                {
+                    "class": name,
+                    "modality": str(modality),
+                    "attacks": mine,
+                    "defenses": guards,
+                    "reason": reason,
+                }
+            )
+    return cells
+
+
+@cache
+def _all() -> tuple[Entry, ...]:
+    found: list[Entry] = []
+    for source in (*house(), *plugins(found)):
+        found.extend(read(source))
+    games = {e.name: e for e in found if e.kind == "game"}
+    placed = [_placed(e, games) for e in found]
+    return tuple(sorted(_collided(placed), key=lambda e: (e.kind, e.name, e.origin)))
+
+
+def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
+    """Fill in the axis and the flow from the game."""
+    if entry.kind not in {"attack", "game"} or entry.error:
+        return entry
+    game = games.get(entry.game)
+    axis = (game.axis if game else "") or AXES[EDITION].get(entry.game, "")
+    if game is None:
+        return replace(entry, axis=str(axis), error=f"its game {entry.game!r} is not there")
+    return replace(entry, axis=str(axis), flow=game.flow)
+
+
+def _collided(found: Iterable[Entry]) -> Iterator[Entry]:
+    """Two parts of one kind and name: neither can be used, and the error names both origins."""
+    held = list(found)
+    for entry in held:
+        twins = [e for e in held if (e.kind, e.name) == (entry.kind, entry.name)]
+        if len(twins) > 1 and entry.kind != "plugin":
+            places = " and ".join(f"{e.origin} ({e.module})" for e in twins)
+            yield replace(entry, error=f"two {entry.kind}s are named {entry.name!r}: {places}")
+        else:
+            yield entry
+
+
+def _broken(entry: Entry, error: Exception) -> UsageError:
+    return UsageError(
+        f"the {entry.kind} {entry.name!r} from {entry.origin} cannot be imported: "
+        f"{type(error).__name__}: {error}"
+    )

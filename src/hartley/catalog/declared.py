@@ -1,0 +1,148 @@
+"""Read what a file declares, from its syntax tree: nothing is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hartley.core.taxonomy import Modality
+
+_DECORATORS = {"attack": "attack", "defense": "defense", "game": "game", "recipe": "scene"}
+_FIELDS = frozenset(
+    ["game", "flow", "axis", "moves", "fits", "modality", "needs", "paper", "role", "acts"]
+    + ["protects", "requires", "packs"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One part as it declares itself.
+
+    Attributes:
+        kind: ``attack``, ``defense``, ``game`` or ``scene`` (``plugin`` when it cannot be told).
+        name: its name on the command line.
+        game: an attack's game, or the game's own name.
+        axis, flow: of its game, by the taxonomy; empty for defences and scenes.
+        moves: signal, noise or bandwidth.
+        fits: modalities.
+        needs: access, in words.
+        paper: ``arXiv:…``, ``doi:…`` or ``hartley``.
+        summary: first line of its docstring.
+        module: dotted name of the module that holds it.
+        origin: ``hartley``, or the plugin distribution.
+        role: of a game: tap, inject or jam.
+        acts: of a defence: where it stands.
+        protects: of a defence: the games it should narrow.
+        requires: what a scene must hold; ``packs`` for scenes.
+        error: why it cannot be used; empty when it can.
+    """
+
+    kind: str
+    name: str
+    game: str = ""
+    axis: str = ""
+    flow: str = ""
+    moves: str = ""
+    fits: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    paper: str = ""
+    summary: str = ""
+    module: str = ""
+    origin: str = "hartley"
+    role: str = ""
+    acts: str = ""
+    protects: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A module that may hold parts: where it is, who brought it."""
+
+    module: str
+    path: Path
+    origin: str
+    kind: str | None = None
+
+
+def read(source: Source) -> Iterator[Entry]:
+    """Yield the parts that one file declares."""
+    stem = source.path.stem
+    try:
+        tree = ast.parse(source.path.read_bytes())
+    except (SyntaxError, ValueError, OSError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        yield Entry(
+            source.kind or "plugin",
+            stem,
+            module=source.module,
+            origin=source.origin,
+            error=f"{type(error).__name__}: {getattr(error, 'msg', error)}{line}",
+        )
+        return
+    imported = {
+        alias.asname or alias.name: alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for mark in node.decorator_list:
+            if isinstance(mark, ast.Call) and (kind := _DECORATORS.get(_last(mark.func, imported))):
+                yield _entry(kind, node, mark, source, imported)
+
+
+def _entry(
+    kind: str, node: ast.FunctionDef, mark: ast.Call, source: Source, imported: dict[str, str]
+) -> Entry:
+    summary = (ast.get_docstring(node) or "").split("\n", 1)[0].strip()
+    plain = Entry(kind, node.name, module=source.module, origin=source.origin, summary=summary)
+    try:
+        said = {k.arg: _words(k.value, imported) for k in mark.keywords if k.arg in _FIELDS}
+    except ValueError as error:
+        return replace(plain, error=f"its declaration cannot be read without running it: {error}")
+    one = {name: (words[0] if words else "") for name, words in said.items() if name}
+    return replace(
+        plain,
+        game=one.get("game", node.name if kind == "game" else ""),
+        flow=one.get("flow", ""),
+        axis=one.get("axis", ""),
+        moves=one.get("moves", ""),
+        fits=said.get("fits", said.get("modality", ())),
+        needs=tuple(w for w in said.get("needs", ()) if w != "nothing"),
+        paper=one.get("paper", "arXiv:2603.24857" if kind == "game" else ""),
+        role=one.get("role", ""),
+        acts=one.get("acts", ""),
+        protects=said.get("protects", ()),
+        requires=said.get("packs" if kind == "scene" else "requires", ()),
+    )
+
+
+def _words(node: ast.expr, imported: dict[str, str]) -> tuple[str, ...]:
+    """Read a literal of the house: a string, an enum member, a union, a tuple of them, a name."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return (node.value,)
+    if isinstance(node, ast.Constant) and node.value is None:
+        return ()
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(word for item in node.elts for word in _words(item, imported))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _words(node.left, imported) + _words(node.right, imported)
+    if isinstance(node, ast.Attribute):
+        enum = isinstance(node.value, ast.Name) and node.attr.isupper()
+        return (node.attr.lower() if enum else node.attr,)
+    if isinstance(node, ast.Name):
+        name = imported.get(node.id, node.id)
+        return tuple(str(m) for m in Modality) if name == "ALL" else (name,)
+    raise ValueError(f"{ast.unparse(node)!r} in line {node.lineno} is not a literal")
+
+
+def _last(node: ast.expr, imported: dict[str, str]) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return imported.get(node.id, node.id) if isinstance(node, ast.Name) else ""
