@@ -1,1 +1,26 @@
-"""Tables as data: taxonomies, framework ids, bibliography."""
+"""Tables as data: the two papers' taxonomies, framework ids, the bibliography, the run's schema."""
+
+from hartley.reference.bibliography import bibliography, title_of
+from hartley.reference.frameworks import Entry, Tag, current_id, entries, tags
+from hartley.reference.schema import RUN_SCHEMA, check_schema
+from hartley.reference.seed_a import ThreatClass, seed_a
+from hartley.reference.seed_b import Flow, Threat, flows, implemented_by, threats
+
+__all__ = [
+    "RUN_SCHEMA",
+    "Entry",
+    "Flow",
+    "Tag",
+    "Threat",
+    "ThreatClass",
+    "bibliography",
+    "check_schema",
+    "current_id",
+    "entries",
+    "flows",
+    "implemented_by",
+    "seed_a",
+    "tags",
+    "threats",
+    "title_of",
+]

@@ -1,0 +1,107 @@
+"""Seed B (arXiv:2411.11195): six information flows, and its table of 73 threats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hartley.core import taxonomy
+from hartley.reference.tables import rows, tree
+
+FLAGS = ("text", "image", "audio", "input", "model", "output", "white", "grey", "black")
+TARGETS = ("encoder", "it2i", "it2t", "a2t")
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One information flow.
+
+    Attributes:
+        flow: its name.
+        level: ``model`` (safety) or ``system`` (security).
+        path: what flows where, in the paper's words.
+        group: the group of threats that rides on it in the paper's table.
+        games: Hartley's bridge to threat classes.
+    """
+
+    flow: taxonomy.Flow
+    level: str
+    path: str
+    group: str
+    games: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Threat:
+    """One row of the paper's table.
+
+    Attributes:
+        name: the threat, as the table calls it.
+        flow: the information flow it rides on.
+        move: the one term of the formula it moves.
+        goal, capability: the paper's columns.
+        marks: the other columns: 0, 0.5 or 1 by name (``text`` … ``a2t``).
+        game: Hartley's class for it, or empty where no game stands for it.
+        paper: its id where that is known for certain, else empty.
+    """
+
+    name: str
+    flow: taxonomy.Flow
+    move: taxonomy.Move
+    goal: str
+    capability: str
+    marks: Mapping[str, float]
+    game: str
+    paper: str
+
+
+def flows() -> tuple[Flow, ...]:
+    """Return the six flows in the paper's order."""
+    return tuple(
+        Flow(
+            flow=taxonomy.Flow(row["name"]),
+            level=row["level"],
+            path=row["path"],
+            group=row["group"],
+            games=tuple(row["games"]),
+        )
+        for row in tree("seed_b.toml")["flow"]
+    )
+
+
+def threats() -> tuple[Threat, ...]:
+    """Return the 73 rows of the paper's table (February 2025) in its order."""
+    return tuple(
+        Threat(
+            name=row["threat"],
+            flow=taxonomy.Flow(row["flow"]),
+            move=taxonomy.Move(row["move"]),
+            goal=row["goal"],
+            capability=row["capability"],
+            marks={name: float(row[name]) for name in FLAGS + TARGETS},
+            game=row["game"],
+            paper=row["paper"],
+        )
+        for row in rows("seed_b_attacks.tsv")
+    )
+
+
+def implemented_by(threat: Threat, attacks: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Link one row of the table to the attacks that are there, at run time.
+
+    Args:
+        threat: the row.
+        attacks: what ``hartley list attacks --json`` prints: ``name``, ``game`` and ``paper``.
+
+    Returns:
+        ``same_paper``: attacks that cite the row's own paper; ``same_class``: other attacks of the
+        row's class, which measure the same channel by other means. Both empty: not implemented.
+    """
+    same_paper, same_class = [], []
+    for one in attacks:
+        if threat.paper and one.get("paper") == threat.paper:
+            same_paper.append(str(one["name"]))
+        elif threat.game and one.get("game") == threat.game:
+            same_class.append(str(one["name"]))
+    return {"same_paper": sorted(same_paper), "same_class": sorted(same_class)}

@@ -1,0 +1,155 @@
+"""The tables say what the papers say, and every id in them resolves."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from hartley.core.taxonomy import AXES, SEED_A_CLASSES, Axis, Flow, Move
+from hartley.reference import (
+    bibliography,
+    current_id,
+    entries,
+    flows,
+    implemented_by,
+    seed_a,
+    tags,
+    threats,
+    title_of,
+)
+from hartley.reference.frameworks import note_of
+
+EDITIONED = {
+    "atlas": re.compile(r"^AML\.T\d{4}(\.\d{3})?$"),
+    "owasp-llm": re.compile(r"^LLM\d\d:20(25|26)$"),
+    "owasp-ml": re.compile(r"^ML\d\d:2023$"),
+    "nistaml": re.compile(r"^NISTAML\.0\d{1,2}$"),
+}
+
+
+def test_seed_a_has_nine_classes_on_four_axes() -> None:
+    found = seed_a()
+    assert tuple(one.game for one in found) == SEED_A_CLASSES
+    assert {one.axis() for one in found} == set(Axis)
+    assert Counter(one.axis().value for one in found) == {
+        "data_to_data": 2,
+        "data_to_model": 3,
+        "model_to_data": 3,
+        "model_to_model": 1,
+    }
+
+
+def test_only_jailbreak_moves_between_the_editions() -> None:
+    moved = {one.game for one in seed_a() if len(set(one.axes.values())) > 1}
+    assert moved == {"jailbreak"}
+    jailbreak = next(one for one in seed_a() if one.game == "jailbreak")
+    assert jailbreak.axis("arxiv-v1") is Axis.DATA_TO_MODEL
+    assert jailbreak.axis("openreview") is Axis.DATA_TO_DATA
+
+
+def test_seed_b_has_six_flows_three_of_them_of_systems() -> None:
+    assert [one.flow for one in flows()] == list(Flow)
+    assert [one.level for one in flows()] == ["model"] * 3 + ["system"] * 3
+    games = [game for one in flows() for game in one.games]
+    assert len(games) == len(set(games))
+    assert set(games) == set(AXES["arxiv-v1"]) - {"decryption"}
+
+
+def test_seed_b_table_has_the_papers_totals() -> None:
+    table = threats()
+    assert len(table) == 73
+    assert Counter(row.move for row in table) == {
+        Move.BANDWIDTH: 31,
+        Move.NOISE: 27,
+        Move.SIGNAL: 15,
+    }
+    assert Counter(row.flow for row in table) == {
+        Flow.PREDICTION: 25,
+        Flow.LEARNING: 10,
+        Flow.INFERRING: 7,
+        Flow.ACTION: 13,
+        Flow.INTERACTION: 6,
+        Flow.MEMORY: 12,
+    }
+    present = Counter(name for row in table for name, mark in row.marks.items() if mark)
+    assert (present["text"], present["image"], present["audio"]) == (48, 35, 2)
+    assert (present["white"], present["grey"], present["black"]) == (36, 4, 60)
+    assert (present["encoder"], present["it2i"], present["it2t"], present["a2t"]) == (12, 9, 57, 2)
+    assert len({row.name for row in table}) == 73
+
+
+def test_a_row_stands_on_its_flow_and_its_paper_is_an_id() -> None:
+    bridge = {one.flow: set(one.games) for one in flows()}
+    for row in threats():
+        assert not row.game or row.game in bridge[row.flow], row
+        assert not row.paper or re.match(r"^arXiv:\d{4}\.\d{5}$", row.paper), row
+
+
+def test_a_row_is_linked_to_the_attacks_that_are_there() -> None:
+    row = next(one for one in threats() if one.name == "PoisonedRAG")
+    here = [
+        {"name": "rag_poison", "game": "memory_poison", "paper": "arXiv:2402.07867"},
+        {"name": "worm", "game": "memory_poison", "paper": "arXiv:2403.02817"},
+        {"name": "lira", "game": "membership", "paper": "arXiv:2112.03570"},
+    ]
+    assert implemented_by(row, here) == {"same_paper": ["rag_poison"], "same_class": ["worm"]}
+    assert implemented_by(row, []) == {"same_paper": [], "same_class": []}
+    unplayed = next(one for one in threats() if one.goal == "Latency")
+    assert implemented_by(unplayed, here) == {"same_paper": [], "same_class": []}
+
+
+@pytest.mark.parametrize("game", sorted(AXES["arxiv-v1"]))
+def test_every_class_has_ids_that_resolve_and_carry_their_edition(game: str) -> None:
+    known, found = entries(), tags(game)
+    assert {tag["scheme"] for tag in found} >= {"owasp-llm", "nistaml"}
+    for tag in found:
+        assert EDITIONED[tag["scheme"]].match(tag["id"]), tag
+        assert known[tag["id"]].edition == tag["edition"], tag
+        assert known[tag["id"]].scheme == tag["scheme"], tag
+        assert tag["origin"] in {"official", "asserted"}
+        if tag["origin"] == "official":
+            assert note_of(game, tag["id"]), tag
+    assert len({tag["id"] for tag in found}) == len(found)
+
+
+def test_both_owasp_editions_stand_beside_each_other() -> None:
+    assert entries()["LLM03:2025"].title == "Supply Chain"
+    assert entries()["LLM03:2026"].title == "Excessive Agency"
+    editions = {tag["edition"] for tag in tags("poisoning") if tag["scheme"] == "owasp-llm"}
+    assert editions == {"2025", "2026"}
+
+
+def test_decryption_and_watermark_removal_have_no_official_id() -> None:
+    for game in ("decryption", "watermark"):
+        assert {tag["origin"] for tag in tags(game)} == {"asserted"}
+
+
+def test_an_attacks_own_ids_are_added_once() -> None:
+    base = tags("membership")
+    more = tags("membership", ("atlas:5.6.0:AML.T0024.000", "cwe:4.15:CWE-200"))
+    assert more[:-1] == base
+    assert more[-1] == {
+        "scheme": "cwe",
+        "edition": "4.15",
+        "id": "CWE-200",
+        "origin": "asserted",
+    }
+    with pytest.raises(ValueError, match="scheme:edition:id"):
+        tags("membership", ("AML.T0024",))
+    assert tags("no_such_class") == []
+
+
+def test_renumbered_atlas_ids_lead_to_todays() -> None:
+    assert current_id("AML.T0019") == "AML.T0115.000"
+    assert current_id("AML.T0058") == "AML.T0115.001"
+    assert current_id("AML.T0024.000") == "AML.T0024.000"
+    retired = {"AML.T0019", "AML.T0058", "AML.T0104"}
+    assert not retired & set(entries())
+
+
+def test_the_bibliography_is_well_formed() -> None:
+    papers = bibliography()
+    assert all(re.match(r"^arXiv:\d{4}\.\d{5}$", one) for one in papers)
+    assert len(set(papers.values())) == len(papers)
+    assert title_of("arXiv:2112.03570") == "Membership Inference Attacks From First Principles"
+    assert title_of("arXiv:0000.00000") is None

@@ -1,0 +1,49 @@
+"""A reader of version 1 refuses every other version in words."""
+
+import pytest
+
+from hartley.core.errors import UsageError
+from hartley.reference import RUN_SCHEMA, check_schema
+
+GOOD = {
+    "schema": RUN_SCHEMA,
+    "id": "x",
+    "version": "0",
+    "scene": {},
+    "channels": [{"status": "skipped"}],
+    "verdict": {},
+}
+
+
+def test_version_1_is_read() -> None:
+    assert check_schema(GOOD) is GOOD
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": "hartley.run/2"}, "hartley.run/2.*reads 'hartley.run/1'"),
+        ({"schema": "hartley.run/10"}, "hartley.run/10"),
+        ({"schema": 1}, "cannot read schema 1"),
+        ({"schema": None}, "no 'schema'"),
+        ({"channels": {}}, "'channels' has the wrong type"),
+        ({"channels": [{"status": "fine"}]}, r"channels\[0\] has no status"),
+        ({"channels": ["x"]}, r"channels\[0\]"),
+        ({"verdict": None}, "'verdict'"),
+    ],
+)
+def test_everything_else_is_refused_in_words(change: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        check_schema(GOOD | change)
+
+
+@pytest.mark.parametrize("junk", [None, [], "run", 3])
+def test_what_is_no_document_is_refused(junk: object) -> None:
+    with pytest.raises(UsageError, match="not a run document"):
+        check_schema(junk)
+
+
+def test_a_missing_key_is_named() -> None:
+    less = {key: value for key, value in GOOD.items() if key != "scene"}
+    with pytest.raises(UsageError, match="'scene' is missing"):
+        check_schema(less)
