@@ -11,8 +11,10 @@ from hartley.core.taxonomy import Modality
 
 _DECORATORS = {"attack": "attack", "defense": "defense", "game": "game", "recipe": "scene"}
 _FIELDS = frozenset(
-    ["game", "flow", "axis", "moves", "fits", "modality", "needs", "paper", "role", "acts"]
-    + ["protects", "requires", "packs"]
+    (
+        *("game", "flow", "axis", "moves", "fits", "modality", "needs", "paper", "role", "acts"),
+        *("protects", "requires", "packs", "tags"),
+    )
 )
 
 
@@ -36,6 +38,7 @@ class Entry:
         acts: of a defence: where it stands.
         protects: of a defence: the games it should narrow.
         requires: what a scene must hold; ``packs`` for scenes.
+        tags: of an attack: further framework ids.
         error: why it cannot be used; empty when it can.
     """
 
@@ -55,6 +58,7 @@ class Entry:
     acts: str = ""
     protects: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -120,6 +124,7 @@ def _entry(
         acts=one.get("acts", ""),
         protects=said.get("protects", ()),
         requires=said.get("packs" if kind == "scene" else "requires", ()),
+        tags=said.get("tags", ()),
     )
 
 

@@ -1,0 +1,88 @@
+"""Writing so that a reader never meets half a file, and a full disk is one clear line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from hartley.core.errors import StoreError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file under another name, sync it, and rename it into place.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written; the old file still stands.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with told(path):
+        try:
+            with partial.open("wb") as file:
+                _write(file.fileno(), content)
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+        sync_folder(path.parent)
+
+
+def append(path: Path, line: bytes) -> None:
+    """Append one line and sync it.
+
+    A write that fails half-way is taken back, so that the file ends with a whole line.
+
+    Raises:
+        StoreError: the disk is full or the file cannot be written.
+    """
+    with told(path), path.open("ab") as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            _write(file.fileno(), line)
+            os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), size)
+            raise
+
+
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn an operating system's error into one line that says what to do.
+
+    Raises:
+        StoreError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        what = "no space left" if full else (error.strerror or str(error)).lower()
+        do = (
+            "free some space, or choose another disk with --store; "
+            "what was finished is kept, and the same command goes on"
+            if full
+            else "choose a folder you may write with --store"
+        )
+        raise StoreError(f"cannot write {path}: {what}; {do}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the system can sync a folder."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _write(handle: int, content: bytes) -> None:
+    """Write everything; a short write (a disk that fills up) goes on until it raises."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(handle, view) :]

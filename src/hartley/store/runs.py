@@ -1,0 +1,275 @@
+"""Run folders: open or continue one, write what was played, read what was found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hartley.core.errors import StoreError, UsageError
+from hartley.reference.schema import check_schema
+from hartley.store.disk import append, sync_folder, told, write_atomically
+from hartley.store.journal import JOURNAL, differences, measured, mend, read_journal
+
+_ODD = re.compile(r"[^\w.+-]+")
+_NAME = re.compile(r"^[\w.:+-]{1,120}$")
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One run folder, held by this process until ``close``.
+
+    Attributes:
+        folder: where it is.
+        header: first line of the journal: plan's digest, scene, version, when it was opened.
+        records: job → its last journal line.
+    """
+
+    folder: Path
+    header: Mapping[str, Any]
+    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    lock: Any = None
+
+    @property
+    def id(self) -> str:
+        """The run's name: its folder's."""
+        return self.folder.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run document stands."""
+        return (self.folder / "run.json").exists()
+
+    def done(self, job: str) -> bool:
+        """Whether a job was played to its end; what failed is played again."""
+        return self.records.get(job, {}).get("event") in {"done", "skipped"}
+
+    def keep_trials(self, job: str, content: bytes, note: Mapping[str, Any]) -> None:
+        """Keep the trials of a job: the file first, then its line in the journal.
+
+        Raises:
+            StoreError: the disk is full or cannot be written; nothing kept before is lost.
+        """
+        with told(self.folder):
+            (self.folder / "trials").mkdir(exist_ok=True)
+        write_atomically(self.folder / "trials" / f"{job}.parquet", content)
+        self.note("done", job, trials=f"trials/{job}.parquet", **note)
+
+    def note(self, event: str, job: str, **note: Any) -> None:
+        """Append one line to the journal.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        record = {"event": event, "job": job, **note}
+        append(self.folder / "journal.jsonl", json.dumps(record, default=str).encode() + b"\n")
+        self.records[job] = record
+
+    def finish(self, document: Mapping[str, Any]) -> None:
+        """Write the run document.
+
+        Raises:
+            StoreError: the disk is full or cannot be written; the trials are kept.
+        """
+        text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+        write_atomically(self.folder / "run.json", text.encode() + b"\n")
+
+    def close(self) -> None:
+        """Let another process write to the folder."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
+
+def open_run(
+    store: Path,
+    *,
+    name: str,
+    plan: str,
+    source: str = "",
+    scene: Mapping[str, str],
+    version: str,
+    run: str | None = None,
+    fresh: bool = False,
+) -> Ledger:
+    """Open a new run folder, or the one that the same command left.
+
+    Args:
+        store: the folder of all runs.
+        name: what to call it: the plan's or the scene's name.
+        plan: the normalised plan.
+        source: the plan's file, when there is one: a changed file is then told from another plan.
+        scene: name, digest and modality of the scene.
+        version: of Hartley.
+        run: the run's id, when the user chose one.
+        fresh: start anew even where a run of the same plan stands.
+
+    Raises:
+        StoreError: the folder cannot be written, another process holds it, or a run of that id was
+            made from another plan, scene or version: the message says what changed.
+    """
+    header = {
+        "schema": JOURNAL,
+        "name": name,
+        "source": source,
+        "scene": dict(scene),
+        "version": version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    key = hashlib.sha256(
+        "\x1f".join([measured(plan), scene.get("digest", ""), version]).encode()
+    ).hexdigest()[:8]
+    identity = run or "-".join([_ODD.sub("-", name), key])
+    if not _NAME.match(identity) or identity.startswith("."):
+        raise StoreError(f"{run!r} is no name for a run: use letters, digits, '-', '_' and '.'")
+    if fresh:
+        identity = _next(store, identity)
+    elif run is None and not (store / identity).exists():
+        _same_as_left(store, header, plan)
+    folder = store / identity
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = _hold(folder)
+    try:
+        return _continued(folder, header, plan, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def runs(store: Path) -> list[dict[str, Any]]:
+    """Return the index over the runs of a store, newest first, read off their folders."""
+    found = []
+    for folder in sorted(store.glob("*/journal.jsonl")):
+        try:
+            header, records = read_journal(folder)
+        except StoreError as error:
+            found.append({"id": folder.parent.name, "status": "damaged", "reason": str(error)})
+            continue
+        row: dict[str, Any] = {
+            "id": folder.parent.name,
+            "created": header.get("created", ""),
+            "scene": header.get("scene", {}).get("name", ""),
+            "jobs": len(records),
+            "status": "unfinished",
+        }
+        if (folder.parent / "run.json").exists():
+            try:
+                row["status"] = read_run(folder.parent)["verdict"]["status"]
+            except UsageError as error:
+                row |= {"status": "damaged", "reason": str(error)}
+        found.append(row)
+    return sorted(found, key=lambda row: row.get("created", ""), reverse=True)
+
+
+def read_run(where: Path) -> dict[str, Any]:
+    """Return a run document from a run folder or a file.
+
+    Raises:
+        UsageError: it is not there, not JSON, or of a schema that this version cannot read.
+    """
+    path = where / "run.json" if where.is_dir() else where
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if (where / "journal.jsonl").exists():
+            raise StoreError(
+                f"the run in {where} is not finished; give the command that began it again"
+            ) from None
+        raise StoreError(f"no run in {where}: expected run.json") from None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise StoreError(f"{path} is not a run document: {error}") from error
+    try:
+        return dict(check_schema(document))
+    except UsageError as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def reopen(folder: Path) -> Ledger:
+    """Open the folder of a run as it is, to measure its trials again.
+
+    Raises:
+        StoreError: there is none, it is damaged, or another process writes to it.
+    """
+    if not (folder / "journal.jsonl").exists():
+        raise StoreError(f"no run in {folder}: expected journal.jsonl")
+    lock = _hold(folder)
+    header, records = read_journal(folder / "journal.jsonl")
+    return Ledger(folder, header, records, lock)
+
+
+def _continued(folder: Path, header: Mapping[str, Any], plan: str, lock: Any) -> Ledger:
+    path = folder / "journal.jsonl"
+    if path.exists():
+        mend(path)
+    if path.exists() and path.stat().st_size:
+        old, records = read_journal(path)
+        if changed := differences(old, _plan_of(folder), header, plan):
+            raise StoreError(
+                f"the run {folder.name!r} was made from something else: {'; '.join(changed)}. "
+                "Give it another name with --run, or --fresh for a new one"
+            )
+        write_atomically(folder / "plan.toml", plan.encode())
+        return Ledger(folder, old, records, lock)
+    write_atomically(folder / "plan.toml", plan.encode())
+    append(path, json.dumps(header).encode() + b"\n")
+    sync_folder(folder)
+    return Ledger(folder, header, {}, lock)
+
+
+def _same_as_left(store: Path, header: Mapping[str, Any], plan: str) -> None:
+    """Refuse to begin again beside an unfinished run of the same name that differs."""
+    for path in sorted(store.glob("*/journal.jsonl")):
+        if (path.parent / "run.json").exists():
+            continue
+        try:
+            old, _ = read_journal(path)
+        except StoreError:
+            continue
+        changed = differences(old, _plan_of(path.parent), header, plan)
+        same_plan = measured(_plan_of(path.parent)) == measured(plan)
+        if old.get("name") == header["name"] and (
+            same_plan or (header["source"] and old.get("source") == header["source"])
+        ):
+            raise StoreError(
+                f"the run {path.parent.name!r} is unfinished and something changed since: "
+                f"{'; '.join(changed)}. Undo the change to go on with it, or give --fresh for "
+                "a new run"
+            )
+
+
+def _plan_of(folder: Path) -> str:
+    try:
+        return (folder / "plan.toml").read_text()
+    except OSError as error:
+        raise StoreError(f"cannot read {folder / 'plan.toml'}: {error.strerror}") from error
+
+
+def _hold(folder: Path) -> Any:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        with told(folder):
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"another process is writing to {folder}; wait for it, or choose another --run"
+        ) from None
+    return lock
+
+
+def _next(store: Path, identity: str) -> str:
+    if not (store / identity).exists():
+        return identity
+    number = 2
+    while (store / f"{identity}-{number}").exists():
+        number += 1
+    return f"{identity}-{number}"

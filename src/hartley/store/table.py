@@ -1,0 +1,112 @@
+"""Trials ↔ Parquet, exactly: columns as they are, everything else as JSON in the schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hartley.core import Applied, Bound, ChannelSpec, Role, Trials, Wire
+from hartley.core.errors import StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEY = b"hartley.trials"
+VERSION = 1
+_COLUMNS = ("truth", "guess", "reference", "cluster")
+
+
+def trials_to_bytes(trials: Trials) -> bytes:
+    """Return trials as one Parquet file."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        name: pa.array(np.ascontiguousarray(column))
+        for name in _COLUMNS
+        if (column := getattr(trials, name)) is not None
+    }
+    spec = {f.name: getattr(trials.spec, f.name) for f in fields(ChannelSpec)}
+    spec["bounds"] = [_record(b) for b in trials.spec.bounds]
+    rest = {
+        f.name: getattr(trials, f.name)
+        for f in fields(Trials)
+        if f.name not in {*_COLUMNS, "spec", "defenses"}
+    }
+    note = {
+        "version": VERSION,
+        "spec": spec,
+        "defenses": [_record(d) for d in trials.defenses],
+        **rest,
+    }
+    table = pa.table(columns).replace_schema_metadata(
+        {KEY: json.dumps(note, default=_plain).encode()}
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def trials_from_bytes(content: bytes, where: str = "trials") -> Trials:
+    """Return the trials that ``trials_to_bytes`` wrote.
+
+    Raises:
+        StoreError: the bytes are not such a file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        return _trials(table)
+    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{where} is damaged or no trials of Hartley's: {error}") from error
+
+
+def read_trials(path: Path) -> Trials:
+    """Return the trials of one file of a run folder.
+
+    Raises:
+        StoreError: it is not there, or it is damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+    return trials_from_bytes(content, str(path))
+
+
+def _trials(table: pa.Table) -> Trials:
+    note = json.loads((table.schema.metadata or {})[KEY])
+    if note.pop("version") != VERSION:
+        raise ValueError("written by another version of Hartley")
+    spec = note.pop("spec")
+    spec |= {
+        "role": Role(spec["role"]),
+        "wire": Wire(spec["wire"]),
+        "levels": tuple(spec["levels"]),
+        "bounds": tuple(Bound(b["kind"], b["params"], tuple(b["games"])) for b in spec["bounds"]),
+    }
+    columns = {
+        name: table.column(name).to_numpy() for name in _COLUMNS if name in table.column_names
+    }
+    defenses = tuple(Applied(d["name"], d["params"]) for d in note.pop("defenses"))
+    return Trials(spec=ChannelSpec(**spec), defenses=defenses, **columns, **note)
+
+
+def _record(one: Applied | Bound) -> dict[str, Any]:
+    return {f.name: getattr(one, f.name) for f in fields(one)}
+
+
+def _plain(value: Any) -> Any:
+    """Let numpy's scalars and other mappings pass as what they are."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no plain value")
