@@ -1,0 +1,52 @@
+"""Label only: say which class, never how sure."""
+
+from __future__ import annotations
+
+from math import log2
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Applied, Bound, Modality, Move, Output, Scene, defense
+from hartley.core.errors import RunError
+from hartley.kit import wrap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.BANDWIDTH,
+    acts="output",
+    protects=("membership", "extraction"),
+    fits=(Modality.VISION, Modality.AUDIO, Modality.GRAPH, Modality.TABULAR),
+    paper="arXiv:1609.02943",
+    strongest={},
+)
+def label_only(scene: Scene, rng: Rng) -> Scene:
+    """Answer with certainty for the likeliest class, and nothing else.
+
+    The answers keep their units (a one-hot row where probabilities are declared), so that attacks
+    that read scores still run on exactly what a label service gives them.
+
+    Raises:
+        RunError: the model answers with embeddings, which hold no label.
+    """
+    del rng
+    model = scene.model
+    if model is not None and model.output is Output.EMBEDDINGS:
+        raise RunError(f"{model.name!r} answers with embeddings: they hold no label to publish")
+    hidden = model is not None and not model.offers & (Access.WEIGHTS | Access.GRADIENTS)
+    bounds = (Bound("alphabet", {"bits": log2(model.classes)}),) if model and hidden else ()
+    return wrap.answers(scene, Applied("label_only"), _filter, bounds=bounds)
+
+
+def _filter(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
+    del x, who
+    if output is Output.LABELS:
+        return answers
+    sure: NDArray[Any] = np.zeros_like(answers, dtype=np.float64)
+    sure[np.arange(len(answers)), np.asarray(answers).argmax(1)] = 1.0
+    return sure

@@ -1,0 +1,90 @@
+"""Query budget: answer the first records of each asker, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import ALL, Applied, Model, Move, Output, Scene, defense
+from hartley.core.assets import Session
+from hartley.kit import wrap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.BANDWIDTH,
+    acts="budget",
+    protects=("membership", "extraction"),
+    fits=ALL,
+    paper="arXiv:2411.11195",
+    strongest={"queries": 0},
+)
+def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:
+    """Answer each asker's first records and give everyone the same empty answer after that.
+
+    One asker is one session with one victim (``Model.session``): the engine opens one for every
+    attack and round, and all callables of the model share it. A refusal is no error: it is the
+    uniform row (zeros for logits and embeddings, label 0, a blind guess for a token's score), so
+    that an attacker who did not expect the budget goes on with nothing in his hands. One who knows
+    of it can recognise it and leave it out. The owner and the judge ask without limit.
+
+    Args:
+        queries: records that each asker gets an answer for.
+    """
+    del rng
+
+    def change(model: Model, who: str) -> Model:
+        # An attacker's own references cost no question to the victim.
+        return model if who.startswith("reference") else _limited(model, queries)
+
+    return wrap.models(scene, Applied("query_budget", {"queries": queries}), change)
+
+
+def _limited(model: Model, queries: int) -> Model:
+    inner = model.session
+
+    def opened() -> Session:
+        within = inner() if inner is not None else None
+        left = queries
+
+        def session(name: str, function: Callable[..., NDArray[Any]]) -> Any:
+            answer = within(name, function) if within is not None else function
+
+            def call(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
+                nonlocal left
+                served = min(left, len(x))
+                left -= served
+                parts = [_refusal(model, name, x[served:], rest)]
+                if served:
+                    others = [r[:served] if isinstance(r, np.ndarray) else r for r in rest]
+                    parts.insert(0, np.asarray(answer(x[:served], *others)))
+                return np.concatenate(parts)
+
+            return call
+
+        return session
+
+    return replace(model, session=opened)
+
+
+def _refusal(model: Model, name: str, x: NDArray[Any], rest: tuple[Any, ...]) -> NDArray[Any]:
+    """What stands in place of the answers to ``x`` (n, …): the same for every record."""
+    n, classes = len(x), max(model.classes, 1)
+    if name == "grad":
+        return np.zeros_like(x)
+    if name == "generate":
+        return np.zeros((n, rest[0]), dtype=np.int64)
+    if name == "score":
+        return np.full((n, x.shape[1] - 1), -np.log(classes))
+    if model.output is Output.LABELS:
+        return np.zeros(n, dtype=np.int64)
+    if model.output is Output.PROBABILITIES:
+        return np.full((n, classes), 1 / classes)
+    return np.zeros((n, classes))

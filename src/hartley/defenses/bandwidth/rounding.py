@@ -1,0 +1,78 @@
+"""Rounding: publish each score with a few digits only."""
+
+from __future__ import annotations
+
+from math import comb, log2
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import ALL, Access, Applied, Bound, Move, Output, Scene, defense
+from hartley.kit import wrap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.BANDWIDTH,
+    acts="output",
+    protects=("membership", "extraction"),
+    fits=ALL,
+    paper="arXiv:1609.02943",
+    strongest={"digits": 0},
+)
+def rounding(scene: Scene, rng: Rng, *, digits: int = 1) -> Scene:
+    """Round every score that the model gives to a fixed number of decimals.
+
+    Rounded probabilities are scaled back to sum to 1 (which tells nothing more); a row in which
+    all round to 0 becomes uniform. Labels stay as they are.
+
+    Args:
+        digits: decimals that are kept; 0 keeps only scores of at least one half.
+    """
+    del rng
+
+    def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
+        del x, who
+        return rounded(answers, digits, output)
+
+    def score(tokens: NDArray[Any], scores: NDArray[Any], who: str) -> NDArray[Any]:
+        del tokens, who
+        # What rounds to probability 0 is known to lie below half a step, and no more.
+        out: NDArray[Any] = np.log(np.maximum(np.round(np.exp(scores), digits), 0.5 / 10**digits))
+        return out
+
+    return wrap.answers(
+        scene,
+        Applied("rounding", {"digits": digits}),
+        filter_,
+        score=score,
+        bounds=_bound(scene, digits),
+    )
+
+
+def rounded(answers: NDArray[Any], digits: int, output: Output) -> NDArray[Any]:
+    """Answers (n, …) with ``digits`` decimals, still in the units of ``output``."""
+    if output is Output.LABELS:
+        return answers
+    out: NDArray[Any] = np.round(np.asarray(answers, dtype=np.float64), digits)
+    if output is Output.PROBABILITIES:
+        total = out.sum(1, keepdims=True)
+        out = np.where(total > 0, out / np.maximum(total, 1e-12), 1 / out.shape[1])
+    return out
+
+
+def _bound(scene: Scene, digits: int) -> tuple[Bound, ...]:
+    """log2 of the rows of rounded probabilities there can be, where answers are all that is read.
+
+    K roundings of numbers that sum to 1 sum to at most 10^digits + K/2 steps.
+    """
+    model = scene.model
+    white_box = Access.WEIGHTS | Access.GRADIENTS
+    if model is None or model.output is not Output.PROBABILITIES or model.offers & white_box:
+        return ()
+    most = 10**digits + model.classes // 2
+    return (Bound("alphabet", {"bits": log2(comb(most + model.classes, model.classes))}),)

@@ -1,0 +1,111 @@
+"""Score noise: blur every score, the same way each time the record is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import ALL, Applied, Move, Output, Scene, defense, spawn
+from hartley.core.errors import UsageError
+from hartley.kit import wrap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+GRAIN = 2
+"""Decimals of a record that its noise depends on: records that differ by less share their noise."""
+
+
+@defense(
+    moves=Move.NOISE,
+    acts="output",
+    protects=("membership", "extraction"),
+    fits=ALL,
+    paper="arXiv:1909.10594",
+    strongest={"scale": 10.0, "keep_label": False},
+)
+def score_noise(
+    scene: Scene, rng: Rng, *, scale: float = 0.1, law: str = "laplace", keep_label: bool = True
+) -> Scene:
+    """Add noise to every score, fixed by a secret key and the record.
+
+    Asking twice gives the same answer, so repetition does not average the noise away (a change of
+    the record beyond the second decimal does draw anew: a patient attacker who may ask many
+    neighbours of a record still can). Probabilities are cut at 0 and scaled to sum to 1. Noise of
+    an attacker's own references has another key than the victim's. As in MemGuard
+    (arXiv:1909.10594) the label can be kept; the noise itself is plain, not optimised.
+
+    Args:
+        scale: standard deviation of the noise, in the units of the scores.
+        law: ``laplace`` or ``gaussian``.
+        keep_label: leave the likeliest class the likeliest.
+
+    Raises:
+        UsageError: a law that is not there.
+    """
+    if law not in {"laplace", "gaussian"}:
+        raise UsageError(f"score_noise: law {law!r} is none of laplace, gaussian")
+    key = int(rng.integers(2**62))
+
+    def noise(x: NDArray[Any], shape: tuple[int, ...], who: str) -> NDArray[np.float64]:
+        drawn = _uniform(x, shape, spawn(key, who))
+        half = drawn - 0.5
+        if law == "laplace":
+            blur = -np.sign(half) * np.log1p(-2 * np.abs(half)) / np.sqrt(2)
+        else:
+            from scipy.special import ndtri
+
+            blur = ndtri(drawn)
+        return np.asarray(scale * blur)
+
+    def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
+        if output is Output.LABELS:
+            return answers
+        clear = np.asarray(answers, dtype=np.float64)
+        blurred = clear + noise(x, clear.shape, who)
+        if output is Output.PROBABILITIES:
+            blurred = np.maximum(blurred, 1e-6)
+            blurred /= blurred.sum(1, keepdims=True)
+        if keep_label and output is not Output.EMBEDDINGS:
+            _swap(blurred, clear.argmax(1))
+        return blurred
+
+    def score(tokens: NDArray[Any], scores: NDArray[Any], who: str) -> NDArray[Any]:
+        blurred = np.minimum(scores + noise(tokens, scores.shape, who), 0.0)
+        return np.where(tokens[:, 1:] < 0, 0.0, blurred)
+
+    applied = Applied("score_noise", {"scale": scale, "law": law, "keep_label": keep_label})
+    return wrap.answers(scene, applied, filter_, score=score)
+
+
+def _swap(rows: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Give ``labels`` the largest entry of each row, in place, by swapping two entries."""
+    here = np.arange(len(rows))
+    top = rows.argmax(1)
+    rows[here, top], rows[here, labels] = rows[here, labels], rows[here, top].copy()
+
+
+def _uniform(x: NDArray[Any], shape: tuple[int, ...], key: int) -> NDArray[np.float64]:
+    """Numbers in (0, 1) of ``shape`` (n, …) that depend on the key and on each record alone."""
+    rows = np.ascontiguousarray(np.asarray(x)).reshape(len(x), -1)
+    if rows.dtype.kind == "f":
+        rows = np.round(rows.astype(np.float64), GRAIN) + 0.0  # −0 and 0 are one record
+    words = np.ascontiguousarray(rows.astype(np.float64)).view(np.uint64)
+    weights = np.random.default_rng(key).integers(
+        0, 2**63, words.shape[1], dtype=np.uint64
+    ) * np.uint64(2) + np.uint64(1)
+    state = _mixed(words * weights).sum(1, dtype=np.uint64)
+    columns = int(np.prod(shape[1:]))
+    step = np.arange(1, columns + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    bits = _mixed(_mixed(state)[:, None] + step) >> np.uint64(11)
+    return ((bits.astype(np.float64) + 0.5) / 2**53).reshape(shape)
+
+
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64: every bit of the input reaches every bit of the output."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
