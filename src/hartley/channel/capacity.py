@@ -183,11 +183,11 @@ def _newton(
         diagonal = np.einsum("ii->i", hessian)
         diagonal += z / p + 1e-13 * diagonal.max()
         factor = cho_factor(hessian, lower=True, overwrite_a=True, check_finite=False)
-        ones = chosolve(factor, np.ones(len(p)), check_finite=False)
+        ones = cho_solve(factor, np.ones(len(p)), check_finite=False)
         residual, mu = d - level + z, float(p @ z) / len(p)
 
         def towards(aim: Floats | float) -> tuple[Floats, float, Floats]:
-            free = chosolve(factor, residual + aim / p - z, check_finite=False)  # noqa: B023
+            free = cho_solve(factor, residual + aim / p - z, check_finite=False)  # noqa: B023
             dl = float(free.sum() / ones.sum())  # noqa: B023
             dp = free - dl * ones  # noqa: B023
             return dp, dl, aim / p - z - z / p * dp  # noqa: B023

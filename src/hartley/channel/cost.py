@@ -83,7 +83,7 @@ def capacity_at_cost(
 
 @dataclass(frozen=True, slots=True)
 class UnitCost:
-    """Capacity per unit cost: ``bits`` per unit, the paying ``symbol``, and the rest ``symbol``."""
+    """Capacity per unit cost: ``bits`` per unit, the ``symbol`` that pays best, the free ``zero``."""
 
     bits: float
     symbol: int
@@ -118,7 +118,3 @@ def _costs(cost: ArrayLike, inputs: int) -> Floats:
     if b.shape != (inputs,) or not np.isfinite(b).all() or (b < 0).any():
         raise UsageError(f"costs are {inputs} finite numbers, none negative")
     return b
-
-
-def _replace(found: Capacity, lower: float, upper: float, cost: float) -> Capacity:
-    return Capacity(lower, upper, found.prior, found.divergence, found.rounds, cost)
