@@ -1,17 +1,8 @@
 """The nouns. Standard library only: importing them costs nothing."""
 
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
-from hartley.core.parts import (
-    Attack,
-    Defense,
-    Game,
-    Parameter,
-    Recipe,
-    attack,
-    defense,
-    game,
-    recipe,
-)
+from hartley.core.declare import attack, defense, game, recipe
+from hartley.core.parts import Attack, Defense, Game, Parameter, Recipe
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
 from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View
