@@ -1,0 +1,78 @@
+"""What can be played on a scene, and why the rest cannot: nothing is left out without a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hartley import catalog
+from hartley.catalog import Entry
+from hartley.core import Access, Scene
+from hartley.engine.plan import Plan, matches
+
+_ASKED = (
+    *(Access.LABELS, Access.SCORES, Access.EMBEDDINGS),
+    *(Access.GRADIENTS, Access.WEIGHTS, Access.TRAIN),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why an attack is not played.
+
+    Attributes:
+        cause: ``modality``, ``scene``, ``access``, ``plan`` or ``install``; ``broken`` when it
+            should have been playable, which ends as a failed row.
+        reason: in words.
+    """
+
+    cause: str
+    reason: str
+
+
+def choose(plan: Plan, scene: Scene) -> list[tuple[Entry, Obstacle | None]]:
+    """Return every attack of the catalogue with what stands in its way, if anything."""
+    return [(entry, obstacle(entry, scene, plan)) for entry in catalog.entries("attack")]
+
+
+def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
+    """Return what stands between an attack and a scene, or None."""
+    if entry.error and entry.kind == "plugin":
+        return Obstacle("broken", entry.error)
+    if plan.only and not any(matches(p, entry) for p in plan.only):
+        return Obstacle("plan", f"left out by the plan: only {', '.join(plan.only)}")
+    for pattern in plan.skip:
+        if matches(pattern, entry):
+            return Obstacle("plan", f"left out by the plan: skip {pattern}")
+    if entry.error:
+        return Obstacle("broken", entry.error)
+    return unplayable(entry, scene)
+
+
+def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
+    """Return why a scene cannot carry an attack, or None; the plan has no say here."""
+    game = catalog.find("game", entry.game)
+    for part, fits in ((entry.name, entry.fits), (f"the game {game.name}", game.fits)):
+        if scene.modality not in fits:
+            return Obstacle(
+                "modality", f"{part} plays {_list(fits)}; {scene.name} is {scene.modality}"
+            )
+    lacking = [need for need in (*game.requires, *entry.requires) if not scene.has(need)]
+    if lacking:
+        return Obstacle("scene", f"the scene {scene.name} has no {_list(dict.fromkeys(lacking))}")
+    if scene.model is not None:
+        denied = [
+            flag.name.lower()
+            for flag in _ASKED
+            if flag.name and flag.name.lower() in entry.needs and not flag & scene.model.offers
+        ]
+        if denied:
+            offers = _list(scene.model.offers.words) or "nothing"
+            return Obstacle(
+                "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
+            )
+    return None
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(map(str, words))

@@ -1,0 +1,53 @@
+"""Parameters of parts, held against their declarations: the nearest name, the expected type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from hartley.core import Parameter
+from hartley.core.errors import UsageError
+
+WORDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+}
+
+
+def checked(part: str, declared: Iterable[Parameter], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters in their declared types.
+
+    Args:
+        part: kind and name, for the message.
+        declared: the part's parameters.
+        params: what the user gave.
+
+    Raises:
+        UsageError: a parameter that the part does not have, or a value of another type.
+    """
+    known = {p.name: p for p in declared}
+    for name, value in params.items():
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.4)
+            listed = ", ".join(known) or "none"
+            hint = f"did you mean {near[0]}?" if near else f"it has: {listed}"
+            raise UsageError(f"the {part} has no parameter {name!r}; {hint}")
+        if not fits(value, known[name].kind):
+            raise UsageError(
+                f"the {part}: {name} = {value!r} is not {WORDS[known[name].kind]} "
+                f"(its default is {known[name].default!r})"
+            )
+    return {name: known[name].kind(value) for name, value in params.items()}
+
+
+def fits(value: Any, kind: type) -> bool:
+    """Whether a plain value is of a parameter's type; a whole number is a number."""
+    if kind is float:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    return type(value) is kind

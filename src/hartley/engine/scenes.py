@@ -1,0 +1,97 @@
+"""Scenes by name: the embedded recipes, plugins' recipes, and the two wires of each game.
+
+``live:membership`` is a scene that leaks everything to its game, ``dead:membership`` one that
+leaks nothing; ``live:membership:language`` asks for a modality. They make the instrument visible:
+anyone may see what an attack reads from a wire whose bits are known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hartley import __version__, catalog
+from hartley.core import Game, Modality, Recipe, Scene, spawn
+from hartley.core.errors import HartleyError, RunError, UnknownName, UsageError
+from hartley.engine.parameters import checked
+
+WIRES = ("live", "dead")
+
+
+def known() -> list[str]:
+    """Return every scene's name, the wires included."""
+    games = [e.name for e in catalog.entries("game") if e.kind == "game" and not e.error]
+    return [
+        *(e.name for e in catalog.entries("scene") if e.kind == "scene"),
+        *(f"{wire}:{game}" for game in games for wire in WIRES),
+    ]
+
+
+def check(name: str, params: Mapping[str, Any] | None = None) -> None:
+    """Hold a scene's name and parameters against what is there, before anything is built.
+
+    Raises:
+        UnknownName: no such scene; offers the nearest.
+        UsageError: a parameter that its recipe does not take.
+    """
+    if name.partition(":")[0] in WIRES and ":" in name:
+        _wire(name)
+        if params:
+            raise UsageError(f"the scene {name!r} takes no parameters")
+    else:
+        part = _recipe(name)
+        checked(f"scene {name!r}", part.parameters, params or {})
+
+
+def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
+    """Build a scene, or load what an earlier build left in the cache.
+
+    Raises:
+        UnknownName: no such scene; offers the nearest.
+        MissingPack: its data was not fetched yet.
+        MissingExtra: it needs a dependency that is not installed.
+        RunError: its recipe failed.
+    """
+    check(name, params)
+    if name.partition(":")[0] in WIRES and ":" in name:
+        wire, game, modality = _wire(name)
+        make = game.live if wire == "live" else game.dead
+        scene = make(modality, np.random.default_rng(spawn(0, "wire", name)))
+        digest = hashlib.sha256(f"{name} {modality} {__version__}".encode()).hexdigest()
+        return replace(scene, name=name, digest=scene.digest or digest)
+    recipe = _recipe(name)
+    try:
+        scene = recipe(**checked(f"scene {name!r}", recipe.parameters, params or {}))
+    except HartleyError:
+        raise
+    except ImportError as error:
+        raise catalog.missing(error) or RunError(f"the scene {name!r}: {error}") from error
+    except Exception as error:
+        raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(scene, Scene):
+        raise RunError(f"the recipe {name!r} returned a {type(scene).__name__}, not a Scene")
+    return scene
+
+
+def _recipe(name: str) -> Recipe:
+    if name not in {e.name for e in catalog.entries("scene")}:
+        raise UnknownName("scene", name, known())
+    part: Recipe = catalog.load("scene", name)
+    return part
+
+
+def _wire(name: str) -> tuple[str, Game, Modality]:
+    wire, _, rest = name.partition(":")
+    game_name, _, asked = rest.partition(":")
+    if game_name not in {e.name for e in catalog.entries("game")}:
+        raise UnknownName("scene", name, known())
+    game: Game = catalog.load("game", game_name)
+    if not asked:
+        return wire, game, game.fits[0]
+    if asked not in set(Modality) or Modality(asked) not in game.fits:
+        raise UnknownName("modality", asked, [str(m) for m in game.fits])
+    return wire, game, Modality(asked)
