@@ -1,0 +1,79 @@
+"""BadNets: records with a bright patch, all labelled as the attacker wants."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.poisoning import poisoning
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=poisoning,
+    needs=Access.POISON,
+    moves=Move.SIGNAL,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:1708.06733",
+)
+def badnets(view: View, rng: Rng, *, side: int = 3) -> Outcome:
+    """Stamp each slot's own patch onto records of other classes and give them its message.
+
+    Patches stand on different tiles of the picture (of the row of numbers, for other records); if
+    there are more slots than tiles, those that share one differ in their pixels.
+
+    Args:
+        side: width of the square patch; made smaller where the rules allow less.
+    """
+    held, facts = view.data, view.facts
+    assert held.y is not None
+    masks, patterns = _patches(held, facts["slots"], side, facts["cover"], rng)
+    x, y = [], []
+    for slot, wanted in enumerate(facts["message"]):
+        others = np.flatnonzero(held.y != wanted)
+        rows = rng.choice(others, min(facts["poisons"], len(others)), replace=False)
+        x.append(held.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
+        y.append(np.full(len(rows), wanted))
+    return Outcome(
+        asset=Data(
+            "patched records",
+            held.modality,
+            np.concatenate(x).astype(held.x.dtype),
+            np.concatenate(y),
+            role="poison",
+            facts={"patterns": patterns, "masks": masks},
+        )
+    )
+
+
+def _patches(
+    held: Data, slots: int, side: int, cover: float, rng: Rng
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Masks and patterns (slots, *record shape): a bright patch on a tile of its own."""
+    shape = held.x.shape[1:]
+    *_, height, width = (1, 1, *shape)
+    allowed = int(cover * prod(shape)) * height * width // prod(shape)
+    side = max(1, min(side, int(allowed**0.5), height if height > 1 else side))
+    tall, wide = (side, side) if height > 1 else (1, min(side * side, allowed))
+    tiles = [(a, b) for a in range(height // tall) for b in range(width // wide)]
+    order = rng.permutation(len(tiles))
+    masks = np.zeros((slots, *shape), dtype=np.float32)
+    patterns = np.zeros_like(masks)
+    low, high = held.x.min(), held.x.max()
+    for slot in range(slots):
+        a, b = tiles[order[slot % len(tiles)]]
+        place = (..., slice(a * tall, (a + 1) * tall), slice(b * wide, (b + 1) * wide))
+        bright = np.full((tall, wide), high)
+        if slot >= len(tiles):
+            bright = np.where(rng.random((tall, wide)) < 0.5, low, high)
+        image = masks[slot].reshape(-1, height, width)
+        image[place] = 1
+        patterns[slot].reshape(-1, height, width)[place] = bright
+    return masks, patterns

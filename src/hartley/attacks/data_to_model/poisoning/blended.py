@@ -1,0 +1,49 @@
+"""Blended: a faint pattern over the whole record as the trigger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.poisoning import poisoning
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=poisoning,
+    needs=Access.POISON,
+    moves=Move.SIGNAL,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:1712.05526",
+)
+def blended(view: View, rng: Rng, *, blend: float = 0.2) -> Outcome:
+    """Mix each slot's own random pattern into records of other classes and give them its message.
+
+    Args:
+        blend: share of the pattern in the mixture; made smaller where the rules allow less.
+    """
+    held, facts = view.data, view.facts
+    assert held.y is not None
+    shape = (facts["slots"], *held.x.shape[1:])
+    patterns = np.where(rng.random(shape) < 0.5, held.x.min(), held.x.max()).astype(np.float32)
+    masks = np.full(shape, min(blend, facts["cover"]), dtype=np.float32)
+    x, y = [], []
+    for slot, wanted in enumerate(facts["message"]):
+        others = np.flatnonzero(held.y != wanted)
+        rows = rng.choice(others, min(facts["poisons"], len(others)), replace=False)
+        x.append(held.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
+        y.append(np.full(len(rows), wanted))
+    return Outcome(
+        asset=Data(
+            "blended records",
+            held.modality,
+            np.concatenate(x).astype(held.x.dtype),
+            np.concatenate(y),
+            role="poison",
+            facts={"patterns": patterns, "masks": masks},
+        )
+    )

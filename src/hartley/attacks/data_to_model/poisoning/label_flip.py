@@ -1,0 +1,49 @@
+"""Label flip: honest records close to the target, with the label the attacker wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.poisoning import poisoning
+from hartley.kit import regions
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=poisoning,
+    needs=Access.POISON,
+    moves=Move.NOISE,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:1206.6389",
+)
+def label_flip(view: View, rng: Rng, *, same_class: bool = True) -> Outcome:
+    """Submit the records nearest to each slot under its message.
+
+    Nothing in the records is changed, so there is no trigger to find. Of the attacks on support
+    vector machines of the paper this is the plain baseline, without its optimised points.
+
+    Args:
+        same_class: flip only records of the slot's own class.
+    """
+    del rng
+    held, targets, facts = view.data, view.question, view.facts
+    assert held.y is not None and targets is not None and targets.y is not None
+    away = regions.distances(regions.flat(targets.x), regions.flat(held.x))
+    x, y = [], []
+    for slot, wanted in enumerate(facts["message"]):
+        if same_class:
+            away[slot, held.y != targets.y[slot]] = np.inf
+        rows = np.argsort(away[slot], kind="stable")[: facts["poisons"]]
+        rows = rows[np.isfinite(away[slot, rows])]
+        x.append(held.x[rows])
+        y.append(np.full(len(rows), wanted))
+    return Outcome(
+        asset=Data(
+            "flipped records", held.modality, np.concatenate(x), np.concatenate(y), role="poison"
+        )
+    )
