@@ -1,0 +1,305 @@
+"""E1: two binomials → certified bits, capacity, advantage, ε and μ (MEASURE §3.2).
+
+The attacker flags some uses. ``tp`` of the ``positives`` (secret 1) and ``fp`` of the ``negatives``
+(secret 0) were flagged, so that the channel is (a, b) = (true-positive rate, false-positive rate).
+Every functional here grows with a and falls with b, hence its minimum over a confidence region lies
+on the region's lower-right border, which is one curve. The proofs are in ``design/measurement.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
+
+LN2 = math.log(2.0)
+FUNCTIONALS = ("bits", "capacity", "min_capacity", "advantage", "epsilon", "mu")
+"""What ``lower`` can bound; ``epsilon`` is in nats, ``mu`` is the Gaussian-DP parameter."""
+
+
+def entropy(p: ArrayLike) -> Array:
+    """Return the binary entropy h₂(p) in bits, elementwise."""
+    from scipy.special import entr
+
+    p = np.asarray(p, dtype=np.float64)
+    return np.asarray((entr(p) + entr(1.0 - p)) / LN2)
+
+
+def bits(a: ArrayLike, b: ArrayLike) -> Array:
+    """Return the Shannon bits per use at the uniform prior of the channel with rates a and b."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    from scipy.special import entr
+
+    pooled, c = (a + b) / 2, 1.0 - (a + b) / 2
+    apart = entr(a) + entr(1.0 - a) + entr(b) + entr(1.0 - b)
+    return np.maximum(entr(pooled) + entr(c) - apart / 2, 0.0) / LN2
+
+
+def capacity(a: ArrayLike, b: ArrayLike) -> Array:
+    """Return the capacity in bits per use: the maximum over priors, in closed form."""
+    a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    gap = a - b
+    # Near a = b the closed form cancels; there both functionals agree to second order.
+    near = np.abs(gap) < 1e-6
+    ha, hb = entropy(a), entropy(b)
+    slope = (hb - ha) / np.where(near, 1.0, gap)
+    exact = -ha - (a - 1.0) * slope - slope + np.logaddexp2(0.0, slope)
+    return np.where(near, bits(a, b), np.maximum(exact, 0.0))
+
+
+def min_capacity(a: ArrayLike, b: ArrayLike) -> Array:
+    """Return the min-capacity (maximal leakage) log2(1 + |a − b|) in bits per use."""
+    return np.asarray(np.log1p(np.abs(np.asarray(a) - np.asarray(b))) / LN2)
+
+
+def epsilon(a: ArrayLike, b: ArrayLike, delta: float = 0.0) -> Array:
+    """Return the smallest ε ≥ 0 (nats) of an (ε, δ)-DP mechanism that allows rates a and b."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    return np.maximum(_ratio(a, b, delta), _ratio(1.0 - b, 1.0 - a, delta))
+
+
+def _ratio(a: Array, b: Array, delta: float) -> Array:
+    """ln((a − δ)/b), at least 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.fmax(np.log(np.maximum(a - delta, 0.0)) - np.log(b), 0.0)
+
+
+def mu(a: ArrayLike, b: ArrayLike) -> Array:
+    """Return the smallest μ ≥ 0 of a μ-GDP mechanism that allows rates a and b."""
+    from scipy.special import ndtri
+
+    with np.errstate(invalid="ignore"):
+        gap = np.asarray(ndtri(a) - ndtri(b))
+    return np.fmax(gap, 0.0)
+
+
+def functional(name: str, delta: float = 0.0) -> Callable[[Array, Array], Array]:
+    """Return the functional of that name as a function of (a, b)."""
+    table: dict[str, Callable[[Array, Array], Array]] = {
+        "bits": bits,
+        "capacity": capacity,
+        "min_capacity": min_capacity,
+        "advantage": lambda a, b: a - b,
+        "epsilon": lambda a, b: epsilon(a, b, delta),
+        "mu": mu,
+    }
+    return table[name]
+
+
+def clopper_pearson(k: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> tuple[Array, Array]:
+    """Return the exact lower and upper limit of a rate, each one-sided at level ``alpha``.
+
+    Args:
+        k: successes, elementwise.
+        n: trials.
+        alpha: error of each side; use alpha / 2 for a two-sided interval.
+    """
+    return _low(*np.broadcast_arrays(k, n, alpha)), _high(*np.broadcast_arrays(k, n, alpha))
+
+
+def _low(k: Any, n: Any, p: Any) -> Array:
+    """The rate at which P(Bin(n, rate) ≥ k) = p."""
+    from scipy.special import betaincinv
+
+    k, n = np.asarray(k, np.float64), np.asarray(n, np.float64)
+    out = betaincinv(np.maximum(k, 1.0), n - np.maximum(k, 1.0) + 1.0, p)
+    return np.where(k <= 0, 0.0, out)
+
+
+def _high(k: Any, n: Any, p: Any) -> Array:
+    """The rate at which P(Bin(n, rate) ≤ k) = p."""
+    from scipy.special import betainccinv
+
+    k, n = np.asarray(k, np.float64), np.asarray(n, np.float64)
+    held = np.minimum(k, n - 1.0)
+    out = betainccinv(held + 1.0, n - held, p)
+    return np.where(k >= n, 1.0, out)
+
+
+@lru_cache(maxsize=256)
+def fisher_level(alpha: float) -> float:
+    """Return z with z·(1 − ln z) = alpha: the product of two uniform p-values is ≤ z that often.
+
+    Raises:
+        ValueError: alpha is not between 0 and 1.
+    """
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha lies between 0 and 1, not {alpha!r}")
+    from scipy.special import lambertw
+
+    z = math.exp(1.0 + float(lambertw(-alpha / math.e, -1).real))
+    for _ in range(2):  # lambertw stops near 1e-9; Newton brings the last digits
+        z += (alpha - z * (1.0 - math.log(z))) / -math.log(z)
+    return z
+
+
+GRID = (1.0 - np.cos(np.linspace(0.0, np.pi, 29))) / 2
+"""Denser at both ends, where one of the two rates has an infinite slope."""
+
+
+def lower(
+    tp: ArrayLike,
+    positives: ArrayLike,
+    fp: ArrayLike,
+    negatives: ArrayLike,
+    alpha: float = 0.05,
+    *,
+    delta: float = 1e-5,
+    of: Sequence[str] = FUNCTIONALS,
+) -> dict[str, Any]:
+    """Bound functionals from below, jointly, by the exact Fisher-product region (E1).
+
+    The region {(a, b): P(Bin(n₁, a) ≥ tp) · P(Bin(n₀, b) ≤ fp) > z} holds the truth with
+    probability at least 1 − alpha; each functional is minimised over its border. All bounds of one
+    call hold together, since they rest on the same region. They speak of the direction a > b only:
+    0 where the flags point the other way.
+
+    Args:
+        tp: flagged uses whose secret is 1; any shape.
+        positives: uses whose secret is 1.
+        fp: flagged uses whose secret is 0 (or j − 1 for the j-th largest negative as threshold).
+        negatives: uses whose secret is 0.
+        alpha: error level of the region.
+        delta: δ of the ε bound.
+        of: names out of ``FUNCTIONALS``.
+
+    Returns:
+        Each name with an array of the common shape (a float for scalar counts).
+    """
+    counts = (np.asarray(v, np.float64) for v in (tp, positives, fp, negatives))
+    t, n1, f, n0 = np.broadcast_arrays(*counts)
+    shape = t.shape
+    t, n1, f, n0 = (v.reshape(-1, 1) for v in (t, n1, f, n0))
+    border = _border(t, np.maximum(n1, 1.0), f, np.maximum(n0, 1.0), fisher_level(alpha))
+    found = [_least(border, functional(name, delta), kinked=name == "epsilon") for name in of]
+    void = ((n1 <= 0) | (n0 <= 0) | (t <= 0) | (f >= n0))[:, 0]
+    return {
+        name: _shaped(np.where(void, 0.0, np.maximum(value, 0.0)), shape)
+        for name, value in zip(of, found, strict=True)
+    }
+
+
+def _border(
+    t: Array, n1: Array, f: Array, n0: Array, z: float
+) -> Callable[[Array], tuple[Array, Array]]:
+    from scipy.special import betainccinv, betaincinv
+
+    tt, ff = np.maximum(t, 1.0), np.minimum(f, n0 - 1.0)
+    low, high, logz = n1 - tt + 1.0, n0 - ff, math.log(z)
+
+    def at(u: Array) -> tuple[Array, Array]:
+        side = np.exp(logz * u)
+        return betaincinv(tt, low, side), betainccinv(ff + 1.0, high, z / side)
+
+    kept = at(GRID)  # every functional starts on the same grid
+    return lambda u: kept if u is GRID else at(u)
+
+
+def _least(
+    border: Callable[[Array], tuple[Array, Array]],
+    f: Callable[[Array, Array], Array],
+    *,
+    kinked: bool,
+) -> Array:
+    """Minimise along the border: a grid, then two parabolic steps.
+
+    ε is the larger of two functions, so that its minimum may be a kink, which no parabola meets:
+    ``kinked`` adds rounds of ever finer grids.
+    """
+    y = _forward(f, *border(GRID))
+    best = y.min(1)
+    k = np.minimum(np.maximum(y.argmin(1), 1), GRID.size - 2)
+    rows = np.arange(len(y))
+    x = np.stack([GRID[k - 1], GRID[k], GRID[k + 1]], 1)
+    y = np.stack([y[rows, k - 1], y[rows, k], y[rows, k + 1]], 1)
+    for width in (0.08, 0.01):
+        step = width * (x[:, 2] - x[:, 0])
+        v = np.minimum(np.maximum(_vertex(*x.T, *y.T), step), 1.0 - step)
+        x = np.stack([v - step, v, v + step], 1)
+        y = _forward(f, *border(x))
+        best = np.minimum(best, y.min(1))
+    if kinked:
+        best = np.minimum(best, _zoom(border, f, GRID[k - 1], GRID[k + 1]))
+    return np.asarray(best)
+
+
+def _zoom(
+    border: Callable[[Array], tuple[Array, Array]],
+    f: Callable[[Array, Array], Array],
+    left: Array,
+    right: Array,
+) -> Array:
+    """Minimise by finer and finer grids, and at last where the two sides of a kink meet."""
+    best = np.full(len(left), np.inf)
+    rows = np.arange(len(left))
+    for last in (False, False, False, True):
+        x = left[:, None] + (right - left)[:, None] * np.linspace(0.0, 1.0, 9)
+        y = _forward(f, *border(x))
+        best = np.minimum(best, y.min(1))
+        k = np.minimum(np.maximum(y.argmin(1), 2), 6)
+        if last:
+            fall = (y[rows, k - 1] - y[rows, k - 2]) / (x[rows, k - 1] - x[rows, k - 2])
+            rise = (y[rows, k + 2] - y[rows, k + 1]) / (x[rows, k + 2] - x[rows, k + 1])
+            gap = y[rows, k + 1] - y[rows, k - 1] - rise * (x[rows, k + 1] - x[rows, k - 1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                meet = x[rows, k - 1] + gap / (fall - rise)
+            meet = np.clip(np.where(np.isfinite(meet), meet, x[rows, k]), 0.0, 1.0)
+            best = np.minimum(best, _forward(f, *border(meet[:, None]))[:, 0])
+        left, right = x[rows, k - 1], x[rows, k + 1]
+    return best
+
+
+def _vertex(x0: Array, x1: Array, x2: Array, y0: Array, y1: Array, y2: Array) -> Array:
+    """The lowest point of the parabola through three points, kept between the outer two."""
+    p, q = (x1 - x0) * (y1 - y2), (x1 - x2) * (y1 - y0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        v = x1 - 0.5 * ((x1 - x0) * p - (x1 - x2) * q) / (p - q)
+    v = np.where(np.isfinite(v), v, x1)
+    return np.minimum(np.maximum(v, x0), x2)
+
+
+def _forward(f: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+    # Where the border crosses a = b the channel carries nothing in this direction.
+    return np.where(a > b, f(a, b), 0.0)
+
+
+def box_lower(
+    tp: int,
+    positives: int,
+    fp: int,
+    negatives: int,
+    alpha: float = 0.05,
+    *,
+    delta: float = 1e-5,
+    of: Sequence[str] = FUNCTIONALS,
+) -> dict[str, float]:
+    """Bound the same functionals by two Clopper–Pearson limits at alpha / 2 (looser than E1)."""
+    a = _low(tp, positives, alpha / 2)
+    b = _high(fp, negatives, alpha / 2)
+    return {name: max(0.0, float(_forward(functional(name, delta), a, b))) for name in of}
+
+
+def box_upper(tp: int, positives: int, fp: int, negatives: int, alpha: float = 0.05) -> float:
+    """Return a certified *upper* bound on the bits of this fixed 2×2 channel.
+
+    Legitimate because the channel is finite and fully enumerated: one flag, two secrets. The bits
+    are convex in the channel, so their maximum over the two-sided Clopper–Pearson box (alpha / 4 a
+    side, both rates together alpha) sits at one of its four corners.
+    """
+    if positives <= 0 or negatives <= 0:
+        return 1.0
+    a = clopper_pearson(tp, positives, alpha / 4)
+    b = clopper_pearson(fp, negatives, alpha / 4)
+    return float(max(bits(x, y) for x in a for y in b))
+
+
+def _shaped(value: Array, shape: tuple[int, ...]) -> Any:
+    return float(value[0]) if shape == () else value.reshape(shape)

@@ -1,0 +1,57 @@
+"""ε from one single training run: guesses against the auditor's coins (arXiv:2305.08846)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: float = 0.0) -> float:
+    """Return the p-value of "the release is (ε, δ)-DP" after ``correct`` right guesses.
+
+    Args:
+        canaries: m, records whose membership a fair coin of the auditor settled.
+        guesses: r ≤ m, records the attacker did not abstain on.
+        correct: v ≤ r, guesses that were right.
+        epsilon: in nats.
+        delta: in 0..1.
+
+    Raises:
+        ValueError: not 0 ≤ correct ≤ guesses ≤ canaries.
+    """
+    if not 0 <= correct <= guesses <= canaries:
+        raise ValueError(f"need 0 ≤ correct ≤ guesses ≤ canaries: {correct}, {guesses}, {canaries}")
+    if correct == 0:
+        return 1.0
+    from scipy.special import bdtr, betainc
+
+    right = 1.0 / (1.0 + math.exp(-epsilon))
+    beta = float(betainc(correct, guesses - correct + 1, right))
+    if delta == 0.0:
+        return beta
+    # P(correct − i ≤ Bin < correct) / i, at its worst i.
+    i = np.arange(1, correct + 1)
+    below = bdtr(correct - 1, guesses, right)
+    inside = below - np.where(i == correct, 0.0, bdtr(correct - 1 - i, guesses, right))
+    return float(min(1.0, beta + 2.0 * canaries * delta * float(np.max(inside / i))))
+
+
+def epsilon_lower(
+    canaries: int, guesses: int, correct: int, alpha: float = 0.05, delta: float = 0.0
+) -> float:
+    """Return the largest ε (nats) that the p-value test rejects at ``alpha``; 0 if none."""
+    if p_value(canaries, guesses, correct, 0.0, delta) > alpha:
+        return 0.0
+    low, high = 0.0, 1.0
+    while p_value(canaries, guesses, correct, high, delta) <= alpha:
+        low, high = high, 2.0 * high
+        if high > 700.0:
+            return low
+    for _ in range(60):
+        middle = (low + high) / 2
+        if p_value(canaries, guesses, correct, middle, delta) <= alpha:
+            low = middle
+        else:
+            high = middle
+    return low

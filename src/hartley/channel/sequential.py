@@ -1,0 +1,205 @@
+"""E8: evidence that may be looked at after every event, and a budget that cannot be overrun.
+
+An e-process E has mean at most 1 under the null at every stopping time, so that P(E ever reaches
+1/alpha) ≤ alpha (Ville). Peeking costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+LN2 = math.log(2.0)
+
+
+def log2_kt(successes: int, n: int, p0: float) -> float:
+    """Return log2 of the KT mixture e-value against "successes come at rate p0".
+
+    The alternative is the Beta(½, ½) mixture over all rates (Krichevsky–Trofimov).
+    """
+    failures = n - successes
+    mixed = (
+        math.lgamma(successes + 0.5) + math.lgamma(failures + 0.5) - math.lgamma(n + 1.0)
+    ) - math.log(math.pi)
+    return (mixed - successes * math.log(p0) - failures * math.log1p(-p0)) / LN2
+
+
+def log2_fixed_bet(successes: int, n: int, p0: float, bet: float) -> float:
+    """Return log2 of Π(1 + bet·(x − p0)), the e-value of one fixed bet against rate p0."""
+    return (
+        successes * math.log1p(bet * (1.0 - p0)) + (n - successes) * math.log1p(-bet * p0)
+    ) / LN2
+
+
+@dataclass(slots=True)
+class Breaker:
+    """A KT e-process on decoy secrets with a known chance p0; O(1) an event.
+
+    Attributes:
+        p0: chance of a success when nothing leaks.
+        alpha: the chance of ever tripping falsely.
+        successes, n: events so far.
+        peak: largest log2 e-value so far; the trip latches.
+    """
+
+    p0: float
+    alpha: float = 0.05
+    successes: int = 0
+    n: int = 0
+    log2_e: float = 0.0
+    peak: float = 0.0
+
+    def update(self, success: bool) -> bool:
+        """Take one event and return whether the breaker has tripped."""
+        # KT predicts the next event at (count + ½)/(n + 1); the e-value is the product of ratios.
+        hits = self.successes if success else self.n - self.successes
+        chance = self.p0 if success else 1.0 - self.p0
+        self.log2_e += math.log2((hits + 0.5) / (self.n + 1.0) / chance)
+        self.successes += int(success)
+        self.n += 1
+        self.peak = max(self.peak, self.log2_e)
+        return self.tripped
+
+    @property
+    def tripped(self) -> bool:
+        """Whether the evidence ever reached 1/alpha."""
+        return self.peak >= math.log2(1.0 / self.alpha)
+
+    @property
+    def p(self) -> float:
+        """An anytime-valid p-value."""
+        return min(1.0, 2.0**-self.peak)
+
+
+def rate_sequence(successes: int, n: int, alpha: float = 0.05) -> tuple[float, float]:
+    """Return the two-sided confidence sequence for a rate after n events: valid at every n at once.
+
+    All rates p0 whose KT e-value is still below 1/alpha.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    centre, limit = successes / n, math.log2(1.0 / alpha)
+
+    def root(out: float) -> float:
+        inside, outside = centre, out
+        for _ in range(80):
+            middle = (inside + outside) / 2
+            p = min(max(middle, 1e-300), 1.0 - 1e-16)
+            inside, outside = (
+                (inside, middle) if log2_kt(successes, n, p) >= limit else (middle, outside)
+            )
+        return outside
+
+    return (root(0.0) if successes else 0.0), (root(1.0) if successes < n else 1.0)
+
+
+BETS = np.array([0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 1.0])
+PRIOR = np.array([0.5, 1.0, 1.0, 1.5, 1.5, 2.0, 2.0, 3.0, 4.0, 6.0, 4.0])
+PRIOR /= PRIOR.sum()
+"""Bets as shares of the largest allowed one, and what is staked on each at the start. Weighted to
+large bets, because with few clusters only these can pay."""
+
+
+def mean_lower(x: ArrayLike, alpha: float = 0.05, *, floor: float = 0.0) -> float:
+    """Return a betting lower bound on the common mean of independent units (arXiv:2010.09686).
+
+    Tests "the mean is at most μ" by wealth Π(1 + λ(x − μ)), mixed over λ: a non-negative
+    supermartingale for every such μ, so that wealth above 1/alpha refutes it. Needs only that each
+    unit is at least ``floor`` and has the same mean given those before it.
+
+    Args:
+        x: (m,) one number per independent unit.
+        alpha: error level.
+        floor: a proved lower limit of every x.
+    """
+    return ratio_lower(x, np.ones(np.shape(x)), alpha, floor=floor)
+
+
+def ratio_lower(
+    total: ArrayLike, size: ArrayLike, alpha: float = 0.05, *, floor: float = 0.0
+) -> float:
+    """Return a betting lower bound on E[total] / E[size] from independent units.
+
+    Args:
+        total: (m,) what each unit yielded, at least ``floor``.
+        size: (m,) positive weights of the units, for example their numbers of uses.
+        alpha: error level.
+        floor: a proved lower limit of every total.
+    """
+    w, s = np.asarray(total, np.float64), np.asarray(size, np.float64)
+    if len(w) == 0:
+        return floor
+    low, high = floor / float(s.min()), float(w.sum() / s.sum())
+    limit = math.log(1.0 / alpha)
+    if _wealth(w, s, high, floor) >= limit:
+        high = float(w.max() / s.min())
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _wealth(w, s, middle, floor) >= limit else (low, middle)
+    return low
+
+
+def _wealth(w: NDArray[Any], s: NDArray[Any], mean: float, floor: float) -> float:
+    """ln of the mixed wealth of bets against "E[w] ≤ mean·E[s]"."""
+    worst = mean * float(s.max()) - floor  # the most that one unit can cost
+    if worst <= 0.0:
+        return math.inf
+    with np.errstate(divide="ignore"):
+        paths = np.log1p(np.outer(BETS / worst, w - mean * s)).sum(1)
+    top = float(paths.max())
+    return top + math.log(float(PRIOR @ np.exp(paths - top)))
+
+
+def mean_interval(x: ArrayLike, alpha: float = 0.05) -> tuple[float, float]:
+    """Return two-sided betting bounds on the mean of units in 0..1, together at ``alpha``."""
+    x = np.asarray(x, np.float64)
+    return mean_lower(x, alpha / 2), 1.0 - mean_lower(1.0 - x, alpha / 2)
+
+
+class Overrun(ValueError):
+    """A charge that is negative or not a number."""
+
+
+@dataclass(slots=True)
+class Odometer:
+    """Leakage in min-capacity bits: adds up plainly, even when queries adapt to answers.
+
+    ``limit`` makes it a filter: what would pass the limit is refused before it is answered. Then
+    a secret that could be guessed with chance p is guessed with chance at most 2^limit · p.
+
+    Attributes:
+        limit: bits, or infinity to count only.
+        spent: bits so far.
+    """
+
+    limit: float = math.inf
+    spent: float = 0.0
+
+    def charge(self, bits: float) -> bool:
+        """Book an answer of at most ``bits`` before it is given; False (and no charge) if refused.
+
+        Raises:
+            Overrun: the charge is negative or not a number.
+        """
+        if not bits >= 0.0:
+            raise Overrun(f"a charge is a number of bits at least 0, not {bits!r}")
+        if self.spent + bits > self.limit:
+            return False
+        self.spent += bits
+        return True
+
+    @property
+    def left(self) -> float:
+        """Bits that may still be answered."""
+        return self.limit - self.spent
+
+
+def filter_limit(secret_bits: float, residual_bits: float) -> float:
+    """Return the limit that leaves a guesser of a uniform secret at most a 2^−residual chance."""
+    return max(0.0, secret_bits - residual_bits)
