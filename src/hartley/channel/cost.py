@@ -83,7 +83,7 @@ def capacity_at_cost(
 
 @dataclass(frozen=True, slots=True)
 class UnitCost:
-    """Capacity per unit cost: ``bits`` per unit, the ``symbol`` that pays best, the free ``zero``."""
+    """Capacity per unit cost: ``bits`` a unit, the ``symbol`` that pays best, the free ``zero``."""
 
     bits: float
     symbol: int
