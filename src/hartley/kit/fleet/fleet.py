@@ -1,0 +1,228 @@
+"""The fleet: K trained models as stacked weights, and the one call that trains them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core.errors import UsageError
+from hartley.kit.fleet.dense import train_dense
+from hartley.kit.fleet.loop import native_bfloat16, train_plain, train_stacked, train_tight
+from hartley.kit.fleet.plan import GROUP, Lesson, Training, batches, choose, stream
+from hartley.kit.fleet.workers import spread
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from hartley.kit.nets import Net
+
+    Stack = dict[str, NDArray[np.float32]]
+
+ASK = 512
+"""Records per forward pass of a stack of dense nets: what is in flight stays in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """K models of one architecture.
+
+    Attributes:
+        net: the architecture.
+        weights: (K, …) arrays by parameter name.
+        facts: ``strategy``, ``precision``, ``device``, ``workers``, ``seconds``, ``models``.
+    """
+
+    net: Net
+    weights: Mapping[str, NDArray[np.float32]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """K."""
+        return len(next(iter(self.weights.values())))
+
+    def query(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Logits (K, n, classes) of all models on the same records (n, …)."""
+        import torch
+
+        records = torch.from_numpy(np.array(x, dtype=np.float32))
+        out = np.empty((len(self), len(records), self.net.classes), np.float32)
+        with torch.no_grad():
+            if self.net.kind == "dense":
+                held = {n: torch.from_numpy(np.array(w)) for n, w in self.weights.items()}
+                for at in range(0, len(records), ASK):
+                    rows = records[at : at + ASK].flatten(1)
+                    out[:, at : at + ASK] = self._dense(held, rows).numpy()
+                return out
+            records = records.contiguous(memory_format=torch.channels_last)
+            for k in range(len(self)):
+                module = self.module(k).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                for at in range(0, len(records), ASK):
+                    out[k, at : at + ASK] = module(records[at : at + ASK]).numpy()
+        return out
+
+    def module(self, k: int) -> torch.nn.Sequential:
+        """Model k as a torch module of its own."""
+        return self.net.module({name: array[k] for name, array in self.weights.items()})
+
+    def _dense(self, held: dict[str, torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        names = [name for _, name in self.net.steps]
+        first = held[f"{names[0]}.weight"]
+        # All first layers read the same records: one wide matrix product instead of K narrow ones.
+        hidden = rows @ first.reshape(-1, first.shape[2]).T
+        hidden = hidden.view(len(rows), *first.shape[:2]).transpose(0, 1)
+        hidden = hidden + held[f"{names[0]}.bias"].unsqueeze(1)
+        for name in names[1:]:
+            weight = held[f"{name}.weight"].transpose(1, 2)
+            hidden = torch.baddbmm(held[f"{name}.bias"].unsqueeze(1), hidden.relu(), weight)
+        return hidden
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every group needs; travels to a worker once."""
+
+    net: Net
+    x: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    training: Training
+    seed: int
+    strategy: str
+    bfloat16: bool
+    device: str
+
+
+def train(
+    net: Net,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    include: NDArray[np.bool_],
+    training: Training | None = None,
+    *,
+    seed: int = 0,
+    first: int = 0,
+    strategy: str = "auto",
+    precision: str = "auto",
+    workers: int = 1,
+    device: str = "cpu",
+    progress: Callable[[int], None] | None = None,
+) -> Fleet:
+    """Train K models on K known subsets of the same records.
+
+    Args:
+        net: the architecture.
+        x: (n, …) records, float.
+        y: (n,) integer labels, or (n, classes) rows that sum to 1.
+        include: (K, n) booleans: who trains on what.
+        training: the recipe.
+        seed: root of the models' own streams.
+        first: number of the first model: ``train(include[8:], first=8)`` gives models 8, 9, …
+            exactly as ``train(include)`` does.
+        strategy: ``auto`` (see :func:`choose`), ``batched``, ``loop`` or ``plain``.
+        precision: ``auto`` (bfloat16 arithmetic in a tight loop of convolutions where the processor
+            has it), ``float32`` or ``bfloat16``.
+        workers: processes, one thread each; the result does not depend on it.
+        device: a torch device.
+        progress: called with the number of groups that are finished.
+
+    Raises:
+        UsageError: shapes that do not go together, or an unknown strategy or precision.
+    """
+    training = training or Training()
+    started = time.perf_counter()
+    if include.ndim != 2 or include.shape[1] != len(x) or len(x) != len(y) or not len(include):
+        raise UsageError(f"include is {include.shape}; (models, {len(x)}) is due")
+    if tuple(x.shape[1:]) != net.inputs:
+        raise UsageError(f"records are {x.shape[1:]}; the net reads {net.inputs}")
+    chosen = choose(net, device, strategy)
+    work = _Work(
+        net=net,
+        x=np.ascontiguousarray(x, np.float32),
+        targets=targets_of(y, net.classes),
+        training=training,
+        seed=seed,
+        strategy=chosen,
+        bfloat16=_bfloat16(net, chosen, precision, device),
+        device=device,
+    )
+    parts = _groups(include, first, work, workers)
+    made = spread(_train_group, work, parts, workers=workers, progress=progress)
+    stacks = sorted((k, s) for part, group in zip(parts, made, strict=True) for (k, _), s in
+                    zip(part, group, strict=True))  # fmt: skip
+    return Fleet(
+        net,
+        {name: np.stack([s[name] for _, s in stacks]) for name in net.shapes},
+        {
+            "strategy": chosen,
+            "precision": "bfloat16" if work.bfloat16 else "float32",
+            "device": device,
+            "workers": workers,
+            "models": len(include),
+            "seconds": time.perf_counter() - started,
+        },
+    )
+
+
+def targets_of(y: NDArray[Any], classes: int) -> NDArray[np.float32]:
+    """Labels or soft labels as (n, classes) rows.
+
+    Raises:
+        UsageError: a label outside 0..classes−1.
+    """
+    if y.ndim == 2:
+        return np.ascontiguousarray(y, np.float32)
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
+        raise UsageError(f"labels run from {y.min()} to {y.max()}; the net has {classes} classes")
+    return np.asarray(np.eye(classes, dtype=np.float32)[y])
+
+
+def _bfloat16(net: Net, strategy: str, precision: str, device: str) -> bool:
+    if precision not in {"auto", "float32", "bfloat16"}:
+        raise UsageError(f"precision {precision!r} is none of auto, float32, bfloat16")
+    if precision != "auto" or strategy != "loop" or net.kind != "conv":
+        return precision == "bfloat16" and strategy == "loop"
+    return native_bfloat16(device)
+
+
+def _groups(
+    include: NDArray[np.bool_], first: int, work: _Work, workers: int
+) -> list[list[tuple[int, NDArray[np.bool_]]]]:
+    """Cut the fleet into groups: as large as pays, and at least one a worker."""
+    members = [(first + k, row) for k, row in enumerate(include)]
+    size = 1
+    if work.strategy == "batched":
+        size = min(GROUP.get(work.device.split(":")[0], GROUP["cpu"]), -(-len(members) // workers))
+        # Models of about equal length end together, so that little of a stack is thrown away.
+        members.sort(key=lambda one: (int(one[1].sum()), one[0]))
+    return [members[i : i + size] for i in range(0, len(members), size)]
+
+
+def _train_group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> list[Stack]:
+    import torch
+
+    x = torch.from_numpy(np.array(work.x)).to(work.device)
+    targets = torch.from_numpy(np.array(work.targets)).to(work.device)
+    lesson = Lesson(work.net, x, targets, work.training)
+    starts, orders = [], []
+    for k, row in part:
+        rng = stream(work.seed, k)
+        starts.append(work.net.initial(rng))
+        orders.append(batches(rng, row, work.training))
+    if work.strategy == "batched":
+        if work.net.kind == "dense":
+            return train_dense(replace(lesson, x=x.flatten(1)), starts, orders)
+        return train_stacked(lesson, starts, orders)
+    if work.strategy == "plain":
+        return [
+            train_plain(lesson, start, order) for start, order in zip(starts, orders, strict=True)
+        ]
+    return [
+        train_tight(lesson, start, order, bfloat16=work.bfloat16)
+        for start, order in zip(starts, orders, strict=True)
+    ]

@@ -1,0 +1,144 @@
+"""An owner's training pipeline: from records to models, trained as a fleet and kept on disk.
+
+``Pipeline.fit`` is a ``core.Fit``. What it trains is memoised by content, a few models at a time:
+recipe, records, who trains on what, seed and number of the model. So every attack that asks for the
+same reference models shares them, a run that was killed goes on where it stopped, and asking for
+more models trains only those that are new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Ensemble, Modality, Model
+from hartley.kit import cache
+from hartley.kit.fleet import Fleet, Training, train
+from hartley.kit.fleet.private import Privacy, train_private
+from hartley.kit.nets import Net
+from hartley.models.torch import from_torch, softmax
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+OPEN = Access.LABELS | Access.SCORES | Access.GRADIENTS | Access.WEIGHTS | Access.TRAIN
+CLOSED = Access.LABELS | Access.SCORES | Access.TRAIN
+KEPT = 16
+"""Models in one file of the cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pipeline:
+    """How an owner trains.
+
+    Attributes:
+        net: the architecture.
+        training: the recipe.
+        modality: what the records are.
+        private: train by DP-SGD with these numbers, or None.
+        offers: what the models offer an attacker.
+        cached: keep what was trained on disk.
+        workers: processes for training; results do not depend on it.
+        device: a torch device.
+        strategy: of the fleet, see ``kit.fleet.choose``.
+    """
+
+    net: Net
+    training: Training = field(default_factory=Training)
+    modality: Modality = Modality.VISION
+    private: Privacy | None = None
+    offers: Access = CLOSED
+    cached: bool = True
+    workers: int = 1
+    device: str = "cpu"
+    strategy: str = "auto"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that a result depends on, for a digest."""
+        return {
+            "version": 1,
+            "net": self.net.recipe,
+            "training": self.training.recipe,
+            "private": None if self.private is None else self.private.recipe,
+            "strategy": self.strategy,
+            "device": self.device.split(":")[0],
+        }
+
+    def with_(self, **changes: Any) -> Pipeline:
+        """The same pipeline with some fields changed."""
+        return replace(self, **changes)
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans."""
+        assert data.y is not None
+        include = np.asarray(include, dtype=bool)
+        stamp = cache.digest({"x": data.x, "y": data.y}) if self.cached else ""
+        parts: list[Any] = []
+        facts: dict[str, Any] = {}
+        for first in range(0, len(include), KEPT):
+            rows = include[first : first + KEPT]
+            fleet: list[Fleet] = []
+
+            def build(rows: Any = rows, first: int = first, fleet: Any = fleet) -> Any:
+                fleet.append(self._train(data, rows, seed, first))
+                return fleet[0].weights
+
+            if self.cached:
+                key = {**self.recipe, "data": stamp, "include": rows, "seed": seed, "first": first}
+                parts.append(cache.cached("fleet", key, build))
+            else:
+                parts.append(build())
+            if fleet:
+                seconds = facts.get("seconds", 0.0) + fleet[0].facts["seconds"]
+                facts = {**fleet[0].facts, "models": len(include), "seconds": seconds}
+        whole = Fleet(
+            self.net,
+            {name: np.concatenate([part[name] for part in parts]) for name in self.net.shapes},
+            facts or {"cached": True, "models": len(include)},
+        )
+        return ensemble(self, whole)
+
+    def _train(self, data: Data, include: NDArray[Any], seed: int, first: int) -> Fleet:
+        assert data.y is not None
+        if self.private is not None:
+            return train_private(
+                self.net, data.x, data.y, include, self.private,
+                seed=seed, first=first, workers=self.workers,
+            )  # fmt: skip
+        return train(
+            self.net,
+            data.x,
+            data.y,
+            include,
+            self.training,
+            seed=seed,
+            first=first,
+            strategy=self.strategy,
+            workers=self.workers,
+            device=self.device,
+        )
+
+
+def ensemble(pipeline: Pipeline, fleet: Fleet) -> Ensemble:
+    """A fleet as the ensemble that games and attacks use; answers are probabilities."""
+
+    def member(k: int) -> Model:
+        return from_torch(
+            fleet.module(k),
+            name=f"{pipeline.net.kind} net",
+            modality=pipeline.modality,
+            classes=pipeline.net.classes,
+            offers=pipeline.offers,
+            fit=pipeline.fit,
+            facts={"parameters": pipeline.net.size},
+        )
+
+    return Ensemble(
+        size=len(fleet),
+        query=lambda x: softmax(fleet.query(x)),
+        member=member,
+        facts=fleet.facts,
+    )

@@ -1,0 +1,120 @@
+"""A torch module as a model: the adapter declares the units of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Fit, Modality, Model, Output
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+BATCH = 1024
+
+
+def from_torch(
+    module: torch.nn.Module,
+    *,
+    name: str = "torch model",
+    modality: Modality = Modality.VISION,
+    classes: int,
+    gives: Output = Output.LOGITS,
+    output: Output = Output.PROBABILITIES,
+    offers: Access = Access.LABELS | Access.SCORES,
+    fit: Fit | None = None,
+    device: str = "cpu",
+    batch: int = BATCH,
+    facts: Mapping[str, Any] | None = None,
+) -> Model:
+    """Wrap a torch module that reads float records (n, …) as a model.
+
+    The module is put into evaluation mode and is asked in batches, without gradients.
+
+    Args:
+        module: the module.
+        name: what to call it in reports.
+        modality: what it reads.
+        classes: number of classes, or the width of an embedding.
+        gives: what the module itself returns. A last softmax layer means ``PROBABILITIES``; most
+            classifiers are trained without one and give ``LOGITS``. Said by the caller, never
+            guessed; the engine checks it on every answer.
+        output: what the model shall answer: as ``gives``, or logits turned into probabilities, or
+            either turned into labels.
+        offers: what an attacker may use. ``GRADIENTS`` and ``WEIGHTS`` make ``grad`` and
+            ``weights`` present, ``TRAIN`` needs ``fit``.
+        fit: the training that the attacker knows.
+        device: a torch device.
+        batch: records a forward pass.
+        facts: anything worth carrying.
+
+    Returns:
+        The model; its callables read and return numpy arrays.
+
+    Raises:
+        UsageError: units that cannot be made of what the module gives.
+    """
+    answer = _units(gives, output)
+    module = module.to(device).eval()
+
+    def query(x: NDArray[Any]) -> NDArray[Any]:
+        import torch
+
+        parts = [np.empty((0, classes), np.float32)] if not len(x) else []
+        with torch.no_grad():
+            for at in range(0, len(x), batch):
+                rows = torch.from_numpy(np.array(x[at : at + batch], np.float32)).to(device)
+                parts.append(module(rows).float().cpu().numpy())
+        return answer(np.concatenate(parts))
+
+    def grad(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+        import torch
+        import torch.nn.functional as F
+
+        rows = torch.from_numpy(np.array(x, np.float32)).to(device).requires_grad_()
+        labels = torch.from_numpy(np.array(y, np.int64)).to(device)
+        out = module(rows)
+        if gives is Output.PROBABILITIES:
+            out = out.clamp_min(1e-12).log()
+        # A sum over records: each record's gradient is that of its own loss.
+        loss = F.cross_entropy(out, labels, reduction="sum")
+        (found,) = torch.autograd.grad(loss, rows)
+        return np.asarray(found.cpu().numpy())
+
+    def weights() -> Mapping[str, NDArray[Any]]:
+        return {k: v.detach().cpu().numpy() for k, v in module.state_dict().items()}
+
+    return Model(
+        name,
+        modality,
+        query,
+        output,
+        classes,
+        grad=grad if offers & Access.GRADIENTS else None,
+        weights=weights if offers & Access.WEIGHTS else None,
+        fit=fit if offers & Access.TRAIN else None,
+        offers=offers if fit is not None else offers & ~Access.TRAIN,
+        facts=dict(facts or {}),
+    )
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities along the last axis, in the precision of the logits."""
+    out = np.exp(logits - logits.max(-1, keepdims=True))
+    out /= out.sum(-1, keepdims=True)
+    return np.asarray(out)
+
+
+def _units(gives: Output, output: Output) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    if gives is output:
+        return lambda answers: answers
+    scores = {Output.LOGITS, Output.PROBABILITIES}
+    if gives in scores and output is Output.LABELS:
+        return lambda answers: np.asarray(answers.argmax(1))
+    if gives is Output.LOGITS and output is Output.PROBABILITIES:
+        return softmax
+    raise UsageError(f"a module that gives {gives} cannot answer with {output}")

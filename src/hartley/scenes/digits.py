@@ -1,0 +1,48 @@
+"""Digits: a dense net on scikit-learn's handwritten digits; needs nothing but pip."""
+
+from __future__ import annotations
+
+from hartley.core import Modality, Scene, recipe
+from hartley.data import vision as data
+from hartley.kit.fleet import Training
+from hartley.kit.nets import dense
+from hartley.models.pipeline import CLOSED, OPEN, Pipeline
+from hartley.scenes import vision
+
+PUBLIC, TEST = 500, 397
+"""The attacker's own records, and those that utility is measured on; 900 are left to the pool."""
+
+
+@recipe(modality=Modality.VISION)
+def digits(
+    *,
+    records: int = 900,
+    hidden: int = 128,
+    epochs: int = 60,
+    batch: int = 32,
+    seed: int = 0,
+    opened: bool = False,
+    workers: int = 1,
+) -> Scene:
+    """Handwritten digits, 8×8, and the 64-128-10 net that was trained on half of the pool.
+
+    Args:
+        records: size of the pool; half of it trained the deployed model (at most 900).
+        hidden: width of the hidden layer.
+        epochs: passes over the training records.
+        batch: records a step.
+        seed: of the split and of the training.
+        opened: also show attackers gradients and weights.
+        workers: processes for training; the result does not depend on it.
+    """
+    half = records // 2
+    parts = vision.deal(
+        data.digits(), {"train": half, "holdout": half, "public": PUBLIC, "test": TEST}, seed
+    )
+    pipeline = Pipeline(
+        dense((1, 8, 8), 10, (hidden,)),
+        Training(epochs=epochs, batch=batch),
+        offers=OPEN if opened else CLOSED,
+        workers=workers,
+    )
+    return vision.assemble("digits", parts, pipeline, seed=seed)

@@ -1,0 +1,111 @@
+"""What the vision scenes share: dealing records into parts, and putting a scene together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hartley
+from hartley.core import Data, Model, Output, Scene, spawn
+from hartley.data.photos import carriers
+from hartley.kit.cache import digest
+from hartley.models.pipeline import OPEN, Pipeline
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
+    """Cut a data set into disjoint parts of given sizes, at random; what is left is not used."""
+    order = np.random.default_rng(spawn(seed, "parts", data.name)).permutation(len(data))
+    assert data.y is not None and sum(sizes.values()) <= len(order)
+    parts, at = {}, 0
+    for name, size in sizes.items():
+        rows = order[at : at + size]
+        parts[name] = replace(data, name=name, x=data.x[rows], y=data.y[rows])
+        at += size
+    return parts
+
+
+def assemble(
+    name: str,
+    parts: Mapping[str, Data],
+    pipeline: Pipeline,
+    *,
+    seed: int,
+    tools: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Scene:
+    """Train the deployed model on ``train`` and put the scene together.
+
+    Args:
+        name: the scene's name.
+        parts: ``train``, ``holdout``, ``public`` and ``test``.
+        pipeline: how the owner trains.
+        seed: of the deployed model.
+        tools: the owner's tools, by name, besides ``training``.
+        facts: what is worth reporting, besides accuracies and sizes.
+    """
+    train, holdout = parts["train"], parts["holdout"]
+    pool = replace(
+        train,
+        name="pool",
+        x=np.concatenate([train.x, holdout.x]),
+        y=np.concatenate([labels(train), labels(holdout)]),
+    )
+    model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
+    sizes = {f"{part} records": len(data) for part, data in parts.items()}
+    return Scene(
+        name=name,
+        modality=pipeline.modality,
+        digest=digest(
+            {
+                "version": hartley.__version__,
+                "pipeline": pipeline.recipe,
+                "offers": list((pipeline.offers & OPEN).words),
+                "parts": {part: [data.x, labels(data)] for part, data in parts.items()},
+                "seed": seed,
+            }
+        ),
+        model=replace(model, name=name),
+        train=train,
+        holdout=holdout,
+        fit=pipeline.fit,
+        extra={
+            "pool": pool,
+            "test": parts["test"],
+            "public": parts["public"],
+            "carriers": carriers(),
+        },
+        tools={"training": pipeline, **(tools or {})},
+        utility=utility,
+        facts={
+            "train accuracy": accuracy(model, train),
+            "test accuracy": accuracy(model, parts["test"]),
+            "parameters": pipeline.net.size,
+            **sizes,
+            **(facts or {}),
+        },
+    )
+
+
+def utility(scene: Scene) -> dict[str, float]:
+    """Accuracy of the deployed model, as it is defended now, on the test records."""
+    assert scene.model is not None
+    return {"accuracy": accuracy(scene.model, scene.extra["test"])}
+
+
+def accuracy(model: Model, data: Data) -> float:
+    """Share of records that the model labels as ``data`` does."""
+    answers = np.asarray(model.query(data.x))
+    said = answers if model.output is Output.LABELS else answers.argmax(1)
+    return float((said == labels(data)).mean())
+
+
+def labels(data: Data) -> NDArray[Any]:
+    """The labels of labelled records."""
+    assert data.y is not None, f"{data.name} carries no labels"
+    return data.y
