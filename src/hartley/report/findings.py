@@ -1,0 +1,60 @@
+"""One finding a row of the run: what CI formats show. Derived from the verdict, never re-judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hartley.report.words import bits_line
+
+RANK = {"over": 3, "inconclusive": 2, "pass": 1, "unlimited": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the run says about one attack.
+
+    Attributes:
+        channel: the row of the run document.
+        status: ``over``, ``inconclusive``, ``pass`` or ``unlimited`` (no limit speaks about it);
+            ``skipped`` for what was not played.
+        words: one line for each limit that speaks about it, or what was measured.
+    """
+
+    channel: Mapping[str, Any]
+    status: str
+    words: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """Axis, class and attack, as a dotted name."""
+        return ".".join(str(self.channel.get(k) or "unknown") for k in ("axis", "game"))
+
+
+def findings(document: Mapping[str, Any]) -> list[Finding]:
+    """Return one finding for every row of ``channels``."""
+    checks = document["verdict"].get("checks") or ()
+    return [_finding(row, checks) for row in document["channels"]]
+
+
+def loose_checks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the checks that speak about no row: a limit on something that was never measured."""
+    rows = {row["attack"] for row in document["channels"]}
+    return [c for c in document["verdict"].get("checks") or () if c.get("attack") not in rows]
+
+
+def _finding(row: Mapping[str, Any], checks: Any) -> Finding:
+    mine = [c for c in checks if c.get("attack") == row["attack"]]
+    words = tuple(str(c["reason"]) for c in mine)
+    if row["status"] == "skipped" and not mine:
+        return Finding(row, "skipped", (str(row.get("reason") or "no reason given"),))
+    if row["status"] != "measured":
+        reason = str(row.get("reason") or "no reason given")
+        return Finding(row, "inconclusive", words or (f"{row['status']}: {reason}",))
+    if mine:
+        worst = max((c["status"] for c in mine), key=lambda s: RANK.get(s, 2))
+        return Finding(row, worst, words)
+    if row.get("flags"):
+        return Finding(row, "inconclusive", tuple(map(str, row["flags"])))
+    return Finding(row, "unlimited", (bits_line(row),))

@@ -1,0 +1,249 @@
+"""The page: one file that loads nothing, drawn from the run document alone."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from hartley.core.taxonomy import Axis
+from hartley.reference import flows, implemented_by, seed_a, threats, title_of
+from hartley.report import figures, loop
+from hartley.report.rows import channel, defense, edge, unmeasured
+from hartley.report.templates import environment, text
+from hartley.report.words import (
+    AXIS_TITLES,
+    VERDICTS,
+    bits_line,
+    count,
+    number,
+    plain,
+    quantity,
+    widest,
+)
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return the page.
+
+    Raises:
+        MissingExtra: jinja2 or matplotlib is not installed.
+    """
+    from markupsafe import Markup
+
+    measured = [c for c in document["channels"] if c["status"] == "measured"]
+    # Drawings come from our own code, which escapes what it writes; all else is escaped here.
+    drawn: Any = Markup
+    context = {
+        "css": drawn(text("page.css")),
+        "run": {key: document.get(key) for key in ("id", "created", "seed", "version")},
+        "scene": {"modality": "", **document["scene"]},
+        "verdict": _verdict(document["verdict"]),
+        "checks": [_check(c) for c in document["verdict"].get("checks") or ()],
+        "counts": _counts(document["channels"]),
+        "widest": _widest(document["channels"]),
+        "level": _level(measured),
+        "caption": loop.caption(document),
+        "loop_wide": drawn(loop.picture(document)),
+        "loop_tall": drawn(loop.picture(document, narrow=True)),
+        "axes": [_axis(str(axis), measured, drawn) for axis in Axis],
+        "curves": list(_curves(measured, drawn)),
+        "defenses": [defense(row) for row in document.get("defenses") or ()],
+        "edges": [edge(row) for row in document.get("edges") or ()],
+        "loops": [edge(row) for row in document.get("loops") or ()],
+        "weakest": _words(document.get("weakest_cut")),
+        "failed": [unmeasured(c) for c in document["channels"] if c["status"] == "failed"],
+        "skipped": [unmeasured(c) for c in document["channels"] if c["status"] == "skipped"],
+        "definitions": prose()["definitions"].items(),
+        "provenance": prose()["provenance"],
+        "classes": [_class(one, document["channels"]) for one in seed_a()],
+        "flows": list(_flows(measured)),
+        "papers": list(_papers(document["channels"])),
+        "facts": list(_facts(document)),
+        "notes": document.get("notes") or [],
+        "plan": _words(document.get("plan")),
+    }
+    context["contents"] = list(_contents(context))
+    return environment().get_template("page.html").render(context) + "\n"
+
+
+def prose() -> dict[str, Any]:
+    """Return what the page says in words whatever the run."""
+    return tomllib.loads(files("hartley.report").joinpath("prose.toml").read_text("utf-8"))
+
+
+def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    status = str(verdict.get("status"))
+    title, words = VERDICTS.get(status, (status, ""))
+    tone = status if status in VERDICTS else "inconclusive"
+    return {
+        "title": title,
+        "words": words[:1].upper() + words[1:] + "." if words else "",
+        "tone": tone,
+        "reasons": list(verdict.get("reasons") or ()),
+    }
+
+
+def _check(check: Mapping[str, Any]) -> dict[str, Any]:
+    status = str(check.get("status"))
+    return {
+        "limit": check.get("limit"),
+        "at": number(check.get("at")),
+        "attack": check.get("attack") or "–",
+        "status": status,
+        "tone": status if status in VERDICTS else "inconclusive",
+        "reason": check.get("reason"),
+    }
+
+
+def _counts(channels: Sequence[Mapping[str, Any]]) -> str:
+    found = {s: sum(c["status"] == s for c in channels) for s in ("measured", "skipped", "failed")}
+    return (
+        f"{count(found['measured'], 'channel')} measured, {found['skipped']} not run, "
+        f"{found['failed']} failed."
+    )
+
+
+def _widest(channels: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
+    best = widest(list(channels))
+    if best is None:
+        return None
+    return {"name": f"{plain(best['attack'])} ({plain(best['game'])})", "words": bits_line(best)}
+
+
+def _level(measured: Sequence[Mapping[str, Any]]) -> str:
+    levels = {c["bits"].get("alpha") for c in measured} - {None}
+    if len(levels) != 1:
+        return "its own level"
+    return f"{100 * (1 - levels.pop()):g} %"
+
+
+def _axis(name: str, measured: Sequence[Mapping[str, Any]], drawn: Any) -> dict[str, Any]:
+    here = [c for c in measured if c.get("axis") == name]
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in here:
+        groups.setdefault((str(row.get("game")), str(row.get("unit") or "use")), []).append(row)
+    charts = []
+    for i, ((game, unit), rows) in enumerate(groups.items()):
+        label = "; ".join(f"{r['attack']}: {bits_line(r)}" for r in rows)
+        charts.append(
+            {
+                "title": f"{plain(game)}, bits per {unit}",
+                "label": f"Bits of {plain(game)}. {label}.",
+                "wide": drawn(figures.forest(rows, f"{name}-{i}w")),
+                "tall": drawn(figures.forest(rows, f"{name}-{i}n", narrow=True)),
+            }
+        )
+    return {
+        "name": name,
+        "title": AXIS_TITLES[name],
+        "charts": charts,
+        "rows": [channel(row) for row in here],
+    }
+
+
+def _curves(measured: Sequence[Mapping[str, Any]], drawn: Any) -> Iterator[dict[str, Any]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in measured:
+        curve = row.get("curve") or {}
+        if curve.get("fpr") and len(curve["fpr"]) == len(curve.get("tpr") or ()):
+            groups.setdefault(str(row.get("game")), []).append(row)
+    for i, (game, rows) in enumerate(groups.items()):
+        told = []
+        for row in rows:
+            auc = (row.get("usual") or {}).get("auc")
+            more = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
+            told.append(f"{row['attack']} {more}, n {number(row.get('n'))}")
+        words = f"{plain(game)}: {'; '.join(told)}."
+        yield {
+            "title": words,
+            "label": f"ROC of {words}",
+            "svg": drawn(figures.roc(rows, f"roc-{i}")),
+        }
+
+
+def _class(one: Any, channels: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    here = [c for c in channels if c.get("game") == one.game]
+    by = {s: [c["attack"] for c in here if c["status"] == s] for s in ("measured", "failed")}
+    if by["measured"]:
+        words = "measured: " + ", ".join(by["measured"])
+    elif by["failed"]:
+        words = "failed: " + ", ".join(by["failed"])
+    else:
+        words = f"not run ({count(len(here), 'attack')} known)" if here else "no part in this run"
+    return {
+        "title": one.title,
+        "arxiv": AXIS_TITLES[one.axis("arxiv-v1")],
+        "openreview": AXIS_TITLES[one.axis("openreview")],
+        "here": words,
+    }
+
+
+def _flows(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    attacks = [{"name": c["attack"], "game": c["game"], "paper": c.get("paper")} for c in measured]
+    table = threats()
+    for one in flows():
+        rows = [row for row in table if row.flow is one.flow]
+        here = sum(any(implemented_by(row, attacks).values()) for row in rows)
+        yield {
+            "name": str(one.flow),
+            "path": one.path,
+            "level": one.level,
+            "threats": str(len(rows)),
+            "here": str(here),
+        }
+
+
+def _papers(channels: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    cited: dict[str, list[str]] = {}
+    for row in channels:
+        if row.get("paper"):
+            cited.setdefault(str(row["paper"]), []).append(str(row["attack"]))
+    for paper, attacks in sorted(cited.items()):
+        yield {
+            "id": paper,
+            "title": title_of(paper) or "",
+            "attacks": ", ".join(dict.fromkeys(attacks)),
+        }
+
+
+def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("id", "schema", "created", "finished", "version", "seed"):
+        if document.get(key) is not None:
+            yield key, str(document[key])
+    for group in ("scene", "host"):
+        for key, value in (document.get(group) or {}).items():
+            yield f"{group} {plain(key)}", _inline(value)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_inline(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_inline, value))
+    return str(value)
+
+
+def _words(value: Any) -> str:
+    if not value:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "loop", "Loop"
+    if context["checks"]:
+        yield "limits", "Limits"
+    yield "channels", "Channels"
+    if context["curves"]:
+        yield "curves", "ROC"
+    if context["defenses"]:
+        yield "defences", "Defences"
+    if context["edges"] or context["loops"]:
+        yield "chains", "Chains"
+    yield "missing", "Not measured"
+    yield "definitions", "Words"
+    yield "papers", "Whose idea"
+    yield "run", "The run"

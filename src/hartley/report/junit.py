@@ -1,0 +1,74 @@
+"""JUnit XML: one test case a row of the run, and one for each limit that met no row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from hartley.report.findings import Finding, findings, loose_checks
+
+FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot carry, not even escaped."""
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return the run as JUnit XML: failure over a limit, error for what failed or is unsettled."""
+    suite = ET.Element("testsuite", name=_clean(f"hartley {document['scene'].get('name', '')}"))
+    counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    seconds = 0.0
+    for finding in findings(document):
+        counts["tests"] += 1
+        spent = float(finding.channel.get("seconds") or 0.0)
+        seconds += spent
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=_clean(f"hartley.{finding.where}"),
+            name=_clean(str(finding.channel["attack"])),
+            time=f"{spent:.3f}",
+        )
+        _outcome(case, finding, counts)
+    for check in loose_checks(document):
+        counts["tests"] += 1
+        name = _clean(f"limit {check.get('limit', '')}")
+        case = ET.SubElement(suite, "testcase", classname="hartley.limits", name=name, time="0.000")
+        _say(case, str(check["status"]), (str(check["reason"]),), counts)
+    for key, count in counts.items():
+        suite.set(key, str(count))
+    suite.set("time", f"{seconds:.3f}")
+    if document.get("created"):
+        suite.set("timestamp", _clean(str(document["created"])))
+    root = ET.Element("testsuites", {k: str(v) for k, v in counts.items()}, name="hartley")
+    root.append(suite)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
+
+
+def _outcome(case: ET.Element, finding: Finding, counts: dict[str, int]) -> None:
+    _say(case, finding.status, finding.words, counts)
+    bits = finding.channel.get("bits") or {}
+    if bits:
+        out = ET.SubElement(case, "system-out")
+        lines = [*finding.words, *(f"bits.{k} = {v}" for k, v in bits.items())]
+        out.text = _clean("\n".join(lines))
+
+
+def _say(case: ET.Element, status: str, words: tuple[str, ...], counts: dict[str, int]) -> None:
+    tag, kind = {
+        "over": ("failure", "over"),
+        "inconclusive": ("error", "inconclusive"),
+        "skipped": ("skipped", ""),
+    }.get(status, ("", ""))
+    if not tag:
+        return
+    counts[{"failure": "failures", "error": "errors"}.get(tag, tag)] += 1
+    element = ET.SubElement(case, tag, message=_clean("; ".join(words)))
+    if kind:
+        element.set("type", kind)
+        element.text = _clean("\n".join(words))
+
+
+def _clean(text: str) -> str:
+    return FORBIDDEN.sub("\ufffd", text)

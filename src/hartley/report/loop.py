@@ -1,0 +1,114 @@
+"""The loop drawn: data and models as two assets, four axes as arrows, bits on the arrows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hartley.core.taxonomy import Axis
+from hartley.report.words import AXIS_TITLES, number, plain, span, widest
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """One axis: what is written on it and how wide it is.
+
+    Attributes:
+        axis: its name.
+        title: its name for a person.
+        lines: the words on it: certified bits, point with interval and count, which attack.
+        share: certified bits as a share of their ceiling, 0..1.
+        open: whether anything was measured on it.
+    """
+
+    axis: str
+    title: str
+    lines: tuple[str, ...]
+    share: float
+    open: bool
+
+
+# Where things stand, wide and narrow: the picture's size, the two assets, and for each axis the
+# arrow's path and the middle of its words.
+WIDE: dict[str, Any] = {
+    "size": (960, 424),
+    "nodes": {"data": (350, 212), "model": (610, 212)},
+    "axes": {
+        "data_to_data": ("M 308 177 C 215 87, 215 337, 305 250", (125, 212)),
+        "data_to_model": ("M 382 167 C 425 82, 535 82, 575 162", (480, 66)),
+        "model_to_data": ("M 578 257 C 535 342, 425 342, 385 262", (480, 358)),
+        "model_to_model": ("M 652 177 C 745 87, 745 337, 655 250", (835, 212)),
+    },
+}
+NARROW: dict[str, Any] = {
+    "size": (372, 660),
+    "nodes": {"data": (186, 190), "model": (186, 470)},
+    "axes": {
+        "data_to_data": ("M 150 147 C 70 40, 302 40, 226 142", (186, 54)),
+        "data_to_model": ("M 226 232 C 300 290, 300 370, 230 426", (281, 330)),
+        "model_to_data": ("M 146 428 C 72 370, 72 290, 142 234", (91, 330)),
+        "model_to_model": ("M 222 513 C 302 620, 70 620, 146 518", (186, 606)),
+    },
+}
+
+
+def arrows(document: Mapping[str, Any]) -> list[Arrow]:
+    """Return the four axes with the widest sound channel of each."""
+    return [_arrow(str(axis), document) for axis in Axis]
+
+
+def picture(document: Mapping[str, Any], *, narrow: bool = False, standalone: bool = False) -> str:
+    """Draw the loop.
+
+    Args:
+        document: a run document.
+        narrow: stand the loop on end, for a telephone.
+        standalone: a file of its own, in light colours that read on any ground.
+    """
+    from hartley.report.templates import environment
+
+    layout = NARROW if narrow else WIDE
+    return (
+        environment()
+        .get_template("loop.svg")
+        .render(
+            layout=layout,
+            arrows=arrows(document),
+            name="n" if narrow else "w",
+            standalone=standalone,
+            scene=document["scene"].get("name"),
+        )
+    )
+
+
+def _arrow(axis: str, document: Mapping[str, Any]) -> Arrow:
+    here = [c for c in document["channels"] if c.get("axis") == axis]
+    best = widest(here)
+    if best is None:
+        why = "not measured" if here else "no attack was played"
+        return Arrow(axis, AXIS_TITLES[axis], (why,), 0.0, False)
+    bits, ceiling = best["bits"], best.get("ceiling")
+    low = bits.get("low")
+    unit = best.get("unit") or "use"
+    lines = (
+        f"≥ {number(low)} bit" if low is not None else f"{number(bits.get('point'))} bit",
+        f"point {number(bits.get('point'))} {span(low, bits.get('high'))}",
+        _short(plain(best["attack"])),
+        f"per {unit}, n {number(best.get('n'))}",
+    )
+    share = min(1.0, max(0.0, (low or 0.0) / ceiling)) if ceiling else 0.0
+    return Arrow(axis, AXIS_TITLES[axis], lines, share, True)
+
+
+def _short(name: str, limit: int = 24) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def caption(document: Mapping[str, Any]) -> str:
+    """Say in words what the picture shows, for who cannot see it."""
+    words = []
+    for arrow in arrows(document):
+        text = "; ".join(arrow.lines)
+        words.append(f"{arrow.title}: {text}")
+    return ". ".join(words) + "."

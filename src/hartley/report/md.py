@@ -1,0 +1,108 @@
+"""GitHub Markdown: the verdict and the tables, for a pull request or a step summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hartley.report.words import (
+    AXIS_TITLES,
+    NOTHING,
+    VERDICTS,
+    count,
+    number,
+    params,
+    quantity,
+    span,
+)
+
+SPECIAL = re.compile(r"([\\`*_\[\]|])")
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return the run as Markdown."""
+    scene, verdict = document["scene"], document["verdict"]
+    title = VERDICTS.get(str(verdict.get("status")), (str(verdict.get("status")), ""))[0]
+    measured = [c for c in document["channels"] if c["status"] == "measured"]
+    others = [c for c in document["channels"] if c["status"] != "measured"]
+    blocks = [
+        f"# Hartley: {_cell(scene.get('name'))}",
+        f"**{_cell(title)}**",
+        "\n".join(f"- {_cell(reason)}" for reason in verdict.get("reasons") or ()),
+        "## Channels",
+        _table(CHANNEL_HEAD, [_channel(c) for c in measured])
+        if measured
+        else "Nothing was measured.",
+        "Bits are Shannon bits per use: the point, then the certified lower and the calibrated "
+        "upper end. The ceiling is proved; the null arm should read 0.",
+    ]
+    if document.get("defenses"):
+        rows = [row for d in document["defenses"] for row in _defense(d)]
+        blocks += ["## Defences", _table(DEFENSE_HEAD, rows)]
+        blocks.append("Coverage is relative to the attacks that were run.")
+    if others:
+        rows = [[c["attack"], c.get("game"), c["status"], c.get("reason")] for c in others]
+        blocks += ["## Not measured", _table(("attack", "class", "status", "reason"), rows)]
+    blocks.append(
+        f"Run `{_code(document['id'])}`, seed {_cell(document.get('seed'))}, "
+        f"Hartley {_cell(document['version'])}, scene digest `{_code(scene.get('digest'))[:16]}`."
+    )
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+CHANNEL_HEAD = ("axis", "class", "attack", "bits per use", "ceiling", "null", "n", "usual metrics")
+DEFENSE_HEAD = ("defence", "moves", "attack", "undefended", "static", "adaptive", "utility")
+
+
+def _channel(row: Mapping[str, Any]) -> list[str]:
+    bits = row["bits"]
+    unit = row.get("unit") or "use"
+    usual = [f"{k} {' '.join(quantity(v))}" for k, v in (row.get("usual") or {}).items()]
+    name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
+    flags = "".join(f" ⚠ {flag}" for flag in row.get("flags") or ())
+    return [
+        AXIS_TITLES.get(row.get("axis", ""), str(row.get("axis"))),
+        str(row.get("game")),
+        name + flags,
+        f"{number(bits.get('point'))} {span(bits.get('low'), bits.get('high'))} per {unit}",
+        number(row.get("ceiling")),
+        number(bits.get("null")),
+        f"{number(row.get('n'))} in {count(row.get('clusters'), 'cluster')}",
+        "; ".join(usual) or NOTHING,
+    ]
+
+
+def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
+    utility = "; ".join(
+        f"{name} {number(v.get('before'))} → {number(v.get('after'))}"
+        for name, v in (row.get("utility") or {}).items()
+    )
+    name = row["name"] + (f" ({params(row['params'])})" if row.get("params") else "")
+    for attack, residual in (row.get("residual") or {}).items():
+        cells = [_residual(residual.get(k)) for k in ("undefended", "static", "adaptive")]
+        if cells[2] == NOTHING and residual.get("reason"):
+            cells[2] = str(residual["reason"])
+        yield [name, str(row.get("moves")), attack, *cells, utility or NOTHING]
+
+
+def _residual(value: Any) -> str:
+    return NOTHING if value is None else " ".join(quantity(value))
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    names = list(head)
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    """Text that neither breaks the table nor becomes a tag, a link or emphasis."""
+    text = NOTHING if value is None else str(value)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _code(value: Any) -> str:
+    return re.sub(r"[^\w.:+-]", "", str(value))

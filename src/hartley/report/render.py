@@ -1,0 +1,33 @@
+"""Pick the format. All is drawn from the run document alone: no scene, no model, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from hartley.core.errors import UsageError
+from hartley.reference import check_schema
+
+FORMATS = ("html", "json", "md", "junit", "sarif")
+"""What ``render`` can write; one file of this folder each."""
+
+
+def render(run: Mapping[str, Any], format: str) -> str:
+    """Return the run document in one format.
+
+    Args:
+        run: a run document, version 1.
+        format: one of ``FORMATS``.
+
+    Raises:
+        UsageError: an unknown format, or a document that this version cannot read.
+    """
+    if format not in FORMATS:
+        near = get_close_matches(format, FORMATS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"no report format {format!r}: choose from {', '.join(FORMATS)}{hint}")
+    document = check_schema(run)
+    text: str = import_module(f"hartley.report.{format}").render(document)
+    return text

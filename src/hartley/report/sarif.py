@@ -1,0 +1,144 @@
+"""SARIF 2.1.0: rules are attacks, results are what the gate says about each.
+
+A gate fails closed, and so does this: what failed or is unsettled is a warning, not a pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hartley.report.findings import Finding, findings, loose_checks
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+LEVELS = {
+    "over": ("fail", "error"),
+    "inconclusive": ("fail", "warning"),
+    "pass": ("pass", "none"),
+    "skipped": ("notApplicable", "none"),
+}
+"""Status → (kind, level); only a result of kind ``fail`` may carry a level."""
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return the run as a SARIF log."""
+    found = findings(document)
+    loose = loose_checks(document)
+    rules = list({rule["id"]: rule for rule in map(_rule, found)}.values())
+    if loose:
+        words = {"text": "A limit speaks about something that was not measured."}
+        rules.append({"id": "hartley/limit", "name": "limit", "shortDescription": words})
+    index = {rule["id"]: i for i, rule in enumerate(rules)}
+    results = [_result(document, f, index) for f in found]
+    results += [_limit(document, c, index["hartley/limit"]) for c in loose]
+    crashed = [f for f in found if f.channel["status"] == "failed"]
+    log = {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "Hartley",
+                        "version": str(document["version"]),
+                        "informationUri": "https://arxiv.org/abs/2603.24857",
+                        "rules": rules,
+                    }
+                },
+                "automationDetails": {"id": f"hartley/{document['scene'].get('name')}/"},
+                "invocations": [
+                    {
+                        "executionSuccessful": not crashed,
+                        "toolExecutionNotifications": [_crash(f) for f in crashed],
+                    }
+                ],
+                "results": results,
+                "properties": {
+                    "id": document["id"],
+                    "seed": document.get("seed"),
+                    "scene": dict(document["scene"]),
+                    "verdict": document["verdict"].get("status"),
+                    "reasons": list(document["verdict"].get("reasons") or ()),
+                },
+            }
+        ],
+    }
+    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    return f"hartley/{row.get('game') or 'unknown'}/{row['attack']}"
+
+
+def _rule(finding: Finding) -> dict[str, Any]:
+    row = finding.channel
+    tags = [f"{t['scheme']}:{t['edition']}:{t['id']}" for t in row.get("tags") or ()]
+    name = f"{row['attack']} plays {row.get('game') or 'an unknown game'} ({row.get('axis')})"
+    return {
+        "id": _id(row),
+        "name": str(row["attack"]),
+        "shortDescription": {"text": name},
+        "defaultConfiguration": {"level": "warning"},
+        "properties": {"tags": ["security", *tags], "moves": row.get("moves")},
+    }
+
+
+def _result(
+    document: Mapping[str, Any], finding: Finding, index: Mapping[str, int]
+) -> dict[str, Any]:
+    row = finding.channel
+    bits = row.get("bits") or {}
+    leaks = (bits.get("low") or 0.0) > 0
+    kind, level = LEVELS.get(
+        finding.status, ("fail", "note") if leaks else ("informational", "none")
+    )
+    return {
+        "ruleId": _id(row),
+        "ruleIndex": index[_id(row)],
+        "kind": kind,
+        "level": level,
+        "message": {"text": "; ".join(finding.words)},
+        "locations": [_place(document, f"{finding.where}.{row['attack']}")],
+        "partialFingerprints": {"hartley/v1": f"{document['scene'].get('name')}:{_id(row)}"},
+        "properties": {
+            "status": row["status"],
+            "bits": dict(bits) or None,
+            "ceiling": row.get("ceiling"),
+            "unit": row.get("unit"),
+            "n": row.get("n"),
+            "clusters": row.get("clusters"),
+            "usual": row.get("usual") or {},
+            "params": row.get("params") or {},
+        },
+    }
+
+
+def _limit(document: Mapping[str, Any], check: Mapping[str, Any], rule: int) -> dict[str, Any]:
+    kind, level = LEVELS.get(str(check["status"]), LEVELS["inconclusive"])
+    return {
+        "ruleId": "hartley/limit",
+        "ruleIndex": rule,
+        "kind": kind,
+        "level": level,
+        "message": {"text": str(check["reason"])},
+        "locations": [_place(document, f"limits.{check.get('limit')}")],
+        "properties": {"limit": check.get("limit"), "at": check.get("at")},
+    }
+
+
+def _place(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    full = f"{document['scene'].get('name')}.{name}"
+    return {
+        "physicalLocation": {"artifactLocation": {"uri": "run.json"}},
+        "logicalLocations": [{"fullyQualifiedName": full, "kind": "module"}],
+    }
+
+
+def _crash(finding: Finding) -> dict[str, Any]:
+    return {
+        "level": "error",
+        "message": {"text": f"{finding.channel['attack']}: {finding.channel.get('reason')}"},
+        "associatedRule": {"id": _id(finding.channel)},
+    }

@@ -1,0 +1,111 @@
+"""How numbers are written: never without the interval and the count that belong to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+NOTHING = "–"
+
+AXIS_TITLES = {
+    "data_to_data": "data → data",
+    "data_to_model": "data → model",
+    "model_to_data": "model → data",
+    "model_to_model": "model → model",
+}
+
+VERDICTS = {
+    "pass": ("Pass", "nothing measured is over a limit"),
+    "over": ("Over the limit", "a certified lower bound is above its limit"),
+    "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
+}
+
+ROLES = {
+    "tap": "what reaches the attacker",
+    "inject": "what the attacker gets through",
+    "jam": "what the attack destroys",
+}
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Write a number for a person: about three figures, thin groups, a dash for nothing."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "NaN"
+    size = abs(value)
+    if isinstance(value, int) or (size >= 1000 and value == round(value)):
+        text = f"{value:,.0f}".replace(",", "\u202f")
+    elif size >= 1e5 or 0 < size < 10 ** -(digits + 1):
+        text = f"{value:.2e}"
+    else:
+        places = max(0, digits - max(0, math.floor(math.log10(size)))) if size >= 1 else digits
+        text = f"{value:,.{places}f}".replace(",", "\u202f")
+    return text.replace("-", "−")
+
+
+def span(low: Any, high: Any) -> str:
+    """Write an interval; an absent side is said, not left out."""
+    if low is None and high is None:
+        return "no interval"
+    if high is None:
+        return f"≥ {number(low)}"
+    if low is None:
+        return f"≤ {number(high)}"
+    return f"[{number(low)}, {number(high)}]"
+
+
+def quantity(value: Any) -> tuple[str, str]:
+    """Return (number, interval and count) of a metric: a float, or {value, low, high, n}."""
+    if not isinstance(value, Mapping):
+        return number(value), "no interval"
+    point = value.get("value", value.get("point"))
+    words = span(value.get("low"), value.get("high"))
+    if value.get("n") is not None:
+        words += f", n {number(int(value['n']))}"
+    return number(point), words
+
+
+def count(n: Any, one: str) -> str:
+    """Write a count with its noun, for example ``16 clusters``."""
+    return f"{number(n)} {one}" if n == 1 else f"{number(n)} {one}s"
+
+
+def params(values: Mapping[str, Any] | None) -> str:
+    """Write parameters as ``name=value``, in their order."""
+    return ", ".join(f"{key}={value}" for key, value in (values or {}).items())
+
+
+def plain(name: str) -> str:
+    """Write a name of a metric or a class for a person."""
+    return name.replace("_", " ")
+
+
+def bits_line(channel: Mapping[str, Any]) -> str:
+    """Write one measured channel's bits in a line of text."""
+    bits = channel["bits"]
+    return (
+        f"{number(bits.get('point'))} bit per {channel.get('unit') or 'use'} "
+        f"{span(bits.get('low'), bits.get('high'))}, n {number(channel.get('n'))}"
+    )
+
+
+def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the channel with the highest certified bits (then the highest point), or None.
+
+    A row that its null arm flags is no measurement, and a row behind a defence is no headline.
+    """
+    measured = [
+        c
+        for c in channels
+        if c["status"] == "measured" and not c.get("flags") and c.get("knows") in (None, "none")
+    ]
+    return max(measured, key=lambda c: (_low(c), c["bits"].get("point") or 0.0), default=None)
+
+
+def _low(channel: Mapping[str, Any]) -> float:
+    low = channel["bits"].get("low")
+    return -1.0 if low is None else float(low)
