@@ -66,11 +66,11 @@ def forest(rows: Sequence[Mapping[str, Any]], name: str, *, narrow: bool = False
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        width, height = (3.7 if narrow else 7.6), 0.72 + 0.3 * len(rows)
+        width, height = (3.7 if narrow else 7.6), 0.5 + 0.3 * len(rows)
         figure = Figure(figsize=(width, height))
         left = (1.25 if narrow else 1.6) / width
         right = 1 - (0.12 if narrow else 1.75) / width
-        bottom = 0.46 / height
+        bottom = 0.28 / height
         axes = figure.add_axes((left, bottom, right - left, 1 - bottom - 0.12 / height))
         top = _scale(rows)
         axes.set_xlim(-0.02 * top, top)
@@ -80,8 +80,6 @@ def forest(rows: Sequence[Mapping[str, Any]], name: str, *, narrow: bool = False
         axes.set_yticks(range(len(rows)), [_short(row["attack"]) for row in rows])
         axes.tick_params(axis="x", length=3)
         axes.spines["left"].set_visible(False)
-        unit = rows[0].get("unit") or "use"
-        axes.set_xlabel(f"bits per {unit}")
         return _svg(figure, name)
 
 

@@ -151,15 +151,17 @@ def _curves(measured: Sequence[Mapping[str, Any]], drawn: Any) -> Iterator[dict[
         if curve.get("fpr") and len(curve["fpr"]) == len(curve.get("tpr") or ()):
             groups.setdefault(str(row.get("game")), []).append(row)
     for i, (game, rows) in enumerate(groups.items()):
-        told = []
+        lines = []
         for row in rows:
             auc = (row.get("usual") or {}).get("auc")
-            more = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
-            told.append(f"{row['attack']} {more}, n {number(row.get('n'))}")
-        words = f"{plain(game)}: {'; '.join(told)}."
+            told = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
+            if "n " not in told:
+                told += f", n {number(row.get('n'))}"
+            lines.append(f"{row['attack']}: {told}")
         yield {
-            "title": words,
-            "label": f"ROC of {words}",
+            "title": f"{plain(game)}, true against false positives",
+            "lines": lines,
+            "label": f"ROC of {plain(game)}. {'; '.join(lines)}.",
             "svg": drawn(figures.roc(rows, f"roc-{i}")),
         }
 

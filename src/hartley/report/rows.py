@@ -51,6 +51,7 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "rate": number(row.get("rate_bits_per_s")),
         "snr": number(row.get("snr_db"), 1),
         "snr_kind": _snr_kind(row),
+        "params": params(row.get("params")) or "no parameters",
         "details": _details(row, role),
         "tags": list(row.get("tags") or ()),
     }
@@ -67,7 +68,6 @@ def _details(row: Mapping[str, Any], role: str) -> list[tuple[str, str]]:
     uses, seconds, unit = row.get("uses"), row.get("seconds"), row.get("unit") or "use"
     facts: list[tuple[str, Any]] = [
         ("role", f"{role}: {ROLES[role]}" if role in ROLES else None),
-        ("parameters", params(row.get("params")) or "none"),
         ("flow, move", ", ".join(str(row[k]) for k in ("flow", "moves") if row.get(k))),
         ("access", ", ".join(row.get("access") or ())),
         ("paper", row.get("paper")),
