@@ -42,7 +42,7 @@ PER_PHOTO = 4
 """At most so many crops of one photograph, so that no large one outweighs the others."""
 
 
-def carriers(count: int = 40, size: int = 256) -> Data:
+def carriers(count: int = 48, size: int = 256) -> Data:
     """Return square crops of real photographs, to carry a watermark.
 
     Crops never overlap and are dealt round-robin over the photographs, so that a small ``count``

@@ -1,0 +1,43 @@
+"""Compression: JPEG at the lowest quality that keeps the picture good enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.watermark import watermark
+from hartley.kit import image
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=watermark,
+    needs=Access.NOTHING,
+    moves=Move.NOISE,
+    fits=(Modality.VISION,),
+    paper="arXiv:2401.08573",
+)
+def compression(view: View, rng: Rng, *, best: int = 100) -> Outcome:
+    """Save the picture as JPEG, as coarsely as the quality floor allows, and publish that.
+
+    The attacker holds the marked picture, so it measures the PSNR itself and bisects the quality.
+
+    Args:
+        best: the highest JPEG quality tried; when even that breaks the floor it is sent anyway.
+    """
+    del rng
+    marked = view.data.x[0]
+    floor = float(view.facts["quality_floor"])
+    low, high = 1, best
+    while low < high:
+        middle = (low + high) // 2
+        if image.psnr(image.jpeg(marked, middle), marked) >= floor:
+            high = middle
+        else:
+            low = middle + 1
+    made = image.jpeg(marked, low)
+    return Outcome(
+        asset=Data(f"jpeg {low}", Modality.VISION, made[None], role="cleaned image"),
+    )

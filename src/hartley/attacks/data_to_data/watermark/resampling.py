@@ -1,0 +1,42 @@
+"""Resampling: shrink the picture and enlarge it again, as a messenger or a thumbnailer does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.watermark import watermark
+from hartley.kit import image
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=watermark,
+    needs=Access.NOTHING,
+    moves=Move.BANDWIDTH,
+    fits=(Modality.VISION,),
+    paper="arXiv:2401.08573",
+)
+def resampling(view: View, rng: Rng, *, smallest: float = 0.1, steps: int = 7) -> Outcome:
+    """Resize the picture to as few pixels as the quality floor allows, and back.
+
+    Args:
+        smallest: the smallest side tried, as a fraction of the original's.
+        steps: bisections of the side.
+    """
+    del rng
+    marked = view.data.x[0]
+    floor = float(view.facts["quality_floor"])
+    kept, low, high = marked, smallest, 1.0
+    for _ in range(steps):
+        factor = (low + high) / 2
+        made = image.shrink(marked, factor)
+        if image.psnr(made, marked) >= floor:
+            kept, high = made, factor
+        else:
+            low = factor
+    return Outcome(
+        asset=Data("resampled", Modality.VISION, kept[None], role="cleaned image"),
+    )

@@ -1,0 +1,39 @@
+"""Coded mark: spend the mark's energy on redundancy that an error-correcting code controls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.kit import marks
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.SIGNAL,
+    acts="marker",
+    protects=("watermark",),
+    fits=(Modality.VISION,),
+    paper="doi:10.1109/18.923725",
+    strongest={"step": 90.0},
+    requires=("carriers",),
+)
+def coded_mark(scene: Scene, rng: Rng, *, step: float = 60.0) -> Scene:
+    """Code the message convolutionally and lay it over six low coefficients of every block.
+
+    The message stays as long as it was: the code (constraint length 7, rate near 1/3, soft Viterbi
+    decoding) uses room that the mark had to spare.
+
+    Args:
+        step: lattice step of every coefficient, in units of 1/255; larger is stronger and more
+            visible.
+    """
+    del rng
+    return replace(
+        scene,
+        tools={**scene.tools, "marker": marks.coded(marks.diverse(step))},
+        defenses=(*scene.defenses, Applied("coded_mark", {"step": step})),
+    )

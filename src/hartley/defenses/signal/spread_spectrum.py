@@ -1,0 +1,36 @@
+"""Spread-spectrum mark: give every bit hundreds of coefficients, so that noise averages out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.kit import marks
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.SIGNAL,
+    acts="marker",
+    protects=("watermark",),
+    fits=(Modality.VISION,),
+    paper="doi:10.1109/83.650120",
+    strongest={"step": 500.0},
+    requires=("carriers",),
+)
+def spread_spectrum(scene: Scene, rng: Rng, *, step: float = 300.0) -> Scene:
+    """Mark pictures by spread-transform dither modulation of the luma's low frequencies.
+
+    Args:
+        step: lattice step of a bit's projection, in units of 1/255; larger is stronger and more
+            visible (42.5 dB on photographs of 256² with 32 bits at 300).
+    """
+    del rng
+    return replace(
+        scene,
+        tools={**scene.tools, "marker": marks.spread_spectrum(step)},
+        defenses=(*scene.defenses, Applied("spread_spectrum", {"step": step})),
+    )

@@ -1,0 +1,95 @@
+"""Pictures as arrays (3, h, w) in 0..1: colour, quality, JPEG, resizing and 8 × 8 patches."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BT601 = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+"""RGB → luma, blue difference, red difference, as in JPEG (full range)."""
+
+PEAK_LIMIT = 100.0
+"""Identical pictures have an infinite PSNR; it is reported as this, so that means stay finite."""
+
+
+def to_ycc(image: NDArray[Any]) -> NDArray[Any]:
+    """Return luma and colour differences, float64 (3, h, w), in units of 1/255."""
+    out: NDArray[Any] = np.tensordot(BT601, image * 255.0, 1)
+    return out
+
+
+def from_ycc(planes: NDArray[Any]) -> NDArray[Any]:
+    """Return the eight-bit picture, float32 (3, h, w) in 0..1, of planes from ``to_ycc``."""
+    return eight_bits(np.tensordot(np.linalg.inv(BT601), planes, 1) / 255.0)
+
+
+def eight_bits(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the picture as a file would hold it: clipped to 0..1 and rounded to 256 levels."""
+    out: NDArray[Any] = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.float32)
+    return out / np.float32(255)
+
+
+def psnr(image: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the peak signal-to-noise ratio in dB of two pictures of one shape, 100 at most."""
+    gap = np.asarray(image, dtype=np.float64) - np.asarray(other, dtype=np.float64)
+    error = float(np.mean(gap**2))
+    return PEAK_LIMIT if error <= 0 else min(PEAK_LIMIT, -10.0 * float(np.log10(error)))
+
+
+def ssim(image: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the structural similarity (1 = identical), as scikit-image computes it."""
+    from skimage.metrics import structural_similarity
+
+    judge: Any = structural_similarity
+    return float(judge(image, other, channel_axis=0, data_range=1.0))
+
+
+def jpeg(image: NDArray[Any], quality: int) -> NDArray[Any]:
+    """Return the picture after one real trip through JPEG (4:2:0), float32 (3, h, w)."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    _pillow(image).save(stream, "jpeg", quality=quality)
+    return _array(Image.open(stream))
+
+
+def shrink(image: NDArray[Any], factor: float) -> NDArray[Any]:
+    """Return the picture resized to ``factor`` of its sides and back (Lanczos), (3, h, w)."""
+    from PIL import Image
+
+    _, height, width = image.shape
+    small = (max(1, round(width * factor)), max(1, round(height * factor)))
+    lanczos = Image.Resampling.LANCZOS
+    return _array(_pillow(image).resize(small, lanczos).resize((width, height), lanczos))
+
+
+def tiles(plane: NDArray[Any], size: int) -> NDArray[Any]:
+    """Cut (…, h, w) into (…, blocks, size, size); h and w must be multiples of ``size``."""
+    *lead, height, width = plane.shape
+    cut = plane.reshape(*lead, height // size, size, width // size, size)
+    return np.moveaxis(cut, -2, -3).reshape(*lead, -1, size, size)
+
+
+def untile(cut: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Undo ``tiles``."""
+    *lead, _, size, _ = cut.shape
+    grid = cut.reshape(*lead, height // size, width // size, size, size)
+    return np.moveaxis(grid, -3, -2).reshape(*lead, height, width)
+
+
+def _pillow(image: NDArray[Any]) -> Any:
+    from PIL import Image
+
+    pixels = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def _array(picture: Any) -> NDArray[Any]:
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    out: NDArray[Any] = np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255)
+    return out
