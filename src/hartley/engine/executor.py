@@ -54,7 +54,7 @@ def perform(
     scene: Scene | None = None,
     scene_params: Mapping[str, Any] | None = None,
     logs: Path | None = None,
-    started: Started = lambda job: None,
+    started: Started,
     finished: Finished,
 ) -> None:
     """Play jobs and hand over each result as it arrives.
@@ -65,7 +65,7 @@ def perform(
         scene: the scene without defences, already built, for playing here.
         scene_params: the parameters it was built with.
         logs: folder for what the workers print.
-        started: called when a job begins.
+        started: called when a job begins, in this process.
         finished: called once a job, in this process; what it raises stops everything.
     """
     if workers <= 1 or len(jobs) <= 1:
@@ -139,7 +139,7 @@ def _hire(
         log = logs / f"worker-{os.getpid()}-{number}.txt"
     with log.open("wb") if log else contextlib.nullcontext() as printed:
         process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", "hartley.engine.worker"],
+            [sys.executable, "-P", "-X", "faulthandler", "-m", "hartley.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=printed,

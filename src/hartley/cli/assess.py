@@ -1,0 +1,162 @@
+"""``hartley assess``: the whole audit of a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hartley.cli.progress import watching
+from hartley.cli.terminal import note, print_channels, print_json, print_shields
+from hartley.core.errors import BadPlan, UnknownName, UsageError
+
+app = App(name="assess", help="Play every attack that a scene can carry, measure it, judge it.")
+
+Switch = Annotated[bool, Parameter(negative="")]
+EXECUTORS = ("local",)
+
+
+@app.default
+def assess(
+    plan: str | None = None,
+    /,
+    *,
+    scene: str | None = None,
+    only: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    skip: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    seed: int | None = None,
+    executor: str = "local",
+    workers: int | None = None,
+    store: Path = Path("runs"),
+    defenses: bool = True,
+    run: str | None = None,
+    fresh: Switch = False,
+    remeasure: str | None = None,
+    json: Switch = False,
+) -> int:
+    """Play every attack that a scene can carry, measure each in bits, and judge the whole.
+
+    What is finished is kept at once: after a Ctrl-C or a crash the same command goes on.
+
+    Parameters
+    ----------
+    plan
+        A plan file (TOML), or the name of a plan that ships with Hartley, such as demo.
+    scene
+        The scene to attack, without a plan; live:GAME and dead:GAME are a game's two test wires.
+    only
+        Play only attacks, classes or axis:NAME that match this pattern; may be repeated.
+    skip
+        Leave out what matches this pattern; may be repeated.
+    seed
+        Seed of every random choice.
+    executor
+        Where to play: local.
+    workers
+        Worker processes; 0 plays in this one. Default: one a processor.
+    store
+        The folder of all runs.
+    defenses
+        Measure the plan's defences too.
+    run
+        Name of the run. Default: made from the plan and the scene.
+    fresh
+        Begin a new run even where the same one stands.
+    remeasure
+        Measure the stored trials of this run again, without a model.
+    json
+        Print the run document on standard output.
+    """
+    if executor not in EXECUTORS:
+        raise UnknownName("executor", executor, EXECUTORS)
+    if remeasure is not None:
+        if plan is not None or scene is not None:
+            raise UsageError("--remeasure takes a run and no plan or scene")
+        from hartley.engine.assess import remeasure as again
+
+        return finish(again(_folder(remeasure, store)), store, json=json)
+    from hartley.engine.assess import assess as play
+
+    ordered, source = _plan(plan, scene)
+    given: dict[str, Any] = {
+        "only": tuple(only) if only else None,
+        "skip": tuple(skip) if skip else None,
+        "seed": seed,
+        "workers": workers,
+        "use": None if defenses else (),
+    }
+    for name, value in {"seed": seed, "workers": workers}.items():
+        if value is not None and value < 0:
+            raise UsageError(f"--{name} {value}: expected a whole number, 0 or more")
+    ordered = replace(ordered, **{k: v for k, v in given.items() if v is not None})
+    with watching() as watch:
+        document = play(ordered, store=store, run=run, fresh=fresh, source=source, watch=watch)
+    return finish(document, store, json=json)
+
+
+def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
+    """Print a run document, as JSON or for a person; return the exit code of its verdict."""
+    from hartley.engine.gate import EXIT
+
+    verdict = document["verdict"]
+    if json:
+        print_json(document)
+        return EXIT[verdict["status"]]
+    scene = document["scene"]
+    print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
+    print_channels(document["channels"])
+    print_shields(document["defenses"])
+    print(f"verdict: {verdict['status']}")
+    for reason in verdict["reasons"]:
+        print(f"  {reason}")
+    note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
+    return EXIT[verdict["status"]]
+
+
+def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:
+    """The plan that the user means, and its file."""
+    from hartley.engine.plan import Plan, parse, read
+
+    if plan is None and scene is None:
+        raise UsageError(
+            "what shall be assessed? Give a PLAN.toml, --scene NAME "
+            "(see: hartley list scenes), or the plan that ships with Hartley: hartley assess demo"
+        )
+    if plan is None:
+        return Plan(scene=scene or ""), ""
+    path, shipped = Path(plan), plans()
+    if not path.exists() and plan in shipped:
+        ordered, source = parse(shipped[plan](), source=f"plan {plan}"), ""
+        ordered = replace(ordered, name=plan)
+    elif not path.exists() and not plan.endswith(".toml"):
+        raise UnknownName("plan", plan, shipped)
+    else:
+        ordered, source = read(path), str(path.resolve())
+    if scene is not None:
+        ordered = replace(ordered, scene=scene)
+    if not ordered.scene:
+        raise BadPlan(f'{plan}: no scene; add a line such as: scene = "digits"')
+    return ordered, source
+
+
+def plans() -> dict[str, Callable[[], str]]:
+    """Return the plans that ship with Hartley, by name."""
+    from importlib.resources import files
+
+    folder = files("hartley.scenes") / "plans"
+    if not folder.is_dir():
+        return {}
+    return {
+        item.name.removesuffix(".toml"): item.read_text
+        for item in folder.iterdir()
+        if item.name.endswith(".toml")
+    }
+
+
+def _folder(run: str, store: Path) -> Path:
+    from hartley.cli.stored import folder_of
+
+    return folder_of(run, store)

@@ -1,0 +1,135 @@
+"""``hartley attack NAME``: one attack on a scene, its own parameters as flags."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from hartley import catalog
+from hartley.cli.terminal import note, print_channels, print_json
+from hartley.core import Attack
+from hartley.core import Parameter as Own
+from hartley.core.errors import UsageError
+
+# The flags depend on the attack, so help is left to the application that is made for it.
+app = App(name="attack", help_flags=(), version_flags=())
+
+_USAGE = "usage: hartley attack NAME --scene NAME [--its-own-parameters …] [--json]"
+_FAILED = 3
+
+
+@app.default
+def attack(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+) -> int:
+    """Play one attack on a scene and measure it."""
+    if not tokens or tokens[0] in {"-h", "--help"}:
+        names = [e.name for e in catalog.entries("attack") if e.kind == "attack"]
+        print(f"{_USAGE}\n\nattacks: {', '.join(names)}")
+        print("\nhartley attack NAME --help shows the parameters of one.")
+        return 0
+    name, *rest = tokens
+    if name.startswith("-"):
+        raise UsageError(f"which attack? {_USAGE}")
+    code = _application(name)(
+        rest, exit_on_error=False, print_error=False, result_action="return_value"
+    )
+    return code if isinstance(code, int) else 0
+
+
+def _application(name: str) -> App:
+    """The command line of one attack, from its declaration and its game's."""
+    part: Attack = catalog.load("attack", name)
+    own, of_game = Group("Parameters of the attack"), Group("Parameters of the game")
+    taken = {"scene", "seed", "budget", "alpha", "json"}
+    flags = {(f"attack_{p.name}" if p.name in taken else p.name): p for p in part.parameters}
+    game_flags = {f"game_{p.name}": p for p in part.game.parameters}
+    inner = App(
+        name=f"hartley attack {name}",
+        help=part.summary,
+        help_format="plaintext",
+        version_flags=(),
+        suppress_keyboard_interrupt=False,
+    )
+
+    def run(**given: Any) -> int:
+        params = {flags[k].name: v for k, v in given.items() if k in flags}
+        settings = {game_flags[k].name: v for k, v in given.items() if k in game_flags}
+        rest = {k: v for k, v in given.items() if k in taken}
+        return _play(part, params, settings, **rest)
+
+    signature = inspect.Signature(
+        [
+            _flag("scene", str, None, "The scene to attack; live:GAME and dead:GAME are wires."),
+            _flag("seed", int, 0, "Seed of every random choice."),
+            _flag("budget", int | None, None, "Questions that the attack may ask."),
+            _flag("alpha", float, 0.05, "Error level of the certified bound."),
+            _flag("json", bool, False, "Print the channel as one JSON document."),
+            *_flags(flags.items(), own),
+            *_flags(game_flags.items(), of_game),
+        ]
+    )
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    run.__doc__ = part.summary
+    inner.default(run)
+    return inner
+
+
+def _flags(pairs: Iterable[tuple[str, Own]], group: Group) -> Iterable[inspect.Parameter]:
+    for name, one in pairs:
+        yield _flag(name, one.kind, one.default, one.help, group)
+
+
+def _flag(
+    name: str, kind: Any, default: Any, text: str, group: Group | None = None
+) -> inspect.Parameter:
+    extra: dict[str, Any] = {} if group is None else {"group": group}
+    if kind is bool and default is False and group is None:
+        extra["negative"] = ""
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if name == "scene" else default,
+        annotation=Annotated[kind, Parameter(help=text, **extra)],
+    )
+
+
+def _play(
+    part: Attack,
+    params: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    scene: str,
+    seed: int = 0,
+    budget: int | None = None,
+    alpha: float = 0.05,
+    json: bool = False,
+) -> int:
+    from hartley.engine.single import play_one
+
+    if not 0 < alpha < 0.5:
+        raise UsageError(f"--alpha {alpha}: expected a number between 0 and 0.5")
+    if seed < 0 or (budget is not None and budget < 1):
+        raise UsageError("--seed takes 0 or more, --budget 1 or more")
+    note(f"{part.name} on {scene}")
+    with redirect_stdout(sys.stderr):
+        row = play_one(
+            part.name,
+            scene,
+            params=params,
+            game_params=settings,
+            seed=seed,
+            budget=budget,
+            alpha=alpha,
+        )
+    if json:
+        print_json(row)
+    else:
+        print_channels([row])
+    return 0 if row["status"] == "measured" else _FAILED

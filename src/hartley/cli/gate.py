@@ -1,0 +1,65 @@
+"""``hartley gate``: a stored run against limits, for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hartley.cli.terminal import print_json
+from hartley.core.errors import BadPlan, UsageError
+
+app = App(name="gate", help="Hold a stored run against limits, for CI.")
+
+
+@app.default
+def gate(
+    run: str,
+    /,
+    *,
+    limits: Path,
+    store: Path = Path("runs"),
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Hold a stored run against limits. Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive.
+
+    Parameters
+    ----------
+    run
+        A run's name in the store, its folder, its run.json, or latest.
+    limits
+        A plan whose [limits] say how many bits per use are allowed.
+    store
+        The folder of all runs.
+    json
+        Print the verdict as one JSON document.
+    """
+    from hartley.cli.stored import read
+    from hartley.engine.gate import judge
+    from hartley.engine.plan import read as read_plan
+
+    plan = read_plan(limits)
+    if not plan.limits:
+        raise BadPlan(f"{limits}: no [limits]; add a table such as: [limits] membership = 0.05")
+    document = read(run, store)
+    if plan.scene and plan.scene != document["scene"]["name"]:
+        raise UsageError(
+            f"{limits} is for the scene {plan.scene!r}, but the run {document['id']!r} "
+            f"is of {document['scene']['name']!r}"
+        )
+    verdict = judge(document, plan.limits)
+    if json:
+        print_json(
+            {
+                "run": document["id"],
+                "status": verdict.status,
+                "reasons": list(verdict.reasons),
+                "checks": [dict(check) for check in verdict.checks],
+            }
+        )
+    else:
+        print(f"{document['id']}: {verdict.status}")
+        for reason in verdict.reasons:
+            print(f"  {reason}")
+    return verdict.code

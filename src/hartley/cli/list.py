@@ -1,0 +1,133 @@
+"""``hartley list``: what there is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hartley import catalog
+from hartley.cli.terminal import print_json, print_table
+from hartley.core.errors import UsageError
+
+WHAT = ("attacks", "defenses", "games", "scenes", "frameworks", "runs")
+
+app = App(name="list", help="List attacks, defenses, games, scenes, frameworks or runs.")
+
+
+@app.default
+def list_(
+    what: str | None = None,
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    matrix: Annotated[bool, Parameter(negative="")] = False,
+    store: Path = Path("runs"),
+) -> int:
+    """List what there is.
+
+    Parameters
+    ----------
+    what
+        attacks, defenses, games, scenes, frameworks or runs; all parts if left out.
+    json
+        Print one JSON document.
+    matrix
+        Print the cells class × modality instead: which attacks, or why there are none.
+    store
+        The folder of runs (for ``list runs``).
+    """
+    if matrix:
+        return _matrix(json=json)
+    if what is not None and what not in WHAT and f"{what}s" not in WHAT:
+        near = get_close_matches(what, WHAT, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(WHAT)}"
+        raise UsageError(f"there is no list of {what!r}; {hint}")
+    what = what if what is None or what in WHAT else f"{what}s"
+    if what == "frameworks":
+        return _frameworks(json=json)
+    if what == "runs":
+        return _runs(store, json=json)
+    found = catalog.entries(None if what is None else what.removesuffix("s"))
+    if json:
+        print_json([_plain(e) for e in found])
+        return 0
+    print_table(
+        ("kind", "name", "game", "axis", "moves", "fits", "what it does"),
+        [
+            (
+                *(e.kind, e.name, e.game if e.kind == "attack" else ", ".join(e.protects)),
+                *(e.axis.replace("_to_", "→"), e.moves, _fits(e)),
+                f"CANNOT BE USED: {e.error}" if e.error else e.summary,
+            )
+            for e in found
+        ],
+    )
+    return 0
+
+
+def _plain(entry: catalog.Entry) -> dict[str, Any]:
+    """An entry as JSON: empty words are null, tuples are lists."""
+    plain = {k: list(v) if isinstance(v, tuple) else v or None for k, v in asdict(entry).items()}
+    plain["summary"] = entry.summary
+    return plain
+
+
+def _fits(entry: catalog.Entry) -> str:
+    return "all" if len(entry.fits) == 6 else ", ".join(entry.fits)
+
+
+def _matrix(*, json: bool) -> int:
+    cells = catalog.matrix()
+    if json:
+        print_json({"cells": cells})
+        return 0
+    print_table(
+        ("class", "modality", "attacks", "defenses", "why empty"),
+        [
+            (
+                *(c["class"], c["modality"]),
+                *(", ".join(c["attacks"]) or "–", ", ".join(c["defenses"]) or "–"),
+                c["reason"] or "",
+            )
+            for c in cells
+        ],
+    )
+    return 0
+
+
+def _frameworks(*, json: bool) -> int:
+    from hartley.core.taxonomy import AXES, EDITION
+    from hartley.reference import frameworks
+
+    titles = frameworks.entries()
+    rows = [
+        {"class": name, **tag, "title": titles[tag["id"]].title if tag["id"] in titles else None}
+        for name in AXES[EDITION]
+        for tag in frameworks.tags(name)
+    ]
+    if json:
+        print_json(rows)
+        return 0
+    print_table(
+        ("class", "scheme", "edition", "id", "origin", "title"),
+        [tuple(str(row[k] or "") for k in row) for row in rows],
+    )
+    return 0
+
+
+def _runs(store: Path, *, json: bool) -> int:
+    from hartley.store import runs
+
+    found = runs(store)
+    if json:
+        print_json(found)
+        return 0
+    print_table(
+        ("run", "created", "scene", "status"),
+        [(r["id"], r.get("created", ""), r.get("scene", ""), r["status"]) for r in found],
+    )
+    return 0

@@ -1,0 +1,96 @@
+"""The command ``hartley``: one file a verb, imported when it is called.
+
+Exit codes: 0 pass · 1 over a limit · 2 usage or bad input · 3 inconclusive · 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from cyclopts import App, CycloptsError
+
+from hartley.core.errors import HartleyError, UsageError
+
+USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
+
+_VERBS = {
+    "list": "List attacks, defenses, games, scenes, frameworks or runs.",
+    "show": "Show one part: what it does, what it needs, its parameters.",
+    "assess": "Play every attack that a scene can carry, measure it in bits, and judge it.",
+    "attack": "Play one attack on a scene; its own parameters are flags.",
+    "measure": "Measure anyone's trials: a CSV or Parquet table in, bits out.",
+    "gate": "Hold a stored run against limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
+    "report": "Render a stored run as HTML, JSON, SARIF, JUnit or Markdown.",
+    "pack": "List packs of real data and weights, or fetch one.",
+    "new": "Write a new attack: one working file to begin from.",
+}
+
+
+def build() -> App:
+    """Return the application, with no verb imported yet."""
+    from hartley import __version__
+
+    app = App(
+        name="hartley",
+        help="Measures how many bits an attacker can move between data and models.",
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
+    for verb, text in _VERBS.items():
+        app.command(f"hartley.cli.{verb}:app", name=verb, help=text)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; no mistake of the user's shows a traceback."""
+    try:
+        code: Any = build()(
+            list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe went away, as in `hartley list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = _told(error, arguments)
+        print(f"hartley: {' '.join(message.split())}", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
+    """One line for an error, and the exit code."""
+    if isinstance(error, CycloptsError):
+        return _plain(error, arguments), USAGE
+    if isinstance(error, UsageError):
+        return str(error), USAGE
+    if isinstance(error, HartleyError):
+        return str(error), INCONCLUSIVE
+    if isinstance(error, KeyboardInterrupt):
+        return str(error) or "stopped", STOPPED
+    # a bug of ours: it must not exit with 1, which would mean "over a limit"
+    traceback.print_exception(error)
+    return f"internal error, please report it: {type(error).__name__}: {error}", INCONCLUSIVE
+
+
+def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:
+    """One line from cyclopts' error, with what to do."""
+    text = " ".join(str(error).split()).partition(" Available commands:")[0]
+    verb = next((word for word in arguments if word in _VERBS), "")
+    return f"{text.rstrip('.')}; see: hartley {verb + ' ' if verb else ''}--help"
+
+
+if __name__ == "__main__":
+    main()

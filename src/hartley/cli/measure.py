@@ -1,0 +1,54 @@
+"""``hartley measure``: bits for trials that someone else made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hartley.cli.terminal import bits, number, print_json
+
+app = App(name="measure", help="Measure anyone's trials: a CSV or Parquet table in, bits out.")
+
+
+@app.default
+def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Measure a table of trials in bits per use.
+
+    Columns: truth (the secret symbol, 0, 1, …), and one of guess (the symbol that was received, -1
+    for none) or score (a real number, larger = more like truth 1); optionally uses, cluster
+    (rows of one cluster share a victim) and seconds.
+
+    Parameters
+    ----------
+    trials
+        A .csv or .parquet file.
+    json
+        Print one JSON object, shaped like an entry of channels in a run document.
+    """
+    from hartley.channel.measure import measure as to_bits
+    from hartley.channel.table import read_trials
+    from hartley.engine.document import measured
+
+    table = read_trials(trials)
+    row = measured(
+        {"attack": table.attack or trials.stem, "game": table.game or None, "params": {}},
+        table,
+        to_bits(table),
+    )
+    if json:
+        print_json(row)
+        return 0
+    level = 1 - row["bits"]["alpha"]
+    print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['wire']} wire")
+    print(f"  bits per use   {bits(row['bits'])}  (low is certified at {level:.0%})")
+    print(f"  ceiling        {number(row['ceiling'])}")
+    print(f"  null arm       {number(row['bits']['null'])}")
+    for name, value in row["usual"].items():
+        plain = value.get("value") if isinstance(value, dict) else value
+        print(f"  {name:14} {number(plain)}")
+    print(f"  estimator      {row['estimator']}")
+    for flag in row["flags"]:
+        print(f"  FLAGGED        {flag}")
+    return 0

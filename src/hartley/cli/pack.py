@@ -1,0 +1,104 @@
+"""``hartley pack``: real data and weights, fetched once by ordinary package clients."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hartley.cli.terminal import lively, note, print_json, print_table
+
+app = App(
+    name="pack",
+    help="List packs of real data and weights, or fetch one.",
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command(name="list")
+def list_(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """List the packs: what is inside, how large, under which licence, and whether it is here.
+
+    Parameters
+    ----------
+    json
+        Print one JSON document.
+    """
+    from hartley.core.errors import MissingPack
+    from hartley.data.packs import catalogue, locate
+
+    rows: list[dict[str, Any]] = []
+    for pack in catalogue():
+        try:
+            where: str | None = str(locate(pack.name))
+        except MissingPack:
+            where = None
+        rows.append(
+            {
+                "name": pack.name,
+                "summary": pack.summary,
+                "client": pack.client,
+                "package": pack.package,
+                "version": pack.version,
+                "licence": pack.licence,
+                "bytes": pack.size,
+                "core": pack.core,
+                "folder": where,
+            }
+        )
+    if json:
+        print_json(rows)
+        return 0
+    print_table(
+        ("pack", "here", "core", "MB", "licence", "what is inside"),
+        [
+            (
+                *(r["name"], "yes" if r["folder"] else "no", "core" if r["core"] else ""),
+                *(f"{r['bytes'] / 1e6:.1f}", r["licence"], r["summary"]),
+            )
+            for r in rows
+        ],
+        numbers=(3,),
+    )
+    return 0
+
+
+@app.command
+def get(
+    name: str,
+    /,
+    *,
+    source: Annotated[Path | None, Parameter(name="--from")] = None,
+    trust: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Fetch a pack, unless it is here, and print its folder.
+
+    Parameters
+    ----------
+    name
+        The pack.
+    source
+        A folder of yours that holds the pack's data files, instead of a download.
+    trust
+        Take that folder even when its files are not the pinned ones.
+    """
+    from hartley.data.packs import catalogue
+    from hartley.data.packs import get as fetch
+
+    licence = next((pack.licence for pack in catalogue() if pack.name == name), None)
+    if licence:
+        note(f"{name}: licence {licence}")
+    told = lively(sys.stderr)
+
+    def progress(so_far: int, expected: int) -> None:
+        if told:
+            print(f"\r{so_far / 1e6:8.1f} of {expected / 1e6:.1f} MB", end="", file=sys.stderr)
+
+    home = fetch(name, source=source, trust=trust, progress=progress)
+    if told:
+        print(file=sys.stderr)
+    print(home)
+    return 0

@@ -1,0 +1,74 @@
+"""Progress of long work: bars where a person watches, single lines where a file does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hartley.cli.terminal import lively, note
+
+Watch = Callable[[str, Mapping[str, Any]], None]
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Yield what the engine tells its progress to; everything goes to standard error."""
+    if not lively(sys.stderr):
+        yield _lines
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bars:
+        yield _Bars(bars).told
+
+
+class _Bars:
+    """The one bar of a run, and what is being played."""
+
+    def __init__(self, bars: Any) -> None:
+        self.bars, self.task, self.playing = bars, None, dict[str, str]()
+
+    def told(self, event: str, facts: Mapping[str, Any]) -> None:
+        from rich.markup import escape
+
+        if event == "scene":
+            self.task = self.bars.add_task(f"building {escape(facts['name'])}", total=None)
+        elif event == "jobs":
+            self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
+        elif event == "started":
+            self.playing[facts["job"].key] = facts["job"].label
+        elif event == "ended":
+            self.playing.pop(facts["job"].key, None)
+            self.bars.advance(self.task)
+            if facts["status"] == "failed":
+                self.bars.console.print(
+                    f"[red]failed[/red] {escape(facts['job'].label)}: {escape(facts['reason'])}"
+                )
+        elif event == "measuring":
+            self.bars.update(self.task, description="measuring")
+        if self.playing:
+            self.bars.update(self.task, description=escape(", ".join(self.playing.values())))
+
+
+def _lines(event: str, facts: Mapping[str, Any]) -> None:
+    if event == "scene":
+        note(f"building the scene {facts['name']}")
+    elif event == "jobs":
+        kept = f", {facts['kept']} of them kept from before" if facts["kept"] else ""
+        note(f"run {facts['run']}: {facts['total']} jobs{kept}")
+    elif event == "ended":
+        why = f": {facts['reason']}" if facts.get("reason") else ""
+        note(f"  {facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s){why}")
+    elif event == "kept":
+        note(f"run {facts['run']} is complete; this is what it found (--fresh plays it again)")

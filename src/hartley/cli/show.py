@@ -1,0 +1,78 @@
+"""``hartley show NAME``: everything that one part says of itself."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hartley import catalog
+from hartley.cli.terminal import print_json
+from hartley.core.errors import UnknownName, UsageError
+
+app = App(name="show", help="Show one part: what it does, what it needs, its parameters.")
+
+
+@app.default
+def show(name: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Show one part.
+
+    Parameters
+    ----------
+    name
+        An attack, defence, game or scene.
+    json
+        Print one JSON document.
+    """
+    mine = [e for e in catalog.entries() if e.name == name]
+    if not mine:
+        raise UnknownName("part", name, [e.name for e in catalog.entries()])
+    facts = [_facts(entry) for entry in mine]
+    if json:
+        print_json(facts[0] if len(facts) == 1 else facts)
+        return 0
+    for one in facts:
+        _print(one)
+    return 0
+
+
+def _facts(entry: catalog.Entry) -> dict[str, Any]:
+    facts = {k: list(v) if isinstance(v, tuple) else v or None for k, v in asdict(entry).items()}
+    facts |= {"description": entry.summary, "parameters": []}
+    if entry.error:
+        return facts
+    try:
+        part = catalog.load(entry.kind, entry.name)
+    except UsageError as error:
+        return facts | {"error": str(error)}
+    function = next(
+        getattr(part, field) for field in ("run", "apply", "play", "build") if hasattr(part, field)
+    )
+    facts["description"] = inspect.getdoc(function) or entry.summary
+    facts["parameters"] = [
+        {"name": p.name, "type": p.kind.__name__, "default": p.default, "help": p.help}
+        for p in part.parameters
+    ]
+    return facts
+
+
+def _print(facts: dict[str, Any]) -> None:
+    print(f"{facts['kind']} {facts['name']}  ({facts['origin']}, {facts['module']})")
+    for name in ("game", "axis", "flow", "role", "moves", "acts", "paper"):
+        if facts[name]:
+            print(f"  {name:9} {facts[name]}")
+    for name in ("fits", "needs", "protects", "requires"):
+        if facts[name]:
+            print(f"  {name:9} {', '.join(facts[name])}")
+    if facts["error"]:
+        print(f"  CANNOT BE USED: {facts['error']}")
+    print()
+    head = facts["description"].split("\nArgs:")[0].rstrip()
+    print("\n".join(f"  {line}".rstrip() for line in head.splitlines()))
+    if facts["parameters"]:
+        print("\n  parameters")
+    for one in facts["parameters"]:
+        flag = f"--{one['name'].replace('_', '-')}"
+        print(f"    {flag:18} {one['type']:6} {one['default']!r:10} {one['help']}")

@@ -1,0 +1,62 @@
+"""Play and measure one attack on one scene, here and now, without a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hartley import catalog
+from hartley.engine import document, executor, scenes
+from hartley.engine.jobs import PLAY, Job
+from hartley.engine.match import unplayable
+from hartley.engine.parameters import checked
+from hartley.engine.player import DONE, SKIPPED, Player
+from hartley.store.table import trials_from_bytes
+
+
+def play_one(
+    attack: str,
+    scene: str,
+    *,
+    params: Mapping[str, Any],
+    game_params: Mapping[str, Any],
+    seed: int = 0,
+    budget: int | None = None,
+    alpha: float = 0.05,
+) -> dict[str, Any]:
+    """Return the row of one attack: measured, or skipped or failed with its reason.
+
+    Raises:
+        UsageError: an unknown name or parameter, or a pack or dependency that is missing.
+    """
+    from hartley.channel.measure import measure
+
+    entry = catalog.find("attack", attack)
+    part = catalog.load("attack", attack)
+    given = checked(f"attack {attack!r}", part.parameters, params)
+    rules = checked(f"game {entry.game!r}", part.game.parameters, game_params)
+    executor.one_thread()
+    built = scenes.build(scene)
+    full = {p.name: p.default for p in part.parameters} | given
+    stands = document.standing(entry, str(built.modality), full)
+    if obstacle := unplayable(entry, built):
+        return document.unmeasured(stands, SKIPPED, obstacle.reason, obstacle.cause)
+    player = Player()
+    player.hold(built, {})
+    job = Job(
+        task=PLAY,
+        scene=scene,
+        attack=attack,
+        params=given,
+        game=entry.game,
+        game_params=rules,
+        seed=seed,
+        budget=budget,
+        alpha=alpha,
+    )
+    result = player.run(job)
+    if result.status != DONE:
+        note = result.note
+        return document.unmeasured(stands, result.status, note["reason"], note.get("cause"))
+    trials = trials_from_bytes(result.content)
+    return document.measured(stands, trials, measure(trials))
