@@ -50,7 +50,7 @@ def capacity(a: ArrayLike, b: ArrayLike) -> Array:
     # Near a = b the closed form cancels; there both functionals agree to second order.
     near = np.abs(gap) < 1e-6
     ha, hb = entropy(a), entropy(b)
-    slope = (hb - ha) / np.where(near, 1.0, gap)
+    slope = np.where(near, 0.0, (hb - ha) / np.where(near, 1.0, gap))
     exact = -ha - (a - 1.0) * slope - slope + np.logaddexp2(0.0, slope)
     return np.where(near, bits(a, b), np.maximum(exact, 0.0))
 
@@ -102,10 +102,10 @@ def clopper_pearson(k: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> tuple[Array
         n: trials.
         alpha: error of each side; use alpha / 2 for a two-sided interval.
     """
-    return _low(*np.broadcast_arrays(k, n, alpha)), _high(*np.broadcast_arrays(k, n, alpha))
+    return rate_low(*np.broadcast_arrays(k, n, alpha)), rate_high(*np.broadcast_arrays(k, n, alpha))
 
 
-def _low(k: Any, n: Any, p: Any) -> Array:
+def rate_low(k: Any, n: Any, p: Any) -> Array:
     """The rate at which P(Bin(n, rate) ≥ k) = p."""
     from scipy.special import betaincinv
 
@@ -114,7 +114,7 @@ def _low(k: Any, n: Any, p: Any) -> Array:
     return np.where(k <= 0, 0.0, out)
 
 
-def _high(k: Any, n: Any, p: Any) -> Array:
+def rate_high(k: Any, n: Any, p: Any) -> Array:
     """The rate at which P(Bin(n, rate) ≤ k) = p."""
     from scipy.special import betainccinv
 
@@ -197,7 +197,7 @@ def _border(
 
     def at(u: Array) -> tuple[Array, Array]:
         side = np.exp(logz * u)
-        return betaincinv(tt, low, side), betainccinv(ff + 1.0, high, z / side)
+        return betaincinv(tt, low, side), betainccinv(ff + 1.0, high, np.minimum(z / side, 1.0))
 
     kept = at(GRID)  # every functional starts on the same grid
     return lambda u: kept if u is GRID else at(u)
@@ -282,8 +282,8 @@ def box_lower(
     of: Sequence[str] = FUNCTIONALS,
 ) -> dict[str, float]:
     """Bound the same functionals by two Clopper–Pearson limits at alpha / 2 (looser than E1)."""
-    a = _low(tp, positives, alpha / 2)
-    b = _high(fp, negatives, alpha / 2)
+    a = rate_low(tp, positives, alpha / 2)
+    b = rate_high(fp, negatives, alpha / 2)
     return {name: max(0.0, float(_forward(functional(name, delta), a, b))) for name in of}
 
 

@@ -135,11 +135,16 @@ def ratio_lower(
     w, s = np.asarray(total, np.float64), np.asarray(size, np.float64)
     if len(w) == 0:
         return floor
-    low, high = floor / float(s.min()), float(w.sum() / s.sum())
+    low, high = floor / float(s.min()), float(w.max() / s.min())
     limit = math.log(1.0 / alpha)
-    if _wealth(w, s, high, floor) >= limit:
-        high = float(w.max() / s.min())
-    for _ in range(60):
+    # With unequal sizes the refuted means need not be one interval: scan for the first that stands.
+    scan = np.linspace(low, high, 65)
+    stands = [_wealth(w, s, float(mean), floor) < limit for mean in scan]
+    first = stands.index(True) if any(stands) else len(scan) - 1
+    if first == 0:
+        return low
+    low, high = float(scan[first - 1]), float(scan[first])
+    for _ in range(48):
         middle = (low + high) / 2
         low, high = (middle, high) if _wealth(w, s, middle, floor) >= limit else (low, middle)
     return low

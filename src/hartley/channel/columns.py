@@ -1,0 +1,125 @@
+"""The columns of trials, checked once: what cannot be measured is said in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Role, Trials, Wire
+from hartley.core.errors import BadTrials
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Trials as arrays of one length.
+
+    Attributes:
+        truth: (n,) int64 symbols.
+        guess: (n,) float64 scores, or int64 symbols or ranks.
+        reference: like ``guess``, or None.
+        cluster: (n,) int64 0..m−1 in order of the given labels, or None when rows are independent.
+    """
+
+    truth: Whole
+    guess: NDArray[Any]
+    reference: NDArray[Any] | None
+    cluster: Whole | None
+
+    def redrawn(self, wire: Wire, alphabet: int, rng: np.random.Generator) -> Columns:
+        """The same columns with the secrets drawn anew, independent of what was received."""
+        if wire is Wire.RANK:
+            # A secret that was never planted has a uniform rank, whatever the attacker's scores.
+            return replace(self, guess=rng.integers(1, alphabet + 1, len(self.guess)))
+        if self.cluster is None or not _mixed(self.truth, self.cluster):
+            return replace(self, truth=rng.permutation(self.truth))
+        # Shuffle inside clusters: sort by (cluster, noise), place by cluster.
+        shuffled = np.lexsort((rng.random(len(self.truth)), self.cluster))
+        truth = np.empty_like(self.truth)
+        truth[np.argsort(self.cluster, kind="stable")] = self.truth[shuffled]
+        return replace(self, truth=truth)
+
+
+def _mixed(truth: Whole, cluster: Whole) -> bool:
+    """Whether most clusters hold more than one symbol, so that a shuffle inside changes them."""
+    m = int(cluster.max()) + 1
+    least, most = np.full(m, np.iinfo(np.int64).max), np.full(m, -1)
+    np.minimum.at(least, cluster, truth)
+    np.maximum.at(most, cluster, truth)
+    return bool((least < most).mean() > 0.5)
+
+
+def check(trials: Trials) -> Columns:
+    """Return the trials' columns, checked against the declaration.
+
+    Raises:
+        BadTrials: nothing to measure, and why.
+    """
+    spec, n = trials.spec, len(trials.truth)
+    if n == 0:
+        raise BadTrials("no trials: 0 rows to measure")
+    if spec.role is Role.JAM and spec.wire is not Wire.SYMBOL:
+        raise BadTrials(
+            f"a jam is measured on decoded symbols, not on a {spec.wire}: "
+            "decode with the owner's own threshold first"
+        )
+    guess = _column("guess", trials.guess, n, whole=spec.wire is not Wire.SCORE)
+    truth = _column("truth", trials.truth, n, whole=True)
+    low, high = (0, spec.alphabet - 1) if spec.wire is not Wire.RANK else (0, None)
+    _within("truth", truth, low, high)
+    reference = None
+    if trials.reference is not None:
+        reference = _column("reference", trials.reference, n, whole=spec.wire is not Wire.SCORE)
+    elif spec.role is Role.JAM:
+        raise BadTrials("a jam needs `reference`: what is received without the attack")
+    for name, column in (("guess", guess), ("reference", reference)):
+        if column is not None and spec.wire is Wire.SYMBOL:
+            _within(name, column, -1, spec.alphabet - 1)
+        if column is not None and spec.wire is Wire.RANK:
+            _within(name, column, 1, spec.alphabet)
+    if spec.wire is Wire.SCORE:
+        if spec.alphabet != 2:
+            raise BadTrials(f"a score speaks of a secret bit, not of {spec.alphabet} symbols")
+        if truth.min() == truth.max():
+            raise BadTrials(f"one class only: every truth is {truth[0]}; both 0 and 1 are needed")
+    return Columns(truth, guess, reference, _clusters(trials, n))
+
+
+def _column(name: str, values: Any, n: int, *, whole: bool) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise BadTrials(f"{name} has shape {array.shape}; {n} rows are due")
+    if array.dtype.kind not in "biuf":
+        raise BadTrials(f"{name} is not numeric (its type is {array.dtype})")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadTrials(f"{name} has NaN or infinity in {int((~np.isfinite(array)).sum())} rows")
+    if not whole:
+        return array.astype(np.float64)
+    if array.dtype.kind == "f" and (array != np.round(array)).any():
+        raise BadTrials(f"{name} must be whole numbers")
+    return array.astype(np.int64)
+
+
+def _within(name: str, column: NDArray[Any], low: int, high: int | None) -> None:
+    if column.min() < low or (high is not None and column.max() > high):
+        upto = "" if high is None else f"…{high}"
+        raise BadTrials(f"{name} holds {column.min()}…{column.max()}, outside {low}{upto}")
+
+
+def _clusters(trials: Trials, n: int) -> Whole | None:
+    if not trials.spec.clustered:
+        return None
+    if trials.cluster is None:
+        return np.zeros(n, np.int64)
+    labels = np.asarray(trials.cluster)
+    if labels.shape != (n,):
+        raise BadTrials(f"cluster has shape {labels.shape}; {n} rows are due")
+    # Clusters of one row each are independent rows.
+    values, where = np.unique(labels, return_inverse=True)
+    return None if len(values) == n else where.astype(np.int64)

@@ -1,0 +1,153 @@
+"""From trials to a channel: the only way to bits.
+
+``measure`` looks at numbers alone: what was sent, what was received, how uses hang together. Which
+estimator serves which wire, and what is certified under which assumption: ``design/measurement.md``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hartley.channel.columns import Columns, check
+from hartley.channel.jam import measure_jam
+from hartley.channel.reading import Reading
+from hartley.channel.score import measure_score
+from hartley.channel.symbol import measure_rank, measure_symbol
+from hartley.channel.theory import ceiling
+from hartley.core import Channel, Kind, Quantity, Role, Trials, Wire, spawn
+
+REDRAWS = 9
+"""How often the secrets are drawn anew for the null arm."""
+
+
+def measure(trials: Trials) -> Channel:
+    """Measure one attack's trials as a channel.
+
+    Args:
+        trials: what was sent and received, with the declaration of the channel.
+
+    Returns:
+        Bits per use with certified lower bound and calibrated upper limit, the null arm (the same
+        measurement with secrets drawn anew), the theory ceiling, costs and the usual metrics.
+
+    Raises:
+        BadTrials: nothing to measure: no rows, one class only, NaN, or symbols out of range.
+    """
+    columns = check(trials)
+    seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, trials.knows)
+    reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
+    top = ceiling(trials.spec, len(trials))
+    bits, high, flags = _bounded(trials, reading, top)
+    spec, n, value = trials.spec, len(trials), bits.value
+    uses = spec.uses if spec.uses else n
+    score = spec.wire is Wire.SCORE and reading.noise is not None
+    equivalent = 4.0**value - 1.0
+    snr = equivalent
+    if score:
+        assert reading.signal is not None and reading.noise is not None
+        # A noiseless score has no finite ratio; the equivalent of its bits stands in.
+        snr = reading.signal / reading.noise if reading.noise > 0 else equivalent
+    return Channel(
+        bits=bits,
+        high=high,
+        raw=reading.raw,
+        null=_null(trials, columns, seed),
+        ceiling=top,
+        capacity=reading.capacity,
+        leakage=reading.leakage,
+        signal=reading.signal,
+        noise=reading.noise,
+        snr=snr,
+        uses=uses,
+        seconds=spec.seconds or 0.0,
+        rate=value * n / spec.seconds if spec.seconds else None,
+        budget_bits=value * n / uses * spec.budget if spec.budget is not None else None,
+        authorised=_authorised(trials),
+        n=n,
+        clusters=n if columns.cluster is None else int(columns.cluster.max()) + 1,
+        usual={**reading.usual, **flags, **trials.usual},
+        estimator=reading.method,
+        curve=reading.curve,
+    )
+
+
+def _read(trials: Trials, columns: Columns, rng: np.random.Generator, *, full: bool) -> Reading:
+    spec = trials.spec
+    if spec.wire is Wire.SCORE:
+        return measure_score(columns.truth, columns.guess, columns.cluster, spec, rng, full=full)
+    if spec.wire is Wire.RANK:
+        return measure_rank(columns.guess, columns.cluster, spec, full=full)
+    if spec.role is Role.JAM:
+        assert columns.reference is not None
+        return measure_jam(
+            columns.truth, columns.guess, columns.reference, columns.cluster, spec, full=full
+        )
+    return measure_symbol(
+        columns.truth,
+        columns.guess,
+        columns.cluster,
+        spec,
+        reference=columns.reference,
+        full=full,
+    )
+
+
+def _bounded(
+    trials: Trials, reading: Reading, top: Quantity
+) -> tuple[Quantity, float, dict[str, float]]:
+    """Hold the reading under the ceiling, and say so where it had to be held."""
+    limit = top.value
+    flags: dict[str, float] = {
+        "bits_calibrated_low": min(reading.calibrated, limit),
+        "bits_calibrated_high": min(reading.high, limit),
+    }
+    assumptions = reading.assumptions
+    lower = min(reading.lower, limit)
+    if reading.lower > limit + 1e-9:
+        # A certified leak above a proved limit: the proof does not hold here, or there is a bug.
+        flags["dpi_violation"] = reading.lower - limit
+        assumptions = (
+            *assumptions,
+            f"DPI VIOLATION: certified {reading.lower:.6g} bit exceeds the proved ceiling "
+            f"{limit:.6g} bit ({top.method}): a side channel, a false claim or a bug",
+        )
+    value = min(max(reading.point, lower), limit)
+    if reading.point > limit + 1e-9:
+        flags["over_ceiling"] = reading.point - limit
+    bits = Quantity(
+        name="bits",
+        value=value,
+        unit="bit/use",
+        lower=lower,
+        kind=Kind.CERTIFIED,
+        alpha=trials.spec.alpha,
+        n=len(trials),
+        method=reading.method,
+        assumptions=assumptions,
+    )
+    return bits, min(max(reading.high, value), limit), flags
+
+
+def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
+    """The same measurement with secrets drawn anew: what it reads when there is nothing to read."""
+    draws = REDRAWS if len(trials) <= 20_000 else 3
+    points = []
+    for k in range(draws):
+        rng = np.random.default_rng(spawn(seed, "null", k))
+        anew = columns.redrawn(trials.spec.wire, trials.spec.alphabet, rng)
+        points.append(_read(trials, anew, rng, full=False).point)
+    return Quantity(
+        name="bits of re-drawn secrets",
+        value=float(np.mean(points)),
+        unit="bit/use",
+        upper=float(np.max(points)),
+        kind=Kind.ESTIMATE,
+        n=len(trials),
+        method=f"mean and largest of {draws} redraws",
+    )
+
+
+def _authorised(trials: Trials) -> float | None:
+    """Log2 of the answers that policy allows a query (Seed B's bandwidth), where declared."""
+    found = [b.params["bits"] for b in trials.spec.bounds if b.kind == "alphabet"]
+    return float(min(found)) if found else None

@@ -1,0 +1,311 @@
+"""E2: guesses out of K symbols, or ranks out of R → Fano bits, erasures kept apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.channel import binary, clusters, profile
+from hartley.channel.reading import Reading
+from hartley.channel.surprisal import (
+    certificate,
+    expected_exposure,
+    exposure,
+    log2_binomial_tail,
+    log2_exposure_tail,
+)
+from hartley.core import ChannelSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
+    Whole = NDArray[np.int64]
+
+LN2 = math.log(2.0)
+
+
+def fano(accuracy: ArrayLike, alphabet: int) -> Array:
+    """Return the least bits of a channel whose guess of a uniform K-ary secret is so often right.
+
+    log2 K − h₂(e) − e·log2(K − 1) with e = 1 − accuracy: Fano's inequality, met by the K-ary
+    symmetric channel. It is the divergence between success at that rate and success by chance.
+    """
+    from scipy.special import rel_entr
+
+    p = np.asarray(accuracy, np.float64)
+    if alphabet < 2:
+        return np.zeros_like(p)
+    return np.asarray((rel_entr(p, 1.0 / alphabet) + rel_entr(1.0 - p, 1.0 - 1.0 / alphabet)) / LN2)
+
+
+def fano_lower(correct: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
+    """Return certified bits per use from ``correct`` right guesses of n: Clopper–Pearson and Fano."""
+    if n <= 0 or alphabet < 2:
+        return 0.0
+    low = float(binary.clopper_pearson(correct, n, alpha)[0])
+    return float(fano(low, alphabet)) if low > 1.0 / alphabet else 0.0
+
+
+def erasure_lower(correct: int, answered: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
+    """Return certified bits per use when the attacker may abstain and it shows.
+
+    I(S; Ŝ) ≥ P(answered)·fano(P(right | answered)). Answers are binomial, and given them so are
+    right answers: two independent p-values, hence the same product region as in E1.
+    """
+    if answered <= 0 or alphabet < 2:
+        return 0.0
+    z = binary.fisher_level(alpha)
+    u = np.linspace(0.0, 1.0, 801)
+    rate = binary.rate_low(answered, n, z**u)
+    right = binary.rate_low(correct, answered, z ** (1.0 - u))
+    # Between two grid points both rates are at least these: the grid errs on the safe side.
+    value = rate[1:] * np.where(right[:-1] > 1.0 / alphabet, fano(right[:-1], alphabet), 0.0)
+    return float(value.min())
+
+
+def measure_symbol(
+    truth: Whole,
+    guess: Whole,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    *,
+    reference: Whole | None = None,
+    full: bool = True,
+) -> Reading:
+    """Measure guessed symbols about K-ary secrets.
+
+    Args:
+        truth: (n,) symbols 0..K−1.
+        guess: (n,) symbols, −1 = erased.
+        cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
+        spec: the declaration; K = ``spec.alphabet``.
+        reference: (n,) what is received without the attack, for the base rate.
+        full: False leaves out the usual metrics and the leakage (null arm).
+    """
+    k, n = spec.alphabet, len(truth)
+    right, live = guess == truth, guess >= 0
+    correct, answered = int(right.sum()), int(live.sum())
+    wide, units = _design(right.astype(float), cluster)
+    point, raw, reach = plug_in(truth, guess, k, wide, spec.alpha)
+    limits = profile.accuracy_interval(correct / wide, n / wide, alpha=spec.alpha, clusters=units)
+    by_rate = [float(fano(p, k)) if p > 1.0 / k else 0.0 for p in limits]
+    if cluster is None:
+        lower, method, assumed = _certify_rows(truth, guess, k, spec.alpha)
+    else:
+        gain = clusters.symbol_gains(truth, guess, cluster, k)
+        lower = clusters.certify(gain, np.bincount(cluster).astype(float), spec.alpha)
+        method, assumed = _by_cluster(cluster)
+    low, high = max(by_rate[0], point - reach), max(by_rate[1], point + reach)
+    reading = Reading(point, raw, lower, high, low, method, assumed)
+    if not full:
+        return reading
+    rate = {"value": correct / n, "low": limits[0], "high": limits[1], "n": n}
+    usual: dict[str, Any] = {"accuracy": rate, "chance": 1.0 / k}
+    if answered < n:
+        usual["answered"] = answered / n
+    if spec.role.value == "inject":
+        usual["asr"] = rate
+    if reference is not None:
+        usual["base_rate"] = rate_of(reference == truth, cluster, spec.alpha)
+    # Who answers what is settled by the answers; being right among them is chance 1/K each.
+    tail = log2_binomial_tail(correct, answered, 1.0 / k) if k > 1 else 0.0
+    return replace(
+        reading,
+        leakage=certificate(tail, spec.alpha, uses=n, method="surprisal of right guesses"),
+        usual=usual,
+    )
+
+
+def measure_rank(
+    rank: Whole, cluster: Whole | None, spec: ChannelSpec, *, full: bool = True
+) -> Reading:
+    """Measure ranks 1..R of planted secrets among ``spec.alphabet`` candidates.
+
+    "The secret is among the first k" happens with chance k/R when nothing leaks, so that its rate p
+    certifies I ≥ d(p ‖ k/R) (data processing); k = 1 is Fano. The k are powers of four, fixed
+    beforehand; half of alpha is for k = 1.
+    """
+    r, n = spec.alphabet, len(rank)
+    top = int((rank == 1).sum())
+    wide, units = _design((rank == 1).astype(float), cluster)
+    ks = 4 ** np.arange(max(1, math.ceil(math.log(max(r, 2), 4))))
+    raw, point = _rank_bits(rank, ks, r, wide)
+    limits = profile.accuracy_interval(top / wide, n / wide, alpha=spec.alpha, clusters=units)
+    within = (rank[:, None] <= ks).sum(0)
+    spans = [
+        profile.accuracy_interval(c / wide, n / wide, alpha=spec.alpha, clusters=units)
+        for c in within
+    ]
+    low = max(_excess(span[0], k, r) for span, k in zip(spans, ks, strict=True))
+    high = max(point, *(_excess(span[1], k, r) for span, k in zip(spans, ks, strict=True)))
+    if cluster is None:
+        alphas = np.where(ks == 1, 0.5, 0.5 / max(1, len(ks) - 1)) * spec.alpha
+        rates = binary.clopper_pearson(within, n, alphas)[0]
+        lower = max(_excess(float(p), k, r) for p, k in zip(rates, ks, strict=True))
+        method = f"rank among the first k, {len(ks)} pre-declared k, Clopper–Pearson"
+        assumed: tuple[str, ...] = ("uses independent", "secrets uniform on the candidates")
+    else:
+        gain = clusters.rank_gains(rank, cluster, r)
+        lower = clusters.certify(gain, np.bincount(cluster).astype(float), spec.alpha)
+        method, assumed = _by_cluster(cluster)
+    reading = Reading(max(point, 0.0), raw, lower, high, low, method, assumed)
+    if not full:
+        return reading
+    seen = exposure(rank, r)
+    wide, units = _design(seen, cluster, spread=True)
+    error = float(seen.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
+    step = math.sqrt(profile.quantile(spec.alpha / 2, units)) * error
+    most = math.log2(r)
+    mean = float(seen.mean())
+    return replace(
+        reading,
+        leakage=certificate(
+            log2_exposure_tail(rank, r), spec.alpha, uses=n, method="surprisal of exposures"
+        ),
+        usual={
+            "exposure": {
+                "value": mean,
+                "low": max(0.0, mean - step),
+                "high": min(most, mean + step),
+                "n": n,
+            },
+            "exposure_null": expected_exposure(r),
+            "exposure_max": most,
+            "accuracy": {"value": top / n, "low": limits[0], "high": limits[1], "n": n},
+            "chance": 1.0 / r,
+        },
+    )
+
+
+def _excess(p: float, k: float, candidates: int) -> float:
+    """d(p ‖ k/R) in bits where p is above chance, else 0."""
+    from scipy.special import rel_entr
+
+    q = min(1.0, k / candidates)
+    if p <= q:
+        return 0.0
+    return float(rel_entr(p, q) + rel_entr(1.0 - p, 1.0 - q)) / LN2
+
+
+def _rank_bits(rank: Whole, ks: Whole, candidates: int, wide: float) -> tuple[float, float]:
+    """Plug-in bits at the best k, and cross-fitted ones: each fifth read at the others' best k."""
+    n = len(rank)
+    fold = np.arange(n) % 5
+    hit = rank[:, None] <= ks
+    by = np.stack([np.bincount(fold, weights=h, minlength=5) for h in hit.T])
+    sizes = np.bincount(fold, minlength=5)
+    total = by.sum(1)
+    raw = max(_excess(t / n, k, candidates) for t, k in zip(total, ks, strict=True))
+    found = chance = 0.0
+    for f in range(5):
+        left = max(1, n - int(sizes[f]))
+        others = [
+            _excess((t - own) / left, k, candidates)
+            for t, own, k in zip(total, by[:, f], ks, strict=True)
+        ]
+        best = int(np.argmax(others))
+        found += by[best, f]
+        chance += sizes[f] * ks[best]
+    p = found / n
+    bias = wide / (2 * n * LN2) if 0.0 < p < 1.0 else 0.0
+    return raw, max(0.0, _excess(p, chance / n, candidates) - bias)
+
+
+def plug_in(
+    truth: Whole, guess: Whole, alphabet: int, wide: float, alpha: float
+) -> tuple[float, float, float]:
+    """Return bias-corrected bits, plug-in bits and the reach of a normal interval.
+
+    The whole K × (K + 1) table at the uniform prior with Miller–Madow where the uses fill it
+    (n ≥ 20 K²), otherwise Fano at the observed rates.
+    """
+    n, k = len(truth), alphabet
+    sent = np.bincount(truth, minlength=k).astype(float)
+    if k < 2:
+        return 0.0, 0.0, 0.0
+    if 20 * k * k > n or (sent == 0).any():
+        answered = int((guess >= 0).sum())
+        right = int((guess == truth).sum())
+        acc = right / answered if answered else 1.0 / k
+        raw = answered / n * float(fano(acc, k)) if acc > 1.0 / k else 0.0
+        bias = wide / (2 * n * LN2) if 0.0 < acc < 1.0 else 0.0
+        # How much one use tells: its mean is the raw value, its spread the error.
+        told = (
+            right * _log2(acc * k) ** 2 + (answered - right) * _log2((1 - acc) / (1 - 1 / k)) ** 2
+        )
+        reach = math.sqrt(profile.quantile(alpha) * max(0.0, told / n - raw * raw) * wide / n)
+        return max(0.0, raw - bias), raw, reach
+    table = np.bincount(truth * (k + 1) + guess + 1, minlength=k * (k + 1)).reshape(k, k + 1)
+    rows = table / sent[:, None]
+    out = rows.mean(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        density = np.where(rows > 0, np.log2(rows / out), 0.0)
+    raw = float((rows * density).sum() / k)
+    bias = float((((table > 0).sum(1) - 1) / sent).mean() - ((out > 0).sum() - 1) / n)
+    spread = float((rows * density**2).sum() / k) - raw * raw
+    reach = math.sqrt(profile.quantile(alpha)) * math.sqrt(max(spread, 0.0) * wide / n)
+    point = raw - wide * bias / (2 * LN2)
+    return min(max(0.0, point), math.log2(k)), raw, reach
+
+
+def _log2(x: float) -> float:
+    return math.log2(x) if x > 0.0 else 0.0
+
+
+def _certify_rows(
+    truth: Whole, guess: Whole, k: int, alpha: float
+) -> tuple[float, str, tuple[str, ...]]:
+    n, correct = len(truth), int((guess == truth).sum())
+    answered = int((guess >= 0).sum())
+    assumed = ("uses independent", "secrets drawn uniformly")
+    if answered < n:
+        lower = erasure_lower(correct, answered, n, k, alpha)
+        return lower, "Fano with erasures, product region", (*assumed, "abstaining shows")
+    if k != 2:
+        assumed = (*assumed, "the attacker always answers")
+        return fano_lower(correct, n, k, alpha), "Fano, Clopper–Pearson", assumed
+    # Two symbols: half of alpha for the symmetric reading, half for the two rates apart.
+    ones, zeros = int(truth.sum()), int(n - truth.sum())
+    tp, fp = int(guess[truth == 1].sum()), int(guess[truth == 0].sum())
+    both = [fano_lower(correct, n, 2, alpha / 2)]
+    for share, a, b in ((0.45, tp, fp), (0.05, ones - tp, zeros - fp)):
+        found = binary.lower(a, ones, b, zeros, share * alpha, of=("bits",))
+        both.append(float(found["bits"]))
+    return max(both), "Fano and Fisher product", (*assumed, "the attacker always answers")
+
+
+def _by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
+    m = int(cluster.max()) + 1
+    assumed = (
+        "secrets drawn uniformly by the auditor",
+        "clusters independent, or of equal expected information given those before",
+        "bits of all answers of a cluster about all its secrets, divided by its uses",
+        *(("one cluster: worth about alpha times its gain; see leakage",) if m == 1 else ()),
+    )
+    return f"mixture code and betting over {m} clusters", assumed
+
+
+def _design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[float, int]:
+    """The design effect of a mean, and the number of clusters (0 when rows are independent)."""
+    if cluster is None or cluster.max() == 0:
+        return 1.0, 0
+    sums = clusters.grouped(x, cluster)
+    sizes = np.bincount(cluster).astype(float)
+    m, n = len(sums), len(x)
+    if not spread:
+        return profile.design_effect(sums, sizes), m
+    own = float(x.var())
+    between = float(((sums - x.mean() * sizes) ** 2).sum()) * m / (m - 1)
+    return (max(1.0, between / (n * own)) if own > 0 else 1.0), m
+
+
+def rate_of(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> dict[str, float]:
+    """Return a rate with its calibrated interval, in the form of a usual metric."""
+    wide, units = _design(hit.astype(float), cluster)
+    n, k = len(hit), float(hit.sum())
+    low, high = profile.accuracy_interval(k / wide, n / wide, alpha=alpha, clusters=units)
+    return {"value": k / n, "low": low, "high": high, "n": n}
