@@ -15,8 +15,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Modality, Model
 from hartley.kit import cache
-from hartley.kit.fleet import Fleet, Training, train
-from hartley.kit.fleet.private import Privacy, train_private
+from hartley.kit.fleet import Fleet, Privacy, Training, train, train_private
 from hartley.kit.nets import Net
 from hartley.models.torch import from_torch, softmax
 

@@ -2,5 +2,6 @@
 
 from hartley.kit.fleet.fleet import Fleet, train
 from hartley.kit.fleet.plan import Training, choose
+from hartley.kit.fleet.private import Privacy, train_private
 
-__all__ = ["Fleet", "Training", "choose", "train"]
+__all__ = ["Fleet", "Privacy", "Training", "choose", "train", "train_private"]

@@ -1,0 +1,46 @@
+"""Fashion: a strided convolutional net on Fashion-MNIST, from its pack."""
+
+from __future__ import annotations
+
+from hartley.core import Modality, Scene, recipe
+from hartley.data import vision as data
+from hartley.kit.fleet import Training
+from hartley.kit.nets import conv
+from hartley.models.pipeline import CLOSED, OPEN, Pipeline
+from hartley.scenes import vision
+
+PUBLIC, TEST = 4000, 2000
+"""The attacker's own records, and those that utility is measured on."""
+
+
+@recipe(modality=Modality.VISION, packs=("fashion-mnist",))
+def fashion(
+    *,
+    records: int = 8000,
+    epochs: int = 15,
+    batch: int = 64,
+    seed: int = 0,
+    opened: bool = False,
+    workers: int = 1,
+) -> Scene:
+    """Clothes, 28×28, and the small convolutional net that was trained on half of the pool.
+
+    Args:
+        records: size of the pool; half of it trained the deployed model.
+        epochs: passes over the training records.
+        batch: records a step.
+        seed: of the split and of the training.
+        opened: also show attackers gradients and weights.
+        workers: processes for training; the result does not depend on it.
+    """
+    half = records // 2
+    train, test = data.fashion()
+    parts = vision.deal(train, {"train": half, "holdout": half, "public": PUBLIC}, seed)
+    parts |= vision.deal(test, {"test": TEST}, seed)
+    pipeline = Pipeline(
+        conv((1, 28, 28), 10, channels=(16, 32), hidden=(64,)),
+        Training(epochs=epochs, batch=batch),
+        offers=OPEN if opened else CLOSED,
+        workers=workers,
+    )
+    return vision.assemble("fashion", parts, pipeline, seed=seed)
