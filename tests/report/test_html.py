@@ -1,0 +1,256 @@
+"""The page loads nothing, escapes everything, can be read by everyone, and says every number."""
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import pairwise
+
+import pytest
+
+from hartley.report import figures, render
+from hartley.report.html import prose
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+DRAWN = {"svg", "g", "path", "text", "use", "defs", "marker", "circle", "rect", "clippath", "title"}
+WRITTEN = {
+    *("html", "head", "meta", "title", "style", "body", "div", "header", "main", "footer", "nav"),
+    *("section", "h1", "h2", "h3", "p", "span", "strong", "a", "ul", "li", "dl", "dt", "dd"),
+    *("figure", "figcaption", "table", "caption", "thead", "tbody", "tr", "th", "td"),
+    *("details", "summary", "code", "pre"),
+}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every tag is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> inside {self.open}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    def all(self, name):
+        return [attrs for tag, attrs in self.tags if tag == name]
+
+    @property
+    def text(self):
+        return re.sub(r"[ \t\n]+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def read(page):
+    return Page(page)
+
+
+def test_the_page_loads_nothing(page, read):
+    policy = next(m["content"] for m in read.all("meta") if m.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+    assert {tag for tag, _ in read.tags} <= WRITTEN | DRAWN
+    for tag, attrs in read.tags:
+        for name, value in attrs.items():
+            assert not name.startswith("on"), (tag, name)
+            assert name not in {"src", "srcset", "action", "data", "poster", "background"}
+            if name == "href":
+                assert value.startswith(("#", "https://arxiv.org/abs/")), value
+            if name == "xlink:href":
+                assert value.startswith("#")
+    assert "@import" not in page
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
+    assert set(re.findall(r"https?://[^\s\"'<)]+", page)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    } | {f"https://arxiv.org/abs/{i}" for i in re.findall(r"abs/([\d.]+)", page)}
+    assert len(page.encode()) < 1_500_000
+
+
+HOSTILE = "</td><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7919*7907}}$x^2$&lt;"
+
+
+def _poisoned(value, key=""):
+    fixed = {"schema", "status", "axis", "role", "wire", "knows", "kind", "created"}
+    if isinstance(value, dict):
+        return {k: _poisoned(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_poisoned(v, key) for v in value]
+    return value + HOSTILE if isinstance(value, str) and key not in fixed else value
+
+
+def test_everything_that_comes_from_the_document_is_inert(document):
+    document = _poisoned(document)
+    document["channels"][0]["params"][HOSTILE] = HOSTILE
+    document["channels"][0]["usual"][HOSTILE] = 1.0
+    document["defenses"][0]["residual"][HOSTILE] = document["defenses"][0]["residual"]["knockoff"]
+    document["defenses"][0]["utility"][HOSTILE] = {"before": 1.0, "after": 0.5}
+    document["host"][HOSTILE] = HOSTILE
+    document["verdict"]["status"] = HOSTILE
+    document["channels"][-1]["axis"] = HOSTILE
+    text = render(document, "html")
+    read = Page(text)
+    assert {tag for tag, _ in read.tags} <= WRITTEN | DRAWN
+    assert not [a for _, a in read.tags if any(n.startswith("on") for n in a)]
+    assert "<script" not in text and "<img" not in text
+    assert "<script>alert(1)</script>" in read.text  # shown, as the text that it is
+    assert "62615533" not in text  # a template in a name is not run
+
+
+def test_every_measured_number_stands_with_its_interval_and_n(document, read):
+    from hartley.report.words import number, span
+
+    measured = [c for c in document["channels"] if c["status"] == "measured"]
+    assert len(measured) == 10
+    for row in measured:
+        bits = row["bits"]
+        words = f"{number(bits['point'])} {span(bits['low'], bits['high'])} per {row['unit']}"
+        assert words in read.text, row["attack"]
+        assert f"{number(row['n'])} in {row['clusters']} cluster" in read.text
+        for value in row["usual"].values():
+            if isinstance(value, dict):
+                assert f"{span(value['low'], value['high'])}, n {number(value['n'])}" in read.text
+
+
+def test_what_was_not_measured_is_said_with_its_reason(read):
+    assert "the scene has no corpus" in read.text
+    assert "answered with NaN <b>twice</b>" in read.text
+    assert "flagged: its null arm reads 0.041 bit" in read.text
+    assert "no adaptive form of this attack is known to Hartley" in read.text
+
+
+def test_the_verdict_comes_first(page, read):
+    assert read.text.index("Over the limit") < read.text.index("The loop")
+    assert 'class="verdict over"' in page
+    assert "lira_online is at least 0.214 bit, over the limit 0.1" in read.text
+
+
+@pytest.mark.parametrize("status", ["pass", "over", "inconclusive", "of another kind"])
+def test_every_verdict_has_a_tone(document, status):
+    document["verdict"]["status"] = status
+    tone = status if status != "of another kind" else "inconclusive"
+    assert f'class="verdict {tone}"' in render(document, "html")
+
+
+def test_defences_show_before_and_after(read):
+    assert "0.262 [0.214, 0.301], n 8\u202f000" in read.text
+    assert "0.173 [0.140, 0.205], n 8\u202f000" in read.text
+    assert "test accuracy 0.972 0.871 −0.101" in read.text
+    assert "relative to the suite" in read.text
+
+
+def test_the_page_says_whose_idea_is_whose(read):
+    for part in prose()["provenance"]:
+        assert part["lines"] and part["title"] in read.text
+    assert "Not checked: only the abstracts" in read.text
+    assert "jailbreak data → model data → data no part in this run" in read.text
+    assert "membership inference model → data model → data measured: loss_threshold" in read.text
+
+
+def test_seed_bs_table_is_linked_at_run_time(document, minimal):
+    with_runs, without = render(document, "html"), render(minimal, "html")
+    row = re.compile(r">inferring</th>.*?<td class=\"num\">7</td><td class=\"num\">(\d)</td>")
+    assert row.search(with_runs)[1] == "4"
+    assert row.search(without)[1] == "0"
+
+
+def test_the_page_is_accessible(read):
+    assert next(a for a in read.all("html"))["lang"] == "en"
+    assert all(a.get("scope") in {"col", "row"} for a in read.all("th"))
+    for attrs in read.all("figure"):
+        assert attrs["role"] == "img" and attrs["aria-label"]
+    for attrs in read.all("svg"):
+        assert attrs["aria-hidden"] == "true"
+    levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    regions = [a for a in read.all("div") if a.get("class") == "scroll"]
+    assert len(regions) == len(read.all("table"))
+    assert all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
+
+
+def test_ids_are_unique_and_everything_that_points_arrives(page, read):
+    ids = Counter(a["id"] for _, a in read.tags if a.get("id"))
+    assert not [i for i, n in ids.items() if n > 1]
+    pointed = {a["href"][1:] for a in read.all("a") if a["href"].startswith("#")}
+    pointed |= {a["xlink:href"][1:] for _, a in read.tags if a.get("xlink:href")}
+    pointed |= set(re.findall(r"url\(#([^)]+)\)", page))
+    for _, attrs in read.tags:
+        pointed |= set((attrs.get("aria-labelledby") or "").split())
+    assert len(pointed) > 30
+    assert pointed <= set(ids)
+
+
+CSS = files("hartley.report.templates").joinpath("page.css").read_text()
+
+
+def _theme(name):
+    blocks = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
+    light = dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{3,6})", blocks[0]))
+    dark = light | dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{3,6})", blocks[1]))
+    printed = light | dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{3,6})", blocks[2]))
+    return {"light": light, "dark": dark, "print": printed}[name]
+
+
+def _luminance(colour):
+    digits = colour[1:] if len(colour) == 7 else "".join(c * 2 for c in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    line = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * line[0] + 0.7152 * line[1] + 0.0722 * line[2]
+
+
+def _contrast(a, b):
+    high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["light", "dark", "print"])
+def test_every_colour_of_text_can_be_read_on_its_ground(name):
+    theme = _theme(name)
+    words = ("ink", "muted", "link", "accent", "over", "unsure", "pass", "d2d", "d2m", "m2d", "m2m")
+    for word in (*words, *figures.SERIES):
+        assert _contrast(theme[word], theme["ground"]) >= 4.5, word
+    for word in ("ink", "muted"):
+        assert _contrast(theme[word], theme["sunk"]) >= 4.5, word
+    for tone in ("over", "unsure", "pass"):
+        for word in (tone, "ink"):
+            assert _contrast(theme[word], theme[f"{tone}-ground"]) >= 4.5, (tone, word)
+
+
+def test_contrast_is_computed_as_wcag_does():
+    assert _contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert _contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_numbers_that_are_not_there_do_not_break_the_page(document):
+    for row in document["channels"][:3]:
+        row["bits"] |= {"low": None, "high": None, "null": None, "null_high": None}
+        row["ceiling"] = None
+    document["channels"][3]["bits"]["point"] = None
+    document["channels"][7]["curve"] = {"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}
+    document["channels"][8]["curve"] = {"fpr": [0.0], "tpr": [0.0]}
+    document["defenses"][0]["coverage"] = None
+    text = Page(render(document, "html")).text
+    assert "0.871 no interval per bit of the mark" in text
+
+
+def test_a_long_run_stays_small(document):
+    rows = [dict(c, attack=f"{c['attack']}_{i}") for i in range(8) for c in document["channels"]]
+    document["channels"] = rows
+    assert len(render(document, "html").encode()) < 1_500_000

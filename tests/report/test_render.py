@@ -1,0 +1,93 @@
+"""Every format reads version 1 and nothing else."""
+
+import json
+
+import pytest
+
+from hartley.core.errors import UsageError
+from hartley.report import FORMATS, render
+from hartley.report.words import count, number, quantity, span, widest
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_draws_the_sample_and_the_least_document(format, document, minimal):
+    assert "lira" in render(document, format)
+    assert "nothing" in render(minimal, format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_refuses_version_2(format, document):
+    document["schema"] = "hartley.run/2"
+    with pytest.raises(UsageError, match=r"hartley\.run/2"):
+        render(document, format)
+
+
+def test_an_unknown_format_offers_the_known_ones(document):
+    with pytest.raises(UsageError, match=r"choose from html, json, md, junit, sarif"):
+        render(document, "pdf")
+    with pytest.raises(UsageError, match="did you mean junit"):
+        render(document, "junti")
+    with pytest.raises(UsageError):
+        render(document, "render")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_drawing_changes_nothing_and_repeats(format, document):
+    before = json.dumps(document)
+    first = render(document, format)
+    assert render(document, format) == first
+    assert json.dumps(document) == before
+
+
+def test_json_is_the_document_itself(document):
+    assert json.loads(render(document, "json")) == document
+
+
+def test_json_refuses_what_json_cannot_carry(document):
+    document["channels"][0]["bits"]["point"] = float("nan")
+    with pytest.raises(UsageError, match="damaged run document"):
+        render(document, "json")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "–"),
+        (0.0, "0.000"),
+        (0.26212, "0.262"),
+        (3.14159, "3.142"),
+        (34.1, "34.10"),
+        (-3.5871, "−3.587"),
+        (0.00002, "2.00e−05"),
+        (8000, "8\u202f000"),
+        (1635.4, "1\u202f635"),
+        (4e7, "40\u202f000\u202f000"),
+        (float("inf"), "∞"),
+        ("text", "text"),
+    ],
+)
+def test_numbers_are_written_for_people(value, words):
+    assert number(value) == words
+
+
+def test_an_absent_side_of_an_interval_is_said():
+    assert span(0.1, 0.2) == "[0.100, 0.200]"
+    assert span(0.1, None) == "≥ 0.100"
+    assert span(None, 0.2) == "≤ 0.200"
+    assert span(None, None) == "no interval"
+    assert quantity(0.5) == ("0.500", "no interval")
+    assert quantity({"value": 0.5, "low": 0.4, "high": 0.6, "n": 10}) == (
+        "0.500",
+        "[0.400, 0.600], n 10",
+    )
+    assert count(1, "cluster") == "1 cluster"
+    assert count(2, "cluster") == "2 clusters"
+
+
+def test_the_widest_channel_is_sound_and_undefended(document):
+    rows = [c for c in document["channels"] if c["game"] == "membership"]
+    assert widest(rows)["attack"] == "lira_online"
+    rows[1]["flags"] = ["its null arm reads 0.3 bit"]
+    assert widest(rows)["attack"] == "loss_threshold"
+    rows[0]["knows"] = "static"
+    assert widest(rows) is None
