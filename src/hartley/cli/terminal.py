@@ -141,7 +141,7 @@ def _line(row: Mapping[str, Any]) -> Row:
         number(row["ceiling"]),
         _usual(row["usual"]),
         str(row["n"]),
-        number(row["seconds"], 1),
+        f"{row['seconds'] or 0:.1f}",
     )
 
 

@@ -60,7 +60,8 @@ class Job:
     def label(self) -> str:
         """What to call it in a progress line."""
         name = self.attack or f"utility of {self.scene}"
-        return f"{name} behind {self.defense} ({self.knows})" if self.defense else name
+        knows = f" ({self.knows})" if self.knows else ""
+        return f"{name} behind {self.defense}{knows}" if self.defense else name
 
     def dump(self) -> dict[str, Any]:
         """Return it as plain values."""
