@@ -125,7 +125,9 @@ def test_every_measured_number_stands_with_its_interval_and_n(document, read):
         assert f"{number(row['n'])} in {row['clusters']} cluster" in read.text
         for value in row["usual"].values():
             if isinstance(value, dict):
-                assert f"{span(value['low'], value['high'])}, n {number(value['n'])}" in read.text
+                words = f"{number(value['value'])} {span(value['low'], value['high'])}"
+                words += "" if value["n"] == row["n"] else f", n {number(value['n'])}"
+                assert words in read.text
 
 
 def test_what_was_not_measured_is_said_with_its_reason(read):
@@ -146,6 +148,14 @@ def test_every_verdict_has_a_tone(document, status):
     document["verdict"]["status"] = status
     tone = status if status != "of another kind" else "inconclusive"
     assert f'class="verdict {tone}"' in render(document, "html")
+
+
+def test_a_run_without_limits_does_not_say_pass(document):
+    document["verdict"] = {"status": "pass", "reasons": [], "checks": []}
+    read = Page(render(document, "html"))
+    assert "No limits were set" in read.text
+    assert not [a for _, a in read.tags if (a.get("class") or "") == "verdict pass"]
+    assert "**No limits were set**" in render(document, "md")
 
 
 def test_defences_show_before_and_after(read):

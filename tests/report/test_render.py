@@ -6,7 +6,7 @@ import pytest
 
 from hartley.core.errors import UsageError
 from hartley.report import FORMATS, render
-from hartley.report.words import count, number, quantity, span, widest
+from hartley.report.words import bits, count, number, quantity, span, widest
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -68,6 +68,14 @@ def test_json_refuses_what_json_cannot_carry(document):
 )
 def test_numbers_are_written_for_people(value, words):
     assert number(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.2625, "0.263"), (5.8e-5, "0.0001"), (4e-5, "0.000"), (-0.0004, "−0.0004"), (None, "–")],
+)
+def test_bits_have_no_powers_of_ten(value, words):
+    assert bits(value) == words
 
 
 def test_an_absent_side_of_an_interval_is_said():

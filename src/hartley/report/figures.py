@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import MissingExtra
-from hartley.report.words import number, span
+from hartley.report.words import bits as written
+from hartley.report.words import span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,7 +169,7 @@ def _bar(axes: Axes, y: int, row: Mapping[str, Any], top: float, *, numbers: boo
     if point is not None:
         axes.plot([point], [y], marker="o", markersize=4.5, color=COLOURS["accent"], zorder=6)
     if numbers:
-        words = f"{number(point)} {span(low, high)}"
+        words = f"{written(point)} {span(low, high)}"
         axes.annotate(
             words,
             (1, y),

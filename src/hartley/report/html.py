@@ -21,6 +21,7 @@ from hartley.report.words import (
     number,
     plain,
     quantity,
+    verdict_words,
     widest,
 )
 
@@ -75,13 +76,11 @@ def prose() -> dict[str, Any]:
 
 
 def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    status = str(verdict.get("status"))
-    title, words = VERDICTS.get(status, (status, ""))
-    tone = status if status in VERDICTS else "inconclusive"
+    tone, title, words = verdict_words(verdict)
     return {
-        "title": title,
-        "words": words[:1].upper() + words[1:] + "." if words else "",
         "tone": tone,
+        "title": title,
+        "words": words[:1].upper() + words[1:] + ".",
         "reasons": list(verdict.get("reasons") or ()),
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hartley.core.taxonomy import Axis
-from hartley.report.words import AXIS_TITLES, number, plain, span, widest
+from hartley.report.words import AXIS_TITLES, bits, number, plain, span, widest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,12 @@ def _arrow(axis: str, document: Mapping[str, Any]) -> Arrow:
     if best is None:
         why = "not measured" if here else "no attack was played"
         return Arrow(axis, AXIS_TITLES[axis], (why,), 0.0, False)
-    bits, ceiling = best["bits"], best.get("ceiling")
-    low = bits.get("low")
+    found, ceiling = best["bits"], best.get("ceiling")
+    low = found.get("low")
     unit = best.get("unit") or "use"
     lines = (
-        f"≥ {number(low)} bit" if low is not None else f"{number(bits.get('point'))} bit",
-        f"point {number(bits.get('point'))} {span(low, bits.get('high'))}",
+        f"≥ {bits(low)} bit" if low is not None else f"{bits(found.get('point'))} bit",
+        f"point {bits(found.get('point'))} {span(low, found.get('high'))}",
         _short(plain(best["attack"])),
         f"per {unit}, n {number(best.get('n'))}",
     )

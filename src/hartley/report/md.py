@@ -9,12 +9,13 @@ from typing import Any
 from hartley.report.words import (
     AXIS_TITLES,
     NOTHING,
-    VERDICTS,
+    bits,
     count,
     number,
     params,
     quantity,
     span,
+    verdict_words,
 )
 
 SPECIAL = re.compile(r"([\\`*_\[\]|])")
@@ -23,7 +24,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]|])")
 def render(document: Mapping[str, Any]) -> str:
     """Return the run as Markdown."""
     scene, verdict = document["scene"], document["verdict"]
-    title = VERDICTS.get(str(verdict.get("status")), (str(verdict.get("status")), ""))[0]
+    _, title, _ = verdict_words(verdict)
     measured = [c for c in document["channels"] if c["status"] == "measured"]
     others = [c for c in document["channels"] if c["status"] != "measured"]
     blocks = [
@@ -56,7 +57,7 @@ DEFENSE_HEAD = ("defence", "moves", "attack", "undefended", "static", "adaptive"
 
 
 def _channel(row: Mapping[str, Any]) -> list[str]:
-    bits = row["bits"]
+    found = row["bits"]
     unit = row.get("unit") or "use"
     usual = [f"{k} {' '.join(quantity(v))}" for k, v in (row.get("usual") or {}).items()]
     name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
@@ -65,9 +66,9 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
         AXIS_TITLES.get(row.get("axis", ""), str(row.get("axis"))),
         str(row.get("game")),
         name + flags,
-        f"{number(bits.get('point'))} {span(bits.get('low'), bits.get('high'))} per {unit}",
-        number(row.get("ceiling")),
-        number(bits.get("null")),
+        f"{bits(found.get('point'))} {span(found.get('low'), found.get('high'))} per {unit}",
+        bits(row.get("ceiling")),
+        bits(found.get("null")),
         f"{number(row.get('n'))} in {count(row.get('clusters'), 'cluster')}",
         "; ".join(usual) or NOTHING,
     ]

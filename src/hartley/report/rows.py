@@ -9,6 +9,7 @@ from hartley.report.words import (
     AXIS_TITLES,
     NOTHING,
     ROLES,
+    bits,
     count,
     number,
     params,
@@ -17,10 +18,13 @@ from hartley.report.words import (
     span,
 )
 
+SHOWN = 5
+"""Usual metrics in the table itself; the others stand in the row's details."""
+
 
 def channel(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a measured channel for the table."""
-    bits = row["bits"]
+    found = row["bits"]
     role = str(row.get("role") or "")
     knows = row.get("knows")
     kind = ", ".join(
@@ -32,29 +36,47 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         )
         if word
     )
-    null_span = (bits.get("null_low"), bits.get("null_high"))
+    usual = _usual(row)
     return {
         "attack": row["attack"],
         "kind": kind,
         "flags": list(row.get("flags") or ()),
-        "point": number(bits.get("point")),
-        "span": span(bits.get("low"), bits.get("high")),
+        "point": bits(found.get("point")),
+        "span": span(found.get("low"), found.get("high")),
         "unit": row.get("unit") or "use",
-        "ceiling": number(row.get("ceiling")),
-        "null": number(bits.get("null")),
-        "null_high": span(*null_span),
+        "ceiling": bits(row.get("ceiling")),
+        "null": bits(found.get("null")),
+        "null_high": span(found.get("null_low"), found.get("null_high")),
         "n": number(row.get("n")),
         "clusters": f"in {count(row.get('clusters'), 'cluster')}",
-        "usual": [(plain(k), *quantity(v)) for k, v in (row.get("usual") or {}).items()],
+        "usual": usual[:SHOWN],
         "uses": number(row.get("uses")),
-        "seconds": number(row.get("seconds"), 1),
+        "seconds": number(row.get("seconds"), 2),
         "rate": number(row.get("rate_bits_per_s")),
         "snr": number(row.get("snr_db"), 1),
         "snr_kind": _snr_kind(row),
         "params": params(row.get("params")) or "no parameters",
-        "details": _details(row, role),
+        "details": _details(row, role, usual[SHOWN:]),
         "tags": list(row.get("tags") or ()),
     }
+
+
+def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Metrics as (name, number, interval): those with an interval first; n where it is another."""
+    metrics = (row.get("usual") or {}).items()
+    ordered = sorted(metrics, key=lambda item: not isinstance(item[1], Mapping))
+    same = {"n": None}
+    return [
+        (
+            plain(name),
+            *quantity(
+                {**value, **same}
+                if isinstance(value, Mapping) and value.get("n") == row.get("n")
+                else value
+            ),
+        )
+        for name, value in ordered
+    ]
 
 
 def _snr_kind(row: Mapping[str, Any]) -> str:
@@ -63,18 +85,21 @@ def _snr_kind(row: Mapping[str, Any]) -> str:
     return "measured" if row.get("signal") is not None else "equivalent"
 
 
-def _details(row: Mapping[str, Any], role: str) -> list[tuple[str, str]]:
-    bits = row["bits"]
+def _details(
+    row: Mapping[str, Any], role: str, more: list[tuple[str, str, str]]
+) -> list[tuple[str, str]]:
+    found = row["bits"]
     uses, seconds, unit = row.get("uses"), row.get("seconds"), row.get("unit") or "use"
     facts: list[tuple[str, Any]] = [
+        ("more metrics", "; ".join(" ".join(words) for words in more)),
         ("role", f"{role}: {ROLES[role]}" if role in ROLES else None),
         ("flow, move", ", ".join(str(row[k]) for k in ("flow", "moves") if row.get(k))),
         ("access", ", ".join(row.get("access") or ())),
         ("paper", row.get("paper")),
         ("estimator", row.get("estimator")),
         ("assumptions", "; ".join(row.get("assumptions") or ())),
-        ("kind, alpha", f"{bits.get('kind')}, {number(bits.get('alpha'))}"),
-        ("raw point", f"{number(bits.get('raw'))} bit, before correction and clipping"),
+        ("kind, alpha", f"{found.get('kind')}, {number(found.get('alpha'))}"),
+        ("raw point", f"{bits(found.get('raw'))} bit, before correction and clipping"),
         ("S, N", _pair(row.get("signal"), row.get("noise"))),
         ("bandwidth", f"{number(uses / seconds)} uses a second" if uses and seconds else None),
         ("within budget", _with(row.get("budget_bits"), "bit")),

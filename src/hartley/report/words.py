@@ -21,6 +21,25 @@ VERDICTS = {
     "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
 }
 
+NO_LIMITS = (
+    "No limits were set",
+    "nothing was held against a limit, so nothing can be over one; read the bits themselves",
+)
+
+
+def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return (tone, title, one sentence) of a verdict.
+
+    A run that passes because nobody set a limit does not say Pass.
+    """
+    status = str(verdict.get("status"))
+    if status == "pass" and not verdict.get("checks"):
+        return ("neutral", *NO_LIMITS)
+    if status in VERDICTS:
+        return (status, *VERDICTS[status])
+    return "inconclusive", status, "a verdict that this Hartley does not know"
+
+
 ROLES = {
     "tap": "what reaches the attacker",
     "inject": "what the attacker gets through",
@@ -47,15 +66,22 @@ def number(value: Any, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def bits(value: Any) -> str:
+    """Write bits: three decimals, a fourth where the third says nothing, never a power of ten."""
+    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) >= 1e-3:
+        return number(value)
+    return number(0.0) if abs(value) < 5e-5 else f"{value:.4f}".replace("-", "−")
+
+
 def span(low: Any, high: Any) -> str:
     """Write an interval; an absent side is said, not left out."""
     if low is None and high is None:
         return "no interval"
     if high is None:
-        return f"≥ {number(low)}"
+        return f"≥ {bits(low)}"
     if low is None:
-        return f"≤ {number(high)}"
-    return f"[{number(low)}, {number(high)}]"
+        return f"≤ {bits(high)}"
+    return f"[{bits(low)}, {bits(high)}]"
 
 
 def quantity(value: Any) -> tuple[str, str]:
@@ -86,10 +112,10 @@ def plain(name: str) -> str:
 
 def bits_line(channel: Mapping[str, Any]) -> str:
     """Write one measured channel's bits in a line of text."""
-    bits = channel["bits"]
+    found = channel["bits"]
     return (
-        f"{number(bits.get('point'))} bit per {channel.get('unit') or 'use'} "
-        f"{span(bits.get('low'), bits.get('high'))}, n {number(channel.get('n'))}"
+        f"{bits(found.get('point'))} bit per {channel.get('unit') or 'use'} "
+        f"{span(found.get('low'), found.get('high'))}, n {number(channel.get('n'))}"
     )
 
 
