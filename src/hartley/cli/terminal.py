@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -26,39 +29,47 @@ def lively(stream: IO[str]) -> bool:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Row], *, numbers: Sequence[int] = ()
+    columns: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    numbers: Sequence[int] = (),
+    drop: Sequence[int] = (),
 ) -> None:
-    """Print a table: drawn and cut to the width on a terminal, whole and aligned in a pipe.
+    """Print a table: fitted to the width of a terminal, whole and aligned in a pipe.
 
     Args:
         columns: headings.
-        rows: cells, as text.
+        rows: cells, as text; only the last column may be folded.
         numbers: indices of columns that are aligned on the right.
+        drop: indices of columns that a narrow terminal goes without, the first one first.
     """
-    if lively(sys.stdout):
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for index, name in enumerate(columns):
-            table.add_column(
-                name,
-                justify="right" if index in numbers else "left",
-                no_wrap=index < len(columns) - 1 or index in numbers,
-                overflow="ellipsis" if index < len(columns) - 1 else "fold",
-            )
-        for row in rows:
-            table.add_row(*(_escaped(cell) for cell in row))
-        Console().print(table)
-        return
-    widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
-    for row in (columns, *rows):
+    table = [tuple(columns), *map(tuple, rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
+    shown = list(range(len(columns)))
+    room = _width() if lively(sys.stdout) else None
+    for index in drop:
+        if room is not None and sum(widths[i] + 2 for i in shown) - 2 > room:
+            shown.remove(index)
+    left = sum(widths[i] + 2 for i in shown[:-1])
+    for place, row in enumerate(table):
         cells = [
-            cell.rjust(width) if index in numbers else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+            row[i].rjust(widths[i]) if i in numbers else row[i].ljust(widths[i]) for i in shown
         ]
-        print("  ".join(cells).rstrip())
+        if room is not None and len("  ".join(cells).rstrip()) > room and left < room - 16:
+            folded = textwrap.wrap(row[shown[-1]], room - left) or [""]
+            cells[-1] = f"\n{' ' * left}".join(folded)
+        line = "  ".join(cells).rstrip()
+        print(f"\033[1m{line}\033[0m" if place == 0 and _coloured() else line)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def _coloured() -> bool:
+    return (
+        lively(sys.stdout) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -69,7 +80,7 @@ def number(value: float | None, digits: int = 3) -> str:
         return "0"
     if abs(value) >= 1000:
         return f"{value:.0f}"
-    text = f"{value:.{digits}f}" if abs(value) >= 0.5 * 10**-digits else f"{value:.1e}"
+    text = f"{value:.{digits}f}" if abs(value) >= 0.5 * 10**-digits else f"{value:.0e}"
     return "0" if text.strip("-0.") == "" else text
 
 
@@ -81,6 +92,7 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
             ("axis", "attack", "bits per use", "ceiling", "usual metric", "n", "s"),
             [_line(row) for row in measured],
             numbers=(3, 5, 6),
+            drop=(3, 6),
         )
     for row in measured:
         for flag in row.get("flags", []):
@@ -100,30 +112,39 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def print_shields(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what each defence left of each leak, and its price."""
-    lines = []
     for row in rows:
         price = ", ".join(
-            f"{name} {number(pair['before'])}→{number(pair['after'])}"
+            f"{name} {number(pair['before'])} → {number(pair['after'])}"
             for name, pair in row["utility"].items()
         )
-        for attack, left in row["residual"].items():
-            share = row["coverage"].get(attack)
-            lines.append(
-                (
-                    row["name"],
-                    attack,
-                    *(bits(left[kind]) for kind in ("undefended", "static", "adaptive")),
-                    "–" if share is None else f"{share['point']:.0%} (≥{share['low']:.0%})",
-                    price,
-                )
+        print(f"\nbehind {row['name']} ({row['moves']})" + (f": {price}" if price else ""))
+        if row["reason"]:
+            print(f"  not measured: {row['reason']}")
+        elif not row["residual"]:
+            print(f"  nothing was played that it should narrow ({', '.join(row['protects'])})")
+        else:
+            _print_residual(row)
+
+
+def _print_residual(row: Mapping[str, Any]) -> None:
+    lines = []
+    for attack, left in row["residual"].items():
+        share = row["coverage"].get(attack)
+        lines.append(
+            (
+                f"  {attack}",
+                *(bits(left[kind]) for kind in ("undefended", "static", "adaptive")),
+                "–" if share is None else f"{share['point']:.0%} (≥{share['low']:.0%})",
             )
-        if not row["residual"]:
-            why = row["reason"] or "no attack that it should narrow was played"
-            lines.append((row["name"], "–", "–", "–", "–", "–", f"{price} {why}".strip()))
-    if lines:
-        print_table(
-            ("defence", "attack", "bits before", "static", "adaptive", "covered", "utility"), lines
         )
+    print_table(
+        ("  attack", "without it", "static attacker", "adaptive attacker", "covered"),
+        lines,
+        drop=(1,),
+    )
+    for attack, left in row["residual"].items():
+        if left["reason"]:
+            print(f"  {attack}: {left['reason']}")
 
 
 def bits(value: Mapping[str, Any] | None) -> str:
@@ -145,7 +166,13 @@ def _line(row: Mapping[str, Any]) -> Row:
     )
 
 
-_FIRST = ("tpr_at_fpr_1e2", "exposure", "fidelity", "bit_accuracy", "asr")
+_FIRST = {
+    "tpr_at_fpr_1e2": "TPR@1%",
+    "exposure": "exposure",
+    "fidelity": "fidelity",
+    "bit_accuracy": "bit accuracy",
+    "asr": "ASR",
+}
 
 
 def _usual(metrics: Mapping[str, Any]) -> str:
@@ -155,10 +182,5 @@ def _usual(metrics: Mapping[str, Any]) -> str:
         return "–"
     value = metrics[name]
     plain = value.get("value") if isinstance(value, Mapping) else value
-    return f"{name} {number(plain) if isinstance(plain, int | float) else plain}"
-
-
-def _escaped(cell: str) -> str:
-    from rich.markup import escape
-
-    return escape(cell)
+    text = number(plain) if isinstance(plain, int | float) else str(plain)
+    return f"{_FIRST.get(name, name.replace('_', ' '))} {text}"

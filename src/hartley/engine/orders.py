@@ -10,6 +10,7 @@ from typing import Any
 from hartley import catalog
 from hartley.core import Scene
 from hartley.core.errors import MissingExtra, UsageError
+from hartley.core.taxonomy import Axis
 from hartley.engine import document
 from hartley.engine.defend import ADAPTIVE, STATIC, unfit
 from hartley.engine.jobs import PLAY, UTILITY, Job, code_of
@@ -67,7 +68,8 @@ def _orders(plan: Plan, scene: Scene) -> Iterator[Order]:
         undefended.append((entry, order))
     playable = [(e, o) for e, o in undefended if o.job is not None]
     # of one game in a row, so that they share a deal and their reference models
-    playable.sort(key=lambda pair: pair[0].game)
+    axes = [str(axis) for axis in Axis]
+    playable.sort(key=lambda pair: (axes.index(pair[0].axis), pair[0].game))
     yield from (o for _, o in playable)
     yield from (o for _, o in undefended if o.job is None)
     if plan.use:
