@@ -40,7 +40,6 @@ from hartley.core.errors import BudgetSpent
 from hartley.kit import nearest
 from hartley.kit.fingerprint import (
     HEAD,
-    REGIONS,
     Fingerprint,
     Planted,
     planted_head,
@@ -158,7 +157,7 @@ def _limited(victim: Model, limit: int, spent: list[int], k: int) -> Model:
 
 def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
     shape = {Modality.VISION: (1, 4, 4)}.get(modality, (8,))
-    centres = np.repeat(rng.random((REGIONS, *shape)), 12, axis=0)
+    centres = np.repeat(rng.random((16, *shape)), 12, axis=0)
 
     def near(name: str) -> Data:
         x = centres + 0.02 * rng.standard_normal(centres.shape)

@@ -77,9 +77,9 @@ def poisoning(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: int = 16,
+    rounds: int = 32,
     slots: int = 4,
-    poisons: int = 8,
+    poisons: int = 16,
     probes: int = 9,
     cover: float = 0.2,
 ) -> Deal:
@@ -259,7 +259,7 @@ def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
         x = kinds[y] + 0.005 * rng.standard_normal((len(y), *shape))
         return Data(name, modality, np.clip(x, 0, 1).astype(np.float32), y)
 
-    train, fit = some("train", 8), nearest.trainer(modality, CLASSES, learns=learns, slack=0.15)
+    train, fit = some("train", 48), nearest.trainer(modality, CLASSES, learns=learns, slack=0.15)
     return Scene(
         name="live" if learns else "dead",
         modality=modality,

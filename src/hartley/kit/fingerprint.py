@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 HEAD = "head"
 """Name under which a copy of a language model shows its output head in ``weights()``."""
 
-REGIONS = 16
-"""Regions of a secret labelling: symbols a victim."""
+REGIONS = (16, 64)
+"""Fewest and most regions of a secret labelling: symbols a victim."""
+
+RECORDS = 28
+"""Records of the pool that each region should have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,10 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
             "auditor cannot plant a secret labelling"
         )
     pool, deployed = scene.extra["pool"], scene.model
-    place = regions.split(pool.x, REGIONS, rng)
+    count = min(max(len(pool) // RECORDS, REGIONS[0]), REGIONS[1])
+    place = regions.split(pool.x, count, rng)
     kept = _a_third(place, rng)
-    truth = rng.integers(0, deployed.classes, (rounds, REGIONS))
+    truth = rng.integers(0, deployed.classes, (rounds, count))
     x, where = pool.x[~kept], place[~kept]
     lesson = Data(
         "secret labelling",
@@ -90,7 +94,7 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
 
     def read(loot: Asset, k: int) -> NDArray[Any]:
         del k  # the regions are the same in every round; only their labels differ
-        votes = np.zeros((REGIONS, deployed.classes), dtype=np.int64)
+        votes = np.zeros((count, deployed.classes), dtype=np.int64)
         np.add.at(votes, (at, labels_of(loot, probes)), 1)
         return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
 
@@ -99,7 +103,7 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
         return {
             "fidelity": float((labels_of(loot, natural) == said).mean()),
             "baseline": float((labels_of(deployed, natural) == said).mean()),
-            "victim_accuracy": float((labels_of(victims[k], probes) == truth[k, at]).mean()),
+            "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
         }
 
     return Planted(victims, truth, deployed.classes, read, usual)

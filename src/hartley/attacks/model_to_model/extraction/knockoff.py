@@ -1,0 +1,53 @@
+"""Knockoff: ask about one's own records and train a copy on the answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.extraction import extraction
+from hartley.models.clone import clone, probabilities, transfer_set
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=extraction,
+    needs=Access.SCORES,
+    moves=Move.BANDWIDTH,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:1812.02766",
+    requires=("fit", "pool"),
+)
+def knockoff(
+    view: View,
+    rng: Rng,
+    *,
+    queries: int = 0,
+    mix: bool = False,
+    steps: int = 500,
+    hidden: int = 128,
+) -> Outcome:
+    """Train a copy on the victim's scores for the attacker's own records.
+
+    The paper's random strategy; its learned choice of images is not built. An attacker who knows
+    of a query budget stays within it.
+
+    Args:
+        queries: records to ask about; 0 means as many as the rules allow.
+        mix: fill the budget with mixtures of two records when one's own are used up.
+        steps: optimiser steps of the copy's training.
+        hidden: width of the copy's hidden layer.
+    """
+    held, model = view.public, view.model
+    assert held is not None
+    allowed = [view.facts["queries"], *([queries] if queries else [])]
+    allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
+    x = transfer_set(held.x, max(1, min(allowed)), rng, mix=mix)
+    answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)
+    asked = Data("transfer set", held.modality, x)
+    seed = int(rng.integers(2**31))
+    return Outcome(asset=clone(asked, answers, seed, steps=steps, hidden=hidden))

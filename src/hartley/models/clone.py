@@ -1,0 +1,89 @@
+"""A copy of a classifier, trained on what the original answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Model, Output
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def transfer_set(
+    held: NDArray[Any], size: int, rng: np.random.Generator, *, mix: bool = True
+) -> NDArray[Any]:
+    """Records to ask about: ``held`` ones in random order, then mixtures of two of them.
+
+    Args:
+        held: (n, …) records that the thief holds.
+        size: how many to return at most.
+        rng: the order, the pairs and their weights.
+        mix: False returns no more than the n records.
+    """
+    order = rng.permutation(len(held))[:size]
+    chosen = held[order]
+    missing = size - len(chosen)
+    if not mix or missing <= 0 or not len(held):
+        return chosen
+    a, b = rng.integers(len(held), size=(2, missing))
+    share = rng.uniform(0.3, 0.7, missing).reshape(-1, *(1,) * (held.ndim - 1))
+    mixed = held[a] * share + held[b] * (1 - share)
+    return np.concatenate([chosen, mixed.astype(held.dtype)])
+
+
+def probabilities(answers: NDArray[Any], output: Output, classes: int) -> NDArray[np.float32]:
+    """Answers in whatever units as rows (n, classes) that sum to 1."""
+    if output is Output.LABELS:
+        return np.asarray(np.eye(classes, dtype=np.float32)[np.asarray(answers)])
+    rows = np.asarray(answers, dtype=np.float64)
+    if output is Output.LOGITS:
+        rows = np.exp(rows - rows.max(1, keepdims=True))
+    return np.asarray(rows / rows.sum(1, keepdims=True), dtype=np.float32)
+
+
+def clone(
+    asked: Data,
+    answers: NDArray[np.float32],
+    seed: int,
+    *,
+    hidden: int = 128,
+    steps: int = 500,
+    batch: int = 64,
+) -> Model:
+    """Train a dense net to answer as the original did.
+
+    Args:
+        asked: records (n, …) of floats that the original was asked about.
+        answers: (n, classes) what it answered, rows that sum to 1.
+        seed: of the training.
+        hidden: width of the hidden layer.
+        steps: optimiser steps in all, however many records there are.
+        batch: records a step.
+
+    Returns:
+        A white box: its thief may read gradients and weights.
+    """
+    from hartley.kit.fleet import Training, train
+    from hartley.kit.nets import dense
+    from hartley.models.torch import from_torch
+
+    classes = answers.shape[1]
+    fleet = train(
+        dense(tuple(asked.x.shape[1:]), classes, (hidden,)),
+        asked.x,
+        answers,
+        np.ones((1, len(asked)), dtype=bool),
+        Training(epochs=max(1, round(steps * batch / len(asked))), batch=batch, lr=3e-3),
+        seed=seed,
+    )
+    return from_torch(
+        fleet.module(0),
+        name="clone",
+        modality=asked.modality,
+        classes=classes,
+        offers=Access.LABELS | Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
+        facts={"records asked": len(asked)},
+    )
