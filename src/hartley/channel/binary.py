@@ -15,113 +15,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.channel.rates import (
+    FUNCTIONALS,
+    bits,
+    capacity,
+    clopper_pearson,
+    epsilon,
+    functional,
+    min_capacity,
+    mu,
+    rate_high,
+    rate_low,
+)
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
 
-LN2 = math.log(2.0)
-FUNCTIONALS = ("bits", "capacity", "min_capacity", "advantage", "epsilon", "mu")
-"""What ``lower`` can bound; ``epsilon`` is in nats, ``mu`` is the Gaussian-DP parameter."""
-
-
-def entropy(p: ArrayLike) -> Array:
-    """Return the binary entropy h₂(p) in bits, elementwise."""
-    from scipy.special import entr
-
-    p = np.asarray(p, dtype=np.float64)
-    return np.asarray((entr(p) + entr(1.0 - p)) / LN2)
-
-
-def bits(a: ArrayLike, b: ArrayLike) -> Array:
-    """Return the Shannon bits per use at the uniform prior of the channel with rates a and b."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    from scipy.special import entr
-
-    pooled, c = (a + b) / 2, 1.0 - (a + b) / 2
-    apart = entr(a) + entr(1.0 - a) + entr(b) + entr(1.0 - b)
-    return np.maximum(entr(pooled) + entr(c) - apart / 2, 0.0) / LN2
-
-
-def capacity(a: ArrayLike, b: ArrayLike) -> Array:
-    """Return the capacity in bits per use: the maximum over priors, in closed form."""
-    a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
-    gap = a - b
-    # Near a = b the closed form cancels; there both functionals agree to second order.
-    near = np.abs(gap) < 1e-6
-    ha, hb = entropy(a), entropy(b)
-    slope = np.where(near, 0.0, (hb - ha) / np.where(near, 1.0, gap))
-    exact = -ha - (a - 1.0) * slope - slope + np.logaddexp2(0.0, slope)
-    return np.where(near, bits(a, b), np.maximum(exact, 0.0))
-
-
-def min_capacity(a: ArrayLike, b: ArrayLike) -> Array:
-    """Return the min-capacity (maximal leakage) log2(1 + |a − b|) in bits per use."""
-    return np.asarray(np.log1p(np.abs(np.asarray(a) - np.asarray(b))) / LN2)
-
-
-def epsilon(a: ArrayLike, b: ArrayLike, delta: float = 0.0) -> Array:
-    """Return the smallest ε ≥ 0 (nats) of an (ε, δ)-DP mechanism that allows rates a and b."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    return np.maximum(_ratio(a, b, delta), _ratio(1.0 - b, 1.0 - a, delta))
-
-
-def _ratio(a: Array, b: Array, delta: float) -> Array:
-    """ln((a − δ)/b), at least 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.fmax(np.log(np.maximum(a - delta, 0.0)) - np.log(b), 0.0)
-
-
-def mu(a: ArrayLike, b: ArrayLike) -> Array:
-    """Return the smallest μ ≥ 0 of a μ-GDP mechanism that allows rates a and b."""
-    from scipy.special import ndtri
-
-    with np.errstate(invalid="ignore"):
-        gap = np.asarray(ndtri(a) - ndtri(b))
-    return np.fmax(gap, 0.0)
-
-
-def functional(name: str, delta: float = 0.0) -> Callable[[Array, Array], Array]:
-    """Return the functional of that name as a function of (a, b)."""
-    table: dict[str, Callable[[Array, Array], Array]] = {
-        "bits": bits,
-        "capacity": capacity,
-        "min_capacity": min_capacity,
-        "advantage": lambda a, b: a - b,
-        "epsilon": lambda a, b: epsilon(a, b, delta),
-        "mu": mu,
-    }
-    return table[name]
-
-
-def clopper_pearson(k: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> tuple[Array, Array]:
-    """Return the exact lower and upper limit of a rate, each one-sided at level ``alpha``.
-
-    Args:
-        k: successes, elementwise.
-        n: trials.
-        alpha: error of each side; use alpha / 2 for a two-sided interval.
-    """
-    return rate_low(*np.broadcast_arrays(k, n, alpha)), rate_high(*np.broadcast_arrays(k, n, alpha))
-
-
-def rate_low(k: Any, n: Any, p: Any) -> Array:
-    """The rate at which P(Bin(n, rate) ≥ k) = p."""
-    from scipy.special import betaincinv
-
-    k, n = np.asarray(k, np.float64), np.asarray(n, np.float64)
-    out = betaincinv(np.maximum(k, 1.0), n - np.maximum(k, 1.0) + 1.0, p)
-    return np.where(k <= 0, 0.0, out)
-
-
-def rate_high(k: Any, n: Any, p: Any) -> Array:
-    """The rate at which P(Bin(n, rate) ≤ k) = p."""
-    from scipy.special import betainccinv
-
-    k, n = np.asarray(k, np.float64), np.asarray(n, np.float64)
-    held = np.minimum(k, n - 1.0)
-    out = betainccinv(held + 1.0, n - held, p)
-    return np.where(k >= n, 1.0, out)
+__all__ = [
+    "FUNCTIONALS",
+    "bits",
+    "box_lower",
+    "box_upper",
+    "capacity",
+    "clopper_pearson",
+    "epsilon",
+    "fisher_level",
+    "functional",
+    "lower",
+    "min_capacity",
+    "mu",
+    "rate_high",
+    "rate_low",
+]
 
 
 @lru_cache(maxsize=256)
@@ -209,7 +136,7 @@ def _least(
     *,
     kinked: bool,
 ) -> Array:
-    """Minimise along the border: a grid, then two parabolic steps.
+    """Minimise along the border: a grid, then three parabolic steps.
 
     ε is the larger of two functions, so that its minimum may be a kink, which no parabola meets:
     ``kinked`` adds rounds of ever finer grids.
@@ -220,9 +147,9 @@ def _least(
     rows = np.arange(len(y))
     x = np.stack([GRID[k - 1], GRID[k], GRID[k + 1]], 1)
     y = np.stack([y[rows, k - 1], y[rows, k], y[rows, k + 1]], 1)
-    for width in (0.08, 0.01):
+    for width in (0.08, 0.02, 0.005):
         step = width * (x[:, 2] - x[:, 0])
-        v = np.minimum(np.maximum(_vertex(*x.T, *y.T), step), 1.0 - step)
+        v = np.minimum(np.maximum(_vertex(x, y), step), 1.0 - step)
         x = np.stack([v - step, v, v + step], 1)
         y = _forward(f, *border(x))
         best = np.minimum(best, y.min(1))
@@ -254,16 +181,17 @@ def _zoom(
             meet = np.clip(np.where(np.isfinite(meet), meet, x[rows, k]), 0.0, 1.0)
             best = np.minimum(best, _forward(f, *border(meet[:, None]))[:, 0])
         left, right = x[rows, k - 1], x[rows, k + 1]
-    return best
+    return np.asarray(best)
 
 
-def _vertex(x0: Array, x1: Array, x2: Array, y0: Array, y1: Array, y2: Array) -> Array:
-    """The lowest point of the parabola through three points, kept between the outer two."""
+def _vertex(x: Array, y: Array) -> Array:
+    """The lowest point of the parabola through three points (rows × 3), kept between them."""
+    (x0, x1, x2), (y0, y1, y2) = x.T, y.T
     p, q = (x1 - x0) * (y1 - y2), (x1 - x2) * (y1 - y0)
     with np.errstate(divide="ignore", invalid="ignore"):
         v = x1 - 0.5 * ((x1 - x0) * p - (x1 - x2) * q) / (p - q)
     v = np.where(np.isfinite(v), v, x1)
-    return np.minimum(np.maximum(v, x0), x2)
+    return np.asarray(np.minimum(np.maximum(v, x0), x2))
 
 
 def _forward(f: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:

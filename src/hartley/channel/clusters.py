@@ -160,34 +160,37 @@ def _shuffle_cost(truth: Whole, cluster: Whole, m: int) -> Array:
 
 def symbol_gains(truth: Whole, guess: Whole, cluster: Whole, alphabet: int) -> Array:
     """Return the mixture gains of guessed symbols (−1 = erased) about K-ary secrets."""
-    m = int(cluster.max()) + 1
-    right = (guess == truth).astype(np.int64)
     live = guess >= 0
-    hits = np.zeros((m, 1, 2))
-    np.add.at(hits, (cluster[live], 0, 1 - right[live]), 1.0)
+    m, one = int(cluster.max()) + 1, np.zeros(len(truth), np.int64)
+    wrong = (guess != truth).astype(np.int64)
+    hits = _table(m, (cluster[live], one[live], wrong[live]), (1, 2))
     each = [gains(Predictor(hits, np.array([1.0 / alphabet, 1.0 - 1.0 / alphabet])))]
     if alphabet <= 16:
-        table = np.zeros((m, alphabet + 1, alphabet))
-        np.add.at(table, (cluster, guess, truth), 1.0)
-        each.append(gains(Predictor(table, np.full(alphabet, 1.0 / alphabet))))
+        whole = _table(m, (cluster, guess + 1, truth), (alphabet + 1, alphabet))
+        each.append(gains(Predictor(whole, np.full(alphabet, 1.0 / alphabet))))
     return mixture(each)
 
 
 def rank_gains(rank: Whole, cluster: Whole, candidates: int) -> Array:
     """Return the mixture gains of ranks 1..R: first or not, and by powers of two."""
-    m = int(cluster.max()) + 1
-    top = np.zeros((m, 1, 2))
-    np.add.at(top, (cluster, 0, (rank > 1).astype(np.int64)), 1.0)
+    m, one = int(cluster.max()) + 1, np.zeros(len(rank), np.int64)
+    top = _table(m, (cluster, one, (rank > 1).astype(np.int64)), (1, 2))
     each = [gains(Predictor(top, np.array([1.0 / candidates, 1.0 - 1.0 / candidates])))]
-    edges = [2**b for b in range(candidates.bit_length()) if 2**b <= candidates]
-    widths = np.diff([*edges, candidates + 1]).astype(float)
-    table = np.zeros((m, 1, len(edges)))
-    bucket = np.searchsorted(np.array(edges, dtype=np.int64), rank, side="right") - 1
-    np.add.at(table, (cluster, 0, bucket), 1.0)
-    each.append(gains(Predictor(table, widths / candidates)))
+    edges = 2 ** np.arange(candidates.bit_length(), dtype=np.int64)
+    bucket = np.searchsorted(edges, rank, side="right") - 1
+    widths = np.diff([*edges.tolist(), candidates + 1]).astype(float)
+    by_size = _table(m, (cluster, one, bucket), (1, len(edges)))
+    each.append(gains(Predictor(by_size, widths / candidates)))
     return mixture(each)
+
+
+def _table(m: int, where: tuple[Whole, Whole, Whole], shape: tuple[int, int]) -> Array:
+    """Count rows by (cluster, context, outcome)."""
+    flat = np.ravel_multi_index(where, (m, *shape))
+    return np.bincount(flat, minlength=m * shape[0] * shape[1]).reshape(m, *shape).astype(float)
 
 
 def grouped(values: NDArray[Any], cluster: Whole) -> Array:
     """Return Σ values by cluster, (m,)."""
-    return np.bincount(cluster, weights=values, minlength=int(cluster.max()) + 1)
+    sums = np.bincount(cluster, weights=values, minlength=int(cluster.max()) + 1)
+    return np.asarray(sums, np.float64)

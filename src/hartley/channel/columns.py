@@ -73,22 +73,25 @@ def check(trials: Trials) -> Columns:
     truth = _column("truth", trials.truth, n, whole=True)
     low, high = (0, spec.alphabet - 1) if spec.wire is not Wire.RANK else (0, None)
     _within("truth", truth, low, high)
-    reference = None
-    if trials.reference is not None:
-        reference = _column("reference", trials.reference, n, whole=spec.wire is not Wire.SCORE)
-    elif spec.role is Role.JAM:
-        raise BadTrials("a jam needs `reference`: what is received without the attack")
+    reference = _reference(trials, n)
     for name, column in (("guess", guess), ("reference", reference)):
-        if column is not None and spec.wire is Wire.SYMBOL:
-            _within(name, column, -1, spec.alphabet - 1)
-        if column is not None and spec.wire is Wire.RANK:
-            _within(name, column, 1, spec.alphabet)
+        if column is not None and spec.wire is not Wire.SCORE:
+            shift = 0 if spec.wire is Wire.SYMBOL else 1
+            _within(name, column, 2 * shift - 1, spec.alphabet - 1 + shift)
     if spec.wire is Wire.SCORE:
         if spec.alphabet != 2:
             raise BadTrials(f"a score speaks of a secret bit, not of {spec.alphabet} symbols")
         if truth.min() == truth.max():
             raise BadTrials(f"one class only: every truth is {truth[0]}; both 0 and 1 are needed")
     return Columns(truth, guess, reference, _clusters(trials, n))
+
+
+def _reference(trials: Trials, n: int) -> NDArray[Any] | None:
+    if trials.reference is not None:
+        return _column("reference", trials.reference, n, whole=trials.spec.wire is not Wire.SCORE)
+    if trials.spec.role is Role.JAM:
+        raise BadTrials("a jam needs `reference`: what is received without the attack")
+    return None
 
 
 def _column(name: str, values: Any, n: int, *, whole: bool) -> NDArray[Any]:

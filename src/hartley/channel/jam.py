@@ -6,6 +6,7 @@ two-sided limits are legitimate: destroyed ≥ lower(before) − upper(after), e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from hartley.channel import binary, profile
 from hartley.channel.clusters import grouped
 from hartley.channel.reading import Reading
 from hartley.channel.sequential import mean_interval
-from hartley.channel.symbol import fano, plug_in, rate_of
+from hartley.channel.symbol import design, fano, plug_in, rate_of
 from hartley.core import ChannelSpec
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def measure_jam(
         spec: the declaration.
         full: False leaves out the usual metrics.
     """
-    plain = spec.alphabet == 2 and bool((guess >= 0).all() and (reference >= 0).all())
+    # With few clusters one rate is known far better than two: there the symmetrised channel.
+    plain = (
+        cluster is None and spec.alphabet == 2 and bool((np.minimum(guess, reference) >= 0).all())
+    )
     side = _two if plain else _symmetric
     before, after = (side(truth, g, cluster, spec) for g in (reference, guess))
     units = "rows" if cluster is None else f"{int(cluster.max()) + 1} clusters"
@@ -77,7 +81,7 @@ def measure_jam(
     usual: dict[str, Any] = {"capacity_before": before.point, "capacity_after": after.point}
     for word, column in (("before", reference), ("after", guess)):
         hit = column == truth
-        if plain:
+        if spec.alphabet == 2 and (column >= 0).all():
             usual[f"ber_{word}"] = rate_of(~hit, cluster, spec.alpha)
         else:
             usual[f"accuracy_{word}"] = rate_of(hit, cluster, spec.alpha)
@@ -85,70 +89,70 @@ def measure_jam(
 
 
 def _two(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpec) -> Side:
-    """The 2×2 channel of one decoded bit."""
+    """The 2×2 channel of one decoded bit, rows independent."""
+    del cluster
     one, flag = truth == 1, got == 1
     n1, n0 = int(one.sum()), int((~one).sum())
     tp, fp = int((flag & one).sum()), int((flag & ~one).sum())
-    alpha, wide1, wide0, units = spec.alpha / 2, 1.0, 1.0, 0
-    if cluster is None:
-        lower = float(binary.lower(tp, n1, fp, n0, alpha, of=("bits",))["bits"])
-        upper = binary.box_upper(tp, n1, fp, n0, alpha)
-    else:
-        by = [grouped(v, cluster) for v in (flag & one, one, flag & ~one, ~one)]
-        a, b = (mean_interval(_rates(by[i], by[i + 1]), alpha / 2) for i in (0, 2))
-        lower = float(binary.bits(a[0], b[1])) if a[0] > b[1] else 0.0
-        upper = float(max(binary.bits(x, y) for x in a for y in b))
-        wide1, wide0 = profile.design_effect(by[0], by[1]), profile.design_effect(by[2], by[3])
-        units = int(cluster.max()) + 1
-    limits = profile.bits_interval(
-        tp / wide1, n1 / wide1, fp / wide0, n0 / wide0, alpha=alpha, clusters=units
+    alpha = spec.alpha / 2
+    limits = (0.0, 1.0)
+    if n1 and n0:
+        limits = profile.bits_interval(tp, n1, fp, n0, alpha=alpha)
+    point, raw, _ = plug_in(truth, got, 2, 1.0, alpha)
+    return Side(
+        point,
+        raw,
+        float(binary.lower(tp, n1, fp, n0, alpha, of=("bits",))["bits"]),
+        binary.box_upper(tp, n1, fp, n0, alpha),
+        *limits,
     )
-    point, raw, _ = plug_in(truth, got, 2, max(wide1, wide0), alpha)
-    return Side(point, raw, lower, upper, *limits)
-
-
-def _rates(hits: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
-    return hits[sizes > 0] / sizes[sizes > 0]
 
 
 def _symmetric(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpec) -> Side:
     """The K-ary symmetric channel with erasures that a shared random relabelling makes of it."""
     k, n, alpha = spec.alphabet, len(truth), spec.alpha / 2
-    hit, live = got == truth, got >= 0
-    right, answered = int(hit.sum()), int(live.sum())
-    # Right and wrong shares of all uses, two-sided, together at alpha.
-    if cluster is None:
-        rights = [float(v) for v in binary.clopper_pearson(right, n, alpha / 4)]
-        wrongs = [float(v) for v in binary.clopper_pearson(answered - right, n, alpha / 4)]
+    hit, miss = got == truth, (got >= 0) & (got != truth)
+    right, wrong = int(hit.sum()), int(miss.sum())
+    always = right + wrong == n
+    # One rate where every use is answered, else two that share the error level.
+    level = alpha if always else alpha / 2
+    low = _limits(hit, cluster, level)[0]
+    if always:
+        least = _spread(low, 1.0 - low, k) if low > 1.0 / k else 0.0
+        most = max(_spread(p, 1.0 - p, k) for p in _limits(hit, cluster, level / 2))
     else:
-        sizes = np.bincount(cluster)
-        rights = list(mean_interval(grouped(hit, cluster) / sizes, alpha / 2))
-        wrongs = list(mean_interval(grouped(live & ~hit, cluster) / sizes, alpha / 2))
-    corners = [_spread(c, w, k) for c in rights for w in wrongs]
-    forward = rights[0] * (k - 1) > wrongs[1]
-    raw = _spread(right / n, (answered - right) / n, k)
-    wide = 1.0
-    if cluster is not None:
-        wide = profile.design_effect(grouped(hit, cluster), np.bincount(cluster).astype(float))
-    units = 0 if cluster is None else int(cluster.max()) + 1
-    low, high = profile.accuracy_interval(right / wide, n / wide, alpha=alpha, clusters=units)
-    wrong = (answered - right) / n
+        more = _limits(miss, cluster, level)[1]
+        least = _spread(low, more, k) if low * (k - 1) > more else 0.0
+        sides = [_limits(column, cluster, level / 2) for column in (hit, miss)]
+        most = max(_spread(r, w, k) for r in sides[0] for w in sides[1])
+    wide, units = design(hit.astype(float), cluster)
+    span = profile.accuracy_interval(right / wide, n / wide, alpha=alpha, clusters=units)
+    share = wrong / max(1, n - right)
+    raw = _spread(right / n, wrong / n, k)
+    bias = wide / (2 * n * math.log(2)) if 0 < right < n else 0.0
+    ends = [_spread(p, (1.0 - p) * share, k) for p in span]
     return Side(
-        point=raw,
+        point=max(0.0, raw - bias),
         raw=raw,
-        lower=_spread(rights[0], wrongs[1], k) if forward else 0.0,
-        upper=max(corners),
-        low=_spread(low, min(wrong, 1 - low), k) if low * (k - 1) > wrong else 0.0,
-        high=max(raw, _spread(high, min(wrong, 1 - high), k)),
+        lower=least,
+        upper=min(math.log2(max(k, 1)), most),
+        low=ends[0] if span[0] > 1.0 / k else 0.0,
+        high=max(*ends, raw),
     )
 
 
-def _spread(right: float, wrong: float, alphabet: int) -> float:
-    """Capacity of the symmetric channel with these shares of right and wrong answers.
+def _limits(hit: NDArray[Any], cluster: Whole | None, level: float) -> tuple[float, float]:
+    """Certified limits of a rate, each one-sided at ``level``."""
+    if cluster is None:
+        low, high = binary.clopper_pearson(int(hit.sum()), len(hit), level)
+        return float(low), float(high)
+    return mean_interval(grouped(hit, cluster) / np.bincount(cluster), 2 * level)
 
-    Convex in (right, wrong) and homogeneous, hence largest at a corner of a box.
+
+def _spread(right: float, wrong: float, alphabet: int) -> float:
+    """Bits of the symmetric channel with these shares of right and wrong answers.
+
+    Convex and homogeneous in (right, wrong), hence largest at a corner of a box.
     """
-    total = min(1.0, right + wrong)
-    if total <= 0.0 or alphabet < 2:
-        return 0.0
-    return total * float(fano(right / (right + wrong), alphabet))
+    total = right + wrong
+    return total * float(fano(right / total, alphabet)) if total > 0.0 else 0.0

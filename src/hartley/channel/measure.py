@@ -1,7 +1,7 @@
 """From trials to a channel: the only way to bits.
 
 ``measure`` looks at numbers alone: what was sent, what was received, how uses hang together. Which
-estimator serves which wire, and what is certified under which assumption: ``design/measurement.md``.
+estimator serves which wire, and what is certified on which ground: ``design/measurement.md``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import numpy as np
 
 from hartley.channel.columns import Columns, check
 from hartley.channel.jam import measure_jam
+from hartley.channel.rank import measure_rank
 from hartley.channel.reading import Reading
 from hartley.channel.score import measure_score
-from hartley.channel.symbol import measure_rank, measure_symbol
+from hartley.channel.symbol import measure_symbol
 from hartley.channel.theory import ceiling
 from hartley.core import Channel, Kind, Quantity, Role, Trials, Wire, spawn
 
@@ -87,6 +88,7 @@ def _read(trials: Trials, columns: Columns, rng: np.random.Generator, *, full: b
         columns.guess,
         columns.cluster,
         spec,
+        rng,
         reference=columns.reference,
         full=full,
     )

@@ -80,7 +80,7 @@ def auc(scores: Sorted, alpha: float = 0.05) -> Interval:
 
 
 def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float = 0.05) -> Interval:
-    """Return the AUC over all rows, with an interval from clusters (Obuchowski 1997, t quantile)."""
+    """Return the AUC over all rows, with an interval from clusters (Obuchowski 1997, t)."""
     from scipy.special import stdtrit
 
     one = truth == 1

@@ -9,12 +9,13 @@ all of them, in both directions, by Bonferroni (90 % of alpha for the declared d
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.channel import binary, clusters, onerun, profile, roc
+from hartley.channel.levels import Best, Rules, best_rule, folds, tabulate
 from hartley.channel.reading import Reading
 from hartley.channel.surprisal import certificate
 from hartley.core import ChannelSpec, Kind, Quantity
@@ -25,41 +26,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
-LN2 = math.log(2.0)
-FORWARD = 0.9
-"""Share of alpha for the declared direction; the rest pays for looking the other way."""
-FOLDS = 5
 DELTA = 1e-5
 GUESSED = (0.02, 0.1, 0.4, 1.0)
 """Shares of the canaries that the one-run test guesses, the most extreme scores first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The ways to read one bit off a score, fixed before the measurement, and what each gave.
-
-    Attributes:
-        cut: (rules,) thresholds: flag what lies strictly above, or below where ``reverse``.
-        reverse: (rules,) whether low scores are flagged.
-        tp, fp: (rules, folds) flagged uses of secret 1 and 0.
-        ones, zeros: (folds,) uses of each.
-        claimed: (rules,) false positives to hold against the rule: j − 1 for an order statistic.
-        alpha: (rules,) share of the error level.
-    """
-
-    cut: Array
-    reverse: NDArray[np.bool_]
-    tp: Array
-    fp: Array
-    ones: Array
-    zeros: Array
-    claimed: Array
-    alpha: Array
-
-    def flagged(self, score: Array, rule: int) -> NDArray[np.bool_]:
-        """Which rows a rule flags."""
-        cut = self.cut[rule]
-        return np.asarray(score < cut if self.reverse[rule] else score > cut)
 
 
 def measure_score(
@@ -82,8 +51,8 @@ def measure_score(
         full: False leaves out the usual metrics, the curve and the leakage (null arm).
     """
     scores = roc.Sorted.of(truth, score)
-    rules = _rules(truth, score, _folds(len(truth), cluster, rng), scores, spec)
-    best = _best(rules, truth, score, cluster)
+    rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
+    best = best_rule(rules, truth, score, cluster)
     if cluster is None:
         certified, method, assumed = _certify_rows(rules, spec)
     else:
@@ -107,115 +76,15 @@ def measure_score(
         )
     return replace(
         reading,
-        leakage=_leakage(truth, score, cluster, spec),
+        leakage=_leakage(truth, score, cluster, spec) if spec.planted else None,
         capacity=capacity,
         signal=signal,
         noise=noise,
-        usual=_usual(truth, score, cluster, spec, scores, rng, best, certified),
+        usual=_usual(
+            truth, score, cluster, spec, scores=scores, rng=rng, best=best, certified=certified
+        ),
         curve=roc.curve(scores),
     )
-
-
-def _folds(n: int, cluster: Whole | None, rng: np.random.Generator) -> Whole:
-    if cluster is not None and cluster.max() > 0:
-        return np.asarray(cluster % FOLDS)
-    return rng.integers(0, FOLDS, n)
-
-
-def _rules(truth: Whole, score: Array, fold: Whole, scores: roc.Sorted, spec: ChannelSpec) -> Rules:
-    least = min(scores.positives[0], scores.negatives[0])
-    most = max(scores.positives[-1], scores.negatives[-1])
-    if _two_valued(scores, least, most):
-        # No threshold to choose: the channel is binary as it stands.
-        up, down, order_statistic = np.array([least]), np.array([most]), False
-    else:
-        j = roc.places(spec.levels, len(scores.negatives))
-        up, down = scores.negatives[-j], scores.negatives[j - 1]
-        order_statistic = True
-    f1 = _counts(truth, score, fold, up)
-    f0 = _counts(truth, -score, fold, -down)
-    tp, fp = np.concatenate([f1[1], f0[1]]), np.concatenate([f1[0], f0[0]])
-    k = len(up)
-    return Rules(
-        cut=np.concatenate([up, down]),
-        reverse=np.repeat([False, True], k),
-        tp=tp,
-        fp=fp,
-        ones=np.bincount(fold[truth == 1], minlength=FOLDS).astype(float),
-        zeros=np.bincount(fold[truth == 0], minlength=FOLDS).astype(float),
-        claimed=np.concatenate([j - 1, j - 1]).astype(float) if order_statistic else fp.sum(1),
-        alpha=np.repeat([FORWARD / k, (1 - FORWARD) / k], k) * spec.alpha,
-    )
-
-
-def _two_valued(scores: roc.Sorted, least: float, most: float) -> bool:
-    inside = 0
-    for column in (scores.positives, scores.negatives):
-        inside += int(np.searchsorted(column, most) - np.searchsorted(column, least, "right"))
-    return inside <= 0
-
-
-def _counts(truth: Whole, score: Array, fold: Whole, cuts: Array) -> NDArray[np.float64]:
-    """(2, cuts, folds): rows of secret 0 and 1 strictly above each cut."""
-    order = np.argsort(cuts)
-    passed = np.searchsorted(cuts[order], score, side="left")
-    k = len(cuts) + 1
-    table = np.bincount((truth * k + passed) * FOLDS + fold, minlength=2 * k * FOLDS)
-    above = table.reshape(2, k, FOLDS)[:, ::-1].cumsum(1)[:, ::-1][:, 1:]
-    out = np.empty(above.shape)
-    out[:, order] = above
-    return out
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The best rule: cross-fitted point, plug-in, calibrated limits, and its rates."""
-
-    rule: int
-    point: float
-    raw: float
-    low: float
-    high: float
-    a: float
-    b: float
-    spread: float
-
-
-def _best(rules: Rules, truth: Whole, score: Array, cluster: Whole | None) -> Best:
-    n1, n0 = rules.ones.sum(), rules.zeros.sum()
-    tp, fp = rules.tp.sum(1), rules.fp.sum(1)
-    every = binary.bits(tp / n1, fp / n0)
-    rule = int(every.argmax())
-    # Each fold is read by the rule that the other folds prefer.
-    left1, left0 = np.maximum(n1 - rules.ones, 1.0), np.maximum(n0 - rules.zeros, 1.0)
-    others = binary.bits((tp[:, None] - rules.tp) / left1, (fp[:, None] - rules.fp) / left0)
-    chosen, folds = others.argmax(0), np.arange(FOLDS)
-    a = float(rules.tp[chosen, folds].sum() / n1)
-    b = float(rules.fp[chosen, folds].sum() / n0)
-    flag = rules.flagged(score, rule)
-    wide1, wide0, units = 1.0, 1.0, 0
-    if cluster is not None and cluster.max() > 0:
-        one = truth == 1
-        units = int(cluster.max()) + 1
-        by = [clusters.grouped(v, cluster) for v in (flag & one, one, flag & ~one, ~one)]
-        wide1, wide0 = profile.design_effect(by[0], by[1]), profile.design_effect(by[2], by[3])
-    e1, e0 = n1 / wide1, n0 / wide0
-    low, high = profile.bits_interval(
-        tp[rule] / wide1, e1, fp[rule] / wide0, e0, alpha=0.05, clusters=units
-    )
-    point = float(binary.bits(a, b)) - plug_in_bias(a, b, e1, e0)
-    spread = math.sqrt(max(a * (1 - a) / e1 + b * (1 - b) / e0, 1e-12))
-    return Best(rule, max(0.0, point), float(every[rule]), low, high, a, b, spread)
-
-
-def plug_in_bias(a: float, b: float, n1: float, n0: float) -> float:
-    """Return how much the plug-in bits of a 2×2 channel exceed the truth on average (2nd order)."""
-    middle = (a + b) / 2
-    if not 0.0 < middle < 1.0:
-        return 0.0
-    apart = (0.0 < a < 1.0) / (4 * n1) + (0.0 < b < 1.0) / (4 * n0)
-    together = (a * (1 - a) / n1 + b * (1 - b) / n0) / (8 * middle * (1 - middle))
-    return (apart - together) / LN2
 
 
 def _certify_rows(rules: Rules, spec: ChannelSpec) -> tuple[dict[str, float], str, tuple[str, ...]]:
@@ -273,6 +142,7 @@ def _usual(
     score: Array,
     cluster: Whole | None,
     spec: ChannelSpec,
+    *,
     scores: roc.Sorted,
     rng: np.random.Generator,
     best: Best,

@@ -74,7 +74,7 @@ class Breaker:
     @property
     def p(self) -> float:
         """An anytime-valid p-value."""
-        return min(1.0, 2.0**-self.peak)
+        return float(min(1.0, 2.0**-self.peak))
 
 
 def rate_sequence(successes: int, n: int, alpha: float = 0.05) -> tuple[float, float]:
@@ -151,7 +151,7 @@ def ratio_lower(
 
 
 def _wealth(w: NDArray[Any], s: NDArray[Any], mean: float, floor: float) -> float:
-    """ln of the mixed wealth of bets against "E[w] ≤ mean·E[s]"."""
+    """Natural log of of the mixed wealth of bets against "E[w] ≤ mean·E[s]"."""
     worst = mean * float(s.max()) - floor  # the most that one unit can cost
     if worst <= 0.0:
         return math.inf

@@ -17,7 +17,7 @@ import numpy as np
 from hartley.core import Kind, Quantity
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 LN2 = math.log(2.0)
 SAFE = 1e-280
@@ -66,7 +66,7 @@ def _ratios(k: int, n: int, p: float) -> float:
 
 
 def _log_binomial(k: int, n: int, p: float) -> float:
-    """ln P(Bin(n, p) = k) by Loader's saddle point, which does not cancel for large n."""
+    """Natural log of P(Bin(n, p) = k) by Loader's saddle point, exact for large n."""
     if k == n:
         return n * math.log(p)
     q = 1.0 - p
@@ -76,7 +76,7 @@ def _log_binomial(k: int, n: int, p: float) -> float:
 
 
 def _stirling(n: float) -> float:
-    """ln n! less Stirling's formula for it."""
+    """Natural log of n! less Stirling's formula for it."""
     if n < 32:
         return math.lgamma(n + 1.0) - (n + 0.5) * math.log(n) + n - 0.5 * math.log(2 * math.pi)
     m = 1.0 / (n * n)
@@ -125,9 +125,7 @@ def log2_gamma_tail(n: int, s: float) -> float:
     return (last - (_stirling(m) if m else 0.0) + math.log(total)) / LN2
 
 
-def exposure(
-    rank: ArrayLike, candidates: float
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def exposure(rank: ArrayLike, candidates: float) -> NDArray[np.float64]:
     """Return log2 R − log2 rank, elementwise (arXiv:1802.08232), in bits."""
     return np.asarray(math.log2(candidates) - np.log2(np.asarray(rank, dtype=np.float64)))
 

@@ -1,4 +1,4 @@
-"""E2: guesses out of K symbols, or ranks out of R → Fano bits, erasures kept apart."""
+"""E2: guesses out of K symbols → Fano bits, erasures kept apart."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ import numpy as np
 
 from hartley.channel import binary, clusters, profile
 from hartley.channel.reading import Reading
-from hartley.channel.surprisal import (
-    certificate,
-    expected_exposure,
-    exposure,
-    log2_binomial_tail,
-    log2_exposure_tail,
-)
+from hartley.channel.surprisal import certificate, log2_binomial_tail
 from hartley.core import ChannelSpec
 
 if TYPE_CHECKING:
@@ -43,7 +37,7 @@ def fano(accuracy: ArrayLike, alphabet: int) -> Array:
 
 
 def fano_lower(correct: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
-    """Return certified bits per use from ``correct`` right guesses of n: Clopper–Pearson and Fano."""
+    """Return certified bits per use from ``correct`` right guesses of n (Clopper–Pearson)."""
     if n <= 0 or alphabet < 2:
         return 0.0
     low = float(binary.clopper_pearson(correct, n, alpha)[0])
@@ -72,6 +66,7 @@ def measure_symbol(
     guess: Whole,
     cluster: Whole | None,
     spec: ChannelSpec,
+    rng: np.random.Generator,
     *,
     reference: Whole | None = None,
     full: bool = True,
@@ -83,22 +78,29 @@ def measure_symbol(
         guess: (n,) symbols, −1 = erased.
         cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
         spec: the declaration; K = ``spec.alphabet``.
+        rng: for dropping rows of frequent classes (``even``).
         reference: (n,) what is received without the attack, for the base rate.
         full: False leaves out the usual metrics and the leakage (null arm).
     """
-    k, n = spec.alphabet, len(truth)
+    k = spec.alphabet
+    if not spec.planted and k > 2:
+        keep = even(truth, rng)
+        truth, guess = truth[keep], guess[keep]
+        cluster = None if cluster is None else np.unique(cluster[keep], return_inverse=True)[1]
+        reference = None if reference is None else reference[keep]
+    n = len(truth)
     right, live = guess == truth, guess >= 0
     correct, answered = int(right.sum()), int(live.sum())
-    wide, units = _design(right.astype(float), cluster)
+    wide, units = design(right.astype(float), cluster)
     point, raw, reach = plug_in(truth, guess, k, wide, spec.alpha)
     limits = profile.accuracy_interval(correct / wide, n / wide, alpha=spec.alpha, clusters=units)
     by_rate = [float(fano(p, k)) if p > 1.0 / k else 0.0 for p in limits]
     if cluster is None:
-        lower, method, assumed = _certify_rows(truth, guess, k, spec.alpha)
+        lower, method, assumed = _certify_rows(truth, guess, spec)
     else:
         gain = clusters.symbol_gains(truth, guess, cluster, k)
         lower = clusters.certify(gain, np.bincount(cluster).astype(float), spec.alpha)
-        method, assumed = _by_cluster(cluster)
+        method, assumed = by_cluster(cluster)
     low, high = max(by_rate[0], point - reach), max(by_rate[1], point + reach)
     reading = Reading(point, raw, lower, high, low, method, assumed)
     if not full:
@@ -115,104 +117,11 @@ def measure_symbol(
     tail = log2_binomial_tail(correct, answered, 1.0 / k) if k > 1 else 0.0
     return replace(
         reading,
-        leakage=certificate(tail, spec.alpha, uses=n, method="surprisal of right guesses"),
+        leakage=None
+        if not spec.planted
+        else certificate(tail, spec.alpha, uses=n, method="surprisal of right guesses"),
         usual=usual,
     )
-
-
-def measure_rank(
-    rank: Whole, cluster: Whole | None, spec: ChannelSpec, *, full: bool = True
-) -> Reading:
-    """Measure ranks 1..R of planted secrets among ``spec.alphabet`` candidates.
-
-    "The secret is among the first k" happens with chance k/R when nothing leaks, so that its rate p
-    certifies I ≥ d(p ‖ k/R) (data processing); k = 1 is Fano. The k are powers of four, fixed
-    beforehand; half of alpha is for k = 1.
-    """
-    r, n = spec.alphabet, len(rank)
-    top = int((rank == 1).sum())
-    wide, units = _design((rank == 1).astype(float), cluster)
-    ks = 4 ** np.arange(max(1, math.ceil(math.log(max(r, 2), 4))))
-    raw, point = _rank_bits(rank, ks, r, wide)
-    limits = profile.accuracy_interval(top / wide, n / wide, alpha=spec.alpha, clusters=units)
-    within = (rank[:, None] <= ks).sum(0)
-    spans = [
-        profile.accuracy_interval(c / wide, n / wide, alpha=spec.alpha, clusters=units)
-        for c in within
-    ]
-    low = max(_excess(span[0], k, r) for span, k in zip(spans, ks, strict=True))
-    high = max(point, *(_excess(span[1], k, r) for span, k in zip(spans, ks, strict=True)))
-    if cluster is None:
-        alphas = np.where(ks == 1, 0.5, 0.5 / max(1, len(ks) - 1)) * spec.alpha
-        rates = binary.clopper_pearson(within, n, alphas)[0]
-        lower = max(_excess(float(p), k, r) for p, k in zip(rates, ks, strict=True))
-        method = f"rank among the first k, {len(ks)} pre-declared k, Clopper–Pearson"
-        assumed: tuple[str, ...] = ("uses independent", "secrets uniform on the candidates")
-    else:
-        gain = clusters.rank_gains(rank, cluster, r)
-        lower = clusters.certify(gain, np.bincount(cluster).astype(float), spec.alpha)
-        method, assumed = _by_cluster(cluster)
-    reading = Reading(max(point, 0.0), raw, lower, high, low, method, assumed)
-    if not full:
-        return reading
-    seen = exposure(rank, r)
-    wide, units = _design(seen, cluster, spread=True)
-    error = float(seen.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
-    step = math.sqrt(profile.quantile(spec.alpha / 2, units)) * error
-    most = math.log2(r)
-    mean = float(seen.mean())
-    return replace(
-        reading,
-        leakage=certificate(
-            log2_exposure_tail(rank, r), spec.alpha, uses=n, method="surprisal of exposures"
-        ),
-        usual={
-            "exposure": {
-                "value": mean,
-                "low": max(0.0, mean - step),
-                "high": min(most, mean + step),
-                "n": n,
-            },
-            "exposure_null": expected_exposure(r),
-            "exposure_max": most,
-            "accuracy": {"value": top / n, "low": limits[0], "high": limits[1], "n": n},
-            "chance": 1.0 / r,
-        },
-    )
-
-
-def _excess(p: float, k: float, candidates: int) -> float:
-    """d(p ‖ k/R) in bits where p is above chance, else 0."""
-    from scipy.special import rel_entr
-
-    q = min(1.0, k / candidates)
-    if p <= q:
-        return 0.0
-    return float(rel_entr(p, q) + rel_entr(1.0 - p, 1.0 - q)) / LN2
-
-
-def _rank_bits(rank: Whole, ks: Whole, candidates: int, wide: float) -> tuple[float, float]:
-    """Plug-in bits at the best k, and cross-fitted ones: each fifth read at the others' best k."""
-    n = len(rank)
-    fold = np.arange(n) % 5
-    hit = rank[:, None] <= ks
-    by = np.stack([np.bincount(fold, weights=h, minlength=5) for h in hit.T])
-    sizes = np.bincount(fold, minlength=5)
-    total = by.sum(1)
-    raw = max(_excess(t / n, k, candidates) for t, k in zip(total, ks, strict=True))
-    found = chance = 0.0
-    for f in range(5):
-        left = max(1, n - int(sizes[f]))
-        others = [
-            _excess((t - own) / left, k, candidates)
-            for t, own, k in zip(total, by[:, f], ks, strict=True)
-        ]
-        best = int(np.argmax(others))
-        found += by[best, f]
-        chance += sizes[f] * ks[best]
-    p = found / n
-    bias = wide / (2 * n * LN2) if 0.0 < p < 1.0 else 0.0
-    return raw, max(0.0, _excess(p, chance / n, candidates) - bias)
 
 
 def plug_in(
@@ -257,28 +166,54 @@ def _log2(x: float) -> float:
 
 
 def _certify_rows(
-    truth: Whole, guess: Whole, k: int, alpha: float
+    truth: Whole, guess: Whole, spec: ChannelSpec
 ) -> tuple[float, str, tuple[str, ...]]:
-    n, correct = len(truth), int((guess == truth).sum())
-    answered = int((guess >= 0).sum())
-    assumed = ("uses independent", "secrets drawn uniformly")
+    n, k, alpha = len(truth), spec.alphabet, spec.alpha
+    correct, answered = int((guess == truth).sum()), int((guess >= 0).sum())
+    drawn = ("uses independent", "secrets drawn uniformly")
     if answered < n:
         lower = erasure_lower(correct, answered, n, k, alpha)
-        return lower, "Fano with erasures, product region", (*assumed, "abstaining shows")
+        return lower, "Fano with erasures, product region", (*drawn, "abstaining shows")
+    always = "the attacker always answers"
     if k != 2:
-        assumed = (*assumed, "the attacker always answers")
-        return fano_lower(correct, n, k, alpha), "Fano, Clopper–Pearson", assumed
-    # Two symbols: half of alpha for the symmetric reading, half for the two rates apart.
-    ones, zeros = int(truth.sum()), int(n - truth.sum())
-    tp, fp = int(guess[truth == 1].sum()), int(guess[truth == 0].sum())
-    both = [fano_lower(correct, n, 2, alpha / 2)]
-    for share, a, b in ((0.45, tp, fp), (0.05, ones - tp, zeros - fp)):
-        found = binary.lower(a, ones, b, zeros, share * alpha, of=("bits",))
+        return fano_lower(correct, n, k, alpha), "Fano, Clopper–Pearson", (*drawn, always)
+    ones, tp = int(truth.sum()), int(guess[truth == 1].sum())
+    zeros, fp = n - ones, int(guess[truth == 0].sum())
+    # Two symbols: half of alpha for the symmetric reading, half for the two rates apart. The first
+    # needs secrets that were drawn; the second only rows independent given their secrets.
+    half = 0.5 if spec.planted else 0.0
+    both = [fano_lower(correct, n, 2, half * alpha) if half else 0.0]
+    for share, a, b in ((0.9, tp, fp), (0.1, ones - tp, zeros - fp)):
+        level = share * (1.0 - half) * alpha
+        found = binary.lower(a, ones, b, zeros, level, of=("bits",))
         both.append(float(found["bits"]))
-    return max(both), "Fano and Fisher product", (*assumed, "the attacker always answers")
+    if spec.planted:
+        return max(both), "Fano and Fisher product", (*drawn, always)
+    return max(both), "Fisher product", ("uses independent given their secrets", always)
 
 
-def _by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
+def even(truth: Whole, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which rows to keep so that every class is as frequent as the rarest.
+
+    Fano's bits are for a uniform secret. Where nobody drew the secrets and their classes differ in
+    number by more than chance (χ² at 0.1 %), rows of the frequent ones are dropped at random.
+    """
+    from scipy.special import chdtri
+
+    counts = np.bincount(truth)
+    present = int((counts > 0).sum())
+    mean = len(truth) / present
+    keep = np.ones(len(truth), dtype=bool)
+    if float(((counts[counts > 0] - mean) ** 2).sum()) / mean <= chdtri(present - 1, 0.001):
+        return keep
+    order = np.lexsort((rng.random(len(truth)), truth))
+    place = np.arange(len(truth)) - (np.cumsum(counts) - counts)[truth[order]]
+    keep[order] = place < counts[counts > 0].min()
+    return keep
+
+
+def by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
+    """How a clustered certificate was made, and what it rests on."""
     m = int(cluster.max()) + 1
     assumed = (
         "secrets drawn uniformly by the auditor",
@@ -289,8 +224,8 @@ def _by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
     return f"mixture code and betting over {m} clusters", assumed
 
 
-def _design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[float, int]:
-    """The design effect of a mean, and the number of clusters (0 when rows are independent)."""
+def design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[float, int]:
+    """Return the design effect of a mean, and the clusters (0 when rows are independent)."""
     if cluster is None or cluster.max() == 0:
         return 1.0, 0
     sums = clusters.grouped(x, cluster)
@@ -305,7 +240,7 @@ def _design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[f
 
 def rate_of(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> dict[str, float]:
     """Return a rate with its calibrated interval, in the form of a usual metric."""
-    wide, units = _design(hit.astype(float), cluster)
+    wide, units = design(hit.astype(float), cluster)
     n, k = len(hit), float(hit.sum())
     low, high = profile.accuracy_interval(k / wide, n / wide, alpha=alpha, clusters=units)
     return {"value": k / n, "low": low, "high": high, "n": n}

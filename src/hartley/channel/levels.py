@@ -1,0 +1,183 @@
+"""Which rules read a bit off a score, and which of them is best.
+
+A rule is a direction and a declared false-positive level, realised as an order statistic of the
+measured negatives (``roc.places``). The best is settled by cross-fitting, so that looking at
+several does not flatter the point.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.channel import binary, clusters, profile, roc
+from hartley.core import ChannelSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Whole = NDArray[np.int64]
+
+LN2 = math.log(2.0)
+FORWARD = 0.9
+"""Share of alpha for the declared direction; the rest pays for looking the other way."""
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The ways to read one bit off a score, fixed before the measurement, and what each gave.
+
+    Attributes:
+        cut: (rules,) thresholds: flag what lies strictly above, or below where ``reverse``.
+        reverse: (rules,) whether low scores are flagged.
+        tp, fp: (rules, folds) flagged uses of secret 1 and 0.
+        ones, zeros: (folds,) uses of each.
+        claimed: (rules,) false positives to hold against the rule: j − 1 for an order statistic.
+        alpha: (rules,) share of the error level.
+    """
+
+    cut: Array
+    reverse: NDArray[np.bool_]
+    tp: Array
+    fp: Array
+    ones: Array
+    zeros: Array
+    claimed: Array
+    alpha: Array
+
+    def flagged(self, score: Array, rule: int) -> NDArray[np.bool_]:
+        """Which rows a rule flags."""
+        cut = self.cut[rule]
+        return np.asarray(score < cut if self.reverse[rule] else score > cut)
+
+
+def folds(n: int, cluster: Whole | None, rng: np.random.Generator) -> Whole:
+    """Return the fold of each row: whole clusters where there are several, else at random."""
+    if cluster is not None and cluster.max() > 0:
+        return np.asarray(cluster % FOLDS)
+    return rng.integers(0, FOLDS, n)
+
+
+def tabulate(
+    truth: Whole, score: Array, fold: Whole, scores: roc.Sorted, spec: ChannelSpec
+) -> Rules:
+    """Return the declared rules with their counts, by fold."""
+    least = min(scores.positives[0], scores.negatives[0])
+    most = max(scores.positives[-1], scores.negatives[-1])
+    if _two_valued(scores, least, most):
+        # No threshold to choose: the channel is binary as it stands.
+        up, down, order_statistic = np.array([least]), np.array([most]), False
+    else:
+        j = roc.places(spec.levels, len(scores.negatives))
+        up, down = scores.negatives[-j], scores.negatives[j - 1]
+        order_statistic = True
+    f1 = _counts(truth, score, fold, up)
+    f0 = _counts(truth, -score, fold, -down)
+    tp, fp = np.concatenate([f1[1], f0[1]]), np.concatenate([f1[0], f0[0]])
+    k = len(up)
+    return Rules(
+        cut=np.concatenate([up, down]),
+        reverse=np.repeat([False, True], k),
+        tp=tp,
+        fp=fp,
+        ones=np.bincount(fold[truth == 1], minlength=FOLDS).astype(float),
+        zeros=np.bincount(fold[truth == 0], minlength=FOLDS).astype(float),
+        claimed=np.concatenate([j - 1, j - 1]).astype(float) if order_statistic else fp.sum(1),
+        alpha=np.repeat([FORWARD / k, (1 - FORWARD) / k], k) * spec.alpha,
+    )
+
+
+def _two_valued(scores: roc.Sorted, least: float, most: float) -> bool:
+    inside = 0
+    for column in (scores.positives, scores.negatives):
+        inside += int(np.searchsorted(column, most) - np.searchsorted(column, least, "right"))
+    return inside <= 0
+
+
+def _counts(truth: Whole, score: Array, fold: Whole, cuts: Array) -> NDArray[np.float64]:
+    """(2, cuts, folds): rows of secret 0 and 1 strictly above each cut."""
+    order = np.argsort(cuts)
+    passed = np.searchsorted(cuts[order], score, side="left")
+    k = len(cuts) + 1
+    table = np.bincount((truth * k + passed) * FOLDS + fold, minlength=2 * k * FOLDS)
+    above = table.reshape(2, k, FOLDS)[:, ::-1].cumsum(1)[:, ::-1][:, 1:]
+    out = np.empty(above.shape)
+    out[:, order] = above
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best rule: cross-fitted point, plug-in, calibrated limits, and its rates."""
+
+    rule: int
+    point: float
+    raw: float
+    low: float
+    high: float
+    a: float
+    b: float
+    spread: float
+
+
+def best_rule(rules: Rules, truth: Whole, score: Array, cluster: Whole | None) -> Best:
+    """Return the rule with the most bits, and its bits by cross-fitting."""
+    n1, n0 = rules.ones.sum(), rules.zeros.sum()
+    tp, fp = rules.tp.sum(1), rules.fp.sum(1)
+    every = binary.bits(tp / n1, fp / n0)
+    rule = int(every.argmax())
+    # Each fold is read by the rule that the other folds prefer.
+    left1, left0 = np.maximum(n1 - rules.ones, 1.0), np.maximum(n0 - rules.zeros, 1.0)
+    others = binary.bits((tp[:, None] - rules.tp) / left1, (fp[:, None] - rules.fp) / left0)
+    chosen = others.argmax(0)
+    flag = rules.flagged(score, rule)
+    wide1, wide0, units = 1.0, 1.0, 0
+    if cluster is not None and cluster.max() > 0:
+        one = truth == 1
+        units = int(cluster.max()) + 1
+        by = [clusters.grouped(v, cluster) for v in (flag & one, one, flag & ~one, ~one)]
+        wide1, wide0 = profile.design_effect(by[0], by[1]), profile.design_effect(by[2], by[3])
+    e1, e0 = n1 / wide1, n0 / wide0
+    low, high = profile.bits_interval(
+        tp[rule] / wide1, e1, fp[rule] / wide0, e0, alpha=0.05, clusters=units
+    )
+    held = _held_out(rules, chosen)
+    a, b = float(tp[rule] / n1), float(fp[rule] / n0)
+    kept = 1.0 - 1.0 / FOLDS
+    point = held + plug_in_bias(a, b, kept * e1, kept * e0)
+    spread = math.sqrt(max(a * (1 - a) / e1 + b * (1 - b) / e0, 1e-12))
+    return Best(rule, max(0.0, point), float(every[rule]), low, high, a, b, spread)
+
+
+def _held_out(rules: Rules, chosen: Whole) -> float:
+    """Mean log2 likelihood ratio at the uniform prior of each fold under the others' channel."""
+    total = 0.0
+    counts = ((rules.tp, rules.ones), (rules.fp, rules.zeros))
+    for fold, rule in enumerate(chosen):
+        # Krichevsky–Trofimov's ½ keeps what the other folds never saw from costing infinity.
+        rate = [
+            (c[rule].sum() - c[rule, fold] + 0.5) / (size.sum() - size[fold] + 1.0)
+            for c, size in counts
+        ]
+        middle = (rate[0] + rate[1]) / 2
+        for (c, size), p in zip(counts, rate, strict=True):
+            hit = c[rule, fold]
+            told = hit * math.log2(p / middle)
+            told += (size[fold] - hit) * math.log2((1 - p) / (1 - middle))
+            total += told / size.sum() / 2
+    return total
+
+
+def plug_in_bias(a: float, b: float, n1: float, n0: float) -> float:
+    """Return how much the plug-in bits of a 2×2 channel exceed the truth on average (2nd order)."""
+    middle = (a + b) / 2
+    if not 0.0 < middle < 1.0:
+        return 0.0
+    apart = (0.0 < a < 1.0) / (4 * n1) + (0.0 < b < 1.0) / (4 * n0)
+    together = (a * (1 - a) / n1 + b * (1 - b) / n0) / (8 * middle * (1 - middle))
+    return (apart - together) / LN2
