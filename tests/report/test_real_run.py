@@ -23,12 +23,11 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_real_run_is_drawn(format, made):
     text = render(made, format)
-    assert "loss_threshold" in text
-    low = made["channels"][0]["bits"]["low"] or next(
-        c["bits"]["low"] for c in made["channels"] if c["status"] == "measured"
-    )
+    assert "loss_threshold" in text.replace("\\_", "_")
+    (row,) = [c for c in made["channels"] if c["status"] == "measured"]
+    low = row["bits"]["low"]
     assert low > 0.3  # the live wire leaks
-    assert f"{low:.3f}"[:5] in text or repr(low) in text
+    assert f"{low:.3f}" in text or repr(low) in text
 
 
 def test_the_page_of_a_real_run_says_what_was_not_played(made):

@@ -6,7 +6,7 @@ import pytest
 
 from hartley.core.errors import UsageError
 from hartley.report import FORMATS, render
-from hartley.report.words import bits, count, number, quantity, span, widest
+from hartley.report.words import bits, count, metric, number, quantity, span, widest
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -90,6 +90,20 @@ def test_an_absent_side_of_an_interval_is_said():
     )
     assert count(1, "cluster") == "1 cluster"
     assert count(2, "cluster") == "2 clusters"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("auc", "AUC"),
+        ("tpr_at_fpr_1e2", "TPR at 1 % FPR"),
+        ("tpr_at_fpr_1e3", "TPR at 0.1 % FPR"),
+        ("ber_after", "BER after"),
+        ("clean_accuracy", "clean accuracy"),
+    ],
+)
+def test_metrics_are_called_as_their_fields_call_them(name, words):
+    assert metric(name) == words
 
 
 def test_the_widest_channel_is_sound_and_undefended(document):

@@ -11,6 +11,7 @@ from hartley.report.words import (
     NOTHING,
     bits,
     count,
+    metric,
     number,
     params,
     quantity,
@@ -59,7 +60,7 @@ DEFENSE_HEAD = ("defence", "moves", "attack", "undefended", "static", "adaptive"
 def _channel(row: Mapping[str, Any]) -> list[str]:
     found = row["bits"]
     unit = row.get("unit") or "use"
-    usual = [f"{k} {' '.join(quantity(v))}" for k, v in (row.get("usual") or {}).items()]
+    usual = [f"{metric(k)} {' '.join(quantity(v))}" for k, v in (row.get("usual") or {}).items()]
     name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
     flags = "".join(f" ⚠ {flag}" for flag in row.get("flags") or ())
     return [
@@ -76,7 +77,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
 
 def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
     utility = "; ".join(
-        f"{name} {number(v.get('before'))} → {number(v.get('after'))}"
+        f"{metric(name)} {number(v.get('before'))} → {number(v.get('after'))}"
         for name, v in (row.get("utility") or {}).items()
     )
     name = row["name"] + (f" ({params(row['params'])})" if row.get("params") else "")

@@ -11,6 +11,7 @@ from hartley.report.words import (
     ROLES,
     bits,
     count,
+    metric,
     number,
     params,
     plain,
@@ -68,7 +69,7 @@ def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     same = {"n": None}
     return [
         (
-            plain(name),
+            metric(name),
             *quantity(
                 {**value, **same}
                 if isinstance(value, Mapping) and value.get("n") == row.get("n")
@@ -183,7 +184,7 @@ def _utility(name: str, one: Mapping[str, Any]) -> dict[str, str]:
     known = isinstance(before, int | float) and isinstance(after, int | float)
     change = number(after - before) if known else NOTHING  # type: ignore[operator]
     return {
-        "name": plain(name),
+        "name": metric(name),
         "before": _metric(before),
         "after": _metric(after),
         "change": change if change.startswith(("−", NOTHING)) else f"+{change}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ VERDICTS = {
     "over": ("Over the limit", "a certified lower bound is above its limit"),
     "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
 }
+
+ACRONYMS = {"auc", "tpr", "fpr", "asr", "ber", "cer", "psnr", "ssim", "db", "roc"}
 
 NO_LIMITS = (
     "No limits were set",
@@ -108,6 +111,13 @@ def params(values: Mapping[str, Any] | None) -> str:
 def plain(name: str) -> str:
     """Write a name of a metric or a class for a person."""
     return name.replace("_", " ")
+
+
+def metric(name: str) -> str:
+    """Write the name of a usual metric: acronyms as such, rates in percent."""
+    if found := re.fullmatch(r"tpr_at_fpr_1e(\d)", name):
+        return f"TPR at {10 ** (2 - int(found[1])):g} % FPR"
+    return " ".join(w.upper() if w in ACRONYMS else w for w in name.split("_"))
 
 
 def bits_line(channel: Mapping[str, Any]) -> str:
