@@ -151,14 +151,15 @@ def _cleaned(outcome: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _wire(name: str, modality: Modality, rng: Rng, marker: marks.Marker) -> Scene:
-    """Cloudy pictures with photographs' fall of power with frequency, so that JPEG has work."""
+    """Cloudy grey pictures with a tint, smoother than photographs, so that every attack bites."""
     n, side = 24, 64
     rows = np.fft.fftfreq(side)[:, None]
-    fall = 1 / np.maximum(np.hypot(rows, np.fft.rfftfreq(side)), 1 / side)
-    waves = rng.standard_normal((n, 3, side, side // 2 + 1, 2)) @ np.array([1, 1j])
+    fall = np.maximum(np.hypot(rows, np.fft.rfftfreq(side)), 1 / side) ** -2
+    waves = rng.standard_normal((n, side, side // 2 + 1, 2)) @ np.array([1, 1j])
     clouds = np.fft.irfft2(waves * fall, s=(side, side))
-    clouds = (clouds - clouds.mean()) / clouds.std()
-    x = np.clip(0.5 + 0.18 * clouds, 0, 1).astype(np.float32)
+    clouds /= clouds.std((1, 2), keepdims=True)
+    tint = rng.uniform(0.4, 0.6, (n, 3, 1, 1))
+    x = np.clip(tint + 0.12 * clouds[:, None], 0, 1).astype(np.float32)
     carriers = Data("clouds", modality, x, role="carriers")
     return Scene(
         name=name,

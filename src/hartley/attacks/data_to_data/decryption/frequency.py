@@ -1,0 +1,43 @@
+"""Frequency: the most frequent sign stands for the most frequent letter, and so on down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.decryption import decryption, stretches
+from hartley.kit import ngrams
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=decryption,
+    needs=Access.NOTHING,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
+)
+def frequency(view: View, rng: Rng) -> Outcome:
+    """Match the ranks of the message's signs with the ranks of the language's letters.
+
+    An attacker who knows that keys change counts each key's stretch of text alone.
+    """
+    del rng
+    sent, asked = view.data.x[0], view.question
+    assert asked is not None and view.public is not None
+    language = ngrams.learn(view.public.x[0])
+    natural = np.ones(len(sent), dtype=bool)
+    natural[asked.x] = False
+    plain = np.empty(len(sent), dtype=np.int64)
+    for stretch in stretches(view):
+        units = ngrams.fold(sent[stretch])
+        counts = np.bincount(units[natural[stretch]], minlength=ngrams.SIZE)
+        plain[stretch] = ngrams.by_frequency(counts, language)[units]
+    return Outcome(
+        guess=plain[asked.x],
+        asset=Data("plaintext", view.data.modality, plain[None], role="plaintext"),
+    )

@@ -1,0 +1,45 @@
+"""Hill climb: swap letters of the key while the text grows more like English."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.decryption import decryption, stretches
+from hartley.kit import ngrams
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=decryption,
+    needs=Access.NOTHING,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="doi:10.1080/0161-119591883944",
+)
+def hill_climb(view: View, rng: Rng, *, restarts: int = 24) -> Outcome:
+    """Solve the message as a simple substitution by the pairs and triples of its letters.
+
+    An attacker who knows that keys change solves each key's stretch of text alone.
+
+    Args:
+        restarts: starting keys that climb at once.
+    """
+    sent, asked = view.data.x[0], view.question
+    assert asked is not None and view.public is not None
+    language = ngrams.learn(view.public.x[0])
+    natural = np.ones(len(sent), dtype=bool)
+    natural[asked.x] = False
+    plain = np.empty(len(sent), dtype=np.int64)
+    for stretch in stretches(view):
+        units = ngrams.fold(sent[stretch])
+        key = ngrams.solve(units, natural[stretch], language, rng, restarts)
+        plain[stretch] = key[units]
+    return Outcome(
+        guess=plain[asked.x],
+        asset=Data("plaintext", view.data.modality, plain[None], role="plaintext"),
+    )

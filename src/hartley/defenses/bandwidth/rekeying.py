@@ -1,0 +1,36 @@
+"""Re-keying: give an attacker fewer letters under one key than it takes to tell keys apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.kit import ciphers
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.BANDWIDTH,
+    acts="cipher",
+    protects=("decryption",),
+    fits=(Modality.LANGUAGE,),
+    paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
+    strongest={"every": 10},
+    requires=("corpus",),
+)
+def rekeying(scene: Scene, rng: Rng, *, every: int = 25) -> Scene:
+    """Change the cipher's key after every so many letters, below the unicity distance.
+
+    Args:
+        every: letters under one key; 28 letters determine the key of a simple substitution.
+    """
+    del rng
+    inner = scene.tools.get("cipher") or ciphers.substitution()
+    return replace(
+        scene,
+        tools={**scene.tools, "cipher": ciphers.rekeyed(inner, every)},
+        defenses=(*scene.defenses, Applied("rekeying", {"every": every})),
+    )

@@ -1,0 +1,37 @@
+"""AES-GCM: as much key as text, for anyone who cannot search 2^256 keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.kit import ciphers
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.NOISE,
+    acts="cipher",
+    protects=("decryption",),
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2603.24857",
+    strongest={"bits": 256},
+    requires=("corpus",),
+)
+def aes_gcm(scene: Scene, rng: Rng, *, bits: int = 256) -> Scene:
+    """Encrypt every message with AES-GCM under a fresh key and nonce.
+
+    The key stream is the noise: to an attacker without the key each symbol is equally likely.
+
+    Args:
+        bits: key length, 128, 192 or 256.
+    """
+    del rng
+    return replace(
+        scene,
+        tools={**scene.tools, "cipher": ciphers.aes_gcm(bits)},
+        defenses=(*scene.defenses, Applied("aes_gcm", {"bits": bits})),
+    )
