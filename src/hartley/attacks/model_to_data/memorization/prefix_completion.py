@@ -1,0 +1,76 @@
+"""Prefix completion: let the model go on from the canary's beginning, and count what it says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core.errors import AccessDenied
+from hartley.games.memorization import memorization, write
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=memorization,
+    needs=Access.LABELS,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2410.19482",
+)
+def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
+    """Rank candidates by how often greedy and sampled continuations of the prefix produce them.
+
+    It needs no scores, only text. What was never produced is ranked by how often each of its
+    digits came in its place. ((n, p)-discoverable extraction; the prompts are the known beginnings
+    of arXiv:2311.17035.)
+
+    Args:
+        samples: sampled continuations a canary, besides the greedy one.
+    """
+    asked, length = view.question, int(view.facts["length"])
+    assert asked is not None
+    generate = view.model.generate
+    if generate is None:
+        raise AccessDenied(f"{view.model.name!r} does not generate text")
+    symbols = np.asarray(asked.facts["symbols"])
+    greedy = generate(asked.x, length, -1)
+    said = generate(np.repeat(asked.x, samples, axis=0), length, int(rng.integers(2**31)))
+    drawn = said.reshape(len(asked), samples, length)
+    guess = np.stack(
+        [
+            _score(np.concatenate([g[None], d]), symbols, int(view.facts["candidates"]))
+            for g, d in zip(greedy, drawn, strict=True)
+        ]
+    )
+    best = Data("secrets read", asked.modality, write(asked, guess.argmax(1)), role="secrets")
+    return Outcome(guess=guess, asset=best)
+
+
+def _score(
+    said: NDArray[np.int64], symbols: NDArray[np.int64], candidates: int
+) -> NDArray[np.float64]:
+    """Score (R,) of all candidates: counts of whole numbers, then of digits in their places.
+
+    Args:
+        said: (samples, length) continuations, the greedy one first: it settles ties of the counts.
+        symbols: (10,) the token of each digit.
+        candidates: R.
+    """
+    length = said.shape[1]
+    hit = said[:, :, None] == symbols
+    whole = hit.any(2).all(1)
+    numbers = (hit.argmax(2) * 10 ** np.arange(length - 1, -1, -1)).sum(1)
+    weight = np.ones(len(said))
+    weight[0] = 1.5
+    counts = np.bincount(numbers[whole], weights=weight[whole], minlength=candidates)
+    places = (hit.sum(0) + 0.5) / (len(said) + 5.0)
+    chance = np.ones(1)
+    for place in places:
+        chance = (chance[:, None] * place).reshape(-1)
+    return np.asarray(counts + 0.5 * chance / chance.max())

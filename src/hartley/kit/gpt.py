@@ -1,0 +1,173 @@
+"""A small causal transformer, trained here from scratch: 1.1 million parameters by default.
+
+Pre-norm blocks with RMS norms and no biases (so that the last hidden states span the whole width,
+which layer norm would not), learned positions, tied head (arXiv:1706.03762, arXiv:2002.04745).
+Imports torch inside functions: importing this module is free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Hidden = Callable[[Any, Any, Any], Any]
+"""(ids (b, t), positions (b, t), sees (b, t, t) booleans or None) → hidden states (b, t, width)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The network: 1.08 M parameters with a vocabulary of 2,048."""
+
+    vocabulary: int = 2048
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    context: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """How it is trained: AdamW, linear warm-up and cosine decay, batches of equal-length rows."""
+
+    epochs: int = 4
+    batch: int = 16
+    rate: float = 2e-3
+    decay: float = 0.1
+
+
+def train(
+    rows: NDArray[Any], shape: Shape, lesson: Lesson, seed: int
+) -> dict[str, NDArray[np.float32]]:
+    """Train a network from scratch on token rows; return its parameters.
+
+    Args:
+        rows: (n, t) token ids, padded with −1 on the right, t ≤ ``shape.context``.
+        shape: the network.
+        lesson: the recipe.
+        seed: of the initial weights and of the order of the rows.
+
+    Returns:
+        Parameters by name, float32.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    state = {k: v.requires_grad_() for k, v in _fresh(shape, generator).items()}
+    matrices = [v for k, v in state.items() if v.ndim > 1 and k != "positions"]
+    vectors = [v for k, v in state.items() if v.ndim == 1 or k == "positions"]
+    decaying: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": lesson.decay},
+        {"params": vectors},
+    ]
+    optimiser = torch.optim.AdamW(
+        decaying,
+        lr=lesson.rate,
+        betas=(0.9, 0.95),
+        weight_decay=0.0,
+    )
+    order = np.random.default_rng(seed)
+    plan = [batch for _ in range(lesson.epochs) for batch in _batches(rows, lesson.batch, order)]
+    for step, batch in enumerate(plan):
+        for group in optimiser.param_groups:
+            group["lr"] = lesson.rate * _pace(step, len(plan))
+        loss = nll(state, shape, torch.from_numpy(batch)).mean()
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(state.values(), 1.0)
+        optimiser.step()
+    return {k: v.detach().numpy().copy() for k, v in state.items()}
+
+
+def nll(state: Mapping[str, Tensor], shape: Shape, rows: Tensor) -> Tensor:
+    """Return −log p of every token that follows another in rows (n, t), flat, in nats."""
+    import torch
+
+    ids = rows.clamp(min=0)
+    n, t = ids.shape
+    positions = torch.arange(t - 1).expand(n, t - 1)
+    states = hidden(state, shape, ids[:, :-1], positions, None)
+    real = rows[:, 1:] >= 0
+    logits = states[real] @ state["tokens"].T
+    return torch.nn.functional.cross_entropy(logits, ids[:, 1:][real], reduction="none")
+
+
+def hidden(
+    state: Mapping[str, Tensor], shape: Shape, ids: Tensor, positions: Tensor, sees: Tensor | None
+) -> Tensor:
+    """Return the last hidden states (b, t, width), after the final norm.
+
+    Args:
+        state: parameters by name.
+        shape: the network.
+        ids: (b, t) token ids, none of them padding.
+        positions: (b, t) place of each token in its row.
+        sees: (b, t, t) which token attends to which; None means all before it and itself.
+    """
+    from torch.nn import functional
+
+    b, t = ids.shape
+    x = state["tokens"][ids] + state["positions"][positions]
+    mask = None if sees is None else sees[:, None]
+    for layer in range(shape.layers):
+        get = {k: state[f"{layer}.{k}"] for k in ("norm1", "qkv", "out", "norm2", "up", "down")}
+        flat = functional.rms_norm(x, (shape.width,), get["norm1"]) @ get["qkv"].T
+        q, k, v = flat.view(b, t, 3, shape.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None
+        )
+        x = x + seen.transpose(1, 2).reshape(b, t, -1) @ get["out"].T
+        inner = functional.rms_norm(x, (shape.width,), get["norm2"]) @ get["up"].T
+        x = x + functional.gelu(inner) @ get["down"].T
+    final: Tensor = functional.rms_norm(x, (shape.width,), state["norm"])
+    return final
+
+
+def recipe(shape: Shape, lesson: Lesson) -> dict[str, Any]:
+    """Return what a cache key must say about the network and its training."""
+    return {"gpt": 1, **asdict(shape), **asdict(lesson)}
+
+
+def _fresh(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
+    import torch
+
+    d = shape.width
+
+    def normal(*size: int, scale: float = 0.02) -> Tensor:
+        return torch.randn(*size, generator=generator) * scale
+
+    state = {"tokens": normal(shape.vocabulary, d), "positions": normal(shape.context, d)}
+    calm = 0.02 / math.sqrt(2 * shape.layers)
+    for layer in range(shape.layers):
+        state[f"{layer}.norm1"] = torch.ones(d)
+        state[f"{layer}.qkv"] = normal(3 * d, d)
+        state[f"{layer}.out"] = normal(d, d, scale=calm)
+        state[f"{layer}.norm2"] = torch.ones(d)
+        state[f"{layer}.up"] = normal(4 * d, d)
+        state[f"{layer}.down"] = normal(d, 4 * d, scale=calm)
+    state["norm"] = torch.ones(d)
+    return state
+
+
+def _batches(rows: NDArray[Any], size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Shuffled batches of rows of like length, so that little of a batch is padding."""
+    lengths = (rows >= 0).sum(1)
+    order = rng.permutation(len(rows))
+    order = order[np.argsort(lengths[order], kind="stable")]
+    cuts = [order[i : i + size] for i in range(0, len(order), size)]
+    return [rows[cuts[i]][:, : lengths[cuts[i]].max()] for i in rng.permutation(len(cuts))]
+
+
+def _pace(step: int, steps: int) -> float:
+    warm = max(1, min(20, steps // 10))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
