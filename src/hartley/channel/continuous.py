@@ -26,7 +26,9 @@ SHRINK = 1e-10
 """``u ± r`` rounds so that it may take in the k-th neighbour itself, which costs 0.012 bit."""
 GRID, FAR = 16000, np.iinfo(np.int16).max
 """Largest coordinate on the 16-bit grid, so that differences fit; the distance of the padding."""
-CACHED, FOLD = 200_000, 32
+CACHED, FOLD = 400_000, 32
+STRAY = 0.005
+"""Share of far-out points that may be kept off the grid, so that they do not coarsen it."""
 
 
 def ksg(x: ArrayLike, y: ArrayLike, k: int = 3, *, method: str = "auto") -> Quantity:
@@ -52,7 +54,9 @@ def ksg(x: ArrayLike, y: ArrayLike, k: int = 3, *, method: str = "auto") -> Quan
     if method not in {"auto", "tree", "blocks"}:
         raise UsageError(f"a KSG method is auto, tree or blocks, not {method!r}")
     if method == "auto":
-        method = "tree" if a.shape[1] + b.shape[1] <= TREE_UNTIL else "blocks"
+        d = a.shape[1] + b.shape[1]
+        # Blocks cost n²; in d dimensions the tree catches up at about these sizes.
+        method = "tree" if d <= TREE_UNTIL or n > 10_000 * 3 ** (d - 5) else "blocks"
     # One common scale: the max-norm compares coordinates, so they must keep their proportions.
     a, b = a - a.mean(0), b - b.mean(0)
     near_x, near_y = (_by_tree if method == "tree" else _by_blocks)(a, b, k)
@@ -104,27 +108,43 @@ def _by_blocks(a: Floats, b: Floats, k: int) -> tuple[NDArray[np.intp], NDArray[
     measured exactly, so the counts are those of real arithmetic.
     """
     n = len(a)
-    step = max(float(np.abs(a).max()), float(np.abs(b).max())) / GRID
-    if step == 0.0:
+    size = np.maximum(np.abs(a).max(1), np.abs(b).max(1))
+    usual = float(np.quantile(size, 1.0 - STRAY))
+    limit = usual if size.max() > 8.0 * usual and n > 8 * k + 8 else float(size.max())
+    if limit == 0.0:
         _no_ties(np.zeros(n))
-    grids = [_on_grid(z / step) for z in (a, b)]
+    order = np.argsort(size > limit, kind="stable")  # strays last: rows alike, columns off the grid
+    near = int((size <= limit).sum())
+    a, b = a[order], b[order]
+    counts, radii = _of_strays(a, b, near, k)
+    step = limit / GRID
+    grids = [_on_grid(z[:near] / step) for z in (a, b)]
     wide = grids[0].shape[1]
     rows = max(1, min(64, CACHED // wide))
     room = [np.empty((rows, wide), np.int16) for _ in range(4)]
-    counts = np.empty((2, n), dtype=np.intp)
-    radii = np.empty(n)
-    for start in range(0, n, rows):
-        mine = slice(start, min(start + rows, n))
+    for start in range(0, near, rows):
+        mine = slice(start, min(start + rows, near))
         dx, dy, joint, work = (part[: mine.stop - start] for part in room)
         for grid, d in zip(grids, (dx, dy), strict=True):
             _max_norm(grid, mine, d, work)
-            d[:, n:] = FAR
+            d[:, near:] = FAR
         np.maximum(dx, dy, out=joint)
-        radius = radii[mine] = _radius(a, b, mine, joint, k)
+        radius = radii[mine] = _radius(a, b, mine, joint, k=k, near=near)
         for side, z, d in zip(counts, (a, b), (dx, dy), strict=True):
-            side[mine] = _nearer(z, mine, d, work, radius, step=step)
+            side[mine] = _nearer(z, mine, d, work, radius, step=step, near=near)
     _no_ties(radii)
-    return counts[0], counts[1]
+    back = np.argsort(order)
+    return counts[0][back], counts[1][back]
+
+
+def _of_strays(a: Floats, b: Floats, near: int, k: int) -> tuple[NDArray[np.intp], Floats]:
+    """Room for all counts and radii, those of the points from ``near`` on filled in directly."""
+    counts, radii = np.zeros((2, len(a)), dtype=np.intp), np.zeros(len(a))
+    for i in range(near, len(a)):
+        dx, dy = np.abs(a - a[i]).max(1), np.abs(b - b[i]).max(1)
+        radii[i] = np.partition(np.maximum(dx, dy), k)[k]
+        counts[:, i] = (dx < radii[i]).sum(), (dy < radii[i]).sum()
+    return counts, radii
 
 
 def _on_grid(z: Floats) -> NDArray[np.int16]:
@@ -146,7 +166,9 @@ def _max_norm(
         np.maximum(out, work, out=out)
 
 
-def _radius(a: Floats, b: Floats, mine: slice, joint: NDArray[np.int16], k: int) -> Floats:
+def _radius(
+    a: Floats, b: Floats, mine: slice, joint: NDArray[np.int16], *, k: int, near: int
+) -> Floats:
     """Exact distance of each point of ``mine`` to its k-th joint neighbour.
 
     The columns are folded by minimum first: the rank-k entry of the folds bounds that of the row
@@ -157,10 +179,11 @@ def _radius(a: Floats, b: Floats, mine: slice, joint: NDArray[np.int16], k: int)
     if wide // FOLD > 4 * k + 4:
         folds = joint.reshape(rows, FOLD, wide // FOLD).min(1)
     bound = np.partition(folds, k, axis=1)[:, k : k + 1]
-    row, column = _pairs(joint <= np.minimum(bound, FAR - 3) + np.int16(2))
+    row, column = _pairs(joint <= np.minimum(bound, FAR - 3) + np.int16(2), near, len(a))
     found = np.maximum(_distance(a, mine, row, column), _distance(b, mine, row, column))
-    first = np.searchsorted(row, np.arange(rows))
-    return np.asarray(found[np.lexsort((found, row))][first + k])
+    order = np.lexsort((found, row))
+    first = np.searchsorted(row[order], np.arange(rows))
+    return np.asarray(found[order][first + k])
 
 
 def _nearer(
@@ -171,6 +194,7 @@ def _nearer(
     radius: Floats,
     *,
     step: float,
+    near: int,
 ) -> NDArray[np.intp]:
     """How many points lie strictly within ``radius`` of each point of ``mine``, itself included."""
     reach = radius[:, None] / step
@@ -179,17 +203,23 @@ def _nearer(
     counts = np.array([np.count_nonzero(line) for line in d <= sure], dtype=np.intp)
     np.subtract(d, sure + np.int16(1), out=work)
     # As unsigned numbers, what was surely inside wraps to large values: one comparison for a band.
-    row, column = _pairs(work.view(np.uint16) < doubt)
+    row, column = _pairs(work.view(np.uint16) < doubt, near, len(z))
     inside = _distance(z, mine, row, column) < radius[row]
     counts += np.bincount(row[inside], minlength=len(counts))
     return counts
 
 
-def _pairs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of the few true entries, eight columns looked at a time."""
+def _pairs(mask: NDArray[np.bool_], near: int, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of the few true entries, and of every stray, which the mask says nothing of.
+
+    Eight columns are looked at a time.
+    """
     words = np.flatnonzero(mask.view(np.uint64))
     word, bit = np.nonzero(mask.reshape(-1, 8)[words])
     row, column = np.divmod(words[word] * 8 + bit, mask.shape[1])
+    if near < n:
+        row = np.concatenate([row, np.repeat(np.arange(len(mask)), n - near)])
+        column = np.concatenate([column, np.tile(np.arange(near, n), len(mask))])
     return row, column
 
 
