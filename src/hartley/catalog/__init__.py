@@ -19,7 +19,7 @@ from hartley.core.errors import MissingExtra, UnknownName, UsageError
 from hartley.core.taxonomy import AXES, EDITION, Modality
 
 KINDS = ("attack", "defense", "game", "scene")
-__all__ = ["GROUP", "KINDS", "Entry", "entries", "find", "load", "matrix", "missing"]
+__all__ = ["GROUP", "KINDS", "Entry", "entries", "find", "load", "matrix", "missing", "refresh"]
 
 _EXTRAS = {
     "torch": "torch",
@@ -119,6 +119,11 @@ def matrix() -> list[dict[str, Any]]:
                 }
             )
     return cells
+
+
+def refresh() -> None:
+    """Read the file tree and the entry points again, after something was installed."""
+    _all.cache_clear()
 
 
 @cache

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterable
-from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
@@ -111,6 +109,7 @@ def _play(
     alpha: float = 0.05,
     json: bool = False,
 ) -> int:
+    from hartley.engine.executor import prints_apart
     from hartley.engine.single import play_one
 
     if not 0 < alpha < 0.5:
@@ -118,7 +117,7 @@ def _play(
     if seed < 0 or (budget is not None and budget < 1):
         raise UsageError("--seed takes 0 or more, --budget 1 or more")
     note(f"{part.name} on {scene}")
-    with redirect_stdout(sys.stderr):
+    with prints_apart():
         row = play_one(
             part.name,
             scene,

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,23 @@ def one_thread() -> None:
         os.environ[name] = "1"
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def prints_apart() -> Iterator[None]:
+    """Send what a part prints to standard error: standard output is for the result alone.
+
+    Libraries below Python write to the descriptor itself, so that is turned over too.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def cores() -> int:
@@ -74,8 +91,7 @@ def perform(
             player.hold(scene, scene_params or {})
         for job in jobs:
             started(job)
-            # what a part prints must not mix with a JSON document on standard output
-            with contextlib.redirect_stdout(sys.stderr):
+            with prints_apart():
                 result = player.run(job)
             finished(job, result)
         return

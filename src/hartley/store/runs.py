@@ -201,7 +201,11 @@ def reopen(folder: Path) -> Ledger:
     if not (folder / "journal.jsonl").exists():
         raise StoreError(f"no run in {folder}: expected journal.jsonl")
     lock = _hold(folder)
-    header, records = read_journal(folder / "journal.jsonl")
+    try:
+        header, records = read_journal(folder / "journal.jsonl")
+    except BaseException:
+        lock.release()
+        raise
     return Ledger(folder, header, records, lock)
 
 
@@ -235,8 +239,10 @@ def _same_as_left(store: Path, header: Mapping[str, Any], plan: str) -> None:
             continue
         changed = differences(old, _plan_of(path.parent), header, plan)
         same_plan = measured(_plan_of(path.parent)) == measured(plan)
-        if old.get("name") == header["name"] and (
-            same_plan or (header["source"] and old.get("source") == header["source"])
+        if (
+            changed
+            and old.get("name") == header["name"]
+            and (same_plan or (header["source"] and old.get("source") == header["source"]))
         ):
             raise StoreError(
                 f"the run {path.parent.name!r} is unfinished and something changed since: "
@@ -256,13 +262,13 @@ def _hold(folder: Path) -> Any:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / ".lock")
-    try:
-        with told(folder):
+    with told(folder):
+        try:
             lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"another process is writing to {folder}; wait for it, or choose another --run"
-        ) from None
+        except Timeout:  # an OSError too, so it is told first
+            raise StoreError(
+                f"another process is writing to {folder}; wait for it, or choose another --run"
+            ) from None
     return lock
 
 

@@ -1,0 +1,160 @@
+"""Plans: what is valid is kept, what is not is told with its place and the nearest name."""
+
+from __future__ import annotations
+
+import pytest
+
+from hartley import catalog
+from hartley.core.errors import BadPlan, UnknownName, UsageError
+from hartley.engine.orders import check_parameters
+from hartley.engine.plan import Plan, matches, normalised, parse, read
+
+WHOLE = """
+scene = "digits"
+seed = 7
+only = ["membership", "axis:data_to_data"]
+skip = "rmia"
+alpha = 0.01
+budget = 5000
+[attacks.loss_threshold]
+floor = 1e-5
+[games.membership]
+rounds = 4
+[scenes."live:membership"]
+[defenses]
+use = ["rounding"]
+adaptive = false
+[defenses.rounding]
+decimals = 1
+[limits]
+membership = 0.05
+"attack:loss_threshold" = 0.02
+"axis:model_to_data" = 1
+"membership.tpr_at_fpr_1e2" = 0.05
+poisoning.asr = 0.5
+[executor]
+workers = 3
+"""
+
+
+def test_everything_is_read():
+    plan = parse(WHOLE)
+    assert plan.scene == "digits" and plan.seed == 7 and plan.alpha == 0.01
+    assert plan.only == ("membership", "axis:data_to_data") and plan.skip == ("rmia",)
+    assert plan.attacks == {"loss_threshold": {"floor": 1e-5}} and plan.workers == 3
+    assert plan.use == ("rounding",) and not plan.adaptive and plan.budget == 5000
+    assert plan.limits["membership.tpr_at_fpr_1e2"] == 0.05
+    assert plan.limits["poisoning.asr"] == 0.5
+
+
+def test_a_metric_limit_beside_its_class_needs_quotes():
+    with pytest.raises(BadPlan, match="line 22, column 33"):
+        parse(WHOLE.replace('"membership.tpr_at_fpr_1e2"', "membership.tpr_at_fpr_1e2"))
+
+
+def test_the_normalised_plan_is_the_same_plan():
+    plan = parse(WHOLE)
+    again = parse(normalised(plan))
+    assert (again.attacks, again.limits, again.use) == (plan.attacks, plan.limits, plan.use)
+    assert normalised(Plan(scene='quo"te\\ é\n')).count("\n") == normalised(Plan()).count("\n")
+    assert parse(normalised(Plan(scene='quo"te\\ é\n'))).scene == 'quo"te\\ é\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("scene = ", r"^plan: line 1, column 9: Invalid value$"),
+        ('scene = "x"\nseed = = 3', r"^plan: line 2, column 8: Invalid value$"),
+        ('a = "x', r"^plan: line 1, column 7: Unterminated string$"),
+        ("[limits", r"^plan: line 1, column 8: "),
+        ("sed = 1", r"unknown key 'sed'; did you mean seed\?"),
+        ("zzz = 1", r"unknown key 'zzz'; known: scene, seed"),
+        ('seed = "a"', r'seed = "a" is a string; expected a whole number'),
+        ("seed = 1.5", "seed = 1.5 is a number; expected a whole number"),
+        ("seed = true", "seed = true is true or false; expected a whole number"),
+        ("seed = -1", "seed = -1; expected at least 0"),
+        ("seed = 1979-05-27", "is a date; expected a whole number"),
+        ("scene = 3", "scene = 3 is a whole number; expected a string"),
+        ("only = [1]", r"only = \[1\]; expected a list of strings"),
+        ("alpha = 0.7", "alpha = 0.7 makes no sense"),
+        ("alpha = nan", "alpha must be finite"),
+        ("budget = 0", "budget = 0; expected at least 1"),
+        ("attacks = 3", "attacks is a whole number; expected a table"),
+        ("[attacks]\nfloor = 3", r"attacks.floor is a whole number; expected a table of param"),
+        ("[executor]\nworker = 2", r"unknown key 'executor.worker'; did you mean executor.worke"),
+        ("[defenses]\nuse = 3", r"defenses.use = 3; expected a list of strings"),
+        ("[limits]\nmembership = -1", "limits.membership = -1; expected at least 0"),
+        ('[limits]\nmembership = "low"', "limits.membership .* expected a number"),
+    ],
+)
+def test_a_bad_plan_says_where_and_what_was_expected(text, words):
+    with pytest.raises(BadPlan, match=words):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('only = ["loss_treshold"]', "did you mean loss_threshold"),
+        ("[attacks.loss_treshold]", "did you mean loss_threshold"),
+        ("[games.menbership]", "did you mean membership"),
+        ('[defenses]\nuse = ["roundin"]', "did you mean rounding"),
+        ("[limits]\nmembershp = 1", "did you mean membership"),
+        ('[limits]\n"attack:loss_treshold" = 1', "did you mean loss_threshold"),
+        ('[limits]\n"axis:model_to_date" = 1', "did you mean model_to_data"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(text, words):
+    with pytest.raises(UnknownName, match=words):
+        parse(text)
+
+
+def test_a_limit_may_name_a_class_that_has_no_game_yet():
+    assert parse("[limits]\ninversion = 0.1").limits == {"inversion": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("[attacks.loss_threshold]\nflor = 1", "no parameter 'flor'; did you mean floor"),
+        ('[attacks.loss_threshold]\nfloor = "a"', "floor = 'a' is not a number"),
+        ("[attacks.loss_threshold]\nfloor = true", "floor = True is not a number"),
+        ("[games.membership]\nrounds = 1.5", "rounds = 1.5 is not a whole number"),
+    ],
+)
+def test_a_parameter_is_held_against_its_declaration(table, words):
+    with pytest.raises(UsageError, match=words):
+        check_parameters(parse(table))
+
+
+def test_a_whole_number_is_a_number():
+    check_parameters(parse("[attacks.loss_threshold]\nfloor = 1"))
+
+
+def test_a_file_is_read_and_named_after_itself(tmp_path):
+    path = tmp_path / "nightly.toml"
+    path.write_text('scene = "digits"')
+    assert read(path).name == "nightly"
+    with pytest.raises(BadPlan, match=r"cannot read the plan .*No such file"):
+        read(tmp_path / "gone.toml")
+    path.write_bytes(b"scene = '\xff'")
+    with pytest.raises(BadPlan, match="not UTF-8"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes"),
+    [
+        ("loss_threshold", True),
+        ("loss_*", True),
+        ("membership", True),
+        ("class:membership", True),
+        ("attack:membership", False),
+        ("axis:model_to_data", True),
+        ("axis:data_to_data", False),
+        ("lira", False),
+        ("strange:loss_threshold", False),
+    ],
+)
+def test_patterns(pattern, yes):
+    assert matches(pattern, catalog.find("attack", "loss_threshold")) is yes

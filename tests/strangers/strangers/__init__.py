@@ -1,0 +1,1 @@
+"""A plugin distribution whose parts misbehave, each in one way."""

@@ -1,0 +1,164 @@
+"""The catalogue lists what is there, runs nothing, and loses nothing without a word."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hartley import catalog
+from hartley.core.errors import UnknownName, UsageError
+from hartley.core.taxonomy import AXES, EDITION, Modality
+
+PART = '''
+from hartley.core import {imports}
+from hartley.games.membership import membership as m
+
+@attack(game=m, needs={needs}, moves=Move.SIGNAL, fits={fits}, paper="hartley", tags=("a:1:x",))
+def {name}(view, rng, *, depth: int = 2):
+    """Do a thing.
+
+    More of it.
+    """
+'''
+
+
+def part(
+    name="fresh", needs="Access.SCORES | Access.TRAIN", fits="(Modality.AUDIO, Modality.VISION)"
+):
+    return PART.format(
+        imports="Access, Modality, Move, attack, ALL", name=name, needs=needs, fits=fits
+    )
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Install modules as a distribution ``extra``; return the catalogue's entries of it."""
+
+    def install(points: dict[str, str], **modules: str) -> list[catalog.Entry]:
+        package = tmp_path / "extra_pkg"
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").write_text("raise RuntimeError('the catalogue ran me')\n")
+        for name, source in modules.items():
+            (package / f"{name}.py").write_text(source)
+        info = tmp_path / "extra-1.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1\n")
+        lines = "".join(f"{k} = {v}\n" for k, v in points.items())
+        (info / "entry_points.txt").write_text(f"[hartley.parts]\n{lines}")
+        monkeypatch.syspath_prepend(tmp_path)
+        catalog.refresh()
+        return [e for e in catalog.entries() if e.origin == "plugin extra"]
+
+    yield install
+    monkeypatch.undo()
+    catalog.refresh()
+
+
+def test_the_house_is_listed_without_importing_a_part():
+    code = (
+        "import sys; from hartley import catalog; found = catalog.entries(); "
+        "print(sum(e.kind == 'attack' for e in found), "
+        "'numpy' in sys.modules, any(m.startswith('hartley.attacks') for m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, numpy, attacks = done.stdout.split()
+    assert int(count) >= 8 and numpy == "False" and attacks == "False"
+
+
+@pytest.mark.parametrize("entry", catalog.entries(), ids=lambda e: f"{e.kind}-{e.name}")
+def test_what_is_read_is_what_is_declared(entry):
+    """The syntax tree and the imported part agree in every field."""
+    assert not entry.error
+    if entry.kind == "scene":
+        return
+    declared = catalog.load(entry.kind, entry.name)
+    assert entry.paper == declared.paper and entry.summary == declared.summary
+    assert entry.fits == tuple(map(str, declared.fits))
+    if entry.kind == "attack":
+        assert entry.game == declared.game.name and entry.axis == declared.game.axis()
+        assert entry.flow == declared.game.flow and entry.moves == declared.moves
+        assert entry.needs == declared.needs.words
+        assert entry.requires == declared.requires and entry.tags == declared.tags
+    if entry.kind == "game":
+        assert entry.role == declared.role and entry.requires == declared.requires
+    if entry.kind == "defense":
+        assert entry.acts == declared.acts and entry.protects == declared.protects
+
+
+def test_a_plugin_is_read_and_not_run(site):
+    (entry,) = site({"one": "extra_pkg.fine"}, fine=part())
+    assert (entry.kind, entry.name, entry.game) == ("attack", "fresh", "membership")
+    assert entry.axis == "model_to_data" and entry.flow == "inferring" and entry.moves == "signal"
+    assert entry.needs == ("scores", "train") and entry.fits == ("audio", "vision")
+    assert entry.summary == "Do a thing." and entry.tags == ("a:1:x",) and not entry.error
+    with pytest.raises(UsageError, match="cannot be imported: RuntimeError: the catalogue ran me"):
+        catalog.load("attack", "fresh")
+
+
+def test_a_package_brings_all_its_modules(site):
+    found = site({"all": "extra_pkg"}, fine=part(), other=part("second", fits="ALL"))
+    assert {e.name for e in found} == {"fresh", "second"}
+    assert next(e for e in found if e.name == "second").fits == tuple(map(str, Modality))
+
+
+@pytest.mark.parametrize(
+    ("points", "modules", "words"),
+    [
+        ({"one": "extra_pkg.gone"}, {}, "names 'extra_pkg.gone', which is not there"),
+        ({"one": "no_such_package.x"}, {}, "which is not there"),
+        ({"one": "extra_pkg.bad"}, {"bad": "def f(:\n"}, r"SyntaxError: .*\(line 1\)"),
+        (
+            {"one": "extra_pkg.odd"},
+            {"odd": part(fits="tuple(x)")},
+            "'tuple(.*)' in line .* literal",
+        ),
+    ],
+)
+def test_a_broken_plugin_stands_in_the_list_with_its_error(site, points, modules, words):
+    import re
+
+    (entry,) = site(points, **modules)
+    assert re.search(words, entry.error)
+    if entry.kind == "attack":
+        with pytest.raises(UsageError, match="cannot be used"):
+            catalog.find("attack", entry.name)
+
+
+def test_a_name_that_is_taken_twice_names_both_origins(site):
+    site({"one": "extra_pkg.twin"}, twin=part("loss_threshold"))
+    with pytest.raises(UsageError, match=r"hartley \(hartley\.attacks.*plugin extra \(extra_pkg"):
+        catalog.load("attack", "loss_threshold")
+
+
+def test_an_attack_on_a_game_that_is_not_there(site):
+    (entry,) = site({"one": "extra_pkg.lost"}, lost=part().replace("membership as m", "chess as m"))
+    assert entry.error == "its game 'chess' is not there"
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(UnknownName, match="did you mean loss_threshold"):
+        catalog.find("attack", "los_treshold")
+    with pytest.raises(UnknownName, match="see `hartley list games`"):
+        catalog.find("game", "zzz")
+
+
+def test_an_absent_library_says_which_extra_brings_it():
+    error = ModuleNotFoundError("no", name="opacus.layers")
+    assert "pip install 'hartley[dp]'" in str(catalog.missing(error))
+    assert catalog.missing(ModuleNotFoundError("no", name="strange")) is None
+
+
+def test_the_matrix_has_every_cell_and_a_reason_for_each_empty_one():
+    cells = catalog.matrix()
+    assert len(AXES[EDITION]) == 14 and len(cells) == 14 * 6
+    for cell in cells:
+        assert bool(cell["attacks"]) != bool(cell["reason"]), cell
+    vision = next(c for c in cells if (c["class"], c["modality"]) == ("membership", "vision"))
+    assert "loss_threshold" in vision["attacks"]
+
+
+def test_the_package_is_where_the_house_is():
+    assert (Path(catalog.__file__).parent.parent / "attacks").is_dir()
