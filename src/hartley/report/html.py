@@ -37,6 +37,7 @@ def render(document: Mapping[str, Any]) -> str:
     measured = [c for c in document["channels"] if c["status"] == "measured"]
     # Drawings come from our own code, which escapes what it writes; all else is escaped here.
     drawn: Any = Markup
+    table = list(_threats(measured))
     context = {
         "css": drawn(text("page.css")),
         "run": {key: document.get(key) for key in ("id", "created", "seed", "version")},
@@ -60,7 +61,8 @@ def render(document: Mapping[str, Any]) -> str:
         "definitions": prose()["definitions"].items(),
         "provenance": prose()["provenance"],
         "classes": [_class(one, document["channels"]) for one in seed_a()],
-        "flows": list(_flows(measured)),
+        "threats": table,
+        "flows": list(_flows(table)),
         "papers": list(_papers(document["channels"])),
         "facts": list(_facts(document)),
         "notes": document.get("notes") or [],
@@ -182,18 +184,31 @@ def _class(one: Any, channels: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _flows(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+def _threats(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
     attacks = [{"name": c["attack"], "game": c["game"], "paper": c.get("paper")} for c in measured]
-    table = threats()
+    for row in threats():
+        found = implemented_by(row, attacks)
+        words = [f"{name} (its own paper)" for name in found["same_paper"]] + found["same_class"]
+        yield {
+            "name": row.name,
+            "flow": str(row.flow),
+            "moves": str(row.move),
+            "goal": row.goal,
+            "game": plain(row.game) or "no game",
+            "here": ", ".join(words) or "not measured in this run",
+            "measured": "yes" if words else "",
+        }
+
+
+def _flows(table: Sequence[Mapping[str, str]]) -> Iterator[dict[str, str]]:
     for one in flows():
-        rows = [row for row in table if row.flow is one.flow]
-        here = sum(any(implemented_by(row, attacks).values()) for row in rows)
+        rows = [row for row in table if row["flow"] == str(one.flow)]
         yield {
             "name": str(one.flow),
             "path": one.path,
             "level": one.level,
             "threats": str(len(rows)),
-            "here": str(here),
+            "here": str(sum(bool(row["measured"]) for row in rows)),
         }
 
 

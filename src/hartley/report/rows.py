@@ -181,13 +181,15 @@ def _coverage(value: Mapping[str, Any] | None) -> tuple[str, str]:
 
 def _utility(name: str, one: Mapping[str, Any]) -> dict[str, str]:
     before, after = one.get("before"), one.get("after")
-    known = isinstance(before, int | float) and isinstance(after, int | float)
-    change = number(after - before) if known else NOTHING  # type: ignore[operator]
+    change = NOTHING
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        words = number(after - before)
+        change = "no change" if before == after else words if words[0] == "−" else f"+{words}"
     return {
         "name": metric(name),
         "before": _metric(before),
         "after": _metric(after),
-        "change": change if change.startswith(("−", NOTHING)) else f"+{change}",
+        "change": change,
     }
 
 

@@ -1,0 +1,65 @@
+"""Every command in the docs is one that the command line knows, with flags that it takes."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hartley.cli.main import run
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def _commands(page):
+    """Every ``hartley …`` in a shell block or in a code span that starts with it."""
+    text = page.read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = [part for block in blocks for line in block.splitlines() for part in line.split("&&")]
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    lines += re.findall(r"`(hartley [^`]+)`", prose)
+    words = [shlex.split(line, comments=True) for line in lines if "hartley " in line]
+    return [w[w.index("hartley") + 1 :] for w in words if "hartley" in w]
+
+
+COMMANDS = sorted({tuple(c) for page in PAGES for c in _commands(page)})
+
+
+def test_the_docs_are_there():
+    assert {p.stem for p in PAGES} >= {"start", "concepts", "gate", "extend", "report"}
+    assert len(COMMANDS) > 20
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_of_the_docs_is_real(words, capsys):
+    verb = [words[0]]
+    if words[0] == "attack":  # its flags are the attack's own
+        verb += ["loss_threshold"]
+    if words[:2] == ("new", "attack"):
+        verb += ["attack"]
+    assert run([*verb, "--help"]) == 0
+    told = capsys.readouterr()
+    help_text = told.out + told.err
+    for word in words[1:]:
+        if word.startswith("--"):
+            assert re.search(rf"{re.escape(word)}\b", help_text), f"{word} is no flag of {verb}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_between_pages_arrive(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_plans_in_the_docs_can_be_read():
+    from hartley.engine.plan import parse
+
+    read = 0
+    for page in PAGES:
+        for block in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
+            if "entry-points" not in block:
+                parse(block, source=page.name)
+                read += 1
+    assert read == 2
