@@ -9,7 +9,7 @@ from hartley.kit.nets import conv
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import vision
 
-PUBLIC, TEST = 4000, 2000
+PUBLIC, TEST = 4000, 5000
 """The attacker's own records, and those that utility is measured on."""
 
 
@@ -39,7 +39,7 @@ def fashion(
     parts |= vision.deal(test, {"test": TEST}, seed)
     pipeline = Pipeline(
         conv((1, 28, 28), 10, channels=(16, 32), hidden=(64,)),
-        Training(epochs=epochs, batch=batch),
+        Training(epochs=epochs, batch=batch, lr=4e-3, anneal=True),
         offers=OPEN if opened else CLOSED,
         workers=workers,
     )

@@ -37,12 +37,10 @@ def train_dense(
     import torch
 
     net, x, targets, training = lesson.net, lesson.x, lesson.targets, lesson.training
+    lengths = [len(order) for order in orders]
     flat, weights = flatten(net, starts, x.device)
     slope, grads = flatten(net, starts, x.device)
-    parameter = torch.nn.Parameter(flat)
-    parameter.grad = slope
-    optimiser = adam([parameter], training)
-    lengths = [len(order) for order in orders]
+    mover = Mover([flat], [slope], weights, lengths, training)
     done: list[Stack] = [dict(start) for start in starts]
     longest = max(lengths)
     padded = np.zeros((longest, len(orders), training.batch), np.int64)
@@ -57,7 +55,7 @@ def train_dense(
             inputs = x.index_select(0, index).view(shape)
             wanted = targets.index_select(0, index).view(shape)
             _gradients(weights, grads, inputs, wanted)
-            optimiser.step()
+            mover.step(t)
             # A model whose own records are used up is read off here; what its slot of the stack
             # computes afterwards is thrown away.
             if t + 1 in ends:
@@ -88,6 +86,61 @@ def zip_names(net: Net, weights: list[torch.Tensor]) -> list[tuple[str, torch.Te
         (name, view if name.endswith("weight") else view.squeeze(1))
         for name, view in zip(net.shapes, weights, strict=True)
     ]
+
+
+class Mover:
+    """One optimiser step for all models of a stack.
+
+    With a fixed learning rate the optimiser moves the weights themselves. Models that anneal have
+    a rate each, since their numbers of steps differ: then the optimiser moves a buffer of zeros,
+    and each model adds its share of that.
+    """
+
+    def __init__(
+        self,
+        buffers: list[torch.Tensor],
+        slopes: list[torch.Tensor],
+        weights: list[torch.Tensor],
+        lengths: list[int],
+        training: Training,
+    ) -> None:
+        """Set up the optimiser.
+
+        Args:
+            buffers: what holds the weights, in as few tensors as may be.
+            slopes: the gradient of each buffer; written by the caller before each step.
+            weights: views into the buffers whose first axis is the model, covering all of them.
+            lengths: steps of each model.
+            training: the recipe.
+        """
+        import torch
+
+        self.training, self.weights = training, weights
+        self.moves = [torch.zeros_like(b) for b in buffers] if training.anneal else buffers
+        parameters = [torch.nn.Parameter(m) for m in self.moves]
+        for parameter, slope in zip(parameters, slopes, strict=True):
+            parameter.grad = slope
+        self.optimiser = adam(parameters, training)
+        self.lengths = torch.tensor([max(1, n) for n in lengths], device=buffers[0].device)
+        # The same places in the moves as the weights have in their buffers.
+        one = len(buffers) == 1
+        self.shares = [self.moves[0].as_strided(w.shape, w.stride(), w.storage_offset())
+                       for w in weights] if one else self.moves  # fmt: skip
+
+    def step(self, t: int) -> None:
+        """Take step ``t`` (from 0) along the slopes."""
+        if not self.training.anneal:
+            self.optimiser.step()
+            return
+        for move in self.moves:
+            move.zero_()
+        self.optimiser.step()
+        rate = (1 - t / self.lengths).clamp_(min=0).float()
+        for weight, share in zip(self.weights, self.shares, strict=True):
+            each = rate.view(-1, *[1] * (weight.ndim - 1))
+            if self.training.decay:
+                weight.mul_(1 - self.training.lr * self.training.decay * each)
+            weight.addcmul_(share, each)
 
 
 def adam(parameters: list[Any], training: Training) -> torch.optim.Optimizer:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hartley.kit.fleet.dense import adam
-from hartley.kit.fleet.plan import Lesson
+from hartley.kit.fleet.dense import Mover, adam
+from hartley.kit.fleet.plan import Lesson, Training
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,8 @@ def train_plain(
     module = net.module(start).to(x.device)
     optimiser = torch.optim.AdamW(module.parameters(), lr=training.lr, weight_decay=training.decay)
     loss = torch.nn.CrossEntropyLoss()
-    for row in order:
+    for t, row in enumerate(order):
+        anneal(optimiser, training, t, len(order))
         index = torch.from_numpy(row).to(x.device).long()
         optimiser.zero_grad()
         loss(module(x[index]), targets[index]).backward()
@@ -87,6 +88,7 @@ def train_tight(
             loss = F.cross_entropy(worker(inputs[rows]).float(), wanted[rows])
             for master, grad in zip(masters, torch.autograd.grad(loss, used), strict=True):
                 master.grad = grad.float()
+            anneal(optimiser, training, first + at // training.batch, len(order))
             optimiser.step()
             if bfloat16:
                 with torch.no_grad():
@@ -119,19 +121,28 @@ def train_stacked(
         return F.cross_entropy(net.forward(w, a), b)
 
     slopes = torch.func.vmap(torch.func.grad(loss))
-    parameters = {name: torch.nn.Parameter(value) for name, value in weights.items()}
-    optimiser = adam(list(parameters.values()), training)
     lengths = [len(order) for order in orders]
+    held = list(weights.values())
+    grads = [torch.zeros_like(value) for value in held]
+    mover = Mover(held, grads, held, lengths, training)
     for t in range(max(lengths)):
         rows = numpy.stack([o[min(t, len(o) - 1)] if len(o) else _idle(o) for o in orders])
         index = torch.from_numpy(rows).long().to(x.device)
-        held = {name: p.detach() for name, p in parameters.items()}
-        for name, grad in slopes(held, x[index], targets[index]).items():
-            parameters[name].grad = grad
-        optimiser.step()
+        found = slopes(weights, x[index], targets[index])
+        with torch.no_grad():
+            for grad, value in zip(grads, found.values(), strict=True):
+                grad.copy_(value)
+            mover.step(t)
         for k in (k for k, length in enumerate(lengths) if length == t + 1):
-            done[k] = _weights({name: p[k] for name, p in parameters.items()})
+            done[k] = _weights({name: p[k] for name, p in weights.items()})
     return done
+
+
+def anneal(optimiser: torch.optim.Optimizer, training: Training, t: int, steps: int) -> None:
+    """Set the learning rate of step ``t`` of ``steps``."""
+    if training.anneal:
+        for group in optimiser.param_groups:
+            group["lr"] = training.lr * (1 - t / steps)
 
 
 def _laid(module: torch.nn.Sequential, layout: torch.memory_format) -> torch.nn.Sequential:

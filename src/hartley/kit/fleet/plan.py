@@ -29,19 +29,21 @@ stay in the second-level cache (design/fleet.md); on a GPU the more the better."
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A training recipe: Adam on the cross-entropy, fixed learning rate.
+    """A training recipe: Adam on the cross-entropy.
 
     Attributes:
         epochs: passes over a model's own records.
         batch: records a step. Batches run on across the border of two passes, so that all are full.
-        lr: learning rate.
+        lr: learning rate, of the first step if it anneals.
         decay: decoupled weight decay (AdamW).
+        anneal: let the learning rate fall linearly to 0 over a model's own steps.
     """
 
     epochs: int = 40
     batch: int = 32
     lr: float = 1e-3
     decay: float = 0.0
+    anneal: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.batch < 1 or self.lr <= 0:
