@@ -149,7 +149,7 @@ def test_renumbered_atlas_ids_lead_to_todays() -> None:
 
 def test_the_bibliography_is_well_formed() -> None:
     papers = bibliography()
-    assert all(re.match(r"^arXiv:\d{4}\.\d{5}$", one) for one in papers)
+    assert all(re.match(r"^(arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S+)$", one) for one in papers)
     assert len(set(papers.values())) == len(papers)
     assert title_of("arXiv:2112.03570") == "Membership Inference Attacks From First Principles"
     assert title_of("arXiv:0000.00000") is None

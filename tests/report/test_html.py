@@ -13,6 +13,7 @@ from hartley.report.html import prose
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 DRAWN = {"svg", "g", "path", "text", "use", "defs", "marker", "circle", "rect", "clippath", "title"}
+READ_AT = ("https://arxiv.org/abs/", "https://doi.org/10.")
 WRITTEN = {
     *("html", "head", "meta", "title", "style", "body", "div", "header", "main", "footer", "nav"),
     *("section", "h1", "h2", "h3", "p", "span", "strong", "a", "ul", "li", "dl", "dt", "dd"),
@@ -71,7 +72,7 @@ def test_the_page_loads_nothing(page, read):
             assert not name.startswith("on"), (tag, name)
             assert name not in {"src", "srcset", "action", "data", "poster", "background"}
             if name == "href":
-                assert value.startswith(("#", "https://arxiv.org/abs/")), value
+                assert value.startswith(("#", *READ_AT)), value
             if name == "xlink:href":
                 assert value.startswith("#")
     assert "@import" not in page
@@ -79,7 +80,7 @@ def test_the_page_loads_nothing(page, read):
     assert set(re.findall(r"https?://[^\s\"'<)]+", page)) <= {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
-    } | {f"https://arxiv.org/abs/{i}" for i in re.findall(r"abs/([\d.]+)", page)}
+    } | {a["href"] for a in read.all("a")}
     assert len(page.encode()) < 1_500_000
 
 
@@ -148,6 +149,23 @@ def test_every_verdict_has_a_tone(document, status):
     document["verdict"]["status"] = status
     tone = status if status != "of another kind" else "inconclusive"
     assert f'class="verdict {tone}"' in render(document, "html")
+
+
+def test_the_verdict_says_how_much_the_limits_cover(read, document):
+    assert "Limits speak about 4 of 10 measured channels." in read.text
+    document["verdict"]["checks"] = []
+    assert "Limits speak" not in render(document, "html")
+
+
+def test_papers_are_cited_with_their_titles(document):
+    document["channels"][0]["paper"] = "doi:10.1109/83.650120"
+    document["channels"][1]["paper"] = "doi:10.1/x javascript:alert(1)"
+    read = Page(render(document, "html"))
+    links = {a["href"] for a in read.all("a")}
+    assert "https://doi.org/10.1109/83.650120" in links
+    assert not [link for link in links if "javascript" in link]
+    assert "Membership Inference Attacks From First Principles lira_online" in read.text
+    assert "title not on record here" in read.text
 
 
 def test_a_run_without_limits_does_not_say_pass(document):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -44,6 +45,7 @@ def render(document: Mapping[str, Any]) -> str:
         "scene": {"modality": "", **document["scene"]},
         "verdict": _verdict(document["verdict"]),
         "checks": [_check(c) for c in document["verdict"].get("checks") or ()],
+        "limited": _limited(document["verdict"], measured),
         "counts": _counts(document["channels"]),
         "widest": _widest(document["channels"]),
         "level": _level(measured),
@@ -105,6 +107,15 @@ def _counts(channels: Sequence[Mapping[str, Any]]) -> str:
         f"{count(found['measured'], 'channel')} measured, {found['skipped']} not run, "
         f"{found['failed']} failed."
     )
+
+
+def _limited(verdict: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> str:
+    """Say how much of the run the limits speak about, so that Pass is not read as more."""
+    named = {c.get("attack") for c in verdict.get("checks") or ()}
+    if not named:
+        return ""
+    held = sum(row["attack"] in named for row in measured)
+    return f"Limits speak about {held} of {count(len(measured), 'measured channel')}."
 
 
 def _widest(channels: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
@@ -220,9 +231,19 @@ def _papers(channels: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
     for paper, attacks in sorted(cited.items()):
         yield {
             "id": paper,
+            "href": _link(paper),
             "title": title_of(paper) or "",
             "attacks": ", ".join(dict.fromkeys(attacks)),
         }
+
+
+def _link(paper: str) -> str:
+    """Where a paper can be read, for ids of the two known forms and for nothing else."""
+    if found := re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", paper):
+        return f"https://arxiv.org/abs/{found[1]}"
+    if found := re.fullmatch(r"doi:(10\.\d{4,}/[\w.()/:;-]+)", paper):
+        return f"https://doi.org/{found[1]}"
+    return ""
 
 
 def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
