@@ -37,6 +37,12 @@ def delta_of_mu(mu: float, epsilon: float) -> float:
     )
 
 
+def delta_of_laplace(epsilon: float, at: float) -> float:
+    """δ(ε′) of the Laplace mechanism that is ε-DP: 1 − e^((ε′ − ε)/2) for ε′ < ε, else 0."""
+    check_dp(epsilon, 0.0)
+    return max(0.0, -math.expm1((at - epsilon) / 2.0))
+
+
 def epsilon_of_mu(mu: float, delta: float) -> float:
     """The least ε for which μ-GDP gives (ε, δ)-DP; 0 when δ(0) is already small enough.
 
