@@ -31,7 +31,14 @@ def document() -> dict[str, Any]:
         "seed": 7,
         "scene": {"name": "digits", "digest": "5b1f" * 16, "modality": "vision"},
         "plan": {"scene": "digits", "only": None, "seed": 7, "limits": {"membership": 0.1}},
-        "host": {"python": "3.11.7", "numpy": "2.4.0", "threads": 1, "device": "cpu", "cores": 2},
+        "host": {
+            "python": "3.11.7",
+            "system": "Linux x86_64",
+            "processors": 2,
+            "threads": 1,
+            "device": "cpu",
+            "versions": {"numpy": "2.4.6", "scipy": "1.17.1"},
+        },
         "notes": ["the pack fashion-mnist is not here; digits were used"],
         "channels": [
             _jam("jpeg", 0.871, 0.842, 0.893, params={"quality": 35}),
@@ -134,7 +141,13 @@ def _channel(attack: str, game: str, axis: str, **more: Any) -> dict[str, Any]:
         "tags": [],
         "stage_of": None,
         "status": "measured",
-        "reason": "",
+        "reason": None,
+        "cause": None,
+        "summary": "what it does, in a line",
+        "origin": "hartley",
+        "flags": [],
+        "fresh": True,
+        "alphabet": 2,
         "knows": "none",
         "assumptions": [],
         "loot": "",
@@ -159,6 +172,7 @@ def _bits(point: float, low: float, high: float, null: float = 0.0003) -> dict[s
         "high": high,
         "raw": point + 0.004,
         "null": null,
+        "null_low": None,
         "null_high": null + 0.006,
         "kind": "certified",
         "alpha": 0.05,
@@ -310,11 +324,11 @@ def _extract(name: str, point: float, low: float, high: float, *, n: int) -> dic
 
 
 def _skipped(name: str, game: str, axis: str, reason: str) -> dict[str, Any]:
-    return _channel(name, game, axis, status="skipped", reason=reason, bits=None, ceiling=None)
+    return _channel(name, game, axis, status="skipped", reason=reason, cause="scene")
 
 
 def _failed(name: str, game: str, axis: str, reason: str) -> dict[str, Any]:
-    return _channel(name, game, axis, status="failed", reason=reason, bits=None, ceiling=None)
+    return _channel(name, game, axis, status="failed", reason=reason)
 
 
 def _b(point: float, low: float, high: float, n: int = 8000) -> dict[str, Any]:

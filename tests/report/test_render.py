@@ -1,7 +1,9 @@
 """Every format reads version 1 and nothing else."""
 
 import json
+from importlib.resources import files
 
+import jsonschema
 import pytest
 
 from hartley.core.errors import UsageError
@@ -20,6 +22,11 @@ def test_every_format_refuses_version_2(format, document):
     document["schema"] = "hartley.run/2"
     with pytest.raises(UsageError, match=r"hartley\.run/2"):
         render(document, format)
+
+
+def test_the_sample_is_a_run_document_by_its_schema(document):
+    schema = json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
+    jsonschema.validate(document, schema)
 
 
 def test_an_unknown_format_offers_the_known_ones(document):
