@@ -70,6 +70,7 @@ def fisher_level(alpha: float) -> float:
 
 GRID = (1.0 - np.cos(np.linspace(0.0, np.pi, 29))) / 2
 """Denser at both ends, where one of the two rates has an infinite slope."""
+FINE = (1.0 - np.cos(np.linspace(0.0, np.pi, 161))) / 2
 
 
 def lower(
@@ -154,7 +155,10 @@ def _least(
         y = _forward(f, *border(x))
         best = np.minimum(best, y.min(1))
     if kinked:
-        best = np.minimum(best, _zoom(border, f, GRID[k - 1], GRID[k + 1]))
+        # Several kinks may lie close in height: a finer start, so that the right one is met.
+        y = _forward(f, *border(FINE))
+        k = np.minimum(np.maximum(y.argmin(1), 1), FINE.size - 2)
+        best = np.minimum(best, _zoom(border, f, FINE[k - 1], FINE[k + 1]))
     return np.asarray(best)
 
 

@@ -120,7 +120,7 @@ def score_gains(
         stop = min(m, max(1, 2 * start))
         # Thresholds of this epoch: past scores, and for the first cluster its own.
         seen = int(ends[max(start - 1, 0)])
-        cuts = np.quantile(score[:seen], 1.0 - shares)
+        cuts = np.quantile(score[:seen], 1.0 - shares, method="lower")
         upto = int(ends[stop - 1])
         place = len(cuts) - np.searchsorted(np.sort(cuts), score[:upto], side="left")
         for e, predictor in enumerate(

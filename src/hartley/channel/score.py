@@ -54,7 +54,7 @@ def measure_score(
     rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
     best = best_rule(rules, truth, score, cluster)
     if cluster is None:
-        certified, method, assumed = _certify_rows(rules, spec)
+        certified, method, assumed = certify_rows(rules, spec)
     else:
         certified, method, assumed = _certify_clusters(truth, score, cluster, spec)
     lower = certified["bits"]
@@ -87,14 +87,22 @@ def measure_score(
     )
 
 
-def _certify_rows(rules: Rules, spec: ChannelSpec) -> tuple[dict[str, float], str, tuple[str, ...]]:
+def certify_rows(
+    rules: Rules, spec: ChannelSpec, *, delta: float | None = None
+) -> tuple[dict[str, float], str, tuple[str, ...]]:
+    """Return certified functionals over all rules, the method and what it rests on.
+
+    Args:
+        rules: the declared rules and their counts.
+        spec: the declaration.
+        delta: δ of the ε bound; the declared one if None.
+    """
+    delta = _delta(spec) if delta is None else delta
     tp, n1, n0 = rules.tp.sum(1), rules.ones.sum(), rules.zeros.sum()
     best = dict.fromkeys(binary.FUNCTIONALS, 0.0)
     for share in np.unique(rules.alpha):
         here = rules.alpha == share
-        found = binary.lower(
-            tp[here], n1, rules.claimed[here], n0, float(share), delta=_delta(spec)
-        )
+        found = binary.lower(tp[here], n1, rules.claimed[here], n0, float(share), delta=delta)
         best = {name: max(value, float(found[name].max())) for name, value in best.items()}
     rule = "two-valued score" if len(tp) == 2 else f"{len(tp) // 2} pre-declared levels"
     assumed = ["uses independent given their secrets"]

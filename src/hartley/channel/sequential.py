@@ -41,6 +41,8 @@ def log2_fixed_bet(successes: int, n: int, p0: float, bet: float) -> float:
 class Breaker:
     """A KT e-process on decoy secrets with a known chance p0; O(1) an event.
 
+    It weighs "not at rate p0", on either side: decoys guessed oddly seldom also speak of a leak.
+
     Attributes:
         p0: chance of a success when nothing leaks.
         alpha: the chance of ever tripping falsely.

@@ -1,0 +1,361 @@
+"""How often the certified bounds are wrong: the coverage suites of MEASURE §5, full size.
+
+    python bench/coverage.py [--scale 1.0] [--only PATTERN] [--seed 0]
+
+Each line draws a channel whose truth is known, measures it, and counts how often the bound passed
+the truth. A line fails when even the 99 % Clopper–Pearson lower limit of that rate exceeds alpha.
+``tests/channel/test_coverage.py`` runs the same suites, smaller.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hartley.channel import binary, clusters, onerun, rank, sequential, surprisal, symbol
+from hartley.channel.levels import folds, tabulate
+from hartley.channel.rates import entropy
+from hartley.channel.roc import Sorted, bootstrap_tpr
+from hartley.channel.score import certify_rows
+from hartley.core import ChannelSpec, Wire
+
+ALPHA = 0.05
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case: ``wrong`` of ``draws`` bounds passed the truth, at the nominal level ``alpha``."""
+
+    suite: str
+    case: str
+    draws: int
+    wrong: int
+    alpha: float = ALPHA
+    must_fail: bool = False
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        low, high = binary.clopper_pearson(self.wrong, self.draws, 0.01)
+        return float(low), float(high)
+
+    @property
+    def ok(self) -> bool:
+        over = self.limits[0] > self.alpha
+        return over if self.must_fail else not over
+
+    def __str__(self) -> str:
+        low, high = self.limits
+        word = "ok" if self.ok else "FAIL"
+        note = " (must exceed)" if self.must_fail else ""
+        return (
+            f"{self.suite:<12} {self.case:<44} {self.draws:>7} {self.wrong / self.draws:8.4f} "
+            f"[{low:.4f}, {high:.4f}] alpha {self.alpha:g}{note} {word}"
+        )
+
+
+Suite = Callable[[float, Rng], Iterator[Row]]
+
+
+def times(n: float, scale: float) -> int:
+    return max(40, round(n * scale))
+
+
+# (1) null: whatever the estimator, certified bits about nothing are 0.
+def null(scale: float, rng: Rng) -> Iterator[Row]:
+    for n in (50, 500, 5000):
+        draws = times(2000, scale)
+        wrong = dict.fromkeys(("score", "symbol", "erasures", "rank", "clusters", "surprisal"), 0)
+        for _ in range(draws):
+            truth, score = rng.integers(0, 2, n), rng.normal(size=n)
+            guess, k = rng.integers(0, 10, n), rng.integers(0, 10, n)
+            cluster = np.arange(n) * 10 // n
+            wrong["score"] += score_lower(truth, score, rng)["bits"] > 0
+            wrong["symbol"] += symbol.fano_lower(int((guess == k).sum()), n, 10) > 0
+            answered = int((guess % 2).sum())
+            right = int(((guess == k) & (guess % 2 == 1)).sum())
+            wrong["erasures"] += symbol.erasure_lower(right, answered, n, 10) > 0
+            ranks = rng.integers(1, 1001, n)
+            spec = ChannelSpec(wire=Wire.RANK, alphabet=1000)
+            wrong["rank"] += rank.measure_rank(ranks, None, spec, full=False).lower > 0
+            gain = clusters.score_gains(truth, score, cluster, exchangeable=False, ranges=True)
+            wrong["clusters"] += clusters.certify(gain, np.bincount(cluster), ALPHA) > 0
+            wrong["surprisal"] += float(gain.sum()) > math.log2(1 / ALPHA)
+        for name, count in wrong.items():
+            yield Row("(1) null", f"{name}, n={n}", draws, int(count))
+
+
+def score_lower(
+    truth: np.ndarray, score: np.ndarray, rng: Rng, delta: float = 1e-5
+) -> dict[str, float]:
+    spec = ChannelSpec()
+    rules = tabulate(truth, score, folds(len(truth), None, rng), Sorted.of(truth, score), spec)
+    return certify_rows(rules, spec, delta=delta)[0]
+
+
+# (2) E1 on a grid of channels, every functional at once.
+def grid(scale: float, rng: Rng) -> Iterator[Row]:
+    rates = (0.002, 0.02, 0.1, 0.3, 0.6, 0.95)
+    for n in (40, 300, 3000):
+        draws, worst = times(20_000, scale), {}
+        for a in rates:
+            for b in rates:
+                pairs, count = np.unique(
+                    np.column_stack([rng.binomial(n, a, draws), rng.binomial(n, b, draws)]),
+                    axis=0,
+                    return_counts=True,
+                )
+                found = binary.lower(pairs[:, 0], n, pairs[:, 1], n, ALPHA, delta=0.0)
+                bad = np.zeros(len(pairs), dtype=bool)
+                for name in binary.FUNCTIONALS:
+                    truth = float(binary.functional(name)(np.array(a), np.array(b)))
+                    if a <= b:
+                        truth = 0.0
+                    bad |= found[name] > truth + 1e-9
+                worst[a, b] = int(count[bad].sum())
+        at = max(worst, key=worst.__getitem__)
+        yield Row("(2) E1", f"36 channels, n={n}, worst {at}", draws, worst[at])
+
+
+# (3) ε and μ of mechanisms whose privacy is known, over all declared levels.
+def mechanisms(scale: float, rng: Rng) -> Iterator[Row]:
+    draws = times(2000, scale)
+    for n in (200, 1000):
+        cases: list[tuple[str, str, float, Callable[[np.ndarray], np.ndarray]]] = [
+            ("Laplace ε=1", "epsilon", 1.0, lambda t: t + rng.laplace(size=len(t))),
+            ("Laplace ε=0", "epsilon", 0.0, lambda t: rng.laplace(size=len(t))),
+            (
+                "randomised response ε=1",
+                "epsilon",
+                1.0,
+                lambda t: np.where(rng.random(len(t)) < 1 / (1 + math.exp(-1)), t, 1 - t),
+            ),
+            ("Gaussian μ=1", "mu", 1.0, lambda t: t + rng.normal(size=len(t))),
+            ("Gaussian μ=0.2", "mu", 0.2, lambda t: 0.2 * t + rng.normal(size=len(t))),
+        ]
+        for name, what, limit, mechanism in cases:
+            wrong = 0
+            for _ in range(draws):
+                truth = np.repeat([0, 1], n)
+                found = score_lower(truth, mechanism(truth).astype(float), rng, delta=0.0)
+                wrong += found[what] > limit + 1e-9
+            yield Row("(3) ε, μ", f"{name}, n={n} a class", draws, int(wrong))
+        wrong = 0
+        for _ in range(draws):
+            coins = rng.integers(0, 2, n)
+            flip = rng.random(n) > 1 / (1 + math.exp(-1))
+            right = int((np.where(flip, 1 - coins, coins) == coins).sum())
+            wrong += onerun.epsilon_lower(n, n, right, ALPHA) > 1.0
+        yield Row("(3) ε, μ", f"one run, randomised response ε=1, m={n}", draws, int(wrong))
+
+
+# (4) Fano with Clopper–Pearson on K-ary symmetric channels, where it is an equality.
+def fano(scale: float, rng: Rng) -> Iterator[Row]:
+    draws = times(20_000, scale)
+    for k in (2, 10, 1000, 2**20):
+        for accuracy in (0.6, 0.95):
+            for n in (30, 300):
+                right = rng.binomial(n, accuracy, draws)
+                seen, count = np.unique(right, return_counts=True)
+                low = np.array([symbol.fano_lower(int(c), n, k) for c in seen])
+                bad = low > float(symbol.fano(accuracy, k)) + 1e-12
+                yield Row("(4) Fano", f"K={k}, accuracy {accuracy}, n={n}", draws, count[bad].sum())
+    for answered, accuracy, n in ((0.3, 0.6, 100), (0.9, 0.9, 40), (0.05, 1.0, 300)):
+        draws, wrong = times(2000, scale), 0
+        truth = answered * float(symbol.fano(accuracy, 10))
+        for _ in range(draws):
+            got = rng.binomial(n, answered)
+            wrong += symbol.erasure_lower(rng.binomial(got, accuracy), got, n, 10) > truth
+        yield Row(
+            "(4) Fano", f"erasures: answered {answered}, right {accuracy}, n={n}", draws, wrong
+        )
+
+
+# (5) surprisal: all-or-nothing leaks of a block, and guessers who choose what to answer.
+def surprise(scale: float, rng: Rng) -> Iterator[Row]:
+    draws = times(20_000, scale)
+    for m, q in ((100, 0.04), (100, 0.049), (30, 0.02)):
+        leak = math.log2(2**m * q + (1 - q))
+        lower = {
+            c: surprisal.certificate(surprisal.log2_binomial_tail(c, m, 0.5), ALPHA).lower
+            for c in range(m + 1)
+        }
+        right = np.where(rng.random(draws) < q, m, rng.binomial(m, 0.5, draws))
+        wrong = sum(int((right == c).sum()) for c, low in lower.items() if low > leak)
+        yield Row("(5) E4", f"block of {m} bits leaks w.p. {q}", draws, wrong)
+    # A guesser who sees whether the block leaked, and answers one question only where it did not.
+    for q in (0.04, 0.049):
+        leak = math.log2(2**100 * q + (1 - q))
+        leaked = rng.random(draws) < q
+        full = surprisal.certificate(-100.0, ALPHA).lower
+        one = surprisal.certificate(-1.0, ALPHA).lower
+        wrong = int((np.where(leaked, full, one) > leak).sum())
+        yield Row("(5) E4", f"abstains unless the block leaked, w.p. {q}", draws, wrong)
+
+
+# (6) exposure: sums of log-ranks of secrets that were never planted.
+def gamma(scale: float, rng: Rng) -> Iterator[Row]:
+    draws = times(20_000, scale)
+    for n, r in ((1, 1000), (8, 50), (8, 10**6), (200, 1000)):
+        wrong = 0
+        for _ in range(draws // 4):
+            ranks = rng.integers(1, r + 1, n)
+            tail = surprisal.log2_exposure_tail(ranks, r)
+            wrong += (surprisal.certificate(tail, ALPHA).lower or 0.0) > 0
+        yield Row("(6) exposure", f"{n} canaries of {r} candidates", draws // 4, wrong)
+
+
+# (7) sequential: looked at after every single event.
+def peeking(scale: float, rng: Rng) -> Iterator[Row]:
+    draws, horizon = times(4000, scale), 250
+    for p0 in (0.05, 0.5):
+        events = rng.random((draws, horizon)) < p0
+        k, n = events.cumsum(1), np.arange(1, horizon + 1)
+        table = np.array(
+            [
+                [sequential.log2_kt(s, t, p0) if s <= t else 0.0 for s in range(horizon + 1)]
+                for t in n
+            ]
+        )
+        peak = table[n - 1, k].max(1)
+        yield Row(
+            "(7) e-process",
+            f"KT, p0={p0}, {horizon} looks",
+            draws,
+            int((peak >= math.log2(1 / ALPHA)).sum()),
+        )
+        low = binary.rate_low(k, n, ALPHA)
+        yield Row(
+            "(7) e-process",
+            f"Clopper–Pearson at every look, p0={p0}",
+            draws,
+            int((low > p0).any(1).sum()),
+            must_fail=True,
+        )
+    wrong = 0
+    for _ in range(times(1000, scale)):
+        x = rng.beta(0.5, 2.0, 40)
+        wrong += sequential.mean_lower(x, ALPHA) > 0.2
+    yield Row("(7) e-process", "betting mean of Beta(½, 2), m=40", times(1000, scale), wrong)
+    wrong, q = 0, 0.05 ** (1 / 16) * 0.999
+    for _ in range(times(4000, scale)):
+        wrong += sequential.mean_lower((rng.random(16) < q).astype(float), ALPHA) > q
+    yield Row("(7) e-process", "betting mean, all-or-nothing, m=16", times(4000, scale), wrong)
+
+
+# (8) clusters: rows that hang together must break the row bound and not the cluster bound.
+def clustered(scale: float, rng: Rng) -> Iterator[Row]:
+    draws, models, canaries = times(1000, scale), 20, 50
+    for spread in (0.3, 0.8):
+        base = math.log(0.75 / 0.25)
+        rates = 1 / (1 + np.exp(-(base + spread * rng.normal(size=200_000))))
+        mean, inside = rates.mean(), float(symbol.fano(rates, 2).mean())
+        rows = wrong = 0
+        for _ in range(draws):
+            rate = 1 / (1 + np.exp(-(base + spread * rng.normal(size=models))))
+            truth = rng.integers(0, 2, models * canaries)
+            right = rng.random((models, canaries)) < rate[:, None]
+            guess = np.where(right.ravel(), truth, 1 - truth)
+            rows += float(binary.rate_low(right.sum(), right.size, ALPHA)) > mean
+            where = np.repeat(np.arange(models), canaries)
+            gain = clusters.symbol_gains(truth, guess, where, 2)
+            sizes = np.full(models, canaries)
+            wrong += clusters.certify(gain, sizes, ALPHA) > inside
+        yield Row("(8) clusters", f"as rows, sd {spread}", draws, rows, must_fail=True)
+        yield Row("(8) clusters", f"by cluster, sd {spread}", draws, wrong)
+    # The hardest law: each cluster leaks everything or nothing. Exact joint information.
+    for models in (1, 8, 16, 64):
+        for slack in (0.0, 0.02):
+            bits, draws = 64, times(1000, scale)
+            q = min(1.0, ALPHA ** (1 / models) * (1 - slack))
+            each = q * 1.0 - float(entropy(q)) / bits
+            wrong = 0
+            for _ in range(draws):
+                truth = rng.integers(0, 2, (models, bits))
+                leaks = rng.random(models) < q
+                guess = np.where(leaks[:, None], truth, rng.integers(0, 2, truth.shape))
+                where = np.repeat(np.arange(models), bits)
+                gain = clusters.symbol_gains(truth.ravel(), guess.ravel(), where, 2)
+                wrong += clusters.certify(gain, np.full(models, bits), ALPHA) > each
+            yield Row("(8) clusters", f"all-or-nothing, {models} clusters, q={q:.3f}", draws, wrong)
+
+
+# (9) the bootstrap of TPR at an FPR: the exact law against plain resampling.
+def bootstrap(scale: float, rng: Rng) -> Iterator[Row]:
+    draws, alarms = times(60, scale), 0
+    for _ in range(draws):
+        scores = Sorted(np.sort(rng.normal(1, 1, 120)), np.sort(rng.normal(0, 1, 150)))
+        j = 8
+        exact = bootstrap_tpr(scores, j, rng, 600)
+        pos = rng.choice(scores.positives, (600, 120))
+        neg = np.sort(rng.choice(scores.negatives, (600, 150)), axis=1)
+        plain = (pos > neg[:, 150 - j][:, None]).mean(1)
+        alarms += ks_p(exact, plain) < ALPHA
+    yield Row("(9) bootstrap", "KS, exact law against resampling", draws, alarms)
+
+
+def ks_p(x: np.ndarray, y: np.ndarray) -> float:
+    from scipy.special import kolmogorov
+
+    both = np.concatenate([x, y])
+    gap = np.abs(
+        np.searchsorted(np.sort(x), both, "right") / len(x)
+        - np.searchsorted(np.sort(y), both, "right") / len(y)
+    ).max()
+    return float(kolmogorov(gap * math.sqrt(len(x) * len(y) / (len(x) + len(y)))))
+
+
+# (11) data processing: the certified end-to-end bits of a random cascade stay under its bound.
+def cascades(scale: float, rng: Rng) -> Iterator[Row]:
+    draws, wrong, n = times(2000, scale), 0, 400
+    for _ in range(draws):
+        first, second = rng.random(2) * 0.4, rng.random(2) * 0.4
+        a1, b1 = 1 - first[0], first[1]
+        a2, b2 = 1 - second[0], second[1]
+        limit = min(float(binary.bits(a1, b1)), float(binary.capacity(a2, b2)))
+        a, b = a1 * a2 + (1 - a1) * b2, b1 * a2 + (1 - b1) * b2
+        found = binary.lower(rng.binomial(n, a), n, rng.binomial(n, b), n, ALPHA, of=("bits",))
+        wrong += float(found["bits"]) > limit
+    yield Row("(11) DPI", f"random two-stage cascades, n={n}", draws, wrong)
+
+
+SUITES: dict[str, Suite] = {
+    "null": null,
+    "grid": grid,
+    "mechanisms": mechanisms,
+    "fano": fano,
+    "surprise": surprise,
+    "gamma": gamma,
+    "peeking": peeking,
+    "clustered": clustered,
+    "bootstrap": bootstrap,
+    "cascades": cascades,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    failed = 0
+    for name, suite in SUITES.items():
+        if args.only not in name:
+            continue
+        started = time.perf_counter()
+        for row in suite(args.scale, np.random.default_rng([args.seed, len(name)])):
+            print(row, flush=True)
+            failed += not row.ok
+        print(f"{'':12} {name}: {time.perf_counter() - started:.1f} s", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from hartley.channel import roc
+
+scores = st.lists(st.integers(-6, 6), min_size=4, max_size=60).flatmap(
+    lambda s: st.tuples(st.just(s), st.lists(st.booleans(), min_size=len(s), max_size=len(s)))
+)
+
+
+def both(pair):
+    score, truth = np.array(pair[0], float), np.array(pair[1], int)
+    truth[0], truth[1] = 0, 1
+    return truth, score
+
+
+@settings(deadline=None)
+@given(scores)
+def test_auc_is_the_usual_one_with_ties(pair):
+    truth, score = both(pair)
+    found = roc.auc(roc.Sorted.of(truth, score))
+    assert found.value == pytest.approx(roc_auc_score(truth, score))
+    assert 0.0 <= found.low <= found.value <= found.high <= 1.0
+
+
+@settings(deadline=None)
+@given(scores)
+def test_only_the_order_of_scores_counts(pair):
+    truth, score = both(pair)
+    base = roc.Sorted.of(truth, score)
+    for moved in (score * 3 - 7, np.exp(score), score**3):
+        other = roc.Sorted.of(truth, moved)
+        assert roc.auc(other) == roc.auc(base)
+        assert roc.curve(other) == roc.curve(base)
+
+
+@settings(deadline=None)
+@given(scores)
+def test_swapped_classes_mirror_the_auc(pair):
+    truth, score = both(pair)
+    one, other = (roc.auc(roc.Sorted.of(t, score)) for t in (truth, 1 - truth))
+    assert one.value == pytest.approx(1 - other.value)
+    assert roc.auc(roc.Sorted.of(truth, score).flipped()).value == pytest.approx(1 - one.value)
+
+
+def test_the_curve_lies_on_the_usual_one():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 2000)
+    score = rng.normal(size=2000) + truth
+    mine = roc.curve(roc.Sorted.of(truth, score))
+    fpr, tpr, _ = roc_curve(truth, score, drop_intermediate=False)
+    assert len(mine["fpr"]) <= 200
+    assert mine["fpr"] == sorted(mine["fpr"])
+    at = [float(tpr[fpr <= f + 1e-12].max()) for f in mine["fpr"]]
+    assert mine["tpr"] == pytest.approx(at)
+
+
+def delong(truth, score):
+    """DeLong's variance from the definition, pair by pair."""
+    pos, neg = score[truth == 1], score[truth == 0]
+    psi = (pos[:, None] > neg) + 0.5 * (pos[:, None] == neg)
+    v10, v01 = psi.mean(1), psi.mean(0)
+    return v10.var(ddof=1) / len(pos) + v01.var(ddof=1) / len(neg)
+
+
+def test_delong_is_delong():
+    rng = np.random.default_rng(1)
+    truth = np.repeat([0, 1], [70, 50])
+    score = np.round(rng.normal(size=120) + 0.8 * truth, 1)
+    found = roc.auc(roc.Sorted.of(truth, score))
+    p = found.value
+    half = (math.log(found.high / (1 - found.high)) - math.log(found.low / (1 - found.low))) / 2
+    assert half * p * (1 - p) / 1.959963984540054 == pytest.approx(
+        math.sqrt(delong(truth, score)), rel=1e-9
+    )
+
+
+def test_clusters_of_one_row_are_rows():
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 2, 3000)
+    score = rng.normal(size=3000) + truth
+    rows = roc.auc(roc.Sorted.of(truth, score))
+    clusters = roc.clustered_auc(truth, score, np.arange(3000))
+    assert clusters.value == pytest.approx(rows.value)
+    assert clusters.low == pytest.approx(rows.low, abs=1e-3)
+
+
+def test_clusters_that_differ_widen_the_interval():
+    rng = np.random.default_rng(3)
+    cluster = np.repeat(np.arange(10), 200)
+    truth = rng.integers(0, 2, 2000)
+    score = rng.normal(size=2000) + truth * rng.choice([0.0, 3.0], 10)[cluster]
+    rows = roc.auc(roc.Sorted.of(truth, score))
+    wide = roc.clustered_auc(truth, score, cluster)
+    assert wide.high - wide.low > 2 * (rows.high - rows.low)
+    assert roc.clustered_auc(truth, score, np.zeros(2000, int)).low == 0.0
+
+
+@pytest.mark.parametrize("level", [0.001, 0.01, 0.1, 0.5])
+def test_a_level_never_flags_more_negatives_than_it_declares(level):
+    rng = np.random.default_rng(4)
+    for n in (1, 3, 10, 99, 1000):
+        negatives = np.sort(rng.integers(0, 50, n).astype(float))
+        j = int(roc.places([level], n)[0])
+        assert (negatives > negatives[n - j]).sum() <= max(0, math.floor(level * n))
+
+
+def test_true_false_positive_rate_is_within_its_exact_limit():
+    """Clopper–Pearson with j − 1 holds for the j-th largest negative (no second split)."""
+    from hartley.channel.rates import rate_high
+
+    rng = np.random.default_rng(5)
+    n, j = 200, 5
+    limit = float(rate_high(j - 1, n, 0.05))
+    true = np.array([1 - np.sort(rng.random(n))[n - j] for _ in range(4000)])
+    assert (true > limit).mean() == pytest.approx(0.05, abs=0.012)
+
+
+def test_tpr_at_fpr_covers_what_resampling_covers():
+    rng = np.random.default_rng(6)
+    found = roc.tpr_at_fpr(
+        roc.Sorted(np.sort(rng.normal(1, 1, 4000)), np.sort(rng.normal(size=4000))), 0.1, rng
+    )
+    true = 1 - 0.5 * (1 + math.erf((1.2815515655446004 - 1) / math.sqrt(2)))
+    assert found.low < true < found.high
+    assert found.high - found.low < 0.08
+
+
+def test_signal_and_noise_of_two_normals():
+    rng = np.random.default_rng(7)
+    s, n = roc.signal_noise(
+        roc.Sorted(np.sort(rng.normal(2, 1.5, 200_000)), np.sort(rng.normal(0, 1.5, 200_000)))
+    )
+    assert s == pytest.approx(1.0, rel=0.02)
+    assert n == pytest.approx(2.25, rel=0.02)
+
+
+def test_perfect_and_constant_scores():
+    truth = np.repeat([0, 1], 20)
+    perfect = roc.auc(roc.Sorted.of(truth, truth.astype(float)))
+    assert perfect.value == perfect.high == 1.0
+    assert 0.7 < perfect.low < 1.0
+    flat = roc.auc(roc.Sorted.of(truth, np.zeros(40)))
+    assert flat.value == 0.5

@@ -1,0 +1,127 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hartley.channel.measure import measure
+from hartley.channel.table import read_trials
+from hartley.core import Wire
+from hartley.core.errors import BadTrials
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="t.csv"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_scores(write):
+    trials = read_trials(write("truth,score\n" + "\n".join(f"{i % 2},{i % 7}" for i in range(50))))
+    assert trials.spec.wire is Wire.SCORE
+    assert not trials.spec.clustered
+    assert not trials.spec.planted
+    assert trials.truth.tolist() == [i % 2 for i in range(50)]
+    assert measure(trials).leakage is None
+
+
+def test_csv_and_parquet_are_the_same(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {
+        "truth": rng.integers(0, 2, 400),
+        "score": rng.normal(size=400),
+        "cluster": rng.integers(0, 9, 400),
+        "uses": np.full(400, 3),
+        "seconds": np.full(400, 0.25),
+    }
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "a.parquet")
+    from pyarrow.csv import write_csv
+
+    write_csv(table, tmp_path / "a.csv")
+    one, two = read_trials(tmp_path / "a.parquet"), read_trials(tmp_path / "a.csv")
+    assert one.spec == two.spec
+    assert (one.spec.uses, one.spec.seconds, one.spec.clustered) == (1200, 100.0, True)
+    assert (one.guess == two.guess).all()
+    assert measure(one) == measure(two)
+
+
+def test_words_and_numbers_as_symbols(write):
+    words = read_trials(write("truth,guess\ncat,cat\ndog,cat\ncat,-1\nemu,emu\ndog,cow\n"))
+    assert words.spec.alphabet == 3
+    assert words.truth.tolist() == [0, 1, 0, 2, 1]
+    assert words.guess.tolist() == [0, 0, -1, 2, -1]
+    numbers = read_trials(write("truth,guess\n3,3\n7,3.0\n3,-1\n"))
+    assert numbers.truth.tolist() == [0, 1, 0]
+    assert numbers.guess.tolist() == [0, 0, -1]
+
+
+def test_names_of_clusters_may_be_words(write):
+    rows = "\n".join(f"{i % 2},{i},run{i % 3}" for i in range(30))
+    assert set(read_trials(write("truth,score,cluster\n" + rows)).cluster) == {0, 1, 2}
+
+
+def test_booleans_and_spaces_around_names(write):
+    trials = read_trials(write("truth , score\ntrue,1\nfalse,2\n"))
+    assert trials.truth.tolist() == [1, 0]
+
+
+def test_a_guesser_of_the_frequent_class_earns_nothing(write):
+    rng = np.random.default_rng(1)
+    truth = np.where(rng.random(3000) < 0.9, 0, rng.integers(1, 5, 3000))
+    text = "truth,guess\n" + "\n".join(f"{t},0" for t in truth)
+    found = measure(read_trials(write(text)))
+    assert found.bits.lower == 0.0
+    assert found.bits.value < 0.01
+
+
+def test_a_guesser_who_knows_is_certified_whatever_the_frequencies(write):
+    rng = np.random.default_rng(2)
+    truth = np.where(rng.random(3000) < 0.7, 0, rng.integers(1, 5, 3000))
+    text = "truth,guess\n" + "\n".join(f"{t},{t}" for t in truth)
+    assert measure(read_trials(write(text))).bits.lower > 2.0
+
+
+BAD = {
+    "no column `truth`": "score\n1\n",
+    "no column `guess` or `score`": "truth\n1\n",
+    "keep one": "truth,guess,score\n1,1,0.5\n",
+    "0 rows": "truth,score\n",
+    "one class only": "truth,score\n1,0.5\n1,0.7\n",
+    "empty or NaN in 1 rows, first in row 2": "truth,score\n1,0.5\n0,nan\n",
+    "`truth` is empty or NaN": "truth,guess\n1,1\n,0\n",
+    "write -1 to abstain": "truth,guess\n1,1\n0,\n",
+    "`score` must be numbers; it holds 'high'": "truth,score\n1,0.5\n0,high\n",
+    "must be 0 or 1; it holds 3": "truth,score\n1,0.5\n3,0.4\n",
+    "`score` is infinite": "truth,score\n1,inf\n0,0.4\n",
+    "cannot be a `truth`": "truth,guess\n-1,0\n0,0\n",
+    "two columns named `truth`": "truth,truth,score\n1,1,2\n",
+    "cannot be read as csv": "truth,score\n1,0.5,9\n0\n",
+    "`seconds` must be positive": "truth,score,seconds\n1,0.5,-1\n0,0.4,1\n",
+    "the file is empty": "",
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_tables_are_named_in_one_line(write, message):
+    path = write(BAD[message])
+    with pytest.raises(BadTrials) as caught:
+        read_trials(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_tables(tmp_path, write):
+    with pytest.raises(BadTrials, match="no such file"):
+        read_trials(tmp_path / "absent.csv")
+    with pytest.raises(BadTrials, match="ends in"):
+        read_trials(write("truth,score\n", "t.txt"))
+    with pytest.raises(BadTrials, match="no such file"):
+        (tmp_path / "folder.csv").mkdir()
+        read_trials(tmp_path / "folder.csv")
+    with pytest.raises(BadTrials, match="cannot be read as parquet"):
+        read_trials(write("this is no parquet", "t.parquet"))
