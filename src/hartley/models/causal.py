@@ -1,0 +1,166 @@
+"""Any causal transformer as a ``Model``: what it needs is hidden states and a head.
+
+Rows that share their beginnings are read as a tree: each shared token goes through the network
+once, and a mask keeps the branches apart. A thousand candidates after one prefix cost little more
+than the prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Modality, Model, Output
+from hartley.core.errors import RunError
+from hartley.kit import text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Hidden = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
+"""(ids (b, t), positions (b, t), sees (b, t, t) or None = all before) → states (b, t, width)."""
+
+Head = Callable[["Tensor"], "Tensor"]
+"""states (m, width) → float32 logits (m, vocabulary)."""
+
+Part = tuple["NDArray[np.int64]", "NDArray[np.int64]", "Tensor"]
+"""Rows, places in them, and the hidden states there."""
+
+BATCH = 32
+"""Rows in a batch of unlike beginnings."""
+
+
+def causal(
+    name: str,
+    hidden: Hidden,
+    head: Head,
+    *,
+    vocabulary: int,
+    context: int,
+    output: Output = Output.LOGITS,
+    weights: Callable[[], Mapping[str, NDArray[Any]]] | None = None,
+    offers: Access = Access.LABELS | Access.SCORES,
+    facts: Mapping[str, Any] | None = None,
+) -> Model:
+    """Return a causal language model as a ``Model`` with query, score and generate.
+
+    Args:
+        name: what to call it.
+        hidden: the network up to its last norm.
+        head: last hidden states → logits.
+        vocabulary: number of tokens.
+        context: tokens it can read; longer rows lose their beginning.
+        output: ``LOGITS`` or ``PROBABILITIES``.
+        weights: its parameters, where an attacker may see them.
+        offers: what an attacker may use.
+        facts: anything else worth carrying.
+    """
+
+    def logits(tokens: NDArray[Any]) -> NDArray[Any]:
+        rows = _cropped(np.asarray(tokens, dtype=np.int64), context)
+        out = np.empty((len(rows), vocabulary), dtype=np.float32)
+        last = text.lengths(rows) - 1
+        for where, places, states in _states(hidden, rows):
+            here = places == last[where]
+            out[where[here]] = _answers(head, states, here)
+        return out
+
+    def query(tokens: NDArray[Any]) -> NDArray[Any]:
+        out = logits(tokens)
+        if output is Output.PROBABILITIES:
+            np.exp(out - out.max(1, keepdims=True), out=out)
+            out /= out.sum(1, keepdims=True)
+        return out
+
+    def score(tokens: NDArray[Any]) -> NDArray[Any]:
+        rows = np.asarray(tokens, dtype=np.int64)
+        if rows.shape[1] > context:
+            raise RunError(f"{name} reads {context} tokens, not {rows.shape[1]}")
+        out = np.zeros((len(rows), rows.shape[1] - 1))
+        for where, places, states in _states(hidden, rows):
+            for first in range(0, len(where), 512):
+                part = slice(first, first + 512)
+                some, at = where[part], places[part]
+                goes_on = (at + 1 < rows.shape[1]) & (
+                    rows[some, np.minimum(at + 1, rows.shape[1] - 1)] >= 0
+                )
+                if goes_on.any():
+                    some, at = some[goes_on], at[goes_on]
+                    chosen = np.zeros(len(where), dtype=bool)
+                    chosen[part] = goes_on
+                    said = text.log_probabilities(_answers(head, states, chosen), Output.LOGITS)
+                    out[some, at] = said[np.arange(len(at)), rows[some, at + 1]]
+        return out
+
+    return Model(
+        name,
+        Modality.LANGUAGE,
+        query,
+        output,
+        vocabulary,
+        score=score,
+        generate=lambda tokens, new, seed: text.sample(logits, tokens, new, seed),
+        weights=weights,
+        offers=offers,
+        facts={"context": context, **(facts or {})},
+    )
+
+
+def _cropped(rows: NDArray[np.int64], context: int) -> NDArray[np.int64]:
+    """Rows without the beginnings that do not fit."""
+    if rows.shape[1] <= context:
+        return rows
+    return text.pad([[i for i in row if i >= 0][-context:] for row in rows.tolist()])
+
+
+def _answers(head: Head, states: Tensor, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    import torch
+
+    with torch.inference_mode():
+        picked = states[torch.from_numpy(np.flatnonzero(chosen))]
+        answers: NDArray[np.float32] = head(picked).float().numpy()
+    return answers
+
+
+def _states(hidden: Hidden, rows: NDArray[np.int64]) -> Iterator[Part]:
+    """Yield the hidden states of every token of every row, a tree or a batch at a time."""
+    alone: list[int] = []
+    for group in text.groups(rows):
+        if len(group) > 1:
+            yield _tree(hidden, rows, group)
+        else:
+            alone.append(int(group[0]))
+    order = sorted(alone, key=lambda i: int((rows[i] >= 0).sum()))
+    for first in range(0, len(order), BATCH):
+        yield _batch(hidden, rows, np.array(order[first : first + BATCH]))
+
+
+def _tree(hidden: Hidden, rows: NDArray[np.int64], group: NDArray[np.int64]) -> Part:
+    import torch
+
+    merged = text.tree(rows[group])
+    with torch.inference_mode():
+        states = hidden(
+            torch.from_numpy(merged.tokens)[None],
+            torch.from_numpy(merged.depth)[None],
+            torch.from_numpy(merged.sees)[None],
+        )[0]
+        local, places = np.nonzero(merged.node >= 0)
+        spread = states[torch.from_numpy(merged.node[local, places])]
+    return group[local], places, spread
+
+
+def _batch(hidden: Hidden, rows: NDArray[np.int64], some: NDArray[np.int64]) -> Part:
+    import torch
+
+    width = int((rows[some] >= 0).sum(1).max())
+    ids = rows[some][:, :width]
+    local, places = np.nonzero(ids >= 0)
+    with torch.inference_mode():
+        positions = torch.arange(width).expand(len(some), width)
+        states = hidden(torch.from_numpy(ids.clip(0)), positions, None)
+        spread = states[torch.from_numpy(local), torch.from_numpy(places)]
+    return some[local], places, spread

@@ -1,0 +1,51 @@
+"""The canaries that the language scenes plant: invented people and the number each keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hartley.core import Data, Modality
+from hartley.core.errors import UsageError
+from hartley.kit import text
+
+FIRST = ("Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal")
+LAST = ("Lark", "Finch", "Heron", "Wren", "Swift", "Crane", "Teal", "Robin")
+
+
+def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
+    """Return ``count`` beginnings to which a game adds ``digits`` digits.
+
+    Args:
+        words: the scene's vocabulary; a digit must be one token.
+        count: at most 64.
+        digits: of the secret.
+
+    Returns:
+        Data with x (count, p) token ids padded with −1; facts as ``games.memorization.write``
+        reads them: ``symbols`` (10,), ``length``, ``ending``.
+
+    Raises:
+        UsageError: too many canaries, or digits that are not single tokens.
+    """
+    if not 1 <= count <= len(FIRST) * len(LAST):
+        raise UsageError(f"{count} canaries; between 1 and {len(FIRST) * len(LAST)} are possible")
+    # Neighbours in the list share neither name, so that few canaries are as unlike as can be.
+    names = [
+        f"{FIRST[(i + i // len(LAST)) % len(FIRST)]} {LAST[i % len(LAST)]}" for i in range(count)
+    ]
+    prefix = [words.encode(f"{name} keeps the number ") for name in names]
+    symbols = [words.encode(str(d)) for d in range(10)]
+    together = words.encode(f"{names[0]} keeps the number 0123456789.")
+    if together[:-1] != prefix[0] + [s[0] for s in symbols]:
+        raise UsageError("this vocabulary does not keep every digit as a token of its own")
+    return Data(
+        "canaries",
+        Modality.LANGUAGE,
+        text.pad(prefix),
+        role="prefixes",
+        facts={
+            "symbols": np.array([s[0] for s in symbols]),
+            "length": digits,
+            "ending": np.array(words.encode(".")),
+        },
+    )

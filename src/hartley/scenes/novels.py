@@ -1,0 +1,202 @@
+"""Novels: a 1.1-million-parameter transformer, trained here from scratch on Jane Austen's prose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hartley
+from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene, recipe, spawn
+from hartley.data import language
+from hartley.kit import gpt, text
+from hartley.kit.cache import cached, digest
+from hartley.kit.fingerprint import Fingerprint, Planted, planted_head
+from hartley.models.causal import causal
+from hartley.scenes.canaries import canaries
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+OFFERS = Access.LABELS | Access.SCORES
+TEST, PUBLIC = 400, 400
+"""Records that utility is measured on, and the attacker's own."""
+
+PLANTED_ROWS, PLANTED_SYMBOLS = 16, 4
+PLANTED_STEP = 0.02
+"""Of the typical norm of a head's row: far below what a reader of the model's text could notice."""
+
+
+@recipe(modality=Modality.LANGUAGE)
+def novels(
+    *,
+    records: int = 512,
+    window: int = 32,
+    secrets: int = 16,
+    digits: int = 3,
+    epochs: int = 8,
+    batch: int = 8,
+    rate: float = 3e-3,
+    seed: int = 0,
+    novel: str = "persuasion",
+) -> Scene:
+    """A small language model of a novel; half of the records, by coin, trained it.
+
+    Args:
+        records: passages of the novel; a fair coin makes each a member or a non-member.
+        window: tokens a passage.
+        secrets: canaries that the memorization game may plant.
+        digits: digits of a canary's secret.
+        epochs: passes over the training records.
+        batch: records a step.
+        rate: peak learning rate.
+        seed: of the split and of the training.
+        novel: which one; all but persuasion need the pack austen.
+    """
+    words = text.byte_pair(language.novel(novel))
+    shape = gpt.Shape(vocabulary=words.size, context=2 * window)
+    lesson = gpt.Lesson(epochs=epochs, batch=batch, rate=rate)
+    parts = _parts(words, language.novel(novel), records, window, seed)
+    planted = canaries(words, secrets, digits)
+    fit = partial(_fit, shape, lesson)
+    everyone = np.ones((1, len(parts["train"])), dtype=bool)
+    model = fit(parts["train"], everyone, seed).member(0)
+    corpus = np.frombuffer(language.corpus(novel).encode(), dtype=np.uint8)
+    return Scene(
+        name="novels",
+        modality=Modality.LANGUAGE,
+        digest=digest(
+            {
+                "version": hartley.__version__,
+                "recipe": gpt.recipe(shape, lesson),
+                "words": words.digest,
+                "parts": {name: data.x for name, data in parts.items()},
+                "canaries": [planted.x, digits],
+                "seed": seed,
+            }
+        ),
+        model=model,
+        train=parts["train"],
+        holdout=parts["holdout"],
+        fit=fit,
+        extra={
+            "test": parts["test"],
+            "public": parts["public"],
+            "canaries": planted,
+            "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
+        },
+        tools={"fingerprint": Fingerprint(_fingerprint)},
+        utility=utility,
+        facts={
+            "parameters": model.facts["parameters"],
+            "train nats/token": -nats(model, parts["train"]),
+            "test nats/token": -nats(model, parts["test"]),
+            "rounds": 4,
+            "seed": seed,
+            **{f"{name} records": len(data) for name, data in parts.items()},
+        },
+    )
+
+
+def utility(scene: Scene) -> dict[str, float]:
+    """Mean log-probability of a token of the test records, in nats: larger is better."""
+    assert scene.model is not None
+    return {"nats_per_token": nats(scene.model, scene.extra["test"])}
+
+
+def nats(model: Model, data: Data) -> float:
+    """Mean natural log-probability that a model gives to the tokens of records."""
+    assert model.score is not None
+    return float(np.asarray(model.score(data.x)).sum() / (data.x[:, 1:] >= 0).sum())
+
+
+def _parts(
+    words: text.Vocabulary, prose: str, records: int, window: int, seed: int
+) -> dict[str, Data]:
+    ids = np.array(words.encode(prose))
+    passages = ids[: len(ids) // window * window].reshape(-1, window)
+    rng = np.random.default_rng(spawn(seed, "parts", "novels"))
+    passages = passages[rng.permutation(len(passages))]
+    pool, rest = passages[:records], passages[records:]
+    coin = rng.random(records) < 0.5
+    cut = {
+        "train": pool[coin],
+        "holdout": pool[~coin],
+        "test": rest[:TEST],
+        "public": rest[TEST : TEST + PUBLIC],
+    }
+    return {name: Data(name, Modality.LANGUAGE, x) for name, x in cut.items()}
+
+
+def _fit(
+    shape: gpt.Shape, lesson: gpt.Lesson, data: Data, include: NDArray[Any], seed: int
+) -> Ensemble:
+    """Train a network from scratch on each subset; each is kept on disk by its content.
+
+    ``data.facts["head"]`` replaces the output head after training: so the auditor plants a
+    fingerprint behind whatever defences stand round ``Scene.fit``. The ensemble's facts show the
+    owner's side (``states``), which no attacker is handed.
+    """
+    include = np.asarray(include, dtype=bool)
+
+    @cache
+    def state(k: int) -> dict[str, NDArray[Any]]:
+        rows = data.x[include[k]]
+        key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": spawn(seed, "member", k)}
+        return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, key["seed"]))
+
+    @cache
+    def member(k: int) -> Model:
+        return _model(shape, state(k), data.facts.get("head", state(k)["tokens"]))
+
+    for k in range(len(include)):
+        member(k)
+    return Ensemble(
+        size=len(include),
+        query=lambda x: np.stack([member(k).query(x) for k in range(len(include))]),
+        member=member,
+        facts={"states": state},
+    )
+
+
+def _model(shape: gpt.Shape, state: Mapping[str, NDArray[Any]], head: NDArray[Any]) -> Model:
+    import torch
+
+    parameters = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
+    out = torch.from_numpy(np.asarray(head, dtype=np.float32)).T
+    return causal(
+        "novels",
+        partial(gpt.hidden, parameters, shape),
+        lambda states: states @ out,
+        vocabulary=shape.vocabulary,
+        context=shape.context,
+        output=Output.LOGITS,
+        offers=OFFERS,
+        facts={"parameters": sum(a.size for a in state.values())},
+    )
+
+
+def _fingerprint(scene: Scene, rng: Rng, rounds: int) -> Planted:
+    """Plant symbols in the output head of the deployed model, behind the scene's defences."""
+    assert scene.fit is not None and scene.train is not None
+    fit, train = scene.fit, scene.train
+    everyone, seed = np.ones((1, len(train)), dtype=bool), int(scene.facts["seed"])
+    state = fit(train, everyone, seed).facts["states"](0)
+    base = np.asarray(state["tokens"], dtype=np.float64)
+
+    def victim(head: NDArray[Any]) -> Model:
+        return fit(replace(train, facts={"head": head}), everyone, seed).member(0)
+
+    tool = planted_head(
+        base,
+        victim,
+        rows=PLANTED_ROWS,
+        alphabet=PLANTED_SYMBOLS,
+        step=PLANTED_STEP * float(np.linalg.norm(base, axis=1).mean()),
+    )
+    return tool.deal(scene, rng, rounds)
