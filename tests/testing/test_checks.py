@@ -82,20 +82,16 @@ def returns_the_wrong_loot(view: View, rng: np.random.Generator) -> Outcome:
     return Outcome(guess=_loss(view), asset=view.model)
 
 
-def takes_weights(view: View, rng: np.random.Generator) -> Outcome:
+def trains_undeclared(view: View, rng: np.random.Generator) -> Outcome:
     """Train references without having declared it."""
-    assert view.model.fit is None or view.public is None
-    if view.model.fit is None:
-        view.model.query(np.zeros((0, 1)))
-        raise_access()
+    assert view.public is not None
+    view.model.fit(view.public, np.ones((1, len(view.public)), bool), 0)  # type: ignore[misc]
     return _answer(view, _loss(view))
 
 
-def raise_access() -> None:
-    """What the seal does when a hidden capability is called."""
-    from hartley.core.errors import AccessDenied
-
-    raise AccessDenied("fit is not declared")
+def asks_undeclared(view: View, rng: np.random.Generator) -> Outcome:
+    """Query a model that it declared it would only train."""
+    return _answer(view, _loss(view))
 
 
 def writes_into_the_question(view: View, rng: np.random.Generator) -> Outcome:
@@ -148,7 +144,7 @@ BAD = {
     says_nan: "answers_every_question",
     returns_no_loot: "answers_every_question",
     returns_the_wrong_loot: "answers_every_question",
-    takes_weights: "keeps_to_its_access",
+    trains_undeclared: "keeps_to_its_access",
     writes_into_the_question: "leaves_the_view_alone",
     unfreezes_the_question: "leaves_the_view_alone",
     walks_the_stack: "hears_nothing_on_a_dead_wire",
@@ -164,6 +160,11 @@ def test_a_good_attack_passes() -> None:
 def test_a_bad_attack_is_stopped(run: Callable[..., Outcome], check: str) -> None:
     with pytest.raises(CheckFailed):
         CHECKS[check](_declare(run))
+
+
+def test_a_query_without_access_is_stopped() -> None:
+    with pytest.raises(CheckFailed, match="access denied"):
+        CHECKS["keeps_to_its_access"](_declare(asks_undeclared, needs=Access.TRAIN))
 
 
 def test_a_stranger_in_the_wrong_file_is_found() -> None:

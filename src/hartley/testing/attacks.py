@@ -41,6 +41,7 @@ def wire(attack: Attack, kind: str, modality: Modality | None = None, seed: int 
 
 @lru_cache(maxsize=512)
 def _played(attack: Attack, kind: str, modality: Modality, seed: int) -> Trials:
+    np.random.seed(1)  # noqa: NPY002 - a known state of the global generator, see ``repeats``
     return play(attack, wire(attack, kind, modality, seed), seed=seed)
 
 
@@ -83,8 +84,7 @@ def fits_its_game(attack: Attack) -> None:
 def repeats(attack: Attack) -> None:
     """The same seed gives the same answers, though the global generators moved in between."""
     first = _played(attack, "live", _modality(attack), 0)
-    np.random.seed(12345)  # noqa: NPY002 - disturbs whoever leans on the global generator
-    np.random.random(7)  # noqa: NPY002
+    np.random.seed(2)  # noqa: NPY002 - disturbs whoever leans on the global generator
     again = play(attack, wire(attack, "live"), seed=0)
     expect(np.array_equal(first.guess, again.guess), "two plays with one seed differ")
 
@@ -105,6 +105,10 @@ def keeps_to_its_access(attack: Attack) -> None:
         _played(attack, "live", _modality(attack), 0)
     except AccessDenied as error:
         raise_from(f"access denied: {error}", error)
+    except TypeError as error:
+        if "'NoneType' object is not callable" in str(error):
+            raise_from("it calls a capability that it did not declare", error)
+        raise
     except HartleyError:
         return  # another check speaks about it
 
