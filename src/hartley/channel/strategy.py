@@ -124,11 +124,16 @@ def best_of_n(alpha: float, beta: float, n: int) -> float:
 def failure_slope(alpha: float, beta: float, n: float) -> float:
     """Slope of ln(failure) against ln(tries) at n tries: the power law of best-of-N.
 
-    From the digamma function; it tends to −α as n grows.
+    n·(ψ(β + n) − ψ(α + β + n)), which tends to −α as n grows.
     """
     from scipy.special import digamma
 
-    return float(n * (digamma(beta + n) - digamma(alpha + beta + n)))
+    x, y = beta + n, alpha + beta + n
+    if x < 1e3:
+        return float(n * (digamma(x) - digamma(y)))
+    # The two digammas would cancel: their difference by the asymptotic series, to 1e-14.
+    apart = alpha / (x * y)
+    return n * (math.log1p(-alpha / y) - 0.5 * apart - apart * (x + y) / (12 * x * y))
 
 
 def pass_at_k(n: int, right: int, k: int) -> float:
