@@ -12,7 +12,7 @@ which the loot is a ``Model`` whose ``weights()["head"]`` is (vocabulary, width)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from hartley.core import (
     game,
 )
 from hartley.core.assets import Session
-from hartley.core.errors import BudgetSpent
+from hartley.core.errors import BudgetSpent, RuleError
 from hartley.kit import nearest
 from hartley.kit.fingerprint import (
     HEAD,
@@ -93,11 +93,13 @@ def extraction(scene: Scene, rng: Rng, *, rounds: int = 16, queries: int = 1000)
     """
     tool = scene.tools.get("fingerprint") or Fingerprint(secret_labelling)
     planted: Planted = tool.deal(scene, rng, rounds)
-    salt, spent = int(rng.integers(2**31)), [0] * rounds
+    salt, accounts = int(rng.integers(2**31)), [_Account() for _ in range(rounds)]
 
     def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        for account in accounts:
+            account.open = False
         return [
-            _received(planted, k, out, spent[k], len(one.truth))
+            _received(planted, k, out, accounts[k].spent, len(one.truth))
             for k, (one, out) in enumerate(zip(rounds_, outcomes, strict=True))
         ]
 
@@ -105,7 +107,7 @@ def extraction(scene: Scene, rng: Rng, *, rounds: int = 16, queries: int = 1000)
         rounds=tuple(
             Round(
                 view=View(
-                    source=_limited(victim, queries, spent, k),
+                    source=_limited(victim, queries, accounts, k),
                     public=scene.extra["public"],
                     defenses=scene.defenses,
                     salt=salt,
@@ -131,21 +133,31 @@ def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) ->
     )
 
 
-def _limited(victim: Model, limit: int, spent: list[int], k: int) -> Model:
-    """The victim as it answers one attacker: at most ``limit`` records, counted in ``spent``."""
+@dataclass(slots=True)
+class _Account:
+    """What one attacker has asked of one victim, and whether he still may."""
+
+    spent: int = 0
+    open: bool = True
+
+
+def _limited(victim: Model, limit: int, accounts: list[_Account], k: int) -> Model:
+    """The victim as it answers one attacker: ``limit`` records at most, none after the attack."""
     inner = victim.session
 
     def opened() -> Session:
-        spent[k] = 0
+        account = accounts[k] = _Account()
         within = inner() if inner is not None else None
 
         def session(name: str, function: Callable[..., NDArray[Any]]) -> Any:
             answer = within(name, function) if within is not None else function
 
             def call(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
-                if spent[k] + len(x) > limit:
+                if not account.open:
+                    raise RuleError("the loot asks the victim: a copy has to stand on its own")
+                if account.spent + len(x) > limit:
                     raise BudgetSpent(f"the rules allow {limit} records a victim")
-                spent[k] += len(x)
+                account.spent += len(x)
                 return answer(x, *rest)
 
             return call

@@ -50,8 +50,8 @@ def clone(
     seed: int,
     *,
     hidden: int = 128,
-    steps: int = 500,
-    batch: int = 64,
+    steps: int = 200,
+    batch: int = 128,
 ) -> Model:
     """Train a dense net to answer as the original did.
 
@@ -76,7 +76,7 @@ def clone(
         asked.x,
         answers,
         np.ones((1, len(asked)), dtype=bool),
-        Training(epochs=max(1, round(steps * batch / len(asked))), batch=batch, lr=3e-3),
+        Training(epochs=max(1, round(steps * batch / len(asked))), batch=batch, lr=1e-2),
         seed=seed,
     )
     return from_torch(

@@ -60,8 +60,9 @@ def _patches(
     shape = held.x.shape[1:]
     *_, height, width = (1, 1, *shape)
     allowed = int(cover * prod(shape)) * height * width // prod(shape)
-    side = max(1, min(side, int(allowed**0.5), height if height > 1 else side))
-    tall, wide = (side, side) if height > 1 else (1, min(side * side, allowed))
+    tall, wide = 1, max(1, min(side * side, allowed))
+    if height > 1:
+        tall = wide = max(1, min(side, int(allowed**0.5), height, width))
     tiles = [(a, b) for a in range(height // tall) for b in range(width // wide)]
     order = rng.permutation(len(tiles))
     masks = np.zeros((slots, *shape), dtype=np.float32)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     requires=("fit", "pool"),
 )
 def copycat(
-    view: View, rng: Rng, *, queries: int = 0, blur: float = 0.1, steps: int = 500
+    view: View, rng: Rng, *, queries: int = 0, blur: float = 0.1, steps: int = 200
 ) -> Outcome:
     """Train a copy on the labels of blurred mixtures of the attacker's records.
 

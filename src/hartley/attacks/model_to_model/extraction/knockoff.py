@@ -28,7 +28,7 @@ def knockoff(
     *,
     queries: int = 0,
     mix: bool = False,
-    steps: int = 500,
+    steps: int = 200,
     hidden: int = 128,
 ) -> Outcome:
     """Train a copy on the victim's scores for the attacker's own records.

@@ -1,0 +1,70 @@
+"""The extraction attacks on real digits: more questions, more bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_model.extraction.copycat import copycat
+from hartley.attacks.model_to_model.extraction.knockoff import knockoff
+from hartley.channel.measure import measure
+from hartley.core import Data, Modality, Model, Output
+from hartley.engine.play import play
+from hartley.models.clone import clone, probabilities, transfer_set
+from hartley.testing import check_model
+
+
+def test_on_digits_bits_and_fidelity_grow_with_the_questions(digits: Any) -> None:
+    few, many = (
+        play(knockoff, digits, seed=0, params={"queries": q}, game_params={"rounds": 8})
+        for q in (20, 500)
+    )
+    assert few.usual["queries"] == 20 and many.usual["queries"] == 500
+    assert many.usual["fidelity"] > few.usual["fidelity"] + 0.1
+    assert many.usual["fidelity"] > 0.85 > 0.3 > many.usual["baseline"]
+    low, high = measure(many).bits.lower, measure(few).high
+    assert low is not None and high is not None and low > high
+
+
+def test_labels_alone_already_leak(digits: Any) -> None:
+    heard = measure(play(copycat, digits, seed=0, game_params={"rounds": 8}))
+    assert heard.bits.lower is not None and heard.bits.lower > 0.3
+
+
+def test_the_copy_is_a_white_box_for_the_next_attack() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((60, 1, 4, 4), dtype=np.float32)
+    answers = np.eye(3, dtype=np.float32)[(x.reshape(60, -1)[:, 0] * 3).astype(int)]
+    copy = clone(Data("asked", Modality.VISION, x), answers, 0, steps=60)
+    assert isinstance(copy, Model)
+    check_model(copy, x[:5])
+    assert copy.grad is not None and copy.weights is not None
+    assert (copy.query(x).argmax(1) == answers.argmax(1)).mean() > 0.8
+
+
+def test_a_transfer_set_uses_own_records_first_and_mixes_the_rest() -> None:
+    held = np.random.default_rng(0).random((10, 1, 2, 2), dtype=np.float32)
+    rng = np.random.default_rng
+    own = {row.tobytes() for row in held}
+    assert {row.tobytes() for row in transfer_set(held, 10, rng(1))} == own
+    assert len(transfer_set(held, 25, rng(1), mix=False)) == 10
+    mixed = transfer_set(held, 25, rng(1))
+    assert mixed.shape == (25, 1, 2, 2) and mixed.dtype == held.dtype
+    assert mixed.min() >= held.min() and mixed.max() <= held.max()
+    assert {row.tobytes() for row in mixed[:10]} == own
+
+
+@pytest.mark.parametrize("output", [Output.LABELS, Output.LOGITS, Output.PROBABILITIES])
+def test_answers_in_any_units_become_probabilities(output: Output) -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 4)) * 50
+    rows = np.exp(logits - logits.max(1, keepdims=True))
+    rows /= rows.sum(1, keepdims=True)
+    told = {Output.LABELS: logits.argmax(1), Output.LOGITS: logits, Output.PROBABILITIES: rows}
+    got = probabilities(told[output], output, 4)
+    assert np.allclose(got.sum(1), 1)
+    if output is Output.LABELS:
+        assert np.array_equal(got.argmax(1), logits.argmax(1))
+    else:
+        assert np.allclose(got, rows, atol=1e-6)

@@ -1,0 +1,166 @@
+"""The extraction game: an independent model reads nothing, the victim itself reads everything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hartley.channel.measure import measure
+from hartley.core import Access, Data, Modality, Model, Move, Outcome, Scene, attack
+from hartley.core.errors import BudgetSpent, RuleError, RunError
+from hartley.engine.play import deal, play
+from hartley.games.extraction import dead, extraction, live
+from hartley.kit import heads, nearest, regions
+from hartley.kit.fingerprint import secret_labelling
+
+ANY = (Modality.VISION, Modality.TABULAR, Modality.LANGUAGE)
+
+
+def _attack(build: Any) -> Any:
+    """An attack of the extraction game from a function view → copy."""
+
+    def made(view: Any, rng: Any) -> Outcome:
+        """Return what the test says."""
+        return Outcome(asset=build(view))
+
+    return attack(
+        game=extraction, needs=Access.SCORES, moves=Move.BANDWIDTH, fits=ANY, paper="hartley"
+    )(made)
+
+
+def _scene(kind: Any = live, modality: Modality = Modality.VISION) -> Scene:
+    return kind(modality, np.random.default_rng(0))
+
+
+def _itself(view: Any) -> Model:
+    """A copy that stands on its own, of a victim that answers by its nearest record."""
+    answers = view.model.query(view.public.x)
+    lesson = replace(view.public, y=answers.argmax(1))
+    fit = nearest.trainer(lesson.modality, 4)
+    return fit(lesson, np.ones((1, len(lesson)), dtype=bool), 0).member(0)
+
+
+def test_a_true_copy_carries_all_and_a_stranger_nothing() -> None:
+    scene = _scene()
+    assert scene.model is not None
+    stolen = play(_attack(_itself), scene)
+    assert np.array_equal(stolen.truth, stolen.guess)
+    assert stolen.usual["fidelity"] == 1.0
+    assert stolen.usual["victim_carries"] == 1.0
+    stranger = play(_attack(lambda view: scene.model), scene)
+    assert measure(stranger).bits.lower == pytest.approx(0, abs=1e-9)
+    assert stranger.usual["fidelity"] == stranger.usual["baseline"] < 0.5
+
+
+def test_a_copy_that_forwards_to_the_victim_is_refused() -> None:
+    with pytest.raises(RuleError, match="stand on its own"):
+        play(_attack(lambda view: view.model), _scene())
+
+
+def test_judged_records_were_never_seen_by_victim_or_attacker() -> None:
+    scene = _scene()
+    taught: list[Data] = []
+    fit = scene.fit
+    assert fit is not None
+
+    def watched(data: Data, include: Any, seed: int) -> Any:
+        taught.append(data)
+        assert np.all(include.sum(0) == 1), "each record teaches one victim"
+        return fit(data, include, seed)
+
+    asked: list[Any] = []
+
+    def spy(view: Any) -> Model:
+        return replace(view.model, query=lambda x: (asked.append(x), np.eye(4)[[0] * len(x)])[1])
+
+    planted = secret_labelling(replace(scene, fit=watched), np.random.default_rng(0), 3)
+    planted.read(spy(deal(_attack(spy), scene, seed=0).rounds[0].view), 0)
+    seen = {row.tobytes() for row in taught[0].x} | {r.tobytes() for r in scene.extra["public"].x}
+    (probes,) = asked
+    assert len(probes) >= 16
+    assert not seen & {row.tobytes() for row in probes}
+
+
+def test_labels_are_uniform_and_differ_between_rounds() -> None:
+    planted = secret_labelling(_scene(), np.random.default_rng(0), 100)
+    counts = np.bincount(planted.truth.reshape(-1), minlength=4)
+    assert planted.truth.shape == (100, 16)
+    assert np.all(abs(counts - 400) < 5 * np.sqrt(400 * 0.75))
+    assert not np.array_equal(planted.truth[0], planted.truth[1])
+
+
+def test_the_rules_limit_the_queries_of_each_victim_and_a_new_attack_starts_afresh() -> None:
+    scene = _scene()
+
+    def asks(n: int) -> Any:
+        def build(view: Any) -> Model:
+            view.model.query(view.public.x[:n])
+            view.model.query(view.public.x[:n])
+            return scene.model
+
+        return _attack(build)
+
+    table = deal(asks(5), scene, seed=0, params={"queries": 10})
+    for _ in range(2):  # the same deal serves several attacks, each with its own budget
+        trials = play(asks(5), scene, dealt=table)
+        assert trials.usual["queries"] == 10
+        assert trials.usual["symbols_per_query"] == pytest.approx(16 / 10)
+        with pytest.raises(BudgetSpent, match="10 records a victim"):
+            play(asks(6), scene, dealt=table)
+
+
+def test_without_pool_or_tool_it_says_what_is_missing() -> None:
+    bare = replace(_scene(), extra={"public": _scene().extra["public"]})
+    with pytest.raises(RunError, match="holds no 'fingerprint' tool"):
+        play(_attack(lambda view: view.model), bare)
+
+
+def _span(view: Any) -> Model:
+    """The column space of the logits: the head in a basis of its own."""
+    answers = view.model.query(view.public.x)
+    _, sizes, ways = np.linalg.svd(answers, full_matrices=False)
+    width = int((sizes > 1e-9 * sizes[0]).sum())
+    return replace(view.model, weights=lambda: {"head": ways[:width].T})
+
+
+def test_a_head_is_read_in_any_basis() -> None:
+    trials = play(_attack(_span), _scene(modality=Modality.LANGUAGE))
+    assert np.array_equal(trials.truth, trials.guess)
+    assert trials.usual["fidelity"] == pytest.approx(1, abs=1e-6)
+    assert trials.usual["baseline"] < 0.99
+    nothing = play(_attack(_span), _scene(dead, Modality.LANGUAGE))
+    assert measure(nothing).bits.lower == pytest.approx(0, abs=1e-9)
+
+
+def test_a_loot_without_a_head_is_read_as_erasures() -> None:
+    scene = _scene(modality=Modality.LANGUAGE)
+    trials = play(_attack(lambda view: scene.model), scene)
+    assert np.all(trials.guess == -1)
+
+
+def test_heads_survive_any_change_of_basis_but_not_a_stranger() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((60, 5))
+    rows, ways = np.arange(10), rng.standard_normal((10, 5))
+    symbols = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3])
+    unit = ways / np.linalg.norm(ways, axis=1, keepdims=True)
+    head = heads.plant(base, rows, unit, symbols, alphabet=4, step=0.5)
+    turned = head @ rng.standard_normal((5, 5))
+    told = {"alphabet": 4, "step": 0.5}
+    assert np.array_equal(heads.read(turned, base, rows, unit, **told), symbols)
+    assert set(heads.read(base, base, rows, unit, **told).tolist()) <= {1, 2}
+    assert np.all(heads.read(turned[:30], base, rows, unit, **told) == -1)
+
+
+def test_regions_are_full_and_follow_the_clusters() -> None:
+    rng = np.random.default_rng(0)
+    centres = 10 * rng.standard_normal((6, 3))
+    kind = np.tile(np.arange(6), 20)
+    place = regions.split(centres[kind] + 0.1 * rng.standard_normal((120, 3)), 6, rng)
+    assert np.array_equal(np.bincount(place), [20] * 6)
+    assert len({(a, b) for a, b in zip(kind, place, strict=True)}) == 6
+    with pytest.raises(ValueError, match="cannot fill"):
+        regions.split(centres, 7, rng)
