@@ -53,6 +53,7 @@ def test_a_ceiling_far_away_is_an_arrowhead_at_the_edge(document):
     far = [dict(r, bits=r["bits"] | {"point": 0.02, "high": 0.03}) for r in near]
     assert figures._scale(far) == pytest.approx(0.048)
     assert figures._scale([dict(near[0], bits={"point": 0.0}, ceiling=None)]) > 0
+    assert figures._scale([dict(near[0], ceiling=None)]) == pytest.approx(1.08 * 0.058)
 
 
 def test_a_name_is_no_formula_and_no_tag(document):

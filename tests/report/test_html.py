@@ -183,6 +183,16 @@ def test_defences_show_before_and_after(read):
     assert "relative to the suite" in read.text
 
 
+def test_defences_are_drawn_beside_what_stood_before(page):
+    drawn = page[page.index('id="defences"') :]
+    chart = drawn[drawn.index("lira_online, bits per record") :]
+    chart = chart[: chart.index("</figure>")]
+    labels = re.findall(r">([^<>]+)</text>", chart)
+    wanted = ["without", "output_rounding, static", "output_rounding, adaptive", "dp_sgd, static"]
+    assert [one for one in labels if one in wanted] == wanted
+    assert "dp_sgd, adaptive: 0.004 bit per record [0.000, 0.012]" in chart
+
+
 def test_the_page_says_whose_idea_is_whose(read):
     for part in prose()["provenance"]:
         assert part["lines"] and part["title"] in read.text

@@ -69,7 +69,8 @@ def forest(rows: Sequence[Mapping[str, Any]], name: str, *, narrow: bool = False
     with mpl.rc_context(STYLE):
         width, height = (3.7 if narrow else 7.6), 0.5 + 0.3 * len(rows)
         figure = Figure(figsize=(width, height))
-        left = (1.25 if narrow else 1.6) / width
+        labels = [_short(row["attack"], 28) for row in rows]
+        left = min(2.2, 0.2 + 0.068 * max(map(len, labels))) / width
         right = 1 - (0.12 if narrow else 1.75) / width
         bottom = 0.28 / height
         axes = figure.add_axes((left, bottom, right - left, 1 - bottom - 0.12 / height))
@@ -78,7 +79,7 @@ def forest(rows: Sequence[Mapping[str, Any]], name: str, *, narrow: bool = False
         axes.set_ylim(len(rows) - 0.5, -0.5)
         for y, row in enumerate(rows):
             _bar(axes, y, row, top, numbers=not narrow)
-        axes.set_yticks(range(len(rows)), [_short(row["attack"]) for row in rows])
+        axes.set_yticks(range(len(rows)), labels)
         axes.tick_params(axis="x", length=3)
         axes.spines["left"].set_visible(False)
         return _svg(figure, name)
@@ -138,7 +139,7 @@ def _scale(rows: Sequence[Mapping[str, Any]]) -> float:
     if ceilings and seen > 0.12 * max(ceilings):
         return 1.03 * float(max(*ceilings, seen))
     if seen > 0:
-        return 1.6 * float(seen)
+        return (1.6 if ceilings else 1.08) * float(seen)
     return 1.03 * float(max(ceilings, default=1.0))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
-from hartley.report import figures, loop
-from hartley.report.rows import channel, defense, edge, unmeasured
+from hartley.report import charts, loop
+from hartley.report.rows import defense, edge, unmeasured
 from hartley.report.templates import environment, text
 from hartley.report.words import (
     AXIS_TITLES,
@@ -21,7 +21,6 @@ from hartley.report.words import (
     count,
     number,
     plain,
-    quantity,
     verdict_words,
     widest,
 )
@@ -52,9 +51,10 @@ def render(document: Mapping[str, Any]) -> str:
         "caption": loop.caption(document),
         "loop_wide": drawn(loop.picture(document)),
         "loop_tall": drawn(loop.picture(document, narrow=True)),
-        "axes": [_axis(str(axis), measured, drawn) for axis in Axis],
-        "curves": list(_curves(measured, drawn)),
+        "axes": [charts.axis(str(axis), measured, drawn) for axis in Axis],
+        "curves": list(charts.curves(measured, drawn)),
         "defenses": [defense(row) for row in document.get("defenses") or ()],
+        "shields": list(charts.shields(document, drawn)),
         "edges": [edge(row) for row in document.get("edges") or ()],
         "loops": [edge(row) for row in document.get("loops") or ()],
         "weakest": _words(document.get("weakest_cut")),
@@ -130,52 +130,6 @@ def _level(measured: Sequence[Mapping[str, Any]]) -> str:
     if len(levels) != 1:
         return "its own level"
     return f"{100 * (1 - levels.pop()):g} %"
-
-
-def _axis(name: str, measured: Sequence[Mapping[str, Any]], drawn: Any) -> dict[str, Any]:
-    here = [c for c in measured if c.get("axis") == name]
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in here:
-        groups.setdefault((str(row.get("game")), str(row.get("unit") or "use")), []).append(row)
-    charts = []
-    for i, ((game, unit), rows) in enumerate(groups.items()):
-        label = "; ".join(f"{r['attack']}: {bits_line(r)}" for r in rows)
-        charts.append(
-            {
-                "title": f"{plain(game)}, bits per {unit}",
-                "label": f"Bits of {plain(game)}. {label}.",
-                "wide": drawn(figures.forest(rows, f"{name}-{i}w")),
-                "tall": drawn(figures.forest(rows, f"{name}-{i}n", narrow=True)),
-            }
-        )
-    return {
-        "name": name,
-        "title": AXIS_TITLES[name],
-        "charts": charts,
-        "rows": [channel(row) for row in here],
-    }
-
-
-def _curves(measured: Sequence[Mapping[str, Any]], drawn: Any) -> Iterator[dict[str, Any]]:
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in measured:
-        curve = row.get("curve") or {}
-        if curve.get("fpr") and len(curve["fpr"]) == len(curve.get("tpr") or ()):
-            groups.setdefault(str(row.get("game")), []).append(row)
-    for i, (game, rows) in enumerate(groups.items()):
-        lines = []
-        for row in rows:
-            auc = (row.get("usual") or {}).get("auc")
-            told = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
-            if "n " not in told:
-                told += f", n {number(row.get('n'))}"
-            lines.append(f"{row['attack']}: {told}")
-        yield {
-            "title": f"{plain(game)}, true against false positives",
-            "lines": lines,
-            "label": f"ROC of {plain(game)}. {'; '.join(lines)}.",
-            "svg": drawn(figures.roc(rows, f"roc-{i}")),
-        }
 
 
 def _class(one: Any, channels: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -1,0 +1,86 @@
+"""The charts of the page, each with the words that stand for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hartley.report import figures
+from hartley.report.rows import channel
+from hartley.report.words import AXIS_TITLES, bits_line, number, plain, quantity
+
+
+def axis(name: str, measured: Sequence[Mapping[str, Any]], drawn: Any) -> dict[str, Any]:
+    """Return one axis: its rows, and a forest for each class and unit on it.
+
+    Args:
+        name: the axis.
+        measured: every measured channel.
+        drawn: marks text as markup; only what ``figures`` drew passes through it.
+    """
+    here = [c for c in measured if c.get("axis") == name]
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in here:
+        groups.setdefault((str(row.get("game")), str(row.get("unit") or "use")), []).append(row)
+    charts = []
+    for i, ((game, unit), rows) in enumerate(groups.items()):
+        label = "; ".join(f"{r['attack']}: {bits_line(r)}" for r in rows)
+        charts.append(
+            {
+                "title": f"{plain(game)}, bits per {unit}",
+                "label": f"Bits of {plain(game)}. {label}.",
+                "wide": drawn(figures.forest(rows, f"{name}-{i}w")),
+                "tall": drawn(figures.forest(rows, f"{name}-{i}n", narrow=True)),
+            }
+        )
+    return {
+        "name": name,
+        "title": AXIS_TITLES[name],
+        "charts": charts,
+        "rows": [channel(row) for row in here],
+    }
+
+
+def curves(measured: Sequence[Mapping[str, Any]], drawn: Any) -> Iterator[dict[str, Any]]:
+    """Yield a ROC chart for each class that has curves."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in measured:
+        curve = row.get("curve") or {}
+        if curve.get("fpr") and len(curve["fpr"]) == len(curve.get("tpr") or ()):
+            groups.setdefault(str(row.get("game")), []).append(row)
+    for i, (game, rows) in enumerate(groups.items()):
+        lines = []
+        for row in rows:
+            auc = (row.get("usual") or {}).get("auc")
+            told = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
+            if "n " not in told:
+                told += f", n {number(row.get('n'))}"
+            lines.append(f"{row['attack']}: {told}")
+        yield {
+            "title": f"{plain(game)}, true against false positives",
+            "lines": lines,
+            "label": f"ROC of {plain(game)}. {'; '.join(lines)}.",
+            "svg": drawn(figures.roc(rows, f"roc-{i}")),
+        }
+
+
+def shields(document: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any]]:
+    """One chart an attack: without a defence, then behind each, by what the attacker knows."""
+    units = {c["attack"]: c.get("unit") or "use" for c in document["channels"]}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for one in document.get("defenses") or ():
+        for attack, left in (one.get("residual") or {}).items():
+            for key in ("undefended", "static", "adaptive"):
+                name = f"{one['name']}, {key}" if key != "undefended" else "without"
+                known = any(row["attack"] == name for row in rows.get(attack, ()))
+                if left.get(key) is not None and not known:
+                    row = {"attack": name, "bits": left[key], "n": left[key].get("n")}
+                    rows.setdefault(attack, []).append(row | {"unit": units.get(attack, "use")})
+    for i, (attack, found) in enumerate(rows.items()):
+        words = f"{attack}, bits per {found[0]['unit']}"
+        told = "; ".join(f"{row['attack']}: {bits_line(row)}" for row in found)
+        yield {
+            "title": words,
+            "label": f"Defences against {words}. {told}.",
+            "svg": drawn(figures.forest(found, f"shield-{i}", narrow=True)),
+        }
