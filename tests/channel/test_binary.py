@@ -53,7 +53,10 @@ def test_the_low_rate_channel_of_case_c07():
 @given(c=counts)
 def test_the_minimum_is_the_minimum(name, c):
     found = binary.lower(*c, 0.05)[name]
-    assert found == pytest.approx(brute(name, *c), rel=1e-5, abs=1e-6)
+    seen = brute(name, *c)
+    # ε has kinks between grid points, so that only its search finds their feet.
+    slack = 1e-3 if name == "epsilon" else 1e-5
+    assert seen - slack * (1 + seen) < found <= seen + 1e-6
 
 
 @settings(max_examples=60, deadline=None)

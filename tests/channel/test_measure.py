@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr, ndtri
 
+from hartley.channel.binary import bits
 from hartley.channel.measure import measure
 from hartley.core import Bound, ChannelSpec, Kind, Role, Trials, Wire
 from hartley.core.errors import BadTrials
@@ -198,10 +200,6 @@ def test_a_score_read_the_other_way_leaks_as_much():
 def test_points_are_right_on_average():
     """Threshold bits of unit normals at distance 1: the best declared level has 0.1133 bit."""
     points = [measure(score_trials(1.0, 2000, seed=s)).bits.value for s in range(12)]
-    from scipy.special import ndtr, ndtri
-
-    from hartley.channel.binary import bits
-    from hartley.channel.rates import rate_low  # noqa: F401
 
     levels = np.array(ChannelSpec().levels)
     truth = float(bits(ndtr(1 + ndtri(levels)), levels).max())
@@ -348,7 +346,7 @@ def test_a_score_that_is_the_secret():
     trials = score_trials(0.0)
     found = measure(with_(trials, guess=trials.truth.astype(float)))
     assert found.bits.lower > 0.95
-    assert found.snr == pytest.approx(3.0)
+    assert found.snr == pytest.approx(3.0, rel=0.01)
     assert found.noise == 0.0
 
 
@@ -378,8 +376,8 @@ def test_everything_erased():
 
 
 def test_the_null_of_the_privacy_library_that_failed_it():
-    """jax-privacy ≤ 2.0.0 reports ε > 0 on identical laws in 99 % of runs; ours in at most alpha."""
+    """jax-privacy ≤ 2.0.0 reports ε > 0 on identical laws in 99 % of runs; ours in ≤ alpha."""
     tripped = sum(
-        measure(score_trials(0.0, 500, seed=s)).usual["epsilon_lower"] > 0 for s in range(60)
+        measure(score_trials(0.0, 500, seed=s)).usual["epsilon_lower"] > 0 for s in range(30)
     )
-    assert tripped <= 7
+    assert tripped <= 5

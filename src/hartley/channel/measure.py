@@ -58,7 +58,7 @@ def measure(trials: Trials) -> Channel:
         leakage=reading.leakage,
         signal=reading.signal,
         noise=reading.noise,
-        snr=snr,
+        snr=float(snr),
         uses=uses,
         seconds=spec.seconds or 0.0,
         rate=value * n / spec.seconds if spec.seconds else None,

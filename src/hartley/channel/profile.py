@@ -53,7 +53,7 @@ def rate_limits(k: float, n: float, deviance: Array | float) -> tuple[Array, Arr
 def _solve(p: float, n: float, want: Array, far: Array, near: Array) -> Array:
     from scipy.special import rel_entr
 
-    for _ in range(50):
+    for _ in range(32):
         middle = (far + near) / 2
         lost = 2.0 * n * (rel_entr(p, middle) + rel_entr(1.0 - p, 1.0 - middle))
         out = lost > want

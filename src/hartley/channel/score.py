@@ -9,6 +9,7 @@ all of them, in both directions, by Bonferroni (90 % of alpha for the declared d
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,19 +49,19 @@ def measure_score(
         cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
         spec: the declaration.
         rng: for folds and bootstrap draws.
-        full: False leaves out the usual metrics, the curve and the leakage (null arm).
+        full: False yields the point alone (null arm).
     """
     scores = roc.Sorted.of(truth, score)
     rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
-    best = best_rule(rules, truth, score, cluster)
+    best = best_rule(rules, truth, score, cluster, spec.alpha if full else None)
+    if not full:
+        return Reading(best.point, best.raw, 0.0, best.high, best.low, "point only", ())
     if cluster is None:
         certified, method, assumed = certify_rows(rules, spec)
     else:
         certified, method, assumed = _certify_clusters(truth, score, cluster, spec)
     lower = certified["bits"]
     reading = Reading(best.point, best.raw, lower, best.high, best.low, method, assumed)
-    if not full:
-        return reading
     signal, noise = roc.signal_noise(scores)
     capacity = None
     if cluster is None:
@@ -88,7 +89,11 @@ def measure_score(
 
 
 def certify_rows(
-    rules: Rules, spec: ChannelSpec, *, delta: float | None = None
+    rules: Rules,
+    spec: ChannelSpec,
+    *,
+    delta: float | None = None,
+    of: Sequence[str] = binary.FUNCTIONALS,
 ) -> tuple[dict[str, float], str, tuple[str, ...]]:
     """Return certified functionals over all rules, the method and what it rests on.
 
@@ -96,13 +101,16 @@ def certify_rows(
         rules: the declared rules and their counts.
         spec: the declaration.
         delta: δ of the ε bound; the declared one if None.
+        of: names out of ``binary.FUNCTIONALS``.
     """
     delta = _delta(spec) if delta is None else delta
     tp, n1, n0 = rules.tp.sum(1), rules.ones.sum(), rules.zeros.sum()
-    best = dict.fromkeys(binary.FUNCTIONALS, 0.0)
+    best = dict.fromkeys(of, 0.0)
     for share in np.unique(rules.alpha):
         here = rules.alpha == share
-        found = binary.lower(tp[here], n1, rules.claimed[here], n0, float(share), delta=delta)
+        found = binary.lower(
+            tp[here], n1, rules.claimed[here], n0, float(share), delta=delta, of=of
+        )
         best = {name: max(value, float(found[name].max())) for name, value in best.items()}
     rule = "two-valued score" if len(tp) == 2 else f"{len(tp) // 2} pre-declared levels"
     assumed = ["uses independent given their secrets"]
@@ -166,7 +174,7 @@ def _usual(
             out[name] = roc.tpr_at_fpr(scores, level, rng, alpha=spec.alpha).document()
         else:
             out[name] = roc.clustered_tpr(truth, score, cluster, level, spec.alpha).document()
-    gap = abs(best.a - best.b)
+    gap = best.advantage
     reach = math.sqrt(profile.quantile(spec.alpha)) * best.spread
     low = certified.get("advantage", max(0.0, gap - reach))
     gap = max(gap, low)
@@ -179,7 +187,9 @@ def _usual(
         "high": (1 + high) / 2,
         "n": n,
     }
-    out["epsilon_lower"] = certified.get("epsilon", _one_run(truth, score, spec))
+    # With clusters ε rests on the coins alone, which hold over all runs as over one.
+    found = certified.get("epsilon")
+    out["epsilon_lower"] = _one_run(truth, score, spec) if found is None else found
     out["epsilon_delta"] = _delta(spec)
     if "mu" in certified:
         out["mu_lower"] = certified["mu"]

@@ -153,12 +153,12 @@ def ratio_lower(
 
 
 def _wealth(w: NDArray[Any], s: NDArray[Any], mean: float, floor: float) -> float:
-    """Natural log of of the mixed wealth of bets against "E[w] ≤ mean·E[s]"."""
+    """Natural log of the mixed wealth of bets against "E[w] ≤ mean·E[s]"."""
     worst = mean * float(s.max()) - floor  # the most that one unit can cost
     if worst <= 0.0:
         return math.inf
     with np.errstate(divide="ignore"):
-        paths = np.log1p(np.outer(BETS / worst, w - mean * s)).sum(1)
+        paths = np.log1p(np.outer(BETS, (w - mean * s) / worst)).sum(1)
     top = float(paths.max())
     return top + math.log(float(PRIOR @ np.exp(paths - top)))
 
