@@ -31,6 +31,11 @@ RECORDS = 28
 """Records of the pool that each region should have."""
 
 
+TAUGHT = 40
+"""Most records of a region that a victim is taught, and that the judge asks about: the lesson holds
+a copy of them for every victim."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
     """Victims that each carry a secret, and how the judge reads it out of a copy.
@@ -75,9 +80,9 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     pool, deployed = scene.extra["pool"], scene.model
     count = min(max(len(pool) // RECORDS, REGIONS[0]), REGIONS[1])
     place = regions.split(pool.x, count, rng)
-    kept = _a_third(place, rng)
+    taught, kept = _shared_out(place, rng)
     truth = rng.integers(0, deployed.classes, (rounds, count))
-    x, where = pool.x[~kept], place[~kept]
+    x, where = pool.x[taught], place[taught]
     lesson = Data(
         "secret labelling",
         pool.modality,
@@ -175,10 +180,13 @@ def _head(loot: Asset) -> NDArray[Any]:
     return np.asarray(weights.get(HEAD, np.zeros((0, 0))))
 
 
-def _a_third(place: NDArray[Any], rng: Rng) -> NDArray[np.bool_]:
-    """Mark a third of every region, at least one record and never all of them."""
-    kept = np.zeros(len(place), dtype=bool)
+def _shared_out(place: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows of the pool to teach, and rows to ask about: two thirds and one of every region."""
+    taught, kept = [], []
     for r in range(place.max() + 1):
         mine = rng.permutation(np.flatnonzero(place == r))
-        kept[mine[: max(1, len(mine) // 3) if len(mine) > 1 else 0]] = True
-    return kept
+        # A region of a single record teaches it and leaves nothing to ask: an erasure.
+        cut = max(1, len(mine) // 3) if len(mine) > 1 else 0
+        kept.append(mine[:cut][:TAUGHT])
+        taught.append(mine[cut:][:TAUGHT])
+    return np.sort(np.concatenate(taught)), np.sort(np.concatenate(kept))
