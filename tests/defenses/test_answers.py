@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
 from hartley.core import Access, Applied, Modality, Model, Output, Scene
@@ -215,14 +215,20 @@ def test_references_and_victims_have_noise_of_their_own() -> None:
     assert not np.allclose(victim[0], reference[0]), "an attacker could subtract it"
 
 
-def test_on_digits_membership_narrows_behind_labels_and_utility_is_kept(digits: Scene) -> None:
-    before = measure(play(loss_threshold, digits, seed=0, game_params={"rounds": 8}))
-    shielded = label_only(digits, _rng())
-    after = measure(play(loss_threshold, shielded, seed=0, game_params={"rounds": 8}))
-    assert after.high is not None and before.bits.lower is not None
-    assert after.bits.value < before.bits.value
+def test_on_digits_lira_loses_by_labels_and_by_noise_and_each_has_its_price(digits: Scene) -> None:
+    def auc(scene: Scene) -> float:
+        few = {"references": 16}
+        trials = play(lira, scene, seed=0, params=few, game_params={"rounds": 4}, knows="adaptive")
+        return float(measure(trials).usual["auc"]["value"])
+
+    labels = label_only(digits, _rng())
+    noise = score_noise(digits, _rng(), scale=1.0, keep_label=False)
+    bare, coarse, blurred = auc(digits), auc(labels), auc(noise)
+    assert bare > coarse + 0.02
+    assert bare > blurred + 0.02 and abs(blurred - 0.5) < 0.04
     assert digits.utility is not None
-    assert digits.utility(shielded) == digits.utility(digits)
+    assert digits.utility(labels) == digits.utility(digits), "labels are all that accuracy needs"
+    assert digits.utility(noise)["accuracy"] < digits.utility(digits)["accuracy"] - 0.1
 
 
 def test_on_digits_a_budget_starves_a_thief_and_one_who_knows_copes_better(digits: Scene) -> None:
