@@ -127,14 +127,13 @@ def stretches(view: View) -> list[NDArray[Any]]:
 
 
 def letters_of(corpus: Data) -> NDArray[Any]:
-    """Return a scene's corpus as letters 0..25: ``facts["text"]`` if it is there, else x.
+    """Return a scene's corpus as letters 0..25; spaces, signs and padding are dropped.
 
-    In ``x`` everything outside 0..25 (padding, spaces) is dropped.
+    ``x`` holds text as ASCII bytes (uint8), or letters 0..25 as integers of any other type.
     """
-    text = corpus.facts.get("text")
-    if isinstance(text, str):
-        return ciphers.letters(text)
     flat = np.asarray(corpus.x).reshape(-1)
+    if flat.dtype == np.uint8:
+        return ciphers.letters(flat.tobytes().decode("ascii", "ignore"))
     return flat[(flat >= 0) & (flat < ciphers.LETTERS)].astype(np.int64)
 
 

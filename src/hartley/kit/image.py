@@ -49,12 +49,18 @@ def ssim(image: NDArray[Any], other: NDArray[Any]) -> float:
     return float(judge(image, other, channel_axis=0, data_range=1.0))
 
 
-def jpeg(image: NDArray[Any], quality: int) -> NDArray[Any]:
-    """Return the picture after one real trip through JPEG (4:2:0), float32 (3, h, w)."""
+def jpeg(image: NDArray[Any], quality: int, *, halved: bool = True) -> NDArray[Any]:
+    """Return the picture after one real trip through JPEG, float32 (3, h, w).
+
+    Args:
+        image: (3, h, w) in 0..1.
+        quality: 1..100, as in libjpeg.
+        halved: keep colour at half the resolution (4:2:0), as is usual, or whole (4:4:4).
+    """
     from PIL import Image
 
     stream = io.BytesIO()
-    _pillow(image).save(stream, "jpeg", quality=quality)
+    _pillow(image).save(stream, "jpeg", quality=quality, subsampling=2 if halved else 0)
     return _array(Image.open(stream))
 
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     fits=(Modality.VISION,),
     paper="arXiv:2401.08573",
 )
-def compression(view: View, rng: Rng, *, best: int = 100) -> Outcome:
+def compression(view: View, rng: Rng, *, best: int = 98) -> Outcome:
     """Save the picture as JPEG, as coarsely as the quality floor allows, and publish that.
 
     The attacker holds the marked picture, so it measures the PSNR itself and bisects the quality.
+    Colour goes at half the resolution, or whole where halving it alone breaks the floor.
 
     Args:
         best: the highest JPEG quality tried; when even that breaks the floor it is sent anyway.
@@ -30,14 +31,17 @@ def compression(view: View, rng: Rng, *, best: int = 100) -> Outcome:
     del rng
     marked = view.data.x[0]
     floor = float(view.facts["quality_floor"])
-    low, high = 1, best
-    while low < high:
-        middle = (low + high) // 2
-        if image.psnr(image.jpeg(marked, middle), marked) >= floor:
-            high = middle
-        else:
-            low = middle + 1
-    made = image.jpeg(marked, low)
+    for halved in (True, False):
+        low, high = 1, best
+        while low < high:
+            middle = (low + high) // 2
+            if image.psnr(image.jpeg(marked, middle, halved=halved), marked) >= floor:
+                high = middle
+            else:
+                low = middle + 1
+        made = image.jpeg(marked, low, halved=halved)
+        if image.psnr(made, marked) >= floor:
+            break
     return Outcome(
         asset=Data(f"jpeg {low}", Modality.VISION, made[None], role="cleaned image"),
     )

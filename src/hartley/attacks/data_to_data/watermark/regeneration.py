@@ -67,9 +67,9 @@ def _denoise(heard: NDArray[Any], level: float, shrinkage: float) -> NDArray[Any
 
 
 def _bearable(code: NDArray[Any], noise: NDArray[Any], shrinkage: float, floor: float) -> float:
-    """The largest noise level (of 10 bisections) whose error in the code stays above the floor."""
+    """The largest noise level (of 8 bisections) whose error in the code stays above the floor."""
     allowed, low, high = 10 ** (-floor / 10), 0.0, 0.25
-    for _ in range(10):
+    for _ in range(8):
         level = (low + high) / 2
         gap = _denoise(code + np.float32(level) * noise, level, shrinkage) - code
         low, high = (level, high) if float(np.mean(gap * gap)) <= allowed else (low, level)
