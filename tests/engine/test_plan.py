@@ -25,7 +25,7 @@ rounds = 4
 use = ["rounding"]
 adaptive = false
 [defenses.rounding]
-decimals = 1
+digits = 1
 [limits]
 membership = 0.05
 "attack:loss_threshold" = 0.02

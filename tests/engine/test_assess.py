@@ -1,0 +1,283 @@
+"""The whole line in this process: what is played, what fails, what is kept, what it says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib.resources import files
+
+import jsonschema
+import pytest
+
+from hartley.core.errors import MissingPack, RunError, StoreError, UnknownName, UsageError
+from hartley.engine import assess as line
+from hartley.engine import player
+from hartley.engine.assess import Stopped, assess, remeasure
+from hartley.engine.plan import Plan
+
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
+)
+LIVE = Plan(scene="live:membership", only=("loss_threshold",), workers=0)
+FEW = {"membership": {"rounds": 4}}
+
+
+def rows(document, status=None):
+    return {
+        row["attack"]: row
+        for row in document["channels"]
+        if status is None or row["status"] == status
+    }
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "runs"
+
+
+def test_the_live_wire_leaks_and_the_dead_wire_does_not(store):
+    live = assess(LIVE, store=store)
+    dead = assess(replace(LIVE, scene="dead:membership"), store=store)
+    for document in (live, dead):
+        SCHEMA.validate(document)
+    loud, still = rows(live)["loss_threshold"], rows(dead)["loss_threshold"]
+    assert loud["status"] == "measured" and loud["bits"]["low"] > 0.5
+    assert loud["axis"] == "model_to_data" and loud["params"] == {"floor": 1e-6}
+    assert loud["tags"] and loud["n"] == 16 * 128 and loud["clusters"] == 16
+    assert still["bits"]["low"] == 0 and still["bits"]["high"] < 0.02
+    assert live["verdict"]["status"] == "pass"
+
+
+def test_every_attack_has_a_row_and_every_row_that_was_not_played_has_a_reason(store):
+    from hartley import catalog
+
+    document = assess(LIVE, store=store)
+    assert set(rows(document)) == {e.name for e in catalog.entries("attack")}
+    for row in document["channels"]:
+        assert (row["status"] == "measured") != bool(row["reason"])
+        assert (row["status"] == "skipped") == bool(row["cause"])
+
+
+def test_what_was_played_is_not_played_again(store, monkeypatch):
+    first = assess(LIVE, store=store)
+    seen = []
+    again = assess(LIVE, store=store, watch=lambda event, facts: seen.append(event))
+    assert again == first and seen == ["scene", "kept"]
+    monkeypatch.setattr(player.Player, "run", None)  # nothing may be played any more
+    limited = replace(LIVE, limits={"membership": 0.01})
+    over = assess(limited, store=store)
+    assert over["id"] == first["id"] and over["verdict"]["status"] == "over"
+    assert over["channels"] == first["channels"]
+
+
+def test_fresh_plays_again_and_finds_the_same(store):
+    first = assess(LIVE, store=store)
+    again = assess(LIVE, store=store, fresh=True)
+    assert again["id"] != first["id"]
+    assert rows(again)["loss_threshold"]["bits"] == rows(first)["loss_threshold"]["bits"]
+
+
+def test_another_seed_is_another_run(store):
+    a, b = assess(LIVE, store=store), assess(replace(LIVE, seed=1), store=store)
+    assert a["id"] != b["id"]
+
+
+def test_a_run_is_measured_again_without_a_model(store, monkeypatch):
+    first = assess(LIVE, store=store)
+    monkeypatch.setattr(line.scenes, "build", None)
+    monkeypatch.setattr(player.Player, "run", None)
+    path = store / first["id"] / "run.json"
+    path.unlink()
+    again = remeasure(store / first["id"])
+    assert {**again, "finished": 0} == {**first, "finished": 0} and path.exists()
+
+
+def test_what_cannot_be_measured_fails_its_row(store, monkeypatch):
+    import hartley.channel.measure as measure
+
+    def broken(trials):
+        raise ZeroDivisionError("no bits today")
+
+    monkeypatch.setattr(measure, "measure", broken)
+    document = assess(LIVE, store=store)
+    row = rows(document)["loss_threshold"]
+    assert row["status"] == "failed" and "ZeroDivisionError: no bits today" in row["reason"]
+    assert document["verdict"]["status"] == "inconclusive"
+    monkeypatch.undo()
+    assert rows(assess(LIVE, store=store))["loss_threshold"]["status"] == "measured"
+
+
+def test_a_crash_fails_its_row_and_the_run_goes_on(store, strangers):
+    names = ("crashes", "leaves", "answers_nan", "wants_torch_of_mars", "honest")
+    plan = replace(LIVE, only=names, games=FEW)
+    document = assess(plan, store=store)
+    SCHEMA.validate(document)
+    found = rows(document)
+    assert found["honest"]["status"] == "measured" and found["honest"]["bits"]["low"] > 0.2
+    for name, words in {
+        "crashes": "ValueError: on purpose in two lines (attacks.py:",
+        "leaves": "SystemExit",
+        "answers_nan": "RunError: answers_nan: guess has NaN or infinity",
+        "wants_torch_of_mars": "ModuleNotFoundError: No module named 'torch_of_mars'",
+    }.items():
+        assert found[name]["status"] == "failed" and words in found[name]["reason"]
+        assert "bits" not in found[name]
+    assert document["verdict"]["status"] == "inconclusive"
+    journal = (store / document["id"] / "journal.jsonl").read_text()
+    assert "Traceback" in journal and "Traceback" not in json.dumps(document)
+
+
+def test_what_failed_is_played_again_by_the_same_command(store, strangers):
+    plan = replace(LIVE, only=("crashes", "honest"), games=FEW)
+    assess(plan, store=store)
+    played = []
+    assess(
+        plan,
+        store=store,
+        watch=lambda event, facts: event == "ended" and played.append(facts["job"].attack),
+    )
+    assert played == ["crashes"]
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        ("says_nan", "BadModel: 'lookup' answered with NaN or infinity"),
+        ("says_too_little", r"BadModel: 'lookup' answered with shape \(128, 3\)"),
+        ("says_logits", "BadModel: .*are they logits"),
+    ],
+)
+def test_a_model_that_answers_badly_fails_the_row(store, strangers, scene, words):
+    import re
+
+    document = assess(replace(LIVE, scene=scene, games=FEW), store=store)
+    row = rows(document)["loss_threshold"]
+    assert row["status"] == "failed" and re.search(words, row["reason"])
+    assert document["verdict"]["status"] == "inconclusive"
+
+
+def test_a_scene_that_falls_down_is_told(store, strangers):
+    with pytest.raises(RunError, match="'falls_down' failed: ZeroDivisionError: no scene today"):
+        assess(replace(LIVE, scene="falls_down"), store=store)
+
+
+def test_unknown_names_and_parameters(store, strangers):
+    for plan, error, words in [
+        (replace(LIVE, scene="digts"), UnknownName, "did you mean digits"),
+        (replace(LIVE, scene="live:menbership"), UnknownName, "live:membership"),
+        (replace(LIVE, scene="live:membership:visio"), UnknownName, "did you mean vision"),
+        (replace(LIVE, scenes={"live:membership": {"a": 1}}), UsageError, "no parameters"),
+        (replace(LIVE, scene="plain", scenes={"plain": {"shure": 1}}), UsageError, "mean sure"),
+        (replace(LIVE, only=("los_threshold",)), UnknownName, "did you mean loss_threshold"),
+        (replace(LIVE, use=("roundin",)), UnknownName, "did you mean rounding"),
+        (replace(LIVE, attacks={"loss_threshold": {"flor": 1}}), UsageError, "did you mean floor"),
+        (replace(LIVE, run="x") if hasattr(LIVE, "run") else LIVE, None, ""),
+    ]:
+        if error is None:
+            continue
+        with pytest.raises(error, match=words):
+            assess(plan, store=store)
+    assert not store.exists()
+
+
+def test_an_edited_attack_is_played_again(store, strangers, monkeypatch):
+    plan = replace(LIVE, only=("honest",), games=FEW)
+    assess(plan, store=store)
+    from hartley.engine import orders
+
+    monkeypatch.setattr(orders, "code_of", lambda *modules: "edited")
+    played = []
+    assess(plan, store=store, watch=lambda event, facts: event == "ended" and played.append(1))
+    assert played == [1]
+
+
+def test_ctrl_c_keeps_what_was_played(store, strangers, monkeypatch):
+    plan = replace(LIVE, only=("chatters", "honest", "loss_threshold"), games=FEW)
+    ended = []
+
+    def watch(event, facts):
+        if event == "ended":
+            ended.append(facts["job"].attack)
+        if event == "started" and len(ended) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped, match=r"stopped: 2 of 3 jobs are kept in .* goes on from there"):
+        assess(plan, store=store, watch=watch)
+    rest = []
+    document = assess(
+        plan,
+        store=store,
+        watch=lambda event, facts: event == "ended" and rest.append(facts["job"].attack),
+    )
+    assert sorted(ended + rest) == ["chatters", "honest", "loss_threshold"] and len(rest) == 1
+    assert all(rows(document)[name]["status"] == "measured" for name in ended + rest)
+
+
+def test_a_defence_has_its_residuals_its_price_and_its_coverage(store):
+    plan = replace(
+        LIVE,
+        scene="digits",
+        use=("label_only",),
+        games={"membership": {"rounds": 2}},
+        limits={"membership": 0.9},
+    )
+    document = assess(plan, store=store)
+    SCHEMA.validate(document)
+    (row,) = document["defenses"]
+    assert row["name"] == "label_only" and row["relative_to_suite"] is True
+    left = row["residual"]["loss_threshold"]
+    assert left["undefended"]["n"] == left["static"]["n"] == left["adaptive"]["n"] > 0
+    assert row["utility"]["accuracy"]["before"] == row["utility"]["accuracy"]["after"] > 0.8
+    assert document["channels"][0]["knows"] == "none"
+    share = row["coverage"].get("loss_threshold")
+    assert share is None or 0 <= share["low"] <= share["point"] <= 1
+
+
+def test_a_defence_that_cannot_stand_says_why(store):
+    document = assess(replace(LIVE, use=("coded_mark",)), store=store)
+    (row,) = document["defenses"]
+    assert "has no" in row["reason"] and row["residual"] == {}
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(store, strangers, monkeypatch):
+    import errno
+
+    from hartley.store import disk
+
+    plan = replace(LIVE, only=("honest", "loss_threshold"), games=FEW)
+    played = []
+    real = disk.os.write
+
+    def write(handle, content):
+        if played:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(handle, content)
+
+    monkeypatch.setattr(disk.os, "write", write)
+
+    def watch(event, facts):
+        if event == "ended":
+            played.append(facts["job"].attack)
+
+    with pytest.raises(StoreError, match="no space left"):
+        assess(plan, store=store, watch=watch)
+    monkeypatch.undo()
+    assert len(played) == 1
+    rest = []
+    assess(
+        plan,
+        store=store,
+        watch=lambda event, facts: event == "ended" and rest.append(facts["job"].attack),
+    )
+    assert sorted(played + rest) == ["honest", "loss_threshold"]
+
+
+def test_a_pack_that_is_missing_is_a_mistake_of_the_user(store, strangers, monkeypatch):
+    from strangers import scenes as theirs
+
+    def build(**params):
+        raise MissingPack("fashion-mnist")
+
+    monkeypatch.setattr(theirs, "plain", replace(theirs.plain, build=build))
+    with pytest.raises(MissingPack, match="hartley pack get fashion-mnist"):
+        assess(replace(LIVE, scene="plain"), store=store)

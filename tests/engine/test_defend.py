@@ -1,0 +1,84 @@
+"""Coverage of a defence, and what a static attacker meets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hartley.core import Modality
+from hartley.core.errors import RunError, UsageError
+from hartley.engine.defend import coverage, defended, for_static
+from hartley.engine.match import obstacle, unplayable
+from hartley.engine.plan import Plan
+from hartley.games.membership import membership
+
+
+def B(point, low, high):
+    return {"point": point, "low": low, "high": high, "n": 10}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "point", "low"),
+    [
+        (B(0.4, 0.2, 0.6), [B(0.1, 0.0, 0.15)], 0.75, 0.25),
+        (B(0.4, 0.2, 0.6), [B(0.1, 0.0, 0.15), B(0.3, 0.2, 0.4)], 0.25, 0.0),
+        (B(0.4, 0.2, 0.6), [B(0.5, 0.2, 0.6)], 0.0, 0.0),
+        (B(0.4, 0.2, 0.6), [B(0.0, 0.0, 0.0)], 1.0, 1.0),
+        (B(0.4, 0.0, 0.6), [B(0.1, 0.0, 0.1)], 0.75, 0.0),
+        (B(0.4, 0.2, 0.6), [B(0.1, 0.0, None)], 0.75, 0.0),
+    ],
+)
+def test_coverage_is_against_the_worst_attacker(before, after, point, low):
+    found = coverage(before, after)
+    assert found == {"point": pytest.approx(point), "low": pytest.approx(low)}
+
+
+def test_no_coverage_of_what_did_not_leak_or_was_not_measured():
+    assert coverage(None, [B(0, 0, 0)]) is None
+    assert coverage(B(0.4, 0.2, 0.6), []) is None
+    assert coverage(B(0.0, 0.0, 0.1), [B(0, 0, 0)]) is None
+
+
+@pytest.fixture
+def scene():
+    return membership.live(Modality.VISION, np.random.default_rng(0))
+
+
+def test_a_static_attacker_trains_as_before(scene):
+    after = defended(scene, "rounding", {}, seed=0)
+    assert [d.name for d in after.defenses] == ["rounding"] and after.name == scene.name
+    assert after.digest != scene.digest
+    assert after.digest != defended(scene, "rounding", {"digits": 3}, seed=0).digest
+    static = for_static(after, scene)
+    assert static.model.fit is scene.model.fit and static.fit is after.fit
+    assert static.model.query is after.model.query
+
+
+def test_a_defence_that_does_not_fit_is_an_error(scene):
+    with pytest.raises(UsageError, match="no parameter 'digit'; did you mean digits"):
+        defended(scene, "rounding", {"digit": 1}, seed=0)
+    with pytest.raises(RunError, match="has no"):
+        defended(scene, "coded_mark", {}, seed=0)
+
+
+def test_the_reason_why_an_attack_cannot_be_played(scene):
+    from dataclasses import replace
+
+    from hartley import catalog
+    from hartley.core import Access
+
+    entry = catalog.find("attack", "lira")
+    plan = Plan(scene="x")
+    assert obstacle(entry, scene, plan) is None
+    found = obstacle(catalog.find("attack", "compression"), scene, plan)
+    assert found.cause == "scene" and "has no carriers" in found.reason
+    found = obstacle(entry, scene, Plan(skip=("membership",)))
+    assert found.cause == "plan" and found.reason == "left out by the plan: skip membership"
+    found = obstacle(entry, scene, Plan(only=("rmia",)))
+    assert found.cause == "plan"
+    shy = replace(scene, model=replace(scene.model, offers=Access.LABELS))
+    found = unplayable(entry, shy)
+    assert found.cause == "access" and "needs scores, train" in found.reason
+    words = membership.live(Modality.LANGUAGE, np.random.default_rng(0))
+    found = unplayable(catalog.find("attack", "badnets"), words)
+    assert found.cause == "modality" and "plays vision" in found.reason

@@ -1,0 +1,145 @@
+"""Workers: the same results whoever plays, and a death costs one job."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from hartley.engine import executor
+from hartley.engine.assess import assess
+from hartley.engine.jobs import PLAY, Job
+from hartley.engine.plan import Plan
+from hartley.store import read_trials, trials_from_bytes
+
+FEW = {"membership": {"rounds": 3}}
+BASE = Plan(scene="live:membership", games=FEW)
+
+
+def job(attack, **params):
+    return Job(
+        PLAY,
+        "live:membership",
+        attack=attack,
+        params=params,
+        game="membership",
+        game_params={"rounds": 2},
+    )
+
+
+def perform(jobs, workers, **more):
+    results = {}
+    executor.perform(
+        jobs,
+        workers=workers,
+        started=lambda job: None,
+        finished=lambda job, result: results.__setitem__(job.attack, result),
+        **more,
+    )
+    return results
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_results_do_not_depend_on_the_number_of_workers(tmp_path, strangers):
+    plan = replace(BASE, only=("honest", "loss_threshold", "chatters", "lira"))
+    found = {}
+    for workers in (0, 1, 3):
+        made = assess(replace(plan, workers=workers), store=tmp_path / str(workers))
+        folder = tmp_path / str(workers) / made["id"] / "trials"
+        found[workers] = {p.name: read_trials(p) for p in sorted(folder.iterdir())}
+    assert len(found[0]) == 4
+    for workers in (1, 3):
+        assert found[workers].keys() == found[0].keys()
+        for name, trials in found[0].items():
+            assert trials.guess.tobytes() == found[workers][name].guess.tobytes(), name
+            assert trials.truth.tobytes() == found[workers][name].truth.tobytes(), name
+
+
+def test_a_dead_worker_fails_its_job_and_no_other(strangers, tmp_path):
+    names = ("dies", "segfaults", "leaves", "crashes", "honest", "loss_threshold")
+    results = perform([job(name) for name in names], 2, logs=tmp_path)
+    assert set(results) == set(names)
+    assert results["dies"].status == "failed"
+    assert results["dies"].note["reason"].startswith("its worker process ended with exit code 7")
+    reason = results["segfaults"].note["reason"]
+    assert "SIGSEGV" in reason and "Segmentation fault" in reason
+    assert "SystemExit" in results["leaves"].note["reason"]
+    assert "on purpose" in results["crashes"].note["reason"]
+    for name in ("honest", "loss_threshold"):
+        assert len(trials_from_bytes(results[name].content)) == 256
+
+
+def test_what_a_part_prints_stays_out_of_the_way(strangers, tmp_path, capfd):
+    for workers in (0, 2):
+        results = perform([job("chatters"), job("honest")], workers, logs=tmp_path)
+        assert results["chatters"].status == "done"
+    assert capfd.readouterr().out == ""
+    assert "from below Python" in "".join(p.read_text() for p in tmp_path.iterdir())
+
+
+def test_no_worker_outlives_a_stop(strangers, tmp_path):
+    mark = tmp_path / "began"
+    jobs = [job("naps", seconds=60.0, mark=str(mark)), job("naps", seconds=60.1)]
+    pids = []
+    real = executor._hire
+
+    def hire(*args):
+        worker = real(*args)
+        pids.append(worker.process.pid)
+        return worker
+
+    begun = []
+
+    def stop(job):
+        begun.append(job)
+        if len(begun) == 2:
+            until = time.monotonic() + 30
+            while not mark.exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executor, "_hire", hire)
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            executor.perform(jobs, workers=2, started=stop, finished=lambda job, result: None)
+    assert time.monotonic() - began < 40 and len(pids) == 2 and mark.exists()
+    assert not any(map(alive, pids))
+
+
+def test_workers_have_one_thread_each(strangers, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    seen = {}
+    real = executor.subprocess.Popen
+
+    def popen(*args, **kwargs):
+        seen.update(kwargs["env"])
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(executor.subprocess, "Popen", popen)
+    perform([job("honest"), job("loss_threshold")], 2)
+    assert all(seen[name] == "1" for name in executor.THREADS)
+
+
+def test_the_key_of_a_job_is_its_work():
+    one = job("honest", noise=0.0)
+    assert one.key == replace(one).key
+    for other in (
+        replace(one, seed=1),
+        replace(one, params={"noise": 0.1}),
+        replace(one, code="x"),
+        replace(one, defense="rounding", knows="static"),
+        replace(one, game_params={}),
+    ):
+        assert other.key != one.key
+    assert "/" not in one.key and one.key.startswith("honest.")
+    assert Job(**one.dump()) == one
