@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.progress import watching
-from hartley.cli.terminal import note, print_channels, print_json, print_shields
+from hartley.cli.terminal import note, print_channels, print_json, print_shields, whole
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 
 app = App(name="assess", help="Play every attack that a scene can carry, measure it, judge it.")
 
 Switch = Annotated[bool, Parameter(negative="")]
+Whole = Annotated[int | None, Parameter(converter=whole)]
 EXECUTORS = ("local",)
 
 
@@ -27,9 +28,9 @@ def assess(
     scene: str | None = None,
     only: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     skip: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
-    seed: int | None = None,
+    seed: Whole = None,
     executor: str = "local",
-    workers: int | None = None,
+    workers: Whole = None,
     store: Path = Path("runs"),
     defenses: bool = True,
     run: str | None = None,

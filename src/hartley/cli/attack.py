@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from hartley import catalog
-from hartley.cli.terminal import note, print_channels, print_json
+from hartley.cli.terminal import note, print_channels, print_json, whole
 from hartley.core import Attack
 from hartley.core import Parameter as Own
 from hartley.core.errors import UsageError
@@ -90,6 +90,8 @@ def _flag(
     extra: dict[str, Any] = {} if group is None else {"group": group}
     if kind is bool and default is False and group is None:
         extra["negative"] = ""
+    if kind in {int, int | None}:
+        extra["converter"] = whole
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

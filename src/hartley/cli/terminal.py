@@ -13,6 +13,19 @@ from typing import IO, Any
 Row = Sequence[str]
 
 
+def whole(_kind: Any, tokens: Sequence[Any]) -> int:
+    """Read a whole number from the command line; 1.5 is none, and is not cut to 1.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    text = tokens[0].value
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document and nothing else."""
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
