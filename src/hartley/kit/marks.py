@@ -175,7 +175,8 @@ def _modulation(
 
         planes = image.to_ycc(picture)
         for plane in planes_used:
-            pyramid = pywt.wavedec2(planes[plane], "haar", level=levels)
+            whole = _whole(planes[plane], levels)
+            pyramid = pywt.wavedec2(whole, "haar", level=levels)
             low = pyramid[0]
             cut = dctn(image.tiles(low, BLOCK), axes=(1, 2), norm="ortho")
             for index, layer in enumerate(layers):
@@ -187,7 +188,7 @@ def _modulation(
                     )
             blocks = idctn(cut, axes=(1, 2), norm="ortho")
             pyramid[0] = image.untile(blocks, *low.shape)
-            planes[plane] = pywt.waverec2(pyramid, "haar")
+            whole[:] = pywt.waverec2(pyramid, "haar")
         return image.from_ycc(planes)
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
@@ -197,7 +198,7 @@ def _modulation(
         planes = image.to_ycc(picture)
         total = np.zeros(m)
         for plane in planes_used:
-            low = pywt.wavedec2(planes[plane], "haar", level=levels)[0]
+            low = pywt.wavedec2(_whole(planes[plane], levels), "haar", level=levels)[0]
             cut = dctn(image.tiles(low, BLOCK), axes=(1, 2), norm="ortho")
             for index, layer in enumerate(layers):
                 if layer.plane == plane:
@@ -208,6 +209,13 @@ def _modulation(
         return total
 
     return Marker(name, embed, soft, facts)
+
+
+def _whole(plane: NDArray[Any], levels: int) -> NDArray[Any]:
+    """The part of a plane that whole blocks cover, as a view of it."""
+    height, width = plane.shape
+    block = BLOCK << levels
+    return plane[: height // block * block, : width // block * block]
 
 
 def _nearest(

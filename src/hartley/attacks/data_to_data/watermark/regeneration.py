@@ -87,8 +87,10 @@ def _autoencoder(photos: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _grid(picture: NDArray[Any]) -> NDArray[Any]:
-    """(patches, 192): the colour patches of one grid."""
-    cut = image.tiles(picture, PATCH)
+    """(patches, 192): the colour patches of one grid, less what is left over at the border."""
+    _, height, width = picture.shape
+    whole = picture[:, : height // PATCH * PATCH, : width // PATCH * PATCH]
+    cut = image.tiles(whole, PATCH)
     return np.ascontiguousarray(cut.transpose(1, 0, 2, 3)).reshape(cut.shape[1], -1)
 
 

@@ -1,0 +1,152 @@
+"""Removal and decryption on real photographs and a real novel, before and after a defence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hartley.attacks.data_to_data.decryption.frequency import frequency
+from hartley.attacks.data_to_data.decryption.hill_climb import hill_climb
+from hartley.attacks.data_to_data.watermark.compression import compression
+from hartley.attacks.data_to_data.watermark.overwriting import overwriting
+from hartley.attacks.data_to_data.watermark.regeneration import regeneration
+from hartley.attacks.data_to_data.watermark.resampling import resampling
+from hartley.channel.measure import measure
+from hartley.core import Data, Modality, Scene
+from hartley.data.language import corpus
+from hartley.data.photos import carriers
+from hartley.defenses.bandwidth.rekeying import rekeying
+from hartley.defenses.noise.aes_gcm import aes_gcm
+from hartley.defenses.signal.coded_mark import coded_mark
+from hartley.defenses.signal.spread_spectrum import spread_spectrum
+from hartley.engine.play import play
+from hartley.kit import ciphers, marks
+
+REMOVALS = (compression, regeneration, resampling, overwriting)
+SHIELDS = (spread_spectrum, coded_mark)
+BITS = 32
+LEAST = [(compression, 26), (regeneration, 15), (resampling, 8), (overwriting, 28)]
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return Scene("photos", Modality.VISION, extra={"carriers": carriers()})
+
+
+@pytest.fixture(scope="module")
+def novel():
+    text = ciphers.letters(corpus())
+    return Scene(
+        "novel", Modality.LANGUAGE, extra={"corpus": Data("novel", Modality.LANGUAGE, text[None])}
+    )
+
+
+@pytest.fixture(scope="module")
+def destroyed(photos):
+    """Bits of 32 destroyed an image, by (attack, mark, what the attacker knows)."""
+    rng, size = np.random.default_rng(0), {"rounds": 24}
+    found = {}
+    for attack in REMOVALS:
+        found[attack.name, "dwt_dct", "none"] = measure(
+            play(attack, photos, seed=0, game_params=size)
+        )
+        for shield in SHIELDS:
+            for knows in ("static", "adaptive") if attack is overwriting else ("static",):
+                shielded = shield(photos, rng)
+                trials = play(attack, shielded, seed=0, knows=knows, game_params=size)
+                found[attack.name, shield.name, knows] = measure(trials)
+    return found
+
+
+@pytest.mark.parametrize(("attack", "least"), LEAST)
+def test_removal_destroys_the_widespread_mark_within_the_quality_floor(attack, least, destroyed):
+    channel = destroyed[attack.name, "dwt_dct", "none"]
+    assert channel.usual["ber_before"] == 0
+    assert channel.usual["violated"] == 0
+    assert channel.usual["psnr"] >= 34
+    assert channel.bits.value * BITS > least
+    assert channel.null.value < 0.02
+
+
+@pytest.mark.parametrize("shield", [s.name for s in SHIELDS])
+@pytest.mark.parametrize("attack", [a.name for a in REMOVALS])
+def test_a_stronger_mark_narrows_every_removal_that_does_not_know_it(attack, shield, destroyed):
+    before = destroyed[attack, "dwt_dct", "none"]
+    after = destroyed[attack, shield, "static"]
+    assert after.usual["ber_before"] == 0
+    assert after.bits.value < before.bits.value - 0.2
+    if shield == "spread_spectrum":
+        assert after.bits.value * BITS < 6
+
+
+@pytest.mark.parametrize(("shield", "least"), [("spread_spectrum", 10), ("coded_mark", 28)])
+def test_who_knows_the_stronger_mark_overwrites_it(shield, least, destroyed):
+    """The defence is only as good as its attacker is ignorant: adaptive far above static."""
+    static = destroyed["overwriting", shield, "static"]
+    adaptive = destroyed["overwriting", shield, "adaptive"]
+    assert static.bits.value * BITS < 2
+    assert adaptive.bits.value * BITS > least
+    assert adaptive.usual["violated"] == 0
+
+
+def test_a_lower_floor_lets_more_of_the_mark_be_destroyed(photos):
+    bits = [
+        measure(play(compression, photos, seed=0, game_params={"floor": f, "rounds": 16})).usual[
+            "ber_after"
+        ]
+        for f in (44.0, 38.0, 32.0)
+    ]
+    rate = [b["value"] if isinstance(b, dict) else b for b in bits]
+    assert rate[0] < rate[1] < rate[2]
+
+
+def test_a_removal_works_on_odd_sizes_and_without_own_photographs():
+    photo = carriers(1).x[:, :, :120, :90]
+    scene = Scene("odd", Modality.VISION, extra={"carriers": Data("p", Modality.VISION, photo)})
+    scene = replace(scene, tools={"marker": marks.lowest_bit()})
+    for attack in (compression, regeneration, resampling):
+        trials = play(attack, scene, seed=0, game_params={"rounds": 2})
+        assert trials.usual["violated"] == 0
+        assert trials.usual["ber_after"] > 0.2
+
+
+def test_hill_climbing_reads_what_frequency_alone_cannot(novel):
+    climb, count = (measure(play(a, novel, seed=0)) for a in (hill_climb, frequency))
+    assert climb.bits.value > 3.5
+    assert climb.bits.lower > 2.5
+    assert climb.usual["text_accuracy"] > 0.98
+    assert 0.05 < count.bits.value < 1.5
+
+
+def test_bits_grow_with_the_text_from_nothing_at_the_unicity_distance(novel):
+    bits = [
+        measure(play(hill_climb, novel, seed=0, game_params={"length": n})).bits.value
+        for n in (28, 100, 400)
+    ]
+    assert bits[0] < 0.3
+    assert 1 < bits[1] < 3
+    assert bits[2] > 3.5
+
+
+@pytest.mark.parametrize("attack", [hill_climb, frequency], ids=lambda a: a.name)
+def test_aes_gcm_is_read_by_nobody(novel, attack):
+    """R17: the control reads 0 bits, and its interval includes 0."""
+    shielded = aes_gcm(novel, np.random.default_rng(0))
+    channel = measure(play(attack, shielded, seed=0))
+    assert channel.bits.lower == 0
+    assert channel.bits.value < 0.02
+    assert channel.usual["unicity"] == pytest.approx(79.99, abs=0.01)
+
+
+def test_rekeying_below_the_unicity_distance_closes_the_channel_even_to_who_knows(novel):
+    rng = np.random.default_rng(0)
+    open_bits = measure(play(hill_climb, novel, seed=0)).bits.value
+    for knows in ("static", "adaptive"):
+        short = measure(play(hill_climb, rekeying(novel, rng, every=25), seed=0, knows=knows))
+        assert short.bits.value < 0.1
+    # Far above it, an attacker who knows where keys change reads again; one who does not, does not.
+    long = rekeying(novel, rng, every=200)
+    static, adaptive = (
+        measure(play(hill_climb, long, seed=0, knows=k)).bits.value for k in ("static", "adaptive")
+    )
+    assert static < 0.5 < 2.5 < adaptive <= open_bits
