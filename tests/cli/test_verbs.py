@@ -1,0 +1,237 @@
+"""What each verb prints, called in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hartley import catalog
+from hartley.cli.main import run
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch):
+    """Run a command in an empty folder; return its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*words):
+        code = run(words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return called
+
+
+def test_list_json_is_one_list_of_parts(call):
+    code, out, err = call("list", "--json")
+    rows = json.loads(out)
+    keys = {"kind", "name", "game", "axis", "flow", "moves", "fits", "needs", "paper", "summary"}
+    assert code == 0 and err == "" and all(keys <= set(row) for row in rows)
+    assert {row["kind"] for row in rows} == {"attack", "defense", "game", "scene"}
+    lira = next(row for row in rows if row["name"] == "lira")
+    assert lira["axis"] == "model_to_data" and lira["needs"] == ["scores", "train"]
+
+
+@pytest.mark.parametrize("what", ["attacks", "defenses", "games", "scenes"])
+def test_list_of_one_kind(call, what):
+    rows = json.loads(call("list", what, "--json")[1])
+    assert rows and {row["kind"] for row in rows} == {what.removesuffix("s")}
+    assert json.loads(call("list", what.removesuffix("s"), "--json")[1]) == rows
+
+
+def test_lists_for_a_person(call):
+    _, out, _ = call("list", "attacks")
+    assert "loss_threshold" in out and "\x1b" not in out
+    assert max(map(len, out.splitlines())) > 80  # in a pipe nothing is cut off
+    cells = json.loads(call("list", "--matrix", "--json")[1])["cells"]
+    assert len(cells) == 84 and set(cells[0]) == {
+        *("class", "modality", "attacks", "defenses", "reason")
+    }
+    assert "not built yet" in call("list", "--matrix")[1]
+    ids = json.loads(call("list", "frameworks", "--json")[1])
+    assert {"class", "scheme", "edition", "id", "origin", "title"} == set(ids[0])
+    assert "AML.T0024.000" in call("list", "frameworks")[1]
+
+
+def test_the_runs_of_a_store(call, strangers):
+    assert json.loads(call("list", "runs", "--json")[1]) == []
+    call("assess", "--scene", "live:membership", "--only", "honest", "--workers", "0")
+    (row,) = json.loads(call("list", "runs", "--json")[1])
+    assert row["status"] == "pass" and row["scene"] == "live:membership"
+    assert row["id"] in call("list", "runs")[1]
+
+
+def test_show(call, strangers):
+    code, out, _ = call("show", "honest")
+    assert code == 0 and "attack honest  (plugin strangers, strangers.attacks)" in out
+    assert "--noise" in out and "standard deviation of noise on the answer." in out
+    facts = json.loads(call("show", "lira", "--json")[1])
+    assert facts["paper"] == "arXiv:2112.03570"
+    assert {p["name"] for p in facts["parameters"]} >= {"references", "online"}
+    for entry in catalog.entries():
+        assert call("show", entry.name)[0] == 0
+
+
+def test_attack_takes_its_own_parameters(call, strangers):
+    base = ("attack", "honest", "--scene", "live:membership", "--game-rounds", "4")
+    code, out, err = call(
+        *base, "--noise", "0.5", "--loud", "--word", "b", "--times", "2", "--json"
+    )
+    row = json.loads(out)
+    assert code == 0 and err == "honest on live:membership\n"
+    assert row["params"] == {"noise": 0.5, "loud": True, "word": "b", "times": 2}
+    assert row["n"] == 4 * 128 and row["status"] == "measured"
+    quiet = json.loads(call(*base, "--json")[1])
+    assert quiet["bits"]["point"] > row["bits"]["point"] and quiet["params"]["noise"] == 0.0
+    assert "honest" in call(*base)[1]
+
+
+def test_attack_that_cannot_be_played_or_fails_exits_3(call, strangers):
+    code, out, _ = call("attack", "compression", "--scene", "live:membership", "--json")
+    assert code == 3 and json.loads(out)["cause"] == "scene"
+    code, out, _ = call("attack", "crashes", "--scene", "live:membership", "--json")
+    assert code == 3 and "on purpose" in json.loads(out)["reason"]
+    code, out, _ = call(
+        "attack", "honest", "--scene", "live:membership", "--budget", "100", "--json"
+    )
+    assert code == 3 and "BudgetSpent" in json.loads(out)["reason"]
+
+
+def test_help_of_every_verb(call, strangers):
+    assert "assess" in call("--help")[1]
+    for verb in ("list", "show", "assess", "attack", "measure", "gate", "report", "pack", "new"):
+        code, out, _ = call(verb, "--help")
+        assert code == 0 and verb in out
+    own = call("attack", "honest", "--help")[1]
+    assert "--noise" in own and "standard deviation of noise" in own and "--game-rounds" in own
+    from hartley import __version__
+
+    assert call("--version")[1].strip() == __version__
+
+
+def test_measure_prints_an_entry_of_channels(call, tmp_path):
+    rows = "\n".join(f"{i % 2},{(i % 2) * 2 + (i * 7 % 5) / 10}" for i in range(400))
+    (tmp_path / "t.csv").write_text(f"truth,score\n{rows}\n")
+    code, out, _ = call("measure", "t.csv", "--json")
+    row = json.loads(out)
+    assert code == 0 and row["bits"]["low"] > 0.8 and row["ceiling"] == 1.0
+    assert {"point", "low", "high", "raw", "null"} <= set(row["bits"]) and row["usual"]["auc"]
+    assert row["status"] == "measured" and row["n"] == 400 and row["attack"] == "t"
+    assert "bits per use" in call("measure", "t.csv")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("truth,score\n", "0 rows"),
+        ("score\n1\n2\n", "no column `truth`"),
+        ("truth\n1\n0\n", "no column `guess` or `score`"),
+        ("truth,score\n1,2\n1,3\n", "one class"),
+        ("truth,score\n1,nan\n0,3\n", "NaN"),
+    ],
+)
+def test_measure_refuses_what_cannot_be_measured(call, tmp_path, text, words):
+    (tmp_path / "t.csv").write_text(text)
+    code, out, err = call("measure", "t.csv", "--json")
+    assert code == 2 and out == "" and words.lower() in err.lower() and err.count("\n") == 1
+
+
+def test_report_and_remeasure(call, strangers, tmp_path):
+    call("assess", "--scene", "live:membership", "--only", "honest", "--workers", "0", "--run", "r")
+    for form in ("json", "md", "junit", "sarif"):
+        code, out, _ = call("report", "r", "--format", form)
+        assert code == 0 and "honest" in out
+    code, out, err = call("report", "latest")
+    assert code == 0 and out == "" and "report.html" in err
+    assert "honest" in (tmp_path / "runs/r/report.html").read_text()
+    code, _, err = call("report", "r", "--out", str(tmp_path / "no/x.html"))
+    assert code == 2 and "there is no folder" in err
+    before = json.loads((tmp_path / "runs/r/run.json").read_text())
+    code, out, _ = call("assess", "--remeasure", "r", "--json")
+    assert code == 0 and json.loads(out)["channels"] == before["channels"]
+
+
+def test_packs_are_listed(call):
+    rows = json.loads(call("pack", "list", "--json")[1])
+    assert {"name", "licence", "bytes", "folder"} <= set(rows[0])
+    assert rows[0]["name"] in call("pack", "list")[1]
+
+
+def test_the_shipped_plan_is_valid():
+    from hartley.cli.assess import plans
+    from hartley.engine.orders import check_parameters
+    from hartley.engine.plan import parse
+
+    assert "demo" in plans()
+    for text in plans().values():
+        plan = parse(text())
+        check_parameters(plan)
+        assert plan.scene
+
+
+GAMES = sorted({e.game for e in catalog.entries("attack") if e.kind == "attack"})
+
+
+QUICK = ("membership", "decryption")  # the others train; their attacks are checked in test_parts
+
+
+@pytest.mark.parametrize(
+    "game",
+    [pytest.param(g, marks=[] if g in QUICK else [pytest.mark.slow]) for g in GAMES],
+)
+def test_a_new_attack_passes_conformance_from_the_first_minute(call, tmp_path, game):
+    code, out, err = call("new", "attack", "brand_new", "--game", game)
+    assert code == 0 and out == "brand_new.py\n" and "entry-points" in err
+    source = (tmp_path / "brand_new.py").read_text()
+    assert "def brand_new(" in source
+    if game == "membership":
+        assert source.count("\n") < 60
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from brand_new import brand_new\n"
+            "from hartley.testing import check_attack\n"
+            "check_attack(brand_new)\n",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert call("new", "attack", "brand_new", "--game", game)[0] == 2
+    assert call("new", "attack", "brand_new", "--game", game, "--force")[0] == 0
+
+
+def test_new_in_a_checkout_goes_where_the_house_finds_it(tmp_path):
+    """A copy of the tree: the new file is listed and assessed with no other edit."""
+    import shutil
+
+    source = Path(catalog.__file__).parent.parent
+    shutil.copytree(source, tmp_path / "src/hartley", ignore=shutil.ignore_patterns("__pycache__"))
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+
+    def hartley(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "hartley.cli.main", *words],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = hartley("new", "attack", "strange")
+    path = tmp_path / "src/hartley/attacks/model_to_data/membership/strange.py"
+    assert done.returncode == 0 and path.exists(), done.stderr
+    assert "strange" in [r["name"] for r in json.loads(hartley("list", "--json").stdout)]
+    done = hartley("assess", "--scene", "live:membership", "--only", "strange", "--run", "s")
+    assert done.returncode == 0 and "strange" in done.stdout, done.stderr
+    assert "strange" in hartley("report", "s", "--format", "md").stdout
