@@ -12,7 +12,7 @@ from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Move, Outcome, Scene, attack
 from hartley.core.errors import RuleError
 from hartley.engine.play import deal, play
-from hartley.games.poisoning import CLEAN_EVERY, dead, live, poisoning
+from hartley.games.poisoning import CLEAN_EVERY, _near, dead, live, poisoning
 
 VISION = Modality.VISION
 
@@ -177,3 +177,11 @@ def test_the_dead_wire_learns_nothing_whatever_is_submitted() -> None:
     trials = play(_attack(flip), _scene(dead))
     assert trials.reference is not None
     assert np.array_equal(trials.guess, trials.reference)
+
+
+def test_a_nearer_record_of_another_class_is_no_probe() -> None:
+    x = np.arange(6, dtype=np.float32)[:, None]
+    held = Data("held", Modality.TABULAR, x, np.array([0, 1, 0, 1, 0, 1]))
+    public = Data("public", Modality.TABULAR, x[:1] + 1, np.array([0]))
+    assert _near(held, public, 0, 2).tolist() == [0, 2]
+    assert _near(held, public, 0, 9).tolist() == [0, 2, 4]
