@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Fit, Modality, Move, Scene, defense
-from hartley.core.taxonomy import Access
-from hartley.kit import regions, wrap
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.kit import sanitise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,53 +36,8 @@ def spectral_signatures(scene: Scene, rng: Rng, *, remove: float = 0.2) -> Scene
     Args:
         remove: share of every class that is dropped.
     """
-    assert scene.fit is not None and scene.train is not None
-    pipeline = scene.tools.get("training")
-
-    def around(fit: Fit) -> Fit:
-        def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-            include = np.asarray(include, dtype=bool)
-            kept = include.copy()
-            for k, seen in enumerate(_representations(pipeline, data, include, seed)):
-                rows = np.flatnonzero(include[k])
-                kept[k, rows[_outliers(seen, np.asarray(data.y)[rows], remove)]] = False
-            return fit(data, kept, seed)
-
-        return defended
-
-    owner, deployed = around(scene.fit), scene.model
-    if deployed is not None:
-        whole = np.ones((1, len(scene.train)), dtype=bool)
-        again = owner(scene.train, whole, int(rng.integers(2**31))).member(0)
-        deployed = replace(
-            again,
-            name=deployed.name,
-            fit=None if deployed.fit is None else around(deployed.fit),
-            offers=deployed.offers,
-            lineage=(*deployed.lineage, "spectral_signatures"),
-        )
     applied = Applied("spectral_signatures", {"remove": remove})
-    return replace(wrap.recorded(scene, applied), model=deployed, fit=owner)
-
-
-def _representations(
-    pipeline: Any, data: Data, include: NDArray[np.bool_], seed: int
-) -> list[NDArray[Any]]:
-    """For each model, what it makes of its own training records: (rows, d)."""
-    if pipeline is None:
-        return [regions.flat(data.x[row]) for row in include]
-    import torch
-
-    # The owner looks into his own first models, whatever attackers may see of them.
-    first = pipeline.with_(offers=pipeline.offers | Access.WEIGHTS).fit(data, include, seed)
-    found = []
-    for k, row in enumerate(include):
-        weights = first.member(k).weights
-        assert weights is not None
-        body = pipeline.net.module(weights())[:-1]
-        with torch.no_grad():
-            found.append(body(torch.from_numpy(np.asarray(data.x[row], np.float32))).numpy())
-    return found
+    return sanitise.retrained(scene, rng, applied, lambda x, y: _outliers(x, y, remove))
 
 
 def _outliers(seen: NDArray[Any], labels: NDArray[Any], remove: float) -> NDArray[np.bool_]:
