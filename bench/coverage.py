@@ -84,7 +84,7 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             ranks = rng.integers(1, 1001, n)
             spec = ChannelSpec(wire=Wire.RANK, alphabet=1000)
             wrong["rank"] += rank.measure_rank(ranks, None, spec, full=False).lower > 0
-            gain = clusters.score_gains(truth, score, cluster, exchangeable=False, ranges=True)
+            gain = clusters.score_gains(truth, score, cluster, rng, exchangeable=False, ranges=True)
             wrong["clusters"] += clusters.certify(gain, np.bincount(cluster), ALPHA) > 0
             wrong["surprisal"] += float(gain.sum()) > math.log2(1 / ALPHA)
         for name, count in wrong.items():

@@ -70,7 +70,7 @@ def fisher_level(alpha: float) -> float:
 
 GRID = (1.0 - np.cos(np.linspace(0.0, np.pi, 29))) / 2
 """Denser at both ends, where one of the two rates has an infinite slope."""
-FINE = (1.0 - np.cos(np.linspace(0.0, np.pi, 161))) / 2
+FINE = (1.0 - np.cos(np.linspace(0.0, np.pi, 81))) / 2
 
 
 def lower(

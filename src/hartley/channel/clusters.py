@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.channel.sequential import ratio_lower
+from hartley.core import ChannelSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 LN2 = math.log(2.0)
-TAILS = (0.001, 0.0022, 0.005, 0.011, 0.025, 0.05, 0.11, 0.25)
-"""Shares of the scores in a tail, fixed beforehand; both tails and the median are tried."""
+LEVELS = np.array(ChannelSpec().levels)
+MIDDLE = np.array([0.25, 0.5, 0.75])
+"""Shares of the scores at which thresholds lie besides."""
+RANGES = np.array([0.01, 0.05, 0.125, 0.25, 0.5, 0.75, 0.875, 0.95, 0.99])
+"""Shares of the scores between which ranges lie."""
+FAIR = np.array([0.5, 0.5])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,58 +99,99 @@ def certify(gain: Array, sizes: Array, alpha: float) -> float:
 
 
 def score_gains(
-    truth: Whole, score: Array, cluster: Whole, *, exchangeable: bool, ranges: bool
+    truth: Whole,
+    score: Array,
+    cluster: Whole,
+    rng: np.random.Generator,
+    *,
+    exchangeable: bool,
+    ranges: bool,
 ) -> Array:
     """Return the mixture gains of scores about secret bits, (m,) bits by cluster.
 
-    Contexts are score ranges between pooled quantiles. A cluster's thresholds come from its own
-    scores and those before it, never from secrets and never from later clusters.
+    Each cluster is predicted in steps of doubling size. A step's thresholds are quantiles of the
+    scores of either class in the steps before it (for the very first, of its own cluster's scores):
+    they depend on earlier secrets and on answers, never on the secrets that they predict.
 
     Args:
         truth: (n,) secret bits.
         score: (n,) scores.
         cluster: (n,) integers 0..m−1; the order is the order of learning.
+        rng: shuffles the rows of each cluster, so that their order cannot give secrets away.
         exchangeable: secrets were only shuffled, not drawn by fair coins: their number in each
             cluster is then taken as known to all, which costs about ½·log2 M bits a cluster.
         ranges: also try one predictor on coarse score ranges, not only single thresholds.
     """
-    m = int(cluster.max()) + 1
-    shares = np.array([*TAILS, 0.5, *(1.0 - t for t in TAILS)])
-    rows = [np.empty(m) for _ in range(len(shares) + ranges)]
-    order = np.argsort(cluster, kind="stable")
-    ends = np.cumsum(np.bincount(cluster, minlength=m))
+    m, n = int(cluster.max()) + 1, len(truth)
+    order = np.lexsort((rng.random(n), cluster))
     truth, score, cluster = truth[order], score[order], cluster[order]
+    step = _steps(cluster, m)
+    ends = np.cumsum(np.bincount(step))
+    total = len(ends)
+    rows = [np.empty(total) for _ in range(4 * len(LEVELS) + len(MIDDLE) + ranges)]
     start = 0
-    while start < m:
-        stop = min(m, max(1, 2 * start))
-        # Thresholds of this epoch: past scores, and for the first cluster its own.
-        seen = int(ends[max(start - 1, 0)])
-        cuts = np.quantile(score[:seen], 1.0 - shares, method="lower")
+    while start < total:
+        stop = min(total, max(1, 2 * start))
         upto = int(ends[stop - 1])
-        place = len(cuts) - np.searchsorted(np.sort(cuts), score[:upto], side="left")
-        for e, predictor in enumerate(
-            _of_scores(truth[:upto], place, cluster[:upto], stop)[: len(rows)]
-        ):
-            rows[e][start:stop] = gains(predictor)[start:stop]
+        seen = int(ends[start - 1]) if start else 0
+        own = score[: int((cluster == 0).sum())] if not start else score[:seen]
+        cuts = _cuts(truth[:seen], score[:seen], own)
+        known = truth[:upto], score[:upto], step[:upto]
+        every = _single(*known, stop, cuts)
+        if ranges:
+            every.append(_ranged(*known, stop, np.quantile(own, RANGES, method="lower")))
+        for row, predictor in zip(rows, every, strict=True):
+            row[start:stop] = gains(predictor)[start:stop]
         start = stop
-    gain = mixture(rows)
+    first = np.searchsorted(step, np.arange(total))
+    gain = grouped(mixture(rows), cluster[first])
     return gain - _shuffle_cost(truth, cluster, m) if exchangeable else gain
 
 
-def _of_scores(truth: Whole, place: Whole, cluster: Whole, m: int) -> list[Predictor]:
-    """One predictor a threshold, and one on coarse ranges; ``place`` 0 is the highest range."""
-    ranges = 2 * len(TAILS) + 2
-    flat = (cluster * ranges + place) * 2 + truth
-    table = np.bincount(flat, minlength=m * ranges * 2).reshape(m, ranges, 2).astype(float)
-    fair = np.array([0.5, 0.5])
-    above = np.cumsum(table, 1)
-    whole = above[:, -1:]
-    single = [
-        Predictor(np.concatenate([above[:, r : r + 1], whole - above[:, r : r + 1]], 1), fair)
-        for r in range(ranges - 1)
-    ]
-    edges = [0, 3, 5, 7, 8, 9, 10, 11, 13, 15]
-    return [*single, Predictor(np.add.reduceat(table, edges, axis=1), fair)]
+def _steps(cluster: Whole, m: int) -> Whole:
+    """Number the steps: each cluster in shares of 1/64, 1/64, 1/32 … ½, where rows suffice."""
+    sizes = np.bincount(cluster, minlength=m)
+    place = np.arange(len(cluster)) - (np.cumsum(sizes) - sizes)[cluster]
+    share = 64.0 * place / sizes[cluster]
+    local = np.where(share < 1.0, 0, np.floor(np.log2(np.maximum(share, 1.0))) + 1)
+    local = np.where(sizes[cluster] < 64, 0, local)
+    codes = cluster * 8 + local.astype(np.int64)
+    return np.asarray(np.unique(codes, return_inverse=True)[1], np.int64)
+
+
+def _cuts(truth: Whole, score: Array, own: Array) -> Array:
+    """Thresholds at the levels of either class seen so far, from above and from below."""
+    zero, one = score[truth == 0], score[truth == 1]
+    parts = [np.quantile(own, MIDDLE, method="lower")]
+    if len(zero) and len(one):
+        parts += [np.quantile(part, 1 - LEVELS, method="higher") for part in (zero, one)]
+        parts += [np.quantile(part, LEVELS, method="lower") for part in (zero, one)]
+    else:
+        # Nothing learned yet: both tails of the scores, and their middle.
+        shares = np.concatenate([1 - LEVELS, 0.5 - LEVELS / 2, LEVELS, 0.5 + LEVELS / 2])
+        parts.append(np.quantile(own, shares, method="lower"))
+    return np.concatenate(parts, dtype=np.float64)
+
+
+def _single(truth: Whole, score: Array, step: Whole, m: int, cuts: Array) -> list[Predictor]:
+    """One predictor a cut: what lies strictly above it, and the rest."""
+    order = np.argsort(cuts)
+    k = len(cuts) + 1
+    passed = np.searchsorted(cuts[order], score, side="left")
+    flat = (step * k + passed) * 2 + truth
+    table = np.bincount(flat, minlength=m * k * 2).reshape(m, k, 2).astype(float)
+    above = table[:, ::-1].cumsum(1)[:, ::-1]
+    both = np.stack([above[:, 1:], above[:, :1] - above[:, 1:]], 2)
+    rank = np.empty(len(cuts), np.int64)
+    rank[order] = np.arange(len(cuts))
+    return [Predictor(both[:, r], FAIR) for r in rank]
+
+
+def _ranged(truth: Whole, score: Array, step: Whole, m: int, edges: Array) -> Predictor:
+    k = len(edges) + 1
+    flat = (step * k + np.searchsorted(edges, score, side="left")) * 2 + truth
+    table = np.bincount(flat, minlength=m * k * 2).reshape(m, k, 2).astype(float)
+    return Predictor(table, FAIR)
 
 
 def _shuffle_cost(truth: Whole, cluster: Whole, m: int) -> Array:

@@ -59,7 +59,7 @@ def measure_score(
     if cluster is None:
         certified, method, assumed = certify_rows(rules, spec)
     else:
-        certified, method, assumed = _certify_clusters(truth, score, cluster, spec)
+        certified, method, assumed = _certify_clusters(truth, score, cluster, spec, rng)
     lower = certified["bits"]
     reading = Reading(best.point, best.raw, lower, best.high, best.low, method, assumed)
     signal, noise = roc.signal_noise(scores)
@@ -77,7 +77,7 @@ def measure_score(
         )
     return replace(
         reading,
-        leakage=_leakage(truth, score, cluster, spec) if spec.planted else None,
+        leakage=_leakage(truth, score, cluster, spec, rng) if spec.planted else None,
         capacity=capacity,
         signal=signal,
         noise=noise,
@@ -120,10 +120,10 @@ def certify_rows(
 
 
 def _certify_clusters(
-    truth: Whole, score: Array, cluster: Whole, spec: ChannelSpec
+    truth: Whole, score: Array, cluster: Whole, spec: ChannelSpec, rng: np.random.Generator
 ) -> tuple[dict[str, float], str, tuple[str, ...]]:
     shuffled = exchangeable(truth, cluster, spec)
-    gain = clusters.score_gains(truth, score, cluster, exchangeable=shuffled, ranges=False)
+    gain = clusters.score_gains(truth, score, cluster, rng, exchangeable=shuffled, ranges=False)
     m = int(cluster.max()) + 1
     assumed = (
         "secrets shuffled within each cluster" if shuffled else "secrets are the auditor's coins",
@@ -137,17 +137,19 @@ def _certify_clusters(
 
 def exchangeable(truth: Whole, cluster: Whole, spec: ChannelSpec) -> bool:
     """Whether secrets must be taken as shuffled: not planted by coins, or balanced by design."""
-    ones = np.bincount(cluster, weights=truth)
-    return not spec.planted or (np.bincount(cluster).max() > 1 and bool((ones == ones[0]).all()))
+    ones, sizes = np.bincount(cluster, weights=truth), np.bincount(cluster)
+    same = bool((ones == ones[0]).all()) and (len(ones) > 1 or 2 * ones[0] == sizes[0])
+    return not spec.planted or (bool(sizes.max() > 1) and same)
 
 
-def _leakage(truth: Whole, score: Array, cluster: Whole | None, spec: ChannelSpec) -> Quantity:
+def _leakage(
+    truth: Whole, score: Array, cluster: Whole | None, spec: ChannelSpec, rng: np.random.Generator
+) -> Quantity:
     # Under any fixed answers the likelihood ratio has mean 1 over the coins: an e-value, whose
     # reciprocal is a p-value in the sense of E4.
     where = np.zeros(len(truth), np.int64) if cluster is None else cluster
-    gain = clusters.score_gains(
-        truth, score, where, exchangeable=exchangeable(truth, where, spec), ranges=True
-    )
+    shuffled = exchangeable(truth, where, spec)
+    gain = clusters.score_gains(truth, score, where, rng, exchangeable=shuffled, ranges=True)
     return certificate(
         -float(gain.sum()), spec.alpha, uses=len(truth), method="surprisal of a mixture code"
     )

@@ -159,6 +159,8 @@ def _wealth(w: NDArray[Any], s: NDArray[Any], mean: float, floor: float) -> floa
         return math.inf
     with np.errstate(divide="ignore"):
         paths = np.log1p(np.outer(BETS, (w - mean * s) / worst)).sum(1)
+    if len(w) == 1:
+        return float(paths[-1])  # nothing to hedge: Markov's inequality, all on one bet
     top = float(paths.max())
     return top + math.log(float(PRIOR @ np.exp(paths - top)))
 

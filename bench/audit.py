@@ -1,0 +1,134 @@
+"""ε, bits and one-run audits: Hartley beside a plain restatement of the published algorithms.
+
+    python bench/audit.py
+
+The restatement of the ε audit is the algorithm of jax-privacy (Clopper–Pearson at every vertex of
+the ROC's hull, error level divided by their number); that of the one-run audit is the listing in
+arXiv:2305.08846. Both are written plainly with scipy.stats, as published.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+from hartley.channel import binary, onerun, surprisal
+from hartley.channel.levels import folds, tabulate
+from hartley.channel.roc import Sorted
+from hartley.channel.score import certify_rows
+from hartley.core import ChannelSpec
+
+ALPHA = 0.05
+
+
+def best(job: Callable[[], object], runs: int = 7, loops: int = 1) -> float:
+    took = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        for _ in range(loops):
+            job()
+        took.append((time.perf_counter() - started) / loops)
+    return min(took)
+
+
+def declared_epsilon(truth: np.ndarray, score: np.ndarray, rng: np.random.Generator) -> float:
+    """Hartley's: Fisher product at the declared levels, Bonferroni over them."""
+    spec = ChannelSpec()
+    rules = tabulate(truth, score, folds(len(truth), None, rng), Sorted.of(truth, score), spec)
+    return certify_rows(rules, spec, delta=1e-5, of=("epsilon",))[0]["epsilon"]
+
+
+def hull_epsilon(positives: np.ndarray, negatives: np.ndarray, delta: float) -> float:
+    """Clopper–Pearson at the vertices of the ROC's upper hull, Bonferroni over their number."""
+    n1, n0 = len(positives), len(negatives)
+    cuts = np.unique(np.concatenate([positives, negatives]))[::-1]
+    tp = n1 - np.searchsorted(np.sort(positives), cuts, side="left")
+    fp = n0 - np.searchsorted(np.sort(negatives), cuts, side="left")
+    hull: list[tuple[int, int]] = [(0, 0)]
+    for x, y in zip(fp.tolist(), tp.tolist(), strict=True):
+        while len(hull) > 1 and _turns_left(hull[-2], hull[-1], (x, y)):
+            hull.pop()
+        hull.append((x, y))
+    level = ALPHA / len(hull)
+    found = 0.0
+    for x, y in hull:
+        low = stats.beta.ppf(level / 2, y, n1 - y + 1) if y else 0.0
+        high = stats.beta.ppf(1 - level / 2, x + 1, n0 - x) if x < n0 else 1.0
+        if low > delta and high > 0:
+            found = max(found, math.log((low - delta) / high))
+    return found
+
+
+def _turns_left(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) >= 0
+
+
+def listed_p_value(m: int, r: int, v: int, eps: float, delta: float) -> float:
+    """The p-value as the paper lists it."""
+    q = 1 / (1 + math.exp(-eps))
+    beta = stats.binom.sf(v - 1, r, q)
+    alpha = total = 0.0
+    for i in range(1, v + 1):
+        total += stats.binom.pmf(v - i, r, q)
+        alpha = max(alpha, total / i)
+    return min(1.0, beta + alpha * delta * 2 * m)
+
+
+def listed_epsilon(m: int, r: int, v: int, delta: float) -> float:
+    low, high = 0.0, 10.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        if listed_p_value(m, r, v, middle, delta) < ALPHA:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    once = best(lambda: binary.lower(150, 1000, 10, 1000, of=("bits",)), loops=200)
+    every = best(lambda: binary.lower(150, 1000, 10, 1000), loops=50)
+    print(f"E1, one table: bits {1e6 * once:.0f} µs; all six functionals {1e6 * every:.0f} µs")
+    print("\nε audit at μ = 1 (true ε at δ = 1e-5: 4.377), 8 declared levels, both directions")
+    for n in (1000, 50_000):
+        truth = np.repeat([0, 1], n)
+        score = rng.normal(size=2 * n) + truth
+        mine = best(lambda t=truth, s=score: declared_epsilon(t, s, rng))
+        pos, neg = score[truth == 1], score[truth == 0]
+        theirs = best(lambda p=pos, q=neg: hull_epsilon(p, q, 1e-5), 3)
+        print(
+            f"{2 * n:>7} scores: {1e3 * mine:8.2f} ms, "
+            f"ε ≥ {declared_epsilon(truth, score, rng):.3f}"
+            f"; hull with Clopper–Pearson {1e3 * theirs:8.2f} ms, "
+            f"ε ≥ {hull_epsilon(pos, neg, 1e-5):.3f}; {theirs / mine:.1f}×"
+        )
+    print("\none-run audit, m = 1000, 200 guesses, 160 right")
+    for delta in (0.0, 1e-5):
+        mine = best(lambda d=delta: onerun.epsilon_lower(1000, 200, 160, ALPHA, d))
+        theirs = best(lambda d=delta: listed_epsilon(1000, 200, 160, d), 2)
+        print(
+            f"δ = {delta:g}: {1e3 * mine:7.2f} ms, ε ≥ "
+            f"{onerun.epsilon_lower(1000, 200, 160, ALPHA, delta):.6f}; as listed "
+            f"{1e3 * theirs:8.2f} ms, ε ≥ {listed_epsilon(1000, 200, 160, delta):.6f}; "
+            f"{theirs / mine:.1f}×"
+        )
+    print("\nlimits of a rate, and surprisal")
+    mine = best(lambda: binary.rate_low(150.0, 1000.0, 0.025), loops=500)
+    theirs = best(lambda: stats.beta.ppf(0.025, 150, 851), loops=100)
+    print(
+        f"one Clopper–Pearson limit: {1e6 * mine:.1f} µs; scipy.stats.beta.ppf {1e6 * theirs:.1f} µs"
+    )
+    for k, n in ((620, 1000), (620_000, 1_000_000)):
+        took = best(lambda k=k, n=n: surprisal.log2_binomial_tail(k, n, 0.5), loops=50)
+        print(
+            f"log2 P(Bin({n}, ½) ≥ {k}) = {surprisal.log2_binomial_tail(k, n, 0.5):.4f}: {1e6 * took:.1f} µs"
+        )
+
+
+if __name__ == "__main__":
+    main()

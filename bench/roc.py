@@ -1,0 +1,119 @@
+"""ROC, AUC, TPR at an FPR, and the whole score report: Hartley beside scikit-learn.
+
+    python bench/roc.py [--n 100000]
+
+The same scores for all, one thread. Times are the best of several runs. The bootstraps of others
+are timed on fewer replicates and multiplied up (said in the line).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from hartley.channel import roc
+from hartley.channel.levels import folds, tabulate
+from hartley.channel.measure import measure
+from hartley.channel.score import certify_rows
+from hartley.core import ChannelSpec, Trials
+
+
+def best(job: Callable[[], object], runs: int = 7) -> float:
+    """Seconds of the fastest of several runs."""
+    took = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        job()
+        took.append(time.perf_counter() - started)
+    return min(took)
+
+
+def line(what: str, mine: float, theirs: float | None = None, who: str = "") -> None:
+    ratio = f"{theirs / mine:10.1f}×  {1e3 * theirs:12.2f} ms  {who}" if theirs else ""
+    print(f"{what:<46} {1e3 * mine:10.3f} ms {ratio}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=100_000)
+    n = parser.parse_args().n
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, n)
+    score = rng.normal(size=n) + truth
+    scores = roc.Sorted.of(truth, score)
+    spec = ChannelSpec()
+    print(f"{n} scores; last columns: the other tool's time and how many times ours it is")
+
+    found = roc.auc(scores)
+    assert abs(found.value - roc_auc_score(truth, score)) < 1e-12
+    line(
+        "AUC with DeLong interval, from raw scores",
+        best(lambda: roc.auc(roc.Sorted.of(truth, score))),
+        best(lambda: roc_auc_score(truth, score)),
+        "roc_auc_score, no interval",
+    )
+    line(
+        "ROC, 200 points, from raw scores",
+        best(lambda: roc.curve(roc.Sorted.of(truth, score))),
+        best(lambda: roc_curve(truth, score)),
+        "roc_curve",
+    )
+
+    levels = (0.001, 0.01, 0.1)
+
+    def exact() -> None:
+        ready = roc.Sorted.of(truth, score)
+        for level in levels:
+            roc.tpr_at_fpr(ready, level, rng)
+
+    def with_sklearn(replicates: int) -> None:
+        for _ in range(replicates):
+            rows = rng.integers(0, n, n)
+            fpr, tpr, _ = roc_curve(truth[rows], score[rows])
+            np.interp(levels, fpr, tpr)
+
+    def with_partition(replicates: int) -> None:
+        pos, neg = scores.positives, scores.negatives
+        for level in levels:
+            j = int(level * len(neg))
+            for _ in range(replicates):
+                cut = np.partition(rng.choice(neg, len(neg)), len(neg) - 1 - j)[len(neg) - 1 - j]
+                (rng.choice(pos, len(pos)) > cut).mean()
+
+    mine = best(exact)
+    few = 5
+    line(
+        "10,000 bootstraps of TPR at 3 FPRs, with sort",
+        mine,
+        best(lambda: with_sklearn(few), 2) * 10_000 / few,
+        f"roc_curve in a loop ({few} replicates, ×{10_000 // few})",
+    )
+    line(
+        "",
+        mine,
+        best(lambda: with_partition(few), 2) * 10_000 / few,
+        f"numpy partition in a loop ({few} replicates, ×{10_000 // few})",
+    )
+
+    def report() -> None:
+        ready = roc.Sorted.of(truth, score)
+        rules = tabulate(truth, score, folds(n, None, rng), ready, spec)
+        certify_rows(rules, spec)
+        roc.auc(ready)
+        roc.curve(ready)
+        for level in levels:
+            roc.tpr_at_fpr(ready, level, rng)
+
+    line("E1 + E3 report: bits, ε, μ, AUC, TPR, curve", best(report))
+    line(
+        "measure(), null arm and leakage included",
+        best(lambda: measure(Trials(spec, truth, score)), 3),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from hartley.channel import clusters
+from hartley.channel.sequential import mean_interval
+
+
+def fair(gain_of, bits):
+    """Mean of 2^gain over all secrets of so many fair bits, answers held fixed: at most 1."""
+    every = [gain_of(np.array(s)) for s in itertools.product((0, 1), repeat=bits)]
+    return float(np.mean(2.0 ** np.array(every)))
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("ranges", [False, True])
+def test_the_score_code_is_a_law_over_secrets(seed, ranges):
+    """A code that spent more than one unit of probability could certify what is not there."""
+    made = np.random.default_rng(seed)
+    score, cluster = np.round(made.normal(size=8), 1), np.array([0, 0, 0, 1, 1, 1, 2, 2])
+
+    def gain(truth):
+        return clusters.score_gains(
+            truth, score, cluster, rng(), exchangeable=False, ranges=ranges
+        ).sum()
+
+    assert fair(gain, 8) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_the_shuffled_code_is_a_law_over_arrangements():
+    score, cluster = np.arange(8.0), np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    weights = []
+    for ones in itertools.combinations(range(4), 2):
+        for more in itertools.combinations(range(4), 2):
+            truth = np.zeros(8, int)
+            truth[[*ones, *(4 + i for i in more)]] = 1
+            gain = clusters.score_gains(
+                truth, score, cluster, rng(), exchangeable=True, ranges=False
+            )
+            weights.append(2.0 ** gain.sum())
+    assert len(weights) == 36
+    assert np.mean(weights) <= 1.0
+
+
+@pytest.mark.parametrize("alphabet", [2, 3])
+def test_the_symbol_code_is_a_law_over_secrets(alphabet):
+    guess, cluster = np.array([0, 1, -1, 1, 0, 1]), np.array([0, 0, 0, 1, 1, 2])
+    every = [
+        clusters.symbol_gains(np.array(s), guess, cluster, alphabet).sum()
+        for s in itertools.product(range(alphabet), repeat=6)
+    ]
+    assert float(np.mean(2.0 ** np.array(every))) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_the_rank_code_is_a_law_over_ranks():
+    cluster = np.array([0, 0, 1])
+    every = [
+        clusters.rank_gains(np.array(r), cluster, 5).sum()
+        for r in itertools.product(range(1, 6), repeat=3)
+    ]
+    assert float(np.mean(2.0 ** np.array(every))) == pytest.approx(1.0, abs=1e-9)
+
+
+def perfect(m, size, seed=0):
+    made = np.random.default_rng(seed)
+    truth = made.integers(0, 2, m * size)
+    return truth, np.repeat(np.arange(m), size)
+
+
+@pytest.mark.parametrize("m", [8, 16, 64])
+def test_a_full_leak_comes_near_what_so_few_clusters_can_show(m):
+    """Nothing valid exceeds alpha^(1/m) of a bit here (all-or-nothing law); ours is near."""
+    truth, cluster = perfect(m, 256)
+    gain = clusters.score_gains(
+        truth, truth.astype(float), cluster, rng(), exchangeable=False, ranges=False
+    )
+    found = clusters.certify(gain, np.bincount(cluster), 0.05)
+    assert 0.9 * 0.05 ** (1 / m) < found < 0.05 ** (1 / m)
+
+
+def test_it_beats_betting_on_each_rate():
+    """The obvious way, bounds for both rates by cluster: far wider with so few clusters."""
+    m = 16
+    truth, cluster = perfect(m, 128)
+    made = np.random.default_rng(3)
+    flag = np.where(made.random(len(truth)) < 0.1, 1 - truth, truth)
+    gain = clusters.symbol_gains(truth, flag, cluster, 2)
+    ours = clusters.certify(gain, np.bincount(cluster), 0.05)
+    one = truth == 1
+    rates = [
+        clusters.grouped(flag * part, cluster) / clusters.grouped(part, cluster)
+        for part in (one, ~one)
+    ]
+    a, b = mean_interval(rates[0], 0.05)[0], mean_interval(rates[1], 0.05)[1]
+    from hartley.channel.binary import bits
+
+    assert ours > 1.5 * float(bits(a, b))
+
+
+def test_one_cluster_is_worth_alpha():
+    truth, cluster = perfect(1, 4096)
+    gain = clusters.symbol_gains(truth, truth, cluster, 2)
+    found = clusters.certify(gain, np.bincount(cluster), 0.05)
+    assert 0.04 < found < 0.05
+
+
+def test_a_bad_cluster_costs_little_however_large():
+    """Hedged by the prior: one large cluster that fooled the predictor does not ruin the bound."""
+    truth, cluster = perfect(20, 2000)
+    guess = truth.copy()
+    guess[cluster == 19] = 1 - truth[cluster == 19]
+    gain = clusters.symbol_gains(truth, guess, cluster, 2)
+    assert gain[19] < -1000
+    assert clusters.certify(gain, np.bincount(cluster), 0.05) > 0.7
+
+
+def test_the_mixture_is_between_its_best_part_and_its_price():
+    each = [np.array([3.0, 5.0, -2.0]), np.array([-4.0, 1.0, 0.0])]
+    whole = clusters.mixture(each)
+    assert whole.sum() == pytest.approx(np.logaddexp2(each[0].sum(), each[1].sum()) - 1.0)
+    assert each[0].sum() - 1.0 <= whole.sum() <= each[0].sum()
+
+
+def test_nothing_from_nothing():
+    assert clusters.certify(np.array([]), np.array([]), 0.05) == 0.0
+    assert clusters.certify(np.full(9, -5.0), np.full(9, 10), 0.05) == 0.0
+
+
+def test_a_predictor_follows_krichevsky_and_trofimov():
+    counts = np.array([[[3.0, 1.0]], [[0.0, 2.0]]])
+    found = clusters.gains(clusters.Predictor(counts, np.array([0.5, 0.5])))
+
+    def kt(a, b):
+        g = math.lgamma
+        return (g(a + 0.5) + g(b + 0.5) - 2 * g(0.5) + g(1) - g(a + b + 1)) / math.log(2)
+
+    assert found[0] == pytest.approx(kt(3, 1) + 4)
+    assert found.sum() == pytest.approx(kt(3, 3) + 6)
