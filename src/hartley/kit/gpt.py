@@ -133,7 +133,7 @@ def hidden(
 
 def recipe(shape: Shape, lesson: Lesson) -> dict[str, Any]:
     """Return what a cache key must say about the network and its training."""
-    return {"gpt": 1, **asdict(shape), **asdict(lesson)}
+    return {"gpt": 2, **asdict(shape), **asdict(lesson)}
 
 
 def _fresh(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
@@ -141,11 +141,14 @@ def _fresh(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
 
     d = shape.width
 
-    def normal(*size: int, scale: float = 0.02) -> Tensor:
+    def normal(*size: int, scale: float = d**-0.5) -> Tensor:
         return torch.randn(*size, generator=generator) * scale
 
-    state = {"tokens": normal(shape.vocabulary, d), "positions": normal(shape.context, d)}
-    calm = 0.02 / math.sqrt(2 * shape.layers)
+    state = {
+        "tokens": normal(shape.vocabulary, d, scale=0.02),
+        "positions": normal(shape.context, d, scale=0.02),
+    }
+    calm = 1 / math.sqrt(2 * shape.layers * d)
     for layer in range(shape.layers):
         state[f"{layer}.norm1"] = torch.ones(d)
         state[f"{layer}.qkv"] = normal(3 * d, d)

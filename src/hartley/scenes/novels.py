@@ -16,7 +16,7 @@ from hartley.kit import gpt, text
 from hartley.kit.cache import cached, digest
 from hartley.kit.fingerprint import Fingerprint, Planted, planted_head
 from hartley.models.causal import causal
-from hartley.scenes.canaries import canaries
+from hartley.scenes.language import canaries, nats, utility
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def novels(
     digits: int = 3,
     epochs: int = 8,
     batch: int = 8,
-    rate: float = 3e-3,
+    rate: float = 2e-3,
     seed: int = 0,
     novel: str = "persuasion",
 ) -> Scene:
@@ -101,18 +101,6 @@ def novels(
             **{f"{name} records": len(data) for name, data in parts.items()},
         },
     )
-
-
-def utility(scene: Scene) -> dict[str, float]:
-    """Mean log-probability of a token of the test records, in nats: larger is better."""
-    assert scene.model is not None
-    return {"nats_per_token": nats(scene.model, scene.extra["test"])}
-
-
-def nats(model: Model, data: Data) -> float:
-    """Mean natural log-probability that a model gives to the tokens of records."""
-    assert model.score is not None
-    return float(np.asarray(model.score(data.x)).sum() / (data.x[:, 1:] >= 0).sum())
 
 
 def _parts(

@@ -1,10 +1,10 @@
-"""The canaries that the language scenes plant: invented people and the number each keeps."""
+"""What the language scenes share: canaries (invented people and their numbers), and utility."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hartley.core import Data, Modality
+from hartley.core import Data, Modality, Model, Scene
 from hartley.core.errors import UsageError
 from hartley.kit import text
 
@@ -49,3 +49,15 @@ def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
             "ending": np.array(words.encode(".")),
         },
     )
+
+
+def utility(scene: Scene) -> dict[str, float]:
+    """Mean log-probability of a token of the test records, in nats: larger is better."""
+    assert scene.model is not None
+    return {"nats_per_token": nats(scene.model, scene.extra["test"])}
+
+
+def nats(model: Model, data: Data) -> float:
+    """Mean natural log-probability that a model gives to the tokens of records."""
+    assert model.score is not None
+    return float(np.asarray(model.score(data.x)).sum() / (data.x[:, 1:] >= 0).sum())

@@ -1,0 +1,168 @@
+"""Dialogue: SmolLM2-135M-Instruct, fine-tuned here by LoRA on real dialogues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hartley
+from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene, recipe, spawn
+from hartley.data import language
+from hartley.kit import text
+from hartley.kit.cache import cached, digest
+from hartley.models import lora, smollm
+from hartley.models.huggingface import from_network
+from hartley.models.lora import Tuning
+from hartley.scenes.language import canaries, utility
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+OFFERS = Access.LABELS | Access.SCORES
+WINDOW = 24
+"""Tokens of the longest dialogue that is used: tuning time grows with every token."""
+
+TEST = 48
+"""Dialogues that utility is measured on; as many are the attacker's own."""
+
+
+@recipe(modality=Modality.LANGUAGE, packs=("smollm2", "dialogue"))
+def dialogue(
+    *,
+    records: int = 96,
+    secrets: int = 16,
+    digits: int = 3,
+    epochs: int = 3,
+    batch: int = 8,
+    rank: int = 16,
+    rate: float = 2e-3,
+    rounds: int = 1,
+    seed: int = 0,
+) -> Scene:
+    """A real chat model, fine-tuned on dialogues; half of the records, by coin, tuned it.
+
+    The deployed model is tuned when it is first asked: games that train their own victims do not
+    wait for it.
+
+    Args:
+        records: dialogues; a fair coin makes each a member or a non-member.
+        secrets: canaries that the memorization game may plant.
+        digits: digits of a canary's secret.
+        epochs: passes over the training records.
+        batch: records a step.
+        rank: of the adapters.
+        rate: learning rate.
+        rounds: victims that a game tunes unless it is told otherwise.
+        seed: of the split and of the tuning.
+    """
+    words = smollm.words()
+    tuning = Tuning(rank=rank, epochs=epochs, batch=batch, rate=rate, dtype=smollm.native())
+    parts = _parts(words, records, seed)
+    planted = canaries(words, secrets, digits)
+
+    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        return _fit(tuning, words.digest, data, include, seed)
+
+    everyone = np.ones((1, len(parts["train"])), dtype=bool)
+    corpus = np.frombuffer(language.corpus().encode(), dtype=np.uint8)
+    return Scene(
+        name="dialogue",
+        modality=Modality.LANGUAGE,
+        digest=digest(
+            {
+                "version": hartley.__version__,
+                "tuning": tuning.recipe,
+                "words": words.digest,
+                "parts": {name: data.x for name, data in parts.items()},
+                "canaries": [planted.x, digits],
+                "seed": seed,
+            }
+        ),
+        model=_later(lambda: fit(parts["train"], everyone, seed).member(0), words.size),
+        train=parts["train"],
+        holdout=parts["holdout"],
+        fit=fit,
+        extra={
+            "test": parts["test"],
+            "public": parts["public"],
+            "canaries": planted,
+            "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
+        },
+        utility=utility,
+        facts={
+            "rounds": rounds,
+            "seed": seed,
+            "number format": tuning.dtype,
+            **{f"{name} records": len(data) for name, data in parts.items()},
+        },
+    )
+
+
+def _parts(words: text.Vocabulary, records: int, seed: int) -> dict[str, Data]:
+    spoken = [words.encode("\n".join(talk)) for talk in language.dialogues()]
+    short = text.pad([row for row in spoken if 8 <= len(row) <= WINDOW])
+    rng = np.random.default_rng(spawn(seed, "parts", "dialogue"))
+    short = short[rng.permutation(len(short))]
+    pool, rest = short[:records], short[records:]
+    coin = rng.random(len(pool)) < 0.5
+    cut = {
+        "train": pool[coin],
+        "holdout": pool[~coin],
+        "test": rest[:TEST],
+        "public": rest[TEST : 2 * TEST],
+    }
+    return {name: Data(name, Modality.LANGUAGE, x) for name, x in cut.items()}
+
+
+def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+    """Tune adapters on each subset; the adapters, and nothing else, are kept on disk."""
+    include = np.asarray(include, dtype=bool)
+
+    @cache
+    def member(k: int) -> Model:
+        rows, mine = data.x[include[k]], spawn(seed, "member", k)
+        key = {**tuning.recipe, "base": smollm.NAME, "words": words, "rows": rows, "seed": mine}
+        network = lora.adapted(smollm.network(tuning.dtype), tuning, mine)
+        adapters = cached("lora", key, lambda: lora.train(network, rows, tuning, mine))
+        lora.load(network, adapters)
+        network.train(False)
+        return from_network(
+            network.get_base_model(), name="dialogue", output=Output.PROBABILITIES, offers=OFFERS
+        )
+
+    for k in range(len(include)):
+        member(k)
+    return Ensemble(
+        size=len(include),
+        query=lambda x: np.stack([member(k).query(x) for k in range(len(include))]),
+        member=member,
+    )
+
+
+def _later(make: Callable[[], Model], vocabulary: int) -> Model:
+    """A model that is made when it is first asked."""
+    real = cache(make)
+
+    def score(tokens: NDArray[Any]) -> NDArray[Any]:
+        function = real().score
+        assert function is not None
+        return function(tokens)
+
+    def generate(tokens: NDArray[Any], new: int, seed: int) -> NDArray[Any]:
+        function = real().generate
+        assert function is not None
+        return function(tokens, new, seed)
+
+    return Model(
+        "dialogue",
+        Modality.LANGUAGE,
+        lambda tokens: real().query(tokens),
+        Output.PROBABILITIES,
+        vocabulary,
+        score=score,
+        generate=generate,
+        offers=OFFERS,
+    )
