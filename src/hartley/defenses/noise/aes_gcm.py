@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     acts="cipher",
     protects=("decryption",),
     fits=(Modality.LANGUAGE,),
-    paper="arXiv:2603.24857",
+    paper="doi:10.6028/NIST.SP.800-38D",
     strongest={"bits": 256},
     requires=("corpus",),
 )
