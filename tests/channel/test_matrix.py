@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hartley.channel import binary, closed
 from hartley.channel import matrix as mx
+from hartley.channel.capacity import capacity
 from hartley.core.errors import UsageError
 
 
@@ -144,3 +145,11 @@ def test_bad_input_is_said():
         mx.mutual_information(np.eye(2), [1.0])
     assert mx.eta_tv([[1.0]]) == mx.eta_kl([[1.0]]) == 0.0
     assert mx.divergences(np.eye(2), np.array([1.0, 0.0])).tolist() == [0, math.inf]
+
+
+def test_vanishing_probabilities_cost_nothing():
+    w = np.array([[0.5, 0.5, 5e-324], [0.4, 0.6, 0.0]])
+    exact = mx.mutual_information(w[:, :2])
+    assert mx.mutual_information(w) == pytest.approx(exact, abs=1e-15)
+    assert capacity(w).value == pytest.approx(capacity(w[:, :2]).value, abs=1e-6)
+    assert mx.mutual_information([[1 - 1e-200, 1e-200], [1, 0]], [1e-200, 1]) < 1e-100

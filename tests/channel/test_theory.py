@@ -6,7 +6,7 @@ from itertools import combinations
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hartley.channel import awgn, dp
@@ -36,6 +36,7 @@ def test_dp_ceiling_is_reached(k, epsilon):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.floats(0.05, 4), st.floats(0, 0.2))
+@example(0, 2, 1.0, 5e-324)
 def test_no_private_channel_exceeds_it(seed, k, epsilon, delta):
     """A random ε-LDP channel, which besides shows the secret with chance δ, is (ε, δ)-DP."""
     rng = np.random.default_rng(seed)

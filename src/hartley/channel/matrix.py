@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LOG2E = float(np.log2(np.e))
+TINY = 1e-290
+"""Probabilities below this count as 0: their products underflow, and no bit depends on them."""
 SLACK = 1e-9
 """How far a row may miss 1 by rounding; further off it is no channel."""
 
@@ -40,6 +42,7 @@ def as_channel(w: ArrayLike) -> Floats:
             f"row {off[0]} of the channel sums to {sums[off[0]]:.6g}, not 1"
             + (" (an input without any output)" if sums[off[0]] == 0 else "")
         )
+    a[a < TINY] = 0.0
     return np.asarray(a / sums[:, None])
 
 
@@ -87,7 +90,8 @@ def mutual_information(w: ArrayLike, prior: ArrayLike | None = None) -> float:
     a = as_channel(w)
     p = as_prior(prior, len(a))
     used = p > 0
-    return float(p[used] @ divergences(a[used], p @ a))
+    # An output too rare to have a mass of its own would read as impossible, at infinite cost.
+    return float(p[used] @ divergences(a[used], np.maximum(p @ a, 1e-300)))
 
 
 def min_capacity(w: ArrayLike) -> float:
