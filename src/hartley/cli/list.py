@@ -65,6 +65,7 @@ def list_(
             )
             for e in found
         ],
+        drop=(5, 4, 3, 0),
     )
     return 0
 
@@ -95,6 +96,7 @@ def _matrix(*, json: bool) -> int:
             )
             for c in cells
         ],
+        drop=(3,),
     )
     return 0
 

@@ -62,6 +62,7 @@ def list_(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
             for r in rows
         ],
         numbers=(3,),
+        drop=(2, 4),
     )
     return 0
 

@@ -61,7 +61,8 @@ def print_table(
     shown = list(range(len(columns)))
     room = _width() if lively(sys.stdout) else None
     for index in drop:
-        if room is not None and sum(widths[i] + 2 for i in shown) - 2 > room:
+        taken = sum(widths[i] + 2 for i in shown[:-1]) + min(widths[shown[-1]], _LAST)
+        if room is not None and taken > room:
             shown.remove(index)
     left = sum(widths[i] + 2 for i in shown[:-1])
     for place, row in enumerate(table):
@@ -73,6 +74,10 @@ def print_table(
             cells[-1] = f"\n{' ' * left}".join(folded)
         line = "  ".join(cells).rstrip()
         print(f"\033[1m{line}\033[0m" if place == 0 and _coloured() else line)
+
+
+_LAST = 36
+"""Characters that the last column can do with, when it is folded."""
 
 
 def _width() -> int:

@@ -52,11 +52,9 @@ def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
 def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
     """Return why a scene cannot carry an attack, or None; the plan has no say here."""
     game = catalog.find("game", entry.game)
-    for part, fits in ((entry.name, entry.fits), (f"the game {game.name}", game.fits)):
+    for part, fits in (("it plays", entry.fits), (f"the game {game.name} is for", game.fits)):
         if scene.modality not in fits:
-            return Obstacle(
-                "modality", f"{part} plays {_list(fits)}; {scene.name} is {scene.modality}"
-            )
+            return Obstacle("modality", f"{part} {_list(fits)}; {scene.name} is {scene.modality}")
     lacking = [need for need in (*game.requires, *entry.requires) if not scene.has(need)]
     if lacking:
         return Obstacle("scene", f"the scene {scene.name} has no {_list(dict.fromkeys(lacking))}")

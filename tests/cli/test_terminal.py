@@ -1,0 +1,92 @@
+"""Tables fit the terminal they are on, and a pipe gets everything."""
+
+from __future__ import annotations
+
+import pytest
+
+from hartley.cli import terminal
+from hartley.cli.terminal import number, print_channels, print_shields, print_table
+
+
+def row(attack, **more):
+    return {
+        "attack": attack,
+        "axis": "model_to_model",
+        "status": "measured",
+        "bits": {"point": 0.123456, "low": 0.1, "high": 0.2},
+        "ceiling": 3.321,
+        "usual": {"auc": 0.5, "tpr_at_fpr_1e2": {"value": 0.04}},
+        "n": 14400,
+        "seconds": 123.4,
+        "flags": [],
+        **more,
+    }
+
+
+ROWS = [
+    row("loss_threshold", flags=["its null arm reads 0.3 bit"]),
+    row("lira", usual={"capacity_before": 1.0}, axis=None),
+    {"attack": "bad", "status": "failed", "reason": "ValueError: no"},
+    *({"attack": a, "status": "skipped", "reason": "it plays language"} for a in ("x", "y")),
+]
+LEFT = {"point": 0.1, "low": 0.0, "high": None, "n": 9}
+SHIELD = {
+    "name": "rounding",
+    "moves": "bandwidth",
+    "protects": ["membership"],
+    "reason": None,
+    "utility": {"accuracy": {"before": 0.9, "after": 0.8}},
+    "residual": {
+        "lira": {"undefended": LEFT, "static": LEFT, "adaptive": None, "reason": "adaptive: died"}
+    },
+    "coverage": {"lira": {"point": 0.5, "low": 0.25}},
+}
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_tables_of_assess_fit(monkeypatch, capsys, width):
+    monkeypatch.setattr(terminal, "lively", lambda stream: True)
+    monkeypatch.setattr(terminal, "_width", lambda: width)
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_channels(ROWS)
+    print_shields([SHIELD])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "0.123 [0.100, 0.200]" in text and "TPR@1% 0.040" in text and "14400" in text
+    assert ("ceiling" in text) == (width >= 100)
+    assert "FAILED   bad: ValueError: no" in text and "FLAGGED  loss_threshold" in text
+    assert "x, y: it plays language" in text
+    assert "accuracy 0.900 → 0.800" in text and "50% (≥25%)" in text and "adaptive: died" in text
+
+
+def test_a_pipe_gets_everything_and_no_colour(capsys):
+    print_table(("a", "b"), [("x" * 200, "y" * 200)], drop=(0,))
+    out = capsys.readouterr().out
+    assert "x" * 200 in out and "y" * 200 in out and "\x1b" not in out
+
+
+def test_colour_only_where_it_is_wanted(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "lively", lambda stream: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    print_table(("a",), [("x",)])
+    assert "\x1b[1m" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_table(("a",), [("x",)])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.0, "0"),
+        (0.1234, "0.123"),
+        (0.00004, "4e-05"),
+        (12345.6, "12346"),
+        (-0.5, "-0.500"),
+    ],
+)
+def test_numbers(value, text):
+    assert number(value) == text
