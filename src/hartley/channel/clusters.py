@@ -32,6 +32,8 @@ MIDDLE = np.array([0.25, 0.5, 0.75])
 RANGES = np.array([0.01, 0.05, 0.125, 0.25, 0.5, 0.75, 0.875, 0.95, 0.99])
 """Shares of the scores between which ranges lie."""
 FAIR = np.array([0.5, 0.5])
+EXACT = 4096
+"""Largest cluster whose shuffled code is normalised exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,32 @@ def gains(predictor: Predictor) -> Array:
     inside += gammaln(total) - gammaln(total + n)
     chance = (now * np.log(predictor.prior)).sum(2)
     return np.asarray((inside - chance).sum(1) / LN2)
+
+
+def shuffled_gains(predictor: Predictor) -> Array:
+    """Return ``gains`` for shuffled secret bits, for a predictor with two contexts.
+
+    The law over bits is conditioned on their number of ones, which a sum of two Pólya counts has
+    with a chance that is one convolution.
+    """
+    from scipy.special import betaln, gammaln
+
+    now = predictor.counts
+    past = np.cumsum(now, 0) - now + 0.5
+    n, ones = now.sum(2), now.sum((1, 2)) - now[:, :, 0].sum(1)
+    i = np.arange(int(n[:, 0].max()) + 1, dtype=np.float64)[None]
+    split = (i, ones[:, None] - i)
+    chance = np.zeros((len(now), i.size))
+    fits = np.ones(chance.shape, dtype=bool)
+    for context, hits in enumerate(split):
+        size = n[:, context, None]
+        fits &= (hits >= 0) & (hits <= size)
+        k = np.clip(hits, 0.0, size)
+        choose = gammaln(size + 1) - gammaln(k + 1) - gammaln(size - k + 1)
+        a, b = past[:, context, 1, None], past[:, context, 0, None]
+        chance += choose + betaln(k + a, size - k + b) - betaln(a, b)
+    number = np.logaddexp.reduce(np.where(fits, chance, -np.inf), axis=1)
+    return np.asarray(gains(predictor) - number / LN2 - _known(now.sum(1)))
 
 
 def mixture(each: Sequence[Array]) -> Array:
@@ -118,14 +146,19 @@ def score_gains(
         score: (n,) scores.
         cluster: (n,) integers 0..m−1; the order is the order of learning.
         rng: shuffles the rows of each cluster, so that their order cannot give secrets away.
-        exchangeable: secrets were only shuffled, not drawn by fair coins: their number in each
-            cluster is then taken as known to all, which costs about ½·log2 M bits a cluster.
+        exchangeable: secrets were only shuffled, not drawn by fair coins: the number of ones in
+            each cluster is then taken as known to all.
         ranges: also try one predictor on coarse score ranges, not only single thresholds.
     """
     m, n = int(cluster.max()) + 1, len(truth)
     order = np.lexsort((rng.random(n), cluster))
     truth, score, cluster = truth[order], score[order], cluster[order]
-    step = _steps(cluster, m)
+    # The code for a known number of ones is exact where clusters are small and coded in one step;
+    # for large ones the plain code is a bound of it, and the loss of ½·log2 M bits is nothing.
+    exact = exchangeable and int(np.bincount(cluster).max()) <= EXACT
+    ranges = ranges and not exact
+    step = cluster if exact else _steps(cluster, m)
+    code = shuffled_gains if exact else gains
     ends = np.cumsum(np.bincount(step))
     total = len(ends)
     rows = [np.empty(total) for _ in range(4 * len(LEVELS) + len(MIDDLE) + ranges)]
@@ -141,11 +174,14 @@ def score_gains(
         if ranges:
             every.append(_ranged(*known, stop, np.quantile(own, RANGES, method="lower")))
         for row, predictor in zip(rows, every, strict=True):
-            row[start:stop] = gains(predictor)[start:stop]
+            row[start:stop] = code(predictor)[start:stop]
         start = stop
     first = np.searchsorted(step, np.arange(total))
     gain = grouped(mixture(rows), cluster[first])
-    return gain - _shuffle_cost(truth, cluster, m) if exchangeable else gain
+    if exchangeable and not exact:
+        table = np.bincount(cluster * 2 + truth, minlength=2 * m).reshape(m, 2).astype(float)
+        gain = gain - _known(table)
+    return gain
 
 
 def _steps(cluster: Whole, m: int) -> Whole:
@@ -194,13 +230,16 @@ def _ranged(truth: Whole, score: Array, step: Whole, m: int, edges: Array) -> Pr
     return Predictor(table, FAIR)
 
 
-def _shuffle_cost(truth: Whole, cluster: Whole, m: int) -> Array:
-    """M − log2 C(M, ones): what knowing the number of ones in a cluster is worth."""
+def _known(table: Array) -> Array:
+    """M − log2 C(M, ones) by cluster: what knowing the number of ones is worth.
+
+    Args:
+        table: (m, 2) zeros and ones of each cluster.
+    """
     from scipy.special import gammaln
 
-    size = np.bincount(cluster, minlength=m).astype(float)
-    ones = np.bincount(cluster, weights=truth, minlength=m)
-    choose = gammaln(size + 1) - gammaln(ones + 1) - gammaln(size - ones + 1)
+    size = table.sum(1)
+    choose = gammaln(size + 1) - gammaln(table + 1).sum(1)
     return np.asarray(size - choose / LN2)
 
 

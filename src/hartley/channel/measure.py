@@ -99,10 +99,7 @@ def _bounded(
 ) -> tuple[Quantity, float, dict[str, float]]:
     """Hold the reading under the ceiling, and say so where it had to be held."""
     limit = top.value
-    flags: dict[str, float] = {
-        "bits_calibrated_low": min(reading.calibrated, limit),
-        "bits_calibrated_high": min(reading.high, limit),
-    }
+    flags: dict[str, float] = {}
     assumptions = reading.assumptions
     lower = min(reading.lower, limit)
     if reading.lower > limit + 1e-9:
@@ -127,7 +124,10 @@ def _bounded(
         method=reading.method,
         assumptions=assumptions,
     )
-    return bits, min(max(reading.high, value), limit), flags
+    high = min(max(reading.high, value), limit)
+    flags["bits_calibrated_low"] = min(reading.calibrated, value)
+    flags["bits_calibrated_high"] = high
+    return bits, high, flags
 
 
 def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
