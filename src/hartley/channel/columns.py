@@ -25,18 +25,26 @@ class Columns:
         guess: (n,) float64 scores, or int64 symbols or ranks.
         reference: like ``guess``, or None.
         cluster: (n,) int64 0..m−1 in order of the given labels, or None when rows are independent.
+        planted: the auditor drew the secrets uniformly.
     """
 
     truth: Whole
     guess: NDArray[Any]
     reference: NDArray[Any] | None
     cluster: Whole | None
+    planted: bool = True
 
     def redrawn(self, wire: Wire, alphabet: int, rng: np.random.Generator) -> Columns:
         """The same columns with the secrets drawn anew, independent of what was received."""
         if wire is Wire.RANK:
             # A secret that was never planted has a uniform rank, whatever the attacker's scores.
             return replace(self, guess=rng.integers(1, alphabet + 1, len(self.guess)))
+        if self.planted:
+            # A shuffle would leave some secrets in place: of four in a cluster, one on average.
+            truth = rng.integers(0, alphabet, len(self.truth))
+            while wire is Wire.SCORE and truth.min() == truth.max():
+                truth = rng.integers(0, alphabet, len(self.truth))
+            return replace(self, truth=truth)
         if self.cluster is None or not _mixed(self.truth, self.cluster):
             return replace(self, truth=rng.permutation(self.truth))
         # Shuffle inside clusters: sort by (cluster, noise), place by cluster.
@@ -83,7 +91,7 @@ def check(trials: Trials) -> Columns:
             raise BadTrials(f"a score speaks of a secret bit, not of {spec.alphabet} symbols")
         if truth.min() == truth.max():
             raise BadTrials(f"one class only: every truth is {truth[0]}; both 0 and 1 are needed")
-    return Columns(truth, guess, reference, _clusters(trials, n))
+    return Columns(truth, guess, reference, _clusters(trials, n), spec.planted)
 
 
 def _reference(trials: Trials, n: int) -> NDArray[Any] | None:
