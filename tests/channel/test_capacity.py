@@ -224,3 +224,16 @@ def test_dispersion_and_short_blocks():
     assert closed.normal_approximation(n - 1, 0.5, 0.9, 1e-3) < 20
     with pytest.raises(UsageError, match="capacity 0"):
         closed.uses_for(1, 0.0, 0.9, 1e-3)
+
+
+def test_prices_far_apart():
+    """Newton's model fails here; the fallback must not."""
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        k, m = rng.integers(2, 8, 2)
+        w = rng.dirichlet(np.full(m, 0.3), k)
+        cost = 10 ** rng.uniform(-3, 3, k)
+        budget = cost.min() + 1e-3 * (cost.max() - cost.min())
+        found = capacity_at_cost(w, cost, budget)
+        assert found.upper - found.lower <= 1e-6
+        assert found.prior @ cost <= budget * (1 + 1e-9)
