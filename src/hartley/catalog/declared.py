@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from hartley.core.taxonomy import Modality
 
 _DECORATORS = {"attack": "attack", "defense": "defense", "game": "game", "recipe": "scene"}
+_MARK = re.compile(rb"^@(?:\w+\.)*(?:attack|defense|game|recipe)\(", re.MULTILINE)
+_FUNCTION = re.compile(rb"^def \w", re.MULTILINE)
+_STATEMENT = re.compile(rb"^[@A-Za-z_]", re.MULTILINE)
 _FIELDS = frozenset(
     (
         *("game", "flow", "axis", "moves", "fits", "modality", "needs", "paper", "role", "acts"),
@@ -76,7 +80,7 @@ def read(source: Source) -> Iterator[Entry]:
     """Yield the parts that one file declares."""
     stem = source.path.stem
     try:
-        tree = ast.parse(source.path.read_bytes())
+        tree = _parsed(source)
     except (SyntaxError, ValueError, OSError) as error:
         line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         yield Entry(
@@ -99,6 +103,23 @@ def read(source: Source) -> Iterator[Entry]:
         for mark in node.decorator_list:
             if isinstance(mark, ast.Call) and (kind := _DECORATORS.get(_last(mark.func, imported))):
                 yield _entry(kind, node, mark, source, imported)
+
+
+def _parsed(source: Source) -> ast.Module:
+    """Parse a file; of the house's own only as far as the end of its part.
+
+    The helpers below a part are most of a file, and nothing of a listing needs them. A plugin is
+    read whole, so that its mistakes are told wherever they are.
+    """
+    text = source.path.read_bytes()
+    marks = list(_MARK.finditer(text)) if source.kind else []
+    if marks and (begun := _FUNCTION.search(text, marks[-1].end())):
+        end = _STATEMENT.search(text, begun.end())
+        try:
+            return ast.parse(text[: end.start()] if end else text)
+        except SyntaxError:  # the cut fell into a string: the whole file tells
+            pass
+    return ast.parse(text)
 
 
 def _entry(

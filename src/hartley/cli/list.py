@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley import catalog
-from hartley.cli.terminal import print_json, print_table
+from hartley.cli.terminal import note, print_json, print_table
 from hartley.core.errors import UsageError
 
 WHAT = ("attacks", "defenses", "games", "scenes", "frameworks", "runs")
@@ -67,6 +67,8 @@ def list_(
         ],
         drop=(5, 4, 3, 0),
     )
+    if what == "scenes":
+        note("and the two wires of every game: live:GAME leaks everything to it, dead:GAME nothing")
     return 0
 
 
