@@ -82,8 +82,9 @@ def _idx(path: Path, kind: int) -> NDArray[Any]:
         except (OSError, EOFError) as error:
             raise UsageError(f"{path.name} is no whole gzip file: {error}") from error
     dimensions = kind & 0xFF
-    head = np.frombuffer(raw[: 4 * (1 + dimensions)], ">u4").astype(np.int64)
-    if len(head) != 1 + dimensions or head[0] != kind:
+    size = 4 * (1 + dimensions)
+    head = np.frombuffer(raw[:size].ljust(size, b"\0"), ">u4").astype(np.int64)
+    if len(raw) < size or head[0] != kind:
         raise UsageError(f"{path.name} is no idx file of kind {kind:#010x}")
     body = np.frombuffer(raw, np.uint8, offset=4 * len(head))
     if len(body) != head[1:].prod():

@@ -170,6 +170,21 @@ def clipped_sums(
         torch.sum(scaled, 1, keepdim=True, out=grads[2 * i + 1])
 
 
+def add_noise(
+    grads: Sequence[torch.Tensor], rngs: Sequence[np.random.Generator], scale: float
+) -> None:
+    """Add normal noise of standard deviation ``scale``, each model's from its own stream."""
+    import torch
+
+    size = sum(grad[0].numel() for grad in grads)
+    for k, rng in enumerate(rngs):
+        noise, at = torch.from_numpy(rng.standard_normal(size, np.float32)), 0
+        for grad in grads:
+            count = grad[k].numel()
+            grad[k].add_(noise[at : at + count].view(grad[k].shape), alpha=scale)
+            at += count
+
+
 def _group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> list[Stack]:
     rngs = [stream(work.seed, k) for k, _ in part]
     starts = [work.net.initial(rng) for rng in rngs]
@@ -215,13 +230,7 @@ def _dense(
                 clip=privacy.clip,
             )
             if scale:
-                for k, rng in enumerate(rngs):
-                    noise = torch.from_numpy(rng.standard_normal(work.net.size, np.float32))
-                    at = 0
-                    for grad in grads:
-                        count = grad[k].numel()
-                        grad[k].add_(noise[at : at + count].view(grad[k].shape), alpha=scale)
-                        at += count
+                add_noise(grads, rngs, scale)
             slope.div_(privacy.expected)
             optimiser.step()
     made = zip_names(work.net, weights)

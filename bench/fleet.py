@@ -1,0 +1,144 @@
+"""The fleet beside a plain PyTorch loop: equal epochs and batch, one thread, one run.
+
+    python bench/fleet.py [--quick] [--only dense|conv|workers|lira]
+
+Prints claim, figures, verdict. The plain loop is what a textbook writes: ``nn.Sequential``, Adam as
+it comes, one random batch after another. The turns of the two sides alternate, so that a busy
+machine slows both; ratios of processor time are the figure (wall time for workers).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from hartley.kit import nets
+from hartley.kit.fleet import Training, train
+from hartley.kit.fleet.loop import native_bfloat16
+
+
+def verdict(name: str, claim: float, ratios: list[float], more: str = "") -> None:
+    found = statistics.median(ratios)
+    print(
+        f"{name:34s} {found:5.2f}× (claim ≥ {claim}×; {min(ratios):.2f}–{max(ratios):.2f})  "
+        f"{'holds' if found >= claim else 'FAILS'}  {more}",
+        flush=True,
+    )
+
+
+def digits():
+    from hartley.data.vision import digits as load
+
+    data = load()
+    return data.x[:900], data.y[:900]
+
+
+def pictures(n: int):
+    """28×28 records: the speed does not depend on what is in them."""
+    rng = np.random.default_rng(0)
+    return rng.random((n, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, n)
+
+
+def against_plain(net, x, y, include, recipe, *, plain: int, turns: int) -> list[float]:
+    """Ratios of processor time a model; the plain loop trains only ``plain`` of the models."""
+    ratios = []
+    for _ in range(turns):
+        clock = time.process_time()
+        train(net, x, y, include[:plain], recipe, strategy="plain")
+        slow = (time.process_time() - clock) / plain
+        clock = time.process_time()
+        train(net, x, y, include, recipe)
+        ratios.append(slow / ((time.process_time() - clock) / len(include)))
+    return ratios
+
+
+def dense(turns: int) -> None:
+    x, y = digits()
+    include = np.random.default_rng(0).random((64, len(x))) < 0.5
+    net, recipe = nets.dense((1, 8, 8), 10, (128,)), Training(epochs=10, batch=32)
+    train(net, x, y, include[:1], recipe, strategy="plain")
+    ratios = against_plain(net, x, y, include, recipe, plain=8, turns=turns)
+    verdict("64 dense nets 64-128-10, batched", 3.5, ratios)
+
+
+def conv(turns: int) -> None:
+    x, y = pictures(2048)
+    include = np.ones((2, len(x)), dtype=bool)
+    for batch in (64, 128):
+        net, recipe = nets.conv((1, 28, 28), 10), Training(epochs=2, batch=batch)
+        train(net, x, y, include[:1], recipe, strategy="plain")
+        train(net, x, y, include[:1], recipe)
+        ratios = against_plain(net, x, y, include, recipe, plain=2, turns=turns)
+        note = f"bfloat16 in hardware: {native_bfloat16('cpu')}"
+        verdict(f"conv net on 28×28, batch {batch}, loop", 1.8, ratios, note)
+
+
+def workers(turns: int) -> None:
+    x, y = pictures(4000)
+    include = np.ones((8, len(x)), dtype=bool)
+    net, recipe = nets.conv((1, 28, 28), 10), Training(epochs=5, batch=64)
+    ratios = []
+    for _ in range(max(1, turns // 3)):
+        wall = {}
+        for count in (1, 2):
+            clock = time.perf_counter()
+            train(net, x, y, include, recipe, workers=count)
+            wall[count] = time.perf_counter() - clock
+        ratios.append(wall[1] / wall[2])
+    load = os.getloadavg()[0]
+    verdict("two worker processes", 1.7, ratios, f"wall; load average {load:.1f} at the end")
+
+
+def lira() -> None:
+    """LiRA's AUC with references from the fleet and from the plain loop, on the same victims."""
+    from sklearn.metrics import roc_auc_score
+
+    from hartley.attacks.model_to_data.membership.lira import lira as attack
+    from hartley.engine.play import deal, play
+    from hartley.scenes.digits import digits as scene_of
+
+    scene = scene_of(records=600, epochs=40)
+    pipeline, found = scene.tools["training"], {}
+    for strategy in ("plain", "batched"):
+        fit = pipeline.with_(strategy=strategy, cached=False).fit
+        from dataclasses import replace
+
+        one = replace(scene, model=replace(scene.model, fit=fit))
+        dealt = deal(attack, one, seed=0, params={"rounds": 8})
+        trials = play(attack, one, dealt=dealt, params={"references": 32})
+        each = [
+            roc_auc_score(trials.truth[trials.cluster == k], trials.guess[trials.cluster == k])
+            for k in range(8)
+        ]
+        found[strategy] = np.mean(each), 1.96 * np.std(each, ddof=1) / np.sqrt(8)
+    (a, half), (b, _) = found["plain"], found["batched"]
+    print(
+        f"LiRA AUC: plain {a:.4f} ± {half:.4f}, batched {b:.4f}  "
+        f"{'equal within the interval' if abs(a - b) <= half else 'DIFFERENT'}"
+    )
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ask.add_argument("--quick", action="store_true", help="fewer turns")
+    ask.add_argument("--only", choices=["dense", "conv", "workers", "lira"])
+    args = ask.parse_args()
+    import torch
+
+    torch.set_num_threads(1)
+    turns = 3 if args.quick else 7
+    for name, run in (("dense", dense), ("conv", conv), ("workers", workers)):
+        if args.only in {None, name}:
+            run(turns)
+    if args.only in {None, "lira"}:
+        lira()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A scikit-learn classifier as a model, and as a pipeline that trains many of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, spawn
+from hartley.core.errors import UsageError
+from hartley.kit.fleet.workers import spread
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def from_sklearn(
+    classifier: Any,
+    *,
+    classes: int,
+    name: str = "",
+    modality: Modality = Modality.TABULAR,
+    offers: Access = Access.LABELS | Access.SCORES,
+    fit: Fit | None = None,
+) -> Model:
+    """Wrap a fitted classifier as a model that answers with probabilities.
+
+    Labels are 0..classes−1; a class that the classifier never saw gets probability 0.
+
+    Args:
+        classifier: a fitted scikit-learn classifier with ``predict_proba``.
+        classes: number of classes.
+        name: what to call it; the class's name if empty.
+        modality: what the records are; they are flattened to (n, features).
+        offers: what an attacker may use.
+        fit: the training that the attacker knows.
+
+    Raises:
+        UsageError: the classifier gives no probabilities, or was fitted on other labels.
+    """
+    if not hasattr(classifier, "predict_proba"):
+        raise UsageError(f"{type(classifier).__name__} has no predict_proba")
+    known = np.asarray(classifier.classes_).astype(np.int64)
+    if len(known) and not 0 <= known.min() <= known.max() < classes:
+        raise UsageError(
+            f"the classifier was fitted on labels {known.tolist()}, not 0..{classes - 1}"
+        )
+
+    def query(x: NDArray[Any]) -> NDArray[Any]:
+        out = np.zeros((len(x), classes))
+        if len(x):
+            out[:, known] = classifier.predict_proba(np.asarray(x).reshape(len(x), -1))
+        return out
+
+    return Model(
+        name or type(classifier).__name__,
+        modality,
+        query,
+        Output.PROBABILITIES,
+        classes,
+        fit=fit if offers & Access.TRAIN else None,
+        offers=offers if fit is not None else offers & ~Access.TRAIN,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SklearnPipeline:
+    """Trains clones of one classifier on subsets of the same records.
+
+    Attributes:
+        classifier: an unfitted classifier; its ``random_state`` is set for each model from the
+            model's own number.
+        classes: number of classes.
+        modality: what the records are.
+        workers: processes; the results do not depend on it.
+    """
+
+    classifier: Any
+    classes: int
+    modality: Modality = Modality.TABULAR
+    workers: int = 1
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """Train K classifiers; ``include`` is (K, n) booleans."""
+        if data.y is None:
+            raise UsageError(f"{data.name!r} carries no labels to train on")
+        started = time.perf_counter()
+        shared = self.classifier, np.asarray(data.x).reshape(len(data), -1), data.y
+        parts = [(row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
+        fitted = spread(_train, shared, parts, workers=self.workers)
+        offers = Access.LABELS | Access.SCORES | Access.TRAIN
+
+        def member(k: int) -> Model:
+            return from_sklearn(
+                fitted[k], classes=self.classes, modality=self.modality, offers=offers, fit=self.fit
+            )
+
+        return Ensemble(
+            len(fitted),
+            lambda x: np.stack([member(k).query(x) for k in range(len(fitted))]),
+            member,
+            {"strategy": "sklearn", "seconds": time.perf_counter() - started},
+        )
+
+
+def _train(shared: Any, part: Any) -> Any:
+    from sklearn.base import clone
+
+    classifier, x, y = shared
+    row, seed = part
+    one = clone(classifier)
+    if "random_state" in one.get_params():
+        one.set_params(random_state=seed)
+    return one.fit(x[row], y[row])

@@ -1,0 +1,77 @@
+"""DP-SGD: the guarantee is Opacus', the leak stays under it, and the utility is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.membership.lira import lira
+from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.channel.measure import measure
+from hartley.core import Modality
+from hartley.core.errors import UsageError
+from hartley.defenses.noise.dp_sgd import dp_sgd, noise_for
+from hartley.engine.play import play
+from hartley.games import membership as game
+from hartley.scenes.digits import digits
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield digits()
+
+
+@pytest.mark.parametrize("accountant", ["prv", "rdp"])
+def test_the_noise_is_what_opacus_asks_for(accountant):
+    import warnings
+
+    from opacus.accountants import PRVAccountant, RDPAccountant
+
+    noise = noise_for(2.0, 1e-5, rate=0.25, steps=160, accountant=accountant)
+    judge = (PRVAccountant if accountant == "prv" else RDPAccountant)()
+    judge.history = [(noise, 0.25, 160)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spent = judge.get_epsilon(1e-5)
+    assert 1.9 < spent <= 2.0
+    assert noise_for(8.0, 1e-5, rate=0.25, steps=160) < noise < 20
+
+
+@pytest.mark.parametrize("claim", [(0, 1e-5), (-1, 1e-5), (1, 0), (1, 1)])
+def test_claims_that_are_none(claim):
+    with pytest.raises(UsageError, match="privacy claim"):
+        noise_for(*claim, rate=0.25, steps=10)
+    with pytest.raises(UsageError, match="accountant"):
+        noise_for(1, 1e-5, rate=0.25, steps=10, accountant="gut feeling")
+
+
+def test_the_leak_stays_under_the_guarantee(scene):
+    rng = np.random.default_rng
+    before = measure(play(lira, scene, game_params={"rounds": 8}, params={"references": 32}))
+    shielded = dp_sgd(scene, rng(0), epsilon=1.0)
+    assert 0.3 < shielded.utility(shielded)["accuracy"] < scene.utility(scene)["accuracy"]
+    for attack, params in ((lira, {"references": 16}), (loss_threshold, {})):
+        after = measure(play(attack, shielded, game_params={"rounds": 8}, params=params))
+        assert after.ceiling.value == pytest.approx(0.160, abs=0.001)
+        assert after.bits.lower <= after.ceiling.value
+        assert after.bits.value < before.bits.value / 2
+    weaker = dp_sgd(scene, rng(0), epsilon=8.0)
+    assert weaker.utility(weaker)["accuracy"] > shielded.utility(shielded)["accuracy"]
+
+
+def test_rate_steps_and_divisor_do_not_follow_the_records(scene):
+    shielded = dp_sgd(scene, np.random.default_rng(0), epsilon=2.0)
+    privacy = shielded.tools["training"].private
+    assert (privacy.rate, privacy.steps, privacy.expected) == (0.25, 160, 0.25 * 450)
+    assert shielded.fit == shielded.model.fit == shielded.tools["training"].fit
+    assert shielded.defenses[-1].name == "dp_sgd" and shielded.bounds[-1].games == ("membership",)
+
+
+def test_it_narrows_the_live_wire():
+    live = game.live(Modality.TABULAR, np.random.default_rng(0))
+    shielded = dp_sgd(live, np.random.default_rng(0), **dp_sgd.strongest)
+    before = measure(play(loss_threshold, live))
+    after = measure(play(loss_threshold, shielded, knows="static"))
+    assert after.bits.value < 0.1 < before.bits.lower
