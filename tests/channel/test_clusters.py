@@ -18,19 +18,19 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("ranges", [False, True])
 def test_the_score_code_is_a_law_over_secrets(seed, ranges):
     """A code that spent more than one unit of probability could certify what is not there."""
     made = np.random.default_rng(seed)
-    score, cluster = np.round(made.normal(size=8), 1), np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    score, cluster = np.round(made.normal(size=7), 1), np.array([0, 0, 0, 1, 1, 1, 2])
 
     def gain(truth):
         return clusters.score_gains(
             truth, score, cluster, rng(), exchangeable=False, ranges=ranges
         ).sum()
 
-    assert fair(gain, 8) == pytest.approx(1.0, abs=1e-9)
+    assert fair(gain, 7) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_the_shuffled_code_is_a_law_over_arrangements():

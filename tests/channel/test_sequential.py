@@ -46,7 +46,7 @@ def test_the_trip_latches():
     assert breaker.p == p <= breaker.alpha
 
 
-@settings(deadline=None, max_examples=50)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.integers(1, 200), st.data())
 def test_the_confidence_sequence_holds_its_rates(n, data):
     k = data.draw(st.integers(0, n))
@@ -63,7 +63,7 @@ def test_before_any_event_everything_is_possible():
     assert seq.mean_lower([], 0.05) == 0.0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.001, 0.3))
 def test_betting_bounds_hold_the_mean(x, alpha):
     low, high = seq.mean_interval(x, alpha)

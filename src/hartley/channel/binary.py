@@ -26,6 +26,7 @@ from hartley.channel.rates import (
     mu,
     rate_high,
     rate_low,
+    ratio,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +108,11 @@ def lower(
     shape = t.shape
     t, n1, f, n0 = (v.reshape(-1, 1) for v in (t, n1, f, n0))
     border = _border(t, np.maximum(n1, 1.0), f, np.maximum(n0, 1.0), fisher_level(alpha))
-    found = [_least(border, functional(name, delta), kinked=name == "epsilon") for name in of]
+    parts = [lambda a, b: ratio(a, b, delta), lambda a, b: ratio(1.0 - b, 1.0 - a, delta)]
+    found = [
+        _least(border, functional(name, delta), parts=parts if name == "epsilon" else ())
+        for name in of
+    ]
     void = ((n1 <= 0) | (n0 <= 0) | (t <= 0) | (f >= n0))[:, 0]
     return {
         name: _shaped(np.where(void, 0.0, np.maximum(value, 0.0)), shape)
@@ -135,18 +140,20 @@ def _least(
     border: Callable[[Array], tuple[Array, Array]],
     f: Callable[[Array, Array], Array],
     *,
-    kinked: bool,
+    parts: Sequence[Callable[[Array, Array], Array]] = (),
 ) -> Array:
     """Minimise along the border: a grid, then three parabolic steps.
 
-    ε is the larger of two functions, so that its minimum may be a kink, which no parabola meets:
-    ``kinked`` adds rounds of ever finer grids.
+    ε is the larger of two smooth functions, so that its minimum may be a kink, which no parabola
+    meets: with ``parts`` the points where they cross are tried besides.
     """
-    y = _forward(f, *border(GRID))
+    grid = FINE if parts else GRID
+    a, b = border(grid)
+    y = _forward(f, a, b)
     best = y.min(1)
-    k = np.minimum(np.maximum(y.argmin(1), 1), GRID.size - 2)
+    k = np.minimum(np.maximum(y.argmin(1), 1), grid.size - 2)
     rows = np.arange(len(y))
-    x = np.stack([GRID[k - 1], GRID[k], GRID[k + 1]], 1)
+    x = np.stack([grid[k - 1], grid[k], grid[k + 1]], 1)
     y = np.stack([y[rows, k - 1], y[rows, k], y[rows, k + 1]], 1)
     for width in (0.08, 0.02, 0.005):
         step = width * (x[:, 2] - x[:, 0])
@@ -154,38 +161,29 @@ def _least(
         x = np.stack([v - step, v, v + step], 1)
         y = _forward(f, *border(x))
         best = np.minimum(best, y.min(1))
-    if kinked:
-        # Several kinks may lie close in height: a finer start, so that the right one is met.
-        y = _forward(f, *border(FINE))
-        k = np.minimum(np.maximum(y.argmin(1), 1), FINE.size - 2)
-        best = np.minimum(best, _zoom(border, f, FINE[k - 1], FINE[k + 1]))
+    if parts:
+        above = parts[0](a, b) > parts[1](a, b)
+        best = np.minimum(best, _forward(f, *border(_crossings(border, parts, above))).min(1))
     return np.asarray(best)
 
 
-def _zoom(
+def _crossings(
     border: Callable[[Array], tuple[Array, Array]],
-    f: Callable[[Array, Array], Array],
-    left: Array,
-    right: Array,
+    parts: Sequence[Callable[[Array, Array], Array]],
+    above: NDArray[np.bool_],
 ) -> Array:
-    """Minimise by finer and finer grids, and at last where the two sides of a kink meet."""
-    best = np.full(len(left), np.inf)
-    rows = np.arange(len(left))
-    for last in (False, False, False, True):
-        x = left[:, None] + (right - left)[:, None] * np.linspace(0.0, 1.0, 9)
-        y = _forward(f, *border(x))
-        best = np.minimum(best, y.min(1))
-        k = np.minimum(np.maximum(y.argmin(1), 2), 6)
-        if last:
-            fall = (y[rows, k - 1] - y[rows, k - 2]) / (x[rows, k - 1] - x[rows, k - 2])
-            rise = (y[rows, k + 2] - y[rows, k + 1]) / (x[rows, k + 2] - x[rows, k + 1])
-            gap = y[rows, k + 1] - y[rows, k - 1] - rise * (x[rows, k + 1] - x[rows, k - 1])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                meet = x[rows, k - 1] + gap / (fall - rise)
-            meet = np.clip(np.where(np.isfinite(meet), meet, x[rows, k]), 0.0, 1.0)
-            best = np.minimum(best, _forward(f, *border(meet[:, None]))[:, 0])
-        left, right = x[rows, k - 1], x[rows, k + 1]
-    return np.asarray(best)
+    """Where along the border the two parts cross, by bisection: (rows, crossings), padded."""
+    turns = above[:, 1:] != above[:, :-1]
+    most = max(1, int(turns.sum(1).max()))
+    cell = np.argsort(~turns, axis=1, kind="stable")[:, :most]
+    left, right = FINE[cell], FINE[cell + 1]
+    start = np.take_along_axis(above, cell, 1)
+    for _ in range(26):
+        middle = (left + right) / 2
+        a, b = border(middle)
+        same = (parts[0](a, b) > parts[1](a, b)) == start
+        left, right = np.where(same, middle, left), np.where(same, right, middle)
+    return (left + right) / 2
 
 
 def _vertex(x: Array, y: Array) -> Array:

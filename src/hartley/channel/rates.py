@@ -60,11 +60,11 @@ def min_capacity(a: ArrayLike, b: ArrayLike) -> Array:
 def epsilon(a: ArrayLike, b: ArrayLike, delta: float = 0.0) -> Array:
     """Return the smallest ε ≥ 0 (nats) of an (ε, δ)-DP mechanism that allows rates a and b."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    return np.asarray(np.maximum(_ratio(a, b, delta), _ratio(1.0 - b, 1.0 - a, delta)))
+    return np.asarray(np.maximum(ratio(a, b, delta), ratio(1.0 - b, 1.0 - a, delta)))
 
 
-def _ratio(a: Array, b: Array, delta: float) -> Array:
-    """ln((a − δ)/b), at least 0."""
+def ratio(a: Array, b: Array, delta: float) -> Array:
+    """Return ln((a − δ)/b), at least 0: what flags alone say about ε."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.fmax(np.log(np.maximum(a - delta, 0.0)) - np.log(b), 0.0))
 
