@@ -1,0 +1,198 @@
+"""Packs: whole and checked, or not at all. A small fake client stands on PATH, nothing else is."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import struct
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hartley.core.errors import MissingPack, UnknownName, UsageError
+from hartley.data import packs
+from hartley.data.packs import convert, shelf
+from hartley.data.packs.table import Pack
+
+FILES = {
+    "package/data/a.txt": b"first",
+    "package/data/b.txt": b"second",
+    "package/data/../../evil.txt": b"outside",
+    "package/run.js": b"never wanted",
+    "package/LICENSE": b"terms",
+}
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
+    """A pack that the fake npm serves, and counts its calls in ``calls``."""
+    archive = tmp_path / "toy.tgz"
+    with tarfile.open(archive, "w:gz") as bundle:
+        for name, content in FILES.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            bundle.addfile(entry, io.BytesIO(content))
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    npm = bin_ / "npm"
+    npm.write_text(
+        f'#!/bin/sh\necho x >> {tmp_path}/calls\nfor a; do last="$a"; done\n'
+        f'/bin/cp {archive} "$last"/\n'
+    )
+    npm.chmod(0o755)
+    kept = {n: hashlib.sha256(FILES[f"package/data/{n}"]).hexdigest() for n in ("a.txt", "b.txt")}
+    pack = Pack(
+        name="toy", summary="", client="npm", package="toy", version="1", licence="MIT",
+        size=archive.stat().st_size, archive=hashlib.sha256(archive.read_bytes()).hexdigest(),
+        digest=shelf.fingerprint(kept), strip="package/data/", keep=("*.txt",),
+        notice="package/LICENSE",
+    )  # fmt: skip
+    monkeypatch.setenv("PATH", str(bin_))
+    monkeypatch.setenv("HARTLEY_PACKS", str(tmp_path / "packs"))
+    monkeypatch.setattr(shelf, "catalogue", lambda: (pack,))
+    return pack
+
+
+def calls(tmp_path: Path) -> int:
+    log = tmp_path / "calls"
+    return len(log.read_text().split()) if log.exists() else 0
+
+
+def nothing_left(tmp_path: Path) -> bool:
+    home = tmp_path / "packs"
+    return [p.name for p in home.iterdir() if p.name != ".toy.lock"] == []
+
+
+def test_only_declared_files_come_and_only_once(toy: Pack, tmp_path: Path) -> None:
+    with pytest.raises(MissingPack, match="hartley pack get toy"):
+        packs.locate("toy")
+    seen: list[tuple[int, int]] = []
+    home = packs.get("toy", progress=lambda done, whole: seen.append((done, whole)))
+    assert {p.name for p in home.iterdir()} == {"a.txt", "b.txt", "pack.json", "LICENSE.txt"}
+    assert (home / "LICENSE.txt").read_bytes() == b"terms"
+    card = json.loads((home / "pack.json").read_text())
+    assert card["verified"] is True and card["origin"] == "npm: toy 1" and card["licence"] == "MIT"
+    assert not list(tmp_path.rglob("evil.txt"))
+    assert all(whole == toy.size for _, whole in seen)
+    packs.get("toy")
+    assert calls(tmp_path) == 1 and packs.verify("toy")
+    (home / "a.txt").write_text("changed")
+    assert not packs.verify("toy")
+
+
+def test_a_changed_archive_is_thrown_away(
+    toy: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "catalogue", lambda: (replace(toy, archive="0" * 64),))
+    with pytest.raises(UsageError, match="sha256"):
+        packs.get("toy")
+    assert nothing_left(tmp_path)
+
+
+def test_changed_data_are_refused(
+    toy: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "catalogue", lambda: (replace(toy, digest="0" * 64),))
+    with pytest.raises(UsageError, match="not the ones pinned"):
+        packs.get("toy")
+    assert nothing_left(tmp_path)
+
+
+def test_an_older_version_counts_as_absent(toy: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    packs.get("toy")
+    monkeypatch.setattr(shelf, "catalogue", lambda: (replace(toy, digest="1" * 64),))
+    with pytest.raises(MissingPack):
+        packs.locate("toy")
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [("echo 'npm ERR! network down' >&2; exit 1", "network down"), ("exit 0", "0 files")],
+)
+def test_a_client_that_fails_is_one_line(toy: Pack, tmp_path: Path, script: str, says: str) -> None:
+    (tmp_path / "bin" / "npm").write_text(f"#!/bin/sh\n{script}\n")
+    with pytest.raises(UsageError, match=says) as caught:
+        packs.get("toy")
+    assert "\n" not in str(caught.value) and nothing_left(tmp_path)
+
+
+def test_no_client_is_one_line(toy: Pack, tmp_path: Path) -> None:
+    (tmp_path / "bin" / "npm").unlink()
+    with pytest.raises(UsageError, match="npm is not on PATH"):
+        packs.get("toy")
+    assert nothing_left(tmp_path)
+
+
+def test_a_full_disk_is_one_line(
+    toy: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match="no room on the disk"):
+        packs.get("toy")
+    assert nothing_left(tmp_path)
+
+
+def test_what_a_killed_download_left_does_not_count(toy: Pack, tmp_path: Path) -> None:
+    half = tmp_path / "packs" / ".toy.partial" / "ready"
+    half.mkdir(parents=True)
+    (half / "a.txt").write_text("half")
+    with pytest.raises(MissingPack):
+        packs.locate("toy")
+    assert (packs.get("toy") / "a.txt").read_bytes() == b"first"
+
+
+def test_several_at_once_fetch_once(toy: Pack, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        homes = set(pool.map(lambda _: packs.get("toy"), range(4)))
+    assert len(homes) == 1 and calls(tmp_path) == 1
+
+
+def test_a_folder_of_ones_own(toy: Pack, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.txt").write_bytes(b"first")
+    (own / "b.txt").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="pinned"):
+        packs.get("toy", source=own)
+    home = packs.get("toy", source=own, trust=True)
+    assert json.loads((home / "pack.json").read_text())["verified"] is False
+    assert packs.locate("toy") == home
+    (own / "b.txt").write_bytes(b"second")
+    packs.get("toy", source=own)
+    assert json.loads((home / "pack.json").read_text())["verified"] is True
+    assert calls(tmp_path) == 0
+
+
+def test_unknown_pack_suggests() -> None:
+    with pytest.raises(UnknownName, match="fashion-mnist"):
+        packs.locate("fashion-mnits")
+
+
+def test_the_table_is_complete() -> None:
+    table = packs.catalogue()
+    assert {p.name for p in table if p.core} == {"dialogue", "fashion-mnist", "smollm2"}
+    for pack in table:
+        assert pack.client in {"pip", "npm", "apt"} and pack.convert in {"", "torch", "rdb"}
+        assert len(bytes.fromhex(pack.archive)) == len(bytes.fromhex(pack.digest)) == 32
+        assert pack.licence and pack.summary and pack.keep and pack.size > 0
+
+
+def test_r_character_vectors() -> None:
+    def text(line: bytes) -> bytes:
+        return struct.pack(">ii", 0x00040009, len(line)) + line
+
+    lines = text(b"EMMA") + text(b"") + struct.pack(">ii", 9, -1) + text("é".encode())
+    head = b"X\n" + struct.pack(">iii", 3, 0, 0) + struct.pack(">i", 5) + b"UTF-8"
+    raw = head + struct.pack(">ii", 16, 4) + lines
+    assert convert.strings(raw) == ["EMMA", "", "", "é"]
+    with pytest.raises(UsageError):
+        convert.strings(head + struct.pack(">ii", 13, 4) + lines)

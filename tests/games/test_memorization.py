@@ -1,0 +1,100 @@
+"""Memorization: ranks by hand, canaries in the lesson, and what deduplication takes out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.memorization.exposure import exposure
+from hartley.attacks.model_to_data.memorization.prefix_completion import (
+    _score,
+    prefix_completion,
+)
+from hartley.channel.measure import measure
+from hartley.core import Data, Modality, Outcome, Round, View
+from hartley.core.errors import RunError
+from hartley.defenses.signal.deduplication import deduplication, neighbours, once
+from hartley.engine.play import play
+from hartley.games import memorization as room
+from hartley.kit import text
+
+
+def test_ties_take_the_worst_rank() -> None:
+    one = Round(View(None), np.array([2, 0, 1]), alphabet=4)
+    scores = np.array([[0, 1, 5, 2], [3, 3, 3, 1], [9, 0, 9, 9]])
+    (got,) = room.judge([one], [Outcome(guess=scores)])
+    assert got.guess.tolist() == [1, 3, 4] and got.usual["extraction_rate"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("scores", [np.zeros((3, 3)), np.full((3, 4), np.nan)])
+def test_scores_that_are_none_are_refused(scores) -> None:
+    one = Round(View(None), np.array([2, 0, 1]), alphabet=4)
+    with pytest.raises(RunError, match="finite scores"):
+        room.judge([one], [Outcome(guess=scores)])
+
+
+def test_secrets_are_written_after_their_prefix() -> None:
+    facts = {"symbols": np.arange(10) + 50, "length": 3, "ending": np.array([99])}
+    canaries = Data("c", Modality.LANGUAGE, np.array([[1, 2, -1], [3, 4, 5]]), facts=facts)
+    out = room.write(canaries, np.array([70, 912]))
+    assert out[0].tolist() == [1, 2, 50, 57, 50, 99, -1]
+    assert out[1].tolist() == [3, 4, 5, 59, 51, 52, 99]
+
+
+def test_every_victim_reads_its_own_canaries_and_no_others() -> None:
+    train = Data("t", Modality.LANGUAGE, np.arange(12).reshape(3, 4))
+    written = [np.full((2, 5), 7), np.full((2, 5), 8)]
+    lesson, include = room._lesson(train, written, repeats=3)
+    assert include.sum(1).tolist() == [9, 9] and include[:, :3].all()
+    assert (lesson.x[include[1]][3:] == 8).all() and (lesson.x[include[0]][3:] == 7).all()
+
+
+def test_completion_counts_what_was_said() -> None:
+    symbols = np.arange(10)
+    said = np.array([[4, 2], [4, 2], [1, 7], [4, 60]])
+    scores = _score(said, symbols, 100)
+    order = np.argsort(-scores)
+    assert order[:2].tolist() == [42, 17] and order[2] in {47, 12}
+
+
+def test_a_tree_holds_each_shared_token_once() -> None:
+    rows = text.pad([[1, 2, 3], [1, 2, 4], [1, 5], [6]])
+    merged = text.tree(rows)
+    assert len(merged.tokens) == 6
+    assert merged.sees.sum(1)[merged.node[1, 2]] == 3
+    for i, row in enumerate(rows):
+        said = row[row >= 0]
+        path = merged.node[i, : len(said)]
+        assert (merged.tokens[path] == said).all()
+        assert set(np.flatnonzero(merged.sees[path[-1]])) == set(path)
+    both = np.concatenate(list(text.groups(rows)))
+    assert sorted(both) == [0, 1, 2, 3]
+
+
+def test_near_duplicates_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 1000, (20, 30))
+    near = base[3].copy()
+    near[29] = 2000
+    rows = np.concatenate([base, base[:2], near[None]])
+    kept = once(rows, np.ones((1, 23), dtype=bool), ngram=4, threshold=0.8)[0]
+    assert kept[:20].all() and not kept[20:].any()
+    kept = once(rows, np.ones((1, 23), dtype=bool), ngram=4, threshold=0.99)[0]
+    assert kept[22] and not kept[20:22].any()
+    alone = np.zeros((1, 23), dtype=bool)
+    alone[0, 21] = True
+    assert once(rows, alone, ngram=4, threshold=0.8)[0, 21]
+    pairs = neighbours(rows[[3, 22, 5]], ngram=4, threshold=0.8)
+    assert pairs == [{1}, {0}, set()]
+
+
+def test_repetition_leaks_and_deduplication_stops_it() -> None:
+    for attack in (exposure, prefix_completion):
+        scene = room.live(Modality.LANGUAGE, np.random.default_rng(0))
+        before = measure(play(attack, scene, seed=0))
+        shut = deduplication(scene, np.random.default_rng(0))
+        after = measure(play(attack, shut, seed=0, knows="static"))
+        assert before.bits.value > 0.9 * np.log2(100)
+        assert (after.bits.lower or 0) == 0 and after.bits.value < 0.1
+        single = measure(play(attack, scene, seed=0, game_params={"repeats": 1}))
+        assert single.bits.value < 0.1
