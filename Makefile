@@ -23,8 +23,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: $(VENV)/.ready
 	$(BIN)/hartley pack get smollm2 dialogue
-	$(BIN)/hartley assess --scene digits --store $(RUNS)
+	$(BIN)/hartley assess demo --store $(RUNS)
+	$(BIN)/hartley report latest --store $(RUNS)
 	$(BIN)/hartley assess --scene dialogue --store $(RUNS)
+	$(BIN)/hartley report latest --store $(RUNS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -381,3 +382,17 @@ def test_the_null_of_the_privacy_library_that_failed_it():
         measure(score_trials(0.0, 500, seed=s)).usual["epsilon_lower"] > 0 for s in range(30)
     )
     assert tripped <= 5
+
+
+def test_a_metric_that_each_round_gave_has_an_interval_over_rounds():
+    """The mean of eight rounds with a t interval, checked against scipy's own."""
+    from scipy import stats
+
+    rounds = (0.9, 0.8, 0.85, 0.95, 0.7, 0.9, 0.88, 0.91)
+    trials = replace(score_trials(1.0, 400, seed=0), usual={"a": 0.0}, each={"a": rounds})
+    found = measure(trials).usual["a"]
+    low, high = stats.t.interval(
+        0.95, len(rounds) - 1, loc=np.mean(rounds), scale=stats.sem(rounds)
+    )
+    assert found["value"] == pytest.approx(np.mean(rounds)) and found["n"] == 8
+    assert (found["low"], found["high"]) == pytest.approx((low, high))

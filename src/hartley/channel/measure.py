@@ -66,7 +66,7 @@ def measure(trials: Trials) -> Channel:
         authorised=_authorised(trials),
         n=n,
         clusters=n if columns.cluster is None else int(columns.cluster.max()) + 1,
-        usual={**reading.usual, **flags, **trials.usual},
+        usual={**reading.usual, **flags, **trials.usual, **_by_round(trials)},
         estimator=reading.method,
         curve=reading.curve,
     )
@@ -147,6 +147,24 @@ def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
         n=len(trials),
         method=f"mean and largest of {draws} redraws",
     )
+
+
+def _by_round(trials: Trials) -> dict[str, dict[str, float]]:
+    """The judge's metrics with a t interval over rounds, where more than one round speaks."""
+    from scipy.special import stdtrit
+
+    found = {}
+    for name, values in trials.each.items():
+        n = len(values)
+        if n < 2:
+            continue
+        mean = float(np.mean(values))
+        reach = float(stdtrit(n - 1, 1 - trials.spec.alpha / 2) * np.std(values, ddof=1) / n**0.5)
+        low, high = max(mean - reach, min(0.0, *values)), mean + reach
+        if 0.0 <= min(values) and max(values) <= 1.0:
+            high = min(high, 1.0)
+        found[name] = {"value": mean, "low": low, "high": high, "n": n}
+    return found
 
 
 def _authorised(trials: Trials) -> float | None:

@@ -59,7 +59,8 @@ class Trials:
         params: the attack's parameters.
         seed: the run's seed.
         fresh: whether the attack asked the victim anything new (bounds of a chain need it).
-        usual: metrics from the judge, by name.
+        usual: metrics from the judge, by name, mean over rounds.
+        each: the same metrics round by round, by name; their intervals come from these.
         cost: what the attacker spent, by unit.
         defenses: what stood in the scene.
         knows: ``none`` (nothing stood there), ``static`` or ``adaptive``.
@@ -79,6 +80,7 @@ class Trials:
     seed: int = 0
     fresh: bool = True
     usual: Mapping[str, float] = field(default_factory=dict)
+    each: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
     defenses: tuple[Applied, ...] = ()
     knows: str = "none"

@@ -110,6 +110,7 @@ def play(
         seed=seed,
         fresh=meter.queries > 0,
         usual=_mean([r.usual for r in received]),
+        each=_each([r.usual for r in received]),
         cost=_mean([r.cost for r in received]),
         defenses=scene.defenses,
         knows=knows or ("adaptive" if scene.defenses else "none"),
@@ -178,5 +179,9 @@ def _joined(columns: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean(values)) for name, values in _each(rows).items()}
+
+
+def _each(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, ...]]:
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
+    return {name: tuple(float(row[name]) for row in rows if name in row) for name in names}

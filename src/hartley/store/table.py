@@ -96,7 +96,8 @@ def _trials(table: pa.Table) -> Trials:
         name: table.column(name).to_numpy() for name in _COLUMNS if name in table.column_names
     }
     defenses = tuple(Applied(d["name"], d["params"]) for d in note.pop("defenses"))
-    return Trials(spec=ChannelSpec(**spec), defenses=defenses, **columns, **note)
+    each = {name: tuple(values) for name, values in note.pop("each", {}).items()}
+    return Trials(spec=ChannelSpec(**spec), defenses=defenses, each=each, **columns, **note)
 
 
 def _record(one: Applied | Bound) -> dict[str, Any]:
