@@ -46,7 +46,8 @@ class UnknownName(UsageError):
         self.kind, self.name = kind, name
         names = sorted(known)
         near = get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"see `hartley list {kind}s`"
+        listing = "hartley pack list" if kind == "pack" else f"hartley list {kind}s"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"see `{listing}`"
         super().__init__(f"no {kind} named {name!r}; {hint}")
 
 
