@@ -1,16 +1,18 @@
-"""Fixtures of every room: a cache of the tests' own, and a plugin whose parts misbehave."""
+"""Fixtures of every room: packs that must be there, and a plugin whose parts misbehave."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hartley import catalog
+from hartley.core.errors import MissingPack
+from hartley.data import packs
 
 STRANGERS = Path(__file__).parent / "strangers"
 
@@ -25,6 +27,22 @@ def strangers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
     monkeypatch.undo()
     catalog.refresh()
+
+
+@pytest.fixture(scope="session")
+def need_pack() -> Callable[[str], Path]:
+    """A test that needs a pack skips where it is absent, and fails in CI."""
+
+    def need(name: str) -> Path:
+        try:
+            return packs.locate(name)
+        except MissingPack as absent:
+            core = {pack.name for pack in packs.catalogue() if pack.core}
+            if os.environ.get("CI") and name in core:
+                pytest.fail(f"in CI a core pack must be here: {absent}")
+            pytest.skip(str(absent))
+
+    return need
 
 
 @pytest.fixture

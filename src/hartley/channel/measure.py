@@ -160,9 +160,9 @@ def _by_round(trials: Trials) -> dict[str, dict[str, float]]:
             continue
         mean = float(np.mean(values))
         reach = float(stdtrit(n - 1, 1 - trials.spec.alpha / 2) * np.std(values, ddof=1) / n**0.5)
-        low, high = max(mean - reach, min(0.0, *values)), mean + reach
-        if 0.0 <= min(values) and max(values) <= 1.0:
-            high = min(high, 1.0)
+        low, high = mean - reach, mean + reach
+        if min(values) >= 0.0:  # a rate or a count is no less than nothing, a rate no more than all
+            low, high = max(low, 0.0), min(high, 1.0) if max(values) <= 1.0 else high
         found[name] = {"value": mean, "low": low, "high": high, "n": n}
     return found
 

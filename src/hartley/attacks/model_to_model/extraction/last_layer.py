@@ -25,6 +25,7 @@ START = 64
     moves=Move.SIGNAL,
     fits=(Modality.LANGUAGE,),
     paper="arXiv:2403.06634",
+    requires=("fingerprint",),
 )
 def last_layer(view: View, rng: Rng, *, length: int = 8, tolerance: float = 3e-6) -> Outcome:
     """Recover the hidden size and the head's column space from logits of random prompts.
