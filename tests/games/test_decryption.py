@@ -49,8 +49,8 @@ def test_who_has_the_key_reads_all_of_it():
     reader = act(lambda view, rng: view.data.x[0][view.question.x])
     channel = measure(play(reader, scene, seed=0))
     assert channel.bits.value == pytest.approx(np.log2(26), abs=0.05)
-    assert channel.usual["text_accuracy"] == 1
-    assert channel.usual["unicity"] == 0
+    assert channel.usual["text_accuracy"]["value"] == 1
+    assert channel.usual["unicity"]["value"] == 0
 
 
 def test_the_payload_is_uniform_and_stands_where_the_question_says(live):

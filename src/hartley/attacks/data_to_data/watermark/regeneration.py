@@ -14,14 +14,12 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.watermark import watermark
-from hartley.kit import image
+from hartley.kit import image, patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-PATCH = 8
 
 
 @attack(
@@ -42,14 +40,14 @@ def regeneration(view: View, rng: Rng, *, shrinkage: float = 4.0, passes: int = 
     floor = float(view.facts["quality_floor"])
     own = view.public.x if view.public is not None and len(view.public) else view.data.x
     basis, centre = _autoencoder(own)
-    code = (_patches(marked) - centre) @ basis
+    code = (patches.overlapping(marked) - centre) @ basis
     noise = rng.standard_normal(code.shape, dtype=np.float32)
     # One grid alone errs more than the mean of four: a level that it can bear is safe to start at.
     level = _bearable(code[: len(code) // 4], noise[: len(code) // 4], shrinkage, floor)
     kept = marked
     for _ in range(passes):
         clean = _denoise(code + np.float32(level) * noise, level, shrinkage)
-        made = image.eight_bits(_assemble(clean @ basis.T + centre, marked.shape))
+        made = image.eight_bits(patches.assembled(clean @ basis.T + centre, marked.shape))
         spare = image.psnr(made, marked) - floor
         if spare >= 0:
             kept = made
@@ -78,46 +76,9 @@ def _bearable(code: NDArray[Any], noise: NDArray[Any], shrinkage: float, floor: 
 
 def _autoencoder(photos: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Principal directions (192, 192) and the mean (192,) of the patches of photographs."""
-    rows = np.concatenate([_grid(photo.astype(np.float32)) for photo in photos])
+    rows = np.concatenate([patches.grid(photo.astype(np.float32)) for photo in photos])
     rows = rows[:: max(1, len(rows) // 2048)]
     centre = rows.mean(0)
     spread = rows - centre
     _, basis = np.linalg.eigh((spread.T @ spread).astype(np.float64))
     return basis.astype(np.float32), centre
-
-
-def _grid(picture: NDArray[Any]) -> NDArray[Any]:
-    """(patches, 192): the colour patches of one grid, less what is left over at the border."""
-    _, height, width = picture.shape
-    whole = picture[:, : height // PATCH * PATCH, : width // PATCH * PATCH]
-    cut = image.tiles(whole, PATCH)
-    return np.ascontiguousarray(cut.transpose(1, 0, 2, 3)).reshape(cut.shape[1], -1)
-
-
-def _patches(picture: NDArray[Any]) -> NDArray[Any]:
-    """The patches of four grids, shifted by half a patch, over the mirrored border."""
-    _, height, width = picture.shape
-    half = PATCH // 2
-    tall, wide = -(-height // PATCH) * PATCH, -(-width // PATCH) * PATCH
-    border = ((0, 0), (half, tall - height + half), (half, wide - width + half))
-    big = np.pad(picture, border, mode="symmetric")
-    return np.concatenate(
-        [_grid(big[:, r : r + tall, c : c + wide]) for r in (0, half) for c in (0, half)]
-    )
-
-
-def _assemble(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Average the four grids back into one picture."""
-    _, height, width = shape
-    half = PATCH // 2
-    tall, wide = -(-height // PATCH) * PATCH, -(-width // PATCH) * PATCH
-    total = np.zeros((3, tall + PATCH, wide + PATCH), dtype=np.float32)
-    hits = np.zeros((tall + PATCH, wide + PATCH), dtype=np.float32)
-    shifts = [(r, c) for r in (0, half) for c in (0, half)]
-    for (r, c), grid in zip(shifts, np.split(rows, 4), strict=True):
-        cut = grid.reshape(-1, 3, PATCH, PATCH).transpose(1, 0, 2, 3)
-        total[:, r : r + tall, c : c + wide] += image.untile(cut, tall, wide)
-        hits[r : r + tall, c : c + wide] += 1
-    inside = np.s_[half : half + height, half : half + width]
-    out: NDArray[Any] = total[:, *inside] / hits[inside]
-    return out
