@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import bits, number, print_json
+from hartley.cli.terminal import bits, number, print_json, quantity
 
 app = App(name="measure", help="Measure anyone's trials: a CSV or Parquet table in, bits out.")
 
@@ -42,13 +42,12 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
         return 0
     level = 1 - row["bits"]["alpha"]
     print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['wire']} wire")
-    print(f"  bits per use   {bits(row['bits'])}  (low is certified at {level:.0%})")
-    print(f"  ceiling        {number(row['ceiling'])}")
-    print(f"  null arm       {number(row['bits']['null'])}")
+    print(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%})")
+    print(f"  ceiling          {number(row['ceiling'])}")
+    print(f"  null arm         {number(row['bits']['null'])}")
     for name, value in row["usual"].items():
-        plain = value.get("value") if isinstance(value, dict) else value
-        print(f"  {name:14} {number(plain)}")
-    print(f"  estimator      {row['estimator']}")
+        print(f"  {name:16} {quantity(value)}")
+    print(f"  estimator        {row['estimator']}")
     for flag in row["flags"]:
-        print(f"  FLAGGED        {flag}")
+        print(f"  FLAGGED          {flag}")
     return 0

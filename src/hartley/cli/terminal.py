@@ -172,6 +172,16 @@ def bits(value: Mapping[str, Any] | None) -> str:
     return f"{number(value['point'])} [{number(value['low'])}, {number(value['high'])}]"
 
 
+def quantity(value: Any) -> str:
+    """Write a usual metric, with its interval where it has one."""
+    if isinstance(value, Mapping):
+        sides = [value.get("low"), value.get("high")]
+        if None in sides:
+            return number(value.get("value"))
+        return f"{number(value['value'])} [{', '.join(map(number, sides))}]"
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
 def _line(row: Mapping[str, Any]) -> Row:
     axis = (row.get("axis") or "–").replace("_to_", "→")
     return (
@@ -190,6 +200,7 @@ _FIRST = {
     "fidelity": "fidelity",
     "bit_accuracy": "bit accuracy",
     "asr": "ASR",
+    "ber_after": "BER",
 }
 
 
@@ -198,7 +209,4 @@ def _usual(metrics: Mapping[str, Any]) -> str:
     name = next((n for n in _FIRST if n in metrics), next(iter(metrics), None))
     if name is None:
         return "–"
-    value = metrics[name]
-    plain = value.get("value") if isinstance(value, Mapping) else value
-    text = number(plain) if isinstance(plain, int | float) else str(plain)
-    return f"{_FIRST.get(name, name.replace('_', ' '))} {text}"
+    return f"{_FIRST.get(name, name.replace('_', ' '))} {quantity(metrics[name])}"
