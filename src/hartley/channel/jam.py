@@ -60,8 +60,8 @@ def measure_jam(
     plain = (
         cluster is None and spec.alphabet == 2 and bool((np.minimum(guess, reference) >= 0).all())
     )
-    side = _two if plain else _symmetric
-    before, after = (side(truth, g, cluster, spec) for g in (reference, guess))
+    measured = _two if plain else _symmetric
+    before, after = (measured(truth, g, cluster, spec) for g in (reference, guess))
     units = "rows" if cluster is None else f"{int(cluster.max()) + 1} clusters"
     reading = Reading(
         point=max(0.0, before.point - after.point),
@@ -78,7 +78,15 @@ def measure_jam(
     )
     if not full:
         return reading
-    usual: dict[str, Any] = {"capacity_before": before.point, "capacity_after": after.point}
+    usual: dict[str, Any] = {
+        f"capacity_{word}": {
+            "value": side.point,
+            "low": min(side.low, side.point),
+            "high": max(side.high, side.point),
+            "n": len(truth),
+        }
+        for word, side in (("before", before), ("after", after))
+    }
     for word, column in (("before", reference), ("after", guess)):
         hit = column == truth
         if spec.alphabet == 2 and (column >= 0).all():

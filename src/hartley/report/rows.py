@@ -62,6 +62,15 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+EXACT = {
+    "chance": "by design",
+    "epsilon_delta": "by choice",
+    "epsilon_lower": "certified bound",
+    "mu_lower": "certified bound",
+}
+"""Metrics that have no interval because they are settled beforehand, or are one side of one."""
+
+
 def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Metrics as (name, number, interval): those with an interval first; n where it is another."""
     metrics = (row.get("usual") or {}).items()
@@ -70,10 +79,14 @@ def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (
             metric(name),
-            *quantity(
-                {**value, **same}
-                if isinstance(value, Mapping) and value.get("n") == row.get("n")
-                else value
+            *(
+                (number(value), EXACT[name])
+                if name in EXACT
+                else quantity(
+                    {**value, **same}
+                    if isinstance(value, Mapping) and value.get("n") == row.get("n")
+                    else value
+                )
             ),
         )
         for name, value in ordered
