@@ -10,39 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_PLACES = {
-    **dict.fromkeys(
-        [
-            "ALL",
-            "Access",
-            "Axis",
-            "Channel",
-            "Data",
-            "Deal",
-            "Flow",
-            "Modality",
-            "Model",
-            "Move",
-            "Outcome",
-            "Output",
-            "Quantity",
-            "Role",
-            "Round",
-            "Scene",
-            "Trials",
-            "View",
-            "Wire",
-            "attack",
-            "defense",
-            "game",
-            "recipe",
-        ],
-        "hartley.core",
-    ),
+_VERBS = {
     "assess": "hartley.engine.assess",
     "measure": "hartley.channel.measure",
     "play": "hartley.engine.play",
 }
+"""Where the verbs stand; every other public name is a noun or a decorator of ``core``."""
 
 if TYPE_CHECKING:
     from hartley.channel.measure import measure
@@ -107,11 +80,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its room on first use (PEP 562)."""
-    if name not in _PLACES:
+    if name not in __all__:
         raise AttributeError(f"module 'hartley' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_PLACES[name]), name)
+    value = getattr(import_module(_VERBS.get(name, "hartley.core")), name)
     globals()[name] = value
     return value
 
