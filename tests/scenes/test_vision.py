@@ -29,7 +29,8 @@ def test_digits_is_whole_and_has_learnt(scene):
         assert scene.has(name), name
     assert scene.facts["test accuracy"] > 0.9
     assert scene.facts["train accuracy"] >= scene.facts["test accuracy"]
-    assert scene.utility(scene) == {"accuracy": scene.facts["test accuracy"]}
+    assert scene.utility(scene)["accuracy"] == scene.facts["test accuracy"]
+    assert 40 < scene.utility(scene)["mark_psnr"] < 55
     check_model(scene.model, scene.extra["test"].x[:20])
     assert scene.model.weights is None and not scene.model.offers & Access.WEIGHTS
 

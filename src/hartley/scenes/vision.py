@@ -11,11 +11,15 @@ import numpy as np
 import hartley
 from hartley.core import Data, Model, Output, Scene, spawn
 from hartley.data.photos import carriers
+from hartley.kit import image, marks
 from hartley.kit.cache import digest
 from hartley.models.pipeline import OPEN, Pipeline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+MARKED, BITS = 8, 32
+"""Photographs and bits of the mark that its utility is read from."""
 
 
 def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
@@ -93,9 +97,23 @@ def assemble(
 
 
 def utility(scene: Scene) -> dict[str, float]:
-    """Accuracy of the deployed model, as it is defended now, on the test records."""
+    """What the owner gets: the model's test accuracy as it is defended now, and the mark's PSNR."""
     assert scene.model is not None
-    return {"accuracy": accuracy(scene.model, scene.extra["test"])}
+    return {
+        "accuracy": accuracy(scene.model, scene.extra["test"]),
+        "mark_psnr": mark_psnr(scene.tools.get("marker") or marks.dwt_dct(), scene),
+    }
+
+
+def mark_psnr(marker: marks.Marker, scene: Scene) -> float:
+    """How close marked photographs are to their originals: mean dB over a few of them."""
+    rng = np.random.default_rng(spawn(0, "mark utility"))
+    photos = scene.extra["carriers"].x[:MARKED]
+    gaps = [
+        image.psnr(marker.embed(photo, rng.integers(0, 2, BITS), key), photo)
+        for key, photo in enumerate(photos)
+    ]
+    return float(np.mean(gaps))
 
 
 def accuracy(model: Model, data: Data) -> float:
