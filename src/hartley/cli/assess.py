@@ -110,7 +110,9 @@ def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
     print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     print_channels(document["channels"])
     print_shields(document["defenses"])
-    print(f"verdict: {verdict['status']}")
+    # Nothing failed and nothing was asked: that is no pass.
+    unasked = verdict["status"] == "pass" and not verdict["checks"]
+    print(f"verdict: {'none' if unasked else verdict['status']}")
     for reason in verdict["reasons"]:
         print(f"  {reason}")
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
