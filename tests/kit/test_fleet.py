@@ -45,6 +45,21 @@ def test_every_strategy_agrees_with_the_plain_loop(lesson, net, strategy, recipe
     np.testing.assert_allclose(fast.query(fresh), oracle.query(fresh), atol=2e-4)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 8), (2, 9, 12), (3, 7, 1)])
+@pytest.mark.parametrize("channels", [(4,), (3, 5, 4)])
+def test_gradients_by_hand_agree_on_any_side_and_depth(shape, channels):
+    net = nets.conv(shape, 3, channels, hidden=(6, 5) if len(channels) == 1 else ())
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(40, *shape)).astype(np.float32), rng.integers(0, 3, 40)
+    include, recipe = np.ones((1, 40), bool), Training(epochs=10, batch=9, lr=1e-2, decay=0.1)
+    oracle = train(net, x, y, include, recipe, strategy="plain")
+    fast = train(net, x, y, include, recipe, strategy="loop", precision="float32")
+    start = net.initial(stream(0, 0))
+    for name, weight in oracle.weights.items():
+        assert np.abs(weight[0] - start[name]).max() > 1e-3, name
+        np.testing.assert_allclose(fast.weights[name], weight, atol=2e-4, err_msg=name)
+
+
 def test_the_plain_loop_learns_and_a_model_without_records_does_not(lesson):
     x, y, include, _ = lesson
     fleet = train(DENSE, x, y, include, Training(epochs=150), strategy="batched")

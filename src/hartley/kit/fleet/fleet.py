@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.errors import UsageError
+from hartley.kit.fleet.convs import train_conv
 from hartley.kit.fleet.dense import train_dense
 from hartley.kit.fleet.loop import native_bfloat16, train_plain, train_stacked, train_tight
 from hartley.kit.fleet.plan import GROUP, Lesson, Training, batches, choose, stream
@@ -222,7 +223,8 @@ def _train_group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> 
         return [
             train_plain(lesson, start, order) for start, order in zip(starts, orders, strict=True)
         ]
+    tight = train_conv if work.net.kind == "conv" else train_tight
     return [
-        train_tight(lesson, start, order, bfloat16=work.bfloat16)
+        tight(lesson, start, order, bfloat16=work.bfloat16)
         for start, order in zip(starts, orders, strict=True)
     ]

@@ -1,9 +1,9 @@
 """One model after another: the plain loop that is the oracle, and the tight loop that is fast.
 
-The tight loop saves what a plain one wastes on a small network: it gathers a pass's batches once,
-contiguous and channels-last; keeps one bfloat16 copy of the weights for the arithmetic, where the
-processor multiplies bfloat16 natively, beside the float32 weights that the optimiser moves; and
-updates all weights by one fused kernel.
+The tight loop saves what a plain one wastes on a small network: it gathers many batches at once;
+keeps one bfloat16 copy of the weights for the arithmetic, if asked, beside the float32 weights that
+the optimiser moves; and updates all weights by one fused kernel. Convolutions have a tight loop of
+their own (``convs.py``).
 """
 
 from __future__ import annotations
@@ -62,18 +62,16 @@ def train_tight(
     *,
     bfloat16: bool,
 ) -> Stack:
-    """Train one model with as little overhead as PyTorch allows."""
+    """Train one model with less of a plain loop's overhead."""
     import torch
     import torch.nn.functional as F
 
     net, x, targets, training = lesson.net, lesson.x, lesson.targets, lesson.training
-    images = net.kind == "conv"
-    layout = torch.channels_last if images else torch.contiguous_format
-    module = _laid(net.module(start).to(x.device), layout)
+    module = net.module(start).to(x.device)
     masters = list(module.parameters())
     worker = module
     if bfloat16:
-        worker = _laid(net.module(start).to(x.device, torch.bfloat16), layout)
+        worker = net.module(start).to(x.device, torch.bfloat16)
     used = list(worker.parameters())
     sources: list[torch.Tensor] = [*masters]
     copies: list[torch.Tensor] = [*used]
@@ -81,7 +79,7 @@ def train_tight(
     kind = torch.bfloat16 if bfloat16 else torch.float32
     for first in range(0, len(order), GATHER):
         index = torch.from_numpy(order[first : first + GATHER].reshape(-1)).long().to(x.device)
-        inputs = x[index].to(kind).contiguous(memory_format=layout)
+        inputs = x[index].to(kind)
         wanted = targets[index]
         for at in range(0, len(index), training.batch):
             rows = slice(at, at + training.batch)
@@ -143,11 +141,6 @@ def anneal(optimiser: torch.optim.Optimizer, training: Training, t: int, steps: 
     if training.anneal:
         for group in optimiser.param_groups:
             group["lr"] = training.lr * (1 - t / steps)
-
-
-def _laid(module: torch.nn.Sequential, layout: torch.memory_format) -> torch.nn.Sequential:
-    """The module with its weights in that memory layout (torch's stubs do not know the keyword)."""
-    return module.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
 def _idle(order: NDArray[np.int32]) -> NDArray[np.int32]:
