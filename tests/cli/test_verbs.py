@@ -235,3 +235,15 @@ def test_new_in_a_checkout_goes_where_the_house_finds_it(tmp_path):
     done = hartley("assess", "--scene", "live:membership", "--only", "strange", "--run", "s")
     assert done.returncode == 0 and "strange" in done.stdout, done.stderr
     assert "strange" in hartley("report", "s", "--format", "md").stdout
+
+
+def test_packs_are_fetched_by_name_or_as_the_core(hartley, tmp_path):
+    """A user's folder stands in for the download, so that no network is needed here."""
+    none = hartley("pack", "get")
+    assert none.returncode == 2 and "name a pack" in none.stderr
+    two = hartley("pack", "get", "dialogue", "smollm2", "--from", str(tmp_path))
+    assert two.returncode == 2 and "one" in two.stderr
+    empty = hartley(
+        "pack", "get", "dialogue", "--from", str(tmp_path), env={"HARTLEY_PACKS": str(tmp_path)}
+    )
+    assert empty.returncode == 2 and "Traceback" not in empty.stderr

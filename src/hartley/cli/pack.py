@@ -69,23 +69,38 @@ def list_(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
 
 @app.command
 def get(
-    name: str,
-    /,
-    *,
+    *names: str,
+    core: Annotated[bool, Parameter(negative="")] = False,
     source: Annotated[Path | None, Parameter(name="--from")] = None,
     trust: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Fetch a pack, unless it is here, and print its folder.
+    """Fetch packs, unless they are here, and print their folders.
 
     Parameters
     ----------
-    name
-        The pack.
+    names
+        The packs.
+    core
+        All core packs: those that the tests need.
     source
         A folder of yours that holds the pack's data files, instead of a download.
     trust
         Take that folder even when its files are not the pinned ones.
     """
+    from hartley.core.errors import UsageError
+    from hartley.data.packs import catalogue
+
+    wanted = list(dict.fromkeys([*names, *(p.name for p in catalogue() if core and p.core)]))
+    if not wanted:
+        raise UsageError("name a pack to fetch, or say --core; see: hartley pack list")
+    if source is not None and len(wanted) > 1:
+        raise UsageError("--from stands in for one pack; name one")
+    for name in wanted:
+        _fetch(name, source, trust)
+    return 0
+
+
+def _fetch(name: str, source: Path | None, trust: bool) -> None:
     from hartley.data.packs import catalogue
     from hartley.data.packs import get as fetch
 
@@ -102,4 +117,3 @@ def get(
     if told:
         print(file=sys.stderr)
     print(home)
-    return 0
