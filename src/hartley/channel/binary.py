@@ -9,12 +9,13 @@ on the region's lower-right border, which is one curve. The proofs are in ``desi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.channel.border import Border
 from hartley.channel.rates import (
     FUNCTIONALS,
     bits,
@@ -26,7 +27,6 @@ from hartley.channel.rates import (
     mu,
     rate_high,
     rate_low,
-    ratio,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ __all__ = [
     "epsilon",
     "fisher_level",
     "functional",
+    "highest",
     "lower",
     "min_capacity",
     "mu",
@@ -67,11 +68,6 @@ def fisher_level(alpha: float) -> float:
     for _ in range(2):  # lambertw stops near 1e-9; Newton brings the last digits
         z += (alpha - z * (1.0 - math.log(z))) / -math.log(z)
     return z
-
-
-GRID = (1.0 - np.cos(np.linspace(0.0, np.pi, 29))) / 2
-"""Denser at both ends, where one of the two rates has an infinite slope."""
-FINE = (1.0 - np.cos(np.linspace(0.0, np.pi, 81))) / 2
 
 
 def lower(
@@ -103,102 +99,65 @@ def lower(
     Returns:
         Each name with an array of the common shape (a float for scalar counts).
     """
-    counts = (np.asarray(v, np.float64) for v in (tp, positives, fp, negatives))
-    t, n1, f, n0 = np.broadcast_arrays(*counts)
-    shape = t.shape
-    t, n1, f, n0 = (v.reshape(-1, 1) for v in (t, n1, f, n0))
-    border = _border(t, np.maximum(n1, 1.0), f, np.maximum(n0, 1.0), fisher_level(alpha))
-    parts = [lambda a, b: ratio(a, b, delta), lambda a, b: ratio(1.0 - b, 1.0 - a, delta)]
-    found = [
-        _least(border, functional(name, delta), parts=parts if name == "epsilon" else ())
-        for name in of
-    ]
-    void = ((n1 <= 0) | (n0 <= 0) | (t <= 0) | (f >= n0))[:, 0]
+    counts = [np.asarray(v, np.float64) for v in (tp, positives, fp, negatives)]
+    shape = np.broadcast_shapes(*(v.shape for v in counts))
+    z = fisher_level(alpha)
+    rows = _rows(counts, shape)
+    found = {name: np.zeros(len(rows)) for name in of}
+    for i, row in enumerate(rows):
+        if _says_something(*row):
+            border = Border(row, z)
+            for name in of:
+                found[name][i] = max(border.least(name, delta), 0.0)
     return {
-        name: _shaped(np.where(void, 0.0, np.maximum(value, 0.0)), shape)
-        for name, value in zip(of, found, strict=True)
+        name: float(value[0]) if shape == () else value.reshape(shape)
+        for name, value in found.items()
     }
 
 
-def _border(
-    t: Array, n1: Array, f: Array, n0: Array, z: float
-) -> Callable[[Array], tuple[Array, Array]]:
-    from scipy.special import betainccinv, betaincinv
-
-    tt, ff = np.maximum(t, 1.0), np.minimum(f, n0 - 1.0)
-    low, high, logz = n1 - tt + 1.0, n0 - ff, math.log(z)
-
-    def at(u: Array) -> tuple[Array, Array]:
-        side = np.exp(logz * u)
-        return betaincinv(tt, low, side), betainccinv(ff + 1.0, high, np.minimum(z / side, 1.0))
-
-    kept = at(GRID)  # every functional starts on the same grid
-    return lambda u: kept if u is GRID else at(u)
-
-
-def _least(
-    border: Callable[[Array], tuple[Array, Array]],
-    f: Callable[[Array, Array], Array],
+def highest(
+    tp: ArrayLike,
+    positives: ArrayLike,
+    fp: ArrayLike,
+    negatives: ArrayLike,
+    alphas: ArrayLike,
     *,
-    parts: Sequence[Callable[[Array, Array], Array]] = (),
-) -> Array:
-    """Minimise along the border: a grid, then three parabolic steps.
+    delta: float = 1e-5,
+    of: Sequence[str] = FUNCTIONALS,
+) -> dict[str, float]:
+    """Return the greatest of the rows' ``lower`` bounds, each row at its own error level.
 
-    ε is the larger of two smooth functions, so that its minimum may be a kink, which no parabola
-    meets: with ``parts`` the points where they cross are tried besides.
+    Any point of a row's border is worth at least that row's bound: a row none of whose points
+    seen so far is worth more than another row's bound is given up, without its minimum.
+
+    Args:
+        tp, positives, fp, negatives: as of ``lower``; any common shape.
+        alphas: error level of each row.
+        delta: δ of the ε bound.
+        of: names out of ``FUNCTIONALS``.
     """
-    grid = FINE if parts else GRID
-    a, b = border(grid)
-    y = _forward(f, a, b)
-    best = y.min(1)
-    k = np.minimum(np.maximum(y.argmin(1), 1), grid.size - 2)
-    rows = np.arange(len(y))
-    x = np.stack([grid[k - 1], grid[k], grid[k + 1]], 1)
-    y = np.stack([y[rows, k - 1], y[rows, k], y[rows, k + 1]], 1)
-    for width in (0.08, 0.02, 0.005):
-        step = width * (x[:, 2] - x[:, 0])
-        v = np.minimum(np.maximum(_vertex(x, y), step), 1.0 - step)
-        x = np.stack([v - step, v, v + step], 1)
-        y = _forward(f, *border(x))
-        best = np.minimum(best, y.min(1))
-    if parts:
-        above = parts[0](a, b) > parts[1](a, b)
-        best = np.minimum(best, _forward(f, *border(_crossings(border, parts, above))).min(1))
-    return np.asarray(best)
+    counts = [np.asarray(v, np.float64) for v in (tp, positives, fp, negatives, alphas)]
+    rows = _rows(counts, np.broadcast_shapes(*(v.shape for v in counts)))
+    borders = [Border(r[:4], fisher_level(r[4])) for r in rows if _says_something(*r[:4])]
+    best = dict.fromkeys(of, 0.0)
+    for name in of:
+        worth = [border.first(name, delta) for border in borders]
+        for i in sorted(range(len(borders)), key=worth.__getitem__, reverse=True):
+            if worth[i] <= best[name]:
+                break
+            best[name] = max(best[name], borders[i].least(name, delta, best[name]))
+    return best
 
 
-def _crossings(
-    border: Callable[[Array], tuple[Array, Array]],
-    parts: Sequence[Callable[[Array, Array], Array]],
-    above: NDArray[np.bool_],
-) -> Array:
-    """Where along the border the two parts cross, by bisection: (rows, crossings), padded."""
-    turns = above[:, 1:] != above[:, :-1]
-    most = max(1, int(turns.sum(1).max()))
-    cell = np.argsort(~turns, axis=1, kind="stable")[:, :most]
-    left, right = FINE[cell], FINE[cell + 1]
-    start = np.take_along_axis(above, cell, 1)
-    for _ in range(26):
-        middle = (left + right) / 2
-        a, b = border(middle)
-        same = (parts[0](a, b) > parts[1](a, b)) == start
-        left, right = np.where(same, middle, left), np.where(same, right, middle)
-    return (left + right) / 2
+def _rows(counts: Sequence[Array], shape: tuple[int, ...]) -> list[tuple[float, ...]]:
+    if shape == ():
+        return [tuple(float(v) for v in counts)]
+    columns = [np.broadcast_to(v, shape).ravel().tolist() for v in counts]
+    return list(zip(*columns, strict=True))
 
 
-def _vertex(x: Array, y: Array) -> Array:
-    """The lowest point of the parabola through three points (rows × 3), kept between them."""
-    (x0, x1, x2), (y0, y1, y2) = x.T, y.T
-    p, q = (x1 - x0) * (y1 - y2), (x1 - x2) * (y1 - y0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        v = x1 - 0.5 * ((x1 - x0) * p - (x1 - x2) * q) / (p - q)
-    v = np.where(np.isfinite(v), v, x1)
-    return np.asarray(np.minimum(np.maximum(v, x0), x2))
-
-
-def _forward(f: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
-    # Where the border crosses a = b the channel carries nothing in this direction.
-    return np.where(a > b, f(a, b), 0.0)
+def _says_something(tp: float, n1: float, fp: float, n0: float) -> bool:
+    return n1 > 0 and n0 > 0 and tp > 0 and fp < n0
 
 
 def box_lower(
@@ -214,7 +173,7 @@ def box_lower(
     """Bound the same functionals by two Clopper–Pearson limits at alpha / 2 (looser than E1)."""
     a = rate_low(tp, positives, alpha / 2)
     b = rate_high(fp, negatives, alpha / 2)
-    return {name: max(0.0, float(_forward(functional(name, delta), a, b))) for name in of}
+    return {name: max(0.0, float(functional(name, delta)(a, b))) if a > b else 0.0 for name in of}
 
 
 def box_upper(tp: int, positives: int, fp: int, negatives: int, alpha: float = 0.05) -> float:
@@ -229,7 +188,3 @@ def box_upper(tp: int, positives: int, fp: int, negatives: int, alpha: float = 0
     a = clopper_pearson(tp, positives, alpha / 4)
     b = clopper_pearson(fp, negatives, alpha / 4)
     return float(max(bits(x, y) for x in a for y in b))
-
-
-def _shaped(value: Array, shape: tuple[int, ...]) -> Any:
-    return float(value[0]) if shape == () else value.reshape(shape)

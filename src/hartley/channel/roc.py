@@ -170,13 +170,17 @@ def clustered_tpr(
 
 
 def bootstrap_tpr(scores: Sorted, j: int, rng: np.random.Generator, replicates: int) -> Array:
-    """Draw the bootstrap law of TPR above the j-th largest negative, exactly; (replicates,)."""
+    """Draw the bootstrap law of TPR above the j-th largest negative, exactly; (replicates,).
+
+    They come ordered by their threshold: a sample of the law, not a sequence of its draws.
+    """
     n1, n0 = len(scores.positives), len(scores.negatives)
     u = rng.beta(j, n0 - j + 1, replicates)
-    rank = np.clip(np.ceil(u * n0).astype(np.int64), 1, n0)
-    seen, which = np.unique(rank, return_inverse=True)
-    rates = scores.above(scores.negatives[n0 - seen]) / n1
-    return np.asarray(rng.binomial(n1, rates[which]) / n1)
+    seen = np.bincount(np.clip(np.ceil(u * n0).astype(np.int64), 1, n0))
+    rank = np.flatnonzero(seen)
+    rates = scores.above(scores.negatives[n0 - rank]) / n1
+    # Equal rates side by side: the generator sets a binomial up once for each.
+    return np.asarray(rng.binomial(n1, np.repeat(rates, seen[rank])) / n1)
 
 
 def curve(scores: Sorted, points: int = 200) -> dict[str, list[float]]:

@@ -105,13 +105,7 @@ def certify_rows(
     """
     delta = _delta(spec) if delta is None else delta
     tp, n1, n0 = rules.tp.sum(1), rules.ones.sum(), rules.zeros.sum()
-    best = dict.fromkeys(of, 0.0)
-    for share in np.unique(rules.alpha):
-        here = rules.alpha == share
-        found = binary.lower(
-            tp[here], n1, rules.claimed[here], n0, float(share), delta=delta, of=of
-        )
-        best = {name: max(value, float(found[name].max())) for name, value in best.items()}
+    best = binary.highest(tp, n1, rules.claimed, n0, rules.alpha, delta=delta, of=of)
     rule = "two-valued score" if len(tp) == 2 else f"{len(tp) // 2} pre-declared levels"
     assumed = ["uses independent given their secrets"]
     if len(tp) == 2:
