@@ -9,7 +9,9 @@ with a variance for each record. SACRO-ML runs in an environment of its own, as 
         multiprocess prompt-toolkit
     python bench/lira.py --peer peers/bin/python
 
-Prints claim, ours, theirs, verdict. Leave ``--peer`` out for our side alone. One thread.
+Prints claim, ours, theirs, verdict. Leave ``--peer`` out for our side alone. One thread. The two
+sides take turns; the best turn of each is compared by processor seconds, or by wall time where
+``--workers`` gives us more than one process.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import numpy as np
 from hartley.core import Access, Data, Ensemble, Modality, Model, View
 from hartley.kit.fleet import Training, train
 from hartley.kit.nets import dense
+from hartley.kit.reference import _memo
 from hartley.models.sklearn import SklearnPipeline, from_sklearn
 from hartley.models.torch import softmax
 
@@ -90,12 +93,26 @@ def ours(kind: str, models: int, seed: int, workers: int) -> dict[str, float]:
     offers = Access.LABELS | Access.SCORES | Access.TRAIN
     victim = from_sklearn(target(kind, x_train, y_train, seed), classes=2, offers=offers, fit=fit)
     view = View(victim, public=pool, question=pool, salt=seed)
-    started = time.perf_counter()
+    started, clock = time.perf_counter(), time.process_time()
     got = lira(
         view, np.random.default_rng(seed), references=models, online=False, fixed_variance=False
     )
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds, "auc": float(roc_auc_score(truth, got.guess))}
+    seconds, spent = time.perf_counter() - started, time.process_time() - clock
+    auc = float(roc_auc_score(truth, got.guess))
+    return {"seconds": seconds, "cpu": spent, "auc": auc}
+
+
+def theirs(python: str, kind: str, models: int, seed: int) -> dict[str, float]:
+    done = subprocess.run(
+        [python, "-W", "ignore", str(PEER), kind, str(models), str(seed)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode:
+        sys.exit(f"SACRO-ML failed: {done.stderr[-500:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def interval(auc: float, n: int) -> float:
@@ -111,36 +128,40 @@ def main() -> None:
     ask.add_argument("--peer", help="python of the environment that holds SACRO-ML")
     ask.add_argument("--models", type=int, default=100)
     ask.add_argument("--workers", type=int, default=1)
+    ask.add_argument("--turns", type=int, default=2, help="the best turn of each side counts")
     ask.add_argument("--only", choices=["mlp", "forest"])
     args = ask.parse_args()
     import torch
 
     torch.set_num_threads(1)
     ours("mlp", 2, 1, 1)  # torch's and scikit-learn's imports are not the attack's
+    by = "cpu" if args.workers == 1 else "seconds"
     for kind in [args.only] if args.only else ["mlp", "forest"]:
-        mine = ours(kind, args.models, 0, args.workers)
-        line = f"{kind:7s} ours {mine['seconds']:6.2f} s  AUC {mine['auc']:.3f}"
-        if args.peer:
-            done = subprocess.run(
-                [args.peer, "-W", "ignore", str(PEER), kind, str(args.models), "0"],
-                capture_output=True,
-                text=True,
-                check=False,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-            if done.returncode:
-                sys.exit(f"SACRO-ML failed: {done.stderr[-500:]}")
-            peer = json.loads(done.stdout.splitlines()[-1])
-            ratio = peer["seconds"] / mine["seconds"]
+        mine, peers = [], []
+        for _ in range(args.turns):
+            _memo.clear()  # what the last turn trained is not this turn's
+            mine.append(ours(kind, args.models, 0, args.workers))
+            if args.peer:
+                peers.append(theirs(args.peer, kind, args.models, 0))
+        best = min(mine, key=lambda one: one[by])
+        line = f"{kind:7s} ours {told(best)}"
+        if peers:
+            peer = min(peers, key=lambda one: one[by])
+            ratio = peer[by] / best[by]
             half = interval(peer["auc"], 284)
-            same = abs(mine["auc"] - peer["auc"]) <= half
+            same = abs(best["auc"] - peer["auc"]) <= half
             good = ratio >= CLAIM[kind] and same
             line += (
-                f"  SACRO-ML {peer['seconds']:6.2f} s  AUC {peer['auc']:.3f} ± {half:.3f}"
-                f"  ratio {ratio:.1f}× (claim ≥ {CLAIM[kind]:g}×)"
+                f"  SACRO-ML {told(peer)} ± {half:.3f}"
+                f"  ratio {ratio:.2f}× by {'cpu' if by == 'cpu' else 'wall'}"
+                f" (claim ≥ {CLAIM[kind]:g}×)"
                 f"  AUC {'equal' if same else 'DIFFERENT'}  {'holds' if good else 'FAILS'}"
             )
         print(line, flush=True)
+
+
+def told(one: dict[str, float]) -> str:
+    return f"{one['cpu']:6.2f} s cpu, {one['seconds']:6.2f} s wall  AUC {one['auc']:.3f}"
 
 
 if __name__ == "__main__":

@@ -87,8 +87,9 @@ class SklearnPipeline:
         if data.y is None:
             raise UsageError(f"{data.name!r} carries no labels to train on")
         started = time.perf_counter()
-        shared = self.classifier, np.asarray(data.x).reshape(len(data), -1), data.y
-        parts = [(row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
+        x = np.ascontiguousarray(np.asarray(data.x).reshape(len(data), -1))
+        shared = self.classifier, x, data.y, bool(np.isfinite(x).all())
+        parts = [(k, row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
         fitted = spread(_train, shared, parts, workers=self.workers)
         offers = Access.LABELS | Access.SCORES | Access.TRAIN
 
@@ -106,11 +107,15 @@ class SklearnPipeline:
 
 
 def _train(shared: Any, part: Any) -> Any:
+    from sklearn import config_context
     from sklearn.base import clone
 
-    classifier, x, y = shared
-    row, seed = part
+    classifier, x, y, finite = shared
+    k, row, seed = part
     one = clone(classifier)
     if "random_state" in one.get_params():
         one.set_params(random_state=seed)
-    return one.fit(x[row], y[row])
+    # A forest checks its records and parameters again for every tree, which takes longer than
+    # growing small trees: the records were checked once for all, the parameters by the first model.
+    with config_context(assume_finite=finite, skip_parameter_validation=k > 0):
+        return one.fit(x[row], y[row])
