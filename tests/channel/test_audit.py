@@ -3,7 +3,7 @@ import pytest
 
 from hartley.channel.audit import epsilon_audit
 from hartley.channel.levels import folds, tabulate
-from hartley.channel.roc import Sorted
+from hartley.channel.roc import BINS, Sorted, order_statistics
 from hartley.channel.score import certify_rows
 from hartley.core import ChannelSpec
 
@@ -34,6 +34,22 @@ def test_it_is_the_report_s_own_epsilon(name, shift):
         assert found == pytest.approx(known, abs=1e-9)
         if n == 900 and shift and name != "mostly one value":
             assert found > 0.1
+
+
+@pytest.mark.parametrize("n", [1, 5, 4 * BINS, 30_000])
+def test_order_statistics_are_those_of_the_sorted_values(n):
+    rng = np.random.default_rng(n)
+    at = np.concatenate([rng.integers(0, n, 20), [0, n - 1]])
+    for values in (
+        rng.normal(size=n),
+        rng.standard_cauchy(n) ** 5,
+        np.round(rng.normal(size=n)),
+        np.zeros(n),
+        np.where(rng.random(n) < 0.5, -1.7e308, 1.7e308 * rng.random(n)),
+        np.where(rng.random(n) < 1e-3, 1e308, rng.random(n)),
+    ):
+        with np.errstate(over="ignore"):
+            assert np.array_equal(order_statistics(values, at), np.sort(values)[at])
 
 
 def test_the_truth_is_exceeded_no_more_often_than_declared():

@@ -46,8 +46,7 @@ def epsilon_audit(
     if not n1 or not n0:
         raise ValueError("an audit needs scores of both secrets")
     j = roc.places(ChannelSpec().levels if levels is None else levels, n0)
-    some = np.partition(neg, np.unique(np.concatenate([j - 1, n0 - j])))
-    up, down = some[n0 - j], some[j - 1]
+    up, down = np.split(roc.order_statistics(neg, np.concatenate([n0 - j, j - 1])), 2)
     least, most = min(pos.min(), neg.min()), max(pos.max(), neg.max())
     ends = np.array([least, most])
     if np.isin(up, ends).all() and all(np.isin(v, ends).all() for v in (pos, neg)):

