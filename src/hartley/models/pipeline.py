@@ -58,7 +58,7 @@ class Pipeline:
     def recipe(self) -> dict[str, Any]:
         """Plain values that a result depends on, for a digest."""
         return {
-            "version": 1,
+            "version": 2,
             "net": self.net.recipe,
             "training": self.training.recipe,
             "private": None if self.private is None else self.private.recipe,
