@@ -1,6 +1,9 @@
 """ε, bits and one-run audits: Hartley beside a plain restatement of the published algorithms.
 
-    python bench/audit.py
+    python bench/audit.py [--peer PYTHON]
+
+With ``--peer`` (an interpreter in whose environment jax-privacy==2.0.0 is installed) the package
+itself is run on the same scores, and its Gaussian audit on identical laws beside ours.
 
 The restatement of the ε audit is the algorithm of jax-privacy (Clopper–Pearson at every vertex of
 the ROC's hull, error level divided by their number); that of the one-run audit is the listing in
@@ -12,9 +15,14 @@ Measured (one thread, shared machine): E1 23 µs for bits and 93 µs for all six
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -82,7 +90,44 @@ def listed_epsilon(m: int, r: int, v: int, delta: float) -> float:
     return low
 
 
+def beside(peer: str) -> None:
+    """Run jax-privacy on the same scores, in its own environment."""
+    rng = np.random.default_rng(1)
+    scores = {}
+    for k, n in enumerate((1000, 50_000)):
+        scores |= {f"in{k}": rng.normal(1.0, 1.0, n), f"out{k}": rng.normal(size=n)}
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "scores.npz", **scores)
+        script = Path(__file__).parent / "peers" / "jax_audit.py"
+        done = subprocess.run(
+            [peer, str(script), str(Path(folder) / "scores.npz")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    *rows, null = map(json.loads, done.stdout.splitlines())
+    print("\njax-privacy 2.0.0 on the same scores")
+    for k, row in enumerate(rows):
+        pos, neg = scores[f"in{k}"], scores[f"out{k}"]
+        mine = best(lambda p=pos, q=neg: epsilon_audit(p, q), loops=5)
+        print(
+            f"{row['n']:>7} scores: {1e3 * mine:8.2f} ms, ε ≥ {epsilon_audit(pos, neg):.3f}; "
+            f"jax-privacy {1e3 * row['seconds']:8.2f} ms, ε ≥ {row['epsilon']:.3f}; "
+            f"{row['seconds'] / mine:.1f}×"
+        )
+    rng = np.random.default_rng(0)
+    ours = [epsilon_audit(rng.normal(size=500), rng.normal(size=500)) for _ in range(null["draws"])]
+    wrong = float(np.mean(np.array(ours) > 0))
+    print(
+        f"identical laws, {null['draws']} draws of 500 + 500: ε > 0 in {wrong:.0%}"
+        f" of ours; in {null['null']:.0%} of its Gaussian audit (median ε {null['median']:.2f})"
+    )
+
+
 def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--peer", help="Python with jax-privacy==2.0.0")
+    peer = options.parse_args().peer
     rng = np.random.default_rng(0)
     once = best(lambda: binary.lower(150, 1000, 10, 1000, of=("bits",)), loops=200)
     every = best(lambda: binary.lower(150, 1000, 10, 1000), loops=50)
@@ -118,6 +163,8 @@ def main() -> None:
         found = surprisal.log2_binomial_tail(k, n, 0.5)
         took = best(lambda k=k, n=n: surprisal.log2_binomial_tail(k, n, 0.5), loops=50)
         print(f"log2 P(Bin({n}, ½) ≥ {k}) = {found:.4f}: {1e6 * took:.1f} µs")
+    if peer:
+        beside(peer)
 
 
 if __name__ == "__main__":
