@@ -125,3 +125,46 @@ def test_files_that_are_no_tables(tmp_path, write):
         read_trials(tmp_path / "folder.csv")
     with pytest.raises(BadTrials, match="cannot be read as parquet"):
         read_trials(write("this is no parquet", "t.parquet"))
+
+
+def test_optional_columns(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 200)
+    columns = {
+        "truth": truth,
+        "guess": truth,
+        "split": np.arange(200) % 2,
+        "order": rng.random(200),
+        "logq": np.where(truth == 1, -0.5, -np.inf),
+        "gain": rng.random(200),
+        "p_null": np.full(200, 2.0**-8),
+        "observed": truth + 4,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    trials = read_trials(tmp_path / "a.parquet")
+    assert (trials.gain == columns["gain"]).all()
+    got = measure(trials)
+    assert got.n == 100
+    assert "Fisher" in got.leakage.method
+    assert 4.0 < got.leakage.lower < 8.0
+    assert got.capacity.value == pytest.approx(1.0, abs=1e-4)
+    assert {"bits_posterior", "g_vulnerability"} <= set(got.usual)
+
+
+@pytest.mark.parametrize(
+    ("column", "match"),
+    [
+        ("split\n0\n3", "split holds 0…3"),
+        ("order\n1\n", "`order` is empty or NaN in 1 rows, first in row 2"),
+        ("logq\n-1\n1", "logq holds"),
+        ("gain\n0.5\n-0.5", "gain holds"),
+        ("gain\n0.5\nmuch", "`gain` must be numbers"),
+        ("p_null\n0\n1", "p_null holds 0"),
+        ("observed\n1\n1.5", "whole"),
+    ],
+)
+def test_a_wrong_optional_column(write, column, match):
+    name, one, two = column.split("\n")
+    with pytest.raises(BadTrials, match=match) as caught:
+        read_trials(write(f"truth,guess,{name}\n0,0,{one}\n1,1,{two}\n"))
+    assert "t.csv" in str(caught.value)

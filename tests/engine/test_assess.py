@@ -46,6 +46,9 @@ def test_the_live_wire_leaks_and_the_dead_wire_does_not(store):
     assert loud["tags"] and loud["n"] == 16 * 128 and loud["clusters"] == 16
     assert still["bits"]["low"] == 0 and still["bits"]["high"] < 0.02
     assert live["verdict"]["status"] == "pass"
+    for row in (loud, still):
+        assert len(row["registration"]) == len(row["commit"]) == 64
+    assert loud["commit"] == still["commit"]
 
 
 def test_every_attack_has_a_row_and_every_row_that_was_not_played_has_a_reason(store):

@@ -14,7 +14,10 @@ from hartley.core import Applied, Bound, ChannelSpec, Role, Trials, Wire
 from hartley.core.errors import StoreError
 from hartley.store import read_trials, trials_from_bytes, trials_to_bytes
 
-COLUMNS = ("truth", "guess", "reference", "cluster")
+COLUMNS = (
+    *("truth", "guess", "reference", "cluster"),
+    *("split", "order", "logq", "gain", "p_null", "observed"),
+)
 
 
 def same(a: Trials, b: Trials) -> None:
@@ -40,11 +43,19 @@ FULL = Trials(
         seconds=1.25,
         uses=12,
         budget=99,
+        judge=(0.9, 0.8, 50),
+        commit="ab" * 32,
     ),
     truth=np.array([0, 1, 6]),
     guess=np.array([1, -1, 6], dtype=np.int32),
     reference=np.array([0, 1, 6], dtype=np.int8),
     cluster=np.array([0, 0, 1]),
+    split=np.array([0, 1, 1], dtype=np.uint8),
+    order=np.array([2.5, 0.1, 1e9]),
+    logq=np.array([-np.inf, -0.1, 0.0]),
+    gain=np.array([0.0, 0.5, 1.0]),
+    p_null=np.array([1.0, 1e-300, 0.25]),
+    observed=np.array([3, 0, 3], dtype=np.int32),
     attack="a",
     game="g",
     scene="s",

@@ -63,12 +63,76 @@ def _mixed(truth: Whole, cluster: Whole) -> bool:
     return bool((least < most).mean() > 0.5)
 
 
+OPTIONAL: dict[str, tuple[float | None, float | None, bool]] = {
+    "split": (0, 1, True),
+    "order": (None, None, False),
+    "logq": (None, 0, False),
+    "gain": (0, 1, False),
+    "p_null": (0, 1, False),
+    "observed": (0, None, True),
+}
+"""Columns that may be there: the least and the largest value allowed, and whole numbers or not."""
+
+
+def optional(name: str, values: Any, n: int) -> NDArray[Any]:
+    """Return one column of ``OPTIONAL``, checked.
+
+    Raises:
+        BadTrials: it has another length, NaN, or values out of range.
+    """
+    low, high, whole = OPTIONAL[name]
+    if name == "logq":
+        # A posterior of 0 is −∞ there; the prior that is mixed in keeps it finite. Rounding may
+        # carry a certain answer a hair above 0.
+        values = np.asarray(values)
+        if values.dtype.kind in "iuf":
+            values = np.where(np.isneginf(values) | (values < -1e9), -1e9, values)
+            values = np.where((values > 0) & (values < 1e-6), 0.0, values)
+    column = _column(name, values, n, whole=whole)
+    below, above = low is not None and column.min() < low, high is not None and column.max() > high
+    if below or above:
+        raise BadTrials(
+            f"{name} holds {column.min():g}…{column.max():g}, outside "
+            f"{'' if low is None else low}…{'' if high is None else high}"
+        )
+    if name == "p_null" and column.min() <= 0:
+        raise BadTrials("p_null holds 0: what has no chance cannot have happened by chance")
+    return column
+
+
+def measured_rows(trials: Trials) -> Trials:
+    """Return the rows that count (split 1), their optional columns checked.
+
+    Raises:
+        BadTrials: an optional column is wrong, or every row was tuned on.
+    """
+    n = len(trials.truth)
+    found: dict[str, Any] = {
+        name: optional(name, values, n)
+        for name in OPTIONAL
+        if n and (values := getattr(trials, name)) is not None
+    }
+    if "split" not in found:
+        return replace(trials, **found) if found else trials
+    keep = found.pop("split") == 1
+    if not keep.any():
+        raise BadTrials(f"split is 0 in all {n} rows: the attacker tuned on all, none is left")
+    for name in ("truth", "guess", "reference", "cluster"):
+        values = getattr(trials, name)
+        if values is not None:
+            found[name] = np.asarray(values)
+            if found[name].shape != (n,):
+                raise BadTrials(f"{name} has shape {found[name].shape}; {n} rows are due")
+    return replace(trials, split=None, **{name: v[keep] for name, v in found.items()})
+
+
 def check(trials: Trials) -> Columns:
-    """Return the trials' columns, checked against the declaration.
+    """Return the trials' columns, checked against the declaration; rows of split 0 are left out.
 
     Raises:
         BadTrials: nothing to measure, and why.
     """
+    trials = measured_rows(trials)
     spec, n = trials.spec, len(trials.truth)
     if n == 0:
         raise BadTrials("no trials: 0 rows to measure")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hartley.channel.columns import Columns, check
+from hartley.channel.columns import Columns, check, measured_rows
+from hartley.channel.extras import declared, enrich
 from hartley.channel.jam import measure_jam
 from hartley.channel.rank import measure_rank
 from hartley.channel.reading import Reading
@@ -34,9 +35,12 @@ def measure(trials: Trials) -> Channel:
     Raises:
         BadTrials: nothing to measure: no rows, one class only, NaN, or symbols out of range.
     """
+    trials = measured_rows(trials)
+    declared(trials)
     columns = check(trials)
     seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, trials.knows)
     reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
+    reading = enrich(reading, trials, columns)
     top = ceiling(trials.spec, len(trials))
     bits, high, flags = _bounded(trials, reading, top)
     spec, n, value = trials.spec, len(trials), bits.value

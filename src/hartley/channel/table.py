@@ -2,7 +2,8 @@
 
 Columns: ``truth`` and one of ``guess`` (a symbol: whole numbers or words, −1 to abstain) or
 ``score`` (a real number, larger = more like truth 1). Optional: ``uses`` (queries spent on the
-row), ``cluster`` (rows of one cluster are dependent), ``seconds`` (time spent on the row).
+row), ``cluster`` (rows of one cluster are dependent), ``seconds`` (time spent on the row), and the
+columns of ``columns.OPTIONAL``: ``split``, ``order``, ``logq``, ``gain``, ``p_null``, ``observed``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.channel.columns import OPTIONAL, optional
 from hartley.core import ChannelSpec, Trials, Wire
 from hartley.core.errors import BadTrials
 
@@ -70,9 +72,22 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
         truth=truth,
         guess=guess,
         cluster=_labels(path, columns["cluster"]) if "cluster" in columns else None,
+        **_optional(path, columns),
         attack=path.stem,
         scene="table",
     )
+
+
+def _optional(path: Path, columns: dict[str, _Column]) -> dict[str, Any]:
+    found = {}
+    for name in OPTIONAL:
+        if name in columns:
+            values = _numbers(path, columns, name, finite=name != "logq")
+            try:
+                found[name] = optional(name, values, len(values))
+            except BadTrials as error:
+                raise BadTrials(f"{path}: {error}") from error
+    return found
 
 
 class _Column:
@@ -128,7 +143,9 @@ def _whole(path: Path, column: _Column) -> Any:
     return column.values
 
 
-def _numbers(path: Path, columns: dict[str, _Column], name: str) -> NDArray[np.float64]:
+def _numbers(
+    path: Path, columns: dict[str, _Column], name: str, *, finite: bool = True
+) -> NDArray[np.float64]:
     import pyarrow as pa
 
     column = columns[name]
@@ -138,7 +155,7 @@ def _numbers(path: Path, columns: dict[str, _Column], name: str) -> NDArray[np.f
         odd = next((v for v in values.to_pylist() if not _is_number(v)), values[0].as_py())
         raise BadTrials(f"{path}: `{name}` must be numbers; it holds {odd!r}")
     array = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-    if not np.isfinite(array).all():
+    if finite and not np.isfinite(array).all():
         row = int((~np.isfinite(array)).argmax()) + 1
         raise BadTrials(f"{path}: `{name}` is infinite, first in row {row}")
     return array

@@ -6,7 +6,7 @@ from hartley.core.parts import Attack, Defense, Game, Parameter, Recipe
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
 from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View
-from hartley.core.seeds import spawn
+from hartley.core.seeds import commitment, spawn
 from hartley.core.taxonomy import ALL, Access, Axis, Flow, Modality, Move, Role, Wire
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "View",
     "Wire",
     "attack",
+    "commitment",
     "defense",
     "game",
     "recipe",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.quantity import Quantity
@@ -29,6 +31,9 @@ class ChannelSpec:
         alpha: error level of every bound.
         bounds: proved limits.
         seconds, uses, budget: cost of the whole run and the declared query budget, if any.
+        judge: (sensitivity, specificity, n) of a judge who says what a success is, checked on n
+            items of each class; None where success needs no judge.
+        commit: ``commitment(seed)``, published before the run; ``measure`` holds the seed to it.
     """
 
     role: Role = Role.TAP
@@ -43,6 +48,20 @@ class ChannelSpec:
     seconds: float | None = None
     uses: int | None = None
     budget: int | None = None
+    judge: tuple[float, float, int] | None = None
+    commit: str | None = None
+
+    @property
+    def registration(self) -> str:
+        """SHA-256 of what is declared before the run: everything but what the run itself cost."""
+        declared = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in ("seconds", "uses", "bounds")
+        }
+        declared["bounds"] = [(b.kind, dict(b.params), b.games) for b in self.bounds]
+        plain = json.dumps(declared, sort_keys=True, default=lambda v: v.item())
+        return hashlib.sha256(plain.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,13 @@ class Trials:
         guess: (n,) float scores, integer symbols (−1 = erased) or integer ranks (1 = first).
         reference: (n,) what is received without the attack, for a jam; else None.
         cluster: (n,) integers; rows of one cluster share a victim.
+        split: (n,) 0 = the attacker tuned on this row, which is then not measured; 1 = measured.
+        order: (n,) time of the row, for evidence that is gathered row by row.
+        logq: (n,) log2 of the posterior that the attacker gave the true secret, at most 0.
+        gain: (n,) partial credit in 0..1.
+        p_null: (n,) chance in (0, 1] of a success at least this good, were the secret independent
+            of what was seen; 1 for a failure.
+        observed: (n,) codes ≥ 0 of what was seen, where few values are possible.
         attack, game, scene: names.
         params: the attack's parameters.
         seed: the run's seed.
@@ -73,6 +99,12 @@ class Trials:
     guess: NDArray[Any]
     reference: NDArray[Any] | None = None
     cluster: NDArray[Any] | None = None
+    split: NDArray[Any] | None = None
+    order: NDArray[Any] | None = None
+    logq: NDArray[Any] | None = None
+    gain: NDArray[Any] | None = None
+    p_null: NDArray[Any] | None = None
+    observed: NDArray[Any] | None = None
     attack: str = ""
     game: str = ""
     scene: str = ""

@@ -14,3 +14,11 @@ def spawn(root: int, *names: str | int) -> int:
     """
     text = "\x1f".join([str(root), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def commitment(root: int) -> str:
+    """Return the SHA-256 of a run's seed, to publish before the run.
+
+    It binds: no other seed can be named afterwards. A seed that is easily guessed is not hidden.
+    """
+    return hashlib.sha256(f"hartley seed {root}".encode()).hexdigest()

@@ -78,6 +78,8 @@ def measured(stands: Mapping[str, Any], trials: Trials, channel: Channel) -> dic
         "alphabet": trials.spec.alphabet,
         "knows": trials.knows,
         "fresh": trials.fresh,
+        "registration": trials.spec.registration,
+        "commit": trials.spec.commit,
         "loot": trials.loot or None,
         "cost": dict(trials.cost),
         "n": channel.n,

@@ -22,6 +22,7 @@ from hartley.core import (
     Scene,
     Trials,
     Wire,
+    commitment,
     spawn,
 )
 from hartley.core.errors import RunError
@@ -98,6 +99,7 @@ def play(
             seconds=seconds,
             uses=meter.queries,
             budget=budget,
+            commit=commitment(seed),
         ),
         truth=truth,
         guess=np.concatenate([r.guess for r in received]),

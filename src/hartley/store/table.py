@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 KEY = b"hartley.trials"
 VERSION = 1
-_COLUMNS = ("truth", "guess", "reference", "cluster")
+_COLUMNS = (
+    *("truth", "guess", "reference", "cluster"),
+    *("split", "order", "logq", "gain", "p_null", "observed"),
+)
 
 
 def trials_to_bytes(trials: Trials) -> bytes:
@@ -90,6 +93,7 @@ def _trials(table: pa.Table) -> Trials:
         "role": Role(spec["role"]),
         "wire": Wire(spec["wire"]),
         "levels": tuple(spec["levels"]),
+        "judge": tuple(spec["judge"]) if spec.get("judge") else None,
         "bounds": tuple(Bound(b["kind"], b["params"], tuple(b["games"])) for b in spec["bounds"]),
     }
     columns = {

@@ -1,0 +1,34 @@
+"""A run carries its seed's commitment, and its row what was declared."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.channel.measure import measure
+from hartley.core import Modality
+from hartley.core.errors import BadTrials
+from hartley.engine.play import play
+from hartley.games.membership import live
+
+WIRE = live(Modality.TABULAR, np.random.default_rng(0))
+
+
+def test_a_run_is_held_to_the_seed_it_published() -> None:
+    played = play(loss_threshold, WIRE, seed=11, game_params={"rounds": 2})
+    # What anyone can compute before the run, without Hartley.
+    assert played.spec.commit == hashlib.sha256(b"hartley seed 11").hexdigest()
+    assert measure(played).n == len(played)
+    with pytest.raises(BadTrials, match="committed"):
+        measure(replace(played, seed=12))
+
+
+def test_the_registration_is_the_same_for_every_run_of_one_declaration() -> None:
+    one, two = (play(loss_threshold, WIRE, seed=1, game_params={"rounds": 2}) for _ in range(2))
+    strict = play(loss_threshold, WIRE, seed=1, game_params={"rounds": 2}, alpha=0.01)
+    assert one.spec.seconds != two.spec.seconds
+    assert one.spec.registration == two.spec.registration != strict.spec.registration
