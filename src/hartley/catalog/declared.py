@@ -43,6 +43,7 @@ class Entry:
         protects: of a defence: the games it should narrow.
         requires: what a scene must hold; ``packs`` for scenes.
         tags: of an attack: further framework ids.
+        asks: of an attack: the parameters of its game that it settles, by name.
         error: why it cannot be used; empty when it can.
     """
 
@@ -63,6 +64,7 @@ class Entry:
     protects: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    asks: tuple[tuple[str, bool | int | float | str], ...] = ()
     error: str = ""
 
 
@@ -129,6 +131,7 @@ def _entry(
     plain = Entry(kind, node.name, module=source.module, origin=source.origin, summary=summary)
     try:
         said = {k.arg: _words(k.value, imported) for k in mark.keywords if k.arg in _FIELDS}
+        asks = [_plain(k.value) for k in mark.keywords if k.arg == "asks"]
     except ValueError as error:
         return replace(plain, error=f"its declaration cannot be read without running it: {error}")
     one = {name: (words[0] if words else "") for name, words in said.items() if name}
@@ -146,7 +149,19 @@ def _entry(
         protects=said.get("protects", ()),
         requires=said.get("packs" if kind == "scene" else "requires", ()),
         tags=said.get("tags", ()),
+        asks=tuple(asks[0].items()) if asks else (),
     )
+
+
+def _plain(node: ast.expr) -> dict[str, bool | int | float | str]:
+    """Read a dictionary of plain values."""
+    try:
+        found = ast.literal_eval(node)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{ast.unparse(node)!r} in line {node.lineno} is not a literal dictionary")
+    return found
 
 
 def _words(node: ast.expr, imported: dict[str, str]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The ε audit of a score, alone: E1 at the declared levels, for scores already split by secret.
+"""E1 at the declared levels: what a score certifies when its rows are independent.
 
-The number is that of ``score.certify_rows`` on ``levels.tabulate``, for one use of them out of
-many: nothing is sorted and no folds are made. A few order statistics of the negatives are selected
-and the positives beyond each are counted.
+One routine for the ε of a report and for an ε audit of scores alone. A few order statistics of the
+negatives are the cuts and the positives beyond each are counted, so that scores which nobody has
+sorted yet stay unsorted (``sides``).
 """
 
 from __future__ import annotations
@@ -11,51 +11,61 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.channel import binary, roc
-from hartley.channel.levels import FORWARD
+from hartley.channel import binary
+from hartley.channel.levels import declare
 from hartley.core import ChannelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike
+    from hartley.channel.sides import Scores
+
+DELTA = 1e-5
 
 
-def epsilon_audit(
-    positives: ArrayLike,
-    negatives: ArrayLike,
-    alpha: float = 0.05,
+def certify(
+    scores: Scores,
+    spec: ChannelSpec,
     *,
-    delta: float = 1e-5,
-    levels: Sequence[float] | None = None,
-) -> float:
-    """Return the ε (nats) that scores certify at level 1 − alpha, over all levels and directions.
+    delta: float | None = None,
+    of: Sequence[str] = binary.FUNCTIONALS,
+) -> tuple[dict[str, float], str, tuple[str, ...]]:
+    """Return certified functionals over all rules, the method and what it rests on.
 
     Args:
-        positives: (n₁,) finite scores of uses whose secret is 1.
-        negatives: (n₀,) finite scores of uses whose secret is 0.
-        alpha: error level of the bound.
-        delta: δ of the ε bound.
-        levels: false-positive levels fixed beforehand; those of ``ChannelSpec`` if None.
+        scores: of both secrets.
+        spec: the declaration; its levels and its error level are used.
+        delta: δ of the ε bound; the declared one if None.
+        of: names out of ``binary.FUNCTIONALS``.
 
     Raises:
-        ValueError: one of the two is empty.
+        ValueError: there are no scores of one of the secrets.
     """
-    pos, neg = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
-    n1, n0 = pos.size, neg.size
-    if not n1 or not n0:
+    positives, negatives = scores.positives, scores.negatives
+    if not len(positives) or not len(negatives):
         raise ValueError("an audit needs scores of both secrets")
-    j = roc.places(ChannelSpec().levels if levels is None else levels, n0)
-    up, down = np.split(roc.order_statistics(neg, np.concatenate([n0 - j, j - 1])), 2)
-    least, most = min(pos.min(), neg.min()), max(pos.max(), neg.max())
-    ends = np.array([least, most])
-    if np.isin(up, ends).all() and all(np.isin(v, ends).all() for v in (pos, neg)):
-        # Two values only: no threshold to choose, and what was observed is what is held against it.
-        up, down = np.array([least]), np.array([most])
-        fp = [np.count_nonzero(neg > least), np.count_nonzero(neg < most)]
-    else:
-        fp = [*(j - 1), *(j - 1)]
-    tp = [np.count_nonzero(pos > cut) for cut in up]
-    tp += [np.count_nonzero(pos < cut) for cut in down]
-    shares = np.repeat([FORWARD / len(up), (1.0 - FORWARD) / len(up)], len(up)) * alpha
-    return binary.highest(tp, n1, fp, n0, shares, delta=delta, of=("epsilon",))["epsilon"]
+    rules = declare(scores, spec)
+    k = len(rules.cut) // 2
+    up, down = rules.cut[:k], rules.cut[k:]
+    best = binary.highest(
+        np.concatenate([positives.above(up), positives.below(down)]),
+        len(positives),
+        rules.claimed
+        if rules.claimed is not None
+        else np.concatenate([negatives.above(up), negatives.below(down)]),
+        len(negatives),
+        rules.alpha,
+        delta=declared_delta(spec) if delta is None else delta,
+        of=of,
+    )
+    assumed = ["uses independent given their secrets"]
+    rule = f"{k} pre-declared {'level' if k == 1 else 'levels'}"
+    if rules.claimed is None:
+        rule = "two-valued score"
+        assumed.append("the score takes two values only")
+    return best, f"Fisher product over {rule}, both directions", tuple(assumed)
+
+
+def declared_delta(spec: ChannelSpec) -> float:
+    """δ of the ε bound: the one that is claimed, else 1e-5."""
+    return next((float(b.params.get("delta", 0.0)) for b in spec.bounds if b.kind == "dp"), DELTA)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.channel import binary, clusters, profile, roc
+from hartley.channel.sides import Scores
 from hartley.core import ChannelSpec
 
 if TYPE_CHECKING:
@@ -29,16 +30,33 @@ FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The ways to read one bit off a score, fixed before the measurement, and what each gave.
+class Declared:
+    """The ways to read one bit off a score, fixed before the measurement.
 
     Attributes:
-        cut: (rules,) thresholds: flag what lies strictly above, or below where ``reverse``.
+        cut: (rules,) thresholds: the first half flags what lies strictly above, the others what
+            lies strictly below.
+        reverse: (rules,) whether low scores are flagged.
+        claimed: (rules,) false positives to hold against a rule: j − 1 for an order statistic;
+            None where the score takes two values only, and those that were seen count.
+        alpha: (rules,) share of the error level.
+    """
+
+    cut: Array
+    reverse: NDArray[np.bool_]
+    claimed: Array | None
+    alpha: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What each declared rule gave.
+
+    Attributes:
+        cut: (rules,) thresholds, as of ``Declared``.
         reverse: (rules,) whether low scores are flagged.
         tp, fp: (rules, folds) flagged uses of secret 1 and 0.
         ones, zeros: (folds,) uses of each.
-        claimed: (rules,) false positives to hold against the rule: j − 1 for an order statistic.
-        alpha: (rules,) share of the error level.
     """
 
     cut: Array
@@ -47,8 +65,6 @@ class Rules:
     fp: Array
     ones: Array
     zeros: Array
-    claimed: Array
-    alpha: Array
 
     def flagged(self, score: Array, rule: int) -> NDArray[np.bool_]:
         """Which rows a rule flags."""
@@ -63,40 +79,35 @@ def folds(n: int, cluster: Whole | None, rng: np.random.Generator) -> Whole:
     return rng.integers(0, FOLDS, n)
 
 
-def tabulate(
-    truth: Whole, score: Array, fold: Whole, scores: roc.Sorted, spec: ChannelSpec
-) -> Rules:
-    """Return the declared rules with their counts, by fold."""
-    least = min(scores.positives[0], scores.negatives[0])
-    most = max(scores.positives[-1], scores.negatives[-1])
-    if _two_valued(scores, least, most):
+def declare(scores: Scores, spec: ChannelSpec) -> Declared:
+    """Return the rules that the declared levels mean on these scores, in both directions."""
+    claimed = None
+    if scores.two_valued():
         # No threshold to choose: the channel is binary as it stands.
-        up, down, order_statistic = np.array([least]), np.array([most]), False
+        cut, k = np.array(scores.ends()), 1
     else:
-        j = roc.places(spec.levels, len(scores.negatives))
-        up, down = scores.negatives[-j], scores.negatives[j - 1]
-        order_statistic = True
-    f1 = _counts(truth, score, fold, up)
-    f0 = _counts(truth, -score, fold, -down)
-    tp, fp = np.concatenate([f1[1], f0[1]]), np.concatenate([f1[0], f0[0]])
-    k = len(up)
+        n0 = len(scores.negatives)
+        j = roc.places(spec.levels, n0)
+        cut, k = scores.negatives.at(np.concatenate([n0 - j, j - 1])), len(j)
+        claimed = np.concatenate([j - 1, j - 1]).astype(float)
+    alpha = np.repeat([FORWARD / k, (1 - FORWARD) / k], k) * spec.alpha
+    return Declared(cut, np.repeat([False, True], k), claimed, alpha)
+
+
+def tabulate(truth: Whole, score: Array, fold: Whole, scores: Scores, spec: ChannelSpec) -> Rules:
+    """Return the declared rules with their counts, by fold."""
+    rules = declare(scores, spec)
+    k = len(rules.cut) // 2
+    f1 = _counts(truth, score, fold, rules.cut[:k])
+    f0 = _counts(truth, -score, fold, -rules.cut[k:])
     return Rules(
-        cut=np.concatenate([up, down]),
-        reverse=np.repeat([False, True], k),
-        tp=tp,
-        fp=fp,
+        cut=rules.cut,
+        reverse=rules.reverse,
+        tp=np.concatenate([f1[1], f0[1]]),
+        fp=np.concatenate([f1[0], f0[0]]),
         ones=np.bincount(fold[truth == 1], minlength=FOLDS).astype(float),
         zeros=np.bincount(fold[truth == 0], minlength=FOLDS).astype(float),
-        claimed=np.concatenate([j - 1, j - 1]).astype(float) if order_statistic else fp.sum(1),
-        alpha=np.repeat([FORWARD / k, (1 - FORWARD) / k], k) * spec.alpha,
     )
-
-
-def _two_valued(scores: roc.Sorted, least: float, most: float) -> bool:
-    inside = 0
-    for column in (scores.positives, scores.negatives):
-        inside += int(np.searchsorted(column, most) - np.searchsorted(column, least, "right"))
-    return inside <= 0
 
 
 def _counts(truth: Whole, score: Array, fold: Whole, cuts: Array) -> NDArray[np.float64]:

@@ -13,37 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.channel.sides import Scores
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
-
-BINS = 4096
-"""Enough that the bins of a dozen places hold little of a large sample."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sorted:
-    """Scores of both classes, each ascending: sorted once, used by everything here."""
-
-    positives: Array
-    negatives: Array
-
-    @classmethod
-    def of(cls, truth: NDArray[Any], score: NDArray[Any]) -> Sorted:
-        """Split scores by the secret bit and sort them."""
-        one = truth == 1
-        score = np.asarray(score, np.float64)
-        # compress copies without a branch on each row: a seventh of what score[one] takes.
-        return cls(np.sort(np.compress(one, score)), np.sort(np.compress(~one, score)))
-
-    def flipped(self) -> Sorted:
-        """The same scores read the other way round."""
-        return Sorted(-self.positives[::-1], -self.negatives[::-1])
-
-    def above(self, thresholds: ArrayLike) -> NDArray[np.int64]:
-        """How many positives lie strictly above each threshold."""
-        return len(self.positives) - np.searchsorted(self.positives, thresholds, side="right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +45,11 @@ def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
     return np.unique(np.minimum(j, negatives))
 
 
-def order_statistics(values: Array, at: NDArray[np.int64]) -> Array:
-    """Return ``np.sort(values)[at]`` for a few places, by sorting only the bins they fall in.
-
-    Args:
-        values: (n,) finite numbers.
-        at: places from 0 to n − 1, in any order.
-    """
-    sample = np.sort(values[:: max(1, len(values) // 512)])
-    low, wide = sample[0], sample[-1] - sample[0]
-    if len(values) < 4 * BINS or not 1e-200 < wide < 1e200:
-        return np.asarray(np.partition(values, np.unique(at))[at])
-    with np.errstate(over="ignore"):
-        inside = (values - low) * ((BINS - 2) / wide) + 1.0  # grows with the value, rounding too
-    bins = np.clip(inside, 0, BINS - 1).astype(np.int64)
-    upto = np.bincount(bins, minlength=BINS).cumsum()
-    needed, which = np.unique(np.searchsorted(upto, at, side="right"), return_inverse=True)
-    wanted = np.zeros(BINS, dtype=bool)
-    wanted[needed] = True
-    kept = np.sort(values[np.flatnonzero(wanted[bins])])
-    before = np.concatenate([[0], upto])[needed]
-    start = np.concatenate([[0], np.cumsum(upto[needed] - before)])
-    return np.asarray(kept[start[which] + at - before[which]])
-
-
-def auc(scores: Sorted, alpha: float = 0.05) -> Interval:
+def auc(scores: Scores, alpha: float = 0.05) -> Interval:
     """Return the AUC with DeLong's two-sided interval on the logit scale; ties count half."""
     from scipy.special import ndtri
 
-    over, under = _placements(scores)
+    over, under = _placements(scores.positives.ascending, scores.negatives.ascending)
     n1, n0 = len(over), len(under)
     value = float(over.mean())
     variance = (over.var(ddof=1) / n1 if n1 > 1 else 0.25) + (
@@ -114,7 +65,7 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
     one = truth == 1
     pos, neg = score[one], score[~one]
     p, q = np.argsort(pos), np.argsort(neg)
-    over_sorted, under_sorted = _placements(Sorted(pos[p], neg[q]))
+    over_sorted, under_sorted = _placements(pos[p], neg[q])
     over, under = np.empty(len(pos)), np.empty(len(neg))
     over[p], under[q] = over_sorted, under_sorted
     value = float(over.mean())
@@ -127,9 +78,8 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
     return _logit_interval(value, error, float(stdtrit(m - 1, 1 - alpha / 2)), len(pos), len(neg))
 
 
-def _placements(scores: Sorted) -> tuple[Array, Array]:
+def _placements(pos: Array, neg: Array) -> tuple[Array, Array]:
     """For each positive the share of negatives below it, and for each negative the reverse."""
-    pos, neg = scores.positives, scores.negatives
     below = np.searchsorted(neg, pos, side="left") + np.searchsorted(neg, pos, side="right")
     beyond = np.searchsorted(pos, neg, side="left") + np.searchsorted(pos, neg, side="right")
     return below / (2.0 * len(neg)), 1.0 - beyond / (2.0 * len(pos))
@@ -151,7 +101,7 @@ def _expit(x: float) -> float:
 
 
 def tpr_at_fpr(
-    scores: Sorted,
+    scores: Scores,
     fpr: float,
     rng: np.random.Generator,
     *,
@@ -166,7 +116,7 @@ def tpr_at_fpr(
     """
     n0 = len(scores.negatives)
     j = int(places([fpr], n0)[0])
-    value = float(scores.above(scores.negatives[n0 - j])) / len(scores.positives)
+    value = float(scores.positives.above(scores.negatives.largest(j))) / len(scores.positives)
     drawn = bootstrap_tpr(scores, j, rng, replicates)
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
     return Interval(value, float(low), float(high), n0 + len(scores.positives))
@@ -197,7 +147,7 @@ def clustered_tpr(
     return Interval(value, max(0.0, value - reach), min(1.0, value + reach), len(truth))
 
 
-def bootstrap_tpr(scores: Sorted, j: int, rng: np.random.Generator, replicates: int) -> Array:
+def bootstrap_tpr(scores: Scores, j: int, rng: np.random.Generator, replicates: int) -> Array:
     """Draw the bootstrap law of TPR above the j-th largest negative, exactly; (replicates,).
 
     They come ordered by their threshold: a sample of the law, not a sequence of its draws.
@@ -206,26 +156,27 @@ def bootstrap_tpr(scores: Sorted, j: int, rng: np.random.Generator, replicates: 
     u = rng.beta(j, n0 - j + 1, replicates)
     seen = np.bincount(np.clip(np.ceil(u * n0).astype(np.int64), 1, n0))
     rank = np.flatnonzero(seen)
-    rates = scores.above(scores.negatives[n0 - rank]) / n1
+    rates = scores.positives.above(scores.negatives.largest(rank)) / n1
     # Equal rates side by side: the generator sets a binomial up once for each.
     return np.asarray(rng.binomial(n1, np.repeat(rates, seen[rank])) / n1)
 
 
-def curve(scores: Sorted, points: int = 200) -> dict[str, list[float]]:
+def curve(scores: Scores, points: int = 200) -> dict[str, list[float]]:
     """Return the ROC at up to ``points`` false-positive rates, spaced evenly in their logarithm."""
     n0 = len(scores.negatives)
     fp = np.unique(np.round(np.geomspace(1, n0, points)).astype(np.int64))
     inner = fp[fp < n0]
-    tpr = scores.above(scores.negatives[n0 - 1 - inner]) / len(scores.positives)
+    cuts = scores.negatives.ascending[n0 - 1 - inner]
+    tpr = scores.positives.above(cuts) / len(scores.positives)
     return {
         "fpr": [*(inner / n0).tolist(), 1.0],
         "tpr": [*np.maximum.accumulate(tpr).tolist(), 1.0],
     }
 
 
-def signal_noise(scores: Sorted) -> tuple[float, float]:
+def signal_noise(scores: Scores) -> tuple[float, float]:
     """Return S = (μ₁ − μ₀)²/4 and N = the pooled variance of a score."""
-    pos, neg = scores.positives, scores.negatives
+    pos, neg = scores.positives.ascending, scores.negatives.ascending
     dof = max(1, len(pos) + len(neg) - 2)
     gap = float(pos.mean() - neg.mean())
     spread = float(((pos - pos.mean()) ** 2).sum() + ((neg - neg.mean()) ** 2).sum())

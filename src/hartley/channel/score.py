@@ -9,15 +9,16 @@ all of them, in both directions, by Bonferroni (90 % of alpha for the declared d
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.channel import binary, clusters, onerun, profile, roc
-from hartley.channel.levels import Best, Rules, best_rule, folds, tabulate
+from hartley.channel.audit import certify, declared_delta
+from hartley.channel.levels import Best, best_rule, folds, tabulate
 from hartley.channel.reading import Reading
+from hartley.channel.sides import Scores
 from hartley.channel.surprisal import certificate
 from hartley.core import ChannelSpec, Kind, Quantity
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
-DELTA = 1e-5
 GUESSED = (0.02, 0.1, 0.4, 1.0)
 """Shares of the canaries that the one-run test guesses, the most extreme scores first."""
 
@@ -51,13 +51,15 @@ def measure_score(
         rng: for folds and bootstrap draws.
         full: False yields the point alone (null arm).
     """
-    scores = roc.Sorted.of(truth, score)
+    scores = Scores.of(truth, score)
+    if full:  # the AUC and the curve want all in order, the null arm only a few order statistics
+        scores.sort()
     rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
     best = best_rule(rules, truth, score, cluster, spec.alpha if full else None)
     if not full:
         return Reading(best.point, best.raw, 0.0, best.high, best.low, "point only", ())
     if cluster is None:
-        certified, method, assumed = certify_rows(rules, spec)
+        certified, method, assumed = certify(scores, spec)
     else:
         certified, method, assumed = _certify_clusters(truth, score, cluster, spec, rng)
     lower = certified["bits"]
@@ -86,31 +88,6 @@ def measure_score(
         ),
         curve=roc.curve(scores),
     )
-
-
-def certify_rows(
-    rules: Rules,
-    spec: ChannelSpec,
-    *,
-    delta: float | None = None,
-    of: Sequence[str] = binary.FUNCTIONALS,
-) -> tuple[dict[str, float], str, tuple[str, ...]]:
-    """Return certified functionals over all rules, the method and what it rests on.
-
-    Args:
-        rules: the declared rules and their counts.
-        spec: the declaration.
-        delta: δ of the ε bound; the declared one if None.
-        of: names out of ``binary.FUNCTIONALS``.
-    """
-    delta = _delta(spec) if delta is None else delta
-    tp, n1, n0 = rules.tp.sum(1), rules.ones.sum(), rules.zeros.sum()
-    best = binary.highest(tp, n1, rules.claimed, n0, rules.alpha, delta=delta, of=of)
-    rule = "two-valued score" if len(tp) == 2 else f"{len(tp) // 2} pre-declared levels"
-    assumed = ["uses independent given their secrets"]
-    if len(tp) == 2:
-        assumed.append("the score takes two values only")
-    return best, f"Fisher product over {rule}, both directions", tuple(assumed)
 
 
 def _certify_clusters(
@@ -155,7 +132,7 @@ def _usual(
     cluster: Whole | None,
     spec: ChannelSpec,
     *,
-    scores: roc.Sorted,
+    scores: Scores,
     rng: np.random.Generator,
     best: Best,
     certified: dict[str, float],
@@ -186,7 +163,7 @@ def _usual(
     # With clusters ε rests on the coins alone, which hold over all runs as over one.
     found = certified.get("epsilon")
     out["epsilon_lower"] = _one_run(truth, score, spec) if found is None else found
-    out["epsilon_delta"] = _delta(spec)
+    out["epsilon_delta"] = declared_delta(spec)
     if "mu" in certified:
         out["mu_lower"] = certified["mu"]
     return out
@@ -200,10 +177,5 @@ def _one_run(truth: Whole, score: Array, spec: ChannelSpec) -> float:
         k = max(1, int(share * m / 2))
         right = int(truth[order[-k:]].sum() + (1 - truth[order[:k]]).sum())
         alpha = spec.alpha / len(GUESSED)
-        best = max(best, onerun.epsilon_lower(m, 2 * k, right, alpha, _delta(spec)))
+        best = max(best, onerun.epsilon_lower(m, 2 * k, right, alpha, declared_delta(spec)))
     return best
-
-
-def _delta(spec: ChannelSpec) -> float:
-    """δ of the ε bound: the one that is claimed, else 1e-5."""
-    return next((float(b.params.get("delta", 0.0)) for b in spec.bounds if b.kind == "dp"), DELTA)

@@ -46,7 +46,7 @@ def _application(name: str) -> App:
     own, of_game = Group("Parameters of the attack"), Group("Parameters of the game")
     taken = {"scene", "seed", "budget", "alpha", "json"}
     flags = {(f"attack_{p.name}" if p.name in taken else p.name): p for p in part.parameters}
-    game_flags = {f"game_{p.name}": p for p in part.game.parameters}
+    game_flags = {f"game_{p.name}": p for p in part.game.parameters if p.name not in part.asks}
     inner = App(
         name=f"hartley attack {name}",
         help=part.summary,

@@ -97,6 +97,8 @@ class Model:
         classes: number of classes (vocabulary size of a language model; d for embeddings).
         score: token ids (n, t) → (n, t−1) natural log-probabilities of tokens 1..t−1, 0 at padding
             (language models that offer scores).
+        moments: token ids (n, t) → (n, t−1, 3): as ``score``, then the mean and the standard
+            deviation of the log-probability under the model's own law at that place; 0 at padding.
         generate: (token ids (n, t), new tokens, seed) → (n, new tokens) sampled continuation;
             seed −1 means greedy.
         grad: (x, y) → gradient of the loss with respect to x, same shape as x (float inputs only).
@@ -117,6 +119,7 @@ class Model:
     output: Output = Output.PROBABILITIES
     classes: int = 0
     score: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    moments: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     generate: Callable[[NDArray[Any], int, int], NDArray[Any]] | None = None
     grad: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None = None
     weights: Callable[[], Mapping[str, NDArray[Any]]] | None = None

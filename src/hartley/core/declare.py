@@ -113,6 +113,7 @@ def attack(
     paper: str,
     requires: tuple[str, ...] = (),
     tags: tuple[str, ...] = (),
+    asks: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Outcome]], Attack]:
     """Declare an attack.
@@ -125,6 +126,9 @@ def attack(
         paper: ``arXiv:…``, ``doi:…``, or ``hartley`` for our own.
         requires: what a scene must hold beyond what the game requires.
         tags: further framework ids, ``scheme:edition:id``.
+        asks: parameters that the game is dealt with for this attack, for example
+            ``{"release": "gradients"}``: what it needs the owner to have let out. Attacks that ask
+            alike share a deal.
         expected_failures: conformance checks it cannot pass, each with its reason.
     """
 
@@ -139,6 +143,7 @@ def attack(
             paper=_paper(function.__name__, paper),
             requires=requires,
             tags=tags,
+            asks=MappingProxyType(dict(asks or {})),
             expected_failures=MappingProxyType(dict(expected_failures or {})),
             parameters=_parameters(function),
             summary=_summary(function),

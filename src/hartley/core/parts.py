@@ -92,6 +92,7 @@ class Attack:
     paper: str
     requires: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    asks: Mapping[str, Any] = field(default_factory=dict)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     summary: str = ""

@@ -73,7 +73,16 @@ class Scene:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
-        """Whether the scene holds ``name``: a field that is not None, an extra, or a tool."""
+        """Whether the scene holds ``name``: a field that is not None, an extra, or a tool.
+
+        ``members`` are records whose membership can be asked about: a pool and a pipeline to train
+        on its halves, or a deployed model with its training records and others.
+        """
+        if name == "members":
+            pooled = self.fit is not None and "pool" in self.extra
+            return self.model is not None and (
+                pooled or (self.train is not None and self.holdout is not None)
+            )
         if name in self.extra or name in self.tools:
             return True
         return name in {"model", "train", "holdout", "fit"} and getattr(self, name) is not None

@@ -16,6 +16,7 @@ import numpy as np
 from hartley.core import Access, Data, Model, Output, View
 from hartley.core.assets import Session
 from hartley.core.errors import AccessDenied, BadModel, BudgetSpent
+from hartley.engine.recall import recalled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,6 +94,7 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
         query=query,
         output=output,
         score=_metered(model.score, "score", meter) if needs & Access.SCORES else None,
+        moments=_metered(model.moments, "moments", meter) if needs & Access.SCORES else None,
         generate=_metered(model.generate, "generate", meter)
         if needs & (Access.LABELS | Access.SCORES)
         else None,
@@ -110,6 +112,7 @@ def _opened(model: Model, session: Session) -> Model:
         model,
         query=session("query", model.query),
         score=None if model.score is None else session("score", model.score),
+        moments=None if model.moments is None else session("moments", model.moments),
         generate=None if model.generate is None else session("generate", model.generate),
         grad=None if model.grad is None else session("grad", model.grad),
         session=None,
@@ -132,7 +135,7 @@ def _query(
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         meter.spend("query", len(x))
-        answers = check(model, model.query(x), len(x))
+        answers = check(model, recalled(model.query, x), len(x))
         if labels_only:
             answers = answers.argmax(1)
         answers.flags.writeable = False
@@ -180,7 +183,7 @@ def _metered(
 
     def metered(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
         meter.spend(what, len(x))
-        answers = np.asarray(function(x, *rest)).view()
+        answers = np.asarray(recalled(function, x, *rest)).view()
         if answers.dtype.kind == "f" and not np.isfinite(answers.sum(dtype=np.float64)):
             raise BadModel(f"{what} answered with NaN or infinity")
         answers.flags.writeable = False

@@ -15,7 +15,7 @@ from hartley.engine import document
 from hartley.engine.defend import ADAPTIVE, STATIC, unfit
 from hartley.engine.jobs import PLAY, UTILITY, Job, code_of
 from hartley.engine.match import Obstacle, choose
-from hartley.engine.parameters import checked
+from hartley.engine.parameters import checked, ruled
 from hartley.engine.plan import Plan
 from hartley.engine.player import FAILED, SKIPPED
 
@@ -69,7 +69,7 @@ def _orders(plan: Plan, scene: Scene) -> Iterator[Order]:
     playable = [(e, o) for e, o in undefended if o.job is not None]
     # of one game in a row, so that they share a deal and their reference models
     axes = [str(axis) for axis in Axis]
-    playable.sort(key=lambda pair: (axes.index(pair[0].axis), pair[0].game))
+    playable.sort(key=lambda pair: (axes.index(pair[0].axis), pair[0].game, str(pair[0].asks)))
     yield from (o for _, o in playable)
     yield from (o for _, o in undefended if o.job is None)
     if plan.use:
@@ -95,7 +95,7 @@ def _job(plan: Plan, entry: catalog.Entry, params: Mapping[str, Any]) -> Job:
         attack=entry.name,
         params=params,
         game=entry.game,
-        game_params=dict(plan.games.get(entry.game, {})),
+        game_params=ruled(entry.name, entry.asks, plan.games.get(entry.game, {})),
         seed=plan.seed,
         budget=plan.budget,
         alpha=plan.alpha,

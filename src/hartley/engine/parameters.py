@@ -44,6 +44,29 @@ def checked(part: str, declared: Iterable[Parameter], params: Mapping[str, Any])
     return {name: known[name].kind(value) for name, value in params.items()}
 
 
+def ruled(
+    attack: str, asks: Iterable[tuple[str, Any]], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters that a game is dealt with for one attack.
+
+    Args:
+        attack: its name, for the message.
+        asks: the parameters that the attack settles.
+        params: what the user gave.
+
+    Raises:
+        UsageError: the user wants another value than the attack needs.
+    """
+    settled = dict(asks)
+    for name, value in settled.items():
+        if name in params and params[name] != value:
+            raise UsageError(
+                f"the attack {attack!r} plays its game with {name} = {value!r}, "
+                f"not {params[name]!r}"
+            )
+    return {**params, **settled}
+
+
 def fits(value: Any, kind: type) -> bool:
     """Whether a plain value is of a parameter's type; a whole number is a number."""
     if kind is float:

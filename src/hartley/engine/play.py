@@ -27,6 +27,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RunError
 from hartley.engine.meter import Meter, seal
+from hartley.engine.parameters import ruled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,9 +36,13 @@ if TYPE_CHECKING:
 def deal(
     attack: Attack, scene: Scene, *, seed: int, params: Mapping[str, Any] | None = None
 ) -> Deal:
-    """Deal the attack's game on a scene; the same seed deals the same secret to every attack."""
+    """Deal the attack's game on a scene; the same seed deals the same secret to every attack.
+
+    Raises:
+        UsageError: parameters that the attack cannot be played with.
+    """
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.name, scene.name))
-    return attack.game(scene, rng, **(params or {}))
+    return attack.game(scene, rng, **ruled(attack.name, attack.asks.items(), params or {}))
 
 
 def play(

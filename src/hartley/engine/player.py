@@ -11,7 +11,7 @@ from typing import Any
 from hartley import catalog
 from hartley.core import Deal, Scene
 from hartley.core.errors import AccessDenied, HartleyError
-from hartley.engine import scenes
+from hartley.engine import recall, scenes
 from hartley.engine.defend import defended, for_static
 from hartley.engine.jobs import UTILITY, Job
 from hartley.engine.match import Obstacle, unplayable
@@ -112,9 +112,10 @@ class Player:
         return self._scenes[key]
 
     def _dealt(self, job: Job, attack: Any, scene: Scene) -> Deal:
-        key = (*job.group, job.scene, job.seed, repr(sorted(job.game_params.items())))
+        key = (*job.group, job.scene, job.seed)
         if self._deal is None or self._deal[0] != key:
             self._deal = None  # let go of the last victims before the next are trained
+            recall.forget()
             self._deal = (key, deal(attack, scene, seed=job.seed, params=job.game_params))
         return self._deal[1]
 

@@ -9,7 +9,7 @@ from hartley import catalog
 from hartley.engine import document, executor, scenes
 from hartley.engine.jobs import PLAY, Job
 from hartley.engine.match import unplayable
-from hartley.engine.parameters import checked
+from hartley.engine.parameters import checked, ruled
 from hartley.engine.player import DONE, SKIPPED, Player
 from hartley.store.table import trials_from_bytes
 
@@ -49,7 +49,7 @@ def play_one(
         attack=attack,
         params=given,
         game=entry.game,
-        game_params=rules,
+        game_params=ruled(attack, entry.asks, rules),
         seed=seed,
         budget=budget,
         alpha=alpha,

@@ -26,6 +26,8 @@ Filter = Callable[["NDArray[Any]", "NDArray[Any]", Output, str], "NDArray[Any]"]
 Scores = Callable[["NDArray[Any]", "NDArray[Any]", str], "NDArray[Any]"]
 """(tokens (n, t), log-probabilities (n, t−1), who answers) → the same after the defence."""
 
+MOMENTS = ("", " mean", " deviation")
+
 Change = Callable[[Model, str], Model]
 """(model, who answers) → the model behind the defence."""
 
@@ -50,7 +52,7 @@ def answers(
     """
 
     def change(model: Model, who: str) -> Model:
-        scores = model.score
+        scores, moments = model.score, model.moments
 
         def query(x: NDArray[Any]) -> NDArray[Any]:
             return filter_(x, model.query(x), model.output, who)
@@ -59,7 +61,20 @@ def answers(
             assert scores is not None and score is not None
             return score(tokens, scores(tokens), who)
 
-        return replace(model, query=query, score=scored if scores is not None and score else scores)
+        def moved(tokens: NDArray[Any]) -> NDArray[Any]:
+            # The same law for all three numbers, or the two that it spares would tell the first.
+            # A standard deviation is passed as a negative number, as log-probabilities are.
+            assert moments is not None and score is not None
+            clear = moments(tokens) * (1, 1, -1)
+            parts = [score(tokens, clear[..., c], f"{who}{w}") for c, w in enumerate(MOMENTS)]
+            return np.stack(parts, -1) * (1, 1, -1)
+
+        return replace(
+            model,
+            query=query,
+            score=scored if score is not None and scores is not None else scores,
+            moments=moved if score is not None and moments is not None else moments,
+        )
 
     return models(scene, applied, change, filter_=filter_, bounds=bounds)
 

@@ -1,9 +1,6 @@
 """An owner's training pipeline: from records to models, trained as a fleet and kept on disk.
 
-``Pipeline.fit`` is a ``core.Fit``. What it trains is memoised by content, a few models at a time:
-recipe, records, who trains on what, seed and number of the model. So every attack that asks for the
-same reference models shares them, a run that was killed goes on where it stopped, and asking for
-more models trains only those that are new.
+``Pipeline.fit`` is a ``core.Fit``. What it trains is kept by content (``models.kept``).
 """
 
 from __future__ import annotations
@@ -17,6 +14,7 @@ from hartley.core import Access, Data, Ensemble, Modality, Model
 from hartley.kit import cache
 from hartley.kit.fleet import Fleet, Privacy, Training, train, train_private
 from hartley.kit.nets import Net
+from hartley.models.kept import Trained, kept
 from hartley.models.torch import from_torch, softmax
 
 if TYPE_CHECKING:
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 OPEN = Access.LABELS | Access.SCORES | Access.GRADIENTS | Access.WEIGHTS | Access.TRAIN
 CLOSED = Access.LABELS | Access.SCORES | Access.TRAIN
-KEPT = 16
-"""Models in one file of the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,31 +69,16 @@ class Pipeline:
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans."""
         assert data.y is not None
-        include = np.asarray(include, dtype=bool)
         stamp = cache.digest({"x": data.x, "y": data.y}) if self.cached else ""
-        parts: list[Any] = []
-        facts: dict[str, Any] = {}
-        for first in range(0, len(include), KEPT):
-            rows = include[first : first + KEPT]
-            fleet: list[Fleet] = []
 
-            def build(rows: Any = rows, first: int = first, fleet: Any = fleet) -> Any:
-                fleet.append(self._train(data, rows, seed, first))
-                return fleet[0].weights
+        def trained(rows: NDArray[np.bool_], first: int) -> Trained:
+            fleet = self._train(data, rows, seed, first)
+            return fleet.weights, fleet.facts
 
-            if self.cached:
-                key = {**self.recipe, "data": stamp, "include": rows, "seed": seed, "first": first}
-                parts.append(cache.cached("fleet", key, build))
-            else:
-                parts.append(build())
-            if fleet:
-                seconds = facts.get("seconds", 0.0) + fleet[0].facts["seconds"]
-                facts = {**fleet[0].facts, "models": len(include), "seconds": seconds}
-        whole = Fleet(
-            self.net,
-            {name: np.concatenate([part[name] for part in parts]) for name in self.net.shapes},
-            facts or {"cached": True, "models": len(include)},
+        weights, facts = kept(
+            self.recipe, include, seed, trained, records=stamp, cached=self.cached
         )
+        whole = Fleet(self.net, {name: weights[name] for name in self.net.shapes}, facts)
         return ensemble(self, whole)
 
     def _train(self, data: Data, include: NDArray[Any], seed: int, first: int) -> Fleet:

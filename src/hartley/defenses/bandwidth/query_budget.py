@@ -77,14 +77,18 @@ def _limited(model: Model, queries: int) -> Model:
 def _refusal(model: Model, name: str, x: NDArray[Any], rest: tuple[Any, ...]) -> NDArray[Any]:
     """What stands in place of the answers to ``x`` (n, …): the same for every record."""
     n, classes = len(x), max(model.classes, 1)
+    shape: tuple[int, ...] = (n, classes)
+    empty: Any = 0.0
     if name == "grad":
-        return np.zeros_like(x)
-    if name == "generate":
-        return np.zeros((n, rest[0]), dtype=np.int64)
-    if name == "score":
-        return np.full((n, x.shape[1] - 1), -np.log(classes))
-    if model.output is Output.LABELS:
-        return np.zeros(n, dtype=np.int64)
-    if model.output is Output.PROBABILITIES:
-        return np.full((n, classes), 1 / classes)
-    return np.zeros((n, classes))
+        shape = x.shape
+    elif name == "generate":
+        shape, empty = (n, rest[0]), 0
+    elif name == "score":
+        shape, empty = (n, x.shape[1] - 1), -np.log(classes)
+    elif name == "moments":
+        shape, empty = (n, x.shape[1] - 1, 3), (-np.log(classes), -np.log(classes), 0.0)
+    elif model.output is Output.LABELS:
+        shape, empty = (n,), 0
+    elif model.output is Output.PROBABILITIES:
+        empty = 1 / classes
+    return np.full(shape, empty, dtype=x.dtype if name == "grad" else None)
