@@ -59,10 +59,11 @@ def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
     if lacking:
         return Obstacle("scene", f"the scene {scene.name} has no {_list(dict.fromkeys(lacking))}")
     if scene.model is not None:
+        open_ = scene.model.offers | _granted(entry, scene)
         denied = [
             flag.name.lower()
             for flag in _ASKED
-            if flag.name and flag.name.lower() in entry.needs and not flag & scene.model.offers
+            if flag.name and flag.name.lower() in entry.needs and not flag & open_
         ]
         if denied:
             offers = _list(scene.model.offers.words) or "nothing"
@@ -70,6 +71,13 @@ def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
                 "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
             )
     return None
+
+
+def _granted(entry: Entry, scene: Scene) -> Access:
+    """What a release lets an attacker use besides what the deployed model offers."""
+    release = scene.tools.get(f"release:{dict(entry.asks).get('release', '')}")
+    granted: Access = getattr(release, "grants", Access.NOTHING)
+    return granted
 
 
 def _list(words: Iterable[str]) -> str:

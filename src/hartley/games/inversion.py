@@ -1,0 +1,78 @@
+"""Inversion: can a record be rebuilt from what was computed from it?
+
+Scenes let out different things (``kit.release``): a classifier's classes, the gradients of a
+training step, stored embeddings, answers about the nodes of a graph, a model of a table. Whatever
+it is, the auditor draws by coin which of N candidates each target is, the attacker rebuilds the
+targets, and one fixed matcher that never saw the victim says which candidate each of them is. A
+reconstruction that a prior alone could have made identifies nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hartley.core import ALL, Deal, Flow, Modality, Role, Scene, Wire, game
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+Piece = Callable[[Scene, "Rng", bool], Scene]
+"""(wire so far, randomness, whether it leaks) → the wire with one release more."""
+
+
+def pieces(modality: Modality) -> tuple[Piece, ...]:
+    """The releases on the wires of a modality; each module of ``kit.release`` brings its own."""
+    found: dict[Modality, tuple[Piece, ...]] = {}
+    return found.get(modality, ())
+
+
+def live(modality: Modality, rng: Rng) -> Scene:
+    """Releases from which each target can be read off."""
+    return _wire(modality, rng, leaks=True)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """Releases of the same form that do not depend on the targets."""
+    return _wire(modality, rng, leaks=False)
+
+
+@game(
+    flow=Flow.INFERRING,
+    role=Role.TAP,
+    wire=Wire.SYMBOL,
+    unit="target",
+    live=live,
+    dead=dead,
+    fits=ALL,
+    usual=("identified", "identified_without_target"),
+    loot="data",
+)
+def inversion(scene: Scene, rng: Rng, *, release: str = "", rounds: int = 0) -> Deal:
+    """Deal which of N candidates each target is, and let out what was computed from them.
+
+    Args:
+        release: what the owner lets out: classes, gradients, embeddings, links or attributes; the
+            attack says which it is for.
+        rounds: victims, each with targets of its own; 0 leaves it to the release.
+
+    Raises:
+        UsageError: the scene lets out nothing of that name.
+    """
+    tool = scene.tools.get(f"release:{release}")
+    if tool is None:
+        here = [name.partition(":")[2] for name in scene.tools if name.startswith("release:")]
+        raise UsageError(
+            f"the scene {scene.name} releases no {release or 'thing without a name'}; "
+            f"it releases {', '.join(sorted(here)) or 'nothing'}"
+        )
+    deal: Deal = tool.deal(scene, rng, rounds or tool.rounds)
+    return deal
+
+
+def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+    scene = Scene(name="live" if leaks else "dead", modality=modality)
+    for piece in pieces(modality):
+        scene = piece(scene, rng, leaks)
+    return scene
