@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hartley.channel import binary, clusters, onerun, rank, sequential, surprisal, symbol
-from hartley.channel.levels import folds, tabulate
+from hartley.channel.audit import certify
 from hartley.channel.rates import entropy
-from hartley.channel.roc import Sorted, bootstrap_tpr
-from hartley.channel.score import certify_rows
+from hartley.channel.roc import bootstrap_tpr
+from hartley.channel.sides import Scores
 from hartley.core import ChannelSpec, Wire
 
 ALPHA = 0.05
@@ -76,7 +76,7 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             truth, score = rng.integers(0, 2, n), rng.normal(size=n)
             guess, k = rng.integers(0, 10, n), rng.integers(0, 10, n)
             cluster = np.arange(n) * 10 // n
-            wrong["score"] += score_lower(truth, score, rng, "bits") > 0
+            wrong["score"] += score_lower(truth, score, "bits") > 0
             wrong["symbol"] += symbol.fano_lower(int((guess == k).sum()), n, 10) > 0
             answered = int((guess % 2).sum())
             right = int(((guess == k) & (guess % 2 == 1)).sum())
@@ -91,12 +91,8 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             yield Row("(1) null", f"{name}, n={n}", draws, int(count))
 
 
-def score_lower(
-    truth: np.ndarray, score: np.ndarray, rng: Rng, what: str, delta: float = 1e-5
-) -> float:
-    spec = ChannelSpec()
-    rules = tabulate(truth, score, folds(len(truth), None, rng), Sorted.of(truth, score), spec)
-    return certify_rows(rules, spec, delta=delta, of=(what,))[0][what]
+def score_lower(truth: np.ndarray, score: np.ndarray, what: str, delta: float = 1e-5) -> float:
+    return certify(Scores.of(truth, score), ChannelSpec(), delta=delta, of=(what,))[0][what]
 
 
 # (2) E1 on a grid of channels, every functional at once.
@@ -146,7 +142,7 @@ def mechanisms(scale: float, rng: Rng) -> Iterator[Row]:
             for _ in range(draws):
                 truth = np.repeat([0, 1], n)
                 seen = mechanism(truth).astype(float)
-                wrong += score_lower(truth, seen, rng, what, delta=0.0) > limit + 1e-9
+                wrong += score_lower(truth, seen, what, delta=0.0) > limit + 1e-9
             yield Row("(3) ε, μ", f"{name}, n={n} a class", draws, int(wrong))
         wrong = 0
         for _ in range(draws):
@@ -292,11 +288,11 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
 def bootstrap(scale: float, rng: Rng) -> Iterator[Row]:
     draws, alarms = times(60, scale), 0
     for _ in range(draws):
-        scores = Sorted(np.sort(rng.normal(1, 1, 120)), np.sort(rng.normal(0, 1, 150)))
+        scores = Scores.split(rng.normal(1, 1, 120), rng.normal(0, 1, 150))
         j = 8
         exact = bootstrap_tpr(scores, j, rng, 600)
-        pos = rng.choice(scores.positives, (600, 120))
-        neg = np.sort(rng.choice(scores.negatives, (600, 150)), axis=1)
+        pos = rng.choice(scores.positives.values, (600, 120))
+        neg = np.sort(rng.choice(scores.negatives.values, (600, 150)), axis=1)
         plain = (pos > neg[:, 150 - j][:, None]).mean(1)
         alarms += ks_p(exact, plain) < ALPHA
     yield Row("(9) bootstrap", "KS, exact law against resampling", draws, alarms)

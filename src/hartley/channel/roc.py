@@ -116,7 +116,7 @@ def tpr_at_fpr(
     """
     n0 = len(scores.negatives)
     j = int(places([fpr], n0)[0])
-    value = float(scores.positives.above(scores.negatives.largest(j))) / len(scores.positives)
+    value = float(scores.positives.above(scores.negatives.at(n0 - j))) / len(scores.positives)
     drawn = bootstrap_tpr(scores, j, rng, replicates)
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
     return Interval(value, float(low), float(high), n0 + len(scores.positives))
@@ -156,7 +156,7 @@ def bootstrap_tpr(scores: Scores, j: int, rng: np.random.Generator, replicates: 
     u = rng.beta(j, n0 - j + 1, replicates)
     seen = np.bincount(np.clip(np.ceil(u * n0).astype(np.int64), 1, n0))
     rank = np.flatnonzero(seen)
-    rates = scores.positives.above(scores.negatives.largest(rank)) / n1
+    rates = scores.positives.above(scores.negatives.at(n0 - rank)) / n1
     # Equal rates side by side: the generator sets a binomial up once for each.
     return np.asarray(rng.binomial(n1, np.repeat(rates, seen[rank])) / n1)
 

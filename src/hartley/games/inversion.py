@@ -54,19 +54,20 @@ def inversion(scene: Scene, rng: Rng, *, release: str = "", rounds: int = 0) -> 
 
     Args:
         release: what the owner lets out: classes, gradients, embeddings, links or attributes; the
-            attack says which it is for.
+            attack says which it is for. Left out, the first that the scene has.
         rounds: victims, each with targets of its own; 0 leaves it to the release.
 
     Raises:
         UsageError: the scene lets out nothing of that name.
     """
-    tool = scene.tools.get(f"release:{release}")
-    if tool is None:
-        here = [name.partition(":")[2] for name in scene.tools if name.startswith("release:")]
+    here = sorted(name.partition(":")[2] for name in scene.tools if name.startswith("release:"))
+    chosen = release or (here[0] if here else "")
+    if chosen not in here:
         raise UsageError(
-            f"the scene {scene.name} releases no {release or 'thing without a name'}; "
-            f"it releases {', '.join(sorted(here)) or 'nothing'}"
+            f"the scene {scene.name} releases no {chosen or 'thing at all'}; "
+            f"it releases {', '.join(here) or 'nothing'}"
         )
+    tool = scene.tools[f"release:{chosen}"]
     deal: Deal = tool.deal(scene, rng, rounds or tool.rounds)
     return deal
 
