@@ -9,7 +9,9 @@ The restatement of the ε audit is the algorithm of jax-privacy (Clopper–Pears
 the ROC's hull, error level divided by their number); that of the one-run audit is the listing in
 arXiv:2305.08846. Both are written plainly with scipy.stats, as published.
 
-Times are median processor seconds, one thread; theirs likewise, within one process.
+Times are median processor seconds, one thread (jax-privacy's own: the best of three). Measured: E1
+23 µs for bits and 93 µs for all six functionals; ε audit 0.20 ms for 2,000 scores, 0.76–0.83 ms for
+100,000 on a quiet machine and 1.2 ms beside other work, split by secret, none sorted. About 25 s.
 """
 
 from __future__ import annotations

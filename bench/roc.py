@@ -2,11 +2,12 @@
 
     python bench/roc.py [--n 100000]
 
-The same scores for all, one thread. Times are the best of several runs. The bootstraps of others
-are timed on fewer replicates and multiplied up (said in the line).
+The same scores for all, one thread. Times are median processor seconds. The bootstraps of others
+are timed on fewer replicates and multiplied up (said in the line). About 15 s.
 
-Measured (100,000 scores, shared machine): AUC with interval 8.5 ms, three bootstraps 7.1 ms of
-which sorting 3.5 (numpy's AVX-512 sort is slow on this processor), the whole report 18 ms.
+Measured (100,000 scores): AUC with interval 10 ms, three bootstraps 4.6 ms on a quiet machine and
+6.0–6.5 ms beside other work (sorting both sides, as before, takes 3.5 ms of that alone),
+the whole report 17 ms.
 """
 
 from __future__ import annotations
