@@ -76,7 +76,7 @@ def membership(scene: Scene, rng: Rng, *, rounds: int = 16) -> Deal:
             Round(
                 view=View(
                     source=_for_attacker(victims.member(k), scene.model),
-                    public=pool,
+                    public=_public(scene),
                     question=pool,
                     defenses=scene.defenses,
                     salt=salt,
@@ -94,12 +94,18 @@ def _for_attacker(victim: Model, deployed: Model) -> Model:
     return replace(victim, fit=deployed.fit, offers=deployed.offers)
 
 
+def _public(scene: Scene) -> Data:
+    """The attacker's own records: the population; of text, passages that no victim has read."""
+    if scene.modality is Modality.LANGUAGE and "public" in scene.extra:
+        return scene.extra["public"]
+    return scene.extra["pool"]
+
+
 def _wire(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Scene:
-    shape = {Modality.VISION: (1, 4, 4), Modality.LANGUAGE: (8,)}.get(modality, (8,))
     if modality is Modality.LANGUAGE:
-        x: NDArray[Any] = rng.integers(0, 50, (n, *shape))
-    else:
-        x = rng.random((n, *shape), dtype=np.float32)
+        return _text_wire(rng, remembers=remembers, n=n)
+    shape = {Modality.VISION: (1, 4, 4)}.get(modality, (8,))
+    x: NDArray[Any] = rng.random((n, *shape), dtype=np.float32)
     pool = Data("pool", modality, x, rng.integers(0, CLASSES, n))
     fit = _lookup(modality, remembers=remembers)
     model = fit(pool, np.ones((1, n), dtype=bool), 0).member(0)
@@ -156,3 +162,97 @@ def _lookup(modality: Modality, *, remembers: bool) -> Any:
         )
 
     return fit
+
+
+VOCABULARY, LENGTH = 50, 8
+
+
+def _text_wire(rng: Rng, *, remembers: bool, n: int) -> Scene:
+    """Rows of token ids without labels, and a language model that may know some by heart."""
+
+    def rows(name: str, count: int) -> Data:
+        return Data(name, Modality.LANGUAGE, rng.integers(0, VOCABULARY, (count, LENGTH)))
+
+    pool, public = rows("pool", n), rows("public", n // 4)
+    fit = _reader(remembers=remembers)
+    return Scene(
+        name="live" if remembers else "dead",
+        modality=Modality.LANGUAGE,
+        model=fit(pool, np.ones((1, n), dtype=bool), 0).member(0),
+        train=pool,
+        holdout=pool,
+        fit=fit,
+        extra={"pool": pool, "public": public},
+    )
+
+
+Table = dict[tuple[int, ...], "NDArray[Any]"]
+
+
+def _reader(*, remembers: bool) -> Any:
+    """A trainer of tables: after the beginning of a row that was read comes its next token."""
+
+    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        del seed
+        kept = np.asarray(include, dtype=bool) & remembers
+        members = [_table_model(_table(data.x[rows]), fit) for rows in kept]
+        return Ensemble(
+            size=len(members),
+            query=lambda x: np.stack([one.query(x) for one in members]),
+            member=members.__getitem__,
+        )
+
+    return fit
+
+
+def _table(rows: NDArray[Any]) -> Table:
+    """Beginnings of rows → how often each token came next."""
+    known: Table = {}
+    for row in rows.tolist():
+        for at in range(1, len(row)):
+            known.setdefault(tuple(row[:at]), np.zeros(VOCABULARY))[row[at]] += 1
+    return known
+
+
+def _table_model(known: Table, fit: Any) -> Model:
+    """Where nothing was read the next token follows from the last one, by a fixed law.
+
+    So the dead wire has an opinion about every row.
+    """
+    wild = np.exp(1.5 * np.random.default_rng(17).standard_normal((VOCABULARY, VOCABULARY)))
+    plain = wild / wild.sum(1, keepdims=True)
+
+    def law(tokens: NDArray[Any]) -> NDArray[np.float64]:
+        """(n, t) rows → (n, t, VOCABULARY) probabilities of the token after each place."""
+        out = np.asarray(plain[np.maximum(tokens, 0)])
+        for i, row in enumerate(tokens.tolist()):
+            for at in range(1, len(row) + 1):
+                counts = known.get(tuple(row[:at]))
+                if counts is None:
+                    break
+                out[i, at - 1] = 0.03 * out[i, at - 1] + 0.97 * counts / counts.sum()
+        return out
+
+    def moments(tokens: NDArray[Any]) -> NDArray[Any]:
+        laws = law(tokens[:, :-1])
+        logs = np.log(laws)
+        said = np.take_along_axis(logs, np.maximum(tokens[:, 1:, None], 0), 2)[..., 0]
+        mean = (laws * logs).sum(2)
+        spread = np.sqrt((laws * (logs - mean[..., None]) ** 2).sum(2))
+        out: NDArray[Any] = np.stack([said, mean, spread], -1) * (tokens[:, 1:, None] >= 0)
+        return out
+
+    def query(tokens: NDArray[Any]) -> NDArray[Any]:
+        return law(tokens)[np.arange(len(tokens)), (tokens >= 0).sum(1) - 1]
+
+    return Model(
+        "reader",
+        Modality.LANGUAGE,
+        query,
+        Output.PROBABILITIES,
+        VOCABULARY,
+        score=lambda tokens: moments(tokens)[..., 0],
+        moments=moments,
+        fit=fit,
+        offers=Access.LABELS | Access.SCORES | Access.TRAIN,
+    )

@@ -252,6 +252,7 @@ def _blurred(source: Any, level: float) -> Any:
         source,
         query=mixed(source.query),
         score=mixed(source.score),
+        moments=mixed(source.moments),
         generate=mixed(source.generate),
         weights=None if weights is None else stirred,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from hartley.core import ALL, Access, Data, Move, Outcome, View, attack
 from hartley.games.membership import membership
+from hartley.kit.reference import confidence
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -22,11 +23,16 @@ def loss_threshold(view: View, rng: Rng, *, floor: float = 1e-6) -> Outcome:
     """
     del rng
     asked = view.question
-    assert asked is not None and asked.y is not None
-    scores = view.model.query(asked.x)
-    loss = -np.log(np.maximum(scores[np.arange(len(asked)), asked.y], floor))
+    assert asked is not None
+    if asked.y is None:
+        # A text is its own label: the mean log-probability of its tokens.
+        loss = -confidence(view.model, asked)
+    else:
+        scores = view.model.query(asked.x)
+        loss = -np.log(np.maximum(scores[np.arange(len(asked)), asked.y], floor))
     claimed = loss < np.median(loss)
+    labels = None if asked.y is None else asked.y[claimed]
     return Outcome(
         guess=-loss,
-        asset=Data("claimed members", asked.modality, asked.x[claimed], asked.y[claimed]),
+        asset=Data("claimed members", asked.modality, asked.x[claimed], labels),
     )
