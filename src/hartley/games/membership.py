@@ -243,7 +243,8 @@ def _table_model(known: Table, fit: Any) -> Model:
         return out
 
     def query(tokens: NDArray[Any]) -> NDArray[Any]:
-        return law(tokens)[np.arange(len(tokens)), (tokens >= 0).sum(1) - 1]
+        last = (tokens >= 0).sum(1) - 1
+        return np.asarray(law(tokens)[np.arange(len(tokens)), last])
 
     return Model(
         "reader",
