@@ -85,7 +85,8 @@ class Trials:
         params: the attack's parameters.
         seed: the run's seed.
         fresh: whether the attack asked the victim anything new (bounds of a chain need it).
-        usual: metrics from the judge, by name, mean over rounds.
+        usual: metrics from the judge, by name, mean over rounds; and those of the deal itself, floats
+            or {value, low, high, n}.
         each: the same metrics round by round, by name; their intervals come from these.
         cost: what the attacker spent, by unit.
         defenses: what stood in the scene.
@@ -111,7 +112,7 @@ class Trials:
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     fresh: bool = True
-    usual: Mapping[str, float] = field(default_factory=dict)
+    usual: Mapping[str, Any] = field(default_factory=dict)
     each: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
     defenses: tuple[Applied, ...] = ()

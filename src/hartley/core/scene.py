@@ -187,9 +187,16 @@ class Deal:
         cluster: False when the trials of one round are independent given the deal (fresh victims
             inside), so that the round is no unit of dependence.
         bounds: proved limits on one use, besides the scene's own.
+        planted: the auditor drew the secrets; False where they were there before he came (a user's
+            own model), so that nothing can rest on his coins.
+        unit: what one use is, where the parameters of the game change it; else the game's own.
+        usual: metrics of the deal itself, whatever the attack: floats, or {value, low, high, n}.
     """
 
     rounds: tuple[Round, ...]
     judge: Judge | None = None
     cluster: bool = True
     bounds: tuple[Bound, ...] = ()
+    planted: bool = True
+    unit: str = ""
+    usual: Mapping[str, Any] = field(default_factory=dict)

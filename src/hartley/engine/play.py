@@ -93,7 +93,8 @@ def play(
             role=attack.game.role,
             wire=attack.game.wire,
             alphabet=alphabet,
-            unit=attack.game.unit,
+            unit=table.unit or attack.game.unit,
+            planted=table.planted,
             clustered=table.cluster,
             alpha=alpha,
             bounds=tuple(
@@ -116,7 +117,7 @@ def play(
         params=dict(params or {}),
         seed=seed,
         fresh=meter.queries > 0,
-        usual=_mean([r.usual for r in received]),
+        usual={**_mean([r.usual for r in received]), **table.usual},
         each=_each([r.usual for r in received]),
         cost=_mean([r.cost for r in received]),
         defenses=scene.defenses,
