@@ -85,8 +85,8 @@ class Trials:
         params: the attack's parameters.
         seed: the run's seed.
         fresh: whether the attack asked the victim anything new (bounds of a chain need it).
-        usual: metrics from the judge, by name, mean over rounds; and those of the deal itself, floats
-            or {value, low, high, n}.
+        usual: metrics from the judge, mean over rounds, and those of the deal itself, by name:
+            floats, or {value, low, high, n}.
         each: the same metrics round by round, by name; their intervals come from these.
         cost: what the attacker spent, by unit.
         defenses: what stood in the scene.
