@@ -29,6 +29,7 @@ from hartley.core import (
 )
 from hartley.core.assets import Ensemble
 from hartley.core.taxonomy import Access
+from hartley.kit.graphs import Graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,7 +107,13 @@ def _wire(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Sce
         return _text_wire(rng, remembers=remembers, n=n)
     shape = {Modality.VISION: (1, 4, 4)}.get(modality, (8,))
     x: NDArray[Any] = rng.random((n, *shape), dtype=np.float32)
-    pool = Data("pool", modality, x, rng.integers(0, CLASSES, n))
+    edges = None
+    if modality is Modality.GRAPH:
+        # Records name nodes of a graph that everybody sees.
+        edges = np.stack([np.arange(n), rng.permutation(n)])
+        edges = edges[:, edges[0] != edges[1]]
+        x = np.arange(n)[:, None]
+    pool = Data("pool", modality, x, rng.integers(0, CLASSES, n), edges)
     fit = _lookup(modality, remembers=remembers)
     model = fit(pool, np.ones((1, n), dtype=bool), 0).member(0)
     return Scene(
@@ -117,6 +124,7 @@ def _wire(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Sce
         holdout=pool,
         fit=fit,
         extra={"pool": pool},
+        tools={} if edges is None else {"graph": Graph(np.eye(n, dtype=np.float32), edges)},
     )
 
 

@@ -1,0 +1,272 @@
+"""Graph convolutions on one graph: K networks trained side by side, and answers about its nodes.
+
+The network is the two-layer one of arXiv:1609.02907: logits = Â·relu(Â·X·W₀ᵀ + b₀)·W₁ᵀ + b₁ with
+Â = D^(−½)·(A + I)·D^(−½). Its first product Â·X does not change in training, so it is made once for
+all K networks, and the gradients are written out by hand as for the dense fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Modality, Model, Output, spawn
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Weights = Mapping[str, NDArray[Any]]
+
+NUDGE = 1e-3
+"""Share by which the features of a node grow when a question names it as changed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """One graph whose nodes carry features.
+
+    Attributes:
+        features: (N, F) float32.
+        edges: (2, m) integers, each undirected link once, no loops.
+    """
+
+    features: NDArray[np.float32]
+    edges: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """The number of nodes."""
+        return len(self.features)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a graph network is trained: Adam on the mean cross-entropy of the labelled records.
+
+    Attributes:
+        hidden: width of the hidden layer.
+        steps: steps of the optimiser, each on all labelled records.
+        lr: learning rate.
+        decay: decoupled weight decay.
+    """
+
+    hidden: int = 16
+    steps: int = 60
+    lr: float = 0.02
+    decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1 or self.steps < 0 or self.lr <= 0:
+            raise UsageError(f"not a training recipe: {self}")
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values, for a digest."""
+        return asdict(self)
+
+
+def smoothing(edges: NDArray[Any], nodes: int, dtype: Any = np.float64) -> Any:
+    """Â = D^(−½)·(A + I)·D^(−½) as a sparse (nodes, nodes) matrix.
+
+    Raises:
+        UsageError: an end of a link is no node.
+    """
+    from scipy.sparse import coo_array
+
+    a, b = np.asarray(edges, dtype=np.int64).reshape(2, -1)
+    if a.size and not 0 <= min(a.min(), b.min()) <= max(a.max(), b.max()) < nodes:
+        raise UsageError(f"links name nodes outside 0..{nodes - 1}")
+    every = np.arange(nodes)
+    row, column = np.r_[a, b, every], np.r_[b, a, every]
+    degree = np.bincount(row, minlength=nodes) ** -0.5
+    # Links that are there twice would add up; canonical form sums them, so cut the values to one.
+    held = coo_array((np.ones(len(row)), (row, column)), shape=(nodes, nodes)).tocsr()
+    held.data = np.minimum(held.data, 1.0)
+    if held.nnz != len(row):
+        degree = np.asarray(held.sum(1)).reshape(-1) ** -0.5
+    held = held.tocoo()
+    held.data = degree[held.coords[0]] * degree[held.coords[1]]
+    return held.tocsr().astype(dtype)
+
+
+def logits(weights: Weights, smooth: Any, features: NDArray[Any]) -> NDArray[np.float64]:
+    """Logits (N, classes) of every node; ``weights`` as :func:`train_nodes` returns them."""
+    first = smooth @ (features @ weights["0.weight"].T.astype(np.float64)) + weights["0.bias"]
+    last = np.maximum(first, 0) @ weights["1.weight"].T.astype(np.float64)
+    return np.asarray(smooth @ last + weights["1.bias"])
+
+
+def train_nodes(
+    graph: Graph,
+    rows: NDArray[Any],
+    labels: NDArray[Any],
+    include: NDArray[np.bool_],
+    schedule: Schedule,
+    *,
+    classes: int,
+    seed: int,
+    first: int = 0,
+) -> dict[str, NDArray[np.float32]]:
+    """Train K networks on K known subsets of labelled nodes of one graph.
+
+    Args:
+        graph: the graph; all of it is seen in training (transductive).
+        rows: (n,) nodes that carry a label.
+        labels: (n,) integers.
+        include: (K, n) booleans: whose labels each network is trained on.
+        schedule: the recipe.
+        classes: number of classes.
+        seed: root of the networks' own streams.
+        first: number of the first network.
+
+    Returns:
+        ``0.weight`` (K, hidden, F), ``0.bias``, ``1.weight`` (K, classes, hidden), ``1.bias``.
+    """
+    import torch
+
+    smooth = smoothing(graph.edges, len(graph), np.float32)
+    inputs = torch.from_numpy(np.ascontiguousarray(smooth @ graph.features))
+    shares = include / np.maximum(include.sum(1, keepdims=True), 1)
+    weigh = torch.from_numpy(shares.astype(np.float32)).unsqueeze(2)
+    wanted = torch.from_numpy(np.eye(classes, dtype=np.float32)[labels])
+    seen = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+    starts = [_initial(spawn(seed, "nodes", first + k), graph, schedule, classes)
+              for k in range(len(include))]  # fmt: skip
+    names = ("0.weight", "0.bias", "1.weight", "1.bias")
+    held = [torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts]))) for n in names]
+    mover = torch.optim.AdamW(held, lr=schedule.lr, weight_decay=schedule.decay, fused=True)
+
+    def smoothed(x: torch.Tensor) -> torch.Tensor:
+        """Â·x of every network: x is (K, N, width)."""
+        wide = x.transpose(0, 1).reshape(x.shape[1], -1)
+        done = torch.from_numpy(smooth @ wide.numpy())
+        return done.view(x.shape[1], x.shape[0], -1).transpose(0, 1)
+
+    with torch.no_grad():
+        w0, b0, w1, b1 = (p.data for p in held)
+        for _ in range(schedule.steps):
+            hidden = torch.stack([inputs @ w.T for w in w0]).add_(b0.unsqueeze(1)).relu_()
+            out = smoothed(torch.bmm(hidden, w1.transpose(1, 2)))[:, seen] + b1.unsqueeze(1)
+            slope = torch.softmax(out, 2).sub_(wanted).mul_(weigh)
+            back = torch.zeros(len(w0), len(graph), classes)
+            back.index_add_(1, seen, slope)
+            # Â is symmetric, so what smooths forwards smooths backwards.
+            back = smoothed(back)
+            into = torch.bmm(back, w1).mul_(hidden > 0)
+            held[0].grad = torch.stack([g.T @ inputs for g in into])
+            held[1].grad = into.sum(1)
+            held[2].grad = torch.bmm(back.transpose(1, 2), hidden)
+            held[3].grad = slope.sum(1)
+            mover.step()
+    return {n: p.detach().numpy().copy() for n, p in zip(names, held, strict=True)}
+
+
+def _initial(
+    seed: int, graph: Graph, schedule: Schedule, classes: int
+) -> dict[str, NDArray[np.float32]]:
+    """First weights by torch's law for dense layers: uniform within ±1/√fan-in."""
+    rng = np.random.default_rng(seed)
+    wide, hidden = graph.features.shape[1], schedule.hidden
+    shapes = {"0.weight": (hidden, wide), "0.bias": (hidden,)}
+    last = {"1.weight": (classes, hidden), "1.bias": (classes,)}
+    drawn = {n: rng.uniform(-1, 1, s) / np.sqrt(wide) for n, s in shapes.items()}
+    drawn |= {n: rng.uniform(-1, 1, s) / np.sqrt(hidden) for n, s in last.items()}
+    return {n: w.astype(np.float32) for n, w in drawn.items()}
+
+
+class Answers:
+    """What one network says about the nodes of the graph that it holds.
+
+    A question (n, 1) names nodes. A question (n, 2) names a second node whose features are sent
+    larger by the share ``NUDGE`` (−1: none): who holds the features may send others, which is the
+    setting of arXiv:2108.06504.
+    """
+
+    def __init__(self, graph: Graph, weights: Weights) -> None:
+        """Take hold of the network; nothing is computed before the first question."""
+        self._graph, self._weights = graph, weights
+        self._held: tuple[Any, ...] | None = None
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Probabilities (n, classes).
+
+        Raises:
+            UsageError: records that name no nodes of the graph.
+        """
+        asked = nodes_of(x, len(self._graph))
+        _, _, _, plain = self._computed()
+        out = plain[asked[:, 0]]
+        if asked.shape[1] > 1:
+            for i, (node, changed) in enumerate(asked):
+                if changed >= 0:
+                    out[i] += self._moved(int(node), int(changed))
+        out = np.exp(out - out.max(1, keepdims=True))
+        return np.asarray(out / out.sum(1, keepdims=True))
+
+    def _computed(self) -> tuple[Any, ...]:
+        if self._held is None:
+            smooth = smoothing(self._graph.edges, len(self._graph))
+            sent = self._graph.features @ self._weights["0.weight"].T.astype(np.float64)
+            first = smooth @ sent + self._weights["0.bias"]
+            last = np.maximum(first, 0) @ self._weights["1.weight"].T.astype(np.float64)
+            self._held = smooth, sent, first, smooth @ last + self._weights["1.bias"]
+        return self._held
+
+    def _moved(self, node: int, changed: int) -> NDArray[np.float64]:
+        """How far the logits of ``node`` move: only what ``changed`` reaches is computed anew."""
+        smooth, sent, first, _ = self._computed()
+        near = slice(*smooth.indptr[changed : changed + 2])
+        reached, share = smooth.indices[near], smooth.data[near]
+        own = slice(*smooth.indptr[node : node + 2])
+        at = dict(zip(smooth.indices[own].tolist(), smooth.data[own].tolist(), strict=True))
+        heard = np.array([at.get(r, 0.0) for r in reached.tolist()])
+        before = first[reached]
+        after = before + NUDGE * share[:, None] * sent[changed]
+        gap = np.maximum(after, 0) - np.maximum(before, 0)
+        return np.asarray((heard @ gap) @ self._weights["1.weight"].T)
+
+
+def node_model(graph: Graph, weights: Weights, **rest: Any) -> Model:
+    """One network as a model of the nodes of its graph; ``rest`` are fields of ``Model``."""
+    return Model(
+        **{
+            "name": "graph net",
+            "modality": Modality.GRAPH,
+            "query": Answers(graph, weights),
+            "output": Output.PROBABILITIES,
+            "classes": len(weights["1.bias"]),
+            "weights": lambda: dict(weights),
+            **rest,
+        }
+    )
+
+
+def nodes_of(x: NDArray[Any], nodes: int) -> NDArray[np.int64]:
+    """Records as node numbers (n, 1) or (n, 2).
+
+    Raises:
+        UsageError: another shape, or numbers that are no nodes.
+    """
+    asked = np.asarray(x)
+    if asked.ndim != 2 or asked.shape[1] not in {1, 2}:
+        raise UsageError(f"a graph net is asked for nodes, (n, 1), not for {asked.shape}")
+    asked = asked.astype(np.int64)
+    if len(asked) and not (
+        asked[:, 0].min() >= 0 and asked.max() < nodes and asked[:, -1].min() >= -1
+    ):
+        raise UsageError(f"the graph has nodes 0..{nodes - 1}; asked {asked.min()}..{asked.max()}")
+    return asked
+
+
+def neighbours(edges: NDArray[Any], nodes: int) -> NDArray[np.float64]:
+    """Mean over neighbours as a sparse (nodes, nodes) matrix; rows of lonely nodes are zero."""
+    from scipy.sparse import coo_array
+
+    a, b = np.asarray(edges, dtype=np.int64).reshape(2, -1)
+    degree = np.maximum(np.bincount(np.r_[a, b], minlength=nodes), 1)
+    row, column = np.r_[a, b], np.r_[b, a]
+    held: Any = coo_array((1 / degree[row], (row, column)), shape=(nodes, nodes)).tocsr()
+    return held  # type: ignore[no-any-return]
