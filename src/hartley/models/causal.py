@@ -29,8 +29,14 @@ Head = Callable[["Tensor"], "Tensor"]
 Part = tuple["NDArray[np.int64]", "NDArray[np.int64]", "Tensor"]
 """Rows, places in them, and the hidden states there."""
 
+Reading = Callable[["Tensor", "Tensor"], "Tensor"]
+"""(logits (m, vocabulary), the tokens that came (m,)) → (m, …) numbers about them."""
+
 BATCH = 32
 """Rows in a batch of unlike beginnings."""
+
+CHUNK = 2**22
+"""Logits that are read at once: they should stay in the processor's cache."""
 
 
 def causal(
@@ -45,7 +51,7 @@ def causal(
     offers: Access = Access.LABELS | Access.SCORES,
     facts: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Return a causal language model as a ``Model`` with query, score and generate.
+    """Return a causal language model as a ``Model`` with query, score, moments and generate.
 
     Args:
         name: what to call it.
@@ -58,6 +64,7 @@ def causal(
         offers: what an attacker may use.
         facts: anything else worth carrying.
     """
+    chunk = min(512, max(64, CHUNK // vocabulary))
 
     def logits(tokens: NDArray[Any]) -> NDArray[Any]:
         rows = _cropped(np.asarray(tokens, dtype=np.int64), context)
@@ -75,24 +82,19 @@ def causal(
             out /= out.sum(1, keepdims=True)
         return out
 
-    def score(tokens: NDArray[Any]) -> NDArray[Any]:
+    def told(tokens: NDArray[Any], read: Reading, width: int) -> NDArray[np.float64]:
+        """(n, t−1, width): what ``read`` makes of the law of every token that follows another."""
         rows = np.asarray(tokens, dtype=np.int64)
         if rows.shape[1] > context:
             raise RunError(f"{name} reads {context} tokens, not {rows.shape[1]}")
-        out = np.zeros((len(rows), rows.shape[1] - 1))
+        out = np.zeros((len(rows), rows.shape[1] - 1, width))
         for where, places, states in _states(hidden, rows):
-            for first in range(0, len(where), 512):
-                part = slice(first, first + 512)
-                some, at = where[part], places[part]
-                goes_on = (at + 1 < rows.shape[1]) & (
-                    rows[some, np.minimum(at + 1, rows.shape[1] - 1)] >= 0
-                )
-                if goes_on.any():
-                    some, at = some[goes_on], at[goes_on]
-                    chosen = np.zeros(len(where), dtype=bool)
-                    chosen[part] = goes_on
-                    said = text.log_probabilities(_answers(head, states, chosen), Output.LOGITS)
-                    out[some, at] = said[np.arange(len(at)), rows[some, at + 1]]
+            following = rows[where, np.minimum(places + 1, rows.shape[1] - 1)]
+            goes_on = np.flatnonzero((places + 1 < rows.shape[1]) & (following >= 0))
+            for first in range(0, len(goes_on), chunk):
+                some = goes_on[first : first + chunk]
+                said = _read(head, states, some, following[some], read)
+                out[where[some], places[some]] = said
         return out
 
     return Model(
@@ -101,7 +103,8 @@ def causal(
         query,
         output,
         vocabulary,
-        score=score,
+        score=lambda tokens: told(tokens, _likelihood, 1)[..., 0],
+        moments=lambda tokens: told(tokens, _moments, 3),
         generate=lambda tokens, new, seed: text.sample(logits, tokens, new, seed),
         weights=weights,
         offers=offers,
@@ -123,6 +126,41 @@ def _answers(head: Head, states: Tensor, chosen: NDArray[np.bool_]) -> NDArray[n
         picked = states[torch.from_numpy(np.flatnonzero(chosen))]
         answers: NDArray[np.float32] = head(picked).float().numpy()
     return answers
+
+
+def _read(
+    head: Head,
+    states: Tensor,
+    some: NDArray[np.int64],
+    following: NDArray[np.int64],
+    read: Reading,
+) -> NDArray[np.float32]:
+    import torch
+
+    with torch.inference_mode():
+        logits = head(states[torch.from_numpy(some)]).float()
+        answers: NDArray[np.float32] = read(logits, torch.from_numpy(following)).numpy()
+    return answers
+
+
+def _likelihood(logits: Tensor, following: Tensor) -> Tensor:
+    """Log-probability (m, 1) of the token that came."""
+    return logits.gather(1, following[:, None]) - logits.logsumexp(1, keepdim=True)
+
+
+def _moments(logits: Tensor, following: Tensor) -> Tensor:
+    """The same, with mean and standard deviation (m, 3) of it under the model's own law.
+
+    A logit is a log-probability but for a constant, so the moments are those of the logits; the
+    deviations are squared about the mean, because float32 forgives no difference of squares.
+    """
+    import torch
+
+    law = logits.softmax(1)
+    mean = (law * logits).sum(1, keepdim=True)
+    spread = (law * (logits - mean).square_()).sum(1, keepdim=True).sqrt_()
+    total = logits.logsumexp(1, keepdim=True)
+    return torch.cat([logits.gather(1, following[:, None]) - total, mean - total, spread], 1)
 
 
 def _states(hidden: Hidden, rows: NDArray[np.int64]) -> Iterator[Part]:

@@ -1,0 +1,89 @@
+"""What every likelihood attack on a text reads: one question, one forward pass, one table.
+
+A text that was trained on is surprising nowhere. Attacks differ in which tokens they listen to and
+what they hold a token's log-probability against; all of them start from the same numbers, which
+``Model.moments`` gives for every token at once.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Model
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAST = 1e-6
+"""A law that is sure of its token has no spread; deviations are raised to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of every token that follows another, in rows padded on the right.
+
+    Attributes:
+        said: (n, t−1) natural log-probability of the token, 0 at padding.
+        mean: (n, t−1) of the log-probability under the model's own law there.
+        spread: (n, t−1) its standard deviation, likewise.
+        real: (n, t−1) booleans: no padding.
+    """
+
+    said: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    real: NDArray[np.bool_]
+
+    @property
+    def calibrated(self) -> NDArray[np.float64]:
+        """(n, t−1) how much likelier the token was than a token usually is there, in deviations."""
+        return np.where(self.real, (self.said - self.mean) / np.maximum(self.spread, LEAST), 0.0)
+
+
+def statistics(model: Model, tokens: NDArray[Any]) -> Statistics:
+    """Ask a language model once about every token of rows (n, t).
+
+    Raises:
+        UsageError: the model does not say how likely a text is.
+    """
+    if model.moments is None:
+        raise UsageError(f"{model.name!r} tells no moments of its law, which this attack reads")
+    told = np.asarray(model.moments(tokens), dtype=np.float64)
+    return Statistics(told[..., 0], told[..., 1], told[..., 2], np.asarray(tokens[:, 1:]) >= 0)
+
+
+def average(values: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean (n,) over the real places of each row; 0 for a row that has none."""
+    return np.asarray(np.where(real, values, 0.0).sum(1) / np.maximum(real.sum(1), 1))
+
+
+def lowest(values: NDArray[Any], real: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
+    """Mean (n,) of the smallest values of each row: ``share`` of its real places, one at least.
+
+    Raises:
+        UsageError: a share outside 0..1.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(f"share = {share} is no part of a text; it must lie in 0..1")
+    ordered = np.sort(np.where(real, values, np.inf), axis=1)
+    counts = np.maximum((real.sum(1) * share).astype(np.int64), 1)
+    kept = np.arange(values.shape[1]) < counts[:, None]
+    return average(np.where(np.isfinite(ordered), ordered, 0.0), kept)
+
+
+def compressed(data: Data) -> NDArray[np.int64]:
+    """Bytes (n,) that zlib leaves of each text.
+
+    ``facts["zlib"]`` where the scene has measured its texts; else the token numbers, two bytes
+    each, which repeat themselves where the text does.
+    """
+    measured = data.facts.get("zlib")
+    if measured is not None and len(measured) == len(data):
+        return np.asarray(measured, dtype=np.int64)
+    rows = (row[row >= 0].astype(">u2").tobytes() for row in np.asarray(data.x))
+    return np.array([len(zlib.compress(row)) for row in rows], dtype=np.int64)
