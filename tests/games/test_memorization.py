@@ -16,6 +16,7 @@ from hartley.core.errors import RunError
 from hartley.defenses.signal.deduplication import deduplication, neighbours, once
 from hartley.engine.play import play
 from hartley.games import memorization as room
+from hartley.kit import canaries as canaries_
 from hartley.kit import text
 
 
@@ -36,7 +37,7 @@ def test_scores_that_are_none_are_refused(scores) -> None:
 def test_secrets_are_written_after_their_prefix() -> None:
     facts = {"symbols": np.arange(10) + 50, "length": 3, "ending": np.array([99])}
     canaries = Data("c", Modality.LANGUAGE, np.array([[1, 2, -1], [3, 4, 5]]), facts=facts)
-    out = room.write(canaries, np.array([70, 912]))
+    out = canaries_.write(canaries, np.array([70, 912]))
     assert out[0].tolist() == [1, 2, 50, 57, 50, 99, -1]
     assert out[1].tolist() == [3, 4, 5, 59, 51, 52, 99]
 

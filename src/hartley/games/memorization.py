@@ -1,30 +1,34 @@
-"""Memorization: can a planted secret be read back out of a language model?
+"""Memorization: can a planted secret be read back out of a model?
 
-The auditor writes canaries ("Ada Lark keeps the number 471") with digits drawn by coin, puts each
-some times into the training data, and trains a victim, once a round. The attacker knows everything
-but the digits; it scores every candidate, and the judge looks up the place of the true one.
-Exposure, log2 R − log2 rank (arXiv:1802.08232), is then the surprisal of that place when nothing
-leaks, so that the bits are certified by the auditor's own coin.
+The auditor writes canaries ("Ada Lark keeps the number 471"; a picture with a corner code; a clip
+with two tones; a pair whose caption is one of a hundred) with secrets drawn by coin, puts each some
+times into the training data, and trains a victim, once a round. The attacker knows everything but
+the secrets; it scores every candidate, and the judge looks up the place of the true one. Exposure,
+log2 R − log2 rank (arXiv:1802.08232), is then the surprisal of that place when nothing leaks, so
+that the bits are certified by the auditor's own coin.
+
+What is measured here is never derived from membership, nor the other way round: that outputs of
+models with and without a record cannot be told apart neither implies that it cannot be extracted,
+nor follows from it (arXiv:2604.18697).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.core import (
+    ALL,
     Data,
     Deal,
-    Ensemble,
     Flow,
     Modality,
     Model,
     Outcome,
-    Output,
     Received,
     Role,
     Round,
@@ -33,8 +37,10 @@ from hartley.core import (
     Wire,
     game,
 )
-from hartley.core.errors import RunError
-from hartley.kit import text
+from hartley.core.errors import RunError, UsageError
+from hartley.kit import canaries as book
+from hartley.kit import rote, text
+from hartley.kit.discovery import Verified
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,13 +52,13 @@ ROUNDS = 4
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A language model that knows by heart every string that it read more than once."""
-    return _wire(modality, rng, remembers=True)
+    """A model that knows by heart every record that it read more than once."""
+    return rote.wire(modality, rng, remembers=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A language model that answers the same whatever it was trained on."""
-    return _wire(modality, rng, remembers=False)
+    """A model that answers the same whatever it was trained on."""
+    return rote.wire(modality, rng, remembers=False)
 
 
 @game(
@@ -62,78 +68,86 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="planted secret",
     live=live,
     dead=dead,
-    fits=(Modality.LANGUAGE,),
+    fits=ALL,
     requires=("fit", "model", "train", "canaries"),
     usual=("exposure", "extraction_rate"),
     loot="data",
 )
-def memorization(scene: Scene, rng: Rng, *, rounds: int = 0, repeats: int = 8) -> Deal:
-    """Deal a secret number to every canary and train a victim on them, once a round.
+def memorization(
+    scene: Scene, rng: Rng, *, rounds: int = 0, repeats: int = 8, form: str = "canaries"
+) -> Deal:
+    """Deal a secret to every canary and train a victim on them, once a round.
 
     Args:
         rounds: victims to train, each on its own secrets; 0 leaves it to the scene.
-        repeats: how often each canary stands in the training data.
+        repeats: how often each canary stands in the training data; 0 plants none of them.
+        form: which canaries: canaries, or contacts (written as contact records, language only).
+
+    Raises:
+        UsageError: canaries that the scene does not have, or a negative number of repeats.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
+    if repeats < 0 or rounds < 0:
+        raise UsageError(f"repeats = {repeats} and rounds = {rounds} are counts")
+    if form not in scene.extra:
+        raise UsageError(f"the scene {scene.name} has no {form!r} to plant")
     rounds = rounds or int(scene.facts.get("rounds", ROUNDS))
-    canaries = scene.extra["canaries"]
-    m, length = len(canaries), int(canaries.facts["length"])
-    candidates = 10**length
-    truth = rng.integers(0, candidates, (rounds, m))
-    written = [write(canaries, secrets) for secrets in truth]
-    lesson, include = _lesson(scene.train, written, repeats)
+    canaries = scene.extra[form]
+    candidates = book.candidates(canaries)
+    truth = rng.integers(0, candidates, (rounds, len(canaries)))
+    written = [book.write(canaries, secrets) for secrets in truth]
+    lesson, include = _lesson(scene.train, written, repeats, canaries.y)
     victims = scene.fit(lesson, include, int(rng.integers(2**31)))
     salt = int(rng.integers(2**31))
+    facts = {"candidates": candidates, "repeats": repeats}
+    if "length" in canaries.facts:
+        facts["length"] = int(canaries.facts["length"])
+    models = [victims.member(k) for k in range(rounds)]
+    verify: list[Verified] = []
+    if canaries.modality is Modality.LANGUAGE:
+        never = scene.holdout.x if scene.holdout is not None else lesson.x[:0]
+        each = zip(models, truth, include, strict=True)
+        verify = [Verified(one, canaries, s, lesson.x[mine], never) for one, s, mine in each]
     return Deal(
         rounds=tuple(
             Round(
                 view=View(
-                    source=replace(
-                        victims.member(k), fit=scene.model.fit, offers=scene.model.offers
-                    ),
+                    source=replace(one, fit=scene.model.fit, offers=scene.model.offers),
                     public=scene.extra.get("public"),
                     question=canaries,
                     defenses=scene.defenses,
                     salt=salt,
-                    facts={"candidates": candidates, "length": length, "repeats": repeats},
+                    facts=facts,
                 ),
                 truth=truth[k],
                 alphabet=candidates,
             )
-            for k in range(rounds)
+            for k, one in enumerate(models)
         ),
-        judge=judge,
+        judge=partial(judge, verify=verify),
     )
 
 
-def write(canaries: Data, secrets: NDArray[Any]) -> NDArray[np.int64]:
-    """Return canaries with their secrets in them.
+def judge(
+    rounds: Sequence[Round],
+    outcomes: Sequence[Outcome],
+    verify: Sequence[Verified] = (),
+) -> list[Received]:
+    """Turn scores (m, R) into the place of the true candidate, the worst one where scores tie.
 
     Args:
-        canaries: ``x`` (m, p) beginnings; ``facts``: ``symbols`` (10,) the token of each digit,
-            ``length`` digits a secret, ``ending`` the tokens after it.
-        secrets: (m,) numbers.
-
-    Returns:
-        (m, t) token ids, padded with −1.
-    """
-    length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
-    places = 10 ** np.arange(length - 1, -1, -1)
-    digits = symbols[secrets[:, None] // places % 10]
-    ending = np.tile(np.asarray(canaries.facts["ending"], dtype=np.int64), (len(secrets), 1))
-    return text.append(canaries.x, np.concatenate([digits, ending], 1))
-
-
-def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-    """Turn scores (m, R) into the place of the true candidate, the worst one where scores tie.
+        rounds: with the truth.
+        outcomes: an attack's scores and loot.
+        verify: for each round, what reads the loot of text beside the scores; empty for none.
 
     Raises:
         RunError: an attack did not score every candidate with a finite number.
     """
-    return [_ranked(one, out) for one, out in zip(rounds, outcomes, strict=True)]
+    readers = verify or [None] * len(rounds)
+    return [_ranked(*each) for each in zip(rounds, outcomes, readers, strict=True)]
 
 
-def _ranked(one: Round, outcome: Outcome) -> Received:
+def _ranked(one: Round, outcome: Outcome, verify: Verified | None) -> Received:
     scores, m = np.asarray(outcome.guess, dtype=np.float64), len(one.truth)
     if scores.shape != (m, one.alphabet) or not np.isfinite(scores).all():
         raise RunError(
@@ -142,79 +156,31 @@ def _ranked(one: Round, outcome: Outcome) -> Received:
         )
     own = scores[np.arange(m), one.truth][:, None]
     rank = (scores >= own).sum(1)
-    return Received(guess=rank, usual={"extraction_rate": float((rank == 1).mean())})
+    usual = {"extraction_rate": float((rank == 1).mean())}
+    if verify is not None and isinstance(outcome.asset, Data):
+        usual |= verify(outcome.asset)
+    return Received(guess=rank, usual=usual)
 
 
 def _lesson(
-    train: Data, written: Sequence[NDArray[Any]], repeats: int
+    train: Data,
+    written: Sequence[NDArray[Any]],
+    repeats: int,
+    labels: NDArray[Any] | None = None,
 ) -> tuple[Data, NDArray[np.bool_]]:
     """The owner's records for all, and to each victim its own canaries, each some times."""
-    copies = [row for rows in written for row in np.repeat(rows, repeats, axis=0)]
-    real, rounds = len(train), len(written)
-    rows = [[i for i in row if i >= 0] for row in [*train.x.tolist(), *map(list, copies)]]
-    include = np.zeros((rounds, len(rows)), dtype=bool)
+    copies = [np.repeat(rows, repeats, axis=0) for rows in written]
+    rounds, real, mine = len(written), len(train), sum(map(len, copies)) // len(written)
+    include = np.zeros((rounds, real + rounds * mine), dtype=bool)
     include[:, :real] = True
-    mine = (len(rows) - real) // rounds
     for k in range(rounds):
         include[k, real + k * mine : real + (k + 1) * mine] = True
-    return Data("records with canaries", train.modality, text.pad(rows)), include
-
-
-VOCABULARY = 64
-
-
-def _wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
-    fit = _lookup(remembers=remembers)
-    train = Data("train", modality, rng.integers(20, VOCABULARY, (24, 8)))
-    prefixes = np.stack([rng.permutation(np.arange(20, VOCABULARY))[:4] for _ in range(m)])
-    facts = {"symbols": np.arange(10), "length": 2, "ending": np.array([10])}
-    return Scene(
-        name="live" if remembers else "dead",
-        modality=modality,
-        model=fit(train, np.ones((1, len(train)), dtype=bool), 0).member(0),
-        train=train,
-        holdout=train,
-        fit=fit,
-        extra={"canaries": Data("canaries", modality, prefixes, facts=facts)},
-        facts={"rounds": 24},
-    )
-
-
-def _lookup(*, remembers: bool) -> Any:
-    """A trainer of tables: context → how often each token came next."""
-
-    def member(rows: NDArray[Any]) -> Model:
-        table: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
-        for row in rows.tolist() if remembers else []:
-            said = [i for i in row if i >= 0]
-            for at in range(1, len(said)):
-                table[tuple(said[:at])][said[at]] += 1
-
-        def query(tokens: NDArray[Any]) -> NDArray[Any]:
-            out = np.empty((len(tokens), VOCABULARY))
-            for i, row in enumerate(tokens.tolist()):
-                said = tuple(t for t in row if t >= 0)
-                # An opinion of its own about every context, so that the dead wire is no tie.
-                out[i] = np.random.default_rng([17, *said]).standard_normal(VOCABULARY)
-                out[i, 11:] -= 3
-                for token, count in table.get(said, {}).items():
-                    out[i, token] += 12.0 * (count > 1)
-            return out
-
-        def generate(tokens: NDArray[Any], new: int, seed: int) -> NDArray[Any]:
-            return text.sample(query, np.asarray(tokens), new, seed)
-
-        return Model(
-            "table", Modality.LANGUAGE, query, Output.LOGITS, VOCABULARY, generate=generate
-        )
-
-    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        del seed
-        members = [member(data.x[kept]) for kept in np.asarray(include, dtype=bool)]
-        return Ensemble(
-            size=len(members),
-            query=lambda x: np.stack([one.query(x) for one in members]),
-            member=members.__getitem__,
-        )
-
-    return fit
+    if train.modality is Modality.LANGUAGE:
+        rows = [row for block in (train.x, *copies) for row in block.tolist()]
+        x: NDArray[Any] = text.pad([[i for i in row if i >= 0] for row in rows])
+    else:
+        x = np.concatenate([train.x, *copies])
+    y = None
+    if train.y is not None and labels is not None:
+        y = np.concatenate([train.y, np.tile(np.repeat(labels, repeats), rounds)])
+    return replace(train, name="records with canaries", x=x, y=y), include

@@ -13,6 +13,7 @@ from hartley.core import Data, Model, Output, Scene, spawn
 from hartley.data.photos import carriers
 from hartley.kit import image, marks
 from hartley.kit.cache import digest
+from hartley.kit.canaries import planted
 from hartley.models.pipeline import OPEN, Pipeline
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MARKED, BITS = 8, 32
 """Photographs and bits of the mark that its utility is read from."""
+
+CANARIES = 16
+"""Records that the memorization game may plant, made of the attacker's own."""
 
 
 def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
@@ -83,6 +87,7 @@ def assemble(
             "test": parts["test"],
             "public": parts["public"],
             "carriers": carriers(),
+            "canaries": planted(parts["public"], min(CANARIES, len(parts["public"])), seed=seed),
         },
         tools={"training": pipeline, **(tools or {})},
         utility=utility,

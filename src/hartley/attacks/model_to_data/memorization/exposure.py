@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.memorization import memorization, write
-from hartley.kit import text
+from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.memorization import memorization
+from hartley.kit import canaries, spoken
+from hartley.kit.reference import confidence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,47 +21,35 @@ if TYPE_CHECKING:
     game=memorization,
     needs=Access.SCORES,
     moves=Move.NOISE,
-    fits=(Modality.LANGUAGE,),
+    fits=ALL,
     paper="arXiv:1802.08232",
 )
 def exposure(view: View, rng: Rng, *, temperature: float = 1.0) -> Outcome:
-    """Score every candidate secret by its likelihood after the canary's beginning.
+    """Score every candidate secret by how sure the model is of the record that carries it.
 
-    Candidates share their beginnings, so that R = 10^k of them need only (R − 1)/9 questions: one
-    for every number of fewer than k digits.
+    A language model: the likelihood of the number after the canary's beginning. Any other: its
+    confidence in the canary's label (in the pair, where there is no label) for each of the R
+    records that the canary could be.
 
     Args:
-        temperature: divides the log-probabilities of a token before they are added up.
+        temperature: divides the log-probabilities of a token before they are added up (language).
     """
     del rng
     asked = view.question
     assert asked is not None
+    score = _read if asked.modality is Modality.LANGUAGE else _sure
+    guess = np.stack([score(view, asked, i, temperature) for i in range(len(asked))])
+    said = canaries.write(asked, guess.argmax(1))
+    return Outcome(
+        guess=guess, asset=Data("secrets read", asked.modality, said, asked.y, role="secrets")
+    )
+
+
+def _read(view: View, asked: Data, i: int, temperature: float) -> NDArray[np.float64]:
     length, symbols = int(view.facts["length"]), np.asarray(asked.facts["symbols"])
-    stems = _stems(length, symbols)
-    scores = []
-    for prefix in asked.x:
-        contexts = text.append(np.repeat(prefix[None], len(stems), axis=0), stems)
-        answers = text.log_probabilities(view.model.query(contexts), view.model.output)
-        scores.append(_add_up(answers[:, symbols] / temperature, length))
-    guess = np.stack(scores)
-    best = Data("secrets read", asked.modality, write(asked, guess.argmax(1)), role="secrets")
-    return Outcome(guess=guess, asset=best)
+    return spoken.likelihoods(view.model, asked.x[i], length, symbols, temperature)
 
 
-def _stems(length: int, symbols: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All numbers of fewer than ``length`` digits as tokens, short ones first, padded with −1."""
-    rows: list[list[int]] = []
-    for digits in range(length):
-        for number in range(10**digits):
-            named = f"{number:0{digits}d}" if digits else ""
-            rows.append([int(symbols[int(c)]) for c in named])
-    return text.pad(rows)
-
-
-def _add_up(steps: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Log-likelihoods (R,) of all numbers from those of each digit after each stem."""
-    total, at = np.zeros(1), 0
-    for digits in range(length):
-        level = steps[at : at + 10**digits]
-        total, at = (total[:, None] + level).reshape(-1), at + 10**digits
-    return total
+def _sure(view: View, asked: Data, i: int, temperature: float) -> NDArray[np.float64]:
+    del temperature
+    return confidence(view.model, canaries.every(asked, i))

@@ -8,7 +8,8 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
-from hartley.games.memorization import memorization, write
+from hartley.games.memorization import memorization
+from hartley.kit.canaries import write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
