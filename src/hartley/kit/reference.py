@@ -8,6 +8,7 @@ owner's pipeline keeps them on disk) and their answers on the same records are k
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import numpy as np
 from hartley.core import Data, Ensemble, Model, Output, View, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.cache import digest
+from hartley.kit.tokens import average, likelihoods
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 KEEP = 4
 """Fleets whose answers stay in memory."""
 
-_memo: OrderedDict[Any, tuple[Ensemble, dict[str, NDArray[np.float64]]]] = OrderedDict()
+ROOM = 96 * 2**20
+"""Bytes of one fleet's answers to one set of records that are worth keeping."""
+
+_memo: OrderedDict[Any, tuple[Ensemble, dict[str, NDArray[Any]]]] = OrderedDict()
 _lock = Lock()
 
 
@@ -36,28 +41,56 @@ class References:
         include: (K, n) booleans: who trained on what. Rows come in pairs that complement one
             another, so each record is in exactly half of an even number of models.
         ensemble: the models.
-        answers: answers already asked for, by content of the records.
+        answers: answers already asked for, by kind and content of the records.
     """
 
     include: NDArray[np.bool_]
     ensemble: Ensemble
-    answers: dict[str, NDArray[np.float64]]
+    answers: dict[str, NDArray[Any]]
 
     def confidence(self, data: Data) -> NDArray[np.float64]:
         """Confidence (K, n) of each model in the true label of each record; see :func:`confidence`.
 
         The models answer in the units of the pipeline that trained them.
         """
-        key = digest({"x": data.x, "y": data.y})
+        return self._each("confidence", data, confidence, _margin)
+
+    def likelihood(self, data: Data) -> NDArray[np.float64]:
+        """Log-likelihood (K, n) of each record under each model; see :func:`likelihood`."""
+        return self._each("likelihood", data, likelihood, _log_likelihood)
+
+    def said(self, data: Data) -> NDArray[Any]:
+        """The answers (K, n, classes) themselves, in the units of the pipeline."""
+        key = f"said {digest(data.x)}"
+        if key in self.answers:
+            return self.answers[key][: len(self.include)]
+        said = np.asarray(self.ensemble.query(data.x))
+        if said.nbytes <= ROOM:
+            self.answers[key] = said
+        return said[: len(self.include)]
+
+    def _each(
+        self,
+        kind: str,
+        data: Data,
+        of_model: Callable[[Model, Data], NDArray[np.float64]],
+        of_answers: Callable[[NDArray[Any], Output, Data], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        key = f"{kind} {digest({'x': data.x, 'y': data.y})}"
         if key not in self.answers:
             first = self.ensemble.member(0)
             if first.score is not None and data.y is None:
                 models = [self.ensemble.member(k) for k in range(self.ensemble.size)]
-                self.answers[key] = np.stack([confidence(m, data) for m in models])
+                self.answers[key] = np.stack([of_model(m, data) for m in models])
             else:
-                said = self.ensemble.query(data.x)
-                self.answers[key] = np.stack([_margin(a, first.output, data) for a in said])
-        return self.answers[key][: len(self.include)]
+                whole = References(np.ones((self.ensemble.size, 1), bool), *self._held)
+                said = whole.said(data)
+                self.answers[key] = np.stack([of_answers(a, first.output, data) for a in said])
+        return np.asarray(self.answers[key][: len(self.include)])
+
+    @property
+    def _held(self) -> tuple[Ensemble, dict[str, NDArray[Any]]]:
+        return self.ensemble, self.answers
 
 
 def references(view: View, count: int) -> References:
@@ -65,7 +98,8 @@ def references(view: View, count: int) -> References:
 
     Args:
         view: of the round; its salt settles the halves.
-        count: how many models; odd numbers are rounded up to make pairs.
+        count: how many models; odd numbers are rounded up to make pairs. Where one training is
+            dear the scene says how many are enough (``facts["references"]``), and no more are made.
 
     Raises:
         UsageError: fewer than two models, no question, or a model that offers no training.
@@ -73,6 +107,7 @@ def references(view: View, count: int) -> References:
     asked, fit = view.question, view.model.fit
     if count < 2 or asked is None or fit is None:
         raise UsageError(f"{count} reference models on {asked}: need two at least, and fit")
+    count = min(count, int(view.facts.get("references", count)))
     count += count % 2
     include = halves(view.salt, count, len(asked))
     key = (fit, view.salt, digest({"x": asked.x, "y": asked.y}))
@@ -106,20 +141,72 @@ def confidence(model: Model, data: Data) -> NDArray[np.float64]:
 
     This is the logit scaling of arXiv:2112.03570, near normal where a loss is not. It is computed
     as a difference of logarithms, so that 1−p keeps its precision when p is nearly 1. A language
-    model without labels gives the mean log-probability of a record's tokens.
+    model without labels gives the mean log-probability of a record's tokens, two towers the cosine
+    of the two halves of a pair.
 
     Raises:
         UsageError: the model answers with labels only, or the records carry none.
     """
     if data.y is None and model.score is not None:
-        said = np.asarray(model.score(data.x), dtype=np.float64)
-        return np.asarray(said.sum(1) / np.maximum((data.x[:, 1:] >= 0).sum(1), 1))
+        return _tokens(model, data)
     return _margin(model.query(data.x), model.output, data)
 
 
+def likelihood(model: Model, data: Data) -> NDArray[np.float64]:
+    """Log-likelihood (n,) of the true answer, the negative of the loss, in nats.
+
+    ln p of the true label; for a language model the mean over tokens; the cosine of a pair.
+
+    Raises:
+        UsageError: the model answers with labels only, or the records carry none.
+    """
+    if data.y is None and model.score is not None:
+        return _tokens(model, data)
+    return _log_likelihood(model.query(data.x), model.output, data)
+
+
+def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
+    """Log-probabilities (…, classes) of answers in declared units, kept above ln FLOOR.
+
+    Raises:
+        UsageError: the answers are no scores of classes.
+    """
+    scores = np.asarray(answers, dtype=np.float64)
+    if output is Output.LOGITS:
+        scores = scores - scores.max(-1, keepdims=True)
+        return np.asarray(scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
+    if output is Output.PROBABILITIES:
+        return np.asarray(np.log(np.maximum(scores, FLOOR)))
+    raise UsageError(f"log-probabilities need scores of classes, not {output}")
+
+
+def _tokens(model: Model, data: Data) -> NDArray[np.float64]:
+    """Mean log-probability (n,) of each record's tokens."""
+    return average(likelihoods(model, data.x), np.asarray(data.x[:, 1:]) >= 0)
+
+
+def _cosine(answers: NDArray[Any]) -> NDArray[np.float64]:
+    """Cosine (n,) of the first and the second half of each answer (n, 2·e)."""
+    pairs = np.asarray(answers, dtype=np.float64).reshape(len(answers), 2, -1)
+    size = np.sqrt((pairs**2).sum(2)).prod(1)
+    return np.asarray(pairs.prod(1).sum(1) / np.maximum(size, FLOOR))
+
+
+def _paired(answers: NDArray[Any], output: Output, data: Data) -> bool:
+    return output is Output.EMBEDDINGS and data.y is None and answers.shape[1] % 2 == 0
+
+
+def _log_likelihood(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
+    if _paired(answers, output, data):
+        return _cosine(answers)
+    _labelled(output, data)
+    return np.asarray(log_probabilities(answers, output)[np.arange(len(answers)), data.y])
+
+
 def _margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
-    if data.y is None or output not in {Output.PROBABILITIES, Output.LOGITS}:
-        raise UsageError(f"confidence needs labelled records and scores, not {output}")
+    if _paired(answers, output, data):
+        return _cosine(answers)
+    _labelled(output, data)
     scores = np.asarray(answers, dtype=np.float64)
     if output is Output.LOGITS:
         scores = np.exp(scores - scores.max(1, keepdims=True))
@@ -128,6 +215,11 @@ def _margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.flo
     others = scores.copy()
     others[rows, data.y] = 0
     return np.asarray(np.log(np.maximum(true, FLOOR)) - np.log(np.maximum(others.sum(1), FLOOR)))
+
+
+def _labelled(output: Output, data: Data) -> None:
+    if data.y is None or output not in {Output.PROBABILITIES, Output.LOGITS}:
+        raise UsageError(f"confidence needs labelled records and scores, not {output}")
 
 
 FLOOR = 1e-12

@@ -57,6 +57,22 @@ def statistics(model: Model, tokens: NDArray[Any]) -> Statistics:
     return Statistics(told[..., 0], told[..., 1], told[..., 2], np.asarray(tokens[:, 1:]) >= 0)
 
 
+def likelihoods(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
+    """Log-probabilities (n, t−1) of the tokens of rows (n, t), 0 at padding.
+
+    Asked as ``moments`` where the model has them: then it is the same question as that of every
+    other attack on texts, and the network runs once for all of them.
+
+    Raises:
+        UsageError: the model does not say how likely a text is.
+    """
+    if model.moments is not None:
+        return np.asarray(model.moments(tokens), dtype=np.float64)[..., 0]
+    if model.score is None:
+        raise UsageError(f"{model.name!r} does not say how likely a text is")
+    return np.asarray(model.score(tokens), dtype=np.float64)
+
+
 def average(values: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean (n,) over the real places of each row; 0 for a row that has none."""
     return np.asarray(np.where(real, values, 0.0).sum(1) / np.maximum(real.sum(1), 1))
