@@ -24,7 +24,13 @@ Piece = Callable[[Scene, "Rng", bool], Scene]
 
 def pieces(modality: Modality) -> tuple[Piece, ...]:
     """The releases on the wires of a modality; each module of ``kit.release`` brings its own."""
-    found: dict[Modality, tuple[Piece, ...]] = {}
+    from hartley.kit.release import gradients
+
+    found: dict[Modality, tuple[Piece, ...]] = {
+        Modality.VISION: (gradients.wire,),
+        Modality.AUDIO: (gradients.wire,),
+        Modality.TABULAR: (gradients.wire,),
+    }
     return found.get(modality, ())
 
 

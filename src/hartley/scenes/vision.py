@@ -14,6 +14,7 @@ from hartley.data.photos import carriers
 from hartley.kit import image, marks
 from hartley.kit.cache import digest
 from hartley.kit.canaries import planted
+from hartley.kit.release.gradients import Gradients
 from hartley.models.pipeline import OPEN, Pipeline
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def assemble(
             "carriers": carriers(),
             "canaries": planted(parts["public"], min(CANARIES, len(parts["public"])), seed=seed),
         },
-        tools={"training": pipeline, **(tools or {})},
+        tools={"training": pipeline, "release:gradients": Gradients(), **(tools or {})},
         utility=utility,
         facts={
             "train accuracy": accuracy(model, train),

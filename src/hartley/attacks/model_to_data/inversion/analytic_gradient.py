@@ -1,0 +1,52 @@
+"""Analytic gradient inversion: the first dense layer's gradient holds what it read, exactly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.inversion import inversion
+from hartley.kit import leaked
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.GRADIENTS | Access.WEIGHTS,
+    moves=Move.SIGNAL,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:2003.14053",
+    requires=("release:gradients",),
+    asks={"release": "gradients"},
+)
+def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
+    """Read the records off the gradient of the first dense layer, by linear algebra.
+
+    One record is ∂Wᵀ∂b / ‖∂b‖². Several are told apart by the neurons that ReLU silences for each
+    of them (SPEAR, arXiv:2403.03945). Where convolutions stand before that layer the same gives
+    their features, exactly, and the record is sought that has them.
+
+    Args:
+        steps: L-BFGS steps from features to records, for a net with convolutions.
+    """
+    update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))
+    public = view.public
+    low, high = (0.0, 1.0) if public is None else (float(public.x.min()), float(public.x.max()))
+    conv = net.kind == "conv"
+    read = leaked.inputs(update, net, batch, rng, 0.0 if conv else low)
+    if conv:
+        assert view.model.weights is not None
+        start = np.full((batch, *net.inputs), (low + high) / 2, np.float32)
+        if public is not None:
+            start[:] = public.x.mean(0)
+        rebuilt = leaked.behind(
+            net, view.model.weights(), read, start, limits=(low, high), steps=steps
+        )
+    else:
+        rebuilt = read.reshape(batch, *net.inputs)
+    kept = np.clip(np.nan_to_num(rebuilt), low, high).astype(np.float32)
+    return Outcome(asset=Data("rebuilt records", view.model.modality, kept))

@@ -1,0 +1,85 @@
+"""Gradient inversion by direction: cosine similarity with total variation, for trained nets too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.inversion import inversion
+from hartley.kit import leaked
+
+if TYPE_CHECKING:
+    import torch
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
+    moves=Move.SIGNAL,
+    fits=(Modality.VISION,),
+    paper="arXiv:2003.14053",
+    requires=("release:gradients",),
+    asks={"release": "gradients"},
+)
+def cosine_gradient(
+    view: View,
+    rng: Rng,
+    *,
+    restarts: int = 1,
+    steps: int = 300,
+    rate: float = 0.05,
+    smooth: float = 1e-3,
+    enough: float = 1e-4,
+) -> Outcome:
+    """Turn the gradient of guessed records into the direction that was sent, by signed Adam.
+
+    Args:
+        restarts: random starts; the one whose gradient points nearest is kept.
+        steps: steps of a start; the step size falls to a hundredth on the way.
+        rate: first step size, as a share of the records' range.
+        smooth: weight of the total variation.
+        enough: a start ends when one less the cosine falls below this.
+    """
+    import torch
+
+    update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))
+    assert view.model.weights is not None
+    shape = (batch, *net.inputs)
+    public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
+    low, high = float(public.min()), float(public.max())
+    gap = leaked.matcher(net, view.model.weights(), update, _angle)
+    known = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0))
+    y = torch.from_numpy(known)
+    best, found = np.inf, np.zeros(shape, np.float32)
+    for _ in range(restarts):
+        start = public.mean() + public.std() * rng.standard_normal(shape)
+        x = torch.tensor(start.astype(np.float32), requires_grad=True)
+        mover = torch.optim.Adam([x], lr=rate * (high - low))
+        fall = torch.optim.lr_scheduler.CosineAnnealingLR(mover, steps, 0.01 * rate * (high - low))
+        for _ in range(steps):
+            angle = gap(x, y)
+            if float(angle.detach()) < enough:
+                break
+            loss = angle + smooth * leaked.variation(x)
+            (slope,) = torch.autograd.grad(loss, [x])
+            x.grad = slope.sign()
+            mover.step()
+            fall.step()
+            with torch.no_grad():
+                x.clamp_(low, high)
+        end = float(gap(x, y).detach())
+        if end < best:
+            best, found = end, x.detach().numpy().copy()
+    return Outcome(asset=Data("rebuilt records", view.model.modality, found))
+
+
+def _angle(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
+    """One less the cosine between all entries together."""
+    a = [(f * w).sum() for f, w in zip(found, wanted, strict=True)]
+    b, c = [(f**2).sum() for f in found], [(w**2).sum() for w in wanted]
+    square: torch.Tensor = sum(b, b[0] * 0) * sum(c, c[0] * 0)
+    return 1 - sum(a, a[0] * 0) / (square + 1e-20).sqrt()

@@ -1,0 +1,90 @@
+"""Deep leakage from gradients: find records whose gradient is the one that was sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.games.inversion import inversion
+from hartley.kit import leaked
+
+if TYPE_CHECKING:
+    import torch
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
+    moves=Move.SIGNAL,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:1906.08935",
+    requires=("release:gradients",),
+    asks={"release": "gradients"},
+)
+def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool = True) -> Outcome:
+    """Minimise the squared distance between gradients over the records, by L-BFGS.
+
+    Args:
+        restarts: random starts; the one that ends nearest is kept, and a match ends the search.
+        steps: L-BFGS iterations of a start.
+        rule: take the labels from the last bias (iDLG, arXiv:2001.02610) instead of searching for
+            soft ones together with the records.
+    """
+    import torch
+
+    update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))
+    assert view.model.weights is not None
+    shape = (batch, *net.inputs)
+    public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
+    low, high = float(public.min()), float(public.max())
+    gap = leaked.matcher(net, view.model.weights(), update, _squares)
+    known = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0))
+    best, found = np.inf, np.zeros(shape, np.float32)
+    for _ in range(restarts):
+        x = torch.tensor(rng.uniform(low, high, shape).astype(np.float32), requires_grad=True)
+        soft = torch.zeros((batch, net.classes), requires_grad=True)
+        y = torch.from_numpy(known) if rule else soft
+        moved = [x] if rule else [x, soft]
+        end = _descend(gap, x, y, moved, steps)
+        if end < best:
+            best, found = end, x.detach().numpy().copy()
+        if best < MATCH:
+            break
+    kept = np.clip(np.nan_to_num(found), low, high).astype(np.float32)
+    return Outcome(asset=Data("rebuilt records", view.model.modality, kept))
+
+
+MATCH = 1e-7
+"""Share of the gradient's own square below which a start has matched it."""
+
+
+def _descend(gap: Any, x: torch.Tensor, y: torch.Tensor, moved: list[Any], steps: int) -> float:
+    """L-BFGS with a line search; returns the distance at the end (infinite if it diverged)."""
+    import torch
+
+    mover = torch.optim.LBFGS(
+        moved, max_iter=steps, history_size=20, line_search_fn="strong_wolfe",
+        tolerance_grad=1e-9, tolerance_change=1e-10,
+    )  # fmt: skip
+
+    def loss() -> torch.Tensor:
+        mover.zero_grad()
+        value: torch.Tensor = gap(x, y)
+        value.backward(inputs=moved)  # type: ignore[no-untyped-call]
+        return value
+
+    mover.step(loss)  # type: ignore[no-untyped-call]
+    end = float(gap(x, y).detach())
+    return end if np.isfinite(end) and bool(torch.isfinite(x).all()) else np.inf
+
+
+def _squares(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
+    """Squared distance, as a share of the square of what is wanted."""
+    import torch
+
+    gaps = torch.stack([((a - b) ** 2).sum() for a, b in zip(found, wanted, strict=True)]).sum()
+    return gaps / torch.stack([(b**2).sum() for b in wanted]).sum().clamp_min(1e-20)

@@ -1,0 +1,211 @@
+"""What a server can do with a gradient that it was sent: labels, the first layer, and matching.
+
+The functions read an update (name → array), the net and its weights; nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from math import comb
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from hartley.kit.nets import Net
+
+    Update = Mapping[str, NDArray[Any]]
+    Distance = Callable[[list[torch.Tensor], list[torch.Tensor]], torch.Tensor]
+
+DRAWS = 20_000
+"""Sets of neurons that are tried for the directions of a batch."""
+
+ZEROS = (1e-4, 1e-3)
+"""An error signal below this share of its direction's largest counts as none: float32 rounds."""
+
+TINY = 1e-12
+
+
+def labels(update: Update, net: Net, batch: int, mean: NDArray[Any]) -> NDArray[np.int64]:
+    """The labels (b,) of a batch, sorted, from the gradient of the last bias.
+
+    That gradient is the mean of (probability − one-hot label). For one record the only negative
+    entry is its label, exactly (iDLG, arXiv:2001.02610); for more, the labels are counted off
+    against the mean probabilities that the net gives to other records.
+
+    Args:
+        update: the gradient.
+        net: the architecture.
+        batch: number of records.
+        mean: (classes,) mean probabilities on records of the attacker's own.
+    """
+    last = f"{net.steps[-1][1]}.bias"
+    due = np.asarray(mean, np.float64) - np.asarray(update[last], np.float64)
+    if batch == 1:
+        return np.array([int(np.argmin(update[last]))])
+    found = []
+    for _ in range(batch):
+        found.append(int(np.argmax(due)))
+        due[found[-1]] -= 1 / batch
+    return np.sort(np.array(found, dtype=np.int64))
+
+
+def first_dense(net: Net) -> str:
+    """Name of the first dense layer."""
+    return next(name for layer, name in net.steps if layer == "dense")
+
+
+def inputs(
+    update: Update, net: Net, batch: int, rng: np.random.Generator, low: float = 0.0
+) -> NDArray[np.float64]:
+    """What the first dense layer read, record by record: (b, features), in any order.
+
+    ∂W = Σ δ_b a_bᵀ and ∂bias = Σ δ_b. One record: a = ∂Wᵀ∂bias / ‖∂bias‖², exact, and the least
+    squares of all neurons where there is noise. Several (SPEAR, arXiv:2403.03945): ReLU silences
+    about half the neurons for each record, so the right directions among those that ∂W spans are
+    the sparse ones. Each set of b − 1 neurons that one record alone leaves silent gives it away;
+    the b sparsest independent directions are kept, and ∂bias gives their scale.
+
+    Args:
+        update: the gradient.
+        net: the architecture.
+        batch: number of records.
+        rng: draws the sets of neurons.
+        low: least value that an input can have; of several solutions the one that keeps to it best.
+    """
+    name = first_dense(net)
+    slope = np.asarray(update[f"{name}.weight"], np.float64)
+    lean = np.asarray(update[f"{name}.bias"], np.float64)
+    if batch == 1:
+        return (lean @ slope / max(float(lean @ lean), 1e-300))[None]
+    left, size, right = np.linalg.svd(slope, full_matrices=False)
+    left, right = left[:, :batch], size[:batch, None] * right[:batch]
+    found = []
+    for zero in ZEROS:
+        ways = _sparse(left, batch, rng, zero)
+        scale, *_ = np.linalg.lstsq(left @ ways, lean, rcond=None)
+        scale = np.where(np.abs(scale) > TINY, scale, TINY)
+        found.append(np.linalg.pinv(ways * scale) @ right)
+    return min(found, key=lambda a: float(np.maximum(low - a, 0).sum()))
+
+
+def _sparse(
+    left: NDArray[np.float64], batch: int, rng: np.random.Generator, zero: float
+) -> NDArray[np.float64]:
+    """(b, b) directions q, in columns, for which left @ q has most zeros."""
+    n = len(left)
+    if comb(n, batch - 1) <= DRAWS:
+        sets = np.array(list(combinations(range(n), batch - 1)))
+    else:
+        # Distinct neurons in every set: the lowest of random numbers, a row a set.
+        sets = np.argpartition(rng.random((DRAWS, n)), batch - 1, axis=1)[:, : batch - 1]
+    # The smallest eigenvector of a set's small Gram matrix is what its neurons cannot see.
+    kernel = np.linalg.eigh(left[sets].transpose(0, 2, 1) @ left[sets])[1][:, :, 0]
+    zeros = _silent(left, kernel, zero).sum(0)
+    chosen: list[NDArray[np.float64]] = []
+    for at in np.argsort(-zeros, kind="stable")[:TRIED]:
+        # All neurons that it leaves silent say more exactly which direction that is.
+        mute = left[_silent(left, kernel[at : at + 1], zero)[:, 0]]
+        better = np.linalg.svd(mute)[2][-1]
+        held = np.array([*chosen, better])
+        if np.linalg.svd(held, compute_uv=False)[-1] > SAME:
+            chosen.append(better)
+        if len(chosen) == batch:
+            break
+    while len(chosen) < batch:
+        chosen.append(np.eye(batch)[len(chosen)])
+    return np.array(chosen).T
+
+
+def _silent(left: NDArray[np.float64], ways: NDArray[np.float64], zero: float) -> NDArray[np.bool_]:
+    """(neurons, ways): where a direction leaves a neuron without a signal."""
+    signal = np.abs(left @ ways.T)
+    return np.asarray(signal < zero * signal.max(0))
+
+
+TRIED = 2000
+"""Sparsest directions that are looked at one by one."""
+
+SAME = 1e-2
+"""Directions whose smallest singular value together is below this are taken for one twice over."""
+
+
+def features(net: Net, weights: Update, x: torch.Tensor) -> torch.Tensor:
+    """What the first dense layer reads of records (n, …): after all convolutions, flattened."""
+    import torch
+    import torch.nn.functional as F
+
+    for layer, name in net.steps:
+        if layer != "conv":
+            break
+        held = [torch.as_tensor(np.array(weights[f"{name}.{p}"])) for p in ("weight", "bias")]
+        x = F.relu(F.conv2d(x, held[0], held[1], stride=2, padding=1))
+    return x.flatten(1)
+
+
+def matcher(
+    net: Net, weights: Update, update: Update, distance: Distance
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """(records (b, …), labels) → how far their gradient is from the one that was sent.
+
+    Labels are integers (b,) or the logits (b, classes) of soft ones.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    held = {n: torch.tensor(np.array(w, np.float32)).requires_grad_() for n, w in weights.items()}
+    wanted = [torch.tensor(np.array(update[n], np.float32)) for n in held]
+
+    def gap(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        target = y.softmax(1) if y.ndim == 2 else y
+        loss = F.cross_entropy(net.forward(held, x), target)
+        return distance(
+            list(torch.autograd.grad(loss, [*held.values()], create_graph=True)), wanted
+        )
+
+    return gap
+
+
+def variation(x: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of neighbours in pictures (b, c, h, w); 0 for other records."""
+    if x.ndim != 4:
+        return x.sum() * 0
+    return (x[..., 1:] - x[..., :-1]).abs().mean() + (x[..., 1:, :] - x[..., :-1, :]).abs().mean()
+
+
+def behind(
+    net: Net,
+    weights: Update,
+    read: NDArray[Any],
+    start: NDArray[Any],
+    *,
+    limits: tuple[float, float],
+    steps: int,
+) -> NDArray[np.float32]:
+    """The records (b, …) within ``limits`` whose features are nearest to ``read`` (b, features)."""
+    import torch
+
+    wanted = torch.tensor(np.array(read, np.float32))
+    low, high = limits
+    middle = np.clip((start - low) / (high - low), 0.02, 0.98)
+    free = torch.tensor(np.log(middle / (1 - middle)).astype(np.float32), requires_grad=True)
+    mover = torch.optim.LBFGS(
+        [free], max_iter=steps, history_size=20, line_search_fn="strong_wolfe",
+        tolerance_grad=1e-10, tolerance_change=1e-12,
+    )  # fmt: skip
+    scale = (wanted**2).sum().clamp_min(1e-12)
+
+    def loss() -> torch.Tensor:
+        mover.zero_grad()
+        # A sigmoid keeps every value within the limits without a wall for the line search.
+        seen = features(net, weights, low + (high - low) * free.sigmoid())
+        value: torch.Tensor = ((seen - wanted) ** 2).sum() / scale
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    mover.step(loss)  # type: ignore[no-untyped-call]
+    return np.asarray((low + (high - low) * free.sigmoid()).detach().numpy())

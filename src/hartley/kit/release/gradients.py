@@ -1,0 +1,290 @@
+"""The gradients of a federated step: what a server sees of a client's few records.
+
+In a round a client holds a batch of B records, each drawn by coin from N candidates of its own, and
+sends the gradient of its mean loss. The server knows the net and its weights, neither the labels
+nor the candidates, and rebuilds B records. They carry no order, so each is first given to the
+client's place whose candidates it resembles most, and then to one of those: the truth is never
+asked. It enters only the usual picture metrics, where rebuilt and true records are paired at best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import (
+    Access,
+    Bound,
+    Data,
+    Deal,
+    Modality,
+    Model,
+    Outcome,
+    Output,
+    Received,
+    Round,
+    View,
+)
+from hartley.core.errors import RunError, UsageError
+from hartley.kit import image
+from hartley.kit.federated import Protection, update
+from hartley.kit.nets import Net, dense
+from hartley.kit.release import answers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core import Scene
+    from hartley.core.parts import Rng
+
+CLASSES, RECORDS = 6, 96
+"""Of the wires."""
+
+FEWEST = 2
+"""Candidates that a record must have at least."""
+
+SMALLEST = 7
+"""Least side of a picture whose structural similarity is defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Gradients of single steps on small batches.
+
+    Attributes:
+        batches: records a client holds, round by round in turn.
+        candidates: N, of each record; fewer where the holdout has not so many.
+        epochs: passes that the net was trained for before the step; 0 is its first weights.
+        rounds: clients.
+        net: the architecture; None takes the owner's.
+        protection: what a client does to his gradient.
+        blind: compute it from other records than the drawn ones: a dead wire.
+    """
+
+    batches: tuple[int, ...] = (1, 2, 4, 8)
+    candidates: int = 32
+    epochs: int = 0
+    rounds: int = 24
+    net: Net | None = None
+    protection: Protection = field(default_factory=Protection)
+    blind: bool = False
+
+    @property
+    def grants(self) -> Access:
+        """A server holds the net that it sends out."""
+        return Access.GRADIENTS | Access.WEIGHTS
+
+    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
+        """Draw each client's records, and send his gradient through the protection.
+
+        Raises:
+            UsageError: too few holdout records, or unlabelled ones.
+        """
+        holdout = scene.holdout
+        room = 0 if holdout is None else len(holdout) // max(self.batches)
+        if holdout is None or holdout.y is None or room < FEWEST:
+            raise UsageError(
+                f"gradients of {max(self.batches)} records need {FEWEST * max(self.batches)} "
+                f"labelled holdout records; {scene.name} has "
+                f"{0 if holdout is None else len(holdout)}"
+            )
+        many = min(self.candidates, room)
+        net = self._net(scene, holdout)
+        stages = self._weights(scene, net, rng, rounds)
+        salt = int(rng.integers(2**31))
+        made, chosen = [], []
+        for k in range(rounds):
+            size = self.batches[k % len(self.batches)]
+            rows = rng.choice(len(holdout), (size, many), replace=False)
+            truth = rng.integers(0, many, size)
+            used = rng.integers(0, many, size) if self.blind else truth
+            batch = rows[np.arange(size), used]
+            raw = update(net, stages[k], holdout.x[batch], holdout.y[batch])
+            sent = self.protection.apply(raw, rng)
+            for array in sent.values():
+                array.flags.writeable = False
+            facts = {"gradient": sent, "net": net, "batch": size, "classes": net.classes}
+            view = View(
+                source=_model(scene, net, stages[k], self.grants),
+                public=unlabelled(scene.extra.get("public")),
+                defenses=scene.defenses,
+                salt=salt,
+                facts=facts,
+            )
+            made.append(Round(view=view, truth=truth, alphabet=many))
+            chosen.append(rows)
+        rho = self.protection.rho
+        bounds = () if rho is None else (Bound("zcdp", {"rho": rho}, games=("inversion",)),)
+
+        def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+            rebuilt = [_records(got, holdout.x.shape[1:]) for got in outcomes]
+            read = [placed(r, holdout.x[rows]) for r, rows in zip(rebuilt, chosen, strict=True)]
+            usual = []
+            for k, rows in enumerate(chosen):
+                truth = dealt[k].truth
+                found = _likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
+                # What was rebuilt from another client's gradient, held against this one's records.
+                other = placed(rebuilt[(k + len(self.batches)) % rounds], holdout.x[rows])
+                found["identified_without_target"] = float((other == truth).mean())
+                usual.append(found)
+            return answers(dealt, read, _by_batch(dealt, read, usual))
+
+        return Deal(rounds=tuple(made), judge=judge, bounds=bounds)
+
+    def _net(self, scene: Scene, holdout: Data) -> Net:
+        own = getattr(scene.tools.get("training"), "net", None)
+        found = self.net or own
+        if found is None:
+            assert holdout.y is not None
+            found = dense(holdout.x.shape[1:], int(holdout.y.max()) + 1, (64,))
+        return found if isinstance(found, Net) else _no_net(scene)
+
+    def _weights(self, scene: Scene, net: Net, rng: Rng, rounds: int) -> list[dict[str, Any]]:
+        """First weights, or those after some training on random halves of the owner's records."""
+        if not self.epochs:
+            return [dict(net.initial(rng)) for _ in range(rounds)]
+        from hartley.kit.fleet import Training, train
+
+        data = scene.train
+        if data is None or data.y is None:
+            raise UsageError(f"{scene.name} has no labelled records to train {self.epochs} epochs")
+        include = rng.random((rounds, len(data))) < 0.5
+        fleet = train(
+            net,
+            data.x,
+            data.y,
+            include,
+            Training(epochs=self.epochs),
+            seed=int(rng.integers(2**31)),
+        )
+        return [{n: fleet.weights[n][k] for n in net.shapes} for k in range(rounds)]
+
+
+def placed(rebuilt: NDArray[Any], candidates: NDArray[Any]) -> NDArray[np.int64]:
+    """Give rebuilt records to places, each to one at most, and to the nearest candidate there.
+
+    Args:
+        rebuilt: (b, …) in any order.
+        candidates: (m, N, …) of the m places.
+
+    Returns:
+        (m,) candidates, −1 where a place got no record.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    a = np.asarray(rebuilt, np.float64).reshape(len(rebuilt), 1, -1)
+    flat = np.asarray(candidates, np.float64).reshape(len(candidates), candidates.shape[1], -1)
+    gaps = np.stack([((a - one[None]) ** 2).sum(2) for one in flat], 1)
+    found = np.full(len(candidates), -1, np.int64)
+    if len(rebuilt):
+        # A constant a rebuilt record changes no assignment, but one poor record may outweigh many
+        # good ones: compare places by how much better than usual their nearest candidate is.
+        rows, places = linear_sum_assignment(np.log(gaps.min(2) + 1e-12))
+        found[places] = gaps[rows, places].argmin(1)
+    return found
+
+
+def unlabelled(data: Data | None) -> Data | None:
+    """An attacker's own records, without the labels that the owner's data set has for them."""
+    return None if data is None else replace(data, y=None)
+
+
+def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> Model:
+    """The net of a round, open to whoever takes part in its training."""
+
+    def query(x: NDArray[Any]) -> NDArray[Any]:
+        import torch
+
+        held = {n: torch.from_numpy(np.array(w, np.float32)) for n, w in weights.items()}
+        with torch.no_grad():
+            rows = torch.from_numpy(np.array(x, np.float32))
+            return np.asarray(net.forward(held, rows).softmax(1).numpy())
+
+    return Model(
+        f"{net.kind} net of a federated step",
+        scene.modality,
+        query,
+        Output.PROBABILITIES,
+        net.classes,
+        weights=lambda: weights,
+        offers=Access.LABELS | Access.SCORES | grants,
+    )
+
+
+def _records(got: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
+    loot = got.asset
+    if not isinstance(loot, Data) or loot.x.shape[1:] != shape:
+        found = loot.x.shape if isinstance(loot, Data) else loot
+        raise RunError(
+            f"rebuilt records of shape (b, {', '.join(map(str, shape))}) are due: {found}"
+        )
+    if not np.isfinite(loot.x).all():
+        raise RunError("rebuilt records hold NaN or infinity")
+    return loot.x
+
+
+def _likeness(rebuilt: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
+    """Mean PSNR and SSIM of the best pairing; a missing record counts as a uniform grey."""
+    from scipy.optimize import linear_sum_assignment
+
+    grey = np.full_like(true, true.mean())
+    whole = np.concatenate([rebuilt, grey])
+    gaps = ((whole[:, None] - true[None]).reshape(len(whole), len(true), -1) ** 2).mean(2)
+    rows, columns = linear_sum_assignment(gaps)
+    pairs = [(whole[r], true[c]) for r, c in zip(rows, columns, strict=True)]
+    found = {"psnr": float(np.mean([image.psnr(a, b) for a, b in pairs]))}
+    if true.ndim == 4 and min(true.shape[2:]) >= SMALLEST:
+        clipped = [(np.clip(a, 0, 1).astype(np.float64), b.astype(np.float64)) for a, b in pairs]
+        found["ssim"] = float(np.mean([image.ssim(a, b) for a, b in clipped]))
+    return found
+
+
+def _by_batch(
+    dealt: Sequence[Round], read: Sequence[NDArray[Any]], usual: Sequence[dict[str, float]]
+) -> list[dict[str, float]]:
+    """The metrics once more by the size of the batch, where it varies."""
+    sizes = {len(one.truth) for one in dealt}
+    if len(sizes) == 1:
+        return list(usual)
+    found = []
+    for one, said, row in zip(dealt, read, usual, strict=True):
+        m = len(one.truth)
+        more = {"identified": float((said == one.truth).mean()), "psnr": row["psnr"]}
+        found.append({**row, **{f"{name}_batch_{m}": v for name, v in more.items()}})
+    return found
+
+
+def _no_net(scene: Scene) -> Net:
+    raise UsageError(f"{scene.name} trains no net whose gradients could be sent")
+
+
+def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
+    """A wire with true gradients of a small dense net, or with gradients of other records."""
+    held = planted(scene, rng)
+    assert held.holdout is not None
+    net = dense(held.holdout.x.shape[1:], CLASSES, (24,))
+    release = Gradients(batches=(1, 2), candidates=16, rounds=16, net=net, blind=not leaks)
+    return replace(held, tools={**held.tools, "release:gradients": release})
+
+
+def planted(scene: Scene, rng: Rng) -> Scene:
+    """A wire with labelled records round one template a class, unless it has records already."""
+    if scene.holdout is not None:
+        return scene
+    shape = {Modality.VISION: (1, 4, 4), Modality.AUDIO: (1, 4, 4)}.get(scene.modality, (16,))
+    templates = rng.random((CLASSES, *shape))
+    parts = {}
+    for name in ("train", "holdout", "public"):
+        y = np.arange(RECORDS) % CLASSES
+        x = np.clip(templates[y] + 0.1 * rng.standard_normal((RECORDS, *shape)), 0, 1)
+        parts[name] = Data(name, scene.modality, x.astype(np.float32), y)
+    public = replace(parts["public"], y=None)
+    return replace(
+        scene,
+        train=parts["train"],
+        holdout=parts["holdout"],
+        extra={**scene.extra, "public": public},
+    )
