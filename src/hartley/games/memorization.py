@@ -27,7 +27,6 @@ from hartley.core import (
     Deal,
     Flow,
     Modality,
-    Model,
     Outcome,
     Received,
     Role,
@@ -143,7 +142,7 @@ def judge(
     Raises:
         RunError: an attack did not score every candidate with a finite number.
     """
-    readers = verify or [None] * len(rounds)
+    readers: Sequence[Verified | None] = verify or [None] * len(rounds)
     return [_ranked(*each) for each in zip(rounds, outcomes, readers, strict=True)]
 
 
