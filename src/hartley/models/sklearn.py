@@ -11,6 +11,7 @@ import numpy as np
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.fleet.workers import spread
+from hartley.models.forest import grow, same
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +89,8 @@ class SklearnPipeline:
             raise UsageError(f"{data.name!r} carries no labels to train on")
         started = time.perf_counter()
         x = np.ascontiguousarray(np.asarray(data.x).reshape(len(data), -1))
-        shared = self.classifier, x, data.y, bool(np.isfinite(x).all())
+        quick = len(include) > 0 and same(self.classifier, x[include[0]], data.y[include[0]])
+        shared = self.classifier, x, data.y, bool(np.isfinite(x).all()), quick
         parts = [(k, row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
         fitted = spread(_train, shared, parts, workers=self.workers)
         offers = Access.LABELS | Access.SCORES | Access.TRAIN
@@ -110,12 +112,13 @@ def _train(shared: Any, part: Any) -> Any:
     from sklearn import config_context
     from sklearn.base import clone
 
-    classifier, x, y, finite = shared
+    classifier, x, y, finite, quick = shared
     k, row, seed = part
+    if quick and finite:
+        return grow(classifier, x[row], y[row], seed)
     one = clone(classifier)
     if "random_state" in one.get_params():
         one.set_params(random_state=seed)
-    # A forest checks its records and parameters again for every tree, which takes longer than
-    # growing small trees: the records were checked once for all, the parameters by the first model.
+    # The records were checked once for all, the parameters by the first model.
     with config_context(assume_finite=finite, skip_parameter_validation=k > 0):
         return one.fit(x[row], y[row])
