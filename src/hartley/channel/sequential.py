@@ -157,8 +157,10 @@ def _wealth(w: NDArray[Any], s: NDArray[Any], mean: float, floor: float) -> floa
     worst = mean * float(s.max()) - floor  # the most that one unit can cost
     if worst <= 0.0:
         return math.inf
+    # The worst unit loses its whole stake, which rounding could make a little more than that.
+    stakes = np.maximum(np.outer(BETS, (w - mean * s) / worst), -1.0)
     with np.errstate(divide="ignore"):
-        paths = np.log1p(np.outer(BETS, (w - mean * s) / worst)).sum(1)
+        paths = np.log1p(stakes).sum(1)
     if len(w) == 1:
         return float(paths[-1])  # nothing to hedge: Markov's inequality, all on one bet
     top = float(paths.max())
