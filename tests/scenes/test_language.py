@@ -12,8 +12,8 @@ from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.attacks.model_to_model.extraction.last_layer import last_layer
 from hartley.core import Scene
 from hartley.engine.play import deal, play
-from hartley.games.memorization import write
 from hartley.kit import gpt, text
+from hartley.kit.spoken import write
 from hartley.scenes.novels import novels
 from hartley.testing import check_model
 

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import hartley
-from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene, recipe, spawn
+from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, Scene, recipe, spawn
 from hartley.data import language
 from hartley.kit import text
 from hartley.kit.cache import cached, digest
 from hartley.models import lora, smollm
 from hartley.models.huggingface import from_network
 from hartley.models.lora import Tuning
-from hartley.scenes.language import canaries, utility
+from hartley.scenes.language import canaries, distinct, together, utility
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-OFFERS = Access.LABELS | Access.SCORES
+OFFERS = Access.LABELS | Access.SCORES | Access.TRAIN
 WINDOW = 24
 """Tokens of the longest dialogue that is used: tuning time grows with every token."""
+
+REFERENCES = 2
+"""Adapters that an attacker on membership tunes for comparison."""
 
 TEST = 48
 """Dialogues that utility is measured on; as many are the attacker's own."""
@@ -63,9 +67,7 @@ def dialogue(
     parts = _parts(words, records, seed)
     planted = canaries(words, secrets, digits)
 
-    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        return _fit(tuning, words.digest, data, include, seed)
-
+    fit = partial(_fit, tuning, words.digest)
     everyone = np.ones((1, len(parts["train"])), dtype=bool)
     corpus = np.frombuffer(language.corpus().encode(), dtype=np.uint8)
     return Scene(
@@ -81,11 +83,12 @@ def dialogue(
                 "seed": seed,
             }
         ),
-        model=_later(lambda: fit(parts["train"], everyone, seed).member(0), words.size),
+        model=_later(lambda: fit(parts["train"], everyone, seed).member(0), words.size, fit),
         train=parts["train"],
         holdout=parts["holdout"],
         fit=fit,
         extra={
+            "pool": together(parts["train"], parts["holdout"], words),
             "test": parts["test"],
             "public": parts["public"],
             "canaries": planted,
@@ -94,6 +97,7 @@ def dialogue(
         utility=utility,
         facts={
             "rounds": rounds,
+            "references": REFERENCES,
             "seed": seed,
             "number format": tuning.dtype,
             **{f"{name} records": len(data) for name, data in parts.items()},
@@ -103,7 +107,7 @@ def dialogue(
 
 def _parts(words: text.Vocabulary, records: int, seed: int) -> dict[str, Data]:
     spoken = [words.encode("\n".join(talk)) for talk in language.dialogues()]
-    short = text.pad([row for row in spoken if 8 <= len(row) <= WINDOW])
+    short = distinct(text.pad([row for row in spoken if 8 <= len(row) <= WINDOW]))
     rng = np.random.default_rng(spawn(seed, "parts", "dialogue"))
     short = short[rng.permutation(len(short))]
     pool, rest = short[:records], short[records:]
@@ -129,9 +133,10 @@ def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: in
         adapters = cached("lora", key, lambda: lora.train(network, rows, tuning, mine))
         lora.load(network, adapters)
         network.train(False)
-        return from_network(
+        tuned = from_network(
             network.get_base_model(), name="dialogue", output=Output.PROBABILITIES, offers=OFFERS
         )
+        return replace(tuned, fit=partial(_fit, tuning, words))
 
     for k in range(len(include)):
         member(k)
@@ -142,27 +147,26 @@ def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: in
     )
 
 
-def _later(make: Callable[[], Model], vocabulary: int) -> Model:
+def _later(make: Callable[[], Model], vocabulary: int, fit: Fit) -> Model:
     """A model that is made when it is first asked."""
     real = cache(make)
 
-    def score(tokens: NDArray[Any]) -> NDArray[Any]:
-        function = real().score
-        assert function is not None
-        return function(tokens)
+    def through(name: str) -> Callable[..., NDArray[Any]]:
+        def call(*asked: Any) -> NDArray[Any]:
+            answers: NDArray[Any] = getattr(real(), name)(*asked)
+            return answers
 
-    def generate(tokens: NDArray[Any], new: int, seed: int) -> NDArray[Any]:
-        function = real().generate
-        assert function is not None
-        return function(tokens, new, seed)
+        return call
 
     return Model(
         "dialogue",
         Modality.LANGUAGE,
-        lambda tokens: real().query(tokens),
+        through("query"),
         Output.PROBABILITIES,
         vocabulary,
-        score=score,
-        generate=generate,
+        score=through("score"),
+        moments=through("moments"),
+        generate=through("generate"),
+        fit=fit,
         offers=OFFERS,
     )

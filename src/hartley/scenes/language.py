@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from hartley.core import Data, Modality, Model, Scene
 from hartley.core.errors import UsageError
 from hartley.kit import text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FIRST = ("Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal")
 LAST = ("Lark", "Finch", "Heron", "Wren", "Swift", "Crane", "Teal", "Robin")
@@ -49,6 +55,36 @@ def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
             "ending": np.array(words.encode(".")),
         },
     )
+
+
+RUN = 8
+"""Tokens in a row that two passages may not share."""
+
+
+def distinct(passages: NDArray[Any]) -> NDArray[Any]:
+    """Return passages (n, t) less those that repeat a run of tokens from one before them.
+
+    A non-member that quotes a member would be half a member (arXiv:2402.07841).
+    """
+    seen: set[bytes] = set()
+    kept = []
+    for i, row in enumerate(np.ascontiguousarray(passages)):
+        real = row[row >= 0]
+        runs = {real[at : at + RUN].tobytes() for at in range(max(1, len(real) - RUN + 1))}
+        if not runs & seen:
+            kept.append(i)
+        seen |= runs
+    return np.asarray(passages[kept])
+
+
+def together(train: Data, holdout: Data, words: text.Vocabulary) -> Data:
+    """Return the auditor's population for membership: the records that a coin dealt, as one.
+
+    ``facts["zlib"]`` holds how many bytes zlib leaves of each text (arXiv:2012.07805).
+    """
+    rows = np.concatenate([train.x, holdout.x])
+    bytes_left = [len(zlib.compress(words.decode(row).encode())) for row in rows.tolist()]
+    return Data("pool", Modality.LANGUAGE, rows, facts={"zlib": np.array(bytes_left)})
 
 
 def utility(scene: Scene) -> dict[str, float]:

@@ -16,16 +16,19 @@ from hartley.kit import gpt, text
 from hartley.kit.cache import cached, digest
 from hartley.kit.fingerprint import Fingerprint, Planted, planted_head
 from hartley.models.causal import causal
-from hartley.scenes.language import canaries, nats, utility
+from hartley.scenes.language import canaries, distinct, nats, together, utility
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
 
-OFFERS = Access.LABELS | Access.SCORES
+OFFERS = Access.LABELS | Access.SCORES | Access.TRAIN
 TEST, PUBLIC = 400, 400
 """Records that utility is measured on, and the attacker's own."""
+
+VICTIMS, REFERENCES = 3, 8
+"""Networks that the membership game trains, and that an attacker on it trains for comparison."""
 
 PLANTED_ROWS, PLANTED_SYMBOLS = 16, 4
 PLANTED_STEP = 0.02
@@ -66,6 +69,7 @@ def novels(
     fit = partial(_fit, shape, lesson)
     everyone = np.ones((1, len(parts["train"])), dtype=bool)
     model = fit(parts["train"], everyone, seed).member(0)
+    pool = together(parts["train"], parts["holdout"], words)
     corpus = np.frombuffer(language.corpus(novel).encode(), dtype=np.uint8)
     return Scene(
         name="novels",
@@ -85,6 +89,7 @@ def novels(
         holdout=parts["holdout"],
         fit=fit,
         extra={
+            "pool": pool,
             "test": parts["test"],
             "public": parts["public"],
             "canaries": planted,
@@ -97,6 +102,8 @@ def novels(
             "train nats/token": -nats(model, parts["train"]),
             "test nats/token": -nats(model, parts["test"]),
             "rounds": 4,
+            "rounds:membership": VICTIMS,
+            "references": REFERENCES,
             "seed": seed,
             **{f"{name} records": len(data) for name, data in parts.items()},
         },
@@ -107,7 +114,7 @@ def _parts(
     words: text.Vocabulary, prose: str, records: int, window: int, seed: int
 ) -> dict[str, Data]:
     ids = np.array(words.encode(prose))
-    passages = ids[: len(ids) // window * window].reshape(-1, window)
+    passages = distinct(ids[: len(ids) // window * window].reshape(-1, window))
     rng = np.random.default_rng(spawn(seed, "parts", "novels"))
     passages = passages[rng.permutation(len(passages))]
     pool, rest = passages[:records], passages[records:]
@@ -140,7 +147,8 @@ def _fit(
 
     @cache
     def member(k: int) -> Model:
-        return _model(shape, state(k), data.facts.get("head", state(k)["tokens"]))
+        head = data.facts.get("head", state(k)["tokens"])
+        return replace(_model(shape, state(k), head), fit=partial(_fit, shape, lesson))
 
     for k in range(len(include)):
         member(k)
