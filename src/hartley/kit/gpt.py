@@ -45,7 +45,11 @@ class Lesson:
 
 
 def train(
-    rows: NDArray[Any], shape: Shape, lesson: Lesson, seed: int
+    rows: NDArray[Any],
+    shape: Shape,
+    lesson: Lesson,
+    seed: int,
+    dropped: NDArray[np.bool_] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Train a network from scratch on token rows; return its parameters.
 
@@ -54,6 +58,7 @@ def train(
         shape: the network.
         lesson: the recipe.
         seed: of the initial weights and of the order of the rows.
+        dropped: (n, t) tokens that are read but not learnt: they are left out of the loss.
 
     Returns:
         Parameters by name, float32.
@@ -75,11 +80,19 @@ def train(
         weight_decay=0.0,
     )
     order = np.random.default_rng(seed)
-    plan = [batch for _ in range(lesson.epochs) for batch in _batches(rows, lesson.batch, order)]
-    for step, batch in enumerate(plan):
+    plan = [some for _ in range(lesson.epochs) for some in _batches(rows, lesson.batch, order)]
+    for step, some in enumerate(plan):
         for group in optimiser.param_groups:
             group["lr"] = lesson.rate * _pace(step, len(plan))
-        loss = nll(state, shape, torch.from_numpy(batch)).mean()
+        width = int((rows[some] >= 0).sum(1).max())
+        losses = nll(
+            state,
+            shape,
+            torch.from_numpy(rows[some][:, :width]),
+            None if dropped is None else torch.from_numpy(dropped[some][:, :width]),
+        )
+        # Everything in a batch may have been dropped: there is nothing to learn from it then.
+        loss = losses.mean() if len(losses) else losses.sum()
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(state.values(), 1.0)
@@ -87,8 +100,13 @@ def train(
     return {k: v.detach().numpy().copy() for k, v in state.items()}
 
 
-def nll(state: Mapping[str, Tensor], shape: Shape, rows: Tensor) -> Tensor:
-    """Return −log p of every token that follows another in rows (n, t), flat, in nats."""
+def nll(
+    state: Mapping[str, Tensor], shape: Shape, rows: Tensor, dropped: Tensor | None = None
+) -> Tensor:
+    """Return −log p of every token that follows another in rows (n, t), flat, in nats.
+
+    Tokens that are ``dropped`` (n, t) are read by those after them and have no loss of their own.
+    """
     import torch
 
     ids = rows.clamp(min=0)
@@ -96,6 +114,8 @@ def nll(state: Mapping[str, Tensor], shape: Shape, rows: Tensor) -> Tensor:
     positions = torch.arange(t - 1).expand(n, t - 1)
     states = hidden(state, shape, ids[:, :-1], positions, None)
     real = rows[:, 1:] >= 0
+    if dropped is not None:
+        real &= ~dropped[:, 1:]
     logits = states[real] @ state["tokens"].T
     return torch.nn.functional.cross_entropy(logits, ids[:, 1:][real], reduction="none")
 
@@ -161,12 +181,12 @@ def _fresh(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
 
 
 def _batches(rows: NDArray[Any], size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Shuffled batches of rows of like length, so that little of a batch is padding."""
+    """Shuffled batches of rows of like length (little of a batch is padding), as row numbers."""
     lengths = (rows >= 0).sum(1)
     order = rng.permutation(len(rows))
     order = order[np.argsort(lengths[order], kind="stable")]
     cuts = [order[i : i + size] for i in range(0, len(order), size)]
-    return [rows[cuts[i]][:, : lengths[cuts[i]].max()] for i in rng.permutation(len(cuts))]
+    return [cuts[i] for i in rng.permutation(len(cuts))]
 
 
 def _pace(step: int, steps: int) -> float:

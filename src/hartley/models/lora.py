@@ -70,7 +70,11 @@ def adapted(network: Any, tuning: Tuning, seed: int) -> Any:
 
 
 def train(
-    network: Any, rows: NDArray[Any], tuning: Tuning, seed: int
+    network: Any,
+    rows: NDArray[Any],
+    tuning: Tuning,
+    seed: int,
+    dropped: NDArray[np.bool_] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Train the adapters of ``adapted`` on token rows; return them by name, float32.
 
@@ -79,6 +83,7 @@ def train(
         rows: (n, t) token ids, padded with −1.
         tuning: the recipe.
         seed: of the order of the rows.
+        dropped: (n, t) tokens that are read but not learnt: they are left out of the loss.
     """
     import torch
     from peft import get_peft_model_state_dict
@@ -103,6 +108,10 @@ def train(
                 .last_hidden_state
             )
             real = batch[:, 1:] >= 0
+            if dropped is not None:
+                real &= ~torch.from_numpy(dropped[cuts[i]][:, 1 : batch.shape[1]])
+            if not real.any():
+                continue
             # Only real tokens go through the head: a third of the time for a large vocabulary.
             logits = network.get_base_model().get_output_embeddings()(states[real]).float()
             loss = torch.nn.functional.cross_entropy(logits, batch[:, 1:][real])
