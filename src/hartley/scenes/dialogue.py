@@ -17,7 +17,7 @@ from hartley.kit.cache import cached, digest
 from hartley.models import lora, smollm
 from hartley.models.huggingface import from_network
 from hartley.models.lora import Tuning
-from hartley.scenes.language import canaries, distinct, together, utility
+from hartley.scenes.language import canaries, contacts, distinct, together, utility
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,8 +92,10 @@ def dialogue(
             "test": parts["test"],
             "public": parts["public"],
             "canaries": planted,
+            "contacts": contacts(words, secrets, digits),
             "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
         },
+        tools={"masked_loss": "data.facts['dropped']"},
         utility=utility,
         facts={
             "rounds": rounds,
@@ -130,7 +132,11 @@ def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: in
         rows, mine = data.x[include[k]], spawn(seed, "member", k)
         key = {**tuning.recipe, "base": smollm.NAME, "words": words, "rows": rows, "seed": mine}
         network = lora.adapted(smollm.network(tuning.dtype), tuning, mine)
-        adapters = cached("lora", key, lambda: lora.train(network, rows, tuning, mine))
+        dropped = data.facts.get("dropped")
+        if dropped is not None:
+            dropped = np.asarray(dropped)[include[k]]
+            key["dropped"] = dropped
+        adapters = cached("lora", key, lambda: lora.train(network, rows, tuning, mine, dropped))
         lora.load(network, adapters)
         network.train(False)
         tuned = from_network(

@@ -33,26 +33,51 @@ def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
     Raises:
         UsageError: too many canaries, or digits that are not single tokens.
     """
+    said = [(f"{first} {last} keeps the number ", ".") for first, last in _names(count)]
+    return _written("canaries", words, said, digits)
+
+
+def contacts(words: text.Vocabulary, count: int, digits: int) -> Data:
+    """Return ``count`` contact records with a gap for the number: a name and an address around it.
+
+    As :func:`canaries`, but what follows the gap tells of the person as well: ``ending`` is
+    (count, e), padded with −1 (personal data of arXiv:2302.00539, here invented).
+    """
+    said = [
+        (f"{first} {last}, {first.lower()}@{last.lower()}.example, phone ", f", {last} House.")
+        for first, last in _names(count)
+    ]
+    return _written("contacts", words, said, digits)
+
+
+def _names(count: int) -> list[tuple[str, str]]:
     if not 1 <= count <= len(FIRST) * len(LAST):
         raise UsageError(f"{count} canaries; between 1 and {len(FIRST) * len(LAST)} are possible")
     # Neighbours in the list share neither name, so that few canaries are as unlike as can be.
-    names = [
-        f"{FIRST[(i + i // len(LAST)) % len(FIRST)]} {LAST[i % len(LAST)]}" for i in range(count)
+    return [
+        (FIRST[(i + i // len(LAST)) % len(FIRST)], LAST[i % len(LAST)]) for i in range(count)
     ]
-    prefix = [words.encode(f"{name} keeps the number ") for name in names]
+
+
+def _written(
+    name: str, words: text.Vocabulary, said: list[tuple[str, str]], digits: int
+) -> Data:
+    prefix = [words.encode(before) for before, _ in said]
+    endings = [words.encode(after) for _, after in said]
     symbols = [words.encode(str(d)) for d in range(10)]
-    together = words.encode(f"{names[0]} keeps the number 0123456789.")
-    if together[:-1] != prefix[0] + [s[0] for s in symbols]:
+    together = words.encode(f"{said[0][0]}0123456789{said[0][1]}")
+    if together != prefix[0] + [s[0] for s in symbols] + endings[0]:
         raise UsageError("this vocabulary does not keep every digit as a token of its own")
+    alike = all(ending == endings[0] for ending in endings)
     return Data(
-        "canaries",
+        name,
         Modality.LANGUAGE,
         text.pad(prefix),
         role="prefixes",
         facts={
             "symbols": np.array([s[0] for s in symbols]),
             "length": digits,
-            "ending": np.array(words.encode(".")),
+            "ending": np.array(endings[0]) if alike else text.pad(endings),
         },
     )
 

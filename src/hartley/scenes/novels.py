@@ -16,7 +16,7 @@ from hartley.kit import gpt, text
 from hartley.kit.cache import cached, digest
 from hartley.kit.fingerprint import Fingerprint, Planted, planted_head
 from hartley.models.causal import causal
-from hartley.scenes.language import canaries, distinct, nats, together, utility
+from hartley.scenes.language import canaries, contacts, distinct, nats, together, utility
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,9 +93,10 @@ def novels(
             "test": parts["test"],
             "public": parts["public"],
             "canaries": planted,
+            "contacts": contacts(words, secrets, digits),
             "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
         },
-        tools={"fingerprint": Fingerprint(_fingerprint)},
+        tools={"fingerprint": Fingerprint(_fingerprint), "masked_loss": "data.facts['dropped']"},
         utility=utility,
         facts={
             "parameters": model.facts["parameters"],
@@ -135,7 +136,8 @@ def _fit(
 
     ``data.facts["head"]`` replaces the output head after training: so the auditor plants a
     fingerprint behind whatever defences stand round ``Scene.fit``. The ensemble's facts show the
-    owner's side (``states``), which no attacker is handed.
+    owner's side (``states``), which no attacker is handed. ``data.facts["dropped"]`` (n, t) are
+    tokens left out of the loss.
     """
     include = np.asarray(include, dtype=bool)
 
@@ -143,7 +145,11 @@ def _fit(
     def state(k: int) -> dict[str, NDArray[Any]]:
         rows = data.x[include[k]]
         key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": spawn(seed, "member", k)}
-        return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, key["seed"]))
+        dropped = data.facts.get("dropped")
+        if dropped is not None:
+            dropped = np.asarray(dropped)[include[k]]
+            key["dropped"] = dropped
+        return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, key["seed"], dropped))
 
     @cache
     def member(k: int) -> Model:
