@@ -8,6 +8,7 @@ fixed beforehand need no second split (MEASURE §3.2).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,19 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
         return Interval(value, 0.0, 1.0, len(truth))
     error = math.sqrt(float((part**2).sum()) * m / (m - 1))
     return _logit_interval(value, error, float(stdtrit(m - 1, 1 - alpha / 2)), len(pos), len(neg))
+
+
+def two_sided(found: Mapping[str, float]) -> dict[str, float]:
+    """Return max(AUC, 1 − AUC) of an AUC with its interval: a score that is backwards leaks too."""
+    ends = [found["low"], found["high"]]
+    over = ends[0] > 0.5 or ends[1] < 0.5
+    far = sorted(max(v, 1.0 - v) for v in ends)
+    return {
+        "value": max(found["value"], 1.0 - found["value"]),
+        "low": far[0] if over else 0.5,
+        "high": far[1],
+        "n": found["n"],
+    }
 
 
 def _placements(pos: Array, neg: Array) -> tuple[Array, Array]:

@@ -142,6 +142,7 @@ def _usual(
         out["auc"] = roc.auc(scores, spec.alpha).document()
     else:
         out["auc"] = roc.clustered_auc(truth, score, cluster, spec.alpha).document()
+    out["auc_two_sided"] = roc.two_sided(out["auc"])
     for name, level in (("tpr_at_fpr_1e2", 0.01), ("tpr_at_fpr_1e3", 0.001)):
         if cluster is None or cluster.max() == 0:
             out[name] = roc.tpr_at_fpr(scores, level, rng, alpha=spec.alpha).document()

@@ -115,6 +115,8 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in measured:
         for flag in row.get("flags", []):
             print(f"FLAGGED  {row['attack']}: {flag}")
+    if found := [row["attack"] for row in measured if not row.get("planted", True)]:
+        print(f"not drawn by the auditor, so that nothing rests on his coins: {', '.join(found)}")
     for row in rows:
         if row["status"] == "failed":
             print(f"FAILED   {row['attack']}: {row['reason']}")
@@ -132,7 +134,7 @@ def print_shields(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what each defence left of each leak, and its price."""
     for row in rows:
         price = ", ".join(
-            f"{name} {number(pair['before'])} → {number(pair['after'])}"
+            f"{name} {figure(pair['before'])} → {figure(pair['after'])}"
             for name, pair in row["utility"].items()
         )
         print(f"\nbehind {row['name']} ({row['moves']})" + (f": {price}" if price else ""))

@@ -1,12 +1,15 @@
 """Membership: was this record in the training set?
 
-The auditor tosses a fair coin for every record of a pool and trains a victim on the heads, once a
-round, so that each round is a fresh training run and an independent cluster. The attacker sees the
-victim, the pool and how the victim was trained; it answers each record with a score.
+The auditor tosses a fair coin for every record of a pool (or for every group of records) and trains
+a victim on the heads, once a round, so that each round is a fresh training run and an independent
+cluster. The attacker sees the victim, the records and how the victim was trained; it answers each
+record with a score. Where there is a model and no pipeline, one round is dealt on that model: what
+it was trained on against what it was not, with nobody's coin behind it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +19,13 @@ from hartley.core import (
     ALL,
     Data,
     Deal,
+    Ensemble,
     Flow,
+    Judge,
     Modality,
     Model,
-    Output,
+    Outcome,
+    Received,
     Role,
     Round,
     Scene,
@@ -27,26 +33,31 @@ from hartley.core import (
     Wire,
     game,
 )
-from hartley.core.assets import Ensemble
-from hartley.core.taxonomy import Access
-from hartley.kit.graphs import Graph
+from hartley.core.errors import HartleyError, RunError, UsageError
+from hartley.kit import lookup
+from hartley.kit.blind import blind_auc
+from hartley.kit.splits import LEAST, readable, repeats, twins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
 
-CLASSES = 4
+ROUNDS = 16
+"""Victims where the scene does not say (``facts["rounds:membership"]``)."""
+
+EXPOSED = 0.01
+"""Share of the records that counts as the most exposed."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """A victim that is sure of every record it was trained on and of no other."""
-    return _wire(modality, rng, remembers=True)
+    return lookup.scene(modality, rng, remembers=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """A victim that answers from the record alone, whatever it was trained on."""
-    return _wire(modality, rng, remembers=False)
+    return lookup.scene(modality, rng, remembers=False)
 
 
 @game(
@@ -57,37 +68,124 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     live=live,
     dead=dead,
     fits=ALL,
-    requires=("fit", "pool"),
-    usual=("auc", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3", "epsilon_lower"),
+    requires=("members",),
+    usual=(
+        *("auc", "auc_two_sided", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3", "epsilon_lower"),
+        *("blind_auc", "worst_percentile_advantage"),
+    ),
     loot="data",
 )
-def membership(scene: Scene, rng: Rng, *, rounds: int = 16) -> Deal:
+def membership(
+    scene: Scene, rng: Rng, *, rounds: int = 0, group: int = 1, mislabelled: float = 0.0
+) -> Deal:
     """Deal a fair membership coin for every record of the pool, once a round.
 
     Args:
-        rounds: victims to train, each on its own coins.
+        rounds: victims to train, each on its own coins; 0 leaves it to the scene.
+        group: records that share a coin and are judged together (dataset inference); 0 groups the
+            records of one user, by the pool's facts["user"].
+        mislabelled: share of the records that are trained, and asked about, under a wrong label:
+            the worst case of an audit.
+
+    Raises:
+        UsageError: records that the model cannot read, too few of them, members that stand among
+            the non-members, or parameters that the scene cannot carry.
     """
+    if scene.fit is None or "pool" not in scene.extra:
+        if group != 1 or mislabelled:
+            raise UsageError(
+                f"{scene.name}: group and mislabelled need a pipeline to train, and a pool"
+            )
+        return _deployed(scene, rng)
+    assert scene.model is not None
     pool = scene.extra["pool"]
-    assert scene.fit is not None and scene.model is not None
-    coins = rng.random((rounds, len(pool))) < 0.5
-    victims = scene.fit(pool, coins, int(rng.integers(2**31)))
+    readable(scene.model, pool, ask=False)
+    rounds = rounds or int(scene.facts.get("rounds:membership", ROUNDS))
+    groups = _groups(pool, group, rng)
+    uses = int(groups.max()) + 1
+    if uses < 2 * LEAST:
+        raise UsageError(
+            f"{scene.name}: a pool of {uses} {'records' if group == 1 else 'groups'} makes fewer "
+            f"than {LEAST} members; {2 * LEAST} are due"
+        )
+    tossed = rng.random((rounds, uses)) < 0.5
+    coins = tossed[:, groups]
+    pool = _mislabel(pool, mislabelled, scene.model.classes, rng)
+    victims = _trained(scene, pool, coins, int(rng.integers(2**31)))
+    readable(victims.member(0), pool)
     salt = int(rng.integers(2**31))
+    asked = _view(scene, pool, groups, salt)
     return Deal(
         rounds=tuple(
             Round(
-                view=View(
-                    source=_for_attacker(victims.member(k), scene.model),
-                    public=_public(scene),
-                    question=pool,
-                    defenses=scene.defenses,
-                    salt=salt,
-                    facts={"classes": scene.model.classes, "prior": 0.5},
-                ),
-                truth=coins[k].astype(np.int64),
+                view=replace(asked, source=_for_attacker(victims.member(k), scene.model)),
+                truth=tossed[k].astype(np.int64),
             )
             for k in range(rounds)
-        )
+        ),
+        judge=_judge(groups),
+        unit="" if group == 1 else f"group of {group} records" if group else "user",
+        usual=_of_the_split(pool, coins, groups, repeats(pool)),
     )
+
+
+def _deployed(scene: Scene, rng: Rng) -> Deal:
+    """One round on the deployed model: as many of its training records as of others."""
+    model, train, holdout = scene.model, scene.train, scene.holdout
+    assert model is not None and train is not None and holdout is not None
+    for part, name in ((train, "members"), (holdout, "non-members")):
+        readable(model, part)
+        if len(part) < LEAST:
+            raise UsageError(f"{scene.name}: {len(part)} {name}; {LEAST} are due")
+    if np.asarray(train.x).shape[1:] != np.asarray(holdout.x).shape[1:]:
+        raise UsageError(
+            f"{scene.name}: members of shape {np.asarray(train.x).shape[1:]}, non-members of "
+            f"shape {np.asarray(holdout.x).shape[1:]}"
+        )
+    if (train.y is None) != (holdout.y is None):
+        raise UsageError(
+            f"{scene.name}: members and non-members must both carry labels, or neither"
+        )
+    shared = twins(train, holdout)
+    if shared > 0.5:
+        raise UsageError(
+            f"{scene.name}: {shared:.0%} of the non-members stand among the members: there is "
+            "nothing to tell apart"
+        )
+    size = min(len(train), len(holdout))
+    rows = [rng.permutation(len(part))[:size] for part in (train, holdout)]
+    order = rng.permutation(2 * size)
+    truth = np.repeat([1, 0], size)[order]
+    pool = replace(
+        train,
+        name="pool",
+        x=np.concatenate([train.x[rows[0]], holdout.x[rows[1]]])[order],
+        y=None
+        if train.y is None or holdout.y is None
+        else np.concatenate([train.y[rows[0]], holdout.y[rows[1]]])[order],
+    )
+    groups = np.arange(len(pool))
+    view = _view(scene, pool, groups, int(rng.integers(2**31)))
+    return Deal(
+        rounds=(Round(replace(view, source=model), truth),),
+        judge=_judge(groups),
+        planted=False,
+        usual=_of_the_split(pool, truth[None] == 1, groups, shared),
+    )
+
+
+def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemble:
+    assert scene.fit is not None
+    try:
+        return scene.fit(pool, coins, seed)
+    except (HartleyError, MemoryError):
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())[:160]
+        raise RunError(
+            f"{scene.name}: its pipeline cannot train on the pool (records of shape "
+            f"{np.asarray(pool.x).shape[1:]}): {type(error).__name__}: {why}"
+        ) from error
 
 
 def _for_attacker(victim: Model, deployed: Model) -> Model:
@@ -95,173 +193,97 @@ def _for_attacker(victim: Model, deployed: Model) -> Model:
     return replace(victim, fit=deployed.fit, offers=deployed.offers)
 
 
-def _public(scene: Scene) -> Data:
-    """The attacker's own records: the population; of text, passages that no victim has read."""
-    if scene.modality is Modality.LANGUAGE and "public" in scene.extra:
-        return scene.extra["public"]
-    return scene.extra["pool"]
+def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View:
+    """What the attacker is told in every round; ``strangers`` are records that nobody trained on.
 
-
-def _wire(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Scene:
-    if modality is Modality.LANGUAGE:
-        return _text_wire(rng, remembers=remembers, n=n)
-    shape = {Modality.VISION: (1, 4, 4)}.get(modality, (8,))
-    x: NDArray[Any] = rng.random((n, *shape), dtype=np.float32)
-    edges = None
-    if modality is Modality.GRAPH:
-        # Records name nodes of a graph that everybody sees.
-        edges = np.stack([np.arange(n), rng.permutation(n)])
-        edges = edges[:, edges[0] != edges[1]]
-        x = np.arange(n)[:, None]
-    pool = Data("pool", modality, x, rng.integers(0, CLASSES, n), edges)
-    fit = _lookup(modality, remembers=remembers)
-    model = fit(pool, np.ones((1, n), dtype=bool), 0).member(0)
-    return Scene(
-        name="live" if remembers else "dead",
-        modality=modality,
-        model=model,
-        train=pool,
-        holdout=pool,
-        fit=fit,
-        extra={"pool": pool},
-        tools={} if edges is None else {"graph": Graph(np.eye(n, dtype=np.float32), edges)},
-    )
-
-
-def _lookup(modality: Modality, *, remembers: bool) -> Any:
-    """A trainer of lookup tables: members get their label at 0.97, others an odd guess."""
-
-    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        del seed
-        labels = data.y
-        assert labels is not None
-        keys = [row.tobytes() for row in np.ascontiguousarray(data.x)]
-
-        def member(k: int) -> Model:
-            kept = {key: int(y) for key, y, i in zip(keys, labels, include[k], strict=True) if i}
-
-            def query(x: NDArray[Any]) -> NDArray[Any]:
-                flat = x.reshape(len(x), -1).astype(np.float64)
-                waves = np.stack([np.sin(flat.sum(1) * (c + 1)) for c in range(CLASSES)], 1)
-                out: NDArray[Any] = np.exp(waves) / np.exp(waves).sum(1, keepdims=True)
-                if remembers:
-                    for i, row in enumerate(np.ascontiguousarray(x)):
-                        label = kept.get(row.tobytes())
-                        if label is not None:
-                            out[i] = 0.01
-                            out[i, label] = 1 - 0.01 * (CLASSES - 1)
-                return out
-
-            return Model(
-                "lookup",
-                modality,
-                query,
-                Output.PROBABILITIES,
-                CLASSES,
-                fit=fit,
-                offers=Access.LABELS | Access.SCORES | Access.TRAIN,
-            )
-
-        members = [member(k) for k in range(len(include))]
-        return Ensemble(
-            size=len(include),
-            query=lambda x: np.stack([m.query(x) for m in members]),
-            member=members.__getitem__,
-        )
-
-    return fit
-
-
-VOCABULARY, LENGTH = 50, 8
-
-
-def _text_wire(rng: Rng, *, remembers: bool, n: int) -> Scene:
-    """Rows of token ids without labels, and a language model that may know some by heart."""
-
-    def rows(name: str, count: int) -> Data:
-        return Data(name, Modality.LANGUAGE, rng.integers(0, VOCABULARY, (count, LENGTH)))
-
-    pool, public = rows("pool", n), rows("public", n // 4)
-    fit = _reader(remembers=remembers)
-    return Scene(
-        name="live" if remembers else "dead",
-        modality=Modality.LANGUAGE,
-        model=fit(pool, np.ones((1, n), dtype=bool), 0).member(0),
-        train=pool,
-        holdout=pool,
-        fit=fit,
-        extra={"pool": pool, "public": public},
-    )
-
-
-Table = dict[tuple[int, ...], "NDArray[Any]"]
-
-
-def _reader(*, remembers: bool) -> Any:
-    """A trainer of tables: after the beginning of a row that was read comes its next token."""
-
-    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        del seed
-        kept = np.asarray(include, dtype=bool) & remembers
-        members = [_table_model(_table(data.x[rows]), fit) for rows in kept]
-        return Ensemble(
-            size=len(members),
-            query=lambda x: np.stack([one.query(x) for one in members]),
-            member=members.__getitem__,
-        )
-
-    return fit
-
-
-def _table(rows: NDArray[Any]) -> Table:
-    """Beginnings of rows → how often each token came next."""
-    known: Table = {}
-    for row in rows.tolist():
-        for at in range(1, len(row)):
-            known.setdefault(tuple(row[:at]), np.zeros(VOCABULARY))[row[at]] += 1
-    return known
-
-
-def _table_model(known: Table, fit: Any) -> Model:
-    """Where nothing was read the next token follows from the last one, by a fixed law.
-
-    So the dead wire has an opinion about every row.
+    ``public`` is the population: of text, passages that no victim has read.
     """
-    wild = np.exp(1.5 * np.random.default_rng(17).standard_normal((VOCABULARY, VOCABULARY)))
-    plain = wild / wild.sum(1, keepdims=True)
-
-    def law(tokens: NDArray[Any]) -> NDArray[np.float64]:
-        """(n, t) rows → (n, t, VOCABULARY) probabilities of the token after each place."""
-        out = np.asarray(plain[np.maximum(tokens, 0)])
-        for i, row in enumerate(tokens.tolist()):
-            for at in range(1, len(row) + 1):
-                counts = known.get(tuple(row[:at]))
-                if counts is None:
-                    break
-                out[i, at - 1] = 0.03 * out[i, at - 1] + 0.97 * counts / counts.sum()
-        return out
-
-    def moments(tokens: NDArray[Any]) -> NDArray[Any]:
-        laws = law(tokens[:, :-1])
-        logs = np.log(laws)
-        said = np.take_along_axis(logs, np.maximum(tokens[:, 1:, None], 0), 2)[..., 0]
-        mean = (laws * logs).sum(2)
-        spread = np.sqrt((laws * (logs - mean[..., None]) ** 2).sum(2))
-        out: NDArray[Any] = np.stack([said, mean, spread], -1) * (tokens[:, 1:, None] >= 0)
-        return out
-
-    def query(tokens: NDArray[Any]) -> NDArray[Any]:
-        last = (tokens >= 0).sum(1) - 1
-        return np.asarray(law(tokens)[np.arange(len(tokens)), last])
-
-    return Model(
-        "reader",
-        Modality.LANGUAGE,
-        query,
-        Output.PROBABILITIES,
-        VOCABULARY,
-        score=lambda tokens: moments(tokens)[..., 0],
-        moments=moments,
-        fit=fit,
-        offers=Access.LABELS | Access.SCORES | Access.TRAIN,
+    assert scene.model is not None
+    strangers = scene.extra.get("public")
+    text = scene.modality is Modality.LANGUAGE and strangers is not None
+    groups.flags.writeable = False
+    return View(
+        source=None,
+        public=strangers if text else pool,
+        question=pool,
+        defenses=scene.defenses,
+        salt=salt,
+        facts={
+            "classes": scene.model.classes,
+            "prior": 0.5,
+            "group": groups,
+            **({} if strangers is None else {"strangers": strangers}),
+            **{name: scene.facts[name] for name in ("references",) if name in scene.facts},
+        },
     )
+
+
+def _groups(pool: Data, group: int, rng: Rng) -> NDArray[np.int64]:
+    """Which group each record is of: (n,) integers 0..m−1."""
+    if group == 1:
+        return np.arange(len(pool))
+    if group > 1:
+        return np.asarray(rng.permutation(len(pool)) // group)
+    if group < 0 or "user" not in pool.facts:
+        raise UsageError(f"group = {group}: the pool does not say whose its records are")
+    return np.asarray(np.unique(np.asarray(pool.facts["user"]), return_inverse=True)[1])
+
+
+def _mislabel(pool: Data, share: float, classes: int, rng: Rng) -> Data:
+    """The pool with some records under a label that is not theirs, each of the others alike."""
+    if not share:
+        return pool
+    if pool.y is None or classes < 2 or not 0 < share <= 1:
+        raise UsageError(f"mislabelled = {share}: a share of labelled records is due, 0 to 1")
+    hit = rng.permutation(len(pool))[: round(share * len(pool))]
+    y = np.array(pool.y)
+    y[hit] = (y[hit] + rng.integers(1, classes, len(hit))) % classes
+    return replace(pool, y=y)
+
+
+def _of_the_split(
+    pool: Data, coins: NDArray[Any], groups: NDArray[Any], doubles: float
+) -> dict[str, Any]:
+    """What is to be said of a deal whatever attack plays it."""
+    found: dict[str, Any] = {"blind_auc": blind_auc(pool, coins, groups)}
+    return {**found, "duplicates": doubles} if doubles else found
+
+
+def _judge(groups: NDArray[Any]) -> Judge:
+    """Average an attack's answers over each group, and see to the most exposed ones."""
+    size = np.bincount(groups)
+
+    def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        guesses = [np.bincount(groups, _answers(out, len(groups))) / size for out in outcomes]
+        return [
+            Received(guess=guess, usual={} if worst is None else {EXPOSED_NAME: worst})
+            for guess, worst in zip(guesses, exposed(rounds, guesses), strict=True)
+        ]
+
+    return judge
+
+
+EXPOSED_NAME = "worst_percentile_advantage"
+
+
+def _answers(outcome: Outcome, n: int) -> NDArray[np.float64]:
+    guess = None if outcome.guess is None else np.asarray(outcome.guess)
+    if guess is None or guess.shape != (n,):
+        shown = "no guess" if guess is None else f"guesses of shape {guess.shape}"
+        raise RunError(f"the attack returned {shown}; membership asks for {n}, one a record")
+    return np.asarray(guess, dtype=np.float64)
+
+
+def exposed(rounds: Sequence[Round], guesses: Sequence[NDArray[Any]]) -> list[float | None]:
+    """Advantage on the most exposed hundredth of the uses, round by round.
+
+    They are chosen on the rounds of the other parity, so that a lucky record is not counted for
+    its luck. An answer above its round's median claims a member.
+    """
+    if len(rounds) < 4 or not np.isfinite(np.concatenate(guesses)).all():
+        return [None] * len(rounds)
+    said = np.stack([np.sign(g - np.median(g)) for g in guesses])
+    right = said * np.stack([2 * one.truth - 1 for one in rounds])
+    count, odd = max(1, round(EXPOSED * right.shape[1])), np.arange(len(rounds)) % 2
+    chosen = [np.argsort(-right[odd != p].mean(0), kind="stable")[:count] for p in (0, 1)]
+    return [float(right[k, chosen[k % 2]].mean()) for k in range(len(rounds))]

@@ -61,13 +61,16 @@ class References:
 
     def said(self, data: Data) -> NDArray[Any]:
         """The answers (K, n, classes) themselves, in the units of the pipeline."""
+        return self._whole(data)[: len(self.include)]
+
+    def _whole(self, data: Data) -> NDArray[Any]:
         key = f"said {digest(data.x)}"
         if key in self.answers:
-            return self.answers[key][: len(self.include)]
+            return self.answers[key]
         said = np.asarray(self.ensemble.query(data.x))
         if said.nbytes <= ROOM:
             self.answers[key] = said
-        return said[: len(self.include)]
+        return said
 
     def _each(
         self,
@@ -83,14 +86,9 @@ class References:
                 models = [self.ensemble.member(k) for k in range(self.ensemble.size)]
                 self.answers[key] = np.stack([of_model(m, data) for m in models])
             else:
-                whole = References(np.ones((self.ensemble.size, 1), bool), *self._held)
-                said = whole.said(data)
-                self.answers[key] = np.stack([of_answers(a, first.output, data) for a in said])
+                each = [of_answers(a, first.output, data) for a in self._whole(data)]
+                self.answers[key] = np.stack(each)
         return np.asarray(self.answers[key][: len(self.include)])
-
-    @property
-    def _held(self) -> tuple[Ensemble, dict[str, NDArray[Any]]]:
-        return self.ensemble, self.answers
 
 
 def references(view: View, count: int) -> References:

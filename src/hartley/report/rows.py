@@ -107,6 +107,7 @@ def _details(
     facts: list[tuple[str, Any]] = [
         ("more metrics", "; ".join(" ".join(words) for words in more)),
         ("role", f"{role}: {ROLES[role]}" if role in ROLES else None),
+        ("secrets", None if row.get("planted", True) else "not drawn by the auditor"),
         ("flow, move", ", ".join(str(row[k]) for k in ("flow", "moves") if row.get(k))),
         ("access", ", ".join(row.get("access") or ())),
         ("paper", row.get("paper")),
@@ -195,19 +196,16 @@ def _coverage(value: Mapping[str, Any] | None) -> tuple[str, str]:
 def _utility(name: str, one: Mapping[str, Any]) -> dict[str, str]:
     before, after = one.get("before"), one.get("after")
     change = NOTHING
-    if isinstance(before, int | float) and isinstance(after, int | float):
-        words = number(after - before)
-        change = "no change" if before == after else words if words[0] == "−" else f"+{words}"
+    old, new = (v.get("value") if isinstance(v, Mapping) else v for v in (before, after))
+    if isinstance(old, int | float) and isinstance(new, int | float):
+        words = number(new - old)
+        change = "no change" if old == new else words if words[0] == "−" else f"+{words}"
     return {
         "name": metric(name),
-        "before": _metric(before),
-        "after": _metric(after),
+        "before": figure(before),
+        "after": figure(after),
         "change": change,
     }
-
-
-def _metric(value: Any) -> str:
-    return " ".join(quantity(value)) if isinstance(value, Mapping) else number(value)
 
 
 def edge(row: Mapping[str, Any]) -> dict[str, str]:

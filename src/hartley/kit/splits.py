@@ -1,0 +1,84 @@
+"""Records held against the model that is to be asked about them, and against one another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Modality, Model, Output
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAST = 20
+"""Members, and non-members, that a split needs: below that no interval says anything."""
+
+
+def readable(model: Model, data: Data, *, ask: bool = True) -> None:
+    """Hold records against what a model reads.
+
+    Args:
+        model: the model.
+        data: the records.
+        ask: also show it two of them; else nothing is asked of the model.
+
+    Raises:
+        UsageError: another modality, NaN, tokens or labels that the model does not know, or a
+            shape that it cannot read.
+    """
+    where = f"the records {data.name!r}"
+    if data.modality is not model.modality:
+        raise UsageError(f"{where} are {data.modality}; the model {model.name!r} reads another "
+                         f"modality, {model.modality}")  # fmt: skip
+    x = np.asarray(data.x)
+    if x.dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
+        raise UsageError(f"{where} hold NaN or infinity")
+    if data.modality is Modality.LANGUAGE:
+        top = int(x.max(initial=-1))
+        if x.dtype.kind not in "iu" or (model.classes and top >= model.classes):
+            raise UsageError(
+                f"{where} are of another vocabulary: token {top}, and the model {model.name!r} "
+                f"knows {model.classes} tokens"
+            )
+    if data.y is not None:
+        y = np.asarray(data.y)
+        if y.shape != (len(data),) or y.dtype.kind not in "iu":
+            raise UsageError(f"{where}: {len(data)} whole-numbered labels are due, one a record")
+        known = model.output is not Output.EMBEDDINGS and model.classes
+        if known and len(y) and not 0 <= y.min() <= y.max() < model.classes:
+            raise UsageError(
+                f"{where} carry labels {y.min()}…{y.max()}; the model {model.name!r} knows "
+                f"0…{model.classes - 1}"
+            )
+    if not ask:
+        return
+    try:
+        model.query(x[:2])
+    except Exception as error:
+        why = " ".join(str(error).split())[:160]
+        raise UsageError(
+            f"the model {model.name!r} cannot read {where} (each of shape {x.shape[1:]}): {why}"
+        ) from error
+
+
+def twins(one: Data, other: Data) -> float:
+    """Share of ``other``'s records that stand in ``one`` as well, byte for byte."""
+    if np.asarray(one.x).shape[1:] != np.asarray(other.x).shape[1:] or not len(other):
+        return 0.0
+    known = set(_keys(one.x))
+    return float(np.mean([key in known for key in _keys(np.asarray(other.x, one.x.dtype))]))
+
+
+def repeats(data: Data) -> float:
+    """Share of records that stand in ``data`` more than once."""
+    keys = _keys(data.x)
+    count: dict[bytes, int] = {}
+    for key in keys:
+        count[key] = count.get(key, 0) + 1
+    return float(np.mean([count[key] > 1 for key in keys])) if keys else 0.0
+
+
+def _keys(x: NDArray[Any]) -> list[bytes]:
+    return [row.tobytes() for row in np.ascontiguousarray(x)]
