@@ -63,6 +63,26 @@ class References:
         """The answers (K, n, classes) themselves, in the units of the pipeline."""
         return self._whole(data)[: len(self.include)]
 
+    def moments(self, data: Data) -> NDArray[np.float64]:
+        """What each model says of every token (K, n, t−1, 3); see ``Model.moments``.
+
+        Raises:
+            UsageError: the models do not say it.
+        """
+        return self._moments(data)[: len(self.include)]
+
+    def _moments(self, data: Data) -> NDArray[np.float64]:
+        key = f"moments {digest(data.x)}"
+        if key in self.answers:
+            return self.answers[key]
+        asked = [self.ensemble.member(k).moments for k in range(self.ensemble.size)]
+        if not all(asked):
+            raise UsageError("the reference models tell no moments of their law")
+        told = np.stack([np.asarray(f(data.x), np.float64) for f in asked if f is not None])
+        if told.nbytes <= ROOM:
+            self.answers[key] = told
+        return told
+
     def _whole(self, data: Data) -> NDArray[Any]:
         key = f"said {digest(data.x)}"
         if key in self.answers:
@@ -82,7 +102,12 @@ class References:
         key = f"{kind} {digest({'x': data.x, 'y': data.y})}"
         if key not in self.answers:
             first = self.ensemble.member(0)
-            if first.score is not None and data.y is None:
+            if first.moments is not None and data.y is None:
+                # The question that every attack on texts asks: each network reads them once.
+                real = np.asarray(data.x[:, 1:]) >= 0
+                each = [average(told[..., 0], real) for told in self._moments(data)]
+                self.answers[key] = np.stack(each)
+            elif first.score is not None and data.y is None:
                 models = [self.ensemble.member(k) for k in range(self.ensemble.size)]
                 self.answers[key] = np.stack([of_model(m, data) for m in models])
             else:

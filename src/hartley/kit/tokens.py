@@ -92,6 +92,33 @@ def lowest(values: NDArray[Any], real: NDArray[np.bool_], share: float) -> NDArr
     return average(np.where(np.isfinite(ordered), ordered, 0.0), kept)
 
 
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Parts of a text that Min-K % listens to, in a portrait."""
+
+
+def portrait(told: Statistics, zlib_bytes: NDArray[Any]) -> NDArray[np.float64]:
+    """All scores of each text side by side: (n, 3 + 2·shares), each larger for a member.
+
+    Args:
+        told: of the texts.
+        zlib_bytes: (n,) see :func:`compressed`.
+    """
+    plain, calibrated = told.said, told.calibrated
+    columns = [
+        average(plain, told.real),
+        average(calibrated, told.real),
+        np.where(told.real, plain, 0.0).sum(1) / zlib_bytes,
+        *(lowest(plain, told.real, share) for share in SHARES),
+        *(lowest(calibrated, told.real, share) for share in SHARES),
+    ]
+    return np.stack(columns, 1)
+
+
+def claims(asked: Data, guess: NDArray[Any]) -> Data:
+    """The loot: the half of the texts that score highest."""
+    return Data("claimed members", asked.modality, asked.x[guess > np.median(guess)])
+
+
 def compressed(data: Data) -> NDArray[np.int64]:
     """Bytes (n,) that zlib leaves of each text.
 

@@ -1,0 +1,33 @@
+"""Min-K %: members have no outliers, so only the least likely tokens of a text are listened to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.games.membership import membership
+from hartley.kit.tokens import claims, lowest, statistics
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=membership,
+    needs=Access.SCORES,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2310.16789",
+)
+def min_k(view: View, rng: Rng, *, share: float = 0.2) -> Outcome:
+    """Score a text by the mean log-probability of its least likely tokens.
+
+    Args:
+        share: part of the tokens that is listened to, 0 to 1.
+    """
+    del rng
+    asked = view.question
+    assert asked is not None
+    told = statistics(view.model, asked.x)
+    guess = lowest(told.said, told.real, share)
+    return Outcome(guess=guess, asset=claims(asked, guess))

@@ -1,0 +1,36 @@
+"""Min-K %++: a token counts by how far it stands above what the model expected at that place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.games.membership import membership
+from hartley.kit.tokens import claims, lowest, statistics
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=membership,
+    needs=Access.SCORES,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2404.02936",
+)
+def min_k_plus_plus(view: View, rng: Rng, *, share: float = 0.2) -> Outcome:
+    """Score a text by its lowest log-probabilities, each in units of the model's own law there.
+
+    A token's log-probability less its mean, over its standard deviation, both under what the model
+    says of every token that could stand in its place: a text that was trained on sits at a mode.
+
+    Args:
+        share: part of the tokens that is listened to, 0 to 1.
+    """
+    del rng
+    asked = view.question
+    assert asked is not None
+    told = statistics(view.model, asked.x)
+    guess = lowest(told.calibrated, told.real, share)
+    return Outcome(guess=guess, asset=claims(asked, guess))

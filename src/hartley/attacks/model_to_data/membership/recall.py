@@ -1,0 +1,66 @@
+"""ReCaLL: what a model knows by heart loses most by a stranger's words before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.membership import membership
+from hartley.kit import text
+from hartley.kit.tokens import average, claims, likelihoods, statistics
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=membership,
+    needs=Access.SCORES,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2406.15968",
+)
+def recall(view: View, rng: Rng, *, prefixes: int = 4) -> Outcome:
+    """Divide a text's log-probability after passages that nobody trained on by that of it alone.
+
+    Both are negative, so that a member, whose own is near zero, has the larger ratio. A model that
+    reads little at once gets each prefix by itself, and the log-probabilities are averaged, as the
+    paper does where its prefixes do not fit.
+
+    Args:
+        prefixes: passages of the attacker's own that are put before every text.
+    """
+    asked = view.question
+    assert asked is not None
+    told = statistics(view.model, asked.x)
+    alone = average(told.said, told.real)
+    after = np.zeros(len(asked))
+    chosen = _prefixes(view, prefixes, rng)
+    for prefix in chosen:
+        rows = text.append(np.repeat(prefix[None], len(asked), axis=0), asked.x)
+        said = likelihoods(view.model, rows)[:, len(prefix) :]
+        after += average(said, told.real) / len(chosen)
+    guess = after / np.minimum(alone, -LEAST)
+    return Outcome(guess=guess, asset=claims(asked, guess))
+
+
+LEAST = 1e-6
+"""Nats a token of a text that the model is sure of."""
+
+
+def _prefixes(view: View, count: int, rng: Rng) -> list[NDArray[np.int64]]:
+    """Passages that no victim read, cut to what the model can read before a text."""
+    strangers = view.facts.get("strangers", view.public)
+    assert view.question is not None
+    if count < 1 or not isinstance(strangers, Data) or len(strangers) < count:
+        raise UsageError(f"recall needs {max(count, 1)} texts that no victim was trained on")
+    room = int(view.model.facts.get("context", 10**6)) - view.question.x.shape[1]
+    if room < 1:
+        raise UsageError(f"{view.model.name!r} reads the texts in question and nothing before them")
+    rows = strangers.x[rng.permutation(len(strangers))[:count]]
+    return [np.asarray(row[row >= 0][-room:], dtype=np.int64) for row in rows]

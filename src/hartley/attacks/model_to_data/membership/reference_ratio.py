@@ -1,0 +1,42 @@
+"""Reference ratio: how much likelier a text is to the model than to models that never read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.games.membership import membership
+from hartley.kit.reference import references as trained
+from hartley.kit.tokens import average, claims, statistics
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=membership,
+    needs=Access.SCORES | Access.TRAIN,
+    moves=Move.NOISE,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2012.07805",
+)
+def reference_ratio(view: View, rng: Rng, *, references: int = 8) -> Outcome:
+    """Subtract from a text's log-probability what models without it give it.
+
+    A text that is easy for its own sake is easy for them as well.
+
+    Args:
+        references: models, each trained on a random half of the texts in question; a text is held
+            against those that were trained on the other half.
+    """
+    del rng
+    asked = view.question
+    assert asked is not None
+    fleet = trained(view, references)
+    told = statistics(view.model, asked.x)
+    elsewhere = np.stack([average(m[..., 0], told.real) for m in fleet.moments(asked)])
+    without = np.where(fleet.include, 0.0, elsewhere).sum(0) / (~fleet.include).sum(0)
+    guess = average(told.said, told.real) - without
+    return Outcome(guess=guess, asset=claims(asked, guess))

@@ -1,0 +1,37 @@
+"""Zlib ratio: how surprising a text is to the model, against how surprising it is to zlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.games.membership import membership
+from hartley.kit.tokens import claims, compressed, statistics
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=membership,
+    needs=Access.SCORES,
+    moves=Move.NOISE,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2012.07805",
+)
+def zlib_ratio(view: View, rng: Rng, *, whole: bool = True) -> Outcome:
+    """Divide a text's log-probability by the bytes that zlib leaves of it.
+
+    What repeats itself is likely to every model; zlib says so without having seen any text.
+
+    Args:
+        whole: of the whole text; else of its average token, as in the paper, which favours the
+            shorter of two texts that are equally likely a byte.
+    """
+    del rng
+    asked = view.question
+    assert asked is not None
+    told = statistics(view.model, asked.x)
+    said = told.said.sum(1)
+    guess = (said if whole else said / told.real.sum(1).clip(1)) / compressed(asked)
+    return Outcome(guess=guess, asset=claims(asked, guess))
