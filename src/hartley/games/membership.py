@@ -103,10 +103,10 @@ def membership(
     rounds = rounds or int(scene.facts.get("rounds:membership", ROUNDS))
     groups = _groups(pool, group, rng)
     uses = int(groups.max()) + 1
-    if uses < 2 * LEAST:
+    if len(pool) < 2 * LEAST or uses < 2:
         raise UsageError(
-            f"{scene.name}: a pool of {uses} {'records' if group == 1 else 'groups'} makes fewer "
-            f"than {LEAST} members; {2 * LEAST} are due"
+            f"{scene.name}: a pool of {len(pool)} records in {uses} groups makes fewer than "
+            f"{LEAST} members, or no two groups; {2 * LEAST} records are due"
         )
     tossed = rng.random((rounds, uses)) < 0.5
     coins = tossed[:, groups]
