@@ -24,12 +24,15 @@ Piece = Callable[[Scene, "Rng", bool], Scene]
 
 def pieces(modality: Modality) -> tuple[Piece, ...]:
     """The releases on the wires of a modality; each module of ``kit.release`` brings its own."""
-    from hartley.kit.release import gradients
+    from hartley.kit.release import classes, embeddings, gradients, links
 
     found: dict[Modality, tuple[Piece, ...]] = {
-        Modality.VISION: (gradients.wire,),
-        Modality.AUDIO: (gradients.wire,),
-        Modality.TABULAR: (gradients.wire,),
+        Modality.VISION: (gradients.wire, classes.wire),
+        Modality.AUDIO: (gradients.wire, classes.wire, embeddings.wire),
+        Modality.LANGUAGE: (embeddings.wire,),
+        Modality.PAIRED: (embeddings.wire,),
+        Modality.GRAPH: (links.wire,),
+        Modality.TABULAR: (gradients.wire, classes.wire),
     }
     return found.get(modality, ())
 
