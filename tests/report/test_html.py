@@ -179,7 +179,11 @@ def test_a_run_without_limits_does_not_say_pass(document):
 def test_defences_show_before_and_after(read):
     assert "0.262 [0.214, 0.301], n 8\u202f000" in read.text
     assert "0.173 [0.140, 0.205], n 8\u202f000" in read.text
-    assert "test accuracy 0.972 → 0.871 (−0.101)" in read.text
+    assert (
+        "test accuracy 0.972 [0.951, 0.986], n 360 → 0.871 [0.832, 0.903], n 360 (−0.101)"
+        in read.text
+    )
+    assert "nats per token −3.100 → – (–)" in read.text
     assert "relative to the suite" in read.text
 
 

@@ -134,7 +134,7 @@ def print_shields(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what each defence left of each leak, and its price."""
     for row in rows:
         price = ", ".join(
-            f"{name} {figure(pair['before'])} → {figure(pair['after'])}"
+            f"{name} {quantity(pair['before'])} → {quantity(pair['after'])}"
             for name, pair in row["utility"].items()
         )
         print(f"\nbehind {row['name']} ({row['moves']})" + (f": {price}" if price else ""))
@@ -181,7 +181,7 @@ def quantity(value: Any) -> str:
         if None in sides:
             return number(value.get("value"))
         return f"{number(value['value'])} [{', '.join(map(number, sides))}]"
-    return number(value) if isinstance(value, int | float) else str(value)
+    return str(value) if isinstance(value, str) else number(value)
 
 
 def _line(row: Mapping[str, Any]) -> Row:

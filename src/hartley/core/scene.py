@@ -54,7 +54,8 @@ class Scene:
         tools: the owner's tools by name, where a defence may swap them: ``marker``, ``cipher``.
         defenses: what stands in it.
         bounds: proved limits.
-        utility: scene → {metric: value}, larger is better; called again after a defence.
+        utility: scene → {metric: value}, larger is better; called again after a defence. A value
+            that carries its interval is a ``kit.figures.Figure``.
         facts: plain values worth reporting (test accuracy, train accuracy, parameters …).
     """
 

@@ -13,6 +13,7 @@ from hartley.core import Deal, Scene
 from hartley.core.errors import AccessDenied, HartleyError
 from hartley.engine import recall, scenes
 from hartley.engine.defend import defended, for_static
+from hartley.engine.document import figure
 from hartley.engine.jobs import UTILITY, Job
 from hartley.engine.match import Obstacle, unplayable
 from hartley.engine.play import deal, play
@@ -95,7 +96,7 @@ class Player:
         scene = self._scene(job)
         if scene.utility is None:
             return Result(DONE, {"values": {}})
-        return Result(DONE, {"values": {k: float(v) for k, v in scene.utility(scene).items()}})
+        return Result(DONE, {"values": {k: figure(v) for k, v in scene.utility(scene).items()}})
 
     def _scene(self, job: Job) -> Scene:
         """The scene of a job, behind its defence, as its attacker's knowledge wants it."""

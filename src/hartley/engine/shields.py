@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hartley.engine.defend import ADAPTIVE, STATIC, coverage
-from hartley.engine.document import interval
+from hartley.engine.document import figure, interval
 
 Row = Mapping[str, Any]
 
@@ -63,7 +63,10 @@ def _shield(
         **guard,
         "reason": reason,
         "utility": {
-            name: {"before": left.get(name), "after": right.get(name)}
+            name: {
+                "before": figure(left[name]) if name in left else None,
+                "after": figure(right[name]) if name in right else None,
+            }
             for name in dict.fromkeys([*left, *right])
         },
         "residual": residual,

@@ -11,6 +11,7 @@ from hartley.report.words import (
     NOTHING,
     bits,
     count,
+    figure,
     metric,
     number,
     params,
@@ -77,7 +78,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
 
 def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
     utility = "; ".join(
-        f"{metric(name)} {number(v.get('before'))} → {number(v.get('after'))}"
+        f"{metric(name)} {figure(v.get('before'))} → {figure(v.get('after'))}"
         for name, v in (row.get("utility") or {}).items()
     )
     name = row["name"] + (f" ({params(row['params'])})" if row.get("params") else "")

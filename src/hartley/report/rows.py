@@ -11,6 +11,7 @@ from hartley.report.words import (
     ROLES,
     bits,
     count,
+    figure,
     metric,
     number,
     params,

@@ -98,6 +98,15 @@ def quantity(value: Any) -> tuple[str, str]:
     return number(point), words
 
 
+def figure(value: Any) -> str:
+    """Write a figure with its interval where it has one: a number, or {value, low, high, n}."""
+    if not isinstance(value, Mapping):
+        return number(value)
+    if value.get("low") is None and value.get("high") is None:
+        return number(value.get("value"))
+    return " ".join(quantity(value))
+
+
 def count(n: Any, one: str) -> str:
     """Write a count with its noun, for example ``16 clusters``."""
     return f"{number(n)} {one}" if n == 1 else f"{number(n)} {one}s"

@@ -10,6 +10,7 @@ import numpy as np
 from hartley.core import Data, Modality, Model, Scene
 from hartley.core.errors import UsageError
 from hartley.kit import text
+from hartley.kit.figures import Figure, average
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,14 +55,10 @@ def _names(count: int) -> list[tuple[str, str]]:
     if not 1 <= count <= len(FIRST) * len(LAST):
         raise UsageError(f"{count} canaries; between 1 and {len(FIRST) * len(LAST)} are possible")
     # Neighbours in the list share neither name, so that few canaries are as unlike as can be.
-    return [
-        (FIRST[(i + i // len(LAST)) % len(FIRST)], LAST[i % len(LAST)]) for i in range(count)
-    ]
+    return [(FIRST[(i + i // len(LAST)) % len(FIRST)], LAST[i % len(LAST)]) for i in range(count)]
 
 
-def _written(
-    name: str, words: text.Vocabulary, said: list[tuple[str, str]], digits: int
-) -> Data:
+def _written(name: str, words: text.Vocabulary, said: list[tuple[str, str]], digits: int) -> Data:
     prefix = [words.encode(before) for before, _ in said]
     endings = [words.encode(after) for _, after in said]
     symbols = [words.encode(str(d)) for d in range(10)]
@@ -112,10 +109,12 @@ def together(train: Data, holdout: Data, words: text.Vocabulary) -> Data:
     return Data("pool", Modality.LANGUAGE, rows, facts={"zlib": np.array(bytes_left)})
 
 
-def utility(scene: Scene) -> dict[str, float]:
+def utility(scene: Scene) -> dict[str, Figure]:
     """Mean log-probability of a token of the test records, in nats: larger is better."""
-    assert scene.model is not None
-    return {"nats_per_token": nats(scene.model, scene.extra["test"])}
+    assert scene.model is not None and scene.model.score is not None
+    rows = scene.extra["test"].x
+    told = np.asarray(scene.model.score(rows))
+    return {"nats_per_token": average(told.sum(1), (rows[:, 1:] >= 0).sum(1))}
 
 
 def nats(model: Model, data: Data) -> float:

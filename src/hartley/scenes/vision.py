@@ -14,6 +14,7 @@ from hartley.data.photos import carriers
 from hartley.kit import image, marks
 from hartley.kit.cache import digest
 from hartley.kit.canaries import planted
+from hartley.kit.figures import Figure, average, share
 from hartley.kit.release.gradients import Gradients
 from hartley.models.pipeline import OPEN, Pipeline
 
@@ -102,16 +103,16 @@ def assemble(
     )
 
 
-def utility(scene: Scene) -> dict[str, float]:
+def utility(scene: Scene) -> dict[str, Figure]:
     """What the owner gets: the model's test accuracy as it is defended now, and the mark's PSNR."""
     assert scene.model is not None
     return {
-        "accuracy": accuracy(scene.model, scene.extra["test"]),
+        "accuracy": share(_right(scene.model, scene.extra["test"])),
         "mark_psnr": mark_psnr(scene.tools.get("marker") or marks.dwt_dct(), scene),
     }
 
 
-def mark_psnr(marker: marks.Marker, scene: Scene) -> float:
+def mark_psnr(marker: marks.Marker, scene: Scene) -> Figure:
     """How close marked photographs are to their originals: mean dB over a few of them."""
     rng = np.random.default_rng(spawn(0, "mark utility"))
     photos = scene.extra["carriers"].x[:MARKED]
@@ -119,14 +120,18 @@ def mark_psnr(marker: marks.Marker, scene: Scene) -> float:
         image.psnr(marker.embed(photo, rng.integers(0, 2, BITS), key), photo)
         for key, photo in enumerate(photos)
     ]
-    return float(np.mean(gaps))
+    return average(gaps)
 
 
 def accuracy(model: Model, data: Data) -> float:
     """Share of records that the model labels as ``data`` does."""
+    return float(_right(model, data).mean())
+
+
+def _right(model: Model, data: Data) -> NDArray[Any]:
     answers = np.asarray(model.query(data.x))
     said = answers if model.output is Output.LABELS else answers.argmax(1)
-    return float((said == labels(data)).mean())
+    return np.asarray(said == labels(data))
 
 
 def labels(data: Data) -> NDArray[Any]:
