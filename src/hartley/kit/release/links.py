@@ -159,7 +159,7 @@ def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
     """Add a graph of lonely pairs, and a net that mixes the two ends of a link, or never does."""
     nodes = 4 * PAIRS
     features = rng.standard_normal((nodes, 8)).astype(np.float32)
-    weights = {
+    weights: dict[str, NDArray[Any]] = {
         "0.weight": rng.standard_normal((16, 8)).astype(np.float32),
         "0.bias": np.zeros(16, np.float32),
         "1.weight": rng.standard_normal((CLASSES, 16)).astype(np.float32) / 2,
@@ -178,7 +178,7 @@ def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
         return Ensemble(
             size=len(include),
             query=lambda x: np.stack([one.query(x)] * len(include)),
-            member=lambda k: one,
+            member=([one] * len(include)).__getitem__,
         )
 
     rows = np.arange(nodes)[:, None]

@@ -1,0 +1,105 @@
+"""GraphMI: the links that make a net whose weights are known say what it should."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.inversion import inversion
+
+if TYPE_CHECKING:
+    import torch
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.SCORES | Access.WEIGHTS,
+    moves=Move.SIGNAL,
+    fits=(Modality.GRAPH,),
+    paper="arXiv:2106.02820",
+    requires=("release:links",),
+    asks={"release": "links"},
+)
+def graph_mi(
+    view: View,
+    rng: Rng,
+    *,
+    target: str = "answers",
+    steps: int = 60,
+    lr: float = 0.1,
+    smooth: float = 1e-4,
+    sparse: float = 1e-4,
+) -> Outcome:
+    """Let every link in question have a strength in 0..1 and descend on the net's loss.
+
+    Args:
+        target: what the net should say: labels (those of the training nodes, as in the paper) or
+            answers (what the victim says about the nodes in question).
+        steps: steps of projected gradient descent.
+        lr: step of Adam.
+        smooth: weight of unlikeness between the features of linked nodes.
+        sparse: weight of the number of links.
+
+    Raises:
+        UsageError: another target.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    del rng
+    asked, known, take = view.question, view.public, view.model.weights
+    assert asked is not None and known is not None and known.edges is not None and take is not None
+    if target not in {"labels", "answers"}:
+        raise UsageError(f"target {target!r} is neither labels nor answers")
+    held = {n: torch.tensor(np.array(w), dtype=torch.float32) for n, w in take().items()}
+    features = torch.tensor(np.array(view.facts["features"]))
+    pairs, fixed = (torch.tensor(np.array(e)) for e in (asked.x.T, known.edges))
+    sent = features @ held["0.weight"].T
+    apart = F.normalize(features, dim=1)
+    unlike = ((apart[pairs[0]] - apart[pairs[1]]) ** 2).sum(1)
+    if target == "labels":
+        rows, labels = torch.tensor(np.array(known.x[:, 0])), torch.tensor(np.array(known.y))
+    else:
+        nodes = np.unique(asked.x)
+        rows = torch.tensor(nodes)
+        labels = torch.tensor(np.array(view.model.query(nodes[:, None])), dtype=torch.float32)
+    strength = torch.nn.Parameter(torch.full((pairs.shape[1],), 0.5))
+    mover = torch.optim.Adam([strength], lr=lr)
+    for _ in range(steps):
+        out = _net(held, sent, fixed, pairs, strength)[rows]
+        loss = F.cross_entropy(out, labels) + smooth * (strength * unlike).sum()
+        mover.zero_grad()
+        (loss + sparse * strength.sum()).backward()  # type: ignore[no-untyped-call]
+        mover.step()
+        with torch.no_grad():
+            strength.clamp_(0, 1)
+    guess = strength.detach().numpy().astype(np.float64)
+    linked = guess > np.median(guess)
+    return Outcome(guess=guess, asset=Data("links", asked.modality, asked.x[linked], role="links"))
+
+
+def _net(
+    held: Any, sent: torch.Tensor, fixed: torch.Tensor, pairs: torch.Tensor, strength: torch.Tensor
+) -> torch.Tensor:
+    """Logits of all nodes, where the links in question count by their strength."""
+    import torch
+
+    every = torch.arange(len(sent))
+    a = torch.cat([fixed[0], fixed[1], pairs[0], pairs[1], every])
+    b = torch.cat([fixed[1], fixed[0], pairs[1], pairs[0], every])
+    ones = torch.ones(2 * fixed.shape[1])
+    weight = torch.cat([ones, strength, strength, torch.ones(len(sent))])
+    degree = torch.zeros(len(sent)).index_add(0, a, weight) ** -0.5
+    share = (degree[a] * degree[b] * weight).unsqueeze(1)
+
+    def smoothed(x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x).index_add(0, a, share * x[b])
+
+    hidden = (smoothed(sent) + held["0.bias"]).relu()
+    out: torch.Tensor = smoothed(hidden @ held["1.weight"].T) + held["1.bias"]
+    return out

@@ -1,0 +1,49 @@
+"""Link stealing: nodes whose answers lie close together are taken to be linked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.inversion import inversion
+from hartley.kit.release.links import apart
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.SCORES,
+    moves=Move.SIGNAL,
+    fits=(Modality.GRAPH,),
+    paper="arXiv:2005.02131",
+    requires=("release:links",),
+    asks={"release": "links"},
+)
+def link_stealing(view: View, rng: Rng, *, metric: str = "correlation") -> Outcome:
+    """Score a pair by how little the answers about its two nodes differ.
+
+    This is the paper's attack 0: no features, no known links, no training.
+
+    Args:
+        metric: distance between answers: correlation, cosine, euclidean, sqeuclidean, cityblock,
+            chebyshev, braycurtis or canberra.
+
+    Raises:
+        UsageError: no distance of that name.
+    """
+    del rng
+    asked = view.question
+    assert asked is not None
+    nodes, place = np.unique(asked.x, return_inverse=True)
+    said = view.model.query(nodes[:, None])[place.reshape(asked.x.shape)]
+    distances = apart(said[:, 0], said[:, 1])
+    if metric not in distances:
+        raise UsageError(f"metric {metric!r} is none of {', '.join(distances)}")
+    guess = -distances[metric]
+    linked = guess > np.median(guess)
+    return Outcome(guess=guess, asset=Data("links", asked.modality, asked.x[linked], role="links"))

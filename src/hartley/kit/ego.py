@@ -1,0 +1,218 @@
+"""Networks on small graphs, K trained side by side: a record is one graph, and has one label.
+
+A record is (nodes, nodes + features): the adjacency matrix beside the features of its nodes, rows
+of places that are not filled are zero. The network is the isomorphism network of arXiv:1810.00826
+in two layers: h ← relu((A + I)·h·Wᵀ + b) twice on the filled places, their mean and maximum, a
+dense layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import spawn
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    Weights = Mapping[str, NDArray[Any]]
+
+ASK = 1024
+"""Records a forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The records and the network.
+
+    Attributes:
+        nodes: places of a record.
+        features: numbers a node.
+        classes: number of classes.
+        hidden: width of both hidden layers.
+    """
+
+    nodes: int
+    features: int
+    classes: int
+    hidden: int = 32
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values, for a digest."""
+        return asdict(self)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each parameter by name, in the order of the layers."""
+        wide = (self.features, self.hidden, self.hidden, self.classes)
+        found: dict[str, tuple[int, ...]] = {}
+        for i in range(3):
+            into = wide[i] if i < 2 else 2 * self.hidden
+            found |= {f"{i}.weight": (wide[i + 1], into), f"{i}.bias": (wide[i + 1],)}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A training recipe: Adam on the mean cross-entropy of batches.
+
+    Attributes:
+        epochs: passes over a network's own records.
+        batch: records a step.
+        lr: learning rate.
+    """
+
+    epochs: int = 40
+    batch: int = 64
+    lr: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.batch < 1 or self.lr <= 0:
+            raise UsageError(f"not a training recipe: {self}")
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values, for a digest."""
+        return asdict(self)
+
+
+def train_graphs(
+    shape: Shape,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    include: NDArray[np.bool_],
+    study: Study,
+    *,
+    seed: int,
+    first: int = 0,
+) -> dict[str, NDArray[np.float32]]:
+    """Train K networks on K known subsets of the same small graphs.
+
+    Args:
+        shape: of records and network.
+        x: (n, nodes, nodes + features) records.
+        y: (n,) integer labels.
+        include: (K, n) booleans: who trains on what.
+        study: the recipe.
+        seed: root of the networks' own streams.
+        first: number of the first network.
+
+    Returns:
+        Weights by name, each (K, …).
+    """
+    import torch
+    import torch.nn.functional as F
+
+    mixed, filled = _mixed(shape, x)
+    links, places = (torch.from_numpy(a) for a in (_links(shape, x), filled))
+    sums, labels = torch.from_numpy(mixed), torch.from_numpy(np.asarray(y, dtype=np.int64))
+    streams = [np.random.default_rng(spawn(seed, "graphs", first + k)) for k in range(len(include))]
+    starts = [_initial(shape, rng) for rng in streams]
+    orders = [_orders(rng, row, study) for rng, row in zip(streams, include, strict=True)]
+    held = [torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts])))
+            for n in shape.shapes]  # fmt: skip
+    done = [[p[k].detach().numpy().copy() for p in held] for k in range(len(include))]
+    mover = torch.optim.Adam(held, lr=study.lr, fused=True)
+    lengths = [len(order) for order in orders]
+    for t in range(max(lengths, default=0)):
+        # Whose steps are used up stays in the stack on his last batch, already read off.
+        rows = torch.from_numpy(np.stack([_at(order, t) for order in orders]))
+        out = _forward(held, sums[rows], links[rows], places[rows])
+        # A sum over networks: each one's gradient is that of its own mean loss.
+        loss = F.cross_entropy(out.flatten(0, 1), labels[rows].flatten(), reduction="sum")
+        mover.zero_grad()
+        (loss / study.batch).backward()  # type: ignore[no-untyped-call]
+        mover.step()
+        for k in (k for k, length in enumerate(lengths) if length == t + 1):
+            done[k] = [p[k].detach().numpy().copy() for p in held]
+    return {n: np.stack([one[i] for one in done]) for i, n in enumerate(shape.shapes)}
+
+
+def _at(order: NDArray[np.int64], t: int) -> NDArray[np.int64]:
+    """The batch of step ``t``, or the last one where the steps are used up."""
+    return order[min(t, len(order) - 1)] if len(order) else np.zeros(order.shape[1], np.int64)
+
+
+def ask(shape: Shape, weights: Weights, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Logits (K, n, classes) of K networks on the same records.
+
+    Raises:
+        UsageError: records of another shape.
+    """
+    import torch
+
+    held = [torch.from_numpy(np.array(weights[n])) for n in shape.shapes]
+    out = np.empty((len(held[0]), len(x), shape.classes), np.float32)
+    with torch.no_grad():
+        for at in range(0, len(x), ASK):
+            part = x[at : at + ASK]
+            mixed, filled = _mixed(shape, part)
+            inputs = [torch.from_numpy(a) for a in (mixed, _links(shape, part), filled)]
+            for k in range(len(out)):
+                one = [w[k : k + 1] for w in held]
+                out[k, at : at + ASK] = _forward(one, *(i[None] for i in inputs))[0].numpy()
+    return out
+
+
+def _forward(
+    weights: list[Any], sums: torch.Tensor, links: torch.Tensor, places: torch.Tensor
+) -> torch.Tensor:
+    """Logits (K, B, classes); ``sums`` (K, B, nodes, features) are the first layer's (A + I)·x."""
+    import torch
+
+    w0, b0, w1, b1, w2, b2 = weights
+    k, batch, nodes, _ = sums.shape
+    shown = places.unsqueeze(3)
+    flat = sums.reshape(k, batch * nodes, -1)
+    hidden = torch.baddbmm(b0.unsqueeze(1), flat, w0.transpose(1, 2)).relu()
+    hidden = hidden.view(k, batch, nodes, -1) * shown
+    hidden = torch.matmul(links, hidden).view(k, batch * nodes, -1)
+    hidden = torch.baddbmm(b1.unsqueeze(1), hidden, w1.transpose(1, 2)).relu()
+    hidden = hidden.view(k, batch, nodes, -1) * shown
+    count = places.sum(2, keepdim=True).clamp_min(1)
+    pooled = torch.cat([hidden.sum(2) / count, hidden.amax(2)], 2)
+    return torch.baddbmm(b2.unsqueeze(1), pooled, w2.transpose(1, 2))
+
+
+def _links(shape: Shape, x: NDArray[Any]) -> NDArray[np.float32]:
+    """A + I (n, nodes, nodes) of records, after a look at their shape."""
+    due = (shape.nodes, shape.nodes + shape.features)
+    if tuple(np.shape(x)[1:]) != due:
+        raise UsageError(f"records are {np.shape(x)[1:]}; the net reads graphs of {due}")
+    return np.asarray(x[..., : shape.nodes], np.float32) + np.eye(shape.nodes, dtype=np.float32)
+
+
+def _mixed(shape: Shape, x: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(A + I)·features, and which places are filled (n, nodes)."""
+    links = _links(shape, x)
+    held = np.asarray(x[..., shape.nodes :], np.float32)
+    filled = (np.abs(x).sum(2) > 0).astype(np.float32)
+    return links @ held, filled
+
+
+def _initial(shape: Shape, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """First weights by torch's law for dense layers: uniform within ±1/√fan-in."""
+    made, bound = {}, 1.0
+    for name, size in shape.shapes.items():
+        if name.endswith("weight"):
+            bound = 1 / np.sqrt(size[1])
+        made[name] = rng.uniform(-bound, bound, size).astype(np.float32)
+    return made
+
+
+def _orders(rng: np.random.Generator, row: NDArray[np.bool_], study: Study) -> NDArray[np.int64]:
+    """The records of every step (steps, batch): passes in one stream, cut into full batches."""
+    own = np.flatnonzero(row)
+    steps = round(study.epochs * len(own) / study.batch)
+    if not steps:
+        return np.empty((0, study.batch), np.int64)
+    passes = -(-steps * study.batch // len(own))
+    order = np.concatenate([rng.permutation(own) for _ in range(passes)])
+    return np.asarray(order[: steps * study.batch].reshape(steps, study.batch))

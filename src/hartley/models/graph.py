@@ -1,0 +1,186 @@
+"""Owners of graphs: from labelled nodes, or labelled small graphs, to K trained networks at once.
+
+Both are a ``core.Fit``; what they train is kept by content (``models.kept``).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output
+from hartley.kit import cache
+from hartley.kit.ego import Shape, Study, ask, train_graphs
+from hartley.kit.graphs import Graph, Schedule, node_model, nodes_of, train_nodes
+from hartley.models.kept import Trained, kept
+from hartley.models.pipeline import CLOSED
+from hartley.models.torch import softmax
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodePipeline:
+    """How an owner trains on the nodes of one graph.
+
+    A record is the number of a node, (n, 1). The links are those that the records carry
+    (``Data.edges``), and the graph's own where they carry none: so a defence that hides links, or
+    a game that leaves some out, changes the records and nothing here.
+
+    Attributes:
+        graph: features and links of all nodes.
+        classes: number of classes.
+        schedule: the recipe.
+        offers: what the models offer an attacker. Weights are always there for the owner to let
+            out; who was not offered them does not get them.
+        cached: keep what was trained on disk.
+    """
+
+    graph: Graph
+    classes: int
+    schedule: Schedule = field(default_factory=Schedule)
+    offers: Access = CLOSED
+    cached: bool = True
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that a result depends on, for a digest."""
+        return {"version": 1, "classes": self.classes, "schedule": self.schedule.recipe}
+
+    @property
+    def size(self) -> int:
+        """The number of parameters of one network."""
+        wide, hidden = self.graph.features.shape[1], self.schedule.hidden
+        return int(hidden * (wide + 1) + self.classes * (hidden + 1))
+
+    def with_(self, **changes: Any) -> NodePipeline:
+        """The same pipeline with some fields changed."""
+        return replace(self, **changes)
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """Train K networks on K subsets of labelled nodes; ``include`` is (K, n) booleans."""
+        assert data.y is not None
+        graph, labels = self.graph, data.y
+        if data.edges is not None:
+            graph = Graph(graph.features, np.asarray(data.edges))
+        rows = nodes_of(data.x, len(graph))[:, 0]
+
+        def trained(chosen: NDArray[np.bool_], first: int) -> Trained:
+            started = time.perf_counter()
+            made = train_nodes(
+                graph, rows, labels, chosen, self.schedule,
+                classes=self.classes, seed=seed, first=first,
+            )  # fmt: skip
+            return made, {"seconds": time.perf_counter() - started}
+
+        stamp = ""
+        if self.cached:
+            parts = {"x": rows, "y": labels, "features": graph.features, "edges": graph.edges}
+            stamp = cache.digest(parts)
+        weights, facts = kept(
+            {"nodes": self.recipe}, include, seed, trained, records=stamp, cached=self.cached
+        )
+        facts["parameters"] = self.size
+        return _ensemble(graph, weights, facts, self.offers, self.fit)
+
+
+def _ensemble(
+    graph: Graph,
+    weights: dict[str, NDArray[Any]],
+    facts: dict[str, Any],
+    offers: Access,
+    fit: Fit,
+) -> Ensemble:
+    size = len(weights["0.bias"])
+    members: dict[int, Model] = {}
+
+    def member(k: int) -> Model:
+        if k not in members:
+            members[k] = node_model(
+                graph,
+                {name: array[k] for name, array in weights.items()},
+                offers=offers,
+                fit=fit if offers & Access.TRAIN else None,
+                facts={"parameters": facts["parameters"]},
+            )
+        return members[k]
+
+    def query(x: NDArray[Any]) -> NDArray[Any]:
+        return np.stack([member(k).query(x) for k in range(size)])
+
+    return Ensemble(size=size, query=query, member=member, facts=facts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GraphPipeline:
+    """How an owner trains on many small graphs, a label each.
+
+    Attributes:
+        shape: of the records and the network.
+        study: the recipe.
+        offers: what the models offer an attacker.
+        cached: keep what was trained on disk.
+    """
+
+    shape: Shape
+    study: Study = field(default_factory=Study)
+    offers: Access = CLOSED
+    cached: bool = True
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that a result depends on, for a digest."""
+        return {"version": 1, "shape": self.shape.recipe, "study": self.study.recipe}
+
+    @property
+    def size(self) -> int:
+        """The number of parameters of one network."""
+        return sum(int(np.prod(s)) for s in self.shape.shapes.values())
+
+    def with_(self, **changes: Any) -> GraphPipeline:
+        """The same pipeline with some fields changed."""
+        return replace(self, **changes)
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """Train K networks on K subsets of small graphs; ``include`` is (K, n) booleans."""
+        assert data.y is not None
+        labels = data.y
+
+        def trained(chosen: NDArray[np.bool_], first: int) -> Trained:
+            started = time.perf_counter()
+            made = train_graphs(
+                self.shape, data.x, labels, chosen, self.study, seed=seed, first=first
+            )
+            return made, {"seconds": time.perf_counter() - started}
+
+        stamp = cache.digest({"x": data.x, "y": labels}) if self.cached else ""
+        weights, facts = kept(
+            {"graphs": self.recipe}, include, seed, trained, records=stamp, cached=self.cached
+        )
+
+        def some(rows: slice, x: NDArray[Any]) -> NDArray[Any]:
+            return softmax(ask(self.shape, {n: w[rows] for n, w in weights.items()}, x))
+
+        def member(k: int) -> Model:
+            return Model(
+                "small-graph net",
+                Modality.GRAPH,
+                lambda x: np.asarray(some(slice(k, k + 1), x)[0]),
+                Output.PROBABILITIES,
+                self.shape.classes,
+                weights=lambda: {name: array[k] for name, array in weights.items()},
+                fit=self.fit if self.offers & Access.TRAIN else None,
+                offers=self.offers,
+                facts={"parameters": self.size},
+            )
+
+        return Ensemble(
+            size=len(include),
+            query=lambda x: some(slice(None), x),
+            member=member,
+            facts=facts,
+        )

@@ -1,0 +1,65 @@
+"""Synsets: small graphs around a word's sense, and the net that tells their subject."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hartley.core import Data, Modality, Scene, recipe
+from hartley.data import graph as data
+from hartley.kit.canaries import planted
+from hartley.kit.ego import Shape, Study
+from hartley.models.graph import GraphPipeline
+from hartley.models.pipeline import CLOSED, OPEN
+from hartley.scenes import vision
+from hartley.scenes.pooled import assemble
+
+NODES, WIDTH = 12, 32
+"""Places and features a node of a record."""
+
+PUBLIC, TEST, SPARE = 600, 1200, 64
+
+
+@recipe(modality=Modality.GRAPH, packs=("wordnet",))
+def synsets(
+    *,
+    records: int = 1200,
+    hidden: int = 32,
+    epochs: int = 30,
+    seed: int = 0,
+    opened: bool = False,
+) -> Scene:
+    """Small graphs out of WordNet, and the isomorphism net that was trained on half of the pool.
+
+    Args:
+        records: size of the pool; half of it trained the deployed model (at most 1336).
+        hidden: width of the two hidden layers.
+        epochs: passes over the training records.
+        seed: of the split and of the training.
+        opened: also show attackers weights.
+    """
+    half = records // 2
+    sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
+    parts = vision.deal(data.small_graphs(nodes=NODES, width=WIDTH), sizes, seed)
+    owner = GraphPipeline(
+        Shape(NODES, WIDTH, len(data.PLAIN), hidden),
+        Study(epochs=epochs),
+        offers=OPEN if opened else CLOSED,
+    )
+    return assemble(
+        "synsets",
+        Modality.GRAPH,
+        parts,
+        owner,
+        seed=seed,
+        extra={"canaries": _canaries(parts.pop("spare"), seed)},
+        facts={"nodes a graph": NODES},
+    )
+
+
+def _canaries(spare: Data, seed: int) -> Data:
+    """Secrets written into the features of a graph's middle node, as words that it never has."""
+    made = planted(spare, 16, length=2, seed=seed)
+    width = len(made.facts["cells"])
+    return replace(made, facts={**made.facts, "cells": np.arange(NODES, NODES + width)})
