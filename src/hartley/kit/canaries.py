@@ -52,14 +52,17 @@ def write(canaries: Data, secrets: NDArray[Any]) -> NDArray[Any]:
 def every(canaries: Data, i: int) -> Data:
     """Return the R records that canary ``i`` could be, in the order of the candidates."""
     r = candidates(canaries)
+    facts = dict(canaries.facts)
+    if np.ndim(facts.get("codes", 0)) == 3:
+        facts["codes"] = np.asarray(facts["codes"])[i]
+    if np.ndim(facts.get("ending", 0)) == 2:
+        facts["ending"] = np.asarray(facts["ending"])[i]
     one = replace(
         canaries,
         x=np.repeat(canaries.x[i : i + 1], r, axis=0),
         y=None if canaries.y is None else np.repeat(canaries.y[i : i + 1], r),
+        facts=facts,
     )
-    codes = np.asarray(canaries.facts.get("codes", 0))
-    if codes.ndim == 3:
-        one = replace(one, facts={**one.facts, "codes": codes[i]})
     return replace(one, x=write(one, np.arange(r)))
 
 

@@ -1,0 +1,63 @@
+"""Divergence: ask for nonsense until the model says what it learnt.
+
+A model that is asked to go on from one token repeated many times is far from anything it was
+trained on; it then tends to fall back on training text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core.errors import AccessDenied, UsageError
+from hartley.games.memorization import memorization
+from hartley.kit import spoken
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=memorization,
+    needs=Access.LABELS,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2311.17035",
+)
+def divergence(
+    view: View, rng: Rng, *, tokens: int = 32, repeats: int = 12, samples: int = 6
+) -> Outcome:
+    """Repeat a token, let the model go on, and read candidates out of what it falls back on.
+
+    It needs text only, no scores. The tokens that are repeated are drawn from the beginnings of
+    canaries and from the attacker's own texts. Numbers are believed by how often they came.
+
+    Args:
+        tokens: how many different tokens are repeated, besides the first of every canary.
+        repeats: how often each stands in its prompt.
+        samples: texts drawn from each prompt.
+    """
+    asked = view.question
+    assert asked is not None
+    if view.model.generate is None:
+        raise AccessDenied(f"{view.model.name!r} does not generate text")
+    if min(tokens, repeats, samples) < 1:
+        raise UsageError("tokens, repeats and samples are counts from 1")
+    known = [asked.x, view.public.x] if view.public is not None else [asked.x]
+    seen = np.unique(np.concatenate([x[x >= 0] for x in known]))
+    some = np.r_[asked.x[:, 0], rng.choice(seen, min(tokens, len(seen)), replace=False)]
+    prompts = np.repeat(np.unique(some), samples)[:, None].repeat(repeats, 1)
+    new = asked.x.shape[1] + int(view.facts["length"])
+    said = view.model.generate(prompts, new, int(rng.integers(2**31)))
+    # The last token of the prompt may be the first of a canary.
+    texts, counts = np.unique(
+        np.concatenate([prompts[:, -1:], said], 1), axis=0, return_counts=True
+    )
+    texts = texts[np.argsort(-counts, kind="stable")]
+    candidates = int(view.facts["candidates"])
+    guess = spoken.ranked(spoken.harvest(texts, asked), candidates, rng)
+    return Outcome(
+        guess=guess, asset=Data("texts from nonsense", asked.modality, texts, role="texts")
+    )
