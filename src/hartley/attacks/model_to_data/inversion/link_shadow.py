@@ -10,7 +10,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack, spawn
 from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
-from hartley.kit.logistic import fitted
+from hartley.kit import logistic
 from hartley.kit.release.links import apart
 
 if TYPE_CHECKING:
@@ -62,8 +62,11 @@ def link_shadow(view: View, rng: Rng, *, shadows: int = 6) -> Outcome:
     held = np.stack(seen)
     taught, base = held[:, : len(lesson)], held[:, len(lesson) :].mean(0)
     rows = [_described(taught[k], _without(taught, there, k)) for k in range(len(there))]
-    judge = fitted(np.concatenate(rows), there.reshape(-1))
-    guess = judge(_described(_distances(view.model.query, asked.x), base))
+    lesson_rows = np.concatenate(rows)
+    middle, spread = lesson_rows.mean(0), np.maximum(lesson_rows.std(0), 1e-9)
+    learnt = logistic.fit((lesson_rows - middle) / spread, there.reshape(-1))
+    described = _described(_distances(view.model.query, asked.x), base)
+    guess = logistic.logits((described - middle) / spread, learnt)
     linked = guess > np.median(guess)
     return Outcome(guess=guess, asset=Data("links", asked.modality, asked.x[linked], role="links"))
 
