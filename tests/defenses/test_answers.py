@@ -16,10 +16,11 @@ from hartley.core.errors import RunError, UsageError
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.bandwidth.rounding import rounded, rounding
-from hartley.defenses.noise.score_noise import _uniform, score_noise
+from hartley.defenses.noise.score_noise import score_noise
 from hartley.engine.meter import Meter, check, seal_model
 from hartley.engine.play import play
 from hartley.games.membership import live
+from hartley.kit.keyed import uniform
 
 OUTPUTS = (rounding, label_only, score_noise)
 UNITS = (Output.PROBABILITIES, Output.LOGITS, Output.LABELS)
@@ -129,8 +130,8 @@ def test_noise_is_drawn_by_its_law_and_repeats_for_a_record(law: str) -> None:
 
 def test_noise_cannot_be_averaged_away_by_tiny_changes_of_a_record() -> None:
     x = _rng().integers(0, 100, (20, 3)) / 100
-    assert np.array_equal(_uniform(x, (20, 4), 3), _uniform(x + 0.002, (20, 4), 3))
-    assert not np.array_equal(_uniform(x, (20, 4), 3), _uniform(x + 0.02, (20, 4), 3))
+    assert np.array_equal(uniform(x, (20, 4), 3), uniform(x + 0.002, (20, 4), 3))
+    assert not np.array_equal(uniform(x, (20, 4), 3), uniform(x + 0.02, (20, 4), 3))
 
 
 def test_an_unknown_law_is_named() -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Modality, Model
+from hartley.core.errors import UsageError
 from hartley.kit import cache
-from hartley.kit.fleet import Fleet, Privacy, Training, train, train_private
+from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_private
 from hartley.kit.nets import Net
 from hartley.models.kept import Trained, kept
 from hartley.models.torch import from_torch, softmax
@@ -33,6 +34,7 @@ class Pipeline:
         training: the recipe.
         modality: what the records are.
         private: train by DP-SGD with these numbers, or None.
+        objective: what else than the cross-entropy with the labels is minimised, or None.
         offers: what the models offer an attacker.
         cached: keep what was trained on disk.
         workers: processes for training; results do not depend on it.
@@ -44,16 +46,21 @@ class Pipeline:
     training: Training = field(default_factory=Training)
     modality: Modality = Modality.VISION
     private: Privacy | None = None
+    objective: Objective | None = None
     offers: Access = CLOSED
     cached: bool = True
     workers: int = 1
     device: str = "cpu"
     strategy: str = "auto"
 
+    def __post_init__(self) -> None:
+        if self.private is not None and self.objective is not None:
+            raise UsageError("a pipeline trains by DP-SGD or for an objective, not both")
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Plain values that a result depends on, for a digest."""
-        return {
+        plain = {
             "version": 2,
             "net": self.net.recipe,
             "training": self.training.recipe,
@@ -61,6 +68,9 @@ class Pipeline:
             "strategy": self.strategy,
             "device": self.device.split(":")[0],
         }
+        # Left out where there is none: what was kept on disk before there were objectives is still
+        # found.
+        return plain if self.objective is None else {**plain, "objective": self.objective.recipe}
 
     def with_(self, **changes: Any) -> Pipeline:
         """The same pipeline with some fields changed."""
@@ -99,6 +109,7 @@ class Pipeline:
             strategy=self.strategy,
             workers=self.workers,
             device=self.device,
+            objective=self.objective,
         )
 
 

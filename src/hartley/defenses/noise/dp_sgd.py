@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hartley.core import Access, Applied, Bound, Modality, Model, Move, Scene, defense
-from hartley.core.errors import MissingExtra, UsageError
+from hartley.core import Access, Applied, Bound, Modality, Move, Scene, defense
+from hartley.core.errors import MissingExtra, RunError, UsageError
 from hartley.kit.fleet import Privacy
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
+from hartley.models.retrained import retrained
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     moves=Move.NOISE,
     acts="training",
     protects=("membership",),
-    fits=(Modality.VISION, Modality.TABULAR),
+    fits=(Modality.VISION, Modality.TABULAR, Modality.AUDIO),
     paper="arXiv:1607.00133",
     strongest={"epsilon": 0.5},
     requires=("fit", "model", "train"),
@@ -65,21 +63,14 @@ def dp_sgd(
         expected=rate * len(scene.train),
         lr=lr,
     )
-    pipeline = _pipeline(scene).with_(private=privacy)
-    everyone = np.ones((1, len(scene.train)), dtype=bool)
-    trained = pipeline.fit(scene.train, everyone, int(rng.integers(2**31))).member(0)
     params = {"epsilon": epsilon, "delta": delta}
-    return replace(
+    return retrained(
         scene,
-        model=_in_its_place(trained, scene.model, pipeline),
-        fit=pipeline.fit,
-        tools={**scene.tools, "training": pipeline},
-        defenses=(
-            *scene.defenses,
-            Applied("dp_sgd", {**params, "clip": clip, "rate": rate, "epochs": epochs, "lr": lr}),
-        ),
-        bounds=(*scene.bounds, Bound("dp", params, games=("membership",))),
-        facts={**scene.facts, "noise multiplier": privacy.noise},
+        rng,
+        Applied("dp_sgd", {**params, "clip": clip, "rate": rate, "epochs": epochs, "lr": lr}),
+        _pipeline(scene).with_(private=privacy),
+        bounds=(Bound("dp", params, games=("membership",)),),
+        facts={"noise multiplier": privacy.noise},
     )
 
 
@@ -121,6 +112,8 @@ def _pipeline(scene: Scene) -> Pipeline:
     """The owner's own pipeline; for a scene without one, a dense net of the usual size."""
     own = scene.tools.get("training")
     if isinstance(own, Pipeline):
+        if own.objective is not None:
+            raise RunError("dp_sgd clips the plain cross-entropy; the scene is trained for another")
         return own
     assert scene.model is not None and scene.train is not None
     return Pipeline(
@@ -128,16 +121,4 @@ def _pipeline(scene: Scene) -> Pipeline:
         modality=scene.modality,
         offers=scene.model.offers & ~(Access.GRADIENTS | Access.WEIGHTS),
         cached=False,
-    )
-
-
-def _in_its_place(trained: Model, deployed: Model, pipeline: Pipeline) -> Model:
-    """The new model under the old one's name, with the training that an informed attacker knows."""
-    offered = deployed.offers & Access.TRAIN
-    return replace(
-        trained,
-        name=deployed.name,
-        fit=pipeline.fit if offered else None,
-        offers=(trained.offers & ~Access.TRAIN) | offered,
-        lineage=(*deployed.lineage, "dp_sgd"),
     )

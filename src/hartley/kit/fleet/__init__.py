@@ -1,7 +1,18 @@
 """Train K small networks on K known subsets of the same records, in one call."""
 
 from hartley.kit.fleet.fleet import Fleet, train
+from hartley.kit.fleet.objective import Apprentice, Objective, Seen
 from hartley.kit.fleet.plan import Training, choose
 from hartley.kit.fleet.private import Privacy, train_private
 
-__all__ = ["Fleet", "Privacy", "Training", "choose", "train", "train_private"]
+__all__ = [
+    "Apprentice",
+    "Fleet",
+    "Objective",
+    "Privacy",
+    "Seen",
+    "Training",
+    "choose",
+    "train",
+    "train_private",
+]

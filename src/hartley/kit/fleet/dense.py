@@ -27,7 +27,8 @@ def train_dense(
     """Train one group of dense nets side by side.
 
     Args:
-        lesson: the dense net, the records as (n, features), the targets and the recipe.
+        lesson: the dense net, the records as (n, features), the targets (n, classes) or each
+            model's own (K, n, classes), and the recipe.
         starts: first weights of each model.
         orders: (steps, batch) record indices of each model; the numbers of steps may differ.
 
@@ -47,13 +48,16 @@ def train_dense(
     for k, order in enumerate(orders):
         padded[: len(order), k] = order
     steps = torch.from_numpy(padded).to(x.device)
+    taught = steps
+    if targets.dim() == 3:
+        shift = len(x) * np.arange(len(orders))[:, None]
+        targets, taught = targets.flatten(0, 1), torch.from_numpy(padded + shift).to(x.device)
     ends = set(lengths)
     with torch.no_grad():
         for t in range(longest):
-            index = steps[t].flatten()
             shape = (len(orders), training.batch, -1)
-            inputs = x.index_select(0, index).view(shape)
-            wanted = targets.index_select(0, index).view(shape)
+            inputs = x.index_select(0, steps[t].flatten()).view(shape)
+            wanted = targets.index_select(0, taught[t].flatten()).view(shape)
             _gradients(weights, grads, inputs, wanted)
             mover.step(t)
             # A model whose own records are used up is read off here; what its slot of the stack

@@ -13,6 +13,7 @@ from hartley.core.errors import UsageError
 from hartley.kit.fleet.convs import train_conv
 from hartley.kit.fleet.dense import train_dense
 from hartley.kit.fleet.loop import native_bfloat16, train_plain, train_stacked, train_tight
+from hartley.kit.fleet.objective import Objective, train_shaped
 from hartley.kit.fleet.plan import GROUP, Lesson, Training, batches, choose, stream
 from hartley.kit.fleet.workers import spread
 
@@ -92,9 +93,12 @@ class _Work:
     net: Net
     x: NDArray[np.float32]
     targets: NDArray[np.float32]
+    """(n, classes), or (K, n, classes) for the models from number ``first`` on."""
     training: Training
     seed: int
+    first: int
     strategy: str
+    objective: Objective | None
     bfloat16: bool
     device: str
 
@@ -113,13 +117,15 @@ def train(
     workers: int = 1,
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
+    objective: Objective | None = None,
 ) -> Fleet:
     """Train K models on K known subsets of the same records.
 
     Args:
         net: the architecture.
         x: (n, …) records, float.
-        y: (n,) integer labels, or (n, classes) rows that sum to 1.
+        y: (n,) integer labels, (n, classes) rows that sum to 1, or (K, n, classes) rows: every
+            model its own.
         include: (K, n) booleans: who trains on what.
         training: the recipe.
         seed: root of the models' own streams.
@@ -131,24 +137,47 @@ def train(
         workers: processes, one thread each; the result does not depend on it.
         device: a torch device.
         progress: called with the number of groups that are finished.
+        objective: what else than the cross-entropy with ``y`` the models are trained for; one with
+            a loss of its own is trained by autograd (``shaped``), whatever the strategy.
 
     Raises:
         UsageError: shapes that do not go together, or an unknown strategy or precision.
     """
     training = training or Training()
     started = time.perf_counter()
-    if include.ndim != 2 or include.shape[1] != len(x) or len(x) != len(y) or not len(include):
+    if include.ndim != 2 or include.shape[1] != len(x) or not len(include):
         raise UsageError(f"include is {include.shape}; (models, {len(x)}) is due")
+    targets = targets_of(y, net.classes)
+    if targets.shape[-2] != len(x) or (targets.ndim == 3 and len(targets) != len(include)):
+        raise UsageError(
+            f"targets are {y.shape}; there are {len(x)} records, {len(include)} models"
+        )
     if tuple(x.shape[1:]) != net.inputs:
         raise UsageError(f"records are {x.shape[1:]}; the net reads {net.inputs}")
     chosen = choose(net, device, strategy)
+    records = np.ascontiguousarray(x, np.float32)
+    if objective is not None:
+
+        def apprentice(rows: NDArray[np.bool_], root: int, number: int) -> Fleet:
+            return train(
+                net, records, targets, rows, training, seed=root, first=number, strategy=strategy,
+                precision=precision, workers=workers, device=device,
+            )  # fmt: skip
+
+        targets = objective.teach(
+            records, targets, include, seed=seed, first=first, apprentice=apprentice
+        )
+        if objective.shaped:
+            chosen = "shaped"
     work = _Work(
         net=net,
-        x=np.ascontiguousarray(x, np.float32),
-        targets=targets_of(y, net.classes),
+        x=records,
+        targets=targets,
         training=training,
         seed=seed,
+        first=first,
         strategy=chosen,
+        objective=objective,
         bfloat16=_bfloat16(net, chosen, precision, device),
         device=device,
     )
@@ -171,12 +200,12 @@ def train(
 
 
 def targets_of(y: NDArray[Any], classes: int) -> NDArray[np.float32]:
-    """Labels or soft labels as (n, classes) rows.
+    """Labels or soft labels as (n, classes) rows, or (K, n, classes) if they are given so.
 
     Raises:
         UsageError: a label outside 0..classes−1.
     """
-    if y.ndim == 2:
+    if y.ndim > 1:
         return np.ascontiguousarray(y, np.float32)
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
         raise UsageError(f"labels run from {y.min()} to {y.max()}; the net has {classes} classes")
@@ -197,7 +226,7 @@ def _groups(
     """Cut the fleet into groups: as large as pays, and at least one a worker."""
     members = [(first + k, row) for k, row in enumerate(include)]
     size = 1
-    if work.strategy == "batched":
+    if work.strategy == "batched" or (work.strategy == "shaped" and work.net.kind == "dense"):
         size = min(GROUP.get(work.device.split(":")[0], GROUP["cpu"]), -(-len(members) // workers))
         # Models of about equal length end together, so that little of a stack is thrown away.
         members.sort(key=lambda one: (int(one[1].sum()), one[0]))
@@ -208,23 +237,29 @@ def _train_group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> 
     import torch
 
     x = torch.from_numpy(np.array(work.x)).to(work.device)
-    targets = torch.from_numpy(np.array(work.targets)).to(work.device)
+    own = work.targets.ndim == 3
+    taught = work.targets[[k - work.first for k, _ in part]] if own else np.array(work.targets)
+    targets = torch.from_numpy(taught).to(work.device)
     lesson = Lesson(work.net, x, targets, work.training)
-    starts, orders = [], []
+    starts, orders, seeds = [], [], []
     for k, row in part:
         rng = stream(work.seed, k)
         starts.append(work.net.initial(rng))
         orders.append(batches(rng, row, work.training))
+        seeds.append(int(rng.integers(2**62)))
+    if work.strategy == "shaped":
+        assert work.objective is not None
+        return train_shaped(lesson, work.objective, starts, orders, seeds)
     if work.strategy == "batched":
         if work.net.kind == "dense":
             return train_dense(replace(lesson, x=x.flatten(1)), starts, orders)
         return train_stacked(lesson, starts, orders)
-    if work.strategy == "plain":
-        return [
-            train_plain(lesson, start, order) for start, order in zip(starts, orders, strict=True)
-        ]
-    tight = train_conv if work.net.kind == "conv" else train_tight
-    return [
-        tight(lesson, start, order, bfloat16=work.bfloat16)
-        for start, order in zip(starts, orders, strict=True)
-    ]
+    made: list[Stack] = []
+    for i, (start, order) in enumerate(zip(starts, orders, strict=True)):
+        mine = replace(lesson, targets=targets[i]) if own else lesson
+        if work.strategy == "plain":
+            made.append(train_plain(mine, start, order))
+        else:
+            tight = train_conv if work.net.kind == "conv" else train_tight
+            made.append(tight(mine, start, order, bfloat16=work.bfloat16))
+    return made

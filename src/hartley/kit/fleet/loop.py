@@ -123,10 +123,12 @@ def train_stacked(
     held = list(weights.values())
     grads = [torch.zeros_like(value) for value in held]
     mover = Mover(held, grads, held, lengths, training)
+    each = torch.arange(len(orders), device=x.device)[:, None]
     for t in range(max(lengths)):
         rows = numpy.stack([o[min(t, len(o) - 1)] if len(o) else _idle(o) for o in orders])
         index = torch.from_numpy(rows).long().to(x.device)
-        found = slopes(weights, x[index], targets[index])
+        wanted = targets[index] if targets.dim() == 2 else targets[each, index]
+        found = slopes(weights, x[index], wanted)
         with torch.no_grad():
             for grad, value in zip(grads, found.values(), strict=True):
                 grad.copy_(value)

@@ -62,7 +62,7 @@ class Lesson:
     Attributes:
         net: the architecture.
         x: (n, …) records.
-        targets: (n, classes) rows that sum to 1.
+        targets: (n, classes) rows that sum to 1; or (K, n, classes), each model's own.
         training: the recipe.
     """
 

@@ -1,0 +1,96 @@
+"""BiDO: hidden layers shall depend on the record as little, and on its label as much, as may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.core.errors import RunError, UsageError
+from hartley.kit.fleet import Objective, Seen
+from hartley.models.retrained import own, trained_for
+
+if TYPE_CHECKING:
+    import torch
+
+    from hartley.core.parts import Rng
+
+WIDTH = 0.5
+"""Width of the Gaussian kernels, in units of the root of the dimension: at the paper's 5 the kernels
+of records in 0..1 are flat, and no price moves anything (bench/privacy_defenses.py)."""
+
+
+@defense(
+    moves=Move.SIGNAL,
+    acts="training",
+    protects=("membership", "inversion"),
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:2206.05483",
+    strongest={"apart": 1e4, "together": 0.0},
+    requires=("training", "fit", "model", "train"),
+)
+def bido(scene: Scene, rng: Rng, *, apart: float = 20.0, together: float = 20.0) -> Scene:
+    """Train with the bilateral dependency of arXiv:2206.05483, measured by HSIC.
+
+    The loss adds, for every hidden layer z, apart · HSIC(x, z) − together · HSIC(z, y), each over
+    the records of a batch. What it moves is the signal: the share of a layer's power that follows
+    the record beyond its label.
+
+    Args:
+        apart: price of dependence between a layer and the record.
+        together: reward for dependence between a layer and the label.
+
+    Raises:
+        UsageError: a price below 0.
+        RunError: the owner's net has no hidden layer.
+    """
+    if min(apart, together) < 0:
+        raise UsageError(f"bido: prices are not negative, apart={apart}, together={together}")
+    applied = Applied("bido", {"apart": apart, "together": together})
+    net = own(scene, applied).net
+    if not net.hidden and not net.channels:
+        raise RunError("bido: the owner's net has no hidden layer")
+    return trained_for(scene, rng, applied, Bilateral(apart, together))
+
+
+@dataclass(frozen=True, slots=True)
+class Bilateral(Objective):
+    """Mean cross-entropy with the two dependencies.
+
+    Attributes:
+        apart: price of HSIC(x, z).
+        together: reward for HSIC(z, y).
+    """
+
+    shaped: ClassVar[bool] = True
+    apart: float
+    together: float
+
+    def loss(self, seen: Seen) -> torch.Tensor:
+        """Cross-entropy + apart · Σ HSIC(x, z) − together · Σ HSIC(z, y)."""
+        total = seen.cross_entropy().mean(1)
+        record, label = centred(seen.inputs), centred(seen.targets)
+        for layer in seen.hidden:
+            here = kernel(layer)
+            total = total + self.apart * hsic(record, here) - self.together * hsic(label, here)
+        return total
+
+
+def kernel(z: torch.Tensor) -> torch.Tensor:
+    """Gaussian kernel (K, b, b) of rows (K, b, d)."""
+    import torch
+
+    square = z.square().sum(2)
+    apart = square.unsqueeze(2) + square.unsqueeze(1) - 2 * torch.bmm(z, z.transpose(1, 2))
+    return torch.exp(apart.clamp_min(0) / (-2 * z.shape[2] * WIDTH**2))
+
+
+def centred(z: torch.Tensor) -> torch.Tensor:
+    """The kernel of rows (K, b, d), centred in both axes."""
+    k = kernel(z)
+    return k - k.mean(1, keepdim=True) - k.mean(2, keepdim=True) + k.mean((1, 2), keepdim=True)
+
+
+def hsic(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """HSIC (K,) of a centred kernel and another: tr(K H L H) / (b − 1)²."""
+    return (one * other).sum((1, 2)) / (one.shape[1] - 1) ** 2

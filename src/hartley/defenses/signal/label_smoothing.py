@@ -1,0 +1,67 @@
+"""Label smoothing: teach every record a little of all other classes, or the opposite of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.core.errors import UsageError
+from hartley.kit.fleet import Objective
+from hartley.models.retrained import trained_for
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.SIGNAL,
+    acts="training",
+    protects=("membership", "inversion"),
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:2310.06549",
+    strongest={"amount": 1.0},
+    requires=("training", "fit", "model", "train"),
+)
+def label_smoothing(scene: Scene, rng: Rng, *, amount: float = -0.05) -> Scene:
+    """Train towards 1 − amount + amount/classes for the label and amount/classes for the others.
+
+    What it moves is the signal: how far apart answers about members and about others can lie, and
+    how much of a class's records its weights repeat. A positive amount caps the confidence that a
+    member can be given, and arXiv:2310.06549 finds that it sharpens what class inversion rebuilds;
+    a negative one pushes all other classes below nothing, which the paper finds to protect. The
+    default is the paper's negative amount, so that what a defence is named after is what it does.
+
+    Args:
+        amount: share of the target that is spread over all classes; below 0 it is taken from them.
+
+    Raises:
+        UsageError: an amount above 1.
+    """
+    if amount > 1:
+        raise UsageError(f"label_smoothing: amount {amount} is more than the whole target")
+    applied = Applied("label_smoothing", {"amount": amount})
+    return trained_for(scene, rng, applied, Smoothed(amount))
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothed(Objective):
+    """Targets mixed with the uniform law.
+
+    Attributes:
+        amount: weight of the uniform law; below 0 it is subtracted.
+    """
+
+    amount: float
+
+    def teach(
+        self, x: Any, targets: NDArray[np.float32], include: Any, **rest: Any
+    ) -> NDArray[np.float32]:
+        """(1 − amount) · targets + amount / classes."""
+        del x, include, rest
+        mixed = (1 - self.amount) * targets + self.amount / targets.shape[-1]
+        return np.asarray(mixed, dtype=np.float32)

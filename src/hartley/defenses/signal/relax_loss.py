@@ -1,0 +1,71 @@
+"""RelaxLoss: stop learning members by heart once their loss is what strangers' loss is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.core.errors import UsageError
+from hartley.kit.fleet import Objective, Seen
+from hartley.models.retrained import trained_for
+
+if TYPE_CHECKING:
+    import torch
+
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.SIGNAL,
+    acts="training",
+    protects=("membership",),
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:2207.05801",
+    strongest={"target": 1.3},
+    requires=("training", "fit", "model", "train"),
+)
+def relax_loss(scene: Scene, rng: Rng, *, target: float = 0.5) -> Scene:
+    """Hold the mean loss of the training records at a target instead of driving it to 0.
+
+    Above the target a batch is learnt as usual. Below it, even passes climb the loss again, and odd
+    ones flatten what the model says of the other classes: each record is taught its own probability
+    of the label, the rest spread evenly. What it moves is the signal, the gap between the mean
+    losses of members and of others; climbing also spreads the members' losses, which is noise.
+
+    Args:
+        target: mean cross-entropy in nats that training stays at; ln(classes) is guessing.
+
+    Raises:
+        UsageError: a target below 0.
+    """
+    if target < 0:
+        raise UsageError(f"relax_loss: a mean cross-entropy is never {target}")
+    applied = Applied("relax_loss", {"target": target})
+    return trained_for(scene, rng, applied, Relaxed(target))
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed(Objective):
+    """The loss of RelaxLoss (algorithm 1 of arXiv:2207.05801).
+
+    Attributes:
+        target: mean cross-entropy that is held.
+    """
+
+    shaped: ClassVar[bool] = True
+    target: float
+
+    def loss(self, seen: Seen) -> torch.Tensor:
+        """Cross-entropy above the target; below it, its negative or the flattened posterior."""
+        import torch
+
+        mean = seen.cross_entropy().mean(1)
+        logs = torch.log_softmax(seen.logits, 2)
+        with torch.no_grad():
+            own = (logs.exp() * seen.targets).sum(2, keepdim=True)
+            rest = (1 - own) / (logs.shape[2] - 1)
+            flat = seen.targets * own + (1 - seen.targets) * rest
+        flattened = -(flat * logs).sum(2).mean(1)
+        below = torch.where(seen.epoch % 2 == 0, -mean, flattened)
+        return torch.where(mean.detach() >= self.target, mean, below)

@@ -1,0 +1,36 @@
+"""Numbers that a secret key and a record settle: asked twice, a shield draws the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GRAIN = 2
+"""Decimals of a record that its numbers depend on: records that differ by less share them."""
+
+
+def uniform(x: NDArray[Any], shape: tuple[int, ...], key: int) -> NDArray[np.float64]:
+    """Numbers in (0, 1) of ``shape`` (n, …) that depend on the key and on each record alone."""
+    rows = np.ascontiguousarray(np.asarray(x)).reshape(len(x), -1)
+    if rows.dtype.kind == "f":
+        rows = np.round(rows.astype(np.float64), GRAIN) + 0.0  # −0 and 0 are one record
+    words = np.ascontiguousarray(rows.astype(np.float64)).view(np.uint64)
+    weights = np.random.default_rng(key).integers(
+        0, 2**63, words.shape[1], dtype=np.uint64
+    ) * np.uint64(2) + np.uint64(1)
+    state = _mixed(words * weights).sum(1, dtype=np.uint64)
+    columns = int(np.prod(shape[1:]))
+    step = np.arange(1, columns + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    bits = _mixed(_mixed(state)[:, None] + step) >> np.uint64(11)
+    return ((bits.astype(np.float64) + 0.5) / 2**53).reshape(shape)
+
+
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64: every bit of the input reaches every bit of the output."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

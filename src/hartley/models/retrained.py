@@ -1,0 +1,113 @@
+"""Another way of training in the owner's hands: the step that training-time defences share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Applied, Bound, Model, Scene
+from hartley.core.errors import RunError
+from hartley.kit.cache import digest
+from hartley.kit.fleet import Objective
+from hartley.models.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+def trained_for(scene: Scene, rng: Rng, applied: Applied, objective: Objective) -> Scene:
+    """Return the scene whose owner trains for another objective, by his own net and recipe.
+
+    Args:
+        scene: holds ``model``, ``train``, ``fit`` and the owner's ``Pipeline`` as ``training``.
+        rng: settles the seed of the new deployed model.
+        applied: name and parameters of the defence.
+        objective: what is minimised.
+
+    Raises:
+        RunError: the owner's training takes no objective, or has another one already.
+    """
+    pipeline = own(scene, applied)
+    standing = pipeline.objective
+    if standing is not None and type(standing) is not type(objective):
+        raise RunError(
+            f"{applied.name}: the scene is trained for {type(standing).__name__} already, "
+            "and a training has one objective"
+        )
+    return retrained(scene, rng, applied, pipeline.with_(objective=objective))
+
+
+def own(scene: Scene, applied: Applied) -> Pipeline:
+    """The owner's pipeline, where a defence can change it.
+
+    Raises:
+        RunError: he trains by something else than a ``Pipeline``, or by DP-SGD.
+    """
+    pipeline = scene.tools.get("training")
+    if not isinstance(pipeline, Pipeline):
+        raise RunError(
+            f"{applied.name} changes how a fleet of small nets is trained; "
+            f"the scene {scene.name} is trained by {type(pipeline).__name__}"
+        )
+    if pipeline.private is not None:
+        raise RunError(f"{applied.name}: DP-SGD clips the plain cross-entropy, and no other loss")
+    return pipeline
+
+
+def retrained(
+    scene: Scene,
+    rng: Rng,
+    applied: Applied,
+    pipeline: Pipeline,
+    *,
+    bounds: tuple[Bound, ...] = (),
+    facts: dict[str, float] | None = None,
+) -> Scene:
+    """Return the scene with ``pipeline`` in its owner's hands and a model trained by it.
+
+    Victims are trained by it, and so are the references of an attacker who knows the defence.
+
+    Args:
+        scene: holds ``model``, ``train`` and ``fit``.
+        rng: settles the seed of the new deployed model.
+        applied: name and parameters of the defence.
+        pipeline: how the owner trains from now on.
+        bounds: what that proves, added to the scene's.
+        facts: what is worth reporting.
+
+    Raises:
+        RunError: another defence stands round the training and would be lost.
+    """
+    assert scene.model is not None and scene.train is not None
+    others = [one.name for one in scene.defenses if one.name != applied.name]
+    if others and scene.fit != getattr(scene.tools.get("training"), "fit", None):
+        raise RunError(
+            f"{applied.name} trains anew, and {', '.join(others)} would not stand round that: "
+            f"put {applied.name} first"
+        )
+    everyone = np.ones((1, len(scene.train)), dtype=bool)
+    trained = pipeline.fit(scene.train, everyone, int(rng.integers(2**31))).member(0)
+    return replace(
+        scene,
+        digest=digest([scene.digest, applied.name, dict(applied.params), pipeline.recipe]),
+        model=_in_its_place(trained, scene.model, pipeline, applied.name),
+        fit=pipeline.fit,
+        tools={**scene.tools, "training": pipeline},
+        defenses=(*scene.defenses, applied),
+        bounds=(*scene.bounds, *bounds),
+        facts={**scene.facts, **(facts or {})},
+    )
+
+
+def _in_its_place(trained: Model, deployed: Model, pipeline: Pipeline, by: str) -> Model:
+    """The new model under the old one's name, with the training that an informed attacker knows."""
+    offered = deployed.offers & Access.TRAIN
+    return replace(
+        trained,
+        name=deployed.name,
+        fit=pipeline.fit if offered else None,
+        offers=(trained.offers & ~Access.TRAIN) | offered,
+        lineage=(*deployed.lineage, by),
+    )
