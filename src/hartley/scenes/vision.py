@@ -15,6 +15,7 @@ from hartley.kit import image, marks
 from hartley.kit.cache import digest
 from hartley.kit.canaries import planted
 from hartley.kit.figures import Figure, average, share
+from hartley.kit.release.classes import Classes
 from hartley.kit.release.gradients import Gradients
 from hartley.models.pipeline import OPEN, Pipeline
 
@@ -91,7 +92,12 @@ def assemble(
             "carriers": carriers(),
             "canaries": planted(parts["public"], min(CANARIES, len(parts["public"])), seed=seed),
         },
-        tools={"training": pipeline, "release:gradients": Gradients(), **(tools or {})},
+        tools={
+            "training": pipeline,
+            "release:classes": Classes(),
+            "release:gradients": Gradients(),
+            **(tools or {}),
+        },
         utility=utility,
         facts={
             "train accuracy": accuracy(model, train),

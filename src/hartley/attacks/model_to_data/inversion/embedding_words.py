@@ -1,0 +1,50 @@
+"""Embedding words: learn which words an embedding holds, and lay them out as a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.games.inversion import inversion
+from hartley.kit.bank import Words, bank, cosines, loot
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.EMBEDDINGS,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2004.00053",
+    requires=("release:embeddings",),
+    asks={"release": "embeddings"},
+)
+def embedding_words(view: View, rng: Rng, *, least: int = 2, check: bool = True) -> Outcome:
+    """Regress the bag of words on the embedding, then take the surest words.
+
+    The paper's multi-label classifier as one ridge regression, whose penalty leave-one-out chooses;
+    each word is put where it stands on average. A sentence of the attacker's own that lies nearer
+    to the target than this, when both are embedded, is taken instead.
+
+    Args:
+        least: texts of the attacker's that must hold a word for it to be learnt.
+        check: embed what was rebuilt and compare it with the nearest sentence that he owns.
+    """
+    del rng
+    own = bank(view)
+    longest = own.tokens.shape[1]
+    made = Words.fit(own, least).texts(own.targets, longest)
+    if check and own.embed is not None:
+        alike = cosines(own.targets, own.embeddings)
+        nearest = own.tokens[alike.argmax(1)]
+        again = own.embed(made)
+        reached = np.array(
+            [cosines(a[None], b[None])[0, 0] for a, b in zip(own.targets, again, strict=True)]
+        )
+        better = alike.max(1) > reached
+        made = np.where(better[:, None], nearest, made)
+    return Outcome(asset=loot(made))

@@ -1,0 +1,72 @@
+"""Speaker inversion: rebuild how somebody sounds from the embedding that should only verify him."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.inversion import inversion
+from hartley.kit.bank import Ridge, cosines, opened
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+LEAST = 1e-4
+"""Least spread over time of a band that is divided by."""
+
+
+@attack(
+    game=inversion,
+    needs=Access.EMBEDDINGS,
+    moves=Move.SIGNAL,
+    fits=(Modality.AUDIO,),
+    paper="arXiv:2301.03206",
+    requires=("release:embeddings",),
+    asks={"release": "embeddings"},
+)
+def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
+    """Regress the spectrum on the embedding, and render it with the movement of a like voice.
+
+    The attacker learns, from clips of his own, the mean and the spread of every mel band as a
+    function of the embedding. The rebuilt clip has the movement over time of his nearest clip, with
+    the mean and the spread that were told.
+
+    Args:
+        curved: also regress on how like the embedding is to each of the attacker's (a kernel), not
+            on its entries alone.
+    """
+    del rng
+    own, asked = view.public, view.question
+    if own is None or asked is None:
+        raise UsageError("speaker inversion needs clips of one's own and stolen embeddings")
+    answers = np.asarray(view.model.query(own.x), dtype=np.float64)
+    stolen = opened(view, answers)
+    means, spreads = own.x[:, 0].mean(2), np.maximum(own.x[:, 0].std(2), LEAST)
+    goal = np.concatenate([means, np.log(spreads)], 1)
+    inside, outside = answers, stolen
+    if curved:
+        inside, outside = (_felt(x, answers) for x in (answers, stolen))
+    told = Ridge.fit(inside, goal)(outside)
+    bands = means.shape[1]
+    nearest = cosines(stolen, answers).argmax(1)
+    movement = (own.x[nearest, 0] - means[nearest][..., None]) / spreads[nearest][..., None]
+    made = told[:, :bands, None] + np.exp(told[:, bands:, None]) * movement
+    clips = np.clip(made, 0, 1).astype(np.float32)[:, None]
+    return Outcome(
+        asset=Data("voices read from embeddings", asked.modality, clips, role="rebuilt records")
+    )
+
+
+def _felt(x: NDArray[Any], anchors: NDArray[Any]) -> NDArray[np.float64]:
+    """Entries, and Gaussian likeness to the anchors at their median distance."""
+    from scipy.spatial.distance import cdist
+
+    far = cdist(x, anchors, "sqeuclidean")
+    middle = float(np.median(cdist(anchors[:200], anchors[:200], "sqeuclidean")))
+    felt = np.exp(-far / max(middle, 1e-12))
+    return np.concatenate([x / max(float(anchors.std()), 1e-12), felt * np.sqrt(len(anchors))], 1)
