@@ -32,8 +32,8 @@ def graph_mi(
     target: str = "answers",
     steps: int = 60,
     lr: float = 0.1,
-    smooth: float = 1e-4,
-    sparse: float = 1e-4,
+    smooth: float = 1e-3,
+    sparse: float = 1e-3,
 ) -> Outcome:
     """Let every link in question have a strength in 0..1 and descend on the net's loss.
 
@@ -42,8 +42,8 @@ def graph_mi(
             answers (what the victim says about the nodes in question).
         steps: steps of projected gradient descent.
         lr: step of Adam.
-        smooth: weight of unlikeness between the features of linked nodes.
-        sparse: weight of the number of links.
+        smooth: weight of the mean unlikeness between the features of linked nodes.
+        sparse: weight of the mean strength.
 
     Raises:
         UsageError: another target.
@@ -67,14 +67,19 @@ def graph_mi(
     else:
         nodes = np.unique(asked.x)
         rows = torch.tensor(nodes)
-        labels = torch.tensor(np.array(view.model.query(nodes[:, None])), dtype=torch.float32)
+        said = np.maximum(view.model.query(nodes[:, None]), 1e-12)
+        labels = torch.tensor(np.log(said), dtype=torch.float32)
     strength = torch.nn.Parameter(torch.full((pairs.shape[1],), 0.5))
     mover = torch.optim.Adam([strength], lr=lr)
     for _ in range(steps):
         out = _net(held, sent, fixed, pairs, strength)[rows]
-        loss = F.cross_entropy(out, labels) + smooth * (strength * unlike).sum()
+        if target == "labels":
+            loss = F.cross_entropy(out, labels)
+        else:
+            loss = F.mse_loss(out.log_softmax(1), labels)
+        loss = loss + (strength * (smooth * unlike + sparse)).mean()
         mover.zero_grad()
-        (loss + sparse * strength.sum()).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         mover.step()
         with torch.no_grad():
             strength.clamp_(0, 1)

@@ -1,0 +1,110 @@
+"""Edge-level privacy: the owner trains on a graph in which no single link can be made out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Applied, Bound, Data, Ensemble, Fit, Modality, Move, Scene, defense, spawn
+from hartley.core.errors import UsageError
+from hartley.kit.wrap import recorded
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+COUNTED = 0.05
+"""Share of the budget that the number of links is told with."""
+
+
+@defense(
+    moves=Move.NOISE,
+    acts="training",
+    protects=("inversion", "membership"),
+    fits=(Modality.GRAPH,),
+    paper="arXiv:2108.06504",
+    strongest={"epsilon": 0.1},
+    requires=("fit", "model", "train", "graph"),
+)
+def edge_dp(scene: Scene, rng: Rng, *, epsilon: float = 6.0, mechanism: str = "laplace") -> Scene:
+    """Train on links that were made noisy, every pair of nodes alike.
+
+    ``laplace`` adds Laplace noise to every cell of the adjacency matrix and keeps the largest, as
+    many as a noisy count says (LapGraph of the paper); ``response`` flips every cell by coin
+    (EdgeRand). Both are ε-DP for one link: the net, its weights and all its answers come after the
+    noise. The claim is for the graph: it says nothing of labels or features.
+
+    Args:
+        epsilon: the guarantee for one link.
+        mechanism: laplace or response.
+
+    Raises:
+        UsageError: no such mechanism, or epsilon is not above 0.
+    """
+    if mechanism not in {"laplace", "response"}:
+        raise UsageError(f"mechanism {mechanism!r} is neither laplace nor response")
+    if not epsilon > 0:
+        raise UsageError(f"epsilon = {epsilon}: a guarantee is above 0")
+    assert scene.fit is not None and scene.model is not None and scene.train is not None
+    graph, root = scene.tools["graph"], int(rng.integers(2**31))
+
+    def around(fit: Fit, whose: str) -> Fit:
+        def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+            edges = graph.edges if data.edges is None else np.asarray(data.edges)
+            # Each training has noise of its own; it depends on no link, only on who asked.
+            noise = np.random.default_rng(spawn(root, whose, seed))
+            seen = noisy(edges, len(graph), epsilon, mechanism, noise)
+            return fit(replace(data, edges=seen), include, seed)
+
+        return defended
+
+    fit = around(scene.fit, "victim")
+    everyone = np.ones((1, len(scene.train)), dtype=bool)
+    trained = fit(scene.train, everyone, root).member(0)
+    known = None if scene.model.fit is None else around(scene.model.fit, "reference")
+    params = {"epsilon": epsilon, "mechanism": mechanism}
+    return replace(
+        recorded(scene, Applied("edge_dp", params)),
+        model=replace(
+            trained,
+            name=scene.model.name,
+            fit=known,
+            offers=scene.model.offers,
+            lineage=(*scene.model.lineage, "edge_dp"),
+        ),
+        fit=fit,
+        bounds=(*scene.bounds, Bound("dp", {"epsilon": epsilon}, games=("inversion",))),
+    )
+
+
+def noisy(
+    edges: NDArray[Any], nodes: int, epsilon: float, mechanism: str, rng: Rng
+) -> NDArray[np.int64]:
+    """Links (2, m′) of a graph after an ε-DP release of all its possible links.
+
+    Args:
+        edges: (2, m) links.
+        nodes: N; every one of the N(N − 1)/2 pairs is noised.
+        epsilon: for one link more or less.
+        mechanism: ``laplace`` or ``response``.
+        rng: the noise.
+    """
+    low, high = np.sort(np.asarray(edges), axis=0)
+    cells = np.unique(low * nodes + high)
+    above = np.triu(np.ones((nodes, nodes), dtype=bool), 1).reshape(-1)
+    if mechanism == "response":
+        flipped = rng.random(nodes * nodes, dtype=np.float32) < 1 / (1 + np.exp(epsilon))
+        flipped[cells] ^= True
+        kept = np.flatnonzero(flipped & above)
+    else:
+        count = len(cells) + rng.laplace(scale=1 / (COUNTED * epsilon))
+        whole = nodes * (nodes - 1) // 2
+        most = int(np.clip(round(count), 0, whole))
+        value = rng.laplace(scale=1 / ((1 - COUNTED) * epsilon), size=nodes * nodes)
+        value[cells] += 1
+        value[~above] = -np.inf
+        kept = np.argpartition(value, -most)[-most:] if most else cells[:0]
+    return np.stack([kept // nodes, kept % nodes])
