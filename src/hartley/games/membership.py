@@ -37,6 +37,7 @@ from hartley.core.errors import HartleyError, RunError, UsageError
 from hartley.kit import lookup
 from hartley.kit.blind import blind_auc
 from hartley.kit.splits import LEAST, readable, repeats, twins
+from hartley.models.retrained import trainable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,12 +53,12 @@ EXPOSED = 0.01
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """A victim that is sure of every record it was trained on and of no other."""
-    return lookup.scene(modality, rng, remembers=True)
+    return trainable(lookup.scene(modality, rng, remembers=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """A victim that answers from the record alone, whatever it was trained on."""
-    return lookup.scene(modality, rng, remembers=False)
+    return trainable(lookup.scene(modality, rng, remembers=False), epochs=0)
 
 
 @game(

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Applied, Bound, Model, Scene
+from hartley.core import Access, Applied, Bound, Modality, Model, Scene
 from hartley.core.errors import RunError
 from hartley.kit.cache import digest
-from hartley.kit.fleet import Objective
+from hartley.kit.fleet import Objective, Training
+from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
+
+LABELLED = (Modality.VISION, Modality.AUDIO, Modality.TABULAR)
+"""What a ``Pipeline`` trains on: labelled records of numbers."""
 
 
 def trained_for(scene: Scene, rng: Rng, applied: Applied, objective: Objective) -> Scene:
@@ -99,6 +103,28 @@ def retrained(
         bounds=(*scene.bounds, *bounds),
         facts={**scene.facts, **(facts or {})},
     )
+
+
+def trainable(wire: Scene, *, epochs: int) -> Scene:
+    """A game's wire with what a training-time defence changes: a pipeline of the owner's.
+
+    Labelled records get a small net that learns them by heart; with no epochs it takes no step, so
+    that on a dead wire it too answers from the record alone. Other wires stay as they are.
+
+    Args:
+        wire: holds a ``pool``.
+        epochs: passes over the training records.
+    """
+    pool = wire.extra["pool"]
+    if wire.model is None or pool.y is None or wire.modality not in LABELLED:
+        return wire
+    pipeline = Pipeline(
+        dense(pool.x.shape[1:], wire.model.classes, (64,)),
+        Training(epochs=epochs, batch=16, lr=5e-3),
+        modality=wire.modality,
+        cached=False,
+    )
+    return replace(wire, tools={**wire.tools, "training": pipeline})
 
 
 def _in_its_place(trained: Model, deployed: Model, pipeline: Pipeline, by: str) -> Model:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     strongest={"beta": 10.0},
     requires=("training", "fit", "model", "train"),
 )
-def mid(scene: Scene, rng: Rng, *, beta: float = 0.02) -> Scene:
+def mid(scene: Scene, rng: Rng, *, beta: float = 0.04) -> Scene:
     """Train with a variational bottleneck before the last layer, priced by its information.
 
     In training the last layer reads h + σ(h)·noise, where h is the last hidden layer and σ a

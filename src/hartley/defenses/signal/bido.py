@@ -29,7 +29,7 @@ of records in 0..1 are flat, and no price moves anything (bench/privacy_defenses
     strongest={"apart": 1e4, "together": 0.0},
     requires=("training", "fit", "model", "train"),
 )
-def bido(scene: Scene, rng: Rng, *, apart: float = 20.0, together: float = 20.0) -> Scene:
+def bido(scene: Scene, rng: Rng, *, apart: float = 5.0, together: float = 20.0) -> Scene:
     """Train with the bilateral dependency of arXiv:2206.05483, measured by HSIC.
 
     The loss adds, for every hidden layer z, apart · HSIC(x, z) − together · HSIC(z, y), each over

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     strongest={"parts": 5, "apart": 4},
     requires=("training", "fit", "model", "train"),
 )
-def selena(scene: Scene, rng: Rng, *, parts: int = 10, apart: int = 4) -> Scene:
+def selena(scene: Scene, rng: Rng, *, parts: int = 10, apart: int = 3) -> Scene:
     """Train sub-models that each miss some records, and a student on their answers about those.
 
     Split-AI: every record is kept from ``apart`` of ``parts`` sub-models, drawn at random. A member
@@ -36,7 +36,7 @@ def selena(scene: Scene, rng: Rng, *, parts: int = 10, apart: int = 4) -> Scene:
     answered by models that did not train on him; the deployed model is a student of the same
     architecture, taught these answers of its own members and nothing else. What it moves is the
     signal: members' and strangers' answers have one law, up to what the student learns by heart of
-    his teachers' noise. The paper has 25 sub-models and keeps 10; the ratio here is the same.
+    his teachers' noise. The paper has 25 sub-models and keeps each record from 10.
 
     Args:
         parts: sub-models of every model.
