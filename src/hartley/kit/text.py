@@ -216,24 +216,32 @@ def tree(tokens: NDArray[Any]) -> Tree:
     return Tree(np.concatenate(ids), depths, sees, node)
 
 
+NODES = 512
+"""Tokens of a tree beyond which it is cut: what attention costs grows with their square."""
+
+
 def groups(tokens: NDArray[Any], most: int = 512) -> Iterator[NDArray[np.int64]]:
     """Cut rows (n, t) into groups whose beginnings overlap, as row numbers.
 
-    Rows join a group while they share at least half of their tokens with its first row; a group
-    of one is a row that shares nothing.
+    Rows join a group while they share at least half of their tokens with its first row, and the
+    tree of the group has room; a group of one is a row that shares nothing.
 
     Args:
         tokens: the rows.
         most: rows in a group at most.
     """
     order = np.lexsort(tokens.T[::-1])
-    start, sizes = 0, lengths(tokens)
+    ordered, sizes = tokens[order], lengths(tokens)[order]
+    # In sorted order a row adds to the tree what it does not share with the row before it.
+    same = (ordered[1:] == ordered[:-1]).cumprod(1).sum(1)
+    fresh = sizes[1:] - np.minimum(same, sizes[1:])
+    start, nodes = 0, int(sizes[0]) if len(sizes) else 0
     for stop in range(1, len(order) + 1):
-        if stop < len(order) and stop - start < most:
-            first, here = tokens[order[start]], tokens[order[stop]]
-            differ = np.flatnonzero(first != here)
-            shared = differ[0] if len(differ) else len(first)
-            if 2 * shared >= min(sizes[order[start]], sizes[order[stop]]):
+        if stop < len(order) and stop - start < most and nodes + fresh[stop - 1] <= NODES:
+            differ = np.flatnonzero(ordered[start] != ordered[stop])
+            shared = differ[0] if len(differ) else tokens.shape[1]
+            if 2 * shared >= min(sizes[start], sizes[stop]):
+                nodes += int(fresh[stop - 1])
                 continue
         yield np.asarray(order[start:stop], dtype=np.int64)
-        start = stop
+        start, nodes = stop, int(sizes[stop]) if stop < len(order) else 0
