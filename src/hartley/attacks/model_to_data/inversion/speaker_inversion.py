@@ -37,8 +37,8 @@ def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
     the mean and the spread that were told.
 
     Args:
-        curved: also regress on how like the embedding is to each of the attacker's (a kernel), not
-            on its entries alone.
+        curved: for each number that is told, also try a regression on how like the embedding is
+            to each of the attacker's (a kernel), and keep whichever predicts left-out clips better.
     """
     del rng
     own, asked = view.public, view.question
@@ -48,10 +48,11 @@ def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
     stolen = opened(view, answers)
     means, spreads = own.x[:, 0].mean(2), np.maximum(own.x[:, 0].std(2), LEAST)
     goal = np.concatenate([means, np.log(spreads)], 1)
-    inside, outside = answers, stolen
+    straight = Ridge.fit(answers, goal)
+    told = straight(stolen)
     if curved:
-        inside, outside = (_felt(x, answers) for x in (answers, stolen))
-    told = Ridge.fit(inside, goal)(outside)
+        bent = Ridge.fit(_felt(answers, answers), goal)
+        told = np.where(bent.error < straight.error, bent(_felt(stolen, answers)), told)
     bands = means.shape[1]
     nearest = cosines(stolen, answers).argmax(1)
     movement = (own.x[nearest, 0] - means[nearest][..., None]) / spreads[nearest][..., None]
@@ -63,10 +64,7 @@ def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
 
 
 def _felt(x: NDArray[Any], anchors: NDArray[Any]) -> NDArray[np.float64]:
-    """Entries, and Gaussian likeness to the anchors at their median distance."""
-    from scipy.spatial.distance import cdist
-
-    far = cdist(x, anchors, "sqeuclidean")
-    middle = float(np.median(cdist(anchors[:200], anchors[:200], "sqeuclidean")))
-    felt = np.exp(-far / max(middle, 1e-12))
-    return np.concatenate([x / max(float(anchors.std()), 1e-12), felt * np.sqrt(len(anchors))], 1)
+    """Gaussian likeness (n, k) to each of the anchors, at their mean distance."""
+    own = (anchors**2).sum(1)
+    far = np.maximum((x**2).sum(1)[:, None] + own - 2 * x @ anchors.T, 0)
+    return np.asarray(np.exp(-far / max(2 * float(anchors.var(0).sum()), 1e-12)))

@@ -1,0 +1,124 @@
+"""Spoken letters and syllables in twenty languages, from the pack ``klettres``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Modality
+from hartley.core.errors import MissingExtra, UsageError
+from hartley.data.packs import locate
+from hartley.kit import audio
+from hartley.kit.cache import cached
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VERSION = 1
+QUIET = 0.05
+"""Share of the loudest sample below which a clip has not begun."""
+
+LEAD = 800
+"""Samples kept before a clip begins."""
+
+LOUDNESS = 10 ** (-30 / 20)
+"""Root mean square that the speaker encoder was trained at."""
+
+SILENT = 1e-5
+"""Mean energy over 800 samples below which speech is cut out for the speaker encoder."""
+
+
+def keywords() -> Data:
+    """1,836 clips as log-mel records for a recogniser; which of 20 languages each is in.
+
+    Returns:
+        x float32 (1836, 1, 40, 101) in 0..1 (one second, each clip's own mean and spread), y int64;
+        ``facts["names"]`` are the languages.
+
+    Raises:
+        MissingPack: the pack ``klettres`` was not fetched.
+        MissingExtra: soundfile is not installed.
+    """
+    return _data("keywords")
+
+
+def speech() -> Data:
+    """The same clips as log-mel records for the speaker encoder.
+
+    Returns:
+        x float32 (1836, 1, 40, 160) in 0..1 on the scale of ``kit.audio``, y int64 the language,
+        which for most of them is one speaker; ``facts["names"]`` are the languages.
+
+    Raises:
+        MissingPack: the pack ``klettres`` was not fetched.
+        MissingExtra: soundfile is not installed.
+    """
+    return _data("speech")
+
+
+def _data(kind: str) -> Data:
+    home = locate("klettres")
+    files = sorted(home.rglob("*.ogg"))
+    names = sorted({_language(path, home) for path in files})
+    if not files:
+        raise UsageError("the pack klettres holds no .ogg file")
+    recipe = ["klettres", VERSION, [f"{_language(p, home)}/{p.name}" for p in files]]
+    made = cached("klettres", recipe, lambda: _build(files))
+    y = np.array([names.index(_language(path, home)) for path in files], dtype=np.int64)
+    title = f"klettres {kind}"
+    return Data(title, Modality.AUDIO, made[kind], y, facts={"names": tuple(names)})
+
+
+def _language(path: Path, home: Path) -> str:
+    return path.relative_to(home).parts[0]
+
+
+def _build(files: list[Path]) -> dict[str, NDArray[Any]]:
+    waves = [_read(path) for path in files]
+    return {
+        "keywords": np.stack([_keyword(wave) for wave in waves])[:, None],
+        "speech": np.stack([_spoken(wave) for wave in waves])[:, None],
+    }
+
+
+def _read(path: Path) -> NDArray[np.float32]:
+    """One clip, one channel, at the rate of ``kit.audio``."""
+    try:
+        import soundfile  # type: ignore[import-untyped]
+    except (ImportError, OSError) as error:
+        raise MissingExtra("soundfile", "audio") from error
+    from math import gcd
+
+    from scipy.signal import resample_poly
+
+    wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = wave.mean(1)
+    if rate != audio.RATE:
+        shared = gcd(rate, audio.RATE)
+        mono = resample_poly(mono, audio.RATE // shared, rate // shared)
+    return np.asarray(mono, dtype=np.float32)
+
+
+def _keyword(wave: NDArray[Any]) -> NDArray[np.float32]:
+    wave = wave / max(float(np.abs(wave).max()), 1e-6)
+    loud = np.flatnonzero(np.abs(wave) > QUIET)
+    first = max(0, int(loud[0]) - LEAD) if len(loud) else 0
+    second = np.zeros(audio.RATE, np.float32)
+    heard = wave[first : first + audio.RATE]
+    second[: len(heard)] = heard
+    logs = np.log(audio.mel(second, window=512, hop=160, low=50) + 1e-6)
+    # Four standard deviations to either side of a clip's own mean fill 0..1.
+    scaled = np.clip(0.5 + (logs - logs.mean()) / (8 * logs.std() + 1e-6), 0, 1)
+    return np.asarray(scaled, dtype=np.float32)
+
+
+def _spoken(wave: NDArray[Any]) -> NDArray[np.float32]:
+    wave = wave * (LOUDNESS / (np.sqrt(float((wave**2).mean())) + 1e-9))
+    energy = np.convolve(wave**2, np.full(800, 1 / 800), "same")
+    voiced = energy > SILENT
+    if voiced.sum() > audio.RATE // 10:
+        wave = wave[voiced]
+    picture = audio.mel(wave, window=400, hop=160)
+    return audio.scaled(audio.fitted(picture, 160))

@@ -1,0 +1,204 @@
+"""What an attacker who stole embeddings lays out before him: his own texts beside their embeddings.
+
+He asks the encoder about records that he owns; the pairs teach him to read vectors back into words.
+Where the database keeps the embeddings of pictures, he learns from his own captioned pictures where
+in the shared space a picture's caption would lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Modality, View
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROTATION = "embedding_rotation"
+"""The defence that an attacker undoes when he knows that it stands and holds stored pairs."""
+
+CALM = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Ridge penalties that are tried, as a share of the mean variance of an embedding's entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Texts with embeddings, and the stolen embeddings in the same space.
+
+    Attributes:
+        tokens: (n, t) the attacker's texts, −1 at the right.
+        embeddings: (n, d) their embeddings.
+        targets: (m, d) the stolen embeddings, as if they were of texts.
+        embed: tokens → embeddings through the encoder; None where it cannot be asked about texts.
+    """
+
+    tokens: NDArray[np.int64]
+    embeddings: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    embed: Callable[[NDArray[Any]], NDArray[np.float64]] | None
+
+
+def bank(view: View) -> Bank:
+    """Ask the encoder about the attacker's own records, and lay the stolen embeddings beside them.
+
+    Raises:
+        UsageError: he owns no records, or no captions to his pictures.
+    """
+    own, asked = view.public, view.question
+    if own is None or asked is None:
+        raise UsageError("reading embeddings needs records of one's own and stolen embeddings")
+    answers = np.asarray(view.model.query(own.x), dtype=np.float64)
+    if own.modality is not Modality.PAIRED:
+
+        def embed(tokens: NDArray[Any]) -> NDArray[np.float64]:
+            return np.asarray(view.model.query(tokens), dtype=np.float64)
+
+        return Bank(own.x, answers, opened(view, answers), embed)
+    if "captions" not in own.facts:
+        raise UsageError(f"{own.name} carries no captions")
+    half = answers.shape[1] // 2
+    pictures, texts = answers[:, :half], answers[:, half:]
+    stolen = opened(view, pictures)
+    # Pictures and captions lie in two cones of the shared space; his own pairs tell the way over.
+    return Bank(own.facts["captions"], texts, Ridge.fit(pictures, texts)(stolen), None)
+
+
+def opened(view: View, own: NDArray[Any]) -> NDArray[np.float64]:
+    """The stolen embeddings (m, d), a secret rotation undone if the attacker knows of one.
+
+    He finds records of his own in the database: the orthogonal map that best takes their
+    embeddings to what is stored (Procrustes) is the key, exactly so with d independent pairs, and
+    on the span of the pairs with fewer.
+
+    Args:
+        view: of the round.
+        own: (n, d) embeddings of the attacker's records, by his own asking.
+    """
+    assert view.question is not None
+    stolen = np.asarray(view.question.x, dtype=np.float64)
+    pairs = view.facts.get("known")
+    knows = any(one.name == ROTATION for one in view.defenses)
+    if not knows or pairs is None or not len(pairs):
+        return stolen
+    left, strength, right = np.linalg.svd(own[: len(pairs)].T @ np.asarray(pairs, np.float64))
+    found = strength > 1e-6 * strength[0]
+    # What lies outside of the span of the pairs stays unknown, and is left out.
+    return np.asarray(stolen @ (left[:, found] @ right[found]).T)
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """A linear map with an offset: ``(x − at) @ slope + level``.
+
+    Attributes:
+        error: mean square error (k,) on rows that were left out.
+    """
+
+    at: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    level: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, x: NDArray[Any], y: NDArray[Any]) -> Ridge:
+        """Fit by ridge regression, each column with a penalty of its own.
+
+        It is the one that predicts left-out rows best.
+
+        Args:
+            x: (n, d).
+            y: (n, k).
+        """
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        at, level = x.mean(0), y.mean(0)
+        left, size, right = np.linalg.svd(x - at, full_matrices=False)
+        seen = left.T @ (y - level)
+        scale = float((size**2).mean())
+        best, slope = np.full(y.shape[1], np.inf), np.zeros((x.shape[1], y.shape[1]))
+        for calm in CALM:
+            shrunk = size**2 / (size**2 + calm * scale)
+            # Leaving a row out costs no second fit: its error grows by 1/(1 − leverage).
+            lever = 1 / len(x) + (left**2) @ shrunk
+            gap = (y - level - left @ (shrunk[:, None] * seen)) / np.maximum(1 - lever, 1e-3)[
+                :, None
+            ]
+            error = (gap**2).mean(0)
+            weight = size / (size**2 + calm * scale)
+            made = right.T @ (weight[:, None] * seen)
+            slope = np.where(error < best, made, slope)
+            best = np.minimum(best, error)
+        return cls(at, slope, level, best)
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Predict (m, k) from (m, d)."""
+        return np.asarray((np.asarray(x, np.float64) - self.at) @ self.slope + self.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Reads from an embedding which words its text holds (arXiv:2004.00053).
+
+    Attributes:
+        names: (v,) token ids of the bank, rarest left out.
+        places: (v,) where in a text each stands, on average, 0..1.
+        map: embedding → one number a word, about 1 where the text holds it, and how many tokens
+            it has (last column).
+    """
+
+    names: NDArray[np.int64]
+    places: NDArray[np.float64]
+    map: Ridge
+
+    @classmethod
+    def fit(cls, own: Bank, least: int = 2) -> Words:
+        """Learn from the bank.
+
+        Args:
+            own: texts and embeddings.
+            least: texts that must hold a word.
+        """
+        real = own.tokens >= 0
+        rows, columns = np.nonzero(real)
+        names, at = np.unique(own.tokens[rows, columns], return_inverse=True)
+        held = np.zeros((len(own.tokens), len(names)))
+        held[rows, at] = 1
+        sizes = real.sum(1)
+        where = np.bincount(at, columns / np.maximum(sizes[rows] - 1, 1)) / np.bincount(at)
+        kept = held.sum(0) >= min(least, len(own.tokens))
+        goal = np.concatenate([held[:, kept], sizes[:, None]], 1)
+        return cls(names[kept], where[kept], Ridge.fit(own.embeddings, goal))
+
+    def scores(self, embeddings: NDArray[Any]) -> NDArray[np.float64]:
+        """How surely each text holds each word: (m, v)."""
+        return self.map(embeddings)[:, :-1]
+
+    def texts(self, embeddings: NDArray[Any], longest: int) -> NDArray[np.int64]:
+        """The surest words of each text, each at its usual place: (m, longest), −1 padded."""
+        told = self.map(embeddings)
+        out = np.full((len(told), longest), -1, dtype=np.int64)
+        for i, row in enumerate(told):
+            size = int(np.clip(round(row[-1]), 1, min(longest, len(self.names))))
+            sure = np.argsort(-row[:-1], kind="stable")[:size]
+            sure = sure[np.argsort(self.places[sure], kind="stable")]
+            out[i, :size] = self.names[sure]
+        return out
+
+
+def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """Cosine of each row of ``a`` with each row of ``b``: (len(a), len(b))."""
+    return np.asarray(_unit(a) @ _unit(b).T)
+
+
+def loot(tokens: NDArray[Any]) -> Data:
+    """Rebuilt texts as an asset."""
+    return Data("texts read from embeddings", Modality.LANGUAGE, tokens, role="rebuilt records")
+
+
+def _unit(x: NDArray[Any]) -> NDArray[np.float64]:
+    wide = np.asarray(x, np.float64)
+    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))

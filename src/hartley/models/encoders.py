@@ -1,0 +1,84 @@
+"""Frozen encoders as models: what every one of them shares.
+
+An encoder answers with embeddings, one a record. Encoding a data set takes seconds to a minute, so
+it is done once and kept on disk by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Modality, Model, Output
+from hartley.kit.cache import cached
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Encode = Callable[["NDArray[Any]"], "NDArray[Any]"]
+"""Records (n, …) → embeddings (n, d)."""
+
+
+def encoder(
+    name: str, modality: Modality, encode: Encode, width: int, *, revision: str = ""
+) -> Model:
+    """Return an encoder as a model that answers with embeddings (n, ``width``).
+
+    Args:
+        name: what to call it in reports.
+        modality: what it reads.
+        encode: the network.
+        width: d.
+        revision: which weights these are, for the caches of what it computes.
+    """
+    return Model(
+        name,
+        modality,
+        lambda x: encode(x) if len(x) else np.empty((0, width), np.float32),
+        Output.EMBEDDINGS,
+        width,
+        offers=Access.EMBEDDINGS,
+        facts={"revision": revision or name},
+    )
+
+
+def embedded(model: Model, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Embeddings of a whole data set, computed once and kept on disk by content."""
+    recipe = ["embeddings", 1, model.name, model.facts.get("revision", ""), x]
+    made = cached("embeddings", recipe, lambda: {"e": model.query(x).astype(np.float32)})
+    return np.asarray(made["e"])
+
+
+def remembering(model: Model, x: NDArray[Any]) -> Model:
+    """The same encoder, which knows the embeddings of the records ``x`` by heart.
+
+    They are computed (or read from disk) when the first of them is asked for; every other record
+    goes through the network. Rows of tokens are known whatever their padding.
+    """
+
+    @cache
+    def known() -> dict[bytes, NDArray[np.float32]]:
+        return dict(zip(_keys(x), embedded(model, x), strict=True))
+
+    def query(asked: NDArray[Any]) -> NDArray[Any]:
+        table, keys = known(), _keys(asked)
+        new = [i for i, key in enumerate(keys) if key not in table]
+        out = np.empty((len(asked), model.classes), np.float32)
+        fresh = model.query(asked[new])
+        out[new] = fresh
+        for i, key in enumerate(keys):
+            if key in table:
+                out[i] = table[key]
+        return out
+
+    return replace(model, query=query)
+
+
+def _keys(x: NDArray[Any]) -> list[bytes]:
+    if x.dtype.kind == "i":
+        return [np.asarray(row[row >= 0], dtype=np.int64).tobytes() for row in x]
+    return [np.ascontiguousarray(row, dtype=np.float32).tobytes() for row in x]
