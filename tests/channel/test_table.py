@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +9,7 @@ from hartley.channel.measure import measure
 from hartley.channel.table import read_trials
 from hartley.core import Wire
 from hartley.core.errors import BadTrials
+from hartley.core.records import COSTS
 
 
 @pytest.fixture
@@ -151,9 +154,54 @@ def test_optional_columns(tmp_path):
     assert {"bits_posterior", "g_vulnerability"} <= set(got.usual)
 
 
+def test_the_columns_of_the_contract(tmp_path):
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 120)
+    columns = {
+        "truth": truth,
+        "score": truth + rng.normal(size=120),
+        "trial": rng.permutation(120) + 1000,
+        "item": np.arange(120) % 30,
+        "run": np.array(["a", "b", "c", "d"])[np.arange(120) // 30],
+        "cost_queries": np.full(120, 2.5),
+        "cost_s": np.full(120, 0.5),
+        "cost_tokens": rng.integers(1, 50, 120),
+        "cost_money": np.full(120, 0.01),
+        "poison_n": np.full(120, 4.0),
+        "distortion": rng.random(120),
+        "utility": rng.normal(size=120),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    trials = read_trials(tmp_path / "a.parquet")
+    assert trials.spec.clustered and len(np.unique(trials.cluster)) == 4
+    assert (trials.item == columns["item"]).all() and trials.trial.min() >= 1000
+    assert set(trials.costs) == set(COSTS)
+    got = measure(trials)
+    assert (got.clusters, got.uses, got.seconds) == (4, 300, 60.0)
+    told = got.usual["cost_tokens"]
+    assert told["value"] == pytest.approx(columns["cost_tokens"].mean())
+    assert told["low"] < told["value"] < told["high"]
+    assert got.usual["utility"]["low"] < 0  # a utility may be negative, a cost may not
+    assert got.usual["bits_per_poison"]["value"] == pytest.approx(got.bits.value / 4, abs=0.02)
+    # Rows that were tuned on take their costs with them, but for what was spent in all.
+    half = replace(trials, split=np.arange(120) % 2)
+    tokens = measure(half).usual["cost_tokens"]
+    assert tokens["value"] == pytest.approx(columns["cost_tokens"][1::2].mean())
+
+
+@pytest.mark.parametrize("pair", [("uses", "cost_queries"), ("cluster", "run")])
+def test_two_names_of_one_column(write, pair):
+    with pytest.raises(BadTrials, match=f"`{pair[0]}` and `{pair[1]}` say the same"):
+        read_trials(write(f"truth,score,{','.join(pair)}\n0,0.1,1,1\n1,0.2,1,1\n"))
+
+
 @pytest.mark.parametrize(
     ("column", "match"),
     [
+        ("trial\n3\n3", "names a row twice"),
+        ("item\n-1\n3", "item holds"),
+        ("distortion\n-0.5\n3", "distortion holds"),
+        ("cost_tokens\n1\nlots", "`cost_tokens` must be numbers"),
         ("split\n0\n3", "split holds 0…3"),
         ("order\n1\n", "`order` is empty or NaN in 1 rows, first in row 2"),
         ("logq\n-1\n1", "logq holds"),

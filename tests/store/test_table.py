@@ -16,7 +16,7 @@ from hartley.store import read_trials, trials_from_bytes, trials_to_bytes
 
 COLUMNS = (
     *("truth", "guess", "reference", "cluster"),
-    *("split", "order", "logq", "gain", "p_null", "observed"),
+    *("trial", "item", "split", "order", "logq", "gain", "p_null", "observed"),
 )
 
 
@@ -25,6 +25,9 @@ def same(a: Trials, b: Trials) -> None:
         x, y = getattr(a, f.name), getattr(b, f.name)
         if f.name in COLUMNS and x is not None:
             assert x.dtype == y.dtype and x.tobytes() == y.tobytes(), f.name
+        elif f.name == "costs":
+            assert x.keys() == y.keys()
+            assert all(x[k].dtype == y[k].dtype and (x[k] == y[k]).all() for k in x)
         else:
             assert x == y, f.name
 
@@ -56,6 +59,10 @@ FULL = Trials(
     gain=np.array([0.0, 0.5, 1.0]),
     p_null=np.array([1.0, 1e-300, 0.25]),
     observed=np.array([3, 0, 3], dtype=np.int32),
+    trial=np.array([4, 5, 9]),
+    item=np.array([0, 1, 0], dtype=np.uint16),
+    costs={"utility": np.array([-1.0, 2.0, 0.5]), "cost_s": np.array([0.1, 0.1, 1e-9])},
+    run_id="0123456789abcdef",
     attack="a",
     game="g",
     scene="s",

@@ -9,6 +9,7 @@ import numpy as np
 
 from hartley.core import Role, Trials, Wire
 from hartley.core.errors import BadTrials
+from hartley.core.records import COLUMNS, COSTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,24 +64,13 @@ def _mixed(truth: Whole, cluster: Whole) -> bool:
     return bool((least < most).mean() > 0.5)
 
 
-OPTIONAL: dict[str, tuple[float | None, float | None, bool]] = {
-    "split": (0, 1, True),
-    "order": (None, None, False),
-    "logq": (None, 0, False),
-    "gain": (0, 1, False),
-    "p_null": (0, 1, False),
-    "observed": (0, None, True),
-}
-"""Columns that may be there: the least and the largest value allowed, and whole numbers or not."""
-
-
 def optional(name: str, values: Any, n: int) -> NDArray[Any]:
-    """Return one column of ``OPTIONAL``, checked.
+    """Return one column of ``core.records.COLUMNS``, checked.
 
     Raises:
         BadTrials: it has another length, NaN, or values out of range.
     """
-    low, high, whole = OPTIONAL[name]
+    low, high, whole = COLUMNS[name]
     if name == "logq":
         # A posterior of 0 is −∞ there; the prior that is mixed in keeps it finite. Rounding may
         # carry a certain answer a hair above 0.
@@ -97,6 +87,8 @@ def optional(name: str, values: Any, n: int) -> NDArray[Any]:
         )
     if name == "p_null" and column.min() <= 0:
         raise BadTrials("p_null holds 0: what has no chance cannot have happened by chance")
+    if name == "trial" and len(np.unique(column)) < n:
+        raise BadTrials("trial names a row twice: one table a play, one number a row")
     return column
 
 
@@ -107,13 +99,16 @@ def measured_rows(trials: Trials) -> Trials:
         BadTrials: an optional column is wrong, or every row was tuned on.
     """
     n = len(trials.truth)
+    if odd := [name for name in trials.costs if name not in COSTS]:
+        raise BadTrials(f"no column of costs is called {odd[0]!r}; they are {', '.join(COSTS)}")
     found: dict[str, Any] = {
         name: optional(name, values, n)
-        for name in OPTIONAL
-        if n and (values := getattr(trials, name)) is not None
+        for name in COLUMNS
+        if n and name not in COSTS and (values := getattr(trials, name)) is not None
     }
+    costs = {name: optional(name, values, n) for name, values in trials.costs.items() if n}
     if "split" not in found:
-        return replace(trials, **found) if found else trials
+        return replace(trials, **found, costs=costs) if found or costs else trials
     keep = found.pop("split") == 1
     if not keep.any():
         raise BadTrials(f"split is 0 in all {n} rows: the attacker tuned on all, none is left")
@@ -123,7 +118,9 @@ def measured_rows(trials: Trials) -> Trials:
             found[name] = np.asarray(values)
             if found[name].shape != (n,):
                 raise BadTrials(f"{name} has shape {found[name].shape}; {n} rows are due")
-    return replace(trials, split=None, **{name: v[keep] for name, v in found.items()})
+    kept = {name: column[keep] for name, column in costs.items()}
+    found = {name: column[keep] for name, column in found.items()}
+    return replace(trials, split=None, costs=kept, **found)
 
 
 def check(trials: Trials) -> Columns:

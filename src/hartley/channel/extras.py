@@ -2,7 +2,8 @@
 
 Each column yields one figure beside the bits and never changes them: ``logq`` → ``bits_posterior``,
 ``gain`` → ``g_vulnerability``, ``p_null`` → ``leakage``, ``observed`` → ``capacity``, ``order`` →
-``log2_e``; the declared judge → ``judge_bits``. What rests on what: ``design/measurement.md`` §8.
+``log2_e``, costs → their means, ``poison_n`` → ``bits_per_poison``; the declared judge →
+``judge_bits``. What rests on what: ``design/measurement.md`` §8.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def enrich(reading: Reading, trials: Trials, columns: Columns) -> Reading:
         hits = (columns.guess == columns.truth)[time][answered]
         end, peak = evidence(hits, 1.0 / spec.alphabet)
         found |= {"log2_e": end, "anytime_p": min(1.0, 2.0**-peak)}
+    found |= prices(reading, trials, columns.cluster)
     assumptions = reading.assumptions
     if spec.judge is not None:
         found["judge_bits"], line = judged(spec.judge, alpha)
@@ -93,6 +95,29 @@ def enrich(reading: Reading, trials: Trials, columns: Columns) -> Reading:
         assumptions=assumptions,
         usual={**reading.usual, **found},
     )
+
+
+def prices(reading: Reading, trials: Trials, cluster: Whole | None) -> dict[str, Any]:
+    """Return the mean of each cost a row, with its t interval, and bits for each poison record.
+
+    Queries and seconds are left out: the declaration has their totals (``uses``, ``seconds``).
+    """
+    found: dict[str, Any] = {}
+    for name, column in trials.costs.items():
+        if name in ("cost_queries", "cost_s"):
+            continue
+        low, high = _t_interval(column, cluster, trials.spec.alpha)
+        value = float(column.mean())
+        found[name] = {"value": value, "n": len(column)}
+        if math.isfinite(low):
+            low = low if column.min() < 0 else max(low, 0.0)
+            found[name] |= {"low": min(low, value), "high": max(high, value)}
+    mean = found.get("poison_n", {"value": 0.0})["value"]
+    if mean > 0:
+        # The auditor fixes the budget: the mean is what was spent, not an estimate.
+        bits = {"value": reading.point / mean, "low": reading.lower / mean}
+        found["bits_per_poison"] = {**bits, "n": len(trials)}
+    return found
 
 
 def _guessed(trials: Trials) -> bool:

@@ -1,9 +1,11 @@
 """Anyone's trials: a CSV or Parquet table → ``Trials``.
 
 Columns: ``truth`` and one of ``guess`` (a symbol: whole numbers or words, −1 to abstain) or
-``score`` (a real number, larger = more like truth 1). Optional: ``uses`` (queries spent on the
-row), ``cluster`` (rows of one cluster are dependent), ``seconds`` (time spent on the row), and the
-columns of ``columns.OPTIONAL``: ``split``, ``order``, ``logq``, ``gain``, ``p_null``, ``observed``.
+``score`` (a real number, larger = more like truth 1). Optional: ``cluster`` or ``run`` (rows of one
+cluster are dependent), ``uses`` or ``cost_queries`` (queries spent on the row), ``seconds`` or
+``cost_s`` (time spent on it), and the others of ``core.records.COLUMNS``: ``trial``, ``item``,
+``split``, ``order``, ``logq``, ``gain``, ``p_null``, ``observed``, ``cost_tokens``, ``cost_money``,
+``poison_n``, ``distortion``, ``utility``.
 """
 
 from __future__ import annotations
@@ -13,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.columns import OPTIONAL, optional
+from hartley.channel.columns import optional
 from hartley.core import ChannelSpec, Trials, Wire
 from hartley.core.errors import BadTrials
+from hartley.core.records import COLUMNS, COSTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = (".csv", ".parquet")
 ERASED = ("-1", "−1")
+SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
+"""Columns that go by two names: Hartley's short ones and those of its stored trials."""
 
 
 def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
@@ -57,21 +62,25 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
         truth, guess, alphabet = _symbols(path, columns)
     if len(np.unique(truth)) < 2:
         raise BadTrials(f"{path}: one class only: every `truth` is the same, nothing to tell apart")
-    uses = _total(path, columns, "uses")
+    for other, name in SAME.items():
+        if other in columns and name in columns:
+            raise BadTrials(f"{path}: `{other}` and `{name}` say the same; keep one of them")
+    uses = _total(path, columns, "uses", "cost_queries")
+    cluster = columns.get("cluster", columns.get("run"))
     return Trials(
         spec=ChannelSpec(
             wire=Wire.SCORE if answers == ["score"] else Wire.SYMBOL,
             alphabet=alphabet,
             unit="row",
             planted=False,
-            clustered="cluster" in columns,
+            clustered=cluster is not None,
             alpha=alpha,
-            seconds=_total(path, columns, "seconds"),
+            seconds=_total(path, columns, "seconds", "cost_s"),
             uses=None if uses is None else round(uses),
         ),
         truth=truth,
         guess=guess,
-        cluster=_labels(path, columns["cluster"]) if "cluster" in columns else None,
+        cluster=None if cluster is None else _labels(path, cluster),
         **_optional(path, columns),
         attack=path.stem,
         scene="table",
@@ -79,12 +88,13 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
 
 
 def _optional(path: Path, columns: dict[str, _Column]) -> dict[str, Any]:
-    found = {}
-    for name in OPTIONAL:
+    found: dict[str, Any] = {"costs": {}}
+    for name in COLUMNS:
         if name in columns:
             values = _numbers(path, columns, name, finite=name != "logq")
             try:
-                found[name] = optional(name, values, len(values))
+                into = found["costs"] if name in COSTS else found
+                into[name] = optional(name, values, len(values))
             except BadTrials as error:
                 raise BadTrials(f"{path}: {error}") from error
     return found
@@ -210,8 +220,9 @@ def _labels(path: Path, column: _Column) -> NDArray[np.int64]:
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _total(path: Path, columns: dict[str, _Column], name: str) -> float | None:
-    if name not in columns:
+def _total(path: Path, columns: dict[str, _Column], *names: str) -> float | None:
+    name = next((one for one in names if one in columns), None)
+    if name is None:
         return None
     values = _numbers(path, columns, name)
     if (values < 0).any() or values.sum() <= 0:

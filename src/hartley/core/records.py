@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.quantity import Quantity
@@ -64,6 +65,27 @@ class ChannelSpec:
         return hashlib.sha256(plain.encode()).hexdigest()
 
 
+COSTS = ("cost_queries", "cost_tokens", "cost_s", "cost_money", "poison_n", "distortion", "utility")
+"""Names of the columns of ``Trials.costs``: what one row cost the attacker, and what it did to the
+owner: queries, tokens, seconds, money, poison records, distortion and utility that was left."""
+
+COLUMNS: Mapping[str, tuple[float | None, float | None, bool]] = MappingProxyType(
+    {
+        "trial": (0, None, True),
+        "item": (0, None, True),
+        "split": (0, 1, True),
+        "order": (None, None, False),
+        "logq": (None, 0, False),
+        "gain": (0, 1, False),
+        "p_null": (0, 1, False),
+        "observed": (0, None, True),
+        **{name: (0, None, False) for name in COSTS if name != "utility"},
+        "utility": (None, None, False),
+    }
+)
+"""Optional columns of trials: the least and the largest value allowed, and whole numbers or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trials:
     """One row a use: what was sent, what was received, what it cost.
@@ -73,7 +95,9 @@ class Trials:
         truth: (n,) integers, the secret symbols.
         guess: (n,) float scores, integer symbols (−1 = erased) or integer ranks (1 = first).
         reference: (n,) what is received without the attack, for a jam; else None.
-        cluster: (n,) integers; rows of one cluster share a victim.
+        cluster: (n,) integers; rows of one cluster share a victim (``run`` of MEASURE §3.1).
+        trial: (n,) numbers of the rows, each once; with ``run_id`` they name a row for good.
+        item: (n,) which record, canary, trigger, photograph … of the round the row speaks of.
         split: (n,) 0 = the attacker tuned on this row, which is then not measured; 1 = measured.
         order: (n,) time of the row, for evidence that is gathered row by row.
         logq: (n,) log2 of the posterior that the attacker gave the true secret, at most 0.
@@ -81,6 +105,10 @@ class Trials:
         p_null: (n,) chance in (0, 1] of a success at least this good, were the secret independent
             of what was seen; 1 for a failure.
         observed: (n,) codes ≥ 0 of what was seen, where few values are possible.
+        costs: (n,) floats a column, by names out of ``COSTS``.
+        run_id: 16 hexadecimal digits of the SHA-256 of what was played: the scene's digest, game,
+            attack and their parameters, seed, budget, defences and what the attacker knew. The
+            same play has the same id; empty for trials that were not played here.
         attack, game, scene: names.
         params: the attack's parameters.
         seed: the run's seed.
@@ -100,12 +128,16 @@ class Trials:
     guess: NDArray[Any]
     reference: NDArray[Any] | None = None
     cluster: NDArray[Any] | None = None
+    trial: NDArray[Any] | None = None
+    item: NDArray[Any] | None = None
     split: NDArray[Any] | None = None
     order: NDArray[Any] | None = None
     logq: NDArray[Any] | None = None
     gain: NDArray[Any] | None = None
     p_null: NDArray[Any] | None = None
     observed: NDArray[Any] | None = None
+    costs: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    run_id: str = ""
     attack: str = ""
     game: str = ""
     scene: str = ""

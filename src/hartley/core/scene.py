@@ -148,12 +148,31 @@ class Round:
     alphabet: int = 2
 
 
+BY_ATTACK = ("order", "observed", "cost_tokens", "cost_money")
+"""Columns of the trials that an attack may fill: neither needs the truth, nor leaves a row out."""
+
+BY_JUDGE = ("item", "split", "gain", "p_null", "poison_n", "distortion", "utility")
+"""Columns that a judge may fill besides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attack returns: one guess a question, and its loot for the next attack."""
+    """What an attack returns: one guess a question, and its loot for the next attack.
+
+    Attributes:
+        guess: one answer a question.
+        asset: the loot.
+        posterior: how likely the attacker takes each symbol to be: (m, alphabet) rows that sum to
+            1, or (m,) probabilities of symbol 1 of a secret bit. The engine looks up the true
+            symbol's (``Trials.logq``), which an attack cannot.
+        columns: (m,) columns of the trials that the attacker alone can tell, by names out of
+            ``BY_ATTACK``.
+    """
 
     guess: NDArray[Any] | None = None
     asset: Asset | None = None
+    posterior: NDArray[Any] | None = None
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +185,28 @@ class Received:
         usual: the class's usual metrics that need more than truth and guess (PSNR, clean accuracy,
             fidelity …), by name.
         cost: what the attacker spent, by unit (``poisons``, ``queries`` …).
+        posterior: as of ``Outcome``; a judge that reads one answer a row passes it on (``of``).
+        columns: (m,) columns of the trials, by names out of ``BY_ATTACK`` and ``BY_JUDGE``.
     """
 
     guess: NDArray[Any]
     reference: NDArray[Any] | None = None
     usual: Mapping[str, float] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
+    posterior: NDArray[Any] | None = None
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, outcome: Outcome, guess: NDArray[Any], **more: Any) -> Received:
+        """Read one answer a row: with the posterior and the columns that the attack gave.
+
+        Args:
+            outcome: of the attack.
+            guess: (m,) what was received.
+            more: the other fields; ``columns`` here win over the attack's.
+        """
+        columns = {**outcome.columns, **more.pop("columns", {})}
+        return cls(guess, posterior=outcome.posterior, columns=columns, **more)
 
 
 Judge = Callable[[Sequence[Round], Sequence[Outcome]], Sequence[Received]]

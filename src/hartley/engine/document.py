@@ -84,6 +84,7 @@ def measured(stands: Mapping[str, Any], trials: Trials, channel: Channel) -> dic
         "planted": trials.spec.planted,
         "registration": trials.spec.registration,
         "commit": trials.spec.commit,
+        "run_id": trials.run_id or None,
         "loot": trials.loot or None,
         "cost": dict(trials.cost),
         "n": channel.n,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +28,7 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.errors import RunError
+from hartley.engine.columns import complete
 from hartley.engine.meter import Meter, seal
 from hartley.engine.parameters import ruled
 
@@ -77,12 +80,14 @@ def play(
     table = dealt or deal(attack, scene, seed=seed, params=game_params)
     meter = Meter(budget)
     outcomes: list[Outcome] = []
-    started = time.perf_counter()
+    spent: list[dict[str, float]] = []
     for index, one in enumerate(table.rounds):
+        started, asked = time.perf_counter(), meter.queries
         view = one.view if knows != "static" else replace(one.view, defenses=())
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.name, index))
         outcomes.append(attack(seal(view, attack.needs, meter), rng, **(params or {})))
-    seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        spent.append({"cost_queries": float(meter.queries - asked), "cost_s": seconds})
     _loot_is_due(attack, outcomes)
     received = _judge(attack, table, outcomes)
     truth = np.concatenate([one.truth for one in table.rounds])
@@ -102,7 +107,7 @@ def play(
                 for b in (*scene.bounds, *table.bounds)
                 if not b.games or attack.game.name in b.games
             ),
-            seconds=seconds,
+            seconds=sum(one["cost_s"] for one in spent),
             uses=meter.queries,
             budget=budget,
             commit=commitment(seed),
@@ -123,7 +128,17 @@ def play(
         defenses=scene.defenses,
         knows=knows or ("adaptive" if scene.defenses else "none"),
         loot=_describe(outcomes[-1].asset),
+        run_id=_identity(attack, scene, seed, params or {}, game_params or {}, budget, knows),
+        **complete(attack, table.rounds, received, spent),
     )
+
+
+def _identity(attack: Attack, scene: Scene, seed: int, *rest: Any) -> str:
+    """What was played, in 16 hexadecimal digits; ``rest``: parameters, budget, knowledge."""
+    stands = [[one.name, dict(one.params)] for one in scene.defenses]
+    played = [scene.name, scene.digest, attack.game.name, attack.name, seed, stands, *rest]
+    text = json.dumps(played, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _judge(attack: Attack, table: Deal, outcomes: Sequence[Outcome]) -> Sequence[Received]:
@@ -139,7 +154,7 @@ def _judge(attack: Attack, table: Deal, outcomes: Sequence[Outcome]) -> Sequence
 def _answer(attack: Attack, outcome: Outcome) -> Received:
     if outcome.guess is None:
         raise RunError(f"{attack.name} returned no guess; {attack.game.name} asks one a question")
-    return Received(guess=np.asarray(outcome.guess))
+    return Received.of(outcome, np.asarray(outcome.guess))
 
 
 def _fits(attack: Attack, one: Round, got: Received) -> None:

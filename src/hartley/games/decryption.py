@@ -160,8 +160,9 @@ def _judge(
         around[asked.x] = False
         right = found == plain
         solved = [bool(right[around & (plain == a)].mean() > 0.5) for a in np.unique(plain[around])]
-        return Received(
-            guess=np.asarray(outcome.guess),
+        return Received.of(
+            outcome,
+            np.asarray(outcome.guess),
             usual={
                 "text_accuracy": float(right[around].mean()),
                 "key_letters": float(sum(solved)),

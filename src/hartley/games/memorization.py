@@ -158,7 +158,8 @@ def _ranked(one: Round, outcome: Outcome, verify: Verified | None) -> Received:
     usual = {"extraction_rate": float((rank == 1).mean())}
     if verify is not None and isinstance(outcome.asset, Data):
         usual |= verify(outcome.asset)
-    return Received(guess=rank, usual=usual)
+    # Were the secret any other candidate, it would lie this high or higher rank times in R.
+    return Received.of(outcome, rank, usual=usual, columns={"p_null": rank / one.alphabet})
 
 
 def _lesson(

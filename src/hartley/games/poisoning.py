@@ -203,6 +203,7 @@ def _judged(
                 reference=np.array([np.bincount(s).argmax() for s in without]),
                 usual=usual,
                 cost={"poisons": float(len(loot))},
+                columns={"poison_n": np.full(len(stamped), len(loot) / len(stamped))},
             )
         )
     return received

@@ -98,19 +98,27 @@ def watermark(
         )
         for one, message in zip(marked, messages, strict=True)
     )
-    return Deal(rounds=dealt, judge=_judge(marker, keys, originals, floor))
+    return Deal(rounds=dealt, judge=_judge(marker, keys, originals, chosen, floor))
 
 
 def _judge(
-    marker: marks.Marker, keys: NDArray[Any], originals: NDArray[Any], floor: float
+    marker: marks.Marker,
+    keys: NDArray[Any],
+    originals: NDArray[Any],
+    chosen: NDArray[Any],
+    floor: float,
 ) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            read(int(key), original, one, out)
-            for key, original, one, out in zip(keys, originals, rounds, outcomes, strict=True)
+            read(int(key), original, int(photo), one, out)
+            for key, original, photo, one, out in zip(
+                keys, originals, chosen, rounds, outcomes, strict=True
+            )
         ]
 
-    def read(key: int, original: NDArray[Any], one: Round, outcome: Outcome) -> Received:
+    def read(
+        key: int, original: NDArray[Any], photo: int, one: Round, outcome: Outcome
+    ) -> Received:
         """What the owner reads in one cleaned picture, and in the marked one."""
         marked, m = one.view.data.x[0], len(one.truth)
         cleaned = _cleaned(outcome, marked.shape)
@@ -128,6 +136,10 @@ def _judge(
                 "ssim": image.ssim(cleaned, marked),
                 "mark_psnr": image.psnr(marked, original),
                 "violated": float(violated),
+            },
+            columns={
+                "item": np.full(m, photo),
+                "distortion": np.full(m, float(np.mean((cleaned - marked) ** 2))),
             },
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hartley.core import Applied, Bound, ChannelSpec, Role, Trials, Wire
 from hartley.core.errors import StoreError
+from hartley.core.records import COLUMNS, COSTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +19,7 @@ KEY = b"hartley.trials"
 VERSION = 1
 _COLUMNS = (
     *("truth", "guess", "reference", "cluster"),
-    *("split", "order", "logq", "gain", "p_null", "observed"),
+    *(name for name in COLUMNS if name not in COSTS),
 )
 
 
@@ -33,12 +34,13 @@ def trials_to_bytes(trials: Trials) -> bytes:
         for name in _COLUMNS
         if (column := getattr(trials, name)) is not None
     }
+    columns |= {name: pa.array(np.ascontiguousarray(v)) for name, v in trials.costs.items()}
     spec = {f.name: getattr(trials.spec, f.name) for f in fields(ChannelSpec)}
     spec["bounds"] = [_record(b) for b in trials.spec.bounds]
     rest = {
         f.name: getattr(trials, f.name)
         for f in fields(Trials)
-        if f.name not in {*_COLUMNS, "spec", "defenses"}
+        if f.name not in {*_COLUMNS, "spec", "defenses", "costs"}
     }
     note = {
         "version": VERSION,
@@ -99,9 +101,12 @@ def _trials(table: pa.Table) -> Trials:
     columns = {
         name: table.column(name).to_numpy() for name in _COLUMNS if name in table.column_names
     }
+    costs = {name: table.column(name).to_numpy() for name in COSTS if name in table.column_names}
     defenses = tuple(Applied(d["name"], d["params"]) for d in note.pop("defenses"))
     each = {name: tuple(values) for name, values in note.pop("each", {}).items()}
-    return Trials(spec=ChannelSpec(**spec), defenses=defenses, each=each, **columns, **note)
+    return Trials(
+        spec=ChannelSpec(**spec), defenses=defenses, each=each, costs=costs, **columns, **note
+    )
 
 
 def _record(one: Applied | Bound) -> dict[str, Any]:

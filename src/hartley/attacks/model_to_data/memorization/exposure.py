@@ -40,8 +40,12 @@ def exposure(view: View, rng: Rng, *, temperature: float = 1.0) -> Outcome:
     score = _read if asked.modality is Modality.LANGUAGE else _sure
     guess = np.stack([score(view, asked, i, temperature) for i in range(len(asked))])
     said = canaries.write(asked, guess.argmax(1))
+    # Candidates are alike before anything is read: likelihoods over their sum are the posterior.
+    law = np.exp(guess - guess.max(1, keepdims=True))
     return Outcome(
-        guess=guess, asset=Data("secrets read", asked.modality, said, asked.y, role="secrets")
+        guess=guess,
+        asset=Data("secrets read", asked.modality, said, asked.y, role="secrets"),
+        posterior=law / law.sum(1, keepdims=True),
     )
 
 
