@@ -9,11 +9,13 @@ rounds share records and folds and differ in their coins only, so they share the
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Data, Modality
+from hartley.core import Data
+from hartley.kit.features import features, standardised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FOLDS, RIDGE = 5, 0.3
-MOST, WIDTH = 1500, 512
-"""Records that it looks at, and features a record: a shift that matters shows in these."""
+MOST = 1500
+"""Records that it looks at: a shift that matters shows in these."""
 ALPHA = 0.01
 """Error level of its interval: a false alarm about a sound split should be rare."""
 
@@ -42,7 +44,10 @@ def blind_auc(data: Data, coins: NDArray[Any], groups: NDArray[Any]) -> dict[str
     rng = np.random.default_rng(29)
     rows = np.sort(rng.permutation(len(data))[:MOST])
     fold = rng.permutation(int(groups.max()) + 1)[groups[rows]] % FOLDS
-    kernel = _kernel(features(data, rows))
+    some = replace(data, x=data.x[rows], y=None if data.y is None else data.y[rows])
+    labels = 0 if some.y is None else int(some.y.max()) + 1
+    table = standardised(features(some, labels))
+    kernel = _kernel(table / math.sqrt(max(int(table.any(0).sum()), 1)))
     wanted = np.where(coins[:, rows], 1.0, -1.0).T
     found: list[list[tuple[float, float, int]]] = [[] for _ in range(len(coins))]
     for one in range(FOLDS):
@@ -59,35 +64,6 @@ def blind_auc(data: Data, coins: NDArray[Any], groups: NDArray[Any]) -> dict[str
             if part is not None:
                 rounds.append(part)
     return _together([r for r in found if r], len(rows))
-
-
-def features(data: Data, rows: NDArray[Any]) -> Floats:
-    """Standardised features (m, d) of some records, with their labels: (n, …) → (m, ≤ 512 + K)."""
-    x = np.asarray(data.x)[rows].reshape(len(rows), -1)
-    table = _counts(x) if data.modality is Modality.LANGUAGE else x.astype(np.float64)
-    if table.shape[1] > WIDTH:
-        mix = np.random.default_rng(31).standard_normal((table.shape[1], WIDTH))
-        table = table @ (mix / math.sqrt(WIDTH))
-    if data.y is not None:
-        labels = np.asarray(data.y)[rows]
-        table = np.concatenate([table, labels[:, None] == np.unique(labels)], 1)
-    spread = table.std(0)
-    table = (table - table.mean(0)) / np.where(spread > 0, spread, 1)
-    return np.asarray(table / math.sqrt(max(int((spread > 0).sum()), 1)))
-
-
-def _counts(tokens: NDArray[Any]) -> Floats:
-    """Hashed counts of tokens and of pairs of neighbours, in logarithms; and the length."""
-    half = WIDTH // 2 - 1
-    n, there = len(tokens), tokens >= 0
-    out = np.zeros((n, WIDTH - 1))
-    row = np.broadcast_to(np.arange(n)[:, None], tokens.shape)
-    np.add.at(out, (row[there], (tokens[there] * 2654435761 % 2**31) % half), 1)
-    pair = tokens[:, :-1] * 40503 + tokens[:, 1:]
-    both = there[:, 1:]
-    np.add.at(out, (row[:, 1:][both], half + (pair[both] * 2654435761 % 2**31) % half), 1)
-    out[:, -1] = there.sum(1)
-    return np.asarray(np.log1p(out))
 
 
 def _kernel(table: Floats) -> Floats:

@@ -53,7 +53,7 @@ class References:
 
         The models answer in the units of the pipeline that trained them.
         """
-        return self._each("confidence", data, confidence, _margin)
+        return self._each("confidence", data, confidence, margin)
 
     def likelihood(self, data: Data) -> NDArray[np.float64]:
         """Log-likelihood (K, n) of each record under each model; see :func:`likelihood`."""
@@ -82,6 +82,18 @@ class References:
         if told.nbytes <= ROOM:
             self.answers[key] = told
         return told
+
+    def derived(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What an attack makes of these answers, made once for all rounds of a deal.
+
+        Args:
+            name: the attack, its parameters and whatever else the array depends on.
+            make: makes it, of nothing but these models and the records in question.
+        """
+        key = f"derived {len(self.include)} {name}"
+        if key not in self.answers:
+            self.answers[key] = make()
+        return self.answers[key]
 
     def _whole(self, data: Data) -> NDArray[Any]:
         key = f"said {digest(data.x)}"
@@ -172,7 +184,7 @@ def confidence(model: Model, data: Data) -> NDArray[np.float64]:
     """
     if data.y is None and model.score is not None:
         return _tokens(model, data)
-    return _margin(model.query(data.x), model.output, data)
+    return margin(model.query(data.x), model.output, data)
 
 
 def likelihood(model: Model, data: Data) -> NDArray[np.float64]:
@@ -226,7 +238,8 @@ def _log_likelihood(answers: NDArray[Any], output: Output, data: Data) -> NDArra
     return np.asarray(log_probabilities(answers, output)[np.arange(len(answers)), data.y])
 
 
-def _margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
+def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
+    """:func:`confidence` (n,) of answers that are there already, in declared units."""
     if _paired(answers, output, data):
         return _cosine(answers)
     _labelled(output, data)

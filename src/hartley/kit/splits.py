@@ -80,5 +80,11 @@ def repeats(data: Data) -> float:
     return float(np.mean([count[key] > 1 for key in keys])) if keys else 0.0
 
 
+def claimed(data: Data, rows: NDArray[Any]) -> Data:
+    """The loot of a membership attack: the records (booleans or numbers) that it calls members."""
+    y = None if data.y is None else data.y[rows]
+    return Data("claimed members", data.modality, data.x[rows], y)
+
+
 def _keys(x: NDArray[Any]) -> list[bytes]:
     return [row.tobytes() for row in np.ascontiguousarray(x)]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Move, Outcome, View, attack
+from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
 from hartley.games.membership import membership
+from hartley.kit import augment as versions
 from hartley.kit.reference import confidence, references
+from hartley.kit.splits import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +37,7 @@ def lira(
     references: int = 64,
     online: bool = True,
     fixed_variance: bool = True,
+    augment: int = 1,
 ) -> Outcome:
     """Compare the victim's confidence in a record with models that did and did not train on it.
 
@@ -40,50 +45,73 @@ def lira(
         references: reference models, each trained on a random half of the records.
         online: use models with and without the record; else only those without it.
         fixed_variance: one variance for all records (better with few models) or one a record.
+        augment: versions of a picture that are asked about, itself and shifted copies; their
+            confidences count as one normal vector, with one covariance for all records.
+
+    Raises:
+        UsageError: versions of what is no picture.
     """
     del rng
     asked = view.question
     assert asked is not None
     fleet = _references(view, references)
-    shadow, within = fleet.confidence(asked), fleet.include
-    seen = confidence(view.model, asked)
-    mean_out, spread_out = _law(shadow, ~within, fixed_variance)
+    copies = _versions(asked, augment)
+    shadow = np.stack([fleet.confidence(one) for one in copies], -1)
+    seen = np.stack([confidence(view.model, one) for one in copies], -1)
+    within = fleet.include
+    out = _law(shadow, ~within, fixed_variance)
     if online:
-        mean_in, spread_in = _law(shadow, within, fixed_variance)
-        guess = _log_density(seen, mean_in, spread_in) - _log_density(seen, mean_out, spread_out)
+        member = _law(shadow, within, fixed_variance)
+        guess = _log_density(seen, *member) - _log_density(seen, *out)
     else:
         # One-sided: how far above its own "out" law the record lies; monotone in the paper's
         # 1 − Pr[Z > confidence], and finite where that probability rounds to 1.
-        guess = (seen - mean_out) / spread_out
-    claimed = guess > 0
-    return Outcome(
-        guess=guess,
-        asset=Data(
-            "claimed members",
-            asked.modality,
-            asked.x[claimed],
-            None if asked.y is None else asked.y[claimed],
-        ),
-    )
+        mean, covariance = out
+        each = (seen - mean) / np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+        guess = each.mean(-1)
+    return Outcome(guess=guess, asset=claimed(asked, guess > 0))
 
 
 _references = references
 
 
+def _versions(asked: Data, count: int) -> list[Data]:
+    if count == 1:
+        return [asked]
+    if count < 1 or asked.modality is not Modality.VISION or asked.x.ndim != 4:
+        raise UsageError(f"augment = {count}: pictures have 1 to 50 versions, other records one")
+    made = versions.pictures(np.asarray(asked.x), count)
+    return [asked, *(replace(asked, x=x) for x in made[1:])]
+
+
 def _law(
     shadow: NDArray[Any], kept: NDArray[np.bool_], fixed: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation (n,) of each record over the models in ``kept`` (K, n)."""
+    """Mean (n, A) and covariance (n or 1, A, A) of each record over the models in ``kept``.
+
+    Args:
+        shadow: (K, n, A) confidences.
+        kept: (K, n) booleans.
+        fixed: one covariance for all records; else variances of each record's own.
+    """
     count = np.maximum(kept.sum(0), 1)
-    mean = np.where(kept, shadow, 0).sum(0) / count
-    square = np.where(kept, (shadow - mean) ** 2, 0)
+    mean = np.where(kept[..., None], shadow, 0).sum(0) / count[:, None]
+    apart = np.where(kept[..., None], shadow - mean, 0)
+    floor = SPREAD**2 * np.eye(shadow.shape[-1])
     if fixed:
         # Pooled with the degrees of freedom that the means have used up.
-        variance = np.full(len(count), square.sum() / max(kept.sum() - len(count), 1))
+        flat = apart.reshape(-1, shadow.shape[-1])
+        covariance = (flat.T @ flat / max(kept.sum() - len(count), 1))[None]
     else:
-        variance = square.sum(0) / np.maximum(count - 1, 1)
-    return mean, np.sqrt(np.maximum(variance, SPREAD**2))
+        variance = (apart**2).sum(0) / np.maximum(count - 1, 1)[:, None]
+        covariance = variance[..., None] * np.eye(shadow.shape[-1])
+    return mean, np.maximum(covariance, floor) if len(floor) == 1 else covariance + floor
 
 
-def _log_density(x: NDArray[Any], mean: NDArray[Any], spread: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(-0.5 * ((x - mean) / spread) ** 2 - np.log(spread))
+def _log_density(
+    x: NDArray[Any], mean: NDArray[Any], covariance: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Log-density (n,) of normal vectors (n, A), but for a constant."""
+    gap = x - mean
+    solved = np.linalg.solve(covariance, gap[..., None])[..., 0]
+    return np.asarray(-0.5 * (gap * solved).sum(-1) - 0.5 * np.linalg.slogdet(covariance)[1])

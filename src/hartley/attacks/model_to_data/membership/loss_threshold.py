@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Move, Outcome, View, attack
+from hartley.core import ALL, Access, Move, Outcome, View, attack
 from hartley.games.membership import membership
-from hartley.kit.reference import confidence
+from hartley.kit.reference import likelihood
+from hartley.kit.splits import claimed
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -18,21 +20,16 @@ if TYPE_CHECKING:
 def loss_threshold(view: View, rng: Rng, *, floor: float = 1e-6) -> Outcome:
     """Guess that a record is a member when the model's loss on it is low.
 
+    The loss is what the model's declared units make it: −ln p of the label, of probabilities or of
+    logits; the mean over the tokens of a text; minus the cosine of a pair.
+
     Args:
-        floor: probabilities below this are raised to it before the logarithm.
+        floor: probabilities of a label below this are raised to it before the logarithm.
     """
     del rng
     asked = view.question
     assert asked is not None
-    if asked.y is None:
-        # A text is its own label: the mean log-probability of its tokens.
-        loss = -confidence(view.model, asked)
-    else:
-        scores = view.model.query(asked.x)
-        loss = -np.log(np.maximum(scores[np.arange(len(asked)), asked.y], floor))
-    claimed = loss < np.median(loss)
-    labels = None if asked.y is None else asked.y[claimed]
-    return Outcome(
-        guess=-loss,
-        asset=Data("claimed members", asked.modality, asked.x[claimed], labels),
-    )
+    guess = likelihood(view.model, asked)
+    if asked.y is not None:
+        guess = np.maximum(guess, log(floor))
+    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))

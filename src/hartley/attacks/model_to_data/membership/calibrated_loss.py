@@ -1,0 +1,42 @@
+"""Calibrated loss: a record's loss less what it costs models that never saw it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import ALL, Access, Move, Outcome, View, attack
+from hartley.games.membership import membership
+from hartley.kit import reference
+from hartley.kit.splits import claimed
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=membership,
+    needs=Access.SCORES | Access.TRAIN,
+    moves=Move.NOISE,
+    fits=ALL,
+    paper="arXiv:2111.08440",
+)
+def calibrated_loss(view: View, rng: Rng, *, references: int = 64) -> Outcome:
+    """Guess by how much lower the victim's loss on a record is than that of models without it.
+
+    A hard record has a high loss in the training set too; what is left when its difficulty is
+    taken off speaks of membership.
+
+    Args:
+        references: reference models, each trained on a random half of the records; those that did
+            not see a record say how hard it is.
+    """
+    del rng
+    asked = view.question
+    assert asked is not None
+    fleet = reference.references(view, references)
+    without = ~fleet.include
+    usual = np.where(without, fleet.likelihood(asked), 0).sum(0) / np.maximum(without.sum(0), 1)
+    guess = reference.likelihood(view.model, asked) - usual
+    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))

@@ -1,0 +1,87 @@
+"""Label-only: how hard is it to change the model's mind about a record?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.membership import membership
+from hartley.kit import augment, boundary
+from hartley.kit.splits import claimed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+METHODS = ("boundary", "noise", "shift")
+
+
+@attack(
+    game=membership,
+    needs=Access.LABELS,
+    moves=Move.NOISE,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:2007.14321",
+)
+def label_only(
+    view: View,
+    rng: Rng,
+    *,
+    method: str = "boundary",
+    queries: int = 12,
+    starts: int = 2,
+    halvings: int = 5,
+    turns: int = 1,
+    sigma: float = 0.5,
+) -> Outcome:
+    """Guess by the robustness of the label, and that a record labelled wrongly is no member.
+
+    Args:
+        method: boundary (distance to where the label changes), noise (share of shaken copies that
+            keep the true label) or shift (share of shifted pictures that do).
+        queries: copies a record (noise, shift), or neighbours that show the boundary's normal.
+        starts: lines a record, each to a record of another label (boundary).
+        halvings: of each line (boundary).
+        turns: how often the boundary is approached along its normal (boundary).
+        sigma: largest noise, in standard deviations of a record's numbers (noise).
+
+    Raises:
+        UsageError: a method that is not there, or shifts of what is no picture.
+    """
+    asked = view.question
+    assert asked is not None and asked.y is not None
+    if method not in METHODS:
+        raise UsageError(f"no label-only method {method!r}; there is {', '.join(METHODS)}")
+    if method == "shift" and np.asarray(asked.x).ndim != 4:
+        raise UsageError(f"shifts are for pictures, not for {asked.modality} of shape "
+                         f"{np.asarray(asked.x).shape[1:]}")  # fmt: skip
+    said = np.asarray(view.model.query(asked.x))
+    right = said == asked.y
+    guess = right.astype(np.float64)
+    if method == "boundary":
+        length = boundary.distances(
+            view.model.query, asked.x, said, rng,
+            starts=starts, halvings=halvings, turns=turns, probes=queries,
+        )  # fmt: skip
+        guess *= length + 1e-6 * length.max(initial=1.0)
+    else:
+        guess += _kept(view, method, queries, sigma, rng)
+    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+
+
+def _kept(view: View, method: str, queries: int, sigma: float, rng: Rng) -> NDArray[np.float64]:
+    """Share of the copies of each record that keep its true label."""
+    asked = view.question
+    assert asked is not None and asked.y is not None
+    if method == "shift":
+        copies = augment.pictures(np.asarray(asked.x), queries + 1)[1:]
+    else:
+        # Noise of several sizes: its least that changes the label stands for the distance.
+        sizes = sigma * float(np.std(asked.x)) * np.linspace(0.2, 1, queries)
+        copies = augment.shaken(np.asarray(asked.x), sizes, rng)
+    said = np.asarray(view.model.query(copies.reshape(-1, *copies.shape[2:])))
+    return np.asarray((said.reshape(len(copies), -1) == asked.y).mean(0))

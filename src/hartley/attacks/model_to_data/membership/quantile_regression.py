@@ -1,0 +1,90 @@
+"""Quantile regression: is the model surer of a record than of a stranger that looks like it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import ALL, Access, Data, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.membership import membership
+from hartley.kit import quantile
+from hartley.kit.features import features, standardised
+from hartley.kit.reference import confidence
+from hartley.kit.splits import claimed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+LEAST = 20
+"""Strangers that a quantile can be learned from."""
+
+
+@attack(
+    game=membership,
+    needs=Access.SCORES,
+    moves=Move.NOISE,
+    fits=ALL,
+    paper="arXiv:2307.03694",
+    requires=("public",),
+)
+def quantile_regression(
+    view: View,
+    rng: Rng,
+    *,
+    level: float = 0.9,
+    components: int = 32,
+    ridge: float = 1.0,
+) -> Outcome:
+    """Predict from a record alone how sure the victim is of strangers like it, and compare.
+
+    One regression on records that the attacker knows not to be members takes the place of all
+    reference models: it learns the median and an upper quantile of the victim's confidence as
+    functions of the record. The answer is by how many of their distances the record's own
+    confidence lies above the median; it crosses 1 where the upper quantile is passed.
+
+    Args:
+        level: the upper quantile, one less the false-positive rate that the paper aims at.
+        components: principal components of the records that the regression reads.
+        ridge: how strongly its weights are held down.
+
+    Raises:
+        UsageError: too few strangers, or a level that is no quantile above the median.
+    """
+    del rng
+    asked, strangers = view.question, view.facts.get("strangers")
+    assert asked is not None
+    if not isinstance(strangers, Data) or len(strangers) < LEAST:
+        raise UsageError(f"quantile_regression learns from {LEAST} strangers at least")
+    if not 0.5 < level < 1:
+        raise UsageError(f"level = {level}; a quantile between 0.5 and 1 is due")
+    known, table = _tables(strangers, asked, view.model.classes, components)
+    usual = confidence(view.model, strangers)
+    middle, upper = (
+        quantile.predict(table, quantile.fit(known, usual, q, ridge)) for q in (0.5, level)
+    )
+    spread = np.maximum(upper - middle, 0.1 * max(float(usual.std()), 1e-6))
+    guess = (confidence(view.model, asked) - middle) / spread
+    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+
+
+def _tables(
+    strangers: Data, asked: Data, classes: int, components: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Strangers and asked records in the strangers' principal components, and their labels."""
+    labels = 0 if strangers.y is None else classes
+    law, other = features(strangers), features(asked)
+    other, law = standardised(other, law), standardised(law)
+    _, _, axes = np.linalg.svd(law, full_matrices=False)
+    axes = axes[: min(components, len(law) // 4)].T
+    both = []
+    for data, table in ((strangers, law), (asked, other)):
+        part = table @ axes
+        if labels and data.y is not None:
+            part = np.concatenate([part, data.y[:, None] == np.arange(labels)], 1)
+        both.append(part)
+    scale = np.maximum(both[0].std(0), 1e-9)
+    return both[0] / scale, both[1] / scale
