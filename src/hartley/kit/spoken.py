@@ -134,11 +134,26 @@ def endings(rows: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
 
 
 def ranked(
-    found: Sequence[dict[int, int]], candidates: int, rng: np.random.Generator
+    found: Sequence[dict[int, int]], length: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Scores (m, R): high for a number that was found early, a coin's toss for one that was not."""
-    scores = rng.random((len(found), candidates))
-    for own, row in zip(found, scores, strict=True):
+    """Scores (m, 10^length): high for a number that was found, the earlier the higher.
+
+    A number that was not found is scored by how often each of its digits stood in its place in
+    those that were, and by a coin's toss where nothing was found.
+
+    Args:
+        found: number → row, for every canary, from :func:`harvest`.
+        length: digits of a number.
+        rng: for the tosses.
+    """
+    r = 10**length
+    scores = 1e-3 * rng.random((len(found), r))
+    places = np.arange(r)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10
+    for i, own in enumerate(found):
+        if own:
+            seen = np.stack([(places[list(own)] == d).sum(0) for d in range(10)])
+            share = np.log((seen + 0.5) / (len(own) + 5.0))
+            scores[i] += np.exp(share[places, np.arange(length)].sum(1))
         for number, at in own.items():
-            row[number] = 2 + 1 / (1 + at)
+            scores[i, number] += 2 + 1 / (1 + at)
     return scores

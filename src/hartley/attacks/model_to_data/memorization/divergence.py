@@ -56,8 +56,7 @@ def divergence(
         np.concatenate([prompts[:, -1:], said], 1), axis=0, return_counts=True
     )
     texts = texts[np.argsort(-counts, kind="stable")]
-    candidates = int(view.facts["candidates"])
-    guess = spoken.ranked(spoken.harvest(texts, asked), candidates, rng)
+    guess = spoken.ranked(spoken.harvest(texts, asked), int(view.facts["length"]), rng)
     return Outcome(
         guess=guess, asset=Data("texts from nonsense", asked.modality, texts, role="texts")
     )

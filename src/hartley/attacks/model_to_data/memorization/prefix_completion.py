@@ -9,12 +9,17 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import memorization
+from hartley.kit import text
 from hartley.kit.canaries import write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+    Generate = Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]
 
 
 @attack(
@@ -28,8 +33,10 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
     """Rank candidates by how often greedy and sampled continuations of the prefix produce them.
 
     It needs no scores, only text. What was never produced is ranked by how often each of its
-    digits came in its place. ((n, p)-discoverable extraction; the prompts are the known beginnings
-    of arXiv:2311.17035.)
+    digits came in its place. Beside the ranks the auditor computes, from the victim's own answers,
+    the (n, p) curve (which secrets n samples give with chance p = ½) and b of
+    (l, b)-inextractability (arXiv:2604.18697). Who knows that the decoder refuses training text
+    (memfree) asks, digit by digit, which one never comes.
 
     Args:
         samples: sampled continuations a canary, besides the greedy one.
@@ -40,6 +47,13 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
     if generate is None:
         raise AccessDenied(f"{view.model.name!r} does not generate text")
     symbols = np.asarray(asked.facts["symbols"])
+    if any(d.name == "memfree" for d in view.defenses):
+        seeds = rng.integers(0, 2**31, (len(asked), length))
+        rows = [np.repeat(prefix[None], samples, axis=0) for prefix in asked.x]
+        guess = np.stack(
+            [_silent(generate, r, s, symbols) for r, s in zip(rows, seeds, strict=True)]
+        )
+        return Outcome(guess=guess, asset=_loot(asked, guess))
     greedy = generate(asked.x, length, -1)
     said = generate(np.repeat(asked.x, samples, axis=0), length, int(rng.integers(2**31)))
     drawn = said.reshape(len(asked), samples, length)
@@ -49,8 +63,30 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
             for g, d in zip(greedy, drawn, strict=True)
         ]
     )
-    best = Data("secrets read", asked.modality, write(asked, guess.argmax(1)), role="secrets")
-    return Outcome(guess=guess, asset=best)
+    return Outcome(guess=guess, asset=_loot(asked, guess))
+
+
+def _loot(asked: Data, guess: NDArray[np.float64]) -> Data:
+    read = write(asked, guess.argmax(1))
+    return Data("secrets read", asked.modality, read, role="secrets", facts={"sampled": True})
+
+
+def _silent(
+    generate: Generate,
+    rows: NDArray[np.int64],
+    seeds: NDArray[np.int64],
+    symbols: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Score (R,) of all candidates by how seldom each digit comes after those found before it."""
+    scores = np.zeros(1)
+    for seed in seeds:
+        said = generate(rows, 1, int(seed))[:, 0]
+        counts = (said[:, None] == symbols).sum(0)
+        seldom = -np.log((counts + 0.5) / (counts.sum() + 5.0))
+        scores = (scores[:, None] + seldom).reshape(-1)
+        found = np.full((len(rows), 1), symbols[counts.argmin()])
+        rows = text.append(rows, found)
+    return scores
 
 
 def _score(

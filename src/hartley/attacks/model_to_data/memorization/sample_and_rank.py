@@ -35,7 +35,7 @@ WINDOW = 8
     paper="arXiv:2012.07805",
 )
 def sample_and_rank(
-    view: View, rng: Rng, *, samples: int = 192, heat: float = 2.0, by: str = "zlib"
+    view: View, rng: Rng, *, samples: int = 256, heat: float = 1.0, by: str = "zlib"
 ) -> Outcome:
     """Sample texts from public beginnings, rank them, and read candidates out of them.
 
@@ -45,7 +45,7 @@ def sample_and_rank(
 
     Args:
         samples: texts to draw.
-        heat: temperature of the first token; it decays to 1 over the first third of a text.
+        heat: temperature of the first token, which decays to 1 over the first third of a text.
         by: what texts are ranked by: zlib (entropy over perplexity), perplexity, or window (the
             perplexity of the likeliest few tokens in a row).
 
@@ -66,7 +66,7 @@ def sample_and_rank(
     texts = np.unique(np.concatenate([firsts[:, None], drawn], 1), axis=0)
     order = np.argsort(-_worth(view, texts, by), kind="stable")
     texts = texts[order]
-    guess = spoken.ranked(spoken.harvest(texts, asked), int(view.facts["candidates"]), rng)
+    guess = spoken.ranked(spoken.harvest(texts, asked), int(view.facts["length"]), rng)
     loot = Data("texts by rank", asked.modality, texts, role="texts")
     return Outcome(guess=guess, asset=loot)
 

@@ -1,0 +1,93 @@
+"""Goldfish loss: some tokens are read but never learnt, and of one text always the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Applied, Data, Ensemble, Fit, Modality, Move, Scene, defense
+from hartley.core.errors import UsageError
+from hartley.kit import wrap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.SIGNAL,
+    acts="training",
+    protects=("memorization",),
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2406.10209",
+    strongest={"k": 2, "context": 1},
+    requires=("fit", "model", "train", "masked_loss"),
+)
+def goldfish(scene: Scene, rng: Rng, *, k: int = 4, context: int = 3) -> Scene:
+    """Leave a pseudo-random 1/k of the tokens out of the loss, chosen by a hash of those before.
+
+    Copies of one passage lose the same tokens, so that no repetition brings them back: a secret of
+    l tokens keeps about l/k of them to itself. What an attacker who knows the hash gains is to know
+    which. The first ``context`` tokens of a record are always learnt.
+
+    Args:
+        k: one token in k is left out; at least 2.
+        context: tokens before it whose hash decides (13 in the paper, for documents; records here
+            are sentences).
+
+    Raises:
+        UsageError: ``k`` below 2 or a context of no token.
+    """
+    del rng
+    if k < 2 or context < 1:
+        raise UsageError(f"goldfish drops one token in k = {k} by a hash of {context} before it")
+    train, fit, deployed = scene.train, scene.fit, scene.model
+    assert train is not None and fit is not None and deployed is not None
+
+    def around(fit: Fit) -> Fit:
+        def forgetful(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+            lost = dropped(data.x, k=k, context=context)
+            if (before := data.facts.get("dropped")) is not None:
+                lost |= np.asarray(before)
+            return fit(replace(data, facts={**data.facts, "dropped": lost}), include, seed)
+
+        return forgetful
+
+    everyone = np.ones((1, len(train)), dtype=bool)
+    again = around(fit)(train, everyone, int(scene.facts.get("seed", 0))).member(0)
+    return replace(
+        wrap.recorded(scene, Applied("goldfish", {"k": k, "context": context})),
+        model=replace(
+            again,
+            name=deployed.name,
+            fit=around(deployed.fit) if deployed.fit is not None else None,
+            offers=deployed.offers,
+            lineage=(*deployed.lineage, "goldfish"),
+        ),
+        fit=around(fit),
+    )
+
+
+def dropped(tokens: NDArray[Any], *, k: int, context: int) -> NDArray[np.bool_]:
+    """Which tokens of rows (n, t) are left out: those whose ``context`` tokens before hash to 0.
+
+    Args:
+        tokens: (n, t) token ids, padded with −1.
+        k: one in k.
+        context: tokens in the hash.
+    """
+    rows = np.asarray(tokens)
+    lost = np.zeros(rows.shape, dtype=bool)
+    state = np.zeros((len(rows), max(0, rows.shape[1] - context)), dtype=np.uint64)
+    for back in range(context):
+        word = rows[:, back : back + state.shape[1]].astype(np.uint64)
+        # splitmix64, whose last steps spread every bit of a token over the whole word.
+        state = (state ^ word) + np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state ^= state >> np.uint64(31)
+    lost[:, context:] = state % np.uint64(k) == 0
+    return lost & (rows >= 0)
