@@ -88,15 +88,15 @@ def update(net: Net, weights: Update, x: NDArray[Any], y: NDArray[Any]) -> Updat
     return {name: g.numpy() for name, g in zip(held, found, strict=True)}
 
 
-def accuracy(
+def right(
     net: Net,
     train: tuple[NDArray[Any], NDArray[Any]],
     test: tuple[NDArray[Any], NDArray[Any]],
     protection: Protection,
     *,
     seed: int = 0,
-) -> float:
-    """Test accuracy of a net trained by Adam on updates that are protected, one client a step.
+) -> NDArray[np.bool_]:
+    """Where a net is right (n,) that Adam trained on protected updates, one client a step.
 
     This is what a protection of updates costs: no model that was trained otherwise feels it.
 
@@ -117,9 +117,9 @@ def accuracy(
     }
 
     def build() -> dict[str, NDArray[Any]]:
-        return {"accuracy": np.array([_trained(net, train, test, protection, seed)])}
+        return {"right": _trained(net, train, test, protection, seed)}
 
-    return float(cache.cached("federated", recipe, build)["accuracy"][0])
+    return cache.cached("federated", recipe, build)["right"]
 
 
 def _trained(
@@ -128,7 +128,7 @@ def _trained(
     test: tuple[NDArray[Any], NDArray[Any]],
     protection: Protection,
     seed: int,
-) -> float:
+) -> NDArray[np.bool_]:
     rng = np.random.default_rng(seed)
     weights = {n: w.astype(np.float64) for n, w in net.initial(rng).items()}
     first = {n: np.zeros_like(w) for n, w in weights.items()}
@@ -148,7 +148,7 @@ def _trained(
     held = {n: torch.from_numpy(w.astype(np.float32)) for n, w in weights.items()}
     with torch.no_grad():
         said = net.forward(held, torch.from_numpy(np.array(test[0], np.float32))).argmax(1)
-    return float((said.numpy() == test[1]).mean())
+    return np.asarray(said.numpy() == test[1])
 
 
 def _largest(array: NDArray[np.float64], keep: float) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ The functions read an update (name → array), the net and its weights; nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from hartley.core import Applied
     from hartley.kit.nets import Net
 
     Update = Mapping[str, NDArray[Any]]
@@ -60,7 +61,13 @@ def first_dense(net: Net) -> str:
 
 
 def inputs(
-    update: Update, net: Net, batch: int, rng: np.random.Generator, low: float = 0.0
+    update: Update,
+    net: Net,
+    batch: int,
+    rng: np.random.Generator,
+    *,
+    low: float = 0.0,
+    sparse: bool = False,
 ) -> NDArray[np.float64]:
     """What the first dense layer read, record by record: (b, features), in any order.
 
@@ -76,10 +83,15 @@ def inputs(
         batch: number of records.
         rng: draws the sets of neurons.
         low: least value that an input can have; of several solutions the one that keeps to it best.
+        sparse: an entry of 0 may be one that was not sent.
     """
     name = first_dense(net)
     slope = np.asarray(update[f"{name}.weight"], np.float64)
     lean = np.asarray(update[f"{name}.bias"], np.float64)
+    if batch == 1 and sparse:
+        # Each input follows from those of its entries that came.
+        seen = np.maximum((lean**2) @ (slope != 0), 1e-300)
+        return np.asarray((lean @ slope / seen)[None])
     if batch == 1:
         return (lean @ slope / max(float(lean @ lean), 1e-300))[None]
     left, size, right = np.linalg.svd(slope, full_matrices=False)
@@ -148,26 +160,32 @@ def features(net: Net, weights: Update, x: torch.Tensor) -> torch.Tensor:
 
 
 def matcher(
-    net: Net, weights: Update, update: Update, distance: Distance
+    net: Net, weights: Update, update: Update, distance: Distance, *, sparse: bool = False
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """(records (b, …), labels) → how far their gradient is from the one that was sent.
 
-    Labels are integers (b,) or the logits (b, classes) of soft ones.
+    Labels are integers (b,) or the logits (b, classes) of soft ones. ``sparse``: compare only the
+    entries that were sent, where it is known that the small ones are not.
     """
     import torch
     import torch.nn.functional as F
 
     held = {n: torch.tensor(np.array(w, np.float32)).requires_grad_() for n, w in weights.items()}
     wanted = [torch.tensor(np.array(update[n], np.float32)) for n in held]
+    sent = [(w != 0).float() if sparse else torch.ones(()) for w in wanted]
 
     def gap(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         target = y.softmax(1) if y.ndim == 2 else y
         loss = F.cross_entropy(net.forward(held, x), target)
-        return distance(
-            list(torch.autograd.grad(loss, [*held.values()], create_graph=True)), wanted
-        )
+        seen = torch.autograd.grad(loss, [*held.values()], create_graph=True)
+        return distance([s * m for s, m in zip(seen, sent, strict=True)], wanted)
 
     return gap
+
+
+def knows(defenses: Sequence[Applied], name: str) -> bool:
+    """Whether an attacker knows of a defence of that name."""
+    return any(one.name == name for one in defenses)
 
 
 def variation(x: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hartley.core import (
     Access,
+    Applied,
     Bound,
     Data,
     Deal,
@@ -28,11 +29,12 @@ from hartley.core import (
     Round,
     View,
 )
-from hartley.core.errors import RunError, UsageError
-from hartley.kit import image
-from hartley.kit.federated import Protection, update
+from hartley.core.errors import UsageError
+from hartley.kit import wrap
+from hartley.kit.federated import Protection, right, update
 from hartley.kit.nets import Net, dense
 from hartley.kit.release import answers
+from hartley.kit.release.pairing import by_batch, likeness, placed, records
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,9 +47,6 @@ CLASSES, RECORDS = 6, 96
 
 FEWEST = 2
 """Candidates that a record must have at least."""
-
-SMALLEST = 7
-"""Least side of a picture whose structural similarity is defined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +119,17 @@ class Gradients:
         bounds = () if rho is None else (Bound("zcdp", {"rho": rho}, games=("inversion",)),)
 
         def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-            rebuilt = [_records(got, holdout.x.shape[1:]) for got in outcomes]
+            rebuilt = [records(got, holdout.x.shape[1:]) for got in outcomes]
             read = [placed(r, holdout.x[rows]) for r, rows in zip(rebuilt, chosen, strict=True)]
             usual = []
             for k, rows in enumerate(chosen):
                 truth = dealt[k].truth
-                found = _likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
+                found = likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
                 # What was rebuilt from another client's gradient, held against this one's records.
                 other = placed(rebuilt[(k + len(self.batches)) % rounds], holdout.x[rows])
                 found["identified_without_target"] = float((other == truth).mean())
                 usual.append(found)
-            return answers(dealt, read, _by_batch(dealt, read, usual))
+            return answers(dealt, read, by_batch(dealt, read, usual))
 
         return Deal(rounds=tuple(made), judge=judge, bounds=bounds)
 
@@ -163,28 +162,43 @@ class Gradients:
         return [{n: fleet.weights[n][k] for n in net.shapes} for k in range(rounds)]
 
 
-def placed(rebuilt: NDArray[Any], candidates: NDArray[Any]) -> NDArray[np.int64]:
-    """Give rebuilt records to places, each to one at most, and to the nearest candidate there.
+def protected(scene: Scene, applied: Applied, **changes: float) -> Scene:
+    """The scene with a client's updates protected further, and the defence on record.
 
     Args:
-        rebuilt: (b, …) in any order.
-        candidates: (m, N, …) of the m places.
+        scene: one that releases gradients.
+        applied: the defence.
+        changes: fields of the ``Protection``; what stood before stays where it is stricter.
+
+    Raises:
+        UsageError: numbers that are no protection.
+    """
+    release: Gradients = scene.tools["release:gradients"]
+    before = release.protection
+    wanted = Protection(**changes)
+    clip = min(c for c in (before.clip, wanted.clip) if c) if before.clip or wanted.clip else 0.0
+    spread = np.hypot(before.spread, wanted.spread)
+    after = Protection(
+        clip=clip, noise=float(spread) / (clip or 1.0), keep=min(before.keep, wanted.keep)
+    )
+    tools = {**scene.tools, "release:gradients": replace(release, protection=after)}
+    return wrap.recorded(replace(scene, tools=tools), applied)
+
+
+def federated(scene: Scene) -> NDArray[np.bool_] | None:
+    """What a scene's protection of updates costs: where a net that is trained on them is right.
 
     Returns:
-        (m,) candidates, −1 where a place got no record.
+        (n,) of the test records; None for a scene without gradients, net or test records.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    a = np.asarray(rebuilt, np.float64).reshape(len(rebuilt), 1, -1)
-    flat = np.asarray(candidates, np.float64).reshape(len(candidates), candidates.shape[1], -1)
-    gaps = np.stack([((a - one[None]) ** 2).sum(2) for one in flat], 1)
-    found = np.full(len(candidates), -1, np.int64)
-    if len(rebuilt):
-        # A constant a rebuilt record changes no assignment, but one poor record may outweigh many
-        # good ones: compare places by how much better than usual their nearest candidate is.
-        rows, places = linear_sum_assignment(np.log(gaps.min(2) + 1e-12))
-        found[places] = gaps[rows, places].argmin(1)
-    return found
+    release = scene.tools.get("release:gradients")
+    net = getattr(scene.tools.get("training"), "net", None)
+    train, test = scene.train, scene.extra.get("test")
+    if not isinstance(release, Gradients) or not isinstance(net, Net):
+        return None
+    if train is None or test is None or train.y is None or test.y is None:
+        return None
+    return right(net, (train.x, train.y), (test.x, test.y), release.protection)
 
 
 def unlabelled(data: Data | None) -> Data | None:
@@ -212,49 +226,6 @@ def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> M
         weights=lambda: weights,
         offers=Access.LABELS | Access.SCORES | grants,
     )
-
-
-def _records(got: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
-    loot = got.asset
-    if not isinstance(loot, Data) or loot.x.shape[1:] != shape:
-        found = loot.x.shape if isinstance(loot, Data) else loot
-        raise RunError(
-            f"rebuilt records of shape (b, {', '.join(map(str, shape))}) are due: {found}"
-        )
-    if not np.isfinite(loot.x).all():
-        raise RunError("rebuilt records hold NaN or infinity")
-    return loot.x
-
-
-def _likeness(rebuilt: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
-    """Mean PSNR and SSIM of the best pairing; a missing record counts as a uniform grey."""
-    from scipy.optimize import linear_sum_assignment
-
-    grey = np.full_like(true, true.mean())
-    whole = np.concatenate([rebuilt, grey])
-    gaps = ((whole[:, None] - true[None]).reshape(len(whole), len(true), -1) ** 2).mean(2)
-    rows, columns = linear_sum_assignment(gaps)
-    pairs = [(whole[r], true[c]) for r, c in zip(rows, columns, strict=True)]
-    found = {"psnr": float(np.mean([image.psnr(a, b) for a, b in pairs]))}
-    if true.ndim == 4 and min(true.shape[2:]) >= SMALLEST:
-        clipped = [(np.clip(a, 0, 1).astype(np.float64), b.astype(np.float64)) for a, b in pairs]
-        found["ssim"] = float(np.mean([image.ssim(a, b) for a, b in clipped]))
-    return found
-
-
-def _by_batch(
-    dealt: Sequence[Round], read: Sequence[NDArray[Any]], usual: Sequence[dict[str, float]]
-) -> list[dict[str, float]]:
-    """The metrics once more by the size of the batch, where it varies."""
-    sizes = {len(one.truth) for one in dealt}
-    if len(sizes) == 1:
-        return list(usual)
-    found = []
-    for one, said, row in zip(dealt, read, usual, strict=True):
-        m = len(one.truth)
-        more = {"identified": float((said == one.truth).mean()), "psnr": row["psnr"]}
-        found.append({**row, **{f"{name}_batch_{m}": v for name, v in more.items()}})
-    return found
 
 
 def _no_net(scene: Scene) -> Net:

@@ -37,7 +37,8 @@ def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
     public = view.public
     low, high = (0.0, 1.0) if public is None else (float(public.x.min()), float(public.x.max()))
     conv = net.kind == "conv"
-    read = leaked.inputs(update, net, batch, rng, 0.0 if conv else low)
+    thin = leaked.knows(view.defenses, "gradient_compression")
+    read = leaked.inputs(update, net, batch, rng, low=0.0 if conv else low, sparse=thin)
     if conv:
         assert view.model.weights is not None
         start = np.full((batch, *net.inputs), (low + high) / 2, np.float32)

@@ -30,9 +30,9 @@ def cosine_gradient(
     rng: Rng,
     *,
     restarts: int = 1,
-    steps: int = 300,
-    rate: float = 0.05,
-    smooth: float = 1e-3,
+    steps: int = 200,
+    rate: float = 0.1,
+    smooth: float = 3e-3,
     enough: float = 1e-4,
 ) -> Outcome:
     """Turn the gradient of guessed records into the direction that was sent, by signed Adam.
@@ -51,7 +51,8 @@ def cosine_gradient(
     shape = (batch, *net.inputs)
     public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
-    gap = leaked.matcher(net, view.model.weights(), update, _angle)
+    thin = leaked.knows(view.defenses, "gradient_compression")
+    gap = leaked.matcher(net, view.model.weights(), update, _angle, sparse=thin)
     known = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0))
     y = torch.from_numpy(known)
     best, found = np.inf, np.zeros(shape, np.float32)

@@ -41,7 +41,9 @@ def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool
     shape = (batch, *net.inputs)
     public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
-    gap = leaked.matcher(net, view.model.weights(), update, _squares)
+    thin = leaked.knows(view.defenses, "gradient_compression")
+    distance = _scaled if leaked.knows(view.defenses, "gradient_noise") else _squares
+    gap = leaked.matcher(net, view.model.weights(), update, distance, sparse=thin)
     known = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0))
     best, found = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
@@ -88,3 +90,12 @@ def _squares(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Ten
 
     gaps = torch.stack([((a - b) ** 2).sum() for a, b in zip(found, wanted, strict=True)]).sum()
     return gaps / torch.stack([(b**2).sum() for b in wanted]).sum().clamp_min(1e-20)
+
+
+def _scaled(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
+    """The same at the best scale of what is found, for an update that was clipped to a norm."""
+    import torch
+
+    across = torch.stack([(a * b).sum() for a, b in zip(found, wanted, strict=True)]).sum()
+    own = torch.stack([(a**2).sum() for a in found]).sum().clamp_min(1e-20)
+    return _squares([a * across / own for a in found], wanted)

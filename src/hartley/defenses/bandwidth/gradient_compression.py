@@ -1,0 +1,34 @@
+"""Gradient compression: a client sends the few largest entries of its update, and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.kit.release.gradients import protected
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.BANDWIDTH,
+    acts="output",
+    protects=("inversion",),
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:1712.01887",
+    strongest={"keep": 0.01},
+    requires=("release:gradients",),
+)
+def gradient_compression(scene: Scene, rng: Rng, *, keep: float = 0.1) -> Scene:
+    """Set all but the largest entries of each array of an update to 0.
+
+    What training hardly misses an attacker may miss more (arXiv:1906.08935 recommends it). Nothing
+    is proved: the entries that are sent are exact. The deployed model is left as it is; the cost
+    shows in the utility ``federated_accuracy``.
+
+    Args:
+        keep: share of the entries of each array that are sent.
+    """
+    del rng
+    return protected(scene, Applied("gradient_compression", {"keep": keep}), keep=keep)
