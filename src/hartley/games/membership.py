@@ -9,7 +9,6 @@ it was trained on against what it was not, with nobody's coin behind it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +20,8 @@ from hartley.core import (
     Deal,
     Ensemble,
     Flow,
-    Judge,
     Modality,
     Model,
-    Outcome,
-    Received,
     Role,
     Round,
     Scene,
@@ -36,6 +32,7 @@ from hartley.core import (
 from hartley.core.errors import HartleyError, RunError, UsageError
 from hartley.kit import lookup
 from hartley.kit.blind import blind_auc
+from hartley.kit.grouped import judge_of
 from hartley.kit.splits import LEAST, readable, repeats, twins
 from hartley.models.retrained import trainable
 
@@ -46,9 +43,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 16
 """Victims where the scene does not say (``facts["rounds:membership"]``)."""
-
-EXPOSED = 0.01
-"""Share of the records that counts as the most exposed."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -124,7 +118,7 @@ def membership(
             )
             for k in range(rounds)
         ),
-        judge=_judge(groups),
+        judge=judge_of(groups),
         unit="" if group == 1 else f"group of {group} records" if group else "user",
         usual=_of_the_split(pool, coins, groups, repeats(pool)),
     )
@@ -169,7 +163,7 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
     view = _view(scene, pool, groups, int(rng.integers(2**31)))
     return Deal(
         rounds=(Round(replace(view, source=model), truth),),
-        judge=_judge(groups),
+        judge=judge_of(groups),
         planted=False,
         usual=_of_the_split(pool, truth[None] == 1, groups, shared),
     )
@@ -248,43 +242,3 @@ def _of_the_split(
     """What is to be said of a deal whatever attack plays it."""
     found: dict[str, Any] = {"blind_auc": blind_auc(pool, coins, groups)}
     return {**found, "duplicates": doubles} if doubles else found
-
-
-def _judge(groups: NDArray[Any]) -> Judge:
-    """Average an attack's answers over each group, and see to the most exposed ones."""
-    size = np.bincount(groups)
-
-    def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-        guesses = [np.bincount(groups, _answers(out, len(groups))) / size for out in outcomes]
-        return [
-            Received(guess=guess, usual={} if worst is None else {EXPOSED_NAME: worst})
-            for guess, worst in zip(guesses, exposed(rounds, guesses), strict=True)
-        ]
-
-    return judge
-
-
-EXPOSED_NAME = "worst_percentile_advantage"
-
-
-def _answers(outcome: Outcome, n: int) -> NDArray[np.float64]:
-    guess = None if outcome.guess is None else np.asarray(outcome.guess)
-    if guess is None or guess.shape != (n,):
-        shown = "no guess" if guess is None else f"guesses of shape {guess.shape}"
-        raise RunError(f"the attack returned {shown}; membership asks for {n}, one a record")
-    return np.asarray(guess, dtype=np.float64)
-
-
-def exposed(rounds: Sequence[Round], guesses: Sequence[NDArray[Any]]) -> list[float | None]:
-    """Advantage on the most exposed hundredth of the uses, round by round.
-
-    They are chosen on the rounds of the other parity, so that a lucky record is not counted for
-    its luck. An answer above its round's median claims a member.
-    """
-    if len(rounds) < 4 or not np.isfinite(np.concatenate(guesses)).all():
-        return [None] * len(rounds)
-    said = np.stack([np.sign(g - np.median(g)) for g in guesses])
-    right = said * np.stack([2 * one.truth - 1 for one in rounds])
-    count, odd = max(1, round(EXPOSED * right.shape[1])), np.arange(len(rounds)) % 2
-    chosen = [np.argsort(-right[odd != p].mean(0), kind="stable")[:count] for p in (0, 1)]
-    return [float(right[k, chosen[k % 2]].mean()) for k in range(len(rounds))]

@@ -58,18 +58,19 @@ def lira(
     copies = _versions(asked, augment)
     shadow = np.stack([fleet.confidence(one) for one in copies], -1)
     seen = np.stack([confidence(view.model, one) for one in copies], -1)
-    within = fleet.include
+    within, posterior = fleet.include, None
     out = _law(shadow, ~within, fixed_variance)
     if online:
         member = _law(shadow, within, fixed_variance)
         guess = _log_density(seen, *member) - _log_density(seen, *out)
+        posterior = 1 / (1 + np.exp(-np.clip(guess, -30, 30)))
     else:
         # One-sided: how far above its own "out" law the record lies; monotone in the paper's
         # 1 − Pr[Z > confidence], and finite where that probability rounds to 1.
         mean, covariance = out
         each = (seen - mean) / np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
         guess = each.mean(-1)
-    return Outcome(guess=guess, asset=claimed(asked, guess > 0))
+    return Outcome(guess=guess, asset=claimed(asked, guess > 0), posterior=posterior)
 
 
 _references = references
