@@ -104,7 +104,8 @@ def play(
             alpha=alpha,
             bounds=tuple(
                 b
-                for b in (*scene.bounds, *table.bounds)
+                # A scene's bounds speak of the game's own unit, not of a group that shares a coin.
+                for b in (*(() if table.unit else scene.bounds), *table.bounds)
                 if not b.games or attack.game.name in b.games
             ),
             seconds=sum(one["cost_s"] for one in spent),
