@@ -24,7 +24,7 @@ Piece = Callable[[Scene, "Rng", bool], Scene]
 
 def pieces(modality: Modality) -> tuple[Piece, ...]:
     """The releases on the wires of a modality; each module of ``kit.release`` brings its own."""
-    from hartley.kit.release import classes, embeddings, gradients, links
+    from hartley.kit.release import attributes, classes, embeddings, gradients, links
 
     found: dict[Modality, tuple[Piece, ...]] = {
         Modality.VISION: (gradients.wire, classes.wire),
@@ -32,7 +32,7 @@ def pieces(modality: Modality) -> tuple[Piece, ...]:
         Modality.LANGUAGE: (embeddings.wire,),
         Modality.PAIRED: (embeddings.wire,),
         Modality.GRAPH: (links.wire,),
-        Modality.TABULAR: (gradients.wire, classes.wire),
+        Modality.TABULAR: (gradients.wire, classes.wire, attributes.wire),
     }
     return found.get(modality, ())
 
