@@ -1,0 +1,65 @@
+"""Attribute inference with calibration: the value that the victim believes more than others do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack, spawn
+from hartley.core.errors import UsageError
+from hartley.games.inversion import inversion
+from hartley.kit.reference import confidence, halves
+from hartley.kit.release.attributes import candidates, filled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.SCORES | Access.TRAIN,
+    moves=Move.NOISE,
+    fits=(Modality.TABULAR,),
+    paper="hartley",
+    requires=("release:attributes",),
+    asks={"release": "attributes"},
+)
+def attribute_calibration(view: View, rng: Rng, *, references: int = 16) -> Outcome:
+    """Take off how sure models that never saw the target are of each value, then name the best.
+
+    The completed record is a training record for one value only, so this is membership inference
+    among K candidates. What is left after calibration is no imputation (arXiv:2209.01292).
+
+    Args:
+        references: models to train on random halves of one's own records.
+
+    Raises:
+        UsageError: fewer than one reference, or no labelled records to train it on.
+    """
+    del rng
+    asked, own, fit = view.question, view.public, view.model.fit
+    assert asked is not None and asked.y is not None and fit is not None
+    if references < 1 or own is None or own.y is None:
+        raise UsageError(f"{references} references on {own}: one and labelled records are due")
+    table = candidates(view)
+    m, values = table.shape[:2]
+    every = Data(
+        "candidates",
+        asked.modality,
+        table.reshape(m * values, -1),
+        np.repeat(asked.y, values),
+    )
+    # From the salt, so that all rounds of the deal share the references.
+    include = halves(spawn(view.salt, "attributes"), references, len(own))
+    fleet = fit(own, include, spawn(view.salt, "attribute references") & 0x7FFFFFFF)
+    usual = np.mean([_sure(fleet.member(k), every) for k in range(references)], axis=0)
+    gain = (_sure(view.model, every) - usual).reshape(m, values)
+    guess = gain.argmax(1)
+    return Outcome(guess=guess, asset=filled(view, guess))
+
+
+def _sure(model: Any, data: Data) -> NDArray[np.float64]:
+    return confidence(model, data)

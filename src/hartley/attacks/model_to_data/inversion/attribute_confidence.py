@@ -1,0 +1,43 @@
+"""Attribute inference by confidence: the value under which the model is surest of the label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.games.inversion import inversion
+from hartley.kit.release.attributes import candidates, filled
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    needs=Access.SCORES,
+    moves=Move.SIGNAL,
+    fits=(Modality.TABULAR,),
+    paper="arXiv:2012.03404",
+    requires=("release:attributes",),
+    asks={"release": "attributes"},
+)
+def attribute_confidence(view: View, rng: Rng) -> Outcome:
+    """Of the values under which the model is right, name the one of which it is surest.
+
+    Where it is right under none, name the one under which it is least sure of what it says (the
+    confidence score-based attack, CSMIA).
+    """
+    del rng
+    asked = view.question
+    assert asked is not None and asked.y is not None
+    table = candidates(view)
+    m, values = table.shape[:2]
+    said = view.model.query(table.reshape(m * values, -1)).reshape(m, values, -1)
+    right = said.argmax(2) == asked.y[:, None]
+    sure = said.max(2)
+    guess = np.where(
+        right.any(1), np.where(right, sure, -1).argmax(1), np.where(right, 2, sure).argmin(1)
+    )
+    return Outcome(guess=guess, asset=filled(view, guess))

@@ -1,0 +1,130 @@
+"""Tables with labels: scikit-learn's breast tumours, and the census of 1994 from its pack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Modality
+from hartley.core.errors import MissingExtra, UsageError
+from hartley.kit import cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FIELDS = (
+    "age", "workclass", "weight", "education", "education_years", "marital", "occupation",
+    "relationship", "race", "sex", "gain", "loss", "hours", "country",
+)  # fmt: skip
+
+NUMBERS = ("age", "education_years", "gain", "loss", "hours")
+
+NAMED = ("workclass", "education", "marital", "occupation", "relationship", "race", "sex")
+"""Fields that name things. The census weight says nothing of a person, and nine in ten were born in
+one country: both are left out."""
+
+FAR = 4.0
+"""Standardised numbers are cut here: capital gains have a long tail."""
+
+
+def tumours() -> Data:
+    """569 breast tumours (UCI, CC BY 4.0), 30 measures each, as scikit-learn's wheel carries them.
+
+    Returns:
+        x float32 (569, 30), each measure with mean 0 and deviation 1, cut at ±4; y 1 = benign.
+        ``facts["fields"]``: columns by name of the measure.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_breast_cancer
+    except ModuleNotFoundError as absent:
+        raise MissingExtra("scikit-learn", "vision") from absent
+    held = load_breast_cancer()
+    names = [str(name).replace(" ", "_") for name in held.feature_names]
+    return Data(
+        "breast tumours",
+        Modality.TABULAR,
+        _standard(np.asarray(held.data, dtype=np.float64)),
+        held.target.astype(np.int64),
+        facts={"fields": {name: (i,) for i, name in enumerate(names)}},
+    )
+
+
+def income() -> Data:
+    """The census table Adult (UCI, CC BY 4.0): 48,842 people, label 1 = income above $50,000.
+
+    Returns:
+        x float32 (48842, d): numbers standardised and cut at ±4, named fields one-hot ("?", not
+        told, is a value); y (48842,). ``facts["fields"]``: columns by field.
+
+    Raises:
+        MissingPack: the pack ``adult`` was not fetched yet.
+        UsageError: a file of it is not the table.
+    """
+    from hartley.data.packs import locate
+
+    home = locate("adult")
+    held = cache.cached("adult", {"version": 1}, lambda: _income(home))
+    starts = held["starts"]
+    spans = zip((*NUMBERS, *NAMED), starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    fields = {name: tuple(range(a, b)) for name, a, b in spans}
+    return Data("census 1994", Modality.TABULAR, held["x"], held["y"], facts={"fields": fields})
+
+
+def _income(home: Path) -> dict[str, NDArray[Any]]:
+    rows = [row for name in ("adult.data", "adult.test") for row in _rows(home, name)]
+    table = {name: [row[i] for row in rows] for i, name in enumerate(FIELDS)}
+    try:
+        numbers = np.array([[float(v) for v in table[name]] for name in NUMBERS]).T
+    except ValueError as error:
+        raise UsageError(f"the pack adult holds a field that is no number: {error}") from error
+    parts = [_standard(numbers)]
+    widths = [1] * len(NUMBERS)
+    for name in NAMED:
+        values, place = np.unique(table[name], return_inverse=True)
+        parts.append(np.eye(len(values), dtype=np.float32)[place.reshape(-1)])
+        widths.append(len(values))
+    return {
+        "x": np.concatenate(parts, 1),
+        "y": np.array([row[-1].startswith(">50K") for row in rows], dtype=np.int64),
+        "starts": np.cumsum([0, *widths]),
+    }
+
+
+def _rows(home: Path, name: str) -> list[list[str]]:
+    """The rows of one file; its first line may be a remark, empty lines are none."""
+    path = next(iter(sorted(home.rglob(name))), None)
+    if path is None:
+        raise UsageError(f"the pack adult holds no file {name}")
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.strip() or line.startswith("|"):
+            continue
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) != len(FIELDS) + 1:
+            raise UsageError(f"{name} has a row of {len(fields)} fields; {len(FIELDS) + 1} are due")
+        rows.append(fields)
+    return rows
+
+
+def _standard(numbers: NDArray[Any]) -> NDArray[np.float32]:
+    spread = np.maximum(numbers.std(0), 1e-9)
+    scaled = np.clip((numbers - numbers.mean(0)) / spread, -FAR, FAR)
+    return np.asarray(scaled.astype(np.float32))
+
+
+def columns(table: Data, field: str) -> tuple[int, ...]:
+    """Where a field of a table stands in its records.
+
+    Raises:
+        UsageError: no field of that name.
+    """
+    fields = table.facts["fields"]
+    if field not in fields:
+        raise UsageError(f"{table.name} has no field {field!r}; it has {', '.join(fields)}")
+    return tuple(fields[field])

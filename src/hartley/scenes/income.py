@@ -1,0 +1,72 @@
+"""Income: a dense net on the census of 1994, from its pack."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hartley.core import Modality, Scene, recipe
+from hartley.core.errors import UsageError
+from hartley.data import tabular as data
+from hartley.kit.canaries import planted
+from hartley.kit.fleet import Training
+from hartley.kit.nets import dense
+from hartley.kit.release.attributes import Attributes
+from hartley.models.pipeline import CLOSED, OPEN, Pipeline
+from hartley.scenes import vision
+from hartley.scenes.pooled import assemble
+
+PUBLIC, TEST, SPARE = 1500, 4000, 64
+"""The attacker's own records, those for utility, and those that canaries are made of."""
+
+
+@recipe(modality=Modality.TABULAR, packs=("adult",))
+def income(
+    *,
+    records: int = 1500,
+    hidden: int = 64,
+    epochs: int = 60,
+    batch: int = 32,
+    sensitive: str = "marital",
+    seed: int = 0,
+    opened: bool = False,
+    workers: int = 1,
+) -> Scene:
+    """People of a census, and the net that learnt who of half of the pool earns more than $50,000.
+
+    Args:
+        records: size of the pool; half of it trained the deployed model.
+        hidden: width of the hidden layer.
+        epochs: passes over the training records.
+        batch: records a step.
+        sensitive: the field that is a secret in attribute inference: marital (7 values), race (5),
+            sex (2), relationship (6), workclass (9), education (16) or occupation (15).
+        seed: of the split and of the training.
+        opened: also show attackers gradients and weights.
+        workers: processes for training; the result does not depend on it.
+    """
+    half = records // 2
+    table = data.income()
+    if sensitive not in data.NAMED:
+        raise UsageError(f"sensitive = {sensitive!r} is none of {', '.join(data.NAMED)}")
+    sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
+    parts = vision.deal(table, sizes, seed)
+    spare = parts.pop("spare")
+    pipeline = Pipeline(
+        dense((table.x.shape[1],), 2, (hidden,)),
+        Training(epochs=epochs, batch=batch, lr=3e-3),
+        modality=Modality.TABULAR,
+        offers=OPEN if opened else CLOSED,
+        workers=workers,
+    )
+    columns = data.columns(table, sensitive)
+    release = Attributes(columns, np.eye(len(columns), dtype=np.float32), targets=half // 3)
+    return assemble(
+        "income",
+        Modality.TABULAR,
+        parts,
+        pipeline,
+        seed=seed,
+        extra={"canaries": planted(spare, 16, length=2, seed=seed)},
+        tools={"release:attributes": release},
+        facts={"sensitive": f"{sensitive}, {len(columns)} values"},
+    )

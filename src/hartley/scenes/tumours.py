@@ -1,0 +1,72 @@
+"""Tumours: a dense net on scikit-learn's breast tumours; needs nothing but pip."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hartley.core import Modality, Scene, recipe
+from hartley.data import tabular as data
+from hartley.kit.canaries import planted
+from hartley.kit.fleet import Training
+from hartley.kit.nets import dense
+from hartley.kit.release.attributes import Attributes
+from hartley.models.pipeline import CLOSED, OPEN, Pipeline
+from hartley.scenes import vision
+from hartley.scenes.pooled import assemble
+
+PUBLIC, TEST, SPARE = 100, 120, 29
+"""The attacker's own records, those for utility, and those that canaries are made of."""
+
+VALUES = 3
+"""Of the sensitive measure: low, middle and high."""
+
+
+@recipe(modality=Modality.TABULAR)
+def tumours(
+    *,
+    records: int = 320,
+    hidden: int = 64,
+    epochs: int = 80,
+    batch: int = 32,
+    sensitive: str = "mean_texture",
+    seed: int = 0,
+    opened: bool = False,
+    workers: int = 1,
+) -> Scene:
+    """Thirty measures of breast tumours, and the net that was trained on half of the pool.
+
+    Args:
+        records: size of the pool; half of it trained the deployed model (at most 320).
+        hidden: width of the hidden layer.
+        epochs: passes over the training records.
+        batch: records a step.
+        sensitive: the measure whose value (low, middle, high) is a secret in attribute inference.
+        seed: of the split and of the training.
+        opened: also show attackers gradients and weights.
+        workers: processes for training; the result does not depend on it.
+    """
+    half = records // 2
+    table = data.tumours()
+    sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
+    parts = vision.deal(table, sizes, seed)
+    spare = parts.pop("spare")
+    pipeline = Pipeline(
+        dense((table.x.shape[1],), 2, (hidden,)),
+        Training(epochs=epochs, batch=batch, lr=3e-3),
+        modality=Modality.TABULAR,
+        offers=OPEN if opened else CLOSED,
+        workers=workers,
+    )
+    column = data.columns(table, sensitive)
+    codes = np.array([[-1.5], [0.0], [1.5]], dtype=np.float32)
+    release = Attributes(column, codes, targets=half // 3, rounds=12)
+    return assemble(
+        "tumours",
+        Modality.TABULAR,
+        parts,
+        pipeline,
+        seed=seed,
+        extra={"canaries": planted(spare, 16, length=1, seed=seed)},
+        tools={"release:attributes": release},
+        facts={"sensitive": f"{sensitive}, {VALUES} values"},
+    )
