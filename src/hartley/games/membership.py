@@ -125,7 +125,10 @@ def membership(
 
 
 def _deployed(scene: Scene, rng: Rng) -> Deal:
-    """One round on the deployed model: as many of its training records as of others."""
+    """One round on the deployed model: as many of its training records as of others.
+
+    What is measured is this model, not how it was trained: nobody trained it twice.
+    """
     model, train, holdout = scene.model, scene.train, scene.holdout
     assert model is not None and train is not None and holdout is not None
     for part, name in ((train, "members"), (holdout, "non-members")):
@@ -164,6 +167,8 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
     return Deal(
         rounds=(Round(replace(view, source=model), truth),),
         judge=judge_of(groups),
+        # Of this one model: given it, its records and the others are drawn one by one.
+        cluster=False,
         planted=False,
         usual=_of_the_split(pool, truth[None] == 1, groups, shared),
     )

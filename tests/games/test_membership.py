@@ -1,0 +1,254 @@
+"""The game of membership: coins, groups, wrong labels, users' own models, and what is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.membership.lira import lira
+from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.channel.measure import measure
+from hartley.core import Data, Modality, Outcome
+from hartley.core.errors import RunError, UsageError
+from hartley.engine.document import flags
+from hartley.engine.match import unplayable
+from hartley.engine.play import deal, play
+from hartley.games.membership import live, membership
+from hartley.kit.blind import blind_auc
+from hartley.kit.grouped import exposed
+
+SPEC = importlib.util.spec_from_file_location(
+    "owned_by_a_stranger", Path(__file__).parents[1] / "strangers" / "strangers" / "owned.py"
+)
+_module = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(_module)
+owned = _module.owned
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def scene():
+    return live(Modality.TABULAR, rng())
+
+
+def test_rounds_are_the_scenes_or_the_users(scene):
+    assert len(membership(scene, rng()).rounds) == 16
+    fewer = replace(scene, facts={"rounds:membership": 3})
+    assert len(membership(fewer, rng()).rounds) == 3
+    assert len(membership(fewer, rng(), rounds=5).rounds) == 5
+
+
+def test_a_group_shares_a_coin_and_is_one_use(scene):
+    dealt = membership(scene, rng(), group=8, rounds=6)
+    one = dealt.rounds[0]
+    groups = one.view.facts["group"]
+    assert (np.bincount(groups) == 8).all() and len(one.truth) == 16
+    assert not (groups == np.sort(groups)).all()
+    trials = play(loss_threshold, scene, dealt=dealt)
+    assert trials.spec.unit == "group of 8 records" and len(trials) == 6 * 16
+    # Every record of a group is in or out together: the model is sure of all of them or of none.
+    sure = one.view.model.query(one.view.question.x).max(1) > 0.9
+    for group in range(16):
+        assert sure[groups == group].all() == bool(one.truth[group])
+    guess = loss_threshold(one.view, rng()).guess
+    np.testing.assert_allclose(trials.guess[3], guess[groups == 3].mean())
+
+
+def test_the_records_of_one_user_share_a_coin(scene):
+    users = np.repeat([7, 3, 9, 1], 32)
+    pool = replace(scene.extra["pool"], facts={"user": users})
+    dealt = membership(replace(scene, extra={"pool": pool}), rng(), group=0, rounds=4)
+    assert dealt.unit == "user" and len(dealt.rounds[0].truth) == 4
+    assert len(set(zip(users.tolist(), dealt.rounds[0].view.facts["group"], strict=True))) == 4
+    with pytest.raises(UsageError, match="whose its records are"):
+        membership(scene, rng(), group=0)
+
+
+def test_a_group_is_believed_as_its_records_together_are(scene):
+    trials = play(lira, scene, dealt=membership(scene, rng(), group=4, rounds=4))
+    assert trials.logq is not None and len(trials.logq) == 4 * 32
+    assert trials.logq.mean() > -0.05
+
+
+def test_bounds_on_a_record_do_not_bound_a_group(scene):
+    from hartley.core import Bound
+
+    bound = Bound("dp", {"epsilon": 0.1, "delta": 0.0})
+    private = replace(scene, bounds=(bound,))
+    alone = play(loss_threshold, private, dealt=membership(private, rng(), rounds=2))
+    grouped = play(loss_threshold, private, dealt=membership(private, rng(), rounds=2, group=8))
+    assert alone.spec.bounds == (bound,) and grouped.spec.bounds == ()
+
+
+def test_wrong_labels_are_trained_and_asked_about(scene):
+    pool = scene.extra["pool"]
+    asked = membership(scene, rng(), rounds=1, mislabelled=0.25).rounds[0].view.question
+    assert (asked.y != pool.y).sum() == 32
+    assert asked.y.min() >= 0 and asked.y.max() < 4
+    everyone = membership(scene, rng(), rounds=1, mislabelled=1.0).rounds[0].view.question
+    assert (everyone.y != pool.y).all()
+    with pytest.raises(UsageError, match="0 to 1"):
+        membership(scene, rng(), mislabelled=1.5)
+
+
+def test_an_own_model_is_one_round_and_nobodys_coin():
+    scene = owned()
+    dealt = membership(scene, rng())
+    (one,) = dealt.rounds
+    assert not dealt.planted and one.truth.sum() == 120 == len(one.truth) // 2
+    members = {row.tobytes() for row in scene.train.x}
+    assert [row.tobytes() in members for row in one.view.question.x] == (one.truth == 1).tolist()
+    trials = play(loss_threshold, scene, dealt=dealt)
+    assert trials.spec.planted is False
+    heard = measure(trials)
+    assert heard.usual["auc"]["low"] > 0.6 and not flags(heard)
+    assert heard.usual["auc_two_sided"] == heard.usual["auc"]
+
+
+def test_attacks_that_train_are_skipped_where_nothing_trains():
+    from hartley import catalog
+
+    obstacle = unplayable(catalog.find("attack", "lira"), owned())
+    assert obstacle.cause == "access" and "train" in obstacle.reason
+    assert unplayable(catalog.find("attack", "loss_threshold"), owned()) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("few", "12 members; 20 are due"),
+        ("shape", r"cannot read the records 'holdout' \(each of shape \(7,\)\)"),
+        ("labels", "carry labels 3…5; the model 'mine' knows 0…2"),
+        ("modality", "are audio; the model 'mine' reads another modality, tabular"),
+        ("twins", "100% of the non-members stand among the members"),
+        ("nan", "NaN"),
+    ],
+)
+def test_a_bad_split_is_told_in_one_line(fault, words):
+    with pytest.raises(UsageError, match=words) as told:
+        deal(loss_threshold, owned(fault=fault), seed=0)
+    assert "\n" not in str(told.value)
+
+
+def test_a_text_of_another_vocabulary_and_a_small_pool_are_told():
+    scene = live(Modality.LANGUAGE, rng())
+    pool = scene.extra["pool"]
+    far = replace(scene, extra={"pool": replace(pool, x=pool.x + 1000)})
+    with pytest.raises(UsageError, match=r"another vocabulary: token 10\d\d.* knows 50 tokens"):
+        membership(far, rng())
+    small = replace(scene, extra={"pool": replace(pool, x=pool.x[:30])})
+    with pytest.raises(UsageError, match="fewer than 20 members"):
+        membership(small, rng())
+
+
+def test_a_pipeline_that_cannot_read_the_pool_is_a_failed_row_with_a_reason(scene):
+    def breaks(data, include, seed):
+        raise ValueError("mat1 and mat2\nshapes cannot be multiplied")
+
+    with pytest.raises(RunError, match=r"cannot train on the pool .*mat1 and mat2 shapes"):
+        membership(replace(scene, fit=breaks), rng())
+
+
+def test_a_shifted_holdout_is_a_flawed_split_and_no_leak(hartley, tmp_path):
+    """By the real command: the sound split has no flag, the shifted one has, in every format."""
+    rows, shown = {}, {}
+    for fault in ("", "shifted"):
+        plan = tmp_path / "plan.toml"
+        plan.write_text(
+            f'scene = "owned"\nonly = ["loss_threshold"]\n[scenes.owned]\nfault = "{fault}"\n'
+        )
+        done = hartley("assess", str(plan), "--store", f"runs{fault}")
+        assert done.returncode == 0, done.stderr
+        shown[fault] = done.stdout
+        (path,) = (tmp_path / f"runs{fault}").rglob("run.json")
+        channels = json.loads(path.read_text())["channels"]
+        (rows[fault],) = (r for r in channels if r["status"] == "measured")
+    assert rows[""]["flags"] == [] and "FLAWED" not in shown[""]
+    assert "not drawn by the auditor" in shown[""] and rows[""]["planted"] is False
+    (flag,) = rows["shifted"]["flags"]
+    assert "FLAWED SPLIT" in flag and "no leak" in flag
+    assert "FLAWED SPLIT" in shown["shifted"]
+    assert rows["shifted"]["usual"]["blind_auc"]["low"] > 0.8
+    for form in ("md", "html"):
+        done = hartley("report", "latest", "--store", "runsshifted", "--format", form)
+        assert done.returncode == 0, done.stderr
+        page = done.stdout or next((tmp_path / "runsshifted").rglob("report.html")).read_text()
+        assert "FLAWED SPLIT" in page
+
+
+def test_a_bad_split_fails_its_rows_by_the_real_command(hartley, tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text('scene = "owned"\nonly = ["loss_threshold"]\n[scenes.owned]\nfault = "twins"\n')
+    done = hartley("assess", str(plan), "--store", "runs")
+    assert done.returncode == 3
+    (line,) = (one for one in done.stdout.splitlines() if one.startswith("FAILED"))
+    assert "stand among the members" in line
+
+
+@pytest.mark.parametrize("modality", list(Modality), ids=str)
+def test_the_blind_baseline_hears_a_shift_and_nothing_else(modality):
+    data = live(modality, rng(5)).extra["pool"]
+    coins = rng(6).random((8, len(data))) < 0.5
+    sound = blind_auc(data, coins, np.arange(len(data)))
+    assert sound["low"] < 0.5 < sound["high"] and abs(sound["value"] - 0.5) < 0.1
+    x = np.array(data.x)
+    half = x[coins[0]]
+    # Texts of the first half of the vocabulary; everything else moved by its own spread.
+    x[coins[0]] = half % 25 if modality is Modality.LANGUAGE else half + x.std().astype(x.dtype)
+    if modality is Modality.GRAPH:
+        x = np.where(coins[0], np.arange(len(x)), 1000 + np.arange(len(x)))[:, None]
+    shifted = blind_auc(replace(data, x=x), coins[:1], np.arange(len(data)))
+    assert shifted["low"] > 0.55
+
+
+def test_the_blind_baseline_keeps_to_its_level():
+    """On sound splits of one round it is wrong about ½ no more often than it says."""
+    wrong = 0
+    for seed in range(200):
+        x = rng(seed).normal(size=(80, 5))
+        coins = rng(seed + 1000).random((1, 80)) < 0.5
+        told = blind_auc(Data("d", Modality.TABULAR, x), coins, np.arange(80))
+        wrong += not told["low"] <= 0.5 <= told["high"]
+    assert wrong <= 8
+
+
+def test_the_most_exposed_are_chosen_on_other_rounds(scene):
+    rounds = membership(scene, rng(), rounds=16).rounds
+    truth = np.stack([one.truth for one in rounds])
+    noise = rng(1).normal(size=truth.shape)
+    assert abs(np.mean(exposed(rounds, list(noise)))) < 0.45
+    noise[:, 5] = np.where(truth[:, 5], 9, -9)
+    assert exposed(rounds, list(noise)) == [1.0] * 16
+    assert exposed(rounds[:3], list(noise[:3])) == [None] * 3
+
+
+def test_a_backwards_score_leaks_as_well(scene):
+    trials = play(loss_threshold, scene, dealt=membership(scene, rng(), rounds=4))
+    heard = measure(replace(trials, guess=-trials.guess))
+    assert heard.usual["auc"]["value"] < 0.1 < 0.9 < heard.usual["auc_two_sided"]["low"]
+    assert heard.bits.value > 0.8
+
+
+def test_an_answer_of_another_shape_is_the_attacks_fault(scene):
+    dealt = membership(scene, rng(), rounds=2)
+    with pytest.raises(RunError, match=r"guesses of shape \(3,\); membership asks for 128"):
+        dealt.judge(dealt.rounds, [Outcome(guess=np.zeros(3))] * 2)
+    with pytest.raises(RunError, match="no guess"):
+        dealt.judge(dealt.rounds, [Outcome()] * 2)
+
+
+def test_records_that_stand_twice_are_counted(scene):
+    pool = scene.extra["pool"]
+    x = np.array(pool.x)
+    x[1] = x[0]
+    dealt = membership(replace(scene, extra={"pool": replace(pool, x=x)}), rng(), rounds=2)
+    assert dealt.usual["duplicates"] == pytest.approx(2 / 128)
+    assert "duplicates" not in membership(scene, rng(), rounds=2).usual
