@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LATENT, HIDDEN, BATCH, RATE = 12, 128, 64, 2e-3
+PASSES, MOST = 3, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,16 @@ class Prior:
             return np.asarray(self.decode(torch.from_numpy(np.array(z, np.float32))).numpy())
 
 
-def learn(x: NDArray[Any], *, seed: int = 0, steps: int = 1500, latent: int = LATENT) -> Prior:
+def learn(x: NDArray[Any], *, seed: int = 0, steps: int = 0, latent: int = LATENT) -> Prior:
     """Train a prior on records (n, …), or recall it.
 
     Args:
         x: the records.
         seed: of weights and batches.
-        steps: of Adam.
+        steps: of Adam; 0 takes as many as the records are worth.
         latent: numbers that stand for a record.
     """
+    steps = steps or min(MOST, PASSES * len(x))
     limits = float(x.min()), float(x.max())
     recipe = {
         "version": 1, "x": x, "seed": seed, "steps": steps, "latent": latent,

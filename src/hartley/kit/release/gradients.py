@@ -237,7 +237,7 @@ def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
     held = planted(scene, rng)
     assert held.holdout is not None
     net = dense(held.holdout.x.shape[1:], CLASSES, (24,))
-    release = Gradients(batches=(1, 2), candidates=16, rounds=16, net=net, blind=not leaks)
+    release = Gradients(batches=(1,), candidates=16, rounds=10, net=net, blind=not leaks)
     return replace(held, tools={**held.tools, "release:gradients": release})
 
 

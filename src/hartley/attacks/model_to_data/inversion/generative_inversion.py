@@ -30,11 +30,11 @@ def generative_inversion(
     view: View,
     rng: Rng,
     *,
-    restarts: int = 16,
-    steps: int = 40,
+    restarts: int = 12,
+    steps: int = 25,
     rate: float = 0.1,
     weight: float = 0.1,
-    shakes: int = 8,
+    shakes: int = 4,
 ) -> Outcome:
     """Climb the log-odds of a class in the latent space of a prior learnt from public records.
 
