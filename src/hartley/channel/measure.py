@@ -40,10 +40,13 @@ def measure(trials: Trials) -> Channel:
     columns = check(trials)
     seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, trials.knows)
     reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
+    wire = reading.usual
     reading = enrich(reading, trials, columns)
     top = ceiling(trials.spec, len(trials))
     bits, high, flags = _bounded(trials, reading, top)
     spec, n, value = trials.spec, len(trials), bits.value
+    # The class's own metrics come first, then what the optional columns add.
+    own = {**wire, **flags, **trials.usual, **_by_round(trials)}
     uses = spec.uses if spec.uses else n
     score = spec.wire is Wire.SCORE and reading.noise is not None
     equivalent = 4.0**value - 1.0
@@ -70,7 +73,7 @@ def measure(trials: Trials) -> Channel:
         authorised=_authorised(trials),
         n=n,
         clusters=n if columns.cluster is None else int(columns.cluster.max()) + 1,
-        usual={**reading.usual, **flags, **trials.usual, **_by_round(trials)},
+        usual={**own, **{name: v for name, v in reading.usual.items() if name not in own}},
         estimator=reading.method,
         curve=reading.curve,
     )

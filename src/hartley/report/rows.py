@@ -68,6 +68,8 @@ EXACT = {
     "epsilon_delta": "by choice",
     "epsilon_lower": "certified bound",
     "mu_lower": "certified bound",
+    "log2_e": "an e-value",
+    "anytime_p": "valid at any time",
 }
 """Metrics that have no interval because they are settled beforehand, or are one side of one."""
 
