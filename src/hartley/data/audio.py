@@ -16,7 +16,7 @@ from hartley.kit.cache import cached
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 QUIET = 0.05
 """Share of the loudest sample below which a clip has not begun."""
 
@@ -109,8 +109,8 @@ def _keyword(wave: NDArray[Any]) -> NDArray[np.float32]:
     heard = wave[first : first + audio.RATE]
     second[: len(heard)] = heard
     logs = np.log(audio.mel(second, window=512, hop=160, low=50) + 1e-6)
-    # Four standard deviations to either side of a clip's own mean fill 0..1.
-    scaled = np.clip(0.5 + (logs - logs.mean()) / (8 * logs.std() + 1e-6), 0, 1)
+    # Two and a half standard deviations to either side of a clip's own mean fill 0..1.
+    scaled = np.clip(0.5 + (logs - logs.mean()) / (5 * logs.std() + 1e-6), 0, 1)
     return np.asarray(scaled, dtype=np.float32)
 
 

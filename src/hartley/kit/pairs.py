@@ -1,0 +1,150 @@
+"""Pairs of projections into a shared space, K pairs trained at once by InfoNCE.
+
+What CLIP does on top of two frozen towers (arXiv:2103.00020): a linear map for pictures and one for
+captions, so that a picture lies nearer to its own caption than to the others of the batch. All K
+pairs are one stacked computation; pair k depends on its own number and records alone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import spawn
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Stack = dict[str, NDArray[Any]]
+
+SHARPEST = np.log(100.0)
+"""Largest logarithm of the inverse temperature, as in the paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Towers:
+    """How pairs of projections are built and trained: AdamW with a rate that falls to 0.
+
+    Attributes:
+        split: columns of a record that are the picture's features; the others are the caption's.
+        width: of the shared space.
+        epochs: passes over a model's own records.
+        batch: pairs a step: the others of a batch are what a pair is told from.
+        lr: first learning rate.
+        decay: decoupled weight decay.
+    """
+
+    split: int
+    width: int = 128
+    epochs: int = 30
+    batch: int = 128
+    lr: float = 1e-3
+    decay: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.split < 1 or self.epochs < 0 or self.batch < 2 or self.lr <= 0:
+            raise UsageError(f"not a recipe for pairs: {self}")
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values, for a digest."""
+        return {"pairs": 1, **asdict(self)}
+
+
+def train(
+    how: Towers, x: NDArray[Any], include: NDArray[Any], seed: int, first: int = 0
+) -> tuple[Stack, dict[str, Any]]:
+    """Train one pair of projections on each subset.
+
+    Args:
+        how: the recipe.
+        x: (n, d) records, features side by side.
+        include: (K, n) booleans: who trains on what.
+        seed: of first weights and orders.
+        first: number of the first model.
+
+    Returns:
+        ``image`` (K, split, width), ``text`` (K, d − split, width) and ``sharp`` (K,), and facts.
+    """
+    import torch
+
+    started = time.perf_counter()
+    d, k = x.shape[1], len(include)
+    streams = [np.random.default_rng(spawn(seed, "pairs", first + i)) for i in range(k)]
+    sides = (how.split, d - how.split)
+    weights = [
+        torch.from_numpy(
+            np.stack([rng.standard_normal((side, how.width)) / np.sqrt(side) for rng in streams])
+        ).float()
+        for side in sides
+    ]
+    weights.append(torch.full((k,), float(np.log(1 / 0.07))))
+    orders = [
+        _order(rng, np.flatnonzero(row), how) for rng, row in zip(streams, include, strict=True)
+    ]
+    steps = np.array([len(order) for order in orders])
+    records = torch.from_numpy(np.asarray(x, dtype=np.float32))
+    moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
+    for at in range(int(steps.max(initial=0))):
+        # A model whose steps are used up moves no more: its rate is 0.
+        rates = torch.from_numpy(how.lr * np.maximum(0.0, 1 - at / np.maximum(steps, 1))).float()
+        batch = np.stack([o[at] if at < len(o) else np.zeros(how.batch, np.int64) for o in orders])
+        slopes = _slopes(how, weights, records[torch.from_numpy(batch)])
+        for w, g, own in zip(weights, slopes, moments, strict=True):
+            _adam(w, g, own, rates, at + 1, decay=how.decay if w.ndim > 1 else 0.0)
+        weights[2].clamp_(max=float(SHARPEST))
+    made = dict(zip(("image", "text", "sharp"), (w.numpy() for w in weights), strict=True))
+    return made, {"strategy": "batched", "seconds": time.perf_counter() - started}
+
+
+def project(image: NDArray[Any], text: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
+    """Embeddings (n, 2·width) of records: the picture's, then the caption's, each of length 1."""
+    split = len(image)
+    halves = [np.asarray(x[:, :split]) @ image, np.asarray(x[:, split:]) @ text]
+    unit = [h / np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-12) for h in halves]
+    return np.asarray(np.concatenate(unit, 1), dtype=np.float32)
+
+
+def _order(rng: np.random.Generator, own: NDArray[Any], how: Towers) -> NDArray[np.int64]:
+    """Records of every step: full batches, no record twice in one."""
+    size = len(own) // how.batch * how.batch
+    if not size:
+        if len(own) < 2:
+            return np.empty((0, how.batch), np.int64)
+        raise UsageError(f"{len(own)} pairs do not fill a batch of {how.batch}")
+    passes = [rng.permutation(own)[:size] for _ in range(how.epochs)]
+    return np.concatenate([*passes, np.empty(0, np.int64)]).astype(np.int64).reshape(-1, how.batch)
+
+
+def _slopes(how: Towers, weights: list[Any], batch: Any) -> Any:
+    """Gradients of the mean of both cross-entropies, summed over the models."""
+    import torch
+    from torch.nn import functional
+
+    for w in weights:
+        w.requires_grad_()
+    image = functional.normalize(torch.bmm(batch[..., : how.split], weights[0]), dim=-1)
+    text = functional.normalize(torch.bmm(batch[..., how.split :], weights[1]), dim=-1)
+    alike = torch.bmm(image, text.transpose(1, 2)) * weights[2].exp()[:, None, None]
+    own = torch.diagonal(alike, dim1=1, dim2=2)
+    loss = (alike.logsumexp(2) + alike.logsumexp(1) - 2 * own).mean(1).sum() / 2
+    slopes = torch.autograd.grad(loss, weights)
+    for w in weights:
+        w.requires_grad_(False)
+    return slopes
+
+
+def _adam(w: Any, g: Any, moments: Any, rates: Any, step: int, *, decay: float) -> None:
+    """One step of AdamW in place, every model at a rate of its own."""
+    mean, square = moments
+    mean.lerp_(g, 0.1)
+    square.mul_(0.999).addcmul_(g, g, value=0.001)
+    rate = rates.view(-1, *[1] * (w.ndim - 1))
+    if decay:
+        w.mul_(1 - rate * decay)
+    root = (square / (1 - 0.999**step)).sqrt_().add_(1e-8)
+    w.sub_(rate * (mean / (1 - 0.9**step)) / root)

@@ -1,0 +1,70 @@
+"""A dual encoder as a model: two frozen towers' features, and the projections trained on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Ensemble, Modality, Model, Output
+from hartley.kit import cache, pairs
+from hartley.kit.pairs import Towers
+from hartley.models.kept import Trained, kept
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CLOSED = Access.LABELS | Access.SCORES | Access.EMBEDDINGS | Access.TRAIN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DualEncoder:
+    """How an owner trains a dual encoder on paired features.
+
+    Attributes:
+        towers: the recipe.
+        offers: what the models offer an attacker.
+        cached: keep what was trained on disk.
+    """
+
+    towers: Towers
+    offers: Access = CLOSED
+    cached: bool = True
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that a result depends on, for a digest."""
+        return self.towers.recipe
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans."""
+        stamp = cache.digest({"x": data.x}) if self.cached else ""
+
+        def trained(rows: NDArray[np.bool_], first: int) -> Trained:
+            return pairs.train(self.towers, data.x, rows, seed, first)
+
+        weights, facts = kept(
+            self.recipe, include, seed, trained, records=stamp, cached=self.cached
+        )
+
+        def member(k: int) -> Model:
+            image, text = weights["image"][k], weights["text"][k]
+            return Model(
+                "dual encoder",
+                Modality.PAIRED,
+                lambda x: pairs.project(image, text, x),
+                Output.EMBEDDINGS,
+                2 * self.towers.width,
+                fit=self.fit,
+                offers=self.offers,
+                facts={"parameters": image.size + text.size},
+            )
+
+        members = [member(k) for k in range(len(include))]
+        return Ensemble(
+            size=len(members),
+            query=lambda x: np.stack([one.query(x) for one in members]),
+            member=members.__getitem__,
+            facts=facts,
+        )

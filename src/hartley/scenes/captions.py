@@ -1,0 +1,152 @@
+"""Captions: a dual encoder of emoji and their captions, on two real frozen towers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hartley
+from hartley.core import Data, Modality, Model, Scene, recipe, spawn
+from hartley.data import paired
+from hartley.kit import text
+from hartley.kit.cache import cached, digest
+from hartley.kit.pairs import Towers
+from hartley.kit.release.embeddings import Embeddings
+from hartley.kit.release.matching import Texts
+from hartley.models.efficientnet import efficientnet
+from hartley.models.encoders import embedded
+from hartley.models.minilm import minilm, words
+from hartley.models.paired import DualEncoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TEST = 300
+"""Pairs that utility is measured on; what the pool leaves of the others is the attacker's."""
+
+LONGEST = 24
+"""Tokens of a caption."""
+
+
+@recipe(modality=Modality.PAIRED, packs=("emoji", "emoji-captions", "minilm", "efficientnet-lite0"))
+def captions(
+    *,
+    records: int = 800,
+    width: int = 128,
+    epochs: int = 30,
+    batch: int = 128,
+    candidates: int = 64,
+    known: int = 128,
+    seed: int = 0,
+) -> Scene:
+    """Emoji and their captions: EfficientNet-Lite0 and MiniLM, frozen, and projections by InfoNCE.
+
+    A record is a picture's features and its caption's, side by side. The owner also stores what his
+    encoder makes of pictures that have captions nobody shows (release ``embeddings``).
+
+    Args:
+        records: size of the pool; half of it trained the deployed projections.
+        width: of the shared space.
+        epochs: passes over the training pairs.
+        batch: pairs a step.
+        candidates: pictures that a stored embedding may be of.
+        known: pairs of the attacker's own that lie in the database too.
+        seed: of the split and of the training.
+    """
+    everything = _records()
+    parts = _dealt(everything, records, seed)
+    pipeline = DualEncoder(Towers(everything.facts["split"], width, epochs, batch))
+    train, holdout = parts["train"], parts["holdout"]
+    pool = _joined("pool", train, holdout)
+    model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
+    # Pictures that the projections were not trained on: nothing is memorised of them.
+    secret = _joined("stored pictures", holdout, parts["test"])
+    release = Embeddings(
+        secret,
+        parts["public"],
+        Texts(secret.facts["captions"]),
+        columns=(0, width),
+        number=candidates,
+        known=known,
+    )
+    return Scene(
+        name="captions",
+        modality=Modality.PAIRED,
+        digest=digest(
+            {
+                "version": hartley.__version__,
+                "pipeline": pipeline.recipe,
+                "parts": {name: data.x for name, data in parts.items()},
+                "release": [candidates, known],
+                "seed": seed,
+            }
+        ),
+        model=replace(model, name="captions"),
+        train=train,
+        holdout=holdout,
+        fit=pipeline.fit,
+        extra={"pool": pool, "test": parts["test"], "public": parts["public"]},
+        tools={"training": pipeline, "release:embeddings": release},
+        utility=utility,
+        facts={
+            **{f"train {k}": v for k, v in retrieval(model, train).items()},
+            **{f"test {k}": v for k, v in retrieval(model, parts["test"]).items()},
+            **{f"{name} records": len(data) for name, data in parts.items()},
+            **model.facts,
+        },
+    )
+
+
+def utility(scene: Scene) -> dict[str, float]:
+    """What the owner gets: pictures that find their own caption among the test captions."""
+    assert scene.model is not None
+    return retrieval(scene.model, scene.extra["test"])
+
+
+def retrieval(model: Model, data: Data) -> dict[str, float]:
+    """Share of pictures whose own caption is the nearest (recall_at_1), or among ten."""
+    made = np.asarray(model.query(data.x))
+    half = made.shape[1] // 2
+    alike = made[:, :half] @ made[:, half:].T
+    rank = (alike > np.diag(alike)[:, None]).sum(1)
+    return {"recall_at_1": float((rank < 1).mean()), "recall_at_10": float((rank < 10).mean())}
+
+
+def _records() -> Data:
+    """All pairs: features of both towers, scaled to unit entries; tokens of the captions."""
+    shown = paired.emoji()
+    tokens = text.pad([words().encode(caption)[:LONGEST] for caption in shown.captions])
+
+    def build() -> dict[str, NDArray[Any]]:
+        return {"x": efficientnet().query(paired.enlarged(shown.pictures))}
+
+    pictures = cached("embeddings", ["emoji", 1, shown.pictures], build)["x"]
+    sentences = embedded(minilm(), tokens)
+    # A tower's mean and spread are its own, told by all pictures there are: they hold no label.
+    pictures = (pictures - pictures.mean(0)) / (pictures.std(0) + 1e-3)
+    x = np.concatenate([pictures, sentences * np.sqrt(sentences.shape[1])], 1).astype(np.float32)
+    facts = {"captions": tokens, "split": pictures.shape[1]}
+    return Data("captioned emoji", Modality.PAIRED, x, facts=facts)
+
+
+def _dealt(data: Data, records: int, seed: int) -> dict[str, Data]:
+    half = records // 2
+    order = np.random.default_rng(spawn(seed, "parts", data.name)).permutation(len(data))
+    cuts = np.split(order, np.cumsum([half, half, TEST]))
+    return {
+        name: _rows(name, data, rows)
+        for name, rows in zip(("train", "holdout", "test", "public"), cuts, strict=True)
+    }
+
+
+def _rows(name: str, data: Data, rows: NDArray[Any]) -> Data:
+    facts = {**data.facts, "captions": data.facts["captions"][rows]}
+    return replace(data, name=name, x=data.x[rows], facts=facts)
+
+
+def _joined(name: str, a: Data, b: Data) -> Data:
+    tokens = np.concatenate([a.facts["captions"], b.facts["captions"]])
+    facts = {**a.facts, "captions": tokens}
+    return replace(a, name=name, x=np.concatenate([a.x, b.x]), facts=facts)

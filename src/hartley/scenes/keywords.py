@@ -1,0 +1,58 @@
+"""Keywords: a small convolutional net that hears which of twenty languages a clip is in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hartley.core import Modality, Scene, recipe
+from hartley.data import audio
+from hartley.kit.fleet import Training
+from hartley.kit.nets import conv
+from hartley.models.pipeline import CLOSED, OPEN, Pipeline
+from hartley.scenes import vision
+
+PUBLIC, TEST = 336, 400
+"""The attacker's own clips, and those that utility is measured on; 1,100 are left to the pool."""
+
+
+@recipe(modality=Modality.AUDIO, packs=("klettres",))
+def keywords(
+    *,
+    records: int = 1100,
+    epochs: int = 20,
+    batch: int = 32,
+    seed: int = 0,
+    opened: bool = False,
+    workers: int = 1,
+) -> Scene:
+    """Spoken letters and syllables in twenty languages, and the net trained on half of the pool.
+
+    Args:
+        records: size of the pool; half of it trained the deployed model (at most 1,100).
+        epochs: passes over the training clips.
+        batch: clips a step.
+        seed: of the split and of the training.
+        opened: also show attackers gradients and weights.
+        workers: processes for training; the result does not depend on it.
+    """
+    half = records // 2
+    clips = audio.keywords()
+    parts = vision.deal(
+        clips, {"train": half, "holdout": half, "public": PUBLIC, "test": TEST}, seed
+    )
+    pipeline = Pipeline(
+        conv((1, 40, 101), len(clips.facts["names"]), channels=(16, 32, 32, 32), hidden=(64,)),
+        Training(epochs=epochs, batch=batch, lr=4e-3, anneal=True),
+        modality=Modality.AUDIO,
+        offers=OPEN if opened else CLOSED,
+        workers=workers,
+    )
+    scene = vision.assemble("keywords", parts, pipeline, seed=seed)
+    heard = {name: data for name, data in scene.extra.items() if name != "carriers"}
+    return replace(scene, extra=heard, utility=utility)
+
+
+def utility(scene: Scene) -> dict[str, float]:
+    """What the owner gets: the model's test accuracy as it is defended now."""
+    assert scene.model is not None
+    return {"accuracy": vision.accuracy(scene.model, scene.extra["test"])}

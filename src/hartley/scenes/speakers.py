@@ -1,0 +1,96 @@
+"""Speakers: a database of voice embeddings, made by Resemblyzer from spoken letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import hartley
+from hartley.core import Modality, Scene, recipe
+from hartley.data import audio
+from hartley.kit.bank import Ridge, cosines
+from hartley.kit.cache import digest
+from hartley.kit.release.embeddings import Embeddings
+from hartley.kit.release.matching import Spectra, statistics
+from hartley.models.encoders import remembering
+from hartley.models.speaker import speaker
+from hartley.scenes import vision
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TEST = 300
+"""Clips that utility is measured on, and that the evaluation model learnt from."""
+
+
+@recipe(modality=Modality.AUDIO, packs=("klettres", "resemblyzer"))
+def speakers(
+    *,
+    secrets: int = 700,
+    public: int = 800,
+    candidates: int = 64,
+    targets: int = 32,
+    known: int = 320,
+    seed: int = 0,
+) -> Scene:
+    """Voices of twenty languages, kept as speaker embeddings.
+
+    Args:
+        secrets: the owner's clips.
+        public: the attacker's own clips.
+        candidates: clips that a stored embedding may be of.
+        targets: stolen embeddings a round.
+        known: clips of the attacker's that lie in the database too.
+        seed: of the split.
+    """
+    clips = audio.speech()
+    sizes = {"holdout": secrets, "test": TEST, "public": public}
+    parts = vision.deal(clips, sizes, seed)
+    reader = _reader(vision.labels(parts["test"]), parts["test"].x)
+    release = Embeddings(
+        parts["holdout"],
+        parts["public"],
+        Spectra(parts["holdout"].x, parts["holdout"].y, reader),
+        number=candidates,
+        targets=targets,
+        known=known,
+    )
+    return Scene(
+        name="speakers",
+        modality=Modality.AUDIO,
+        digest=digest(
+            {
+                "version": hartley.__version__,
+                "parts": {name: [data.x, data.y] for name, data in parts.items()},
+                "release": [candidates, targets, known],
+            }
+        ),
+        model=remembering(speaker(), clips.x),
+        holdout=parts["holdout"],
+        extra={"test": parts["test"], "public": parts["public"]},
+        tools={"release:embeddings": release},
+        utility=utility,
+        facts={
+            **{f"{name} records": len(data) for name, data in parts.items()},
+            "evaluation accuracy": float(
+                (reader(parts["holdout"].x) == vision.labels(parts["holdout"])).mean()
+            ),
+        },
+    )
+
+
+def utility(scene: Scene) -> dict[str, float]:
+    """What the database is for: the nearest other clip is of the same voice."""
+    release, test = scene.tools["release:embeddings"], scene.extra["test"]
+    stored = release.stored(scene.model, test.x)
+    alike = cosines(stored, stored)
+    np.fill_diagonal(alike, -np.inf)
+    labels = vision.labels(test)
+    return {"same_voice": float((labels[alike.argmax(1)] == labels).mean())}
+
+
+def _reader(labels: NDArray[Any], clips: NDArray[Any]) -> Any:
+    """The evaluation model: which language a clip is in, by the statistics of its spectrum."""
+    told = Ridge.fit(statistics(clips), np.eye(labels.max() + 1)[labels])
+    return lambda x: told(statistics(x)).argmax(1)
