@@ -18,7 +18,8 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
 
     Columns: truth (the secret symbol, 0, 1, …), and one of guess (the symbol that was received, -1
     for none) or score (a real number, larger = more like truth 1); optionally uses, cluster
-    (rows of one cluster share a victim) and seconds.
+    (rows of one cluster share a victim), seconds, and more: split, order, logq, gain, p_null,
+    observed, trial, item and costs (docs/start.md).
 
     Parameters
     ----------
