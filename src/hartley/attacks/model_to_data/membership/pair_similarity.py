@@ -1,0 +1,79 @@
+"""Pair similarity: a picture and a caption that were trained together lie nearer to each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Model, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.membership import membership
+from hartley.kit.reference import likelihood
+from hartley.kit.splits import claimed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+VARIANTS = ("plain", "augmented", "weak")
+SURE = 0.25
+"""Share of the records, the most alike, that the weak variant takes for members to learn from."""
+
+
+@attack(
+    game=membership,
+    needs=Access.EMBEDDINGS,
+    moves=Move.NOISE,
+    fits=(Modality.PAIRED,),
+    paper="arXiv:2310.00108",
+)
+def pair_similarity(
+    view: View, rng: Rng, *, variant: str = "augmented", copies: int = 4, blur: float = 0.1
+) -> Outcome:
+    """Score a pair by the cosine of its embeddings, and by how much that falls when it is blurred.
+
+    Args:
+        variant: ``plain`` (the cosine alone), ``augmented`` (the cosine, and its mean fall over
+            blurred copies, added), or ``weak`` (a linear rule on both, learnt between the
+            attacker's own pairs, which were not trained on, and the pairs most alike).
+        copies: blurred copies of each pair.
+        blur: standard deviation of the blur, as a share of that of a feature.
+
+    Raises:
+        UsageError: a variant that is not there, or ``weak`` without pairs of one's own.
+    """
+    asked = view.question
+    assert asked is not None
+    if variant not in VARIANTS:
+        raise UsageError(f"pair_similarity: variant {variant!r} is none of {', '.join(VARIANTS)}")
+    if variant == "plain":
+        guess = likelihood(view.model, asked)
+        return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+    told = _signs(view.model, asked, rng, copies, blur)
+    guess = told.sum(1)
+    if variant == "weak":
+        if view.public is None:
+            raise UsageError("pair_similarity: the weak variant needs pairs of the attacker's own")
+        out = _signs(view.model, view.public, rng, copies, blur)
+        within = told[guess >= np.quantile(guess, 1 - SURE)]
+        # Fisher's linear rule between the two; a little ridge, for signs that move together.
+        spread = np.cov(np.concatenate([out - out.mean(0), within - within.mean(0)]).T)
+        rule = np.linalg.solve(
+            spread + 1e-6 * np.trace(spread) * np.eye(2), within.mean(0) - out.mean(0)
+        )
+        guess = told @ rule
+    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+
+
+def _signs(model: Model, data: Data, rng: Rng, copies: int, blur: float) -> NDArray[np.float64]:
+    """The cosine of each pair, and its mean fall over blurred copies: (n, 2)."""
+    clear = likelihood(model, data)
+    size = blur * data.x.std(0)
+    falls: list[Any] = []
+    for _ in range(copies):
+        noise = rng.standard_normal(data.x.shape).astype(np.float32) * size
+        blurred = Data(data.name, data.modality, (data.x + noise).astype(np.float32))
+        falls.append(clear - likelihood(model, blurred))
+    return np.stack([clear, np.mean(falls, 0)], 1)
