@@ -50,8 +50,10 @@ def train(
     lesson: Lesson,
     seed: int,
     dropped: NDArray[np.bool_] | None = None,
+    *,
+    start: Mapping[str, NDArray[Any]] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Train a network from scratch on token rows; return its parameters.
+    """Train a network on token rows, from scratch or from where another ended.
 
     Args:
         rows: (n, t) token ids, padded with −1 on the right, t ≤ ``shape.context``.
@@ -59,6 +61,7 @@ def train(
         lesson: the recipe.
         seed: of the initial weights and of the order of the rows.
         dropped: (n, t) tokens that are read but not learnt: they are left out of the loss.
+        start: parameters to start from; None draws them.
 
     Returns:
         Parameters by name, float32.
@@ -66,7 +69,10 @@ def train(
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    state = {k: v.requires_grad_() for k, v in _fresh(shape, generator).items()}
+    fresh = _fresh(shape, generator)
+    if start is not None:
+        fresh = {name: torch.from_numpy(np.array(start[name])) for name in fresh}
+    state = {k: v.requires_grad_() for k, v in fresh.items()}
     matrices = [v for k, v in state.items() if v.ndim > 1 and k != "positions"]
     vectors = [v for k, v in state.items() if v.ndim == 1 or k == "positions"]
     decaying: list[dict[str, Any]] = [

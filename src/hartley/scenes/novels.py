@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 import hartley
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene, recipe, spawn
+from hartley.core.errors import UsageError
 from hartley.data import language
 from hartley.kit import gpt, text
 from hartley.kit.cache import cached, digest
@@ -45,6 +46,7 @@ def novels(
     epochs: int = 8,
     batch: int = 8,
     rate: float = 2e-3,
+    pretrained: int = 0,
     seed: int = 0,
     novel: str = "persuasion",
 ) -> Scene:
@@ -58,6 +60,8 @@ def novels(
         epochs: passes over the training records.
         batch: records a step.
         rate: peak learning rate.
+        pretrained: passes over the rest of the novel, which holds none of the records, that every
+            network starts from; 0 starts from nothing.
         seed: of the split and of the training.
         novel: which one; all but persuasion need the pack austen.
     """
@@ -66,7 +70,9 @@ def novels(
     lesson = gpt.Lesson(epochs=epochs, batch=batch, rate=rate)
     parts = _parts(words, language.novel(novel), records, window, seed)
     planted = canaries(words, secrets, digits)
-    fit = partial(_fit, shape, lesson)
+    start = _pretrained(shape, parts.pop("rest").x, pretrained, seed)
+    how = _Training(shape, lesson, start)
+    fit = partial(_fit, how)
     everyone = np.ones((1, len(parts["train"])), dtype=bool)
     model = fit(parts["train"], everyone, seed).member(0)
     pool = together(parts["train"], parts["holdout"], words)
@@ -77,7 +83,7 @@ def novels(
         digest=digest(
             {
                 "version": hartley.__version__,
-                "recipe": gpt.recipe(shape, lesson),
+                "recipe": how.recipe,
                 "words": words.digest,
                 "parts": {name: data.x for name, data in parts.items()},
                 "canaries": [planted.x, digits],
@@ -125,14 +131,41 @@ def _parts(
         "holdout": pool[~coin],
         "test": rest[:TEST],
         "public": rest[TEST : TEST + PUBLIC],
+        "rest": rest[TEST + PUBLIC :],
     }
     return {name: Data(name, Modality.LANGUAGE, x) for name, x in cut.items()}
 
 
-def _fit(
-    shape: gpt.Shape, lesson: gpt.Lesson, data: Data, include: NDArray[Any], seed: int
-) -> Ensemble:
-    """Train a network from scratch on each subset; each is kept on disk by its content.
+def _pretrained(
+    shape: gpt.Shape, rows: NDArray[Any], epochs: int, seed: int
+) -> dict[str, NDArray[Any]] | None:
+    """What every network starts from; None where it starts from nothing."""
+    if not epochs:
+        return None
+    if not len(rows):
+        raise UsageError("no passage of the novel is left to pretrain on; deal fewer records")
+    lesson, mine = gpt.Lesson(epochs=epochs), spawn(seed, "pretrained")
+    key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": mine}
+    return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, mine))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Training:
+    """How the owner trains: the network, the recipe, and what it starts from."""
+
+    shape: gpt.Shape
+    lesson: gpt.Lesson
+    start: Mapping[str, NDArray[Any]] | None
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What a cache key must say about it."""
+        stamp = {} if self.start is None else {"start": digest(self.start)}
+        return {**gpt.recipe(self.shape, self.lesson), **stamp}
+
+
+def _fit(how: _Training, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+    """Train a network on each subset; each is kept on disk by its content.
 
     ``data.facts["head"]`` replaces the output head after training: so the auditor plants a
     fingerprint behind whatever defences stand round ``Scene.fit``. The ensemble's facts show the
@@ -140,21 +173,27 @@ def _fit(
     tokens left out of the loss.
     """
     include = np.asarray(include, dtype=bool)
+    recipe = how.recipe
 
     @cache
     def state(k: int) -> dict[str, NDArray[Any]]:
         rows = data.x[include[k]]
-        key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": spawn(seed, "member", k)}
+        mine = spawn(seed, "member", k)
+        key = {**recipe, "rows": rows, "seed": mine}
         dropped = data.facts.get("dropped")
         if dropped is not None:
             dropped = np.asarray(dropped)[include[k]]
             key["dropped"] = dropped
-        return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, key["seed"], dropped))
+        return cached(
+            "gpt",
+            key,
+            lambda: gpt.train(rows, how.shape, how.lesson, mine, dropped, start=how.start),
+        )
 
     @cache
     def member(k: int) -> Model:
         head = data.facts.get("head", state(k)["tokens"])
-        return replace(_model(shape, state(k), head), fit=partial(_fit, shape, lesson))
+        return replace(_model(how.shape, state(k), head), fit=partial(_fit, how))
 
     for k in range(len(include)):
         member(k)
