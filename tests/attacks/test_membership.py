@@ -7,11 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_data.membership.calibrated_loss import calibrated_loss
+from hartley.attacks.model_to_data.membership.entropy_metrics import entropy_metrics
+from hartley.attacks.model_to_data.membership.label_only import label_only
 from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.attacks.model_to_data.membership.quantile_regression import quantile_regression
 from hartley.attacks.model_to_data.membership.rmia import rmia
+from hartley.attacks.model_to_data.membership.shadow_classifier import shadow_classifier
 from hartley.channel.measure import measure
-from hartley.core import Deal, Modality
+from hartley.core import Access, Data, Deal, Modality, Model, Output, View
+from hartley.core.errors import UsageError
 from hartley.engine.play import deal, play
 from hartley.games import membership as game
 from hartley.scenes.digits import digits
@@ -32,6 +38,14 @@ def scene(_own_cache):
 @pytest.fixture(scope="module")
 def dealt(scene):
     return deal(lira, scene, seed=0, params={"rounds": 12})
+
+
+@pytest.fixture(scope="module")
+def strangers(scene):
+    """Models of records that are not in question."""
+    public = scene.extra["public"]
+    include = np.random.default_rng(5).random((12, len(public))) < 0.5
+    return scene.fit(public, include, 11)
 
 
 def value(channel, name):
@@ -69,18 +83,35 @@ def test_every_form_of_lira_reads_the_scene(scene, dealt, params):
     assert value(measure(trials), "auc") > 0.6
 
 
-@pytest.mark.parametrize("attack", [lira, rmia, loss_threshold], ids=lambda a: a.name)
-def test_a_model_that_never_saw_the_members_reads_nothing(scene, dealt, attack):
-    """The same victims, judged by fresh coins: what is left is chance."""
-    strangers = scene.extra["public"]
-    include = np.random.default_rng(5).random((12, len(strangers))) < 0.5
-    models = scene.fit(strangers, include, 11)
+CASES = [
+    *((lira, {}), (lira, {"augment": 3}), (rmia, {}), (loss_threshold, {}), (calibrated_loss, {})),
+    *((shadow_classifier, {}), (shadow_classifier, {"per_class": False})),
+    *((entropy_metrics, {"metric": name}) for name in ("modified", "entropy", "correctness")),
+    *((label_only, {"method": name}) for name in ("boundary", "noise", "shift")),
+    (quantile_regression, {}),
+]
+NAMES = ["-".join([attack.name, *map(str, params.values())]) for attack, params in CASES]
+
+
+def lean(attack, params):
+    return {**params, "references": 32} if attack.needs & Access.TRAIN else params
+
+
+@pytest.mark.parametrize(("attack", "params"), CASES, ids=NAMES)
+def test_every_attack_reads_the_scene(scene, dealt, attack, params):
+    heard = measure(play(attack, scene, dealt=dealt, params=lean(attack, params)))
+    assert heard.usual["auc"]["low"] > 0.5
+    assert heard.null.value < 0.01
+
+
+@pytest.mark.parametrize(("attack", "params"), CASES, ids=NAMES)
+def test_a_model_that_never_saw_the_members_reads_nothing(scene, dealt, strangers, attack, params):
+    """The same coins over victims of other records: what is left is chance."""
     rounds = tuple(
-        replace(one, view=replace(one.view, source=models.member(k)))
+        replace(one, view=replace(one.view, source=strangers.member(k)))
         for k, one in enumerate(dealt.rounds)
     )
-    params = {} if attack is loss_threshold else {"references": 32}
-    heard = measure(play(attack, scene, dealt=Deal(rounds), params=params))
+    heard = measure(play(attack, scene, dealt=Deal(rounds), params=lean(attack, params)))
     assert heard.bits.lower == 0
     assert heard.bits.value < 0.02
     assert abs(value(heard, "auc") - 0.5) < 0.03
@@ -113,3 +144,86 @@ def test_rmia_takes_a_population_of_its_own(scene, dealt):
     )
     trials = play(rmia, scene, dealt=Deal(rounds), params={"references": 32})
     assert value(measure(trials), "auc") > 0.62
+
+
+def view_of(answers, y, output):
+    data = Data("asked", Modality.TABULAR, np.arange(len(answers), dtype=np.float32)[:, None], y)
+    model = Model(
+        "m", Modality.TABULAR, lambda x: answers[x[:, 0].astype(int)], output, answers.shape[1]
+    )
+    return View(model, question=data)
+
+
+@pytest.mark.parametrize("output", [Output.PROBABILITIES, Output.LOGITS])
+def test_losses_and_entropies_are_the_formulas(output):
+    """Against a plain computation, record by record, in either unit."""
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(60, 5)) * 3
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    y = rng.integers(0, 5, 60)
+    view = view_of(p if output is Output.PROBABILITIES else logits + 7, y, output)
+    loss = [-np.log(p[i, y[i]]) for i in range(60)]
+    ours = loss_threshold(view, rng).guess
+    np.testing.assert_allclose(ours, np.negative(loss), rtol=1e-6)
+    entropy = [-sum(q * np.log(q) for q in row) for row in p]
+    twisted = [
+        -(1 - p[i, y[i]]) * np.log(p[i, y[i]])
+        - sum(p[i, c] * np.log(1 - p[i, c]) for c in range(5) if c != y[i])
+        for i in range(60)
+    ]
+    for name, plain in (("entropy", entropy), ("modified", twisted)):
+        ours = entropy_metrics(view, rng, metric=name, per_class=False).guess
+        np.testing.assert_allclose(ours, np.negative(plain), rtol=1e-6, err_msg=name)
+    by_class = entropy_metrics(view, rng, metric="modified").guess
+    for label in range(5):
+        assert np.median(by_class[y == label]) == pytest.approx(0, abs=1e-12)
+
+
+def test_lira_says_what_it_believes(scene, dealt):
+    trials = play(lira, scene, dealt=dealt, params={"references": 32})
+    told = measure(trials).usual["bits_posterior"]
+    assert 0 < told["low"] <= told["value"] < 0.3
+    offline = play(lira, scene, dealt=dealt, params={"references": 32, "online": False})
+    assert offline.logq is None
+
+
+def test_all_of_them_train_one_fleet(scene, dealt):
+    """However many attacks read references on a deal, they are trained once."""
+    calls = []
+
+    def fit(data, include, seed):
+        calls.append(len(include))
+        return scene.fit(data, include, seed)
+
+    rounds = tuple(
+        replace(one, view=replace(one.view, source=replace(one.view.model, fit=fit), salt=77))
+        for one in dealt.rounds[:2]
+    )
+    for attack in (calibrated_loss, lira, rmia, shadow_classifier):
+        for one in rounds:
+            attack(one.view, np.random.default_rng(0), references=6)
+    assert calls == [6]
+
+
+@pytest.mark.parametrize(
+    ("attack", "params", "words"),
+    [
+        (lira, {"augment": 3, "references": 2}, "other records one"),
+        (label_only, {"method": "shift"}, "shifts are for pictures"),
+        (label_only, {"method": "guess"}, "boundary, noise, shift"),
+        (entropy_metrics, {"metric": "gini"}, "modified, entropy"),
+        (quantile_regression, {"level": 0.2}, "between 0.5 and 1"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_asked_is_told(attack, params, words):
+    wire = game.live(Modality.TABULAR, np.random.default_rng(0))
+    with pytest.raises(UsageError, match=words):
+        play(attack, wire, params=params)
+
+
+def test_quantile_regression_wants_strangers(scene, dealt):
+    one = dealt.rounds[0]
+    alone = replace(one.view, facts={})
+    with pytest.raises(UsageError, match="20 strangers"):
+        quantile_regression(alone, np.random.default_rng(0))

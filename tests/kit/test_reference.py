@@ -7,7 +7,7 @@ import pytest
 
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
 from hartley.core.errors import UsageError
-from hartley.kit.reference import confidence, halves, references
+from hartley.kit.reference import confidence, halves, likelihood, references
 
 
 def test_halves_are_halves_nested_and_complementary():
@@ -72,3 +72,37 @@ def test_labels_have_no_confidence():
         confidence(model, data)
     with pytest.raises(UsageError, match="two at least"):
         references(_view([]), 1)
+
+
+def test_a_pair_is_as_sure_as_its_halves_are_close():
+    pairs = np.array([[1.0, 0, 2, 0], [1, 0, 0, 3], [1, 1, -1, -1], [0, 0, 1, 1]])
+    data = Data("p", Modality.PAIRED, np.zeros((4, 6), np.float32), facts={"split": 3})
+    model = Model("m", Modality.PAIRED, lambda x: pairs, Output.EMBEDDINGS, 4)
+    np.testing.assert_allclose(confidence(model, data), [1, 0, -1, 0], atol=1e-12)
+    np.testing.assert_allclose(likelihood(model, data), [1, 0, -1, 0], atol=1e-12)
+
+
+def test_likelihoods_of_references_are_those_of_each_model():
+    view = _view([])
+    fleet, data = references(view, 6), view.question
+    for k in range(6):
+        said = fleet.ensemble.member(k).query(data.x)
+        plain = np.log(said[np.arange(20), data.y])
+        np.testing.assert_allclose(fleet.likelihood(data)[k], plain, rtol=1e-9)
+    assert fleet.said(data).shape == (6, 20, 4)
+
+
+def test_what_is_derived_is_made_once_a_fleet():
+    made = []
+
+    def make():
+        made.append(1)
+        return np.zeros(3)
+
+    view = _view([])
+    references(view, 4).derived("x", make)
+    references(view, 4).derived("x", make)
+    assert len(made) == 1
+    references(view, 2).derived("x", make)
+    references(view, 4).derived("y", make)
+    assert len(made) == 3
