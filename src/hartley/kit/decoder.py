@@ -26,7 +26,7 @@ class Decoder:
 
     Attributes:
         width: of the recurrent state; words and the embedding's reading have a third of it. At
-            most twice the number of words, so that a toy vocabulary gets a toy.
+            most the number of words, so that a toy vocabulary gets a toy.
         epochs: passes over the texts.
         least: steps at least, for a bank of a few texts.
         batch: texts a step.
@@ -35,7 +35,7 @@ class Decoder:
 
     width: int = 384
     epochs: int = 8
-    least: int = 150
+    least: int = 60
     batch: int = 64
     rate: float = 3e-3
 
@@ -52,7 +52,7 @@ class Decoder:
         # Entries of about unit size, whatever the width of the embeddings.
         level, scale = embeddings.mean(0), float(embeddings.std()) + 1e-12
         scaled = ((embeddings - level) / scale).astype(np.float32)
-        recipe = ["decoder", 4, asdict(self), scaled, rows, seed]
+        recipe = ["decoder", 5, asdict(self), scaled, rows, seed]
         weights = cached("decoder", recipe, lambda: _train(self, scaled, rows, len(names), seed))
         return Written(names, level, scale, weights)
 
@@ -111,7 +111,7 @@ def _train(how: Decoder, x: NDArray[Any], rows: NDArray[Any], names: int, seed: 
     import torch
     from torch.nn import functional
 
-    width = min(how.width, 6 * -(-names // 3))
+    width = min(how.width, 3 * -(-names // 3))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network: Any = _network(names, x.shape[1], width)

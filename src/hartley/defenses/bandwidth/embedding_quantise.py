@@ -1,0 +1,73 @@
+"""Embedding quantisation: keep a few bits of each coordinate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Applied, Bound, Modality, Move, Output, Scene, defense
+from hartley.core.errors import UsageError
+from hartley.kit import wrap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+SPAN = 3.0
+"""Levels cover so many root mean squares of an embedding to either side; what is beyond is cut."""
+
+
+@defense(
+    moves=Move.BANDWIDTH,
+    acts="output",
+    protects=("inversion", "membership"),
+    fits=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
+    paper="hartley",
+    requires=("release:embeddings",),
+    strongest={"bits": 1, "every": 32},
+)
+def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1) -> Scene:
+    """Round each coordinate of an embedding to a few levels; at one bit, its sign.
+
+    The levels follow from the length of the embedding alone, which is itself not kept. Coordinates
+    can also be left out: the database then holds d·bits/every bits a record.
+
+    Args:
+        bits: bits that are kept of a coordinate.
+        every: keep one coordinate in so many, and set the others to 0.
+
+    Raises:
+        UsageError: no bits, or no coordinates.
+    """
+    del rng
+    if not 1 <= bits <= 16 or every < 1:
+        raise UsageError(f"embedding_quantise: bits={bits} is not 1…16, or every={every} not ≥ 1")
+
+    def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
+        del x, who
+        return quantised(answers, bits, every) if output is Output.EMBEDDINGS else answers
+
+    release = scene.tools["release:embeddings"]
+    bounds: tuple[Bound, ...] = ()
+    width = 0 if scene.model is None else scene.model.classes
+    if release.columns is not None:
+        width = release.columns[1] - release.columns[0]
+    if width:
+        most = float(-(-width // every) * bits)
+        bounds = (Bound("alphabet", {"bits": most}, ("inversion",)),)
+    applied = Applied("embedding_quantise", {"bits": bits, "every": every})
+    return wrap.answers(scene, applied, filter_, bounds=bounds)
+
+
+def quantised(embeddings: NDArray[Any], bits: int, every: int = 1) -> NDArray[np.float64]:
+    """Embeddings (n, d) with ``2**bits`` levels a coordinate, in units of their own size."""
+    wide = np.asarray(embeddings, dtype=np.float64)
+    size = np.sqrt((wide**2).mean(1, keepdims=True)) + 1e-12
+    levels = 2**bits
+    step = 2 * SPAN / levels
+    cell = np.clip(np.floor(wide / size / step), -levels // 2, levels // 2 - 1)
+    made = (cell + 0.5) * step
+    made[:, np.arange(wide.shape[1]) % every != 0] = 0.0
+    return np.asarray(made)

@@ -1,0 +1,52 @@
+"""Embedding rotation: store every embedding turned by a secret orthogonal map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.kit import wrap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@defense(
+    moves=Move.SIGNAL,
+    acts="output",
+    protects=("inversion",),
+    fits=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
+    paper="hartley",
+    requires=("release:embeddings",),
+    strongest={"key": 1},
+)
+def embedding_rotation(scene: Scene, rng: Rng, *, key: int = 0) -> Scene:
+    """Turn every stored embedding by an orthogonal map that only the owner knows.
+
+    Lengths and cosines in the database stay as they are, so that nothing is lost for its owner, who
+    turns his questions too. It lowers the signal, the projection of what is stored on the concept
+    vectors of the encoder that everybody knows, and adds no noise: who finds records of his own in
+    the database can solve for the map (``kit.bank.opened``) and has everything back.
+
+    Args:
+        key: names the map among those that one seed gives.
+    """
+    secret = int(rng.integers(2**62))
+    maps: dict[int, NDArray[np.float64]] = {}
+
+    def turned(embeddings: NDArray[Any]) -> NDArray[np.float64]:
+        width = embeddings.shape[1]
+        if width not in maps:
+            drawn = np.random.default_rng([secret, key, width]).standard_normal((width, width))
+            maps[width] = np.linalg.qr(drawn)[0]
+        return np.asarray(embeddings @ maps[width])
+
+    release = scene.tools["release:embeddings"]
+    made = wrap.recorded(scene, Applied("embedding_rotation", {"key": key}))
+    tool = replace(release, keep=(*release.keep, turned))
+    return replace(made, tools={**scene.tools, "release:embeddings": tool})
