@@ -54,7 +54,7 @@ def dp_sgd(
         accountant: Opacus' accountant that joins noise to epsilon, prv or rdp.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
-    steps = max(1, round(epochs / rate))
+    pipeline, steps = _pipeline(scene), max(1, round(epochs / rate))
     privacy = Privacy(
         noise=noise_for(epsilon, delta, rate=rate, steps=steps, accountant=accountant),
         clip=clip,
@@ -68,7 +68,7 @@ def dp_sgd(
         scene,
         rng,
         Applied("dp_sgd", {**params, "clip": clip, "rate": rate, "epochs": epochs, "lr": lr}),
-        _pipeline(scene).with_(private=privacy),
+        pipeline.with_(private=privacy),
         bounds=(Bound("dp", params, games=("membership",)),),
         facts={"noise multiplier": privacy.noise},
     )
