@@ -75,3 +75,17 @@ def test_it_narrows_the_live_wire():
     before = measure(play(loss_threshold, live))
     after = measure(play(loss_threshold, shielded, knows="static"))
     assert after.bits.value < 0.1 < before.bits.lower
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 4.0])
+def test_the_certified_epsilon_is_at_most_the_accountants(tiny, epsilon):
+    """Records with diced labels are as easy to hear as can be; the attack certifies a lot bare."""
+    bare = tiny.noisy(tiny.scene(epochs=100))
+
+    def certified(scene):
+        heard = measure(play(loss_threshold, scene, seed=0, game_params={"rounds": 8}))
+        return float(heard.usual["epsilon_lower"])
+
+    shielded = dp_sgd(bare, np.random.default_rng(0), epsilon=epsilon, epochs=20, accountant="rdp")
+    assert certified(shielded) <= epsilon
+    assert certified(bare) > epsilon / 2 + 0.5
