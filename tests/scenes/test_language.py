@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.attacks.model_to_model.extraction.last_layer import last_layer
 from hartley.core import Scene
+from hartley.data.language import novel
 from hartley.engine.play import deal, play
 from hartley.kit import gpt, text
 from hartley.kit.spoken import write
+from hartley.scenes.language import distinct
 from hartley.scenes.novels import novels
 from hartley.testing import check_model
 
@@ -38,6 +41,38 @@ def test_the_scene_is_what_it_says(small: Scene) -> None:
     assert small.digest != novels(records=64, secrets=5, digits=2, epochs=3).digest
     uniform = -np.log(small.model.classes)
     assert small.utility is not None and small.utility(small)["nats_per_token"] > uniform + 0.5
+
+
+def test_the_pool_is_what_the_coin_dealt(small: Scene) -> None:
+    pool = small.extra["pool"]
+    rows = [row.tobytes() for row in pool.x]
+    dealt = {row.tobytes() for row in np.concatenate([small.train.x, small.holdout.x])}
+    assert len(rows) == len(set(rows)) == 64 and set(rows) == dealt
+    words = text.byte_pair(novel())
+    sizes = [len(zlib.compress(words.decode(row).encode())) for row in pool.x[:5].tolist()]
+    assert pool.facts["zlib"][:5].tolist() == sizes
+    half = np.arange(64) % 2 == 0
+    again = small.model.fit(pool, half[None], 1).member(0)
+    assert again.fit is not None and again.score(pool.x).shape == (64, 31)
+
+
+def test_passages_that_repeat_a_run_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 2000, (6, 20))
+    rows[3, 5:13] = rows[0, 1:9]  # eight tokens in a row
+    rows[4, 5:12] = rows[1, 1:8]  # seven
+    assert np.array_equal(distinct(rows), rows[[0, 1, 2, 4, 5]])
+    short = np.full((3, 12), -1)
+    short[:, :4] = [[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 3, 4]]
+    assert np.array_equal(distinct(short), short[:2])
+
+
+def test_what_was_read_before_is_started_from(small: Scene) -> None:
+    rows = small.train.x[:16]
+    shape = gpt.Shape(vocabulary=small.model.classes, width=16, layers=1, heads=2)
+    first = gpt.train(rows, shape, gpt.Lesson(epochs=1), 0)
+    still = gpt.train(rows, shape, gpt.Lesson(epochs=1, rate=0.0), 1, start=first)
+    assert all(np.array_equal(first[name], still[name]) for name in first)
 
 
 def test_shared_beginnings_change_no_answer(small: Scene) -> None:
