@@ -80,20 +80,21 @@ def attack(
 def written(name: str, game: str) -> str:
     """Return the source of a new attack on a game.
 
-    It begins as the shortest attack of the house on that game, under the new name: it plays and
-    passes the checks from the first minute, and shows what the game hands over.
+    It begins as the shortest of the house's attacks that play that game in most modalities, under
+    the new name: it plays and passes the checks from the first minute, and shows what the game
+    hands over.
 
     Raises:
         UsageError: no attack of the house plays the game yet.
     """
     models = [
-        (Path(_file(e.module)).read_text(encoding="utf-8"), e.name)
+        (Path(_file(e.module)).read_text(encoding="utf-8"), e.name, len(e.fits))
         for e in catalog.entries("attack")
         if e.game == game and e.origin == "hartley" and not e.error
     ]
     if not models:
         raise UsageError(f"no attack plays {game} yet, so there is none to begin from")
-    source, model = min(models, key=lambda pair: len(pair[0].splitlines()))
+    source, model, _ = min(models, key=lambda one: (-one[2], len(one[0].splitlines())))
     first = ast.parse(source).body[0]
     assert first.end_lineno is not None
     body = "\n".join(source.splitlines()[first.end_lineno :])

@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Move, Outcome, View, attack
+from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.membership import membership
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="arXiv:1709.01604")
+@attack(
+    game=membership,
+    needs=Access.SCORES,
+    moves=Move.NOISE,
+    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
+    paper="arXiv:1709.01604",
+)
 def margin(view: View, rng: Rng, *, power: float = 1.0) -> Outcome:
     """Guess that a record is a member when its own label leads the next one by far.
 
