@@ -38,7 +38,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RunError, UsageError
 from hartley.kit import canaries as book
-from hartley.kit import rote, text
+from hartley.kit import haim, rote, text
 from hartley.kit.discovery import Verified
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 ROUNDS = 4
 """Victims, where neither the player nor the scene (``facts["rounds"]``) says how many."""
+
+SMALL_ROUNDS = 8
+"""Small nets that are trained to know their records by heart."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -73,7 +76,13 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     loot="data",
 )
 def memorization(
-    scene: Scene, rng: Rng, *, rounds: int = 0, repeats: int = 8, form: str = "canaries"
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: int = 0,
+    repeats: int = 8,
+    form: str = "canaries",
+    small: int = 0,
 ) -> Deal:
     """Deal a secret to every canary and train a victim on them, once a round.
 
@@ -81,13 +90,17 @@ def memorization(
         rounds: victims to train, each on its own secrets; 0 leaves it to the scene.
         repeats: how often each canary stands in the training data; 0 plants none of them.
         form: which canaries: canaries, or contacts (written as contact records, language only).
+        small: instead, train small nets of the auditor's own on so many records, until they know
+            them by heart, and ask which of R candidates each record was (pictures only).
 
     Raises:
         UsageError: canaries that the scene does not have, or a negative number of repeats.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
-    if repeats < 0 or rounds < 0:
-        raise UsageError(f"repeats = {repeats} and rounds = {rounds} are counts")
+    if min(repeats, rounds, small) < 0:
+        raise UsageError(f"repeats = {repeats}, rounds = {rounds}, small = {small} are counts")
+    if small:
+        return _by_heart(scene, rng, rounds, small)
     if form not in scene.extra:
         raise UsageError(f"the scene {scene.name} has no {form!r} to plant")
     rounds = rounds or int(scene.facts.get("rounds", ROUNDS))
@@ -125,6 +138,34 @@ def memorization(
         ),
         judge=partial(judge, verify=verify),
     )
+
+
+def _by_heart(scene: Scene, rng: Rng, rounds: int, small: int) -> Deal:
+    """Which of its candidates each record of a tiny training set was; the weights are shown."""
+    train, holdout = scene.train, scene.holdout
+    assert train is not None and train.y is not None
+    if scene.modality is not Modality.VISION:
+        raise UsageError(f"small nets are trained on pictures; {scene.name} is {scene.modality}")
+    if scene.defenses:
+        # Neither the scene's pipeline nor its model takes part: a defence would seem to do nothing.
+        raise UsageError("small nets are trained outside the scene's pipeline, past its defences")
+    parts = [p for p in (train, holdout) if p is not None and p.y is not None]
+    labels = np.concatenate([np.asarray(part.y) for part in parts])
+    pool = replace(train, x=np.concatenate([part.x for part in parts]), y=labels)
+    public = scene.extra.get("public", pool)
+    centre = public.x.reshape(len(public), -1).mean(0, dtype=np.float64)
+    learn = scene.tools.get("by_heart", haim.interpolate)
+    dealt = []
+    for _ in range(rounds or int(scene.facts.get("rounds:small", SMALL_ROUNDS))):
+        question = haim.slots(pool, centre, small, rng)
+        truth = rng.integers(0, book.candidates(question), small)
+        x = book.write(question, truth).reshape(small, -1) - centre
+        assert question.y is not None
+        weights = learn(x, 2.0 * question.y - 1, int(rng.integers(2**31)))
+        facts = {"candidates": book.candidates(question)}
+        view = View(source=haim.victim(weights, question), question=question, facts=facts)
+        dealt.append(Round(view=view, truth=truth, alphabet=book.candidates(question)))
+    return Deal(rounds=tuple(dealt), judge=judge)
 
 
 def judge(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Data, Ensemble, Modality, Model, Output, Scene
-from hartley.kit import text
+from hartley.kit import haim, text
 from hartley.kit.canaries import planted
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ OPINIONS = np.random.default_rng(18).standard_normal((4099, VOCABULARY))
 OPINIONS[:, 11:] -= 3
 """A model's answers to what it never read: any row, as long as no context is asked twice alike."""
 
+RECORDS = 320
+
 
 def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
     """A scene with canaries whose models remember everything that they read twice, or nothing."""
@@ -38,7 +40,7 @@ def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
         fit = _texts(remembers=remembers)
     else:
         shape = SHAPES.get(modality, (24,))
-        x = rng.random((64, *shape), dtype=np.float32)
+        x = rng.random((RECORDS, *shape), dtype=np.float32)
         own = Data("train", modality, x, rng.integers(0, CLASSES, len(x)))
         train, fit = own, _rows(modality, remembers=remembers)
         extra = {"canaries": planted(own, m, seed=int(rng.integers(2**31)))}
@@ -50,9 +52,17 @@ def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
         holdout=train,
         fit=fit,
         extra=extra,
-        tools={"masked_loss": "data.facts['dropped']"},
-        facts={"rounds": 24},
+        tools={
+            "masked_loss": "data.facts['dropped']",
+            "by_heart": haim.interpolate if remembers else _elsewhere,
+        },
+        facts={"rounds": 24, "rounds:small": 4},
     )
+
+
+def _elsewhere(x: NDArray[Any], y: NDArray[Any], seed: int) -> dict[str, NDArray[np.float64]]:
+    """A small net that knows other records by heart than those it was given."""
+    return haim.interpolate(np.random.default_rng(seed).random(x.shape) - 0.5, y, seed)
 
 
 def _sentences(rng: Rng, m: int, *, tail: int) -> Data:

@@ -157,3 +157,25 @@ def ranked(
         for number, at in own.items():
             scores[i, number] += 2 + 1 / (1 + at)
     return scores
+
+
+def silence(heard: NDArray[Any], symbols: NDArray[Any], length: int) -> NDArray[np.float64]:
+    """Scores (10^length,) of candidates where a decoder refuses training text.
+
+    After a wrong first digit the model may say the rest of the secret, after the true one it must
+    not: the first digit is the one after which the others' favourite never comes.
+
+    Args:
+        heard: (10 · samples, length − 1) what was generated after each first digit in turn.
+        symbols: (10,) the token of each digit.
+        length: digits of a secret; one digit alone leaves nothing to read.
+    """
+    if length < 2:
+        return np.zeros(10)
+    said = np.asarray(heard).reshape(10, -1, length - 1)[..., None] == np.asarray(symbols)
+    counts = said.sum(1)
+    share = (counts + 0.5) / (said.shape[1] + 5.0)
+    scores = -np.log(share[:, 0, counts[:, 0].sum(0).argmax()])
+    for place in range(length - 1):
+        scores = (scores[:, None] + np.log(share[:, place].mean(0))).reshape(-1)
+    return np.asarray(scores)

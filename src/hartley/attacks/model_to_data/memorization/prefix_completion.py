@@ -9,17 +9,13 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import memorization
-from hartley.kit import text
+from hartley.kit import spoken, text
 from hartley.kit.canaries import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-    Generate = Callable[[NDArray[np.int64], int, int], NDArray[np.int64]]
 
 
 @attack(
@@ -48,11 +44,14 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
         raise AccessDenied(f"{view.model.name!r} does not generate text")
     symbols = np.asarray(asked.facts["symbols"])
     if any(d.name == "memfree" for d in view.defenses):
-        seeds = rng.integers(0, 2**31, (len(asked), length))
-        rows = [np.repeat(prefix[None], samples, axis=0) for prefix in asked.x]
-        guess = np.stack(
-            [_silent(generate, r, s, symbols) for r, s in zip(rows, seeds, strict=True)]
-        )
+        few = max(1, samples // 4)
+        seeds = rng.integers(0, 2**31, len(asked)).tolist()
+        rows = [text.append(np.repeat(p[None], 10, axis=0), symbols[:, None]) for p in asked.x]
+        heard = [
+            generate(np.repeat(row, few, axis=0), max(1, length - 1), seed)
+            for row, seed in zip(rows, seeds, strict=True)
+        ]
+        guess = np.stack([spoken.silence(h, symbols, length) for h in heard])
         return Outcome(guess=guess, asset=_loot(asked, guess))
     greedy = generate(asked.x, length, -1)
     said = generate(np.repeat(asked.x, samples, axis=0), length, int(rng.integers(2**31)))
@@ -69,24 +68,6 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
 def _loot(asked: Data, guess: NDArray[np.float64]) -> Data:
     read = write(asked, guess.argmax(1))
     return Data("secrets read", asked.modality, read, role="secrets", facts={"sampled": True})
-
-
-def _silent(
-    generate: Generate,
-    rows: NDArray[np.int64],
-    seeds: NDArray[np.int64],
-    symbols: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Score (R,) of all candidates by how seldom each digit comes after those found before it."""
-    scores = np.zeros(1)
-    for seed in seeds:
-        said = generate(rows, 1, int(seed))[:, 0]
-        counts = (said[:, None] == symbols).sum(0)
-        seldom = -np.log((counts + 0.5) / (counts.sum() + 5.0))
-        scores = (scores[:, None] + seldom).reshape(-1)
-        found = np.full((len(rows), 1), symbols[counts.argmin()])
-        rows = text.append(rows, found)
-    return scores
 
 
 def _score(
