@@ -63,6 +63,12 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+PROMINENT = (
+    *("auc", "blind_auc", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"),
+    "worst_percentile_advantage",
+)
+"""Metrics that stand in the table itself wherever they are there: no AUC without its baseline."""
+
 EXACT = {
     "chance": "by design",
     "epsilon_delta": "by choice",
@@ -77,7 +83,13 @@ EXACT = {
 def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Metrics as (name, number, interval): those with an interval first; n where it is another."""
     metrics = (row.get("usual") or {}).items()
-    ordered = sorted(metrics, key=lambda item: not isinstance(item[1], Mapping))
+    ordered = sorted(
+        metrics,
+        key=lambda item: (
+            not isinstance(item[1], Mapping),
+            PROMINENT.index(item[0]) if item[0] in PROMINENT else len(PROMINENT),
+        ),
+    )
     same = {"n": None}
     return [
         (
