@@ -235,16 +235,15 @@ class Answers:
         return np.asarray((heard @ gap) @ self._weights["1.weight"].T)
 
 
-def node_model(graph: Graph, weights: Weights, **rest: Any) -> Model:
+def node_model(graph: Graph, held: Weights, /, **rest: Any) -> Model:
     """One network as a model of the nodes of its graph; ``rest`` are fields of ``Model``."""
     return Model(
         **{
             "name": "graph net",
             "modality": Modality.GRAPH,
-            "query": Answers(graph, weights),
+            "query": Answers(graph, held),
             "output": Output.PROBABILITIES,
-            "classes": len(weights["1.bias"]),
-            "weights": lambda: dict(weights),
+            "classes": len(held["1.bias"]),
             **rest,
         }
     )

@@ -35,8 +35,8 @@ class NodePipeline:
         graph: features and links of all nodes.
         classes: number of classes.
         schedule: the recipe.
-        offers: what the models offer an attacker. Weights are always there for the owner to let
-            out; who was not offered them does not get them.
+        offers: what the models offer an attacker. The weights of all networks are also in the
+            ensemble's facts, for an owner to let out (``kit.release.links``).
         cached: keep what was trained on disk.
     """
 
@@ -100,9 +100,11 @@ def _ensemble(
 
     def member(k: int) -> Model:
         if k not in members:
+            own = {name: array[k] for name, array in weights.items()}
             members[k] = node_model(
                 graph,
-                {name: array[k] for name, array in weights.items()},
+                own,
+                weights=(lambda: own) if offers & Access.WEIGHTS else None,
                 offers=offers,
                 fit=fit if offers & Access.TRAIN else None,
                 facts={"parameters": facts["parameters"]},
@@ -112,7 +114,7 @@ def _ensemble(
     def query(x: NDArray[Any]) -> NDArray[Any]:
         return np.stack([member(k).query(x) for k in range(size)])
 
-    return Ensemble(size=size, query=query, member=member, facts=facts)
+    return Ensemble(size=size, query=query, member=member, facts={**facts, "weights": weights})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +174,9 @@ class GraphPipeline:
                 lambda x: np.asarray(some(slice(k, k + 1), x)[0]),
                 Output.PROBABILITIES,
                 self.shape.classes,
-                weights=lambda: {name: array[k] for name, array in weights.items()},
+                weights=(lambda: {name: array[k] for name, array in weights.items()})
+                if self.offers & Access.WEIGHTS
+                else None,
                 fit=self.fit if self.offers & Access.TRAIN else None,
                 offers=self.offers,
                 facts={"parameters": self.size},

@@ -20,6 +20,7 @@ from hartley.core import (
     Deal,
     Ensemble,
     Modality,
+    Model,
     Outcome,
     Received,
     Round,
@@ -53,7 +54,10 @@ class Links:
 
     @property
     def grants(self) -> Access:
-        """Who attacks a graph net in white box holds its weights as well (arXiv:2106.02820)."""
+        """Who attacks a graph net in white box holds its weights as well (arXiv:2106.02820).
+
+        They are let out where the owner's pipeline shows them in the facts of what it trained.
+        """
         return Access.SCORES | Access.WEIGHTS
 
     def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
@@ -83,11 +87,9 @@ class Links:
             coins = rng.random(self.pairs) < 0.5
             seen = replace(train, edges=np.concatenate([others, asked[:, coins]], 1))
             everyone = np.ones((1, len(train)), dtype=bool)
-            victim = scene.fit(seen, everyone, int(rng.integers(2**31))).member(0)
+            trained = scene.fit(seen, everyone, int(rng.integers(2**31)))
             view = View(
-                source=replace(
-                    victim, fit=scene.model.fit, offers=scene.model.offers | self.grants
-                ),
+                source=_let_out(trained, scene.model, self.grants),
                 public=replace(train, edges=others),
                 question=Data(f"pairs {k}", Modality.GRAPH, asked.T.copy(), role="pairs"),
                 defenses=scene.defenses,
@@ -96,6 +98,15 @@ class Links:
             )
             made.append(Round(view=view, truth=coins.astype(np.int64)))
         return Deal(rounds=tuple(made), judge=judge)
+
+
+def _let_out(trained: Ensemble, deployed: Model, grants: Access) -> Model:
+    """The victim with the training that an attacker knows and, where there are any, its weights."""
+    victim, shown = trained.member(0), trained.facts.get("weights")
+    if shown is None:
+        return replace(victim, fit=deployed.fit, offers=deployed.offers | Access.SCORES)
+    own = {name: array[0] for name, array in shown.items()}
+    return replace(victim, weights=lambda: own, fit=deployed.fit, offers=deployed.offers | grants)
 
 
 def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
@@ -179,6 +190,7 @@ def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
             size=len(include),
             query=lambda x: np.stack([one.query(x)] * len(include)),
             member=([one] * len(include)).__getitem__,
+            facts={"weights": {name: array[None] for name, array in weights.items()}},
         )
 
     rows = np.arange(nodes)[:, None]

@@ -57,6 +57,11 @@ def attribute_calibration(view: View, rng: Rng, *, references: int = 16) -> Outc
     fleet = fit(own, include, spawn(view.salt, "attribute references") & 0x7FFFFFFF)
     usual = np.mean([_sure(fleet.member(k), every) for k in range(references)], axis=0)
     gain = (_sure(view.model, every) - usual).reshape(m, values)
+    # The victim learnt the field from drawn values, the references from true ones: what a value
+    # means for a label differs between them, and is the same for all targets of that label.
+    for label in np.unique(asked.y):
+        alike = asked.y == label
+        gain[alike] -= gain[alike].mean(0)
     guess = gain.argmax(1)
     return Outcome(guess=guess, asset=filled(view, guess))
 
