@@ -110,6 +110,7 @@ class Classes:
                     {
                         "evaluator_top1": float(place == 0),
                         "evaluator_top5": float(place < TOP),
+                        "likeness": 1 - float(unlike(rebuilt[0], means[one.truth])[0]),
                         "victim_accuracy": _accuracy(one.view.model, held, order[k]),
                     }
                 )

@@ -1,0 +1,176 @@
+"""Class and gradient inversion: what the releases deal, what judges read, what defences change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hartley import catalog
+from hartley.channel.measure import measure
+from hartley.core import Data, Modality, Outcome
+from hartley.core.errors import RunError, UsageError
+from hartley.engine.play import play
+from hartley.games.inversion import inversion
+from hartley.kit.federated import Protection
+from hartley.kit.nets import dense
+from hartley.kit.release.classes import evaluator, unlike
+from hartley.kit.release.gradients import Gradients
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
+
+
+def _scene(**changes):
+    scene = inversion.live(Modality.VISION, np.random.default_rng(0))
+    net = dense((1, 4, 4), 6, (48,))
+    release = Gradients(**{"batches": (4,), "candidates": 16, "rounds": 6, "net": net, **changes})
+    return replace(scene, tools={**scene.tools, "release:gradients": release})
+
+
+def _play(name: str, scene, **more):
+    return play(catalog.load("attack", name), scene, seed=0, **more)
+
+
+def test_a_batch_of_two_comes_back_exactly_and_is_identified() -> None:
+    wide = dense((1, 4, 4), 6, (128,))
+    trials = _play("analytic_gradient", _scene(batches=(2,), net=wide))
+    assert np.median(trials.each["psnr"]) > 80
+    assert (trials.guess == trials.truth).mean() > 0.9
+    assert trials.usual["identified_without_target"] < 0.3
+    assert measure(trials).bits.lower > 0.5
+
+
+def test_metrics_are_told_by_the_size_of_the_batch() -> None:
+    trials = _play("analytic_gradient", _scene(batches=(1, 2)))
+    assert trials.usual["psnr_batch_1"] > 90
+    assert {"identified_batch_1", "identified_batch_2", "psnr_batch_2"} <= set(trials.usual)
+
+
+def test_gradients_of_other_records_tell_nothing() -> None:
+    trials = _play("analytic_gradient", _scene(blind=True, rounds=12))
+    assert measure(trials).bits.lower == 0
+    assert trials.usual["identified"] < 0.3
+
+
+def test_nobody_is_told_labels_or_candidates() -> None:
+    deal = inversion(_scene(), np.random.default_rng(0), release="gradients", rounds=2)
+    view = deal.rounds[0].view
+    assert view.question is None
+    assert view.public is not None
+    assert view.public.y is None
+    assert set(view.facts) == {"gradient", "net", "batch", "classes"}
+    assert not any(a.flags.writeable for a in view.facts["gradient"].values())
+
+
+def test_too_small_a_holdout_is_said_clearly() -> None:
+    scene = _scene(batches=(64,))
+    with pytest.raises(UsageError, match="need 128 labelled holdout records; live has 96"):
+        inversion(scene, np.random.default_rng(0), release="gradients")
+
+
+def test_a_judge_takes_records_of_the_right_shape_only() -> None:
+    deal = inversion(_scene(), np.random.default_rng(0), release="gradients", rounds=2)
+    assert deal.judge is not None
+    for x in (np.zeros((4, 1, 3, 3)), np.full((4, 1, 4, 4), np.nan)):
+        wrong = Outcome(asset=Data("loot", Modality.VISION, x))
+        with pytest.raises(RunError, match="rebuilt records"):
+            deal.judge(deal.rounds, [wrong, wrong])
+
+
+def test_trained_nets_can_be_dealt_and_differ_from_first_weights() -> None:
+    deals = [
+        inversion(
+            _scene(epochs=e, net=None), np.random.default_rng(0), release="gradients", rounds=2
+        )
+        for e in (0, 80)
+    ]
+    first, later = (d.rounds[0].view.model for d in deals)
+    held = _scene().holdout
+    rates = [(m.query(held.x).argmax(1) == held.y).mean() for m in (first, later)]
+    assert rates[1] > 0.9 > rates[0]
+
+
+@pytest.mark.parametrize("name", ["gradient_noise", "gradient_compression"])
+def test_a_protection_changes_what_is_released(name: str) -> None:
+    scene = _scene(batches=(1,))
+    part = catalog.load("defense", name)
+    rng = np.random.default_rng
+    clear, shown = (
+        inversion(s, rng(3), release="gradients", rounds=1).rounds[0].view.facts["gradient"]
+        for s in (scene, part(scene, rng(0), **part.strongest))
+    )
+    assert all(not np.array_equal(clear[n], shown[n]) for n in clear)
+    plain = _play("analytic_gradient", scene)
+    hidden = _play("analytic_gradient", part(scene, rng(0), **part.strongest), knows="static")
+    assert hidden.usual["psnr"] < plain.usual["psnr"] - 20
+
+
+def test_protections_stack_to_the_stricter_and_prove_what_holds() -> None:
+    rng = np.random.default_rng(0)
+    noise = catalog.load("defense", "gradient_noise")
+    thin = catalog.load("defense", "gradient_compression")
+    scene = noise(thin(noise(_scene(), rng, noise=3.0), rng, keep=0.2), rng, noise=4.0)
+    assert scene.tools["release:gradients"].protection == Protection(1.0, 5.0, 0.2)
+    assert [d.name for d in scene.defenses].count("gradient_noise") == 2
+    deal = inversion(scene, rng, release="gradients", rounds=1)
+    assert [(b.kind, b.params["rho"]) for b in deal.bounds] == [("zcdp", pytest.approx(2 / 25))]
+
+
+def test_who_knows_of_the_compression_reads_more() -> None:
+    thin = catalog.load("defense", "gradient_compression")
+    scene = thin(_scene(batches=(1,), rounds=4), np.random.default_rng(0), keep=0.3)
+    static, adaptive = (
+        _play("dlg", scene, knows=k, params={"restarts": 1}).usual["psnr"]
+        for k in ("static", "adaptive")
+    )
+    assert adaptive > static + 3
+
+
+def test_outputs_are_permuted_anew_for_every_victim() -> None:
+    scene = _scene()
+    deal = inversion(scene, np.random.default_rng(0), release="classes", rounds=12)
+    held = scene.holdout
+    for one in deal.rounds:
+        said = one.view.model.query(held.x).argmax(1)
+        slot, identity = int(one.view.question.x[0, 0]), int(one.truth[0])
+        assert (said[held.y == identity] == slot).mean() > 0.9
+        assert one.view.public.y is None
+    slots = {int(one.view.question.x[0, 0]) for one in deal.rounds}
+    assert len(slots) > 1 < len({int(one.truth[0]) for one in deal.rounds})
+    assert not deal.cluster  # a victim a use
+
+
+def test_the_judge_of_classes_reads_identity_and_evaluator() -> None:
+    scene = _scene()
+    deal = inversion(scene, np.random.default_rng(0), release="classes", rounds=3)
+    held = scene.holdout
+    assert deal.judge is not None
+    outcomes = [
+        Outcome(asset=Data("loot", Modality.VISION, held.x[held.y == one.truth[0]][:1]))
+        for one in deal.rounds
+    ]
+    for one, got in zip(deal.rounds, deal.judge(deal.rounds, outcomes), strict=True):
+        assert got.guess.tolist() == one.truth.tolist()
+        assert got.usual["evaluator_top1"] == 1.0
+        assert got.usual["victim_accuracy"] > 0.9
+    two = Outcome(asset=Data("loot", Modality.VISION, held.x[:2]))
+    with pytest.raises(RunError, match="one rebuilt record"):
+        deal.judge(deal.rounds, [two] * 3)
+
+
+def test_the_evaluator_is_of_another_architecture() -> None:
+    scene = _scene()
+    other = evaluator(scene, scene.holdout, 6)
+    assert other.net.hidden != (48,)
+    assert (other.query(scene.holdout.x)[0].argmax(1) == scene.holdout.y).mean() > 0.9
+
+
+def test_contrast_identifies_nobody() -> None:
+    rng = np.random.default_rng(0)
+    record = rng.random((1, 4, 4))
+    near = unlike(record, np.stack([0.1 * record + 0.4, 1 - record]))
+    assert near == pytest.approx([0.0, 2.0], abs=1e-9)
