@@ -23,6 +23,7 @@ import numpy as np
 
 from hartley.core import (
     ALL,
+    Access,
     Data,
     Deal,
     Flow,
@@ -146,9 +147,6 @@ def _by_heart(scene: Scene, rng: Rng, rounds: int, small: int) -> Deal:
     assert train is not None and train.y is not None
     if scene.modality is not Modality.VISION:
         raise UsageError(f"small nets are trained on pictures; {scene.name} is {scene.modality}")
-    if scene.defenses:
-        # Neither the scene's pipeline nor its model takes part: a defence would seem to do nothing.
-        raise UsageError("small nets are trained outside the scene's pipeline, past its defences")
     parts = [p for p in (train, holdout) if p is not None and p.y is not None]
     labels = np.concatenate([np.asarray(part.y) for part in parts])
     pool = replace(train, x=np.concatenate([part.x for part in parts]), y=labels)
@@ -163,7 +161,12 @@ def _by_heart(scene: Scene, rng: Rng, rounds: int, small: int) -> Deal:
         assert question.y is not None
         weights = learn(x, 2.0 * question.y - 1, int(rng.integers(2**31)))
         facts = {"candidates": book.candidates(question)}
-        view = View(source=haim.victim(weights, question), question=question, facts=facts)
+        source = haim.victim(weights, question)
+        if scene.defenses:
+            # The scene's pipeline has no part in this: a defence would seem to do nothing.
+            name = f"{source.name} (trained past the defences of {scene.name})"
+            source = replace(source, name=name, weights=None, offers=source.offers ^ Access.WEIGHTS)
+        view = View(source, question=question, defenses=scene.defenses, facts=facts)
         dealt.append(Round(view=view, truth=truth, alphabet=book.candidates(question)))
     return Deal(rounds=tuple(dealt), judge=judge)
 
