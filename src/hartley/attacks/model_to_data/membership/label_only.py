@@ -37,6 +37,7 @@ def label_only(
     halvings: int = 5,
     turns: int = 1,
     sigma: float = 0.5,
+    most: int = 30_000,
 ) -> Outcome:
     """Guess by the robustness of the label, and that a record labelled wrongly is no member.
 
@@ -48,6 +49,8 @@ def label_only(
         halvings: of each line (boundary).
         turns: how often the boundary is approached along its normal (boundary).
         sigma: largest noise, in standard deviations of a record's numbers (noise).
+        most: questions a round; where records are many there are fewer turns, lines, halvings and
+            copies a record, down to two questions.
 
     Raises:
         UsageError: a method that is not there, or shifts of what is no picture.
@@ -62,14 +65,18 @@ def label_only(
     said = np.asarray(view.model.query(asked.x))
     right = said == asked.y
     guess = right.astype(np.float64)
+    room = max(2, most // len(asked))
     if method == "boundary":
+        while turns and starts * halvings + turns * (queries + halvings + 1) > room:
+            turns -= 1
+        starts = max(1, min(starts, room // halvings))
         length = boundary.distances(
             view.model.query, asked.x, said, rng,
-            starts=starts, halvings=halvings, turns=turns, probes=queries,
+            starts=starts, halvings=min(halvings, room), turns=turns, probes=queries,
         )  # fmt: skip
         guess *= length + 1e-6 * length.max(initial=1.0)
     else:
-        guess += _kept(view, method, queries, sigma, rng)
+        guess += _kept(view, method, min(queries, room), sigma, rng)
     return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
 
 
