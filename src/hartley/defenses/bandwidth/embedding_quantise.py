@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Bound, Modality, Move, Output, Scene, defense
+from hartley.core import Applied, Modality, Move, Output, Scene, defense
 from hartley.core.errors import UsageError
 from hartley.kit import wrap
 
@@ -32,7 +33,8 @@ def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1)
     """Round each coordinate of an embedding to a few levels; at one bit, its sign.
 
     The levels follow from the length of the embedding alone, which is itself not kept. Coordinates
-    can also be left out: the database then holds d·bits/every bits a record.
+    can also be left out: the database then holds d·bits/every bits a record, and nobody reads
+    more.
 
     Args:
         bits: bits that are kept of a coordinate.
@@ -50,15 +52,15 @@ def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1)
         return quantised(answers, bits, every) if output is Output.EMBEDDINGS else answers
 
     release = scene.tools["release:embeddings"]
-    bounds: tuple[Bound, ...] = ()
     width = 0 if scene.model is None else scene.model.classes
     if release.columns is not None:
         width = release.columns[1] - release.columns[0]
-    if width:
-        most = float(-(-width // every) * bits)
-        bounds = (Bound("alphabet", {"bits": most}, ("inversion",)),)
+    most = float(-(-width // every) * bits)
+    least = min(most, release.most) if release.most else most
     applied = Applied("embedding_quantise", {"bits": bits, "every": every})
-    return wrap.answers(scene, applied, filter_, bounds=bounds)
+    made = wrap.answers(scene, applied, filter_)
+    tool = replace(release, most=least)
+    return replace(made, tools={**scene.tools, "release:embeddings": tool})
 
 
 def quantised(embeddings: NDArray[Any], bits: int, every: int = 1) -> NDArray[np.float64]:

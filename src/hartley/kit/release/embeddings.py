@@ -16,6 +16,7 @@ import numpy as np
 
 from hartley.core import (
     Access,
+    Bound,
     Data,
     Deal,
     Modality,
@@ -56,6 +57,7 @@ class Embeddings:
         targets: targets a round.
         known: records of ``public`` that lie in the stolen database too, because the attacker had
             them stored (a customer of the service, say): the pairs that undo a secret map.
+        most: bits that a stored embedding can hold at most; 0: nobody proved a limit.
         rounds: databases that are dealt when nobody says how many.
     """
 
@@ -67,6 +69,7 @@ class Embeddings:
     number: int = 64
     targets: int = 32
     known: int = 0
+    most: float = 0.0
     rounds: int = 6
 
     @property
@@ -134,7 +137,8 @@ class Embeddings:
             return answers(dealt, read, usual)
 
         # The encoder is fixed, and every target is drawn for itself: rounds share no victim.
-        return Deal(tuple(made), judge=judge, cluster=False)
+        bounds = (Bound("entropy", {"bits": self.most}),) if self.most else ()
+        return Deal(tuple(made), judge=judge, cluster=False, bounds=bounds)
 
 
 def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:

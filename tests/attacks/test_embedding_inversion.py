@@ -1,0 +1,80 @@
+"""What reads stored embeddings, where the right answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.inversion.caption_inversion import caption_inversion
+from hartley.attacks.model_to_data.inversion.embedding_decoder import embedding_decoder
+from hartley.attacks.model_to_data.inversion.embedding_words import embedding_words
+from hartley.attacks.model_to_data.inversion.speaker_inversion import speaker_inversion
+from hartley.attacks.model_to_data.membership.pair_similarity import pair_similarity
+from hartley.channel.measure import measure
+from hartley.core import Modality
+from hartley.core.errors import UsageError
+from hartley.engine.play import play
+from hartley.games.inversion import live
+from hartley.games.membership import live as members
+
+
+def _rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def _blurred(scene, scale: float):
+    """The same wire, with noise on what is stored."""
+    release = scene.tools["release:embeddings"]
+
+    def keep(made):
+        noise = np.random.default_rng(len(made)).standard_normal(made.shape)
+        return made + scale * made.std() * noise
+
+    return replace(scene, tools={"release:embeddings": replace(release, keep=(keep,))})
+
+
+def test_corrections_find_words_that_the_first_guess_lacked() -> None:
+    scene = _blurred(live(Modality.LANGUAGE, _rng()), 0.3)
+    plain = play(embedding_decoder, scene, seed=0, params={"rounds": 0}).usual
+    corrected = play(embedding_decoder, scene, seed=0, params={"rounds": 3}).usual
+    words = play(embedding_words, scene, seed=0).usual
+    assert corrected["token_f1"] >= max(plain["token_f1"], words["token_f1"])
+    assert corrected["token_f1"] > 0.9
+    assert corrected["identified_without_target"] < 0.15
+
+
+def test_the_less_is_stored_the_less_is_read() -> None:
+    for attack, modality in (
+        (embedding_words, Modality.LANGUAGE),
+        (speaker_inversion, Modality.AUDIO),
+        (caption_inversion, Modality.PAIRED),
+    ):
+        scene = live(modality, _rng())
+        bits = [
+            measure(play(attack, _blurred(scene, scale), seed=0)).bits.value
+            for scale in (0.0, 1.0, 8.0)
+        ]
+        assert bits[0] > bits[1] >= bits[2] and bits[2] < 0.5, (attack.name, bits)
+
+
+def test_a_kernel_tells_what_a_line_cannot() -> None:
+    """The spread of a band is no linear function of a linear embedding."""
+    scene = live(Modality.AUDIO, _rng())
+    straight = play(speaker_inversion, scene, seed=0, params={"curved": False}).usual
+    curved = play(speaker_inversion, scene, seed=0).usual
+    assert curved["distortion"] <= straight["distortion"] + 0.01
+
+
+@pytest.mark.parametrize("variant", ["plain", "augmented", "weak"])
+def test_pairs_that_were_trained_on_are_found(variant: str) -> None:
+    scene = members(Modality.PAIRED, _rng())
+    heard = measure(play(pair_similarity, scene, seed=0, params={"variant": variant}))
+    assert heard.usual["auc"]["value"] > 0.95
+
+
+def test_an_unknown_variant_is_named() -> None:
+    scene = members(Modality.PAIRED, _rng())
+    with pytest.raises(UsageError, match="none of plain, augmented, weak"):
+        play(pair_similarity, scene, seed=0, params={"variant": "strong"})

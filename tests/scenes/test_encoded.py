@@ -1,0 +1,57 @@
+"""The scenes on real encoders; their packs are no core packs, so these tests may skip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hartley import catalog
+from hartley.core import Modality, Output
+from hartley.games.inversion import inversion
+
+
+def test_their_declarations_name_their_packs() -> None:
+    declared = {e.name: e for e in catalog.entries("scene")}
+    for name, packs in {
+        "sentences": {"minilm", "spam-assassin"},
+        "speakers": {"klettres", "resemblyzer"},
+        "keywords": {"klettres"},
+        "captions": {"emoji", "emoji-captions", "minilm", "efficientnet-lite0"},
+    }.items():
+        assert set(declared[name].requires) == packs
+
+
+def test_sentences_are_retrieved_by_a_worn_question(need_pack, tmp_path, monkeypatch) -> None:
+    for pack in ("minilm", "spam-assassin"):
+        need_pack(pack)
+    monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
+    from hartley.scenes import sentences as module
+
+    monkeypatch.setattr(module, "TEST", 60)
+    scene = module.sentences(secrets=80, public=60, known=8)
+    assert scene.modality is Modality.LANGUAGE and scene.model.output is Output.EMBEDDINGS
+    assert scene.utility(scene)["recall_at_1"] > 0.9
+    parts = [scene.holdout, scene.extra["test"], scene.extra["public"]]
+    texts = [tuple(row[row >= 0]) for part in parts for row in part.x]
+    assert len(set(texts)) == len(texts) == 200, "no sentence stands in two parts"
+    deal = inversion(scene, np.random.default_rng(0), rounds=1)
+    one = deal.rounds[0]
+    assert one.alphabet == 64 and one.view.question.x.shape == (32, 384)
+
+
+@pytest.mark.slow
+def test_audio_and_pairs_learn(need_pack) -> None:
+    for pack in ("klettres", "resemblyzer", "emoji", "emoji-captions", "efficientnet-lite0"):
+        need_pack(pack)
+    from hartley.scenes.captions import captions
+    from hartley.scenes.keywords import keywords
+    from hartley.scenes.speakers import speakers
+
+    heard = keywords()
+    assert heard.facts["test accuracy"] > 0.7
+    assert heard.utility(heard)["accuracy"] == heard.facts["test accuracy"]
+    voices = speakers()
+    assert voices.utility(voices)["same_voice"] > 0.7
+    pairs = captions()
+    assert pairs.utility(pairs)["recall_at_10"] > 0.3
+    assert pairs.extra["pool"].x.shape == (800, 1280 + 384)
