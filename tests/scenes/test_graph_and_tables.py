@@ -23,14 +23,20 @@ MAKERS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shelf(tmp_path_factory):
+    """One empty cache for all: the dictionary is read once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module", params=list(MAKERS))
-def made(request, tmp_path_factory, need_pack):
+def made(request, shelf, need_pack):
     maker, pack, least = MAKERS[request.param]
     if pack:
         need_pack(pack)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield maker(), least
+    return maker(), least
 
 
 def test_a_scene_is_whole_and_has_learnt_more_than_it_can_say_of_others(made):
@@ -54,9 +60,8 @@ def test_no_record_stands_in_two_parts(made):
         assert len(set(rows)) == len(rows)
 
 
-def test_another_seed_is_another_scene(made, tmp_path, monkeypatch):
+def test_another_seed_is_another_scene(made):
     scene, _ = made
-    monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
     other = MAKERS[scene.name][0](seed=1, records=200)
     assert other.digest != scene.digest and len(other.extra["pool"]) == 200
 
@@ -73,12 +78,11 @@ def test_membership_is_read_and_not_of_a_stranger(made):
         assert heard.bits.lower > 0.005
 
 
-def test_links_are_read_from_weights_and_influence(need_pack, tmp_path, monkeypatch):
+def test_links_are_read_from_weights_and_influence(need_pack):
     from hartley.attacks.model_to_data.inversion.graph_mi import graph_mi
     from hartley.attacks.model_to_data.inversion.link_teller import link_teller
 
     need_pack("wordnet")
-    monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
     scene = wordnet()
     for attack, least in ((link_teller, 0.1), (graph_mi, 0.2)):
         heard = measure(play(attack, scene, seed=0, game_params={"rounds": 4}))
