@@ -15,6 +15,7 @@ import numpy as np
 
 from hartley.core import Data, Modality, View
 from hartley.core.errors import UsageError
+from hartley.kit.cache import digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,6 +140,10 @@ class Ridge:
         return np.asarray((np.asarray(x, np.float64) - self.at) @ self.slope + self.level)
 
 
+KEEP = 4
+"""Regressions that stay in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """Reads from an embedding which words its text holds (arXiv:2004.00053).
@@ -156,12 +161,21 @@ class Words:
 
     @classmethod
     def fit(cls, own: Bank, least: int = 2) -> Words:
-        """Learn from the bank.
+        """Learn from the bank, once: all rounds of a deal, and all attacks, share one.
 
         Args:
             own: texts and embeddings.
             least: texts that must hold a word.
         """
+        key = digest([own.tokens, own.embeddings, least])
+        if key not in _learnt:
+            while len(_learnt) >= KEEP:
+                _learnt.pop(next(iter(_learnt)))
+            _learnt[key] = cls._fit(own, least)
+        return _learnt[key]
+
+    @classmethod
+    def _fit(cls, own: Bank, least: int) -> Words:
         real = own.tokens >= 0
         rows, columns = np.nonzero(real)
         names, at = np.unique(own.tokens[rows, columns], return_inverse=True)
@@ -187,6 +201,9 @@ class Words:
             sure = sure[np.argsort(self.places[sure], kind="stable")]
             out[i, :size] = self.names[sure]
         return out
+
+
+_learnt: dict[str, Words] = {}
 
 
 def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
