@@ -87,7 +87,7 @@ def train(
         _order(rng, np.flatnonzero(row), how) for rng, row in zip(streams, include, strict=True)
     ]
     steps = np.array([len(order) for order in orders])
-    records = torch.from_numpy(np.asarray(x, dtype=np.float32))
+    records = torch.from_numpy(np.array(x, dtype=np.float32))
     moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
     for at in range(int(steps.max(initial=0))):
         # A model whose steps are used up moves no more: its rate is 0.
