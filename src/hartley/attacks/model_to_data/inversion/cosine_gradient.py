@@ -32,7 +32,7 @@ def cosine_gradient(
     restarts: int = 1,
     steps: int = 200,
     rate: float = 0.1,
-    smooth: float = 3e-3,
+    smooth: float = 1e-2,
     enough: float = 1e-4,
 ) -> Outcome:
     """Turn the gradient of guessed records into the direction that was sent, by signed Adam.
@@ -41,7 +41,7 @@ def cosine_gradient(
         restarts: random starts; the one whose gradient points nearest is kept.
         steps: steps of a start; the step size falls to a hundredth on the way.
         rate: first step size, as a share of the records' range.
-        smooth: weight of the total variation.
+        smooth: weight of the total variation at first; it falls to nothing on the way.
         enough: a start ends when one less the cosine falls below this.
     """
     import torch
@@ -61,11 +61,12 @@ def cosine_gradient(
         x = torch.tensor(start.astype(np.float32), requires_grad=True)
         mover = torch.optim.Adam([x], lr=rate * (high - low))
         fall = torch.optim.lr_scheduler.CosineAnnealingLR(mover, steps, 0.01 * rate * (high - low))
-        for _ in range(steps):
+        for t in range(steps):
             angle = gap(x, y)
             if float(angle.detach()) < enough:
                 break
-            loss = angle + smooth * leaked.variation(x)
+            # Smoothness leads the way; in the end it would only blur what the gradient says.
+            loss = angle + smooth * (1 - t / steps) ** 2 * leaked.variation(x)
             (slope,) = torch.autograd.grad(loss, [x])
             x.grad = slope.sign()
             mover.step()
