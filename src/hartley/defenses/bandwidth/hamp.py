@@ -48,7 +48,8 @@ def hamp(
     Args:
         entropy: entropy of the labels taught, as a share of the logarithm of the classes.
         price: reward for a nat of entropy of the answers in training.
-        output: also hide the numbers; without it only training is changed.
+        output: also hide the numbers; without it only training is changed, which by itself tells
+            an attacker who knows more than plain training does (bench/privacy_defenses.py).
 
     Raises:
         UsageError: an entropy outside 0..1 or a price below 0.

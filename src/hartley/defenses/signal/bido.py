@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 WIDTH = 0.5
-"""Width of the Gaussian kernels, in units of the root of the dimension: at the paper's 5 the kernels
-of records in 0..1 are flat, and no price moves anything (bench/privacy_defenses.py)."""
+"""Width of the Gaussian kernels, in units of the root of the dimension. The paper has 5, for
+standardised records; those in 0..1 it leaves with kernels so flat that no price moves anything."""
 
 
 @defense(
@@ -34,7 +34,8 @@ def bido(scene: Scene, rng: Rng, *, apart: float = 5.0, together: float = 20.0) 
 
     The loss adds, for every hidden layer z, apart · HSIC(x, z) − together · HSIC(z, y), each over
     the records of a batch. What it moves is the signal: the share of a layer's power that follows
-    the record beyond its label.
+    the record beyond its label. It was made against inversion; of membership it closes little, and
+    a high price of its own opens more (bench/privacy_defenses.py).
 
     Args:
         apart: price of dependence between a layer and the record.
