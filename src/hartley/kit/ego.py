@@ -112,7 +112,7 @@ def train_graphs(
 
     mixed, filled = _mixed(shape, x)
     links, places = (torch.from_numpy(a) for a in (_links(shape, x), filled))
-    sums, labels = torch.from_numpy(mixed), torch.from_numpy(np.asarray(y, dtype=np.int64))
+    sums, labels = torch.from_numpy(mixed), torch.from_numpy(np.array(y, dtype=np.int64))
     streams = [np.random.default_rng(spawn(seed, "graphs", first + k)) for k in range(len(include))]
     starts = [_initial(shape, rng) for rng in streams]
     orders = [_orders(rng, row, study) for rng, row in zip(streams, include, strict=True)]

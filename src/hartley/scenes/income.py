@@ -68,5 +68,5 @@ def income(
         seed=seed,
         extra={"canaries": planted(spare, 16, length=2, seed=seed)},
         tools={"release:attributes": release},
-        facts={"sensitive": f"{sensitive}, {len(columns)} values"},
+        facts={"rounds": 16, "sensitive": f"{sensitive}, {len(columns)} values"},
     )

@@ -54,7 +54,7 @@ def synsets(
         owner,
         seed=seed,
         extra={"canaries": _canaries(parts.pop("spare"), seed)},
-        facts={"nodes a graph": NODES},
+        facts={"rounds": 8, "nodes a graph": NODES},
     )
 
 

@@ -68,5 +68,5 @@ def tumours(
         seed=seed,
         extra={"canaries": planted(spare, 16, length=1, seed=seed)},
         tools={"release:attributes": release},
-        facts={"sensitive": f"{sensitive}, {VALUES} values"},
+        facts={"rounds": 16, "sensitive": f"{sensitive}, {VALUES} values"},
     )

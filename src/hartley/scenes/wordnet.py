@@ -65,5 +65,5 @@ def wordnet(
         held={"features": graph.features, "edges": graph.edges},
         extra={"canaries": replace(planted(spare, 8, length=1, seed=seed), edges=None)},
         tools={"graph": graph, "release:links": Links(pairs=pairs)},
-        facts={"nodes": len(graph), "links": graph.edges.shape[1]},
+        facts={"rounds": 24, "nodes": len(graph), "links": graph.edges.shape[1]},
     )
