@@ -12,6 +12,7 @@ from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.data import paired
 from hartley.kit import text
 from hartley.kit.cache import cached, digest
+from hartley.kit.canaries import planted
 from hartley.kit.pairs import Towers
 from hartley.kit.release.embeddings import Embeddings
 from hartley.kit.release.matching import Texts
@@ -28,6 +29,9 @@ TEST = 300
 
 LONGEST = 24
 """Tokens of a caption."""
+
+CANARIES = 16
+"""Pictures of the attacker's that the memorization game may caption anew."""
 
 
 @recipe(modality=Modality.PAIRED, packs=("emoji", "emoji-captions", "minilm", "efficientnet-lite0"))
@@ -87,7 +91,12 @@ def captions(
         train=train,
         holdout=holdout,
         fit=pipeline.fit,
-        extra={"pool": pool, "test": parts["test"], "public": parts["public"]},
+        extra={
+            "pool": pool,
+            "test": parts["test"],
+            "public": parts["public"],
+            "canaries": planted(parts["public"], CANARIES, seed=seed),
+        },
         tools={"training": pipeline, "release:embeddings": release},
         utility=utility,
         facts={
