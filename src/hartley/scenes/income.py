@@ -11,6 +11,7 @@ from hartley.kit.canaries import planted
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
 from hartley.kit.release.attributes import Attributes
+from hartley.kit.release.gradients import Gradients
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import vision
 from hartley.scenes.pooled import assemble
@@ -67,6 +68,6 @@ def income(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=2, seed=seed)},
-        tools={"release:attributes": release},
+        tools={"release:attributes": release, "release:gradients": Gradients()},
         facts={"rounds": 16, "sensitive": f"{sensitive}, {len(columns)} values"},
     )

@@ -10,6 +10,7 @@ from hartley.kit.canaries import planted
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
 from hartley.kit.release.attributes import Attributes
+from hartley.kit.release.gradients import Gradients
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import vision
 from hartley.scenes.pooled import assemble
@@ -60,6 +61,8 @@ def tumours(
     column = data.columns(table, sensitive)
     codes = np.array([[-1.5], [0.0], [1.5]], dtype=np.float32)
     release = Attributes(column, codes, targets=half // 3, rounds=12)
+    # Eight records of a client, each among as many candidates as half of the pool allows.
+    clients = Gradients(candidates=max(2, min(16, half // 8)))
     return assemble(
         "tumours",
         Modality.TABULAR,
@@ -67,6 +70,6 @@ def tumours(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=1, seed=seed)},
-        tools={"release:attributes": release},
+        tools={"release:attributes": release, "release:gradients": clients},
         facts={"rounds": 16, "sensitive": f"{sensitive}, {VALUES} values"},
     )
