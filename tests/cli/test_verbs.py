@@ -247,3 +247,13 @@ def test_packs_are_fetched_by_name_or_as_the_core(hartley, tmp_path):
         "pack", "get", "dialogue", "--from", str(tmp_path), env={"HARTLEY_PACKS": str(tmp_path)}
     )
     assert empty.returncode == 2 and "Traceback" not in empty.stderr
+
+
+def test_a_scene_takes_parameters_on_the_command_line(call):
+    code, _, err = call("attack", "loss_threshold", "--scene", "digits", "--set", "opend=true")
+    assert code == 2 and "did you mean opened" in err
+    code, _, err = call("assess", "--scene", "digits", "--set", "opened")
+    assert code == 2 and "NAME=VALUE" in err
+    words = ("attack", "exposure", "--scene", "digits", "--game-rounds", "2", "--json")
+    code, out, _ = call(*words, "--set", "records=200", "--set", "epochs=5")
+    assert code == 0 and json.loads(out)["n"] == 32

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.progress import watching
+from hartley.cli.settings import settings
 from hartley.cli.terminal import note, print_channels, print_json, print_shields, whole
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 
@@ -26,6 +27,9 @@ def assess(
     /,
     *,
     scene: str | None = None,
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")
+    ] = None,
     only: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     skip: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     seed: Whole = None,
@@ -48,6 +52,8 @@ def assess(
         A plan file (TOML), or the name of a plan that ships with Hartley, such as demo.
     scene
         The scene to attack, without a plan; live:GAME and dead:GAME are a game's two test wires.
+    set_
+        A parameter of the scene, NAME=VALUE, for example opened=true; may be repeated.
     only
         Play only attacks, classes or axis:NAME that match this pattern; may be repeated.
     skip
@@ -93,6 +99,9 @@ def assess(
         if value is not None and value < 0:
             raise UsageError(f"--{name} {value}: expected a whole number, 0 or more")
     ordered = replace(ordered, **{k: v for k, v in given.items() if v is not None})
+    if set_:
+        own = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
+        ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: own})
     with watching() as watch:
         document = play(ordered, store=store, run=run, fresh=fresh, source=source, watch=watch)
     return finish(document, store, json=json)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from hartley import catalog
+from hartley.cli.settings import settings
 from hartley.cli.terminal import note, print_channels, print_json, whole
 from hartley.core import Attack
 from hartley.core import Parameter as Own
@@ -44,7 +45,7 @@ def _application(name: str) -> App:
     """The command line of one attack, from its declaration and its game's."""
     part: Attack = catalog.load("attack", name)
     own, of_game = Group("Parameters of the attack"), Group("Parameters of the game")
-    taken = {"scene", "seed", "budget", "alpha", "json"}
+    taken = {"scene", "set", "seed", "budget", "alpha", "json"}
     flags = {(f"attack_{p.name}" if p.name in taken else p.name): p for p in part.parameters}
     game_flags = {f"game_{p.name}": p for p in part.game.parameters if p.name not in part.asks}
     inner = App(
@@ -57,13 +58,15 @@ def _application(name: str) -> App:
 
     def run(**given: Any) -> int:
         params = {flags[k].name: v for k, v in given.items() if k in flags}
-        settings = {game_flags[k].name: v for k, v in given.items() if k in game_flags}
+        rules = {game_flags[k].name: v for k, v in given.items() if k in game_flags}
         rest = {k: v for k, v in given.items() if k in taken}
-        return _play(part, params, settings, **rest)
+        rest["scene_params"] = settings(rest.pop("set", []))
+        return _play(part, params, rules, **rest)
 
     signature = inspect.Signature(
         [
             _flag("scene", str, None, "The scene to attack; live:GAME and dead:GAME are wires."),
+            _flag("set", list[str], [], "A parameter of the scene, NAME=VALUE; may be repeated."),
             _flag("seed", int, 0, "Seed of every random choice."),
             _flag("budget", int | None, None, "Questions that the attack may ask."),
             _flag("alpha", float, 0.05, "Error level of the certified bound."),
@@ -92,6 +95,8 @@ def _flag(
         extra["negative"] = ""
     if kind in {int, int | None}:
         extra["converter"] = whole
+    if kind == list[str]:
+        extra |= {"consume_multiple": False, "negative": ""}
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -103,9 +108,10 @@ def _flag(
 def _play(
     part: Attack,
     params: dict[str, Any],
-    settings: dict[str, Any],
+    rules: dict[str, Any],
     *,
     scene: str,
+    scene_params: dict[str, Any],
     seed: int = 0,
     budget: int | None = None,
     alpha: float = 0.05,
@@ -124,7 +130,8 @@ def _play(
             part.name,
             scene,
             params=params,
-            game_params=settings,
+            game_params=rules,
+            scene_params=scene_params,
             seed=seed,
             budget=budget,
             alpha=alpha,

@@ -20,6 +20,7 @@ def play_one(
     *,
     params: Mapping[str, Any],
     game_params: Mapping[str, Any],
+    scene_params: Mapping[str, Any] | None = None,
     seed: int = 0,
     budget: int | None = None,
     alpha: float = 0.05,
@@ -36,16 +37,18 @@ def play_one(
     given = checked(f"attack {attack!r}", part.parameters, params)
     rules = checked(f"game {entry.game!r}", part.game.parameters, game_params)
     executor.one_thread()
-    built = scenes.build(scene)
+    settings = dict(scene_params or {})
+    built = scenes.build(scene, settings)
     full = {p.name: p.default for p in part.parameters} | given
     stands = document.standing(entry, str(built.modality), full)
     if obstacle := unplayable(entry, built):
         return document.unmeasured(stands, SKIPPED, obstacle.reason, obstacle.cause)
     player = Player()
-    player.hold(built, {})
+    player.hold(built, settings)
     job = Job(
         task=PLAY,
         scene=scene,
+        scene_params=settings,
         attack=attack,
         params=given,
         game=entry.game,

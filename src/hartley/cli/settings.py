@@ -1,0 +1,30 @@
+"""``--set NAME=VALUE``: a parameter of the scene, on the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+from hartley.core.errors import UsageError
+
+
+def settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Return scene parameters by name; values are written as in a plan file.
+
+    Raises:
+        UsageError: something that is not NAME=VALUE.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--set {pair}: expected NAME=VALUE, for example --set opened=true")
+        try:
+            read = tomllib.loads(f"value = {value}")
+        except tomllib.TOMLDecodeError:
+            read = {}
+        # A bare word is a string, as it would be on any other flag; only one value may stand there.
+        found[name] = read["value"] if list(read) == ["value"] else value
+    return found
