@@ -21,6 +21,9 @@ from hartley.engine.recall import recalled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Ask = Callable[..., "NDArray[Any]"]
+"""(callable, records, …) → what it answers, from memory or anew."""
+
 
 @dataclass(slots=True)
 class Meter:
@@ -86,24 +89,30 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
             f"needs {', '.join(lacking.words)}, which {model.name!r} does not offer "
             f"(it offers {', '.join(model.offers.words) or 'nothing'})"
         )
+    ask: Ask = recalled
     if model.session is not None:
-        model = _opened(model, model.session())
-    query, output = _query(model, needs, meter)
+        model, ask = _opened(model, model.session()), _anew
+    query, output = _query(model, needs, meter, ask)
     return replace(
         model,
         query=query,
         output=output,
-        score=_metered(model.score, "score", meter) if needs & Access.SCORES else None,
-        moments=_metered(model.moments, "moments", meter) if needs & Access.SCORES else None,
-        generate=_metered(model.generate, "generate", meter)
+        score=_metered(model.score, "score", meter, ask) if needs & Access.SCORES else None,
+        moments=_metered(model.moments, "moments", meter, ask) if needs & Access.SCORES else None,
+        generate=_metered(model.generate, "generate", meter, ask)
         if needs & (Access.LABELS | Access.SCORES)
         else None,
-        grad=_metered(model.grad, "grad", meter) if needs & Access.GRADIENTS else None,
+        grad=_metered(model.grad, "grad", meter, ask) if needs & Access.GRADIENTS else None,
         weights=_frozen_weights(model.weights) if needs & Access.WEIGHTS else None,
         fit=model.fit if needs & Access.TRAIN else None,
         offers=needs,
         facts=model.facts,
     )
+
+
+def _anew(function: Callable[..., NDArray[Any]], x: NDArray[Any], *rest: Any) -> NDArray[Any]:
+    """Ask without memory: in a session the same question may cost again, and be answered less."""
+    return function(x, *rest)
 
 
 def _opened(model: Model, session: Session) -> Model:
@@ -120,7 +129,7 @@ def _opened(model: Model, session: Session) -> Model:
 
 
 def _query(
-    model: Model, needs: Access, meter: Meter
+    model: Model, needs: Access, meter: Meter, ask: Ask
 ) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], Output]:
     if not needs & (Access.LABELS | Access.SCORES | Access.EMBEDDINGS):
 
@@ -135,7 +144,7 @@ def _query(
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         meter.spend("query", len(x))
-        answers = check(model, recalled(model.query, x), len(x))
+        answers = check(model, ask(model.query, x), len(x))
         if labels_only:
             answers = answers.argmax(1)
         answers.flags.writeable = False
@@ -176,14 +185,14 @@ def check(model: Model, answers: NDArray[Any], n: int) -> NDArray[Any]:
 
 
 def _metered(
-    function: Callable[..., NDArray[Any]] | None, what: str, meter: Meter
+    function: Callable[..., NDArray[Any]] | None, what: str, meter: Meter, ask: Ask
 ) -> Callable[..., NDArray[Any]] | None:
     if function is None:
         return None
 
     def metered(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
         meter.spend(what, len(x))
-        answers = np.asarray(recalled(function, x, *rest)).view()
+        answers = np.asarray(ask(function, x, *rest)).view()
         if answers.dtype.kind == "f" and not np.isfinite(answers.sum(dtype=np.float64)):
             raise BadModel(f"{what} answered with NaN or infinity")
         answers.flags.writeable = False

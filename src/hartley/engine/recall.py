@@ -2,9 +2,10 @@
 
 Attacks on one deal ask the same victims about the same records. Each of them pays for its own
 questions (the meter counts before this is asked), but the network runs once. Answers are kept by
-the callable that gave them, which a session (``Model.session``) makes anew: what depends on how
-much was asked before is never recalled. Answers of a callable that draws without a seed would be
-frozen by this; the house has none, ``generate`` takes its seed as an argument.
+the callable that gave them. The meter does not ask here for a model that opens sessions
+(``Model.session``): what depends on how much was asked before is never recalled. Answers of a
+callable that draws without a seed would be frozen by this; the house has none, ``generate`` takes
+its seed as an argument.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def recalled(function: Callable[..., NDArray[Any]], x: NDArray[Any], *rest: Any)
     answers = np.asarray(function(x, *rest))
     if answers.nbytes > ROOM // 4:
         return answers
-    answers = answers.copy() if answers.base is not None else answers
+    # A copy always: what the callable gave may be a part of it, or the question itself.
+    answers = answers.copy()
     answers.flags.writeable = False
     _memory.keep(key, function, answers)
     return answers.view()
