@@ -9,7 +9,7 @@ import pytest
 
 from hartley.attacks.model_to_data.membership.calibrated_loss import calibrated_loss
 from hartley.attacks.model_to_data.membership.entropy_metrics import entropy_metrics
-from hartley.attacks.model_to_data.membership.label_only import label_only
+from hartley.attacks.model_to_data.membership.label_only_membership import label_only_membership
 from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.attacks.model_to_data.membership.quantile_regression import quantile_regression
@@ -87,7 +87,7 @@ CASES = [
     *((lira, {}), (lira, {"augment": 3}), (rmia, {}), (loss_threshold, {}), (calibrated_loss, {})),
     *((shadow_classifier, {}), (shadow_classifier, {"per_class": False})),
     *((entropy_metrics, {"metric": name}) for name in ("modified", "entropy", "correctness")),
-    *((label_only, {"method": name}) for name in ("boundary", "noise", "shift")),
+    *((label_only_membership, {"method": name}) for name in ("boundary", "noise", "shift")),
     (quantile_regression, {}),
 ]
 NAMES = ["-".join([attack.name, *map(str, params.values())]) for attack, params in CASES]
@@ -209,8 +209,8 @@ def test_all_of_them_train_one_fleet(scene, dealt):
     ("attack", "params", "words"),
     [
         (lira, {"augment": 3, "references": 2}, "other records one"),
-        (label_only, {"method": "shift"}, "shifts are for pictures"),
-        (label_only, {"method": "guess"}, "boundary, noise, shift"),
+        (label_only_membership, {"method": "shift"}, "shifts are for pictures"),
+        (label_only_membership, {"method": "guess"}, "boundary, noise, shift"),
         (entropy_metrics, {"metric": "gini"}, "modified, entropy"),
         (quantile_regression, {"level": 0.2}, "between 0.5 and 1"),
     ],

@@ -27,7 +27,7 @@ METHODS = ("boundary", "noise", "shift")
     fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2007.14321",
 )
-def label_only(
+def label_only_membership(
     view: View,
     rng: Rng,
     *,
