@@ -27,7 +27,7 @@ KEEP = 4
 """Fleets whose answers stay in memory."""
 
 ROOM = 96 * 2**20
-"""Bytes of one fleet's answers to one set of records that are worth keeping."""
+"""Bytes of one fleet's answers that stay in memory, beside a few numbers a record."""
 
 _memo: OrderedDict[Any, tuple[Ensemble, dict[str, NDArray[Any]]]] = OrderedDict()
 _lock = Lock()
@@ -79,9 +79,7 @@ class References:
         if not all(asked):
             raise UsageError("the reference models tell no moments of their law")
         told = np.stack([np.asarray(f(data.x), np.float64) for f in asked if f is not None])
-        if told.nbytes <= ROOM:
-            self.answers[key] = told
-        return told
+        return self._kept(key, told)
 
     def derived(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """What an attack makes of these answers, made once for all rounds of a deal.
@@ -99,10 +97,13 @@ class References:
         key = f"said {digest(data.x)}"
         if key in self.answers:
             return self.answers[key]
-        said = np.asarray(self.ensemble.query(data.x))
-        if said.nbytes <= ROOM:
-            self.answers[key] = said
-        return said
+        return self._kept(key, np.asarray(self.ensemble.query(data.x)))
+
+    def _kept(self, key: str, whole: NDArray[Any]) -> NDArray[Any]:
+        """Keep whole answers while there is room: one who asks about many versions fills it."""
+        if whole.nbytes + sum(a.nbytes for a in list(self.answers.values())) <= ROOM:
+            self.answers[key] = whole
+        return whole
 
     def _each(
         self,

@@ -28,7 +28,7 @@ def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
         digits: of the secret.
 
     Returns:
-        Data with x (count, p) token ids padded with −1; facts as ``games.memorization.write``
+        Data with x (count, p) token ids padded with −1; facts as ``kit.spoken.write``
         reads them: ``symbols`` (10,), ``length``, ``ending``.
 
     Raises:

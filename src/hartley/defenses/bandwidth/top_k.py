@@ -31,7 +31,7 @@ ROOM = 2**22
     acts="output",
     protects=("membership", "extraction"),
     fits=ALL,
-    paper="arXiv:1709.01604",
+    paper="arXiv:1610.05820",
     strongest={"k": 1, "rest": "drop"},
 )
 def top_k(scene: Scene, rng: Rng, *, k: int = 3, rest: str = "spread") -> Scene:
