@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from hartley import catalog
 from hartley.core.taxonomy import AXES, SEED_A_CLASSES, Axis, Flow, Move
 from hartley.reference import (
     bibliography,
@@ -153,3 +154,10 @@ def test_the_bibliography_is_well_formed() -> None:
     assert len(set(papers.values())) == len(papers)
     assert title_of("arXiv:2112.03570") == "Membership Inference Attacks From First Principles"
     assert title_of("arXiv:0000.00000") is None
+
+
+@pytest.mark.parametrize("kind", ["attack", "defense", "game"])
+def test_every_part_cites_a_paper_with_a_title(kind: str) -> None:
+    house = [one for one in catalog.entries(kind) if one.origin == "hartley" and not one.error]
+    assert house
+    assert not {one.paper for one in house if one.paper != "hartley" and not title_of(one.paper)}
