@@ -63,6 +63,7 @@ def seal(view: View, needs: Access, meter: Meter) -> View:
         source=seal_model(source, needs, meter) if isinstance(source, Model) else _freeze(source),
         public=_freeze(view.public),
         question=_freeze(view.question),
+        facts=_told(view.facts),
     )
 
 
@@ -221,7 +222,16 @@ def _freeze(data: Any) -> Any:
         x=_read_only(data.x),
         y=None if data.y is None else _read_only(data.y),
         edges=None if data.edges is None else _read_only(data.edges),
+        facts=_told(data.facts),
     )
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts whose arrays and records cannot be written to: all rounds of a deal share them."""
+    return {
+        name: _read_only(one) if isinstance(one, np.ndarray) else _freeze(one)
+        for name, one in facts.items()
+    }
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
