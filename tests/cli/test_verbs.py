@@ -102,6 +102,18 @@ def test_attack_that_cannot_be_played_or_fails_exits_3(call, strangers):
     assert code == 3 and "BudgetSpent" in json.loads(out)["reason"]
 
 
+def test_a_mistake_that_only_the_game_can_see_exits_2_in_one_line(call, strangers):
+    for flags, words in (
+        (("--game-rounds", "-1"), "rounds = -1"),
+        (("--game-rounds", "1000000000"), "rounds = 1000000000"),
+        (("--game-group", "-3"), "group = -3"),
+    ):
+        code, out, err = call("attack", "loss_threshold", "--scene", "live:membership", *flags)
+        last = err.strip().splitlines()[-1]
+        assert code == 2 and not out and words in last
+        assert last.startswith("hartley: loss_threshold on live:membership: ")
+
+
 def test_help_of_every_verb(call, strangers):
     assert "assess" in call("--help")[1]
     for verb in ("list", "show", "assess", "attack", "measure", "gate", "report", "pack", "new"):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.attacks.model_to_model.extraction.copycat import copycat
 from hartley.channel.measure import measure
 from hartley.core import Modality
-from hartley.core.errors import BadTrials
+from hartley.core.errors import BadTrials, UsageError
 from hartley.engine.play import play
 from hartley.games.membership import live
 
@@ -32,3 +33,23 @@ def test_the_registration_is_the_same_for_every_run_of_one_declaration() -> None
     strict = play(loss_threshold, WIRE, seed=1, game_params={"rounds": 2}, alpha=0.01)
     assert one.spec.seconds != two.spec.seconds
     assert one.spec.registration == two.spec.registration != strict.spec.registration
+
+
+@pytest.mark.parametrize("rounds", [-1, 10**9])
+def test_rounds_that_cannot_be_dealt_are_a_mistake_of_the_user(rounds: int) -> None:
+    with pytest.raises(UsageError, match=rf"'membership': rounds = {rounds}; it deals 0 to 10000"):
+        play(loss_threshold, WIRE, game_params={"rounds": rounds})
+
+
+def test_a_game_that_leaves_no_rounds_to_the_scene_wants_one_at_least() -> None:
+    with pytest.raises(UsageError, match="'extraction': rounds = 0; it deals 1 to"):
+        play(copycat, WIRE, game_params={"rounds": 0})
+
+
+def test_a_scene_that_lacks_what_the_game_wants_is_told_so() -> None:
+    with pytest.raises(UsageError, match="loss_threshold: the scene live has no members"):
+        play(loss_threshold, replace(WIRE, fit=None))
+    assert WIRE.model is not None
+    bare = replace(WIRE, extra={}, train=WIRE.extra["pool"], fit=None, holdout=None)
+    with pytest.raises(UsageError, match="has no members"):
+        play(loss_threshold, bare)

@@ -27,13 +27,16 @@ from hartley.core import (
     commitment,
     spawn,
 )
-from hartley.core.errors import RunError
+from hartley.core.errors import RunError, UsageError
 from hartley.engine.columns import complete
 from hartley.engine.meter import Meter, seal
 from hartley.engine.parameters import ruled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+MOST_ROUNDS = 10_000
+"""Fresh secrets in one deal; the coins of more would not fit into memory, nor the day."""
 
 
 def deal(
@@ -42,10 +45,20 @@ def deal(
     """Deal the attack's game on a scene; the same seed deals the same secret to every attack.
 
     Raises:
-        UsageError: parameters that the attack cannot be played with.
+        UsageError: a scene or parameters that the attack cannot be played with.
     """
+    needed = dict.fromkeys((*attack.game.requires, *attack.requires))
+    if lacking := [name for name in needed if not scene.has(name)]:
+        raise UsageError(f"{attack.name}: the scene {scene.name} has no {', '.join(lacking)}")
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.name, scene.name))
-    return attack.game(scene, rng, **ruled(attack.name, attack.asks.items(), params or {}))
+    rules = ruled(attack.name, attack.asks.items(), params or {})
+    default = next((p.default for p in attack.game.parameters if p.name == "rounds"), 0)
+    least, rounds = min(1, default), rules.get("rounds", default)
+    if not least <= rounds <= MOST_ROUNDS:
+        raise UsageError(
+            f"the game {attack.game.name!r}: rounds = {rounds}; it deals {least} to {MOST_ROUNDS}"
+        )
+    return attack.game(scene, rng, **rules)
 
 
 def play(

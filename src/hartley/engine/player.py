@@ -10,7 +10,7 @@ from typing import Any
 
 from hartley import catalog
 from hartley.core import Deal, Scene
-from hartley.core.errors import AccessDenied, HartleyError
+from hartley.core.errors import AccessDenied, HartleyError, UsageError
 from hartley.engine import recall, scenes
 from hartley.engine.defend import defended, for_static
 from hartley.engine.document import figure
@@ -31,11 +31,13 @@ class Result:
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
             a utility, ``seconds``.
         content: the trials, as Parquet, of a play that was done.
+        mistake: what the user got wrong, if that is why it failed.
     """
 
     status: str
     note: Mapping[str, Any] = field(default_factory=dict)
     content: bytes = b""
+    mistake: str = ""
 
 
 @dataclass(slots=True)
@@ -53,7 +55,9 @@ class Player:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an attack may raise SystemExit; its row fails, not the run
-            result = Result(FAILED, {"reason": why(error), "trace": traceback.format_exc()})
+            note = {"reason": why(error), "trace": traceback.format_exc()}
+            mistake = str(error) if isinstance(error, UsageError) else ""
+            result = Result(FAILED, note, mistake=mistake)
         seconds = round(time.perf_counter() - started, 4)
         return replace(result, note={**result.note, "seconds": seconds})
 

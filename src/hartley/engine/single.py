@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hartley import catalog
+from hartley.core.errors import UsageError
 from hartley.engine import document, executor, scenes
 from hartley.engine.jobs import PLAY, Job
 from hartley.engine.match import unplayable
@@ -28,7 +29,8 @@ def play_one(
     """Return the row of one attack: measured, or skipped or failed with its reason.
 
     Raises:
-        UsageError: an unknown name or parameter, or a pack or dependency that is missing.
+        UsageError: an unknown name or parameter, a value or a record that the game or the attack
+            cannot be played with, or a pack or dependency that is missing.
     """
     from hartley.channel.measure import measure
 
@@ -58,6 +60,8 @@ def play_one(
         alpha=alpha,
     )
     result = player.run(job)
+    if result.mistake:
+        raise UsageError(f"{attack} on {scene}: {result.mistake}")
     if result.status != DONE:
         note = result.note
         return document.unmeasured(stands, result.status, note["reason"], note.get("cause"))

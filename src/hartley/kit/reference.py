@@ -255,8 +255,12 @@ def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.floa
 
 
 def _labelled(output: Output, data: Data) -> None:
-    if data.y is None or output not in {Output.PROBABILITIES, Output.LOGITS}:
-        raise UsageError(f"confidence needs labelled records and scores, not {output}")
+    if data.y is None:
+        raise UsageError(f"the records {data.name!r} carry no labels to be sure of")
+    if output not in {Output.PROBABILITIES, Output.LOGITS}:
+        raise UsageError(
+            f"confidence needs probabilities or logits; the model answers with {output}"
+        )
 
 
 FLOOR = 1e-12
