@@ -259,7 +259,7 @@ def _labelled(output: Output, data: Data) -> None:
         raise UsageError(f"the records {data.name!r} carry no labels to be sure of")
     if output not in {Output.PROBABILITIES, Output.LOGITS}:
         raise UsageError(
-            f"confidence needs probabilities or logits; the model answers with {output}"
+            f"confidence needs scores: probabilities or logits; the model answers with {output}"
         )
 
 
