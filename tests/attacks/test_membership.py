@@ -214,7 +214,7 @@ def test_all_of_them_train_one_fleet(scene, dealt):
         (entropy_metrics, {"metric": "gini"}, "modified, entropy"),
         (quantile_regression, {"level": 0.2}, "between 0.5 and 1"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "name", str(value)),
 )
 def test_what_cannot_be_asked_is_told(attack, params, words):
     wire = game.live(Modality.TABULAR, np.random.default_rng(0))
