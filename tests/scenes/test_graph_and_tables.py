@@ -44,7 +44,9 @@ def test_a_scene_is_whole_and_has_learnt_more_than_it_can_say_of_others(made):
     for name in ("model", "train", "holdout", "fit", "pool", "test", "public", "canaries"):
         assert scene.has(name), name
     assert least < scene.facts["test accuracy"] < scene.facts["train accuracy"]
-    assert scene.utility(scene) == {"accuracy": scene.facts["test accuracy"]}
+    used = scene.utility(scene)
+    assert used == {"accuracy": scene.facts["test accuracy"]}
+    assert used["accuracy"].low < used["accuracy"] < used["accuracy"].high
     check_model(scene.model, scene.extra["test"].x[:20])
     assert not scene.model.offers & (Access.WEIGHTS | Access.GRADIENTS)
 

@@ -13,6 +13,7 @@ from hartley.data import paired
 from hartley.kit import text
 from hartley.kit.cache import cached, digest
 from hartley.kit.canaries import planted
+from hartley.kit.figures import Figure, share
 from hartley.kit.pairs import Towers
 from hartley.kit.release.embeddings import Embeddings
 from hartley.kit.release.matching import Texts
@@ -100,27 +101,27 @@ def captions(
         tools={"training": pipeline, "release:embeddings": release},
         utility=utility,
         facts={
-            **{f"train {k}": v for k, v in retrieval(model, train).items()},
-            **{f"test {k}": v for k, v in retrieval(model, parts["test"]).items()},
+            **{f"train {k}": float(v) for k, v in retrieval(model, train).items()},
+            **{f"test {k}": float(v) for k, v in retrieval(model, parts["test"]).items()},
             **{f"{name} records": len(data) for name, data in parts.items()},
             **model.facts,
         },
     )
 
 
-def utility(scene: Scene) -> dict[str, float]:
+def utility(scene: Scene) -> dict[str, Figure]:
     """What the owner gets: pictures that find their own caption among the test captions."""
     assert scene.model is not None
     return retrieval(scene.model, scene.extra["test"])
 
 
-def retrieval(model: Model, data: Data) -> dict[str, float]:
+def retrieval(model: Model, data: Data) -> dict[str, Figure]:
     """Share of pictures whose own caption is the nearest (recall_at_1), or among ten."""
     made = np.asarray(model.query(data.x))
     half = made.shape[1] // 2
     alike = made[:, :half] @ made[:, half:].T
     rank = (alike > np.diag(alike)[:, None]).sum(1)
-    return {"recall_at_1": float((rank < 1).mean()), "recall_at_10": float((rank < 10).mean())}
+    return {"recall_at_1": share(rank < 1), "recall_at_10": share(rank < 10)}
 
 
 def _records() -> Data:

@@ -53,10 +53,4 @@ def keywords(
     scene = vision.assemble("keywords", parts, pipeline, seed=seed)
     heard = {name: data for name, data in scene.extra.items() if name != "carriers"}
     facts = {**scene.facts, "rounds:membership": ROUNDS}
-    return replace(scene, extra=heard, utility=utility, facts=facts)
-
-
-def utility(scene: Scene) -> dict[str, float]:
-    """What the owner gets: the model's test accuracy as it is defended now."""
-    assert scene.model is not None
-    return {"accuracy": vision.accuracy(scene.model, scene.extra["test"])}
+    return replace(scene, extra=heard, utility=vision.answered, facts=facts)

@@ -12,7 +12,7 @@ import hartley
 from hartley.core import Access, Data, Fit, Modality, Scene
 from hartley.kit.cache import digest
 from hartley.models.pipeline import OPEN
-from hartley.scenes.vision import accuracy, labels
+from hartley.scenes.vision import accuracy, answered, labels, together
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,12 +63,6 @@ def assemble(
         facts: what is worth reporting, besides accuracies and sizes.
     """
     train, holdout = parts["train"], parts["holdout"]
-    pool = replace(
-        train,
-        name="pool",
-        x=np.concatenate([train.x, holdout.x]),
-        y=np.concatenate([labels(train), labels(holdout)]),
-    )
     model = owner.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     kept = {**parts, **(extra or {})}
     return Scene(
@@ -89,13 +83,13 @@ def assemble(
         holdout=holdout,
         fit=owner.fit,
         extra={
-            "pool": pool,
+            "pool": together(train, holdout),
             "test": parts["test"],
             "public": parts["public"],
             **(extra or {}),
         },
         tools={"training": owner, **(tools or {})},
-        utility=utility,
+        utility=answered,
         facts={
             "train accuracy": accuracy(model, train),
             "test accuracy": accuracy(model, parts["test"]),
@@ -104,9 +98,3 @@ def assemble(
             **(facts or {}),
         },
     )
-
-
-def utility(scene: Scene) -> dict[str, float]:
-    """What the owner gets: the model's test accuracy as it is defended now."""
-    assert scene.model is not None
-    return {"accuracy": accuracy(scene.model, scene.extra["test"])}

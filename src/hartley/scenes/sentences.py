@@ -12,6 +12,7 @@ from hartley.data import mails
 from hartley.kit import text
 from hartley.kit.bank import cosines
 from hartley.kit.cache import digest
+from hartley.kit.figures import Figure, share
 from hartley.kit.release.embeddings import Embeddings
 from hartley.kit.release.matching import Texts
 from hartley.models.encoders import remembering
@@ -89,13 +90,13 @@ def sentences(
     )
 
 
-def utility(scene: Scene) -> dict[str, float]:
+def utility(scene: Scene) -> dict[str, Figure]:
     """What the database is for: a question that lacks words finds the sentence it came from."""
     release, test = scene.tools["release:embeddings"], scene.extra["test"]
     stored = release.stored(scene.model, test.x)
     asked = release.stored(scene.model, _worn(test.x))
     found = cosines(asked, stored).argmax(1)
-    return {"recall_at_1": float((found == np.arange(len(found))).mean())}
+    return {"recall_at_1": share(found == np.arange(len(found)))}
 
 
 def _worn(tokens: NDArray[Any]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from hartley.core import Modality, Scene, recipe
 from hartley.data import audio
 from hartley.kit.bank import Ridge, cosines
 from hartley.kit.cache import digest
+from hartley.kit.figures import Figure, share
 from hartley.kit.release.embeddings import Embeddings
 from hartley.kit.release.matching import Spectra, statistics
 from hartley.models.encoders import remembering
@@ -80,14 +81,14 @@ def speakers(
     )
 
 
-def utility(scene: Scene) -> dict[str, float]:
+def utility(scene: Scene) -> dict[str, Figure]:
     """What the database is for: the nearest other clip is of the same voice."""
     release, test = scene.tools["release:embeddings"], scene.extra["test"]
     stored = release.stored(scene.model, test.x)
     alike = cosines(stored, stored)
     np.fill_diagonal(alike, -np.inf)
     labels = vision.labels(test)
-    return {"same_voice": float((labels[alike.argmax(1)] == labels).mean())}
+    return {"same_voice": share(labels[alike.argmax(1)] == labels)}
 
 
 def _reader(labels: NDArray[Any], clips: NDArray[Any]) -> Any:

@@ -41,6 +41,16 @@ def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
     return parts
 
 
+def together(train: Data, holdout: Data) -> Data:
+    """The auditor's population for membership: labelled records that a coin dealt, as one."""
+    return replace(
+        train,
+        name="pool",
+        x=np.concatenate([train.x, holdout.x]),
+        y=np.concatenate([labels(train), labels(holdout)]),
+    )
+
+
 def assemble(
     name: str,
     parts: Mapping[str, Data],
@@ -61,12 +71,6 @@ def assemble(
         facts: what is worth reporting, besides accuracies and sizes.
     """
     train, holdout = parts["train"], parts["holdout"]
-    pool = replace(
-        train,
-        name="pool",
-        x=np.concatenate([train.x, holdout.x]),
-        y=np.concatenate([labels(train), labels(holdout)]),
-    )
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     sizes = {f"{part} records": len(data) for part, data in parts.items()}
     return Scene(
@@ -86,7 +90,7 @@ def assemble(
         holdout=holdout,
         fit=pipeline.fit,
         extra={
-            "pool": pool,
+            "pool": together(train, holdout),
             "test": parts["test"],
             "public": parts["public"],
             "carriers": carriers(),
@@ -115,13 +119,18 @@ def utility(scene: Scene) -> dict[str, Figure]:
 
     Besides the accuracy of a net that is trained on the updates which clients send.
     """
-    assert scene.model is not None
     trained = federated(scene)
     return {
-        "accuracy": share(_right(scene.model, scene.extra["test"])),
+        **answered(scene),
         "mark_psnr": mark_psnr(scene.tools.get("marker") or marks.dwt_dct(), scene),
         **({} if trained is None else {"federated_accuracy": share(trained)}),
     }
+
+
+def answered(scene: Scene) -> dict[str, Figure]:
+    """What the owner of a classifier gets: its test accuracy as it is defended now."""
+    assert scene.model is not None
+    return {"accuracy": share(_right(scene.model, scene.extra["test"]))}
 
 
 def mark_psnr(marker: marks.Marker, scene: Scene) -> Figure:
