@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_data.inversion.analytic_gradient import analytic_gradient
 from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
@@ -19,6 +20,7 @@ from hartley.defenses.bandwidth.rounding import rounded, rounding
 from hartley.defenses.noise.score_noise import score_noise
 from hartley.engine.meter import Meter, check, seal_model
 from hartley.engine.play import play
+from hartley.games.inversion import inversion
 from hartley.games.membership import live
 from hartley.kit.keyed import uniform
 
@@ -107,6 +109,17 @@ def test_no_alphabet_is_claimed_where_weights_can_be_read() -> None:
     assert not label_only(opened, _rng()).bounds
     assert not rounding(opened, _rng()).bounds
     assert rounding(bare, _rng(), digits=0).bounds[0].params["bits"] < 5 + 1
+
+
+@pytest.mark.parametrize("defense", [label_only, rounding], ids=lambda d: d.name)
+def test_an_alphabet_of_answers_says_nothing_of_gradients(defense: Any) -> None:
+    scene = inversion.live(Modality.VISION, _rng())
+    assert scene.model is not None
+    closed = replace(scene, model=replace(scene.model, offers=Access.LABELS | Access.SCORES))
+    guarded = defense(closed, _rng())
+    assert guarded.bounds, "it bounds what answers tell"
+    trials = play(analytic_gradient, guarded, seed=0)
+    assert not trials.spec.bounds and (trials.guess == trials.truth).all()
 
 
 @pytest.mark.parametrize("law", ["laplace", "gaussian"])

@@ -39,7 +39,9 @@ def label_only(scene: Scene, rng: Rng) -> Scene:
     if model is not None and model.output is Output.EMBEDDINGS:
         raise RunError(f"{model.name!r} answers with embeddings: they hold no label to publish")
     hidden = model is not None and not model.offers & (Access.WEIGHTS | Access.GRADIENTS)
-    bounds = (Bound("alphabet", {"bits": log2(model.classes)}),) if model and hidden else ()
+    # Other games hand out more than answers: gradients of a step, weights, stored embeddings.
+    games = ("membership", "extraction")
+    bounds = (Bound("alphabet", {"bits": log2(model.classes)}, games),) if model and hidden else ()
     return wrap.answers(scene, Applied("label_only"), _filter, bounds=bounds)
 
 

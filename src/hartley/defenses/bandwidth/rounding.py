@@ -75,4 +75,6 @@ def _bound(scene: Scene, digits: int) -> tuple[Bound, ...]:
     if model is None or model.output is not Output.PROBABILITIES or model.offers & white_box:
         return ()
     most = 10**digits + model.classes // 2
-    return (Bound("alphabet", {"bits": log2(comb(most + model.classes, model.classes))}),)
+    bits = log2(comb(most + model.classes, model.classes))
+    # Other games hand out more than answers: gradients of a step, weights, stored embeddings.
+    return (Bound("alphabet", {"bits": bits}, games=("membership", "extraction")),)
