@@ -228,6 +228,22 @@ def test_the_page_is_accessible(read):
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
 
 
+def test_on_a_telephone_every_number_of_a_channel_stands_under_its_name(page):
+    whole = re.search(r'<table class="channels">(.*?)</table>', page, re.DOTALL)[1]
+    heads = re.findall(r'<th scope="col">(.*?)</th>', whole)
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", whole, re.DOTALL)
+    assert len(heads) == 8 and rows
+    for row in rows:
+        assert re.findall(r'<td data-name="([^"]+)"', row) == heads[1:]
+    narrow = CSS[CSS.index("@media (max-width: 640px)") : CSS.index("@media print")]
+    assert "content: attr(data-name)" in narrow and "(.channels, .reasons) thead { display: none" in narrow
+
+
+def test_what_the_games_tell_besides_bits_is_explained(page):
+    for word in ("blind AUC", "worst percentile advantage", "identified", "exposure"):
+        assert re.search(rf"<dt>[^<]*{word}", page), word
+
+
 def test_ids_are_unique_and_everything_that_points_arrives(page, read):
     ids = Counter(a["id"] for _, a in read.tags if a.get("id"))
     assert not [i for i, n in ids.items() if n > 1]

@@ -22,7 +22,7 @@ VERDICTS = {
     "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
 }
 
-ACRONYMS = {"auc", "tpr", "fpr", "asr", "ber", "cer", "psnr", "ssim", "db", "roc"}
+ACRONYMS = {"auc", "tpr", "fpr", "asr", "ber", "cer", "psnr", "ssim", "db", "roc", "f1"}
 
 NO_LIMITS = (
     "No limits were set",
