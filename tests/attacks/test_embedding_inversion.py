@@ -13,11 +13,13 @@ from hartley.attacks.model_to_data.inversion.embedding_words import embedding_wo
 from hartley.attacks.model_to_data.inversion.speaker_inversion import speaker_inversion
 from hartley.attacks.model_to_data.membership.pair_similarity import pair_similarity
 from hartley.channel.measure import measure
-from hartley.core import Modality
+from hartley.core import Access, Data, Modality, Model, Output, Scene
 from hartley.core.errors import UsageError
 from hartley.engine.play import play
 from hartley.games.inversion import live
 from hartley.games.membership import live as members
+from hartley.kit.release.embeddings import Embeddings
+from hartley.kit.release.matching import Spectra
 
 
 def _rng(seed: int = 0) -> np.random.Generator:
@@ -60,11 +62,27 @@ def test_the_less_is_stored_the_less_is_read() -> None:
 
 
 def test_a_kernel_tells_what_a_line_cannot() -> None:
-    """The spread of a band is no linear function of a linear embedding."""
-    scene = live(Modality.AUDIO, _rng())
+    """All bands but one follow the embedding in waves, which no straight line fits."""
+    u = _rng().uniform(-1, 1, 300)
+    bands = np.stack([(u + 1) / 2, *(0.5 + 0.4 * np.sin(4 * u + k) for k in range(3))], 1)
+    swing = 0.02 * (1.5 + np.sin(3 * u[:, None] + np.arange(4)))
+    clips = bands[:, None, :, None] + swing[:, None, :, None] * np.sin(np.arange(8))
+    x = np.clip(clips, 0, 1).astype(np.float32)
+    secret, public = (Data("clips", Modality.AUDIO, part) for part in (x[:100], x[100:]))
+    ear = Model(
+        "ear",
+        Modality.AUDIO,
+        lambda a: np.stack([a[:, 0, 0].mean(1), np.ones(len(a))], 1),
+        Output.EMBEDDINGS,
+        2,
+        offers=Access.EMBEDDINGS,
+    )
+    release = Embeddings(secret, public, Spectra(secret.x), number=32, targets=24, rounds=2)
+    scene = Scene("waves", Modality.AUDIO, model=ear, tools={"release:embeddings": release})
     straight = play(speaker_inversion, scene, seed=0, params={"curved": False}).usual
     curved = play(speaker_inversion, scene, seed=0).usual
-    assert curved["distortion"] <= straight["distortion"] + 0.01
+    assert curved["distortion"] < 0.5 * straight["distortion"]
+    assert curved["identified"] > straight["identified"]
 
 
 @pytest.mark.parametrize("variant", ["plain", "augmented", "weak"])
