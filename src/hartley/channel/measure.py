@@ -6,9 +6,12 @@ estimator serves which wire, and what is certified on which ground: ``design/mea
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hartley.channel.columns import Columns, check, measured_rows
+from hartley.channel.doubt import doubts
 from hartley.channel.extras import declared, enrich
 from hartley.channel.jam import measure_jam
 from hartley.channel.rank import measure_rank
@@ -42,6 +45,8 @@ def measure(trials: Trials) -> Channel:
     reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
     wire = reading.usual
     reading = enrich(reading, trials, columns)
+    found = tuple(doubts(trials.usual, planted=trials.spec.planted))
+    reading = replace(reading, assumptions=(*reading.assumptions, *found))
     top = ceiling(trials.spec, len(trials))
     bits, high, flags = _bounded(trials, reading, top)
     spec, n, value = trials.spec, len(trials), bits.value

@@ -17,6 +17,7 @@ from typing import Any
 
 from hartley import __version__
 from hartley.catalog import Entry
+from hartley.channel.doubt import MARK
 from hartley.core import Channel, Quantity, Trials
 from hartley.reference.frameworks import tags
 from hartley.reference.schema import RUN_SCHEMA
@@ -24,9 +25,6 @@ from hartley.reference.schema import RUN_SCHEMA
 NULL_TOLERANCE = 0.02
 """Bits that the null arm may read before a row is flagged, as on a dead wire (DESIGN §6); few
 uses cannot resolve that much, so the width of the row's own interval is allowed too."""
-
-BLIND_TOLERANCE = 0.05
-"""How far from ½ the AUC of the blind baseline may lie before the split counts as flawed."""
 
 _APART = ("bits_calibrated_low", "bits_calibrated_high", "dpi_violation", "over_ceiling")
 """What the measurement reports among the usual metrics, and has its own place in a row."""
@@ -132,28 +130,13 @@ def flags(channel: Channel) -> list[str]:
             f"its null arm reads {channel.null.value:.3g} bit where there is none: the instrument "
             "or the game is at fault"
         )
-    if blind := flawed_split(channel.usual.get("blind_auc")):
-        found.append(blind)
+    found += [doubt for doubt in bits.assumptions if doubt.startswith(MARK)]
     if "dpi_violation" in channel.usual:
         found.append(
             f"it certifies {channel.usual['dpi_violation']:.3g} bit more than the proved ceiling: "
             "a side channel, a false claim, or a bug"
         )
     return found
-
-
-def flawed_split(blind: Any) -> str:
-    """Say that members can be told apart without asking the model; empty where they cannot."""
-    if not isinstance(blind, Mapping):
-        return ""
-    value, low, high = blind["value"], blind["low"], blind["high"]
-    if abs(value - 0.5) <= BLIND_TOLERANCE or low <= 0.5 <= high:
-        return ""
-    return (
-        f"FLAWED SPLIT: a classifier that never asks the model tells members from non-members, AUC "
-        f"{value:.3g} [{low:.3g}, {high:.3g}]: they are not of one law, and what is read here is "
-        "no leak of the model"
-    )
 
 
 def figure(value: Any) -> dict[str, Any]:

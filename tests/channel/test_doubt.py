@@ -1,0 +1,56 @@
+"""What speaks against a split is told with the number, to the command line and to a program."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hartley.channel.doubt import MARK, doubts
+from hartley.channel.measure import measure
+from hartley.core import ChannelSpec, Role, Trials, Wire
+from hartley.engine.document import flags
+
+
+def trials(*, planted: bool, **usual: object) -> Trials:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 2, 400)
+    return Trials(
+        spec=ChannelSpec(Role.TAP, Wire.SCORE, 2, "record", planted=planted),
+        truth=truth,
+        guess=truth + rng.normal(size=400),
+        usual=usual,
+    )
+
+
+def blind(value: float, reach: float) -> dict[str, float]:
+    return {"value": value, "low": value - reach, "high": value + reach, "n": 400}
+
+
+@pytest.mark.parametrize(
+    ("usual", "planted", "words"),
+    [
+        ({"blind_auc": blind(0.7, 0.1)}, True, "AUC 0.7 [0.6, 0.8]: they are not of one law"),
+        ({"blind_auc": blind(0.3, 0.1)}, False, "AUC 0.3 [0.2, 0.4]"),  # below ½ tells as much
+        ({"duplicates": 0.3}, False, "30% of the non-members stand among the members as well"),
+    ],
+)
+def test_a_flawed_split_is_told_in_a_program_and_flags_the_row(usual, planted, words):
+    channel = measure(trials(planted=planted, **usual))
+    assert any(words in one for one in channel.bits.assumptions)
+    (flag,) = flags(channel)
+    assert flag.startswith(MARK) and words in flag
+
+
+@pytest.mark.parametrize(
+    ("usual", "planted"),
+    [
+        ({"blind_auc": blind(0.54, 0.01)}, True),  # surely not ½, and too near to matter
+        ({"blind_auc": blind(0.7, 0.25)}, True),  # far from ½, and too few records to tell
+        ({"duplicates": 0.3}, True),  # each of them has a coin of its own
+        ({"duplicates": 0.02}, False),
+        ({}, False),
+    ],
+)
+def test_a_sound_split_is_not_suspected(usual, planted):
+    assert not list(doubts(usual, planted=planted))
+    assert not flags(measure(trials(planted=planted, **usual)))
