@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hartley import catalog
 from hartley.cli.main import run
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ COMMANDS = sorted({tuple(c) for page in PAGES for c in _commands(page)})
 
 
 def test_the_docs_are_there():
-    assert {p.stem for p in PAGES} >= {"start", "concepts", "gate", "extend", "report"}
+    assert {p.stem for p in PAGES} >= {"start", "concepts", "gate", "extend", "report", "privacy"}
     assert len(COMMANDS) > 20
 
 
@@ -35,7 +36,8 @@ def test_the_docs_are_there():
 def test_a_command_of_the_docs_is_real(words, capsys):
     verb = [words[0]]
     if words[0] == "attack":  # its flags are the attack's own
-        verb += ["loss_threshold"]
+        known = {e.name for e in catalog.entries("attack")}
+        verb += [words[1] if words[1] in known else "loss_threshold"]
     if words[:2] == ("new", "attack"):
         verb += ["attack"]
     assert run([*verb, "--help"]) == 0
@@ -63,3 +65,12 @@ def test_plans_in_the_docs_can_be_read():
                 parse(block, source=page.name)
                 read += 1
     assert read == 2
+
+
+def test_the_program_of_the_privacy_page_runs():
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/privacy.md").read_text(), re.DOTALL)
+    found: dict = {}
+    exec(compile(block, "privacy.md", "exec"), found)
+    channel = found["channel"]
+    assert 0 < channel.bits.lower <= channel.bits.value <= 1
+    assert channel.usual["blind_auc"]["low"] <= 0.5 <= channel.usual["blind_auc"]["high"]
