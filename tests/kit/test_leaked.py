@@ -10,7 +10,7 @@ from hartley.core.errors import UsageError
 from hartley.kit import leaked
 from hartley.kit.federated import Protection, right, update
 from hartley.kit.nets import conv, dense
-from hartley.kit.release.pairing import placed
+from hartley.kit.release.pairing import likeness, placed
 
 NET = dense((1, 8, 8), 10, (128,))
 
@@ -144,6 +144,13 @@ def test_rebuilt_records_find_their_places_without_the_truth() -> None:
     partly = placed(rebuilt[:2], candidates)  # those of places 2 and 0
     assert partly[[2, 0]].tolist() == truth[[2, 0]].tolist()
     assert partly[[1, 3]].tolist() == [-1, -1]
+
+
+def test_a_bad_record_is_no_better_than_it_is_and_a_missing_one_is_grey() -> None:
+    true = np.random.default_rng(0).random((2, 1, 4, 4))
+    wrong = likeness(np.stack([true[0], 1 - true[1]]), true)["psnr"]
+    missing = likeness(true[:1], true)["psnr"]
+    assert wrong < missing < likeness(true[::-1], true)["psnr"]
 
 
 def test_noise_finds_places_at_chance() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
 from hartley.core.errors import UsageError
+from hartley.kit import reference
 from hartley.kit.reference import confidence, halves, likelihood, references
 
 
@@ -45,6 +48,17 @@ def test_two_attacks_share_one_fleet():
     assert np.array_equal(big.confidence(view.question)[:4], small.confidence(view.question))
     references(view, 10)
     assert calls == [8, 10]
+
+
+def test_whole_answers_stay_in_memory_while_there_is_room(monkeypatch):
+    view = _view([])
+    fleet = references(view, 4)
+    whole = fleet.ensemble.query(view.question.x).nbytes
+    monkeypatch.setattr(reference, "ROOM", int(2.5 * whole))
+    for k in range(6):
+        fleet.said(replace(view.question, x=view.question.x + k))
+    held = [key for key in fleet.answers if key.startswith("said")]
+    assert len(held) == 2 and fleet.confidence(view.question).shape == (4, 20)
 
 
 def test_confidence_is_the_logit_also_where_p_is_nearly_one():

@@ -63,7 +63,8 @@ def likeness(rebuilt: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
     """Mean PSNR and SSIM of the best pairing; a missing record counts as a uniform grey."""
     from scipy.optimize import linear_sum_assignment
 
-    grey = np.full_like(true, true.mean())
+    # Grey stands for what is missing alone: a record that came out worse than grey counts as it is.
+    grey = np.full_like(true, true.mean())[: max(0, len(true) - len(rebuilt))]
     whole = np.concatenate([rebuilt, grey])
     gaps = ((whole[:, None] - true[None]).reshape(len(whole), len(true), -1) ** 2).mean(2)
     rows, columns = linear_sum_assignment(gaps)
