@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,13 @@ def test_the_matrix_has_every_cell_and_a_reason_for_each_empty_one():
 
 def test_the_package_is_where_the_house_is():
     assert (Path(catalog.__file__).parent.parent / "attacks").is_dir()
+
+
+def test_reading_a_part_down_to_its_docstring_tells_as_much_as_reading_it_whole():
+    from hartley.catalog.declared import read
+    from hartley.catalog.located import house
+
+    sources = list(house())
+    assert len(sources) > 90
+    for source in sources:
+        assert list(read(source)) == list(read(replace(source, kind=None))), source.module

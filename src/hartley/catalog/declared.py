@@ -13,6 +13,10 @@ from hartley.core.taxonomy import Modality
 _DECORATORS = {"attack": "attack", "defense": "defense", "game": "game", "recipe": "scene"}
 _MARK = re.compile(rb"^@(?:\w+\.)*(?:attack|defense|game|recipe)\(", re.MULTILINE)
 _FUNCTION = re.compile(rb"^def \w", re.MULTILINE)
+_TOLD = re.compile(
+    rb'^\) ?[^\n]*:\n    """.*?"""\n|^def [^\n]*:\n    """.*?"""\n', re.MULTILINE | re.DOTALL
+)
+"""From the line that ends a signature to the end of the docstring."""
 _STATEMENT = re.compile(rb"^[@A-Za-z_]", re.MULTILINE)
 _FIELDS = frozenset(
     (
@@ -108,19 +112,22 @@ def read(source: Source) -> Iterator[Entry]:
 
 
 def _parsed(source: Source) -> ast.Module:
-    """Parse a file; of the house's own only as far as the end of its part.
+    """Parse a file; of the house's own only as far as its part's docstring, else its part's end.
 
-    The helpers below a part are most of a file, and nothing of a listing needs them. A plugin is
-    read whole, so that its mistakes are told wherever they are.
+    What stands below is most of a file, and nothing of a listing needs it. A plugin is read whole,
+    so that its mistakes are told wherever they are.
     """
     text = source.path.read_bytes()
     marks = list(_MARK.finditer(text)) if source.kind else []
     if marks and (begun := _FUNCTION.search(text, marks[-1].end())):
         end = _STATEMENT.search(text, begun.end())
-        try:
-            return ast.parse(text[: end.start()] if end else text)
-        except SyntaxError:  # the cut fell into a string: the whole file tells
-            pass
+        told = _TOLD.search(text, begun.start(), end.start() if end else len(text))
+        for cut in (told and told.end(), end and end.start()):
+            try:
+                if cut:
+                    return ast.parse(text[:cut])
+            except SyntaxError:  # it fell into a string, or the text is no Python at all
+                pass
     return ast.parse(text)
 
 
