@@ -174,3 +174,16 @@ def test_contrast_identifies_nobody() -> None:
     record = rng.random((1, 4, 4))
     near = unlike(record, np.stack([0.1 * record + 0.4, 1 - record]))
     assert near == pytest.approx([0.0, 2.0], abs=1e-9)
+
+
+def test_gradients_of_another_objective_are_not_measured_as_if_they_were():
+    from hartley import catalog
+    from hartley.engine.defend import defended
+    from hartley.engine.match import unplayable
+    from hartley.engine.scenes import build
+
+    scene = build("digits", {"records": 200, "epochs": 2})
+    entry = catalog.find("attack", "analytic_gradient")
+    assert unplayable(entry, scene) is None
+    obstacle = unplayable(entry, defended(scene, "label_smoothing", {}, 0))
+    assert obstacle is not None and "another objective" in obstacle.reason

@@ -36,7 +36,8 @@ def test_digits_is_whole_and_has_learnt(scene):
 
 
 def test_no_record_stands_in_two_parts(scene):
-    parts = [scene.train, scene.holdout, scene.extra["public"], scene.extra["test"]]
+    others = (scene.extra[name] for name in ("public", "test", "canaries"))
+    parts = [scene.train, scene.holdout, *others]
     assert sum(len(p) for p in parts) == 1797
     everything = np.sort(np.concatenate([p.x.reshape(len(p), -1) for p in parts]), axis=0)
     assert np.array_equal(everything, np.sort(data.digits().x.reshape(1797, -1), axis=0))

@@ -58,6 +58,9 @@ def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
     lacking = [need for need in (*game.requires, *entry.requires) if not scene.has(need)]
     if lacking:
         return Obstacle("scene", f"the scene {scene.name} has no {_list(dict.fromkeys(lacking))}")
+    release = scene.tools.get(_release(entry))
+    if (unmet := getattr(release, "unmet", None)) is not None and (reason := unmet(scene)):
+        return Obstacle("scene", reason)
     if scene.model is not None:
         open_ = scene.model.offers | _granted(entry, scene)
         denied = [
@@ -73,9 +76,14 @@ def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
     return None
 
 
+def _release(entry: Entry) -> str:
+    """The tool of a scene that holds what an attack asks its owner to let out."""
+    return f"release:{dict(entry.asks).get('release', '')}"
+
+
 def _granted(entry: Entry, scene: Scene) -> Access:
     """What a release lets an attacker use besides what the deployed model offers."""
-    release = scene.tools.get(f"release:{dict(entry.asks).get('release', '')}")
+    release = scene.tools.get(_release(entry))
     granted: Access = getattr(release, "grants", Access.NOTHING)
     return granted
 

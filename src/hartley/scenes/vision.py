@@ -71,6 +71,9 @@ def assemble(
         facts: what is worth reporting, besides accuracies and sizes.
     """
     train, holdout = parts["train"], parts["holdout"]
+    # What canaries are written on is nobody's else: the attacker's records do not hold it.
+    public, spare = apart(parts["public"], min(CANARIES, len(parts["public"]) // 2))
+    parts = {**parts, "public": public}
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     sizes = {f"{part} records": len(data) for part, data in parts.items()}
     return Scene(
@@ -94,7 +97,7 @@ def assemble(
             "test": parts["test"],
             "public": parts["public"],
             "carriers": carriers(),
-            "canaries": planted(parts["public"], min(CANARIES, len(parts["public"])), seed=seed),
+            "canaries": planted(spare, len(spare), seed=seed),
         },
         tools={
             "training": pipeline,
@@ -112,6 +115,16 @@ def assemble(
             **(facts or {}),
         },
     )
+
+
+def apart(data: Data, count: int) -> tuple[Data, Data]:
+    """All records but the last ``count``, and those."""
+    cut = len(data) - count
+    rest, last = (
+        replace(data, x=data.x[rows], y=None if data.y is None else data.y[rows])
+        for rows in (slice(cut), slice(cut, None))
+    )
+    return rest, last
 
 
 def utility(scene: Scene) -> dict[str, Figure]:

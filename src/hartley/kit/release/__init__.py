@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 class Release(Protocol):
-    """One kind of release."""
+    """One kind of release.
+
+    It may also have ``unmet(scene) -> str``: why it cannot be let out of a scene as that is
+    defended, so that a row is skipped with its reason instead of measuring something else.
+    """
 
     @property
     def grants(self) -> Access:

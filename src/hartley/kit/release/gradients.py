@@ -76,6 +76,19 @@ class Gradients:
         """A server holds the net that it sends out."""
         return Access.GRADIENTS | Access.WEIGHTS
 
+    def unmet(self, scene: Scene) -> str:
+        """Clients take plain cross-entropy steps: another objective would not be measured."""
+        pipeline = scene.tools.get("training")
+        if (
+            getattr(pipeline, "objective", None) is None
+            and getattr(pipeline, "private", None) is None
+        ):
+            return ""
+        return (
+            "the gradients that are released are of plain cross-entropy steps, and "
+            f"{scene.name} trains for another objective here: they would measure no defence"
+        )
+
     def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
         """Draw each client's records, and send his gradient through the protection.
 

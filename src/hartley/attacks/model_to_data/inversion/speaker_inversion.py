@@ -25,7 +25,7 @@ LEAST = 1e-4
     needs=Access.EMBEDDINGS,
     moves=Move.SIGNAL,
     fits=(Modality.AUDIO,),
-    paper="arXiv:2301.03206",
+    paper="hartley",
     requires=("release:embeddings",),
     asks={"release": "embeddings"},
 )
