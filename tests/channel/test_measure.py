@@ -396,3 +396,24 @@ def test_a_metric_that_each_round_gave_has_an_interval_over_rounds():
     )
     assert found["value"] == pytest.approx(np.mean(rounds)) and found["n"] == 8
     assert (found["low"], found["high"]) == pytest.approx((low, high))
+
+
+def test_where_a_code_hears_more_than_a_threshold_the_interval_has_a_width():
+    """Nearly half of the non-members are betrayed for sure: a cut between two declared levels."""
+    rng, share = np.random.default_rng(5), 0.44
+    truth = rng.integers(0, 2, 16 * 1200)
+    score = rng.random(len(truth)) - ((truth == 0) & (rng.random(len(truth)) < share))
+    found = measure(
+        Trials(
+            spec=ChannelSpec(Role.TAP, Wire.SCORE, 2, "record", clustered=True),
+            truth=truth,
+            guess=score,
+            cluster=np.repeat(np.arange(16), 1200),
+        )
+    )
+    sides = np.array([share / 2, share])
+    entropy = -sides * np.log2(sides) - (1 - sides) * np.log2(1 - sides)
+    exact = entropy[0] - entropy[1] / 2  # a Z-channel
+    assert found.raw is not None and found.raw < found.bits.lower  # the declared levels say less
+    assert found.bits.lower + 0.005 < found.bits.value < found.high - 0.005
+    assert found.bits.value <= exact

@@ -62,8 +62,12 @@ def measure_score(
         certified, method, assumed = certify(scores, spec)
     else:
         certified, method, assumed = _certify_clusters(truth, score, cluster, spec, rng)
-    lower = certified["bits"]
-    reading = Reading(best.point, best.raw, lower, best.high, best.low, method, assumed)
+    lower, point, high = certified["bits"], best.point, best.high
+    if (coded := certified.get("coded", 0.0)) > point:
+        # The mixture code hears more than one threshold can say: the point is then what it saved
+        # on average, and its own limit stands, else the interval would shrink to a point.
+        point, high = coded, max(high, certified["coded_high"])
+    reading = Reading(point, best.raw, lower, high, best.low, method, assumed)
     signal, noise = roc.signal_noise(scores)
     capacity = None
     if cluster is None:
@@ -102,8 +106,19 @@ def _certify_clusters(
         "bits of all answers of a cluster about all its secrets, divided by its uses",
         *(("one cluster: worth about alpha times its gain; see leakage",) if m == 1 else ()),
     )
-    bound = clusters.certify(gain, np.bincount(cluster).astype(float), spec.alpha)
-    return {"bits": bound}, f"mixture code and betting over {m} clusters", assumed
+    sizes = np.bincount(cluster).astype(float)
+    found = {"bits": clusters.certify(gain, sizes, spec.alpha)}
+    if m > 1:
+        mean = float(gain.sum() / sizes.sum())
+        spread = float(np.std(gain - mean * sizes, ddof=1)) * m**0.5 / float(sizes.sum())
+        found |= {"coded": mean, "coded_high": mean + _t(m - 1, spec.alpha) * spread}
+    return found, f"mixture code and betting over {m} clusters", assumed
+
+
+def _t(freedom: int, alpha: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 1 - alpha / 2))
 
 
 def exchangeable(truth: Whole, cluster: Whole, spec: ChannelSpec) -> bool:
