@@ -236,7 +236,10 @@ def test_on_a_telephone_every_number_of_a_channel_stands_under_its_name(page):
     for row in rows:
         assert re.findall(r'<td data-name="([^"]+)"', row) == heads[1:]
     narrow = CSS[CSS.index("@media (max-width: 640px)") : CSS.index("@media print")]
-    assert "content: attr(data-name)" in narrow and "(.channels, .reasons) thead { display: none" in narrow
+    assert (
+        "content: attr(data-name)" in narrow
+        and "(.channels, .reasons) thead { display: none" in narrow
+    )
 
 
 def test_what_the_games_tell_besides_bits_is_explained(page):
