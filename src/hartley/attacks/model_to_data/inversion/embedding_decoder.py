@@ -30,7 +30,7 @@ MISSING = 16
     asks={"release": "embeddings"},
 )
 def embedding_decoder(
-    view: View, rng: Rng, *, epochs: int = 8, beams: int = 8, rounds: int = 4, tries: int = 24
+    view: View, rng: Rng, *, epochs: int = 4, beams: int = 8, rounds: int = 2, tries: int = 24
 ) -> Outcome:
     """Train a decoder on the attacker's own texts, then search round what it writes.
 
