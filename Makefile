@@ -25,7 +25,7 @@ demo: $(VENV)/.ready
 	$(BIN)/hartley pack get smollm2 dialogue
 	$(BIN)/hartley assess demo --store $(RUNS)
 	$(BIN)/hartley report latest --store $(RUNS)
-	$(BIN)/hartley assess --scene dialogue --store $(RUNS)
+	$(BIN)/hartley assess chat --store $(RUNS)
 	$(BIN)/hartley report latest --store $(RUNS)
 
 lint: $(VENV)/.ready
