@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Move, Outcome, View, attack
+from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.membership import membership
 from hartley.kit import reference
 
@@ -42,11 +42,15 @@ def rmia(
         gamma: how much larger the record's ratio has to be, at least 1.
         online: Pr(x) from models with and without the record; else only from those without it,
             corrected by ``a``.
-        a: offline, Pr(x) is taken as ((1+a)·Pr(x|out) + 1−a)/2.
+        a: offline, Pr(x) is taken as ((1+a)·Pr(x|out) + 1−a)/2; 1 for texts.
     """
     del rng
     asked, public = view.question, view.public
     assert asked is not None and public is not None
+    if asked.modality is Modality.LANGUAGE:
+        # The line from a is drawn for probabilities near 1; a text's are far below, and what it
+        # adds would stand over all of them. At 1 the prior is that of the "out" models alone.
+        a = 1.0
     fleet = reference.references(view, references)
     # Log-probabilities of the true label, from the logit-scaled confidences that LiRA shares.
     seen = _probability(reference.confidence(view.model, asked), asked)
