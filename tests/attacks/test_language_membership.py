@@ -17,6 +17,7 @@ from hartley.attacks.model_to_data.membership.min_k_plus_plus import min_k_plus_
 from hartley.attacks.model_to_data.membership.neighbour import _altered, _followers, neighbour
 from hartley.attacks.model_to_data.membership.recall import recall
 from hartley.attacks.model_to_data.membership.reference_ratio import reference_ratio
+from hartley.attacks.model_to_data.membership.rmia import rmia
 from hartley.attacks.model_to_data.membership.zlib_ratio import zlib_ratio
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Ensemble, Modality, Scene, View
@@ -165,7 +166,7 @@ def test_one_question_serves_all_scores(scene, dealt):
 
 
 @pytest.mark.parametrize(
-    "attack", [*PLAIN, neighbour, recall, reference_ratio], ids=lambda a: a.name
+    "attack", [*PLAIN, neighbour, recall, reference_ratio, rmia], ids=lambda a: a.name
 )
 def test_what_was_learned_by_heart_is_known_again(scene, dealt, attack):
     trials = play(attack, scene, seed=1, dealt=dealt)

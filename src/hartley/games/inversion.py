@@ -17,6 +17,7 @@ from hartley.core.errors import UsageError
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
+    from hartley.kit.release import Release
 
 Piece = Callable[[Scene, "Rng", bool], Scene]
 """(wire so far, randomness, whether it leaks) → the wire with one release more."""
@@ -76,9 +77,8 @@ def inversion(scene: Scene, rng: Rng, *, release: str = "", rounds: int = 0) -> 
             f"the scene {scene.name} releases no {chosen or 'thing at all'}; "
             f"it releases {', '.join(here) or 'nothing'}"
         )
-    tool = scene.tools[f"release:{chosen}"]
-    deal: Deal = tool.deal(scene, rng, rounds or tool.rounds)
-    return deal
+    tool: Release = scene.tools[f"release:{chosen}"]
+    return tool.deal(scene, rng, rounds or tool.rounds)
 
 
 def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
