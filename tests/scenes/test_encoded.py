@@ -55,3 +55,10 @@ def test_audio_and_pairs_learn(need_pack) -> None:
     pairs = captions()
     assert pairs.utility(pairs)["recall_at_10"] > 0.3
     assert pairs.extra["pool"].x.shape == (800, 1280 + 384)
+    canaries = pairs.extra["canaries"]
+    shown = {row.tobytes() for row in canaries.x[:, :1280]}
+    told = {row.tobytes() for row in canaries.facts["codes"]}
+    assert len(shown) == 16 and len(told) == 100
+    for part in (pairs.extra["pool"], pairs.extra["public"], pairs.extra["test"]):
+        assert not shown & {row.tobytes() for row in part.x[:, :1280]}, "nobody holds the pictures"
+        assert not told & {row.tobytes() for row in part.x[:, 1280:]}, "nor their captions"

@@ -9,6 +9,7 @@ import numpy as np
 
 import hartley
 from hartley.core import Data, Modality, Model, Scene, recipe, spawn
+from hartley.core.errors import UsageError
 from hartley.data import paired
 from hartley.kit import text
 from hartley.kit.cache import cached, digest
@@ -31,8 +32,9 @@ TEST = 300
 LONGEST = 24
 """Tokens of a caption."""
 
-CANARIES = 16
-"""Pictures of the attacker's that the memorization game may caption anew."""
+CANARIES, SPARE = 16, 116
+"""Pictures that the memorization game may caption anew, and the pairs that they and their hundred
+captions come from: nobody else has those."""
 
 
 @recipe(modality=Modality.PAIRED, packs=("emoji", "emoji-captions", "minilm", "efficientnet-lite0"))
@@ -62,6 +64,7 @@ def captions(
     """
     everything = _records()
     parts = _dealt(everything, records, seed)
+    spare = parts.pop("spare")
     pipeline = DualEncoder(Towers(everything.facts["split"], width, epochs, batch))
     train, holdout = parts["train"], parts["holdout"]
     pool = _joined("pool", train, holdout)
@@ -83,7 +86,7 @@ def captions(
             {
                 "version": hartley.__version__,
                 "pipeline": pipeline.recipe,
-                "parts": {name: data.x for name, data in parts.items()},
+                "parts": {name: data.x for name, data in {**parts, "spare": spare}.items()},
                 "release": [candidates, known],
                 "seed": seed,
             }
@@ -96,7 +99,7 @@ def captions(
             "pool": pool,
             "test": parts["test"],
             "public": parts["public"],
-            "canaries": planted(parts["public"], CANARIES, seed=seed),
+            "canaries": planted(spare, CANARIES, seed=seed),
         },
         tools={"training": pipeline, "release:embeddings": release},
         utility=utility,
@@ -142,13 +145,13 @@ def _records() -> Data:
 
 
 def _dealt(data: Data, records: int, seed: int) -> dict[str, Data]:
-    half = records // 2
+    half, most = records // 2, len(data) - TEST - SPARE - 1
+    if not 1 < records <= most:
+        raise UsageError(f"captions has {len(data)} pairs: a pool of 2 to {most}, not {records}")
     order = np.random.default_rng(spawn(seed, "parts", data.name)).permutation(len(data))
-    cuts = np.split(order, np.cumsum([half, half, TEST]))
-    return {
-        name: _rows(name, data, rows)
-        for name, rows in zip(("train", "holdout", "test", "public"), cuts, strict=True)
-    }
+    cuts = np.split(order, np.cumsum([half, half, TEST, SPARE]))
+    names = ("train", "holdout", "test", "spare", "public")
+    return {name: _rows(name, data, rows) for name, rows in zip(names, cuts, strict=True)}
 
 
 def _rows(name: str, data: Data, rows: NDArray[Any]) -> Data:
