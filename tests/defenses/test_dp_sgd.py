@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.channel.measure import measure
 from hartley.core import Modality
 from hartley.core.errors import UsageError
 from hartley.defenses.noise.dp_sgd import dp_sgd, noise_for
 from hartley.engine.play import play
 from hartley.games import membership as game
+from hartley.games import memorization as secrets
 from hartley.scenes.digits import digits
 
 
@@ -75,6 +79,29 @@ def test_it_narrows_the_live_wire():
     before = measure(play(loss_threshold, live))
     after = measure(play(loss_threshold, shielded, knows="static"))
     assert after.bits.value < 0.1 < before.bits.lower
+
+
+def test_an_owner_who_takes_no_step_takes_none_in_private():
+    """So the dead wires stay nets that no record has moved, whatever number of steps is asked."""
+    for wire in (game.dead, secrets.dead):
+        bare = wire(Modality.AUDIO, np.random.default_rng(0))
+        owner = dp_sgd(bare, np.random.default_rng(0), epochs=20.0).tools["training"]
+        assert owner.private.steps == 0 and owner.private.noise == 0
+        pool, coins = bare.train, np.eye(2, len(bare.train), dtype=bool)
+        changed = replace(pool, x=pool.x[::-1], y=pool.y[::-1])
+        one, other = (owner.fit(data, coins, 3).query(pool.x) for data in (pool, changed))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_it_drowns_secrets_that_the_same_net_learns_by_heart():
+    live = secrets.live(Modality.TABULAR, np.random.default_rng(0))
+    shielded = dp_sgd(live, np.random.default_rng(0), **dp_sgd.strongest)
+    own = replace(live, fit=live.tools["training"].fit)
+    before = measure(play(exposure, own, seed=0))
+    after = measure(play(exposure, shielded, seed=0))
+    assert after.bits.value < 0.5 < 1.0 < before.bits.lower
+    # No ceiling is claimed for a secret that stands in many records.
+    assert after.ceiling.method.startswith("entropy") and shielded.bounds
 
 
 @pytest.mark.parametrize("epsilon", [1.0, 4.0])

@@ -41,6 +41,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.kit import canaries as book
 from hartley.kit import haim, rote, text
 from hartley.kit.discovery import Verified
+from hartley.models.retrained import trainable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,12 +57,12 @@ SMALL_ROUNDS = 8
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """A model that knows by heart every record that it read more than once."""
-    return rote.wire(modality, rng, remembers=True)
+    return trainable(rote.wire(modality, rng, remembers=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """A model that answers the same whatever it was trained on."""
-    return rote.wire(modality, rng, remembers=False)
+    return trainable(rote.wire(modality, rng, remembers=False), epochs=0)
 
 
 @game(

@@ -112,11 +112,11 @@ def trainable(wire: Scene, *, epochs: int) -> Scene:
     that on a dead wire it too answers from the record alone. Other wires stay as they are.
 
     Args:
-        wire: holds a ``pool``.
+        wire: holds a ``pool``, or ``train``.
         epochs: passes over the training records.
     """
-    pool = wire.extra["pool"]
-    if wire.model is None or pool.y is None or wire.modality not in LABELLED:
+    pool = wire.extra.get("pool", wire.train)
+    if wire.model is None or pool is None or pool.y is None or wire.modality not in LABELLED:
         return wire
     pipeline = Pipeline(
         dense(pool.x.shape[1:], wire.model.classes, (64,)),
