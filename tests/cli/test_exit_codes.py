@@ -113,57 +113,6 @@ def test_the_gate_refuses_a_plan_for_another_scene_or_without_limits(hartley, ru
     assert done.returncode == 2 and "no [limits]" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("asess",), 'Did you mean "assess"'),
-        (("assess", "--scen", "digits"), "Did you mean --scene"),
-        (("assess",), "Give a PLAN.toml"),
-        (("assess", "--scene", "digts"), "did you mean digits"),
-        (("assess", "--scene", "live:menbership"), "did you mean live:membership"),
-        (("assess", "--scene", "digits", "--only", "lirra"), "did you mean lira"),
-        (("assess", "--scene", "digits", "--seed", "x"), "--seed"),
-        (("assess", "--scene", "digits", "--seed", "1.5"), "'1.5' is not a whole number"),
-        (("assess", "--scene", "digits", "--seed", "-1"), "expected a whole number"),
-        (("assess", "--scene", "digits", "--executor", "loca"), "did you mean local"),
-        (("assess", "demoo"), "did you mean demo"),
-        (("assess", "gone.toml"), "cannot read the plan"),
-        (("assess", "--remeasure", "x", "--scene", "digits"), "--remeasure takes a run"),
-        (("assess", "--remeasure", "x"), "there are no runs"),
-        (("attack", "lirra", "--scene", "digits"), "did you mean lira"),
-        (("attack", "lira"), "--scene"),
-        (("attack", "honest", "--scene", "live:membership", "--noise", "much"), "--noise"),
-        (("attack", "honest", "--scene", "live:membership", "--times", "1.5"), "--times"),
-        (("attack", "honest", "--scene", "live:membership", "--noize", "1"), "--noise"),
-        (("attack", "honest", "--scene", "live:membership", "--alpha", "2"), "--alpha"),
-        (("list", "atacks"), "did you mean attacks"),
-        (("show", "los_threshold"), "did you mean loss_threshold"),
-        (("gate", "x", "--limits", "gone.toml"), "cannot read the plan"),
-        (("report", "x"), "there are no runs"),
-        (("report", "x", "--format", "pdf"), "pdf"),
-        (("pack", "get", "fashion-mnits"), "did you mean fashion-mnist"),
-        (("measure", "gone.csv"), "gone.csv"),
-        (("new", "attack", "Bad-Name"), "is no name for an attack"),
-        (("new", "attack", "lira"), "there is an attack named 'lira' already"),
-        (("new", "attack", "mine", "--game", "menbership"), "did you mean membership"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_2(hartley, words, said):
-    done = hartley(*words)
-    assert done.returncode == 2, done
-    lines = done.stderr.strip().splitlines()
-    assert said in lines[-1] and lines[-1].startswith("hartley: "), done.stderr
-    assert "Traceback" not in done.stderr and done.stdout == ""
-    assert len([line for line in lines if line.startswith("hartley: ")]) == 1
-
-
-def test_a_malformed_plan_says_line_and_column(hartley, tmp_path):
-    (tmp_path / "bad.toml").write_text('scene = "digits"\nseed = = 1\n')
-    done = hartley("assess", "bad.toml")
-    assert done.returncode == 2
-    assert done.stderr == "hartley: bad.toml: line 2, column 8: Invalid value\n"
-
-
 def test_a_store_that_cannot_be_written(hartley, tmp_path):
     (tmp_path / "runs").write_text("a file")
     done = hartley(*PLAY, "--only", "honest")

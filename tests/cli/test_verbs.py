@@ -177,7 +177,7 @@ def test_packs_are_listed(call):
 
 def test_the_shipped_plan_is_valid():
     from hartley.cli.assess import plans
-    from hartley.engine.orders import check_parameters
+    from hartley.engine.mistakes import check_parameters
     from hartley.engine.plan import parse
 
     assert "demo" in plans()

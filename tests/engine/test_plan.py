@@ -6,7 +6,7 @@ import pytest
 
 from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName, UsageError
-from hartley.engine.orders import check_parameters
+from hartley.engine.mistakes import check_parameters
 from hartley.engine.plan import Plan, matches, normalised, parse, read
 
 WHOLE = """

@@ -31,6 +31,9 @@ class HartleyError(Exception):
 class UsageError(HartleyError):
     """The user's mistake. The command line prints its one line and exits with 2."""
 
+    blame = ""
+    """The kind of the part that would not take what the user gave, where the engine knows."""
+
 
 class UnknownName(UsageError):
     """No part, scene or pack of that name; the message offers the nearest."""

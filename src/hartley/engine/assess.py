@@ -18,7 +18,8 @@ from hartley.core.errors import UsageError
 from hartley.engine import document, executor, scenes
 from hartley.engine.gate import judge
 from hartley.engine.jobs import PLAY, UTILITY, Job
-from hartley.engine.orders import check_parameters, orders, planned
+from hartley.engine.mistakes import check_parameters, told
+from hartley.engine.orders import orders, planned
 from hartley.engine.plan import Plan, check_names, normalised, parse
 from hartley.engine.player import DONE, FAILED, Result
 from hartley.engine.shields import shields
@@ -61,7 +62,8 @@ def assess(
         The run document, which also stands in the run folder.
 
     Raises:
-        UsageError: the plan, the scene or the store is at fault; nothing is lost.
+        UsageError: the plan, the scene or the store is at fault; nothing is lost. Where only a
+            part could see it, the document stands in the run folder with the rows that failed.
         Stopped: the user pressed Ctrl-C; what was played is kept.
     """
     check_names(plan)
@@ -93,9 +95,12 @@ def assess(
                 watch("kept", {"run": ledger.id, "folder": ledger.folder})
                 return kept
         ledger.note("planned", "plan", lines=lines, scene=document.finite(dict(scene.facts)))
-        _play(jobs, plan, scene, ledger, watch)
+        blamed = _play(jobs, plan, scene, ledger, watch)
         watch("measuring", {"jobs": len(jobs)})
-        return _assembled(ledger, plan)
+        made = _assembled(ledger, plan)
+        if mistake := told(plan, jobs, blamed):
+            raise mistake
+        return made
     finally:
         ledger.close()
 
@@ -116,7 +121,11 @@ def remeasure(folder: Path) -> dict[str, Any]:
         ledger.close()
 
 
-def _play(jobs: list[Job], plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch) -> None:
+def _play(
+    jobs: list[Job], plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
+) -> dict[str, tuple[str, str]]:
+    """Play what is not done yet; return the jobs that failed on a mistake of the user's."""
+    blamed: dict[str, tuple[str, str]] = {}
     todo = [job for job in jobs if not ledger.done(job.key)]
     total, kept = len(jobs), len(jobs) - len(todo)
     watch("jobs", {"total": total, "kept": kept, "run": ledger.id, "folder": ledger.folder})
@@ -127,6 +136,8 @@ def _play(jobs: list[Job], plan: Plan, scene: Scene, ledger: runs.Ledger, watch:
             ledger.keep_trials(job.key, result.content, result.note)
         else:
             ledger.note(result.status, job.key, **result.note)
+        if result.mistake:
+            blamed[job.key] = result.blame, result.mistake
         kept += 1
         watch("ended", {"job": job, "status": result.status, **result.note})
 
@@ -143,6 +154,7 @@ def _play(jobs: list[Job], plan: Plan, scene: Scene, ledger: runs.Ledger, watch:
         )
     except KeyboardInterrupt:
         raise Stopped(ledger.folder, kept, total) from None
+    return blamed
 
 
 def _assembled(ledger: runs.Ledger, plan: Plan) -> dict[str, Any]:

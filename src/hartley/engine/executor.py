@@ -182,8 +182,8 @@ def _listen(worker: _Worker, inbox: queue.SimpleQueue[tuple[int, Result | None]]
     assert worker.process.stdout is not None
     try:
         while True:
-            note, content = receive(worker.process.stdout)
-            inbox.put((worker.number, Result(note["status"], note["note"], content)))
+            head, content = receive(worker.process.stdout)
+            inbox.put((worker.number, Result(**head, content=content)))
     except (EOFError, OSError, ValueError):
         inbox.put((worker.number, None))
 

@@ -39,14 +39,19 @@ def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
     """Return what stands between an attack and a scene, or None."""
     if entry.error and entry.kind == "plugin":
         return Obstacle("broken", entry.error)
-    if plan.only and not any(matches(p, entry) for p in plan.only):
-        return Obstacle("plan", f"left out by the plan: only {', '.join(plan.only)}")
-    for pattern in plan.skip:
-        if matches(pattern, entry):
-            return Obstacle("plan", f"left out by the plan: skip {pattern}")
+    if reason := left_out(entry, plan):
+        return Obstacle("plan", reason)
     if entry.error:
         return Obstacle("broken", entry.error)
     return unplayable(entry, scene)
+
+
+def left_out(entry: Entry, plan: Plan) -> str:
+    """Return by which word of it a plan leaves an attack out, or an empty string."""
+    if plan.only and not any(matches(p, entry) for p in plan.only):
+        return f"left out by the plan: only {', '.join(plan.only)}"
+    skipped = next((pattern for pattern in plan.skip if matches(pattern, entry)), None)
+    return "" if skipped is None else f"left out by the plan: skip {skipped}"
 
 
 def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:

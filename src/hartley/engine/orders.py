@@ -32,21 +32,6 @@ class Order:
     knows: str = ""
 
 
-def check_parameters(plan: Plan) -> None:
-    """Hold every parameter of a plan against the declarations of the parts, before any work.
-
-    Raises:
-        UsageError: a parameter that a part does not take, or a value of another type.
-    """
-    for kind, tables in (("attack", plan.attacks), ("game", plan.games)):
-        for name, params in tables.items():
-            try:
-                part = catalog.load(kind, name)
-            except MissingExtra:
-                continue  # its row says so
-            checked(f"{kind} {name!r}", part.parameters, params)
-
-
 def orders(plan: Plan, scene: Scene) -> list[Order]:
     """Return every row that the document will have: undefended first, then behind each defence.
 

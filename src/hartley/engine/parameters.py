@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from hartley.core import Parameter
+from hartley.core import Game, Parameter
 from hartley.core.errors import UsageError
+
+MOST_ROUNDS = 10_000
+"""Fresh secrets in one deal; the coins of more would not fit into memory, nor the day."""
 
 WORDS: Mapping[type, str] = {
     bool: "true or false",
@@ -65,6 +68,20 @@ def ruled(
                 f"not {params[name]!r}"
             )
     return {**params, **settled}
+
+
+def dealable(game: Game, rules: Mapping[str, Any]) -> None:
+    """Hold the number of rounds against what a game can deal; 0 is for games that choose it.
+
+    Raises:
+        UsageError: fewer or more rounds than that.
+    """
+    default = next((p.default for p in game.parameters if p.name == "rounds"), 0)
+    least, rounds = min(1, default), rules.get("rounds", default)
+    if not least <= rounds <= MOST_ROUNDS:
+        raise UsageError(
+            f"the game {game.name!r}: rounds = {rounds}; it deals {least} to {MOST_ROUNDS}"
+        )
 
 
 def fits(value: Any, kind: type) -> bool:

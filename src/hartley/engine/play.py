@@ -30,13 +30,10 @@ from hartley.core import (
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.columns import complete
 from hartley.engine.meter import Meter, seal
-from hartley.engine.parameters import ruled
+from hartley.engine.parameters import dealable, ruled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MOST_ROUNDS = 10_000
-"""Fresh secrets in one deal; the coins of more would not fit into memory, nor the day."""
 
 
 def deal(
@@ -52,12 +49,7 @@ def deal(
         raise UsageError(f"{attack.name}: the scene {scene.name} has no {', '.join(lacking)}")
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.name, scene.name))
     rules = ruled(attack.name, attack.asks.items(), params or {})
-    default = next((p.default for p in attack.game.parameters if p.name == "rounds"), 0)
-    least, rounds = min(1, default), rules.get("rounds", default)
-    if not least <= rounds <= MOST_ROUNDS:
-        raise UsageError(
-            f"the game {attack.game.name!r}: rounds = {rounds}; it deals {least} to {MOST_ROUNDS}"
-        )
+    dealable(attack.game, rules)
     return attack.game(scene, rng, **rules)
 
 

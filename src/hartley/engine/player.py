@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hartley import catalog
 from hartley.core import Deal, Scene
-from hartley.core.errors import AccessDenied, HartleyError, UsageError
+from hartley.core.errors import (
+    AccessDenied,
+    HartleyError,
+    MissingExtra,
+    MissingPack,
+    UsageError,
+)
 from hartley.engine import recall, scenes
 from hartley.engine.defend import defended, for_static
 from hartley.engine.document import figure
@@ -32,12 +39,14 @@ class Result:
             a utility, ``seconds``.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
+        blame: the kind of the part that would not take it: ``game``, ``attack`` or ``defense``.
     """
 
     status: str
     note: Mapping[str, Any] = field(default_factory=dict)
     content: bytes = b""
     mistake: str = ""
+    blame: str = ""
 
 
 @dataclass(slots=True)
@@ -57,7 +66,7 @@ class Player:
         except BaseException as error:  # an attack may raise SystemExit; its row fails, not the run
             note = {"reason": why(error), "trace": traceback.format_exc()}
             mistake = str(error) if isinstance(error, UsageError) else ""
-            result = Result(FAILED, note, mistake=mistake)
+            result = Result(FAILED, note, mistake=mistake, blame=getattr(error, "blame", ""))
         seconds = round(time.perf_counter() - started, 4)
         return replace(result, note={**result.note, "seconds": seconds})
 
@@ -72,19 +81,21 @@ class Player:
         if obstacle is not None:
             return _skipped(obstacle)
         attack = catalog.load("attack", job.attack)
-        dealt = self._dealt(job, attack, scene)
+        with _blamed("game"):
+            dealt = self._dealt(job, attack, scene)
         try:
-            trials = play(
-                attack,
-                scene,
-                seed=job.seed,
-                params=job.params,
-                game_params=job.game_params,
-                budget=job.budget,
-                alpha=job.alpha,
-                knows=job.knows or None,
-                dealt=dealt,
-            )
+            with _blamed("attack"):
+                trials = play(
+                    attack,
+                    scene,
+                    seed=job.seed,
+                    params=job.params,
+                    game_params=job.game_params,
+                    budget=job.budget,
+                    alpha=job.alpha,
+                    knows=job.knows or None,
+                    dealt=dealt,
+                )
         except AccessDenied as error:
             if job.defense:  # the defence took the access away: that is what it does
                 return _skipped(Obstacle("access", f"denied behind {job.defense}: {error}"))
@@ -113,7 +124,8 @@ class Player:
                 self._scenes[key] = for_static(self._scene(replace(job, knows="adaptive")), base)
             else:
                 base = self._scene(replace(job, defense="", defense_params={}, knows=""))
-                self._scenes[key] = defended(base, job.defense, job.defense_params, job.seed)
+                with _blamed("defense"):
+                    self._scenes[key] = defended(base, job.defense, job.defense_params, job.seed)
         return self._scenes[key]
 
     def _dealt(self, job: Job, attack: Any, scene: Scene) -> Deal:
@@ -123,6 +135,16 @@ class Player:
             recall.forget()
             self._deal = (key, deal(attack, scene, seed=job.seed, params=job.game_params))
         return self._deal[1]
+
+
+@contextlib.contextmanager
+def _blamed(kind: str) -> Iterator[None]:
+    """Write on a user's mistake which part would not take it; what is not installed is no one's."""
+    try:
+        yield
+    except UsageError as error:
+        error.blame = "" if isinstance(error, MissingExtra | MissingPack) else kind
+        raise
 
 
 def why(error: BaseException) -> str:

@@ -61,7 +61,8 @@ def _serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
     while True:
         note, _ = receive(inbox)
         result = player.run(Job(**note))
-        send(outbox, {"status": result.status, "note": result.note}, result.content)
+        head = {name: getattr(result, name) for name in ("status", "note", "mistake", "blame")}
+        send(outbox, head, result.content)
 
 
 def _follow(parent: int) -> None:

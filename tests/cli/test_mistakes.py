@@ -1,0 +1,120 @@
+"""Mistakes of the user, by the real command: one line, exit 2, and before anything runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("asess",), 'Did you mean "assess"'),
+        (("assess", "--scen", "digits"), "Did you mean --scene"),
+        (("assess",), "Give a PLAN.toml"),
+        (("assess", "--scene", "digts"), "did you mean digits"),
+        (("assess", "--scene", "live:menbership"), "did you mean live:membership"),
+        (("assess", "--scene", "digits", "--only", "lirra"), "did you mean lira"),
+        (("assess", "--scene", "digits", "--seed", "x"), "--seed"),
+        (("assess", "--scene", "digits", "--seed", "1.5"), "'1.5' is not a whole number"),
+        (("assess", "--scene", "digits", "--seed", "-1"), "expected a whole number"),
+        (("assess", "--scene", "digits", "--executor", "loca"), "did you mean local"),
+        (("assess", "demoo"), "did you mean demo"),
+        (("assess", "gone.toml"), "cannot read the plan"),
+        (("assess", "--remeasure", "x", "--scene", "digits"), "--remeasure takes a run"),
+        (("assess", "--remeasure", "x"), "there are no runs"),
+        (("attack", "lirra", "--scene", "digits"), "did you mean lira"),
+        (("attack", "lira"), "--scene"),
+        (("attack", "honest", "--scene", "live:membership", "--noise", "much"), "--noise"),
+        (("attack", "honest", "--scene", "live:membership", "--times", "1.5"), "--times"),
+        (("attack", "honest", "--scene", "live:membership", "--noize", "1"), "--noise"),
+        (("attack", "honest", "--scene", "live:membership", "--alpha", "2"), "--alpha"),
+        (("list", "atacks"), "did you mean attacks"),
+        (("show", "los_threshold"), "did you mean loss_threshold"),
+        (("gate", "x", "--limits", "gone.toml"), "cannot read the plan"),
+        (("report", "x"), "there are no runs"),
+        (("report", "x", "--format", "pdf"), "pdf"),
+        (("pack", "get", "fashion-mnits"), "did you mean fashion-mnist"),
+        (("measure", "gone.csv"), "gone.csv"),
+        (("new", "attack", "Bad-Name"), "is no name for an attack"),
+        (("new", "attack", "lira"), "there is an attack named 'lira' already"),
+        (("new", "attack", "mine", "--game", "menbership"), "did you mean membership"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(hartley, words, said):
+    done = hartley(*words)
+    assert done.returncode == 2, done
+    lines = done.stderr.strip().splitlines()
+    assert said in lines[-1] and lines[-1].startswith("hartley: "), done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+    assert len([line for line in lines if line.startswith("hartley: ")]) == 1
+
+
+def test_a_malformed_plan_says_line_and_column(hartley, tmp_path):
+    (tmp_path / "bad.toml").write_text('scene = "digits"\nseed = = 1\n')
+    done = hartley("assess", "bad.toml")
+    assert done.returncode == 2
+    assert done.stderr == "hartley: bad.toml: line 2, column 8: Invalid value\n"
+
+
+MISSPELT = [
+    (
+        "[games.membership]\nround = 2",
+        "the game 'membership' has no parameter 'round'; did you mean ",
+    ),
+    ("[games.membership]\nrounds = 2.5", "rounds = 2.5 is not a whole number"),
+    ("[games.membership]\nrounds = -2", "rounds = -2; it deals 0 to 10000"),
+    ("[games.poisoning]\nslots = true", "slots = True is not a whole number"),
+    ('[games.inversion]\nrelease = "gradiens"', "did you mean gradients?"),
+    ("[attacks.loss_threshold]\nflor = 1", "did you mean floor?"),
+    ("[attacks.lira]\nmark = 1", "the attack 'lira' has no parameter 'mark'"),
+    ("[defenses.rounding]\ndigitz = 2", "did you mean digits?"),
+    (
+        "[defenses]\nuse = ['rounding']\n[defenses.rounding]\ndigits = 'a'",
+        "digits = 'a' is not a wh",
+    ),
+    ("[scenes.digits]\nepoch = 2", "did you mean epochs?"),
+    ('[scenes."live:membershi"]', "did you mean live:membership"),
+    ('[scenes."live:membership"]\nx = 1', "takes no parameters"),
+]
+
+
+@pytest.mark.parametrize(("table", "said"), MISSPELT)
+def test_a_wrong_parameter_of_a_plan_is_told_before_anything_runs(hartley, tmp_path, table, said):
+    """Also of a part that the plan does not use: it was meant to be used."""
+    (tmp_path / "plan.toml").write_text(f'scene = "live:membership"\n{table}\n')
+    done = hartley("assess", "plan.toml", "--workers", "0")
+    assert done.returncode == 2 and said in done.stderr, done
+    assert done.stderr.startswith("hartley: ") and done.stderr.count("\n") == 1
+    assert done.stdout == "" and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("[games.membership]\ngroup = -2", "the plan's [games.membership] cannot be played: group"),
+        (
+            '[attacks.entropy_metrics]\nmetric = "x"',
+            "[attacks.entropy_metrics] cannot be played: no",
+        ),
+    ],
+)
+def test_a_value_that_only_the_part_can_judge_exits_2_and_keeps_the_rest(
+    hartley, tmp_path, table, said, workers
+):
+    (tmp_path / "plan.toml").write_text(
+        'scene = "live:membership"\nonly = ["loss_threshold", "entropy_metrics"]\n' + table
+    )
+    done = hartley("assess", "plan.toml", "--workers", workers)
+    assert done.returncode == 2 and done.stdout == "", done
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
+    assert said in line and line == done.stderr.splitlines()[-1]
+    (path,) = tmp_path.glob("runs/*/run.json")
+    rows = {r["attack"]: r for r in json.loads(path.read_text())["channels"]}
+    status = "failed" if "games" in table else "measured"
+    assert rows["loss_threshold"]["status"] == status
+    assert rows["entropy_metrics"]["status"] == "failed"
+    corrected = hartley("assess", "--scene", "live:membership", "--only", "loss_threshold")
+    assert corrected.returncode == 0
