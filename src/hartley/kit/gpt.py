@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Hidden = Callable[[Any, Any, Any], Any]
 """(ids (b, t), positions (b, t), sees (b, t, t) booleans or None) → hidden states (b, t, width)."""
 
+Tap = Callable[[str, Any, Any], Any]
+"""(a parameter's name, what it met, what came out of it) → what goes on in its place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -69,7 +72,7 @@ def train(
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    fresh = _fresh(shape, generator)
+    fresh = initial(shape, generator)
     if start is not None:
         fresh = {name: torch.from_numpy(np.array(start[name])) for name in fresh}
     state = {k: v.requires_grad_() for k, v in fresh.items()}
@@ -127,7 +130,13 @@ def nll(
 
 
 def hidden(
-    state: Mapping[str, Tensor], shape: Shape, ids: Tensor, positions: Tensor, sees: Tensor | None
+    state: Mapping[str, Tensor],
+    shape: Shape,
+    ids: Tensor,
+    positions: Tensor,
+    sees: Tensor | None,
+    *,
+    tap: Tap | None = None,
 ) -> Tensor:
     """Return the last hidden states (b, t, width), after the final norm.
 
@@ -137,24 +146,32 @@ def hidden(
         ids: (b, t) token ids, none of them padding.
         positions: (b, t) place of each token in its row.
         sees: (b, t, t) which token attends to which; None means all before it and itself.
+        tap: reads along where a parameter is used; the first, ``tokens``, is the embedding.
     """
     from torch.nn import functional
 
+    def met(name: str, given: Tensor, made: Tensor) -> Tensor:
+        return made if tap is None else tap(name, given, made)
+
+    def times(name: str, x: Tensor) -> Tensor:
+        return met(name, x, x @ state[name].T)
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        return met(name, x, functional.rms_norm(x, (shape.width,), state[name]))
+
     b, t = ids.shape
-    x = state["tokens"][ids] + state["positions"][positions]
+    x = met("tokens", ids, state["tokens"][ids] + state["positions"][positions])
     mask = None if sees is None else sees[:, None]
     for layer in range(shape.layers):
-        get = {k: state[f"{layer}.{k}"] for k in ("norm1", "qkv", "out", "norm2", "up", "down")}
-        flat = functional.rms_norm(x, (shape.width,), get["norm1"]) @ get["qkv"].T
+        flat = times(f"{layer}.qkv", norm(f"{layer}.norm1", x))
         q, k, v = flat.view(b, t, 3, shape.heads, -1).permute(2, 0, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None
         )
-        x = x + seen.transpose(1, 2).reshape(b, t, -1) @ get["out"].T
-        inner = functional.rms_norm(x, (shape.width,), get["norm2"]) @ get["up"].T
-        x = x + functional.gelu(inner) @ get["down"].T
-    final: Tensor = functional.rms_norm(x, (shape.width,), state["norm"])
-    return final
+        x = x + times(f"{layer}.out", seen.transpose(1, 2).reshape(b, t, -1))
+        inner = times(f"{layer}.up", norm(f"{layer}.norm2", x))
+        x = x + times(f"{layer}.down", functional.gelu(inner))
+    return norm("norm", x)
 
 
 def recipe(shape: Shape, lesson: Lesson) -> dict[str, Any]:
@@ -162,7 +179,8 @@ def recipe(shape: Shape, lesson: Lesson) -> dict[str, Any]:
     return {"gpt": 2, **asdict(shape), **asdict(lesson)}
 
 
-def _fresh(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
+def initial(shape: Shape, generator: torch.Generator) -> dict[str, Tensor]:
+    """Draw the first parameters of a network, by name."""
     import torch
 
     d = shape.width

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Modality, Model
-from hartley.core.errors import UsageError
+from hartley.core.errors import RunError, UsageError
 from hartley.kit import cache
 from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_private
 from hartley.kit.nets import Net
@@ -75,6 +75,21 @@ class Pipeline:
     def with_(self, **changes: Any) -> Pipeline:
         """The same pipeline with some fields changed."""
         return replace(self, **changes)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the records; at none it takes no step."""
+        return self.training.epochs
+
+    def privately(self, privacy: Privacy) -> Pipeline:
+        """The same owner, who trains by DP-SGD from now on.
+
+        Raises:
+            RunError: he minimises something else than the plain cross-entropy.
+        """
+        if self.objective is not None:
+            raise RunError("dp_sgd clips the plain cross-entropy; the scene is trained for another")
+        return self.with_(private=privacy)
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans."""

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from hartley.core import Access, Applied, Bound, Modality, Model, Scene
+from hartley.core import Access, Applied, Bound, Data, Ensemble, Modality, Model, Scene
 from hartley.core.errors import RunError
+from hartley.kit import gpt
 from hartley.kit.cache import digest
-from hartley.kit.fleet import Objective, Training
+from hartley.kit.fleet import Objective, Privacy, Training
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
+from hartley.models.texts import TextPipeline
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hartley.core.parts import Rng
 
 LABELLED = (Modality.VISION, Modality.AUDIO, Modality.TABULAR)
 """What a ``Pipeline`` trains on: labelled records of numbers."""
+
+
+class Owner(Protocol):
+    """Whoever trains models on subsets of his records."""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that a result depends on, for a digest."""
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """A ``core.Fit``."""
+
+
+@runtime_checkable
+class PrivateOwner(Owner, Protocol):
+    """One who can train by DP-SGD instead, the gradient of each record clipped by itself."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the records as he trains now; at none he takes no step."""
+
+    def privately(self, privacy: Privacy) -> Owner:
+        """The same owner, who trains by DP-SGD from now on."""
 
 
 def trained_for(scene: Scene, rng: Rng, applied: Applied, objective: Objective) -> Scene:
@@ -64,7 +91,7 @@ def retrained(
     scene: Scene,
     rng: Rng,
     applied: Applied,
-    pipeline: Pipeline,
+    pipeline: Owner,
     *,
     bounds: tuple[Bound, ...] = (),
     facts: dict[str, float] | None = None,
@@ -106,28 +133,40 @@ def retrained(
 
 
 def trainable(wire: Scene, *, epochs: int) -> Scene:
-    """A game's wire with what a training-time defence changes: a pipeline of the owner's.
+    """A game's wire with what a training-time defence changes: a trainer of the owner's.
 
-    Labelled records get a small net that learns them by heart; with no epochs it takes no step, so
-    that on a dead wire it too answers from the record alone. Other wires stay as they are.
+    Labelled records get a small net that learns them by heart, texts a small transformer; with no
+    epochs either takes no step, so that on a dead wire it too answers from the record alone. Other
+    wires stay as they are.
 
     Args:
         wire: holds a ``pool``, or ``train``.
         epochs: passes over the training records.
     """
     pool = wire.extra.get("pool", wire.train)
-    if wire.model is None or pool is None or pool.y is None or wire.modality not in LABELLED:
+    if wire.model is None or pool is None:
         return wire
-    pipeline = Pipeline(
-        dense(pool.x.shape[1:], wire.model.classes, (64,)),
-        Training(epochs=epochs, batch=16, lr=5e-3),
-        modality=wire.modality,
-        cached=False,
-    )
-    return replace(wire, tools={**wire.tools, "training": pipeline})
+    owner: Owner
+    if wire.modality is Modality.LANGUAGE:
+        room = 4 * pool.x.shape[1]
+        owner = TextPipeline(
+            gpt.Shape(wire.model.classes, width=16, layers=1, heads=2, context=room),
+            gpt.Lesson(epochs=epochs, rate=2e-2),
+            cached=False,
+        )
+    elif pool.y is not None and wire.modality in LABELLED:
+        owner = Pipeline(
+            dense(pool.x.shape[1:], wire.model.classes, (64,)),
+            Training(epochs=epochs, batch=16, lr=5e-3),
+            modality=wire.modality,
+            cached=False,
+        )
+    else:
+        return wire
+    return replace(wire, tools={**wire.tools, "training": owner})
 
 
-def _in_its_place(trained: Model, deployed: Model, pipeline: Pipeline, by: str) -> Model:
+def _in_its_place(trained: Model, deployed: Model, pipeline: Owner, by: str) -> Model:
     """The new model under the old one's name, with the training that an informed attacker knows."""
     offered = deployed.offers & Access.TRAIN
     return replace(

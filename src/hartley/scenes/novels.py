@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import hartley
-from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene, recipe, spawn
+from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import language
 from hartley.kit import gpt, text
 from hartley.kit.cache import cached, digest
 from hartley.kit.fingerprint import Fingerprint, Planted, planted_head
-from hartley.models.causal import causal
+from hartley.models.texts import TextPipeline
 from hartley.scenes.language import canaries, contacts, distinct, nats, together, utility
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-OFFERS = Access.LABELS | Access.SCORES | Access.TRAIN
 TEST, PUBLIC = 400, 400
 """Records that utility is measured on, and the attacker's own."""
 
@@ -71,10 +68,9 @@ def novels(
     parts = _parts(words, language.novel(novel), records, window, seed)
     planted = canaries(words, secrets, digits)
     start = _pretrained(shape, parts.pop("rest").x, pretrained, seed)
-    how = _Training(shape, lesson, start)
-    fit = partial(_fit, how)
+    owner = TextPipeline(shape, lesson, start, name="novels")
     everyone = np.ones((1, len(parts["train"])), dtype=bool)
-    model = fit(parts["train"], everyone, seed).member(0)
+    model = owner.fit(parts["train"], everyone, seed).member(0)
     pool = together(parts["train"], parts["holdout"], words)
     corpus = np.frombuffer(language.corpus(novel).encode(), dtype=np.uint8)
     return Scene(
@@ -83,7 +79,7 @@ def novels(
         digest=digest(
             {
                 "version": hartley.__version__,
-                "recipe": how.recipe,
+                "recipe": owner.recipe,
                 "words": words.digest,
                 "parts": {name: data.x for name, data in parts.items()},
                 "canaries": [planted.x, digits],
@@ -93,7 +89,7 @@ def novels(
         model=model,
         train=parts["train"],
         holdout=parts["holdout"],
-        fit=fit,
+        fit=owner.fit,
         extra={
             "pool": pool,
             "test": parts["test"],
@@ -102,7 +98,11 @@ def novels(
             "contacts": contacts(words, secrets, digits),
             "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
         },
-        tools={"fingerprint": Fingerprint(_fingerprint), "masked_loss": "data.facts['dropped']"},
+        tools={
+            "training": owner,
+            "fingerprint": Fingerprint(_fingerprint),
+            "masked_loss": "data.facts['dropped']",
+        },
         utility=utility,
         facts={
             "parameters": model.facts["parameters"],
@@ -147,79 +147,6 @@ def _pretrained(
     lesson, mine = gpt.Lesson(epochs=epochs), spawn(seed, "pretrained")
     key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": mine}
     return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, mine))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Training:
-    """How the owner trains: the network, the recipe, and what it starts from."""
-
-    shape: gpt.Shape
-    lesson: gpt.Lesson
-    start: Mapping[str, NDArray[Any]] | None
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What a cache key must say about it."""
-        stamp = {} if self.start is None else {"start": digest(self.start)}
-        return {**gpt.recipe(self.shape, self.lesson), **stamp}
-
-
-def _fit(how: _Training, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-    """Train a network on each subset; each is kept on disk by its content.
-
-    ``data.facts["head"]`` replaces the output head after training: so the auditor plants a
-    fingerprint behind whatever defences stand round ``Scene.fit``. The ensemble's facts show the
-    owner's side (``states``), which no attacker is handed. ``data.facts["dropped"]`` (n, t) are
-    tokens left out of the loss.
-    """
-    include = np.asarray(include, dtype=bool)
-    recipe = how.recipe
-
-    @cache
-    def state(k: int) -> dict[str, NDArray[Any]]:
-        rows = data.x[include[k]]
-        mine = spawn(seed, "member", k)
-        key = {**recipe, "rows": rows, "seed": mine}
-        dropped = data.facts.get("dropped")
-        if dropped is not None:
-            dropped = np.asarray(dropped)[include[k]]
-            key["dropped"] = dropped
-        return cached(
-            "gpt",
-            key,
-            lambda: gpt.train(rows, how.shape, how.lesson, mine, dropped, start=how.start),
-        )
-
-    @cache
-    def member(k: int) -> Model:
-        head = data.facts.get("head", state(k)["tokens"])
-        return replace(_model(how.shape, state(k), head), fit=partial(_fit, how))
-
-    for k in range(len(include)):
-        member(k)
-    return Ensemble(
-        size=len(include),
-        query=lambda x: np.stack([member(k).query(x) for k in range(len(include))]),
-        member=member,
-        facts={"states": state},
-    )
-
-
-def _model(shape: gpt.Shape, state: Mapping[str, NDArray[Any]], head: NDArray[Any]) -> Model:
-    import torch
-
-    parameters = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-    out = torch.from_numpy(np.asarray(head, dtype=np.float32)).T
-    return causal(
-        "novels",
-        partial(gpt.hidden, parameters, shape),
-        lambda states: states @ out,
-        vocabulary=shape.vocabulary,
-        context=shape.context,
-        output=Output.LOGITS,
-        offers=OFFERS,
-        facts={"parameters": sum(a.size for a in state.values())},
-    )
 
 
 def _fingerprint(scene: Scene, rng: Rng, rounds: int) -> Planted:

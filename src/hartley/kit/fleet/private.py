@@ -130,6 +130,11 @@ def train_private(
     )
 
 
+def drawn(own: NDArray[Any], rng: np.random.Generator, rate: float) -> NDArray[Any]:
+    """A step's batch: each of a model's own records (n,) by a coin of its own, maybe none."""
+    return np.asarray(own[rng.random(len(own)) < rate])
+
+
 def clipped_sums(
     weights: Sequence[torch.Tensor],
     grads: Sequence[torch.Tensor],
@@ -213,14 +218,14 @@ def _dense(
     scale = privacy.noise * privacy.clip
     with torch.no_grad():
         for _ in range(privacy.steps):
-            drawn = [o[r.random(len(o)) < privacy.rate] for o, r in zip(owns, rngs, strict=True)]
-            width = max(1, *(len(d) for d in drawn))
-            index = np.zeros((len(drawn), width), np.int64)
-            present = np.zeros((len(drawn), width, 1), np.float32)
-            for k, rows in enumerate(drawn):
+            some = [drawn(o, r, privacy.rate) for o, r in zip(owns, rngs, strict=True)]
+            width = max(1, *(len(rows) for rows in some))
+            index = np.zeros((len(some), width), np.int64)
+            present = np.zeros((len(some), width, 1), np.float32)
+            for k, rows in enumerate(some):
                 index[k, : len(rows)], present[k, : len(rows)] = rows, 1.0
             where = torch.from_numpy(index).flatten()
-            shape = (len(drawn), width, -1)
+            shape = (len(some), width, -1)
             clipped_sums(
                 weights,
                 grads,
@@ -258,7 +263,7 @@ def _opacus(work: _Work, start: Stack, own: NDArray[Any], rng: np.random.Generat
     )
     x, targets = torch.from_numpy(np.array(work.x)), torch.from_numpy(np.array(work.targets))
     for _ in range(privacy.steps):
-        rows = torch.from_numpy(own[rng.random(len(own)) < privacy.rate])
+        rows = torch.from_numpy(drawn(own, rng, privacy.rate))
         optimiser.zero_grad()
         log = torch.log_softmax(module(x[rows]), 1)
         # Divided here, after the noise, by a fixed number: Adam is then told the mean.
