@@ -58,12 +58,24 @@ def test_lists_for_a_person(call):
     assert "AML.T0024.000" in call("list", "frameworks")[1]
 
 
-def test_the_runs_of_a_store(call, strangers):
+def test_the_runs_of_a_store_say_of_each_what_assess_said(call, strangers, tmp_path):
     assert json.loads(call("list", "runs", "--json")[1]) == []
-    call("assess", "--scene", "live:membership", "--only", "honest", "--workers", "0")
-    (row,) = json.loads(call("list", "runs", "--json")[1])
-    assert row["status"] == "pass" and row["scene"] == "live:membership"
-    assert row["id"] in call("list", "runs")[1]
+    plan = 'scene = "live:membership"\nonly = ["honest"]\n'
+    for status, limits in {
+        "none": "",
+        "pass": "[limits]\nmembership = 1.0",
+        "over": "[limits]\nmembership = 0.1",
+    }.items():
+        (tmp_path / f"{status}.toml").write_text(plan + limits)
+        said = call("assess", f"{status}.toml", "--workers", "0", "--run", status)[1]
+        assert f"\nverdict: {status}\n" in said
+    found = {row["id"]: row for row in json.loads(call("list", "runs", "--json")[1])}
+    assert {name: row["status"] for name, row in found.items()} == {n: n for n in found}
+    assert len(found) == 3 and {r["scene"] for r in found.values()} == {"live:membership"}
+    lines = call("list", "runs")[1].splitlines()[1:]
+    assert sorted((line.split()[0], line.split()[-1]) for line in lines) == [
+        (name, name) for name in ("none", "over", "pass")
+    ]
 
 
 def test_show(call, strangers):

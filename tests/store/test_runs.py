@@ -19,7 +19,7 @@ DOCUMENT = {
     "version": "1",
     "scene": {},
     "channels": [],
-    "verdict": {"status": "pass"},
+    "verdict": {"status": "pass", "checks": [{"limit": "membership"}]},
 }
 
 

@@ -110,6 +110,7 @@ def assess(
 def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
     """Print a run document, as JSON or for a person; return the exit code of its verdict."""
     from hartley.engine.gate import EXIT
+    from hartley.reference.schema import verdict_of
 
     verdict = document["verdict"]
     if json:
@@ -119,9 +120,7 @@ def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
     print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     print_channels(document["channels"])
     print_shields(document["defenses"])
-    # Nothing failed and nothing was asked: that is no pass.
-    unasked = verdict["status"] == "pass" and not verdict["checks"]
-    print(f"verdict: {'none' if unasked else verdict['status']}")
+    print(f"verdict: {verdict_of(verdict)}")
     for reason in verdict["reasons"]:
         print(f"  {reason}")
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")

@@ -2,7 +2,7 @@
 
 from hartley.reference.bibliography import bibliography, title_of
 from hartley.reference.frameworks import Entry, Tag, current_id, entries, tags
-from hartley.reference.schema import RUN_SCHEMA, check_schema
+from hartley.reference.schema import RUN_SCHEMA, check_schema, verdict_of
 from hartley.reference.seed_a import ThreatClass, seed_a
 from hartley.reference.seed_b import Flow, Threat, flows, implemented_by, threats
 
@@ -23,4 +23,5 @@ __all__ = [
     "tags",
     "threats",
     "title_of",
+    "verdict_of",
 ]

@@ -56,3 +56,16 @@ def check_schema(document: object) -> Mapping[str, Any]:
 
 STATUSES = ("measured", "skipped", "failed")
 """How a row of ``channels`` may end."""
+
+UNASKED = "none"
+"""The verdict on a run that nobody set a limit for."""
+
+
+def verdict_of(verdict: Mapping[str, Any]) -> str:
+    """Return in one word what the verdict of a run document says: its status, or ``none``.
+
+    Nothing failed and nothing was asked: the document's status is then ``pass`` with no check
+    behind it (its exit code is 0), and no reader may call that a pass.
+    """
+    status = str(verdict.get("status"))
+    return UNASKED if status == "pass" and not verdict.get("checks") else status

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hartley.reference.schema import verdict_of
 from hartley.report.findings import Finding, findings, loose_checks
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -59,7 +60,7 @@ def render(document: Mapping[str, Any]) -> str:
                     "id": document["id"],
                     "seed": document.get("seed"),
                     "scene": dict(document["scene"]),
-                    "verdict": document["verdict"].get("status"),
+                    "verdict": verdict_of(document["verdict"]),
                     "reasons": list(document["verdict"].get("reasons") or ()),
                 },
             }

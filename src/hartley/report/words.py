@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hartley.reference.schema import UNASKED, verdict_of
+
 NOTHING = "–"
 
 AXIS_TITLES = {
@@ -35,8 +37,8 @@ def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
 
     A run that passes because nobody set a limit does not say Pass.
     """
-    status = str(verdict.get("status"))
-    if status == "pass" and not verdict.get("checks"):
+    status = verdict_of(verdict)
+    if status == UNASKED:
         return ("neutral", *NO_LIMITS)
     if status in VERDICTS:
         return (status, *VERDICTS[status])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import StoreError, UsageError
-from hartley.reference.schema import check_schema
+from hartley.reference.schema import check_schema, verdict_of
 from hartley.store.disk import append, sync_folder, told, write_atomically
 from hartley.store.journal import JOURNAL, differences, measured, mend, read_journal
 
@@ -160,7 +160,7 @@ def runs(store: Path) -> list[dict[str, Any]]:
         }
         if (folder.parent / "run.json").exists():
             try:
-                row["status"] = read_run(folder.parent)["verdict"]["status"]
+                row["status"] = verdict_of(read_run(folder.parent)["verdict"])
             except UsageError as error:
                 row |= {"status": "damaged", "reason": str(error)}
         found.append(row)
