@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,15 @@ from hartley.attacks.model_to_data.memorization.prefix_completion import (
     prefix_completion,
 )
 from hartley.channel.measure import measure
-from hartley.core import Data, Modality, Outcome, Round, View
-from hartley.core.errors import RunError
-from hartley.defenses.signal.deduplication import deduplication, neighbours, once
+from hartley.core import ALL, Data, Modality, Outcome, Round, View
+from hartley.core.errors import RunError, UsageError
+from hartley.defenses.signal.deduplication import (
+    deduplication,
+    distinct,
+    first,
+    neighbours,
+    once,
+)
 from hartley.engine.play import play
 from hartley.games import memorization as room
 from hartley.kit import canaries as canaries_
@@ -87,6 +95,45 @@ def test_near_duplicates_by_hand() -> None:
     assert once(rows, alone, ngram=4, threshold=0.8)[0, 21]
     pairs = neighbours(rows[[3, 22, 5]], ngram=4, threshold=0.8)
     assert pairs == [{1}, {0}, set()]
+
+
+def test_copies_of_records_that_are_no_text_by_hand() -> None:
+    x = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [1, 0.1], [-1, 0]], np.float32)
+    rows = Data("rows", Modality.TABULAR, x, np.array([0, 0, 1, 1, 0, 0]))
+    everyone = np.ones((1, 6), dtype=bool)
+    # The same record under another label is no copy of it.
+    assert first(*distinct(rows, 1.0), everyone)[0].tolist() == [
+        True,
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+    near = first(*distinct(rows, 0.99), everyone)[0]
+    assert near.tolist() == [True, False, True, True, False, True]
+    late = np.array([[False, True, False, False, True, False]])
+    assert first(*distinct(rows, 1.0), late)[0].tolist() == late[0].tolist()
+    two = np.array([[1, 0, 0, 1], [1, 0.1, 0, 1], [1, 0, 1, 0]], np.float32)
+    pairs = Data("pairs", Modality.PAIRED, two, facts={"split": 2})
+    # Alike on one side is another pair; on both it is a copy.
+    assert distinct(pairs, 0.99)[1] == [{1}, {0}, set()]
+    assert distinct(replace(pairs, facts={}), 0.4)[1] == [{1, 2}, {0, 2}, {0, 1}]
+    nodes = Data("nodes", Modality.GRAPH, np.array([[3], [4], [3]]), np.array([0, 0, 0]))
+    assert first(*distinct(nodes, 0.5), np.ones((1, 3), bool))[0].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("modality", [m for m in ALL if m is not Modality.LANGUAGE])
+def test_copies_leave_every_lesson_and_the_owners_own_stays(modality) -> None:
+    scene = room.live(modality, np.random.default_rng(0))
+    shut = deduplication(scene, np.random.default_rng(0))
+    before = measure(play(exposure, scene, seed=0))
+    after = measure(play(exposure, shut, seed=0))
+    assert before.bits.value > 6 and after.bits.value < 0.1
+    assert shut.facts["records dropped as copies"] == 0
+    assert shut.defenses[-1].params == {"alike": 1.0}
+    with pytest.raises(UsageError, match="alike"):
+        deduplication(scene, np.random.default_rng(0), alike=1.5)
 
 
 def test_repetition_leaks_and_deduplication_stops_it() -> None:
