@@ -11,12 +11,17 @@ from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Outcome
 from hartley.core.errors import RunError, UsageError
+from hartley.defenses.signal.selena import Distilled
+from hartley.engine.match import unplayable
 from hartley.engine.play import play
 from hartley.games.inversion import inversion
 from hartley.kit.federated import Protection
+from hartley.kit.fleet import Privacy, Training
 from hartley.kit.nets import dense
 from hartley.kit.release.classes import evaluator, unlike
-from hartley.kit.release.gradients import Gradients
+from hartley.kit.release.gradients import Gradients, federated
+from hartley.kit.step import Known
+from hartley.models.pipeline import Pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -176,14 +181,78 @@ def test_contrast_identifies_nobody() -> None:
     assert near == pytest.approx([0.0, 2.0], abs=1e-9)
 
 
-def test_gradients_of_another_objective_are_not_measured_as_if_they_were():
-    from hartley import catalog
-    from hartley.engine.defend import defended
-    from hartley.engine.match import unplayable
-    from hartley.engine.scenes import build
+def test_clients_take_the_owners_step_and_only_who_knows_is_told_it() -> None:
+    scene = _defended("mid")
+    deal, plain = (
+        inversion(s, np.random.default_rng(0), release="gradients", rounds=1).rounds[0]
+        for s in (scene, replace(scene, tools={**scene.tools, "training": _pipeline()}))
+    )
+    sent, bare = deal.view.facts["gradient"], plain.view.facts["gradient"]
+    assert set(sent) - set(bare) == {"spread.weight", "spread.bias"}
+    assert not np.allclose(sent["1.weight"], bare["1.weight"])
+    assert [one.name for one in plain.view.defenses] == ["mid"]
+    told = deal.view.defenses[-1]
+    assert isinstance(told, Known)
+    assert told.step.recipe["objective"]["name"] == "Bottleneck"
+    assert set(told.extra) == {"spread.weight", "spread.bias"}
+    assert set(deal.view.model.weights()) == set(told.step.net.shapes)
 
-    scene = build("digits", {"records": 200, "epochs": 2})
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("mid", {"beta": 10.0}), ("label_smoothing", {"amount": 1.0})]
+)
+def test_who_takes_the_clients_own_step_rebuilds_what_a_plain_one_misses(name, params) -> None:
+    scene = _defended(name, **params)
+    static, adaptive = (
+        _play("dlg", scene, knows=k, params={"restarts": 1}).usual["psnr"]
+        for k in ("static", "adaptive")
+    )
+    assert adaptive > static + 20
+    # A dense layer's gradient holds what it read, whatever is minimised behind it.
+    assert _play("analytic_gradient", scene, knows="static").usual["psnr"] > 80
+
+
+def test_nets_are_trained_by_the_owners_objective_before_the_step() -> None:
+    scene = _defended("mid", epochs=6)
+    deal = inversion(scene, np.random.default_rng(0), release="gradients", rounds=2)
+    told = deal.rounds[0].view.defenses[-1]
+    assert told.step.epoch == 6
+    assert np.abs(told.extra["spread.bias"]).max() > 0
+
+
+def test_private_steps_prove_what_one_record_can_tell() -> None:
+    scene = _defended("label_smoothing")
+    private = Privacy(noise=4.0, clip=0.5, rate=0.25, steps=8, expected=24.0)
+    pipeline = replace(scene.tools["training"], objective=None, private=private)
+    scene = replace(scene, tools={**scene.tools, "training": pipeline})
+    deal = inversion(scene, np.random.default_rng(0), release="gradients", rounds=1)
+    assert [(b.kind, b.params["rho"], b.games) for b in deal.bounds] == [
+        ("zcdp", pytest.approx(2 / 16), ("inversion",))
+    ]
+    assert _play("analytic_gradient", scene).usual["psnr"] < 15
+    trained = replace(scene.tools["release:gradients"], epochs=3)
+    scene = replace(scene, tools={**scene.tools, "release:gradients": trained})
+    deal = inversion(scene, np.random.default_rng(0), release="gradients", rounds=1)
+    assert deal.rounds[0].view.defenses[-1].step.private == private
+
+
+def test_a_step_that_needs_everybodys_records_is_not_measured() -> None:
     entry = catalog.find("attack", "analytic_gradient")
+    scene = _defended("label_smoothing")
     assert unplayable(entry, scene) is None
-    obstacle = unplayable(entry, defended(scene, "label_smoothing", {}, 0))
-    assert obstacle is not None and "another objective" in obstacle.reason
+    scene = replace(scene, tools={**scene.tools, "training": _pipeline(objective=Distilled(4, 2))})
+    obstacle = unplayable(entry, scene)
+    assert obstacle is not None
+    assert "no client of federated learning" in obstacle.reason
+    assert federated(scene) is None
+
+
+def _pipeline(**more) -> Pipeline:
+    return Pipeline(dense((1, 4, 4), 6, (48,)), Training(epochs=1, batch=16), cached=False, **more)
+
+
+def _defended(name: str, *, epochs: int = 0, **params):
+    """The scene with an owner's training of which a defence changes the objective."""
+    scene = _scene(batches=(1,), net=None, epochs=epochs)
+    scene = replace(scene, tools={**scene.tools, "training": _pipeline()})
+    return catalog.load("defense", name)(scene, np.random.default_rng(0), **params)

@@ -8,9 +8,10 @@ import pytest
 from hartley.core import Applied
 from hartley.core.errors import UsageError
 from hartley.kit import leaked
-from hartley.kit.federated import Protection, right, update
+from hartley.kit.federated import Protection, right
 from hartley.kit.nets import conv, dense
 from hartley.kit.release.pairing import likeness, placed
+from hartley.kit.step import Step
 
 NET = dense((1, 8, 8), 10, (128,))
 
@@ -20,7 +21,7 @@ def _step(batch: int, seed: int, net=NET):
     x = rng.random((batch, *net.inputs), dtype=np.float32)
     y = rng.integers(0, net.classes, batch)
     weights = net.initial(rng)
-    return x, y, weights, update(net, weights, x, y)
+    return x, y, weights, Step(net).update(weights, x, y, rng)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
@@ -37,9 +38,8 @@ def test_one_record_is_exact_to_float_precision_on_digits() -> None:
 
     data = digits()
     for at in range(5):
-        sent = update(
-            NET, NET.initial(np.random.default_rng(at)), data.x[[at]], np.array([data.y[at]])
-        )
+        rng = np.random.default_rng(at)
+        sent = Step(NET).update(NET.initial(rng), data.x[[at]], data.y[[at]], rng)
         read = leaked.inputs(sent, NET, 1, np.random.default_rng(0))
         assert np.abs(read[0] - data.x[at].reshape(-1)).max() < 1e-5
 
@@ -89,7 +89,7 @@ def test_a_match_is_zero_at_the_truth_and_nowhere_near() -> None:
     def squares(a, b):
         return sum(((p - q) ** 2).sum() for p, q in zip(a, b, strict=True))
 
-    gap = leaked.matcher(NET, weights, sent, squares)
+    gap = leaked.Matcher(NET, weights, sent, squares, batch=2)
     there = float(gap(torch.from_numpy(x), torch.from_numpy(y)).detach())
     away = float(gap(torch.from_numpy(1 - x), torch.from_numpy(y)).detach())
     assert there < 1e-9 < 1e-3 < away
@@ -129,7 +129,7 @@ def test_training_on_protected_updates_costs_accuracy(monkeypatch, tmp_path) -> 
     x = (middle[y] + 0.05 * rng.standard_normal((300, 6))).astype(np.float32)
     net = dense((6,), 3, (8,))
     plain, drowned = (
-        right(net, (x[:200], y[:200]), (x[200:], y[200:]), p).mean()
+        right(Step(net), (x[:200], y[:200]), (x[200:], y[200:]), p).mean()
         for p in (Protection(), Protection(clip=0.01, noise=1000.0))
     )
     assert plain > 0.9 > drowned

@@ -1,9 +1,9 @@
-"""A step of federated learning: the gradient a client sends, and what he does to it first."""
+"""What a client does to an update before he sends it, and what training on such updates costs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from hartley.kit import cache
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hartley.kit.nets import Net
+    from hartley.kit.step import Step
 
     Update = Mapping[str, NDArray[np.float32]]
 
@@ -68,28 +68,8 @@ class Protection:
         return {name: a.astype(np.float32) for name, a in sent.items()}
 
 
-def update(net: Net, weights: Update, x: NDArray[Any], y: NDArray[Any]) -> Update:
-    """The gradient of the mean cross-entropy over a batch, by parameter.
-
-    Args:
-        net: the architecture.
-        weights: its parameters.
-        x: (b, …) records.
-        y: (b,) labels.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    held = {n: torch.from_numpy(np.array(w, np.float32)).requires_grad_() for n, w in
-            weights.items()}  # fmt: skip
-    rows = torch.from_numpy(np.array(x, np.float32))
-    loss = F.cross_entropy(net.forward(held, rows), torch.from_numpy(np.array(y, np.int64)))
-    found = torch.autograd.grad(loss, list(held.values()))
-    return {name: g.numpy() for name, g in zip(held, found, strict=True)}
-
-
 def right(
-    net: Net,
+    step: Step,
     train: tuple[NDArray[Any], NDArray[Any]],
     test: tuple[NDArray[Any], NDArray[Any]],
     protection: Protection,
@@ -101,53 +81,56 @@ def right(
     This is what a protection of updates costs: no model that was trained otherwise feels it.
 
     Args:
-        net: the architecture.
+        step: how a client computes his update.
         train: records (n, …) and labels (n,) that the clients hold.
         test: records and labels to score on.
         protection: of every update.
         seed: of weights, batches and noise.
     """
     recipe = {
-        "net": net.recipe,
+        "net": step.net.recipe,
         "train": list(train),
         "test": list(test),
         "protection": [protection.clip, protection.noise, protection.keep],
         "steps": [STEPS, BATCH, RATE],
         "seed": seed,
+        **step.recipe,
     }
 
     def build() -> dict[str, NDArray[Any]]:
-        return {"right": _trained(net, train, test, protection, seed)}
+        return {"right": _trained(step, train, test, protection, seed)}
 
     return cache.cached("federated", recipe, build)["right"]
 
 
 def _trained(
-    net: Net,
+    step: Step,
     train: tuple[NDArray[Any], NDArray[Any]],
     test: tuple[NDArray[Any], NDArray[Any]],
     protection: Protection,
     seed: int,
 ) -> NDArray[np.bool_]:
     rng = np.random.default_rng(seed)
-    weights = {n: w.astype(np.float64) for n, w in net.initial(rng).items()}
+    weights = {n: w.astype(np.float64) for n, w in step.net.initial(rng).items()}
+    weights |= {n: np.zeros(shape) for n, shape in step.extra.items()}
     first = {n: np.zeros_like(w) for n, w in weights.items()}
     second = {n: np.zeros_like(w) for n, w in weights.items()}
     for t in range(1, STEPS + 1):
         rows = rng.integers(0, len(train[0]), BATCH)
         now = {n: w.astype(np.float32) for n, w in weights.items()}
-        sent = protection.apply(update(net, now, train[0][rows], train[1][rows]), rng)
+        taken = replace(step, epoch=(t - 1) * BATCH // len(train[0]))
+        sent = protection.apply(taken.update(now, train[0][rows], train[1][rows], rng), rng)
         for name, g in sent.items():
             first[name] = 0.9 * first[name] + 0.1 * g
             second[name] = 0.999 * second[name] + 0.001 * g**2
-            step = first[name] / (1 - 0.9**t)
-            step /= np.sqrt(second[name] / (1 - 0.999**t)) + 1e-8
-            weights[name] -= RATE * (1 - t / (STEPS + 1)) * step
+            slope = first[name] / (1 - 0.9**t)
+            slope /= np.sqrt(second[name] / (1 - 0.999**t)) + 1e-8
+            weights[name] -= RATE * (1 - t / (STEPS + 1)) * slope
     import torch
 
-    held = {n: torch.from_numpy(w.astype(np.float32)) for n, w in weights.items()}
+    held = {n: torch.from_numpy(weights[n].astype(np.float32)) for n in step.net.shapes}
     with torch.no_grad():
-        said = net.forward(held, torch.from_numpy(np.array(test[0], np.float32))).argmax(1)
+        said = step.net.forward(held, torch.from_numpy(np.array(test[0], np.float32))).argmax(1)
     return np.asarray(said.numpy() == test[1])
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.step import Known, Step
+
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
@@ -30,29 +32,46 @@ ZEROS = (1e-4, 1e-3)
 
 TINY = 1e-12
 
+LEAN = 1e-3
+"""Weight of a label's own probability, where probabilities below 0 do not settle which it is."""
 
-def labels(update: Update, net: Net, batch: int, mean: NDArray[Any]) -> NDArray[np.int64]:
+
+def labels(
+    update: Update, net: Net, batch: int, mean: NDArray[Any], known: Known | None = None
+) -> NDArray[np.int64]:
     """The labels (b,) of a batch, sorted, from the gradient of the last bias.
 
-    That gradient is the mean of (probability − one-hot label). For one record the only negative
-    entry is its label, exactly (iDLG, arXiv:2001.02610); for more, the labels are counted off
-    against the mean probabilities that the net gives to other records.
+    That gradient is the mean of (probability − target). For one record only the right target
+    leaves probabilities, none of them below 0 (iDLG, arXiv:2001.02610, where targets are one-hot);
+    for more, the labels are counted off against the mean probabilities that the net gives to other
+    records.
 
     Args:
         update: the gradient.
         net: the architecture.
         batch: number of records.
         mean: (classes,) mean probabilities on records of the attacker's own.
+        known: the client's step, where the attacker knows it; else targets are one-hot.
     """
-    last = f"{net.steps[-1][1]}.bias"
-    due = np.asarray(mean, np.float64) - np.asarray(update[last], np.float64)
+    slope = np.asarray(update[f"{net.steps[-1][1]}.bias"], np.float64)
+    targets = taught(net, known).astype(np.float64)
     if batch == 1:
-        return np.array([int(np.argmin(update[last]))])
-    found = []
+        # Where a net is surer of a record than its target, several fit: it is mostly right then.
+        said = slope + targets
+        return np.array([int((np.minimum(said, 0).sum(1) + LEAN * said.diagonal()).argmax())])
+    due, found = np.asarray(mean, np.float64) - slope, []
     for _ in range(batch):
-        found.append(int(np.argmax(due)))
-        due[found[-1]] -= 1 / batch
+        # The target that most of what is due is explained by; the largest entry, for one-hot ones.
+        found.append(int((targets @ due - (targets**2).sum(1) / (2 * batch)).argmax()))
+        due = due - targets[found[-1]] / batch
     return np.sort(np.array(found, dtype=np.int64))
+
+
+def taught(net: Net, known: Known | None = None) -> NDArray[np.float32]:
+    """(classes, classes): what a record of each label is taught, as far as an attacker knows."""
+    every = np.arange(net.classes)
+    step = Step(net) if known is None else known.step
+    return step.taught(np.zeros((net.classes, *net.inputs), np.float32), every)
 
 
 def first_dense(net: Net) -> str:
@@ -159,33 +178,84 @@ def features(net: Net, weights: Update, x: torch.Tensor) -> torch.Tensor:
     return x.flatten(1)
 
 
-def matcher(
-    net: Net, weights: Update, update: Update, distance: Distance, *, sparse: bool = False
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+class Matcher:
     """(records (b, …), labels) → how far their gradient is from the one that was sent.
 
-    Labels are integers (b,) or the logits (b, classes) of soft ones. ``sparse``: compare only the
-    entries that were sent, where it is known that the small ones are not.
+    Labels are integers (b,) or the logits (b, classes) of soft ones. Who does not know the client's
+    step takes it for one on the plain cross-entropy.
+
+    Attributes:
+        free: what besides the records was drawn by the client, noise of his objective's own:
+            unknowns to be searched with them.
     """
-    import torch
-    import torch.nn.functional as F
 
-    held = {n: torch.tensor(np.array(w, np.float32)).requires_grad_() for n, w in weights.items()}
-    wanted = [torch.tensor(np.array(update[n], np.float32)) for n in held]
-    sent = [(w != 0).float() if sparse else torch.ones(()) for w in wanted]
+    def __init__(
+        self,
+        net: Net,
+        weights: Update,
+        update: Update,
+        distance: Distance,
+        *,
+        batch: int,
+        sparse: bool = False,
+        known: Known | None = None,
+    ) -> None:
+        """Take the update in.
 
-    def gap(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        target = y.softmax(1) if y.ndim == 2 else y
-        loss = F.cross_entropy(net.forward(held, x), target)
-        seen = torch.autograd.grad(loss, [*held.values()], create_graph=True)
-        return distance([s * m for s, m in zip(seen, sent, strict=True)], wanted)
+        Args:
+            net: the architecture.
+            weights: its parameters.
+            update: what was sent.
+            distance: between (found, wanted) arrays.
+            batch: number of records.
+            sparse: compare only the entries that were sent, where it is known that the small ones
+                are not.
+            known: the client's step, where the attacker knows it.
+        """
+        import torch
 
-    return gap
+        self.step, self.distance, self.free = Step(net), distance, list[torch.Tensor]()
+        whole = dict(weights)
+        if known is not None:
+            self.step, whole = known.step, {**whole, **known.extra}
+        self.held = {n: torch.tensor(np.array(w, np.float32)).requires_grad_() for n, w in
+                     whole.items()}  # fmt: skip
+        self.wanted = [torch.tensor(np.array(update[n], np.float32)) for n in self.held]
+        self.sent = [(w != 0).float() if sparse else torch.ones(()) for w in self.wanted]
+        self.targets = torch.from_numpy(np.array(taught(net, known)))
+        self.batch, self.drawn = batch, 0
+        # A first look settles how much noise there is to be searched.
+        self(torch.zeros(batch, *net.inputs), torch.zeros(batch, dtype=torch.int64))
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The distance of (b, …) records with those labels."""
+        rows = y.softmax(1) @ self.targets if y.is_floating_point() else self.targets[y]
+        self.drawn = 0
+        found = self.step.gradients(self.held, x, rows, self._noise, graph=True)
+        return self.distance([f * m for f, m in zip(found, self.sent, strict=True)], self.wanted)
+
+    def _noise(self, width: int) -> torch.Tensor:
+        import torch
+
+        self.drawn += 1
+        if self.drawn > len(self.free):
+            self.free.append(torch.zeros(1, self.batch, width, requires_grad=True))
+        return self.free[self.drawn - 1]
+
+    def reset(self) -> None:
+        """Noise back at its mode, for another start."""
+        for one in self.free:
+            one.data.zero_()
 
 
 def knows(defenses: Sequence[Applied], name: str) -> bool:
     """Whether an attacker knows of a defence of that name."""
     return any(one.name == name for one in defenses)
+
+
+def step(defenses: Sequence[Applied]) -> Known | None:
+    """The client's step, where the attacker knows of it and it is no plain one."""
+    return next((one for one in defenses if isinstance(one, Known)), None)
 
 
 def variation(x: torch.Tensor) -> torch.Tensor:

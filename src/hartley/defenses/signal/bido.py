@@ -93,5 +93,5 @@ def centred(z: torch.Tensor) -> torch.Tensor:
 
 
 def hsic(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """HSIC (K,) of a centred kernel and another: tr(K H L H) / (b − 1)²."""
-    return (one * other).sum((1, 2)) / (one.shape[1] - 1) ** 2
+    """HSIC (K,) of a centred kernel and another: tr(K H L H) / (b − 1)²; 0 for a single record."""
+    return (one * other).sum((1, 2)) / max(1, one.shape[1] - 1) ** 2

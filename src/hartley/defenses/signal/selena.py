@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class Distilled(Objective):
         apart: sub-models that each record is kept from.
     """
 
+    alone: ClassVar[bool] = False
     parts: int
     apart: int
 

@@ -37,11 +37,13 @@ class Fleet:
         net: the architecture.
         weights: (K, …) arrays by parameter name.
         facts: ``strategy``, ``precision``, ``device``, ``workers``, ``seconds``, ``models``.
+        extra: (K, …) weights that an objective trained beside the net's; no answer needs them.
     """
 
     net: Net
     weights: Mapping[str, NDArray[np.float32]]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """K."""
@@ -196,6 +198,7 @@ def train(
             "models": len(include),
             "seconds": time.perf_counter() - started,
         },
+        {n: np.stack([s[n] for _, s in stacks]) for n in stacks[0][1] if n not in net.shapes},
     )
 
 

@@ -68,10 +68,13 @@ class Seen:
 class Objective:
     """What a fleet is trained for; the base of those that defences bring.
 
-    ``shaped`` says whether :meth:`loss` replaces the mean cross-entropy of a step.
+    ``shaped`` says whether :meth:`loss` replaces the mean cross-entropy of a step; ``alone``
+    whether who holds a few records can be taught them with nobody else's at hand, as a client of
+    federated learning must.
     """
 
     shaped: ClassVar[bool] = False
+    alone: ClassVar[bool] = True
     version: ClassVar[int] = 1
 
     @property
@@ -107,7 +110,7 @@ class Objective:
         return targets
 
     def extra(self, net: Net) -> dict[str, tuple[int, ...]]:
-        """Shapes of weights that are trained beside the net's and thrown away; they start at 0."""
+        """Shapes of weights that are trained beside the net's, from 0 on; none is deployed."""
         del net
         return {}
 
@@ -133,7 +136,7 @@ def train_shaped(
         seeds: of each model's noise.
 
     Returns:
-        The trained weights of each model.
+        The trained weights of each model, the objective's own among them.
     """
     import torch
 
@@ -149,10 +152,11 @@ def train_shaped(
     mover = Mover(held, slopes, held, lengths, training)
     noise = _Noise(seeds, training.batch, device)
     reader = _Reader(lesson, orders)
-    done = [dict(start) for start in starts]
+    done = [{**start, **{n: e[k].cpu().numpy().copy() for n, e in extra.items()}}
+            for k, start in enumerate(starts)]  # fmt: skip
     for t in range(max(lengths)):
         inputs, wanted = reader.batch(t)
-        seen = _forward(net, used, inputs, wanted)
+        seen = forward(net, used, inputs, wanted)
         seen.epoch, seen.extra, seen.noise = reader.epoch(t), {n: used[n] for n in extra}, noise
         # Each model's loss depends on its own weights alone, so the sum has everyone's own slopes.
         found = torch.autograd.grad(objective.loss(seen).sum(), leaves, allow_unused=True)
@@ -161,7 +165,7 @@ def train_shaped(
                 slope.zero_() if value is None else slope.copy_(value)
             mover.step(t)
         for k in (k for k, length in enumerate(lengths) if length == t + 1):
-            done[k] = {n: w[k].cpu().numpy().copy() for n, w in weights.items()}
+            done[k] = {n: w[k].cpu().numpy().copy() for n, w in zip(used, held, strict=True)}
     return done
 
 
@@ -215,10 +219,20 @@ class _Noise:
         return torch.stack(drawn).to(self.device)
 
 
-def _forward(
+def forward(
     net: Net, used: Mapping[str, torch.Tensor], inputs: torch.Tensor, targets: torch.Tensor
 ) -> Seen:
-    """All layers of a stack of nets; a convolution takes a stack of one."""
+    """All layers of a stack of nets; a convolution takes a stack of one.
+
+    Args:
+        net: the architecture.
+        used: (K, …) weights by name.
+        inputs: (K, b, …) records.
+        targets: (K, b, classes) rows.
+
+    Returns:
+        What a loss may read, at epoch 0 and without noise or weights of an objective's own.
+    """
     import torch
     import torch.nn.functional as F
 

@@ -5,6 +5,9 @@ sends the gradient of its mean loss. The server knows the net and its weights, n
 nor the candidates, and rebuilds B records. They carry no order, so each is first given to the
 client's place whose candidates it resembles most, and then to one of those: the truth is never
 asked. It enters only the usual picture metrics, where rebuilt and true records are paired at best.
+
+The step is the owner's own: what a training-time defence makes him minimise, clients minimise, and
+an attacker who knows of it finds that step among the defences of his view (``kit.step.Known``).
 """
 
 from __future__ import annotations
@@ -31,10 +34,11 @@ from hartley.core import (
 )
 from hartley.core.errors import UsageError
 from hartley.kit import wrap
-from hartley.kit.federated import Protection, right, update
+from hartley.kit.federated import Protection, right
 from hartley.kit.nets import Net, dense
 from hartley.kit.release import answers
 from hartley.kit.release.pairing import by_batch, likeness, placed, records
+from hartley.kit.step import Known, Step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,16 +81,13 @@ class Gradients:
         return Access.GRADIENTS | Access.WEIGHTS
 
     def unmet(self, scene: Scene) -> str:
-        """Clients take plain cross-entropy steps: another objective would not be measured."""
-        pipeline = scene.tools.get("training")
-        if (
-            getattr(pipeline, "objective", None) is None
-            and getattr(pipeline, "private", None) is None
-        ):
+        """A client takes his owner's real step, unless that needs everybody else's records."""
+        objective = getattr(scene.tools.get("training"), "objective", None)
+        if objective is None or objective.alone:
             return ""
         return (
-            "the gradients that are released are of plain cross-entropy steps, and "
-            f"{scene.name} trains for another objective here: they would measure no defence"
+            f"what {scene.name} teaches a record follows from models that were trained on the "
+            "others here, and no client of federated learning has those: there is no such step"
         )
 
     def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
@@ -104,8 +105,9 @@ class Gradients:
                 f"{0 if holdout is None else len(holdout)}"
             )
         many = min(self.candidates, room)
-        net = self._net(scene, holdout)
-        stages = self._weights(scene, net, rng, rounds)
+        step = self.step(scene)
+        net = step.net
+        stages = self._weights(scene, step, rng, rounds)
         salt = int(rng.integers(2**31))
         made, chosen = [], []
         for k in range(rounds):
@@ -114,22 +116,23 @@ class Gradients:
             truth = rng.integers(0, many, size)
             used = rng.integers(0, many, size) if self.blind else truth
             batch = rows[np.arange(size), used]
-            raw = update(net, stages[k], holdout.x[batch], holdout.y[batch])
+            raw = step.update(stages[k], holdout.x[batch], holdout.y[batch], rng)
             sent = self.protection.apply(raw, rng)
             for array in sent.values():
                 array.flags.writeable = False
             facts = {"gradient": sent, "net": net, "batch": size, "classes": net.classes}
+            own = {name: stages[k][name] for name in net.shapes}
             view = View(
-                source=_model(scene, net, stages[k], self.grants),
+                source=_model(scene, net, own, self.grants),
                 public=unlabelled(scene.extra.get("public")),
-                defenses=scene.defenses,
+                defenses=(*scene.defenses, *_known(step, stages[k])),
                 salt=salt,
                 facts=facts,
             )
             made.append(Round(view=view, truth=truth, alphabet=many))
             chosen.append(rows)
-        rho = self.protection.rho
-        bounds = () if rho is None else (Bound("zcdp", {"rho": rho}, games=("inversion",)),)
+        proved = [rho for rho in (self.protection.rho, step.rho) if rho is not None]
+        bounds = tuple(Bound("zcdp", {"rho": rho}, games=("inversion",)) for rho in proved)
 
         def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
             rebuilt = [records(got, holdout.x.shape[1:]) for got in outcomes]
@@ -146,33 +149,48 @@ class Gradients:
 
         return Deal(rounds=tuple(made), judge=judge, bounds=bounds)
 
-    def _net(self, scene: Scene, holdout: Data) -> Net:
-        own = getattr(scene.tools.get("training"), "net", None)
-        found = self.net or own
-        if found is None:
-            assert holdout.y is not None
-            found = dense(holdout.x.shape[1:], int(holdout.y.max()) + 1, (64,))
-        return found if isinstance(found, Net) else _no_net(scene)
+    def step(self, scene: Scene) -> Step:
+        """What a client of this scene computes, by its owner's training as it is defended.
 
-    def _weights(self, scene: Scene, net: Net, rng: Rng, rounds: int) -> list[dict[str, Any]]:
-        """First weights, or those after some training on random halves of the owner's records."""
+        Raises:
+            UsageError: the owner trains no such net.
+        """
+        pipeline, holdout = scene.tools.get("training"), scene.holdout
+        net = self.net or getattr(pipeline, "net", None)
+        if net is None and holdout is not None and holdout.y is not None:
+            net = dense(holdout.x.shape[1:], int(holdout.y.max()) + 1, (64,))
+        if not isinstance(net, Net):
+            raise UsageError(f"{scene.name} trains no net whose gradients could be sent")
+        objective, private = (getattr(pipeline, n, None) for n in ("objective", "private"))
+        return Step(net, objective, private, epoch=self.epochs)
+
+    def _weights(self, scene: Scene, step: Step, rng: Rng, rounds: int) -> list[dict[str, Any]]:
+        """First weights, or those after the owner's training on random halves of his records.
+
+        The weights of an objective's own are among them: they start at 0 and are kept.
+        """
+        net = step.net
         if not self.epochs:
-            return [dict(net.initial(rng)) for _ in range(rounds)]
-        from hartley.kit.fleet import Training, train
+            zeros = {n: np.zeros(shape, np.float32) for n, shape in step.extra.items()}
+            return [{**net.initial(rng), **zeros} for _ in range(rounds)]
+        from hartley.kit.fleet import Training, train, train_private
 
         data = scene.train
         if data is None or data.y is None:
             raise UsageError(f"{scene.name} has no labelled records to train {self.epochs} epochs")
         include = rng.random((rounds, len(data))) < 0.5
-        fleet = train(
-            net,
-            data.x,
-            data.y,
-            include,
-            Training(epochs=self.epochs),
-            seed=int(rng.integers(2**31)),
-        )
-        return [{n: fleet.weights[n][k] for n in net.shapes} for k in range(rounds)]
+        seed = int(rng.integers(2**31))
+        if step.private is not None:
+            steps = max(1, round(self.epochs / step.private.rate))
+            private = replace(step.private, steps=steps)
+            fleet = train_private(net, data.x, data.y, include, private, seed=seed)
+        else:
+            fleet = train(
+                net, data.x, data.y, include, Training(epochs=self.epochs),
+                seed=seed, objective=step.objective,
+            )  # fmt: skip
+        whole = {**fleet.weights, **fleet.extra}
+        return [{n: w[k] for n, w in whole.items()} for k in range(rounds)]
 
 
 def protected(scene: Scene, applied: Applied, **changes: float) -> Scene:
@@ -199,19 +217,31 @@ def protected(scene: Scene, applied: Applied, **changes: float) -> Scene:
 
 
 def federated(scene: Scene) -> NDArray[np.bool_] | None:
-    """What a scene's protection of updates costs: where a net that is trained on them is right.
+    """What a scene's defences cost clients: where a net is right that is trained on their updates.
 
     Returns:
-        (n,) of the test records; None for a scene without gradients, net or test records.
+        (n,) of the test records; None for a scene without gradients, net or test records, and for
+        one whose training no client can take part in.
     """
     release = scene.tools.get("release:gradients")
     net = getattr(scene.tools.get("training"), "net", None)
     train, test = scene.train, scene.extra.get("test")
-    if not isinstance(release, Gradients) or not isinstance(net, Net):
+    if not isinstance(release, Gradients) or not isinstance(net, Net) or release.unmet(scene):
         return None
     if train is None or test is None or train.y is None or test.y is None:
         return None
-    return right(net, (train.x, train.y), (test.x, test.y), release.protection)
+    step = replace(release, net=net, epochs=0).step(scene)
+    return right(step, (train.x, train.y), (test.x, test.y), release.protection)
+
+
+def _known(step: Step, weights: dict[str, Any]) -> tuple[Known, ...]:
+    """The step, for the eyes of who knows of the defences; a plain one is no secret."""
+    if not step.recipe:
+        return ()
+    extra = {name: weights[name] for name in step.extra}
+    for array in extra.values():
+        array.flags.writeable = False
+    return (Known("training step", step.recipe, step=step, extra=extra),)
 
 
 def unlabelled(data: Data | None) -> Data | None:
@@ -239,10 +269,6 @@ def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> M
         weights=lambda: weights,
         offers=Access.LABELS | Access.SCORES | grants,
     )
-
-
-def _no_net(scene: Scene) -> Net:
-    raise UsageError(f"{scene.name} trains no net whose gradients could be sent")
 
 
 def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:

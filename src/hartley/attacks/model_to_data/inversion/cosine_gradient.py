@@ -37,6 +37,9 @@ def cosine_gradient(
 ) -> Outcome:
     """Turn the gradient of guessed records into the direction that was sent, by signed Adam.
 
+    Who knows of a training-time defence takes the client's own step on his guess, and searches the
+    noise that it drew together with the records.
+
     Args:
         restarts: random starts; the one whose gradient points nearest is kept.
         steps: steps of a start; the step size falls to a hundredth on the way.
@@ -52,14 +55,19 @@ def cosine_gradient(
     public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
     thin = leaked.knows(view.defenses, "gradient_compression")
-    gap = leaked.matcher(net, view.model.weights(), update, _angle, sparse=thin)
-    known = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0))
-    y = torch.from_numpy(known)
+    known = leaked.step(view.defenses)
+    gap = leaked.Matcher(
+        net, view.model.weights(), update, _angle, batch=batch, sparse=thin, known=known
+    )
+    read = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
+    y = torch.from_numpy(read)
     best, found = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
         start = public.mean() + public.std() * rng.standard_normal(shape)
         x = torch.tensor(start.astype(np.float32), requires_grad=True)
-        mover = torch.optim.Adam([x], lr=rate * (high - low))
+        gap.reset()
+        moved = [x, *gap.free]
+        mover = torch.optim.Adam(moved, lr=rate * (high - low))
         fall = torch.optim.lr_scheduler.CosineAnnealingLR(mover, steps, 0.01 * rate * (high - low))
         for t in range(steps):
             angle = gap(x, y)
@@ -67,8 +75,8 @@ def cosine_gradient(
                 break
             # Smoothness leads the way; in the end it would only blur what the gradient says.
             loss = angle + smooth * (1 - t / steps) ** 2 * leaked.variation(x)
-            (slope,) = torch.autograd.grad(loss, [x])
-            x.grad = slope.sign()
+            for one, slope in zip(moved, torch.autograd.grad(loss, moved), strict=True):
+                one.grad = slope.sign()
             mover.step()
             fall.step()
             with torch.no_grad():

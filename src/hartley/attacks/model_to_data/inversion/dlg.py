@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool = True) -> Outcome:
     """Minimise the squared distance between gradients over the records, by L-BFGS.
 
+    Who knows of a training-time defence takes the client's own step on his guess (arXiv:2111.04706
+    breaks defences so), and searches the noise that it drew together with the records.
+
     Args:
         restarts: random starts; the one that ends nearest is kept, and a match ends the search.
         steps: L-BFGS iterations of a start.
@@ -43,14 +46,18 @@ def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool
     low, high = float(public.min()), float(public.max())
     thin = leaked.knows(view.defenses, "gradient_compression")
     distance = _scaled if leaked.knows(view.defenses, "gradient_noise") else _squares
-    gap = leaked.matcher(net, view.model.weights(), update, distance, sparse=thin)
-    known = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0))
+    known = leaked.step(view.defenses)
+    gap = leaked.Matcher(
+        net, view.model.weights(), update, distance, batch=batch, sparse=thin, known=known
+    )
+    read = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
     best, found = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
         x = torch.tensor(rng.uniform(low, high, shape).astype(np.float32), requires_grad=True)
         soft = torch.zeros((batch, net.classes), requires_grad=True)
-        y = torch.from_numpy(known) if rule else soft
-        moved = [x] if rule else [x, soft]
+        y = torch.from_numpy(read) if rule else soft
+        gap.reset()
+        moved = [x, *gap.free] if rule else [x, soft, *gap.free]
         end = _descend(gap, x, y, moved, steps)
         if end < best:
             best, found = end, x.detach().numpy().copy()
