@@ -2,9 +2,11 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+import hartley
 from hartley import catalog
 from hartley.core.taxonomy import AXES, SEED_A_CLASSES, Axis, Flow, Move
 from hartley.reference import (
@@ -18,6 +20,7 @@ from hartley.reference import (
     threats,
     title_of,
 )
+from hartley.reference.bibliography import SEEN, seen
 from hartley.reference.frameworks import note_of
 
 EDITIONED = {
@@ -154,6 +157,33 @@ def test_the_bibliography_is_well_formed() -> None:
     assert len(set(papers.values())) == len(papers)
     assert title_of("arXiv:2112.03570") == "Membership Inference Attacks From First Principles"
     assert title_of("arXiv:0000.00000") is None
+    assert {seen(one) for one in papers} <= set(SEEN) and seen("arXiv:0000.00000") == ""
+    assert [one for one in papers if seen(one) != "both"] == [
+        "arXiv:2411.11195",
+        "doi:10.1109/35.940053",
+    ]
+
+
+ROOT = Path(hartley.__file__).parent
+CITED = re.compile(r"(?i:arxiv[:/ ](?:abs/)?)(\d{4}\.\d{4,5})|(doi:10\.\d{4,}/[^\s\"'),;`|]+)")
+
+
+def cited(path: Path) -> set[str]:
+    """Every paper that a file names."""
+    found = CITED.findall(path.read_text(encoding="utf-8"))
+    return {f"arXiv:{number}" if number else doi.rstrip(".") for number, doi in found}
+
+
+def test_every_paper_that_a_file_cites_is_on_record() -> None:
+    """Look a new one up, then write its row: id, title, and what confirms it."""
+    files = [one for one in ROOT.rglob("*") if one.suffix in {".py", ".tsv", ".toml", ".json"}]
+    table = ROOT / "reference" / "bibliography.tsv"
+    missing = {
+        paper: sorted(str(one.relative_to(ROOT)) for one in files if paper in cited(one))
+        for paper in set().union(*(cited(one) for one in files if one != table)) - {*bibliography()}
+    }
+    assert not missing
+    assert len(cited(table)) == len(bibliography())  # the search finds both kinds of id
 
 
 @pytest.mark.parametrize("kind", ["attack", "defense", "game"])
