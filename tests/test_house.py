@@ -15,6 +15,8 @@ import hartley
 
 SRC = Path(hartley.__file__).parent
 FILES = sorted(SRC.rglob("*.py"))
+ROOT = Path(__file__).parents[1]
+BESIDE = sorted(path for room in ("tests", "bench") for path in (ROOT / room).rglob("*.py"))
 HEAVY = {"torch", "scipy", "sklearn", "transformers", "matplotlib", "pandas", "skimage", "opacus"}
 FORBIDDEN = {"utils", "common", "helpers", "misc", "manager", "base"}
 
@@ -87,6 +89,12 @@ def test_a_file_keeps_the_rules(path: Path) -> None:
             if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "print"
         ]
         assert not printed, f"{relative} prints on lines {printed}"
+
+
+def test_tests_and_benches_are_no_longer_than_the_source() -> None:
+    assert len(BESIDE) > 50
+    lines = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in BESIDE}
+    assert not {name: n for name, n in lines.items() if n > 300}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))

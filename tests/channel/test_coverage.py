@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 PATH = Path(__file__).parents[2] / "bench" / "coverage.py"
+sys.path.append(str(PATH.parent))  # where a script finds the files beside it
 SPEC = importlib.util.spec_from_file_location("hartley_bench_coverage", PATH)
 assert SPEC is not None and SPEC.loader is not None
 coverage = importlib.util.module_from_spec(SPEC)
