@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from hartley.core import Data, Modality
 from hartley.models import sklearn as pipelines
@@ -77,8 +80,33 @@ def test_the_pipeline_s_models_are_those_of_fit(monkeypatch):
     answers = quick.query(x)
     with monkeypatch.context() as patch:
         patch.setattr(pipelines, "same", lambda *_: False)
-        assert np.array_equal(pipeline.fit(data, include, 5).query(x), answers)
+        usual = pipeline.fit(data, include, 5)
+        assert np.array_equal(usual.query(x), answers)
     assert np.ptp(answers, axis=0).max() > 0.1  # three models, not one
+
+
+def test_a_model_tells_how_it_was_grown(monkeypatch):
+    """Where scikit-learn's builder has moved, fit runs in its place, and not in silence."""
+    data, x, _ = pool()
+    include = np.ones((1, len(x)), dtype=bool)
+    forest = SklearnPipeline(RandomForestClassifier(n_estimators=2), 3)
+
+    def grown(pipeline, records=data):
+        made = pipeline.fit(records, include, 5)
+        assert made.facts["grown"] == made.member(0).facts["grown"]
+        return made.facts["grown"]
+
+    assert grown(forest) == "tree builder"
+    assert grown(SklearnPipeline(DecisionTreeClassifier(), 3)) == "fit"
+    hole = data.x.copy()
+    hole[0, 0] = np.nan
+    assert grown(forest, replace(data, x=hole)) == "fit"
+
+    def gone(*_):
+        raise ImportError("no such module")
+
+    monkeypatch.setattr("hartley.models.forest.grow", gone)
+    assert grown(forest) == "fit"
 
 
 def test_a_builder_that_has_changed_is_noticed(monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +70,9 @@ def from_sklearn(
 class SklearnPipeline:
     """Trains clones of one classifier on subsets of the same records.
 
+    The facts of its models say how each was ``grown``: by scikit-learn's ``fit``, or (a random
+    forest, where that gives the very same) by its ``tree builder`` driven directly.
+
     Attributes:
         classifier: an unfitted classifier; its ``random_state`` is set for each model from the
             model's own number.
@@ -89,22 +92,30 @@ class SklearnPipeline:
             raise UsageError(f"{data.name!r} carries no labels to train on")
         started = time.perf_counter()
         x = np.ascontiguousarray(np.asarray(data.x).reshape(len(data), -1))
-        quick = len(include) > 0 and same(self.classifier, x[include[0]], data.y[include[0]])
-        shared = self.classifier, x, data.y, bool(np.isfinite(x).all()), quick
+        finite = bool(np.isfinite(x).all())
+        quick = (
+            finite and len(include) > 0 and same(self.classifier, x[include[0]], data.y[include[0]])
+        )
+        shared = self.classifier, x, data.y, finite, quick
         parts = [(k, row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
         fitted = spread(_train, shared, parts, workers=self.workers)
         offers = Access.LABELS | Access.SCORES | Access.TRAIN
 
+        # Both ways grow the same models; which one ran is told, since the quick one reaches into
+        # modules that another scikit-learn may have moved.
+        facts = {"grown": "tree builder" if quick else "fit"}
+
         def member(k: int) -> Model:
-            return from_sklearn(
+            made = from_sklearn(
                 fitted[k], classes=self.classes, modality=self.modality, offers=offers, fit=self.fit
             )
+            return replace(made, facts=facts)
 
         return Ensemble(
             len(fitted),
             lambda x: np.stack([member(k).query(x) for k in range(len(fitted))]),
             member,
-            {"strategy": "sklearn", "seconds": time.perf_counter() - started},
+            {"strategy": "sklearn", "seconds": time.perf_counter() - started, **facts},
         )
 
 
@@ -114,7 +125,7 @@ def _train(shared: Any, part: Any) -> Any:
 
     classifier, x, y, finite, quick = shared
     k, row, seed = part
-    if quick and finite:
+    if quick:
         return grow(classifier, x[row], y[row], seed)
     one = clone(classifier)
     if "random_state" in one.get_params():
