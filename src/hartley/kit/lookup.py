@@ -15,6 +15,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, Scene
 from hartley.kit.graphs import Graph
+from hartley.kit.separate import separate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,12 +75,7 @@ def _trainer(member: Member, *, remembers: bool) -> Fit:
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
         kept = np.asarray(include, dtype=bool) & remembers
-        members = [member(data, rows, fit) for rows in kept]
-        return Ensemble(
-            size=len(members),
-            query=lambda x: np.stack([one.query(x) for one in members]),
-            member=members.__getitem__,
-        )
+        return separate([member(data, rows, fit) for rows in kept])
 
     return fit
 

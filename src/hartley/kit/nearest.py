@@ -11,6 +11,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output
 from hartley.kit import regions
+from hartley.kit.separate import separate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,10 +55,7 @@ def trainer(modality: Modality, classes: int, *, learns: bool = True, slack: flo
                 offers=Access.LABELS | Access.SCORES | Access.TRAIN,
             )
 
-        members = [member(k) for k in range(len(include))]
-        return Ensemble(
-            len(members), lambda x: np.stack([m.query(x) for m in members]), members.__getitem__
-        )
+        return separate([member(k) for k in range(len(include))])
 
     return fit
 

@@ -10,6 +10,7 @@ import numpy as np
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output
 from hartley.kit import cache, pairs
 from hartley.kit.pairs import Towers
+from hartley.kit.separate import separate
 from hartley.models.kept import Trained, kept
 
 if TYPE_CHECKING:
@@ -61,10 +62,4 @@ class DualEncoder:
                 facts={"parameters": image.size + text.size},
             )
 
-        members = [member(k) for k in range(len(include))]
-        return Ensemble(
-            size=len(members),
-            query=lambda x: np.stack([one.query(x) for one in members]),
-            member=members.__getitem__,
-            facts=facts,
-        )
+        return separate([member(k) for k in range(len(include))], facts)

@@ -11,6 +11,7 @@ import numpy as np
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.fleet.workers import spread
+from hartley.kit.separate import separate
 from hartley.models.forest import grow, same
 
 if TYPE_CHECKING:
@@ -111,12 +112,8 @@ class SklearnPipeline:
             )
             return replace(made, facts=facts)
 
-        return Ensemble(
-            len(fitted),
-            lambda x: np.stack([member(k).query(x) for k in range(len(fitted))]),
-            member,
-            {"strategy": "sklearn", "seconds": time.perf_counter() - started, **facts},
-        )
+        spent = {"strategy": "sklearn", "seconds": time.perf_counter() - started}
+        return separate([member(k) for k in range(len(fitted))], {**spent, **facts})
 
 
 def _train(shared: Any, part: Any) -> Any:

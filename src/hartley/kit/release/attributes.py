@@ -29,6 +29,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.release import answers
+from hartley.kit.separate import separate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -216,11 +217,6 @@ def _rote(*, leaks: bool) -> Any:
                 offers=Access.LABELS | Access.SCORES | Access.TRAIN,
             )
 
-        members = [member(k) for k in range(len(include))]
-        return Ensemble(
-            size=len(members),
-            query=lambda x: np.stack([m.query(x) for m in members]),
-            member=members.__getitem__,
-        )
+        return separate([member(k) for k in range(len(include))])
 
     return fit

@@ -35,6 +35,7 @@ from hartley.kit.fleet import Fleet, Training, train
 from hartley.kit.nets import conv, dense
 from hartley.kit.release import answers, nearest
 from hartley.kit.release.gradients import CLASSES, planted, unlabelled
+from hartley.kit.separate import separate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -224,12 +225,7 @@ def _distances(scene: Scene, fixed: NDArray[Any] | None) -> Any:
             points = np.stack(mean) if fixed is None else fixed.reshape(CLASSES, -1)
             return _nearest_mean(scene, points)
 
-        members = [member(k) for k in range(len(include))]
-        return Ensemble(
-            size=len(members),
-            query=lambda x: np.stack([m.query(x) for m in members]),
-            member=members.__getitem__,
-        )
+        return separate([member(k) for k in range(len(include))])
 
     return fit
 
