@@ -15,6 +15,7 @@ from hartley.attacks.model_to_data.memorization.prefix_completion import (
 from hartley.channel.measure import measure
 from hartley.core import ALL, Data, Modality, Outcome, Round, View
 from hartley.core.errors import RunError, UsageError
+from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.signal.deduplication import (
     deduplication,
     distinct,
@@ -28,11 +29,24 @@ from hartley.kit import canaries as canaries_
 from hartley.kit import text
 
 
-def test_ties_take_the_worst_rank() -> None:
+def test_a_coin_settles_ties_and_nothing_else() -> None:
     one = Round(View(None), np.array([2, 0, 1]), alphabet=4)
     scores = np.array([[0, 1, 5, 2], [3, 3, 3, 1], [9, 0, 9, 9]])
     (got,) = room.judge([one], [Outcome(guess=scores)])
-    assert got.guess.tolist() == [1, 3, 4] and got.usual["extraction_rate"] == pytest.approx(1 / 3)
+    assert got.guess[0] == 1 and got.guess[1] in {1, 2, 3} and got.guess[2] == 4
+    assert got.usual["extraction_rate"] == pytest.approx((got.guess == 1).mean())
+    truth = np.random.default_rng(0).integers(0, 4, 4000)
+    many = Round(View(None), truth, alphabet=4)
+    (even,) = room.judge([many], [Outcome(guess=np.zeros((4000, 4)))])
+    assert np.bincount(even.guess, minlength=5)[1:] == pytest.approx(1000, rel=0.12)
+    (again,) = room.judge([many], [Outcome(guess=np.zeros((4000, 4)))])
+    assert np.array_equal(even.guess, again.guess)
+
+
+def test_who_gets_no_answer_hears_nothing() -> None:
+    scene = query_budget(room.live(Modality.VISION, np.random.default_rng(0)), queries=0, rng=None)
+    heard = measure(play(exposure, scene, seed=0))
+    assert heard.bits.lower == 0 and heard.bits.value < 0.02
 
 
 @pytest.mark.parametrize("scores", [np.zeros((3, 3)), np.full((3, 4), np.nan)])

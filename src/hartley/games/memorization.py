@@ -36,6 +36,7 @@ from hartley.core import (
     View,
     Wire,
     game,
+    spawn,
 )
 from hartley.core.errors import RunError, UsageError
 from hartley.kit import canaries as book
@@ -177,7 +178,11 @@ def judge(
     outcomes: Sequence[Outcome],
     verify: Sequence[Verified] = (),
 ) -> list[Received]:
-    """Turn scores (m, R) into the place of the true candidate, the worst one where scores tie.
+    """Turn scores (m, R) into the place of the true candidate; a coin settles scores that tie.
+
+    Without one, an attack that scores all alike would put every secret last, and a place that is
+    always the same is no uniform one: bits would be certified where nothing was heard. The coins
+    do not depend on the secrets, so that the place stays uniform where nothing leaks.
 
     Args:
         rounds: with the truth.
@@ -188,18 +193,21 @@ def judge(
         RunError: an attack did not score every candidate with a finite number.
     """
     readers: Sequence[Verified | None] = verify or [None] * len(rounds)
-    return [_ranked(*each) for each in zip(rounds, outcomes, readers, strict=True)]
+    coins = [np.random.default_rng(spawn(one.view.salt, "ties", k)) for k, one in enumerate(rounds)]
+    return [_ranked(*each) for each in zip(rounds, outcomes, readers, coins, strict=True)]
 
 
-def _ranked(one: Round, outcome: Outcome, verify: Verified | None) -> Received:
+def _ranked(one: Round, outcome: Outcome, verify: Verified | None, coins: Rng) -> Received:
     scores, m = np.asarray(outcome.guess, dtype=np.float64), len(one.truth)
     if scores.shape != (m, one.alphabet) or not np.isfinite(scores).all():
         raise RunError(
             f"memorization asks for finite scores of shape {(m, one.alphabet)}, "
             f"one a candidate, and got {scores.shape}"
         )
-    own = scores[np.arange(m), one.truth][:, None]
-    rank = (scores >= own).sum(1)
+    rows = np.arange(m)
+    own, order = scores[rows, one.truth][:, None], coins.random(scores.shape)
+    before = order <= order[rows, one.truth][:, None]
+    rank = ((scores > own) | ((scores == own) & before)).sum(1)
     usual = {"extraction_rate": float((rank == 1).mean())}
     if verify is not None and isinstance(outcome.asset, Data):
         usual |= verify(outcome.asset)
