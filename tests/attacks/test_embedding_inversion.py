@@ -39,8 +39,8 @@ def _blurred(scene, scale: float):
 
 def test_corrections_find_words_that_the_first_guess_lacked() -> None:
     scene = _blurred(live(Modality.LANGUAGE, _rng()), 0.3)
-    plain = play(embedding_decoder, scene, seed=0, params={"rounds": 0}).usual
-    corrected = play(embedding_decoder, scene, seed=0, params={"rounds": 3}).usual
+    plain = play(embedding_decoder, scene, seed=0, params={"corrections": 0}).usual
+    corrected = play(embedding_decoder, scene, seed=0, params={"corrections": 3}).usual
     words = play(embedding_words, scene, seed=0).usual
     assert corrected["token_f1"] >= max(plain["token_f1"], words["token_f1"])
     assert corrected["token_f1"] > 0.9

@@ -208,7 +208,7 @@ _learnt: dict[str, Words] = {}
 
 def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """Cosine of each row of ``a`` with each row of ``b``: (len(a), len(b))."""
-    return np.asarray(_unit(a) @ _unit(b).T)
+    return np.asarray(unit(a) @ unit(b).T)
 
 
 def loot(tokens: NDArray[Any]) -> Data:
@@ -216,6 +216,7 @@ def loot(tokens: NDArray[Any]) -> Data:
     return Data("texts read from embeddings", Modality.LANGUAGE, tokens, role="rebuilt records")
 
 
-def _unit(x: NDArray[Any]) -> NDArray[np.float64]:
+def unit(x: NDArray[Any]) -> NDArray[np.float64]:
+    """Each row to length 1."""
     wide = np.asarray(x, np.float64)
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))

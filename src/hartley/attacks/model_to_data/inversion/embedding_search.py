@@ -1,0 +1,53 @@
+"""Embedding search: read the words of an embedding, then correct the text until it embeds there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.games.inversion import inversion
+from hartley.kit.bank import bank, cosines, loot
+from hartley.kit.correct import corrected
+from hartley.kit.reader import Reader
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+SIZES = (0, -2, 2)
+"""First guesses hold so many words more than the length that is told."""
+
+
+@attack(
+    game=inversion,
+    needs=Access.EMBEDDINGS,
+    moves=Move.SIGNAL,
+    fits=(Modality.LANGUAGE,),
+    paper="arXiv:2310.06816",
+    requires=("release:embeddings",),
+    asks={"release": "embeddings"},
+)
+def embedding_search(
+    view: View, rng: Rng, *, corrections: int = 6, tries: int = 24, beam: int = 3
+) -> Outcome:
+    """Read the words by what each embeds to alone, then correct the text by asking the encoder.
+
+    Vec2Text's loop (arXiv:2310.06816) without a network for its steps: a hypothesis is embedded,
+    words that the target holds and it does not come in, others go, and of all changes those stay
+    that lie nearest to the target. No decoder is trained.
+
+    Args:
+        corrections: rounds of it; 0 only takes the best of the first guesses.
+        tries: changed texts that are embedded, a target and a round.
+        beam: texts of a target that are changed further.
+    """
+    own = bank(view)
+    longest = own.tokens.shape[1]
+    reader = Reader.fit(own)
+    first = [reader.texts(own.targets, longest, more) for more in SIZES]
+    first.append(own.tokens[cosines(own.targets, own.embeddings).argmax(1)])
+    found = corrected(
+        own, reader, np.stack(first, 1), rng, rounds=corrections, tries=tries, beam=beam
+    )
+    return Outcome(asset=loot(found))
