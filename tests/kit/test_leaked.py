@@ -7,7 +7,7 @@ import pytest
 
 from hartley.core import Applied
 from hartley.core.errors import UsageError
-from hartley.kit import leaked
+from hartley.kit import leaked, matched
 from hartley.kit.federated import Protection, right
 from hartley.kit.nets import conv, dense
 from hartley.kit.release.pairing import likeness, placed
@@ -81,6 +81,22 @@ def test_the_records_behind_features_have_those_features() -> None:
     assert found.max() <= 1
 
 
+def test_of_many_records_with_the_same_features_a_smooth_one_is_found() -> None:
+    import torch
+
+    net = conv((1, 24, 24), 4, channels=(16, 16, 24), hidden=(16,))
+    assert net.features < 24 * 24 / 2
+    weights = net.initial(np.random.default_rng(0))
+    down, across = np.mgrid[:24, :24] / 24
+    true = (0.5 + 0.4 * np.sin(5 * down) * np.cos(4 * across))[None, None].astype(np.float32)
+    read = leaked.features(net, weights, torch.from_numpy(true)).numpy()
+    start = np.full_like(true, 0.5)
+    found = leaked.behind(net, weights, read, start, limits=(0.0, 1.0), steps=20)
+    seen = leaked.features(net, weights, torch.from_numpy(found)).numpy()
+    assert np.abs(seen - read).mean() < 0.02 * np.abs(read).mean()
+    assert np.abs(found - true).mean() < 0.4 * np.abs(start - true).mean()
+
+
 def test_a_match_is_zero_at_the_truth_and_nowhere_near() -> None:
     import torch
 
@@ -89,7 +105,7 @@ def test_a_match_is_zero_at_the_truth_and_nowhere_near() -> None:
     def squares(a, b):
         return sum(((p - q) ** 2).sum() for p, q in zip(a, b, strict=True))
 
-    gap = leaked.Matcher(NET, weights, sent, squares, batch=2)
+    gap = matched.Matcher(NET, weights, sent, squares, batch=2)
     there = float(gap(torch.from_numpy(x), torch.from_numpy(y)).detach())
     away = float(gap(torch.from_numpy(1 - x), torch.from_numpy(y)).detach())
     assert there < 1e-9 < 1e-3 < away

@@ -14,7 +14,7 @@ from hartley.defenses.signal.bido import Bilateral
 from hartley.defenses.signal.label_smoothing import Smoothed
 from hartley.defenses.signal.relax_loss import Relaxed
 from hartley.defenses.signal.selena import Distilled
-from hartley.kit import leaked
+from hartley.kit import leaked, matched
 from hartley.kit.fleet import Privacy, Training, train
 from hartley.kit.nets import conv, dense
 from hartley.kit.step import Known, Step
@@ -121,7 +121,7 @@ def test_the_noise_of_a_step_is_its_own_and_can_be_searched() -> None:
     drawn = np.random.default_rng(1).standard_normal((1, 2, 16), np.float32)
     known = Known("step", step=step, extra={n: weights[n] for n in step.extra})
     net = {n: weights[n] for n in DENSE.shapes}
-    gap = leaked.Matcher(DENSE, net, sent, _squares, batch=2, known=known)
+    gap = matched.Matcher(DENSE, net, sent, _squares, batch=2, known=known)
     assert [tuple(one.shape) for one in gap.free] == [(1, 2, 16)]
     there = torch.from_numpy(x), torch.from_numpy(y)
     away = float(gap(*there).detach())

@@ -1,4 +1,4 @@
-"""What a server can do with a gradient that it was sent: labels, the first layer, and matching.
+"""What a server reads off a gradient that it was sent: labels, and what the first layer read.
 
 The functions read an update (name → array), the net and its weights; nothing else.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from math import comb
+from math import comb, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.kit.step import Known, Step
+from hartley.kit.matched import taught
 
 if TYPE_CHECKING:
     import torch
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from hartley.core import Applied
     from hartley.kit.nets import Net
+    from hartley.kit.step import Known
 
     Update = Mapping[str, NDArray[Any]]
-    Distance = Callable[[list[torch.Tensor], list[torch.Tensor]], torch.Tensor]
 
 DRAWS = 20_000
 """Sets of neurons that are tried for the directions of a batch."""
@@ -65,13 +65,6 @@ def labels(
         found.append(int((targets @ due - (targets**2).sum(1) / (2 * batch)).argmax()))
         due = due - targets[found[-1]] / batch
     return np.sort(np.array(found, dtype=np.int64))
-
-
-def taught(net: Net, known: Known | None = None) -> NDArray[np.float32]:
-    """(classes, classes): what a record of each label is taught, as far as an attacker knows."""
-    every = np.arange(net.classes)
-    step = Step(net) if known is None else known.step
-    return step.taught(np.zeros((net.classes, *net.inputs), np.float32), every)
 
 
 def first_dense(net: Net) -> str:
@@ -178,84 +171,9 @@ def features(net: Net, weights: Update, x: torch.Tensor) -> torch.Tensor:
     return x.flatten(1)
 
 
-class Matcher:
-    """(records (b, …), labels) → how far their gradient is from the one that was sent.
-
-    Labels are integers (b,) or the logits (b, classes) of soft ones. Who does not know the client's
-    step takes it for one on the plain cross-entropy.
-
-    Attributes:
-        free: what besides the records was drawn by the client, noise of his objective's own:
-            unknowns to be searched with them.
-    """
-
-    def __init__(
-        self,
-        net: Net,
-        weights: Update,
-        update: Update,
-        distance: Distance,
-        *,
-        batch: int,
-        sparse: bool = False,
-        known: Known | None = None,
-    ) -> None:
-        """Take the update in.
-
-        Args:
-            net: the architecture.
-            weights: its parameters.
-            update: what was sent.
-            distance: between (found, wanted) arrays.
-            batch: number of records.
-            sparse: compare only the entries that were sent, where it is known that the small ones
-                are not.
-            known: the client's step, where the attacker knows it.
-        """
-        import torch
-
-        self.step, self.distance, self.free = Step(net), distance, list[torch.Tensor]()
-        whole = dict(weights)
-        if known is not None:
-            self.step, whole = known.step, {**whole, **known.extra}
-        self.held = {n: torch.tensor(np.array(w, np.float32)).requires_grad_() for n, w in
-                     whole.items()}  # fmt: skip
-        self.wanted = [torch.tensor(np.array(update[n], np.float32)) for n in self.held]
-        self.sent = [(w != 0).float() if sparse else torch.ones(()) for w in self.wanted]
-        self.targets = torch.from_numpy(np.array(taught(net, known)))
-        self.batch, self.drawn = batch, 0
-        # A first look settles how much noise there is to be searched.
-        self(torch.zeros(batch, *net.inputs), torch.zeros(batch, dtype=torch.int64))
-
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The distance of (b, …) records with those labels."""
-        rows = y.softmax(1) @ self.targets if y.is_floating_point() else self.targets[y]
-        self.drawn = 0
-        found = self.step.gradients(self.held, x, rows, self._noise, graph=True)
-        return self.distance([f * m for f, m in zip(found, self.sent, strict=True)], self.wanted)
-
-    def _noise(self, width: int) -> torch.Tensor:
-        import torch
-
-        self.drawn += 1
-        if self.drawn > len(self.free):
-            self.free.append(torch.zeros(1, self.batch, width, requires_grad=True))
-        return self.free[self.drawn - 1]
-
-    def reset(self) -> None:
-        """Noise back at its mode, for another start."""
-        for one in self.free:
-            one.data.zero_()
-
-
 def knows(defenses: Sequence[Applied], name: str) -> bool:
     """Whether an attacker knows of a defence of that name."""
     return any(one.name == name for one in defenses)
-
-
-def step(defenses: Sequence[Applied]) -> Known | None:
-    """The client's step, where the attacker knows of it and it is no plain one."""
-    return next((one for one in defenses if isinstance(one, Known)), None)
 
 
 def variation(x: torch.Tensor) -> torch.Tensor:
@@ -274,26 +192,58 @@ def behind(
     limits: tuple[float, float],
     steps: int,
 ) -> NDArray[np.float32]:
-    """The records (b, …) within ``limits`` whose features are nearest to ``read`` (b, features)."""
+    """The records (b, …) within ``limits`` whose features are nearest to ``read`` (b, features).
+
+    Where features are fewer than the numbers of a record, many records have them: a smooth one.
+    """
     import torch
 
     wanted = torch.tensor(np.array(read, np.float32))
     low, high = limits
+    scale = (wanted**2).sum().clamp_min(1e-12)
+
+    def missed(x: torch.Tensor) -> torch.Tensor:
+        return ((features(net, weights, x) - wanted) ** 2).sum() / scale
+
+    if net.features < prod(net.inputs):
+        start = _smooth(missed, start, low, high)
     middle = np.clip((start - low) / (high - low), 0.02, 0.98)
     free = torch.tensor(np.log(middle / (1 - middle)).astype(np.float32), requires_grad=True)
     mover = torch.optim.LBFGS(
         [free], max_iter=steps, history_size=20, line_search_fn="strong_wolfe",
         tolerance_grad=1e-10, tolerance_change=1e-12,
     )  # fmt: skip
-    scale = (wanted**2).sum().clamp_min(1e-12)
 
     def loss() -> torch.Tensor:
         mover.zero_grad()
         # A sigmoid keeps every value within the limits without a wall for the line search.
-        seen = features(net, weights, low + (high - low) * free.sigmoid())
-        value: torch.Tensor = ((seen - wanted) ** 2).sum() / scale
+        value = missed(low + (high - low) * free.sigmoid())
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     mover.step(loss)  # type: ignore[no-untyped-call]
     return np.asarray((low + (high - low) * free.sigmoid()).detach().numpy())
+
+
+def _smooth(
+    missed: Callable[[torch.Tensor], torch.Tensor], start: NDArray[Any], low: float, high: float
+) -> NDArray[np.float32]:
+    """Of many records with the same features a smooth one: signed Adam with a fading variation."""
+    import torch
+
+    x = torch.tensor(np.array(start, np.float32), requires_grad=True)
+    mover = torch.optim.Adam([x], lr=0.1 * (high - low))
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(mover, SMOOTHED, 1e-3 * (high - low))
+    for t in range(SMOOTHED):
+        rough = 0.1 * (1 - t / SMOOTHED) ** 2 * variation(x) / (high - low)
+        (slope,) = torch.autograd.grad(missed(x) + rough, [x])
+        x.grad = slope.sign()
+        mover.step()
+        fall.step()
+        with torch.no_grad():
+            x.clamp_(low, high)
+    return x.detach().numpy()
+
+
+SMOOTHED = 300
+"""Steps of the search for a smooth record."""

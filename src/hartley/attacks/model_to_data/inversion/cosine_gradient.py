@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit import leaked
+from hartley.kit import leaked, matched
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     game=inversion,
     needs=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
     moves=Move.SIGNAL,
-    fits=(Modality.VISION,),
+    fits=(Modality.VISION, Modality.AUDIO),
     paper="arXiv:2003.14053",
     requires=("release:gradients",),
     asks={"release": "gradients"},
@@ -55,8 +55,8 @@ def cosine_gradient(
     public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
     thin = leaked.knows(view.defenses, "gradient_compression")
-    known = leaked.step(view.defenses)
-    gap = leaked.Matcher(
+    known = matched.known(view.defenses)
+    gap = matched.Matcher(
         net, view.model.weights(), update, _angle, batch=batch, sparse=thin, known=known
     )
     read = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit import leaked
+from hartley.kit import leaked, matched
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +46,8 @@ def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool
     low, high = float(public.min()), float(public.max())
     thin = leaked.knows(view.defenses, "gradient_compression")
     distance = _scaled if leaked.knows(view.defenses, "gradient_noise") else _squares
-    known = leaked.step(view.defenses)
-    gap = leaked.Matcher(
+    known = matched.known(view.defenses)
+    gap = matched.Matcher(
         net, view.model.weights(), update, distance, batch=batch, sparse=thin, known=known
     )
     read = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
