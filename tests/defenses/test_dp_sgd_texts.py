@@ -81,8 +81,8 @@ def test_the_numbers_of_the_run_follow_from_the_public_size_alone():
     private = owner.private
     assert (private.rate, private.steps, private.expected) == (0.25, 20, 0.25 * 128)
     usual = dp_sgd(bare, rng(), rate=1.0)
-    assert usual.tools["training"].private.steps == 20
-    assert usual.defenses[-1].params["lr"] == 0.005 and usual.bounds[-1].games == ("membership",)
+    assert usual.tools["training"].private.steps == 10
+    assert usual.defenses[-1].params["lr"] == 0.01 and usual.bounds[-1].games == ("membership",)
     assert usual.fit == usual.model.fit == usual.tools["training"].fit
     assert owner.recipe != usual.tools["training"].recipe != bare.tools["training"].recipe
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-CHUNK = 16
-"""Texts in one pass: their logits should stay in the processor's cache."""
+CHUNK = 2**20
+"""Logits of the texts in one pass: they should stay in the processor's cache."""
 
 
 def train_private(
@@ -67,7 +67,7 @@ def train_private(
     for _ in range(privacy.steps):
         some = drawn(everyone, rng, privacy.rate)
         slope.zero_()
-        for part in _parts(rows, some):
+        for part in _parts(rows, some, max(1, CHUNK // (shape.vocabulary * rows.shape[1]))):
             width = int((rows[part] >= 0).sum(1).max())
             add_clipped(
                 state,
@@ -183,7 +183,7 @@ def _flat(state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     return flat, {k: part.view(v.shape) for (k, v), part in zip(state.items(), cut, strict=True)}
 
 
-def _parts(rows: NDArray[Any], some: NDArray[Any]) -> list[NDArray[Any]]:
+def _parts(rows: NDArray[Any], some: NDArray[Any], size: int) -> list[NDArray[Any]]:
     """Rows of like length together, so that little of a pass is padding."""
     order = some[np.argsort((rows[some] >= 0).sum(1), kind="stable")]
-    return [order[i : i + CHUNK] for i in range(0, len(order), CHUNK)]
+    return [order[i : i + size] for i in range(0, len(order), size)]

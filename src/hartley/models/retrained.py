@@ -151,7 +151,7 @@ def trainable(wire: Scene, *, epochs: int) -> Scene:
         room = 4 * pool.x.shape[1]
         owner = TextPipeline(
             gpt.Shape(wire.model.classes, width=16, layers=1, heads=2, context=room),
-            gpt.Lesson(epochs=epochs, rate=2e-2),
+            gpt.Lesson(epochs=epochs, batch=64, rate=3e-2),
             cached=False,
         )
     elif pool.y is not None and wire.modality in LABELLED:

@@ -16,7 +16,7 @@ from hartley.models.retrained import PrivateOwner, retrained
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
-USUAL = {Modality.LANGUAGE: (20.0, 0.005)}
+USUAL = {Modality.LANGUAGE: (10.0, 0.01)}
 NETS = (40.0, 0.02)
 """Epochs and learning rate where nobody names them: of a transformer, and of small nets."""
 
@@ -60,8 +60,8 @@ def dp_sgd(
         delta: the chance that the guarantee fails.
         clip: bound on the norm of one record's gradient.
         rate: chance of a record to be in the batch of a step.
-        epochs: expected uses of each record; 0 takes the usual number, 40, of texts 20.
-        lr: learning rate of Adam on the noisy gradients; 0 takes the usual, 0.02, of texts 0.005.
+        epochs: expected uses of each record; 0 takes the usual number, 40, of texts 10.
+        lr: learning rate of Adam on the noisy gradients; 0 takes the usual, 0.02, of texts 0.01.
         accountant: Opacus' accountant that joins noise to epsilon, prv or rdp.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
