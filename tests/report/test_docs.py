@@ -1,5 +1,6 @@
 """Every command in the docs is one that the command line knows, with flags that it takes."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -74,3 +75,29 @@ def test_the_program_of_the_privacy_page_runs():
     channel = found["channel"]
     assert 0 < channel.bits.lower <= channel.bits.value <= 1
     assert channel.usual["blind_auc"]["low"] <= 0.5 <= channel.usual["blind_auc"]["high"]
+
+
+def test_the_scene_of_the_extension_page_is_audited(hartley, tmp_path):
+    """As a package of the user's own; a model that changed is another run, and no old answer."""
+    page = (ROOT / "docs/extend.md").read_text()
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "recipe" in b]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine-1.0.dist-info").mkdir()
+    about = {
+        "METADATA": "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n",
+        "entry_points.txt": "[hartley.parts]\nmine = mine.scene\n",
+    }
+    for name, text in about.items():
+        (tmp_path / "mine-1.0.dist-info" / name).write_text(text)
+    (tmp_path / "mine" / "__init__.py").write_text("")
+    words = ("assess", "--scene", "mine", "--only", "loss_threshold", "--workers", "0", "--json")
+    found = []
+    for depth in ("", "max_depth=4, "):
+        (tmp_path / "mine" / "scene.py").write_text(
+            block.replace("random_state=", f"{depth}random_state=")
+        )
+        done = hartley(*words, env={"PYTHONPATH": str(tmp_path)})
+        assert done.returncode == 0, done.stderr
+        (row,) = [r for r in json.loads(done.stdout)["channels"] if r["status"] == "measured"]
+        found.append(row["bits"])
+    assert found[0]["low"] > 0.05 > found[1]["point"]

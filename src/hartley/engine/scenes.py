@@ -7,6 +7,7 @@ anyone may see what an attack reads from a wire whose bits are known.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,11 +16,15 @@ from typing import Any
 import numpy as np
 
 from hartley import __version__, catalog
-from hartley.core import Game, Modality, Recipe, Scene, spawn
+from hartley.core import Data, Game, Modality, Recipe, Scene, spawn
 from hartley.core.errors import HartleyError, RunError, UnknownName, UsageError
+from hartley.engine.jobs import code_of
 from hartley.engine.parameters import checked
+from hartley.kit.cache import digest
 
 WIRES = ("live", "dead")
+SOME = 256
+"""Records of each part whose answers tell a model from another, where no digest is given."""
 
 
 def known() -> list[str]:
@@ -74,7 +79,32 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
     if not isinstance(scene, Scene):
         raise RunError(f"the recipe {name!r} returned a {type(scene).__name__}, not a Scene")
-    return scene
+    return scene if scene.digest else replace(scene, digest=_digest(name, scene, params or {}))
+
+
+def _digest(name: str, scene: Scene, params: Mapping[str, Any]) -> str:
+    """Tell a scene whose recipe gives no digest from what the same recipe made another day.
+
+    Without one a run of last week's model would be taken for a run of today's. What can be told is
+    the recipe's source, its records, and what the model answers about some of them.
+    """
+    parts: dict[str, Any] = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
+    records = {key: part for key, part in parts.items() if isinstance(part, Data)}
+    answers = {}
+    for key, part in records.items():
+        # A model that is not there, or cannot answer, fails its rows in words.
+        with contextlib.suppress(Exception):
+            answers[key] = np.asarray(scene.model.query(part.x[:SOME]))  # type: ignore[union-attr]
+    return digest(
+        {
+            "version": __version__,
+            "name": name,
+            "params": dict(params),
+            "code": code_of(catalog.find("scene", name).module),
+            "records": {key: [part.x, part.y] for key, part in records.items()},
+            "answers": answers,
+        }
+    )
 
 
 def _recipe(name: str) -> Recipe:
