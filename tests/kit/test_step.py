@@ -131,6 +131,25 @@ def test_the_noise_of_a_step_is_its_own_and_can_be_searched() -> None:
     assert float(gap(*there).detach()) == pytest.approx(away)
 
 
+@NETS
+def test_who_knows_the_clip_matches_a_clipped_step_exactly(net) -> None:
+    weights, x, y, rng = _batch(net, 2)
+    step = Step(net, private=Privacy(noise=0.0, clip=0.3, rate=0.5, steps=2, expected=9.0))
+    sent = step.update(weights, x, y, rng)
+    there = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
+    gaps = [
+        matched.Matcher(net, weights, sent, _squares, batch=2, known=known)(*there)
+        for known in (Known("step", step=step, extra={}), None)
+    ]
+    assert float(gaps[0].detach()) < 1e-9 < 1e-3 < float(gaps[1].detach())
+    assert there[0].grad is None
+    away = (1 - there[0]), there[1]
+    known = Known("step", step=step, extra={})
+    gap = matched.Matcher(net, weights, sent, _squares, batch=2, known=known)
+    (slope,) = torch.autograd.grad(gap(*away), there[0])
+    assert float(slope.abs().max()) > 0  # the clipped step can be followed back to the records
+
+
 def _squares(a, b):
     return sum(((p - q) ** 2).sum() for p, q in zip(a, b, strict=True))
 

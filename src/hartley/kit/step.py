@@ -99,18 +99,19 @@ class Step:
         """
         import torch
 
-        leaves, wanted = list(weights.values()), targets[None]
+        if self.private is not None:
+            return _clipped(self.net, weights, x, targets, self.private.clip)
         used = {name: leaf[None] for name, leaf in weights.items()}
-        seen = forward(self.net, used, x[None], wanted)
+        seen = forward(self.net, used, x[None], targets[None])
         seen.epoch = torch.full((1,), float(self.epoch))
         seen.extra = {name: used[name] for name in self.extra}
         if noise is not None:
             seen.noise = noise
-        if self.private is not None:
-            return _clipped(seen.cross_entropy()[0], leaves, self.private.clip, graph)
         shaped = self.objective is not None and self.objective.shaped
         loss = seen.cross_entropy().mean(1) if not shaped else self.objective.loss(seen)  # type: ignore[union-attr]
-        return _slopes(loss.sum(), leaves, graph)
+        leaves = list(weights.values())
+        found = torch.autograd.grad(loss.sum(), leaves, create_graph=graph, allow_unused=True)
+        return [torch.zeros_like(w) if g is None else g for g, w in zip(found, leaves, strict=True)]
 
     def update(
         self, weights: Update, x: NDArray[Any], y: NDArray[Any], rng: np.random.Generator
@@ -157,30 +158,27 @@ class Known(Applied):
     extra: Update
 
 
-def _slopes(loss: torch.Tensor, leaves: list[torch.Tensor], graph: bool) -> list[torch.Tensor]:
-    """The gradient of a loss, 0 where it depends on nothing."""
-    import torch
-
-    # One batch may lean on the same graph several times: it is kept for the last of them.
-    found = torch.autograd.grad(
-        loss, leaves, create_graph=graph, retain_graph=True, allow_unused=True
-    )
-    return [torch.zeros_like(w) if g is None else g for g, w in zip(found, leaves, strict=True)]
-
-
 def _clipped(
-    losses: torch.Tensor, leaves: list[torch.Tensor], clip: float, graph: bool
+    net: Net,
+    weights: Mapping[str, torch.Tensor],
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    clip: float,
 ) -> list[torch.Tensor]:
     """The mean of the records' own gradients, each scaled down to norm ``clip`` at most."""
     import torch
 
-    total = [torch.zeros_like(w) for w in leaves]
-    for loss in losses:
-        own = _slopes(loss, leaves, graph)
-        norm = torch.stack([g.square().sum() for g in own]).sum().sqrt()
-        factor = (clip / (norm + TINY)).clamp(max=1.0)
-        total = [t + factor * g for t, g in zip(total, own, strict=True)]
-    return [t / len(losses) for t in total]
+    def loss(
+        held: dict[str, torch.Tensor], one: torch.Tensor, wanted: torch.Tensor
+    ) -> torch.Tensor:
+        used = {name: w[None] for name, w in held.items()}
+        return forward(net, used, one[None, None], wanted[None, None]).cross_entropy().sum()
+
+    fixed = {name: w.detach() for name, w in weights.items()}
+    own = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(fixed, x, targets)
+    norm = torch.stack([g.flatten(1).square().sum(1) for g in own.values()]).sum(0).sqrt()
+    factor = (clip / (norm + TINY)).clamp(max=1.0) / len(x)
+    return [torch.tensordot(factor, g, 1) for g in own.values()]
 
 
 def _nobody(*_: Any) -> Any:
