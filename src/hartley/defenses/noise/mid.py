@@ -34,8 +34,10 @@ def mid(scene: Scene, rng: Rng, *, beta: float = 0.04) -> Scene:
     standard normal: an upper bound, in nats, on what the layer learns of the record. What it moves
     is the noise: the bottleneck is a Gaussian channel, and beta buys its noise. The answers of the
     deployed model are those at the middle of the law, without noise, so that asking twice gives
-    the same; the weights are what the noise has shaped. Against membership it helps where the
-    attacker does not know of it; one who does is stopped at prices that cost accuracy first.
+    the same; the weights are what the noise has shaped. A client's gradient keeps the noise: who
+    matches it without misses much, and who searches it with the records rebuilds them as if there
+    were none (bench/gradient_inversion.py). Against membership it helps where the attacker does not
+    know of it; one who does is stopped at prices that cost accuracy first.
 
     Args:
         beta: price of a nat through the bottleneck, in nats of cross-entropy.
