@@ -50,6 +50,7 @@ def causal(
     weights: Callable[[], Mapping[str, NDArray[Any]]] | None = None,
     offers: Access = Access.LABELS | Access.SCORES,
     facts: Mapping[str, Any] | None = None,
+    worth: int = 1,
 ) -> Model:
     """Return a causal language model as a ``Model`` with query, score, moments and generate.
 
@@ -63,6 +64,8 @@ def causal(
         weights: its parameters, where an attacker may see them.
         offers: what an attacker may use.
         facts: anything else worth carrying.
+        worth: tokens that rows must share to be read as a tree: a small network reads them sooner
+            than the tree is made.
     """
     chunk = min(512, max(64, CHUNK // vocabulary))
 
@@ -70,7 +73,7 @@ def causal(
         rows = _cropped(np.asarray(tokens, dtype=np.int64), context)
         out = np.empty((len(rows), vocabulary), dtype=np.float32)
         last = text.lengths(rows) - 1
-        for where, places, states in _states(hidden, rows):
+        for where, places, states in _states(hidden, rows, worth):
             here = places == last[where]
             out[where[here]] = _answers(head, states, here)
         return out
@@ -88,7 +91,7 @@ def causal(
         if rows.shape[1] > context:
             raise RunError(f"{name} reads {context} tokens, not {rows.shape[1]}")
         out = np.zeros((len(rows), rows.shape[1] - 1, width))
-        for where, places, states in _states(hidden, rows):
+        for where, places, states in _states(hidden, rows, worth):
             following = rows[where, np.minimum(places + 1, rows.shape[1] - 1)]
             goes_on = np.flatnonzero((places + 1 < rows.shape[1]) & (following >= 0))
             for first in range(0, len(goes_on), chunk):
@@ -163,17 +166,23 @@ def _moments(logits: Tensor, following: Tensor) -> Tensor:
     return torch.cat([logits.gather(1, following[:, None]) - total, mean - total, spread], 1)
 
 
-def _states(hidden: Hidden, rows: NDArray[np.int64]) -> Iterator[Part]:
+def _states(hidden: Hidden, rows: NDArray[np.int64], worth: int) -> Iterator[Part]:
     """Yield the hidden states of every token of every row, a tree or a batch at a time."""
     alone: list[int] = []
     for group in text.groups(rows):
-        if len(group) > 1:
+        if len(group) > 1 and _shared(rows[group]) >= worth:
             yield _tree(hidden, rows, group)
         else:
-            alone.append(int(group[0]))
+            alone.extend(group.tolist())
     order = sorted(alone, key=lambda i: int((rows[i] >= 0).sum()))
     for first in range(0, len(order), BATCH):
         yield _batch(hidden, rows, np.array(order[first : first + BATCH]))
+
+
+def _shared(rows: NDArray[np.int64]) -> int:
+    """Tokens that rows after the first share with the beginning of the first."""
+    same = (rows[1:] == rows[0]) & (rows[0] >= 0)
+    return int(same.cumprod(1).sum())
 
 
 def _tree(hidden: Hidden, rows: NDArray[np.int64], group: NDArray[np.int64]) -> Part:

@@ -21,6 +21,9 @@ from hartley.models.causal import causal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+WORTH = 256
+"""Tokens that a tree of rows has to spare a network of this size: as many as it reads meanwhile."""
+
 OFFERS = Access.LABELS | Access.SCORES | Access.TRAIN
 
 
@@ -128,4 +131,5 @@ class TextPipeline:
             output=Output.LOGITS,
             offers=self.offers,
             facts={"parameters": sum(a.size for a in state.values())},
+            worth=WORTH,
         )
