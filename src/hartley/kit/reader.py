@@ -20,10 +20,10 @@ from hartley.kit.cache import cached, digest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EPOCHS, LEAST, BATCH, RATE = 6, 60, 256, 2e-3
+EPOCHS, LEAST, BATCH, RATE = 8, 200, 256, 1e-2
 """Passes over the bank, steps at least, texts a step, first learning rate."""
 
-NEAR = 0.3
+NEAR = 1.0
 """What the matrix begins as, times the identity: a word lies near the texts that hold it."""
 
 KEEP = 4
@@ -84,7 +84,7 @@ class Reader:
         words = (alone - alone.mean(0)) / (float(alone.std()) + 1e-12)
         words /= np.sqrt(alone.shape[1])
         x = ((own.embeddings - level) / scale).astype(np.float32)
-        recipe = ["reader", 1, x, words, own.tokens, [EPOCHS, LEAST, BATCH, RATE, NEAR]]
+        recipe = ["reader", 2, x, words, own.tokens, [EPOCHS, LEAST, BATCH, RATE, NEAR]]
         made = cached("reader", recipe, lambda: _train(x, words, held))
         slope = np.asarray(made["turn"], np.float64) @ words.T
         size = Ridge.fit(own.embeddings, sizes[:, None])

@@ -29,7 +29,7 @@ SIZES = (0, -2, 2)
     asks={"release": "embeddings"},
 )
 def embedding_search(
-    view: View, rng: Rng, *, corrections: int = 6, tries: int = 24, beam: int = 3
+    view: View, rng: Rng, *, corrections: int = 4, tries: int = 24, beam: int = 3
 ) -> Outcome:
     """Read the words by what each embeds to alone, then correct the text by asking the encoder.
 

@@ -12,12 +12,17 @@ from hartley.games.inversion import inversion
 from hartley.kit.bank import Ridge, cosines, opened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
 
 LEAST = 1e-4
 """Least spread over time of a band that is divided by."""
+
+NARROW = 1.5
+"""The kernel's width is the mean square distance of embeddings over this."""
 
 
 @attack(
@@ -37,8 +42,8 @@ def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
     the mean and the spread that were told.
 
     Args:
-        curved: for each number that is told, also try a regression on how like the embedding is
-            to each of the attacker's (a kernel), and keep whichever predicts left-out clips better.
+        curved: for each number that is told, also try a kernel regression on how like the embedding
+            is to each of the attacker's, and keep whichever predicts left-out clips better.
     """
     del rng
     own, asked = view.public, view.question
@@ -47,12 +52,13 @@ def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
     answers = np.asarray(view.model.query(own.x), dtype=np.float64)
     stolen = opened(view, answers)
     means, spreads = own.x[:, 0].mean(2), np.maximum(own.x[:, 0].std(2), LEAST)
-    goal = np.concatenate([means, np.log(spreads)], 1)
+    goal = np.concatenate([means, np.log(spreads)], 1).astype(np.float64)
     straight = Ridge.fit(answers, goal)
     told = straight(stolen)
     if curved:
-        bent = Ridge.fit(_felt(answers, answers), goal)
-        told = np.where(bent.error < straight.error, bent(_felt(stolen, answers)), told)
+        feel = _kernel(answers)
+        bent = Ridge.fit(feel(answers), goal)
+        told = np.where(bent.error < straight.error, bent(feel(stolen)), told)
     bands = means.shape[1]
     nearest = cosines(stolen, answers).argmax(1)
     movement = (own.x[nearest, 0] - means[nearest][..., None]) / spreads[nearest][..., None]
@@ -63,8 +69,24 @@ def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
     )
 
 
-def _felt(x: NDArray[Any], anchors: NDArray[Any]) -> NDArray[np.float64]:
-    """Gaussian likeness (n, k) to each of the anchors, at their mean distance."""
-    own = (anchors**2).sum(1)
-    far = np.maximum((x**2).sum(1)[:, None] + own - 2 * x @ anchors.T, 0)
-    return np.asarray(np.exp(-far / max(2 * float(anchors.var(0).sum()), 1e-12)))
+def _kernel(anchors: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
+    """Features (n, k) whose inner products are a Gaussian kernel, on the span of the anchors.
+
+    Entries are taken by their roots: a speaker encoder's are mostly small, and a few are large.
+    """
+
+    def rooted(x: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(np.sign(x) * np.sqrt(np.abs(x)))
+
+    centres = rooted(anchors)
+    width = max(2 * float(centres.var(0).sum()), 1e-12) / NARROW
+
+    def alike(x: NDArray[Any]) -> NDArray[np.float64]:
+        a = rooted(x)
+        far = (a**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * a @ centres.T
+        return np.asarray(np.exp(-np.maximum(far, 0) / width))
+
+    size, turn = np.linalg.eigh(alike(anchors))
+    real = size > 1e-9 * size[-1]
+    whiten = turn[:, real] / np.sqrt(size[real])
+    return lambda x: alike(x) @ whiten
