@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -87,6 +88,9 @@ def test_what_is_read_is_what_is_declared(entry):
         assert entry.role == declared.role and entry.requires == declared.requires
     if entry.kind == "defense":
         assert entry.acts == declared.acts and entry.protects == declared.protects
+        assert dict(entry.only) == dict(declared.only)
+        for game, modality in itertools.product(entry.protects, Modality):
+            assert entry.guards(game, modality) == declared.guards(game, modality)
 
 
 def test_a_plugin_is_read_and_not_run(site):

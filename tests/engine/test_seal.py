@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from hartley.core import Access, Data, Modality, View
+from hartley.defenses.bandwidth.label_only import label_only
+from hartley.defenses.bandwidth.query_budget import query_budget
+from hartley.defenses.bandwidth.rounding import rounding
 from hartley.engine.meter import Meter, seal
+from hartley.games.inversion import inversion
 
 
 def _view() -> tuple[View, dict[str, Any]]:
@@ -34,3 +38,21 @@ def test_facts_are_sealed_as_the_records_are() -> None:
     assert sealed.facts["number"] == 3
     own["codes"][0] = 1
     assert view.facts["codes"].flags.writeable, "the owner's own arrays stay his"
+
+
+def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
+    """A shield of the answers is nothing to him, and nobody else sees behind it."""
+    scene = inversion.live(Modality.VISION, np.random.default_rng(0))
+    assert scene.model is not None and scene.train is not None
+    x = scene.train.x[:5]
+    plain = scene.model.query(x)
+    for shield in (label_only, query_budget):
+        params = {"queries": 0} if shield is query_budget else {}
+        twice = rounding(shield(scene, np.random.default_rng(0), **params), None, digits=0)
+        assert twice.model is not None
+        view = View(twice.model)
+        black = seal(view, Access.SCORES, Meter()).model
+        white = seal(view, Access.SCORES | Access.GRADIENTS, Meter()).model
+        assert black.clear is None and white.clear is None
+        assert not np.allclose(black.query(x), plain)
+        np.testing.assert_array_equal(white.query(x), plain)

@@ -100,9 +100,7 @@ def matrix() -> list[dict[str, Any]]:
             game = games.get(name)
             defined = game is not None and modality in game.fits
             mine = [a.name for a in attacks if defined and a.game == name and modality in a.fits]
-            guards = [
-                d.name for d in defenses if defined and name in d.protects and modality in d.fits
-            ]
+            guards = [d.name for d in defenses if defined and d.guards(name, modality)]
             if game is None:
                 reason: str | None = f"the game {name} is not built yet"
             elif not defined:

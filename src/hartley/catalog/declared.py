@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hartley.core.taxonomy import Modality
 
@@ -45,6 +46,7 @@ class Entry:
         role: of a game: tap, inject or jam.
         acts: of a defence: where it stands.
         protects: of a defence: the games it should narrow.
+        only: of a defence: games that it narrows in fewer modalities than it fits, and in which.
         requires: what a scene must hold; ``packs`` for scenes.
         tags: of an attack: further framework ids.
         asks: of an attack: the parameters of its game that it settles, by name.
@@ -66,10 +68,15 @@ class Entry:
     role: str = ""
     acts: str = ""
     protects: tuple[str, ...] = ()
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
     requires: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     asks: tuple[tuple[str, bool | int | float | str], ...] = ()
     error: str = ""
+
+    def guards(self, game: str, modality: str) -> bool:
+        """Whether a defence claims to narrow that game in that modality."""
+        return game in self.protects and modality in dict(self.only).get(game, self.fits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,7 @@ def _entry(
     try:
         said = {k.arg: _words(k.value, imported) for k in mark.keywords if k.arg in _FIELDS}
         asks = [_plain(k.value) for k in mark.keywords if k.arg == "asks"]
+        only = [_plain(k.value) for k in mark.keywords if k.arg == "only"]
     except ValueError as error:
         return replace(plain, error=f"its declaration cannot be read without running it: {error}")
     one = {name: (words[0] if words else "") for name, words in said.items() if name}
@@ -154,13 +162,14 @@ def _entry(
         role=one.get("role", ""),
         acts=one.get("acts", ""),
         protects=said.get("protects", ()),
+        only=tuple(only[0].items()) if only else (),
         requires=said.get("packs" if kind == "scene" else "requires", ()),
         tags=said.get("tags", ()),
         asks=tuple(asks[0].items()) if asks else (),
     )
 
 
-def _plain(node: ast.expr) -> dict[str, bool | int | float | str]:
+def _plain(node: ast.expr) -> dict[str, Any]:
     """Read a dictionary of plain values."""
     try:
         found = ast.literal_eval(node)

@@ -108,6 +108,9 @@ class Model:
             query budget); ``engine.meter`` opens one each time it seals the model, so that attacks
             which share a deal do not spend one another's budget. The callables above stay free of
             it: the owner and the judge ask without limit.
+        clear: the model that answers behind the shields of its answers, where such stand. Whoever
+            holds its weights or gradients works the answers out for himself, so ``engine.meter``
+            gives him these; nobody else sees them.
         offers: what an attacker may use at most.
         lineage: names of the parts that made it, oldest first.
         facts: anything else worth carrying (plain values), by name.
@@ -125,6 +128,7 @@ class Model:
     weights: Callable[[], Mapping[str, NDArray[Any]]] | None = None
     fit: Fit | None = None
     session: Callable[[], Session] | None = None
+    clear: Model | None = None
     offers: Access = Access.LABELS | Access.SCORES
     lineage: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -161,6 +161,7 @@ def defense(
     paper: str,
     strongest: Mapping[str, Any],
     requires: tuple[str, ...] = (),
+    only: Mapping[str, tuple[str, ...]] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Scene]], Defense]:
     """Declare a defence.
@@ -173,8 +174,13 @@ def defense(
         paper: ``arXiv:…``, ``doi:…``, or ``hartley`` for our own.
         strongest: parameters of its strongest setting, at which a live wire must narrow.
         requires: what a scene must hold.
+        only: games that it narrows in fewer modalities than it fits, by name, with those modalities
+            as words: ``{"membership": ("paired",)}``.
         expected_failures: conformance checks it cannot pass, each with its reason.
     """
+    for name, modalities in (only or {}).items():
+        if name not in protects or not modalities or not {*modalities} <= {*fits}:
+            raise TypeError(f"only={only!r} names a game or a modality that is not claimed at all")
     if acts not in ACTS:
         raise TypeError(f"acts={acts!r} is not one of {', '.join(ACTS)}")
 
@@ -189,6 +195,7 @@ def defense(
             paper=_paper(function.__name__, paper),
             strongest=MappingProxyType(dict(strongest)),
             requires=requires,
+            only=MappingProxyType(dict(only or {})),
             expected_failures=MappingProxyType(dict(expected_failures or {})),
             parameters=_parameters(function),
             summary=_summary(function),

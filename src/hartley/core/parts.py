@@ -115,9 +115,14 @@ class Defense:
     paper: str
     strongest: Mapping[str, Any]
     requires: tuple[str, ...] = ()
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     summary: str = ""
+
+    def guards(self, game: str, modality: Modality) -> bool:
+        """Whether it claims to narrow that game in that modality."""
+        return game in self.protects and modality in self.only.get(game, self.fits)
 
     def __call__(self, scene: Scene, rng: Rng, **params: Any) -> Scene:
         """Return the scene with the defence in it."""

@@ -91,6 +91,16 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
             f"(it offers {', '.join(model.offers.words) or 'nothing'})"
         )
     ask: Ask = recalled
+    if model.clear is not None and needs & (Access.WEIGHTS | Access.GRADIENTS):
+        behind = model.clear
+        model = replace(
+            model,
+            query=behind.query,
+            score=behind.score,
+            moments=behind.moments,
+            generate=behind.generate,
+            session=behind.session,
+        )
     if model.session is not None:
         model, ask = _opened(model, model.session()), _anew
     query, output = _query(model, needs, meter, ask)
@@ -106,6 +116,7 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
         grad=_metered(model.grad, "grad", meter, ask) if needs & Access.GRADIENTS else None,
         weights=_frozen_weights(model.weights) if needs & Access.WEIGHTS else None,
         fit=model.fit if needs & Access.TRAIN else None,
+        clear=None,
         offers=needs,
         facts=model.facts,
     )

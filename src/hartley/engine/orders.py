@@ -67,7 +67,7 @@ def _orders(plan: Plan, scene: Scene) -> Iterator[Order]:
         yield _utility(plan, name, settings)
         for knows in (STATIC, ADAPTIVE) if plan.adaptive else (STATIC,):
             for entry, order in playable:
-                if entry.game in part.protects and order.job is not None:
+                if part.guards(entry.game, scene.modality) and order.job is not None:
                     job = _behind(order.job, name, settings, knows)
                     yield Order(job.key, order.stands, job, None, name, knows)
 

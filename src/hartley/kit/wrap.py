@@ -3,7 +3,8 @@
 An output defence has to stand in front of the deployed model, of every victim that a game trains
 through ``Scene.fit``, and of the references that an adaptive attacker trains through ``Model.fit``
 (he knows the defence, so his references should answer as the victim does). It leaves gradients and
-weights alone: who may read those does not ask through the door that it guards.
+weights alone: who may read those does not ask through the door that it guards, and gets the answers
+of the model behind it (``Model.clear``).
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def models(
         return defended
 
     def deployed(model: Model) -> Model:
-        made = change(model, "deployed")
+        made = _before(model, change(model, "deployed"))
         return replace(
             made,
             fit=around(model.fit, "reference"),
@@ -132,6 +133,11 @@ def recorded(scene: Scene, applied: Applied) -> Scene:
     )
 
 
+def _before(model: Model, shielded: Model) -> Model:
+    """The shielded model, with the one behind all shields for who can open it."""
+    return replace(shielded, clear=model.clear or model)
+
+
 def _ensemble(
     trained: Ensemble, whose: str, change: Change, filter_: Filter | None, output: Output
 ) -> Ensemble:
@@ -142,6 +148,7 @@ def _ensemble(
         return np.stack([filter_(x, raw[k], output, f"{whose} {k}") for k in range(trained.size)])
 
     def member(k: int) -> Model:
-        return change(trained.member(k), f"{whose} {k}")
+        model = trained.member(k)
+        return _before(model, change(model, f"{whose} {k}"))
 
     return replace(trained, query=query, member=member)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Attack, Defense, Scene
+from hartley.core import Access, Attack, Defense, Modality, Scene
 from hartley.core.errors import HartleyError
 from hartley.engine.play import play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
 from hartley.testing.games import wire_of
+
+FEW = 8
+"""Victims where each has to be trained, twice over: by its owner as he is, and with the defence."""
 
 
 def check_defense(defense: Defense, *, attacks: Sequence[Attack]) -> None:
@@ -28,11 +32,17 @@ def check_defense(defense: Defense, *, attacks: Sequence[Attack]) -> None:
 
 
 def defense_checks(attacks: Sequence[Attack]) -> tuple[Check, ...]:
-    """The checks of a defence, closed over attacks that play the games it protects."""
+    """The checks of a defence, closed over attacks that play the games it protects.
+
+    One ``narrows_GAME`` a game, so that a wire too coarse to show a defence is excused by name.
+    """
     plain = tuple(Check(rule.__name__, rule) for rule in PLAIN_RULES)
-    return plain + tuple(
-        Check(rule.__name__, partial(rule, attacks=attacks)) for rule in ORACLE_RULES
+    oracle = tuple(Check(rule.__name__, partial(rule, attacks=attacks)) for rule in ORACLE_RULES)
+    narrow = tuple(
+        Check(f"narrows_{game}", partial(narrows_live_wires, game=game, attacks=attacks))
+        for game in dict.fromkeys(a.game.name for a in attacks)
     )
+    return plain + oracle + narrow
 
 
 def says_what_it_is(defense: Defense) -> None:
@@ -81,16 +91,38 @@ def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
         )
 
 
-def narrows_a_live_wire(defense: Defense, attacks: Sequence[Attack]) -> None:
-    """At its strongest setting some attack on a live wire loses bits."""
-    for attack, scene in _scenes(defense, attacks, "live", every=True):
-        before = measure(play(attack, scene, seed=0))
-        after = measure(
-            play(attack, defense(scene, _rng(), **defense.strongest), seed=0, knows="static")
+def narrows_live_wires(defense: Defense, attacks: Sequence[Attack], *, game: str) -> None:
+    """At its strongest setting some attack loses bits, on each of the game's wires it claims."""
+    for modality in dict.fromkeys(m for a in attacks if a.game.name == game for m in a.fits):
+        pairs = _wires(defense, attacks, "live", game, modality)
+        expect(
+            not pairs or any(_narrowed(defense, *pair) for pair in pairs),
+            f"at its strongest setting no attack on {game} loses a bit on the live wire of "
+            f"{modality}",
         )
-        if after.bits.value < before.bits.value - DEAD:
-            return
-    raise CheckFailed("at its strongest setting no attack on a live wire loses a bit")
+
+
+def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
+    shielded = defense(scene, _rng(), **defense.strongest)
+    owner, now = scene.tools.get("training"), shielded.tools.get("training")
+    # A defence that changes how the owner trains is held against his own training, not against the
+    # table that stands for a victim where none is trained: any net would know less than that.
+    own = owner if owner is not None and now is not owner else None
+    few = {"rounds": FEW} if own is not None else {}
+    after = measure(play(attack, shielded, seed=0, game_params=few, knows="static"))
+    return after.bits.value < _undefended(attack, scene, own, few) - DEAD
+
+
+def _undefended(attack: Attack, scene: Scene, owner: Any, few: dict[str, Any]) -> float:
+    """Bits on the bare wire, or on that of an owner who trains; asked by many defences."""
+    key = (attack.run, scene.name, scene.modality, owner is not None)
+    if key not in _bare:
+        played = scene if owner is None else replace(scene, fit=owner.fit)
+        _bare[key] = measure(play(attack, played, seed=0, game_params=few)).bits.value
+    return _bare[key]
+
+
+_bare: dict[Any, float] = {}
 
 
 def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
@@ -103,24 +135,48 @@ def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
             raise CheckFailed(f"applied twice, {attack.name} fails: {error}") from error
 
 
-def _scenes(
-    defense: Defense, attacks: Sequence[Attack], kind: str, *, every: bool = False
+def _scenes(defense: Defense, attacks: Sequence[Attack], kind: str) -> list[tuple[Attack, Scene]]:
+    """The lightest attack on each game it protects, with the wire of the first modality."""
+    found: dict[str, tuple[Attack, Scene]] = {}
+    for game, modality in dict.fromkeys((a.game.name, m) for a in attacks for m in a.fits):
+        if game not in found and (pairs := _wires(defense, attacks, kind, game, modality)):
+            found[game] = pairs[0]
+    expect(bool(found), "no wire of a game it protects holds what it requires")
+    return list(found.values())
+
+
+def _wires(
+    defense: Defense, attacks: Sequence[Attack], kind: str, game: str, modality: Modality
 ) -> list[tuple[Attack, Scene]]:
-    """Attacks of the games it protects, lightest first, each with its wire; one a game is enough.
+    """Attacks on one game in one modality that it claims, lightest first, each with its wire.
 
     What a defence does to training it does to every attack's reference models as well, so that the
     attacks which train none tell the same at a fraction of the time.
     """
-    found: dict[str, list[tuple[Attack, Scene]]] = {}
-    for attack in sorted(attacks, key=lambda a: (bool(a.needs & Access.TRAIN), a.name)):
-        shared = [m for m in attack.fits if m in attack.game.fits and m in defense.fits]
-        if attack.game.name not in defense.protects or not shared:
-            continue
-        scene = wire_of(attack.game, kind, shared[0])
-        if all(scene.has(name) for name in defense.requires):
-            found.setdefault(attack.game.name, []).append((attack, scene))
-    expect(bool(found), "no wire of a game it protects holds what it requires")
-    return [pair for pairs in found.values() for pair in (pairs if every else pairs[:1])]
+    dear = Access.TRAIN | Access.WEIGHTS | Access.GRADIENTS
+    fitting = [
+        attack
+        for attack in sorted(attacks, key=lambda a: (bool(a.needs & dear), a.name))
+        if attack.game.name == game
+        and modality in attack.fits
+        and modality in attack.game.fits
+        and defense.guards(game, modality)
+    ]
+    if not fitting:
+        return []
+    wire = _lent(wire_of(fitting[0].game, kind, modality), defense, attacks, kind)
+    held = all(wire.has(name) for name in defense.requires)
+    return [(attack, wire) for attack in fitting] if held else []
+
+
+def _lent(wire: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) -> Scene:
+    """The wire with the releases that the defence changes besides, and this game does not read."""
+    tools = dict(wire.tools)
+    for game in {a.game.name: a.game for a in attacks}.values():
+        if wire.modality in game.fits and not all(wire.has(name) for name in defense.requires):
+            other = wire_of(game, kind, wire.modality).tools
+            tools |= {n: other[n] for n in defense.requires if n[:8] == "release:" and n in other}
+    return replace(wire, tools=tools)
 
 
 def _rng() -> Any:
@@ -129,4 +185,4 @@ def _rng() -> Any:
 
 PLAIN_RULES = (says_what_it_is,)
 
-ORACLE_RULES = (returns_a_scene, repeats, dead_stays_dead, narrows_a_live_wire, composes_twice)
+ORACLE_RULES = (returns_a_scene, repeats, dead_stays_dead, composes_twice)

@@ -27,6 +27,7 @@ SPAN = 3.0
     fits=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="hartley",
     requires=("release:embeddings",),
+    only={"membership": ("paired",)},
     strongest={"bits": 1, "every": 32},
 )
 def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1) -> Scene:

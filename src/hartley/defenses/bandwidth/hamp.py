@@ -28,10 +28,10 @@ BANK = 256
 @defense(
     moves=Move.BANDWIDTH,
     acts="training",
-    protects=("membership",),
+    protects=("membership", "memorization"),
     fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2307.01610",
-    strongest={"entropy": 0.95, "price": 0.1},
+    strongest={"entropy": 0.99999, "price": 1000.0},
     requires=("training", "fit", "model", "train"),
 )
 def hamp(

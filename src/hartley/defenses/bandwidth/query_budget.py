@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 @defense(
     moves=Move.BANDWIDTH,
     acts="budget",
-    protects=("membership", "extraction"),
+    protects=("membership", "extraction", "inversion", "memorization"),
     fits=ALL,
     paper="arXiv:2411.11195",
+    only={
+        "extraction": ("vision", "audio", "tabular"),
+        "inversion": ("vision", "audio", "tabular"),
+    },
     strongest={"queries": 0},
 )
 def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     fits=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="arXiv:2310.06816",
     requires=("release:embeddings",),
+    only={"membership": ("paired",)},
     strongest={"scale": 10.0},
 )
 def embedding_noise(scene: Scene, rng: Rng, *, scale: float = 0.1) -> Scene:

@@ -38,7 +38,7 @@ ROOM = 4_000_000
 @defense(
     moves=Move.NOISE,
     acts="output",
-    protects=("membership",),
+    protects=("membership", "memorization"),
     fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1909.10594",
     strongest={"budget": 2.0},

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 @defense(
     moves=Move.NOISE,
     acts="output",
-    protects=("membership", "extraction"),
+    protects=("membership", "extraction", "inversion", "memorization"),
     fits=ALL,
     paper="arXiv:1909.10594",
+    only={
+        "extraction": ("vision", "audio", "tabular"),
+        "inversion": ("vision", "audio", "tabular"),
+    },
     strongest={"scale": 10.0, "keep_label": False},
 )
 def score_noise(

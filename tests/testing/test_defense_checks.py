@@ -1,0 +1,91 @@
+"""The checks of a defence: like is compared with like, in every modality that is claimed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.core import Applied, Defense, Modality, Move, Output, Scene, defense
+from hartley.defenses.bandwidth.label_only import label_only
+from hartley.defenses.noise.embedding_noise import embedding_noise
+from hartley.kit import wrap
+from hartley.models.pipeline import Pipeline
+from hartley.models.retrained import retrained
+from hartley.testing import defense_checks
+from hartley.testing.checks import CheckFailed
+
+BOTH = (Modality.VISION, Modality.TABULAR)
+
+
+def _declare(apply: Any, acts: str = "output", **more: Any) -> Defense:
+    return defense(
+        moves=Move.NOISE,
+        acts=acts,
+        protects=("membership",),
+        fits=BOTH,
+        paper="hartley",
+        strongest={},
+        **more,
+    )(apply)
+
+
+def _narrows(part: Defense, attacks: Any = (loss_threshold,)) -> None:
+    checks = {check.name: check for check in defense_checks(attacks)}
+    checks["narrows_membership"](part)
+
+
+def trains_as_ever(scene: Scene, rng: Any) -> Scene:
+    """Train the owner's net by the owner's recipe, which is no defence at all."""
+    own = scene.tools["training"]
+    assert isinstance(own, Pipeline)
+    return retrained(scene, rng, Applied("trains_as_ever"), own.with_(workers=1))
+
+
+def minds_pictures_only(scene: Scene, rng: Any) -> Scene:
+    """Answer about pictures at random, and about tables as ever."""
+
+    def filter_(x: Any, answers: Any, output: Output, who: str) -> Any:
+        return np.full_like(answers, 0.25) if scene.modality is Modality.VISION else answers
+
+    return wrap.answers(scene, Applied("minds_pictures_only"), filter_)
+
+
+def test_a_net_is_no_defence_because_it_knows_less_than_a_table() -> None:
+    with pytest.raises(CheckFailed, match="loses a bit on the live wire of vision"):
+        _narrows(_declare(trains_as_ever, acts="training", requires=("training",)))
+
+
+def test_a_claim_has_to_hold_in_every_modality_and_only_there() -> None:
+    with pytest.raises(CheckFailed, match="live wire of tabular"):
+        _narrows(_declare(minds_pictures_only))
+    held = _declare(minds_pictures_only, only={"membership": ("vision",)})
+    _narrows(held)
+    assert held.guards("membership", Modality.VISION)
+    assert not held.guards("membership", Modality.TABULAR)
+    assert not held.guards("extraction", Modality.VISION)
+
+
+@pytest.mark.parametrize("only", [{"extraction": ("vision",)}, {"membership": ("audio",)}])
+def test_a_claim_within_a_claim_names_what_is_claimed(only: Any) -> None:
+    with pytest.raises(TypeError, match="not claimed at all"):
+        _declare(minds_pictures_only, only=only)
+
+
+def test_an_excuse_for_one_game_spares_no_other() -> None:
+    assert "narrows_extraction" in label_only.expected_failures
+    _narrows(label_only)
+
+
+def test_what_another_game_releases_is_lent_to_the_wire() -> None:
+    """Membership's wire of pairs holds no store of embeddings, and the shield needs one."""
+    from hartley.attacks.model_to_data.inversion.caption_inversion import caption_inversion
+
+    _narrows(embedding_noise, (loss_threshold, caption_inversion))
+    with pytest.raises(CheckFailed, match="live wire of paired"):
+        _narrows(
+            replace(embedding_noise, strongest={"scale": 1e-6}), (loss_threshold, caption_inversion)
+        )
