@@ -9,6 +9,7 @@ import pytest
 
 from hartley.attacks.model_to_data.inversion.caption_inversion import caption_inversion
 from hartley.attacks.model_to_data.inversion.embedding_decoder import embedding_decoder
+from hartley.attacks.model_to_data.inversion.embedding_search import embedding_search
 from hartley.attacks.model_to_data.inversion.embedding_words import embedding_words
 from hartley.attacks.model_to_data.inversion.speaker_inversion import speaker_inversion
 from hartley.attacks.model_to_data.membership.pair_similarity import pair_similarity
@@ -19,7 +20,7 @@ from hartley.engine.play import play
 from hartley.games.inversion import live
 from hartley.games.membership import live as members
 from hartley.kit.release.embeddings import Embeddings
-from hartley.kit.release.matching import Spectra
+from hartley.kit.release.matching import Spectra, Texts
 
 
 def _rng(seed: int = 0) -> np.random.Generator:
@@ -83,6 +84,47 @@ def test_a_kernel_tells_what_a_line_cannot() -> None:
     curved = play(speaker_inversion, scene, seed=0).usual
     assert curved["distortion"] < 0.5 * straight["distortion"]
     assert curved["identified"] > straight["identified"]
+
+
+def test_pictures_that_look_alike_tell_words_where_captions_lie_anywhere() -> None:
+    """The text tower is noise: only the captions of like pictures say what a picture shows."""
+    rng = _rng()
+    kinds = rng.standard_normal((32, 24))
+    kind = np.concatenate([np.arange(32), rng.integers(0, 32, 300)])
+    shown = kinds[kind] + 0.3 * rng.standard_normal((len(kind), 24))
+    captions = np.concatenate(
+        [4 * kind[:, None] + np.arange(4), rng.integers(128, 160, (332, 2))], 1
+    )
+    x = np.concatenate([shown, rng.standard_normal((len(kind), 24))], 1).astype(np.float32)
+
+    def part(rows: slice) -> Data:
+        facts = {"captions": captions[rows], "split": 24}
+        return Data("pairs", Modality.PAIRED, x[rows], facts=facts)
+
+    towers = Model(
+        "towers",
+        Modality.PAIRED,
+        np.asarray,
+        Output.EMBEDDINGS,
+        48,
+        offers=Access.EMBEDDINGS,
+    )
+    release = Embeddings(
+        part(slice(32)), part(slice(32, None)), Texts(captions[:32]), (0, 24), number=32, rounds=2
+    )
+    scene = Scene("kinds", Modality.PAIRED, model=towers, tools={"release:embeddings": release})
+    found = play(caption_inversion, scene, seed=0).usual
+    assert found["identified"] > 0.9 and found["identified_without_target"] < 0.15
+
+
+def test_words_alone_read_more_than_a_regression_and_correction_more_than_both() -> None:
+    scene = _blurred(live(Modality.LANGUAGE, _rng()), 0.6)
+    once = play(embedding_search, scene, seed=0, params={"corrections": 0})
+    again = play(embedding_search, scene, seed=0)
+    assert again.usual["token_f1"] >= once.usual["token_f1"] > 0.6
+    assert again.usual["identified_without_target"] < 0.15
+    asked = [one.spec.uses for one in (once, again)]
+    assert asked[1] - asked[0] == 2 * 24 * 4 * 24, "every change is a question that is counted"
 
 
 @pytest.mark.parametrize("variant", ["plain", "augmented", "weak"])

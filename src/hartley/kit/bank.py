@@ -36,12 +36,16 @@ class Bank:
         embeddings: (n, d) their embeddings.
         targets: (m, d) the stolen embeddings, as if they were of texts.
         embed: tokens → embeddings through the encoder; None where it cannot be asked about texts.
+        pictures: (n, d) embeddings of the pictures of the attacker's texts, where there are any.
+        stolen: (m, d) the stolen embeddings of pictures, before they were carried over to texts.
     """
 
     tokens: NDArray[np.int64]
     embeddings: NDArray[np.float64]
     targets: NDArray[np.float64]
     embed: Callable[[NDArray[Any]], NDArray[np.float64]] | None
+    pictures: NDArray[np.float64] | None = None
+    stolen: NDArray[np.float64] | None = None
 
 
 def bank(view: View) -> Bank:
@@ -66,7 +70,8 @@ def bank(view: View) -> Bank:
     pictures, texts = answers[:, :half], answers[:, half:]
     stolen = opened(view, pictures)
     # Pictures and captions lie in two cones of the shared space; his own pairs tell the way over.
-    return Bank(own.facts["captions"], texts, Ridge.fit(pictures, texts)(stolen), None)
+    carried = Ridge.fit(pictures, texts)(stolen)
+    return Bank(own.facts["captions"], texts, carried, None, pictures, stolen)
 
 
 def opened(view: View, own: NDArray[Any]) -> NDArray[np.float64]:
