@@ -34,7 +34,8 @@ def label_only(scene: Scene, rng: Rng) -> Scene:
     """Answer with certainty for the likeliest class, and nothing else.
 
     The answers keep their units (a one-hot row where probabilities are declared), so that attacks
-    that read scores still run on exactly what a label service gives them.
+    that read scores still run on exactly what a label service gives them. What a class looks like
+    is told by labels as well: no attack on the classes of digits loses a bit by it.
 
     Raises:
         RunError: the model answers with embeddings, which hold no label.
