@@ -5,9 +5,9 @@
 Claim of every line: the shield takes at least half of the exposure that lies above chance, whoever
 asks (arXiv:2107.06499 for deduplication, arXiv:1802.08232 for DP-SGD). The same secrets are planted
 in the same victims with and without it, so the change is paired victim by victim, with Student's
-95 % interval over victims. *static* attackers do not know of the shield, *adaptive* ones do; exposure
-trains no references, so both ask the same questions, and both are played. Bits are [certified lower
-bound, calibrated upper side]. Canaries stand ``--repeats`` times (8). Scenes whose packs are absent
+95 % interval over victims. *static* attackers do not know of the shield, *adaptive* ones do; as
+exposure trains no references, both ask the same questions, and both are played. Bits are [certified
+lower bound, calibrated upper side]. Canaries stand ``--repeats`` times (8). Scenes whose packs are absent
 are left out. ``--shields`` adds on digits the training-time and the output shields.
 
 Verdicts: ``holds``; ``in part`` (exposure falls outside the interval, less than half is taken);
