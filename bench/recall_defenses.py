@@ -7,8 +7,8 @@ asks (arXiv:2107.06499 for deduplication, arXiv:1802.08232 for DP-SGD). The same
 in the same victims with and without it, so the change is paired victim by victim, with Student's
 95 % interval over victims. *static* attackers do not know of the shield, *adaptive* ones do; as
 exposure trains no references, both ask the same questions, and both are played. Bits are [certified
-lower bound, calibrated upper side]. Canaries stand ``--repeats`` times (8). Scenes whose packs are absent
-are left out. ``--shields`` adds on digits the training-time and the output shields.
+lower bound, calibrated upper side]. Canaries stand ``--repeats`` times (8). Scenes whose packs are
+absent are left out. ``--shields`` adds on digits the training-time and the output shields.
 
 Verdicts: ``holds``; ``in part`` (exposure falls outside the interval, less than half is taken);
 ``nothing``; ``opens`` (it rises outside the interval). About 60 s of processor time, 90 s more with
