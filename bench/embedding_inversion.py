@@ -111,7 +111,7 @@ def defences(rounds: int, seed: int) -> None:
     for name, params in DEFENCES:
         print(f"sentences behind {name}({', '.join(f'{k}={v:g}' for k, v in params.items())})")
         held = defended(scene, name, params, seed)
-        knows = row(held, "embedding_search", rounds, seed, "adaptive")
+        knows = row(held, "embedding_search", rounds, seed, "adaptive", corrections=1)
         if name == "embedding_rotation":
             static = row(held, "embedding_search", rounds, seed, "static", corrections=0)
             verdict("who knows of the rotation reads more than who does not", knows, static)
@@ -158,7 +158,7 @@ def captions(rounds: int, seed: int) -> None:
 
 PARTS = {
     "sentences": (sentences, 6),
-    "defences": (defences, 1),
+    "defences": (defences, 2),
     "speakers": (speakers, 6),
     "captions": (captions, 6),
     "decoder": (decoder, 2),
@@ -168,7 +168,7 @@ PARTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=tuple(PARTS))
-    parser.add_argument("--rounds", type=int, default=0, help="32 targets each; 0: a part's usual")
+    parser.add_argument("--rounds", type=int, default=0, help="2 or more; 0: a part's usual")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     for name in [args.only] if args.only else [one for one in PARTS if one != "decoder"]:
