@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Attack, Defense, Modality, Scene
+from hartley.core import Access, Attack, Defense, Modality, Scene, Wire
 from hartley.core.errors import HartleyError
 from hartley.engine.play import play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
 from hartley.testing.games import wire_of
 
 FEW = 8
-"""Victims where each has to be trained, twice over: by its owner as he is, and with the defence."""
+"""Victims where each has to be trained or answers for many records: enough to compare by."""
 
 
 def check_defense(defense: Defense, *, attacks: Sequence[Attack]) -> None:
@@ -108,7 +108,7 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
     # A defence that changes how the owner trains is held against his own training, not against the
     # table that stands for a victim where none is trained: any net would know less than that.
     own = owner if owner is not None and now is not owner else None
-    few = {"rounds": FEW} if own is not None else {}
+    few = {"rounds": FEW} if own is not None or attack.game.wire is Wire.SCORE else {}
     after = measure(play(attack, shielded, seed=0, game_params=few, knows="static"))
     return after.bits.value < _undefended(attack, scene, own, few) - DEAD
 
