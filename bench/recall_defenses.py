@@ -11,8 +11,9 @@ lower bound, calibrated upper side]. Canaries stand ``--repeats`` times (8). Sce
 absent are left out. ``--shields`` adds on digits the training-time and the output shields.
 
 Verdicts: ``holds``; ``in part`` (exposure falls outside the interval, less than half is taken);
-``nothing``; ``opens`` (it rises outside the interval). About 60 s of processor time, 90 s more with
-``--shields``; training is kept.
+``nothing``; ``opens`` (it rises outside the interval). About 40 s of
+processor time without keywords, 60 s more with ``--shields``; training is kept. The first run on
+keywords takes minutes: DP-SGD trains its convolutions one model at a time.
 """
 
 from __future__ import annotations
