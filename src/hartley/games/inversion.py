@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hartley.core import ALL, Deal, Flow, Modality, Role, Scene, Wire, game
 from hartley.core.errors import UsageError
+from hartley.models.retrained import trainable
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -85,4 +86,4 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     scene = Scene(name="live" if leaks else "dead", modality=modality)
     for piece in pieces(modality):
         scene = piece(scene, rng, leaks)
-    return scene
+    return trainable(scene, epochs=40 if leaks else 0)

@@ -156,7 +156,7 @@ def trainable(wire: Scene, *, epochs: int) -> Scene:
         )
     elif pool.y is not None and wire.modality in LABELLED:
         owner = Pipeline(
-            dense(pool.x.shape[1:], wire.model.classes, (64,)),
+            dense(pool.x.shape[1:], int(pool.y.max()) + 1, (64,)),
             Training(epochs=epochs, batch=16, lr=5e-3),
             modality=wire.modality,
             cached=False,

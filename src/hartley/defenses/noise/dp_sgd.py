@@ -24,8 +24,9 @@ NETS = (40.0, 0.02)
 @defense(
     moves=Move.NOISE,
     acts="training",
-    protects=("membership", "memorization"),
+    protects=("membership", "inversion", "memorization"),
     fits=(Modality.VISION, Modality.LANGUAGE, Modality.TABULAR, Modality.AUDIO),
+    only={"inversion": ("vision", "tabular", "audio")},
     paper="arXiv:1607.00133",
     strongest={"epsilon": 0.5},
     requires=("fit", "model", "train"),
@@ -54,6 +55,7 @@ def dp_sgd(
     Of memorization no ceiling is claimed: a canary with another secret is ``repeats`` records
     taken out and as many put in, hence a group of 2·repeats, and for the 16 of that game's own
     setting the bound lies above the whole secret from ε = 0.4 on (6.1 of 6.6 bits at ε = 0.25).
+    A single update that a client sends is 2/σ²-zCDP for one of his records replaced by another.
 
     Args:
         epsilon: the guarantee, together with delta.
