@@ -28,7 +28,7 @@ from hartley.core import Scene
 from hartley.engine import scenes
 from hartley.engine.defend import defended
 from hartley.engine.play import deal, play
-from hartley.kit.bank import cosines
+from hartley.kit.inversion.bank import cosines
 
 Rate = tuple[int, int]
 DEFENCES = (

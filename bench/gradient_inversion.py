@@ -36,7 +36,7 @@ from hartley import catalog
 from hartley.engine import scenes
 from hartley.engine.defend import defended
 from hartley.engine.play import play
-from hartley.kit.federated import Protection
+from hartley.kit.inversion.federated import Protection
 from hartley.kit.nets import conv
 from hartley.kit.release.gradients import Gradients
 

@@ -32,7 +32,7 @@ from hartley.channel.measure import measure
 from hartley.core import Data, View
 from hartley.engine.play import deal, play
 from hartley.engine.recall import forget
-from hartley.kit import gpt
+from hartley.kit.language import gpt
 from hartley.scenes.novels import novels
 
 READING = ("loss_threshold", "zlib_ratio", "min_k", "min_k_plus_plus")

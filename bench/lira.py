@@ -31,8 +31,8 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Modality, Model, View
 from hartley.kit.fleet import Training, train
+from hartley.kit.membership.reference import _memo
 from hartley.kit.nets import dense
-from hartley.kit.reference import _memo
 from hartley.models.sklearn import SklearnPipeline, from_sklearn
 from hartley.models.torch import softmax
 

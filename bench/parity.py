@@ -28,7 +28,7 @@ from hartley import catalog
 from hartley.engine.meter import Meter, seal
 from hartley.engine.play import deal
 from hartley.engine.scenes import build
-from hartley.kit.reference import confidence, references
+from hartley.kit.membership.reference import confidence, references
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -42,7 +42,7 @@ np.save(work / "out.npy", np.stack(out).astype(np.uint8))
 
 def main(peer: str) -> None:
     from hartley.data.photos import carriers
-    from hartley.kit import image, marks
+    from hartley.kit.vision import image, marks
 
     photos = carriers(COUNT).x
     rng = np.random.default_rng(0)

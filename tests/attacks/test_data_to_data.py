@@ -20,7 +20,8 @@ from hartley.defenses.noise.aes_gcm import aes_gcm
 from hartley.defenses.signal.coded_mark import coded_mark
 from hartley.defenses.signal.spread_spectrum import spread_spectrum
 from hartley.engine.play import play
-from hartley.kit import ciphers, marks
+from hartley.kit.language import ciphers
+from hartley.kit.vision import marks
 
 REMOVALS = (compression, regeneration, resampling, overwriting)
 SHIELDS = (spread_spectrum, coded_mark)

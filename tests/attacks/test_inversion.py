@@ -15,12 +15,12 @@ from hartley.defenses.signal.selena import Distilled
 from hartley.engine.match import unplayable
 from hartley.engine.play import play
 from hartley.games.inversion import inversion
-from hartley.kit.federated import Protection
 from hartley.kit.fleet import Privacy, Training
+from hartley.kit.inversion.federated import Protection
+from hartley.kit.inversion.step import Known
 from hartley.kit.nets import dense
 from hartley.kit.release.classes import evaluator, unlike
 from hartley.kit.release.gradients import Gradients, federated
-from hartley.kit.step import Known
 from hartley.models.pipeline import Pipeline
 
 

@@ -24,8 +24,8 @@ from hartley.core import Access, Data, Ensemble, Modality, Scene, View
 from hartley.core.errors import UsageError
 from hartley.engine.play import deal, play
 from hartley.engine.recall import forget
-from hartley.kit import gpt, text, tokens
-from hartley.kit.reference import references
+from hartley.kit.language import gpt, text, tokens
+from hartley.kit.membership.reference import references
 from hartley.models.causal import causal
 
 torch = pytest.importorskip("torch")

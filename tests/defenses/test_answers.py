@@ -22,7 +22,7 @@ from hartley.engine.meter import Meter, check, seal_model
 from hartley.engine.play import play
 from hartley.games.inversion import inversion
 from hartley.games.membership import live
-from hartley.kit.keyed import uniform
+from hartley.kit.shields.keyed import uniform
 
 OUTPUTS = (rounding, label_only, score_noise)
 UNITS = (Output.PROBABILITIES, Output.LOGITS, Output.LABELS)

@@ -17,7 +17,7 @@ from hartley.defenses.noise.embedding_noise import embedding_noise
 from hartley.defenses.signal.embedding_rotation import embedding_rotation
 from hartley.engine.play import play
 from hartley.games.inversion import live
-from hartley.kit.bank import cosines
+from hartley.kit.inversion.bank import cosines
 
 
 def _rng(seed: int = 0) -> np.random.Generator:

@@ -14,7 +14,7 @@ from hartley.defenses.bandwidth.memfree import memfree, silenced
 from hartley.defenses.signal.goldfish import dropped, goldfish
 from hartley.engine.play import play
 from hartley.games.memorization import live
-from hartley.kit import gpt
+from hartley.kit.language import gpt
 
 
 def _rng() -> np.random.Generator:

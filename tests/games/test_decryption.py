@@ -6,7 +6,7 @@ from hartley.core import Access, Data, Modality, Move, Outcome, Scene, attack
 from hartley.core.errors import RunError
 from hartley.engine.play import deal, play
 from hartley.games.decryption import decryption, letters_of
-from hartley.kit import ciphers
+from hartley.kit.language import ciphers
 
 
 def act(guess, name="act"):

@@ -13,8 +13,10 @@ from hartley.core import Access, Data, Modality, Model, Move, Outcome, Scene, at
 from hartley.core.errors import BudgetSpent, RuleError, RunError
 from hartley.engine.play import deal, play
 from hartley.games.extraction import dead, extraction, live
-from hartley.kit import heads, nearest, regions
+from hartley.kit import regions
 from hartley.kit.fingerprint import secret_labelling
+from hartley.kit.language import heads
+from hartley.kit.wires import nearest
 
 ANY = (Modality.VISION, Modality.TABULAR, Modality.LANGUAGE)
 

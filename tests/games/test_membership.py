@@ -19,8 +19,8 @@ from hartley.engine.document import flags
 from hartley.engine.match import unplayable
 from hartley.engine.play import deal, play
 from hartley.games.membership import live, membership
-from hartley.kit.blind import blind_auc
-from hartley.kit.grouped import exposed
+from hartley.kit.membership.blind import blind_auc
+from hartley.kit.membership.grouped import exposed
 
 SPEC = importlib.util.spec_from_file_location(
     "owned_by_a_stranger", Path(__file__).parents[1] / "strangers" / "strangers" / "owned.py"

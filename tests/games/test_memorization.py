@@ -25,8 +25,8 @@ from hartley.defenses.signal.deduplication import (
 )
 from hartley.engine.play import play
 from hartley.games import memorization as room
-from hartley.kit import canaries as canaries_
-from hartley.kit import text
+from hartley.kit.language import text
+from hartley.kit.memorization import canaries as canaries_
 
 
 def test_a_coin_settles_ties_and_nothing_else() -> None:

@@ -8,7 +8,7 @@ from hartley.core import Access, Data, Modality, Move, Outcome, Scene, attack
 from hartley.core.errors import RunError
 from hartley.engine.play import deal, play
 from hartley.games.watermark import watermark
-from hartley.kit import image, marks
+from hartley.kit.vision import image, marks
 
 
 def act(make, name="act"):

@@ -11,7 +11,7 @@ from scipy.spatial import distance
 from hartley.core import Data, Ensemble, Modality, Model, Outcome, Scene
 from hartley.core.errors import RunError, UsageError
 from hartley.games.inversion import dead, inversion, live
-from hartley.kit.graphs import Graph
+from hartley.kit.graph.graphs import Graph
 from hartley.kit.release import links
 from hartley.kit.release.attributes import Attributes, candidates
 

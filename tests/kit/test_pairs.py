@@ -7,8 +7,8 @@ import pytest
 
 from hartley.core import Data, Modality
 from hartley.core.errors import UsageError
+from hartley.kit.membership.reference import confidence
 from hartley.kit.pairs import Towers, project, train
-from hartley.kit.reference import confidence
 from hartley.models.paired import DualEncoder
 from hartley.testing import check_model
 

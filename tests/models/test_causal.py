@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hartley.core import Output
-from hartley.kit import text
+from hartley.kit.language import text
 from hartley.models import lora
 from hartley.models.huggingface import from_network
 

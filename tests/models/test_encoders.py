@@ -34,7 +34,7 @@ def test_known_records_are_embedded_once_and_others_by_the_network(tmp_path, mon
 
 def test_minilm_knows_a_paraphrase(need_pack) -> None:
     need_pack("minilm")
-    from hartley.kit import text
+    from hartley.kit.language import text
     from hartley.models.minilm import minilm, words
 
     told = [

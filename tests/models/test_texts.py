@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hartley.core import Data, Modality
-from hartley.kit import gpt
 from hartley.kit.fleet import Privacy
+from hartley.kit.language import gpt
 from hartley.models import causal, texts
 from hartley.models.retrained import PrivateOwner
 from hartley.models.texts import TextPipeline

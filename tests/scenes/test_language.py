@@ -14,8 +14,8 @@ from hartley.attacks.model_to_model.extraction.last_layer import last_layer
 from hartley.core import Scene
 from hartley.data.language import novel
 from hartley.engine.play import deal, play
-from hartley.kit import gpt, text
-from hartley.kit.spoken import write
+from hartley.kit.language import gpt, text
+from hartley.kit.memorization.spoken import write
 from hartley.scenes.language import distinct
 from hartley.scenes.novels import novels
 from hartley.testing import check_model

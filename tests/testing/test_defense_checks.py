@@ -12,7 +12,7 @@ from hartley.attacks.model_to_data.membership.loss_threshold import loss_thresho
 from hartley.core import Applied, Defense, Modality, Move, Output, Scene, defense
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.noise.embedding_noise import embedding_noise
-from hartley.kit import wrap
+from hartley.kit.shields import wrap
 from hartley.models.pipeline import Pipeline
 from hartley.models.retrained import retrained
 from hartley.testing import defense_checks

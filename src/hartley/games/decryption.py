@@ -31,7 +31,7 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import RunError
-from hartley.kit import ciphers
+from hartley.kit.language import ciphers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -37,7 +37,6 @@ from hartley.core import (
 )
 from hartley.core.assets import Session
 from hartley.core.errors import BudgetSpent, RuleError
-from hartley.kit import nearest
 from hartley.kit.fingerprint import (
     HEAD,
     Fingerprint,
@@ -45,6 +44,7 @@ from hartley.kit.fingerprint import (
     planted_head,
     secret_labelling,
 )
+from hartley.kit.wires import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -30,10 +30,10 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import HartleyError, RunError, UsageError
-from hartley.kit import lookup
-from hartley.kit.blind import blind_auc
-from hartley.kit.grouped import judge_of
-from hartley.kit.splits import LEAST, readable, repeats, twins
+from hartley.kit.membership.blind import blind_auc
+from hartley.kit.membership.grouped import judge_of
+from hartley.kit.membership.splits import LEAST, readable, repeats, twins
+from hartley.kit.wires import lookup
 from hartley.models.retrained import trainable
 
 if TYPE_CHECKING:

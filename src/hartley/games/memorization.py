@@ -39,9 +39,11 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.errors import RunError, UsageError
-from hartley.kit import canaries as book
-from hartley.kit import haim, rote, text
-from hartley.kit.discovery import Verified
+from hartley.kit.language import text
+from hartley.kit.memorization import canaries as book
+from hartley.kit.memorization import haim
+from hartley.kit.memorization.discovery import Verified
+from hartley.kit.wires import rote
 from hartley.models.retrained import trainable
 
 if TYPE_CHECKING:

@@ -31,8 +31,9 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import RuleError
-from hartley.kit import nearest, regions
+from hartley.kit import regions
 from hartley.kit.fingerprint import labels_of
+from hartley.kit.wires import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -28,7 +28,7 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import RunError
-from hartley.kit import image, marks
+from hartley.kit.vision import image, marks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

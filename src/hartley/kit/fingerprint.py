@@ -14,7 +14,8 @@ import numpy as np
 
 from hartley.core import Asset, Data, Model, Output, Scene
 from hartley.core.errors import RunError
-from hartley.kit import heads, regions
+from hartley.kit import regions
+from hartley.kit.language import heads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

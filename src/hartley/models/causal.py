@@ -14,7 +14,7 @@ import numpy as np
 
 from hartley.core import Access, Modality, Model, Output
 from hartley.core.errors import RunError
-from hartley.kit import text
+from hartley.kit.language import text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,8 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output
 from hartley.kit import cache
-from hartley.kit.ego import Shape, Study, ask, train_graphs
-from hartley.kit.graphs import Graph, Schedule, node_model, nodes_of, train_nodes
+from hartley.kit.graph.ego import Shape, Study, ask, train_graphs
+from hartley.kit.graph.graphs import Graph, Schedule, node_model, nodes_of, train_nodes
 from hartley.models.kept import Trained, kept
 from hartley.models.pipeline import CLOSED
 from hartley.models.torch import softmax

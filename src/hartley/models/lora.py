@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.errors import MissingExtra
-from hartley.kit import text
+from hartley.kit.language import text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

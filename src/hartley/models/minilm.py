@@ -11,7 +11,7 @@ import numpy as np
 from hartley.core import Modality, Model
 from hartley.core.errors import MissingExtra
 from hartley.data.packs import locate
-from hartley.kit import text
+from hartley.kit.language import text
 from hartley.models.encoders import encoder
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 
 from hartley.core import Access, Applied, Bound, Data, Ensemble, Modality, Model, Scene
 from hartley.core.errors import RunError
-from hartley.kit import gpt
 from hartley.kit.cache import digest
 from hartley.kit.fleet import Objective, Privacy, Training
+from hartley.kit.language import gpt
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
 from hartley.models.texts import TextPipeline

@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from hartley.core.errors import MissingExtra
 from hartley.data.packs import locate
-from hartley.kit import text
 from hartley.kit.cache import folder
+from hartley.kit.language import text
 
 if TYPE_CHECKING:
     from torch import Tensor

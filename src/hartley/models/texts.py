@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Model, Output, spawn
-from hartley.kit import ghost, gpt
 from hartley.kit.cache import cached, digest
 from hartley.kit.fleet import Privacy
+from hartley.kit.language import ghost, gpt
 from hartley.models.causal import causal
 
 if TYPE_CHECKING:

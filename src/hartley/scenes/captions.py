@@ -11,10 +11,10 @@ import hartley
 from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
-from hartley.kit import text
 from hartley.kit.cache import cached, digest
-from hartley.kit.canaries import planted
 from hartley.kit.figures import Figure, share
+from hartley.kit.language import text
+from hartley.kit.memorization.canaries import planted
 from hartley.kit.pairs import Towers
 from hartley.kit.release.embeddings import Embeddings
 from hartley.kit.release.matching import Texts

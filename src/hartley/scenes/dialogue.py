@@ -12,8 +12,8 @@ import numpy as np
 import hartley
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, Scene, recipe, spawn
 from hartley.data import language
-from hartley.kit import text
 from hartley.kit.cache import cached, digest
+from hartley.kit.language import text
 from hartley.models import lora, smollm
 from hartley.models.huggingface import from_network
 from hartley.models.lora import Tuning

@@ -9,8 +9,8 @@ import numpy as np
 
 from hartley.core import Data, Modality, Model, Scene
 from hartley.core.errors import UsageError
-from hartley.kit import text
 from hartley.kit.figures import Figure, average
+from hartley.kit.language import text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
         digits: of the secret.
 
     Returns:
-        Data with x (count, p) token ids padded with −1; facts as ``kit.spoken.write``
+        Data with x (count, p) token ids padded with −1; facts as ``kit.memorization.spoken.write``
         reads them: ``symbols`` (10,), ``length``, ``ending``.
 
     Raises:

@@ -11,9 +11,9 @@ import hartley
 from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import language
-from hartley.kit import gpt, text
 from hartley.kit.cache import cached, digest
 from hartley.kit.fingerprint import Fingerprint, Planted, planted_head
+from hartley.kit.language import gpt, text
 from hartley.models.texts import TextPipeline
 from hartley.scenes.language import canaries, contacts, distinct, nats, together, utility
 

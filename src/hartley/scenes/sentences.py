@@ -9,10 +9,10 @@ import numpy as np
 import hartley
 from hartley.core import Data, Modality, Scene, recipe, spawn
 from hartley.data import mails
-from hartley.kit import text
-from hartley.kit.bank import cosines
 from hartley.kit.cache import digest
 from hartley.kit.figures import Figure, share
+from hartley.kit.inversion.bank import cosines
+from hartley.kit.language import text
 from hartley.kit.release.embeddings import Embeddings
 from hartley.kit.release.matching import Texts
 from hartley.models.encoders import remembering

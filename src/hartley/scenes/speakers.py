@@ -9,9 +9,9 @@ import numpy as np
 import hartley
 from hartley.core import Modality, Scene, recipe
 from hartley.data import audio
-from hartley.kit.bank import Ridge, cosines
 from hartley.kit.cache import digest
 from hartley.kit.figures import Figure, share
+from hartley.kit.inversion.bank import Ridge, cosines
 from hartley.kit.release.embeddings import Embeddings
 from hartley.kit.release.matching import Spectra, statistics
 from hartley.models.encoders import remembering

@@ -8,8 +8,8 @@ import numpy as np
 
 from hartley.core import Data, Modality, Scene, recipe
 from hartley.data import graph as data
-from hartley.kit.canaries import planted
-from hartley.kit.ego import Shape, Study
+from hartley.kit.graph.ego import Shape, Study
+from hartley.kit.memorization.canaries import planted
 from hartley.models.graph import GraphPipeline
 from hartley.models.pipeline import CLOSED, OPEN
 from hartley.scenes import vision

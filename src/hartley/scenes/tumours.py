@@ -6,8 +6,8 @@ import numpy as np
 
 from hartley.core import Modality, Scene, recipe
 from hartley.data import tabular as data
-from hartley.kit.canaries import planted
 from hartley.kit.fleet import Training
+from hartley.kit.memorization.canaries import planted
 from hartley.kit.nets import dense
 from hartley.kit.release.attributes import Attributes
 from hartley.kit.release.gradients import Gradients

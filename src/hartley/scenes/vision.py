@@ -11,12 +11,12 @@ import numpy as np
 import hartley
 from hartley.core import Data, Model, Output, Scene, spawn
 from hartley.data.photos import carriers
-from hartley.kit import image, marks
 from hartley.kit.cache import digest
-from hartley.kit.canaries import planted
 from hartley.kit.figures import Figure, average, share
+from hartley.kit.memorization.canaries import planted
 from hartley.kit.release.classes import Classes
 from hartley.kit.release.gradients import Gradients, federated
+from hartley.kit.vision import image, marks
 from hartley.models.pipeline import OPEN, Pipeline
 
 if TYPE_CHECKING:

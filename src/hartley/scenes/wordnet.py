@@ -8,8 +8,8 @@ import numpy as np
 
 from hartley.core import Data, Modality, Scene, recipe
 from hartley.data import graph as data
-from hartley.kit.canaries import planted
-from hartley.kit.graphs import Schedule
+from hartley.kit.graph.graphs import Schedule
+from hartley.kit.memorization.canaries import planted
 from hartley.kit.release.links import Links
 from hartley.models.graph import NodePipeline
 from hartley.models.pipeline import CLOSED, OPEN

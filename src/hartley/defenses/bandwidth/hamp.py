@@ -10,9 +10,9 @@ import numpy as np
 
 from hartley.core import Applied, Data, Ensemble, Modality, Move, Scene, defense, spawn
 from hartley.core.errors import UsageError
-from hartley.kit import informed
 from hartley.kit.fleet import Objective, Seen
-from hartley.kit.keyed import uniform
+from hartley.kit.shields import informed
+from hartley.kit.shields.keyed import uniform
 from hartley.models.retrained import trained_for
 
 if TYPE_CHECKING:

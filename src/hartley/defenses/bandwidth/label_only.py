@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.core import Access, Applied, Bound, Modality, Move, Output, Scene, defense
 from hartley.core.errors import RunError
-from hartley.kit import wrap
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,8 @@ import numpy as np
 
 from hartley.core import Applied, Data, Ensemble, Fit, Modality, Model, Move, Scene, defense
 from hartley.core.errors import UsageError
-from hartley.kit import text, wrap
+from hartley.kit.language import text
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import numpy as np
 
 from hartley.core import ALL, Applied, Model, Move, Output, Scene, defense
 from hartley.core.assets import Session
-from hartley.kit import wrap
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import ALL, Access, Applied, Bound, Move, Output, Scene, defense
-from hartley.kit import wrap
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import numpy as np
 
 from hartley.core import ALL, Applied, Data, Ensemble, Fit, Model, Move, Output, Scene, defense
 from hartley.core.errors import UsageError
-from hartley.kit import wrap
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

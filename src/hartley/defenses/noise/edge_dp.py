@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.core import Applied, Bound, Data, Ensemble, Fit, Modality, Move, Scene, defense, spawn
 from hartley.core.errors import UsageError
-from hartley.kit.wrap import recorded
+from hartley.kit.shields.wrap import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

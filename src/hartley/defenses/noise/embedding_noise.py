@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Applied, Modality, Move, Output, Scene, defense, spawn
-from hartley.kit import wrap
 from hartley.kit.cache import digest
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

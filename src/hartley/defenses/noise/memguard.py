@@ -10,10 +10,10 @@ import numpy as np
 
 from hartley.core import Applied, Data, Ensemble, Modality, Move, Output, Scene, defense, spawn
 from hartley.core.errors import UsageError
-from hartley.kit import informed
 from hartley.kit.fleet import Training, train
-from hartley.kit.keyed import uniform
 from hartley.kit.nets import Net, dense
+from hartley.kit.shields import informed
+from hartley.kit.shields.keyed import uniform
 
 if TYPE_CHECKING:
     import torch

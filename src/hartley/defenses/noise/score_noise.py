@@ -8,8 +8,8 @@ import numpy as np
 
 from hartley.core import ALL, Applied, Move, Output, Scene, defense, spawn
 from hartley.core.errors import UsageError
-from hartley.kit import wrap
-from hartley.kit.keyed import uniform
+from hartley.kit.shields import wrap
+from hartley.kit.shields.keyed import uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

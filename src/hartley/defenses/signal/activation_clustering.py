@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit import sanitise
+from hartley.kit.shields import sanitise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

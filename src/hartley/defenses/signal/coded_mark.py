@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit import marks
+from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit import wrap
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def embedding_rotation(scene: Scene, rng: Rng, *, key: int = 0) -> Scene:
     Lengths and cosines in the database stay as they are, so that nothing is lost for its owner, who
     turns his questions too. It lowers the signal, the projection of what is stored on the concept
     vectors of the encoder that everybody knows, and adds no noise: who finds records of his own in
-    the database can solve for the map (``kit.bank.opened``) and has everything back.
+    the database can solve for the map (``kit.inversion.bank.opened``) and has everything back.
 
     Args:
         key: names the map among those that one seed gives.

@@ -6,8 +6,8 @@ nor the candidates, and rebuilds B records. They carry no order, so each is firs
 client's place whose candidates it resembles most, and then to one of those: the truth is never
 asked. It enters only the usual picture metrics, where rebuilt and true records are paired at best.
 
-The step is the owner's own: what a training-time defence makes him minimise, clients minimise, and
-an attacker who knows of it finds that step among the defences of his view (``kit.step.Known``).
+The step is the owner's own: what a training-time defence makes him minimise, clients minimise. Who
+knows of it finds that step among the defences of his view (``kit.inversion.step.Known``).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from hartley.core import (
     View,
 )
 from hartley.core.errors import UsageError
-from hartley.kit import wrap
-from hartley.kit.federated import Protection, right
+from hartley.kit.inversion.federated import Protection, right
+from hartley.kit.inversion.step import Known, Step
 from hartley.kit.nets import Net, dense
 from hartley.kit.release import answers
 from hartley.kit.release.pairing import by_batch, likeness, placed, records
-from hartley.kit.step import Known, Step
+from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

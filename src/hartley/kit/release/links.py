@@ -28,7 +28,7 @@ from hartley.core import (
     View,
 )
 from hartley.core.errors import RunError, UsageError
-from hartley.kit.graphs import Graph, node_model
+from hartley.kit.graph.graphs import Graph, node_model
 from hartley.kit.release import answers
 
 if TYPE_CHECKING:

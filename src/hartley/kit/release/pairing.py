@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.core import Data, Outcome, Round
 from hartley.core.errors import RunError
-from hartley.kit import image
+from hartley.kit.vision import image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

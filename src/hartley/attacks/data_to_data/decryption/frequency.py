@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.decryption import decryption, stretches
-from hartley.kit import ngrams
+from hartley.kit.language import ngrams
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

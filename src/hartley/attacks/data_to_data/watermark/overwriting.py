@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.watermark import watermark
-from hartley.kit import image, marks
+from hartley.kit.vision import image, marks
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

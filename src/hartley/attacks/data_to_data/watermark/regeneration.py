@@ -14,7 +14,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.watermark import watermark
-from hartley.kit import image, patches
+from hartley.kit.vision import image, patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

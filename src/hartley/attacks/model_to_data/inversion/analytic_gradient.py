@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit import leaked
+from hartley.kit.inversion import leaked
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack, spawn
 from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
-from hartley.kit.reference import confidence, halves
+from hartley.kit.membership.reference import confidence, halves
 from hartley.kit.release.attributes import candidates, filled
 
 if TYPE_CHECKING:

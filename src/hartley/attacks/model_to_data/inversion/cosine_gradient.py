@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit import leaked, matched
+from hartley.kit.inversion import leaked, matched
 
 if TYPE_CHECKING:
     import torch

@@ -8,10 +8,10 @@ import numpy as np
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit.bank import Words, bank, cosines, loot
-from hartley.kit.correct import corrected
-from hartley.kit.decoder import Decoder
-from hartley.kit.reader import Reader
+from hartley.kit.inversion.bank import Words, bank, cosines, loot
+from hartley.kit.inversion.correct import corrected
+from hartley.kit.inversion.decoder import Decoder
+from hartley.kit.inversion.reader import Reader
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

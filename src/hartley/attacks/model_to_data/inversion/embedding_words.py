@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit.bank import Words, bank, cosines, loot
+from hartley.kit.inversion.bank import Words, bank, cosines, loot
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

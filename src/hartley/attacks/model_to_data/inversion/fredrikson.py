@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit.sureness import margin_slope
+from hartley.kit.inversion.sureness import margin_slope
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,8 +8,8 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit import prior as priors
-from hartley.kit.sureness import log_odds, margin_slope
+from hartley.kit.inversion import prior as priors
+from hartley.kit.inversion.sureness import log_odds, margin_slope
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

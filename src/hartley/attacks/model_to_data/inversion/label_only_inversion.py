@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
-from hartley.kit import prior as priors
+from hartley.kit.inversion import prior as priors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
-from hartley.kit.bank import Ridge, cosines, opened
+from hartley.kit.inversion.bank import Ridge, cosines, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

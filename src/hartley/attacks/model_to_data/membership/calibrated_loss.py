@@ -8,8 +8,8 @@ import numpy as np
 
 from hartley.core import ALL, Access, Move, Outcome, View, attack
 from hartley.games.membership import membership
-from hartley.kit import reference
-from hartley.kit.splits import claimed
+from hartley.kit.membership import reference
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -9,8 +9,8 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
-from hartley.kit.reference import references as trained
-from hartley.kit.tokens import Statistics, claims, compressed, portrait, statistics
+from hartley.kit.language.tokens import Statistics, claims, compressed, portrait, statistics
+from hartley.kit.membership.reference import references as trained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ import numpy as np
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
-from hartley.kit.reference import log_probabilities
-from hartley.kit.splits import claimed
+from hartley.kit.membership.reference import log_probabilities
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ import numpy as np
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
-from hartley.kit import augment, boundary
-from hartley.kit.splits import claimed
+from hartley.kit.membership import augment, boundary
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

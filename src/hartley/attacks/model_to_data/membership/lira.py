@@ -10,9 +10,9 @@ import numpy as np
 from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
-from hartley.kit import augment as versions
-from hartley.kit.reference import confidence, references
-from hartley.kit.splits import claimed
+from hartley.kit.membership import augment as versions
+from hartley.kit.membership.reference import confidence, references
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ import numpy as np
 
 from hartley.core import ALL, Access, Move, Outcome, View, attack
 from hartley.games.membership import membership
-from hartley.kit.reference import likelihood
-from hartley.kit.splits import claimed
+from hartley.kit.membership.reference import likelihood
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.games.membership import membership
-from hartley.kit.tokens import claims, lowest, statistics
+from hartley.kit.language.tokens import claims, lowest, statistics
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

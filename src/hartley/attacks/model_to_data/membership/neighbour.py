@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
-from hartley.kit.tokens import average, claims, likelihoods, statistics
+from hartley.kit.language.tokens import average, claims, likelihoods, statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

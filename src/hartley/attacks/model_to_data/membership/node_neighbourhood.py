@@ -10,8 +10,8 @@ from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
 from hartley.kit import logistic
-from hartley.kit.graphs import neighbours
-from hartley.kit.reference import references
+from hartley.kit.graph.graphs import neighbours
+from hartley.kit.membership.reference import references
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

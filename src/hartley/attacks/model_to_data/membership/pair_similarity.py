@@ -9,8 +9,8 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Model, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
-from hartley.kit.reference import likelihood
-from hartley.kit.splits import claimed
+from hartley.kit.membership.reference import likelihood
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

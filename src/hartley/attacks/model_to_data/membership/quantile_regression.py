@@ -11,8 +11,8 @@ from hartley.core.errors import UsageError
 from hartley.games.membership import membership
 from hartley.kit import quantile
 from hartley.kit.features import features, standardised
-from hartley.kit.reference import confidence
-from hartley.kit.splits import claimed
+from hartley.kit.membership.reference import confidence
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

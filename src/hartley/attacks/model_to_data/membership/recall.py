@@ -9,8 +9,8 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership import membership
-from hartley.kit import text
-from hartley.kit.tokens import average, claims, likelihoods, statistics
+from hartley.kit.language import text
+from hartley.kit.language.tokens import average, claims, likelihoods, statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,8 +8,8 @@ import numpy as np
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.games.membership import membership
-from hartley.kit.reference import references as trained
-from hartley.kit.tokens import average, claims, statistics
+from hartley.kit.language.tokens import average, claims, statistics
+from hartley.kit.membership.reference import references as trained
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.membership import membership
-from hartley.kit import reference
+from hartley.kit.membership import reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

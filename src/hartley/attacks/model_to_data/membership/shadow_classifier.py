@@ -8,9 +8,10 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, Output, View, attack
 from hartley.games.membership import membership
-from hartley.kit import logistic, reference
+from hartley.kit import logistic
 from hartley.kit.cache import digest
-from hartley.kit.splits import claimed
+from hartley.kit.membership import reference
+from hartley.kit.membership.splits import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

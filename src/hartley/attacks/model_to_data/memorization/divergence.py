@@ -13,7 +13,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied, UsageError
 from hartley.games.memorization import memorization
-from hartley.kit import spoken
+from hartley.kit.memorization import spoken
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -8,8 +8,8 @@ import numpy as np
 
 from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.memorization import memorization
-from hartley.kit import canaries, spoken
-from hartley.kit.reference import confidence
+from hartley.kit.membership.reference import confidence
+from hartley.kit.memorization import canaries, spoken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

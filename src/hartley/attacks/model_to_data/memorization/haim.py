@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import memorization
-from hartley.kit import haim as net
+from hartley.kit.memorization import haim as net
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

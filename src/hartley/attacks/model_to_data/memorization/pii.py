@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import memorization
-from hartley.kit import canaries, spoken
+from hartley.kit.memorization import canaries, spoken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,9 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import memorization
-from hartley.kit import spoken, text
-from hartley.kit.canaries import write
+from hartley.kit.language import text
+from hartley.kit.memorization import spoken
+from hartley.kit.memorization.canaries import write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,8 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied, UsageError
 from hartley.games.memorization import memorization
-from hartley.kit import spoken, text
+from hartley.kit.language import text
+from hartley.kit.memorization import spoken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

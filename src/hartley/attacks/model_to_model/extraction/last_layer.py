@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Modality, Model, Move, Outcome, Output, View, attack
 from hartley.games.extraction import HEAD, extraction
-from hartley.kit import text
+from hartley.kit.language import text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

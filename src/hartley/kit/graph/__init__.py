@@ -1,0 +1,1 @@
+"""Networks on one graph, and on many small ones."""

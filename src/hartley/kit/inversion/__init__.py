@@ -1,0 +1,1 @@
+"""Steps that inversion attacks share: priors, decoders, banks, gradients of a client."""

@@ -1,0 +1,1 @@
+"""Texts and what reads them: tokens, a small transformer, letter statistics, ciphers."""

@@ -1,0 +1,1 @@
+"""Steps that membership attacks and their judge share."""

@@ -1,0 +1,1 @@
+"""Canaries, and what of them is found again."""

@@ -1,0 +1,1 @@
+"""Pictures as arrays, and marks that are hidden in them."""

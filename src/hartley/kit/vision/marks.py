@@ -1,0 +1,268 @@
+"""Image watermarks: a keyed message of m bits, read blind (without the original), own code.
+
+A :class:`Marker` is the owner's tool: ``embed(image, bits, key)`` and ``soft(image, key, m)``.
+All marks here are *dither modulation* (quantisation index modulation, doi:10.1109/18.923725): a
+coefficient is moved to the nearest point of one of two interleaved lattices, which a key shifts, so
+that the picture itself is no noise to the decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.kit.vision import codes, image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK = 4
+LUMA, BLUE, RED = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A watermark scheme.
+
+    Attributes:
+        name: what to call it in reports.
+        embed: (image (3, h, w) in 0..1, bits (m,), key) → the marked eight-bit image.
+        soft: (image, key, m) → (m,) real numbers, positive = the bit reads 1.
+        facts: its parameters.
+    """
+
+    name: str
+    embed: Callable[[NDArray[Any], NDArray[Any], int], NDArray[Any]]
+    soft: Callable[[NDArray[Any], int, int], NDArray[Any]]
+    facts: tuple[tuple[str, Any], ...] = ()
+
+    def decode(self, picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        """Return the (m,) bits that the owner reads in a picture."""
+        return (self.soft(picture, key, m) > 0).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One coefficient of every block: plane, row and column of the DCT, lattice step."""
+
+    plane: int
+    row: int
+    column: int
+    step: float
+
+
+def dwt_dct(step: float = 30.0) -> Marker:
+    """Hide the mark in the blue difference: Haar low band, 4 × 4 DCT, one middle coefficient.
+
+    Every bit is repeated in all its blocks. This is the role of the widespread ``dwtDct`` scheme:
+    invisible (47 dB at the default step), and fragile, since JPEG is coarsest exactly there.
+
+    Args:
+        step: lattice step, in units of 1/255; larger is stronger and more visible.
+    """
+    return _modulation("dwt_dct", (Layer(BLUE, 2, 1, step),), (("step", step),))
+
+
+def diverse(step: float = 60.0) -> Marker:
+    """Hide the mark in six low coefficients of the luma: twice Haar, 4 × 4 DCT blocks.
+
+    The decoder weighs each coefficient by how well its lattice can still be seen, which needs
+    neither the bits nor the original.
+
+    Args:
+        step: lattice step of every coefficient, in units of 1/255.
+    """
+    places = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0))
+    layers = tuple(Layer(LUMA, row, column, step) for row, column in places)
+    return _modulation("diverse", layers, (("step", step),), levels=2)
+
+
+def spread_spectrum(step: float = 300.0, low: float = 0.01, high: float = 0.1) -> Marker:
+    """Spread every bit over a keyed pseudo-random direction of low frequencies of the luma.
+
+    Spread-transform dither modulation (doi:10.1109/18.923725): the projection of the picture's DCT
+    on a keyed ±1 sequence is moved to the bit's lattice. Noise that does not know the key is spread
+    over hundreds of coefficients, while the mark adds up (doi:10.1109/83.650120).
+
+    Args:
+        step: lattice step of the projection, in units of 1/255.
+        low: lowest frequency used, as a fraction of the sampling band.
+        high: highest frequency used.
+    """
+    facts = (("step", step), ("low", low), ("high", high))
+
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+        from scipy.fft import dctn, idctn
+
+        planes = image.to_ycc(picture)
+        shape = planes[LUMA].shape
+        spectrum = dctn(planes[LUMA], norm="ortho").ravel()
+        where, signs, dither = _directions(shape, len(bits), key, low, high)
+        seen = (spectrum[where] * signs).sum(1)
+        spectrum[where] += (_nearest(seen, bits, dither, step) - seen)[:, None] * signs
+        planes[LUMA] = idctn(spectrum.reshape(shape), norm="ortho")
+        return image.from_ycc(planes)
+
+    def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        from scipy.fft import dctn
+
+        luma = image.to_ycc(picture)[LUMA]
+        where, signs, dither = _directions(luma.shape, m, key, low, high)
+        seen = (dctn(luma, norm="ortho").ravel()[where] * signs).sum(1)
+        return _side(seen, dither, step)
+
+    return Marker("spread_spectrum", embed, soft, facts)
+
+
+def coded(inner: Marker) -> Marker:
+    """Put an error-correcting code between the message and a mark (``kit.vision.codes``, rate 1/3).
+
+    Args:
+        inner: the mark that carries the coded bits; its soft values feed the decoder.
+    """
+
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+        return inner.embed(picture, codes.encode(bits), key)
+
+    def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        heard = inner.soft(picture, key, codes.length(m))
+        return 2.0 * codes.decode(heard, m) - 1.0
+
+    return replace(inner, name=f"coded {inner.name}", embed=embed, soft=soft)
+
+
+def lowest_bit() -> Marker:
+    """Write the message into the pixels' lowest bits: any change at all erases it (a live wire)."""
+
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+        levels = np.round(picture * 255.0).astype(np.int64)
+        where, mask = _pixels(levels.size, len(bits), key)
+        flat = levels.reshape(-1)
+        flat[where] = (flat[where] & ~1) | (bits ^ mask)
+        return image.eight_bits(flat.reshape(picture.shape) / 255.0)
+
+    def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        levels = np.round(picture * 255.0).astype(np.int64).reshape(-1)
+        where, mask = _pixels(levels.size, m, key)
+        read: NDArray[Any] = 2.0 * ((levels[where] & 1) ^ mask) - 1.0
+        return read
+
+    return Marker("lowest_bit", embed, soft)
+
+
+def unmarked() -> Marker:
+    """Publish the picture as it is; what is read is the key's own dither (a dead wire)."""
+
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+        del bits, key
+        return image.eight_bits(picture)
+
+    return replace(dwt_dct(), name="unmarked", embed=embed)
+
+
+def _modulation(
+    name: str, layers: tuple[Layer, ...], facts: tuple[tuple[str, Any], ...], levels: int = 1
+) -> Marker:
+    """Dither modulation of DCT coefficients in the Haar low band, one site a block and layer."""
+    planes_used = tuple(dict.fromkeys(layer.plane for layer in layers))
+
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+        import pywt
+        from scipy.fft import dctn, idctn
+
+        planes = image.to_ycc(picture)
+        for plane in planes_used:
+            whole = _whole(planes[plane], levels)
+            pyramid = pywt.wavedec2(whole, "haar", level=levels)
+            low = pyramid[0]
+            cut = dctn(image.tiles(low, BLOCK), axes=(1, 2), norm="ortho")
+            for index, layer in enumerate(layers):
+                if layer.plane == plane:
+                    which, dither = _sites(len(cut), len(bits), key, index)
+                    seen = cut[:, layer.row, layer.column]
+                    cut[:, layer.row, layer.column] = _nearest(
+                        seen, bits[which], dither, layer.step
+                    )
+            blocks = idctn(cut, axes=(1, 2), norm="ortho")
+            pyramid[0] = image.untile(blocks, *low.shape)
+            whole[:] = pywt.waverec2(pyramid, "haar")
+        return image.from_ycc(planes)
+
+    def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        import pywt
+        from scipy.fft import dctn
+
+        planes = image.to_ycc(picture)
+        total = np.zeros(m)
+        for plane in planes_used:
+            low = pywt.wavedec2(_whole(planes[plane], levels), "haar", level=levels)[0]
+            cut = dctn(image.tiles(low, BLOCK), axes=(1, 2), norm="ortho")
+            for index, layer in enumerate(layers):
+                if layer.plane == plane:
+                    which, dither = _sites(len(cut), m, key, index)
+                    seen = cut[:, layer.row, layer.column]
+                    weight = _sharpness(seen, dither, layer.step) if len(layers) > 1 else 1.0
+                    total += weight * np.bincount(which, _side(seen, dither, layer.step), m)
+        return total
+
+    return Marker(name, embed, soft, facts)
+
+
+def _whole(plane: NDArray[Any], levels: int) -> NDArray[Any]:
+    """The part of a plane that whole blocks cover, as a view of it."""
+    height, width = plane.shape
+    block = BLOCK << levels
+    return plane[: height // block * block, : width // block * block]
+
+
+def _nearest(
+    seen: NDArray[Any], bits: NDArray[Any], dither: NDArray[Any], step: float
+) -> NDArray[Any]:
+    """The nearest point of the bit's lattice: (integers + dither + bit/2)·step."""
+    shift = (dither + bits / 2) * step
+    out: NDArray[Any] = np.round((seen - shift) / step) * step + shift
+    return out
+
+
+def _side(seen: NDArray[Any], dither: NDArray[Any], step: float) -> NDArray[Any]:
+    """1 on the lattice of bit 1, −1 on the lattice of bit 0, 0 half-way."""
+    out: NDArray[Any] = -np.cos(2 * np.pi * (seen / step - dither))
+    return out
+
+
+def _sharpness(seen: NDArray[Any], dither: NDArray[Any], step: float) -> float:
+    """How well a layer's lattice can still be seen, 0..1.
+
+    At twice the angle the bit drops out; Gaussian noise shrinks that mean by the fourth power of
+    what it takes from the bit itself, hence the root.
+    """
+    return float(max(0.0, np.cos(4 * np.pi * (seen / step - dither)).mean()) ** 0.25)
+
+
+def _sites(blocks: int, m: int, key: int, layer: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Which bit each block carries in this layer, and its dither."""
+    rng = np.random.default_rng([key, layer])
+    # Every bit gets the same number of blocks, to within one; the offset spreads the remainder.
+    return (rng.permutation(blocks) + layer * 7) % m, rng.random(blocks)
+
+
+def _directions(
+    shape: tuple[int, ...], m: int, key: int, low: float, high: float
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """(m, k) places in the flat spectrum, unit ±1 directions there, and (m,) dithers."""
+    rows, columns = np.arange(shape[0]) / shape[0], np.arange(shape[1]) / shape[1]
+    radius = np.hypot(rows[:, None], columns[None, :]).ravel()
+    band = np.flatnonzero((radius >= low) & (radius <= high))
+    rng = np.random.default_rng(key)
+    where = rng.permutation(band)[: len(band) // m * m].reshape(m, -1)
+    signs = rng.choice([-1.0, 1.0], where.shape) / np.sqrt(where.shape[1])
+    return where, signs, rng.random(m)
+
+
+def _pixels(count: int, m: int, key: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """One pixel a bit and the key's own random bits."""
+    rng = np.random.default_rng(key)
+    return rng.choice(count, m, replace=False), rng.integers(0, 2, m)

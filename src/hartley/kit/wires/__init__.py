@@ -1,0 +1,1 @@
+"""Models that know everything or nothing: what live and dead wires are made of."""
