@@ -11,9 +11,12 @@ from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.channel.measure import measure
-from hartley.core import Modality
-from hartley.core.errors import UsageError
+from hartley.core import Bound, Modality
+from hartley.core.errors import RunError, UsageError
+from hartley.defenses.bandwidth.rounding import rounding
 from hartley.defenses.noise.dp_sgd import dp_sgd, noise_for
+from hartley.defenses.noise.memguard import memguard
+from hartley.defenses.signal.deduplication import deduplication
 from hartley.engine.play import play
 from hartley.games import membership as game
 from hartley.games import memorization as secrets
@@ -116,3 +119,35 @@ def test_the_certified_epsilon_is_at_most_the_accountants(tiny, epsilon):
     shielded = dp_sgd(bare, np.random.default_rng(0), epsilon=epsilon, epochs=20, accountant="rdp")
     assert certified(shielded) <= epsilon
     assert certified(bare) > epsilon / 2 + 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate": 0.0}, {"epochs": -1.0}, {"lr": float("nan")}, {"clip": float("inf")}]
+)
+def test_numbers_that_are_no_training_are_the_users_mistake(wrong):
+    scene = secrets.live(Modality.TABULAR, np.random.default_rng(0))
+    with pytest.raises(UsageError, match=rf"dp_sgd: .*{next(iter(wrong))} = "):
+        dp_sgd(scene, np.random.default_rng(0), **wrong)
+
+
+def test_labelled_texts_are_no_numbers_for_a_dense_net():
+    scene = secrets.live(Modality.LANGUAGE, np.random.default_rng(0))
+    labelled = replace(scene.train, y=np.zeros(len(scene.train), dtype=np.int64))
+    bare = replace(scene, train=labelled, tools={})
+    with pytest.raises(RunError, match="shows none"):
+        dp_sgd(bare, np.random.default_rng(0))
+
+
+def test_a_proof_of_a_training_ends_where_another_takes_its_place_or_looks_at_the_records():
+    rng = np.random.default_rng(0)
+    private = dp_sgd(secrets.live(Modality.TABULAR, rng), rng, epsilon=0.5, epochs=1.0)
+    assert [one.params["epsilon"] for one in private.bounds] == [0.5]
+    weaker = dp_sgd(private, rng, epsilon=8.0, epochs=1.0)
+    assert [one.params["epsilon"] for one in weaker.bounds] == [8.0]
+    # Which copy stays follows from all records; MemGuard's judges are trained on the members.
+    assert not deduplication(private, rng).bounds
+    assert not memguard(private, rng).bounds
+    # Rounding reads answers only, and a release's own proof is not of the training.
+    assert [one.kind for one in rounding(private, rng).bounds][:1] == ["dp"]
+    released = replace(private, bounds=(Bound("zcdp", {"rho": 1.0}, games=("inversion",)),))
+    assert deduplication(released, rng).bounds == released.bounds

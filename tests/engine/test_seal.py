@@ -11,6 +11,7 @@ from hartley.core import Access, Data, Modality, View
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.bandwidth.rounding import rounding
+from hartley.defenses.noise.memguard import memguard
 from hartley.engine.meter import Meter, seal
 from hartley.games.inversion import inversion
 
@@ -46,7 +47,7 @@ def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
     assert scene.model is not None and scene.train is not None
     x = scene.train.x[:5]
     plain = scene.model.query(x)
-    for shield in (label_only, query_budget):
+    for shield in (label_only, query_budget, memguard):
         params = {"queries": 0} if shield is query_budget else {}
         twice = rounding(shield(scene, np.random.default_rng(0), **params), None, digits=0)
         assert twice.model is not None

@@ -13,6 +13,7 @@ from hartley.kit.cache import digest
 from hartley.kit.fleet import Objective, Privacy, Training
 from hartley.kit.language import gpt
 from hartley.kit.nets import dense
+from hartley.kit.shields.wrap import unproved
 from hartley.models.pipeline import Pipeline
 from hartley.models.texts import TextPipeline
 
@@ -105,7 +106,7 @@ def retrained(
         rng: settles the seed of the new deployed model.
         applied: name and parameters of the defence.
         pipeline: how the owner trains from now on.
-        bounds: what that proves, added to the scene's.
+        bounds: what that proves; it replaces what an earlier training proved.
         facts: what is worth reporting.
 
     Raises:
@@ -127,7 +128,7 @@ def retrained(
         fit=pipeline.fit,
         tools={**scene.tools, "training": pipeline},
         defenses=(*scene.defenses, applied),
-        bounds=(*scene.bounds, *bounds),
+        bounds=(*unproved(scene).bounds, *bounds),
         facts={**scene.facts, **(facts or {})},
     )
 

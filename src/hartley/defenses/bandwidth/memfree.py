@@ -56,7 +56,7 @@ def memfree(scene: Scene, rng: Rng, *, ngram: int = 6) -> Scene:
 
     model = silenced(scene.model, scene.train.x, ngram)
     return replace(
-        wrap.recorded(scene, Applied("memfree", {"ngram": ngram})),
+        wrap.recorded(wrap.unproved(scene), Applied("memfree", {"ngram": ngram})),
         model=replace(
             model,
             fit=None if scene.model.fit is None else around(scene.model.fit),
@@ -88,5 +88,6 @@ def silenced(model: Model, trained: NDArray[Any], ngram: int) -> Model:
     return replace(
         model,
         generate=lambda tokens, new, seed: text.sample(filtered, tokens, new, seed),
+        clear=model.clear or model,
         facts={**model.facts, "decoder": "memfree"},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hartley.core import Access, Applied, Bound, Modality, Move, Scene, defense
@@ -11,7 +12,7 @@ from hartley.core.errors import MissingExtra, RunError, UsageError
 from hartley.kit.fleet import Privacy
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
-from hartley.models.retrained import PrivateOwner, retrained
+from hartley.models.retrained import LABELLED, PrivateOwner, retrained
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -65,8 +66,16 @@ def dp_sgd(
         epochs: expected uses of each record; 0 takes the usual number, 40, of texts 10.
         lr: learning rate of Adam on the noisy gradients; 0 takes the usual, 0.02, of texts 0.01.
         accountant: Opacus' accountant that joins noise to epsilon, prv or rdp.
+
+    Raises:
+        UsageError: numbers that are no training, or no privacy claim.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
+    if not (0 < rate <= 1 and all(0 <= one < inf for one in (epochs, lr, clip))):
+        raise UsageError(
+            f"dp_sgd: rate = {rate} is in 0..1, and epochs = {epochs}, lr = {lr} and clip = {clip} "
+            "are finite and not below 0"
+        )
     usual = USUAL.get(scene.modality, NETS)
     owner, epochs, lr = _owner(scene), epochs or usual[0], lr or usual[1]
     steps = max(1, round(epochs / rate)) if owner.epochs else 0
@@ -140,7 +149,7 @@ def _owner(scene: Scene) -> PrivateOwner:
     if isinstance(own, PrivateOwner):
         return own
     assert scene.model is not None and scene.train is not None
-    if scene.train.y is None:
+    if scene.train.y is None or scene.modality not in LABELLED:
         raise RunError(
             f"dp_sgd clips every record's own gradient, and the training of {scene.name} shows none"
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from hartley.core import ALL, Applied, Data, Ensemble, Modality, Move, Scene, defense
 from hartley.core.errors import UsageError
+from hartley.kit.shields.wrap import unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +72,8 @@ def deduplication(
     again = cleaned(train, everyone, int(scene.facts.get("seed", 0))).member(0)
     params = {"threshold": threshold, "ngram": ngram}
     return replace(
-        scene,
+        # Which records stay depends on all: no proof for a single one survives that.
+        unproved(scene),
         model=replace(
             again,
             name=deployed.name,

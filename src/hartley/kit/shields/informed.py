@@ -17,7 +17,7 @@ import numpy as np
 
 from hartley.core import Applied, Data, Ensemble, Fit, Model, Output, Scene
 from hartley.core.errors import RunError
-from hartley.kit.shields.wrap import recorded
+from hartley.kit.shields.wrap import recorded, unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +57,7 @@ def behind(scene: Scene, make: MakeGuard) -> Scene:
     include = np.ones((1, len(train)), dtype=bool)
     shielded = _guarded(alone, lambda: make(alone, train, include, "deployed"), deployed.output)
     return replace(
-        scene,
+        unproved(scene),
         model=replace(
             shielded.member(0), fit=_round(deployed.fit, make, "reference", deployed.output)
         ),
@@ -93,6 +93,6 @@ def _guarded(trained: Ensemble, make: Callable[[], Guard], output: Output) -> En
             clear = one.query(x)
             return clear if output is Output.LABELS else guard()(x, clear[None], [k])[0]
 
-        return replace(one, query=asked)
+        return replace(one, query=asked, clear=one.clear or one)
 
     return replace(trained, query=query, member=member)

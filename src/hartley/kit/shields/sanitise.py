@@ -58,7 +58,7 @@ def retrained(scene: Scene, rng: Rng, applied: Applied, flag: Flag) -> Scene:
             offers=deployed.offers,
             lineage=(*deployed.lineage, applied.name),
         )
-    return replace(wrap.recorded(scene, applied), model=deployed, fit=owner)
+    return replace(wrap.recorded(wrap.unproved(scene), applied), model=deployed, fit=owner)
 
 
 def _representations(

@@ -27,6 +27,9 @@ Filter = Callable[["NDArray[Any]", "NDArray[Any]", Output, str], "NDArray[Any]"]
 Scores = Callable[["NDArray[Any]", "NDArray[Any]", str], "NDArray[Any]"]
 """(tokens (n, t), log-probabilities (n, t−1), who answers) → the same after the defence."""
 
+PRIVATE = ("dp", "gdp", "zcdp")
+"""Kinds of bounds that differential privacy proves."""
+
 MOMENTS = ("", " mean", " deviation")
 
 Change = Callable[[Model, str], Model]
@@ -131,6 +134,17 @@ def recorded(scene: Scene, applied: Applied) -> Scene:
         digest=digest([scene.digest, applied.name, dict(applied.params)]),
         defenses=(*scene.defenses, applied),
     )
+
+
+def unproved(scene: Scene) -> Scene:
+    """The scene without what was proved of its training, which is not all that is there any more.
+
+    Differential privacy is proved of one mechanism. Another training takes its place; records that
+    others push out, and answers made with the training records at hand, stand beside it. What is
+    proved of a release stays.
+    """
+    kept = (b for b in scene.bounds if b.kind not in PRIVATE or b.games == ("inversion",))
+    return replace(scene, bounds=tuple(kept))
 
 
 def _before(model: Model, shielded: Model) -> Model:
