@@ -235,3 +235,13 @@ def test_one_seed_one_network_and_no_records_no_change_but_noise():
     assert all(np.array_equal(still[k], start[k]) for k in start)
     moved = ghost.train_private(rows(0), SHAPE, brief, 3, start=start)
     assert not np.array_equal(moved["norm"], start["norm"])
+
+
+def test_texts_of_one_token_or_none_teach_nothing_and_stop_nothing():
+    x = np.full((3, 4), -1)
+    x[1:, 0] = 7
+    start = {k: v.numpy() for k, v in state().items()}
+    still = ghost.train_private(x, SHAPE, PRIVACY, 0, start=start)
+    assert all(np.array_equal(still[k], start[k]) for k in start)
+    plain = gpt.train(x, SHAPE, gpt.Lesson(epochs=1, decay=0.0), 0, start=start)
+    assert all(np.array_equal(plain[k], start[k]) for k in start)

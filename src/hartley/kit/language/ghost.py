@@ -68,7 +68,7 @@ def train_private(
         some = drawn(everyone, rng, privacy.rate)
         slope.zero_()
         for part in _parts(rows, some, max(1, CHUNK // (shape.vocabulary * rows.shape[1]))):
-            width = int((rows[part] >= 0).sum(1).max())
+            width = max(2, int((rows[part] >= 0).sum(1).max()))  # as in gpt.train
             add_clipped(
                 state,
                 sums,

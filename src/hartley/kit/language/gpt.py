@@ -93,7 +93,8 @@ def train(
     for step, some in enumerate(plan):
         for group in optimiser.param_groups:
             group["lr"] = lesson.rate * _pace(step, len(plan))
-        width = int((rows[some] >= 0).sum(1).max())
+        # One token is nothing to learn from, but there has to be a next one to look at.
+        width = max(2, int((rows[some] >= 0).sum(1).max()))
         losses = nll(
             state,
             shape,
