@@ -127,6 +127,13 @@ def test_words_alone_read_more_than_a_regression_and_correction_more_than_both()
     assert asked[1] - asked[0] == 2 * 24 * 4 * 24, "every change is a question that is counted"
 
 
+@pytest.mark.parametrize("wrong", [{"tries": 0}, {"beam": 0}, {"corrections": -1}])
+def test_a_search_that_tries_or_keeps_nothing_is_the_users_mistake(wrong: dict[str, int]) -> None:
+    scene = live(Modality.LANGUAGE, _rng())
+    with pytest.raises(UsageError, match="embedding_search: "):
+        play(embedding_search, scene, seed=0, params=wrong)
+
+
 @pytest.mark.parametrize("variant", ["plain", "augmented", "weak"])
 def test_pairs_that_were_trained_on_are_found(variant: str) -> None:
     scene = members(Modality.PAIRED, _rng())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
 from hartley.kit.inversion.bank import bank, cosines, loot
 from hartley.kit.inversion.correct import corrected
@@ -41,7 +42,15 @@ def embedding_search(
         corrections: rounds of it; 0 only takes the best of the first guesses.
         tries: changed texts that are embedded, a target and a round.
         beam: texts of a target that are changed further.
+
+    Raises:
+        UsageError: no text to try or to keep.
     """
+    if corrections < 0 or tries < 1 or beam < 1:
+        raise UsageError(
+            f"embedding_search: corrections = {corrections} may be 0, tries = {tries} and "
+            f"beam = {beam} at least 1"
+        )
     own = bank(view)
     longest = own.tokens.shape[1]
     reader = Reader.fit(own)
