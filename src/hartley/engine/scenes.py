@@ -101,7 +101,7 @@ def _digest(name: str, scene: Scene, params: Mapping[str, Any]) -> str:
             "name": name,
             "params": dict(params),
             "code": code_of(catalog.find("scene", name).module),
-            "records": {key: [part.x, part.y] for key, part in records.items()},
+            "records": {key: [part.x, part.y, part.edges] for key, part in records.items()},
             "answers": answers,
         }
     )
