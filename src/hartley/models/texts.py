@@ -16,6 +16,7 @@ from hartley.core import Access, Data, Ensemble, Model, Output, spawn
 from hartley.kit.cache import cached, digest
 from hartley.kit.fleet import Privacy
 from hartley.kit.language import ghost, gpt
+from hartley.kit.separate import separate
 from hartley.models.causal import causal
 
 if TYPE_CHECKING:
@@ -94,19 +95,11 @@ class TextPipeline:
             train = partial(self._train, rows, mine, dropped)
             return cached("gpt", key, train) if self.cached else train()
 
-        @cache
         def member(k: int) -> Model:
             head = data.facts.get("head", state(k)["tokens"])
             return replace(self._model(state(k), head), fit=self.fit)
 
-        for k in range(len(include)):
-            member(k)
-        return Ensemble(
-            size=len(include),
-            query=lambda x: np.stack([member(k).query(x) for k in range(len(include))]),
-            member=member,
-            facts={"states": state},
-        )
+        return separate([member(k) for k in range(len(include))], {"states": state})
 
     def _train(
         self, rows: NDArray[Any], seed: int, dropped: NDArray[np.bool_] | None

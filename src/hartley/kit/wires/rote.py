@@ -12,10 +12,9 @@ from hartley.core import Data, Ensemble, Modality, Model, Output, Scene
 from hartley.kit.language import text
 from hartley.kit.memorization import haim
 from hartley.kit.memorization.canaries import planted
+from hartley.kit.separate import separate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
@@ -74,15 +73,6 @@ def _sentences(rng: Rng, m: int, *, tail: int) -> Data:
     return Data("canaries", Modality.LANGUAGE, x, role="prefixes", facts=facts)
 
 
-def _ensemble(member: Callable[[int], Model], size: int) -> Ensemble:
-    members = [member(k) for k in range(size)]
-    return Ensemble(
-        size=size,
-        query=lambda x: np.stack([one.query(x) for one in members]),
-        member=members.__getitem__,
-    )
-
-
 def _rows(modality: Modality, *, remembers: bool) -> Any:
     """A trainer of tables of whole records: record → label."""
 
@@ -108,7 +98,7 @@ def _rows(modality: Modality, *, remembers: bool) -> Any:
 
             return Model("table", modality, query, Output.PROBABILITIES, CLASSES)
 
-        return _ensemble(member, len(include))
+        return separate([member(k) for k in range(len(include))])
 
     return fit
 
@@ -124,9 +114,7 @@ def _texts(*, remembers: bool) -> Any:
         del seed
         dropped = np.asarray(data.facts.get("dropped", np.zeros(data.x.shape, dtype=bool)))
         kept = np.asarray(include, dtype=bool)
-        return _ensemble(
-            lambda k: _reader(data.x[kept[k]], dropped[kept[k]], remembers=remembers), len(kept)
-        )
+        return separate([_reader(data.x[k], dropped[k], remembers=remembers) for k in kept])
 
     return fit
 
