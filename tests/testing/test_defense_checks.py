@@ -15,7 +15,7 @@ from hartley.defenses.noise.embedding_noise import embedding_noise
 from hartley.kit.shields import wrap
 from hartley.models.pipeline import Pipeline
 from hartley.models.retrained import retrained
-from hartley.testing import defense_checks
+from hartley.testing import check_defense, defense_checks
 from hartley.testing.checks import CheckFailed
 
 BOTH = (Modality.VISION, Modality.TABULAR)
@@ -78,6 +78,10 @@ def test_a_claim_within_a_claim_names_what_is_claimed(only: Any) -> None:
 def test_an_excuse_for_one_game_spares_no_other() -> None:
     assert "narrows_extraction" in label_only.expected_failures
     _narrows(label_only)
+    check_defense(label_only, attacks=(loss_threshold,))
+    typo = replace(label_only, expected_failures={"narrows_extract": "a name of nothing"})
+    with pytest.raises(CheckFailed, match="which is no check"):
+        check_defense(typo, attacks=(loss_threshold,))
 
 
 def test_what_another_game_releases_is_lent_to_the_wire() -> None:
