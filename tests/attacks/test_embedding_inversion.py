@@ -134,6 +134,11 @@ def test_a_search_that_tries_or_keeps_nothing_is_the_users_mistake(wrong: dict[s
         play(embedding_search, scene, seed=0, params=wrong)
 
 
+def test_captions_are_voted_on_by_somebody() -> None:
+    with pytest.raises(UsageError, match="neighbours = 0"):
+        play(caption_inversion, live(Modality.PAIRED, _rng()), seed=0, params={"neighbours": 0})
+
+
 @pytest.mark.parametrize("variant", ["plain", "augmented", "weak"])
 def test_pairs_that_were_trained_on_are_found(variant: str) -> None:
     scene = members(Modality.PAIRED, _rng())

@@ -157,6 +157,23 @@ def _sealed(scene: Scene, meter: Meter | None = None) -> Model:
     return seal_model(scene.model, Access.LABELS | Access.SCORES, meter or Meter())
 
 
+@pytest.mark.parametrize(
+    ("defense", "wrong", "said"),
+    [
+        (rounding, {"digits": -1}, "rounding: digits = -1"),
+        (rounding, {"digits": 400}, "rounding: digits = 400"),
+        (query_budget, {"queries": -1}, "query_budget: queries = -1"),
+        (score_noise, {"scale": -1.0}, "score_noise: scale = -1.0"),
+        (score_noise, {"scale": float("nan")}, "score_noise: scale = nan"),
+    ],
+)
+def test_a_number_that_is_no_setting_is_the_users_mistake(
+    defense: Any, wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        defense(_table(), _rng(), **wrong)
+
+
 def test_a_budget_is_shared_by_all_callables_and_new_for_every_asker() -> None:
     scene = query_budget(_table(), _rng(), queries=10)
     meter = Meter()

@@ -10,6 +10,7 @@ import numpy as np
 
 from hartley.core import ALL, Applied, Model, Move, Output, Scene, defense
 from hartley.core.assets import Session
+from hartley.core.errors import UsageError
 from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
@@ -41,8 +42,13 @@ def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:
 
     Args:
         queries: records that each asker gets an answer for.
+
+    Raises:
+        UsageError: fewer than none.
     """
     del rng
+    if queries < 0:
+        raise UsageError(f"query_budget: queries = {queries}; 0 is the least")
 
     def change(model: Model, who: str) -> Model:
         # An attacker's own references cost no question to the victim.

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import ALL, Access, Applied, Bound, Move, Output, Scene, defense
+from hartley.core.errors import UsageError
 from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+MOST = 15
+"""Decimals that a double has."""
 
 
 @defense(
@@ -42,8 +46,13 @@ def rounding(scene: Scene, rng: Rng, *, digits: int = 1) -> Scene:
 
     Args:
         digits: decimals that are kept; 0 keeps only scores of at least one half.
+
+    Raises:
+        UsageError: decimals that a number does not have.
     """
     del rng
+    if not 0 <= digits <= MOST:
+        raise UsageError(f"rounding: digits = {digits}; 0 to {MOST} decimals can be kept")
 
     def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
         del x, who

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,8 +47,10 @@ def score_noise(
         keep_label: leave the likeliest class the likeliest.
 
     Raises:
-        UsageError: a law that is not there.
+        UsageError: a law that is not there, or no standard deviation.
     """
+    if not 0 <= scale < inf:
+        raise UsageError(f"score_noise: scale = {scale} is no standard deviation")
     if law not in {"laplace", "gaussian"}:
         raise UsageError(f"score_noise: law {law!r} is none of laplace, gaussian")
     key = int(rng.integers(2**62))

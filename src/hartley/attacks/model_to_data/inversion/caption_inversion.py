@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
 from hartley.kit.inversion.bank import Bank, Words, bank, cosines, loot
 
@@ -37,8 +38,13 @@ def caption_inversion(view: View, rng: Rng, *, neighbours: int = 8) -> Outcome:
 
     Args:
         neighbours: captions of the attacker's, and pictures, that are looked at.
+
+    Raises:
+        UsageError: none are.
     """
     del rng
+    if neighbours < 1:
+        raise UsageError(f"caption_inversion: neighbours = {neighbours}; 1 is the least")
     own = bank(view)
     assert own.pictures is not None and own.stolen is not None
     longest = own.tokens.shape[1]
