@@ -55,6 +55,15 @@ def test_metrics_are_told_by_the_size_of_the_batch() -> None:
     assert {"identified_batch_1", "identified_batch_2", "psnr_batch_2"} <= set(trials.usual)
 
 
+def test_the_null_is_never_the_attack_itself() -> None:
+    """One batch size a round: the next round of that size would be the round itself."""
+    scene = _scene(batches=(1, 2, 3, 4))
+    null = "identified_without_target"
+    several = _play("analytic_gradient", scene, game_params={"rounds": 4})
+    assert several.usual[null] < 0.5 < several.usual["identified"]
+    assert null not in _play("analytic_gradient", scene, game_params={"rounds": 1}).usual
+
+
 def test_gradients_of_other_records_tell_nothing() -> None:
     trials = _play("analytic_gradient", _scene(blind=True, rounds=12))
     assert measure(trials).bits.lower == 0

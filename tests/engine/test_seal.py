@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,8 @@ def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
     assert scene.model is not None and scene.train is not None
     x = scene.train.x[:5]
     plain = scene.model.query(x)
-    for shield in (label_only, query_budget, memguard):
-        params = {"queries": 0} if shield is query_budget else {}
-        twice = rounding(shield(scene, np.random.default_rng(0), **params), None, digits=0)
+    for shield in (label_only, memguard):
+        twice = rounding(shield(scene, np.random.default_rng(0)), None, digits=0)
         assert twice.model is not None
         view = View(twice.model)
         black = seal(view, Access.SCORES, Meter()).model
@@ -57,3 +57,18 @@ def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
         assert black.clear is None and white.clear is None
         assert not np.allclose(black.query(x), plain)
         np.testing.assert_array_equal(white.query(x), plain)
+
+
+def test_a_budget_counts_gradients_that_have_to_be_asked_for() -> None:
+    """Who holds the weights asks nobody; who is shown gradients asks for each."""
+    scene = inversion.live(Modality.VISION, np.random.default_rng(0))
+    assert scene.model is not None and scene.train is not None
+    x, y = scene.train.x[:5], np.arange(5)
+    bounded = query_budget(scene, np.random.default_rng(0), queries=3).model
+    assert bounded is not None
+    shown = seal(View(bounded), Access.SCORES | Access.GRADIENTS, Meter()).model
+    slopes = np.asarray(shown.grad(x, y))
+    assert np.abs(slopes[:3]).sum(axis=(1, 2, 3)).all() and not slopes[3:].any()
+    opened = replace(bounded, weights=dict, offers=bounded.offers | Access.WEIGHTS)
+    held = seal(View(opened), Access.SCORES | Access.WEIGHTS, Meter()).model
+    np.testing.assert_array_equal(held.query(x), scene.model.query(x))

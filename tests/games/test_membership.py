@@ -106,8 +106,12 @@ def test_an_own_model_is_one_round_and_nobodys_coin():
     assert not dealt.planted and one.truth.sum() == 120 == len(one.truth) // 2
     members = {row.tobytes() for row in scene.train.x}
     assert [row.tobytes() in members for row in one.view.question.x] == (one.truth == 1).tolist()
-    trials = play(loss_threshold, scene, dealt=dealt)
+    from hartley.core import Bound
+
+    proved = (Bound("dp", {"epsilon": 0.1, "delta": 0.0}), Bound("alphabet", {"bits": 2.0}))
+    trials = play(loss_threshold, replace(scene, bounds=proved), dealt=dealt)
     assert trials.spec.planted is False
+    assert trials.spec.bounds == proved[1:], "privacy is proved of a coin, and there was none"
     heard = measure(trials)
     assert heard.usual["auc"]["low"] > 0.6 and not flags(heard)
     assert heard.usual["auc_two_sided"] == heard.usual["auc"]

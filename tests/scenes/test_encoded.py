@@ -62,3 +62,15 @@ def test_audio_and_pairs_learn(need_pack) -> None:
     for part in (pairs.extra["pool"], pairs.extra["public"], pairs.extra["test"]):
         assert not shown & {row.tobytes() for row in part.x[:, :1280]}, "nobody holds the pictures"
         assert not told & {row.tobytes() for row in part.x[:, 1280:]}, "nor their captions"
+
+
+def test_a_caption_among_equals_is_not_found() -> None:
+    from hartley.core import Data, Model
+    from hartley.scenes.captions import retrieval
+
+    def query(x):
+        return np.concatenate([np.zeros((len(x), 3)), x], 1)
+
+    model = Model("cut", Modality.PAIRED, query, Output.EMBEDDINGS, 6)
+    found = retrieval(model, Data("pairs", Modality.PAIRED, np.eye(12, 3)))
+    assert found["recall_at_1"] == found["recall_at_10"] == 0

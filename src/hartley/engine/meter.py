@@ -96,10 +96,12 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
         model = replace(
             model,
             query=behind.query,
+            output=behind.output,
             score=behind.score,
             moments=behind.moments,
             generate=behind.generate,
-            session=behind.session,
+            # Who was only shown gradients still has to ask for them: a budget counts on.
+            session=behind.session if needs & Access.WEIGHTS else model.session,
         )
     if model.session is not None:
         model, ask = _opened(model, model.session()), _anew

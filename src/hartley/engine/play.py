@@ -15,6 +15,7 @@ from hartley.core import (
     Access,
     Asset,
     Attack,
+    Bound,
     ChannelSpec,
     Data,
     Deal,
@@ -31,6 +32,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.engine.columns import complete
 from hartley.engine.meter import Meter, seal
 from hartley.engine.parameters import dealable, ruled
+from hartley.kit.shields.wrap import PRIVATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,12 +109,7 @@ def play(
             planted=table.planted,
             clustered=table.cluster,
             alpha=alpha,
-            bounds=tuple(
-                b
-                # A scene's bounds speak of the game's own unit, not of a group that shares a coin.
-                for b in (*(() if table.unit else scene.bounds), *table.bounds)
-                if not b.games or attack.game.name in b.games
-            ),
+            bounds=_bounds(scene, attack, table),
             seconds=sum(one["cost_s"] for one in spent),
             uses=meter.queries,
             budget=budget,
@@ -180,6 +177,18 @@ def _fits(attack: Attack, one: Round, got: Received) -> None:
         (got.guess < 1).any() or (got.guess > one.alphabet).any()
     ):
         raise RunError(f"{attack.name}: a rank outside 1…{one.alphabet}")
+
+
+def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:
+    """What is proved of the secrets that were dealt: by the scene of the game, or by the deal."""
+    # A scene's bounds speak of the game's own unit, not of a group that shares a coin.
+    own = () if table.unit else scene.bounds
+    if not table.planted:
+        # Privacy is proved against one record more or less, by coin. Who split the records himself
+        # swaps them at the least, or drew no coin at all: nothing is proved of that.
+        own = tuple(b for b in own if b.kind not in PRIVATE)
+    both = (*own, *table.bounds)
+    return tuple(b for b in both if not b.games or attack.game.name in b.games)
 
 
 def _loot_is_due(attack: Attack, outcomes: Sequence[Outcome]) -> None:

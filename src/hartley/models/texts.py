@@ -56,7 +56,7 @@ class TextPipeline:
         """What a cache key must say about it."""
         stamp: dict[str, Any] = {} if self.start is None else {"start": digest(self.start)}
         if self.private is not None:
-            stamp["private"] = self.private.recipe
+            stamp["private"] = [ghost.VERSION, self.private.recipe]
         return {**gpt.recipe(self.shape, self.lesson), **stamp}
 
     def with_(self, **changes: Any) -> TextPipeline:

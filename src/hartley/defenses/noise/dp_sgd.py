@@ -55,7 +55,7 @@ def dp_sgd(
 
     Of memorization no ceiling is claimed: a canary with another secret is ``repeats`` records
     taken out and as many put in, hence a group of 2·repeats, and for the 16 of that game's own
-    setting the bound lies above the whole secret from ε = 0.4 on (6.1 of 6.6 bits at ε = 0.25).
+    setting the bound lies above the whole secret from ε = 0.35 on (6.1 of 6.6 bits at ε = 0.25).
     A single update that a client sends is 2/σ²-zCDP for one of his records replaced by another.
 
     Args:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+VERSION = 1
+"""Of what it computes: a part of every key that its networks are kept under."""
+
 CHUNK = 2**20
 """Logits of the texts in one pass: they should stay in the processor's cache."""
 
