@@ -101,7 +101,9 @@ def narrows_live_wires(defense: Defense, attacks: Sequence[Attack], *, game: str
     for modality in dict.fromkeys(m for a in attacks if a.game.name == game for m in a.fits):
         pairs = _wires(defense, attacks, "live", game, modality)
         claimed = modality in defense.fits and defense.guards(game, modality)
-        expect(bool(pairs) or not claimed, f"no wire of {game} in {modality} holds what it requires")
+        expect(
+            bool(pairs) or not claimed, f"no wire of {game} in {modality} holds what it requires"
+        )
         expect(
             not pairs or any(_narrowed(defense, *pair) for pair in pairs),
             f"at its strongest setting no attack on {game} loses a bit on the live wire of "
