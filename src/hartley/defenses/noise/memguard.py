@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Applied, Data, Ensemble, Modality, Move, Output, Scene, defense, spawn
-from hartley.core.errors import UsageError
 from hartley.kit.fleet import Training, train
 from hartley.kit.nets import Net, dense
+from hartley.kit.ranges import at_least
 from hartley.kit.shields import informed
 from hartley.kit.shields.keyed import uniform
 
@@ -61,10 +61,10 @@ def memguard(scene: Scene, rng: Rng, *, budget: float = 0.5, search: int = 60) -
         search: steps of the search for noise.
 
     Raises:
-        UsageError: a budget below 0 or no steps.
+        UsageError: a budget or number of steps out of its range.
     """
-    if budget < 0 or search < 1:
-        raise UsageError(f"memguard: budget {budget} and search {search} leave nothing to do")
+    at_least("memguard", 0, budget=budget)
+    at_least("memguard", 1, search=search)
     key, others = int(rng.integers(2**62)), _strangers(scene)
     output = scene.model.output if scene.model is not None else Output.PROBABILITIES
 

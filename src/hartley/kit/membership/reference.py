@@ -141,8 +141,11 @@ def references(view: View, count: int) -> References:
         UsageError: fewer than two models, no question, or a model that offers no training.
     """
     asked, fit = view.question, view.model.fit
-    if count < 2 or asked is None or fit is None:
-        raise UsageError(f"{count} reference models on {asked}: need two at least, and fit")
+    if asked is None or fit is None:
+        lack = "training" if fit is None else "records that are asked about"
+        raise UsageError(f"reference models of {view.model.name!r} need {lack}")
+    if count < 2:
+        raise UsageError(f"references = {count} models on {asked.name!r}; two are the least")
     count = min(count, int(view.facts.get("references", count)))
     count += count % 2
     include = halves(view.salt, count, len(asked))

@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
 from hartley.kit.inversion import leaked
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -32,7 +33,11 @@ def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
 
     Args:
         steps: L-BFGS steps from features to records, for a net with convolutions.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("analytic_gradient", 1, steps=steps)
     update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))
     public = view.public
     low, high = (0.0, 1.0) if public is None else (float(public.x.min()), float(public.x.max()))

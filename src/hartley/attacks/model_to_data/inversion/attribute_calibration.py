@@ -10,6 +10,7 @@ from hartley.core import Access, Data, Modality, Move, Outcome, View, attack, sp
 from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
 from hartley.kit.membership.reference import confidence, halves
+from hartley.kit.ranges import at_least
 from hartley.kit.release.attributes import candidates, filled
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def attribute_calibration(view: View, rng: Rng, *, references: int = 16) -> Outc
     del rng
     asked, own, fit = view.question, view.public, view.model.fit
     assert asked is not None and asked.y is not None and fit is not None
-    if references < 1 or own is None or own.y is None:
-        raise UsageError(f"{references} references on {own}: one and labelled records are due")
+    at_least("attribute_calibration", 1, references=references)
+    if own is None or own.y is None:
+        raise UsageError("attribute_calibration needs labelled records of the attacker's own")
     table = candidates(view)
     m, values = table.shape[:2]
     every = Data(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
 from hartley.kit.inversion import leaked, matched
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +49,14 @@ def cosine_gradient(
         smooth: weight of the total variation at first; it falls to nothing on the way. Below 0 it
             is 0.01 for pictures and 0.1 for sound, whose spectrograms are smoother.
         enough: a start ends when one less the cosine falls below this.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("cosine_gradient", 1, restarts=restarts, steps=steps)
+    above("cosine_gradient", 0, rate=rate)
+    at_least("cosine_gradient", -inf, smooth=smooth)
+    at_least("cosine_gradient", 0, 1, enough=enough)
     import torch
 
     update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))

@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
 from hartley.kit.inversion import leaked, matched
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,11 @@ def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool
         steps: L-BFGS iterations of a start.
         rule: take the labels from the last bias (iDLG, arXiv:2001.02610) instead of searching for
             soft ones together with the records.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("dlg", 1, restarts=restarts, steps=steps)
     import torch
 
     update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))

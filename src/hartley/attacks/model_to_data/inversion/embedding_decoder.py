@@ -12,6 +12,7 @@ from hartley.kit.inversion.bank import Words, bank, cosines, loot
 from hartley.kit.inversion.correct import corrected
 from hartley.kit.inversion.decoder import Decoder
 from hartley.kit.inversion.reader import Reader
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -48,7 +49,12 @@ def embedding_decoder(
         corrections: rounds of correction; 0 only takes the best hypothesis.
         tries: changed texts that are embedded, a target and a round.
         beam: texts of a target that are changed further.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("embedding_decoder", 1, epochs=epochs, beams=beams, tries=tries, beam=beam)
+    at_least("embedding_decoder", 0, corrections=corrections)
     own = bank(view)
     longest = own.tokens.shape[1]
     decoder = Decoder(epochs=epochs).train(own.embeddings, own.tokens, 0)

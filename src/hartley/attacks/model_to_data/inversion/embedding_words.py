@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
 from hartley.kit.inversion.bank import Words, bank, cosines, loot
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -34,11 +36,18 @@ def embedding_words(view: View, rng: Rng, *, least: int = 2, check: bool = False
         check: embed what was rebuilt, and take the attacker's nearest sentence instead where that
             lies nearer. An encoder likes a sentence better than the right words in no order: on
             real mail this loses words.
+
+    Raises:
+        UsageError: no word is held by as many texts.
     """
     del rng
     own = bank(view)
+    at_least("embedding_words", 1, max(2, len(own.tokens)), least=least)
     longest = own.tokens.shape[1]
-    made = Words.fit(own, least).texts(own.targets, longest)
+    words = Words.fit(own, least)
+    if not len(words.names):
+        raise UsageError(f"embedding_words: least = {least}; no word stands in as many texts")
+    made = words.texts(own.targets, longest)
     if check and own.embed is not None:
         alike = cosines(own.targets, own.embeddings)
         nearest = own.tokens[alike.argmax(1)]

@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
 from hartley.kit.inversion.sureness import margin_slope
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,13 @@ def fredrikson(
         steps: descents.
         rate: length of a step, as a share of the norm of a picture of ones.
         blur: width of the Gaussian that denoises after each step, in pixels; 0 leaves it out.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("fredrikson", 1, steps=steps)
+    above("fredrikson", 0, rate=rate)
+    at_least("fredrikson", 0, blur=blur)
     del rng
     asked = view.question
     assert asked is not None

@@ -10,6 +10,7 @@ from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
 from hartley.kit.inversion import prior as priors
 from hartley.kit.inversion.sureness import log_odds, margin_slope
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,13 @@ def generative_inversion(
         rate: step size in the latent space.
         weight: of the prior's own odds of a latent point, against log-odds of the class.
         shakes: disturbed copies a selection is made by.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("generative_inversion", 1, restarts=restarts, steps=steps, shakes=shakes)
+    above("generative_inversion", 0, rate=rate)
+    at_least("generative_inversion", 0, weight=weight)
     import torch
 
     asked, public = view.question, view.public

@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.inversion import inversion
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,9 @@ def graph_mi(
     Raises:
         UsageError: another target.
     """
+    at_least("graph_mi", 1, steps=steps)
+    above("graph_mi", 0, lr=lr)
+    at_least("graph_mi", 0, smooth=smooth, sparse=sparse)
     import torch
     import torch.nn.functional as F
 

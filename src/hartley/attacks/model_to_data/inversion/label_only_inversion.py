@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
 from hartley.kit.inversion import prior as priors
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +47,12 @@ def label_only_inversion(
         steps: spheres.
         radius: of the first sphere.
         growth: of the radius when a sphere is all of the label.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("label_only_inversion", 1, start=start, points=points, steps=steps, growth=growth)
+    above("label_only_inversion", 0, radius=radius)
     asked, public = view.question, view.public
     assert asked is not None and public is not None
     prior = priors.learn(public.x, seed=view.salt)

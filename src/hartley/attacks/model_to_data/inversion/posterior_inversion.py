@@ -8,6 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.inversion import inversion
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,12 @@ def posterior_inversion(
         records: public records that are asked about.
         hidden: width of the inverse network.
         ridge: how much the second layer is held down.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("posterior_inversion", 1, records=records, hidden=hidden)
+    above("posterior_inversion", 0, ridge=ridge)
     asked, public = view.question, view.public
     assert asked is not None and public is not None
     rows = rng.permutation(len(public))[:records]

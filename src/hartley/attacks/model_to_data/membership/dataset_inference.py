@@ -11,6 +11,7 @@ from hartley.core.errors import UsageError
 from hartley.games.membership import membership
 from hartley.kit.language.tokens import Statistics, claims, compressed, portrait, statistics
 from hartley.kit.membership.reference import references as trained
+from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,11 @@ def dataset_inference(view: View, rng: Rng, *, references: int = 8, ridge: float
     Args:
         references: models, each trained on a random half of the texts, to learn the weights from.
         ridge: how strongly weights are held down, in units of one score's variance a record.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    above("dataset_inference", 0, ridge=ridge)
     del rng
     asked = view.question
     strangers = view.facts.get("strangers", view.public)

@@ -11,6 +11,7 @@ from hartley.core.errors import UsageError
 from hartley.games.membership import membership
 from hartley.kit.membership import augment, boundary
 from hartley.kit.membership.splits import claimed
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,11 @@ def label_only_membership(
     Raises:
         UsageError: a method that is not there, or shifts of what is no picture.
     """
+    at_least(
+        "label_only_membership", 1, queries=queries, starts=starts, halvings=halvings, most=most
+    )
+    at_least("label_only_membership", 0, turns=turns)
+    above("label_only_membership", 0, sigma=sigma)
     asked = view.question
     assert asked is not None and asked.y is not None
     if method not in METHODS:

@@ -11,6 +11,7 @@ from hartley.core import ALL, Access, Move, Outcome, View, attack
 from hartley.games.membership import membership
 from hartley.kit.membership.reference import likelihood
 from hartley.kit.membership.splits import claimed
+from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -25,7 +26,11 @@ def loss_threshold(view: View, rng: Rng, *, floor: float = 1e-6) -> Outcome:
 
     Args:
         floor: probabilities of a label below this are raised to it before the logarithm.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    above("loss_threshold", 0, 0.5, floor=floor)
     del rng
     asked = view.question
     assert asked is not None

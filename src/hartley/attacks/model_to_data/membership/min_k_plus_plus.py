@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hartley.core import Access, Modality, Move, Outcome, View, attack
 from hartley.games.membership import membership
 from hartley.kit.language.tokens import claims, lowest, statistics
+from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -27,7 +28,11 @@ def min_k_plus_plus(view: View, rng: Rng, *, share: float = 0.2) -> Outcome:
 
     Args:
         share: part of the tokens that is listened to, 0 to 1.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    above("min_k_plus_plus", 0, 1, share=share)
     del rng
     asked = view.question
     assert asked is not None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Modality, Move, Outcome, View, attack
-from hartley.core.errors import UsageError
 from hartley.games.membership import membership
 from hartley.kit.language.tokens import average, claims, likelihoods, statistics
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,11 +33,14 @@ def neighbour(view: View, rng: Rng, *, neighbours: int = 8, share: float = 0.2) 
     Args:
         neighbours: copies of each text; each costs a reading of it.
         share: part of the tokens that is replaced, 0 to 1.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
     asked = view.question
     assert asked is not None
-    if neighbours < 1 or not 0 < share <= 1:
-        raise UsageError(f"{neighbours} neighbours with {share:.0%} of the tokens replaced")
+    at_least("neighbour", 1, neighbours=neighbours)
+    above("neighbour", 0, 1, share=share)
     told = statistics(view.model, asked.x)
     texts = [asked.x] if view.public is None else [asked.x, view.public.x]
     followers = _followers(texts)

@@ -11,6 +11,7 @@ from hartley.core.errors import UsageError
 from hartley.games.membership import membership
 from hartley.kit.membership.reference import likelihood
 from hartley.kit.membership.splits import claimed
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,8 @@ def pair_similarity(
     Raises:
         UsageError: a variant that is not there, or ``weak`` without pairs of one's own.
     """
+    at_least("pair_similarity", 1, copies=copies)
+    above("pair_similarity", 0, blur=blur)
     asked = view.question
     assert asked is not None
     if variant not in VARIANTS:

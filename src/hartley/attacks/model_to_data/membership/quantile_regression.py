@@ -13,6 +13,7 @@ from hartley.kit import quantile
 from hartley.kit.features import features, standardised
 from hartley.kit.membership.reference import confidence
 from hartley.kit.membership.splits import claimed
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +55,8 @@ def quantile_regression(
     Raises:
         UsageError: too few strangers, or a level that is no quantile above the median.
     """
+    at_least("quantile_regression", 1, components=components)
+    above("quantile_regression", 0, ridge=ridge)
     del rng
     asked, strangers = view.question, view.facts.get("strangers")
     assert asked is not None

@@ -11,6 +11,7 @@ from hartley.core.errors import UsageError
 from hartley.games.membership import membership
 from hartley.kit.language import text
 from hartley.kit.language.tokens import average, claims, likelihoods, statistics
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,11 @@ def recall(view: View, rng: Rng, *, prefixes: int = 4) -> Outcome:
 
     Args:
         prefixes: passages of the attacker's own that are put before every text.
+
+    Raises:
+        UsageError: none are, or there are fewer.
     """
+    at_least("recall", 1, prefixes=prefixes)
     asked = view.question
     assert asked is not None
     told = statistics(view.model, asked.x)
@@ -57,8 +62,8 @@ def _prefixes(view: View, count: int, rng: Rng) -> list[NDArray[np.int64]]:
     """Passages that no victim read, cut to what the model can read before a text."""
     strangers = view.facts.get("strangers", view.public)
     assert view.question is not None
-    if count < 1 or not isinstance(strangers, Data) or len(strangers) < count:
-        raise UsageError(f"recall needs {max(count, 1)} texts that no victim was trained on")
+    if not isinstance(strangers, Data) or len(strangers) < count:
+        raise UsageError(f"recall needs {count} texts that no victim was trained on")
     room = int(view.model.facts.get("context", 10**6)) - view.question.x.shape[1]
     if room < 1:
         raise UsageError(f"{view.model.name!r} reads the texts in question and nothing before them")

@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
 from hartley.games.membership import membership
 from hartley.kit.membership import reference
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,12 @@ def rmia(
         online: Pr(x) from models with and without the record; else only from those without it,
             corrected by ``a``.
         a: offline, Pr(x) is taken as ((1+a)·Pr(x|out) + 1−a)/2; 1 for texts.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("rmia", 1, gamma=gamma)
+    at_least("rmia", 0, 1, a=a)
     del rng
     asked, public = view.question, view.public
     assert asked is not None and public is not None

@@ -12,6 +12,7 @@ from hartley.kit import logistic
 from hartley.kit.cache import digest
 from hartley.kit.membership import reference
 from hartley.kit.membership.splits import claimed
+from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +41,11 @@ def shadow_classifier(
         references: shadow models, each trained on a random half of the records.
         per_class: one classifier a label, as in the paper; else one for all.
         ridge: how strongly its weights are held down.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    above("shadow_classifier", 0, ridge=ridge)
     del rng
     asked = view.question
     assert asked is not None and asked.y is not None

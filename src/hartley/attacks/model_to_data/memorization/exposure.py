@@ -10,6 +10,7 @@ from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attac
 from hartley.games.memorization import memorization
 from hartley.kit.membership.reference import confidence
 from hartley.kit.memorization import canaries, spoken
+from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,11 @@ def exposure(view: View, rng: Rng, *, temperature: float = 1.0) -> Outcome:
 
     Args:
         temperature: divides the log-probabilities of a token before they are added up (language).
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    above("exposure", 0, temperature=temperature)
     del rng
     asked = view.question
     assert asked is not None

@@ -10,6 +10,7 @@ from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import memorization
 from hartley.kit.memorization import haim as net
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -32,7 +33,12 @@ def haim(view: View, rng: Rng, *, steps: int = 2500, rate: float = 0.01) -> Outc
     Args:
         steps: of the search.
         rate: of its steps.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("haim", 1, steps=steps)
+    above("haim", 0, rate=rate)
     asked = view.question
     assert asked is not None and asked.y is not None
     if view.model.weights is None:

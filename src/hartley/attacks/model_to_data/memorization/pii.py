@@ -10,6 +10,7 @@ from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import memorization
 from hartley.kit.memorization import canaries, spoken
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,12 @@ def pii(view: View, rng: Rng, *, shortlist: int = 48, samples: int = 16) -> Outc
     Args:
         shortlist: numbers read to the end of the record, a name.
         samples: texts generated from each natural context, whose numbers join the shortlist.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("pii", 1, shortlist=shortlist)
+    at_least("pii", 0, samples=samples)
     asked, length = view.question, int(view.facts["length"])
     assert asked is not None
     model = view.model

@@ -12,6 +12,7 @@ from hartley.games.memorization import memorization
 from hartley.kit.language import text
 from hartley.kit.memorization import spoken
 from hartley.kit.memorization.canaries import write
+from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,11 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
 
     Args:
         samples: sampled continuations a canary, besides the greedy one.
+
+    Raises:
+        UsageError: a parameter is out of its range.
     """
+    at_least("prefix_completion", 1, samples=samples)
     asked, length = view.question, int(view.facts["length"])
     assert asked is not None
     generate = view.model.generate

@@ -17,6 +17,7 @@ from hartley.core.errors import AccessDenied, UsageError
 from hartley.games.memorization import memorization
 from hartley.kit.language import text
 from hartley.kit.memorization import spoken
+from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,12 +54,12 @@ def sample_and_rank(
     Raises:
         UsageError: ``by`` names no ranking, or numbers that draw nothing.
     """
+    at_least("sample_and_rank", 1, samples=samples)
+    above("sample_and_rank", 0, heat=heat)
     asked = view.question
     assert asked is not None
     if by not in {"zlib", "perplexity", "window"}:
         raise UsageError(f"by = {by!r} is not zlib, perplexity or window")
-    if samples < 1 or heat <= 0:
-        raise UsageError(f"samples = {samples} and heat = {heat} draw nothing")
     new = asked.x.shape[1] + int(view.facts["length"])
     known = asked.x[:, 0]
     public = known if view.public is None else view.public.x[:, 0]
