@@ -91,30 +91,64 @@ def test_a_wrong_parameter_of_a_plan_is_told_before_anything_runs(hartley, tmp_p
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        ("[games.membership]\ngroup = -2", "the plan's [games.membership] cannot be played: group"),
-        (
-            '[attacks.entropy_metrics]\nmetric = "x"',
-            "[attacks.entropy_metrics] cannot be played: no",
-        ),
-    ],
-)
-def test_a_value_that_only_the_part_can_judge_exits_2_and_keeps_the_rest(
-    hartley, tmp_path, table, said, workers
+def test_a_value_that_only_the_part_can_judge_exits_2_and_shows_the_rest(
+    hartley, tmp_path, workers
 ):
     (tmp_path / "plan.toml").write_text(
-        'scene = "live:membership"\nonly = ["loss_threshold", "entropy_metrics"]\n' + table
+        'scene = "live:membership"\n'
+        'only = ["loss_threshold", "entropy_metrics", "honest"]\n'
+        '[attacks.entropy_metrics]\nmetric = "x"\n[attacks.honest]\ntimes = -1\n'
     )
     done = hartley("assess", "plan.toml", "--workers", workers)
-    assert done.returncode == 2 and done.stdout == "", done
-    (line,) = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
-    assert said in line and line == done.stderr.splitlines()[-1]
+    assert done.returncode == 2, done
+    assert "loss_threshold" in done.stdout and "FAILED" not in done.stdout
+    assert "no entropy metric" not in done.stdout and "verdict: inconclusive" in done.stdout
+    *_, kept, line = done.stderr.splitlines()
+    assert kept.startswith("kept in runs/")
+    assert line.startswith("hartley: the attack 'entropy_metrics' cannot be played: no entropy")
+    assert done.stderr.count("hartley: ") == 1
     (path,) = tmp_path.glob("runs/*/run.json")
     rows = {r["attack"]: r for r in json.loads(path.read_text())["channels"]}
-    status = "failed" if "games" in table else "measured"
-    assert rows["loss_threshold"]["status"] == status
+    assert rows["loss_threshold"]["status"] == "measured"
     assert rows["entropy_metrics"]["status"] == "failed"
-    corrected = hartley("assess", "--scene", "live:membership", "--only", "loss_threshold")
-    assert corrected.returncode == 0
+    again = hartley("assess", "plan.toml", "--workers", "0", "--json")
+    assert again.returncode == 2 and json.loads(again.stdout)["channels"] == list(rows.values())
+
+
+REFUSED = {
+    "[games.membership]\ngroup = -2": "the game 'membership' cannot be played: group = -2",
+    "[defenses.rounding]\ndigits = -5": "the defense 'rounding' cannot be applied: round",
+    "[defenses.dp_sgd]\nepsilon = -1": "the defense 'dp_sgd' cannot be applied: not a priv",
+    "[defenses.selena]\nparts = 3\napart = 9": "the defense 'selena' cannot be applied: selena: 9",
+}
+
+
+def test_values_of_games_and_defences_fail_before_anything_is_played(hartley, tmp_path):
+    """All of them at once, one line each."""
+    (tmp_path / "plan.toml").write_text(
+        'scene = "live:membership"\nonly = ["loss_threshold"]\n'
+        '[defenses]\nuse = ["rounding", "dp_sgd", "selena"]\n' + "\n".join(REFUSED)
+    )
+    done = hartley("assess", "plan.toml")
+    assert done.returncode == 2 and done.stdout == "" and not (tmp_path / "runs").exists()
+    lines = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
+    assert len(lines) == len(REFUSED)
+    for said in REFUSED.values():
+        assert sum(said in line for line in lines) == 1, done.stderr
+
+
+def test_a_complaint_of_a_scene_is_told_once_and_the_gate_stays_shut(hartley, tmp_path):
+    (tmp_path / "plan.toml").write_text(
+        'scene = "owned"\nonly = ["membership", "extraction"]\n[scenes.owned]\nfault = "few"\n'
+        '[defenses]\nuse = ["rounding"]\n[limits]\nmembership = 1.0\n'
+    )
+    done = hartley("assess", "plan.toml", "--workers", "0")
+    assert done.returncode == 2, done
+    words = "12 members; 20 are due"
+    assert words not in done.stdout and "FAILED" not in done.stdout
+    assert "knockoff" in done.stdout and "verdict: inconclusive" in done.stdout
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
+    assert line.startswith("hartley: the game 'membership' cannot be played: ") and words in line
+    assert line == done.stderr.splitlines()[-1] and done.stderr.count(words) == 2  # and its row
+    gate = hartley("gate", "latest", "--limits", "plan.toml")
+    assert gate.returncode == 3 and words in gate.stdout

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hartley.core.errors import UsageError
+from hartley.engine import rehearsal, scenes
 from hartley.engine.jobs import PLAY, UTILITY, Job
-from hartley.engine.mistakes import check_parameters, told
+from hartley.engine.mistakes import Mistaken, check_parameters, told
+from hartley.engine.orders import orders
 from hartley.engine.plan import Plan, parse
+from hartley.engine.rehearsal import rehearse
 
 LOSS = Job(PLAY, "digits", attack="loss_threshold", game="membership")
 LIRA = Job(PLAY, "digits", attack="lira", game="membership")
@@ -16,29 +21,96 @@ COST = Job(UTILITY, "digits", defense="rounding")
 EVERY = [LOSS, LIRA, BEHIND, COST]
 
 
+GROUP = {"membership": {"group": -1}}
+DIGITS = {"rounding": {"digits": -1}}
+GAME, ATTACK, DEFENSE = (
+    "the game 'membership' cannot be played: ",
+    "the attack 'lira' cannot be played: ",
+    "the defense 'rounding' cannot be applied: ",
+)
+
+
 @pytest.mark.parametrize(
-    ("plan", "blamed", "said"),
+    ("plan", "blamed", "lines"),
     [
-        (Plan(games={"membership": {"group": -1}}), [(LOSS, "game"), (LIRA, "game")], "[games.mem"),
-        (Plan(games={"membership": {"group": -1}}), [(LOSS, "game")], ""),
-        (Plan(games={"membership": {"group": -1}}), [(LOSS, "attack"), (LIRA, "game")], ""),
-        (Plan(games={"membership": {}}), [(LOSS, "game"), (LIRA, "game")], ""),
-        (Plan(), [(LOSS, "game"), (LIRA, "game")], ""),
-        (Plan(games={"poisoning": {"slots": 1}}), [(LOSS, "game")], ""),
-        (Plan(attacks={"lira": {"augment": 99}}), [(LIRA, "attack")], "[attacks.lira]"),
-        (Plan(attacks={"lira": {"augment": 99}}), [(LIRA, "game")], ""),
+        (Plan(games=GROUP), [(LOSS, "game", "a"), (LIRA, "game", "b")], [f"{GAME}a"]),
+        (Plan(games=GROUP), [(LOSS, "game", "a"), (LIRA, "game", "a")], [f"{GAME}a"]),
+        (Plan(games=GROUP), [(LOSS, "game", "a")], []),
+        (Plan(games=GROUP), [(LOSS, "attack", "a"), (LIRA, "game", "b")], []),
+        (Plan(games={"poisoning": {"slots": 1}}), [(LOSS, "game", "a")], []),
+        # Without a table of the plan it is the scene, if all rows of a game say the same.
+        (Plan(), [(LOSS, "game", "a"), (LIRA, "game", "a")], [f"{GAME}a"]),
+        (Plan(games={"membership": {}}), [(LOSS, "game", "a"), (LIRA, "game", "b")], []),
+        (Plan(), [(LOSS, "game", "a")], []),
+        (Plan(), [(LOSS, "", "a"), (LIRA, "", "a")], []),
         (
-            Plan(defenses={"rounding": {"digits": -1}}),
-            [(BEHIND, "defense"), (COST, "defense")],
-            "[defenses.rounding]",
+            Plan(),
+            [(LOSS, "attack", "a"), (LIRA, "attack", "a")],
+            [f"the attack 'loss_threshold', {ATTACK}a"],
         ),
-        (Plan(defenses={"rounding": {"digits": -1}}), [(BEHIND, "defense")], ""),
-        (Plan(defenses={"rounding": {"digits": -1}}), [(BEHIND, "game"), (COST, "")], ""),
+        # No word of a wrong parameter: the part may mean the scene.
+        (Plan(attacks={"lira": {"augment": 99}}), [(LIRA, "attack", "a\n b")], [f"{ATTACK}a b"]),
+        (Plan(attacks={"lira": {"augment": 99}}), [(LIRA, "game", "a")], []),
+        (
+            Plan(attacks={"lira": {"augment": 99}}),
+            [(LOSS, "attack", "a"), (LIRA, "attack", "a")],
+            [f"{ATTACK}a"],
+        ),
+        (
+            Plan(defenses=DIGITS),
+            [(BEHIND, "defense", "a"), (COST, "defense", "a")],
+            [f"{DEFENSE}a"],
+        ),
+        (Plan(defenses=DIGITS), [(BEHIND, "defense", "a")], []),
+        (Plan(defenses=DIGITS), [(BEHIND, "game", "a"), (COST, "", "a")], []),
+        (
+            Plan(attacks={"lira": {"augment": 99}}, defenses=DIGITS),
+            [(LIRA, "attack", "a"), (BEHIND, "defense", "b"), (COST, "defense", "b")],
+            [f"{ATTACK}a", f"{DEFENSE}b"],
+        ),
     ],
 )
-def test_a_plan_is_at_fault_where_it_set_what_every_row_failed_on(plan, blamed, said):
-    found = told(plan, EVERY, {job.key: (kind, "what it said") for job, kind in blamed})
-    assert (found is None) if not said else (said in str(found) and "what it said" in str(found))
+def test_every_mistake_is_told_once_in_a_line_that_names_the_part(plan, blamed, lines):
+    refused = told(plan, EVERY, {job.key: (kind, said) for job, kind, said in blamed})
+    assert list(Mistaken(refused).lines) == lines
+
+
+DIGITS_PLAN = Plan(
+    scene="live:membership", use=("rounding",), defenses={"rounding": {"digits": -5}}
+)
+
+
+@pytest.mark.parametrize(
+    ("plan", "parts"),
+    [
+        (DIGITS_PLAN, ["rounding"]),
+        (replace(DIGITS_PLAN, defenses={"rounding": {"digits": 2}}), []),
+        (replace(DIGITS_PLAN, use=()), []),
+        (replace(DIGITS_PLAN, games={"membership": {"group": -2}}), ["rounding", "membership"]),
+    ],
+)
+def test_a_rehearsal_hears_what_the_parts_refuse(plan, parts):
+    plan = replace(plan, only=("loss_threshold",))
+    scene = scenes.build(plan.scene)
+    jobs = [one.job for one in orders(plan, scene) if one.job is not None]
+    assert [one.name for one in rehearse(plan, jobs, scene)] == parts
+
+
+@pytest.mark.parametrize("refuses", ["wire", "scene", "both"])
+def test_what_only_the_small_wire_refuses_is_played(monkeypatch, refuses):
+    plan = replace(DIGITS_PLAN, only=("loss_threshold",))
+    scene = scenes.build(plan.scene)
+    asked = []
+
+    def applied(where, **_kept):
+        asked.append("scene" if where is scene else "wire")
+        if refuses in {asked[-1], "both"}:
+            raise UsageError("too few")
+
+    monkeypatch.setattr(rehearsal, "defended", applied)
+    jobs = [one.job for one in orders(plan, scene) if one.job is not None]
+    assert bool(rehearse(plan, jobs, scene)) is (refuses == "both")
+    assert asked == (["wire"] if refuses == "scene" else ["wire", "scene"])
 
 
 def test_a_way_to_deal_is_fine_while_one_attack_of_the_plan_plays_it():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ app = App(name="assess", help="Play every attack that a scene can carry, measure
 Switch = Annotated[bool, Parameter(negative="")]
 Whole = Annotated[int | None, Parameter(converter=whole)]
 EXECUTORS = ("local",)
+_USAGE = 2
 
 
 @app.default
@@ -86,6 +87,7 @@ def assess(
 
         return finish(again(_folder(remeasure, store)), store, json=json)
     from hartley.engine.assess import assess as play
+    from hartley.engine.mistakes import Mistaken
 
     ordered, source = _plan(plan, scene)
     given: dict[str, Any] = {
@@ -102,8 +104,16 @@ def assess(
     if set_:
         own = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
         ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: own})
-    with watching() as watch:
-        document = play(ordered, store=store, run=run, fresh=fresh, source=source, watch=watch)
+    try:
+        with watching() as watch:
+            document = play(ordered, store=store, run=run, fresh=fresh, source=source, watch=watch)
+    except Mistaken as mistake:
+        if mistake.document:
+            left = mistake.document if json else _beside(mistake.document, mistake.said)
+            finish(left, store, json=json)
+        for line in mistake.lines:
+            note(f"hartley: {line}")
+        return _USAGE
     return finish(document, store, json=json)
 
 
@@ -125,6 +135,26 @@ def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
         print(f"  {reason}")
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
     return EXIT[verdict["status"]]
+
+
+def _beside(document: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
+    """Leave out of a document what failed on mistakes that are told in lines of their own."""
+
+    def other(text: str | None) -> bool:
+        return not any(one in (text or "") for one in said)
+
+    shields = []
+    for row in document["defenses"]:
+        left = {name: one for name, one in row["residual"].items() if other(one["reason"])}
+        if other(row["reason"]) and (left or not row["residual"]):
+            shields.append({**row, "residual": left})
+    reasons = [reason for reason in document["verdict"]["reasons"] if other(reason)]
+    return {
+        **document,
+        "channels": [row for row in document["channels"] if other(row.get("reason"))],
+        "defenses": shields,
+        "verdict": {**document["verdict"], "reasons": reasons},
+    }
 
 
 def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:

@@ -16,7 +16,7 @@ Watch = Callable[[str, Mapping[str, Any]], None]
 def watching() -> Iterator[Watch]:
     """Yield what the engine tells its progress to; everything goes to standard error."""
     if not lively(sys.stderr):
-        yield _lines
+        yield _Lines().told
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -38,6 +38,7 @@ class _Bars:
 
     def __init__(self, bars: Any) -> None:
         self.bars, self.task, self.playing = bars, None, dict[str, str]()
+        self.reasons = _Reasons()
 
     def told(self, event: str, facts: Mapping[str, Any]) -> None:
         from rich.markup import escape
@@ -52,23 +53,43 @@ class _Bars:
             self.playing.pop(facts["job"].key, None)
             self.bars.advance(self.task)
             if facts["status"] == "failed":
-                self.bars.console.print(
-                    f"[red]failed[/red] {escape(facts['job'].label)}: {escape(facts['reason'])}"
-                )
+                why = escape(self.reasons.once(facts))
+                self.bars.console.print(f"[red]failed[/red] {escape(facts['job'].label)}{why}")
         elif event == "measuring":
             self.bars.update(self.task, description="measuring")
         if self.playing:
             self.bars.update(self.task, description=escape(", ".join(self.playing.values())))
 
 
-def _lines(event: str, facts: Mapping[str, Any]) -> None:
-    if event == "scene":
-        note(f"building the scene {facts['name']}")
-    elif event == "jobs":
-        kept = f", {facts['kept']} of them kept from before" if facts["kept"] else ""
-        note(f"run {facts['run']}: {facts['total']} jobs{kept}")
-    elif event == "ended":
-        why = f": {facts['reason']}" if facts.get("reason") else ""
-        note(f"  {facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s){why}")
-    elif event == "kept":
-        note(f"run {facts['run']} is complete; this is what it found (--fresh plays it again)")
+class _Lines:
+    """One line an event, for a file or a pipe."""
+
+    def __init__(self) -> None:
+        self.reasons = _Reasons()
+
+    def told(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event == "scene":
+            note(f"building the scene {facts['name']}")
+        elif event == "jobs":
+            kept = f", {facts['kept']} of them kept from before" if facts["kept"] else ""
+            note(f"run {facts['run']}: {facts['total']} jobs{kept}")
+        elif event == "ended":
+            line = f"{facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s)"
+            note(f"  {line}{self.reasons.once(facts)}")
+        elif event == "kept":
+            note(f"run {facts['run']} is complete; this is what it found (--fresh plays it again)")
+
+
+class _Reasons:
+    """Why jobs did not end well; what many of them fail on is written out once."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def once(self, facts: Mapping[str, Any]) -> str:
+        reason = facts.get("reason")
+        if not reason:
+            return ""
+        known = reason in self.seen
+        self.seen.add(reason)
+        return ": for the same reason" if known else f": {reason}"

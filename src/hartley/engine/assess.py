@@ -18,10 +18,11 @@ from hartley.core.errors import UsageError
 from hartley.engine import document, executor, scenes
 from hartley.engine.gate import judge
 from hartley.engine.jobs import PLAY, UTILITY, Job
-from hartley.engine.mistakes import check_parameters, told
+from hartley.engine.mistakes import Mistaken, check_parameters, told
 from hartley.engine.orders import orders, planned
 from hartley.engine.plan import Plan, check_names, normalised, parse
 from hartley.engine.player import DONE, FAILED, Result
+from hartley.engine.rehearsal import rehearse
 from hartley.engine.shields import shields
 
 Watch = Callable[[str, Mapping[str, Any]], None]
@@ -62,8 +63,9 @@ def assess(
         The run document, which also stands in the run folder.
 
     Raises:
-        UsageError: the plan, the scene or the store is at fault; nothing is lost. Where only a
-            part could see it, the document stands in the run folder with the rows that failed.
+        UsageError: the plan, the scene or the store is at fault; nothing is lost.
+        Mistaken: the same, where only the parts could see it, with the document of what was
+            measured beside, unless it was seen before the first game.
         Stopped: the user pressed Ctrl-C; what was played is kept.
     """
     check_names(plan)
@@ -74,6 +76,10 @@ def assess(
     watch("scene", {"name": plan.scene})
     scene = scenes.build(plan.scene, scene_params)
     ordered = orders(plan, scene)
+    with executor.prints_apart():
+        refused = rehearse(plan, [o.job for o in ordered if o.job is not None], scene)
+    if refused:
+        raise Mistaken(refused)
     ledger = runs.open_run(
         store,
         name=plan.name or plan.scene,
@@ -98,7 +104,9 @@ def assess(
         blamed = _play(jobs, plan, scene, ledger, watch)
         watch("measuring", {"jobs": len(jobs)})
         made = _assembled(ledger, plan)
-        if mistake := told(plan, jobs, blamed):
+        if found := told(plan, jobs, blamed):
+            mistake = Mistaken(found)
+            mistake.document = made
             raise mistake
         return made
     finally:
