@@ -18,6 +18,7 @@ from hartley.channel import binary, clusters
 from hartley.channel.capacity import capacity
 from hartley.channel.closed import binary_capacity
 from hartley.channel.columns import Columns
+from hartley.channel.edges import mean_limits
 from hartley.channel.qif import betting_lower
 from hartley.channel.reading import Reading
 from hartley.channel.sequential import LN2, log2_kt, ratio_lower
@@ -106,7 +107,7 @@ def prices(reading: Reading, trials: Trials, cluster: Whole | None) -> dict[str,
     for name, column in trials.costs.items():
         if name in ("cost_queries", "cost_s"):
             continue
-        low, high = _t_interval(column, cluster, trials.spec.alpha)
+        low, high = mean_limits(column, cluster, trials.spec.alpha)
         value = float(column.mean())
         found[name] = {"value": value, "n": len(column)}
         if math.isfinite(low):
@@ -143,25 +144,12 @@ def posterior_bits(
     if not columns.planted and len(counts := np.bincount(columns.truth)) > 1:
         prior = counts[columns.truth] / n
     told = np.log2((1.0 - MIX) * np.exp2(logq) / prior + MIX)
-    low, high = _t_interval(told, columns.cluster, alpha)
-    # No interval (one cluster): what is possible at all.
-    low = max(low, math.log2(MIX))
+    # No answer costs more than the prior's share of the mixture, none tells more than all.
+    least, most = math.log2(MIX), float(np.log2((1.0 - MIX) / prior + MIX).max())
+    low, high = mean_limits(told, columns.cluster, alpha, least=least, most=most)
     high = min(high, float(-np.log2(prior).mean()))
     value = float(told.mean())
     return {"value": value, "low": min(low, value), "high": max(high, value), "n": n}
-
-
-def _t_interval(x: Array, cluster: Whole | None, alpha: float) -> tuple[float, float]:
-    from scipy.special import stdtrit
-
-    n, mean = len(x), float(x.mean())
-    sums = x - mean if cluster is None else clusters.grouped(x - mean, cluster)
-    m = len(sums)
-    if m < 2:
-        return -math.inf, math.inf
-    spread = math.sqrt(float((sums**2).sum()) * m / (m - 1)) / n
-    reach = float(stdtrit(m - 1, 1.0 - alpha / 2)) * spread
-    return mean - reach, mean + reach
 
 
 def mean_gain(

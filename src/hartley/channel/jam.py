@@ -14,9 +14,10 @@ import numpy as np
 
 from hartley.channel import binary, profile
 from hartley.channel.clusters import grouped
+from hartley.channel.edges import LONE, share
 from hartley.channel.reading import Reading
 from hartley.channel.sequential import mean_interval
-from hartley.channel.symbol import design, fano, plug_in, rate_of
+from hartley.channel.symbol import design, fano, plug_in
 from hartley.core import ChannelSpec
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def measure_jam(
             f"{units} independent",
             "bits at the uniform prior of the owner's decoded symbol",
             *(() if plain else ("owner codes with a shared random relabelling",)),
+            *(() if cluster is None or cluster.max() else (LONE,)),
         ),
     )
     if not full:
@@ -90,9 +92,9 @@ def measure_jam(
     for word, column in (("before", reference), ("after", guess)):
         hit = column == truth
         if spec.alphabet == 2 and (column >= 0).all():
-            usual[f"ber_{word}"] = rate_of(~hit, cluster, spec.alpha)
+            usual[f"ber_{word}"] = share(~hit, cluster, spec.alpha)
         else:
-            usual[f"accuracy_{word}"] = rate_of(hit, cluster, spec.alpha)
+            usual[f"accuracy_{word}"] = share(hit, cluster, spec.alpha)
     return replace(reading, usual=usual)
 
 
@@ -135,10 +137,10 @@ def _symmetric(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpe
         most = max(_spread(r, w, k) for r in sides[0] for w in sides[1])
     wide, units = design(hit.astype(float), cluster)
     span = profile.accuracy_interval(right / wide, n / wide, alpha=alpha, clusters=units)
-    share = wrong / max(1, n - right)
+    missed = wrong / max(1, n - right)
     raw = _spread(right / n, wrong / n, k)
     bias = wide / (2 * n * math.log(2)) if 0 < right < n else 0.0
-    ends = [_spread(p, (1.0 - p) * share, k) for p in span]
+    ends = [_spread(p, (1.0 - p) * missed, k) for p in span]
     return Side(
         point=max(0.0, raw - bias),
         raw=raw,

@@ -133,6 +133,7 @@ class Best:
         a, b: its rates.
         advantage: |a − b|, each fifth of the uses read by the rule that the others prefer.
         spread: standard error of a − b.
+        units: clusters, 0 when rows are independent.
     """
 
     rule: int
@@ -144,6 +145,7 @@ class Best:
     b: float
     advantage: float
     spread: float
+    units: int
 
 
 def best_rule(
@@ -185,13 +187,14 @@ def best_rule(
         b=b,
         advantage=max(0.0, advantage),
         spread=math.sqrt(a * (1 - a) / e1 + b * (1 - b) / e0),
+        units=units,
     )
 
 
 def _design(flag: Any, truth: Whole, cluster: Whole | None) -> tuple[float, float, int]:
     """Design effects of both rates, and the number of clusters."""
     if cluster is None or cluster.max() == 0:
-        return 1.0, 1.0, 0
+        return 1.0, 1.0, 0 if cluster is None else 1
     one = truth == 1
     by = [clusters.grouped(v, cluster) for v in (flag & one, one, flag & ~one, ~one)]
     wide1, wide0 = profile.design_effect(by[0], by[1]), profile.design_effect(by[2], by[3])

@@ -6,12 +6,14 @@ estimator serves which wire, and what is certified on which ground: ``design/mea
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from hartley.channel.columns import Columns, check, measured_rows
 from hartley.channel.doubt import doubts
+from hartley.channel.edges import mean_limits
 from hartley.channel.extras import declared, enrich
 from hartley.channel.jam import measure_jam
 from hartley.channel.rank import measure_rank
@@ -161,21 +163,23 @@ def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
     )
 
 
-def _by_round(trials: Trials) -> dict[str, dict[str, float]]:
+def _by_round(trials: Trials) -> dict[str, dict[str, float | None]]:
     """The judge's metrics with a t interval over rounds, where more than one round speaks."""
-    from scipy.special import stdtrit
-
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for name, values in trials.each.items():
         n = len(values)
         if n < 2:
             continue
-        mean = float(np.mean(values))
-        reach = float(stdtrit(n - 1, 1 - trials.spec.alpha / 2) * np.std(values, ddof=1) / n**0.5)
-        low, high = mean - reach, mean + reach
-        if min(values) >= 0.0:  # a rate or a count is no less than nothing, a rate no more than all
-            low, high = max(low, 0.0), min(high, 1.0) if max(values) <= 1.0 else high
-        found[name] = {"value": mean, "low": low, "high": high, "n": n}
+        x = np.asarray(values, np.float64)
+        # A rate or a count is no less than nothing, a rate no more than all.
+        least = 0.0 if x.min() >= 0.0 else -math.inf
+        most = 1.0 if least == 0.0 and x.max() <= 1.0 else math.inf
+        low, high = mean_limits(x, None, trials.spec.alpha, least=least, most=most)
+        # Rounds all alike say nothing of a figure without bounds: no interval, not one of width 0.
+        known = math.isfinite(low) and math.isfinite(high)
+        ends: dict[str, float | None] = {"low": low, "high": high}
+        ends = ends if known else dict.fromkeys(ends)
+        found[name] = {"value": float(x.mean()), **ends, "n": n}
     return found
 
 

@@ -7,6 +7,7 @@ divided by their design effect (Rao–Scott) and the quantile is that of F(1, m 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +27,12 @@ def quantile(alpha: float, clusters: int = 0) -> float:
 
     Args:
         alpha: error of one side.
-        clusters: independent units; 0 or fewer than 2 means independent rows.
+        clusters: independent units; 0 means independent rows, 1 that nothing limits anything.
     """
     from scipy.special import ndtri, stdtrit
 
+    if clusters == 1:
+        return math.inf
     q = float(stdtrit(clusters - 1, 1.0 - alpha) if clusters > 1 else ndtri(1.0 - alpha))
     return q * q
 
@@ -73,6 +76,8 @@ def bits_interval(
         clusters: independent units, or 0.
     """
     limit = quantile(alpha, clusters)
+    if limit == math.inf:
+        return 0.0, 1.0
     if tp / positives < fp / negatives:
         tp, positives, fp, negatives = fp, negatives, tp, positives
     a0, a1 = rate_limits(tp, positives, limit * SHARES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.channel import binary, clusters, profile
+from hartley.channel import binary, clusters, edges, profile
 from hartley.channel.reading import Reading
 from hartley.channel.surprisal import (
     certificate,
@@ -37,11 +37,9 @@ def measure_rank(
     beforehand; half of alpha is for k = 1.
     """
     r, n = spec.alphabet, len(rank)
-    top = int((rank == 1).sum())
     wide, units = design((rank == 1).astype(float), cluster)
     ks = 4 ** np.arange(max(1, math.ceil(math.log(max(r, 2), 4))))
     raw, point = _rank_bits(rank, ks, r, wide)
-    limits = profile.accuracy_interval(top / wide, n / wide, alpha=spec.alpha, clusters=units)
     within = (rank[:, None] <= ks).sum(0)
     spans = [
         profile.accuracy_interval(c / wide, n / wide, alpha=spec.alpha, clusters=units)
@@ -65,24 +63,22 @@ def measure_rank(
     seen = exposure(rank, r)
     wide, units = design(seen, cluster, spread=True)
     error = float(seen.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
-    step = math.sqrt(profile.quantile(spec.alpha / 2, units)) * error
     most = math.log2(r)
-    mean = float(seen.mean())
+    mean = min(most, float(seen.mean()))
+    ends = edges.still(mean, units or n, spec.alpha / 2, 0.0, most)
+    if units != 1 and seen.min() < seen.max():
+        step = math.sqrt(profile.quantile(spec.alpha / 2, units)) * error
+        ends = max(0.0, mean - step), min(most, mean + step)
     return replace(
         reading,
         leakage=certificate(
             log2_exposure_tail(rank, r), spec.alpha, uses=n, method="surprisal of exposures"
         ),
         usual={
-            "exposure": {
-                "value": mean,
-                "low": max(0.0, mean - step),
-                "high": min(most, mean + step),
-                "n": n,
-            },
+            "exposure": {"value": mean, "low": ends[0], "high": ends[1], "n": n},
             "exposure_null": expected_exposure(r),
             "exposure_max": most,
-            "accuracy": {"value": top / n, "low": limits[0], "high": limits[1], "n": n},
+            "accuracy": edges.share(rank == 1, cluster, spec.alpha),
             "chance": 1.0 / r,
         },
     )

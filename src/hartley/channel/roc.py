@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.channel.edges import still
 from hartley.channel.sides import Scores
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def auc(scores: Scores, alpha: float = 0.05) -> Interval:
     variance = (over.var(ddof=1) / n1 if n1 > 1 else 0.25) + (
         under.var(ddof=1) / n0 if n0 > 1 else 0.25
     )
-    return _logit_interval(value, math.sqrt(variance), float(ndtri(1 - alpha / 2)), n1, n0)
+    error, units = math.sqrt(variance), min(n1, n0)
+    low, high = _logit_limits(value, error, float(ndtri(1 - alpha / 2)), units, alpha)
+    return Interval(value, low, high, n1 + n0)
 
 
 def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float = 0.05) -> Interval:
@@ -76,7 +79,9 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
     if m < 2:
         return Interval(value, 0.0, 1.0, len(truth))
     error = math.sqrt(float((part**2).sum()) * m / (m - 1))
-    return _logit_interval(value, error, float(stdtrit(m - 1, 1 - alpha / 2)), len(pos), len(neg))
+    units = min(m, len(pos), len(neg))
+    low, high = _logit_limits(value, error, float(stdtrit(m - 1, 1 - alpha / 2)), units, alpha)
+    return Interval(value, low, high, len(truth))
 
 
 def two_sided(found: Mapping[str, float]) -> dict[str, float]:
@@ -99,15 +104,15 @@ def _placements(pos: Array, neg: Array) -> tuple[Array, Array]:
     return below / (2.0 * len(neg)), 1.0 - beyond / (2.0 * len(pos))
 
 
-def _logit_interval(value: float, error: float, quantile: float, n1: int, n0: int) -> Interval:
-    n = n1 + n0
+def _logit_limits(
+    value: float, error: float, quantile: float, units: int, alpha: float
+) -> tuple[float, float]:
     if value <= 0.0 or value >= 1.0 or error == 0.0:
-        # Perfect separation has no spread to measure: what a run of n successes allows instead.
-        slack = 1.0 - 0.025 ** (1.0 / max(1, min(n1, n0)))
-        return Interval(value, max(0.0, value - slack), min(1.0, value + slack), n)
+        # Perfect separation has no spread to measure: what a run of successes allows instead.
+        return still(value, units, alpha / 2)
     centre = math.log(value / (1.0 - value))
     reach = quantile * error / (value * (1.0 - value))
-    return Interval(value, _expit(centre - reach), _expit(centre + reach), n)
+    return _expit(centre - reach), _expit(centre + reach)
 
 
 def _expit(x: float) -> float:
@@ -133,6 +138,8 @@ def tpr_at_fpr(
     value = float(scores.positives.above(scores.negatives.at(n0 - j))) / len(scores.positives)
     drawn = bootstrap_tpr(scores, j, rng, replicates)
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
+    if low == high:  # all positives or none are above: the bootstrap cannot see beyond them
+        low, high = still(value, len(scores.positives), alpha / 2)
     return Interval(value, float(low), float(high), n0 + len(scores.positives))
 
 
@@ -157,6 +164,8 @@ def clustered_tpr(
         return Interval(value, 0.0, 1.0, len(truth))
     k = len(left)
     error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
+    if error == 0.0:
+        return Interval(value, *still(value, k, alpha / 2), len(truth))
     reach = float(stdtrit(k - 1, 1 - alpha / 2)) * error
     return Interval(value, max(0.0, value - reach), min(1.0, value + reach), len(truth))
 

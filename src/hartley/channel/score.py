@@ -16,10 +16,12 @@ import numpy as np
 
 from hartley.channel import binary, clusters, onerun, profile, roc
 from hartley.channel.audit import certify, declared_delta
+from hartley.channel.edges import LONE, still
 from hartley.channel.levels import Best, best_rule, folds, tabulate
 from hartley.channel.reading import Reading
 from hartley.channel.sides import Scores
 from hartley.channel.surprisal import certificate
+from hartley.channel.symbol import ALONE
 from hartley.core import ChannelSpec, Kind, Quantity
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ def _certify_clusters(
         "secrets shuffled within each cluster" if shuffled else "secrets are the auditor's coins",
         "clusters independent, or of equal expected information given those before",
         "bits of all answers of a cluster about all its secrets, divided by its uses",
-        *(("one cluster: worth about alpha times its gain; see leakage",) if m == 1 else ()),
+        *((ALONE, LONE) if m == 1 else ()),
     )
     sizes = np.bincount(cluster).astype(float)
     found = {"bits": clusters.certify(gain, sizes, spec.alpha)}
@@ -159,16 +161,20 @@ def _usual(
         out["auc"] = roc.clustered_auc(truth, score, cluster, spec.alpha).document()
     out["auc_two_sided"] = roc.two_sided(out["auc"])
     for name, level in (("tpr_at_fpr_1e2", 0.01), ("tpr_at_fpr_1e3", 0.001)):
-        if cluster is None or cluster.max() == 0:
+        if cluster is None:
             out[name] = roc.tpr_at_fpr(scores, level, rng, alpha=spec.alpha).document()
         else:
             out[name] = roc.clustered_tpr(truth, score, cluster, level, spec.alpha).document()
     gap = best.advantage
-    reach = math.sqrt(profile.quantile(spec.alpha)) * best.spread
-    low = certified.get("advantage", max(0.0, gap - reach))
+    n, m = len(truth), min(best.units or len(truth), len(scores.positives), len(scores.negatives))
+    if m == 1 or best.spread == 0.0:
+        low, high = still(gap, m, spec.alpha)
+    else:
+        reach = math.sqrt(profile.quantile(spec.alpha)) * best.spread
+        low, high = max(0.0, gap - reach), min(1.0, gap + reach)
+    low = certified.get("advantage", low)
     gap = max(gap, low)
-    high = min(1.0, gap + reach)
-    n = len(truth)
+    high = max(gap, high)
     out["advantage"] = {"value": gap, "low": low, "high": high, "n": n}
     out["balanced_accuracy"] = {
         "value": (1 + gap) / 2,

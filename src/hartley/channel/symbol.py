@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.channel import binary, clusters, profile
+from hartley.channel.edges import LONE, share
 from hartley.channel.reading import Reading
 from hartley.channel.surprisal import certificate, log2_binomial_tail
 from hartley.core import ChannelSpec
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 LN2 = math.log(2.0)
+ALONE = "one cluster: worth about alpha times its gain; see leakage"
+"""What a certificate of one cluster says of itself."""
 
 
 def fano(accuracy: ArrayLike, alphabet: int) -> Array:
@@ -105,14 +108,14 @@ def measure_symbol(
     reading = Reading(point, raw, lower, high, low, method, assumed)
     if not full:
         return reading
-    rate = {"value": correct / n, "low": limits[0], "high": limits[1], "n": n}
+    rate = share(right, cluster, spec.alpha)
     usual: dict[str, Any] = {"accuracy": rate, "chance": 1.0 / k}
     if answered < n:
         usual["answered"] = answered / n
     if spec.role.value == "inject":
         usual["asr"] = rate
     if reference is not None:
-        usual["base_rate"] = rate_of(reference == truth, cluster, spec.alpha)
+        usual["base_rate"] = share(reference == truth, cluster, spec.alpha)
     # Who answers what is settled by the answers; being right among them is chance 1/K each.
     tail = log2_binomial_tail(correct, answered, 1.0 / k) if k > 1 else 0.0
     return replace(
@@ -183,8 +186,8 @@ def _certify_rows(
     # needs secrets that were drawn; the second only rows independent given their secrets.
     half = 0.5 if spec.planted else 0.0
     both = [fano_lower(correct, n, 2, half * alpha) if half else 0.0]
-    for share, a, b in ((0.9, tp, fp), (0.1, ones - tp, zeros - fp)):
-        level = share * (1.0 - half) * alpha
+    for part, a, b in ((0.9, tp, fp), (0.1, ones - tp, zeros - fp)):
+        level = part * (1.0 - half) * alpha
         found = binary.lower(a, ones, b, zeros, level, of=("bits",))
         both.append(float(found["bits"]))
     if spec.planted:
@@ -219,7 +222,7 @@ def by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
         "secrets drawn uniformly by the auditor",
         "clusters independent, or of equal expected information given those before",
         "bits of all answers of a cluster about all its secrets, divided by its uses",
-        *(("one cluster: worth about alpha times its gain; see leakage",) if m == 1 else ()),
+        *((ALONE, LONE) if m == 1 else ()),
     )
     return f"mixture code and betting over {m} clusters", assumed
 
@@ -227,7 +230,7 @@ def by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
 def design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[float, int]:
     """Return the design effect of a mean, and the clusters (0 when rows are independent)."""
     if cluster is None or cluster.max() == 0:
-        return 1.0, 0
+        return 1.0, 0 if cluster is None else 1
     sums = clusters.grouped(x, cluster)
     sizes = np.bincount(cluster).astype(float)
     m, n = len(sums), len(x)
@@ -236,11 +239,3 @@ def design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[fl
     own = float(x.var())
     between = float(((sums - x.mean() * sizes) ** 2).sum()) * m / (m - 1)
     return (max(1.0, between / (n * own)) if own > 0 else 1.0), m
-
-
-def rate_of(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> dict[str, float]:
-    """Return a rate with its calibrated interval, in the form of a usual metric."""
-    wide, units = design(hit.astype(float), cluster)
-    n, k = len(hit), float(hit.sum())
-    low, high = profile.accuracy_interval(k / wide, n / wide, alpha=alpha, clusters=units)
-    return {"value": k / n, "low": low, "high": high, "n": n}
