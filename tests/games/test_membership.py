@@ -13,7 +13,7 @@ import pytest
 from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.channel.measure import measure
-from hartley.core import Data, Modality, Outcome
+from hartley.core import Data, Modality, Model, Outcome, Scene
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.document import flags
 from hartley.engine.match import unplayable
@@ -140,6 +140,43 @@ def test_a_bad_split_is_told_in_one_line(fault, words):
     with pytest.raises(UsageError, match=words) as told:
         deal(loss_threshold, owned(fault=fault), seed=0)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("modality", "x", "words"),
+    [
+        (Modality.LANGUAGE, np.array(["a text"] * 30), "type <U6; tokens are whole numbers"),
+        (Modality.LANGUAGE, np.array(["a text"] * 30, object), "type object; tokens are whole"),
+        (Modality.LANGUAGE, np.ones((30, 4)), "type float64; tokens are whole numbers"),
+        (Modality.LANGUAGE, np.ones(30, int), r"shape \(30,\); \(texts, tokens\)"),
+        (Modality.TABULAR, [[0.5, 0.2]] * 30, "x is a list; an array"),
+        (Modality.TABULAR, np.array([["a", "b"]] * 30), "type <U1; numbers are due"),
+        (Modality.TABULAR, np.ones(30), r"shape \(30,\); \(records, "),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_told_in_one_line(modality, x, words):
+    model = Model("mine", modality, lambda x: np.full((len(x), 9), 1 / 9), classes=9)
+    train, holdout = (Data(name, modality, x) for name in ("train", "holdout"))
+    with pytest.raises(UsageError, match=f"the records 'train'.*{words}") as told:
+        play(loss_threshold, Scene("mine", modality, model=model, train=train, holdout=holdout))
+    assert "\n" not in str(told.value)
+
+
+def test_labels_in_a_list_are_told():
+    scene = owned()
+    wrong = replace(scene, train=replace(scene.train, y=list(scene.train.y)))
+    with pytest.raises(UsageError, match="the records 'train': y is a list"):
+        play(loss_threshold, wrong)
+
+
+@pytest.mark.parametrize("lacks", ["model", "train", "holdout"])
+def test_a_scene_of_ones_own_is_told_what_its_members_lack(lacks):
+    from hartley import catalog
+
+    scene = replace(owned(), **{lacks: None})
+    assert scene.lacking(["members", "model", "members"])[0] == f"members ({lacks} missing)"
+    obstacle = unplayable(catalog.find("attack", "loss_threshold"), scene)
+    assert obstacle.reason.endswith(f"has no members ({lacks} missing)")
 
 
 def test_a_text_of_another_vocabulary_and_a_small_pool_are_told():

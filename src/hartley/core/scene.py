@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,14 @@ class Scene:
         if name in self.extra or name in self.tools:
             return True
         return name in {"model", "train", "holdout", "fit"} and getattr(self, name) is not None
+
+    def lacking(self, names: Iterable[str]) -> list[str]:
+        """What of ``names`` is not there, each once; of members, what their question wants yet."""
+        out = [name for name in dict.fromkeys(names) if not self.has(name)]
+        pooled = self.fit is not None and "pool" in self.extra
+        due = ("model",) if pooled else ("model", "train", "holdout")
+        short = [name for name in due if not self.has(name)]
+        return [f"members ({', '.join(short)} missing)" if n == "members" else n for n in out]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,9 @@ def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
     for part, fits in (("it plays", entry.fits), (f"the game {game.name} is for", game.fits)):
         if scene.modality not in fits:
             return Obstacle("modality", f"{part} {_list(fits)}; {scene.name} is {scene.modality}")
-    lacking = [need for need in (*game.requires, *entry.requires) if not scene.has(need)]
+    lacking = scene.lacking((*game.requires, *entry.requires))
     if lacking:
-        return Obstacle("scene", f"the scene {scene.name} has no {_list(dict.fromkeys(lacking))}")
+        return Obstacle("scene", f"the scene {scene.name} has no {_list(lacking)}")
     release = scene.tools.get(_release(entry))
     if (unmet := getattr(release, "unmet", None)) is not None and (reason := unmet(scene)):
         return Obstacle("scene", reason)

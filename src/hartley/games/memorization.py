@@ -201,11 +201,14 @@ def judge(
 
 def _ranked(one: Round, outcome: Outcome, verify: Verified | None, coins: Rng) -> Received:
     scores, m = np.asarray(outcome.guess, dtype=np.float64), len(one.truth)
-    if scores.shape != (m, one.alphabet) or not np.isfinite(scores).all():
+    if scores.shape != (m, one.alphabet):
         raise RunError(
-            f"memorization asks for finite scores of shape {(m, one.alphabet)}, "
-            f"one a candidate, and got {scores.shape}"
+            f"memorization asks for scores of shape {(m, one.alphabet)}, one a candidate, "
+            f"and got {scores.shape}"
         )
+    if bad := int((~np.isfinite(scores)).sum()):
+        raise RunError(f"memorization asks for finite scores; {bad} of {scores.size} are NaN or "
+                       "infinite")  # fmt: skip
     rows = np.arange(m)
     own, order = scores[rows, one.truth][:, None], coins.random(scores.shape)
     before = order <= order[rows, one.truth][:, None]

@@ -25,19 +25,19 @@ def readable(model: Model, data: Data, *, ask: bool = True) -> None:
         ask: also show it two of them; else nothing is asked of the model.
 
     Raises:
-        UsageError: another modality, NaN, tokens or labels that the model does not know, or a
-            shape that it cannot read.
+        UsageError: another modality, no array of numbers, NaN, tokens or labels that the model
+            does not know, or a shape that it cannot read.
     """
     where = f"the records {data.name!r}"
     if data.modality is not model.modality:
         raise UsageError(f"{where} are {data.modality}; the model {model.name!r} reads another "
                          f"modality, {model.modality}")  # fmt: skip
-    x = np.asarray(data.x)
+    x = _numbers(data, where)
     if x.dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
         raise UsageError(f"{where} hold NaN or infinity")
     if data.modality is Modality.LANGUAGE:
         top = int(x.max(initial=-1))
-        if x.dtype.kind not in "iu" or (model.classes and top >= model.classes):
+        if model.classes and top >= model.classes:
             raise UsageError(
                 f"{where} are of another vocabulary: token {top}, and the model {model.name!r} "
                 f"knows {model.classes} tokens"
@@ -61,6 +61,23 @@ def readable(model: Model, data: Data, *, ask: bool = True) -> None:
         raise UsageError(
             f"the model {model.name!r} cannot read {where} (each of shape {x.shape[1:]}): {why}"
         ) from error
+
+
+def _numbers(data: Data, where: str) -> NDArray[Any]:
+    """The records, held against what every part of the house takes for granted of them."""
+    for name, held in (("x", data.x), ("y", data.y)):
+        if held is not None and not isinstance(held, np.ndarray):
+            raise UsageError(
+                f"{where}: {name} is a {type(held).__name__}; an array of numpy's is due"
+            )
+    x, text = data.x, data.modality is Modality.LANGUAGE
+    if x.dtype.kind not in ("iu" if text else "iufb"):
+        due = "tokens are whole numbers, and a tokenizer makes them" if text else "numbers are due"
+        raise UsageError(f"{where} are of type {x.dtype}; {due}")
+    if x.ndim < 2 or (text and x.ndim > 2):
+        due = "(texts, tokens), padded with -1" if text else "(records, ...)"
+        raise UsageError(f"{where} are of shape {x.shape}; {due} is due")
+    return x
 
 
 def twins(one: Data, other: Data) -> float:
