@@ -110,6 +110,19 @@ def test_a_package_brings_all_its_modules(site):
 
 
 @pytest.mark.parametrize(
+    ("written", "fits"),
+    [
+        ("hartley.Modality.TABULAR", ("tabular",)),
+        ("(hartley.Modality.AUDIO, hartley.core.Modality.VISION)", ("audio", "vision")),
+        ("hartley.ALL", tuple(map(str, Modality))),
+    ],
+)
+def test_an_enum_is_read_however_it_is_reached(site, written, fits):
+    (entry,) = site({"one": "extra_pkg.fine"}, fine=part(fits=written))
+    assert entry.fits == fits and not entry.error
+
+
+@pytest.mark.parametrize(
     ("points", "modules", "words"),
     [
         ({"one": "extra_pkg.gone"}, {}, "names 'extra_pkg.gone', which is not there"),

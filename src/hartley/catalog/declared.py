@@ -191,8 +191,10 @@ def _words(node: ast.expr, imported: dict[str, str]) -> tuple[str, ...]:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _words(node.left, imported) + _words(node.right, imported)
     if isinstance(node, ast.Attribute):
-        enum = isinstance(node.value, ast.Name) and node.attr.isupper()
-        return (node.attr.lower() if enum else node.attr,)
+        # Modality.VISION as well as hartley.Modality.VISION; hartley.ALL is ALL.
+        if node.attr != "ALL":
+            return (node.attr.lower() if node.attr.isupper() else node.attr,)
+        node = ast.Name(node.attr)
     if isinstance(node, ast.Name):
         name = imported.get(node.id, node.id)
         return tuple(str(m) for m in Modality) if name == "ALL" else (name,)
