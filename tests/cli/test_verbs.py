@@ -181,6 +181,18 @@ def test_report_and_remeasure(call, strangers, tmp_path):
     assert code == 0 and json.loads(out)["channels"] == before["channels"]
 
 
+def test_plans_are_listed_as_what_assess_points_at(call):
+    from hartley.cli.assess import plans
+
+    rows = json.loads(call("list", "plans", "--json")[1])
+    assert [row["name"] for row in rows] == sorted(plans())
+    demo = next(row for row in rows if row["name"] == "demo")
+    assert demo["scene"] == "digits" and demo["summary"].startswith("The demo: all four axes")
+    assert all(row["summary"] and "Play it with" not in row["summary"] for row in rows)
+    assert "The demo: all" in call("list", "plans")[1]
+    assert "plans" in call("list", "--help")[1]
+
+
 def test_packs_are_listed(call):
     rows = json.loads(call("pack", "list", "--json")[1])
     assert {"name", "licence", "bytes", "folder"} <= set(rows[0])

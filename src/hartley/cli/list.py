@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,9 @@ from hartley import catalog
 from hartley.cli.terminal import note, print_json, print_table
 from hartley.core.errors import UsageError
 
-WHAT = ("attacks", "defenses", "games", "scenes", "frameworks", "runs")
+WHAT = ("attacks", "defenses", "games", "scenes", "plans", "frameworks", "runs")
 
-app = App(name="list", help="List attacks, defenses, games, scenes, frameworks or runs.")
+app = App(name="list", help="List attacks, defenses, games, scenes, plans, frameworks or runs.")
 
 
 @app.default
@@ -32,7 +33,7 @@ def list_(
     Parameters
     ----------
     what
-        attacks, defenses, games, scenes, frameworks or runs; all parts if left out.
+        attacks, defenses, games, scenes, plans, frameworks or runs; all parts if left out.
     json
         Print one JSON document.
     matrix
@@ -47,6 +48,8 @@ def list_(
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(WHAT)}"
         raise UsageError(f"there is no list of {what!r}; {hint}")
     what = what if what is None or what in WHAT else f"{what}s"
+    if what == "plans":
+        return _plans(json=json)
     if what == "frameworks":
         return _frameworks(json=json)
     if what == "runs":
@@ -120,6 +123,26 @@ def _frameworks(*, json: bool) -> int:
         ("class", "scheme", "edition", "id", "origin", "title"),
         [tuple(str(row[k] or "") for k in row) for row in rows],
     )
+    return 0
+
+
+def _plans(*, json: bool) -> int:
+    """The plans that ship: the scene of each, and the first sentence of its comment."""
+    from hartley.cli.assess import plans
+    from hartley.engine.plan import parse
+
+    rows = []
+    for name, text in sorted(plans().items()):
+        body = text()
+        comment = takewhile(lambda line: line.startswith("#"), body.splitlines())
+        told = " ".join(line.lstrip("# ") for line in comment)
+        summary = told.split(". ", 1)[0].rstrip(".")
+        rows.append({"name": name, "scene": parse(body, source=name).scene, "summary": summary})
+    if json:
+        print_json(rows)
+        return 0
+    print_table(("plan", "scene", "what it does"), [tuple(row.values()) for row in rows])
+    note("play one with: hartley assess NAME")
     return 0
 
 

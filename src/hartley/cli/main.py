@@ -18,7 +18,7 @@ from hartley.core.errors import HartleyError, UsageError
 USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
 
 _VERBS = {
-    "list": "List attacks, defenses, games, scenes, frameworks or runs.",
+    "list": "List attacks, defenses, games, scenes, plans, frameworks or runs.",
     "show": "Show one part: what it does, what it needs, its parameters.",
     "assess": "Play every attack that a scene can carry, measure it in bits, and judge it.",
     "attack": "Play one attack on a scene; its own parameters are flags.",
