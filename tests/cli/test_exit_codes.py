@@ -73,6 +73,21 @@ def test_the_gate_answers_by_its_exit_code(hartley, run, tmp_path, text, code, w
     assert json.loads(again.stdout)["status"] == {0: "pass", 1: "over", 3: "inconclusive"}[code]
 
 
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("tpr", "'tpr'; did you mean tpr_at_fpr_1e2 or tpr_at_fpr_1e3?"),
+        ("aucc", "did you mean auc"),
+        ("speed", "'speed'; there are auc, "),
+    ],
+)
+def test_a_limit_on_a_metric_that_no_row_has_is_bad_input(hartley, run, tmp_path, metric, words):
+    _, path, _ = run
+    done = hartley("gate", str(path), "--limits", limits(tmp_path, f'"membership.{metric}" = 0.5'))
+    assert done.returncode == 2 and not done.stdout and words in done.stderr, done
+    assert "no metric of membership is named" in done.stderr
+
+
 def test_a_failed_row_is_inconclusive_even_when_the_limit_is_kept(hartley, run, tmp_path):
     folder, _, _ = run
     done = hartley(

@@ -36,7 +36,7 @@ def gate(
         Print the verdict as one JSON document.
     """
     from hartley.cli.stored import read
-    from hartley.engine.gate import judge
+    from hartley.engine.gate import check_metrics, judge
     from hartley.engine.plan import read as read_plan
 
     plan = read_plan(limits)
@@ -48,6 +48,7 @@ def gate(
             f"{limits} is for the scene {plan.scene!r}, but the run {document['id']!r} "
             f"is of {document['scene']['name']!r}"
         )
+    check_metrics(document, plan.limits)
     verdict = judge(document, plan.limits)
     if json:
         print_json(

@@ -18,12 +18,13 @@ measured; a limit that names it, or a class of which nothing was measured, is in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from hartley import catalog
-from hartley.core.errors import UnknownName
+from hartley.core.errors import UnknownName, UsageError
 from hartley.core.taxonomy import AXES, EDITION, Axis
 
 PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
@@ -100,7 +101,10 @@ def _row(row: Mapping[str, Any], metric: str, limit: float) -> tuple[str, str]:
     if low is not None and low > limit:
         return OVER, f"is at least {low:.4g}{unit}, over the limit {limit:g}"
     if not ends:
-        return INCONCLUSIVE, f"has no upper end to hold against the limit {limit:g}"
+        lack = (
+            f"metric {metric!r}" if metric and metric not in row.get("usual", {}) else "upper end"
+        )
+        return INCONCLUSIVE, f"has no {lack} to hold against the limit {limit:g}"
     high = min(ends)
     if high <= limit:
         return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}"
@@ -130,6 +134,29 @@ def _speaks(subject: str, row: Mapping[str, Any]) -> bool:
 
 def _label(row: Mapping[str, Any]) -> str:
     return f"{row['attack']}"
+
+
+def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
+    """Hold the metrics of limits against those of the rows that they speak about.
+
+    A limit of whose rows none was measured passes: what they would have said is not known.
+
+    Raises:
+        UsageError: rows were measured, and none has a metric of that name.
+    """
+    for key in limits:
+        subject, _, metric = key.partition(".")
+        rows = [r for r in document["channels"] if _speaks(subject, r)]
+        told = [set(r.get("usual") or {}) for r in rows if r["status"] == "measured"]
+        if not metric or not told or metric in (known := set().union(*told)):
+            continue
+        near = sorted(n for n in known if metric in n) or get_close_matches(metric, sorted(known))
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_names(known)}"
+        raise UsageError(f"no metric of {subject} is named {metric!r}; {hint}")
+
+
+def _names(known: Iterable[str]) -> str:
+    return ", ".join(sorted(known)) or "none"
 
 
 def check_limit(key: str) -> None:
