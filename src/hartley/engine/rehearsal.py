@@ -53,15 +53,15 @@ def _games(plan: Plan, jobs: Sequence[Job], scene: Scene) -> Iterator[Refused]:
         mine = [job for job in jobs if job.task == PLAY and not job.defense and job.game == name]
         # The attacks of a game may settle its rules differently; one deal each.
         each = list({job.group: job for job in mine}.values())
-        game: Game = catalog.load("game", name)
-        if params and each and all(_refused_on_wire(game, job, scene) for job in each):
+        if params and each and all(_refused_on_wire(job, scene) for job in each):
             refused = [_refused(job, scene) for job in each]
             recall.forget()
             if all(refused):
                 yield Refused("game", name, refused[0])
 
 
-def _refused_on_wire(game: Game, job: Job, scene: Scene) -> bool:
+def _refused_on_wire(job: Job, scene: Scene) -> bool:
+    game: Game = catalog.load("game", job.game)
     wire = _wire(game, scene)
     if wire is None or not all(wire.has(need) for need in game.requires):
         return False
