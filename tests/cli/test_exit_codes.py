@@ -78,7 +78,7 @@ def test_the_gate_answers_by_its_exit_code(hartley, run, tmp_path, text, code, w
     [
         ("tpr", "'tpr'; did you mean tpr_at_fpr_1e2 or tpr_at_fpr_1e3?"),
         ("aucc", "did you mean auc"),
-        ("speed", "'speed'; there are auc, "),
+        ("speed", "'speed'; there are advantage, auc, "),
     ],
 )
 def test_a_limit_on_a_metric_that_no_row_has_is_bad_input(hartley, run, tmp_path, metric, words):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hartley.engine.gate import judge
+from hartley.core.errors import UsageError
+from hartley.engine.gate import check_metrics, judge
 
 
 def row(attack="a", game="membership", low=0.1, high=0.2, **more):
@@ -116,3 +117,13 @@ def test_without_limits_nothing_is_over():
     assert status([row(), gone(status="failed")]) == "inconclusive"
     assert status([gone()]) == "inconclusive"
     assert "no limits" in judge({"channels": [row()]}, {}).reasons[-1]
+
+
+def test_a_metric_that_no_measured_row_has_is_an_unknown_name():
+    document = {"channels": [row(), gone()]}
+    check_metrics(document, {"membership": 1, "membership.auc": 1, "inversion.psnr": 1})
+    check_metrics({"channels": [gone()]}, {"membership.speed": 1})
+    with pytest.raises(UsageError, match="no metric of attack:a is named 'au'; did you mean auc"):
+        check_metrics(document, {"attack:a.au": 1})
+    verdict = judge(document, {"membership.speed": 1})
+    assert verdict.status == "inconclusive" and "has no metric 'speed'" in verdict.reasons[0]
