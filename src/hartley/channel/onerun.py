@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: float = 0.0) -> float:
@@ -24,17 +29,31 @@ def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: fl
         raise ValueError(f"need 0 ≤ correct ≤ guesses ≤ canaries: {correct}, {guesses}, {canaries}")
     if correct == 0:
         return 1.0
-    from scipy.special import bdtr, betainc
+    from scipy.special import betainc
 
     right = 1.0 / (1.0 + math.exp(-epsilon))
     beta = float(betainc(correct, guesses - correct + 1, right))
     if delta == 0.0:
         return beta
-    # P(correct − i ≤ Bin < correct) / i, at its worst i.
-    i = np.arange(1, correct + 1)
-    below = bdtr(correct - 1, guesses, right)
-    inside = below - np.where(i == correct, 0.0, bdtr(correct - 1 - i, guesses, right))
-    return float(min(1.0, beta + 2.0 * canaries * delta * float(np.max(inside / i))))
+    # P(correct − i ≤ Bin < correct) / i, at its worst i: summed from the nearest number down.
+    k, ways = _ways(guesses, correct)
+    mass = np.exp(ways - k * math.log1p(math.exp(-epsilon)) - (guesses - k) * _softplus(epsilon))
+    inside = np.cumsum(mass) / np.arange(1, correct + 1)
+    return float(min(1.0, beta + 2.0 * canaries * delta * float(inside.max())))
+
+
+def _softplus(x: float) -> float:
+    """log(1 + eˣ)."""
+    return x + math.log1p(math.exp(-x))
+
+
+@lru_cache(maxsize=8)
+def _ways(guesses: int, correct: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Numbers of right guesses, correct − 1 down to 0, and the logarithms of guesses over each."""
+    from scipy.special import gammaln
+
+    k = np.arange(correct - 1, -1, -1, dtype=np.float64)
+    return k, gammaln(guesses + 1) - gammaln(k + 1) - gammaln(guesses - k + 1)
 
 
 def epsilon_lower(
