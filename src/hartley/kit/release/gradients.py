@@ -37,7 +37,7 @@ from hartley.kit.inversion.federated import Protection, right
 from hartley.kit.inversion.step import Known, Step
 from hartley.kit.nets import Net, dense
 from hartley.kit.release import answers
-from hartley.kit.release.pairing import by_batch, likeness, placed, records
+from hartley.kit.release.pairing import by_batch, elsewhere, likeness, placed, records
 from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
@@ -141,9 +141,9 @@ class Gradients:
             for k, rows in enumerate(chosen):
                 truth = dealt[k].truth
                 found = likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
-                elsewhere = _elsewhere(k, [len(each) for each in chosen])
-                if elsewhere is not None:
-                    other = placed(rebuilt[elsewhere], holdout.x[rows])
+                another = elsewhere(k, [len(each) for each in chosen])
+                if another is not None:
+                    other = placed(rebuilt[another], holdout.x[rows])
                     found["identified_without_target"] = float((other == truth).mean())
                 usual.append(found)
             return answers(dealt, read, by_batch(dealt, read, usual))
@@ -248,16 +248,6 @@ def _known(step: Step, weights: dict[str, Any]) -> tuple[Known, ...]:
 def unlabelled(data: Data | None) -> Data | None:
     """An attacker's own records, without the labels that the owner's data set has for them."""
     return None if data is None else replace(data, y=None)
-
-
-def _elsewhere(k: int, sizes: Sequence[int]) -> int | None:
-    """The next client, of as many records where there is one; None for one alone.
-
-    What was rebuilt from his gradient is the null of client k: it never had k's records.
-    """
-    others = [(k + step) % len(sizes) for step in range(1, len(sizes))]
-    alike = [j for j in others if sizes[j] == sizes[k]]
-    return next(iter(alike or others), None)
 
 
 def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> Model:

@@ -42,6 +42,16 @@ def placed(rebuilt: NDArray[Any], candidates: NDArray[Any]) -> NDArray[np.int64]
     return found
 
 
+def elsewhere(k: int, sizes: Sequence[int]) -> int | None:
+    """The next client, of as many records where there is one; None for one alone.
+
+    What was rebuilt from his gradient is the null of client k: it never had k's records.
+    """
+    others = [(k + step) % len(sizes) for step in range(1, len(sizes))]
+    alike = [j for j in others if sizes[j] == sizes[k]]
+    return next(iter(alike or others), None)
+
+
 def records(got: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
     """The rebuilt records (b, …) of an outcome.
 
