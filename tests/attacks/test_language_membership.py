@@ -214,7 +214,7 @@ def test_neighbours_differ_where_they_should():
     firsts = [(row[i - 1], row[i]) for row, old in zip(copy, rows, strict=True)
               for i in np.flatnonzero(row != old)[:1]]  # fmt: skip
     assert np.mean([pair in seen for pair in firsts]) > 0.8
-    with pytest.raises(UsageError, match="0 neighbours"):
+    with pytest.raises(UsageError, match="neighbours = 0"):
         neighbour(View(source=None, question=Data("d", Modality.LANGUAGE, rows)), rng, neighbours=0)
 
 

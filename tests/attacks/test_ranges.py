@@ -107,4 +107,4 @@ def test_too_few_references_name_the_records_and_do_not_print_them() -> None:
     scene, dealt = _dealt("lira")
     with pytest.raises(UsageError) as told:
         play(catalog.load("attack", "lira"), scene, params={"references": 1}, dealt=dealt)
-    assert str(told.value) == "references = 1 models on 'pool'; two are the least"
+    assert str(told.value) == "references = 1 models on 'pool'; two at least are due"

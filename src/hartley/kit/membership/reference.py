@@ -145,7 +145,7 @@ def references(view: View, count: int) -> References:
         lack = "training" if fit is None else "records that are asked about"
         raise UsageError(f"reference models of {view.model.name!r} need {lack}")
     if count < 2:
-        raise UsageError(f"references = {count} models on {asked.name!r}; two are the least")
+        raise UsageError(f"references = {count} models on {asked.name!r}; two at least are due")
     count = min(count, int(view.facts.get("references", count)))
     count += count % 2
     include = halves(view.salt, count, len(asked))
