@@ -138,8 +138,7 @@ class Gradients:
             rebuilt = [records(got, holdout.x.shape[1:]) for got in outcomes]
             read = [placed(r, holdout.x[rows]) for r, rows in zip(rebuilt, chosen, strict=True)]
             usual = []
-            for k, rows in enumerate(chosen):
-                truth = dealt[k].truth
+            for k, (rows, truth) in enumerate(zip(chosen, (d.truth for d in dealt), strict=True)):
                 found = likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
                 another = elsewhere(k, [len(each) for each in chosen])
                 if another is not None:
@@ -162,8 +161,8 @@ class Gradients:
             net = dense(holdout.x.shape[1:], int(holdout.y.max()) + 1, (64,))
         if not isinstance(net, Net):
             raise UsageError(f"{scene.name} trains no net whose gradients could be sent")
-        objective, private = (getattr(pipeline, n, None) for n in ("objective", "private"))
-        return Step(net, objective, private, epoch=self.epochs)
+        own = {name: getattr(pipeline, name, None) for name in ("objective", "private")}
+        return Step(net, **own, epoch=self.epochs)
 
     def _weights(self, scene: Scene, step: Step, rng: Rng, rounds: int) -> list[dict[str, Any]]:
         """First weights, or those after the owner's training on random halves of his records.
