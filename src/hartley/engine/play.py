@@ -47,7 +47,7 @@ def deal(
         UsageError: a scene or parameters that the attack cannot be played with.
     """
     needed = dict.fromkeys((*attack.game.requires, *attack.requires))
-    if lacking := [name for name in needed if not scene.has(name)]:
+    if lacking := scene.lacking(needed):
         raise UsageError(f"{attack.name}: the scene {scene.name} has no {', '.join(lacking)}")
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.name, scene.name))
     rules = ruled(attack.name, attack.asks.items(), params or {})
