@@ -275,7 +275,7 @@ def test_the_most_exposed_are_chosen_on_other_rounds(scene):
 def test_a_backwards_score_leaks_as_well(scene):
     trials = play(loss_threshold, scene, dealt=membership(scene, rng(), rounds=32))
     heard = measure(replace(trials, guess=-trials.guess))
-    assert heard.usual["auc"]["value"] < 0.1 < 0.9 < heard.usual["auc_two_sided"]["low"]
+    assert heard.usual["auc"]["value"] < 0.1 < 0.85 < heard.usual["auc_two_sided"]["low"]
     assert heard.bits.value > 0.8
 
 
