@@ -92,7 +92,9 @@ def _wire(game: Game, scene: Scene) -> Scene | None:
     try:
         return game.live(scene.modality, rng)
     except Exception:
-        return None  # its rows will say so
+        # A guest's wire may be broken in any way. No row plays it: its own conformance check says
+        # so, and what cannot be rehearsed is played, and refused there if it must be.
+        return None
 
 
 def _refusal(act: Callable[[], Any]) -> str:
@@ -104,5 +106,6 @@ def _refusal(act: Callable[[], Any]) -> str:
     except UsageError as error:
         return " ".join(str(error).split())
     except Exception:
+        # No mistake of the user's: the same fault fails the row when it is played.
         return ""
     return ""
