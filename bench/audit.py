@@ -28,10 +28,11 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from hartley.channel import binary, onerun, surprisal
-from hartley.channel.audit import certify
-from hartley.channel.sides import Scores
+from hartley.channel.bounds import one_run_dp, two_rates
+from hartley.channel.bounds.score_audit import certify
+from hartley.channel.scores.lazy_sort import Scores
 from hartley.core import ChannelSpec
+from hartley.infotheory import surprisal
 
 ALPHA = 0.05
 
@@ -139,8 +140,8 @@ def main() -> None:
     options.add_argument("--peer", help="Python with jax-privacy==2.0.0")
     peer = options.parse_args().peer
     rng = np.random.default_rng(0)
-    once = typical(lambda: binary.lower(150, 1000, 10, 1000, of=("bits",)), loops=200)
-    every = typical(lambda: binary.lower(150, 1000, 10, 1000), loops=50)
+    once = typical(lambda: two_rates.lower(150, 1000, 10, 1000, of=("bits",)), loops=200)
+    every = typical(lambda: two_rates.lower(150, 1000, 10, 1000), loops=50)
     print(f"E1, one table: bits {1e6 * once:.0f} µs; all six functionals {1e6 * every:.0f} µs")
     print("\nε audit at μ = 1 (true ε at δ = 1e-5: 4.377), 8 declared levels, both directions")
     for n in (1000, 50_000):
@@ -157,16 +158,16 @@ def main() -> None:
         )
     print("\none-run audit, m = 1000, 200 guesses, 160 right")
     for delta in (0.0, 1e-5):
-        mine = typical(lambda d=delta: onerun.epsilon_lower(1000, 200, 160, ALPHA, d))
+        mine = typical(lambda d=delta: one_run_dp.epsilon_lower(1000, 200, 160, ALPHA, d))
         theirs = typical(lambda d=delta: listed_epsilon(1000, 200, 160, d), 2)
         print(
             f"δ = {delta:g}: {1e3 * mine:7.2f} ms, ε ≥ "
-            f"{onerun.epsilon_lower(1000, 200, 160, ALPHA, delta):.6f}; as listed "
+            f"{one_run_dp.epsilon_lower(1000, 200, 160, ALPHA, delta):.6f}; as listed "
             f"{1e3 * theirs:8.2f} ms, ε ≥ {listed_epsilon(1000, 200, 160, delta):.6f}; "
             f"{theirs / mine:.1f}×"
         )
     print("\nlimits of a rate, and surprisal")
-    mine = typical(lambda: binary.rate_low(150.0, 1000.0, 0.025), loops=500)
+    mine = typical(lambda: two_rates.rate_low(150.0, 1000.0, 0.025), loops=500)
     theirs = typical(lambda: stats.beta.ppf(0.025, 150, 851), loops=100)
     print(f"one exact limit: {1e6 * mine:.1f} µs; scipy.stats.beta.ppf {1e6 * theirs:.1f} µs")
     for k, n in ((620, 1000), (620_000, 1_000_000)):

@@ -19,10 +19,12 @@ import numpy as np
 from coverage_dependent import bootstrap, cascades, clustered, peeking
 from coverage_rows import ALPHA, Rng, Row, Suite, times
 
-from hartley.channel import binary, clusters, onerun, rank, surprisal, symbol
-from hartley.channel.audit import certify
-from hartley.channel.sides import Scores
-from hartley.core import ChannelSpec, Wire
+from hartley.channel.bounds import cluster_code, one_run_dp, two_rates
+from hartley.channel.bounds.score_audit import certify
+from hartley.channel.readouts import rank, symbol
+from hartley.channel.scores.lazy_sort import Scores
+from hartley.core import AnswerForm, ChannelSpec
+from hartley.infotheory import surprisal
 
 
 # (1) null: whatever the estimator, certified bits about nothing are 0.
@@ -40,10 +42,12 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             right = int(((guess == k) & (guess % 2 == 1)).sum())
             wrong["erasures"] += symbol.erasure_lower(right, answered, n, 10) > 0
             ranks = rng.integers(1, 1001, n)
-            spec = ChannelSpec(wire=Wire.RANK, alphabet=1000)
+            spec = ChannelSpec(form=AnswerForm.RANK, alphabet=1000)
             wrong["rank"] += rank.measure_rank(ranks, None, spec, full=False).lower > 0
-            gain = clusters.score_gains(truth, score, cluster, rng, exchangeable=False, ranges=True)
-            wrong["clusters"] += clusters.certify(gain, np.bincount(cluster), ALPHA) > 0
+            gain = cluster_code.score_gains(
+                truth, score, cluster, rng, exchangeable=False, ranges=True
+            )
+            wrong["clusters"] += cluster_code.certify(gain, np.bincount(cluster), ALPHA) > 0
             wrong["surprisal"] += float(gain.sum()) > math.log2(1 / ALPHA)
         for name, count in wrong.items():
             yield Row("(1) null", f"{name}, n={n}", draws, int(count))
@@ -59,7 +63,7 @@ def grid(scale: float, rng: Rng) -> Iterator[Row]:
     for n in (40, 300, 3000):
         draws, worst = times(20_000, scale), {}
         # All functionals share one region; the dear ones are only tried where tables are small.
-        names = binary.FUNCTIONALS if n == 40 else ("bits", "capacity", "advantage")
+        names = two_rates.FUNCTIONALS if n == 40 else ("bits", "capacity", "advantage")
         for a in rates:
             for b in rates:
                 pairs, count = np.unique(
@@ -67,10 +71,10 @@ def grid(scale: float, rng: Rng) -> Iterator[Row]:
                     axis=0,
                     return_counts=True,
                 )
-                found = binary.lower(pairs[:, 0], n, pairs[:, 1], n, ALPHA, delta=0.0, of=names)
+                found = two_rates.lower(pairs[:, 0], n, pairs[:, 1], n, ALPHA, delta=0.0, of=names)
                 bad = np.zeros(len(pairs), dtype=bool)
                 for name in names:
-                    truth = float(binary.functional(name)(np.array(a), np.array(b)))
+                    truth = float(two_rates.functional(name)(np.array(a), np.array(b)))
                     if a <= b:
                         truth = 0.0
                     bad |= found[name] > truth + 1e-9
@@ -107,7 +111,7 @@ def mechanisms(scale: float, rng: Rng) -> Iterator[Row]:
             coins = rng.integers(0, 2, n)
             flip = rng.random(n) > 1 / (1 + math.exp(-1))
             right = int((np.where(flip, 1 - coins, coins) == coins).sum())
-            wrong += onerun.epsilon_lower(n, n, right, ALPHA) > 1.0
+            wrong += one_run_dp.epsilon_lower(n, n, right, ALPHA) > 1.0
         yield Row("(3) ε, μ", f"one run, randomised response ε=1, m={n}", draws, int(wrong))
 
 
@@ -189,7 +193,7 @@ def main() -> int:
     args = parser.parse_args()
     failed = 0
     for name, suite in SUITES.items():
-        if args.only not in name:
+        if args.covers_only not in name:
             continue
         started = time.perf_counter()
         for row in suite(args.scale, np.random.default_rng([args.seed, len(name)])):

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 from coverage_rows import ALPHA, Rng, Row, times
 
-from hartley.channel import binary, clusters, sequential, symbol
-from hartley.channel.rates import entropy
-from hartley.channel.roc import bootstrap_tpr
-from hartley.channel.sides import Scores
+from hartley.channel.bounds import cluster_code, two_rates
+from hartley.channel.readouts import symbol
+from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.roc import bootstrap_tpr
+from hartley.infotheory import e_values
+from hartley.infotheory.binary_channel import entropy
 
 
 # (7) sequential: looked at after every single event.
@@ -21,10 +23,7 @@ def peeking(scale: float, rng: Rng) -> Iterator[Row]:
         events = rng.random((draws, horizon)) < p0
         k, n = events.cumsum(1), np.arange(1, horizon + 1)
         table = np.array(
-            [
-                [sequential.log2_kt(s, t, p0) if s <= t else 0.0 for s in range(horizon + 1)]
-                for t in n
-            ]
+            [[e_values.log2_kt(s, t, p0) if s <= t else 0.0 for s in range(horizon + 1)] for t in n]
         )
         peak = table[n - 1, k].max(1)
         yield Row(
@@ -33,7 +32,7 @@ def peeking(scale: float, rng: Rng) -> Iterator[Row]:
             draws,
             int((peak >= math.log2(1 / ALPHA)).sum()),
         )
-        low = binary.rate_low(k, n, ALPHA)
+        low = two_rates.rate_low(k, n, ALPHA)
         yield Row(
             "(7) e-process",
             f"Clopper–Pearson at every look, p0={p0}",
@@ -44,11 +43,11 @@ def peeking(scale: float, rng: Rng) -> Iterator[Row]:
     wrong = 0
     for _ in range(times(1000, scale)):
         x = rng.beta(0.5, 2.0, 40)
-        wrong += sequential.mean_lower(x, ALPHA) > 0.2
+        wrong += e_values.mean_lower(x, ALPHA) > 0.2
     yield Row("(7) e-process", "betting mean of Beta(½, 2), m=40", times(1000, scale), wrong)
     wrong, q = 0, 0.05 ** (1 / 16) * 0.999
     for _ in range(times(4000, scale)):
-        wrong += sequential.mean_lower((rng.random(16) < q).astype(float), ALPHA) > q
+        wrong += e_values.mean_lower((rng.random(16) < q).astype(float), ALPHA) > q
     yield Row("(7) e-process", "betting mean, all-or-nothing, m=16", times(4000, scale), wrong)
 
 
@@ -65,11 +64,11 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
             truth = rng.integers(0, 2, models * canaries)
             right = rng.random((models, canaries)) < rate[:, None]
             guess = np.where(right.ravel(), truth, 1 - truth)
-            rows += float(binary.rate_low(right.sum(), right.size, ALPHA)) > mean
+            rows += float(two_rates.rate_low(right.sum(), right.size, ALPHA)) > mean
             where = np.repeat(np.arange(models), canaries)
-            gain = clusters.symbol_gains(truth, guess, where, 2)
+            gain = cluster_code.symbol_gains(truth, guess, where, 2)
             sizes = np.full(models, canaries)
-            wrong += clusters.certify(gain, sizes, ALPHA) > inside
+            wrong += cluster_code.certify(gain, sizes, ALPHA) > inside
         yield Row("(8) clusters", f"as rows, sd {spread}", draws, rows, must_fail=True)
         yield Row("(8) clusters", f"by cluster, sd {spread}", draws, wrong)
     # The hardest law: each cluster leaks everything or nothing. Exact joint information.
@@ -84,8 +83,8 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
                 leaks = rng.random(models) < q
                 guess = np.where(leaks[:, None], truth, rng.integers(0, 2, truth.shape))
                 where = np.repeat(np.arange(models), bits)
-                gain = clusters.symbol_gains(truth.ravel(), guess.ravel(), where, 2)
-                wrong += clusters.certify(gain, np.full(models, bits), ALPHA) > each
+                gain = cluster_code.symbol_gains(truth.ravel(), guess.ravel(), where, 2)
+                wrong += cluster_code.certify(gain, np.full(models, bits), ALPHA) > each
             yield Row("(8) clusters", f"all-or-nothing, {models} clusters, q={q:.3f}", draws, wrong)
 
 
@@ -121,8 +120,8 @@ def cascades(scale: float, rng: Rng) -> Iterator[Row]:
         first, second = rng.random(2) * 0.4, rng.random(2) * 0.4
         a1, b1 = 1 - first[0], first[1]
         a2, b2 = 1 - second[0], second[1]
-        limit = min(float(binary.bits(a1, b1)), float(binary.capacity(a2, b2)))
+        limit = min(float(two_rates.bits(a1, b1)), float(two_rates.capacity(a2, b2)))
         a, b = a1 * a2 + (1 - a1) * b2, b1 * a2 + (1 - b1) * b2
-        found = binary.lower(rng.binomial(n, a), n, rng.binomial(n, b), n, ALPHA, of=("bits",))
+        found = two_rates.lower(rng.binomial(n, a), n, rng.binomial(n, b), n, ALPHA, of=("bits",))
         wrong += float(found["bits"]) > limit
     yield Row("(11) DPI", f"random two-stage cascades, n={n}", draws, wrong)

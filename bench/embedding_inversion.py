@@ -25,10 +25,10 @@ import numpy as np
 from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Scene
-from hartley.engine import scenes
+from hartley.engine import build_scene
 from hartley.engine.defend import defended
-from hartley.engine.play import deal, play
-from hartley.kit.inversion.bank import cosines
+from hartley.engine.run.play import deal, play
+from hartley.kit.ridge import cosines
 
 Rate = tuple[int, int]
 DEFENCES = (
@@ -63,10 +63,15 @@ def row(scene: Scene, attack: str, rounds: int, seed: int, knows: str = "", **pa
     started = time.process_time()
     part = catalog.load("attack", attack)
     trials = play(
-        part, scene, seed=seed, params=params, game_params={"rounds": rounds}, knows=knows or None
+        part,
+        scene,
+        seed=seed,
+        params=params,
+        game_params={"rounds": rounds},
+        knowledge=knows or None,
     )
     spent, found = time.process_time() - started, measure(trials)
-    usual = trials.usual
+    usual = trials.metrics
     words = ", ".join(f"{k}={v:g}" for k, v in params.items())
     extra = "".join(
         f", {name} {usual[name]:.3f}" for name in ("token_f1", "distortion") if name in usual
@@ -83,7 +88,7 @@ def row(scene: Scene, attack: str, rounds: int, seed: int, knows: str = "", **pa
 
 def warmed(name: str) -> Scene:
     """The scene, its encoder's answers to what it knows by heart computed beforehand."""
-    scene = scenes.build(name, {})
+    scene = build_scene.build(name, {})
     scene.model.query(scene.tools["release:embeddings"].public.x[:1])
     return scene
 
@@ -171,7 +176,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=0, help="2 or more; 0: a part's usual")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    for name in [args.only] if args.only else [one for one in PARTS if one != "decoder"]:
+    for name in (
+        [args.covers_only] if args.covers_only else [one for one in PARTS if one != "decoder"]
+    ):
         part, rounds = PARTS[name]
         part(args.rounds or rounds, args.seed)
 

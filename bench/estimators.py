@@ -136,7 +136,7 @@ def row(name, answer, ours, truth=""):
 
 
 def bench_ksg(peers):
-    from hartley.channel.continuous import ksg
+    from hartley.infotheory.ksg import ksg
 
     print(f"\nKSG, k = {K}, n = {N}, CPU seconds")
     for d, rho in KSG:
@@ -167,7 +167,7 @@ def bench_ksg(peers):
 
 
 def bench_capacity(peers, quick):
-    from hartley.channel.capacity import capacity
+    from hartley.infotheory.capacity import capacity
 
     print("\ncapacity, certified gap 1e-6 bit, CPU seconds")
     for n, kind in CHANNELS:

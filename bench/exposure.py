@@ -23,7 +23,7 @@ from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.attacks.model_to_data.memorization.prefix_completion import prefix_completion
 from hartley.channel.measure import measure
 from hartley.core import Attack, Channel, Scene
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 from hartley.scenes.digits import digits
 from hartley.scenes.novels import novels
 
@@ -43,14 +43,14 @@ def curve(scene: Scene, doses: tuple[int, ...], victims: int) -> list[dict[str, 
     """Print and return exposure at every dose."""
     found = []
     for dose in doses:
-        usual = read(exposure, scene, dose, victims).usual
+        usual = read(exposure, scene, dose, victims).metrics
         seen = usual["exposure"]
         line = (
             f"  ×{dose:<3} exposure {seen['value']:5.2f} [{seen['low']:5.2f}, {seen['high']:5.2f}]"
             f"  of {usual['exposure_max']:.2f}  first {usual['accuracy']['value']:.2f}"
         )
         if scene.modality == "language":
-            said = read(prefix_completion, scene, dose, victims).usual
+            said = read(prefix_completion, scene, dose, victims).metrics
             share = " ".join(
                 f"{said[f'discoverable_n{n}']['value']:.2f}" for n in (1, 10, 100, 1000)
             )

@@ -22,7 +22,7 @@ import numpy as np
 
 from hartley.kit import nets
 from hartley.kit.fleet import Training, train
-from hartley.kit.fleet.loop import native_bfloat16
+from hartley.kit.fleet.sequential_training import native_bfloat16
 
 
 def verdict(name: str, claim: float, slow: list[float], fast: list[float], more: str = "") -> None:
@@ -109,7 +109,7 @@ def lira() -> None:
     from sklearn.metrics import roc_auc_score
 
     from hartley.attacks.model_to_data.membership.lira import lira as attack
-    from hartley.engine.play import deal, play
+    from hartley.engine.run.play import deal, play
     from hartley.scenes.digits import digits as scene_of
 
     scene = scene_of(records=600, epochs=40)
@@ -207,12 +207,12 @@ def main() -> None:
     torch.set_num_threads(1)
     turns = 3 if args.quick else 7
     for name, run in (("dense", dense), ("conv", conv), ("workers", workers)):
-        if args.only in {None, name}:
+        if args.covers_only in {None, name}:
             run(turns)
-    if args.only in {None, "lira"}:
+    if args.covers_only in {None, "lira"}:
         lira()
         lira_conv()
-    if args.only in {None, "budget"}:
+    if args.covers_only in {None, "budget"}:
         budget(args.quick)
 
 

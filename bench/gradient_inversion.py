@@ -33,12 +33,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from hartley import catalog
-from hartley.engine import scenes
+from hartley.engine import build_scene
 from hartley.engine.defend import defended
-from hartley.engine.play import play
-from hartley.kit.inversion.federated import Protection
+from hartley.engine.run.play import play
+from hartley.games.inversion.gradient_inversion import Gradients
+from hartley.games.inversion.update_protection import Protection
 from hartley.kit.nets import conv
-from hartley.kit.release.gradients import Gradients
 
 BATCHES, STAGES, NOISES = (1, 2, 4, 8), (0, 3, 30), (0.0, 1e-3, 1e-2, 1e-1)
 
@@ -65,9 +65,9 @@ def psnr(scene, release: Gradients, attack: str, rounds: int, **params) -> np.nd
     part = catalog.load("attack", attack)
     knows = "adaptive"
     return np.array(
-        play(part, held, seed=1, params=params, game_params={"rounds": rounds}, knows=knows).each[
-            "psnr"
-        ]
+        play(
+            part, held, seed=1, params=params, game_params={"rounds": rounds}, knowledge=knows
+        ).each["psnr"]
     )
 
 
@@ -163,9 +163,13 @@ def cell(scene, release: Gradients, attack: str, knows: str, rounds: int) -> tup
     """(records identified, records, mean PSNR) of one attack on clients of a scene."""
     held = replace(scene, tools={**scene.tools, "release:gradients": release})
     trials = play(
-        catalog.load("attack", attack), held, seed=1, game_params={"rounds": rounds}, knows=knows
+        catalog.load("attack", attack),
+        held,
+        seed=1,
+        game_params={"rounds": rounds},
+        knowledge=knows,
     )
-    return int((trials.guess == trials.truth).sum()), len(trials.truth), trials.usual["psnr"]
+    return int((trials.guess == trials.truth).sum()), len(trials.truth), trials.metrics["psnr"]
 
 
 def chance(n: int, candidates: int) -> int:
@@ -220,7 +224,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--only", default="", choices=("", "dense", "conv", "defended"))
     args = parser.parse_args()
-    scene, only = scenes.build(args.scene, {}), args.only
+    scene, only = build_scene.build(args.scene, {}), args.covers_only
     small = args.scene == "digits"
     if small and only in {"", "dense"}:
         exact(scene, Gradients(), 2 * args.rounds)

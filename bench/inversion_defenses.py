@@ -22,11 +22,11 @@ import numpy as np
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.engine import scenes
+from hartley.engine import build_scene
 from hartley.engine.defend import defended
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 
-ATTACKS = ("fredrikson", "generative_inversion")
+ATTACKS = ("class_gradient_descent", "generative_inversion")
 ROWS = (
     ("none", {}),
     ("mid", {"beta": 0.04}),
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    scene = scenes.build(args.scene, {"opened": True})
+    scene = build_scene.build(args.scene, {"opened": True})
     before: dict[str, tuple[int, int]] = {}
     likeness: dict[str, np.ndarray] = {}
     clean = float(scene.utility(scene)["accuracy"])
@@ -82,7 +82,7 @@ def main() -> None:
                 seed=args.seed,
                 game_params={"rounds": args.rounds},
             )
-            hits = np.array(trials.each["evaluator_top1"])
+            hits = np.array(trials.metrics_by_round["evaluator_top1"])
             bits = measure(trials)
             right, n = int(hits.sum()), len(hits)
             before.setdefault(attack, (right, n))
@@ -93,7 +93,7 @@ def main() -> None:
                 verdict = "holds" if low > 0 else "does not hold (no fall outside the interval)"
                 said += f", fall {gap:+.2f} [{low:+.2f}, {high:+.2f}]   verdict: {verdict}"
             print(said)
-            alike = np.array(trials.each["likeness"])
+            alike = np.array(trials.metrics_by_round["likeness"])
             likeness.setdefault(attack, alike)
             said = f"{'':>23} likeness {alike.mean():.3f}"
             if name != "none":

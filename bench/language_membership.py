@@ -30,15 +30,15 @@ import numpy as np
 from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Data, View
-from hartley.engine.play import deal, play
-from hartley.engine.recall import forget
+from hartley.engine.run.answer_cache import forget
+from hartley.engine.run.play import deal, play
 from hartley.kit.language import gpt
 from hartley.scenes.novels import novels
 
 READING = ("loss_threshold", "zlib_ratio", "min_k", "min_k_plus_plus")
 """Scores that one reading of the texts gives."""
 
-MORE = ("neighbour", "recall", "reference_ratio", "lira", "rmia", "dataset_inference")
+MORE = ("neighbour", "recall_prefix", "reference_ratio", "lira", "rmia", "dataset_inference")
 ORDERED = ("loss_threshold", "min_k", "min_k_plus_plus")
 """As the published tables rank them."""
 
@@ -60,8 +60,8 @@ def row(name: str, trials) -> None:
     told = measure(trials)
     low = told.bits.lower or 0.0
     print(
-        f"  {name:18s} AUC {figure(told.usual['auc'])}  TPR@1% "
-        f"{figure(told.usual['tpr_at_fpr_1e2'])}  bits {told.bits.value:.3f} (certified {low:.3f})"
+        f"  {name:18s} AUC {figure(told.metrics['auc'])}  TPR@1% "
+        f"{figure(told.metrics['tpr_at_fpr_1e2'])}  bits {told.bits.value:.3f} (certified {low:.3f})"
         f"  n {told.n}",
         flush=True,
     )
@@ -117,7 +117,7 @@ def order(loss, plain, plus) -> None:
 
 def table(scene) -> None:
     dealt = deal(load("min_k"), scene, seed=0)
-    blind = dealt.usual["blind_auc"]
+    blind = dealt.metrics["blind_auc"]
     print(f"novels, {len(scene.extra['pool'])} texts, {len(dealt.rounds)} victims, "
           f"{scene.facts['train nats/token']:.2f} nats a token in training, "
           f"{scene.facts['test nats/token']:.2f} in test")  # fmt: skip
@@ -125,7 +125,7 @@ def table(scene) -> None:
     for name in (*READING, *MORE):
         attack = load(name)
         # Groups have coins, victims and references of their own; two of these are enough there.
-        own, params = (None, {"references": 2}) if attack.asks else (dealt, {})
+        own, params = (None, {"references": 2}) if attack.game_params else (dealt, {})
         found[name] = play(attack, scene, seed=0, dealt=own, params=params)
         row(name, found[name])
     print(f"  {'blind baseline':18s} AUC {figure(blind)} (99 %)\n")
@@ -146,7 +146,7 @@ def curve(epochs, pretrained: int) -> None:
         last = {}
         for count in sorted(epochs):
             trials, told = told_of(novels(epochs=count, pretrained=start, rate=rate))
-            last[count] = told["loss_threshold"].usual["auc"]
+            last[count] = told["loss_threshold"].metrics["auc"]
             line(f"{base}, {count:2d} epochs", told)
         one, many = last[min(epochs)], last[max(epochs)]
         quiet, loud = one["low"] <= 0.55, many["low"] > max(0.6, one["high"])
@@ -160,7 +160,7 @@ def curve(epochs, pretrained: int) -> None:
 
 
 def line(what: str, told) -> None:
-    parts = [f"{n} {figure(c.usual['auc'])} {c.bits.value:.3f} bit" for n, c in told.items()]
+    parts = [f"{n} {figure(c.metrics['auc'])} {c.bits.value:.3f} bit" for n, c in told.items()]
     print(f"  {what}: {'; '.join(parts)}; n {told['min_k'].n}", flush=True)
 
 
@@ -240,13 +240,13 @@ def main() -> None:
     parser.add_argument("--only", choices=["table", "curve", "parity", "cost"])
     told = parser.parse_args()
     scene = novels()
-    if told.only in {None, "table"}:
+    if told.covers_only in {None, "table"}:
         table(scene)
-    if told.only in {None, "curve"}:
+    if told.covers_only in {None, "curve"}:
         curve(told.epochs, told.pretrained)
-    if told.only in {None, "parity"}:
+    if told.covers_only in {None, "parity"}:
         parity(scene)
-    if told.only in {None, "cost"}:
+    if told.covers_only in {None, "cost"}:
         cost(scene)
 
 

@@ -33,7 +33,7 @@ import numpy as np
 from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.engine.defend import defended, for_static
-from hartley.engine.play import deal, play
+from hartley.engine.run.play import deal, play
 from hartley.scenes.novels import novels
 
 EPSILONS = (8.0, 4.0, 1.0)
@@ -75,7 +75,7 @@ def members(bare, scene, victims: int, references: int):
         ways = [("static", for_static(scene, bare))] if scene is not bare else []
         for knows, shown in [*ways, ("adaptive", scene)]:
             table = deal(load("lira"), shown, seed=0, params={"rounds": victims})
-            heard = play(load("lira"), shown, seed=0, params=params, dealt=table, knows=knows)
+            heard = play(load("lira"), shown, seed=0, params=params, dealt=table, knowledge=knows)
             found[f"lira {knows}"] = measure(heard)
     return found
 
@@ -87,14 +87,14 @@ def line(bare, scene, args) -> tuple[float, dict]:
           f"{np.exp(-nats):.0f}, n {nats.n}")  # fmt: skip
     found = members(bare, scene, args.victims, args.lira)
     for name, channel in found.items():
-        print(f"  {name:15s} AUC {interval(channel.usual['auc'])}  bits {told(channel)} of at most "
-              f"{channel.ceiling.value:.3f}  ε̂ {float(channel.usual['epsilon_lower']):.3f}  "
+        print(f"  {name:15s} AUC {interval(channel.metrics['auc'])}  bits {told(channel)} of at most "
+              f"{channel.ceiling.value:.3f}  ε̂ {float(channel.metrics['epsilon_lower']):.3f}  "
               f"n {channel.n}", flush=True)  # fmt: skip
     return float(nats), found
 
 
 def exposed(scene) -> None:
-    usual = measure(play(load("exposure"), scene, seed=0, game_params={"rounds": 1})).usual
+    usual = measure(play(load("exposure"), scene, seed=0, game_params={"rounds": 1})).metrics
     print(f"  canaries ×8: exposure {interval(usual['exposure'])} of {usual['exposure_max']:.2f}, "
           f"of a random number {usual['exposure_null']:.2f}, n {usual['exposure']['n']}",
           flush=True)  # fmt: skip
@@ -108,7 +108,7 @@ def private(bare, epsilon: float, args):
 
 def judge(epsilon: float, before, after, floor: float) -> None:
     (had, open_), (has, closed) = before, after
-    certified = max(float(c.usual["epsilon_lower"]) for c in closed.values())
+    certified = max(float(c.metrics["epsilon_lower"]) for c in closed.values())
     under = all((c.bits.lower or 0.0) <= c.ceiling.value for c in closed.values())
     kept = certified <= epsilon and under
     shares = max(c.bits.value for c in closed.values()) / max(c.bits.value for c in open_.values())

@@ -33,9 +33,9 @@ import numpy as np
 from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Channel, Scene
+from hartley.engine.build_scene import build
 from hartley.engine.defend import defended
-from hartley.engine.play import deal, play
-from hartley.engine.scenes import build
+from hartley.engine.run.play import deal, play
 
 ALPHA = 0.05
 
@@ -79,19 +79,21 @@ def lira_at_low_fpr(scene_name: str) -> None:
         ),
     }
     for name, one in rows.items():
-        print(f"  {name:24} AUC {shown(one.usual['auc'])}")
+        print(f"  {name:24} AUC {shown(one.metrics['auc'])}")
         for level in ("1e2", "1e3"):
-            print(f"  {'':24} TPR at FPR {level}: {shown(one.usual[f'tpr_at_fpr_{level}'], 100)} %")
+            print(
+                f"  {'':24} TPR at FPR {level}: {shown(one.metrics[f'tpr_at_fpr_{level}'], 100)} %"
+            )
     loss, lira, own = rows.values()
     best = 0.0
     for level in ("tpr_at_fpr_1e2", "tpr_at_fpr_1e3"):
-        one, other = lira.usual[level], loss.usual[level]
+        one, other = lira.metrics[level], loss.metrics[level]
         ratio = one["value"] / max(other["value"], 1e-4)
         least = one["low"] / max(other["high"], 1e-4)
         best = max(best, least)
         print(f"  ratio at {level}: {ratio:.1f}, at least {least:.1f}")
     verdict(best >= 5, claim="LiRA is at least 5 times the threshold's TPR at an FPR of 0.1 to 1 %")
-    fixed, each = lira.usual["tpr_at_fpr_1e3"]["value"], own.usual["tpr_at_fpr_1e3"]["value"]
+    fixed, each = lira.metrics["tpr_at_fpr_1e3"]["value"], own.metrics["tpr_at_fpr_1e3"]["value"]
     verdict(fixed > each, claim="one variance beats one a record with 16 shadow models")
 
 
@@ -102,8 +104,8 @@ def rmia_with_few(scene_name: str) -> None:
     holds = []
     for count in (2, 4, 16):
         offline = {"references": count, "online": False}
-        lira = heard(scene, "lira", offline).usual["auc"]
-        rmia = heard(scene, "rmia", offline).usual["auc"]
+        lira = heard(scene, "lira", offline).metrics["auc"]
+        rmia = heard(scene, "rmia", offline).metrics["auc"]
         print(f"  {count:2} models ({count // 2} without each record): ", end="")
         print(f"LiRA {shown(lira)}   RMIA {shown(rmia)}")
         if count <= 4:
@@ -124,7 +126,7 @@ def audit_in_one_run(runs: int) -> None:
             ours = [
                 heard(
                     guarded, "loss_threshold", game={"rounds": 1, "mislabelled": share}, seed=seed
-                ).usual["epsilon_lower"]
+                ).metrics["epsilon_lower"]
                 for seed in range(runs)
             ]
             found[kind, epsilon] = ours
@@ -214,7 +216,7 @@ def main() -> None:
         "cost": lambda: cost_of_the_class(given.scene),
     }
     for name, part in parts.items():
-        if given.only in {None, name}:
+        if given.covers_only in {None, name}:
             part()  # type: ignore[no-untyped-call]
 
 

@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 from hartley.core import Access, Modality, Model, Output, View
-from hartley.engine.meter import Meter, seal
+from hartley.engine.run.meter import Meter, seal
 
 BATCH, REPEATS, CLASSES = 1000, 300, 10
 

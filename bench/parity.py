@@ -25,10 +25,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from hartley import catalog
-from hartley.engine.meter import Meter, seal
-from hartley.engine.play import deal
-from hartley.engine.scenes import build
-from hartley.kit.membership.reference import confidence, references
+from hartley.attacks.model_to_data.reference_models import confidence, references
+from hartley.engine.build_scene import build
+from hartley.engine.run.meter import Meter, seal
+from hartley.engine.run.play import deal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def main() -> None:
 
     def ours(name: str, **params: Any) -> NDArray[Any]:
         attack = catalog.load("attack", name)
-        view = seal(one.view, attack.needs, Meter())
+        view = seal(one.view, attack.access, Meter())
         return np.asarray(attack(view, np.random.default_rng(0), **params).guess)
 
     if given.sacro:

@@ -34,9 +34,9 @@ from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.channel.measure import measure
 from hartley.engine.defend import defended, for_static
-from hartley.engine.play import deal, play
+from hartley.engine.run.play import deal, play
+from hartley.scenes._assemble_vision import accuracy
 from hartley.scenes.digits import digits
-from hartley.scenes.vision import accuracy
 
 POINTS, HALF = 0.03, 0.5
 """Accuracy that a defence may cost, and the share of the bits that it has to close."""
@@ -74,7 +74,7 @@ class Bench:
         """(channel, AUC of every victim)."""
         dealt = deal(attack, scene, seed=0, params={"rounds": self.victims})
         params = {"references": self.references} if attack is lira else {}
-        trials = play(attack, scene, seed=0, params=params, dealt=dealt, knows=knows)
+        trials = play(attack, scene, seed=0, params=params, dealt=dealt, knowledge=knows)
         return measure(trials), aucs(trials)
 
     def behind(self, name: str, params: dict):
@@ -143,10 +143,10 @@ def main() -> None:
             print(f"  undefended {name:15s} {told(channel)} bit, AUC {each.mean():.3f}")
         print("  claim of every line: half of the bits closed, whoever asks, at ≤ 3 points")
         for name, params in PLANS:
-            if args.only and name not in args.only:
+            if args.covers_only and name not in args.covers_only:
                 continue
             line(bench, name, params)
-        if not args.only or "dp_sgd" in args.only:
+        if not args.covers_only or "dp_sgd" in args.covers_only:
             print("  claim of every line: the certified ε is at most the accountant's (δ = 1e-5)")
             for epsilon in EPSILONS:
                 private(bench, epsilon)
@@ -181,7 +181,7 @@ def private(bench: Bench, epsilon: float) -> None:
     good, got = bench.behind("dp_sgd", {"epsilon": epsilon})
     found = {}
     for (attack, knows), (channel, each) in got.items():
-        found[f"{attack} {knows}"] = float(channel.usual["epsilon_lower"])
+        found[f"{attack} {knows}"] = float(channel.metrics["epsilon_lower"])
         print(
             f"  ε = {epsilon:g} {attack:14s} {knows:8s} {told(channel)} bit of at most "
             f"{channel.ceiling.value:.3f}, AUC {each.mean():.3f}, "

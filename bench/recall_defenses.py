@@ -30,9 +30,9 @@ from scipy import stats
 from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.channel.measure import measure
 from hartley.core.errors import HartleyError
-from hartley.engine import scenes
+from hartley.engine import build_scene
 from hartley.engine.defend import defended, for_static
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 
 SCENES = ("digits", "income", "keywords", "wordnet", "captions")
 PLANS = (("deduplication", {}), ("dp_sgd", {}), ("dp_sgd", {"epsilon": 1.0}))
@@ -49,15 +49,15 @@ class Bench:
     """Plays the same secrets against every shield of a scene."""
 
     def __init__(self, name: str, victims: int, repeats: int) -> None:
-        self.scene = scenes.build(name, {})
+        self.scene = build_scene.build(name, {})
         self.params = {"rounds": victims, "repeats": repeats}
         self.channel, self.before = self.heard(self.scene, None)
-        self.chance = float(self.channel.usual["exposure_null"])
+        self.chance = float(self.channel.metrics["exposure_null"])
         self.metric, self.clean = self.useful(self.scene)
 
     def heard(self, scene, knows):
         """(channel, mean exposure of every victim)."""
-        trials = play(exposure, scene, seed=0, game_params=self.params, knows=knows)
+        trials = play(exposure, scene, seed=0, game_params=self.params, knowledge=knows)
         told = np.log2(trials.spec.alphabet) - np.log2(trials.guess)
         each = np.array([told[trials.cluster == k].mean() for k in np.unique(trials.cluster)])
         return measure(trials), each
@@ -114,7 +114,7 @@ def main() -> None:
     ask.add_argument("--only", nargs="*", default=SCENES, help="scenes")
     ask.add_argument("--shields", action="store_true", help="on digits, the other shields too")
     args = ask.parse_args()
-    for name in args.only:
+    for name in args.covers_only:
         try:
             bench = Bench(name, args.victims, args.repeats)
         except HartleyError as error:
@@ -123,7 +123,7 @@ def main() -> None:
         print(
             f"{name}, {args.victims} victims, canaries ×{args.repeats}, n = {bench.channel.n}: "
             f"undefended {told(bench.channel, bench.before)} "
-            f"(chance {bench.chance:.2f}, most {bench.channel.usual['exposure_max']:.2f})"
+            f"(chance {bench.chance:.2f}, most {bench.channel.metrics['exposure_max']:.2f})"
         )
         for shield, params in (*PLANS, *(SHIELDS if args.shields and name == "digits" else ())):
             try:

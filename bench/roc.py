@@ -19,11 +19,11 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from hartley.channel import roc
-from hartley.channel.audit import certify
-from hartley.channel.levels import folds, tabulate
+from hartley.channel.bounds.score_audit import certify
 from hartley.channel.measure import measure
-from hartley.channel.sides import Scores
+from hartley.channel.scores import roc
+from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.thresholds import folds, tabulate
 from hartley.core import ChannelSpec, Trials
 
 

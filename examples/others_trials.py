@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import hartley
-from hartley.channel.table import read_trials
+from hartley.channel.trials.import_table import read_trials
 
 
 def write(path: Path) -> None:
@@ -31,7 +31,7 @@ def main() -> None:
         channel = hartley.measure(read_trials(path))
     print(
         f"{channel.bits.value:.3f} bit a use [{channel.bits.lower:.3f} certified, "
-        f"{channel.high:.3f}], AUC {channel.usual['auc']['value']:.3f}, n {channel.n}"
+        f"{channel.high:.3f}], AUC {channel.metrics['auc']['value']:.3f}, n {channel.n}"
     )
 
 

@@ -16,9 +16,10 @@ from hartley.core.taxonomy import AXES, EDITION, Modality
 
 PART = '''
 from hartley.core import {imports}
-from hartley.games.membership import membership as m
+from hartley.games.membership.membership import membership as m
 
-@attack(game=m, needs={needs}, moves=Move.SIGNAL, fits={fits}, paper="hartley", tags=("a:1:x",))
+@attack(game=m, access={access},
+        term=Term.SIGNAL, modalities={modalities}, paper="hartley", tags=("a:1:x",))
 def {name}(view, rng, *, depth: int = 2):
     """Do a thing.
 
@@ -28,10 +29,15 @@ def {name}(view, rng, *, depth: int = 2):
 
 
 def part(
-    name="fresh", needs="Access.SCORES | Access.TRAIN", fits="(Modality.AUDIO, Modality.VISION)"
+    name="fresh",
+    access="Access.SCORES | Access.TRAIN",
+    modalities="(Modality.AUDIO, Modality.VISION)",
 ):
     return PART.format(
-        imports="Access, Modality, Move, attack, ALL", name=name, needs=needs, fits=fits
+        imports="Access, Modality, Term, attack, ALL",
+        name=name,
+        access=access,
+        modalities=modalities,
     )
 
 
@@ -78,39 +84,39 @@ def test_what_is_read_is_what_is_declared(entry):
         return
     declared = catalog.load(entry.kind, entry.name)
     assert entry.paper == declared.paper and entry.summary == declared.summary
-    assert entry.fits == tuple(map(str, declared.fits))
+    assert entry.modalities == tuple(map(str, declared.modalities))
     if entry.kind == "attack":
         assert entry.game == declared.game.name and entry.axis == declared.game.axis()
-        assert entry.flow == declared.game.flow and entry.moves == declared.moves
-        assert entry.needs == declared.needs.words
+        assert entry.flow == declared.game.flow and entry.term == declared.term
+        assert entry.access == declared.access.words
         assert entry.requires == declared.requires and entry.tags == declared.tags
     if entry.kind == "game":
         assert entry.role == declared.role and entry.requires == declared.requires
     if entry.kind == "defense":
-        assert entry.acts == declared.acts and entry.protects == declared.protects
-        assert dict(entry.only) == dict(declared.only)
+        assert entry.stage == declared.stage and entry.protects == declared.protects
+        assert dict(entry.covers_only) == dict(declared.covers_only)
         for game, modality in itertools.product(entry.protects, Modality):
-            assert entry.guards(game, modality) == declared.guards(game, modality)
+            assert entry.covers(game, modality) == declared.covers(game, modality)
 
 
 def test_a_plugin_is_read_and_not_run(site):
     (entry,) = site({"one": "extra_pkg.fine"}, fine=part())
     assert (entry.kind, entry.name, entry.game) == ("attack", "fresh", "membership")
-    assert entry.axis == "model_to_data" and entry.flow == "inferring" and entry.moves == "signal"
-    assert entry.needs == ("scores", "train") and entry.fits == ("audio", "vision")
+    assert entry.axis == "model_to_data" and entry.flow == "inferring" and entry.term == "signal"
+    assert entry.access == ("scores", "train") and entry.modalities == ("audio", "vision")
     assert entry.summary == "Do a thing." and entry.tags == ("a:1:x",) and not entry.error
     with pytest.raises(UsageError, match="cannot be imported: RuntimeError: the catalogue ran me"):
         catalog.load("attack", "fresh")
 
 
 def test_a_package_brings_all_its_modules(site):
-    found = site({"all": "extra_pkg"}, fine=part(), other=part("second", fits="ALL"))
+    found = site({"all": "extra_pkg"}, fine=part(), other=part("second", modalities="ALL"))
     assert {e.name for e in found} == {"fresh", "second"}
-    assert next(e for e in found if e.name == "second").fits == tuple(map(str, Modality))
+    assert next(e for e in found if e.name == "second").modalities == tuple(map(str, Modality))
 
 
 @pytest.mark.parametrize(
-    ("written", "fits"),
+    ("written", "modalities"),
     [
         ("hartley.Modality.TABULAR", ("tabular",)),
         ("(hartley.Modality.AUDIO, hartley.core.Modality.VISION)", ("audio", "vision")),
@@ -118,8 +124,8 @@ def test_a_package_brings_all_its_modules(site):
     ],
 )
 def test_an_enum_is_read_however_it_is_reached(site, written, fits):
-    (entry,) = site({"one": "extra_pkg.fine"}, fine=part(fits=written))
-    assert entry.fits == fits and not entry.error
+    (entry,) = site({"one": "extra_pkg.fine"}, fine=part(modalities=written))
+    assert entry.modalities == fits and not entry.error
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_an_enum_is_read_however_it_is_reached(site, written, fits):
         ({"one": "extra_pkg.bad"}, {"bad": "def f(:\n"}, r"SyntaxError: .*\(line 1\)"),
         (
             {"one": "extra_pkg.odd"},
-            {"odd": part(fits="tuple(x)")},
+            {"odd": part(modalities="tuple(x)")},
             "'tuple(.*)' in line .* literal",
         ),
     ],
@@ -183,8 +189,8 @@ def test_the_package_is_where_the_house_is():
 
 
 def test_reading_a_part_down_to_its_docstring_tells_as_much_as_reading_it_whole():
-    from hartley.catalog.declared import read
-    from hartley.catalog.located import house
+    from hartley.catalog.find_sources import house
+    from hartley.catalog.parse_declarations import read
 
     sources = list(house())
     assert len(sources) > 90

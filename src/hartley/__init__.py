@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _VERBS = {
     "assess": "hartley.engine.assess",
     "measure": "hartley.channel.measure",
-    "play": "hartley.engine.play",
+    "play": "hartley.engine.run.play",
 }
 """Where the verbs stand; every other public name is a noun or a decorator of ``core``."""
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hartley.core import (
         ALL,
         Access,
+        AnswerForm,
         Axis,
         Channel,
         Data,
@@ -29,27 +30,27 @@ if TYPE_CHECKING:
         Flow,
         Modality,
         Model,
-        Move,
         Outcome,
         Output,
         Quantity,
         Role,
         Round,
         Scene,
+        Term,
         Trials,
         View,
-        Wire,
         attack,
         defense,
         game,
         recipe,
     )
     from hartley.engine.assess import assess
-    from hartley.engine.play import play
+    from hartley.engine.run.play import play
 
 __all__ = [
     "ALL",
     "Access",
+    "AnswerForm",
     "Axis",
     "Channel",
     "Data",
@@ -57,16 +58,15 @@ __all__ = [
     "Flow",
     "Modality",
     "Model",
-    "Move",
     "Outcome",
     "Output",
     "Quantity",
     "Role",
     "Round",
     "Scene",
+    "Term",
     "Trials",
     "View",
-    "Wire",
     "__version__",
     "assess",
     "attack",

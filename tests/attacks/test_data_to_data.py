@@ -19,8 +19,8 @@ from hartley.defenses.bandwidth.rekeying import rekeying
 from hartley.defenses.noise.aes_gcm import aes_gcm
 from hartley.defenses.signal.coded_mark import coded_mark
 from hartley.defenses.signal.spread_spectrum import spread_spectrum
-from hartley.engine.play import play
-from hartley.kit.language import ciphers
+from hartley.engine.run.play import play
+from hartley.games.decryption import ciphers
 from hartley.kit.vision import marks
 
 REMOVALS = (compression, regeneration, resampling, overwriting)
@@ -54,7 +54,7 @@ def destroyed(photos):
         for shield in SHIELDS:
             for knows in ("static", "adaptive") if attack is overwriting else ("static",):
                 shielded = shield(photos, rng)
-                trials = play(attack, shielded, seed=0, knows=knows, game_params=size)
+                trials = play(attack, shielded, seed=0, knowledge=knows, game_params=size)
                 found[attack.name, shield.name, knows] = measure(trials)
     return found
 
@@ -62,9 +62,9 @@ def destroyed(photos):
 @pytest.mark.parametrize(("attack", "least"), LEAST)
 def test_removal_destroys_the_widespread_mark_within_the_quality_floor(attack, least, destroyed):
     channel = destroyed[attack.name, "dwt_dct", "none"]
-    assert channel.usual["ber_before"]["value"] == 0
-    assert channel.usual["violated"]["value"] == 0
-    assert channel.usual["psnr"]["value"] >= 34
+    assert channel.metrics["ber_before"]["value"] == 0
+    assert channel.metrics["violated"]["value"] == 0
+    assert channel.metrics["psnr"]["value"] >= 34
     assert channel.bits.value * BITS > least
     assert channel.null.value < 0.02
 
@@ -74,7 +74,7 @@ def test_removal_destroys_the_widespread_mark_within_the_quality_floor(attack, l
 def test_a_stronger_mark_narrows_every_removal_that_does_not_know_it(attack, shield, destroyed):
     before = destroyed[attack, "dwt_dct", "none"]
     after = destroyed[attack, shield, "static"]
-    assert after.usual["ber_before"]["value"] == 0
+    assert after.metrics["ber_before"]["value"] == 0
     assert after.bits.value < before.bits.value - 0.2
     if shield == "spread_spectrum":
         assert after.bits.value * BITS < 6
@@ -87,12 +87,12 @@ def test_who_knows_the_stronger_mark_overwrites_it(shield, least, destroyed):
     adaptive = destroyed["overwriting", shield, "adaptive"]
     assert static.bits.value * BITS < 2
     assert adaptive.bits.value * BITS > least
-    assert adaptive.usual["violated"]["value"] == 0
+    assert adaptive.metrics["violated"]["value"] == 0
 
 
 def test_a_lower_floor_lets_more_of_the_mark_be_destroyed(photos):
     bits = [
-        measure(play(compression, photos, seed=0, game_params={"floor": f, "rounds": 16})).usual[
+        measure(play(compression, photos, seed=0, game_params={"floor": f, "rounds": 16})).metrics[
             "ber_after"
         ]
         for f in (44.0, 38.0, 32.0)
@@ -107,15 +107,15 @@ def test_a_removal_works_on_odd_sizes_and_without_own_photographs():
     scene = replace(scene, tools={"marker": marks.lowest_bit()})
     for attack in (compression, regeneration, resampling):
         trials = play(attack, scene, seed=0, game_params={"rounds": 2})
-        assert trials.usual["violated"] == 0
-        assert trials.usual["ber_after"] > 0.2
+        assert trials.metrics["violated"] == 0
+        assert trials.metrics["ber_after"] > 0.2
 
 
 def test_hill_climbing_reads_what_frequency_alone_cannot(novel):
     climb, count = (measure(play(a, novel, seed=0)) for a in (hill_climb, frequency))
     assert climb.bits.value > 3.5
     assert climb.bits.lower > 2.5
-    assert climb.usual["text_accuracy"]["value"] > 0.98
+    assert climb.metrics["text_accuracy"]["value"] > 0.98
     assert 0.05 < count.bits.value < 1.5
 
 
@@ -136,18 +136,19 @@ def test_aes_gcm_is_read_by_nobody(novel, attack):
     channel = measure(play(attack, shielded, seed=0))
     assert channel.bits.lower == 0
     assert channel.bits.value < 0.02
-    assert channel.usual["unicity"]["value"] == pytest.approx(79.99, abs=0.01)
+    assert channel.metrics["unicity"]["value"] == pytest.approx(79.99, abs=0.01)
 
 
 def test_rekeying_below_the_unicity_distance_closes_the_channel_even_to_who_knows(novel):
     rng = np.random.default_rng(0)
     open_bits = measure(play(hill_climb, novel, seed=0)).bits.value
     for knows in ("static", "adaptive"):
-        short = measure(play(hill_climb, rekeying(novel, rng, every=25), seed=0, knows=knows))
+        short = measure(play(hill_climb, rekeying(novel, rng, every=25), seed=0, knowledge=knows))
         assert short.bits.value < 0.1
     # Far above it, an attacker who knows where keys change reads again; one who does not, does not.
     long = rekeying(novel, rng, every=200)
     static, adaptive = (
-        measure(play(hill_climb, long, seed=0, knows=k)).bits.value for k in ("static", "adaptive")
+        measure(play(hill_climb, long, seed=0, knowledge=k)).bits.value
+        for k in ("static", "adaptive")
     )
     assert static < 0.5 < 2.5 < adaptive <= open_bits

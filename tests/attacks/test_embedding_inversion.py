@@ -16,11 +16,11 @@ from hartley.attacks.model_to_data.membership.pair_similarity import pair_simila
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Model, Output, Scene
 from hartley.core.errors import UsageError
-from hartley.engine.play import play
-from hartley.games.inversion import live
-from hartley.games.membership import live as members
-from hartley.kit.release.embeddings import Embeddings
-from hartley.kit.release.matching import Spectra, Texts
+from hartley.engine.run.play import play
+from hartley.games.inversion.embedding_inversion import Embeddings
+from hartley.games.inversion.inversion import live
+from hartley.games.inversion.matching import Spectra, Texts
+from hartley.games.membership.membership import live as members
 
 
 def _rng(seed: int = 0) -> np.random.Generator:
@@ -40,9 +40,9 @@ def _blurred(scene, scale: float):
 
 def test_corrections_find_words_that_the_first_guess_lacked() -> None:
     scene = _blurred(live(Modality.LANGUAGE, _rng()), 0.3)
-    plain = play(embedding_decoder, scene, seed=0, params={"corrections": 0}).usual
-    corrected = play(embedding_decoder, scene, seed=0, params={"corrections": 3}).usual
-    words = play(embedding_words, scene, seed=0).usual
+    plain = play(embedding_decoder, scene, seed=0, params={"corrections": 0}).metrics
+    corrected = play(embedding_decoder, scene, seed=0, params={"corrections": 3}).metrics
+    words = play(embedding_words, scene, seed=0).metrics
     assert corrected["token_f1"] >= max(plain["token_f1"], words["token_f1"])
     assert corrected["token_f1"] > 0.9
     assert corrected["identified_without_target"] < 0.15
@@ -80,8 +80,8 @@ def test_a_kernel_tells_what_a_line_cannot() -> None:
     )
     release = Embeddings(secret, public, Spectra(secret.x), number=32, targets=24, rounds=2)
     scene = Scene("waves", Modality.AUDIO, model=ear, tools={"release:embeddings": release})
-    straight = play(speaker_inversion, scene, seed=0, params={"curved": False}).usual
-    curved = play(speaker_inversion, scene, seed=0).usual
+    straight = play(speaker_inversion, scene, seed=0, params={"curved": False}).metrics
+    curved = play(speaker_inversion, scene, seed=0).metrics
     assert curved["distortion"] < 0.5 * straight["distortion"]
     assert curved["identified"] > straight["identified"]
 
@@ -113,7 +113,7 @@ def test_pictures_that_look_alike_tell_words_where_captions_lie_anywhere() -> No
         part(slice(32)), part(slice(32, None)), Texts(captions[:32]), (0, 24), number=32, rounds=2
     )
     scene = Scene("kinds", Modality.PAIRED, model=towers, tools={"release:embeddings": release})
-    found = play(caption_inversion, scene, seed=0).usual
+    found = play(caption_inversion, scene, seed=0).metrics
     assert found["identified"] > 0.9 and found["identified_without_target"] < 0.15
 
 
@@ -121,8 +121,8 @@ def test_words_alone_read_more_than_a_regression_and_correction_more_than_both()
     scene = _blurred(live(Modality.LANGUAGE, _rng()), 0.6)
     once = play(embedding_search, scene, seed=0, params={"corrections": 0})
     again = play(embedding_search, scene, seed=0)
-    assert again.usual["token_f1"] >= once.usual["token_f1"] > 0.6
-    assert again.usual["identified_without_target"] < 0.15
+    assert again.metrics["token_f1"] >= once.metrics["token_f1"] > 0.6
+    assert again.metrics["identified_without_target"] < 0.15
     asked = [one.spec.uses for one in (once, again)]
     assert asked[1] - asked[0] == 2 * 24 * 4 * 24, "every change is a question that is counted"
 
@@ -143,7 +143,7 @@ def test_captions_are_voted_on_by_somebody() -> None:
 def test_pairs_that_were_trained_on_are_found(variant: str) -> None:
     scene = members(Modality.PAIRED, _rng())
     heard = measure(play(pair_similarity, scene, seed=0, params={"variant": variant}))
-    assert heard.usual["auc"]["value"] > 0.95
+    assert heard.metrics["auc"]["value"] > 0.95
 
 
 def test_an_unknown_variant_is_named() -> None:

@@ -11,7 +11,7 @@ from hartley.attacks.model_to_model.extraction.copycat import copycat
 from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Model, Output
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 from hartley.models.clone import clone, probabilities, transfer_set
 from hartley.testing import check_model
 
@@ -21,9 +21,9 @@ def test_on_digits_bits_and_fidelity_grow_with_the_questions(digits: Any) -> Non
         play(knockoff, digits, seed=0, params={"queries": q}, game_params={"rounds": 8})
         for q in (20, 484)
     )
-    assert few.usual["queries"] == 20 and many.usual["queries"] == 484
-    assert many.usual["fidelity"] > few.usual["fidelity"] + 0.1
-    assert many.usual["fidelity"] > 0.85 > 0.3 > many.usual["baseline"]
+    assert few.metrics["queries"] == 20 and many.metrics["queries"] == 484
+    assert many.metrics["fidelity"] > few.metrics["fidelity"] + 0.1
+    assert many.metrics["fidelity"] > 0.85 > 0.3 > many.metrics["baseline"]
     low, high = measure(many).bits.lower, measure(few).high
     assert low is not None and high is not None and low > high
 

@@ -12,15 +12,15 @@ from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Outcome
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses.signal.selena import Distilled
-from hartley.engine.match import unplayable
-from hartley.engine.play import play
-from hartley.games.inversion import inversion
+from hartley.engine.plan.applicability import unplayable
+from hartley.engine.run.play import play
+from hartley.games.inversion.class_inversion import evaluator, unlike
+from hartley.games.inversion.client_step import Known
+from hartley.games.inversion.gradient_inversion import Gradients, federated
+from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.update_protection import Protection
 from hartley.kit.fleet import Privacy, Training
-from hartley.kit.inversion.federated import Protection
-from hartley.kit.inversion.step import Known
 from hartley.kit.nets import dense
-from hartley.kit.release.classes import evaluator, unlike
-from hartley.kit.release.gradients import Gradients, federated
 from hartley.models.pipeline import Pipeline
 
 
@@ -43,16 +43,16 @@ def _play(name: str, scene, **more):
 def test_a_batch_of_two_comes_back_exactly_and_is_identified() -> None:
     wide = dense((1, 4, 4), 6, (128,))
     trials = _play("analytic_gradient", _scene(batches=(2,), net=wide))
-    assert np.median(trials.each["psnr"]) > 80
+    assert np.median(trials.metrics_by_round["psnr"]) > 80
     assert (trials.guess == trials.truth).mean() > 0.9
-    assert trials.usual["identified_without_target"] < 0.3
+    assert trials.metrics["identified_without_target"] < 0.3
     assert measure(trials).bits.lower > 0.5
 
 
 def test_metrics_are_told_by_the_size_of_the_batch() -> None:
     trials = _play("analytic_gradient", _scene(batches=(1, 2)))
-    assert trials.usual["psnr_batch_1"] > 90
-    assert {"identified_batch_1", "identified_batch_2", "psnr_batch_2"} <= set(trials.usual)
+    assert trials.metrics["psnr_batch_1"] > 90
+    assert {"identified_batch_1", "identified_batch_2", "psnr_batch_2"} <= set(trials.metrics)
 
 
 def test_the_null_is_never_the_attack_itself() -> None:
@@ -60,14 +60,14 @@ def test_the_null_is_never_the_attack_itself() -> None:
     scene = _scene(batches=(1, 2, 3, 4))
     null = "identified_without_target"
     several = _play("analytic_gradient", scene, game_params={"rounds": 4})
-    assert several.usual[null] < 0.5 < several.usual["identified"]
-    assert null not in _play("analytic_gradient", scene, game_params={"rounds": 1}).usual
+    assert several.metrics[null] < 0.5 < several.metrics["identified"]
+    assert null not in _play("analytic_gradient", scene, game_params={"rounds": 1}).metrics
 
 
 def test_gradients_of_other_records_tell_nothing() -> None:
     trials = _play("analytic_gradient", _scene(blind=True, rounds=12))
     assert measure(trials).bits.lower == 0
-    assert trials.usual["identified"] < 0.3
+    assert trials.metrics["identified"] < 0.3
 
 
 def test_nobody_is_told_labels_or_candidates() -> None:
@@ -119,8 +119,8 @@ def test_a_protection_changes_what_is_released(name: str) -> None:
     )
     assert all(not np.array_equal(clear[n], shown[n]) for n in clear)
     plain = _play("analytic_gradient", scene)
-    hidden = _play("analytic_gradient", part(scene, rng(0), **part.strongest), knows="static")
-    assert hidden.usual["psnr"] < plain.usual["psnr"] - 20
+    hidden = _play("analytic_gradient", part(scene, rng(0), **part.strongest), knowledge="static")
+    assert hidden.metrics["psnr"] < plain.metrics["psnr"] - 20
 
 
 def test_protections_stack_to_the_stricter_and_prove_what_holds() -> None:
@@ -138,7 +138,7 @@ def test_who_knows_of_the_compression_reads_more() -> None:
     thin = catalog.load("defense", "gradient_compression")
     scene = thin(_scene(batches=(1,), rounds=4), np.random.default_rng(0), keep=0.3)
     static, adaptive = (
-        _play("dlg", scene, knows=k, params={"restarts": 1}).usual["psnr"]
+        _play("dlg", scene, knowledge=k, params={"restarts": 1}).metrics["psnr"]
         for k in ("static", "adaptive")
     )
     assert adaptive > static + 3
@@ -169,8 +169,8 @@ def test_the_judge_of_classes_reads_identity_and_evaluator() -> None:
     ]
     for one, got in zip(deal.rounds, deal.judge(deal.rounds, outcomes), strict=True):
         assert got.guess.tolist() == one.truth.tolist()
-        assert got.usual["evaluator_top1"] == 1.0
-        assert got.usual["victim_accuracy"] > 0.9
+        assert got.metrics["evaluator_top1"] == 1.0
+        assert got.metrics["victim_accuracy"] > 0.9
     two = Outcome(asset=Data("loot", Modality.VISION, held.x[:2]))
     with pytest.raises(RunError, match="one rebuilt record"):
         deal.judge(deal.rounds, [two] * 3)
@@ -213,12 +213,12 @@ def test_clients_take_the_owners_step_and_only_who_knows_is_told_it() -> None:
 def test_who_takes_the_clients_own_step_rebuilds_what_a_plain_one_misses(name, params) -> None:
     scene = _defended(name, **params)
     static, adaptive = (
-        _play("dlg", scene, knows=k, params={"restarts": 1}).usual["psnr"]
+        _play("dlg", scene, knowledge=k, params={"restarts": 1}).metrics["psnr"]
         for k in ("static", "adaptive")
     )
     assert adaptive > static + 20
     # A dense layer's gradient holds what it read, whatever is minimised behind it.
-    assert _play("analytic_gradient", scene, knows="static").usual["psnr"] > 80
+    assert _play("analytic_gradient", scene, knowledge="static").metrics["psnr"] > 80
 
 
 def test_nets_are_trained_by_the_owners_objective_before_the_step() -> None:
@@ -238,7 +238,7 @@ def test_private_steps_prove_what_one_record_can_tell() -> None:
     assert [(b.kind, b.params["rho"], b.games) for b in deal.bounds] == [
         ("zcdp", pytest.approx(2 / 16), ("inversion",))
     ]
-    assert _play("analytic_gradient", scene).usual["psnr"] < 15
+    assert _play("analytic_gradient", scene).metrics["psnr"] < 15
     trained = replace(scene.tools["release:gradients"], epochs=3)
     scene = replace(scene, tools={**scene.tools, "release:gradients": trained})
     deal = inversion(scene, np.random.default_rng(0), release="gradients", rounds=1)

@@ -15,17 +15,17 @@ from hartley.attacks.model_to_data.membership.loss_threshold import loss_thresho
 from hartley.attacks.model_to_data.membership.min_k import min_k
 from hartley.attacks.model_to_data.membership.min_k_plus_plus import min_k_plus_plus
 from hartley.attacks.model_to_data.membership.neighbour import _altered, _followers, neighbour
-from hartley.attacks.model_to_data.membership.recall import recall
+from hartley.attacks.model_to_data.membership.recall_prefix import recall_prefix
 from hartley.attacks.model_to_data.membership.reference_ratio import reference_ratio
 from hartley.attacks.model_to_data.membership.rmia import rmia
 from hartley.attacks.model_to_data.membership.zlib_ratio import zlib_ratio
+from hartley.attacks.model_to_data.reference_models import references
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Ensemble, Modality, Scene, View
 from hartley.core.errors import UsageError
-from hartley.engine.play import deal, play
-from hartley.engine.recall import forget
+from hartley.engine.run.answer_cache import forget
+from hartley.engine.run.play import deal, play
 from hartley.kit.language import gpt, text, tokens
-from hartley.kit.membership.reference import references
 from hartley.models.causal import causal
 
 torch = pytest.importorskip("torch")
@@ -166,12 +166,12 @@ def test_one_question_serves_all_scores(scene, dealt):
 
 
 @pytest.mark.parametrize(
-    "attack", [*PLAIN, neighbour, recall, reference_ratio, rmia], ids=lambda a: a.name
+    "attack", [*PLAIN, neighbour, recall_prefix, reference_ratio, rmia], ids=lambda a: a.name
 )
 def test_what_was_learned_by_heart_is_known_again(scene, dealt, attack):
     trials = play(attack, scene, seed=1, dealt=dealt)
-    least = {"recall": 0.7, "zlib_ratio": 0.8}.get(attack.name, 0.9)
-    assert measure(trials).usual["auc"]["value"] > least
+    least = {"recall_prefix": 0.7, "zlib_ratio": 0.8}.get(attack.name, 0.9)
+    assert measure(trials).metrics["auc"]["value"] > least
 
 
 def test_groups_are_known_where_texts_are_doubtful(scene):
@@ -221,7 +221,7 @@ def test_neighbours_differ_where_they_should():
 def test_recall_is_the_ratio_of_two_readings(scene):
     pool, public = scene.extra["pool"], scene.extra["public"]
     view = View(source=replace(scene.model, facts={"context": 15}), public=public, question=pool)
-    guess = recall(view, np.random.default_rng(4), prefixes=1).guess
+    guess = recall_prefix(view, np.random.default_rng(4), prefixes=1).guess
     chosen = public.x[np.random.default_rng(4).permutation(len(public))[0]]
     prefix = chosen[chosen >= 0][-3:]  # twelve of fifteen tokens are taken by the text
     for row, got in zip(pool.x[:6], guess, strict=False):
@@ -229,12 +229,12 @@ def test_recall_is_the_ratio_of_two_readings(scene):
         after = scene.model.score(np.concatenate([prefix, real])[None])[0, len(prefix) :]
         assert got == pytest.approx(after.mean() / scene.model.score(real[None]).mean(), abs=1e-4)
     with pytest.raises(UsageError, match="nothing before them"):
-        recall(
+        recall_prefix(
             replace(view, source=replace(scene.model, facts={"context": 12})),
             np.random.default_rng(0),
         )
     with pytest.raises(UsageError, match="no victim"):
-        recall(replace(view, public=None), np.random.default_rng(0))
+        recall_prefix(replace(view, public=None), np.random.default_rng(0))
 
 
 def test_welch_is_welch():

@@ -18,8 +18,8 @@ from hartley.attacks.model_to_data.membership.shadow_classifier import shadow_cl
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Deal, Modality, Model, Output, View
 from hartley.core.errors import UsageError
-from hartley.engine.play import deal, play
-from hartley.games import membership as game
+from hartley.engine.run.play import deal, play
+from hartley.games.membership import membership as game
 from hartley.scenes.digits import digits
 
 
@@ -49,7 +49,7 @@ def strangers(scene):
 
 
 def value(channel, name):
-    one = channel.usual[name]
+    one = channel.metrics[name]
     return one["value"] if isinstance(one, dict) else one
 
 
@@ -94,13 +94,13 @@ NAMES = ["-".join([attack.name, *map(str, params.values())]) for attack, params 
 
 
 def lean(attack, params):
-    return {**params, "references": 32} if attack.needs & Access.TRAIN else params
+    return {**params, "references": 32} if attack.access & Access.TRAIN else params
 
 
 @pytest.mark.parametrize(("attack", "params"), CASES, ids=NAMES)
 def test_every_attack_reads_the_scene(scene, dealt, attack, params):
     heard = measure(play(attack, scene, dealt=dealt, params=lean(attack, params)))
-    assert heard.usual["auc"]["low"] > 0.5
+    assert heard.metrics["auc"]["low"] > 0.5
     assert heard.null.value < 0.01
 
 
@@ -181,7 +181,7 @@ def test_losses_and_entropies_are_the_formulas(output):
 
 def test_lira_says_what_it_believes(scene, dealt):
     trials = play(lira, scene, dealt=dealt, params={"references": 32})
-    told = measure(trials).usual["bits_posterior"]
+    told = measure(trials).metrics["bits_posterior"]
     assert 0 < told["low"] <= told["value"] < 0.3
     offline = play(lira, scene, dealt=dealt, params={"references": 32, "online": False})
     assert offline.logq is None

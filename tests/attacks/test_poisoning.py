@@ -12,8 +12,8 @@ from hartley.attacks.data_to_model.poisoning.blended import blended
 from hartley.attacks.data_to_model.poisoning.label_flip import label_flip
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality
-from hartley.engine.play import deal, play
-from hartley.games.poisoning import live
+from hartley.engine.run.play import deal, play
+from hartley.games.poisoning.poisoning import live
 
 
 @pytest.mark.parametrize("attack", [badnets, blended, label_flip], ids=lambda a: a.name)
@@ -21,7 +21,7 @@ from hartley.games.poisoning import live
 def test_every_message_arrives_on_the_live_wire(attack: Any, modality: Modality) -> None:
     trials = play(attack, live(modality, np.random.default_rng(1)), seed=1)
     assert np.array_equal(trials.truth, trials.guess)
-    assert trials.usual["base_rate"] < 0.5 < trials.usual["asr"]
+    assert trials.metrics["base_rate"] < 0.5 < trials.metrics["asr"]
 
 
 @pytest.mark.parametrize("attack", [badnets, blended, label_flip], ids=lambda a: a.name)
@@ -72,14 +72,14 @@ def test_on_digits_bits_grow_with_the_number_of_poisons(digits: Any) -> None:
     (few, _), (many, trials) = heard
     assert few.high is not None and many.bits.lower is not None
     assert many.bits.lower > few.high, (few.bits, many.bits)
-    assert trials.usual["asr"] > 0.6
-    assert trials.usual["base_rate"] < 0.2
-    assert abs(trials.usual["clean_accuracy_drop"]) < 0.08
-    assert trials.usual["clean_accuracy"] > 0.85
+    assert trials.metrics["asr"] > 0.6
+    assert trials.metrics["base_rate"] < 0.2
+    assert abs(trials.metrics["clean_accuracy_drop"]) < 0.08
+    assert trials.metrics["clean_accuracy"] > 0.85
 
 
 def test_on_digits_flipping_moves_only_the_slots_that_are_flipped(digits: Any) -> None:
     trials = play(label_flip, digits, seed=0, game_params={"rounds": 16, "poisons": 32})
     heard = measure(trials)
     assert heard.bits.lower is not None and heard.bits.lower > 0.02
-    assert trials.usual["base_rate"] < 0.05
+    assert trials.metrics["base_rate"] < 0.05

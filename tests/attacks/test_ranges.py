@@ -13,8 +13,8 @@ from hartley import catalog
 from hartley.core import Deal, Modality
 from hartley.core.errors import UsageError
 from hartley.defenses.noise.memguard import memguard
-from hartley.engine.play import deal, play
-from hartley.games.membership import live
+from hartley.engine.run.play import deal, play
+from hartley.games.membership.membership import live
 from hartley.testing.attacks import wire
 
 if TYPE_CHECKING:
@@ -40,16 +40,16 @@ EDGES = [
     ("embedding_words", "least", 0),
     ("embedding_words", "least", 10**6),
     ("exposure", "temperature", 0.0),
-    ("fredrikson", "steps", 0),
-    ("fredrikson", "rate", 0.0),
+    ("class_gradient_descent", "steps", 0),
+    ("class_gradient_descent", "rate", 0.0),
     ("generative_inversion", "restarts", 0),
     ("generative_inversion", "steps", 0),
     ("generative_inversion", "shakes", 0),
     ("generative_inversion", "rate", -0.1),
     ("graph_mi", "steps", 0),
     ("graph_mi", "lr", 0.0),
-    ("haim", "steps", 0),
-    ("haim", "rate", 0.0),
+    ("weight_reconstruction", "steps", 0),
+    ("weight_reconstruction", "rate", 0.0),
     ("label_only_inversion", "steps", 0),
     ("label_only_inversion", "start", 0),
     ("label_only_inversion", "points", 0),
@@ -65,10 +65,10 @@ EDGES = [
     ("min_k_plus_plus", "share", 1.5),
     ("pair_similarity", "copies", 0),
     ("pair_similarity", "blur", 0.0),
-    ("pii", "shortlist", 0),
-    ("posterior_inversion", "records", 0),
-    ("posterior_inversion", "hidden", 0),
-    ("posterior_inversion", "ridge", 0.0),
+    ("contact_infill", "shortlist", 0),
+    ("inverse_network", "records", 0),
+    ("inverse_network", "hidden", 0),
+    ("inverse_network", "ridge", 0.0),
     ("prefix_completion", "samples", 0),
     ("quantile_regression", "components", 0),
     ("rmia", "gamma", 0.0),

@@ -3,20 +3,21 @@
 import numpy as np
 from tests.channel.laws import TIGHT
 
-from hartley.channel import binary, closed, onerun, rates, retrieval, sequential
-from hartley.channel import matrix as mx
-from hartley.channel import strategy as st
-from hartley.channel import surprisal as sp
-from hartley.channel.capacity import capacity
-from hartley.channel.marks import green_list
+from hartley.channel.bounds import one_run_dp, two_rates
+from hartley.infotheory import binary_channel, closed_forms, e_values, retrieval
+from hartley.infotheory import channel_matrix as mx
+from hartley.infotheory import decisions as st
+from hartley.infotheory import surprisal as sp
+from hartley.infotheory.capacity import capacity
+from hartley.infotheory.green_list import green_list
 
 
 def looks(p, n):
-    single = mx.mutual_information(closed.bsc(p))
-    w = mx.repeated(closed.bsc(p), n)
+    single = mx.mutual_information(closed_forms.bsc(p))
+    w = mx.repeated(closed_forms.bsc(p), n)
     return {
         "mi": mx.mutual_information(w),
-        "bayes_error": st.error_after(closed.bsc(p), n),
+        "bayes_error": st.error_after(closed_forms.bsc(p), n),
         "mi_single": single,
         "sum_bound": n * single,
         "maximal_leakage": mx.min_capacity(w),
@@ -24,7 +25,7 @@ def looks(p, n):
 
 
 def queries(channel, target_error):
-    w = closed.bsc(0.1)
+    w = closed_forms.bsc(0.1)
     bits = capacity(w, gap=TIGHT).value
     kl = float(mx.divergences(w[:1], w[1])[0])
     return {
@@ -51,12 +52,12 @@ def bon(alpha, beta, N):
         "asr_at_N": st.best_of_n(alpha, beta, N),
         "log2_failure_slope_asymptotic": st.failure_slope(alpha, beta, 1e9),
         "selection_bits_upper": st.selection_bits(N),
-        "erasure_bits_per_use_K256": closed.erasure_capacity(256, 1 - mean),
+        "erasure_bits_per_use_K256": closed_forms.erasure_capacity(256, 1 - mean),
     }
 
 
 def permutation(n, keep_prob):
-    found = closed.noisy_permutation(n, keep_prob)
+    found = closed_forms.noisy_permutation(n, keep_prob)
     return {
         "mi": found["mi"],
         "entropy_secret": found["entropy"],
@@ -71,19 +72,19 @@ def unicity(cipher, language_entropy_bits_per_char):
 
 
 def audit(tp, n_members, fp, n_nonmembers, alpha_total, split, delta):
-    a = float(binary.clopper_pearson(tp, n_members, alpha_total / 2)[0])
-    b = float(binary.clopper_pearson(fp, n_nonmembers, alpha_total / 2)[1])
-    fisher = binary.lower(tp, n_members, fp, n_nonmembers, alpha_total, delta=delta)
+    a = float(two_rates.clopper_pearson(tp, n_members, alpha_total / 2)[0])
+    b = float(two_rates.clopper_pearson(fp, n_nonmembers, alpha_total / 2)[1])
+    fisher = two_rates.lower(tp, n_members, fp, n_nonmembers, alpha_total, delta=delta)
     return {
         "tpr_lower": a,
         "fpr_upper": b,
-        "epsilon_lower": float(rates.epsilon(a, b, delta)),
+        "epsilon_lower": float(binary_channel.epsilon(a, b, delta)),
         "advantage_lower": a - b,
-        "mi_lower_uniform": float(rates.bits(a, b)),
-        "capacity_lower": float(rates.capacity(a, b)),
-        "min_capacity_lower": float(rates.min_capacity(a, b)),
-        "mu_lower_gdp": float(rates.mu(a, b)),
-        "fisher_z": binary.fisher_level(alpha_total),
+        "mi_lower_uniform": float(binary_channel.bits(a, b)),
+        "capacity_lower": float(binary_channel.capacity(a, b)),
+        "min_capacity_lower": float(binary_channel.min_capacity(a, b)),
+        "mu_lower_gdp": float(binary_channel.mu(a, b)),
+        "fisher_z": two_rates.fisher_level(alpha_total),
         "fisher_epsilon_lower": fisher["epsilon"],
         "fisher_mi_lower_uniform": fisher["bits"],
         "fisher_advantage_lower": fisher["advantage"],
@@ -92,8 +93,8 @@ def audit(tp, n_members, fp, n_nonmembers, alpha_total, split, delta):
 
 def one_run(m, guesses, correct, alpha, delta):
     return {
-        "epsilon_lower": onerun.epsilon_lower(m, guesses, correct, alpha, delta),
-        "p_value_eps0": onerun.p_value(m, guesses, correct, 0.0, delta),
+        "epsilon_lower": one_run_dp.epsilon_lower(m, guesses, correct, alpha, delta),
+        "p_value_eps0": one_run_dp.p_value(m, guesses, correct, 0.0, delta),
     }
 
 
@@ -104,7 +105,7 @@ def surprise(planted_symbols, correct, chance, alpha):
         "log2_p": log2_p,
         "certified_maximal_leakage_bits": total,
         "per_symbol": sp.certificate(log2_p, alpha, uses=planted_symbols).lower,
-        "asymptotic_rate_check": closed.bsc_capacity(1 - correct / planted_symbols),
+        "asymptotic_rate_check": closed_forms.bsc_capacity(1 - correct / planted_symbols),
     }
 
 
@@ -119,14 +120,14 @@ def kgw(tokens, green, gamma):
 
 
 def mark(n_bits, matched, bit_error, block_error):
-    w = closed.bsc(bit_error)
-    spread = closed.dispersion(w, [0.5, 0.5])
-    bits = closed.bsc_capacity(bit_error)
+    w = closed_forms.bsc(bit_error)
+    spread = closed_forms.dispersion(w, [0.5, 0.5])
+    bits = closed_forms.bsc_capacity(bit_error)
     return {
         "log2_p_match": sp.log2_binomial_tail(matched, n_bits, 0.5),
         "capacity_total": n_bits * bits,
         "dispersion_bits2": spread,
-        "normal_approx_bits": closed.normal_approximation(n_bits, bits, spread, block_error),
+        "normal_approx_bits": closed_forms.normal_approximation(n_bits, bits, spread, block_error),
     }
 
 
@@ -152,10 +153,10 @@ def loop(G):
 
 
 def e_value(n, successes, p0, fixed_bet_lambda):
-    kt = sequential.log2_kt(successes, n, p0)
+    kt = e_values.log2_kt(successes, n, p0)
     return {
         "log2_e_kt_mixture": kt,
-        "log2_e_fixed_bet": sequential.log2_fixed_bet(successes, n, p0, fixed_bet_lambda),
+        "log2_e_fixed_bet": e_values.log2_fixed_bet(successes, n, p0, fixed_bet_lambda),
         "anytime_p": min(1.0, 2**-kt),
     }
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from hartley.channel import awgn, closed, dp, qif, rates
-from hartley.channel import matrix as mx
-from hartley.channel import theory as th
-from hartley.channel.capacity import capacity
-from hartley.channel.cost import capacity_per_unit_cost
+from hartley.channel.bounds import ceilings as th
+from hartley.infotheory import binary_channel, closed_forms, differential_privacy, gaussian, leakage
+from hartley.infotheory import channel_matrix as mx
+from hartley.infotheory.capacity import capacity
+from hartley.infotheory.capacity_cost import capacity_per_unit_cost
 
 TIGHT = 1e-9
 
@@ -19,66 +19,66 @@ def cap(w):
 
 
 def bsc(p, prior_p1):
-    w, law = closed.bsc(p), [1 - prior_p1, prior_p1]
+    w, law = closed_forms.bsc(p), [1 - prior_p1, prior_p1]
     return {
         "capacity": cap(w),
         "mi_at_prior": mx.mutual_information(w, law),
         "min_capacity": mx.min_capacity(w),
-        "dispersion_bits2": closed.dispersion(w, capacity(w).prior),
+        "dispersion_bits2": closed_forms.dispersion(w, capacity(w).prior),
         "eta_kl": mx.eta_kl(w),
         "eta_tv": mx.eta_tv(w),
         "chernoff_information_bits": mx.chernoff_information(*w),
-        "bayes_vulnerability_post_at_prior": qif.posterior_vulnerability(law, w),
+        "bayes_vulnerability_post_at_prior": leakage.posterior_vulnerability(law, w),
     }
 
 
 def erasure(K, erasure):
-    w = closed.erasure(K, erasure)
+    w = closed_forms.erasure(K, erasure)
     return {
         "capacity": cap(w),
         "min_capacity": mx.min_capacity(w),
-        "dispersion_bits2": closed.dispersion(w, capacity(w).prior),
+        "dispersion_bits2": closed_forms.dispersion(w, capacity(w).prior),
         "eta_kl": mx.eta_kl(w),
     }
 
 
 def z_channel(p):
-    w = closed.z_channel(p)
+    w = closed_forms.z_channel(p)
     return {
-        "capacity": closed.z_capacity(p)[0],
-        "optimal_p1": closed.z_capacity(p)[1],
+        "capacity": closed_forms.z_capacity(p)[0],
+        "optimal_p1": closed_forms.z_capacity(p)[1],
         "mi_uniform": mx.mutual_information(w),
         "min_capacity": mx.min_capacity(w),
     }
 
 
 def asymmetric(tpr, fpr):
-    w = closed.binary(tpr, fpr)
+    w = closed_forms.binary(tpr, fpr)
     return {
-        "capacity": closed.binary_capacity(tpr, fpr)[0],
-        "optimal_p1": closed.binary_capacity(tpr, fpr)[1],
+        "capacity": closed_forms.binary_capacity(tpr, fpr)[0],
+        "optimal_p1": closed_forms.binary_capacity(tpr, fpr)[1],
         "mi_uniform": mx.mutual_information(w),
         "advantage": mx.eta_tv(w),
         "min_capacity": mx.min_capacity(w),
-        "eps_ratio_nats": float(rates.epsilon(tpr, fpr)),
+        "eps_ratio_nats": float(binary_channel.epsilon(tpr, fpr)),
         "bayes_security": 1 - mx.eta_tv(w),
     }
 
 
 def kary(K, accuracy):
-    w = closed.symmetric(K, accuracy)
+    w = closed_forms.symmetric(K, accuracy)
     return {
         "mi_uniform": mx.mutual_information(w),
-        "capacity": closed.symmetric_capacity(K, accuracy),
+        "capacity": closed_forms.symmetric_capacity(K, accuracy),
         "min_capacity": mx.min_capacity(w),
-        "min_entropy_leakage_uniform": qif.multiplicative_leakage(np.full(K, 1 / K), w),
+        "min_entropy_leakage_uniform": leakage.multiplicative_leakage(np.full(K, 1 / K), w),
     }
 
 
 def typewriter(K, stay):
     return {
-        "capacity": closed.typewriter_capacity(K, stay),
-        "min_capacity": mx.min_capacity(closed.typewriter(K, stay)),
+        "capacity": closed_forms.typewriter_capacity(K, stay),
+        "min_capacity": mx.min_capacity(closed_forms.typewriter(K, stay)),
     }
 
 
@@ -100,56 +100,60 @@ def unit_cost(W, cost, zero_cost_symbol):
     return {"bits_per_unit_cost": found.bits, "best_symbol": found.symbol}
 
 
-def gaussian(snr_linear, snr_db, bandwidth_hz, snr_db_sh):
+def gaussian_laws(snr_linear, snr_db, bandwidth_hz, snr_db_sh):
     return {
-        "bits_per_use_snr3": awgn.gaussian_capacity(snr_linear),
-        "bits_per_use_10db": awgn.gaussian_capacity(awgn.from_db(snr_db)),
-        "shannon_hartley_bits_per_s": awgn.shannon_hartley(bandwidth_hz, awgn.from_db(snr_db_sh)),
+        "bits_per_use_snr3": gaussian.gaussian_capacity(snr_linear),
+        "bits_per_use_10db": gaussian.gaussian_capacity(gaussian.from_db(snr_db)),
+        "shannon_hartley_bits_per_s": gaussian.shannon_hartley(
+            bandwidth_hz, gaussian.from_db(snr_db_sh)
+        ),
     }
 
 
 def bpsk(snr_linear, note):
-    p = awgn.bpsk_hard_error(snr_linear)
+    p = gaussian.bpsk_hard_error(snr_linear)
     return {
-        "capacity": awgn.bpsk_capacity(snr_linear),
-        "gaussian_input_capacity": awgn.gaussian_capacity(snr_linear),
+        "capacity": gaussian.bpsk_capacity(snr_linear),
+        "gaussian_input_capacity": gaussian.gaussian_capacity(snr_linear),
         "hard_decision_bsc_p": p,
-        "hard_decision_capacity": closed.bsc_capacity(p),
-        "auc_of_score": awgn.gaussian_scores(2 * math.sqrt(snr_linear))["auc"],
+        "hard_decision_capacity": closed_forms.bsc_capacity(p),
+        "auc_of_score": gaussian.gaussian_scores(2 * math.sqrt(snr_linear))["auc"],
     }
 
 
 def waterfill(noise_var, total_power):
-    found = awgn.water_fill(noise_var, total_power)
+    found = gaussian.water_fill(noise_var, total_power)
     return {"capacity": found.capacity, "water_level": found.level, "active": found.active}
 
 
 def normal(cov, dx, note):
-    bits = awgn.gaussian_mi(cov, dx)
+    bits = gaussian.gaussian_mi(cov, dx)
     return {
         "mi": bits,
         "mi_nats": bits * math.log(2),
-        "max_canonical_corr": awgn.canonical_correlations(cov, dx)[0],
+        "max_canonical_corr": gaussian.canonical_correlations(cov, dx)[0],
     }
 
 
 def uniform(half_width, inputs):
-    return awgn.uniform_noise(half_width, inputs)
+    return gaussian.uniform_noise(half_width, inputs)
 
 
 def laplace(b, sensitivity):
-    found = awgn.laplace_noise(b, sensitivity)
+    found = gaussian.laplace_noise(b, sensitivity)
     return {
         "epsilon": found["epsilon"],
         "mi_uniform": found["mi"],
         "advantage": found["advantage"],
         "auc": found["auc"],
-        "delta_at_half_eps": dp.delta_of_laplace(found["epsilon"], found["epsilon"] / 2),
+        "delta_at_half_eps": differential_privacy.delta_of_laplace(
+            found["epsilon"], found["epsilon"] / 2
+        ),
     }
 
 
 def response(epsilon, K):
-    w = awgn.randomised_response(epsilon, K)
+    w = gaussian.randomised_response(epsilon, K)
     tv, kl = th.dp_contraction(epsilon)
     return {
         "p_truth": w[0, 0],
@@ -163,14 +167,14 @@ def response(epsilon, K):
 
 
 def gdp(mu, delta):
-    found = awgn.gaussian_scores(mu)
+    found = gaussian.gaussian_scores(mu)
     return {
         "auc": found["auc"],
         "advantage": found["advantage"],
-        "tpr_at_fpr_1e2": dp.gdp_tpr(1e-2, mu),
-        "tpr_at_fpr_1e3": dp.gdp_tpr(1e-3, mu),
-        "delta_at_eps1": dp.delta_of_mu(mu, 1.0),
-        "epsilon_at_delta": dp.epsilon_of_mu(mu, delta),
+        "tpr_at_fpr_1e2": differential_privacy.gdp_tpr(1e-2, mu),
+        "tpr_at_fpr_1e3": differential_privacy.gdp_tpr(1e-3, mu),
+        "delta_at_eps1": differential_privacy.delta_of_mu(mu, 1.0),
+        "epsilon_at_delta": differential_privacy.epsilon_of_mu(mu, delta),
         "mi_uniform": th.gdp_mi(mu),
         "zcdp_rho": mu**2 / 2,
         # The bound of the file is for a secret of any size: 1 − 1/K tends to 1.
@@ -181,28 +185,28 @@ def gdp(mu, delta):
 
 def limits(epsilon, delta):
     return {
-        "max_advantage": dp.dp_advantage(epsilon, delta),
-        "max_tpr_at_fpr_1e3": dp.dp_tpr(1e-3, epsilon, delta),
+        "max_advantage": differential_privacy.dp_advantage(epsilon, delta),
+        "max_tpr_at_fpr_1e3": differential_privacy.dp_tpr(1e-3, epsilon, delta),
         "max_binary_min_leakage_bits": th.dp_leakage(epsilon, delta),
     }
 
 
 def flow(prior, W, gain):
     return {
-        "bayes_vuln_prior": qif.vulnerability(prior),
-        "bayes_vuln_post": qif.posterior_vulnerability(prior, W),
-        "min_entropy_leakage": qif.multiplicative_leakage(prior, W),
-        "additive_leakage": qif.additive_leakage(prior, W),
+        "bayes_vuln_prior": leakage.vulnerability(prior),
+        "bayes_vuln_post": leakage.posterior_vulnerability(prior, W),
+        "min_entropy_leakage": leakage.multiplicative_leakage(prior, W),
+        "additive_leakage": leakage.additive_leakage(prior, W),
         "mi": mx.mutual_information(W, prior),
-        "two_tries_prior": qif.tries(prior, 2),
-        "two_tries_post": qif.tries(prior, 2, W),
-        "guessing_entropy_prior": qif.guessing_entropy(prior),
-        "guessing_entropy_post": qif.guessing_entropy(prior, W),
+        "two_tries_prior": leakage.tries(prior, 2),
+        "two_tries_post": leakage.tries(prior, 2, W),
+        "guessing_entropy_prior": leakage.guessing_entropy(prior),
+        "guessing_entropy_post": leakage.guessing_entropy(prior, W),
         "min_capacity": mx.min_capacity(W),
         "capacity": cap(W),
-        "g_vuln_prior": qif.vulnerability(prior, gain),
-        "g_vuln_post": qif.posterior_vulnerability(prior, W, gain),
-        "g_leakage_mult_bits": qif.multiplicative_leakage(prior, W, gain),
+        "g_vuln_prior": leakage.vulnerability(prior, gain),
+        "g_vuln_post": leakage.posterior_vulnerability(prior, W, gain),
+        "g_leakage_mult_bits": leakage.multiplicative_leakage(prior, W, gain),
     }
 
 
@@ -210,13 +214,13 @@ def cascade(W1, W2, prior, eta_kl_second):
     whole = mx.cascade(W1, W2)
     first, second = mx.mutual_information(W1, prior), cap(W2)
     assert mx.eta_kl(W2) == pytest.approx(eta_kl_second, abs=TIGHT)
-    bounds = closed.serial_bounds(first, second, mx.eta_kl(W2))
+    bounds = closed_forms.serial_bounds(first, second, mx.eta_kl(W2))
     return {
         "mi_first": first,
         "mi_second_leg": mx.mutual_information(W2, np.asarray(prior) @ W1),
         "mi_cascade": mx.mutual_information(whole, prior),
         "dpi_bound": bounds["dpi"],
-        "sdpi_bound_dobrushin": closed.serial_bounds(first, second, mx.eta_tv(W2))["sdpi"],
+        "sdpi_bound_dobrushin": closed_forms.serial_bounds(first, second, mx.eta_tv(W2))["sdpi"],
         "min_capacity_cascade": mx.min_capacity(whole),
         "min_capacity_bound": min(mx.min_capacity(W1), mx.min_capacity(W2)),
         "capacity_cascade": cap(whole),
@@ -233,7 +237,7 @@ SOLVERS = {
     "noisy_typewriter": typewriter,
     "dmc_matrix": matrix,
     "capacity_per_unit_cost": unit_cost,
-    "awgn": gaussian,
+    "awgn": gaussian_laws,
     "bpsk_awgn": bpsk,
     "parallel_gaussian": waterfill,
     "mvn": normal,

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from hartley.channel import binary, roc
-from hartley.channel.audit import certify
-from hartley.channel.levels import FORWARD
+from hartley.channel.bounds import two_rates
+from hartley.channel.bounds.score_audit import certify
 from hartley.channel.measure import measure
-from hartley.channel.sides import Scores
+from hartley.channel.scores import roc
+from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.thresholds import FORWARD
 from hartley.core import ChannelSpec, Trials
 
 SHAPES = {
@@ -33,7 +34,7 @@ def by_definition(pos, neg, spec, of):
         rules = [((pos > ordered[-k]).sum(), k - 1, FORWARD / len(j)) for k in j]
         rules += [((pos < ordered[k - 1]).sum(), k - 1, (1 - FORWARD) / len(j)) for k in j]
     found = [
-        binary.lower(tp, len(pos), fp, len(neg), share * spec.alpha, delta=1e-5, of=of)
+        two_rates.lower(tp, len(pos), fp, len(neg), share * spec.alpha, delta=1e-5, of=of)
         for tp, fp, share in rules
     ]
     return {name: max(one[name] for one in found) for name in of}
@@ -69,7 +70,7 @@ def test_the_report_s_epsilon_is_this_one():
     score = rng.normal(size=3000) + truth
     channel = measure(Trials(ChannelSpec(), truth, score))
     found = audit(score[truth == 1], score[truth == 0])["epsilon"]
-    assert found == pytest.approx(channel.usual["epsilon_lower"], abs=1e-9)
+    assert found == pytest.approx(channel.metrics["epsilon_lower"], abs=1e-9)
     assert found > 0.5
 
 

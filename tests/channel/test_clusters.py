@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from hartley.channel import clusters
-from hartley.channel.sequential import mean_interval
+from hartley.channel.bounds import cluster_code
+from hartley.infotheory.e_values import mean_interval
 
 
 def fair(gain_of, bits):
@@ -26,7 +26,7 @@ def test_the_score_code_is_a_law_over_secrets(seed, ranges):
     score, cluster = np.round(made.normal(size=7), 1), np.array([0, 0, 0, 1, 1, 1, 2])
 
     def gain(truth):
-        return clusters.score_gains(
+        return cluster_code.score_gains(
             truth, score, cluster, rng(), exchangeable=False, ranges=ranges
         ).sum()
 
@@ -40,7 +40,7 @@ def test_the_shuffled_code_is_a_law_over_arrangements():
         for more in itertools.combinations(range(4), 2):
             truth = np.zeros(8, int)
             truth[[*ones, *(4 + i for i in more)]] = 1
-            gain = clusters.score_gains(
+            gain = cluster_code.score_gains(
                 truth, score, cluster, rng(), exchangeable=True, ranges=False
             )
             weights.append(2.0 ** gain.sum())
@@ -52,12 +52,12 @@ def test_a_large_shuffled_cluster_is_bounded_not_normalised(monkeypatch):
     truth, cluster = perfect(4, 100)
 
     def gain():
-        return clusters.score_gains(
+        return cluster_code.score_gains(
             truth, truth.astype(float), cluster, rng(), exchangeable=True, ranges=False
         ).sum()
 
     exact = gain()
-    monkeypatch.setattr(clusters, "EXACT", 0)
+    monkeypatch.setattr(cluster_code, "EXACT", 0)
     assert 300 < gain() < exact < 400
 
 
@@ -65,7 +65,7 @@ def test_a_large_shuffled_cluster_is_bounded_not_normalised(monkeypatch):
 def test_the_symbol_code_is_a_law_over_secrets(alphabet):
     guess, cluster = np.array([0, 1, -1, 1, 0, 1]), np.array([0, 0, 0, 1, 1, 2])
     every = [
-        clusters.symbol_gains(np.array(s), guess, cluster, alphabet).sum()
+        cluster_code.symbol_gains(np.array(s), guess, cluster, alphabet).sum()
         for s in itertools.product(range(alphabet), repeat=6)
     ]
     assert float(np.mean(2.0 ** np.array(every))) == pytest.approx(1.0, abs=1e-9)
@@ -74,7 +74,7 @@ def test_the_symbol_code_is_a_law_over_secrets(alphabet):
 def test_the_rank_code_is_a_law_over_ranks():
     cluster = np.array([0, 0, 1])
     every = [
-        clusters.rank_gains(np.array(r), cluster, 5).sum()
+        cluster_code.rank_gains(np.array(r), cluster, 5).sum()
         for r in itertools.product(range(1, 6), repeat=3)
     ]
     assert float(np.mean(2.0 ** np.array(every))) == pytest.approx(1.0, abs=1e-9)
@@ -90,10 +90,10 @@ def perfect(m, size, seed=0):
 def test_a_full_leak_comes_near_what_so_few_clusters_can_show(m):
     """Nothing valid exceeds alpha^(1/m) of a bit here (all-or-nothing law); ours is near."""
     truth, cluster = perfect(m, 256)
-    gain = clusters.score_gains(
+    gain = cluster_code.score_gains(
         truth, truth.astype(float), cluster, rng(), exchangeable=False, ranges=False
     )
-    found = clusters.certify(gain, np.bincount(cluster), 0.05)
+    found = cluster_code.certify(gain, np.bincount(cluster), 0.05)
     assert 0.9 * 0.05 ** (1 / m) < found < 0.05 ** (1 / m)
 
 
@@ -103,23 +103,23 @@ def test_it_beats_betting_on_each_rate():
     truth, cluster = perfect(m, 128)
     made = np.random.default_rng(3)
     flag = np.where(made.random(len(truth)) < 0.1, 1 - truth, truth)
-    gain = clusters.symbol_gains(truth, flag, cluster, 2)
-    ours = clusters.certify(gain, np.bincount(cluster), 0.05)
+    gain = cluster_code.symbol_gains(truth, flag, cluster, 2)
+    ours = cluster_code.certify(gain, np.bincount(cluster), 0.05)
     one = truth == 1
     rates = [
-        clusters.grouped(flag * part, cluster) / clusters.grouped(part, cluster)
+        cluster_code.grouped(flag * part, cluster) / cluster_code.grouped(part, cluster)
         for part in (one, ~one)
     ]
     a, b = mean_interval(rates[0], 0.05)[0], mean_interval(rates[1], 0.05)[1]
-    from hartley.channel.binary import bits
+    from hartley.channel.bounds.two_rates import bits
 
     assert ours > 1.5 * float(bits(a, b))
 
 
 def test_one_cluster_is_worth_alpha():
     truth, cluster = perfect(1, 4096)
-    gain = clusters.symbol_gains(truth, truth, cluster, 2)
-    found = clusters.certify(gain, np.bincount(cluster), 0.05)
+    gain = cluster_code.symbol_gains(truth, truth, cluster, 2)
+    found = cluster_code.certify(gain, np.bincount(cluster), 0.05)
     assert 0.04 < found < 0.05
 
 
@@ -128,26 +128,26 @@ def test_a_bad_cluster_costs_little_however_large():
     truth, cluster = perfect(20, 2000)
     guess = truth.copy()
     guess[cluster == 19] = 1 - truth[cluster == 19]
-    gain = clusters.symbol_gains(truth, guess, cluster, 2)
+    gain = cluster_code.symbol_gains(truth, guess, cluster, 2)
     assert gain[19] < -1000
-    assert clusters.certify(gain, np.bincount(cluster), 0.05) > 0.7
+    assert cluster_code.certify(gain, np.bincount(cluster), 0.05) > 0.7
 
 
 def test_the_mixture_is_between_its_best_part_and_its_price():
     each = [np.array([3.0, 5.0, -2.0]), np.array([-4.0, 1.0, 0.0])]
-    whole = clusters.mixture(each)
+    whole = cluster_code.mixture(each)
     assert whole.sum() == pytest.approx(np.logaddexp2(each[0].sum(), each[1].sum()) - 1.0)
     assert each[0].sum() - 1.0 <= whole.sum() <= each[0].sum()
 
 
 def test_nothing_from_nothing():
-    assert clusters.certify(np.array([]), np.array([]), 0.05) == 0.0
-    assert clusters.certify(np.full(9, -5.0), np.full(9, 10), 0.05) == 0.0
+    assert cluster_code.certify(np.array([]), np.array([]), 0.05) == 0.0
+    assert cluster_code.certify(np.full(9, -5.0), np.full(9, 10), 0.05) == 0.0
 
 
 def test_a_predictor_follows_krichevsky_and_trofimov():
     counts = np.array([[[3.0, 1.0]], [[0.0, 2.0]]])
-    found = clusters.gains(clusters.Predictor(counts, np.array([0.5, 0.5])))
+    found = cluster_code.gains(cluster_code.Predictor(counts, np.array([0.5, 0.5])))
 
     def kt(a, b):
         g = math.lgamma

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hartley.channel import closed, late
-from hartley.channel import strategy as sg
-from hartley.channel.marks import green_list
 from hartley.core import Kind, Quantity
 from hartley.core.errors import UsageError
+from hartley.infotheory import closed_forms, semantic_capacity
+from hartley.infotheory import decisions as sg
+from hartley.infotheory.green_list import green_list
 
 
 @settings(max_examples=30, deadline=None)
@@ -78,17 +78,17 @@ def test_the_printed_query_bound_is_refuted():
     """Trap C40: fewer queries than it allows do suffice, while Fano's and the other bound hold."""
     for p in (0.05, 0.1, 0.2, 0.3):
         for error in (0.05, 0.01, 1e-4):
-            w = closed.bsc(p)
+            w = closed_forms.bsc(p)
             enough = sg.queries_that_suffice(w, error)
             assert sg.error_after(w, enough) <= error < sg.error_after(w, max(1, enough - 1))
-            bits = closed.bsc_capacity(p)
+            bits = closed_forms.bsc_capacity(p)
             kl = (1 - 2 * p) * math.log2((1 - p) / p)
             assert sg.fano_queries(1.0, bits, error, 2) <= enough
             assert sg.bretagnolle_huber_queries(kl, error) <= enough
-    assert sg.queries_that_suffice(closed.bsc(0.1), 0.01) == 5
-    assert sg.claimed_queries(closed.bsc_capacity(0.1), 0.01) > 12
+    assert sg.queries_that_suffice(closed_forms.bsc(0.1), 0.01) == 5
+    assert sg.claimed_queries(closed_forms.bsc_capacity(0.1), 0.01) > 12
     with pytest.raises(UsageError, match="do not bring"):
-        sg.queries_that_suffice(closed.bsc(0.49), 1e-6, limit=5)
+        sg.queries_that_suffice(closed_forms.bsc(0.49), 1e-6, limit=5)
 
 
 def test_unicity():
@@ -108,8 +108,8 @@ def test_green_list_normal_p_is_eleven_bits_too_small():
 def test_permutation_by_enumeration():
     k = math.factorial(4)
     right = 0.3 + 0.7 / k
-    found = closed.noisy_permutation(4, 0.3)
-    assert found["mi"] == pytest.approx(closed.symmetric_capacity(k, right))
+    found = closed_forms.noisy_permutation(4, 0.3)
+    assert found["mi"] == pytest.approx(closed_forms.symmetric_capacity(k, right))
     assert found["min_capacity"] == pytest.approx(math.log2(k * right))
 
 
@@ -118,57 +118,69 @@ def bits(value):
 
 
 def test_the_two_bandwidths_are_never_mixed():
-    early = late.terms(late.Meaning.EARLY, bits(0.5), signal=3.0, noise=1.0, uses_per_second=7.0)
+    early = semantic_capacity.terms(
+        semantic_capacity.Meaning.EARLY, bits(0.5), signal=3.0, noise=1.0, uses_per_second=7.0
+    )
     assert (early.snr, early.bandwidth, early.unit) == (3.0, 7.0, "use/s")
-    after = late.terms(late.Meaning.LATE, bits(0.5), authorised_bits=2.0)
+    after = semantic_capacity.terms(semantic_capacity.Meaning.LATE, bits(0.5), authorised_bits=2.0)
     assert (after.snr, after.bandwidth, after.unit) == (None, 2.0, "bit")
     with pytest.raises(UsageError, match="authorised_bits"):
-        late.terms(late.Meaning.EARLY, bits(0.5), authorised_bits=2.0)
+        semantic_capacity.terms(semantic_capacity.Meaning.EARLY, bits(0.5), authorised_bits=2.0)
     with pytest.raises(UsageError, match="uses_per_second"):
-        late.terms(late.Meaning.LATE, bits(0.5), uses_per_second=2.0)
-    assert late.authorised_bits(8) == late.authorised_bits(np.full(8, 1 / 8)) == 3.0
-    assert late.authorised_bits([0.9, 0.1]) == pytest.approx(closed.h2(0.1))
+        semantic_capacity.terms(semantic_capacity.Meaning.LATE, bits(0.5), uses_per_second=2.0)
+    assert (
+        semantic_capacity.authorised_bits(8)
+        == semantic_capacity.authorised_bits(np.full(8, 1 / 8))
+        == 3.0
+    )
+    assert semantic_capacity.authorised_bits([0.9, 0.1]) == pytest.approx(closed_forms.h2(0.1))
     with pytest.raises(UsageError):
-        late.authorised_bits(0)
+        semantic_capacity.authorised_bits(0)
 
 
 def test_projection_accounts_for_all_energy():
     rng = np.random.default_rng(0)
     clean = np.array([3.0, 0, 0, 0]) + 0.1 * rng.normal(size=(50, 4))
-    c = late.concept(clean)
+    c = semantic_capacity.concept(clean)
     assert c @ c == pytest.approx(1)
     turned = clean + np.array([-2.0, 0, 2.0, 0])  # as when text is drawn as pixels
     passes = turned + 0.5 * rng.normal(size=(40, 50, 4))
-    before, after = late.project(clean, c), late.project(passes, 5 * c, clean)
+    before, after = (
+        semantic_capacity.project(clean, c),
+        semantic_capacity.project(passes, 5 * c, clean),
+    )
     assert after.signal.mean() < 0.2 * before.signal.mean()
     assert np.allclose(after.signal + after.noise, (passes**2).sum(2).mean(0))
     assert after.internal.mean() == pytest.approx(4 * 0.25, rel=0.1)
     assert after.external.mean() == pytest.approx(4.0, rel=0.2)
     assert after.snr < 1 < before.snr and (before.internal == 0).all()
     with pytest.raises(UsageError, match="concept"):
-        late.project(clean, np.zeros(4))
+        semantic_capacity.project(clean, np.zeros(4))
     with pytest.raises(UsageError, match="cancel"):
-        late.concept(np.array([[1.0, 0], [-1.0, 0]]))
+        semantic_capacity.concept(np.array([[1.0, 0], [-1.0, 0]]))
 
 
 def test_effective_capacity_is_a_lower_bound():
     """y through a symmetric channel: the best classifier reaches its bits, a wrong one fewer."""
     rng = np.random.default_rng(0)
-    w = closed.symmetric(4, 0.7)
-    true = closed.symmetric_capacity(4, 0.7)
+    w = closed_forms.symmetric(4, 0.7)
+    true = closed_forms.symmetric_capacity(4, 0.7)
     over = 0
     for _ in range(200):
         y = rng.integers(0, 4, 500)
         z = (rng.random((500, 1)) > np.cumsum(w[y], axis=1)).sum(1)
-        over += late.effective_capacity(np.log(w[:, z].T), y, prior=np.full(4, 0.25)).lower > true
+        over += (
+            semantic_capacity.effective_capacity(np.log(w[:, z].T), y, prior=np.full(4, 0.25)).lower
+            > true
+        )
     assert over <= 20
-    best = late.effective_capacity(np.log(w[:, z].T), y, prior=np.full(4, 0.25))
+    best = semantic_capacity.effective_capacity(np.log(w[:, z].T), y, prior=np.full(4, 0.25))
     assert best.kind is Kind.CALIBRATED and best.value == pytest.approx(true, abs=0.2)
-    sure = late.effective_capacity(50.0 * np.log(w[:, z].T), y, prior=np.full(4, 0.25))
+    sure = semantic_capacity.effective_capacity(50.0 * np.log(w[:, z].T), y, prior=np.full(4, 0.25))
     assert sure.value < best.value
-    guessed = late.effective_capacity(np.log(w[:, z].T), y, task=y % 2)
+    guessed = semantic_capacity.effective_capacity(np.log(w[:, z].T), y, task=y % 2)
     assert guessed.kind is Kind.ESTIMATE and guessed.lower is None
-    deaf = late.effective_capacity(np.zeros((500, 4)), y, prior=np.full(4, 0.25))
+    deaf = semantic_capacity.effective_capacity(np.zeros((500, 4)), y, prior=np.full(4, 0.25))
     assert deaf.value == pytest.approx(0) and deaf.lower == 0
     with pytest.raises(UsageError, match="targets"):
-        late.effective_capacity(np.zeros((3, 2)), [0, 1, 2])
+        semantic_capacity.effective_capacity(np.zeros((3, 2)), [0, 1, 2])

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hartley.channel.doubt import MARK, doubts
 from hartley.channel.measure import measure
-from hartley.core import ChannelSpec, Role, Trials, Wire
-from hartley.engine.document import flags
+from hartley.channel.trials.split_quality import MARK, doubts
+from hartley.core import AnswerForm, ChannelSpec, Role, Trials
+from hartley.engine.result.document import flags
 
 
 def trials(*, planted: bool, **usual: object) -> Trials:
     rng = np.random.default_rng(3)
     truth = rng.integers(0, 2, 400)
     return Trials(
-        spec=ChannelSpec(Role.TAP, Wire.SCORE, 2, "record", planted=planted),
+        spec=ChannelSpec(Role.TAP, AnswerForm.SCORE, 2, "record", planted=planted),
         truth=truth,
         guess=truth + rng.normal(size=400),
-        usual=usual,
+        metrics=usual,
     )
 
 
@@ -27,7 +27,7 @@ def blind(value: float, reach: float) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("usual", "planted", "words"),
+    ("metrics", "planted", "words"),
     [
         ({"blind_auc": blind(0.7, 0.1)}, True, "AUC 0.7 [0.6, 0.8]: they are not of one law"),
         ({"blind_auc": blind(0.3, 0.1)}, False, "AUC 0.3 [0.2, 0.4]"),  # below ½ tells as much
@@ -42,7 +42,7 @@ def test_a_flawed_split_is_told_in_a_program_and_flags_the_row(usual, planted, w
 
 
 @pytest.mark.parametrize(
-    ("usual", "planted"),
+    ("metrics", "planted"),
     [
         ({"blind_auc": blind(0.54, 0.01)}, True),  # surely not ½, and too near to matter
         ({"blind_auc": blind(0.7, 0.25)}, True),  # far from ½, and too few records to tell

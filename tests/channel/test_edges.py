@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tests.channel.trials import EVERY, jam_trials, rank_trials, score_trials, symbol_trials
 
-from hartley.channel.binary import clopper_pearson
-from hartley.channel.edges import LONE, mean_limits, share, still
+from hartley.channel.bounds.degenerate_intervals import LONE, mean_limits, share, still
+from hartley.channel.bounds.two_rates import clopper_pearson
 from hartley.channel.measure import measure
-from hartley.engine.document import finite
-from hartley.report.words import quantity
+from hartley.engine.result.document import finite
+from hartley.report.format_numbers import quantity
 
 ALPHA = 0.05
 LONELY = {
@@ -28,9 +28,9 @@ def test_one_cluster_says_no_more_than_two(name):
     assert LONE in one.bits.assumptions and LONE not in two.bits.assumptions
     assert (one.bits.lower or 0.0) <= (two.bits.lower or 0.0) and one.high >= two.high - 1e-9
     compared = 0
-    for key, found in one.usual.items():
+    for key, found in one.metrics.items():
         if isinstance(found, dict) and found.get("low") is not None:
-            other = two.usual[key]
+            other = two.metrics[key]
             width = found["high"] - found["low"]
             # What was seen is the same, so that only the number of clusters sets the width.
             assert width >= 0.9 * (other["high"] - other["low"]), key
@@ -46,21 +46,21 @@ def test_a_share_of_independent_rows_has_exact_limits(n):
         exact = [float(end) for end in clopper_pearson(k, n, ALPHA)]
         assert [found["low"], found["high"]] == pytest.approx(exact)
     assert share(np.ones(18, bool), None, ALPHA)["low"] == pytest.approx(0.05 ** (1 / 18))
-    accuracy = measure(symbol_trials(10, 1.0, 18)).usual["accuracy"]
+    accuracy = measure(symbol_trials(10, 1.0, 18)).metrics["accuracy"]
     assert accuracy["low"] == pytest.approx(0.05 ** (1 / 18))  # 0.847
 
 
 def test_many_uses_of_one_victim_are_one_draw():
     """All 18 right: 0.05 for one victim, as for one use; the root of it for two."""
-    found = measure(symbol_trials(10, 1.0, 18, clusters=1)).usual["accuracy"]
+    found = measure(symbol_trials(10, 1.0, 18, clusters=1)).metrics["accuracy"]
     assert (found["low"], found["high"]) == pytest.approx((0.05, 1.0))
-    found = measure(symbol_trials(10, 1.0, 18, clusters=2)).usual["accuracy"]
+    found = measure(symbol_trials(10, 1.0, 18, clusters=2)).metrics["accuracy"]
     assert (found["low"], found["high"]) == pytest.approx((0.05**0.5, 1.0))
 
 
 def test_equal_exposures_are_not_an_exact_mean():
     for m, units in ((1, 1), (4, 4), (0, 20)):
-        found = measure(rank_trials(np.ones(20, int), 100, clusters=m)).usual["exposure"]
+        found = measure(rank_trials(np.ones(20, int), 100, clusters=m)).metrics["exposure"]
         assert found["value"] == found["high"] == pytest.approx(np.log2(100))
         assert found["low"] == pytest.approx(np.log2(100) * 0.025 ** (1 / units))
 
@@ -68,7 +68,7 @@ def test_equal_exposures_are_not_an_exact_mean():
 @pytest.mark.parametrize("m", [0, 3])
 def test_a_perfect_score_has_limits_of_its_units(m):
     """The scores of either class are apart: no rate or area has a spread."""
-    found = measure(score_trials(1000.0, 120, clusters=m)).usual
+    found = measure(score_trials(1000.0, 120, clusters=m)).metrics
     units = m or 50  # of rows, the rarer class holds some fifty to sixty
     for name in ("auc", "tpr_at_fpr_1e2", "advantage"):
         assert found[name]["value"] == 1.0 > found[name]["low"], name
@@ -78,7 +78,7 @@ def test_a_perfect_score_has_limits_of_its_units(m):
 def test_rounds_all_alike_have_no_exact_mean():
     """A share keeps a limit of its rounds; a figure without bounds has none, told as such."""
     each = {"identified": (1.0,) * 4, "psnr": (100.0,) * 4, "missed": (0.0,) * 4}
-    found = measure(replace(score_trials(1.0, 400), usual={}, each=each)).usual
+    found = measure(replace(score_trials(1.0, 400), metrics={}, metrics_by_round=each)).metrics
     assert found["identified"]["low"] == pytest.approx(0.025**0.25)
     assert found["identified"]["high"] == 1.0
     assert found["missed"]["high"] == pytest.approx(1 - 0.025**0.25)
@@ -113,6 +113,6 @@ def test_equal_units_are_wrong_no_more_often_than_alpha(m, rate):
 
 def test_every_wire_still_has_ends_that_hold_its_value():
     for name, made in EVERY.items():
-        for key, found in measure(made(3)).usual.items():
+        for key, found in measure(made(3)).metrics.items():
             if isinstance(found, dict) and found.get("low") is not None:
                 assert found["low"] - 1e-9 <= found["value"] <= found["high"] + 1e-9, (name, key)

@@ -6,11 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hartley.channel.awgn import h2
-from hartley.channel.capacity import capacity
-from hartley.channel.closed import binary_capacity
-from hartley.channel.columns import Columns, measured_rows
-from hartley.channel.extras import (
+from hartley.channel.measure import measure
+from hartley.channel.trials.optional_columns import (
     evidence,
     fisher,
     judged,
@@ -18,10 +15,13 @@ from hartley.channel.extras import (
     observed_capacity,
     posterior_bits,
 )
-from hartley.channel.measure import measure
-from hartley.channel.sequential import Breaker
-from hartley.core import Bound, ChannelSpec, Kind, Trials, Wire, commitment
+from hartley.channel.trials.validate import Columns, measured_rows
+from hartley.core import AnswerForm, Bound, ChannelSpec, Kind, Trials, commitment
 from hartley.core.errors import BadTrials
+from hartley.infotheory.capacity import capacity
+from hartley.infotheory.closed_forms import binary_capacity
+from hartley.infotheory.e_values import Breaker
+from hartley.infotheory.gaussian import h2
 
 OPTIONAL = ("bits_posterior", "g_vulnerability", "log2_e", "anytime_p", "judge_bits")
 
@@ -31,7 +31,7 @@ def bsc(p, n=400, *, seed=0, clusters=0, **spec):
     truth = rng.integers(0, 2, n)
     guess = truth ^ (rng.random(n) < p)
     return Trials(
-        ChannelSpec(wire=Wire.SYMBOL, clustered=clusters > 0, **spec),
+        ChannelSpec(form=AnswerForm.SYMBOL, clustered=clusters > 0, **spec),
         truth,
         guess,
         cluster=np.arange(n) * clusters // n if clusters else None,
@@ -50,15 +50,15 @@ def test_nothing_changes_without_them():
         spec=replace(plain.spec, judge=(0.9, 0.9, 100)),
     )
     a, b = measure(plain), measure(full)
-    assert not set(OPTIONAL) & set(a.usual)
-    assert set(OPTIONAL) <= set(b.usual)
+    assert not set(OPTIONAL) & set(a.metrics)
+    assert set(OPTIONAL) <= set(b.metrics)
     assert (a.bits.value, a.bits.lower, a.high, a.null) == (
         b.bits.value,
         b.bits.lower,
         b.high,
         b.null,
     )
-    assert {k: v for k, v in b.usual.items() if k not in OPTIONAL} == a.usual
+    assert {k: v for k, v in b.metrics.items() if k not in OPTIONAL} == a.metrics
 
 
 def test_tuned_rows_are_not_measured():
@@ -71,7 +71,7 @@ def test_tuned_rows_are_not_measured():
     gain = np.where(tuned == 0, 1.0, 0.25)
     split = measure(replace(all_of_it, split=tuned, gain=gain))
     assert split.n == 300
-    assert split.usual["g_vulnerability"]["value"] == 0.25
+    assert split.metrics["g_vulnerability"]["value"] == 0.25
     same = measure(replace(honest, gain=np.full(300, 0.25)))
     assert split == same
     assert measure(all_of_it).bits.value > split.bits.value + 0.2
@@ -106,7 +106,7 @@ def test_posterior_bits_cover_the_channel(clusters):
     for seed in range(100):
         trials = bsc(p, 500, seed=seed, clusters=clusters)
         logq = np.log2(np.where(trials.guess == trials.truth, 1 - p, p))
-        got = measure(replace(trials, logq=logq)).usual["bits_posterior"]
+        got = measure(replace(trials, logq=logq)).metrics["bits_posterior"]
         assert got["low"] <= got["value"] <= got["high"]
         inside += got["low"] <= truth <= got["high"]
     assert inside >= 88
@@ -116,9 +116,9 @@ def test_posterior_bits_stay_a_lower_bound():
     trials = bsc(0.1, 4000)
     right = trials.guess == trials.truth
     # Overconfident, and wrong for sure at times: the prior mixed in keeps the loss finite.
-    sure = measure(replace(trials, logq=np.where(right, 0.0, -np.inf))).usual["bits_posterior"]
+    sure = measure(replace(trials, logq=np.where(right, 0.0, -np.inf))).metrics["bits_posterior"]
     assert -math.log2(100) < sure["value"] < 1 - h2(0.1) - 0.1
-    blind = measure(replace(trials, logq=np.full(4000, -1.0))).usual["bits_posterior"]
+    blind = measure(replace(trials, logq=np.full(4000, -1.0))).metrics["bits_posterior"]
     assert blind["value"] == pytest.approx(0.0, abs=1e-12)
 
 
@@ -134,7 +134,7 @@ def test_posterior_bits_of_shares_nobody_drew():
 def test_one_cluster_has_hardly_a_posterior_interval():
     """Markov's limit: 2.5 % of the way from the least that is possible to what was seen."""
     trials = bsc(0.1, 100, clusters=1)
-    got = measure(replace(trials, logq=np.full(100, -0.5))).usual["bits_posterior"]
+    got = measure(replace(trials, logq=np.full(100, -0.5))).metrics["bits_posterior"]
     least = math.log2(0.01)
     assert got["low"] == pytest.approx(least + 0.025 * (got["value"] - least))
     most = math.log2(0.99 * 2 + 0.01)
@@ -188,7 +188,7 @@ def test_a_cluster_nobody_drew_in_counts_once():
         p = np.repeat(np.random.default_rng(seed).random(20), 10)
         certified += fisher(p, np.repeat(np.arange(20), 10)).lower > 0
     assert certified <= 25
-    spec = ChannelSpec(wire=Wire.SYMBOL, planted=False, clustered=True)
+    spec = ChannelSpec(form=AnswerForm.SYMBOL, planted=False, clustered=True)
     row = bsc(0.2, 100, clusters=10)
     got = measure(replace(row, spec=spec, p_null=np.full(100, 0.5))).leakage
     assert got.lower == 0.0
@@ -199,7 +199,9 @@ def test_observed_capacity_of_a_known_channel():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 3, 6000)
     observed = (rng.random(6000)[:, None] > np.cumsum(w[truth], 1)).sum(1)
-    trials = Trials(ChannelSpec(wire=Wire.SYMBOL, alphabet=3), truth, truth, observed=observed * 7)
+    trials = Trials(
+        ChannelSpec(form=AnswerForm.SYMBOL, alphabet=3), truth, truth, observed=observed * 7
+    )
     got = measure(trials).capacity
     assert got.kind is Kind.ESTIMATE
     assert got.value == pytest.approx(capacity(w).value, abs=0.03)
@@ -220,11 +222,11 @@ def test_evidence_is_the_breakers_in_the_order_of_play():
     breaker = Breaker(0.5)
     for hit in hits:
         breaker.update(bool(hit))
-    usual = measure(shuffled).usual
+    usual = measure(shuffled).metrics
     assert usual["log2_e"] == pytest.approx(breaker.log2_e)
     assert usual["anytime_p"] == pytest.approx(breaker.p)
     assert breaker.p < 1e-3
-    by_row = measure(replace(shuffled, order=np.arange(200))).usual
+    by_row = measure(replace(shuffled, order=np.arange(200))).metrics
     assert by_row["anytime_p"] < usual["anytime_p"]
 
 
@@ -237,14 +239,14 @@ def test_evidence_trips_falsely_no_more_than_alpha():
 
 def test_no_evidence_where_nobody_drew():
     trials = replace(bsc(0.1, planted=False), order=np.arange(400))
-    assert "log2_e" not in measure(trials).usual
+    assert "log2_e" not in measure(trials).metrics
 
 
 def test_the_judge_is_part_of_what_is_said():
     trials = bsc(0.1, judge=(0.9, 0.8, 500))
     got = measure(trials)
-    assert got.usual["judge_bits"]["value"] == binary_capacity(0.9, 0.2)[0]
-    assert 0.3 < got.usual["judge_bits"]["low"] < got.usual["judge_bits"]["value"]
+    assert got.metrics["judge_bits"]["value"] == binary_capacity(0.9, 0.2)[0]
+    assert 0.3 < got.metrics["judge_bits"]["low"] < got.metrics["judge_bits"]["value"]
     assert any(line.startswith("as judged") for line in got.bits.assumptions)
     assert judged((0.2, 0.1, 500))[0] == pytest.approx(judged((0.9, 0.8, 500))[0])
     with pytest.raises(BadTrials, match="a judge is declared"):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 from tests.channel.trials import EVERY, jam_trials, rank_trials, score_trials, symbol_trials
 
-from hartley.channel.binary import bits
+from hartley.channel.bounds.two_rates import bits
 from hartley.channel.measure import measure
-from hartley.core import Bound, ChannelSpec, Kind, Role, Trials, Wire
+from hartley.core import AnswerForm, Bound, ChannelSpec, Kind, Role, Trials
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -36,7 +36,7 @@ def test_every_field_is_filled_and_in_order(name):
     if "jam" not in name:
         assert found.leakage.kind is Kind.CERTIFIED
         assert found.leakage.name == "min-capacity"
-    assert not any(math.isnan(v) for v in flat(found.usual))
+    assert not any(math.isnan(v) for v in flat(found.metrics))
 
 
 def flat(usual):
@@ -55,27 +55,27 @@ def test_measuring_repeats(name):
 
 
 def test_usual_metrics_by_wire():
-    membership = measure(score_trials(1.0)).usual
+    membership = measure(score_trials(1.0)).metrics
     assert {"auc", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3", "balanced_accuracy", "advantage"} <= set(
         membership
     )
     assert membership["epsilon_lower"] > 0
-    assert {"accuracy", "chance"} <= set(measure(symbol_trials(5, 0.5)).usual)
-    assert {"asr"} <= set(measure(symbol_trials(5, 0.5, role=Role.INJECT)).usual)
-    assert {"ber_before", "ber_after", "capacity_after"} <= set(measure(jam_trials(0.2)).usual)
-    assert {"exposure", "exposure_null"} <= set(measure(rank_trials([1] * 9)).usual)
+    assert {"accuracy", "chance"} <= set(measure(symbol_trials(5, 0.5)).metrics)
+    assert {"asr"} <= set(measure(symbol_trials(5, 0.5, role=Role.INJECT)).metrics)
+    assert {"ber_before", "ber_after", "capacity_after"} <= set(measure(jam_trials(0.2)).metrics)
+    assert {"exposure", "exposure_null"} <= set(measure(rank_trials([1] * 9)).metrics)
 
 
 def test_the_judge_s_metrics_are_kept():
-    trials = dataclasses.replace(score_trials(0.0), usual={"psnr": 31.5})
-    assert measure(trials).usual["psnr"] == 31.5
+    trials = dataclasses.replace(score_trials(0.0), metrics={"psnr": 31.5})
+    assert measure(trials).metrics["psnr"] == 31.5
 
 
 def test_the_base_rate_of_an_injection():
     trials = symbol_trials(4, 0.9, role=Role.INJECT)
     rng = np.random.default_rng(5)
     found = measure(dataclasses.replace(trials, reference=rng.integers(0, 4, len(trials))))
-    assert found.usual["base_rate"]["low"] < 0.25 < found.usual["base_rate"]["high"]
+    assert found.metrics["base_rate"]["low"] < 0.25 < found.metrics["base_rate"]["high"]
 
 
 def test_costs():
@@ -115,9 +115,9 @@ def test_nothing_ever_exceeds_the_ceiling(name, epsilon, seed):
 
 def test_a_certified_leak_above_a_proof_is_called_a_violation():
     honest = measure(score_trials(1.0))
-    assert "dpi_violation" not in honest.usual
+    assert "dpi_violation" not in honest.metrics
     caught = measure(score_trials(3.0, bounds=(Bound("dp", {"epsilon": 0.5}),)))
-    assert caught.usual["dpi_violation"] > 0.1
+    assert caught.metrics["dpi_violation"] > 0.1
     assert any("DPI VIOLATION" in line for line in caught.bits.assumptions)
     assert caught.bits.value == caught.bits.lower == caught.ceiling.value
 
@@ -131,7 +131,7 @@ def test_a_score_read_the_other_way_leaks_as_much():
     ahead = measure(trials)
     assert back.bits.value == pytest.approx(ahead.bits.value, abs=0.02)
     assert 0.6 * ahead.bits.lower < back.bits.lower < ahead.bits.lower
-    assert back.usual["auc"]["value"] < 0.2
+    assert back.metrics["auc"]["value"] < 0.2
 
 
 def test_points_are_right_on_average():
@@ -144,14 +144,14 @@ def test_points_are_right_on_average():
 
 
 def test_symbol_points_are_right_on_average():
-    from hartley.channel.symbol import fano
+    from hartley.channel.readouts.symbol import fano
 
     points = [measure(symbol_trials(10, 0.7, 3000, seed=s)).bits.value for s in range(6)]
     assert np.mean(points) == pytest.approx(float(fano(0.7, 10)), abs=0.03)
 
 
 def test_the_kary_channel_of_case_c09():
-    from hartley.channel.symbol import fano
+    from hartley.channel.readouts.symbol import fano
 
     assert float(fano(0.7, 10)) == pytest.approx(1.4896596952239753, abs=1e-12)
 
@@ -180,7 +180,7 @@ def test_a_jam_by_a_flip_destroys_nothing():
 
 def test_a_two_valued_score_needs_no_threshold():
     bit = symbol_trials(2, 0.9, 400)
-    spec = dataclasses.replace(bit.spec, wire=Wire.SCORE)
+    spec = dataclasses.replace(bit.spec, form=AnswerForm.SCORE)
     found = measure(dataclasses.replace(bit, spec=spec, guess=bit.guess.astype(float)))
     assert found.bits.lower == pytest.approx(measure(bit).bits.lower, abs=0.06)
     assert any("two values" in line for line in found.bits.assumptions)
@@ -191,8 +191,10 @@ def test_a_metric_that_each_round_gave_has_an_interval_over_rounds():
     from scipy import stats
 
     rounds = (0.9, 0.8, 0.85, 0.95, 0.7, 0.9, 0.88, 0.91)
-    trials = replace(score_trials(1.0, 400, seed=0), usual={"a": 0.0}, each={"a": rounds})
-    found = measure(trials).usual["a"]
+    trials = replace(
+        score_trials(1.0, 400, seed=0), metrics={"a": 0.0}, metrics_by_round={"a": rounds}
+    )
+    found = measure(trials).metrics["a"]
     low, high = stats.t.interval(
         0.95, len(rounds) - 1, loc=np.mean(rounds), scale=stats.sem(rounds)
     )
@@ -207,7 +209,7 @@ def test_where_a_code_hears_more_than_a_threshold_the_interval_has_a_width():
     score = rng.random(len(truth)) - ((truth == 0) & (rng.random(len(truth)) < share))
     found = measure(
         Trials(
-            spec=ChannelSpec(Role.TAP, Wire.SCORE, 2, "record", clustered=True),
+            spec=ChannelSpec(Role.TAP, AnswerForm.SCORE, 2, "record", clustered=True),
             truth=truth,
             guess=score,
             cluster=np.repeat(np.arange(16), 1200),

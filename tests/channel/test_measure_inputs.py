@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.channel.trials import jam_trials, rank_trials, score_trials, symbol_trials
 
 from hartley.channel.measure import measure
-from hartley.core import ChannelSpec, Role, Trials, Wire
+from hartley.core import AnswerForm, ChannelSpec, Role, Trials
 from hartley.core.errors import BadTrials
 
 
@@ -34,8 +34,8 @@ def test_monotone_maps_of_a_score_do_not_matter(clusters):
         measure(dataclasses.replace(trials, guess=g)) for g in (trials.guess, np.exp(trials.guess))
     )
     assert moved.bits == base.bits
-    assert moved.usual["auc"] == base.usual["auc"]
-    assert moved.usual["tpr_at_fpr_1e2"] == base.usual["tpr_at_fpr_1e2"]
+    assert moved.metrics["auc"] == base.metrics["auc"]
+    assert moved.metrics["tpr_at_fpr_1e2"] == base.metrics["tpr_at_fpr_1e2"]
 
 
 @settings(derandomize=True, deadline=None, max_examples=15)
@@ -59,8 +59,8 @@ def test_a_swap_of_classes_with_the_score_turned_round_changes_little():
     trials = score_trials(1.5, 2000)
     swapped = dataclasses.replace(trials, truth=1 - trials.truth, guess=-trials.guess)
     assert measure(swapped).bits.value == pytest.approx(measure(trials).bits.value, abs=0.03)
-    assert measure(swapped).usual["auc"]["value"] == pytest.approx(
-        measure(trials).usual["auc"]["value"]
+    assert measure(swapped).metrics["auc"]["value"] == pytest.approx(
+        measure(trials).metrics["auc"]["value"]
     )
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(message):
 def test_all_ties_tell_nothing():
     found = measure(with_(score_trials(1.0), guess=np.full(1000, 2.5)))
     assert found.bits.value == found.bits.lower == 0.0
-    assert found.usual["auc"]["value"] == 0.5
+    assert found.metrics["auc"]["value"] == 0.5
     assert found.noise == 0.0
     assert found.snr == 0.0
 
@@ -117,11 +117,13 @@ def test_no_false_positives():
     score = np.where(trials.truth == 1, trials.guess.clip(-3, 3) + 20, trials.guess)
     found = measure(with_(trials, guess=score))
     assert found.bits.lower > 0.9
-    assert math.isfinite(found.usual["epsilon_lower"])
+    assert math.isfinite(found.metrics["epsilon_lower"])
 
 
 def test_one_symbol_carries_nothing():
-    trials = Trials(ChannelSpec(wire=Wire.SYMBOL, alphabet=1), np.zeros(9, int), np.zeros(9, int))
+    trials = Trials(
+        ChannelSpec(form=AnswerForm.SYMBOL, alphabet=1), np.zeros(9, int), np.zeros(9, int)
+    )
     found = measure(trials)
     assert found.bits.value == found.bits.lower == found.high == found.ceiling.value == 0.0
 
@@ -140,6 +142,6 @@ def test_everything_erased():
 def test_the_null_of_the_privacy_library_that_failed_it():
     """jax-privacy ≤ 2.0.0 reports ε > 0 on identical laws in 99 % of runs; ours in ≤ alpha."""
     tripped = sum(
-        measure(score_trials(0.0, 500, seed=s)).usual["epsilon_lower"] > 0 for s in range(30)
+        measure(score_trials(0.0, 500, seed=s)).metrics["epsilon_lower"] > 0 for s in range(30)
     )
     assert tripped <= 5

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from hartley.channel import roc
-from hartley.channel.sides import Scores
+from hartley.channel.scores import roc
+from hartley.channel.scores.lazy_sort import Scores
 
 scores = st.lists(st.integers(-6, 6), min_size=4, max_size=60).flatmap(
     lambda s: st.tuples(st.just(s), st.lists(st.booleans(), min_size=len(s), max_size=len(s)))
@@ -113,7 +113,7 @@ def test_a_level_never_flags_more_negatives_than_it_declares(level):
 
 def test_true_false_positive_rate_is_within_its_exact_limit():
     """Clopper–Pearson with j − 1 holds for the j-th largest negative (no second split)."""
-    from hartley.channel.rates import rate_high
+    from hartley.infotheory.binary_channel import rate_high
 
     rng = np.random.default_rng(5)
     n, j = 200, 5

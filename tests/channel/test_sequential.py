@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hartley.channel import sequential as seq
+from hartley.infotheory import e_values as seq
 
 
 def test_e_values_of_case_c65():

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hartley.channel import roc
-from hartley.channel.sides import BINS, SAMPLE, Scores, Side, _between, order_statistics
+from hartley.channel.scores import roc
+from hartley.channel.scores.lazy_sort import BINS, SAMPLE, Scores, Side, _between, order_statistics
 
 
 @settings(derandomize=True, deadline=None)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hartley.channel import jam, rank, symbol
-from hartley.channel.rates import bits, clopper_pearson, entropy
-from hartley.core import ChannelSpec, Role, Wire
+from hartley.channel.readouts import jam, rank, symbol
+from hartley.core import AnswerForm, ChannelSpec, Role
+from hartley.infotheory.binary_channel import bits, clopper_pearson, entropy
 
 
 @given(st.floats(0, 1), st.integers(2, 10**6))
@@ -54,7 +54,7 @@ def test_a_lopsided_bit_is_read_by_its_two_rates():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 2, 8000)
     guess = (rng.random(8000) < np.where(truth == 1, 0.05, 0.001)).astype(int)
-    spec = ChannelSpec(wire=Wire.SYMBOL)
+    spec = ChannelSpec(form=AnswerForm.SYMBOL)
     found = symbol.measure_symbol(truth, guess, None, spec, rng)
     assert found.lower > 0.01
     assert symbol.fano_lower(int((guess == truth).sum()), 8000, 2) < 0.003
@@ -64,14 +64,16 @@ def test_a_lopsided_bit_is_read_by_its_two_rates():
 def test_ranks_tell_more_than_being_first():
     rng = np.random.default_rng(2)
     ranks = rng.integers(2, 60, 50)
-    spec = ChannelSpec(wire=Wire.RANK, alphabet=10**6)
+    spec = ChannelSpec(form=AnswerForm.RANK, alphabet=10**6)
     found = rank.measure_rank(ranks, None, spec)
     assert 9 < found.lower < found.point < math.log2(10**6 / 29)
     assert symbol.fano_lower(0, 50, 10**6) == 0.0
 
 
 def jam_of(after, before, truth, **spec):
-    return jam.measure_jam(truth, after, before, None, ChannelSpec(Role.JAM, Wire.SYMBOL, **spec))
+    return jam.measure_jam(
+        truth, after, before, None, ChannelSpec(Role.JAM, AnswerForm.SYMBOL, **spec)
+    )
 
 
 def test_a_jam_of_a_gate_counts_both_rates():

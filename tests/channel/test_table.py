@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hartley.channel.measure import measure
-from hartley.channel.table import read_trials
-from hartley.core import Wire
+from hartley.channel.trials.import_table import read_trials
+from hartley.core import AnswerForm
 from hartley.core.errors import BadTrials
 from hartley.core.records import COSTS
 
@@ -24,7 +24,7 @@ def write(tmp_path):
 
 def test_scores(write):
     trials = read_trials(write("truth,score\n" + "\n".join(f"{i % 2},{i % 7}" for i in range(50))))
-    assert trials.spec.wire is Wire.SCORE
+    assert trials.spec.form is AnswerForm.SCORE
     assert not trials.spec.clustered
     assert not trials.spec.planted
     assert trials.truth.tolist() == [i % 2 for i in range(50)]
@@ -151,7 +151,7 @@ def test_optional_columns(tmp_path):
     assert "Fisher" in got.leakage.method
     assert 4.0 < got.leakage.lower < 8.0
     assert got.capacity.value == pytest.approx(1.0, abs=1e-4)
-    assert {"bits_posterior", "g_vulnerability"} <= set(got.usual)
+    assert {"bits_posterior", "g_vulnerability"} <= set(got.metrics)
 
 
 def test_the_columns_of_the_contract(tmp_path):
@@ -178,14 +178,14 @@ def test_the_columns_of_the_contract(tmp_path):
     assert set(trials.costs) == set(COSTS)
     got = measure(trials)
     assert (got.clusters, got.uses, got.seconds) == (4, 300, 60.0)
-    told = got.usual["cost_tokens"]
+    told = got.metrics["cost_tokens"]
     assert told["value"] == pytest.approx(columns["cost_tokens"].mean())
     assert told["low"] < told["value"] < told["high"]
-    assert got.usual["utility"]["low"] < 0  # a utility may be negative, a cost may not
-    assert got.usual["bits_per_poison"]["value"] == pytest.approx(got.bits.value / 4, abs=0.02)
+    assert got.metrics["utility"]["low"] < 0  # a utility may be negative, a cost may not
+    assert got.metrics["bits_per_poison"]["value"] == pytest.approx(got.bits.value / 4, abs=0.02)
     # Rows that were tuned on take their costs with them, but for what was spent in all.
     half = replace(trials, split=np.arange(120) % 2)
-    tokens = measure(half).usual["cost_tokens"]
+    tokens = measure(half).metrics["cost_tokens"]
     assert tokens["value"] == pytest.approx(columns["cost_tokens"][1::2].mean())
 
 

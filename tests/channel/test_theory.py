@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hartley.channel import awgn, dp
-from hartley.channel import matrix as mx
-from hartley.channel import theory as th
+from hartley.channel.bounds import ceilings as th
 from hartley.core import Bound, ChannelSpec, Kind, Role
 from hartley.core.errors import UsageError
+from hartley.infotheory import channel_matrix as mx
+from hartley.infotheory import differential_privacy, gaussian
 
 
 def subset_mechanism(k, size, epsilon):
@@ -77,20 +77,23 @@ def test_the_quoted_bound_is_nine_times_loose():
 def test_conversions_close():
     for mu in (0.1, 1.0, 3.0):
         for delta in (1e-9, 1e-5, 1e-2):
-            e = dp.epsilon_of_mu(mu, delta)
+            e = differential_privacy.epsilon_of_mu(mu, delta)
             if e > 0:
-                assert dp.delta_of_mu(mu, e) == pytest.approx(delta, rel=1e-6)
-                assert dp.mu_of_epsilon(e, delta) == pytest.approx(mu, rel=1e-6)
-            assert e <= dp.epsilon_of_rho(mu * mu / 2, delta)
+                assert differential_privacy.delta_of_mu(mu, e) == pytest.approx(delta, rel=1e-6)
+                assert differential_privacy.mu_of_epsilon(e, delta) == pytest.approx(mu, rel=1e-6)
+            assert e <= differential_privacy.epsilon_of_rho(mu * mu / 2, delta)
     # δ(ε) is the largest gap between TPR and e^ε·FPR on the trade-off curve.
     f = np.linspace(1e-6, 1 - 1e-6, 20001)
-    gap = max(dp.gdp_tpr(x, 1.0) - math.e * x for x in f)
-    assert dp.delta_of_mu(1.0, 1.0) == pytest.approx(gap, abs=1e-6)
-    curve = [dp.dp_tpr(x, 1.5, 1e-3) - x for x in f]
-    assert dp.dp_advantage(1.5, 1e-3) == pytest.approx(max(curve), abs=1e-3)
+    gap = max(differential_privacy.gdp_tpr(x, 1.0) - math.e * x for x in f)
+    assert differential_privacy.delta_of_mu(1.0, 1.0) == pytest.approx(gap, abs=1e-6)
+    curve = [differential_privacy.dp_tpr(x, 1.5, 1e-3) - x for x in f]
+    assert differential_privacy.dp_advantage(1.5, 1e-3) == pytest.approx(max(curve), abs=1e-3)
     with pytest.raises(UsageError, match="δ = 0"):
-        dp.epsilon_of_mu(1.0, 0.0)
-    assert dp.epsilon_of_mu(0.0, 0.0) == 0 and dp.mu_of_epsilon(1.0, 0.0) == 0
+        differential_privacy.epsilon_of_mu(1.0, 0.0)
+    assert (
+        differential_privacy.epsilon_of_mu(0.0, 0.0) == 0
+        and differential_privacy.mu_of_epsilon(1.0, 0.0) == 0
+    )
 
 
 def spec(**changes):
@@ -146,7 +149,7 @@ def test_a_bound_is_never_dropped_in_silence(bound, why):
 @given(st.floats(0, 12), st.floats(0.1, 1e6))
 def test_shannon_hartley_is_an_identity(bits, uses):
     """W·I = B·log2(1 + SNR_eq) at B = W/2, to 1e-9."""
-    rate = awgn.shannon_hartley(awgn.hertz(uses), awgn.snr_equivalent(bits))
+    rate = gaussian.shannon_hartley(gaussian.hertz(uses), gaussian.snr_equivalent(bits))
     assert rate == pytest.approx(uses * bits, rel=1e-9, abs=1e-12)
 
 
@@ -159,7 +162,7 @@ def test_bpsk_against_forty_digits(snr):
             return mp.npdf(z) * mp.log1p(mp.exp(-2 * a * (a + z))) / mp.log(2)
 
         exact = 1 - mp.quad(lost, [-12, -6, -3, 0, 3, 6, 12])
-    assert awgn.bpsk_capacity(snr) == pytest.approx(float(exact), abs=1e-13)
+    assert gaussian.bpsk_capacity(snr) == pytest.approx(float(exact), abs=1e-13)
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
@@ -174,16 +177,16 @@ def test_laplace_against_quadrature(scale):
             return 0.5 * sum(y * mp.log(2 * y / (p + q), 2) for y in (p, q))
 
         exact = mp.quad(term, [-60 * scale, 0, 0.5, 1, 1 + 60 * scale])
-    found = awgn.laplace_noise(scale)
+    found = gaussian.laplace_noise(scale)
     assert found["mi"] == pytest.approx(float(exact), abs=1e-12)
     assert found["mi"] <= th.dp_mi(found["epsilon"])
-    assert awgn.laplace_noise(1e-4)["mi"] == pytest.approx(1.0)
+    assert gaussian.laplace_noise(1e-4)["mi"] == pytest.approx(1.0)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=8), st.floats(0, 100))
 def test_water_filling_is_optimal(noise, power):
-    found = awgn.water_fill(noise, power)
+    found = gaussian.water_fill(noise, power)
     assert found.power.sum() == pytest.approx(power, abs=1e-9)
     wet = found.power > 0
     n = np.array(noise)
@@ -195,27 +198,27 @@ def test_water_filling_is_optimal(noise, power):
 
 def test_gaussian_vectors():
     cov = np.array([[2.0, 0.3, 0.5], [0.3, 1.0, 0.2], [0.5, 0.2, 1.5]])
-    bits = awgn.gaussian_mi(cov, 1)
-    rho = awgn.canonical_correlations(cov, 1)
+    bits = gaussian.gaussian_mi(cov, 1)
+    rho = gaussian.canonical_correlations(cov, 1)
     assert bits == pytest.approx(-0.5 * np.log2(1 - rho**2).sum())
     mix = np.diag([3.0, 1.0, 1.0])
     mix[1, 2] = 0.7  # any invertible map of either block
-    assert awgn.gaussian_mi(mix @ cov @ mix.T, 1) == pytest.approx(bits)
-    assert awgn.gaussian_rate([1, 4], [0.25, 9]) == pytest.approx(1.0)
+    assert gaussian.gaussian_mi(mix @ cov @ mix.T, 1) == pytest.approx(bits)
+    assert gaussian.gaussian_rate([1, 4], [0.25, 9]) == pytest.approx(1.0)
     for bad, dx in (([[1, 2], [2, 1]], 1), ([[1, 0.5], [0.2, 1]], 1), ([[1.0]], 1), (cov, 3)):
         with pytest.raises(UsageError, match="covariance"):
-            awgn.gaussian_mi(bad, dx)
+            gaussian.gaussian_mi(bad, dx)
 
 
 def test_bad_ratios():
     for call in (
-        lambda: awgn.gaussian_capacity(-1),
-        lambda: awgn.bpsk_capacity(math.nan),
-        lambda: awgn.water_fill([0.0], 1),
-        lambda: awgn.water_fill([], 1),
-        lambda: awgn.laplace_noise(0),
-        lambda: awgn.h2(1.5),
-        lambda: awgn.randomised_response(1.0, 0),
+        lambda: gaussian.gaussian_capacity(-1),
+        lambda: gaussian.bpsk_capacity(math.nan),
+        lambda: gaussian.water_fill([0.0], 1),
+        lambda: gaussian.water_fill([], 1),
+        lambda: gaussian.laplace_noise(0),
+        lambda: gaussian.h2(1.5),
+        lambda: gaussian.randomised_response(1.0, 0),
     ):
         with pytest.raises(UsageError):
             call()

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from hartley.channel.audit import certify
-from hartley.channel.rates import clopper_pearson, rate_high, rate_low
-from hartley.channel.sides import Scores
+from hartley.channel.bounds.score_audit import certify
+from hartley.channel.scores.lazy_sort import Scores
 from hartley.core import ChannelSpec
+from hartley.infotheory.binary_channel import clopper_pearson, rate_high, rate_low
 
 ALPHA, N, DRAWS = 0.05, 1000, 3000
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hartley.core import ChannelSpec, Role, Trials, Wire
+from hartley.core import AnswerForm, ChannelSpec, Role, Trials
 
 
 def score_trials(mu, n=1000, *, clusters=0, seed=0, **spec):
@@ -22,7 +22,7 @@ def symbol_trials(k, accuracy, n=600, *, clusters=0, erased=0.0, seed=0, **spec)
     guess = np.where(rng.random(n) < accuracy, truth, (truth + rng.integers(1, k, n)) % k)
     guess = np.where(rng.random(n) < erased, -1, guess)
     return Trials(
-        ChannelSpec(wire=Wire.SYMBOL, alphabet=k, clustered=clusters > 0, **spec),
+        ChannelSpec(form=AnswerForm.SYMBOL, alphabet=k, clustered=clusters > 0, **spec),
         truth,
         guess,
         cluster=np.arange(n) * clusters // n if clusters else None,
@@ -34,7 +34,7 @@ def jam_trials(error, n=1000, *, clusters=0, k=2, seed=0):
     truth = rng.integers(0, k, n)
     after = np.where(rng.random(n) < error, (truth + rng.integers(1, k, n)) % k, truth)
     return Trials(
-        ChannelSpec(Role.JAM, Wire.SYMBOL, k, clustered=clusters > 0),
+        ChannelSpec(Role.JAM, AnswerForm.SYMBOL, k, clustered=clusters > 0),
         truth,
         after,
         reference=truth.copy(),
@@ -45,7 +45,7 @@ def jam_trials(error, n=1000, *, clusters=0, k=2, seed=0):
 def rank_trials(ranks, r=10**6, *, clusters=0):
     n = len(ranks)
     return Trials(
-        ChannelSpec(wire=Wire.RANK, alphabet=r, clustered=clusters > 0),
+        ChannelSpec(form=AnswerForm.RANK, alphabet=r, clustered=clusters > 0),
         np.zeros(n, int),
         np.asarray(ranks),
         cluster=np.arange(n) * clusters // n if clusters else None,

@@ -15,7 +15,7 @@ def row(attack, **more):
         "status": "measured",
         "bits": {"point": 0.123456, "low": 0.1, "high": 0.2},
         "ceiling": 3.321,
-        "usual": {"auc": 0.5, "tpr_at_fpr_1e2": {"value": 0.04}},
+        "metrics": {"auc": 0.5, "tpr_at_fpr_1e2": {"value": 0.04}},
         "n": 14400,
         "seconds": 123.4,
         "flags": [],
@@ -25,14 +25,14 @@ def row(attack, **more):
 
 ROWS = [
     row("loss_threshold", flags=["its null arm reads 0.3 bit"]),
-    row("lira", usual={"capacity_before": 1.0}, axis=None),
+    row("lira", metrics={"capacity_before": 1.0}, axis=None),
     {"attack": "bad", "status": "failed", "reason": "ValueError: no"},
     *({"attack": a, "status": "skipped", "reason": "it plays language"} for a in ("x", "y")),
 ]
 LEFT = {"point": 0.1, "low": 0.0, "high": None, "n": 9}
 SHIELD = {
     "name": "rounding",
-    "moves": "bandwidth",
+    "term": "bandwidth",
     "protects": ["membership"],
     "reason": None,
     "utility": {"accuracy": {"before": 0.9, "after": 0.8}},

@@ -30,11 +30,22 @@ def call(capsys, tmp_path, monkeypatch):
 def test_list_json_is_one_list_of_parts(call):
     code, out, err = call("list", "--json")
     rows = json.loads(out)
-    keys = {"kind", "name", "game", "axis", "flow", "moves", "fits", "needs", "paper", "summary"}
+    keys = {
+        "kind",
+        "name",
+        "game",
+        "axis",
+        "flow",
+        "term",
+        "modalities",
+        "access",
+        "paper",
+        "summary",
+    }
     assert code == 0 and err == "" and all(keys <= set(row) for row in rows)
     assert {row["kind"] for row in rows} == {"attack", "defense", "game", "scene"}
     lira = next(row for row in rows if row["name"] == "lira")
-    assert lira["axis"] == "model_to_data" and lira["needs"] == ["scores", "train"]
+    assert lira["axis"] == "model_to_data" and lira["access"] == ["scores", "train"]
 
 
 @pytest.mark.parametrize("what", ["attacks", "defenses", "games", "scenes"])
@@ -144,7 +155,7 @@ def test_measure_prints_an_entry_of_channels(call, tmp_path):
     code, out, _ = call("measure", "t.csv", "--json")
     row = json.loads(out)
     assert code == 0 and row["bits"]["low"] > 0.8 and row["ceiling"] == 1.0
-    assert {"point", "low", "high", "raw", "null"} <= set(row["bits"]) and row["usual"]["auc"]
+    assert {"point", "low", "high", "raw", "null"} <= set(row["bits"]) and row["metrics"]["auc"]
     assert row["status"] == "measured" and row["n"] == 400 and row["attack"] == "t"
     assert "bits per use" in call("measure", "t.csv")[1]
 
@@ -201,8 +212,8 @@ def test_packs_are_listed(call):
 
 def test_the_shipped_plan_is_valid():
     from hartley.cli.assess import plans
-    from hartley.engine.mistakes import check_parameters
-    from hartley.engine.plan import parse
+    from hartley.engine.plan.blame import check_parameters
+    from hartley.engine.plan.plan import parse
 
     assert "demo" in plans()
     for text in plans().values():

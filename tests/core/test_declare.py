@@ -9,29 +9,29 @@ import pytest
 
 from hartley.core import (
     Access,
+    AnswerForm,
     Attack,
     Axis,
     Flow,
     Modality,
-    Move,
     Outcome,
     Role,
+    Term,
     View,
-    Wire,
     attack,
     defense,
     game,
 )
 from hartley.core.taxonomy import AXES, SEED_A_CLASSES, axis_of
-from hartley.games.membership import membership
+from hartley.games.membership.membership import membership
 
 
 def _attack(run: Any, **changes: Any) -> Attack:
     declared = {
         "game": membership,
-        "needs": Access.SCORES,
-        "moves": Move.NOISE,
-        "fits": (Modality.VISION,),
+        "access": Access.SCORES,
+        "term": Term.NOISE,
+        "modalities": (Modality.VISION,),
         "paper": "arXiv:1709.01604",
     }
     return attack(**{**declared, **changes})(run)
@@ -77,12 +77,12 @@ def test_a_paper_is_an_identifier(paper: str) -> None:
 
 
 def test_a_defence_stands_somewhere_known() -> None:
-    with pytest.raises(TypeError, match="acts="):
+    with pytest.raises(TypeError, match="stage="):
         defense(
-            moves=Move.NOISE,
-            acts="everywhere",
+            term=Term.NOISE,
+            stage="everywhere",
             protects=("membership",),
-            fits=(Modality.VISION,),
+            modalities=(Modality.VISION,),
             paper="hartley",
             strongest={},
         )
@@ -95,11 +95,11 @@ def test_a_game_outside_the_taxonomy_declares_its_axis() -> None:
     declared: dict[str, Any] = {
         "flow": Flow.PREDICTION,
         "role": Role.TAP,
-        "wire": Wire.SCORE,
+        "form": AnswerForm.SCORE,
         "unit": "leap",
         "live": lambda m, r: None,
         "dead": lambda m, r: None,
-        "fits": (Modality.VISION,),
+        "modalities": (Modality.VISION,),
     }
     with pytest.raises(TypeError, match="taxonomy"):
         game(**declared)(teleport)

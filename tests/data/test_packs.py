@@ -17,7 +17,7 @@ import pytest
 
 from hartley.core.errors import MissingPack, UnknownName, UsageError
 from hartley.data import packs
-from hartley.data.packs import convert, shelf
+from hartley.data.packs import convert, pack_store
 from hartley.data.packs.table import Pack
 
 FILES = {
@@ -50,12 +50,12 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
     pack = Pack(
         name="toy", summary="", client="npm", package="toy", version="1", licence="MIT",
         size=archive.stat().st_size, archive=hashlib.sha256(archive.read_bytes()).hexdigest(),
-        digest=shelf.fingerprint(kept), strip="package/data/", keep=("*.txt",),
+        digest=pack_store.fingerprint(kept), strip="package/data/", keep=("*.txt",),
         notice="package/LICENSE",
     )  # fmt: skip
     monkeypatch.setenv("PATH", str(bin_))
     monkeypatch.setenv("HARTLEY_PACKS", str(tmp_path / "packs"))
-    monkeypatch.setattr(shelf, "catalogue", lambda: (pack,))
+    monkeypatch.setattr(pack_store, "catalogue", lambda: (pack,))
     return pack
 
 
@@ -89,7 +89,7 @@ def test_only_declared_files_come_and_only_once(toy: Pack, tmp_path: Path) -> No
 def test_a_changed_archive_is_thrown_away(
     toy: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shelf, "catalogue", lambda: (replace(toy, archive="0" * 64),))
+    monkeypatch.setattr(pack_store, "catalogue", lambda: (replace(toy, archive="0" * 64),))
     with pytest.raises(UsageError, match="sha256"):
         packs.get("toy")
     assert nothing_left(tmp_path)
@@ -98,7 +98,7 @@ def test_a_changed_archive_is_thrown_away(
 def test_changed_data_are_refused(
     toy: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shelf, "catalogue", lambda: (replace(toy, digest="0" * 64),))
+    monkeypatch.setattr(pack_store, "catalogue", lambda: (replace(toy, digest="0" * 64),))
     with pytest.raises(UsageError, match="not the ones pinned"):
         packs.get("toy")
     assert nothing_left(tmp_path)
@@ -106,7 +106,7 @@ def test_changed_data_are_refused(
 
 def test_an_older_version_counts_as_absent(toy: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     packs.get("toy")
-    monkeypatch.setattr(shelf, "catalogue", lambda: (replace(toy, digest="1" * 64),))
+    monkeypatch.setattr(pack_store, "catalogue", lambda: (replace(toy, digest="1" * 64),))
     with pytest.raises(MissingPack):
         packs.locate("toy")
 

@@ -14,15 +14,15 @@ from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
 from hartley.core import Access, Applied, Modality, Model, Output, Scene
 from hartley.core.errors import RunError, UsageError
+from hartley.defenses._shared.keyed_noise import uniform
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.bandwidth.rounding import rounded, rounding
 from hartley.defenses.noise.score_noise import score_noise
-from hartley.engine.meter import Meter, check, seal_model
-from hartley.engine.play import play
-from hartley.games.inversion import inversion
-from hartley.games.membership import live
-from hartley.kit.shields.keyed import uniform
+from hartley.engine.run.meter import Meter, check, seal_model
+from hartley.engine.run.play import play
+from hartley.games.inversion.inversion import inversion
+from hartley.games.membership.membership import live
 
 OUTPUTS = (rounding, label_only, score_noise)
 UNITS = (Output.PROBABILITIES, Output.LOGITS, Output.LABELS)
@@ -249,8 +249,10 @@ def test_references_and_victims_have_noise_of_their_own() -> None:
 def test_on_digits_lira_loses_by_labels_and_by_noise_and_each_has_its_price(digits: Scene) -> None:
     def auc(scene: Scene) -> float:
         few = {"references": 16}
-        trials = play(lira, scene, seed=0, params=few, game_params={"rounds": 4}, knows="adaptive")
-        return float(measure(trials).usual["auc"]["value"])
+        trials = play(
+            lira, scene, seed=0, params=few, game_params={"rounds": 4}, knowledge="adaptive"
+        )
+        return float(measure(trials).metrics["auc"]["value"])
 
     labels = label_only(digits, _rng())
     noise = score_noise(digits, _rng(), scale=1.0, keep_label=False)
@@ -264,8 +266,8 @@ def test_on_digits_lira_loses_by_labels_and_by_noise_and_each_has_its_price(digi
 
 def test_on_digits_a_budget_starves_a_thief_and_one_who_knows_copes_better(digits: Scene) -> None:
     def fidelity(scene: Scene, knows: str) -> float:
-        trials = play(knockoff, scene, seed=0, knows=knows, game_params={"rounds": 4})
-        return trials.usual["fidelity"]
+        trials = play(knockoff, scene, seed=0, knowledge=knows, game_params={"rounds": 4})
+        return trials.metrics["fidelity"]
 
     shielded = query_budget(digits, _rng(), queries=60)
     free = fidelity(digits, "none")

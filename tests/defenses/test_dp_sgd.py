@@ -17,9 +17,9 @@ from hartley.defenses.bandwidth.rounding import rounding
 from hartley.defenses.noise.dp_sgd import dp_sgd, noise_for
 from hartley.defenses.noise.memguard import memguard
 from hartley.defenses.signal.deduplication import deduplication
-from hartley.engine.play import play
-from hartley.games import membership as game
-from hartley.games import memorization as secrets
+from hartley.engine.run.play import play
+from hartley.games.membership import membership as game
+from hartley.games.memorization import memorization as secrets
 from hartley.scenes.digits import digits
 
 
@@ -80,7 +80,7 @@ def test_it_narrows_the_live_wire():
     live = game.live(Modality.TABULAR, np.random.default_rng(0))
     shielded = dp_sgd(live, np.random.default_rng(0), **dp_sgd.strongest)
     before = measure(play(loss_threshold, live))
-    after = measure(play(loss_threshold, shielded, knows="static"))
+    after = measure(play(loss_threshold, shielded, knowledge="static"))
     assert after.bits.value < 0.1 < before.bits.lower
 
 
@@ -114,7 +114,7 @@ def test_the_certified_epsilon_is_at_most_the_accountants(tiny, epsilon):
 
     def certified(scene):
         heard = measure(play(loss_threshold, scene, seed=0, game_params={"rounds": 8}))
-        return float(heard.usual["epsilon_lower"])
+        return float(heard.metrics["epsilon_lower"])
 
     shielded = dp_sgd(bare, np.random.default_rng(0), epsilon=epsilon, epochs=20, accountant="rdp")
     assert certified(shielded) <= epsilon

@@ -14,9 +14,10 @@ from hartley.core import Modality
 from hartley.core.errors import RunError
 from hartley.defenses.noise.dp_sgd import dp_sgd
 from hartley.defenses.signal.goldfish import goldfish
-from hartley.engine.play import play
-from hartley.games import membership, memorization
-from hartley.models.texts import TextPipeline
+from hartley.engine.run.play import play
+from hartley.games.membership import membership
+from hartley.games.memorization import memorization
+from hartley.models.text_pipeline import TextPipeline
 
 pytest.importorskip("opacus")
 
@@ -48,9 +49,9 @@ def plain():
 def test_the_live_wire_of_membership_narrows_and_the_certified_epsilon_is_kept(plain, epsilon):
     shielded = dp_sgd(wire(membership, "live")[0], rng(), epsilon=epsilon, **BRIEF)
     after = heard(loss_threshold, shielded)
-    assert plain.usual["auc"]["value"] > 0.99 and plain.bits.lower > 0.3
-    assert float(plain.usual["epsilon_lower"]) > 3
-    assert after.bits.value < 0.1 and float(after.usual["epsilon_lower"]) <= epsilon
+    assert plain.metrics["auc"]["value"] > 0.99 and plain.bits.lower > 0.3
+    assert float(plain.metrics["epsilon_lower"]) > 3
+    assert after.bits.value < 0.1 and float(after.metrics["epsilon_lower"]) <= epsilon
     assert after.bits.lower <= after.ceiling.value < 1 and after.ceiling.method.startswith("dp")
 
 

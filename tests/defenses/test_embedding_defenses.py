@@ -15,9 +15,9 @@ from hartley.core.errors import UsageError
 from hartley.defenses.bandwidth.embedding_quantise import embedding_quantise, quantised
 from hartley.defenses.noise.embedding_noise import embedding_noise
 from hartley.defenses.signal.embedding_rotation import embedding_rotation
-from hartley.engine.play import play
-from hartley.games.inversion import live
-from hartley.kit.inversion.bank import cosines
+from hartley.engine.run.play import play
+from hartley.games.inversion.inversion import live
+from hartley.kit.ridge import cosines
 
 
 def _rng(seed: int = 0) -> np.random.Generator:
@@ -35,7 +35,7 @@ def _stored(scene: Scene, x: np.ndarray) -> np.ndarray:
 
 
 def _bits(scene: Scene, knows: str) -> float:
-    return float(measure(play(embedding_words, scene, seed=0, knows=knows)).bits.value)
+    return float(measure(play(embedding_words, scene, seed=0, knowledge=knows)).bits.value)
 
 
 def test_noise_is_a_records_own_and_of_the_length_that_was_asked_for(scene: Scene) -> None:
@@ -72,7 +72,7 @@ def test_quantised_embeddings_hold_the_bits_that_are_said(scene: Scene) -> None:
 
 def test_what_the_bandwidth_bounds_is_not_exceeded(scene: Scene) -> None:
     narrow = embedding_quantise(scene, _rng(), bits=1, every=32)
-    heard = measure(play(embedding_words, narrow, seed=0, knows="adaptive"))
+    heard = measure(play(embedding_words, narrow, seed=0, knowledge="adaptive"))
     assert heard.ceiling.value == 2.0 and heard.bits.value <= 2.0
 
 
@@ -97,7 +97,7 @@ def test_a_rotation_costs_nothing_stops_the_static_and_not_who_knows(scene: Scen
 
 @pytest.mark.parametrize("defense", [embedding_noise, embedding_quantise], ids=lambda d: d.name)
 def test_pairs_are_guarded_at_every_model_that_answers(defense: Any) -> None:
-    from hartley.games.membership import live as pairs
+    from hartley.games.membership.membership import live as pairs
 
     bare = pairs(Modality.PAIRED, _rng())
     release = live(Modality.PAIRED, _rng()).tools["release:embeddings"]

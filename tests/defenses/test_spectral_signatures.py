@@ -11,7 +11,7 @@ from hartley.attacks.data_to_model.poisoning.badnets import badnets
 from hartley.channel.measure import measure
 from hartley.core import Data, Scene
 from hartley.defenses.signal.spectral_signatures import _outliers, spectral_signatures
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 
 
 def test_a_minority_that_lies_off_is_what_is_marked() -> None:

@@ -12,8 +12,8 @@ from hartley.core import Modality
 from hartley.core.errors import UsageError
 from hartley.defenses.bandwidth.memfree import memfree, silenced
 from hartley.defenses.signal.goldfish import dropped, goldfish
-from hartley.engine.play import play
-from hartley.games.memorization import live
+from hartley.engine.run.play import play
+from hartley.games.memorization.memorization import live
 from hartley.kit.language import gpt
 
 
@@ -71,13 +71,13 @@ def test_memfree_guards_text_and_not_scores() -> None:
     scene = live(Modality.LANGUAGE, _rng())
     shut = memfree(scene, _rng(), ngram=4)
     text, likely = (
-        measure(play(a, shut, seed=0, knows="static")) for a in (prefix_completion, exposure)
+        measure(play(a, shut, seed=0, knowledge="static")) for a in (prefix_completion, exposure)
     )
     assert text.bits.value < 1 and likely.bits.value > 6
-    assert "discoverable_n1" not in text.usual
+    assert "discoverable_n1" not in text.metrics
     informed = measure(play(prefix_completion, shut, seed=0))
     assert np.isfinite(informed.bits.value)
-    plain = measure(play(prefix_completion, scene, seed=0)).usual
+    plain = measure(play(prefix_completion, scene, seed=0)).metrics
     assert plain["discoverable_n10"]["value"] > 0.9 and plain["inextractable_bits"]["value"] < 1
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hartley.core import Modality, Model, Output, Scene
 from hartley.defenses.bandwidth.top_k import by_prefix, published, top_k
-from hartley.games.membership import live
+from hartley.games.membership.membership import live
 
 LAW = np.array([[0.5, 0.3, 0.12, 0.08], [0.25, 0.25, 0.25, 0.25]])
 

@@ -59,7 +59,7 @@ def test_victims_and_informed_references_are_trained_by_it_and_static_ones_are_n
 def test_convolutions_and_audio_train_by_it(tiny, name):
     audio = tiny.scene(tiny.CONV, epochs=3, n=40, modality=Modality.AUDIO)
     part = catalog.load("defense", name)
-    assert Modality.AUDIO in part.fits
+    assert Modality.AUDIO in part.modalities
     shielded = part(audio, tiny.rng(), **SETTINGS[name])
     made, _, pool = tiny.victims(shielded, 2)
     plain, _, _ = tiny.victims(audio, 2)

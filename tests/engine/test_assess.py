@@ -11,9 +11,10 @@ import pytest
 
 from hartley.core.errors import MissingPack, RunError, StoreError, UnknownName, UsageError
 from hartley.engine import assess as line
-from hartley.engine import player
 from hartley.engine.assess import Stopped, assess, remeasure
-from hartley.engine.plan import Plan
+from hartley.engine.plan import worklist
+from hartley.engine.plan.plan import Plan
+from hartley.engine.run import player
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
@@ -186,9 +187,8 @@ def test_unknown_names_and_parameters(store, strangers):
 def test_an_edited_attack_is_played_again(store, strangers, monkeypatch):
     plan = replace(LIVE, only=("honest",), games=FEW)
     assess(plan, store=store)
-    from hartley.engine import orders
 
-    monkeypatch.setattr(orders, "code_of", lambda *modules: "edited")
+    monkeypatch.setattr(worklist, "code_of", lambda *modules: "edited")
     played = []
     assess(plan, store=store, watch=lambda event, facts: event == "ended" and played.append(1))
     assert played == [1]
@@ -234,7 +234,7 @@ def test_a_defence_has_its_residuals_its_price_and_its_coverage(store):
     assert price["before"] == price["after"]
     assert 0.7 < price["after"]["low"] < price["after"]["value"] < price["after"]["high"] <= 1
     assert price["after"]["value"] > 0.8 and price["after"]["n"] > 100
-    assert document["channels"][0]["knows"] == "none"
+    assert document["channels"][0]["knowledge"] == "none"
     share = row["coverage"].get("loss_threshold")
     assert share is None or 0 <= share["low"] <= share["point"] <= 1
 

@@ -14,10 +14,12 @@ from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.channel.measure import measure
 from hartley.core import Data, Deal, Modality, Outcome, Received, Round, View
 from hartley.core.errors import RunError
-from hartley.engine.columns import complete
-from hartley.engine.play import play
-from hartley.games import memorization, poisoning, watermark
-from hartley.games.membership import live
+from hartley.engine.run.play import play
+from hartley.engine.run.trial_columns import complete
+from hartley.games.membership.membership import live
+from hartley.games.memorization import memorization
+from hartley.games.poisoning import poisoning
+from hartley.games.watermark import watermark
 from hartley.store import trials_from_bytes, trials_to_bytes
 
 WIRE = live(Modality.TABULAR, np.random.default_rng(0))
@@ -162,17 +164,17 @@ def test_a_posterior_of_an_attack_is_measured_as_its_cross_entropy():
     true = 1 - (-NOISE * np.log2(NOISE) - (1 - NOISE) * np.log2(1 - NOISE))
     played = play(_reader(1 - NOISE), WIRE, seed=3)
     channel = measure(played)
-    told = channel.usual["bits_posterior"]
+    told = channel.metrics["bits_posterior"]
     assert told["low"] < true < told["high"] and told["high"] - told["low"] < 0.15
     # An attacker who is too sure of himself knows less than he could.
     vain = measure(play(_reader(0.999), WIRE, seed=3))
-    assert vain.usual["bits_posterior"]["value"] < told["value"] - 0.3
+    assert vain.metrics["bits_posterior"]["value"] < told["value"] - 0.3
     # Neither changes the bits.
     without = measure(replace(played, logq=None, costs={}, order=None))
     for name in ("value", "lower"):
         assert getattr(channel.bits, name) == getattr(without.bits, name)
         assert getattr(vain.bits, name) == getattr(without.bits, name)
-    assert channel.usual["cost_tokens"]["value"] == 3.0
+    assert channel.metrics["cost_tokens"]["value"] == 3.0
     assert channel.uses == 200 and played.costs["cost_queries"].sum() == pytest.approx(200)
     assert played.costs["cost_s"].sum() == pytest.approx(played.spec.seconds)
 
@@ -183,7 +185,7 @@ def test_the_same_play_has_the_same_id_and_any_other_has_not():
     others = [
         play(_reader(0.9), WIRE, seed=4),
         play(_reader(0.9), WIRE, seed=3, params={"x": 1}),
-        play(_reader(0.9), WIRE, seed=3, knows="static"),
+        play(_reader(0.9), WIRE, seed=3, knowledge="static"),
         play(_reader(0.9), replace(WIRE, digest="other"), seed=3),
     ]
     assert len({one.run_id, *(o.run_id for o in others)}) == 5
@@ -196,14 +198,16 @@ def test_the_games_fill_what_they_know():
     assert (photos == photos[:, :1]).all() and len(np.unique(photos)) > 1
     error = removed.costs["distortion"].reshape(-1, 32)[:, 0]
     assert error.min() > 0
-    assert -10 * np.log10(error).mean() == pytest.approx(removed.usual["psnr"], rel=1e-6)
-    assert measure(removed).usual["distortion"]["value"] == pytest.approx(error.mean())
+    assert -10 * np.log10(error).mean() == pytest.approx(removed.metrics["psnr"], rel=1e-6)
+    assert measure(removed).metrics["distortion"]["value"] == pytest.approx(error.mean())
 
     poisoned = play(badnets, poisoning.live(Modality.VISION, rng), seed=1)
     spent = poisoned.costs["poison_n"]
-    assert spent.mean() == pytest.approx(poisoned.usual["poisons_per_trigger"]) and spent.min() > 0
+    assert (
+        spent.mean() == pytest.approx(poisoned.metrics["poisons_per_trigger"]) and spent.min() > 0
+    )
     channel = measure(poisoned)
-    per = channel.usual["bits_per_poison"]
+    per = channel.metrics["bits_per_poison"]
     assert per["value"] * spent.mean() == pytest.approx(channel.bits.value, abs=0.2)
     assert 0 < per["low"] <= per["value"]
 
@@ -211,7 +215,7 @@ def test_the_games_fill_what_they_know():
     assert read.p_null == pytest.approx(read.guess / read.spec.alphabet)
     with_it, without = measure(read), measure(replace(read, p_null=None))
     assert with_it.leakage.lower == pytest.approx(without.leakage.lower, rel=1e-6)
-    assert with_it.usual["bits_posterior"]["value"] > 0.5 * with_it.bits.value
+    assert with_it.metrics["bits_posterior"]["value"] > 0.5 * with_it.bits.value
 
 
 def test_a_play_survives_its_file():

@@ -8,9 +8,9 @@ import pytest
 from hartley.core import Modality
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import coverage, defended, for_static
-from hartley.engine.match import obstacle, unplayable
-from hartley.engine.plan import Plan
-from hartley.games.membership import membership
+from hartley.engine.plan.applicability import obstacle, unplayable
+from hartley.engine.plan.plan import Plan
+from hartley.games.membership.membership import membership
 
 
 def B(point, low, high):

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from hartley.engine import executor
 from hartley.engine.assess import assess
-from hartley.engine.jobs import PLAY, Job
-from hartley.engine.plan import Plan
+from hartley.engine.plan.jobs import PLAY, Job
+from hartley.engine.plan.plan import Plan
+from hartley.engine.run import executor
 from hartley.store import read_trials, trials_from_bytes
 
 FEW = {"membership": {"rounds": 3}}
@@ -137,7 +137,7 @@ def test_the_key_of_a_job_is_its_work():
         replace(one, seed=1),
         replace(one, params={"noise": 0.1}),
         replace(one, code="x"),
-        replace(one, defense="rounding", knows="static"),
+        replace(one, defense="rounding", knowledge="static"),
         replace(one, game_params={}),
     ):
         assert other.key != one.key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hartley.core.errors import UsageError
-from hartley.engine.gate import check_metrics, judge
+from hartley.engine.result.gate import check_metrics, judge
 
 
 def row(attack="a", game="membership", low=0.1, high=0.2, **more):
@@ -19,7 +19,7 @@ def row(attack="a", game="membership", low=0.1, high=0.2, **more):
         "flags": [],
         "bits": {"low": low, "high": high, "point": 0.15},
         "ceiling": 1.0,
-        "usual": {"auc": {"value": 0.6, "low": 0.55, "high": 0.65}, "psnr": 30.0},
+        "metrics": {"auc": {"value": 0.6, "low": 0.55, "high": 0.65}, "psnr": 30.0},
         **more,
     }
 

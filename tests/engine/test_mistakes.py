@@ -7,16 +7,19 @@ from dataclasses import replace
 import pytest
 
 from hartley.core.errors import UsageError
-from hartley.engine import rehearsal, scenes
-from hartley.engine.jobs import PLAY, UTILITY, Job
-from hartley.engine.mistakes import Mistaken, check_parameters, told
-from hartley.engine.orders import orders
-from hartley.engine.plan import Plan, parse
-from hartley.engine.rehearsal import rehearse
+from hartley.engine import build_scene
+from hartley.engine.plan import preflight
+from hartley.engine.plan.blame import Mistaken, check_parameters, told
+from hartley.engine.plan.jobs import PLAY, UTILITY, Job
+from hartley.engine.plan.plan import Plan, parse
+from hartley.engine.plan.preflight import rehearse
+from hartley.engine.plan.worklist import orders
 
 LOSS = Job(PLAY, "digits", attack="loss_threshold", game="membership")
 LIRA = Job(PLAY, "digits", attack="lira", game="membership")
-BEHIND = Job(PLAY, "digits", attack="lira", game="membership", defense="rounding", knows="static")
+BEHIND = Job(
+    PLAY, "digits", attack="lira", game="membership", defense="rounding", knowledge="static"
+)
 COST = Job(UTILITY, "digits", defense="rounding")
 EVERY = [LOSS, LIRA, BEHIND, COST]
 
@@ -91,26 +94,26 @@ DIGITS_PLAN = Plan(
 )
 def test_a_rehearsal_hears_what_the_parts_refuse(plan, parts):
     plan = replace(plan, only=("loss_threshold",))
-    scene = scenes.build(plan.scene)
+    scene = build_scene.build(plan.scene)
     jobs = [one.job for one in orders(plan, scene) if one.job is not None]
     assert [one.name for one in rehearse(plan, jobs, scene)] == parts
 
 
-@pytest.mark.parametrize("refuses", ["wire", "scene", "both"])
+@pytest.mark.parametrize("refuses", ["form", "scene", "both"])
 def test_what_only_the_small_wire_refuses_is_played(monkeypatch, refuses):
     plan = replace(DIGITS_PLAN, only=("loss_threshold",))
-    scene = scenes.build(plan.scene)
+    scene = build_scene.build(plan.scene)
     asked = []
 
     def applied(where, **_kept):
-        asked.append("scene" if where is scene else "wire")
+        asked.append("scene" if where is scene else "form")
         if refuses in {asked[-1], "both"}:
             raise UsageError("too few")
 
-    monkeypatch.setattr(rehearsal, "defended", applied)
+    monkeypatch.setattr(preflight, "defended", applied)
     jobs = [one.job for one in orders(plan, scene) if one.job is not None]
     assert bool(rehearse(plan, jobs, scene)) is (refuses == "both")
-    assert asked == (["wire"] if refuses == "scene" else ["wire", "scene"])
+    assert asked == (["form"] if refuses == "scene" else ["form", "scene"])
 
 
 def test_a_way_to_deal_is_fine_while_one_attack_of_the_plan_plays_it():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hartley.core import Data, Modality, Scene
-from hartley.engine.scenes import _digest
+from hartley.engine.build_scene import _digest
 
 
 def _of(edges: list[list[int]], label: int = 0) -> str:

@@ -6,8 +6,8 @@ import pytest
 
 from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName, UsageError
-from hartley.engine.mistakes import check_parameters
-from hartley.engine.plan import Plan, matches, normalised, parse, read
+from hartley.engine.plan.blame import check_parameters
+from hartley.engine.plan.plan import Plan, matches, normalised, parse, read
 
 WHOLE = """
 scene = "digits"

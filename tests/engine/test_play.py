@@ -13,8 +13,8 @@ from hartley.attacks.model_to_model.extraction.copycat import copycat
 from hartley.channel.measure import measure
 from hartley.core import Modality
 from hartley.core.errors import BadTrials, UsageError
-from hartley.engine.play import play
-from hartley.games.membership import live
+from hartley.engine.run.play import play
+from hartley.games.membership.membership import live
 
 WIRE = live(Modality.TABULAR, np.random.default_rng(0))
 

@@ -11,17 +11,17 @@ import pytest
 
 from hartley.core import Access, Modality, Model
 from hartley.core.assets import Session
-from hartley.engine import recall
-from hartley.engine.meter import Meter, seal_model
+from hartley.engine.run import answer_cache
+from hartley.engine.run.meter import Meter, seal_model
 
-X = np.random.default_rng(0).random((2 * recall.WORTH, 3))
+X = np.random.default_rng(0).random((2 * answer_cache.WORTH, 3))
 
 
 @pytest.fixture(autouse=True)
 def _empty() -> Iterator[None]:
-    recall.forget()
+    answer_cache.forget()
     yield
-    recall.forget()
+    answer_cache.forget()
 
 
 def _counting(calls: list[int], shift: float = 0.0) -> Model:
@@ -54,13 +54,13 @@ def test_another_model_and_another_question_are_asked_anew() -> None:
     before = first.query(changed)
     changed[0, 0] += 1.0
     assert not np.allclose(first.query(changed), before), "what is kept goes by content"
-    assert first.query(X[: recall.WORTH - 1]).shape == (recall.WORTH - 1, 3)
+    assert first.query(X[: answer_cache.WORTH - 1]).shape == (answer_cache.WORTH - 1, 3)
     assert len(calls) == 4
 
 
 def test_seeds_and_lengths_are_part_of_the_question() -> None:
     model = seal_model(_counting([]), Access.LABELS, Meter())
-    tokens = np.zeros((recall.WORTH, 2), np.int64)
+    tokens = np.zeros((answer_cache.WORTH, 2), np.int64)
     assert model.generate is not None
     said = [model.generate(tokens, *rest) for rest in ((4, 1), (4, 2), (5, 1), (4, 1))]
     assert not np.array_equal(said[0], said[1]) and said[2].shape[1] == 5
@@ -94,14 +94,14 @@ def test_a_session_is_never_recalled() -> None:
 
 def test_what_is_given_as_it_is_stays_writable() -> None:
     x = X.copy()
-    assert not recall.recalled(lambda v: v, x).flags.writeable
+    assert not answer_cache.recalled(lambda v: v, x).flags.writeable
     x[0] = 0.0
-    assert np.array_equal(recall.recalled(lambda v: v, X), X)
+    assert np.array_equal(answer_cache.recalled(lambda v: v, X), X)
 
 
 def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recall, "ROOM", 8 * X.nbytes)
+    monkeypatch.setattr(answer_cache, "ROOM", 8 * X.nbytes)
     for k in range(40):
-        recall.recalled(np.negative, X + k)
-    assert 0 < recall._memory.size <= recall.ROOM
-    assert recall._memory.size == sum(a.nbytes for _, a in recall._memory.kept.values())
+        answer_cache.recalled(np.negative, X + k)
+    assert 0 < answer_cache._memory.size <= answer_cache.ROOM
+    assert answer_cache._memory.size == sum(a.nbytes for _, a in answer_cache._memory.kept.values())

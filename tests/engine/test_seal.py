@@ -13,8 +13,8 @@ from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.bandwidth.rounding import rounding
 from hartley.defenses.noise.memguard import memguard
-from hartley.engine.meter import Meter, seal
-from hartley.games.inversion import inversion
+from hartley.engine.run.meter import Meter, seal
+from hartley.games.inversion.inversion import inversion
 
 
 def _view() -> tuple[View, dict[str, Any]]:

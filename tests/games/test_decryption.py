@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Modality, Move, Outcome, Scene, attack
+from hartley.core import Access, Data, Modality, Outcome, Scene, Term, attack
 from hartley.core.errors import RunError
-from hartley.engine.play import deal, play
-from hartley.games.decryption import decryption, letters_of
-from hartley.kit.language import ciphers
+from hartley.engine.run.play import deal, play
+from hartley.games.decryption import ciphers
+from hartley.games.decryption.decryption import decryption, letters_of
 
 
 def act(guess, name="act"):
@@ -20,7 +20,7 @@ def act(guess, name="act"):
 
     run.__name__ = name
     return attack(
-        game=decryption, needs=Access.NOTHING, moves=Move.SIGNAL, fits=(Modality.LANGUAGE,),
+        game=decryption, access=Access.NOTHING, term=Term.SIGNAL, modalities=(Modality.LANGUAGE,),
         paper="hartley",
     )(run)  # fmt: skip
 
@@ -49,8 +49,8 @@ def test_who_has_the_key_reads_all_of_it():
     reader = act(lambda view, rng: view.data.x[0][view.question.x])
     channel = measure(play(reader, scene, seed=0))
     assert channel.bits.value == pytest.approx(np.log2(26), abs=0.05)
-    assert channel.usual["text_accuracy"]["value"] == 1
-    assert channel.usual["unicity"]["value"] == 0
+    assert channel.metrics["text_accuracy"]["value"] == 1
+    assert channel.metrics["unicity"]["value"] == 0
 
 
 def test_the_payload_is_uniform_and_stands_where_the_question_says(live):
@@ -106,7 +106,7 @@ def test_loot_of_another_length_is_an_error(live):
         return Outcome(guess=favourite(view, rng), asset=half)
 
     short = attack(
-        game=decryption, needs=Access.NOTHING, moves=Move.SIGNAL, fits=(Modality.LANGUAGE,),
+        game=decryption, access=Access.NOTHING, term=Term.SIGNAL, modalities=(Modality.LANGUAGE,),
         paper="hartley",
     )(run)  # fmt: skip
     with pytest.raises(RunError, match="5 letters"):

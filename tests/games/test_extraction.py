@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Modality, Model, Move, Outcome, Scene, attack
+from hartley.core import Access, Data, Modality, Model, Outcome, Scene, Term, attack
 from hartley.core.errors import BudgetSpent, RuleError, RunError
-from hartley.engine.play import deal, play
-from hartley.games.extraction import dead, extraction, live
-from hartley.kit import regions
-from hartley.kit.fingerprint import secret_labelling
-from hartley.kit.language import heads
-from hartley.kit.wires import nearest
+from hartley.engine.run.play import deal, play
+from hartley.games import nearest_learner
+from hartley.games.extraction import head_fingerprint
+from hartley.games.extraction.extraction import dead, extraction, live
+from hartley.games.extraction.fingerprint import secret_labelling
+from hartley.kit import kmeans
 
 ANY = (Modality.VISION, Modality.TABULAR, Modality.LANGUAGE)
 
@@ -29,7 +29,7 @@ def _attack(build: Any) -> Any:
         return Outcome(asset=build(view))
 
     return attack(
-        game=extraction, needs=Access.SCORES, moves=Move.BANDWIDTH, fits=ANY, paper="hartley"
+        game=extraction, access=Access.SCORES, term=Term.BANDWIDTH, modalities=ANY, paper="hartley"
     )(made)
 
 
@@ -41,7 +41,7 @@ def _itself(view: Any) -> Model:
     """A copy that stands on its own, of a victim that answers by its nearest record."""
     answers = view.model.query(view.public.x)
     lesson = replace(view.public, y=answers.argmax(1))
-    fit = nearest.trainer(lesson.modality, 4)
+    fit = nearest_learner.trainer(lesson.modality, 4)
     return fit(lesson, np.ones((1, len(lesson)), dtype=bool), 0).member(0)
 
 
@@ -50,11 +50,11 @@ def test_a_true_copy_carries_all_and_a_stranger_nothing() -> None:
     assert scene.model is not None
     stolen = play(_attack(_itself), scene)
     assert np.array_equal(stolen.truth, stolen.guess)
-    assert stolen.usual["fidelity"] == 1.0
-    assert stolen.usual["victim_carries"] == 1.0
+    assert stolen.metrics["fidelity"] == 1.0
+    assert stolen.metrics["victim_carries"] == 1.0
     stranger = play(_attack(lambda view: scene.model), scene)
     assert measure(stranger).bits.lower == pytest.approx(0, abs=1e-9)
-    assert stranger.usual["fidelity"] == stranger.usual["baseline"] < 0.5
+    assert stranger.metrics["fidelity"] == stranger.metrics["baseline"] < 0.5
 
 
 def test_a_copy_that_forwards_to_the_victim_is_refused() -> None:
@@ -108,8 +108,8 @@ def test_the_rules_limit_the_queries_of_each_victim_and_a_new_attack_starts_afre
     table = deal(asks(5), scene, seed=0, params={"queries": 10})
     for _ in range(2):  # the same deal serves several attacks, each with its own budget
         trials = play(asks(5), scene, dealt=table)
-        assert trials.usual["queries"] == 10
-        assert trials.usual["symbols_per_query"] == pytest.approx(16 / 10)
+        assert trials.metrics["queries"] == 10
+        assert trials.metrics["symbols_per_query"] == pytest.approx(16 / 10)
         with pytest.raises(BudgetSpent, match="10 records a victim"):
             play(asks(6), scene, dealt=table)
 
@@ -131,8 +131,8 @@ def _span(view: Any) -> Model:
 def test_a_head_is_read_in_any_basis() -> None:
     trials = play(_attack(_span), _scene(modality=Modality.LANGUAGE))
     assert np.array_equal(trials.truth, trials.guess)
-    assert trials.usual["fidelity"] == pytest.approx(1, abs=1e-6)
-    assert trials.usual["baseline"] < 0.99
+    assert trials.metrics["fidelity"] == pytest.approx(1, abs=1e-6)
+    assert trials.metrics["baseline"] < 0.99
     nothing = play(_attack(_span), _scene(dead, Modality.LANGUAGE))
     assert measure(nothing).bits.lower == pytest.approx(0, abs=1e-9)
 
@@ -149,20 +149,20 @@ def test_heads_survive_any_change_of_basis_but_not_a_stranger() -> None:
     rows, ways = np.arange(10), rng.standard_normal((10, 5))
     symbols = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3])
     unit = ways / np.linalg.norm(ways, axis=1, keepdims=True)
-    head = heads.plant(base, rows, unit, symbols, alphabet=4, step=0.5)
+    head = head_fingerprint.plant(base, rows, unit, symbols, alphabet=4, step=0.5)
     turned = head @ rng.standard_normal((5, 5))
     told = {"alphabet": 4, "step": 0.5}
-    assert np.array_equal(heads.read(turned, base, rows, unit, **told), symbols)
-    assert set(heads.read(base, base, rows, unit, **told).tolist()) <= {1, 2}
-    assert np.all(heads.read(turned[:30], base, rows, unit, **told) == -1)
+    assert np.array_equal(head_fingerprint.read(turned, base, rows, unit, **told), symbols)
+    assert set(head_fingerprint.read(base, base, rows, unit, **told).tolist()) <= {1, 2}
+    assert np.all(head_fingerprint.read(turned[:30], base, rows, unit, **told) == -1)
 
 
 def test_regions_are_full_and_follow_the_clusters() -> None:
     rng = np.random.default_rng(0)
     centres = 10 * rng.standard_normal((6, 3))
     kind = np.tile(np.arange(6), 20)
-    place = regions.split(centres[kind] + 0.1 * rng.standard_normal((120, 3)), 6, rng)
+    place = kmeans.split(centres[kind] + 0.1 * rng.standard_normal((120, 3)), 6, rng)
     assert np.array_equal(np.bincount(place), [20] * 6)
     assert len({(a, b) for a, b in zip(kind, place, strict=True)}) == 6
     with pytest.raises(ValueError, match="cannot fill"):
-        regions.split(centres, 7, rng)
+        kmeans.split(centres, 7, rng)

@@ -15,12 +15,12 @@ from hartley.attacks.model_to_data.membership.loss_threshold import loss_thresho
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Model, Outcome, Scene
 from hartley.core.errors import RunError, UsageError
-from hartley.engine.document import flags
-from hartley.engine.match import unplayable
-from hartley.engine.play import deal, play
-from hartley.games.membership import live, membership
-from hartley.kit.membership.blind import blind_auc
-from hartley.kit.membership.grouped import exposed
+from hartley.engine.plan.applicability import unplayable
+from hartley.engine.result.document import flags
+from hartley.engine.run.play import deal, play
+from hartley.games.membership.blind_baseline import blind_auc
+from hartley.games.membership.judging import exposed
+from hartley.games.membership.membership import live, membership
 
 SPEC = importlib.util.spec_from_file_location(
     "owned_by_a_stranger", Path(__file__).parents[1] / "strangers" / "strangers" / "owned.py"
@@ -113,8 +113,8 @@ def test_an_own_model_is_one_round_and_nobodys_coin():
     assert trials.spec.planted is False
     assert trials.spec.bounds == proved[1:], "privacy is proved of a coin, and there was none"
     heard = measure(trials)
-    assert heard.usual["auc"]["low"] > 0.6 and not flags(heard)
-    assert heard.usual["auc_two_sided"] == heard.usual["auc"]
+    assert heard.metrics["auc"]["low"] > 0.6 and not flags(heard)
+    assert heard.metrics["auc_two_sided"] == heard.metrics["auc"]
 
 
 def test_attacks_that_train_are_skipped_where_nothing_trains():
@@ -217,7 +217,7 @@ def test_a_shifted_holdout_is_a_flawed_split_and_no_leak(hartley, tmp_path):
     (flag,) = rows["shifted"]["flags"]
     assert "FLAWED SPLIT" in flag and "no leak" in flag
     assert "FLAWED SPLIT" in shown["shifted"]
-    assert rows["shifted"]["usual"]["blind_auc"]["low"] > 0.8
+    assert rows["shifted"]["metrics"]["blind_auc"]["low"] > 0.8
     for form in ("md", "html"):
         done = hartley("report", "latest", "--store", "runsshifted", "--format", form)
         assert done.returncode == 0, done.stderr
@@ -275,7 +275,7 @@ def test_the_most_exposed_are_chosen_on_other_rounds(scene):
 def test_a_backwards_score_leaks_as_well(scene):
     trials = play(loss_threshold, scene, dealt=membership(scene, rng(), rounds=32))
     heard = measure(replace(trials, guess=-trials.guess))
-    assert heard.usual["auc"]["value"] < 0.1 < 0.85 < heard.usual["auc_two_sided"]["low"]
+    assert heard.metrics["auc"]["value"] < 0.1 < 0.85 < heard.metrics["auc_two_sided"]["low"]
     assert heard.bits.value > 0.8
 
 
@@ -292,5 +292,5 @@ def test_records_that_stand_twice_are_counted(scene):
     x = np.array(pool.x)
     x[1] = x[0]
     dealt = membership(replace(scene, extra={"pool": replace(pool, x=x)}), rng(), rounds=2)
-    assert dealt.usual["duplicates"] == pytest.approx(2 / 128)
-    assert "duplicates" not in membership(scene, rng(), rounds=2).usual
+    assert dealt.metrics["duplicates"] == pytest.approx(2 / 128)
+    assert "duplicates" not in membership(scene, rng(), rounds=2).metrics

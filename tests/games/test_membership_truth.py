@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.lira import lira
-from hartley.channel.awgn import bpsk_capacity, phi, phi_inverse
-from hartley.channel.binary import clopper_pearson
+from hartley.channel.bounds.two_rates import clopper_pearson
 from hartley.channel.measure import measure
 from hartley.core import Access, ChannelSpec, Data, Ensemble, Modality, Model, Output, Scene
-from hartley.engine.play import play
+from hartley.engine.run.play import play
+from hartley.infotheory.gaussian import bpsk_capacity, phi, phi_inverse
 
 N, RUNS, ALPHA = 128, 200, 0.05
 
@@ -80,7 +80,7 @@ def test_the_measured_bits_cover_the_truth(d):
         points.append(heard.bits.value)
         wrong["certified"] += heard.bits.lower > best
         wrong["interval"] += not heard.bits.lower <= read <= heard.high
-        told = heard.usual["bits_posterior"]
+        told = heard.metrics["bits_posterior"]
         wrong["posterior"] += told["low"] > best
     for name, count in wrong.items():
         low, _ = clopper_pearson(count, RUNS // 2, 0.01)

@@ -23,10 +23,10 @@ from hartley.defenses.signal.deduplication import (
     neighbours,
     once,
 )
-from hartley.engine.play import play
-from hartley.games import memorization as room
+from hartley.engine.run.play import play
+from hartley.games.memorization import canaries as canaries_
+from hartley.games.memorization import memorization as room
 from hartley.kit.language import text
-from hartley.kit.memorization import canaries as canaries_
 
 
 def test_a_coin_settles_ties_and_nothing_else() -> None:
@@ -34,7 +34,7 @@ def test_a_coin_settles_ties_and_nothing_else() -> None:
     scores = np.array([[0, 1, 5, 2], [3, 3, 3, 1], [9, 0, 9, 9]])
     (got,) = room.judge([one], [Outcome(guess=scores)])
     assert got.guess[0] == 1 and got.guess[1] in {1, 2, 3} and got.guess[2] == 4
-    assert got.usual["extraction_rate"] == pytest.approx((got.guess == 1).mean())
+    assert got.metrics["extraction_rate"] == pytest.approx((got.guess == 1).mean())
     truth = np.random.default_rng(0).integers(0, 4, 4000)
     many = Round(View(None), truth, alphabet=4)
     (even,) = room.judge([many], [Outcome(guess=np.zeros((4000, 4)))])
@@ -161,7 +161,7 @@ def test_repetition_leaks_and_deduplication_stops_it() -> None:
         scene = room.live(Modality.LANGUAGE, np.random.default_rng(0))
         before = measure(play(attack, scene, seed=0))
         shut = deduplication(scene, np.random.default_rng(0))
-        after = measure(play(attack, shut, seed=0, knows="static"))
+        after = measure(play(attack, shut, seed=0, knowledge="static"))
         assert before.bits.value > 0.9 * np.log2(100)
         assert (after.bits.lower or 0) == 0 and after.bits.value < 0.1
         single = measure(play(attack, scene, seed=0, game_params={"repeats": 1}))

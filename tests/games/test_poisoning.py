@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Modality, Move, Outcome, Scene, attack
+from hartley.core import Access, Data, Modality, Outcome, Scene, Term, attack
 from hartley.core.errors import RuleError
-from hartley.engine.play import deal, play
-from hartley.games.poisoning import CLEAN_EVERY, _near, dead, live, poisoning
+from hartley.engine.run.play import deal, play
+from hartley.games.poisoning.poisoning import CLEAN_EVERY, _near, dead, live, poisoning
 
 VISION = Modality.VISION
 
@@ -25,7 +25,11 @@ def _attack(build: Any) -> Any:
         return Outcome(asset=build(view))
 
     wrap = attack(
-        game=poisoning, needs=Access.POISON, moves=Move.SIGNAL, fits=(VISION,), paper="hartley"
+        game=poisoning,
+        access=Access.POISON,
+        term=Term.SIGNAL,
+        modalities=(VISION,),
+        paper="hartley",
     )
     return wrap(made)
 
@@ -45,8 +49,8 @@ def test_no_poison_carries_no_bit_and_equals_its_reference() -> None:
     assert np.array_equal(trials.guess, trials.reference)
     assert measure(trials).bits.lower == pytest.approx(0, abs=1e-9)
     assert trials.cost["poisons"] == 0
-    assert trials.usual["poison_rate"] == 0
-    assert trials.usual["clean_accuracy_drop"] == 0
+    assert trials.metrics["poison_rate"] == 0
+    assert trials.metrics["clean_accuracy_drop"] == 0
 
 
 def test_messages_are_uniform_over_all_classes_and_drawn_anew_each_round() -> None:
@@ -71,8 +75,8 @@ def test_a_trigger_without_poison_shows_in_the_base_rate() -> None:
         return _nothing(view, patterns=np.stack(wanted), masks=masks)
 
     trials = play(_attack(cheat), scene, game_params={"cover": 1.0})
-    assert trials.usual["asr"] == 1.0
-    assert trials.usual["base_rate"] == 1.0
+    assert trials.metrics["asr"] == 1.0
+    assert trials.metrics["base_rate"] == 1.0
     with pytest.raises(RuleError, match="at most 20% of a record"):
         play(_attack(cheat), scene)
 

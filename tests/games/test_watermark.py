@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Modality, Move, Outcome, Scene, attack
+from hartley.core import Access, Data, Modality, Outcome, Scene, Term, attack
 from hartley.core.errors import RunError
-from hartley.engine.play import deal, play
-from hartley.games.watermark import watermark
+from hartley.engine.run.play import deal, play
+from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image, marks
 
 
@@ -20,7 +20,7 @@ def act(make, name="act"):
 
     run.__name__ = name
     return attack(
-        game=watermark, needs=Access.NOTHING, moves=Move.NOISE, fits=(Modality.VISION,),
+        game=watermark, access=Access.NOTHING, term=Term.NOISE, modalities=(Modality.VISION,),
         paper="hartley",
     )(run)  # fmt: skip
 
@@ -35,7 +35,7 @@ def test_doing_nothing_destroys_nothing(live):
     assert np.array_equal(trials.guess, trials.truth)
     assert np.array_equal(trials.reference, trials.truth)
     assert measure(trials).bits.value == 0
-    assert trials.usual["psnr"] == 100
+    assert trials.metrics["psnr"] == 100
 
 
 def test_a_little_noise_destroys_the_fragile_mark_whole(live):
@@ -48,11 +48,11 @@ def test_a_little_noise_destroys_the_fragile_mark_whole(live):
 def test_removal_below_the_quality_floor_is_no_removal(live):
     black = act(lambda x, _: np.zeros_like(x))
     trials = play(black, live, seed=0)
-    assert trials.usual["violated"] == 1
+    assert trials.metrics["violated"] == 1
     assert np.array_equal(trials.guess, trials.reference)
     # The same pictures pass when there is no floor: it is the floor that saves the mark.
     free = play(black, live, seed=0, game_params={"floor": 0.0})
-    assert free.usual["violated"] == 0
+    assert free.metrics["violated"] == 0
     assert measure(free).bits.value > 0.9
 
 
@@ -88,7 +88,7 @@ def test_a_scene_without_a_marker_gets_the_widespread_one():
     wire = watermark.live(Modality.VISION, np.random.default_rng(0))
     plain = play(act(lambda x, _: x), replace(wire, tools={}), seed=0)
     known = play(act(lambda x, _: x), replace(wire, tools={"marker": marks.dwt_dct()}), seed=0)
-    assert plain.usual == known.usual
+    assert plain.metrics == known.metrics
     assert np.array_equal(plain.reference, known.reference)
 
 

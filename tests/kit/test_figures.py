@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hartley.kit.figures import Figure, average, share
+from hartley.kit.interval_values import Figure, average, share
 
 
 def test_a_share_has_the_exact_interval():

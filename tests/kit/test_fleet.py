@@ -9,7 +9,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.data.vision import digits
 from hartley.kit import nets
 from hartley.kit.fleet import Training, choose, train
-from hartley.kit.fleet.plan import batches, stream
+from hartley.kit.fleet.training import batches, stream
 from hartley.kit.fleet.workers import spread
 
 DENSE = nets.dense((1, 8, 8), 10, (32, 16))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_data.reference_models import confidence
 from hartley.core import Data, Modality
 from hartley.core.errors import UsageError
-from hartley.kit.membership.reference import confidence
-from hartley.kit.pairs import Towers, project, train
+from hartley.kit.infonce_towers import Towers, project, train
 from hartley.models.paired import DualEncoder
 from hartley.testing import check_model
 

@@ -10,8 +10,8 @@ import torch
 
 from hartley.kit import nets
 from hartley.kit.fleet import Privacy, train_private
-from hartley.kit.fleet.dense import flatten, zip_names
-from hartley.kit.fleet.private import add_noise, clipped_sums
+from hartley.kit.fleet.dense_training import flatten, zip_names
+from hartley.kit.fleet.dp_training import add_noise, clipped_sums
 
 NET = nets.dense((1, 6, 6), 5, (12, 8))
 
@@ -65,9 +65,9 @@ def test_the_whole_training_is_opacus_own():
     x, y = rng.random((30, 1, 6, 6), dtype=np.float32), rng.integers(0, 5, 30)
     privacy = Privacy(noise=0.0, clip=0.5, rate=1.0, steps=6, expected=30.0, lr=0.01)
     ours = train_private(NET, x, y, np.ones((1, 30), bool), privacy, seed=2)
+    from hartley.kit.fleet.dp_training import _opacus, _Work
     from hartley.kit.fleet.fleet import targets_of
-    from hartley.kit.fleet.plan import stream
-    from hartley.kit.fleet.private import _opacus, _Work
+    from hartley.kit.fleet.training import stream
 
     r = stream(2, 0)
     start = NET.initial(r)

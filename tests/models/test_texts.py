@@ -8,9 +8,9 @@ import pytest
 from hartley.core import Data, Modality
 from hartley.kit.fleet import Privacy
 from hartley.kit.language import gpt
-from hartley.models import causal, texts
-from hartley.models.retrained import PrivateOwner
-from hartley.models.texts import TextPipeline
+from hartley.models import causal, text_pipeline
+from hartley.models.text_pipeline import TextPipeline
+from hartley.models.training_defense import PrivateOwner
 
 pytest.importorskip("torch")
 
@@ -28,11 +28,11 @@ def pool(n: int = 16):
 def test_models_are_kept_by_what_they_depend_on(tmp_path, monkeypatch):
     monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
     trained = []
-    for name in ("gpt.train", "ghost.train_private"):
+    for name in ("gpt.train", "ghost_clipping.train_private"):
         module, function = name.split(".")
-        true = getattr(getattr(texts, module), function)
+        true = getattr(getattr(text_pipeline, module), function)
         monkeypatch.setattr(
-            getattr(texts, module),
+            getattr(text_pipeline, module),
             function,
             lambda *a, true=true, name=name, **k: trained.append(name) or true(*a, **k),
         )
@@ -44,7 +44,7 @@ def test_models_are_kept_by_what_they_depend_on(tmp_path, monkeypatch):
         assert len(trained) == times
     owner = private.with_(private=Privacy(**{**PRIVACY.recipe, "noise": 2.0}))
     owner.fit(pool(), halves, 5)
-    assert trained == ["gpt.train"] * 2 + ["ghost.train_private"] * 4
+    assert trained == ["gpt.train"] * 2 + ["ghost_clipping.train_private"] * 4
 
 
 def test_rows_are_read_alike_in_a_tree_and_in_a_batch(monkeypatch):
@@ -58,7 +58,7 @@ def test_rows_are_read_alike_in_a_tree_and_in_a_batch(monkeypatch):
     told = {}
     for worth in (1, 64, 10_000):
         made.clear()
-        monkeypatch.setattr(texts, "WORTH", worth)
+        monkeypatch.setattr(text_pipeline, "WORTH", worth)
         model = OWNER._model(state, state["tokens"])
         told[worth] = model.score(rows), model.generate(rows[:, :7], 3, 4), len(made)
     assert told[1][2] > 0 == told[10_000][2]

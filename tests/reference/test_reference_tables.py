@@ -8,7 +8,7 @@ import pytest
 
 import hartley
 from hartley import catalog
-from hartley.core.taxonomy import AXES, SEED_A_CLASSES, Axis, Flow, Move
+from hartley.core.taxonomy import AXES, SEED_A_CLASSES, Axis, Flow, Term
 from hartley.reference import (
     bibliography,
     current_id,
@@ -63,9 +63,9 @@ def test_seed_b_table_has_the_papers_totals() -> None:
     table = threats()
     assert len(table) == 73
     assert Counter(row.move for row in table) == {
-        Move.BANDWIDTH: 31,
-        Move.NOISE: 27,
-        Move.SIGNAL: 15,
+        Term.BANDWIDTH: 31,
+        Term.NOISE: 27,
+        Term.SIGNAL: 15,
     }
     assert Counter(row.flow for row in table) == {
         Flow.PREDICTION: 25,

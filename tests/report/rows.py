@@ -30,7 +30,7 @@ def _channel(attack: str, game: str, axis: str, **more: Any) -> dict[str, Any]:
         "game": game,
         "axis": axis,
         "flow": "inferring",
-        "moves": "noise",
+        "term": "noise",
         "modality": "vision",
         "access": ["scores"],
         "params": {},
@@ -45,11 +45,11 @@ def _channel(attack: str, game: str, axis: str, **more: Any) -> dict[str, Any]:
         "flags": [],
         "fresh": True,
         "alphabet": 2,
-        "knows": "none",
+        "knowledge": "none",
         "assumptions": [],
         "loot": "",
         "cost": {},
-        "usual": {},
+        "metrics": {},
         "curve": {},
         "capacity": None,
         "signal": None,
@@ -103,7 +103,7 @@ def jam(name: str, point: float, low: float, high: float, params: dict[str, Any]
         clusters=40,
         params=params,
         estimator="E2 difference of per-bit channels",
-        usual={
+        metrics={
             "bit_accuracy": {"value": 0.552, "low": 0.531, "high": 0.573, "n": 2560},
             "psnr_db": {"value": 34.1, "low": 33.2, "high": 35.0, "n": 40},
         },
@@ -126,7 +126,7 @@ def symbol(
         unit="symbol",
         clusters=12,
         estimator="E2 Fano",
-        usual={"symbol_error_rate": 0.13},
+        metrics={"symbol_error_rate": 0.13},
         **_measured(name, point, low, high, ceiling, n),
     )
 
@@ -137,7 +137,7 @@ def poison(name: str, point: float, low: float, high: float, *, n: int) -> dict[
         "poisoning",
         "data_to_model",
         flow="learning",
-        moves="signal",
+        term="signal",
         access=["poison"],
         role="inject",
         wire="symbol",
@@ -146,7 +146,7 @@ def poison(name: str, point: float, low: float, high: float, *, n: int) -> dict[
         estimator="E2 Fano",
         cost={"poisons": 30.0},
         params={"rate": 0.02, "size": 3},
-        usual={
+        metrics={
             "attack_success_rate": {"value": 0.94, "low": 0.91, "high": 0.96, "n": n},
             "base_rate": {"value": 0.101, "low": 0.07, "high": 0.14, "n": n},
             "clean_accuracy": 0.961,
@@ -183,7 +183,7 @@ def score(
         leakage=point * 1.8,
         authorised_bits=23.3,
         budget_bits=point * 1000,
-        usual={
+        metrics={
             "auc": {"value": NORMAL.cdf(d / math.sqrt(2)), "low": 0.6, "high": 0.85, "n": 8000},
             "tpr_at_fpr_1e2": {"value": 0.08, "low": 0.06, "high": 0.1, "n": 8000},
             "epsilon_lower": 0.71,
@@ -213,7 +213,7 @@ def extract(name: str, point: float, low: float, high: float, *, n: int) -> dict
         clusters=1,
         estimator="E2 Fano",
         capacity=3.01,
-        usual={"fidelity": {"value": 0.951, "low": 0.94, "high": 0.961, "n": n}},
+        metrics={"fidelity": {"value": 0.951, "low": 0.94, "high": 0.961, "n": n}},
         **_measured(name, point, low, high, 3.3219, n),
     )
 

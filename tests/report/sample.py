@@ -118,8 +118,8 @@ def _b(point: float, low: float, high: float, n: int = 8000) -> dict[str, Any]:
 def rounding() -> dict[str, Any]:
     return {
         "name": "output_rounding",
-        "moves": "bandwidth",
-        "acts": "output",
+        "term": "bandwidth",
+        "stage": "output",
         "params": {"decimals": 1},
         "protects": ["membership", "extraction"],
         "utility": {
@@ -153,8 +153,8 @@ def rounding() -> dict[str, Any]:
 def dp_sgd() -> dict[str, Any]:
     return {
         "name": "dp_sgd",
-        "moves": "noise",
-        "acts": "training",
+        "term": "noise",
+        "stage": "training",
         "params": {"epsilon": 1.0},
         "protects": ["membership"],
         "utility": {

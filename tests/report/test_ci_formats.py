@@ -149,7 +149,7 @@ def test_sarif_levels_follow_the_verdict(document):
 
 
 def test_sarif_rules_are_unique_when_an_attack_has_several_rows(document):
-    document["channels"].append(dict(document["channels"][7], knows="static"))
+    document["channels"].append(dict(document["channels"][7], knowledge="static"))
     run, _ = _sarif(document)
     assert len(run["tool"]["driver"]["rules"]) == 12
     assert len(run["results"]) == 13

@@ -57,7 +57,7 @@ def test_links_between_pages_arrive(page):
 
 
 def test_plans_in_the_docs_can_be_read():
-    from hartley.engine.plan import parse
+    from hartley.engine.plan.plan import parse
 
     read = 0
     for page in PAGES:
@@ -74,7 +74,7 @@ def test_the_program_of_the_privacy_page_runs():
     exec(compile(block, "privacy.md", "exec"), found)
     channel = found["channel"]
     assert 0 < channel.bits.lower <= channel.bits.value <= 1
-    assert channel.usual["blind_auc"]["low"] <= 0.5 <= channel.usual["blind_auc"]["high"]
+    assert channel.metrics["blind_auc"]["low"] <= 0.5 <= channel.metrics["blind_auc"]["high"]
 
 
 def test_the_scene_of_the_extension_page_is_audited(hartley, tmp_path):

@@ -88,7 +88,7 @@ HOSTILE = "</td><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7919*
 
 
 def _poisoned(value, key=""):
-    fixed = {"schema", "status", "axis", "role", "wire", "knows", "kind", "created"}
+    fixed = {"schema", "status", "axis", "role", "form", "knowledge", "kind", "created"}
     if isinstance(value, dict):
         return {k: _poisoned(v, k) for k, v in value.items()}
     if isinstance(value, list):
@@ -99,7 +99,7 @@ def _poisoned(value, key=""):
 def test_everything_that_comes_from_the_document_is_inert(document):
     document = _poisoned(document)
     document["channels"][0]["params"][HOSTILE] = HOSTILE
-    document["channels"][0]["usual"][HOSTILE] = 1.0
+    document["channels"][0]["metrics"][HOSTILE] = 1.0
     document["defenses"][0]["residual"][HOSTILE] = document["defenses"][0]["residual"]["knockoff"]
     document["defenses"][0]["utility"][HOSTILE] = {"before": 1.0, "after": 0.5}
     document["host"][HOSTILE] = HOSTILE
@@ -115,7 +115,7 @@ def test_everything_that_comes_from_the_document_is_inert(document):
 
 
 def test_every_measured_number_stands_with_its_interval_and_n(document, read):
-    from hartley.report.words import number, span
+    from hartley.report.format_numbers import number, span
 
     measured = [c for c in document["channels"] if c["status"] == "measured"]
     assert len(measured) == 10
@@ -124,7 +124,7 @@ def test_every_measured_number_stands_with_its_interval_and_n(document, read):
         words = f"{number(bits['point'])} {span(bits['low'], bits['high'])} per {row['unit']}"
         assert words in read.text, row["attack"]
         assert f"{number(row['n'])} in {row['clusters']} cluster" in read.text
-        for value in row["usual"].values():
+        for value in row["metrics"].values():
             if isinstance(value, dict):
                 words = f"{number(value['value'])} {span(value['low'], value['high'])}"
                 words += "" if value["n"] == row["n"] else f", n {number(value['n'])}"

@@ -8,7 +8,7 @@ import pytest
 
 from hartley.core.errors import UsageError
 from hartley.report import FORMATS, render
-from hartley.report.words import bits, count, metric, number, quantity, span, widest
+from hartley.report.format_numbers import bits, count, metric, number, quantity, span, widest
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -118,5 +118,5 @@ def test_the_widest_channel_is_sound_and_undefended(document):
     assert widest(rows)["attack"] == "lira_online"
     rows[1]["flags"] = ["its null arm reads 0.3 bit"]
     assert widest(rows)["attack"] == "loss_threshold"
-    rows[0]["knows"] = "static"
+    rows[0]["knowledge"] = "static"
     assert widest(rows) is None

@@ -7,7 +7,7 @@ import pytest
 
 from hartley import catalog
 from hartley.core import Modality, Output
-from hartley.games.inversion import inversion
+from hartley.games.inversion.inversion import inversion
 
 
 def test_their_declarations_name_their_packs() -> None:

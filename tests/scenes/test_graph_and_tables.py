@@ -8,7 +8,7 @@ import pytest
 from hartley.channel.measure import measure
 from hartley.core import Access
 from hartley.core.errors import MissingPack, UsageError
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 from hartley.scenes.income import income
 from hartley.scenes.synsets import synsets
 from hartley.scenes.tumours import tumours
@@ -89,7 +89,7 @@ def test_links_are_read_from_weights_and_influence(need_pack):
     for attack, least in ((link_teller, 0.1), (graph_mi, 0.2)):
         heard = measure(play(attack, scene, seed=0, game_params={"rounds": 4}))
         assert heard.bits.lower > least, attack.name
-        assert heard.usual["auc"]["value"] > 0.9
+        assert heard.metrics["auc"]["value"] > 0.9
 
 
 def test_scenes_without_their_pack_say_so(tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.attacks.model_to_model.extraction.last_layer import last_layer
 from hartley.core import Scene
 from hartley.data.language import novel
-from hartley.engine.play import deal, play
+from hartley.engine.run.play import deal, play
+from hartley.games.memorization.text_canaries import write
 from hartley.kit.language import gpt, text
-from hartley.kit.memorization.spoken import write
-from hartley.scenes.language import distinct
+from hartley.scenes._assemble_language import distinct
 from hartley.scenes.novels import novels
 from hartley.testing import check_model
 
@@ -137,7 +137,7 @@ def test_last_layer_recovers_width_and_head_exactly(small: Scene) -> None:
     loot = last_layer(table.rounds[0].view, np.random.default_rng(0)).asset
     assert loot.facts["hidden size"] == 128
     trials = play(last_layer, small, seed=0, dealt=table)
-    assert (trials.guess == trials.truth).all() and trials.usual["fidelity"] > 0.999
+    assert (trials.guess == trials.truth).all() and trials.metrics["fidelity"] > 0.999
     quiet = small.utility(small)["nats_per_token"]
     marked = table.rounds[0].view.model
     rows = small.extra["test"].x

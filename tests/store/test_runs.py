@@ -229,7 +229,7 @@ def test_a_replaced_file_is_whole_or_old(tmp_path, monkeypatch):
 
 
 def test_unknown_runs_get_the_nearest(tmp_path):
-    from hartley.cli.stored import folder_of
+    from hartley.cli.find_run import folder_of
 
     begin(tmp_path, run="nightly").close()
     with pytest.raises(UnknownName, match="did you mean nightly"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hartley.core import Applied, Bound, ChannelSpec, Role, Trials, Wire
+from hartley.core import AnswerForm, Applied, Bound, ChannelSpec, Role, Trials
 from hartley.core.errors import StoreError
 from hartley.store import read_trials, trials_from_bytes, trials_to_bytes
 
@@ -35,7 +35,7 @@ def same(a: Trials, b: Trials) -> None:
 FULL = Trials(
     spec=ChannelSpec(
         role=Role.JAM,
-        wire=Wire.SYMBOL,
+        form=AnswerForm.SYMBOL,
         alphabet=7,
         unit="bit of the mark",
         planted=False,
@@ -69,10 +69,10 @@ FULL = Trials(
     params={"floor": 1e-300, "on": True, "word": "é\n"},
     seed=2**62 + 1,
     fresh=False,
-    usual={"psnr": 0.1 + 0.2, "gone": float("inf")},
+    metrics={"psnr": 0.1 + 0.2, "gone": float("inf")},
     cost={"poisons": 3.0},
     defenses=(Applied("rounding", {"decimals": 2}),),
-    knows="adaptive",
+    knowledge="adaptive",
     loot="data",
     stage_of="chain",
 )
@@ -95,14 +95,14 @@ def test_everything_comes_back():
 )
 def test_any_trials_come_back(columns, usual, loot):
     truth, guess = columns
-    trials = Trials(ChannelSpec(), truth, guess, usual=usual, loot=loot)
+    trials = Trials(ChannelSpec(), truth, guess, metrics=usual, loot=loot)
     same(trials, trials_from_bytes(trials_to_bytes(trials)))
 
 
 def test_numpy_scalars_are_plain_values():
-    trials = replace(FULL, usual={"a": np.float32(0.5)}, params={"n": np.int64(3)})
+    trials = replace(FULL, metrics={"a": np.float32(0.5)}, params={"n": np.int64(3)})
     back = trials_from_bytes(trials_to_bytes(trials))
-    assert back.usual == {"a": 0.5} and back.params == {"n": 3}
+    assert back.metrics == {"a": 0.5} and back.params == {"n": 3}
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 nothing", trials_to_bytes(FULL)[:-40]])

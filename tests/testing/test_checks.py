@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold as good
-from hartley.core import ALL, Access, Attack, Data, Modality, Move, Outcome, View, attack
-from hartley.games.membership import membership
+from hartley.core import ALL, Access, Attack, Data, Modality, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
 from hartley.testing import ATTACK_CHECKS, CheckFailed, check_attack
 
 CHECKS = {check.name: check for check in ATTACK_CHECKS}
@@ -21,11 +21,15 @@ CHECKS = {check.name: check for check in ATTACK_CHECKS}
 def _declare(
     run: Callable[..., Outcome],
     *,
-    needs: Access = Access.SCORES,
-    fits: tuple[Modality, ...] = (Modality.VISION,),
+    access: Access = Access.SCORES,
+    modalities: tuple[Modality, ...] = (Modality.VISION,),
 ) -> Attack:
     return attack(
-        game=membership, needs=needs, moves=Move.NOISE, fits=fits, paper="arXiv:1709.01604"
+        game=membership,
+        access=access,
+        term=Term.NOISE,
+        modalities=modalities,
+        paper="arXiv:1709.01604",
     )(run)
 
 
@@ -164,7 +168,7 @@ def test_a_bad_attack_is_stopped(run: Callable[..., Outcome], check: str) -> Non
 
 def test_a_query_without_access_is_stopped() -> None:
     with pytest.raises(CheckFailed, match="access denied"):
-        CHECKS["keeps_to_its_access"](_declare(asks_undeclared, needs=Access.TRAIN))
+        CHECKS["keeps_to_its_access"](_declare(asks_undeclared, access=Access.TRAIN))
 
 
 def test_a_stranger_in_the_wrong_file_is_found() -> None:
@@ -173,9 +177,9 @@ def test_a_stranger_in_the_wrong_file_is_found() -> None:
 
 
 def test_a_modality_that_the_game_lacks_is_found() -> None:
-    game = replace(membership, fits=(Modality.AUDIO,))
+    game = replace(membership, modalities=(Modality.AUDIO,))
     with pytest.raises(CheckFailed, match="claims"):
-        CHECKS["fits_its_game"](replace(good, game=game, fits=ALL))
+        CHECKS["fits_its_game"](replace(good, game=game, modalities=ALL))
 
 
 def test_an_attack_that_adds_bits_under_noise_is_found() -> None:

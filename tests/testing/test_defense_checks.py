@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
-from hartley.core import Applied, Defense, Modality, Move, Output, Scene, defense
+from hartley.core import Applied, Defense, Modality, Output, Scene, Term, defense
+from hartley.defenses._shared import wrap_answers
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.noise.embedding_noise import embedding_noise
-from hartley.kit.shields import wrap
 from hartley.models.pipeline import Pipeline
-from hartley.models.retrained import retrained
+from hartley.models.training_defense import retrained
 from hartley.testing import check_defense, defense_checks
 from hartley.testing.checks import CheckFailed
 
@@ -23,10 +23,10 @@ BOTH = (Modality.VISION, Modality.TABULAR)
 
 def _declare(apply: Any, acts: str = "output", **more: Any) -> Defense:
     return defense(
-        moves=Move.NOISE,
-        acts=acts,
+        term=Term.NOISE,
+        stage=acts,
         protects=("membership",),
-        fits=BOTH,
+        modalities=BOTH,
         paper="hartley",
         strongest={},
         **more,
@@ -51,22 +51,22 @@ def minds_pictures_only(scene: Scene, rng: Any) -> Scene:
     def filter_(x: Any, answers: Any, output: Output, who: str) -> Any:
         return np.full_like(answers, 0.25) if scene.modality is Modality.VISION else answers
 
-    return wrap.answers(scene, Applied("minds_pictures_only"), filter_)
+    return wrap_answers.answers(scene, Applied("minds_pictures_only"), filter_)
 
 
 def test_a_net_is_no_defence_because_it_knows_less_than_a_table() -> None:
     with pytest.raises(CheckFailed, match="loses a bit on the live wire of vision"):
-        _narrows(_declare(trains_as_ever, acts="training", requires=("training",)))
+        _narrows(_declare(trains_as_ever, stage="training", requires=("training",)))
 
 
 def test_a_claim_has_to_hold_in_every_modality_and_only_there() -> None:
     with pytest.raises(CheckFailed, match="live wire of tabular"):
         _narrows(_declare(minds_pictures_only))
-    held = _declare(minds_pictures_only, only={"membership": ("vision",)})
+    held = _declare(minds_pictures_only, covers_only={"membership": ("vision",)})
     _narrows(held)
-    assert held.guards("membership", Modality.VISION)
-    assert not held.guards("membership", Modality.TABULAR)
-    assert not held.guards("extraction", Modality.VISION)
+    assert held.covers("membership", Modality.VISION)
+    assert not held.covers("membership", Modality.TABULAR)
+    assert not held.covers("extraction", Modality.VISION)
 
 
 @pytest.mark.parametrize("only", [{"extraction": ("vision",)}, {"membership": ("audio",)}])

@@ -13,8 +13,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from hartley.catalog.declared import Entry, read
-from hartley.catalog.located import GROUP, house, plugins
+from hartley.catalog.find_sources import GROUP, house, plugins
+from hartley.catalog.parse_declarations import Entry, read
 from hartley.core.errors import MissingExtra, UnknownName, UsageError
 from hartley.core.taxonomy import AXES, EDITION, Modality
 
@@ -98,13 +98,17 @@ def matrix() -> list[dict[str, Any]]:
     for name in classes:
         for modality in Modality:
             game = games.get(name)
-            defined = game is not None and modality in game.fits
-            mine = [a.name for a in attacks if defined and a.game == name and modality in a.fits]
-            guards = [d.name for d in defenses if defined and d.guards(name, modality)]
+            defined = game is not None and modality in game.modalities
+            mine = [
+                a.name for a in attacks if defined and a.game == name and modality in a.modalities
+            ]
+            guards = [d.name for d in defenses if defined and d.covers(name, modality)]
             if game is None:
                 reason: str | None = f"the game {name} is not built yet"
             elif not defined:
-                reason = f"{name} is not defined for {modality} (it fits {', '.join(game.fits)})"
+                reason = (
+                    f"{name} is not defined for {modality} (it fits {', '.join(game.modalities)})"
+                )
             else:
                 reason = None if mine else f"no attack on {name} fits {modality} yet"
             cells.append(

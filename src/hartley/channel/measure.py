@@ -11,17 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from hartley.channel.columns import Columns, check, measured_rows
-from hartley.channel.doubt import doubts
-from hartley.channel.edges import mean_limits
-from hartley.channel.extras import declared, enrich
-from hartley.channel.jam import measure_jam
-from hartley.channel.rank import measure_rank
-from hartley.channel.reading import Reading
-from hartley.channel.score import measure_score
-from hartley.channel.symbol import measure_symbol
-from hartley.channel.theory import ceiling
-from hartley.core import Channel, Kind, Quantity, Role, Trials, Wire, spawn
+from hartley.channel.bounds.ceilings import ceiling
+from hartley.channel.bounds.degenerate_intervals import mean_limits
+from hartley.channel.readouts.jam import measure_jam
+from hartley.channel.readouts.rank import measure_rank
+from hartley.channel.readouts.reading import Reading
+from hartley.channel.readouts.score import measure_score
+from hartley.channel.readouts.symbol import measure_symbol
+from hartley.channel.trials.optional_columns import declared, enrich
+from hartley.channel.trials.split_quality import doubts
+from hartley.channel.trials.validate import Columns, check, measured_rows
+from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
 
 REDRAWS = 9
 """How often the secrets are drawn anew for the null arm."""
@@ -43,19 +43,19 @@ def measure(trials: Trials) -> Channel:
     trials = measured_rows(trials)
     declared(trials)
     columns = check(trials)
-    seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, trials.knows)
+    seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, trials.knowledge)
     reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
-    wire = reading.usual
+    wire = reading.metrics
     reading = enrich(reading, trials, columns)
-    found = tuple(doubts(trials.usual, planted=trials.spec.planted))
+    found = tuple(doubts(trials.metrics, planted=trials.spec.planted))
     reading = replace(reading, assumptions=(*reading.assumptions, *found))
     top = ceiling(trials.spec, len(trials))
     bits, high, flags = _bounded(trials, reading, top)
     spec, n, value = trials.spec, len(trials), bits.value
     # The class's own metrics come first, then what the optional columns add.
-    own = {**wire, **flags, **trials.usual, **_by_round(trials)}
+    own = {**wire, **flags, **trials.metrics, **_by_round(trials)}
     uses = spec.uses if spec.uses else n
-    score = spec.wire is Wire.SCORE and reading.noise is not None
+    score = spec.form is AnswerForm.SCORE and reading.noise is not None
     equivalent = 4.0**value - 1.0
     snr = equivalent
     if score:
@@ -80,7 +80,7 @@ def measure(trials: Trials) -> Channel:
         authorised=_authorised(trials),
         n=n,
         clusters=n if columns.cluster is None else int(columns.cluster.max()) + 1,
-        usual={**own, **{name: v for name, v in reading.usual.items() if name not in own}},
+        metrics={**own, **{name: v for name, v in reading.metrics.items() if name not in own}},
         estimator=reading.method,
         curve=reading.curve,
     )
@@ -88,9 +88,9 @@ def measure(trials: Trials) -> Channel:
 
 def _read(trials: Trials, columns: Columns, rng: np.random.Generator, *, full: bool) -> Reading:
     spec = trials.spec
-    if spec.wire is Wire.SCORE:
+    if spec.form is AnswerForm.SCORE:
         return measure_score(columns.truth, columns.guess, columns.cluster, spec, rng, full=full)
-    if spec.wire is Wire.RANK:
+    if spec.form is AnswerForm.RANK:
         return measure_rank(columns.guess, columns.cluster, spec, full=full)
     if spec.role is Role.JAM:
         assert columns.reference is not None
@@ -150,7 +150,7 @@ def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
     points = []
     for k in range(draws):
         rng = np.random.default_rng(spawn(seed, "null", k))
-        anew = columns.redrawn(trials.spec.wire, trials.spec.alphabet, rng)
+        anew = columns.redrawn(trials.spec.form, trials.spec.alphabet, rng)
         points.append(_read(trials, anew, rng, full=False).point)
     return Quantity(
         name="bits of re-drawn secrets",
@@ -166,7 +166,7 @@ def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
 def _by_round(trials: Trials) -> dict[str, dict[str, float | None]]:
     """The judge's metrics with a t interval over rounds, where more than one round speaks."""
     found: dict[str, dict[str, float | None]] = {}
-    for name, values in trials.each.items():
+    for name, values in trials.metrics_by_round.items():
         n = len(values)
         if n < 2:
             continue

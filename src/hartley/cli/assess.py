@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.progress import watching
-from hartley.cli.settings import settings
+from hartley.cli.set_option import settings
 from hartley.cli.terminal import note, print_channels, print_json, print_shields, whole
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 
@@ -87,7 +87,7 @@ def assess(
 
         return finish(again(_folder(remeasure, store)), store, json=json)
     from hartley.engine.assess import assess as play
-    from hartley.engine.mistakes import Mistaken
+    from hartley.engine.plan.blame import Mistaken
 
     ordered, source = _plan(plan, scene)
     given: dict[str, Any] = {
@@ -119,7 +119,7 @@ def assess(
 
 def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
     """Print a run document, as JSON or for a person; return the exit code of its verdict."""
-    from hartley.engine.gate import EXIT
+    from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import verdict_of
 
     verdict = document["verdict"]
@@ -159,7 +159,7 @@ def _beside(document: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
 
 def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:
     """The plan that the user means, and its file."""
-    from hartley.engine.plan import Plan, parse, read
+    from hartley.engine.plan.plan import Plan, parse, read
 
     if plan is None and scene is None:
         raise UsageError(
@@ -198,6 +198,6 @@ def plans() -> dict[str, Callable[[], str]]:
 
 
 def _folder(run: str, store: Path) -> Path:
-    from hartley.cli.stored import folder_of
+    from hartley.cli.find_run import folder_of
 
     return folder_of(run, store)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from hartley import catalog
-from hartley.cli.settings import settings
+from hartley.cli.set_option import settings
 from hartley.cli.terminal import note, print_channels, print_json, whole
 from hartley.core import Attack
 from hartley.core import Parameter as Own
@@ -47,7 +47,9 @@ def _application(name: str) -> App:
     own, of_game = Group("Parameters of the attack"), Group("Parameters of the game")
     taken = {"scene", "set", "seed", "budget", "alpha", "json"}
     flags = {(f"attack_{p.name}" if p.name in taken else p.name): p for p in part.parameters}
-    game_flags = {f"game_{p.name}": p for p in part.game.parameters if p.name not in part.asks}
+    game_flags = {
+        f"game_{p.name}": p for p in part.game.parameters if p.name not in part.game_params
+    }
     inner = App(
         name=f"hartley attack {name}",
         help=part.summary,
@@ -117,8 +119,8 @@ def _play(
     alpha: float = 0.05,
     json: bool = False,
 ) -> int:
-    from hartley.engine.executor import prints_apart
-    from hartley.engine.single import play_one
+    from hartley.engine.run.executor import prints_apart
+    from hartley.engine.run.single import play_one
 
     if not 0 < alpha < 0.5:
         raise UsageError(f"--alpha {alpha}: expected a number between 0 and 0.5")

@@ -35,9 +35,9 @@ def gate(
     json
         Print the verdict as one JSON document.
     """
-    from hartley.cli.stored import read
-    from hartley.engine.gate import check_metrics, judge
-    from hartley.engine.plan import read as read_plan
+    from hartley.cli.find_run import read
+    from hartley.engine.plan.plan import read as read_plan
+    from hartley.engine.result.gate import check_metrics, judge
 
     plan = read_plan(limits)
     if not plan.limits:

@@ -59,11 +59,11 @@ def list_(
         print_json([_plain(e) for e in found])
         return 0
     print_table(
-        ("kind", "name", "game", "axis", "moves", "fits", "what it does"),
+        ("kind", "name", "game", "axis", "term", "modalities", "what it does"),
         [
             (
                 *(e.kind, e.name, e.game if e.kind == "attack" else ", ".join(e.protects)),
-                *(e.axis.replace("_to_", "→"), e.moves, _fits(e)),
+                *(e.axis.replace("_to_", "→"), e.term, _fits(e)),
                 f"CANNOT BE USED: {e.error}" if e.error else e.summary,
             )
             for e in found
@@ -83,7 +83,7 @@ def _plain(entry: catalog.Entry) -> dict[str, Any]:
 
 
 def _fits(entry: catalog.Entry) -> str:
-    return "all" if len(entry.fits) == 6 else ", ".join(entry.fits)
+    return "all" if len(entry.modalities) == 6 else ", ".join(entry.modalities)
 
 
 def _matrix(*, json: bool) -> int:
@@ -129,7 +129,7 @@ def _frameworks(*, json: bool) -> int:
 def _plans(*, json: bool) -> int:
     """The plans that ship: the scene of each, and the first sentence of its comment."""
     from hartley.cli.assess import plans
-    from hartley.engine.plan import parse
+    from hartley.engine.plan.plan import parse
 
     rows = []
     for name, text in sorted(plans().items()):

@@ -29,8 +29,8 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
         Print one JSON object, shaped like an entry of channels in a run document.
     """
     from hartley.channel.measure import measure as to_bits
-    from hartley.channel.table import read_trials
-    from hartley.engine.document import measured
+    from hartley.channel.trials.import_table import read_trials
+    from hartley.engine.result.document import measured
 
     table = read_trials(trials)
     row = measured(
@@ -46,7 +46,7 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
     print(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%})")
     print(f"  ceiling          {number(row['ceiling'])}")
     print(f"  null arm         {number(row['bits']['null'])}")
-    for name, value in row["usual"].items():
+    for name, value in row["metrics"].items():
         print(f"  {name:16} {quantity(value)}")
     print(f"  estimator        {row['estimator']}")
     for flag in row["flags"]:

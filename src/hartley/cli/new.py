@@ -88,7 +88,7 @@ def written(name: str, game: str) -> str:
         UsageError: no attack of the house plays the game yet.
     """
     models = [
-        (Path(_file(e.module)).read_text(encoding="utf-8"), e.name, len(e.fits))
+        (Path(_file(e.module)).read_text(encoding="utf-8"), e.name, len(e.modalities))
         for e in catalog.entries("attack")
         if e.game == game and e.origin == "hartley" and not e.error
     ]

@@ -40,7 +40,7 @@ def report(
     store
         The folder of all runs.
     """
-    from hartley.cli.stored import folder_of, read
+    from hartley.cli.find_run import folder_of, read
     from hartley.report import render
     from hartley.store import write_atomically
 

@@ -60,10 +60,10 @@ def _facts(entry: catalog.Entry) -> dict[str, Any]:
 
 def _print(facts: dict[str, Any]) -> None:
     print(f"{facts['kind']} {facts['name']}  ({facts['origin']}, {facts['module']})")
-    for name in ("game", "axis", "flow", "role", "moves", "acts", "paper"):
+    for name in ("game", "axis", "flow", "role", "term", "stage", "paper"):
         if facts[name]:
             print(f"  {name:9} {facts[name]}")
-    for name in ("fits", "needs", "protects", "requires"):
+    for name in ("modalities", "access", "protects", "requires"):
         if facts[name]:
             print(f"  {name:9} {', '.join(facts[name])}")
     if facts["error"]:

@@ -190,7 +190,7 @@ def _line(row: Mapping[str, Any]) -> Row:
         *(axis, str(row["attack"])),
         bits(row["bits"]),
         number(row["ceiling"]),
-        _usual(row["usual"]),
+        _usual(row["metrics"]),
         str(row["n"]),
         f"{row['seconds'] or 0:.1f}",
     )

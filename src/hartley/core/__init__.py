@@ -7,11 +7,12 @@ from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
 from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View
 from hartley.core.seeds import commitment, spawn
-from hartley.core.taxonomy import ALL, Access, Axis, Flow, Modality, Move, Role, Wire
+from hartley.core.taxonomy import ALL, Access, AnswerForm, Axis, Flow, Modality, Role, Term
 
 __all__ = [
     "ALL",
     "Access",
+    "AnswerForm",
     "Applied",
     "Asset",
     "Attack",
@@ -30,7 +31,6 @@ __all__ = [
     "Kind",
     "Modality",
     "Model",
-    "Move",
     "Outcome",
     "Output",
     "Parameter",
@@ -40,9 +40,9 @@ __all__ = [
     "Role",
     "Round",
     "Scene",
+    "Term",
     "Trials",
     "View",
-    "Wire",
     "attack",
     "commitment",
     "defense",

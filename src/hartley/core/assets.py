@@ -105,11 +105,11 @@ class Model:
         weights: () → parameters by name, read-only arrays.
         fit: trains models of this architecture by the recipe the attacker knows.
         session: opens one attacker's session, for what depends on how much was asked before (a
-            query budget); ``engine.meter`` opens one each time it seals the model, so that attacks
+            query budget); the meter opens one each time it seals the model, so that attacks
             which share a deal do not spend one another's budget. The callables above stay free of
             it: the owner and the judge ask without limit.
         clear: the model that answers behind the shields of its answers, where such stand. Whoever
-            holds its weights or gradients works the answers out for himself, so ``engine.meter``
+            holds its weights or gradients works the answers out for himself, so the meter
             gives him these; nobody else sees them.
         offers: what an attacker may use at most.
         lineage: names of the parts that made it, oldest first.

@@ -12,13 +12,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hartley.core.parts import Attack, Defense, Game, Parameter, Recipe, Wires
+from hartley.core.parts import Attack, Defense, Game, Parameter, Recipe, TinyScene
 from hartley.core.scene import Deal, Outcome, Scene
-from hartley.core.taxonomy import AXES, EDITION, Access, Axis, Flow, Modality, Move, Role, Wire
+from hartley.core.taxonomy import (
+    AXES,
+    EDITION,
+    Access,
+    AnswerForm,
+    Axis,
+    Flow,
+    Modality,
+    Role,
+    Term,
+)
 
 PAPER = re.compile(r"^(arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S+|hartley)$")
 
-ACTS = ("data", "training", "output", "budget", "marker", "cipher")
+STAGES = ("data", "training", "output", "budget", "marker", "cipher")
 """Where a defence stands: on the records, in training, on the answers, on the number of questions,
 in the owner's watermark or in the owner's cipher."""
 
@@ -50,13 +60,13 @@ def game(
     *,
     flow: Flow,
     role: Role,
-    wire: Wire,
+    form: AnswerForm,
     unit: str,
-    live: Wires,
-    dead: Wires,
-    fits: tuple[Modality, ...],
+    live: TinyScene,
+    dead: TinyScene,
+    modalities: tuple[Modality, ...],
     requires: tuple[str, ...] = (),
-    usual: tuple[str, ...] = (),
+    metrics: tuple[str, ...] = (),
     loot: str = "any",
     paper: str = "arXiv:2603.24857",
     axis: Axis | None = None,
@@ -66,13 +76,13 @@ def game(
     Args:
         flow: the information flow it rides on (Seed B).
         role: tap, inject or jam.
-        wire: the form of one answer.
+        form: the form of one answer.
         unit: what one use is, in a word or two.
         live: (modality, rng) → a tiny scene that leaks everything.
         dead: (modality, rng) → a tiny scene that leaks nothing.
-        fits: modalities the game is defined for.
+        modalities: modalities the game is defined for.
         requires: what a scene must hold (see ``Scene.has``).
-        usual: names of the usual metrics that its channels carry.
+        metrics: names of the usual metrics that its channels carry.
         loot: kind of asset an attack must return: ``data``, ``model`` or ``any``.
         paper: where the class is defined.
         axis: only for a class that the taxonomy does not list.
@@ -87,13 +97,13 @@ def game(
             play=function,
             flow=flow,
             role=role,
-            wire=wire,
+            form=form,
             unit=unit,
             requires=requires,
-            usual=usual,
+            metrics=metrics,
             live=live,
             dead=dead,
-            fits=fits,
+            modalities=modalities,
             loot=loot,
             paper=_paper(name, paper),
             axis_override=axis,
@@ -107,26 +117,26 @@ def game(
 def attack(
     *,
     game: Game,
-    needs: Access,
-    moves: Move,
-    fits: tuple[Modality, ...],
+    access: Access,
+    term: Term,
+    modalities: tuple[Modality, ...],
     paper: str,
     requires: tuple[str, ...] = (),
     tags: tuple[str, ...] = (),
-    asks: Mapping[str, Any] | None = None,
+    game_params: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Outcome]], Attack]:
     """Declare an attack.
 
     Args:
         game: the game it plays.
-        needs: what it uses; everything else is hidden from it.
-        moves: the term of Seed B's formula it works on.
-        fits: modalities it can play.
+        access: what it uses; everything else is hidden from it.
+        term: the term of Seed B's formula it works on.
+        modalities: modalities it can play.
         paper: ``arXiv:…``, ``doi:…``, or ``hartley`` for our own.
         requires: what a scene must hold beyond what the game requires.
         tags: further framework ids, ``scheme:edition:id``.
-        asks: parameters that the game is dealt with for this attack, for example
+        game_params: parameters that the game is dealt with for this attack, for example
             ``{"release": "gradients"}``: what it needs the owner to have let out. Attacks that ask
             alike share a deal.
         expected_failures: conformance checks it cannot pass, each with its reason.
@@ -137,13 +147,13 @@ def attack(
             name=function.__name__,
             run=function,
             game=game,
-            needs=needs,
-            moves=moves,
-            fits=fits,
+            access=access,
+            term=term,
+            modalities=modalities,
             paper=_paper(function.__name__, paper),
             requires=requires,
             tags=tags,
-            asks=MappingProxyType(dict(asks or {})),
+            game_params=MappingProxyType(dict(game_params or {})),
             expected_failures=MappingProxyType(dict(expected_failures or {})),
             parameters=_parameters(function),
             summary=_summary(function),
@@ -154,48 +164,50 @@ def attack(
 
 def defense(
     *,
-    moves: Move,
-    acts: str,
+    term: Term,
+    stage: str,
     protects: tuple[str, ...],
-    fits: tuple[Modality, ...],
+    modalities: tuple[Modality, ...],
     paper: str,
     strongest: Mapping[str, Any],
     requires: tuple[str, ...] = (),
-    only: Mapping[str, tuple[str, ...]] | None = None,
+    covers_only: Mapping[str, tuple[str, ...]] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Scene]], Defense]:
     """Declare a defence.
 
     Args:
-        moves: the term of Seed B's formula it works on.
-        acts: where it stands, one of ``ACTS``.
+        term: the term of Seed B's formula it works on.
+        stage: where it stands, one of ``STAGES``.
         protects: names of the games it should narrow.
-        fits: modalities it can guard.
+        modalities: modalities it can guard.
         paper: ``arXiv:…``, ``doi:…``, or ``hartley`` for our own.
         strongest: parameters of its strongest setting, at which a live wire must narrow.
         requires: what a scene must hold.
-        only: games that it narrows in fewer modalities than it fits, by name, with those modalities
-            as words: ``{"membership": ("paired",)}``.
+        covers_only: games that it narrows in fewer modalities than it fits, by name, with those
+            modalities as words: ``{"membership": ("paired",)}``.
         expected_failures: conformance checks it cannot pass, each with its reason.
     """
-    for name, modalities in (only or {}).items():
-        if name not in protects or not modalities or not {*modalities} <= {*fits}:
-            raise TypeError(f"only={only!r} names a game or a modality that is not claimed at all")
-    if acts not in ACTS:
-        raise TypeError(f"acts={acts!r} is not one of {', '.join(ACTS)}")
+    for name, covered in (covers_only or {}).items():
+        if name not in protects or not covered or not {*covered} <= {*modalities}:
+            raise TypeError(
+                f"covers_only={covers_only!r} names a game or a modality that is not claimed at all"
+            )
+    if stage not in STAGES:
+        raise TypeError(f"stage={stage!r} is not one of {', '.join(STAGES)}")
 
     def wrap(function: Callable[..., Scene]) -> Defense:
         return Defense(
             name=function.__name__,
             apply=function,
-            moves=moves,
-            acts=acts,
+            term=term,
+            stage=stage,
             protects=protects,
-            fits=fits,
+            modalities=modalities,
             paper=_paper(function.__name__, paper),
             strongest=MappingProxyType(dict(strongest)),
             requires=requires,
-            only=MappingProxyType(dict(only or {})),
+            covers_only=MappingProxyType(dict(covers_only or {})),
             expected_failures=MappingProxyType(dict(expected_failures or {})),
             parameters=_parameters(function),
             summary=_summary(function),

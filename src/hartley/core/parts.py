@@ -11,14 +11,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.scene import Deal, Outcome, Scene, View
-from hartley.core.taxonomy import AXES, EDITION, Access, Axis, Flow, Modality, Move, Role, Wire
+from hartley.core.taxonomy import (
+    AXES,
+    EDITION,
+    Access,
+    AnswerForm,
+    Axis,
+    Flow,
+    Modality,
+    Role,
+    Term,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
     Rng = np.random.Generator
 
-Wires = Callable[[Modality, "Rng"], Scene]
+TinyScene = Callable[[Modality, "Rng"], Scene]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +65,13 @@ class Game:
     play: Callable[..., Deal]
     flow: Flow
     role: Role
-    wire: Wire
+    form: AnswerForm
     unit: str
     requires: tuple[str, ...]
-    usual: tuple[str, ...]
-    live: Wires
-    dead: Wires
-    fits: tuple[Modality, ...]
+    metrics: tuple[str, ...]
+    live: TinyScene
+    dead: TinyScene
+    modalities: tuple[Modality, ...]
     loot: str
     paper: str
     axis_override: Axis | None = None
@@ -86,13 +96,13 @@ class Attack:
     name: str
     run: Callable[..., Outcome]
     game: Game
-    needs: Access
-    moves: Move
-    fits: tuple[Modality, ...]
+    access: Access
+    term: Term
+    modalities: tuple[Modality, ...]
     paper: str
     requires: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    asks: Mapping[str, Any] = field(default_factory=dict)
+    game_params: Mapping[str, Any] = field(default_factory=dict)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     summary: str = ""
@@ -108,21 +118,21 @@ class Defense:
 
     name: str
     apply: Callable[..., Scene]
-    moves: Move
-    acts: str
+    term: Term
+    stage: str
     protects: tuple[str, ...]
-    fits: tuple[Modality, ...]
+    modalities: tuple[Modality, ...]
     paper: str
     strongest: Mapping[str, Any]
     requires: tuple[str, ...] = ()
-    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    covers_only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     summary: str = ""
 
-    def guards(self, game: str, modality: Modality) -> bool:
+    def covers(self, game: str, modality: Modality) -> bool:
         """Whether it claims to narrow that game in that modality."""
-        return game in self.protects and modality in self.only.get(game, self.fits)
+        return game in self.protects and modality in self.covers_only.get(game, self.modalities)
 
     def __call__(self, scene: Scene, rng: Rng, **params: Any) -> Scene:
         """Return the scene with the defence in it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hartley.core.quantity import Quantity
 from hartley.core.scene import Applied, Bound
-from hartley.core.taxonomy import Role, Wire
+from hartley.core.taxonomy import AnswerForm, Role
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class ChannelSpec:
 
     Attributes:
         role: tap, inject or jam.
-        wire: the form of one answer.
+        form: the form of one answer.
         alphabet: K symbols, or R candidates for a rank wire.
         unit: what one use is, for example ``record``, ``bit of the mark``, ``trigger``.
         planted: the auditor drew the secret from a known prior (uniform here).
@@ -38,7 +38,7 @@ class ChannelSpec:
     """
 
     role: Role = Role.TAP
-    wire: Wire = Wire.SCORE
+    form: AnswerForm = AnswerForm.SCORE
     alphabet: int = 2
     unit: str = "use"
     planted: bool = True
@@ -113,12 +113,12 @@ class Trials:
         params: the attack's parameters.
         seed: the run's seed.
         fresh: whether the attack asked the victim anything new (bounds of a chain need it).
-        usual: metrics from the judge, mean over rounds, and those of the deal itself, by name:
+        metrics: metrics from the judge, mean over rounds, and those of the deal itself, by name:
             floats, or {value, low, high, n}.
-        each: the same metrics round by round, by name; their intervals come from these.
+        metrics_by_round: the same metrics round by round, by name; their intervals come from these.
         cost: what the attacker spent, by unit.
         defenses: what stood in the scene.
-        knows: ``none`` (nothing stood there), ``static`` or ``adaptive``.
+        knowledge: ``none`` (nothing stood there), ``static`` or ``adaptive``.
         loot: one line about the asset that the attack returned.
         stage_of: the chain it belongs to, or None.
     """
@@ -144,11 +144,11 @@ class Trials:
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     fresh: bool = True
-    usual: Mapping[str, Any] = field(default_factory=dict)
-    each: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics_by_round: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
     defenses: tuple[Applied, ...] = ()
-    knows: str = "none"
+    knowledge: str = "none"
     loot: str = ""
     stage_of: str | None = None
 
@@ -178,7 +178,7 @@ class Channel:
         uses: metered queries; seconds: attacker's time; n: rows; clusters: independent units.
         rate: bits per second at the measured speed; budget_bits: bits within the query budget.
         authorised: log2 of the answers the policy allows per query (Seed B's bandwidth), or None.
-        usual: the class's usual metrics: each value is a float, or {value, low, high, n}.
+        metrics: the class's usual metrics: each value is a float, or {value, low, high, n}.
         estimator: which method gave ``bits``.
         curve: arrays worth drawing: ``fpr``, ``tpr`` (log-spaced), by name.
     """
@@ -200,6 +200,6 @@ class Channel:
     authorised: float | None = None
     n: int = 0
     clusters: int = 0
-    usual: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     estimator: str = ""
     curve: Mapping[str, list[float]] = field(default_factory=dict)

@@ -190,8 +190,8 @@ class Received:
     Attributes:
         guess: (m,) the received symbol (−1 = erased), score, or rank.
         reference: (m,) what is received without the attack, for a jam (same form as ``guess``).
-        usual: the class's usual metrics that need more than truth and guess (PSNR, clean accuracy,
-            fidelity …), by name.
+        metrics: the class's usual metrics that need more than truth and guess (PSNR, clean
+            accuracy, fidelity …), by name.
         cost: what the attacker spent, by unit (``poisons``, ``queries`` …).
         posterior: as of ``Outcome``; a judge that reads one answer a row passes it on (``of``).
         columns: (m,) columns of the trials, by names out of ``BY_ATTACK`` and ``BY_JUDGE``.
@@ -199,7 +199,7 @@ class Received:
 
     guess: NDArray[Any]
     reference: NDArray[Any] | None = None
-    usual: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
     posterior: NDArray[Any] | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -234,7 +234,7 @@ class Deal:
         planted: the auditor drew the secrets; False where they were there before he came (a user's
             own model), so that nothing can rest on his coins.
         unit: what one use is, where the parameters of the game change it; else the game's own.
-        usual: metrics of the deal itself, whatever the attack: floats, or {value, low, high, n}.
+        metrics: metrics of the deal itself, whatever the attack: floats, or {value, low, high, n}.
     """
 
     rounds: tuple[Round, ...]
@@ -243,4 +243,4 @@ class Deal:
     bounds: tuple[Bound, ...] = ()
     planted: bool = True
     unit: str = ""
-    usual: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)

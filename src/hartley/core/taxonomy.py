@@ -31,7 +31,7 @@ class Flow(StrEnum):
     MEMORY = "memory"
 
 
-class Move(StrEnum):
+class Term(StrEnum):
     """Seed B: which term of C = B·log2(1 + S/N) a threat or a defence moves."""
 
     SIGNAL = "signal"
@@ -83,7 +83,7 @@ class Role(StrEnum):
     """the attacker adds noise to a legitimate channel: success means that its capacity falls."""
 
 
-class Wire(StrEnum):
+class AnswerForm(StrEnum):
     """The form of one answer, which settles how it is measured."""
 
     SCORE = "score"

@@ -16,7 +16,7 @@ import numpy as np
 from hartley.core import Data, Modality
 from hartley.core.errors import UsageError
 from hartley.kit import cache
-from hartley.kit.graph.graphs import Graph
+from hartley.kit.graph.node_classifier import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

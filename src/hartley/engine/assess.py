@@ -15,15 +15,17 @@ from hartley import __version__
 from hartley import store as runs
 from hartley.core import Scene
 from hartley.core.errors import UsageError
-from hartley.engine import document, executor, scenes
-from hartley.engine.gate import judge
-from hartley.engine.jobs import PLAY, UTILITY, Job
-from hartley.engine.mistakes import Mistaken, check_parameters, told
-from hartley.engine.orders import orders, planned
-from hartley.engine.plan import Plan, check_names, normalised, parse
-from hartley.engine.player import DONE, FAILED, Result
-from hartley.engine.rehearsal import rehearse
-from hartley.engine.shields import shields
+from hartley.engine import build_scene
+from hartley.engine.plan.blame import Mistaken, check_parameters, told
+from hartley.engine.plan.jobs import PLAY, UTILITY, Job
+from hartley.engine.plan.plan import Plan, check_names, normalised, parse
+from hartley.engine.plan.preflight import rehearse
+from hartley.engine.plan.worklist import orders, planned
+from hartley.engine.result import document
+from hartley.engine.result.defense_rows import shields
+from hartley.engine.result.gate import judge
+from hartley.engine.run import executor
+from hartley.engine.run.player import DONE, FAILED, Result
 
 Watch = Callable[[str, Mapping[str, Any]], None]
 """(event, facts) → nothing. Events: scene, jobs, started, ended, measuring, kept."""
@@ -71,10 +73,10 @@ def assess(
     check_names(plan)
     check_parameters(plan)
     scene_params = dict(plan.scenes.get(plan.scene, {}))
-    scenes.check(plan.scene, scene_params)
+    build_scene.check(plan.scene, scene_params)
     executor.one_thread()
     watch("scene", {"name": plan.scene})
-    scene = scenes.build(plan.scene, scene_params)
+    scene = build_scene.build(plan.scene, scene_params)
     ordered = orders(plan, scene)
     with executor.prints_apart():
         refused = rehearse(plan, [o.job for o in ordered if o.job is not None], scene)

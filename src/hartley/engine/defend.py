@@ -18,7 +18,7 @@ import numpy as np
 from hartley import catalog
 from hartley.core import Applied, Defense, Scene, spawn
 from hartley.core.errors import RunError
-from hartley.engine.parameters import checked
+from hartley.engine.plan.parameters import checked
 
 STATIC, ADAPTIVE = "static", "adaptive"
 
@@ -50,8 +50,8 @@ def defended(scene: Scene, name: str, params: Mapping[str, Any], seed: int) -> S
 
 def unfit(part: Defense, scene: Scene) -> str:
     """Return why a defence cannot stand in a scene, or an empty string."""
-    if scene.modality not in part.fits:
-        return f"{part.name} guards {', '.join(part.fits)}; {scene.name} is {scene.modality}"
+    if scene.modality not in part.modalities:
+        return f"{part.name} guards {', '.join(part.modalities)}; {scene.name} is {scene.modality}"
     lacking = [need for need in part.requires if not scene.has(need)]
     return f"the scene {scene.name} has no {', '.join(lacking)}" if lacking else ""
 

@@ -1,6 +1,6 @@
 """Owners of graphs: from labelled nodes, or labelled small graphs, to K trained networks at once.
 
-Both are a ``core.Fit``; what they train is kept by content (``models.kept``).
+Both are a ``core.Fit``; what they train is kept by content (``models.weight_cache``).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output
 from hartley.kit import cache
-from hartley.kit.graph.ego import Shape, Study, ask, train_graphs
-from hartley.kit.graph.graphs import Graph, Schedule, node_model, nodes_of, train_nodes
-from hartley.models.kept import Trained, kept
+from hartley.kit.graph.graph_classifier import Shape, Study, ask, train_graphs
+from hartley.kit.graph.node_classifier import Graph, Schedule, node_model, nodes_of, train_nodes
 from hartley.models.pipeline import CLOSED
 from hartley.models.torch import softmax
+from hartley.models.weight_cache import Trained, kept
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class NodePipeline:
         classes: number of classes.
         schedule: the recipe.
         offers: what the models offer an attacker. The weights of all networks are also in the
-            ensemble's facts, for an owner to let out (``kit.release.links``).
+            ensemble's facts, for an owner to let out (``games.inversion.link_inference``).
         cached: keep what was trained on disk.
     """
 

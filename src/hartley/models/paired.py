@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output
-from hartley.kit import cache, pairs
-from hartley.kit.pairs import Towers
-from hartley.kit.separate import separate
-from hartley.models.kept import Trained, kept
+from hartley.kit import cache, infonce_towers
+from hartley.kit.ensemble_of import separate
+from hartley.kit.infonce_towers import Towers
+from hartley.models.weight_cache import Trained, kept
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class DualEncoder:
         stamp = cache.digest({"x": data.x}) if self.cached else ""
 
         def trained(rows: NDArray[np.bool_], first: int) -> Trained:
-            return pairs.train(self.towers, data.x, rows, seed, first)
+            return infonce_towers.train(self.towers, data.x, rows, seed, first)
 
         weights, facts = kept(
             self.recipe, include, seed, trained, records=stamp, cached=self.cached
@@ -54,7 +54,7 @@ class DualEncoder:
             return Model(
                 "dual encoder",
                 Modality.PAIRED,
-                lambda x: pairs.project(image, text, x),
+                lambda x: infonce_towers.project(image, text, x),
                 Output.EMBEDDINGS,
                 2 * self.towers.width,
                 fit=self.fit,

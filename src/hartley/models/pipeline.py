@@ -1,6 +1,6 @@
 """An owner's training pipeline: from records to models, trained as a fleet and kept on disk.
 
-``Pipeline.fit`` is a ``core.Fit``. What it trains is kept by content (``models.kept``).
+``Pipeline.fit`` is a ``core.Fit``. What it trains is kept by content (``models.weight_cache``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from hartley.core.errors import RunError, UsageError
 from hartley.kit import cache
 from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_private
 from hartley.kit.nets import Net
-from hartley.models.kept import Trained, kept
 from hartley.models.torch import from_torch, softmax
+from hartley.models.weight_cache import Trained, kept
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, spawn
 from hartley.core.errors import UsageError
+from hartley.kit.ensemble_of import separate
 from hartley.kit.fleet.workers import spread
-from hartley.kit.separate import separate
 from hartley.models.forest import grow, same
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ class Threat:
 
     name: str
     flow: taxonomy.Flow
-    move: taxonomy.Move
+    move: taxonomy.Term
     goal: str
     capability: str
     marks: Mapping[str, float]
@@ -76,7 +76,7 @@ def threats() -> tuple[Threat, ...]:
         Threat(
             name=row["threat"],
             flow=taxonomy.Flow(row["flow"]),
-            move=taxonomy.Move(row["move"]),
+            move=taxonomy.Term(row["move"]),
             goal=row["goal"],
             capability=row["capability"],
             marks={name: float(row[name]) for name in FLAGS + TARGETS},

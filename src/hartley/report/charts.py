@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hartley.report import figures
-from hartley.report.rows import channel
-from hartley.report.words import AXIS_TITLES, bits_line, number, plain, quantity
+from hartley.report.format_numbers import AXIS_TITLES, bits_line, number, plain, quantity
+from hartley.report.table_rows import channel
 
 
 def axis(name: str, measured: Sequence[Mapping[str, Any]], drawn: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def curves(measured: Sequence[Mapping[str, Any]], drawn: Any) -> Iterator[dict[s
     for i, (game, rows) in enumerate(groups.items()):
         lines = []
         for row in rows:
-            auc = (row.get("usual") or {}).get("auc")
+            auc = (row.get("metrics") or {}).get("auc")
             told = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
             if "n " not in told:
                 told += f", n {number(row.get('n'))}"

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import MissingExtra
-from hartley.report.words import bits as written
-from hartley.report.words import span
+from hartley.report.format_numbers import bits as written
+from hartley.report.format_numbers import span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

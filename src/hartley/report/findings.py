@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hartley.report.words import bits_line
+from hartley.report.format_numbers import bits_line
 
 RANK = {"over": 3, "inconclusive": 2, "pass": 1, "unlimited": 0}
 

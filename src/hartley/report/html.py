@@ -12,9 +12,7 @@ from typing import Any
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
 from hartley.report import charts, loop
-from hartley.report.rows import defense, edge, unmeasured
-from hartley.report.templates import environment, text
-from hartley.report.words import (
+from hartley.report.format_numbers import (
     AXIS_TITLES,
     VERDICTS,
     bits_line,
@@ -24,6 +22,8 @@ from hartley.report.words import (
     verdict_words,
     widest,
 )
+from hartley.report.table_rows import defense, edge, unmeasured
+from hartley.report.templates import environment, text
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -157,7 +157,7 @@ def _threats(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
         yield {
             "name": row.name,
             "flow": str(row.flow),
-            "moves": str(row.move),
+            "term": str(row.move),
             "goal": row.goal,
             "game": plain(row.game) or "no game",
             "here": ", ".join(words) or "not measured in this run",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hartley.core.taxonomy import Axis
-from hartley.report.words import AXIS_TITLES, bits, number, plain, span, widest
+from hartley.report.format_numbers import AXIS_TITLES, bits, number, plain, span, widest
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hartley.report.words import (
+from hartley.report.format_numbers import (
     AXIS_TITLES,
     NOTHING,
     bits,
@@ -55,13 +55,13 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 CHANNEL_HEAD = ("axis", "class", "attack", "bits per use", "ceiling", "null", "n", "usual metrics")
-DEFENSE_HEAD = ("defence", "moves", "attack", "undefended", "static", "adaptive", "utility")
+DEFENSE_HEAD = ("defence", "term", "attack", "undefended", "static", "adaptive", "utility")
 
 
 def _channel(row: Mapping[str, Any]) -> list[str]:
     found = row["bits"]
     unit = row.get("unit") or "use"
-    usual = [f"{metric(k)} {' '.join(quantity(v))}" for k, v in (row.get("usual") or {}).items()]
+    usual = [f"{metric(k)} {' '.join(quantity(v))}" for k, v in (row.get("metrics") or {}).items()]
     name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
     flags = "".join(f" ⚠ {flag}" for flag in row.get("flags") or ())
     return [
@@ -86,7 +86,7 @@ def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
         cells = [_residual(residual.get(k)) for k in ("undefended", "static", "adaptive")]
         if cells[2] == NOTHING and residual.get("reason"):
             cells[2] = str(residual["reason"])
-        yield [name, str(row.get("moves")), attack, *cells, utility or NOTHING]
+        yield [name, str(row.get("term")), attack, *cells, utility or NOTHING]
 
 
 def _residual(value: Any) -> str:

@@ -82,7 +82,7 @@ def _rule(finding: Finding) -> dict[str, Any]:
         "name": str(row["attack"]),
         "shortDescription": {"text": name},
         "defaultConfiguration": {"level": "warning"},
-        "properties": {"tags": ["security", *tags], "moves": row.get("moves")},
+        "properties": {"tags": ["security", *tags], "term": row.get("term")},
     }
 
 
@@ -110,7 +110,7 @@ def _result(
             "unit": row.get("unit"),
             "n": row.get("n"),
             "clusters": row.get("clusters"),
-            "usual": row.get("usual") or {},
+            "metrics": row.get("metrics") or {},
             "params": row.get("params") or {},
         },
     }

@@ -11,13 +11,13 @@ import hartley
 from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
+from hartley.games.inversion.embedding_inversion import Embeddings
+from hartley.games.inversion.matching import Texts
+from hartley.games.memorization.canaries import planted
 from hartley.kit.cache import cached, digest
-from hartley.kit.figures import Figure, share
+from hartley.kit.infonce_towers import Towers
+from hartley.kit.interval_values import Figure, share
 from hartley.kit.language import text
-from hartley.kit.memorization.canaries import planted
-from hartley.kit.pairs import Towers
-from hartley.kit.release.embeddings import Embeddings
-from hartley.kit.release.matching import Texts
 from hartley.models.efficientnet import efficientnet
 from hartley.models.encoders import embedded
 from hartley.models.minilm import minilm, words

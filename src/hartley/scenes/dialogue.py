@@ -17,7 +17,7 @@ from hartley.kit.language import text
 from hartley.models import lora, smollm
 from hartley.models.huggingface import from_network
 from hartley.models.lora import Tuning
-from hartley.scenes.language import canaries, contacts, distinct, together, utility
+from hartley.scenes._assemble_language import canaries, contacts, distinct, together, utility
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

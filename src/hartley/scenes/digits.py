@@ -7,7 +7,7 @@ from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
-from hartley.scenes import vision
+from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 500, 397
 """The attacker's own records, and those that utility is measured on; 900 are left to the pool."""
@@ -36,7 +36,7 @@ def digits(
         workers: processes for training; the result does not depend on it.
     """
     half = records // 2
-    parts = vision.deal(
+    parts = _assemble_vision.deal(
         data.digits(), {"train": half, "holdout": half, "public": PUBLIC, "test": TEST}, seed
     )
     pipeline = Pipeline(
@@ -45,4 +45,4 @@ def digits(
         offers=OPEN if opened else CLOSED,
         workers=workers,
     )
-    return vision.assemble("digits", parts, pipeline, seed=seed)
+    return _assemble_vision.assemble("digits", parts, pipeline, seed=seed)

@@ -7,7 +7,7 @@ from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
-from hartley.scenes import vision
+from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 4000, 5000
 """The attacker's own records, and those that utility is measured on."""
@@ -35,12 +35,12 @@ def fashion(
     """
     half = records // 2
     train, test = data.fashion()
-    parts = vision.deal(train, {"train": half, "holdout": half, "public": PUBLIC}, seed)
-    parts |= vision.deal(test, {"test": TEST}, seed)
+    parts = _assemble_vision.deal(train, {"train": half, "holdout": half, "public": PUBLIC}, seed)
+    parts |= _assemble_vision.deal(test, {"test": TEST}, seed)
     pipeline = Pipeline(
         conv((1, 28, 28), 10, channels=(16, 32), hidden=(64,)),
         Training(epochs=epochs, batch=batch, lr=4e-3, anneal=True),
         offers=OPEN if opened else CLOSED,
         workers=workers,
     )
-    return vision.assemble("fashion", parts, pipeline, seed=seed)
+    return _assemble_vision.assemble("fashion", parts, pipeline, seed=seed)

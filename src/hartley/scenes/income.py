@@ -7,14 +7,14 @@ import numpy as np
 from hartley.core import Modality, Scene, recipe
 from hartley.core.errors import UsageError
 from hartley.data import tabular as data
+from hartley.games.inversion.attribute_inference import Attributes
+from hartley.games.inversion.gradient_inversion import Gradients
+from hartley.games.memorization.canaries import planted
 from hartley.kit.fleet import Training
-from hartley.kit.memorization.canaries import planted
 from hartley.kit.nets import dense
-from hartley.kit.release.attributes import Attributes
-from hartley.kit.release.gradients import Gradients
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
-from hartley.scenes import vision
-from hartley.scenes.pooled import assemble
+from hartley.scenes import _assemble_vision
+from hartley.scenes._assemble_pooled import assemble
 
 PUBLIC, TEST, SPARE = 1500, 4000, 64
 """The attacker's own records, those for utility, and those that canaries are made of."""
@@ -50,7 +50,7 @@ def income(
     if sensitive not in data.NAMED:
         raise UsageError(f"sensitive = {sensitive!r} is none of {', '.join(data.NAMED)}")
     sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
-    parts = vision.deal(table, sizes, seed)
+    parts = _assemble_vision.deal(table, sizes, seed)
     spare = parts.pop("spare")
     pipeline = Pipeline(
         dense((table.x.shape[1],), 2, (hidden,)),

@@ -9,7 +9,7 @@ from hartley.data import audio
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
-from hartley.scenes import vision
+from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 236, 300
 """The attacker's own clips, and those that utility is measured on; 1,300 are left to the pool."""
@@ -40,7 +40,7 @@ def keywords(
     """
     half = records // 2
     clips = audio.keywords()
-    parts = vision.deal(
+    parts = _assemble_vision.deal(
         clips, {"train": half, "holdout": half, "public": PUBLIC, "test": TEST}, seed
     )
     pipeline = Pipeline(
@@ -50,7 +50,7 @@ def keywords(
         offers=OPEN if opened else CLOSED,
         workers=workers,
     )
-    scene = vision.assemble("keywords", parts, pipeline, seed=seed)
+    scene = _assemble_vision.assemble("keywords", parts, pipeline, seed=seed)
     heard = {name: data for name, data in scene.extra.items() if name != "carriers"}
     facts = {**scene.facts, "rounds:membership": ROUNDS}
-    return replace(scene, extra=heard, utility=vision.answered, facts=facts)
+    return replace(scene, extra=heard, utility=_assemble_vision.answered, facts=facts)

@@ -11,11 +11,11 @@ import hartley
 from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import language
+from hartley.games.extraction.fingerprint import Fingerprint, Planted, planted_head
 from hartley.kit.cache import cached, digest
-from hartley.kit.fingerprint import Fingerprint, Planted, planted_head
 from hartley.kit.language import gpt, text
-from hartley.models.texts import TextPipeline
-from hartley.scenes.language import canaries, contacts, distinct, nats, together, utility
+from hartley.models.text_pipeline import TextPipeline
+from hartley.scenes._assemble_language import canaries, contacts, distinct, nats, together, utility
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

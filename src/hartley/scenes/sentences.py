@@ -9,12 +9,12 @@ import numpy as np
 import hartley
 from hartley.core import Data, Modality, Scene, recipe, spawn
 from hartley.data import mails
+from hartley.games.inversion.embedding_inversion import Embeddings
+from hartley.games.inversion.matching import Texts
 from hartley.kit.cache import digest
-from hartley.kit.figures import Figure, share
-from hartley.kit.inversion.bank import cosines
+from hartley.kit.interval_values import Figure, share
 from hartley.kit.language import text
-from hartley.kit.release.embeddings import Embeddings
-from hartley.kit.release.matching import Texts
+from hartley.kit.ridge import cosines
 from hartley.models.encoders import remembering
 from hartley.models.minilm import minilm, words
 

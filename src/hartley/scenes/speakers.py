@@ -9,14 +9,14 @@ import numpy as np
 import hartley
 from hartley.core import Modality, Scene, recipe
 from hartley.data import audio
+from hartley.games.inversion.embedding_inversion import Embeddings
+from hartley.games.inversion.matching import Spectra, statistics
 from hartley.kit.cache import digest
-from hartley.kit.figures import Figure, share
-from hartley.kit.inversion.bank import Ridge, cosines
-from hartley.kit.release.embeddings import Embeddings
-from hartley.kit.release.matching import Spectra, statistics
+from hartley.kit.interval_values import Figure, share
+from hartley.kit.ridge import Ridge, cosines
 from hartley.models.encoders import remembering
 from hartley.models.speaker import speaker
-from hartley.scenes import vision
+from hartley.scenes import _assemble_vision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,8 +47,8 @@ def speakers(
     """
     clips = audio.speech()
     sizes = {"holdout": secrets, "test": TEST, "public": public}
-    parts = vision.deal(clips, sizes, seed)
-    reader = _reader(vision.labels(parts["test"]), parts["test"].x)
+    parts = _assemble_vision.deal(clips, sizes, seed)
+    reader = _reader(_assemble_vision.labels(parts["test"]), parts["test"].x)
     release = Embeddings(
         parts["holdout"],
         parts["public"],
@@ -75,7 +75,7 @@ def speakers(
         facts={
             **{f"{name} records": len(data) for name, data in parts.items()},
             "evaluation accuracy": float(
-                (reader(parts["holdout"].x) == vision.labels(parts["holdout"])).mean()
+                (reader(parts["holdout"].x) == _assemble_vision.labels(parts["holdout"])).mean()
             ),
         },
     )
@@ -87,7 +87,7 @@ def utility(scene: Scene) -> dict[str, Figure]:
     stored = release.stored(scene.model, test.x)
     alike = cosines(stored, stored)
     np.fill_diagonal(alike, -np.inf)
-    labels = vision.labels(test)
+    labels = _assemble_vision.labels(test)
     return {"same_voice": share(labels[alike.argmax(1)] == labels)}
 
 

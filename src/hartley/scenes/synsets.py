@@ -8,12 +8,12 @@ import numpy as np
 
 from hartley.core import Data, Modality, Scene, recipe
 from hartley.data import graph as data
-from hartley.kit.graph.ego import Shape, Study
-from hartley.kit.memorization.canaries import planted
+from hartley.games.memorization.canaries import planted
+from hartley.kit.graph.graph_classifier import Shape, Study
 from hartley.models.graph import GraphPipeline
 from hartley.models.pipeline import CLOSED, OPEN
-from hartley.scenes import vision
-from hartley.scenes.pooled import assemble
+from hartley.scenes import _assemble_vision
+from hartley.scenes._assemble_pooled import assemble
 
 NODES, WIDTH = 12, 32
 """Places and features a node of a record."""
@@ -41,7 +41,7 @@ def synsets(
     """
     half = records // 2
     sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
-    parts = vision.deal(data.small_graphs(nodes=NODES, width=WIDTH), sizes, seed)
+    parts = _assemble_vision.deal(data.small_graphs(nodes=NODES, width=WIDTH), sizes, seed)
     owner = GraphPipeline(
         Shape(NODES, WIDTH, len(data.PLAIN), hidden),
         Study(epochs=epochs),

@@ -8,13 +8,13 @@ import numpy as np
 
 from hartley.core import Data, Modality, Scene, recipe
 from hartley.data import graph as data
-from hartley.kit.graph.graphs import Schedule
-from hartley.kit.memorization.canaries import planted
-from hartley.kit.release.links import Links
+from hartley.games.inversion.link_inference import Links
+from hartley.games.memorization.canaries import planted
+from hartley.kit.graph.node_classifier import Schedule
 from hartley.models.graph import NodePipeline
 from hartley.models.pipeline import CLOSED, OPEN
-from hartley.scenes import vision
-from hartley.scenes.pooled import assemble
+from hartley.scenes import _assemble_vision
+from hartley.scenes._assemble_pooled import assemble
 
 PUBLIC, TEST, SPARE = 400, 800, 320
 """Labelled nodes of the attacker's own, those for utility, and those that canaries are made of."""
@@ -48,7 +48,7 @@ def wordnet(
     every = Data("senses of WordNet", Modality.GRAPH, nodes, subjects, graph.edges)
     half = records // 2
     sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
-    parts = vision.deal(every, sizes, seed)
+    parts = _assemble_vision.deal(every, sizes, seed)
     spare = parts.pop("spare")
     owner = NodePipeline(
         graph,

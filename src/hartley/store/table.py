@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hartley.core import Applied, Bound, ChannelSpec, Role, Trials, Wire
+from hartley.core import AnswerForm, Applied, Bound, ChannelSpec, Role, Trials
 from hartley.core.errors import StoreError
 from hartley.core.records import COLUMNS, COSTS
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = b"hartley.trials"
-VERSION = 1
+VERSION = 2
 _COLUMNS = (
     *("truth", "guess", "reference", "cluster"),
     *(name for name in COLUMNS if name not in COSTS),
@@ -93,7 +93,7 @@ def _trials(table: pa.Table) -> Trials:
     spec = note.pop("spec")
     spec |= {
         "role": Role(spec["role"]),
-        "wire": Wire(spec["wire"]),
+        "form": AnswerForm(spec["form"]),
         "levels": tuple(spec["levels"]),
         "judge": tuple(spec["judge"]) if spec.get("judge") else None,
         "bounds": tuple(Bound(b["kind"], b["params"], tuple(b["games"])) for b in spec["bounds"]),
@@ -103,9 +103,14 @@ def _trials(table: pa.Table) -> Trials:
     }
     costs = {name: table.column(name).to_numpy() for name in COSTS if name in table.column_names}
     defenses = tuple(Applied(d["name"], d["params"]) for d in note.pop("defenses"))
-    each = {name: tuple(values) for name, values in note.pop("each", {}).items()}
+    each = {name: tuple(values) for name, values in note.pop("metrics_by_round", {}).items()}
     return Trials(
-        spec=ChannelSpec(**spec), defenses=defenses, each=each, costs=costs, **columns, **note
+        spec=ChannelSpec(**spec),
+        defenses=defenses,
+        metrics_by_round=each,
+        costs=costs,
+        **columns,
+        **note,
     )
 
 

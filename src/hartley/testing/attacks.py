@@ -17,7 +17,7 @@ import numpy as np
 from hartley.channel.measure import measure
 from hartley.core import Attack, Channel, Data, Deal, Modality, Model, Role, Scene, Trials, spawn
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
-from hartley.engine.play import deal, play
+from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, SEEDS, Check, expect, run_all
 
 HEAVY = ("torch", "scipy", "sklearn", "transformers", "matplotlib", "pandas")
@@ -36,7 +36,7 @@ def wire(attack: Attack, kind: str, modality: Modality | None = None, seed: int 
     """The live or dead wire of the attack's game, made with a fixed seed."""
     build = attack.game.live if kind == "live" else attack.game.dead
     chosen = modality or _modality(attack)
-    return build(chosen, np.random.default_rng(spawn(seed, "wire", attack.game.name, kind)))
+    return build(chosen, np.random.default_rng(spawn(seed, "form", attack.game.name, kind)))
 
 
 @lru_cache(maxsize=512)
@@ -52,7 +52,7 @@ def _heard(attack: Attack, kind: str, modality: Modality, seed: int) -> Channel:
 
 
 def _modality(attack: Attack) -> Modality:
-    return next(m for m in attack.fits if m in attack.game.fits)
+    return next(m for m in attack.modalities if m in attack.game.modalities)
 
 
 def says_what_it_is(attack: Attack) -> None:
@@ -76,8 +76,8 @@ def stands_where_it_belongs(attack: Attack) -> None:
 
 def fits_its_game(attack: Attack) -> None:
     """It plays at least one modality that its game is defined for, and claims no other."""
-    extra = [m for m in attack.fits if m not in attack.game.fits]
-    expect(bool(attack.fits), "fits no modality")
+    extra = [m for m in attack.modalities if m not in attack.game.modalities]
+    expect(bool(attack.modalities), "fits no modality")
     expect(not extra, f"claims {', '.join(extra)}, which {attack.game.name} is not defined for")
 
 
@@ -91,7 +91,7 @@ def repeats(attack: Attack) -> None:
 
 def answers_every_question(attack: Attack) -> None:
     """On both wires and in every modality: finite answers of the right shape, loot of its kind."""
-    for modality in attack.fits:
+    for modality in attack.modalities:
         for kind in ("live", "dead"):
             try:
                 _played(attack, kind, modality, 0)
@@ -129,7 +129,7 @@ def leaves_the_view_alone(attack: Attack) -> None:
 
 def hears_a_live_wire(attack: Attack) -> None:
     """The certified bits are above zero where everything leaks, in every modality it claims."""
-    for modality in attack.fits:
+    for modality in attack.modalities:
         heard = _heard(attack, "live", modality, 0)
         low = heard.bits.lower
         expect(
@@ -140,7 +140,7 @@ def hears_a_live_wire(attack: Attack) -> None:
 
 def hears_nothing_on_a_dead_wire(attack: Attack) -> None:
     """Where nothing leaks it reads nothing, at three fixed seeds, in every modality it claims."""
-    for modality in attack.fits:
+    for modality in attack.modalities:
         heard = [_heard(attack, "dead", modality, seed) for seed in SEEDS]
         lows = [h.bits.lower or 0.0 for h in heard]
         points = [h.bits.value for h in heard]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Attack, Defense, Modality, Scene, Wire
+from hartley.core import Access, AnswerForm, Attack, Defense, Modality, Scene
 from hartley.core.errors import HartleyError
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
 from hartley.testing.games import wire_of
 
@@ -57,7 +57,7 @@ def says_what_it_is(defense: Defense) -> None:
     expect(file.stem == defense.name, f"the file is {file.name}, the defence {defense.name}")
     module = defense.apply.__module__
     if module.startswith("hartley.defenses."):
-        place = f"hartley.defenses.{defense.moves}.{defense.name}"
+        place = f"hartley.defenses.{defense.term}.{defense.name}"
         expect(module == place, f"it stands in {module}, it says {place}")
     for one in defense.parameters:
         expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
@@ -98,9 +98,9 @@ def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
 
 def narrows_live_wires(defense: Defense, attacks: Sequence[Attack], *, game: str) -> None:
     """At its strongest setting some attack loses bits, on each of the game's wires it claims."""
-    for modality in dict.fromkeys(m for a in attacks if a.game.name == game for m in a.fits):
+    for modality in dict.fromkeys(m for a in attacks if a.game.name == game for m in a.modalities):
         pairs = _wires(defense, attacks, "live", game, modality)
-        claimed = modality in defense.fits and defense.guards(game, modality)
+        claimed = modality in defense.modalities and defense.covers(game, modality)
         expect(
             bool(pairs) or not claimed, f"no wire of {game} in {modality} holds what it requires"
         )
@@ -117,8 +117,8 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
     # A defence that changes how the owner trains is held against his own training, not against the
     # table that stands for a victim where none is trained: any net would know less than that.
     own = owner if owner is not None and now is not owner else None
-    few = {"rounds": FEW} if own is not None or attack.game.wire is Wire.SCORE else {}
-    after = measure(play(attack, shielded, seed=0, game_params=few, knows="static"))
+    few = {"rounds": FEW} if own is not None or attack.game.form is AnswerForm.SCORE else {}
+    after = measure(play(attack, shielded, seed=0, game_params=few, knowledge="static"))
     return after.bits.value < _undefended(attack, scene, own, few) - DEAD
 
 
@@ -147,7 +147,7 @@ def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
 def _scenes(defense: Defense, attacks: Sequence[Attack], kind: str) -> list[tuple[Attack, Scene]]:
     """The lightest attack on each game it protects, with the wire of the first modality."""
     found: dict[str, tuple[Attack, Scene]] = {}
-    for game, modality in dict.fromkeys((a.game.name, m) for a in attacks for m in a.fits):
+    for game, modality in dict.fromkeys((a.game.name, m) for a in attacks for m in a.modalities):
         if game not in found and (pairs := _wires(defense, attacks, kind, game, modality)):
             found[game] = pairs[0]
     expect(bool(found), "no wire of a game it protects holds what it requires")
@@ -165,11 +165,11 @@ def _wires(
     dear = Access.TRAIN | Access.WEIGHTS | Access.GRADIENTS
     fitting = [
         attack
-        for attack in sorted(attacks, key=lambda a: (bool(a.needs & dear), a.name))
+        for attack in sorted(attacks, key=lambda a: (bool(a.access & dear), a.name))
         if attack.game.name == game
-        and modality in attack.fits
-        and modality in attack.game.fits
-        and defense.guards(game, modality)
+        and modality in attack.modalities
+        and modality in attack.game.modalities
+        and defense.covers(game, modality)
     ]
     if not fitting:
         return []
@@ -182,7 +182,9 @@ def _lent(wire: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) -
     """The wire with the releases that the defence changes besides, and this game does not read."""
     tools = dict(wire.tools)
     for game in {a.game.name: a.game for a in attacks}.values():
-        if wire.modality in game.fits and not all(wire.has(name) for name in defense.requires):
+        if wire.modality in game.modalities and not all(
+            wire.has(name) for name in defense.requires
+        ):
             other = wire_of(game, kind, wire.modality).tools
             tools |= {n: other[n] for n in defense.requires if n[:8] == "release:" and n in other}
     return replace(wire, tools=tools)

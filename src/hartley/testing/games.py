@@ -12,7 +12,7 @@ import numpy as np
 
 from hartley.channel.measure import measure
 from hartley.core import Attack, Game, Modality, Scene, spawn
-from hartley.engine.play import play
+from hartley.engine.run.play import play
 from hartley.testing.checks import Check, expect, run_all
 
 NEAR = 0.8
@@ -47,7 +47,7 @@ def says_what_it_is(game: Game) -> None:
 
 def deals_the_same_twice(game: Game) -> None:
     """One seed deals one secret, and enough of it to measure."""
-    for modality in game.fits:
+    for modality in game.modalities:
         truths = [_truth(game, wire_of(game, "live", modality)) for _ in range(2)]
         expect(np.array_equal(truths[0], truths[1]), f"one seed, two secrets ({modality})")
         expect(len(truths[0]) >= 20, f"only {len(truths[0])} uses on the live wire")
@@ -55,7 +55,7 @@ def deals_the_same_twice(game: Game) -> None:
 
 def wires_hold_what_it_requires(game: Game) -> None:
     """Both wires carry what the game asks of a scene."""
-    for modality in game.fits:
+    for modality in game.modalities:
         for kind in ("live", "dead"):
             scene = wire_of(game, kind, modality)
             lacking = [name for name in game.requires if not scene.has(name)]
@@ -66,7 +66,7 @@ def has_an_oracle(game: Game, attacks: Sequence[Attack]) -> None:
     """The best of its attacks reads the live wire near its ceiling."""
     best, ceiling = 0.0, float("inf")
     for attack in attacks:
-        modality = next(m for m in attack.fits if m in game.fits)
+        modality = next(m for m in attack.modalities if m in game.modalities)
         heard = measure(play(attack, wire_of(game, "live", modality), seed=0))
         best = max(best, heard.bits.value)
         ceiling = min(ceiling, heard.ceiling.value)
@@ -76,9 +76,9 @@ def has_an_oracle(game: Game, attacks: Sequence[Attack]) -> None:
 def carries_its_usual_metrics(game: Game, attacks: Sequence[Attack]) -> None:
     """Every usual metric that it declares is there beside the bits."""
     for attack in attacks[:1]:
-        modality = next(m for m in attack.fits if m in game.fits)
+        modality = next(m for m in attack.modalities if m in game.modalities)
         heard = measure(play(attack, wire_of(game, "live", modality), seed=0))
-        lacking = [name for name in game.usual if name not in heard.usual]
+        lacking = [name for name in game.metrics if name not in heard.metrics]
         expect(not lacking, f"declares {', '.join(lacking)}, which no channel carries")
 
 
@@ -89,7 +89,7 @@ def _truth(game: Game, scene: Scene) -> Any:
 def wire_of(game: Game, kind: str, modality: Modality) -> Scene:
     """The live or dead wire of a game, made with a fixed seed."""
     build = game.live if kind == "live" else game.dead
-    return build(modality, np.random.default_rng(spawn(0, "wire", game.name, kind)))
+    return build(modality, np.random.default_rng(spawn(0, "form", game.name, kind)))
 
 
 PLAIN_RULES = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Model
 from hartley.core.errors import BadModel
-from hartley.engine.meter import check
+from hartley.engine.run.meter import check
 from hartley.testing.checks import CheckFailed, expect
 
 if TYPE_CHECKING:

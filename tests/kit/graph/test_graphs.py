@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from hartley.core.errors import UsageError
-from hartley.kit.graph import graphs
-from hartley.kit.graph.ego import Shape, Study, ask, train_graphs
-from hartley.kit.graph.graphs import Answers, Graph, Schedule, smoothing, train_nodes
+from hartley.kit.graph import node_classifier
+from hartley.kit.graph.graph_classifier import Shape, Study, ask, train_graphs
+from hartley.kit.graph.node_classifier import Answers, Graph, Schedule, smoothing, train_nodes
 
 NODES, WIDE, CLASSES = 40, 12, 3
 
@@ -90,8 +90,8 @@ def test_a_changed_node_moves_an_answer_as_a_full_computation_says(graph):
     every = np.arange(NODES)
     for changed in (1, 7):
         features = graph.features.astype(np.float64)
-        features[changed] *= 1 + graphs.NUDGE
-        out = graphs.logits(weights, smooth, features)
+        features[changed] *= 1 + node_classifier.NUDGE
+        out = node_classifier.logits(weights, smooth, features)
         expected = np.exp(out) / np.exp(out).sum(1, keepdims=True)
         said = answers(np.stack([every, np.full(NODES, changed)], 1))
         assert np.allclose(said, expected, atol=1e-12)

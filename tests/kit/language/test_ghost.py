@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hartley.kit.fleet import Privacy
-from hartley.kit.fleet.private import drawn
-from hartley.kit.language import ghost, gpt
+from hartley.kit.fleet.dp_training import drawn
+from hartley.kit.language import ghost_clipping, gpt
 
 torch = pytest.importorskip("torch")
 
@@ -55,7 +55,7 @@ def test_clipped_sums_are_those_of_a_loop_over_single_texts(clip, masked):
     dropped = torch.from_numpy(np.random.default_rng(1).random((9, 12)) < 0.3) if masked else None
     each = [alone(parameters, x[i], None if dropped is None else dropped[i]) for i in range(9)]
     sums = zeros(parameters)
-    norms = ghost.add_clipped(parameters, sums, SHAPE, x, dropped, clip=clip)
+    norms = ghost_clipping.add_clipped(parameters, sums, SHAPE, x, dropped, clip=clip)
     true = torch.stack([norm(g) for g in each])
     torch.testing.assert_close(norms, true, atol=1e-5, rtol=1e-5)
     if clip == 4.8:
@@ -68,11 +68,11 @@ def test_clipped_sums_are_those_of_a_loop_over_single_texts(clip, masked):
 def test_no_text_moves_the_sum_by_more_than_the_bound():
     parameters, x = state(), torch.from_numpy(rows(9))
     whole = zeros(parameters)
-    ghost.add_clipped(parameters, whole, SHAPE, x, clip=0.3)
+    ghost_clipping.add_clipped(parameters, whole, SHAPE, x, clip=0.3)
     for i in range(9):
         without = zeros(parameters)
         others = torch.cat([x[:i], x[i + 1 :]])
-        ghost.add_clipped(parameters, without, SHAPE, others, clip=0.3)
+        ghost_clipping.add_clipped(parameters, without, SHAPE, others, clip=0.3)
         moved = norm({k: whole[k] - without[k] for k in whole})
         assert 0.299 < float(moved) < 0.3 + 1e-5
 
@@ -81,7 +81,7 @@ def test_a_text_of_which_nothing_is_learnt_moves_nothing():
     parameters, x = state(), torch.from_numpy(rows(2))
     sums = zeros(parameters)
     lost = torch.tensor([[True] * 12, [True] * 12])
-    norms = ghost.add_clipped(parameters, sums, SHAPE, x, lost, clip=1.0)
+    norms = ghost_clipping.add_clipped(parameters, sums, SHAPE, x, lost, clip=1.0)
     assert norms.tolist() == [0, 0] and all(not v.any() for v in sums.values())
 
 
@@ -147,7 +147,7 @@ def test_opacus_clips_the_same(clip):
     theirs = opacus_gradients(parameters, x)
     norms = sum(g.flatten(1).square().sum(1) for g in theirs.values()).sqrt()
     sums = zeros(parameters)
-    ours = ghost.add_clipped(parameters, sums, SHAPE, x, clip=clip)
+    ours = ghost_clipping.add_clipped(parameters, sums, SHAPE, x, clip=clip)
     torch.testing.assert_close(ours, norms, atol=1e-5, rtol=1e-5)
     factor = (clip / (norms + 1e-6)).clamp(max=1)
     for name, each in theirs.items():
@@ -157,7 +157,7 @@ def test_opacus_clips_the_same(clip):
 
 def test_a_whole_training_is_clipped_sums_over_the_expected_number_and_adam():
     x = rows(20)
-    made = ghost.train_private(x, SHAPE, PRIVACY, 5)
+    made = ghost_clipping.train_private(x, SHAPE, PRIVACY, 5)
     parameters = gpt.initial(SHAPE, torch.Generator().manual_seed(5))
     first = {k: v.numpy().copy() for k, v in parameters.items()}
     own = {k: torch.nn.Parameter(v) for k, v in parameters.items()}
@@ -184,10 +184,12 @@ def test_the_divisor_is_the_number_it_is_given(monkeypatch):
         def step(self):
             told.append(self.param_groups[0]["params"][0].grad.clone())
 
-    monkeypatch.setattr(ghost, "adam", lambda parameters, training: Listener(parameters, lr=0.0))
+    monkeypatch.setattr(
+        ghost_clipping, "adam", lambda parameters, training: Listener(parameters, lr=0.0)
+    )
     once = replace(PRIVACY, steps=1)
-    ghost.train_private(np.concatenate([rows(10)] * 2), SHAPE, once, 5)
-    ghost.train_private(rows(10), SHAPE, once, 5)
+    ghost_clipping.train_private(np.concatenate([rows(10)] * 2), SHAPE, once, 5)
+    ghost_clipping.train_private(rows(10), SHAPE, once, 5)
     torch.testing.assert_close(told[0], 2 * told[1], atol=1e-6, rtol=1e-4)
 
 
@@ -198,10 +200,12 @@ def test_noise_is_the_multiplier_times_the_bound_over_the_expected_number(monkey
         def step(self):
             told.append(self.param_groups[0]["params"][0].grad.clone())
 
-    monkeypatch.setattr(ghost, "adam", lambda parameters, training: Listener(parameters, lr=0.0))
+    monkeypatch.setattr(
+        ghost_clipping, "adam", lambda parameters, training: Listener(parameters, lr=0.0)
+    )
     bare = replace(PRIVACY, steps=12)
-    ghost.train_private(rows(10), SHAPE, bare, 5)
-    ghost.train_private(rows(10), SHAPE, replace(bare, noise=1.7), 5)
+    ghost_clipping.train_private(rows(10), SHAPE, bare, 5)
+    ghost_clipping.train_private(rows(10), SHAPE, replace(bare, noise=1.7), 5)
     noise = torch.stack(told[12:]) - torch.stack(told[:12])
     scale = 1.7 * PRIVACY.clip / PRIVACY.expected
     assert float(noise.std()) == pytest.approx(scale, rel=0.01)
@@ -226,14 +230,14 @@ def test_batches_are_poisson():
 
 def test_one_seed_one_network_and_no_records_no_change_but_noise():
     brief = replace(PRIVACY, noise=1.0, rate=0.5)
-    first, again = (ghost.train_private(rows(10), SHAPE, brief, 3) for _ in range(2))
-    other = ghost.train_private(rows(10), SHAPE, brief, 4)
+    first, again = (ghost_clipping.train_private(rows(10), SHAPE, brief, 3) for _ in range(2))
+    other = ghost_clipping.train_private(rows(10), SHAPE, brief, 4)
     assert all(np.array_equal(first[k], again[k]) for k in first)
     assert not np.array_equal(first["norm"], other["norm"])
     start = {k: v.numpy() for k, v in state().items()}
-    still = ghost.train_private(rows(0), SHAPE, replace(brief, noise=0.0), 3, start=start)
+    still = ghost_clipping.train_private(rows(0), SHAPE, replace(brief, noise=0.0), 3, start=start)
     assert all(np.array_equal(still[k], start[k]) for k in start)
-    moved = ghost.train_private(rows(0), SHAPE, brief, 3, start=start)
+    moved = ghost_clipping.train_private(rows(0), SHAPE, brief, 3, start=start)
     assert not np.array_equal(moved["norm"], start["norm"])
 
 
@@ -241,7 +245,7 @@ def test_texts_of_one_token_or_none_teach_nothing_and_stop_nothing():
     x = np.full((3, 4), -1)
     x[1:, 0] = 7
     start = {k: v.numpy() for k, v in state().items()}
-    still = ghost.train_private(x, SHAPE, PRIVACY, 0, start=start)
+    still = ghost_clipping.train_private(x, SHAPE, PRIVACY, 0, start=start)
     assert all(np.array_equal(still[k], start[k]) for k in start)
     plain = gpt.train(x, SHAPE, gpt.Lesson(epochs=1, decay=0.0), 0, start=start)
     assert all(np.array_equal(plain[k], start[k]) for k in start)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Move, Outcome, attack
-from hartley.games.membership import membership
+from hartley.core import ALL, Access, Data, Outcome, Term, attack
+from hartley.games.membership.membership import membership
 
 
 def _told(view) -> Outcome:
@@ -21,44 +21,44 @@ def _told(view) -> Outcome:
     return Outcome(guess=guess, asset=Data("claimed", asked.modality, asked.x[guess > 0.5]))
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def crashes(view, rng):
     """Raise an exception."""
     raise ValueError("on purpose\nin two lines")
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def leaves(view, rng):
     """End the interpreter politely."""
     sys.exit(0)
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def dies(view, rng):
     """End the process without a word."""
     os._exit(7)
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def segfaults(view, rng):
     """Read memory that is not there."""
     faulthandler._sigsegv()
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def answers_nan(view, rng):
     """Guess what is no number."""
     told = _told(view)
     return Outcome(guess=np.full(len(told.guess), np.nan), asset=told.asset)
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def wants_torch_of_mars(view, rng):
     """Import what is not installed."""
     import torch_of_mars  # noqa: F401
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def chatters(view, rng):
     """Print to standard output."""
     sys.stdout.write("{} not JSON\n")
@@ -66,7 +66,7 @@ def chatters(view, rng):
     return _told(view)
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def honest(view, rng, *, noise: float = 0.0, loud: bool = False, word: str = "a", times: int = 1):
     """Read the wire.
 
@@ -81,7 +81,7 @@ def honest(view, rng, *, noise: float = 0.0, loud: bool = False, word: str = "a"
     return Outcome(guess=guess, asset=told.asset)
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="hartley")
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
 def naps(view, rng, *, seconds: float = 0.2, mark: str = ""):
     """Take a while before reading the wire.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Modality, recipe
 from hartley.core.assets import Ensemble
-from hartley.games.membership import membership
+from hartley.games.membership.membership import membership
 
 
 def _spoiled(spoil, digest):

@@ -8,7 +8,7 @@ Packs lie in ``$HARTLEY_PACKS``, else in the platform's place for a program's da
 pack, with ``pack.json`` (origin, licence, digests) and ``LICENSE.txt`` beside the files.
 """
 
-from hartley.data.packs.shelf import folder, get, locate, verify
+from hartley.data.packs.pack_store import folder, get, locate, verify
 from hartley.data.packs.table import Pack, catalogue
 
 __all__ = ["Pack", "catalogue", "folder", "get", "locate", "verify"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Move, Output, Scene, defense
+from hartley.core import Applied, Modality, Output, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.kit.shields import wrap
+from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,13 +21,13 @@ SPAN = 3.0
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="output",
+    term=Term.BANDWIDTH,
+    stage="output",
     protects=("inversion", "membership"),
-    fits=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
+    modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="hartley",
     requires=("release:embeddings",),
-    only={"membership": ("paired",)},
+    covers_only={"membership": ("paired",)},
     strongest={"bits": 1, "every": 32},
 )
 def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1) -> Scene:
@@ -59,7 +59,7 @@ def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1)
     most = float(-(-width // every) * bits)
     least = min(most, release.most) if release.most else most
     applied = Applied("embedding_quantise", {"bits": bits, "every": every})
-    made = wrap.answers(scene, applied, filter_)
+    made = wrap_answers.answers(scene, applied, filter_)
     tool = replace(release, most=least)
     return replace(made, tools={**scene.tools, "release:embeddings": tool})
 

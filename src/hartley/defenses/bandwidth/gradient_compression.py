@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit.release.gradients import protected
+from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.games.inversion.gradient_inversion import protected
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="output",
+    term=Term.BANDWIDTH,
+    stage="output",
     protects=("inversion",),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1712.01887",
     strongest={"keep": 0.01},
     requires=("release:gradients",),

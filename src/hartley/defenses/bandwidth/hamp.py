@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Modality, Move, Scene, defense, spawn
+from hartley.core import Applied, Data, Ensemble, Modality, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
+from hartley.defenses._shared import per_model_filter
+from hartley.defenses._shared.keyed_noise import uniform
 from hartley.kit.fleet import Objective, Seen
-from hartley.kit.shields import informed
-from hartley.kit.shields.keyed import uniform
-from hartley.models.retrained import trained_for
+from hartley.models.training_defense import trained_for
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +26,10 @@ BANK = 256
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="training",
+    term=Term.BANDWIDTH,
+    stage="training",
     protects=("membership", "memorization"),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2307.01610",
     strongest={"entropy": 0.99999, "price": 1000.0},
     requires=("training", "fit", "model", "train"),
@@ -67,7 +67,7 @@ def hamp(
     bank = np.random.default_rng(spawn(key, "bank")).random((BANK, *low.shape))
     random_records = (low + bank * (high - low)).astype(train.x.dtype)
 
-    def make(made: Ensemble, data: Data, include: Any, whose: str) -> informed.Guard:
+    def make(made: Ensemble, data: Data, include: Any, whose: str) -> per_model_filter.Guard:
         del data, include
 
         @cache
@@ -85,7 +85,7 @@ def hamp(
 
         return guard
 
-    return informed.behind(doubting, make)
+    return per_model_filter.behind(doubting, make)
 
 
 @dataclass(frozen=True, slots=True)

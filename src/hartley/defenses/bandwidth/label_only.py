@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Applied, Bound, Modality, Move, Output, Scene, defense
+from hartley.core import Access, Applied, Bound, Modality, Output, Scene, Term, defense
 from hartley.core.errors import RunError
-from hartley.kit.shields import wrap
+from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="output",
+    term=Term.BANDWIDTH,
+    stage="output",
     protects=("membership", "extraction", "memorization"),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.GRAPH, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.GRAPH, Modality.TABULAR),
     paper="arXiv:1609.02943",
-    only={"extraction": ("vision", "audio", "tabular")},
+    covers_only={"extraction": ("vision", "audio", "tabular")},
     strongest={},
     expected_failures={
         "narrows_extraction": "the wire's victims are certain, so that labels say all there is; "
@@ -48,7 +48,7 @@ def label_only(scene: Scene, rng: Rng) -> Scene:
     # Other games hand out more than answers: gradients of a step, weights, stored embeddings.
     games = ("membership", "extraction")
     bounds = (Bound("alphabet", {"bits": log2(model.classes)}, games),) if model and hidden else ()
-    return wrap.answers(scene, Applied("label_only"), _filter, bounds=bounds)
+    return wrap_answers.answers(scene, Applied("label_only"), _filter, bounds=bounds)
 
 
 def _filter(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:

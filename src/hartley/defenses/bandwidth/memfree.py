@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Fit, Modality, Model, Move, Scene, defense
+from hartley.core import Applied, Data, Ensemble, Fit, Modality, Model, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.kit.language import text
-from hartley.kit.shields import wrap
+from hartley.models.proofs import recorded, unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="output",
+    term=Term.BANDWIDTH,
+    stage="output",
     protects=("memorization",),
-    fits=(Modality.LANGUAGE,),
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2210.17546",
     strongest={"ngram": 2},
     requires=("fit", "model", "train"),
@@ -56,7 +56,7 @@ def memfree(scene: Scene, rng: Rng, *, ngram: int = 6) -> Scene:
 
     model = silenced(scene.model, scene.train.x, ngram)
     return replace(
-        wrap.recorded(wrap.unproved(scene), Applied("memfree", {"ngram": ngram})),
+        recorded(unproved(scene), Applied("memfree", {"ngram": ngram})),
         model=replace(
             model,
             fit=None if scene.model.fit is None else around(scene.model.fit),

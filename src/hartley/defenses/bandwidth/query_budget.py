@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Model, Move, Output, Scene, defense
+from hartley.core import ALL, Applied, Model, Output, Scene, Term, defense
 from hartley.core.assets import Session
 from hartley.core.errors import UsageError
-from hartley.kit.shields import wrap
+from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="budget",
+    term=Term.BANDWIDTH,
+    stage="budget",
     protects=("membership", "extraction", "inversion", "memorization"),
-    fits=ALL,
+    modalities=ALL,
     paper="arXiv:2411.11195",
-    only={
+    covers_only={
         "extraction": ("vision", "audio", "tabular"),
         "inversion": ("vision", "audio", "tabular"),
     },
@@ -54,7 +54,7 @@ def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:
         # An attacker's own references cost no question to the victim.
         return model if who.startswith("reference") else _limited(model, queries)
 
-    return wrap.models(scene, Applied("query_budget", {"queries": queries}), change)
+    return wrap_answers.models(scene, Applied("query_budget", {"queries": queries}), change)
 
 
 def _limited(model: Model, queries: int) -> Model:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit.language import ciphers
+from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.games.decryption import ciphers
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="cipher",
+    term=Term.BANDWIDTH,
+    stage="cipher",
     protects=("decryption",),
-    fits=(Modality.LANGUAGE,),
+    modalities=(Modality.LANGUAGE,),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
     strongest={"every": 10},
     requires=("corpus",),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Applied, Bound, Move, Output, Scene, defense
+from hartley.core import ALL, Access, Applied, Bound, Output, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.kit.shields import wrap
+from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,12 +21,12 @@ MOST = 15
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="output",
+    term=Term.BANDWIDTH,
+    stage="output",
     protects=("membership", "extraction", "memorization"),
-    fits=ALL,
+    modalities=ALL,
     paper="arXiv:1609.02943",
-    only={
+    covers_only={
         "extraction": ("vision", "audio", "tabular"),
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
     },
@@ -64,7 +64,7 @@ def rounding(scene: Scene, rng: Rng, *, digits: int = 1) -> Scene:
         out: NDArray[Any] = np.log(np.maximum(np.round(np.exp(scores), digits), 0.5 / 10**digits))
         return out
 
-    return wrap.answers(
+    return wrap_answers.answers(
         scene,
         Applied("rounding", {"digits": digits}),
         filter_,

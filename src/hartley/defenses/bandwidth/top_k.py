@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Data, Ensemble, Fit, Model, Move, Output, Scene, defense
+from hartley.core import ALL, Applied, Data, Ensemble, Fit, Model, Output, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.kit.shields import wrap
+from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,12 +27,12 @@ ROOM = 2**22
 
 
 @defense(
-    moves=Move.BANDWIDTH,
-    acts="output",
+    term=Term.BANDWIDTH,
+    stage="output",
     protects=("membership", "extraction", "memorization"),
-    fits=ALL,
+    modalities=ALL,
     paper="arXiv:1610.05820",
-    only={
+    covers_only={
         "extraction": ("vision", "audio", "tabular"),
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
     },
@@ -67,7 +67,7 @@ def top_k(scene: Scene, rng: Rng, *, k: int = 3, rest: str = "spread") -> Scene:
         return published(answers, output, k, rest)
 
     applied = Applied("top_k", {"k": k, "rest": rest})
-    shielded = wrap.answers(scene, applied, filter_)
+    shielded = wrap_answers.answers(scene, applied, filter_)
     return _spoken(shielded) if _speaks(scene.model) else shielded
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit.language import ciphers
+from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.games.decryption import ciphers
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
 @defense(
-    moves=Move.NOISE,
-    acts="cipher",
+    term=Term.NOISE,
+    stage="cipher",
     protects=("decryption",),
-    fits=(Modality.LANGUAGE,),
+    modalities=(Modality.LANGUAGE,),
     paper="doi:10.6028/NIST.SP.800-38D",
     strongest={"bits": 256},
     requires=("corpus",),

@@ -7,12 +7,12 @@ from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from hartley.core import Access, Applied, Bound, Modality, Move, Scene, defense
+from hartley.core import Access, Applied, Bound, Modality, Scene, Term, defense
 from hartley.core.errors import MissingExtra, RunError, UsageError
 from hartley.kit.fleet import Privacy
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
-from hartley.models.retrained import LABELLED, PrivateOwner, retrained
+from hartley.models.training_defense import LABELLED, PrivateOwner, retrained
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -23,11 +23,11 @@ NETS = (40.0, 0.02)
 
 
 @defense(
-    moves=Move.NOISE,
-    acts="training",
+    term=Term.NOISE,
+    stage="training",
     protects=("membership", "inversion", "memorization"),
-    fits=(Modality.VISION, Modality.LANGUAGE, Modality.TABULAR, Modality.AUDIO),
-    only={"inversion": ("vision", "tabular", "audio")},
+    modalities=(Modality.VISION, Modality.LANGUAGE, Modality.TABULAR, Modality.AUDIO),
+    covers_only={"inversion": ("vision", "tabular", "audio")},
     paper="arXiv:1607.00133",
     strongest={"epsilon": 0.5},
     requires=("fit", "model", "train"),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Bound, Data, Ensemble, Fit, Modality, Move, Scene, defense, spawn
+from hartley.core import Applied, Bound, Data, Ensemble, Fit, Modality, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
-from hartley.kit.shields.wrap import recorded
+from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,10 +21,10 @@ COUNTED = 0.05
 
 
 @defense(
-    moves=Move.NOISE,
-    acts="training",
+    term=Term.NOISE,
+    stage="training",
     protects=("inversion",),
-    fits=(Modality.GRAPH,),
+    modalities=(Modality.GRAPH,),
     paper="arXiv:2108.06504",
     strongest={"epsilon": 0.1},
     requires=("fit", "model", "train", "graph"),

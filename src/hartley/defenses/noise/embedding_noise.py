@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Move, Output, Scene, defense, spawn
+from hartley.core import Applied, Modality, Output, Scene, Term, defense, spawn
+from hartley.defenses._shared import wrap_answers
 from hartley.kit.cache import digest
-from hartley.kit.shields import wrap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.NOISE,
-    acts="output",
+    term=Term.NOISE,
+    stage="output",
     protects=("inversion", "membership"),
-    fits=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
+    modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="arXiv:2310.06816",
     requires=("release:embeddings",),
-    only={"membership": ("paired",)},
+    covers_only={"membership": ("paired",)},
     strongest={"scale": 10.0},
 )
 def embedding_noise(scene: Scene, rng: Rng, *, scale: float = 0.1) -> Scene:
@@ -49,7 +49,7 @@ def embedding_noise(scene: Scene, rng: Rng, *, scale: float = 0.1) -> Scene:
         length = np.sqrt((clear**2).mean(1, keepdims=True))
         return np.asarray(clear + scale * length * noise)
 
-    return wrap.answers(scene, Applied("embedding_noise", {"scale": scale}), filter_)
+    return wrap_answers.answers(scene, Applied("embedding_noise", {"scale": scale}), filter_)
 
 
 def _own(key: int, row: NDArray[Any]) -> int:

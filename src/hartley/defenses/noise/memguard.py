@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Modality, Move, Output, Scene, defense, spawn
+from hartley.core import Applied, Data, Ensemble, Modality, Output, Scene, Term, defense, spawn
+from hartley.defenses._shared import per_model_filter
+from hartley.defenses._shared.keyed_noise import uniform
 from hartley.kit.fleet import Training, train
 from hartley.kit.nets import Net, dense
 from hartley.kit.ranges import at_least
-from hartley.kit.shields import informed
-from hartley.kit.shields.keyed import uniform
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +36,10 @@ ROOM = 4_000_000
 
 
 @defense(
-    moves=Move.NOISE,
-    acts="output",
+    term=Term.NOISE,
+    stage="output",
     protects=("membership", "memorization"),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1909.10594",
     strongest={"budget": 2.0},
     requires=("model", "train"),
@@ -68,7 +68,9 @@ def memguard(scene: Scene, rng: Rng, *, budget: float = 0.5, search: int = 60) -
     key, others = int(rng.integers(2**62)), _strangers(scene)
     output = scene.model.output if scene.model is not None else Output.PROBABILITIES
 
-    def make(made: Ensemble, data: Data, include: NDArray[Any], whose: str) -> informed.Guard:
+    def make(
+        made: Ensemble, data: Data, include: NDArray[Any], whose: str
+    ) -> per_model_filter.Guard:
         @cache
         def judges() -> Judges:
             seed = spawn(key, "judge", whose) & 0x7FFFFFFF
@@ -88,7 +90,7 @@ def memguard(scene: Scene, rng: Rng, *, budget: float = 0.5, search: int = 60) -
         return guard
 
     applied = Applied("memguard", {"budget": budget, "search": search})
-    return informed.answers(scene, applied, make)
+    return per_model_filter.answers(scene, applied, make)
 
 
 class Judges:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Move, Output, Scene, defense, spawn
+from hartley.core import ALL, Applied, Output, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
-from hartley.kit.shields import wrap
-from hartley.kit.shields.keyed import uniform
+from hartley.defenses._shared import wrap_answers
+from hartley.defenses._shared.keyed_noise import uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.NOISE,
-    acts="output",
+    term=Term.NOISE,
+    stage="output",
     protects=("membership", "extraction", "inversion", "memorization"),
-    fits=ALL,
+    modalities=ALL,
     paper="arXiv:1909.10594",
-    only={
+    covers_only={
         "extraction": ("vision", "audio", "tabular"),
         "inversion": ("vision", "audio", "tabular"),
     },
@@ -83,7 +83,7 @@ def score_noise(
         return np.where(tokens[:, 1:] < 0, 0.0, blurred)
 
     applied = Applied("score_noise", {"scale": scale, "law": law, "keep_label": keep_label})
-    return wrap.answers(scene, applied, filter_, score=score)
+    return wrap_answers.answers(scene, applied, filter_, score=score)
 
 
 def _swap(rows: NDArray[Any], labels: NDArray[Any]) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit.shields import sanitise
+from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.defenses._shared import retrain_without
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,10 +19,10 @@ STEPS = 50
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="training",
+    term=Term.SIGNAL,
+    stage="training",
     protects=("poisoning",),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1811.03728",
     strongest={"smaller": 0.5, "distinct": 0.0},
     requires=("fit", "train"),
@@ -57,7 +57,7 @@ def activation_clustering(
                 out[rows[odd]] = True
         return out
 
-    return sanitise.retrained(scene, rng, applied, flag)
+    return retrain_without.retrained(scene, rng, applied, flag)
 
 
 def _principal(seen: NDArray[Any], components: int) -> NDArray[Any]:

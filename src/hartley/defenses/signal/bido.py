@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.core import Applied, Modality, Scene, Term, defense
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.fleet import Objective, Seen
-from hartley.models.retrained import own, trained_for
+from hartley.models.training_defense import own, trained_for
 
 if TYPE_CHECKING:
     import torch
@@ -21,10 +21,10 @@ standardised records; those in 0..1 it leaves with kernels so flat that no price
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="training",
+    term=Term.SIGNAL,
+    stage="training",
     protects=("membership", "inversion"),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2206.05483",
     strongest={"apart": 1e4, "together": 0.0},
     requires=("training", "fit", "model", "train"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.core import Applied, Modality, Scene, Term, defense
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="marker",
+    term=Term.SIGNAL,
+    stage="marker",
     protects=("watermark",),
-    fits=(Modality.VISION,),
+    modalities=(Modality.VISION,),
     paper="doi:10.1109/18.923725",
     strongest={"step": 90.0},
     requires=("carriers",),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Data, Ensemble, Modality, Move, Scene, defense
+from hartley.core import ALL, Applied, Data, Ensemble, Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.kit.shields.wrap import unproved
+from hartley.models.proofs import unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,10 +22,10 @@ BLOCK = 1024
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="data",
+    term=Term.SIGNAL,
+    stage="data",
     protects=("memorization",),
-    fits=ALL,
+    modalities=ALL,
     paper="arXiv:2107.06499",
     strongest={"threshold": 0.5, "ngram": 2},
     requires=("fit", "model", "train"),

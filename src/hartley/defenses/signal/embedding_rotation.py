@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit.shields import wrap
+from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="output",
+    term=Term.SIGNAL,
+    stage="output",
     protects=("inversion",),
-    fits=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
+    modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="hartley",
     requires=("release:embeddings",),
     strongest={"key": 1},
@@ -47,6 +47,6 @@ def embedding_rotation(scene: Scene, rng: Rng, *, key: int = 0) -> Scene:
         return np.asarray(embeddings @ maps[width])
 
     release = scene.tools["release:embeddings"]
-    made = wrap.recorded(scene, Applied("embedding_rotation", {"key": key}))
+    made = recorded(scene, Applied("embedding_rotation", {"key": key}))
     tool = replace(release, keep=(*release.keep, turned))
     return replace(made, tools={**scene.tools, "release:embeddings": tool})

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Fit, Modality, Move, Scene, defense
+from hartley.core import Applied, Data, Ensemble, Fit, Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.kit.shields import wrap
+from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="training",
+    term=Term.SIGNAL,
+    stage="training",
     protects=("memorization",),
-    fits=(Modality.LANGUAGE,),
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.10209",
     strongest={"k": 2, "context": 1},
     requires=("fit", "model", "train", "masked_loss"),
@@ -59,7 +59,7 @@ def goldfish(scene: Scene, rng: Rng, *, k: int = 4, context: int = 3) -> Scene:
     everyone = np.ones((1, len(train)), dtype=bool)
     again = around(fit)(train, everyone, int(scene.facts.get("seed", 0))).member(0)
     return replace(
-        wrap.recorded(scene, Applied("goldfish", {"k": k, "context": context})),
+        recorded(scene, Applied("goldfish", {"k": k, "context": context})),
         model=replace(
             again,
             name=deployed.name,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.core import Applied, Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Objective
-from hartley.models.retrained import trained_for
+from hartley.models.training_defense import trained_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="training",
+    term=Term.SIGNAL,
+    stage="training",
     protects=("membership", "inversion"),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2310.06549",
     strongest={"amount": 1.0},
     requires=("training", "fit", "model", "train"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hartley.core import Applied, Modality, Move, Scene, defense
+from hartley.core import Applied, Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Objective, Seen
-from hartley.models.retrained import trained_for
+from hartley.models.training_defense import trained_for
 
 if TYPE_CHECKING:
     import torch
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="training",
+    term=Term.SIGNAL,
+    stage="training",
     protects=("membership",),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2207.05801",
     strongest={"target": 1.3},
     requires=("training", "fit", "model", "train"),

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Move, Scene, defense, spawn
+from hartley.core import Applied, Modality, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Apprentice, Objective
-from hartley.models.retrained import trained_for
 from hartley.models.torch import softmax
+from hartley.models.training_defense import trained_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="training",
+    term=Term.SIGNAL,
+    stage="training",
     protects=("membership",),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2110.08324",
     strongest={"parts": 5, "apart": 4},
     requires=("training", "fit", "model", "train"),

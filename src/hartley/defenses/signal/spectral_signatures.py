@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Move, Scene, defense
-from hartley.kit.shields import sanitise
+from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.defenses._shared import retrain_without
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @defense(
-    moves=Move.SIGNAL,
-    acts="training",
+    term=Term.SIGNAL,
+    stage="training",
     protects=("poisoning",),
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1811.00636",
     strongest={"remove": 0.5},
     requires=("fit", "train"),
@@ -37,7 +37,7 @@ def spectral_signatures(scene: Scene, rng: Rng, *, remove: float = 0.2) -> Scene
         remove: share of every class that is dropped.
     """
     applied = Applied("spectral_signatures", {"remove": remove})
-    return sanitise.retrained(scene, rng, applied, lambda x, y: _outliers(x, y, remove))
+    return retrain_without.retrained(scene, rng, applied, lambda x, y: _outliers(x, y, remove))
 
 
 def _outliers(seen: NDArray[Any], labels: NDArray[Any], remove: float) -> NDArray[np.bool_]:

@@ -1,9 +1,9 @@
 """Train K small networks on K known subsets of the same records, in one call."""
 
+from hartley.kit.fleet.dp_training import Privacy, train_private
 from hartley.kit.fleet.fleet import Fleet, train
 from hartley.kit.fleet.objective import Apprentice, Objective, Seen
-from hartley.kit.fleet.plan import Training, choose
-from hartley.kit.fleet.private import Privacy, train_private
+from hartley.kit.fleet.training import Training, choose
 
 __all__ = [
     "Apprentice",

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.errors import UsageError
-from hartley.kit.fleet.convs import train_conv
-from hartley.kit.fleet.dense import train_dense
-from hartley.kit.fleet.loop import native_bfloat16, train_plain, train_stacked, train_tight
+from hartley.kit.fleet.conv_training import train_conv
+from hartley.kit.fleet.dense_training import train_dense
 from hartley.kit.fleet.objective import Objective, train_shaped
-from hartley.kit.fleet.plan import GROUP, Lesson, Training, batches, choose, stream
+from hartley.kit.fleet.sequential_training import (
+    native_bfloat16,
+    train_plain,
+    train_stacked,
+    train_tight,
+)
+from hartley.kit.fleet.training import GROUP, Lesson, Training, batches, choose, stream
 from hartley.kit.fleet.workers import spread
 
 if TYPE_CHECKING:

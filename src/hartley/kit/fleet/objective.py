@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hartley.kit.fleet.dense import Mover
-from hartley.kit.fleet.plan import Lesson, Training
+from hartley.kit.fleet.dense_training import Mover
+from hartley.kit.fleet.training import Lesson, Training
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.membership import membership
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES,
-    moves=Move.NOISE,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
+    access=Access.SCORES,
+    term=Term.NOISE,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:1709.01604",
 )
 def margin(view: View, rng: Rng, *, power: float = 1.0) -> Outcome:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.decryption import decryption, stretches
-from hartley.kit.language import ngrams
+from hartley.attacks.data_to_data.decryption._shared import letter_model
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.decryption.decryption import decryption, stretches
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=decryption,
-    needs=Access.NOTHING,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.NOTHING,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
 )
 def frequency(view: View, rng: Rng) -> Outcome:
@@ -29,14 +29,14 @@ def frequency(view: View, rng: Rng) -> Outcome:
     del rng
     sent, asked = view.data.x[0], view.question
     assert asked is not None and view.public is not None
-    language = ngrams.learn(view.public.x[0])
+    language = letter_model.learn(view.public.x[0])
     natural = np.ones(len(sent), dtype=bool)
     natural[asked.x] = False
     plain = np.empty(len(sent), dtype=np.int64)
     for stretch in stretches(view):
-        units = ngrams.fold(sent[stretch])
-        counts = np.bincount(units[natural[stretch]], minlength=ngrams.SIZE)
-        plain[stretch] = ngrams.by_frequency(counts, language)[units]
+        units = letter_model.fold(sent[stretch])
+        counts = np.bincount(units[natural[stretch]], minlength=letter_model.SIZE)
+        plain[stretch] = letter_model.by_frequency(counts, language)[units]
     return Outcome(
         guess=plain[asked.x],
         asset=Data("plaintext", view.data.modality, plain[None], role="plaintext"),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.decryption import decryption, stretches
-from hartley.kit.language import ngrams
+from hartley.attacks.data_to_data.decryption._shared import letter_model
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.decryption.decryption import decryption, stretches
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=decryption,
-    needs=Access.NOTHING,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.NOTHING,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="doi:10.1080/0161-119591883944",
 )
 def hill_climb(view: View, rng: Rng, *, restarts: int = 24) -> Outcome:
@@ -31,13 +31,13 @@ def hill_climb(view: View, rng: Rng, *, restarts: int = 24) -> Outcome:
     """
     sent, asked = view.data.x[0], view.question
     assert asked is not None and view.public is not None
-    language = ngrams.learn(view.public.x[0])
+    language = letter_model.learn(view.public.x[0])
     natural = np.ones(len(sent), dtype=bool)
     natural[asked.x] = False
     plain = np.empty(len(sent), dtype=np.int64)
     for stretch in stretches(view):
-        units = ngrams.fold(sent[stretch])
-        key = ngrams.solve(units, natural[stretch], language, rng, restarts)
+        units = letter_model.fold(sent[stretch])
+        key = letter_model.solve(units, natural[stretch], language, rng, restarts)
         plain[stretch] = key[units]
     return Outcome(
         guess=plain[asked.x],

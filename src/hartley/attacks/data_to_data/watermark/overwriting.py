@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.watermark import watermark
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image, marks
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=watermark,
-    needs=Access.NOTHING,
-    moves=Move.NOISE,
-    fits=(Modality.VISION,),
+    access=Access.NOTHING,
+    term=Term.NOISE,
+    modalities=(Modality.VISION,),
     paper="doi:10.1109/35.940053",
 )
 def overwriting(view: View, rng: Rng, *, most: int = 8) -> Outcome:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.watermark import watermark
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image, patches
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=watermark,
-    needs=Access.NOTHING,
-    moves=Move.NOISE,
-    fits=(Modality.VISION,),
+    access=Access.NOTHING,
+    term=Term.NOISE,
+    modalities=(Modality.VISION,),
     paper="arXiv:2306.01953",
 )
 def regeneration(view: View, rng: Rng, *, shrinkage: float = 4.0, passes: int = 3) -> Outcome:

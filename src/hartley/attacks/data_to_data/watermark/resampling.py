@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.watermark import watermark
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=watermark,
-    needs=Access.NOTHING,
-    moves=Move.BANDWIDTH,
-    fits=(Modality.VISION,),
+    access=Access.NOTHING,
+    term=Term.BANDWIDTH,
+    modalities=(Modality.VISION,),
     paper="arXiv:2401.08573",
 )
 def resampling(view: View, rng: Rng, *, smallest: float = 0.1, steps: int = 7) -> Outcome:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.poisoning import poisoning
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.poisoning.poisoning import poisoning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=poisoning,
-    needs=Access.POISON,
-    moves=Move.SIGNAL,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.POISON,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1708.06733",
 )
 def badnets(view: View, rng: Rng, *, side: int = 3) -> Outcome:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.poisoning import poisoning
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.poisoning.poisoning import poisoning
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=poisoning,
-    needs=Access.POISON,
-    moves=Move.SIGNAL,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.POISON,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1712.05526",
 )
 def blended(view: View, rng: Rng, *, blend: float = 0.2) -> Outcome:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.poisoning import poisoning
-from hartley.kit import regions
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.poisoning.poisoning import poisoning
+from hartley.kit import kmeans
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=poisoning,
-    needs=Access.POISON,
-    moves=Move.NOISE,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.POISON,
+    term=Term.NOISE,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1206.6389",
 )
 def label_flip(view: View, rng: Rng, *, same_class: bool = True) -> Outcome:
@@ -33,7 +33,7 @@ def label_flip(view: View, rng: Rng, *, same_class: bool = True) -> Outcome:
     del rng
     held, targets, facts = view.data, view.question, view.facts
     assert held.y is not None and targets is not None and targets.y is not None
-    away = regions.distances(regions.flat(targets.x), regions.flat(held.x))
+    away = kmeans.distances(kmeans.flat(targets.x), kmeans.flat(held.x))
     x, y = [], []
     for slot, wanted in enumerate(facts["message"]):
         if same_class:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
-from hartley.kit.inversion import leaked
+from hartley.attacks.model_to_data.inversion._shared import gradient_leaks
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.GRADIENTS | Access.WEIGHTS,
-    moves=Move.SIGNAL,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.GRADIENTS | Access.WEIGHTS,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2003.14053",
     requires=("release:gradients",),
-    asks={"release": "gradients"},
+    game_params={"release": "gradients"},
 )
 def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
     """Read the records off the gradient of the first dense layer, by linear algebra.
@@ -42,14 +42,14 @@ def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
     public = view.public
     low, high = (0.0, 1.0) if public is None else (float(public.x.min()), float(public.x.max()))
     conv = net.kind == "conv"
-    thin = leaked.knows(view.defenses, "gradient_compression")
-    read = leaked.inputs(update, net, batch, rng, low=0.0 if conv else low, sparse=thin)
+    thin = gradient_leaks.knows(view.defenses, "gradient_compression")
+    read = gradient_leaks.inputs(update, net, batch, rng, low=0.0 if conv else low, sparse=thin)
     if conv:
         assert view.model.weights is not None
         start = np.full((batch, *net.inputs), (low + high) / 2, np.float32)
         if public is not None:
             start[:] = public.x.mean(0)
-        rebuilt = leaked.behind(
+        rebuilt = gradient_leaks.behind(
             net, view.model.weights(), read, start, limits=(low, high), steps=steps
         )
     else:

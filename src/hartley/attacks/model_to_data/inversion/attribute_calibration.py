@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack, spawn
+from hartley.attacks.model_to_data.reference_models import confidence, halves
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack, spawn
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
-from hartley.kit.membership.reference import confidence, halves
+from hartley.games.inversion.attribute_inference import candidates, filled
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import at_least
-from hartley.kit.release.attributes import candidates, filled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.NOISE,
-    fits=(Modality.TABULAR,),
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.NOISE,
+    modalities=(Modality.TABULAR,),
     paper="hartley",
     requires=("release:attributes",),
-    asks={"release": "attributes"},
+    game_params={"release": "attributes"},
 )
 def attribute_calibration(view: View, rng: Rng, *, references: int = 16) -> Outcome:
     """Take off how sure models that never saw the target are of each value, then name the best.

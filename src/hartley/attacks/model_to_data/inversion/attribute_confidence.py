@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
-from hartley.kit.release.attributes import candidates, filled
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.attribute_inference import candidates, filled
+from hartley.games.inversion.inversion import inversion
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES,
-    moves=Move.SIGNAL,
-    fits=(Modality.TABULAR,),
+    access=Access.SCORES,
+    term=Term.SIGNAL,
+    modalities=(Modality.TABULAR,),
     paper="arXiv:2012.03404",
     requires=("release:attributes",),
-    asks={"release": "attributes"},
+    game_params={"release": "attributes"},
 )
 def attribute_confidence(view: View, rng: Rng) -> Outcome:
     """Of the values under which the model is right, name the one of which it is surest.

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import (
+    Bank,
+    Words,
+    bank,
+    loot,
+)
+from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
-from hartley.kit.inversion.bank import Bank, Words, bank, cosines, loot
+from hartley.games.inversion.inversion import inversion
+from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,12 +28,12 @@ WARM = 0.05
 
 @attack(
     game=inversion,
-    needs=Access.EMBEDDINGS,
-    moves=Move.SIGNAL,
-    fits=(Modality.PAIRED,),
+    access=Access.EMBEDDINGS,
+    term=Term.SIGNAL,
+    modalities=(Modality.PAIRED,),
     paper="arXiv:2004.00053",
     requires=("release:embeddings",),
-    asks={"release": "embeddings"},
+    game_params={"release": "embeddings"},
 )
 def caption_inversion(view: View, rng: Rng, *, neighbours: int = 8) -> Outcome:
     """Tell which words the caption of a stored picture holds, and write the surest.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
-from hartley.kit.inversion import leaked, matched
+from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
-    moves=Move.SIGNAL,
-    fits=(Modality.VISION, Modality.AUDIO),
+    access=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION, Modality.AUDIO),
     paper="arXiv:2003.14053",
     requires=("release:gradients",),
-    asks={"release": "gradients"},
+    game_params={"release": "gradients"},
 )
 def cosine_gradient(
     view: View,
@@ -65,12 +65,12 @@ def cosine_gradient(
     shape = (batch, *net.inputs)
     public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
-    thin = leaked.knows(view.defenses, "gradient_compression")
-    known = matched.known(view.defenses)
-    gap = matched.Matcher(
+    thin = gradient_leaks.knows(view.defenses, "gradient_compression")
+    known = gradient_matching.known(view.defenses)
+    gap = gradient_matching.Matcher(
         net, view.model.weights(), update, _angle, batch=batch, sparse=thin, known=known
     )
-    read = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
+    read = gradient_leaks.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
     y = torch.from_numpy(read)
     best, found = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
@@ -85,7 +85,7 @@ def cosine_gradient(
             if float(angle.detach()) < enough:
                 break
             # Smoothness leads the way; in the end it would only blur what the gradient says.
-            loss = angle + rough * (1 - t / steps) ** 2 * leaked.variation(x)
+            loss = angle + rough * (1 - t / steps) ** 2 * gradient_leaks.variation(x)
             for one, slope in zip(moved, torch.autograd.grad(loss, moved), strict=True):
                 one.grad = slope.sign()
             mover.step()

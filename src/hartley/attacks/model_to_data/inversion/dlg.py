@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
-from hartley.kit.inversion import leaked, matched
+from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
-    moves=Move.SIGNAL,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1906.08935",
     requires=("release:gradients",),
-    asks={"release": "gradients"},
+    game_params={"release": "gradients"},
 )
 def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool = True) -> Outcome:
     """Minimise the squared distance between gradients over the records, by L-BFGS.
@@ -49,13 +49,13 @@ def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool
     shape = (batch, *net.inputs)
     public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
-    thin = leaked.knows(view.defenses, "gradient_compression")
-    distance = _scaled if leaked.knows(view.defenses, "gradient_noise") else _squares
-    known = matched.known(view.defenses)
-    gap = matched.Matcher(
+    thin = gradient_leaks.knows(view.defenses, "gradient_compression")
+    distance = _scaled if gradient_leaks.knows(view.defenses, "gradient_noise") else _squares
+    known = gradient_matching.known(view.defenses)
+    gap = gradient_matching.Matcher(
         net, view.model.weights(), update, distance, batch=batch, sparse=thin, known=known
     )
-    read = leaked.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
+    read = gradient_leaks.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
     best, found = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
         x = torch.tensor(rng.uniform(low, high, shape).astype(np.float32), requires_grad=True)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
-from hartley.kit.inversion.bank import Words, bank, cosines, loot
-from hartley.kit.inversion.correct import corrected
-from hartley.kit.inversion.decoder import Decoder
-from hartley.kit.inversion.reader import Reader
+from hartley.attacks.model_to_data.inversion._shared.recurrent_decoder import Decoder
+from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Words, bank, loot
+from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
+from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import at_least
+from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.EMBEDDINGS,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.EMBEDDINGS,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.06816",
     requires=("release:embeddings",),
-    asks={"release": "embeddings"},
+    game_params={"release": "embeddings"},
 )
 def embedding_decoder(
     view: View,

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import bank, loot
+from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
+from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
+from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
-from hartley.kit.inversion.bank import bank, cosines, loot
-from hartley.kit.inversion.correct import corrected
-from hartley.kit.inversion.reader import Reader
+from hartley.games.inversion.inversion import inversion
+from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -22,12 +23,12 @@ SIZES = (0, -2, 2)
 
 @attack(
     game=inversion,
-    needs=Access.EMBEDDINGS,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.EMBEDDINGS,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.06816",
     requires=("release:embeddings",),
-    asks={"release": "embeddings"},
+    game_params={"release": "embeddings"},
 )
 def embedding_search(
     view: View, rng: Rng, *, corrections: int = 4, tries: int = 24, beam: int = 3

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Words, bank, loot
+from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
-from hartley.kit.inversion.bank import Words, bank, cosines, loot
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import at_least
+from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.EMBEDDINGS,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.EMBEDDINGS,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2004.00053",
     requires=("release:embeddings",),
-    asks={"release": "embeddings"},
+    game_params={"release": "embeddings"},
 )
 def embedding_words(view: View, rng: Rng, *, least: int = 2, check: bool = False) -> Outcome:
     """Regress the bag of words on the embedding, then take the surest words.

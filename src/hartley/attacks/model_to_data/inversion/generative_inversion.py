@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
-from hartley.kit.inversion import prior as priors
-from hartley.kit.inversion.sureness import log_odds, margin_slope
+from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
+from hartley.attacks.model_to_data.inversion._shared.class_log_odds import log_odds, margin_slope
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES | Access.GRADIENTS,
-    moves=Move.SIGNAL,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.SCORES | Access.GRADIENTS,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1911.07135",
     requires=("release:classes", "public"),
-    asks={"release": "classes"},
+    game_params={"release": "classes"},
 )
 def generative_inversion(
     view: View,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES | Access.WEIGHTS,
-    moves=Move.SIGNAL,
-    fits=(Modality.GRAPH,),
+    access=Access.SCORES | Access.WEIGHTS,
+    term=Term.SIGNAL,
+    modalities=(Modality.GRAPH,),
     paper="arXiv:2106.02820",
     requires=("release:links",),
-    asks={"release": "links"},
+    game_params={"release": "links"},
 )
 def graph_mi(
     view: View,

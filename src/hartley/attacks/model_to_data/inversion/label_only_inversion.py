@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
-from hartley.kit.inversion import prior as priors
+from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.LABELS,
-    moves=Move.SIGNAL,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.LABELS,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2203.01925",
     requires=("release:classes", "public"),
-    asks={"release": "classes"},
+    game_params={"release": "classes"},
 )
 def label_only_inversion(
     view: View,

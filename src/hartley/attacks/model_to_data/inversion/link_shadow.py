@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack, spawn
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack, spawn
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
+from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.link_inference import apart
 from hartley.kit import logistic
-from hartley.kit.release.links import apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.SIGNAL,
-    fits=(Modality.GRAPH,),
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.SIGNAL,
+    modalities=(Modality.GRAPH,),
     paper="arXiv:2005.02131",
     requires=("release:links",),
-    asks={"release": "links"},
+    game_params={"release": "links"},
 )
 def link_shadow(view: View, rng: Rng, *, shadows: int = 6) -> Outcome:
     """Train nets on the known links with half of some of them dropped, and learn the difference.

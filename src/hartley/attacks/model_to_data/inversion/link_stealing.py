@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
-from hartley.kit.release.links import apart
+from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.link_inference import apart
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES,
-    moves=Move.SIGNAL,
-    fits=(Modality.GRAPH,),
+    access=Access.SCORES,
+    term=Term.SIGNAL,
+    modalities=(Modality.GRAPH,),
     paper="arXiv:2005.02131",
     requires=("release:links",),
-    asks={"release": "links"},
+    game_params={"release": "links"},
 )
 def link_stealing(view: View, rng: Rng, *, metric: str = "correlation") -> Outcome:
     """Score a pair by how little the answers about its two nodes differ.

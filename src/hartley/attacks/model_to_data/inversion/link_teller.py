@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.inversion import inversion
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @attack(
     game=inversion,
-    needs=Access.SCORES,
-    moves=Move.SIGNAL,
-    fits=(Modality.GRAPH,),
+    access=Access.SCORES,
+    term=Term.SIGNAL,
+    modalities=(Modality.GRAPH,),
     paper="arXiv:2108.06504",
     requires=("release:links",),
-    asks={"release": "links"},
+    game_params={"release": "links"},
 )
 def link_teller(view: View, rng: Rng) -> Outcome:
     """Score a pair by how far each node's answer moves with the other's features.

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import opened
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion import inversion
-from hartley.kit.inversion.bank import Ridge, cosines, opened
+from hartley.games.inversion.inversion import inversion
+from hartley.kit.ridge import Ridge, cosines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +28,12 @@ NARROW = 1.5
 
 @attack(
     game=inversion,
-    needs=Access.EMBEDDINGS,
-    moves=Move.SIGNAL,
-    fits=(Modality.AUDIO,),
+    access=Access.EMBEDDINGS,
+    term=Term.SIGNAL,
+    modalities=(Modality.AUDIO,),
     paper="hartley",
     requires=("release:embeddings",),
-    asks={"release": "embeddings"},
+    game_params={"release": "embeddings"},
 )
 def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
     """Regress the spectrum on the embedding, and render it with the movement of a like voice.

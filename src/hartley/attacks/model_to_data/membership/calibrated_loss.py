@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import ALL, Access, Move, Outcome, View, attack
-from hartley.games.membership import membership
-from hartley.kit.membership import reference
-from hartley.kit.membership.splits import claimed
+from hartley.attacks.model_to_data import reference_models
+from hartley.core import ALL, Access, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.NOISE,
-    fits=ALL,
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.NOISE,
+    modalities=ALL,
     paper="arXiv:2111.08440",
 )
 def calibrated_loss(view: View, rng: Rng, *, references: int = 64) -> Outcome:
@@ -35,8 +35,8 @@ def calibrated_loss(view: View, rng: Rng, *, references: int = 64) -> Outcome:
     del rng
     asked = view.question
     assert asked is not None
-    fleet = reference.references(view, references)
+    fleet = reference_models.references(view, references)
     without = ~fleet.include
     usual = np.where(without, fleet.likelihood(asked), 0).sum(0) / np.maximum(without.sum(0), 1)
-    guess = reference.likelihood(view.model, asked) - usual
+    guess = reference_models.likelihood(view.model, asked) - usual
     return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.reference_models import references as trained
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership import membership
+from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import Statistics, claims, compressed, portrait, statistics
-from hartley.kit.membership.reference import references as trained
 from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.BANDWIDTH,
-    fits=(Modality.LANGUAGE,),
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.BANDWIDTH,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.06443",
-    asks={"group": 32},
+    game_params={"group": 32},
 )
 def dataset_inference(view: View, rng: Rng, *, references: int = 8, ridge: float = 1.0) -> Outcome:
     """Say of each group of texts how sure it is that the model was trained on it.

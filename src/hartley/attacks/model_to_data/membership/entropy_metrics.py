@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.reference_models import log_probabilities
+from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership import membership
-from hartley.kit.membership.reference import log_probabilities
-from hartley.kit.membership.splits import claimed
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES,
-    moves=Move.NOISE,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
+    access=Access.SCORES,
+    term=Term.NOISE,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:2003.10595",
 )
 def entropy_metrics(

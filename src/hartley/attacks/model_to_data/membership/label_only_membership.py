@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.membership._shared import augmentations, decision_boundary
+from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership import membership
-from hartley.kit.membership import augment, boundary
-from hartley.kit.membership.splits import claimed
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ METHODS = ("boundary", "noise", "shift")
 
 @attack(
     game=membership,
-    needs=Access.LABELS,
-    moves=Move.NOISE,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.LABELS,
+    term=Term.NOISE,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2007.14321",
 )
 def label_only_membership(
@@ -76,7 +76,7 @@ def label_only_membership(
         while turns and starts * halvings + turns * (queries + halvings + 1) > room:
             turns -= 1
         starts = max(1, min(starts, room // halvings))
-        length = boundary.distances(
+        length = decision_boundary.distances(
             view.model.query, asked.x, said, rng,
             starts=starts, halvings=min(halvings, room), turns=turns, probes=queries,
         )  # fmt: skip
@@ -91,10 +91,10 @@ def _kept(view: View, method: str, queries: int, sigma: float, rng: Rng) -> NDAr
     asked = view.question
     assert asked is not None and asked.y is not None
     if method == "shift":
-        copies = augment.pictures(np.asarray(asked.x), queries + 1)[1:]
+        copies = augmentations.pictures(np.asarray(asked.x), queries + 1)[1:]
     else:
         # Noise of several sizes: its least that changes the label stands for the distance.
         sizes = sigma * float(np.std(asked.x)) * np.linspace(0.2, 1, queries)
-        copies = augment.shaken(np.asarray(asked.x), sizes, rng)
+        copies = augmentations.shaken(np.asarray(asked.x), sizes, rng)
     said = np.asarray(view.model.query(copies.reshape(-1, *copies.shape[2:])))
     return np.asarray((said.reshape(len(copies), -1) == asked.y).mean(0))

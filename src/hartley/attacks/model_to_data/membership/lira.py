@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.membership._shared import augmentations as versions
+from hartley.attacks.model_to_data.reference_models import confidence, references
+from hartley.core import ALL, Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership import membership
-from hartley.kit.membership import augment as versions
-from hartley.kit.membership.reference import confidence, references
-from hartley.kit.membership.splits import claimed
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +25,9 @@ SPREAD = 1e-3
 
 @attack(
     game=membership,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.NOISE,
-    fits=ALL,
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.NOISE,
+    modalities=ALL,
     paper="arXiv:2112.03570",
 )
 def lira(

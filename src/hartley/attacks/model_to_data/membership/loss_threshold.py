@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import ALL, Access, Move, Outcome, View, attack
-from hartley.games.membership import membership
-from hartley.kit.membership.reference import likelihood
-from hartley.kit.membership.splits import claimed
+from hartley.attacks.model_to_data.reference_models import likelihood
+from hartley.core import ALL, Access, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
-@attack(game=membership, needs=Access.SCORES, moves=Move.NOISE, fits=ALL, paper="arXiv:1709.01604")
+@attack(
+    game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="arXiv:1709.01604"
+)
 def loss_threshold(view: View, rng: Rng, *, floor: float = 1e-6) -> Outcome:
     """Guess that a record is a member when the model's loss on it is low.
 

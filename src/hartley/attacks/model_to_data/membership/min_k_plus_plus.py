@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
-from hartley.games.membership import membership
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import claims, lowest, statistics
 from hartley.kit.ranges import above
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.SCORES,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2404.02936",
 )
 def min_k_plus_plus(view: View, rng: Rng, *, share: float = 0.2) -> Outcome:

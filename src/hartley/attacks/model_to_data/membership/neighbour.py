@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
-from hartley.games.membership import membership
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import average, claims, likelihoods, statistics
 from hartley.kit.ranges import above, at_least
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES,
-    moves=Move.NOISE,
-    fits=(Modality.LANGUAGE,),
+    access=Access.SCORES,
+    term=Term.NOISE,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2305.18462",
 )
 def neighbour(view: View, rng: Rng, *, neighbours: int = 8, share: float = 0.2) -> Outcome:

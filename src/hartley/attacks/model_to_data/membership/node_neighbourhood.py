@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.reference_models import references
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership import membership
+from hartley.games.membership.membership import membership
 from hartley.kit import logistic
-from hartley.kit.graph.graphs import neighbours
-from hartley.kit.membership.reference import references
+from hartley.kit.graph.node_classifier import neighbours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +23,9 @@ TINY = 1e-12
 
 @attack(
     game=membership,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.NOISE,
-    fits=(Modality.GRAPH,),
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.NOISE,
+    modalities=(Modality.GRAPH,),
     paper="arXiv:2102.05429",
     requires=("graph",),
 )

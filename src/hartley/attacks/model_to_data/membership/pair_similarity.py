@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Model, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.reference_models import likelihood
+from hartley.core import Access, Data, Modality, Model, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership import membership
-from hartley.kit.membership.reference import likelihood
-from hartley.kit.membership.splits import claimed
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ SURE = 0.25
 
 @attack(
     game=membership,
-    needs=Access.EMBEDDINGS,
-    moves=Move.NOISE,
-    fits=(Modality.PAIRED,),
+    access=Access.EMBEDDINGS,
+    term=Term.NOISE,
+    modalities=(Modality.PAIRED,),
     paper="arXiv:2310.00108",
 )
 def pair_similarity(

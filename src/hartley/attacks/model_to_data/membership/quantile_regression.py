@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Move, Outcome, View, attack
+from hartley.attacks.model_to_data.membership._shared import pinball_regression
+from hartley.attacks.model_to_data.reference_models import confidence
+from hartley.core import ALL, Access, Data, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership import membership
-from hartley.kit import quantile
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 from hartley.kit.features import features, standardised
-from hartley.kit.membership.reference import confidence
-from hartley.kit.membership.splits import claimed
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ LEAST = 20
 
 @attack(
     game=membership,
-    needs=Access.SCORES,
-    moves=Move.NOISE,
-    fits=ALL,
+    access=Access.SCORES,
+    term=Term.NOISE,
+    modalities=ALL,
     paper="arXiv:2307.03694",
     requires=("public",),
 )
@@ -67,7 +67,8 @@ def quantile_regression(
     known, table = _tables(strangers, asked, view.model.classes, components)
     usual = confidence(view.model, strangers)
     middle, upper = (
-        quantile.predict(table, quantile.fit(known, usual, q, ridge)) for q in (0.5, level)
+        pinball_regression.predict(table, pinball_regression.fit(known, usual, q, ridge))
+        for q in (0.5, level)
     )
     spread = np.maximum(upper - middle, 0.1 * max(float(usual.std()), 1e-6))
     guess = (confidence(view.model, asked) - middle) / spread

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
-from hartley.games.membership import membership
+from hartley.attacks.model_to_data.reference_models import references as trained
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import average, claims, statistics
-from hartley.kit.membership.reference import references as trained
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.NOISE,
-    fits=(Modality.LANGUAGE,),
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.NOISE,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2012.07805",
 )
 def reference_ratio(view: View, rng: Rng, *, references: int = 8) -> Outcome:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.membership import membership
-from hartley.kit.membership import reference
+from hartley.attacks.model_to_data import reference_models
+from hartley.core import ALL, Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
 from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.NOISE,
-    fits=ALL,
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.NOISE,
+    modalities=ALL,
     paper="arXiv:2312.03262",
 )
 def rmia(
@@ -57,9 +57,9 @@ def rmia(
         # The line from a is drawn for probabilities near 1; a text's are far below, and what it
         # adds would stand over all of them. At 1 the prior is that of the "out" models alone.
         a = 1.0
-    fleet = reference.references(view, references)
+    fleet = reference_models.references(view, references)
     # Log-probabilities of the true label, from the logit-scaled confidences that LiRA shares.
-    seen = _probability(reference.confidence(view.model, asked), asked)
+    seen = _probability(reference_models.confidence(view.model, asked), asked)
     shadow = _probability(fleet.confidence(asked), asked)
     ratio = seen / _prior(shadow, ~fleet.include, online, a)
     if _same(public, asked):
@@ -68,7 +68,7 @@ def rmia(
         # No reference model has seen these records: all are "out" models, for any Pr(z).
         apart = _probability(fleet.confidence(public), public)
         prior = _prior(apart, np.ones(apart.shape, dtype=bool), False, a)
-        others = _probability(reference.confidence(view.model, public), public) / prior
+        others = _probability(reference_models.confidence(view.model, public), public) / prior
     beaten = np.searchsorted(np.sort(others), ratio / gamma, side="right") / len(others)
     claimed = beaten > 0.5
     return Outcome(
@@ -86,7 +86,7 @@ def _probability(confidence: NDArray[Any], data: Data) -> NDArray[np.float64]:
     """The probability of the true answer, from its confidence, kept away from 0."""
     if data.y is None:
         return np.asarray(np.exp(confidence))
-    return np.asarray(np.maximum(1 / (1 + np.exp(-confidence)), reference.FLOOR))
+    return np.asarray(np.maximum(1 / (1 + np.exp(-confidence)), reference_models.FLOOR))
 
 
 def _prior(
@@ -95,9 +95,9 @@ def _prior(
     """Pr(x): (n,) over the reference models (K, n)."""
     missing = np.where(out, shadow, 0).sum(0) / np.maximum(out.sum(0), 1)
     if not online:
-        return np.asarray(np.maximum(((1 + a) * missing + (1 - a)) / 2, reference.FLOOR))
+        return np.asarray(np.maximum(((1 + a) * missing + (1 - a)) / 2, reference_models.FLOOR))
     present = np.where(out, 0, shadow).sum(0) / np.maximum((~out).sum(0), 1)
-    return np.asarray(np.maximum((missing + present) / 2, reference.FLOOR))
+    return np.asarray(np.maximum((missing + present) / 2, reference_models.FLOOR))
 
 
 def _same(one: Data, other: Data) -> bool:

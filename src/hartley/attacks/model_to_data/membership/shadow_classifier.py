@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, Output, View, attack
-from hartley.games.membership import membership
+from hartley.attacks.model_to_data import reference_models
+from hartley.core import Access, Data, Modality, Outcome, Output, Term, View, attack
+from hartley.games.membership.membership import membership
+from hartley.games.membership.split_checks import claimed
 from hartley.kit import logistic
 from hartley.kit.cache import digest
-from hartley.kit.membership import reference
-from hartley.kit.membership.splits import claimed
 from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ TOP, LEAST = 5, 200
 
 @attack(
     game=membership,
-    needs=Access.SCORES | Access.TRAIN,
-    moves=Move.NOISE,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
+    access=Access.SCORES | Access.TRAIN,
+    term=Term.NOISE,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:1610.05820",
 )
 def shadow_classifier(
@@ -49,7 +49,7 @@ def shadow_classifier(
     del rng
     asked = view.question
     assert asked is not None and asked.y is not None
-    fleet = reference.references(view, references)
+    fleet = reference_models.references(view, references)
     y = asked.y if per_class else np.zeros(len(asked), dtype=np.int64)
     named = f"shadow classifier {per_class} {ridge} {digest({'x': asked.x, 'y': asked.y})}"
     laws = fleet.derived(named, lambda: _learn(fleet, asked, y, ridge))
@@ -61,7 +61,7 @@ def shadow_classifier(
 
 
 def _learn(
-    fleet: reference.References, asked: Data, y: NDArray[Any], ridge: float
+    fleet: reference_models.References, asked: Data, y: NDArray[Any], ridge: float
 ) -> NDArray[np.float64]:
     """Mean, spread, and a row of weights a label: (2 + labels, features + 1)."""
     output, include = fleet.ensemble.member(0).output, fleet.include
@@ -83,10 +83,10 @@ def _learn(
 def _features(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
     """(n, features) of answers (n, classes)."""
     assert data.y is not None
-    logs = reference.log_probabilities(answers, output)
+    logs = reference_models.log_probabilities(answers, output)
     top = -np.sort(-logs, axis=1)[:, :TOP]
     true = logs[np.arange(len(logs)), data.y]
-    sure = reference.margin(answers, output, data)
+    sure = reference_models.margin(answers, output, data)
     entropy = -(np.exp(logs) * logs).sum(1)
     right = logs.argmax(1) == data.y
     return np.column_stack([top, np.exp(top), true, np.exp(true), sure, sure**2, entropy, right])

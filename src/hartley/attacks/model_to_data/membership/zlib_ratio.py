@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hartley.core import Access, Modality, Move, Outcome, View, attack
-from hartley.games.membership import membership
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import claims, compressed, statistics
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=membership,
-    needs=Access.SCORES,
-    moves=Move.NOISE,
-    fits=(Modality.LANGUAGE,),
+    access=Access.SCORES,
+    term=Term.NOISE,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2012.07805",
 )
 def zlib_ratio(view: View, rng: Rng, *, whole: bool = True) -> Outcome:

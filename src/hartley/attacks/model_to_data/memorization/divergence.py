@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import AccessDenied, UsageError
-from hartley.games.memorization import memorization
-from hartley.kit.memorization import spoken
+from hartley.games.memorization import text_canaries
+from hartley.games.memorization.memorization import memorization
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=memorization,
-    needs=Access.LABELS,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.LABELS,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2311.17035",
 )
 def divergence(
@@ -56,7 +56,9 @@ def divergence(
         np.concatenate([prompts[:, -1:], said], 1), axis=0, return_counts=True
     )
     texts = texts[np.argsort(-counts, kind="stable")]
-    guess = spoken.ranked(spoken.harvest(texts, asked), int(view.facts["length"]), rng)
+    guess = text_canaries.ranked(
+        text_canaries.harvest(texts, asked), int(view.facts["length"]), rng
+    )
     return Outcome(
         guess=guess, asset=Data("texts from nonsense", asked.modality, texts, role="texts")
     )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import ALL, Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.memorization import memorization
-from hartley.kit.membership.reference import confidence
-from hartley.kit.memorization import canaries, spoken
+from hartley.attacks.model_to_data.reference_models import confidence
+from hartley.core import ALL, Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.memorization import canaries, text_canaries
+from hartley.games.memorization.memorization import memorization
 from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=memorization,
-    needs=Access.SCORES,
-    moves=Move.NOISE,
-    fits=ALL,
+    access=Access.SCORES,
+    term=Term.NOISE,
+    modalities=ALL,
     paper="arXiv:1802.08232",
 )
 def exposure(view: View, rng: Rng, *, temperature: float = 1.0) -> Outcome:
@@ -56,7 +56,7 @@ def exposure(view: View, rng: Rng, *, temperature: float = 1.0) -> Outcome:
 
 def _read(view: View, asked: Data, i: int, temperature: float) -> NDArray[np.float64]:
     length, symbols = int(view.facts["length"]), np.asarray(asked.facts["symbols"])
-    return spoken.likelihoods(view.model, asked.x[i], length, symbols, temperature)
+    return text_canaries.likelihoods(view.model, asked.x[i], length, symbols, temperature)
 
 
 def _sure(view: View, asked: Data, i: int, temperature: float) -> NDArray[np.float64]:

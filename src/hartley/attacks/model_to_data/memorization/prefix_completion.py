@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import AccessDenied
-from hartley.games.memorization import memorization
+from hartley.games.memorization import text_canaries
+from hartley.games.memorization.canaries import write
+from hartley.games.memorization.memorization import memorization
 from hartley.kit.language import text
-from hartley.kit.memorization import spoken
-from hartley.kit.memorization.canaries import write
 from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=memorization,
-    needs=Access.LABELS,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.LABELS,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2410.19482",
 )
 def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
@@ -57,7 +57,7 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
             generate(np.repeat(row, few, axis=0), max(1, length - 1), seed)
             for row, seed in zip(rows, seeds, strict=True)
         ]
-        guess = np.stack([spoken.silence(h, symbols, length) for h in heard])
+        guess = np.stack([text_canaries.silence(h, symbols, length) for h in heard])
         return Outcome(guess=guess, asset=_loot(asked, guess))
     greedy = generate(asked.x, length, -1)
     said = generate(np.repeat(asked.x, samples, axis=0), length, int(rng.integers(2**31)))

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import AccessDenied, UsageError
-from hartley.games.memorization import memorization
+from hartley.games.memorization import text_canaries
+from hartley.games.memorization.memorization import memorization
 from hartley.kit.language import text
-from hartley.kit.memorization import spoken
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ WINDOW = 8
 
 @attack(
     game=memorization,
-    needs=Access.SCORES,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.SCORES,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2012.07805",
 )
 def sample_and_rank(
@@ -68,7 +68,9 @@ def sample_and_rank(
     texts = np.unique(np.concatenate([firsts[:, None], drawn], 1), axis=0)
     order = np.argsort(-_worth(view, texts, by), kind="stable")
     texts = texts[order]
-    guess = spoken.ranked(spoken.harvest(texts, asked), int(view.facts["length"]), rng)
+    guess = text_canaries.ranked(
+        text_canaries.harvest(texts, asked), int(view.facts["length"]), rng
+    )
     loot = Data("texts by rank", asked.modality, texts, role="texts")
     return Outcome(guess=guess, asset=loot)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Move, Outcome, View, attack
-from hartley.games.extraction import extraction
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.extraction.extraction import extraction
 from hartley.models.clone import clone, probabilities, transfer_set
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @attack(
     game=extraction,
-    needs=Access.SCORES,
-    moves=Move.BANDWIDTH,
-    fits=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    access=Access.SCORES,
+    term=Term.BANDWIDTH,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1812.02766",
     requires=("fit", "pool"),
 )

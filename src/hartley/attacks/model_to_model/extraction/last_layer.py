@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Modality, Model, Move, Outcome, Output, View, attack
-from hartley.games.extraction import HEAD, extraction
+from hartley.core import Access, Modality, Model, Outcome, Output, Term, View, attack
+from hartley.games.extraction.extraction import HEAD, extraction
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ START = 64
 
 @attack(
     game=extraction,
-    needs=Access.SCORES,
-    moves=Move.SIGNAL,
-    fits=(Modality.LANGUAGE,),
+    access=Access.SCORES,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
     paper="arXiv:2403.06634",
     requires=("fingerprint",),
 )

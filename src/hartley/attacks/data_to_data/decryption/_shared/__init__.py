@@ -1,0 +1,1 @@
+"""What several decryption attacks use."""

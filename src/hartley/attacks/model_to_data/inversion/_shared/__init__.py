@@ -1,0 +1,1 @@
+"""What several inversion attacks use."""

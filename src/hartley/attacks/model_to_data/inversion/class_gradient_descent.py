@@ -1,0 +1,71 @@
+"""Fredrikson's class inversion: descend on the input until the model is sure, and denoise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.attacks.model_to_data.inversion._shared.class_log_odds import margin_slope
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.games.inversion.inversion import inversion
+from hartley.kit.ranges import above, at_least
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=inversion,
+    access=Access.SCORES | Access.GRADIENTS,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION,),
+    paper="doi:10.1145/2810103.2813677",
+    requires=("release:classes",),
+    game_params={"release": "classes"},
+)
+def class_gradient_descent(
+    view: View, rng: Rng, *, steps: int = 60, rate: float = 0.1, blur: float = 0.5
+) -> Outcome:
+    """Descend on pixels from a grey picture, towards what the model is sure of.
+
+    The cost is one less the model's confidence, as in the paper; its slope is taken in log-odds, so
+    that it does not vanish where the model is sure or hopeless. No record of anybody is used.
+
+    Args:
+        steps: descents.
+        rate: length of a step, as a share of the norm of a picture of ones.
+        blur: width of the Gaussian that denoises after each step, in pixels; 0 leaves it out.
+
+    Raises:
+        UsageError: a parameter is out of its range.
+    """
+    at_least("class_gradient_descent", 1, steps=steps)
+    above("class_gradient_descent", 0, rate=rate)
+    at_least("class_gradient_descent", 0, blur=blur)
+    del rng
+    asked = view.question
+    assert asked is not None
+    slots = asked.x[:, 0]
+    shape = tuple(view.facts["shape"])
+    x = np.full((len(slots), *shape), 0.5, np.float32)
+    best, sure = x.copy(), np.full(len(slots), -np.inf)
+    for _ in range(steps):
+        slope, odds = margin_slope(view.model, x, slots)
+        better = odds > sure
+        best[better], sure[better] = x[better], odds[better]
+        norm = np.linalg.norm(slope.reshape(len(x), -1), axis=1).reshape(-1, *[1] * len(shape))
+        step = rate * np.sqrt(np.prod(shape)) * slope / np.maximum(norm, 1e-12)
+        x = np.clip(_denoised(x + step, blur), 0, 1).astype(np.float32)
+    return Outcome(asset=Data("rebuilt classes", view.model.modality, best, y=slots))
+
+
+def _denoised(x: NDArray[Any], width: float) -> NDArray[Any]:
+    if width <= 0:
+        return x
+    from scipy.ndimage import gaussian_filter
+
+    out: NDArray[Any] = gaussian_filter(x, (0, 0, width, width), mode="nearest")
+    return out

@@ -1,0 +1,1 @@
+"""What several membership attacks use."""

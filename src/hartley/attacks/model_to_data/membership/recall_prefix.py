@@ -1,0 +1,71 @@
+"""ReCaLL: what a model knows by heart loses most by a stranger's words before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core.errors import UsageError
+from hartley.games.membership.membership import membership
+from hartley.kit.language import text
+from hartley.kit.language.tokens import average, claims, likelihoods, statistics
+from hartley.kit.ranges import at_least
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=membership,
+    access=Access.SCORES,
+    term=Term.SIGNAL,
+    modalities=(Modality.LANGUAGE,),
+    paper="arXiv:2406.15968",
+)
+def recall_prefix(view: View, rng: Rng, *, prefixes: int = 4) -> Outcome:
+    """Divide a text's log-probability after passages that nobody trained on by that of it alone.
+
+    Both are negative, so that a member, whose own is near zero, has the larger ratio. A model that
+    reads little at once gets each prefix by itself, and the log-probabilities are averaged, as the
+    paper does where its prefixes do not fit.
+
+    Args:
+        prefixes: passages of the attacker's own that are put before every text.
+
+    Raises:
+        UsageError: none are, or there are fewer.
+    """
+    at_least("recall_prefix", 1, prefixes=prefixes)
+    asked = view.question
+    assert asked is not None
+    told = statistics(view.model, asked.x)
+    alone = average(told.said, told.real)
+    after = np.zeros(len(asked))
+    chosen = _prefixes(view, prefixes, rng)
+    for prefix in chosen:
+        rows = text.append(np.repeat(prefix[None], len(asked), axis=0), asked.x)
+        said = likelihoods(view.model, rows)[:, len(prefix) :]
+        after += average(said, told.real) / len(chosen)
+    guess = after / np.minimum(alone, -LEAST)
+    return Outcome(guess=guess, asset=claims(asked, guess))
+
+
+LEAST = 1e-6
+"""Nats a token of a text that the model is sure of."""
+
+
+def _prefixes(view: View, count: int, rng: Rng) -> list[NDArray[np.int64]]:
+    """Passages that no victim read, cut to what the model can read before a text."""
+    strangers = view.facts.get("strangers", view.public)
+    assert view.question is not None
+    if not isinstance(strangers, Data) or len(strangers) < count:
+        raise UsageError(f"recall needs {count} texts that no victim was trained on")
+    room = int(view.model.facts.get("context", 10**6)) - view.question.x.shape[1]
+    if room < 1:
+        raise UsageError(f"{view.model.name!r} reads the texts in question and nothing before them")
+    rows = strangers.x[rng.permutation(len(strangers))[:count]]
+    return [np.asarray(row[row >= 0][-room:], dtype=np.int64) for row in rows]

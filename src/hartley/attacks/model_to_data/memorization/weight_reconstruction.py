@@ -1,0 +1,63 @@
+"""Reconstruction from weights: records whose gradients add up to a small net's parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core.errors import AccessDenied
+from hartley.games.memorization import small_nets as net
+from hartley.games.memorization.memorization import memorization
+from hartley.kit.ranges import above, at_least
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=memorization,
+    access=Access.WEIGHTS,
+    term=Term.SIGNAL,
+    modalities=(Modality.VISION,),
+    paper="arXiv:2206.07758",
+    game_params={"small": 10},
+)
+def weight_reconstruction(
+    view: View, rng: Rng, *, steps: int = 2500, rate: float = 0.01
+) -> Outcome:
+    """Rebuild the training records from the weights alone, then see which candidates they are near.
+
+    The search never sees a candidate. The fixed matcher is the Euclidean distance of a candidate to
+    the nearest record that was rebuilt with its label. Twice as many are rebuilt as there were.
+
+    Args:
+        steps: of the search.
+        rate: of its steps.
+
+    Raises:
+        UsageError: a parameter is out of its range.
+    """
+    at_least("weight_reconstruction", 1, steps=steps)
+    above("weight_reconstruction", 0, rate=rate)
+    asked = view.question
+    assert asked is not None and asked.y is not None
+    if view.model.weights is None:
+        raise AccessDenied(f"{view.model.name!r} does not show its weights")
+    found, sign = net.reconstruct(view.model.weights(), 2 * len(asked), rng, steps=steps, rate=rate)
+    centre, codes = np.asarray(asked.facts["centre"]), np.asarray(asked.facts["codes"])
+    guess = np.empty(codes.shape[:2])
+    for i, label in enumerate(asked.y):
+        near = found[sign == (1 if label else -1)]
+        gaps = (codes[i] - centre)[:, None] - near
+        guess[i] = -np.sqrt((gaps**2).sum(2)).min(1)
+    shown = np.clip(found + centre, 0, 1).astype(np.float32)
+    loot = Data(
+        "records rebuilt",
+        asked.modality,
+        shown.reshape(-1, *asked.x.shape[1:]),
+        (sign > 0).astype(np.int64),
+        role="secrets",
+    )
+    return Outcome(guess=guess, asset=loot)

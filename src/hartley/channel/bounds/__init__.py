@@ -1,0 +1,1 @@
+"""Bounds and intervals: certified lower ends, calibrated upper ends, ceilings."""

@@ -1,0 +1,1 @@
+"""From one answer form to bits: scores, symbols, ranks and jams."""

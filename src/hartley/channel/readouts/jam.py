@@ -1,0 +1,168 @@
+"""A jam: how much capacity of the owner's own channel an attack destroyed.
+
+The owner's channel is finite and fully enumerated (one decoded symbol for each sent), so that
+two-sided limits are legitimate: destroyed ≥ lower(before) − upper(after), each at alpha / 2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.channel.bounds import profile_likelihood, two_rates
+from hartley.channel.bounds.cluster_code import grouped
+from hartley.channel.bounds.degenerate_intervals import LONE, share
+from hartley.channel.readouts.reading import Reading
+from hartley.channel.readouts.symbol import design, fano, plug_in
+from hartley.core import ChannelSpec
+from hartley.infotheory.e_values import mean_interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The owner's channel with or without the attack: point, certified and calibrated limits."""
+
+    point: float
+    raw: float
+    lower: float
+    upper: float
+    low: float
+    high: float
+
+
+def measure_jam(
+    truth: Whole,
+    guess: Whole,
+    reference: Whole,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    *,
+    full: bool = True,
+) -> Reading:
+    """Measure what an attack destroyed of the owner's channel, in bits per use.
+
+    Args:
+        truth: (n,) the owner's symbols 0..K−1.
+        guess: (n,) what he decodes after the attack, −1 = erased.
+        reference: (n,) what he decodes without it.
+        cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
+        spec: the declaration.
+        full: False leaves out the metrics metrics.
+    """
+    # With few clusters one rate is known far better than two: there the symmetrised channel.
+    plain = (
+        cluster is None and spec.alphabet == 2 and bool((np.minimum(guess, reference) >= 0).all())
+    )
+    measured = _two if plain else _symmetric
+    before, after = (measured(truth, g, cluster, spec) for g in (reference, guess))
+    units = "rows" if cluster is None else f"{int(cluster.max()) + 1} clusters"
+    reading = Reading(
+        point=max(0.0, before.point - after.point),
+        raw=before.raw - after.raw,
+        lower=max(0.0, before.lower - after.upper),
+        high=max(0.0, before.high - after.low),
+        calibrated=max(0.0, before.low - after.high),
+        method=f"lower(before) − upper(after), {'2×2' if plain else 'symmetrised'}, by {units}",
+        assumptions=(
+            f"{units} independent",
+            "bits at the uniform prior of the owner's decoded symbol",
+            *(() if plain else ("owner codes with a shared random relabelling",)),
+            *(() if cluster is None or cluster.max() else (LONE,)),
+        ),
+    )
+    if not full:
+        return reading
+    metrics: dict[str, Any] = {
+        f"capacity_{word}": {
+            "value": side.point,
+            "low": min(side.low, side.point),
+            "high": max(side.high, side.point),
+            "n": len(truth),
+        }
+        for word, side in (("before", before), ("after", after))
+    }
+    for word, column in (("before", reference), ("after", guess)):
+        hit = column == truth
+        if spec.alphabet == 2 and (column >= 0).all():
+            metrics[f"ber_{word}"] = share(~hit, cluster, spec.alpha)
+        else:
+            metrics[f"accuracy_{word}"] = share(hit, cluster, spec.alpha)
+    return replace(reading, metrics=metrics)
+
+
+def _two(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpec) -> Side:
+    """The 2×2 channel of one decoded bit, rows independent."""
+    del cluster
+    one, flag = truth == 1, got == 1
+    n1, n0 = int(one.sum()), int((~one).sum())
+    tp, fp = int((flag & one).sum()), int((flag & ~one).sum())
+    alpha = spec.alpha / 2
+    limits = (0.0, 1.0)
+    if n1 and n0:
+        limits = profile_likelihood.bits_interval(tp, n1, fp, n0, alpha=alpha)
+    point, raw, _ = plug_in(truth, got, 2, 1.0, alpha)
+    return Side(
+        point,
+        raw,
+        float(two_rates.lower(tp, n1, fp, n0, alpha, of=("bits",))["bits"]),
+        two_rates.box_upper(tp, n1, fp, n0, alpha),
+        *limits,
+    )
+
+
+def _symmetric(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpec) -> Side:
+    """The K-ary symmetric channel with erasures that a shared random relabelling makes of it."""
+    k, n, alpha = spec.alphabet, len(truth), spec.alpha / 2
+    hit, miss = got == truth, (got >= 0) & (got != truth)
+    right, wrong = int(hit.sum()), int(miss.sum())
+    always = right + wrong == n
+    # One rate where every use is answered, else two that share the error level.
+    level = alpha if always else alpha / 2
+    low = _limits(hit, cluster, level)[0]
+    if always:
+        least = _spread(low, 1.0 - low, k) if low > 1.0 / k else 0.0
+        most = max(_spread(p, 1.0 - p, k) for p in _limits(hit, cluster, level / 2))
+    else:
+        more = _limits(miss, cluster, level)[1]
+        least = _spread(low, more, k) if low * (k - 1) > more else 0.0
+        sides = [_limits(column, cluster, level / 2) for column in (hit, miss)]
+        most = max(_spread(r, w, k) for r in sides[0] for w in sides[1])
+    wide, units = design(hit.astype(float), cluster)
+    span = profile_likelihood.accuracy_interval(right / wide, n / wide, alpha=alpha, clusters=units)
+    missed = wrong / max(1, n - right)
+    raw = _spread(right / n, wrong / n, k)
+    bias = wide / (2 * n * math.log(2)) if 0 < right < n else 0.0
+    ends = [_spread(p, (1.0 - p) * missed, k) for p in span]
+    return Side(
+        point=max(0.0, raw - bias),
+        raw=raw,
+        lower=least,
+        upper=min(math.log2(max(k, 1)), most),
+        low=ends[0] if span[0] > 1.0 / k else 0.0,
+        high=max(*ends, raw),
+    )
+
+
+def _limits(hit: NDArray[Any], cluster: Whole | None, level: float) -> tuple[float, float]:
+    """Certified limits of a rate, each one-sided at ``level``."""
+    if cluster is None:
+        low, high = two_rates.clopper_pearson(int(hit.sum()), len(hit), level)
+        return float(low), float(high)
+    return mean_interval(grouped(hit, cluster) / np.bincount(cluster), 2 * level)
+
+
+def _spread(right: float, wrong: float, alphabet: int) -> float:
+    """Bits of the symmetric channel with these shares of right and wrong answers.
+
+    Convex and homogeneous in (right, wrong), hence largest at a corner of a box.
+    """
+    total = right + wrong
+    return total * float(fano(right / total, alphabet)) if total > 0.0 else 0.0

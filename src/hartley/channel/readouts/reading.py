@@ -1,0 +1,41 @@
+"""What one wire yields to ``measure``: bits and what belongs to them, before ceilings and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hartley.core import Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A measured wire.
+
+    Attributes:
+        point: bias-corrected Shannon bits per use.
+        raw: the plug-in point before correction.
+        lower: certified bits per use.
+        high: calibrated upper limit.
+        calibrated: calibrated lower limit, beside the certified one.
+        method, assumptions: how ``lower`` was certified and what it rests on.
+        leakage, capacity: certified min-capacity, and capacity of an enumerated channel.
+        signal, noise: of a score.
+        metrics: metrics.
+        curve: arrays worth drawing.
+    """
+
+    point: float
+    raw: float
+    lower: float
+    high: float
+    calibrated: float
+    method: str
+    assumptions: tuple[str, ...]
+    leakage: Quantity | None = None
+    capacity: Quantity | None = None
+    signal: float | None = None
+    noise: float | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    curve: Mapping[str, list[float]] = field(default_factory=dict)

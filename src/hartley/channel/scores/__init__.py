@@ -1,0 +1,1 @@
+"""Sorted scores: ROC curves, thresholds and operating points."""

@@ -1,0 +1,206 @@
+"""E3: what a score tells about a secret bit: ROC, AUC, TPR at a false-positive rate, S, N, SNR.
+
+A threshold is an order statistic of the measured negatives: the j-th largest. Its true
+false-positive rate then follows Beta(j, n₀ − j + 1) whatever the law of the scores, so that levels
+fixed beforehand need no second split (MEASURE §3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.channel.bounds.degenerate_intervals import still
+from hartley.channel.scores.lazy_sort import Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number with a calibrated interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def document(self) -> dict[str, float]:
+        """The form of a usual metric in a channel."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
+    """Return the ranks j (1 = largest) of the negatives that realise false-positive levels.
+
+    Flagging what lies strictly above the j-th largest makes at most j − 1 = ⌊level·n₀⌋ mistakes.
+    Equal ranks are named once.
+    """
+    j = np.floor(np.asarray(levels, np.float64) * negatives + 1e-9).astype(np.int64) + 1
+    return np.unique(np.minimum(j, negatives))
+
+
+def auc(scores: Scores, alpha: float = 0.05) -> Interval:
+    """Return the AUC with DeLong's two-sided interval on the logit scale; ties count half."""
+    from scipy.special import ndtri
+
+    over, under = _placements(scores.positives.ascending, scores.negatives.ascending)
+    n1, n0 = len(over), len(under)
+    value = float(over.mean())
+    variance = (over.var(ddof=1) / n1 if n1 > 1 else 0.25) + (
+        under.var(ddof=1) / n0 if n0 > 1 else 0.25
+    )
+    error, units = math.sqrt(variance), min(n1, n0)
+    low, high = _logit_limits(value, error, float(ndtri(1 - alpha / 2)), units, alpha)
+    return Interval(value, low, high, n1 + n0)
+
+
+def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float = 0.05) -> Interval:
+    """Return the AUC over all rows, with an interval from clusters (Obuchowski 1997, t)."""
+    from scipy.special import stdtrit
+
+    one = truth == 1
+    pos, neg = score[one], score[~one]
+    p, q = np.argsort(pos), np.argsort(neg)
+    over_sorted, under_sorted = _placements(pos[p], neg[q])
+    over, under = np.empty(len(pos)), np.empty(len(neg))
+    over[p], under[q] = over_sorted, under_sorted
+    value = float(over.mean())
+    m = int(cluster.max()) + 1
+    part = np.bincount(cluster[one], weights=(over - value) / len(pos), minlength=m)
+    part += np.bincount(cluster[~one], weights=(under - value) / len(neg), minlength=m)
+    if m < 2:
+        return Interval(value, 0.0, 1.0, len(truth))
+    error = math.sqrt(float((part**2).sum()) * m / (m - 1))
+    units = min(m, len(pos), len(neg))
+    low, high = _logit_limits(value, error, float(stdtrit(m - 1, 1 - alpha / 2)), units, alpha)
+    return Interval(value, low, high, len(truth))
+
+
+def two_sided(found: Mapping[str, float]) -> dict[str, float]:
+    """Return max(AUC, 1 − AUC) of an AUC with its interval: a score that is backwards leaks too."""
+    ends = [found["low"], found["high"]]
+    over = ends[0] > 0.5 or ends[1] < 0.5
+    far = sorted(max(v, 1.0 - v) for v in ends)
+    return {
+        "value": max(found["value"], 1.0 - found["value"]),
+        "low": far[0] if over else 0.5,
+        "high": far[1],
+        "n": found["n"],
+    }
+
+
+def _placements(pos: Array, neg: Array) -> tuple[Array, Array]:
+    """For each positive the share of negatives below it, and for each negative the reverse."""
+    below = np.searchsorted(neg, pos, side="left") + np.searchsorted(neg, pos, side="right")
+    beyond = np.searchsorted(pos, neg, side="left") + np.searchsorted(pos, neg, side="right")
+    return below / (2.0 * len(neg)), 1.0 - beyond / (2.0 * len(pos))
+
+
+def _logit_limits(
+    value: float, error: float, quantile: float, units: int, alpha: float
+) -> tuple[float, float]:
+    if value <= 0.0 or value >= 1.0 or error == 0.0:
+        # Perfect separation has no spread to measure: what a run of successes allows instead.
+        return still(value, units, alpha / 2)
+    centre = math.log(value / (1.0 - value))
+    reach = quantile * error / (value * (1.0 - value))
+    return _expit(centre - reach), _expit(centre + reach)
+
+
+def _expit(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(x, -700.0), 700.0)))
+
+
+def tpr_at_fpr(
+    scores: Scores,
+    fpr: float,
+    rng: np.random.Generator,
+    *,
+    alpha: float = 0.05,
+    replicates: int = 10_000,
+) -> Interval:
+    """Return the true-positive rate at a false-positive level, with its bootstrap interval.
+
+    The bootstrap law is drawn exactly, without resampling the scores: the threshold of a resample
+    is the ⌈n₀·U⌉-th largest negative with U ~ Beta(j, n₀ − j + 1), and given it the resampled
+    positives above are binomial.
+    """
+    n0 = len(scores.negatives)
+    j = int(places([fpr], n0)[0])
+    value = float(scores.positives.above(scores.negatives.at(n0 - j))) / len(scores.positives)
+    drawn = bootstrap_tpr(scores, j, rng, replicates)
+    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
+    if low == high:  # all positives or none are above: the bootstrap cannot see beyond them
+        low, high = still(value, len(scores.positives), alpha / 2)
+    return Interval(value, float(low), float(high), n0 + len(scores.positives))
+
+
+def clustered_tpr(
+    truth: NDArray[Any], score: Array, cluster: Any, fpr: float, alpha: float = 0.05
+) -> Interval:
+    """Return TPR at a false-positive level with a delete-one-cluster jackknife (t quantile)."""
+    from scipy.special import stdtrit
+
+    def rate(keep: Any) -> float:
+        pos, neg = score[keep & (truth == 1)], score[keep & (truth != 1)]
+        if not len(pos) or not len(neg):
+            return math.nan
+        j = int(places([fpr], len(neg))[0])
+        return float((pos > np.partition(neg, len(neg) - j)[len(neg) - j]).mean())
+
+    value = rate(np.ones(len(truth), dtype=bool))
+    m = int(cluster.max()) + 1
+    left = np.array([rate(cluster != c) for c in range(m)])
+    left = left[np.isfinite(left)]
+    if len(left) < 2:
+        return Interval(value, 0.0, 1.0, len(truth))
+    k = len(left)
+    error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
+    if error == 0.0:
+        return Interval(value, *still(value, k, alpha / 2), len(truth))
+    reach = float(stdtrit(k - 1, 1 - alpha / 2)) * error
+    return Interval(value, max(0.0, value - reach), min(1.0, value + reach), len(truth))
+
+
+def bootstrap_tpr(scores: Scores, j: int, rng: np.random.Generator, replicates: int) -> Array:
+    """Draw the bootstrap law of TPR above the j-th largest negative, exactly; (replicates,).
+
+    They come ordered by their threshold: a sample of the law, not a sequence of its draws.
+    """
+    n1, n0 = len(scores.positives), len(scores.negatives)
+    u = rng.beta(j, n0 - j + 1, replicates)
+    seen = np.bincount(np.clip(np.ceil(u * n0).astype(np.int64), 1, n0))
+    rank = np.flatnonzero(seen)
+    rates = scores.positives.above(scores.negatives.at(n0 - rank)) / n1
+    # Equal rates side by side: the generator sets a binomial up once for each.
+    return np.asarray(rng.binomial(n1, np.repeat(rates, seen[rank])) / n1)
+
+
+def curve(scores: Scores, points: int = 200) -> dict[str, list[float]]:
+    """Return the ROC at up to ``points`` false-positive rates, spaced evenly in their logarithm."""
+    n0 = len(scores.negatives)
+    fp = np.unique(np.round(np.geomspace(1, n0, points)).astype(np.int64))
+    inner = fp[fp < n0]
+    cuts = scores.negatives.ascending[n0 - 1 - inner]
+    tpr = scores.positives.above(cuts) / len(scores.positives)
+    return {
+        "fpr": [*(inner / n0).tolist(), 1.0],
+        "tpr": [*np.maximum.accumulate(tpr).tolist(), 1.0],
+    }
+
+
+def signal_noise(scores: Scores) -> tuple[float, float]:
+    """Return S = (μ₁ − μ₀)²/4 and N = the pooled variance of a score."""
+    pos, neg = scores.positives.ascending, scores.negatives.ascending
+    dof = max(1, len(pos) + len(neg) - 2)
+    gap = float(pos.mean() - neg.mean())
+    spread = float(((pos - pos.mean()) ** 2).sum() + ((neg - neg.mean()) ** 2).sum())
+    return gap * gap / 4, spread / dof

@@ -1,0 +1,1 @@
+"""Trials: checked, completed, and read from other tools' tables."""

@@ -1,0 +1,230 @@
+"""Anyone's trials: a CSV or Parquet table → ``Trials``.
+
+Columns: ``truth`` and one of ``guess`` (a symbol: whole numbers or words, −1 to abstain) or
+``score`` (a real number, larger = more like truth 1). Optional: ``cluster`` or ``run`` (rows of one
+cluster are dependent), ``uses`` or ``cost_queries`` (queries spent on the row), ``seconds`` or
+``cost_s`` (time spent on it), and the others of ``core.records.COLUMNS``: ``trial``, ``item``,
+``split``, ``order``, ``logq``, ``gain``, ``p_null``, ``observed``, ``cost_tokens``, ``cost_money``,
+``poison_n``, ``distortion``, ``utility``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.channel.trials.validate import optional
+from hartley.core import AnswerForm, ChannelSpec, Trials
+from hartley.core.errors import BadTrials
+from hartley.core.records import COLUMNS, COSTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SUFFIXES = (".csv", ".parquet")
+ERASED = ("-1", "−1")
+SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
+"""Columns that go by two names: Hartley's short ones and those of its stored trials."""
+
+
+def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
+    """Read a table of trials.
+
+    The secrets are not taken for the auditor's coins: with clusters they count as shuffled, not as
+    drawn, and unequal classes are evened out (``design/measurement.md``).
+
+    Args:
+        path: a ``.csv`` or ``.parquet`` file.
+        alpha: error level of every bound.
+
+    Raises:
+        BadTrials: the file cannot be read or measured; one line says what to do.
+    """
+    path = Path(path)
+    columns = _columns(path)
+    if "truth" not in columns:
+        raise BadTrials(f"{path}: no column `truth` (it has: {', '.join(columns) or 'none'})")
+    answers = [name for name in ("guess", "score") if name in columns]
+    if len(answers) == 2:
+        raise BadTrials(
+            f"{path}: both `guess` and `score`; they are two channels: keep one column a file"
+        )
+    if not answers:
+        raise BadTrials(f"{path}: no column `guess` or `score` (it has: {', '.join(columns)})")
+    if columns["truth"].num_rows == 0:
+        raise BadTrials(f"{path}: 0 rows to measure")
+    guess: NDArray[Any]
+    if answers == ["score"]:
+        truth, guess, alphabet = _bits(path, columns), _numbers(path, columns, "score"), 2
+    else:
+        truth, guess, alphabet = _symbols(path, columns)
+    if len(np.unique(truth)) < 2:
+        raise BadTrials(f"{path}: one class only: every `truth` is the same, nothing to tell apart")
+    for other, name in SAME.items():
+        if other in columns and name in columns:
+            raise BadTrials(f"{path}: `{other}` and `{name}` say the same; keep one of them")
+    uses = _total(path, columns, "uses", "cost_queries")
+    cluster = columns.get("cluster", columns.get("run"))
+    return Trials(
+        spec=ChannelSpec(
+            form=AnswerForm.SCORE if answers == ["score"] else AnswerForm.SYMBOL,
+            alphabet=alphabet,
+            unit="row",
+            planted=False,
+            clustered=cluster is not None,
+            alpha=alpha,
+            seconds=_total(path, columns, "seconds", "cost_s"),
+            uses=None if uses is None else round(uses),
+        ),
+        truth=truth,
+        guess=guess,
+        cluster=None if cluster is None else _labels(path, cluster),
+        **_optional(path, columns),
+        attack=path.stem,
+        scene="table",
+    )
+
+
+def _optional(path: Path, columns: dict[str, _Column]) -> dict[str, Any]:
+    found: dict[str, Any] = {"costs": {}}
+    for name in COLUMNS:
+        if name in columns:
+            values = _numbers(path, columns, name, finite=name != "logq")
+            try:
+                into = found["costs"] if name in COSTS else found
+                into[name] = optional(name, values, len(values))
+            except BadTrials as error:
+                raise BadTrials(f"{path}: {error}") from error
+    return found
+
+
+class _Column:
+    """One column as Python sees it: its name, Arrow values, and rows counted from 1."""
+
+    def __init__(self, name: str, values: Any) -> None:
+        self.name, self.values = name, values
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.values)
+
+
+def _columns(path: Path) -> dict[str, _Column]:
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadTrials(f"{path}: a table of trials ends in {' or '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise BadTrials(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise BadTrials(f"{path}: the file is empty")
+    import pyarrow as pa
+
+    try:
+        if path.suffix.lower() == ".csv":
+            from pyarrow.csv import read_csv
+
+            table = read_csv(path)
+        else:
+            from pyarrow.parquet import ParquetFile
+
+            table = ParquetFile(path).read()
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadTrials(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
+    names = [name.strip() for name in table.column_names]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadTrials(f"{path}: two columns named `{name}`")
+    return {name: _Column(name, table.column(i).combine_chunks()) for i, name in enumerate(names)}
+
+
+def _whole(path: Path, column: _Column) -> Any:
+    """The values, none of them missing."""
+    import pyarrow.compute as pc
+
+    absent = pc.is_null(column.values, nan_is_null=True).to_numpy(zero_copy_only=False)
+    if absent.any():
+        hint = "; write -1 to abstain" if column.name == "guess" else ""
+        raise BadTrials(
+            f"{path}: `{column.name}` is empty or NaN in {int(absent.sum())} rows, "
+            f"first in row {int(absent.argmax()) + 1}{hint}"
+        )
+    return column.values
+
+
+def _numbers(
+    path: Path, columns: dict[str, _Column], name: str, *, finite: bool = True
+) -> NDArray[np.float64]:
+    import pyarrow as pa
+
+    column = columns[name]
+    values = _whole(path, column)
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        odd = next((v for v in values.to_pylist() if not _is_number(v)), values[0].as_py())
+        raise BadTrials(f"{path}: `{name}` must be numbers; it holds {odd!r}")
+    array = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+    if finite and not np.isfinite(array).all():
+        row = int((~np.isfinite(array)).argmax()) + 1
+        raise BadTrials(f"{path}: `{name}` is infinite, first in row {row}")
+    return array
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _bits(path: Path, columns: dict[str, _Column]) -> NDArray[np.int64]:
+    truth = _numbers(path, columns, "truth")
+    odd = truth[(truth != 0) & (truth != 1)]
+    if len(odd):
+        raise BadTrials(f"{path}: with `score`, `truth` must be 0 or 1; it holds {odd[0]:g}")
+    return truth.astype(np.int64)
+
+
+def _symbols(
+    path: Path, columns: dict[str, _Column]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    truth = [_symbol(v) for v in _whole(path, columns["truth"]).to_pylist()]
+    guess = [_symbol(v) for v in _whole(path, columns["guess"]).to_pylist()]
+    known = set(truth)
+    if known & set(ERASED):
+        raise BadTrials(f"{path}: -1 stands for no answer, so it cannot be a `truth`")
+    # A guess that is no secret tells nothing more than no guess: both count as abstaining.
+    code = {name: k for k, name in enumerate(sorted(known))}
+    return (
+        np.array([code[v] for v in truth], dtype=np.int64),
+        np.array([code.get(v, -1) for v in guess], dtype=np.int64),
+        len(known),
+    )
+
+
+def _symbol(value: Any) -> str:
+    """One spelling for a symbol, so that 3, 3.0 and "3" are the same."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool):
+        value = int(value)
+    return str(value).strip()
+
+
+def _labels(path: Path, column: _Column) -> NDArray[np.int64]:
+    import pyarrow.compute as pc
+
+    codes = pc.dictionary_encode(_whole(path, column)).indices
+    return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _total(path: Path, columns: dict[str, _Column], *names: str) -> float | None:
+    name = next((one for one in names if one in columns), None)
+    if name is None:
+        return None
+    values = _numbers(path, columns, name)
+    if (values < 0).any() or values.sum() <= 0:
+        raise BadTrials(f"{path}: `{name}` must be positive")
+    return float(values.sum())

@@ -1,0 +1,199 @@
+"""The columns of trials, checked once: what cannot be measured is said in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import AnswerForm, Role, Trials
+from hartley.core.errors import BadTrials
+from hartley.core.records import COLUMNS, COSTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Trials as arrays of one length.
+
+    Attributes:
+        truth: (n,) int64 symbols.
+        guess: (n,) float64 scores, or int64 symbols or ranks.
+        reference: like ``guess``, or None.
+        cluster: (n,) int64 0..m−1 in order of the given labels, or None when rows are independent.
+        planted: the auditor drew the secrets uniformly.
+    """
+
+    truth: Whole
+    guess: NDArray[Any]
+    reference: NDArray[Any] | None
+    cluster: Whole | None
+    planted: bool = True
+
+    def redrawn(self, wire: AnswerForm, alphabet: int, rng: np.random.Generator) -> Columns:
+        """The same columns with the secrets drawn anew, independent of what was received."""
+        if wire is AnswerForm.RANK:
+            # A secret that was never planted has a uniform rank, whatever the attacker's scores.
+            return replace(self, guess=rng.integers(1, alphabet + 1, len(self.guess)))
+        if self.planted:
+            # A shuffle would leave some secrets in place: of four in a cluster, one on average.
+            truth = rng.integers(0, alphabet, len(self.truth))
+            while wire is AnswerForm.SCORE and truth.min() == truth.max():
+                truth = rng.integers(0, alphabet, len(self.truth))
+            return replace(self, truth=truth)
+        if self.cluster is None or not _mixed(self.truth, self.cluster):
+            return replace(self, truth=rng.permutation(self.truth))
+        # Shuffle inside clusters: sort by (cluster, noise), place by cluster.
+        shuffled = np.lexsort((rng.random(len(self.truth)), self.cluster))
+        truth = np.empty_like(self.truth)
+        truth[np.argsort(self.cluster, kind="stable")] = self.truth[shuffled]
+        return replace(self, truth=truth)
+
+
+def _mixed(truth: Whole, cluster: Whole) -> bool:
+    """Whether most clusters hold more than one symbol, so that a shuffle inside changes them."""
+    m = int(cluster.max()) + 1
+    least, most = np.full(m, np.iinfo(np.int64).max), np.full(m, -1)
+    np.minimum.at(least, cluster, truth)
+    np.maximum.at(most, cluster, truth)
+    return bool((least < most).mean() > 0.5)
+
+
+def optional(name: str, values: Any, n: int) -> NDArray[Any]:
+    """Return one column of ``core.records.COLUMNS``, checked.
+
+    Raises:
+        BadTrials: it has another length, NaN, or values out of range.
+    """
+    low, high, whole = COLUMNS[name]
+    if name == "logq":
+        # A posterior of 0 is −∞ there; the prior that is mixed in keeps it finite. Rounding may
+        # carry a certain answer a hair above 0.
+        values = np.asarray(values)
+        if values.dtype.kind in "iuf":
+            values = np.where(np.isneginf(values) | (values < -1e9), -1e9, values)
+            values = np.where((values > 0) & (values < 1e-6), 0.0, values)
+    column = _column(name, values, n, whole=whole)
+    below, above = low is not None and column.min() < low, high is not None and column.max() > high
+    if below or above:
+        raise BadTrials(
+            f"{name} holds {column.min():g}…{column.max():g}, outside "
+            f"{'' if low is None else low}…{'' if high is None else high}"
+        )
+    if name == "p_null" and column.min() <= 0:
+        raise BadTrials("p_null holds 0: what has no chance cannot have happened by chance")
+    if name == "trial" and len(np.unique(column)) < n:
+        raise BadTrials("trial names a row twice: one table a play, one number a row")
+    return column
+
+
+def measured_rows(trials: Trials) -> Trials:
+    """Return the rows that count (split 1), their optional columns checked.
+
+    Raises:
+        BadTrials: an optional column is wrong, or every row was tuned on.
+    """
+    n = len(trials.truth)
+    if odd := [name for name in trials.costs if name not in COSTS]:
+        raise BadTrials(f"no column of costs is called {odd[0]!r}; they are {', '.join(COSTS)}")
+    found: dict[str, Any] = {
+        name: optional(name, values, n)
+        for name in COLUMNS
+        if n and name not in COSTS and (values := getattr(trials, name)) is not None
+    }
+    costs = {name: optional(name, values, n) for name, values in trials.costs.items() if n}
+    if "split" not in found:
+        return replace(trials, **found, costs=costs) if found or costs else trials
+    keep = found.pop("split") == 1
+    if not keep.any():
+        raise BadTrials(f"split is 0 in all {n} rows: the attacker tuned on all, none is left")
+    for name in ("truth", "guess", "reference", "cluster"):
+        values = getattr(trials, name)
+        if values is not None:
+            found[name] = np.asarray(values)
+            if found[name].shape != (n,):
+                raise BadTrials(f"{name} has shape {found[name].shape}; {n} rows are due")
+    kept = {name: column[keep] for name, column in costs.items()}
+    found = {name: column[keep] for name, column in found.items()}
+    return replace(trials, split=None, costs=kept, **found)
+
+
+def check(trials: Trials) -> Columns:
+    """Return the trials' columns, checked against the declaration; rows of split 0 are left out.
+
+    Raises:
+        BadTrials: nothing to measure, and why.
+    """
+    trials = measured_rows(trials)
+    spec, n = trials.spec, len(trials.truth)
+    if n == 0:
+        raise BadTrials("no trials: 0 rows to measure")
+    if spec.role is Role.JAM and spec.form is not AnswerForm.SYMBOL:
+        raise BadTrials(
+            f"a jam is measured on decoded symbols, not on a {spec.form}: "
+            "decode with the owner's own threshold first"
+        )
+    guess = _column("guess", trials.guess, n, whole=spec.form is not AnswerForm.SCORE)
+    truth = _column("truth", trials.truth, n, whole=True)
+    low, high = (0, spec.alphabet - 1) if spec.form is not AnswerForm.RANK else (0, None)
+    _within("truth", truth, low, high)
+    reference = _reference(trials, n)
+    for name, column in (("guess", guess), ("reference", reference)):
+        if column is not None and spec.form is not AnswerForm.SCORE:
+            shift = 0 if spec.form is AnswerForm.SYMBOL else 1
+            _within(name, column, 2 * shift - 1, spec.alphabet - 1 + shift)
+    if spec.form is AnswerForm.SCORE:
+        if spec.alphabet != 2:
+            raise BadTrials(f"a score speaks of a secret bit, not of {spec.alphabet} symbols")
+        if truth.min() == truth.max():
+            raise BadTrials(f"one class only: every truth is {truth[0]}; both 0 and 1 are needed")
+    return Columns(truth, guess, reference, _clusters(trials, n), spec.planted)
+
+
+def _reference(trials: Trials, n: int) -> NDArray[Any] | None:
+    if trials.reference is not None:
+        return _column(
+            "reference", trials.reference, n, whole=trials.spec.form is not AnswerForm.SCORE
+        )
+    if trials.spec.role is Role.JAM:
+        raise BadTrials("a jam needs `reference`: what is received without the attack")
+    return None
+
+
+def _column(name: str, values: Any, n: int, *, whole: bool) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise BadTrials(f"{name} has shape {array.shape}; {n} rows are due")
+    if array.dtype.kind not in "biuf":
+        raise BadTrials(f"{name} is not numeric (its type is {array.dtype})")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadTrials(f"{name} has NaN or infinity in {int((~np.isfinite(array)).sum())} rows")
+    if not whole:
+        return array.astype(np.float64)
+    if array.dtype.kind == "f" and (array != np.round(array)).any():
+        raise BadTrials(f"{name} must be whole numbers")
+    return array.astype(np.int64)
+
+
+def _within(name: str, column: NDArray[Any], low: int, high: int | None) -> None:
+    if column.min() < low or (high is not None and column.max() > high):
+        upto = "" if high is None else f"…{high}"
+        raise BadTrials(f"{name} holds {column.min()}…{column.max()}, outside {low}{upto}")
+
+
+def _clusters(trials: Trials, n: int) -> Whole | None:
+    if not trials.spec.clustered:
+        return None
+    if trials.cluster is None:
+        return np.zeros(n, np.int64)
+    labels = np.asarray(trials.cluster)
+    if labels.shape != (n,):
+        raise BadTrials(f"cluster has shape {labels.shape}; {n} rows are due")
+    # Clusters of one row each are independent rows.
+    values, where = np.unique(labels, return_inverse=True)
+    return None if len(values) == n else where.astype(np.int64)

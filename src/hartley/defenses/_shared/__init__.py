@@ -1,0 +1,1 @@
+"""What several defences use, and nothing else does."""

@@ -1,0 +1,129 @@
+"""Scenes by name: the embedded recipes, plugins' recipes, and the two wires of each game.
+
+``live:membership`` is a scene that leaks everything to its game, ``dead:membership`` one that
+leaks nothing; ``live:membership:language`` asks for a modality. They make the instrument visible:
+anyone may see what an attack reads from a wire whose bits are known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hartley import __version__, catalog
+from hartley.core import Data, Game, Modality, Recipe, Scene, spawn
+from hartley.core.errors import HartleyError, RunError, UnknownName, UsageError
+from hartley.engine.plan.jobs import code_of
+from hartley.engine.plan.parameters import checked
+from hartley.kit.cache import digest
+
+WIRES = ("live", "dead")
+SOME = 256
+"""Records of each part whose answers tell a model from another, where no digest is given."""
+
+
+def known() -> list[str]:
+    """Return every scene's name, the wires included."""
+    games = [e.name for e in catalog.entries("game") if e.kind == "game" and not e.error]
+    return [
+        *(e.name for e in catalog.entries("scene") if e.kind == "scene"),
+        *(f"{wire}:{game}" for game in games for wire in WIRES),
+    ]
+
+
+def check(name: str, params: Mapping[str, Any] | None = None) -> None:
+    """Hold a scene's name and parameters against what is there, before anything is built.
+
+    Raises:
+        UnknownName: no such scene; offers the nearest.
+        UsageError: a parameter that its recipe does not take.
+    """
+    if name.partition(":")[0] in WIRES and ":" in name:
+        _wire(name)
+        if params:
+            raise UsageError(f"the scene {name!r} takes no parameters")
+    else:
+        part = _recipe(name)
+        checked(f"scene {name!r}", part.parameters, params or {})
+
+
+def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
+    """Build a scene, or load what an earlier build left in the cache.
+
+    Raises:
+        UnknownName: no such scene; offers the nearest.
+        MissingPack: its data was not fetched yet.
+        MissingExtra: it needs a dependency that is not installed.
+        RunError: its recipe failed.
+    """
+    check(name, params)
+    if name.partition(":")[0] in WIRES and ":" in name:
+        wire, game, modality = _wire(name)
+        make = game.live if wire == "live" else game.dead
+        scene = make(modality, np.random.default_rng(spawn(0, "form", name)))
+        digest = hashlib.sha256(f"{name} {modality} {__version__}".encode()).hexdigest()
+        return replace(scene, name=name, digest=scene.digest or digest)
+    recipe = _recipe(name)
+    try:
+        scene = recipe(**checked(f"scene {name!r}", recipe.parameters, params or {}))
+    except HartleyError:
+        raise
+    except ImportError as error:
+        raise catalog.missing(error) or RunError(f"the scene {name!r}: {error}") from error
+    except Exception as error:
+        raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(scene, Scene):
+        raise RunError(f"the recipe {name!r} returned a {type(scene).__name__}, not a Scene")
+    return scene if scene.digest else replace(scene, digest=_digest(name, scene, params or {}))
+
+
+def _digest(name: str, scene: Scene, params: Mapping[str, Any]) -> str:
+    """Tell a scene whose recipe gives no digest from what the same recipe made another day.
+
+    Without one a run of last week's model would be taken for a run of today's. What can be told is
+    the recipe's source, its records, and what the model answers about some of them.
+    """
+    parts: dict[str, Any] = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
+    records = {key: part for key, part in parts.items() if isinstance(part, Data)}
+    answers = {}
+    for key, part in records.items() if scene.model is not None else ():
+        assert scene.model is not None
+        # A user's model may fail in any way on records that are not for it; where it is to be
+        # played its rows fail in words, and once it is mended it answers and is told apart.
+        with contextlib.suppress(Exception):
+            answers[key] = np.asarray(scene.model.query(part.x[:SOME]))
+    return digest(
+        {
+            "version": __version__,
+            "name": name,
+            "params": dict(params),
+            "code": code_of(catalog.find("scene", name).module),
+            "records": {key: [part.x, part.y, part.edges] for key, part in records.items()},
+            "answers": answers,
+        }
+    )
+
+
+def _recipe(name: str) -> Recipe:
+    if name not in {e.name for e in catalog.entries("scene")}:
+        raise UnknownName("scene", name, known())
+    part: Recipe = catalog.load("scene", name)
+    return part
+
+
+def _wire(name: str) -> tuple[str, Game, Modality]:
+    wire, _, rest = name.partition(":")
+    game_name, _, asked = rest.partition(":")
+    if game_name not in {e.name for e in catalog.entries("game")}:
+        raise UnknownName("scene", name, known())
+    game: Game = catalog.load("game", game_name)
+    if not asked:
+        return wire, game, game.modalities[0]
+    if asked not in set(Modality) or Modality(asked) not in game.modalities:
+        raise UnknownName("modality", asked, [str(m) for m in game.modalities])
+    return wire, game, Modality(asked)

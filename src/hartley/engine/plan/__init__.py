@@ -1,0 +1,1 @@
+"""What to play: plans, checked parameters, and the list of work."""

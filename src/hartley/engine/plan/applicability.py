@@ -1,0 +1,100 @@
+"""What can be played on a scene, and why the rest cannot: nothing is left out without a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hartley import catalog
+from hartley.catalog import Entry
+from hartley.core import Access, Scene
+from hartley.engine.plan.plan import Plan, matches
+
+_ASKED = (
+    *(Access.LABELS, Access.SCORES, Access.EMBEDDINGS),
+    *(Access.GRADIENTS, Access.WEIGHTS, Access.TRAIN),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why an attack is not played.
+
+    Attributes:
+        cause: ``modality``, ``scene``, ``access``, ``plan`` or ``install``; ``broken`` when it
+            should have been playable, which ends as a failed row.
+        reason: in words.
+    """
+
+    cause: str
+    reason: str
+
+
+def choose(plan: Plan, scene: Scene) -> list[tuple[Entry, Obstacle | None]]:
+    """Return every attack of the catalogue with what stands in its way, if anything."""
+    return [(entry, obstacle(entry, scene, plan)) for entry in catalog.entries("attack")]
+
+
+def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
+    """Return what stands between an attack and a scene, or None."""
+    if entry.error and entry.kind == "plugin":
+        return Obstacle("broken", entry.error)
+    if reason := left_out(entry, plan):
+        return Obstacle("plan", reason)
+    if entry.error:
+        return Obstacle("broken", entry.error)
+    return unplayable(entry, scene)
+
+
+def left_out(entry: Entry, plan: Plan) -> str:
+    """Return by which word of it a plan leaves an attack out, or an empty string."""
+    if plan.only and not any(matches(p, entry) for p in plan.only):
+        return f"left out by the plan: only {', '.join(plan.only)}"
+    skipped = next((pattern for pattern in plan.skip if matches(pattern, entry)), None)
+    return "" if skipped is None else f"left out by the plan: skip {skipped}"
+
+
+def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
+    """Return why a scene cannot carry an attack, or None; the plan has no say here."""
+    game = catalog.find("game", entry.game)
+    for part, fits in (
+        ("it plays", entry.modalities),
+        (f"the game {game.name} is for", game.modalities),
+    ):
+        if scene.modality not in fits:
+            return Obstacle("modality", f"{part} {_list(fits)}; {scene.name} is {scene.modality}")
+    lacking = scene.lacking((*game.requires, *entry.requires))
+    if lacking:
+        return Obstacle("scene", f"the scene {scene.name} has no {_list(lacking)}")
+    release = scene.tools.get(_release(entry))
+    if (unmet := getattr(release, "unmet", None)) is not None and (reason := unmet(scene)):
+        return Obstacle("scene", reason)
+    if scene.model is not None:
+        open_ = scene.model.offers | _granted(entry, scene)
+        denied = [
+            flag.name.lower()
+            for flag in _ASKED
+            if flag.name and flag.name.lower() in entry.access and not flag & open_
+        ]
+        if denied:
+            offers = _list(scene.model.offers.words) or "nothing"
+            return Obstacle(
+                "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
+            )
+    return None
+
+
+def _release(entry: Entry) -> str:
+    """The tool of a scene that holds what an attack asks its owner to let out."""
+    return f"release:{dict(entry.game_params).get('release', '')}"
+
+
+def _granted(entry: Entry, scene: Scene) -> Access:
+    """What a release lets an attacker use besides what the deployed model offers."""
+    release = scene.tools.get(_release(entry))
+    granted: Access = getattr(release, "grants", Access.NOTHING)
+    return granted
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(map(str, words))

@@ -1,0 +1,279 @@
+"""Plans: what to assess, on what, within which limits. TOML in, a frozen record out.
+
+::
+
+    scene = "digits"              # required, except in a plan that only carries limits for the gate
+    seed = 0
+    only = ["membership", "*_threshold"]     # classes, attacks or patterns; default: all
+    skip = ["rmia"]
+    alpha = 0.05                  # error level of every bound
+    budget = 100000               # queries an attack may ask; default: no limit
+
+    [attacks.lira]                # parameters of an attack
+    shadows = 32
+    [games.membership]            # parameters of a game
+    rounds = 16
+    [scenes.digits]               # parameters of the scene's recipe
+
+    [defenses]
+    use = ["dp_sgd", "rounding"]  # default: none
+    adaptive = true               # also attackers who know the defence
+    [defenses.dp_sgd]             # parameters of a defence
+    epsilon = 4.0
+
+    [limits]                      # in bits per use, see hartley.engine.result.gate
+    membership = 0.05             # every attack of the class
+    "attack:lira" = 0.02          # one attack
+    "axis:model_to_data" = 0.2    # every class on the axis
+    "membership.tpr_at_fpr_1e2" = 0.05       # a usual metric, where larger is worse
+
+    [executor]
+    workers = 2                   # local worker processes; 0 plays in this one
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hartley import catalog
+from hartley.core.errors import BadPlan, UnknownName
+from hartley.core.taxonomy import Axis
+from hartley.engine.result.gate import check_limit
+
+Table = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One audit, as it was ordered. ``name`` says what to call its run."""
+
+    scene: str = ""
+    seed: int = 0
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    attacks: Table = field(default_factory=dict)
+    games: Table = field(default_factory=dict)
+    scenes: Table = field(default_factory=dict)
+    defenses: Table = field(default_factory=dict)
+    use: tuple[str, ...] = ()
+    adaptive: bool = True
+    limits: Mapping[str, float] = field(default_factory=dict)
+    workers: int | None = None
+    alpha: float = 0.05
+    budget: int | None = None
+    name: str = ""
+
+
+def read(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        BadPlan: it cannot be read, with line and column, or says something that makes no sense.
+        UnknownName: it names a part that is not there.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise BadPlan(f"cannot read the plan {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise BadPlan(f"{path}: not UTF-8 text (byte {error.start})") from error
+    return replace(parse(text, source=str(path)), name=path.stem)
+
+
+def parse(text: str, *, source: str = "plan") -> Plan:
+    """Read a plan from text.
+
+    Raises:
+        BadPlan: malformed TOML (line and column), an unknown key, a wrong type or value.
+        UnknownName: it names a part that is not there.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadPlan(f"{source}: {_located(str(error), text)}") from error
+    reader = _Reader(source)
+    reader.known(raw, "", _KEYS)
+    defenses = dict(reader.table(raw, "defenses"))
+    use = reader.strings(defenses.pop("use", []), "defenses.use")
+    adaptive = reader.of(bool, defenses.pop("adaptive", True), "defenses.adaptive")
+    executor = reader.table(raw, "executor")
+    reader.known(executor, "executor.", ["workers"])
+    plan = Plan(
+        scene=reader.of(str, raw.get("scene", ""), "scene"),
+        seed=reader.of(int, raw.get("seed", 0), "seed", low=0),
+        only=reader.strings(raw.get("only", []), "only"),
+        skip=reader.strings(raw.get("skip", []), "skip"),
+        attacks=reader.parts(reader.table(raw, "attacks"), "attack"),
+        games=reader.parts(reader.table(raw, "games"), "game"),
+        scenes=reader.parts(reader.table(raw, "scenes"), "scene"),
+        defenses=reader.parts(defenses, "defense"),
+        use=use,
+        adaptive=adaptive,
+        limits=reader.limits(reader.table(raw, "limits")),
+        workers=reader.of(int, executor["workers"], "executor.workers", low=0)
+        if "workers" in executor
+        else None,
+        alpha=reader.of(float, raw.get("alpha", 0.05), "alpha"),
+        budget=reader.of(int, raw["budget"], "budget", low=1) if "budget" in raw else None,
+    )
+    if not 0 < plan.alpha < 0.5:
+        raise BadPlan(f"{source}: alpha = {plan.alpha} makes no sense; expected 0 < alpha < 0.5")
+    check_names(plan)
+    return plan
+
+
+def check_names(plan: Plan) -> None:
+    """Hold the names and patterns of a plan against the catalogue.
+
+    Raises:
+        UnknownName: a part that is not there, or a pattern that matches nothing.
+    """
+    for name in plan.use:
+        catalog.find("defense", name)
+    known = [e for e in catalog.entries("attack") if e.kind == "attack"]
+    for pattern in (*plan.only, *plan.skip):
+        if not any(matches(pattern, e) for e in known):
+            names = {e.name for e in known} | {e.game for e in known}
+            raise UnknownName("attack", pattern, names | {f"axis:{a}" for a in Axis})
+
+
+def matches(pattern: str, entry: catalog.Entry) -> bool:
+    """Whether a pattern of ``only`` or ``skip`` speaks of an attack, its class or its axis."""
+    from fnmatch import fnmatchcase
+
+    kind, _, rest = pattern.rpartition(":")
+    fields = {"attack": (entry.name,), "class": (entry.game,), "axis": (entry.axis,)}
+    values = fields.get(kind, (entry.name, entry.game) if not kind else ())
+    return any(fnmatchcase(value, rest) for value in values)
+
+
+def normalised(plan: Plan) -> str:
+    """Write a plan as TOML with nothing left to a default, in a fixed order."""
+    rows = [
+        f"scene = {_toml(plan.scene)}",
+        f"seed = {plan.seed}",
+        f"only = {_toml(plan.only)}",
+        f"skip = {_toml(plan.skip)}",
+        f"alpha = {plan.alpha!r}",
+        *([f"budget = {plan.budget}"] if plan.budget is not None else []),
+    ]
+    for kind in ("attacks", "games", "scenes"):
+        rows += _tables(kind, getattr(plan, kind))
+    rows += ["", "[defenses]", f"use = {_toml(plan.use)}", f"adaptive = {_toml(plan.adaptive)}"]
+    rows += _tables("defenses", plan.defenses)
+    rows += ["", "[limits]", *(f"{_toml(k)} = {v!r}" for k, v in sorted(plan.limits.items()))]
+    return "\n".join(rows) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Checks of one plan file; every message begins with where it stands."""
+
+    source: str
+
+    def known(self, table: Mapping[str, Any], prefix: str, names: Iterable[str]) -> None:
+        names = list(names)
+        for key in table:
+            if key not in names:
+                near = get_close_matches(key, names, n=1, cutoff=0.5)
+                hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(names)}"
+                raise BadPlan(f"{self.source}: unknown key {prefix + key!r}; {hint}")
+
+    def of(self, kind: type[Any], value: Any, key: str, *, low: int | None = None) -> Any:
+        accepted = (int, float) if kind is float else kind
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise BadPlan(
+                f"{self.source}: {key} = {_toml(value)} is {_kind(value)}; expected {_KINDS[kind]}"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BadPlan(f"{self.source}: {key} must be finite")
+        if low is not None and value < low:
+            raise BadPlan(f"{self.source}: {key} = {value}; expected at least {low}")
+        return kind(value)
+
+    def strings(self, value: Any, key: str) -> tuple[str, ...]:
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise BadPlan(f"{self.source}: {key} = {_toml(value)}; expected a list of strings")
+        return tuple(value)
+
+    def table(self, raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        value = raw.get(key, {})
+        if not isinstance(value, dict):
+            raise BadPlan(f"{self.source}: {key} is {_kind(value)}; expected a table, [{key}]")
+        return value
+
+    def parts(self, raw: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+        for name, params in raw.items():
+            if not isinstance(params, dict):
+                known = " (besides use and adaptive)" if kind == "defense" else ""
+                raise BadPlan(
+                    f"{self.source}: {kind}s.{name} is {_kind(params)}; "
+                    f"expected a table of parameters, [{kind}s.{name}]{known}"
+                )
+            if not (kind == "scene" and ":" in name):
+                catalog.find(kind, name)
+        return {name: dict(params) for name, params in raw.items()}
+
+    def limits(self, raw: Mapping[str, Any]) -> dict[str, float]:
+        flat: dict[str, float] = {}
+        for key, value in raw.items():
+            pairs = value.items() if isinstance(value, dict) else [("", value)]
+            for metric, number in pairs:  # an unquoted membership.auc = … arrives as a table
+                name = f"{key}.{metric}" if metric else key
+                flat[name] = self.of(float, number, f"limits.{name}", low=0)
+                check_limit(name)
+        return flat
+
+
+_KEYS = (
+    *("scene", "seed", "only", "skip", "alpha", "budget"),
+    *("attacks", "games", "scenes", "defenses", "limits", "executor"),
+)
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+}
+
+
+def _kind(value: Any) -> str:
+    names: dict[type, str] = {**_KINDS, dict: "a table", list: "a list"}
+    return names.get(type(value), "a date")
+
+
+def _located(message: str, text: str) -> str:
+    """Word tomllib's message with its line and column first."""
+    found = re.search(r" ?\(at line (\d+), column (\d+)\)$", message)
+    if found:
+        return f"line {found[1]}, column {found[2]}: {message[: found.start()]}"
+    lines = text.split("\n")
+    return f"line {len(lines)}, column {len(lines[-1]) + 1}: {message.removesuffix(')')}".replace(
+        " (at end of document", ""
+    )
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, str | bool):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
+
+
+def _tables(kind: str, tables: Table) -> list[str]:
+    rows = []
+    for name, params in sorted(tables.items()):
+        rows += ["", f"[{kind}.{_toml(name)}]"]
+        rows += [f"{_toml(key)} = {_toml(value)}" for key, value in sorted(params.items())]
+    return rows

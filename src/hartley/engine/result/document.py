@@ -1,0 +1,236 @@
+"""The run document, version 1: this module owns its shape, ``reference/run.schema.json`` states it.
+
+A row of ``channels`` is written in two halves: what is known before an attack is played (where it
+stands in the taxonomies, its parameters), and what was measured. A number that is not finite has
+no place in JSON: it is written as null.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from hartley import __version__
+from hartley.catalog import Entry
+from hartley.channel.trials.split_quality import MARK
+from hartley.core import Channel, Quantity, Trials
+from hartley.reference.frameworks import tags
+from hartley.reference.schema import RUN_SCHEMA
+
+NULL_TOLERANCE = 0.02
+"""Bits that the null arm may read before a row is flagged, as on a dead wire (DESIGN §6); few
+uses cannot resolve that much, so the width of the row's own interval is allowed too."""
+
+_APART = ("bits_calibrated_low", "bits_calibrated_high", "dpi_violation", "over_ceiling")
+"""What the measurement reports among the usual metrics, and has its own place in a row."""
+
+_LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "transformers", "opacus", "pyarrow")
+
+
+def standing(entry: Entry, modality: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the half of a row that is known before the attack is played."""
+    return {
+        "attack": entry.name,
+        "game": entry.game,
+        "axis": entry.axis or None,
+        "flow": entry.flow or None,
+        "term": entry.term or None,
+        "modality": modality,
+        "access": list(entry.access),
+        "params": dict(params),
+        "paper": entry.paper or None,
+        "summary": entry.summary,
+        "origin": entry.origin,
+        "tags": [dict(tag) for tag in tags(entry.game, entry.tags)],
+    }
+
+
+def unmeasured(
+    stands: Mapping[str, Any], status: str, reason: str, cause: str | None = None
+) -> dict[str, Any]:
+    """Return the row of an attack that was skipped or failed."""
+    return {
+        **stands,
+        "status": status,
+        "reason": reason or None,
+        "cause": cause,
+        "stage_of": None,
+        "flags": [],
+    }
+
+
+def measured(stands: Mapping[str, Any], trials: Trials, channel: Channel) -> dict[str, Any]:
+    """Return the row of a measured channel."""
+    bits, null = channel.bits, channel.null
+    row = {
+        **stands,
+        "status": "measured",
+        "reason": None,
+        "cause": None,
+        "stage_of": trials.stage_of,
+        "role": str(trials.spec.role),
+        "form": str(trials.spec.form),
+        "unit": trials.spec.unit,
+        "alphabet": trials.spec.alphabet,
+        "knowledge": trials.knowledge,
+        "fresh": trials.fresh,
+        "planted": trials.spec.planted,
+        "registration": trials.spec.registration,
+        "commit": trials.spec.commit,
+        "run_id": trials.run_id or None,
+        "loot": trials.loot or None,
+        "cost": dict(trials.cost),
+        "n": channel.n,
+        "clusters": channel.clusters,
+        "uses": channel.uses,
+        "seconds": channel.seconds,
+        "bits": {
+            "point": bits.value,
+            "low": bits.lower,
+            "high": channel.high,
+            "calibrated_low": channel.metrics.get("bits_calibrated_low"),
+            "raw": channel.raw,
+            "null": null.value,
+            "null_low": null.lower,
+            "null_high": null.upper,
+            "kind": str(bits.kind),
+            "alpha": bits.alpha if bits.alpha is not None else trials.spec.alpha,
+        },
+        "ceiling": _top(channel.ceiling),
+        "capacity": _value(channel.capacity),
+        "leakage": _value(channel.leakage),
+        "signal": channel.signal,
+        "noise": channel.noise,
+        "snr_db": None if not channel.snr or channel.snr <= 0 else 10 * math.log10(channel.snr),
+        "rate_bits_per_s": channel.rate,
+        "budget_bits": channel.budget_bits,
+        "authorised_bits": channel.authorised,
+        "metrics": {name: v for name, v in channel.metrics.items() if name not in _APART},
+        "estimator": channel.estimator,
+        "assumptions": list(bits.assumptions),
+        "curve": {name: list(points) for name, points in channel.curve.items()},
+        "flags": flags(channel),
+    }
+    plain: dict[str, Any] = finite(row)
+    return plain
+
+
+def flags(channel: Channel) -> list[str]:
+    """Say what makes a measurement untrustworthy: above all, bits that its null arm certifies."""
+    found = []
+    bits = channel.bits
+    width = (channel.high or bits.value) - (bits.lower or 0.0)
+    if channel.null.value > max(NULL_TOLERANCE, width):
+        found.append(
+            f"its null arm reads {channel.null.value:.3g} bit where there is none: the instrument "
+            "or the game is at fault"
+        )
+    found += [doubt for doubt in bits.assumptions if doubt.startswith(MARK)]
+    if "dpi_violation" in channel.metrics:
+        found.append(
+            f"it certifies {channel.metrics['dpi_violation']:.3g} bit more than the proved "
+            "ceiling: a side channel, a false claim, or a bug"
+        )
+    return found
+
+
+def figure(value: Any) -> dict[str, Any]:
+    """Return {value, low, high, n} of a scene's utility; a plain number has no interval."""
+    if isinstance(value, Mapping):
+        return {name: value.get(name) for name in ("value", "low", "high", "n")}
+    low, high = getattr(value, "low", None), getattr(value, "high", None)
+    return {"value": float(value), "low": low, "high": high, "n": getattr(value, "n", None)}
+
+
+def interval(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return {point, low, high, n} of a measured row, else None."""
+    if row["status"] != "measured":
+        return None
+    bits = row["bits"]
+    return {"point": bits["point"], "low": bits["low"], "high": bits["high"], "n": row["n"]}
+
+
+def document(
+    *,
+    identity: str,
+    plan: Mapping[str, Any],
+    scene: Mapping[str, Any],
+    created: str,
+    channels: Sequence[Mapping[str, Any]],
+    defenses: Sequence[Mapping[str, Any]],
+    verdict: Mapping[str, Any],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Return the whole run document."""
+    made: dict[str, Any] = finite(
+        {
+            "schema": RUN_SCHEMA,
+            "id": identity,
+            "created": created or now(),
+            "finished": now(),
+            "version": __version__,
+            "seed": plan.get("seed", 0),
+            "scene": dict(scene),
+            "plan": dict(plan),
+            "host": host(),
+            "channels": list(channels),
+            "edges": [],
+            "loops": [],
+            "weakest_cut": None,
+            "defenses": list(defenses),
+            "choice": None,
+            "verdict": dict(verdict),
+            "notes": list(notes),
+        }
+    )
+    return made
+
+
+def host() -> dict[str, Any]:
+    """Return what ran the run: versions, processors, threads, device."""
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "threads": 1,
+        "device": "cpu",
+        "versions": versions,
+    }
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def finite(value: Any) -> Any:
+    """Return plain JSON values: mappings, lists, strings, whole and finite numbers, null."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if hasattr(value, "tolist"):
+        return finite(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int) else str(value)
+
+
+def _value(quantity: Quantity | None) -> float | None:
+    return None if quantity is None else quantity.value
+
+
+def _top(quantity: Quantity) -> float | None:
+    top = quantity.upper if quantity.upper is not None else quantity.value
+    return top if math.isfinite(top) else None

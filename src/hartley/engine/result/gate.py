@@ -1,0 +1,180 @@
+"""The gate: an interval against a limit, three answers, and it fails closed.
+
+A limit speaks about a class (``membership``), an attack (``attack:lira``) or an axis
+(``axis:model_to_data``), in Shannon bits per use; with ``.metric`` behind it, about a usual metric
+of those rows (``membership.tpr_at_fpr_1e2``), where larger must mean worse for the owner.
+
+===============  ==============================================================================
+pass             the upper end of every interval (or its proved ceiling) is within the limit
+over             a certified lower bound is above the limit
+inconclusive     an interval straddles the limit, or something the limit speaks about is not known:
+                 failed, missing, not installed, flagged by its null arm, or without an upper end
+===============  ==============================================================================
+
+An attack that the scene cannot carry (another modality, no such part, no such access) or that the
+plan leaves out does not count against its class as long as another attack of the class was
+measured; a limit that names it, or a class of which nothing was measured, is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from hartley import catalog
+from hartley.core.errors import UnknownName, UsageError
+from hartley.core.taxonomy import AXES, EDITION, Axis
+
+PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
+EXIT = {PASS: 0, OVER: 1, INCONCLUSIVE: 3}
+CARRIED = ("modality", "scene", "access", "plan")
+"""Causes of a skipped row that are no fault of the run; ``install`` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says, and why; ``checks`` has one line a row that a limit speaks about."""
+
+    status: str
+    reasons: tuple[str, ...]
+    checks: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return EXIT[self.status]
+
+
+def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
+    """Hold a run document against limits.
+
+    Without limits nothing can be over: the verdict is ``pass`` when every row that was to be
+    measured was, else ``inconclusive``.
+    """
+    checks = [check for key, limit in limits.items() for check in _checks(document, key, limit)]
+    broken = [
+        {"status": INCONCLUSIVE, "reason": f"{_label(row)} {row['status']}: {row['reason']}"}
+        for row in document["channels"]
+        if row["status"] == "failed" or (row["status"] == "skipped" and not row.get("reason"))
+    ]
+    if not limits and not any(row["status"] == "measured" for row in document["channels"]):
+        broken.append({"status": INCONCLUSIVE, "reason": "nothing was measured"})
+    everything: list[Mapping[str, Any]] = [*checks, *broken]
+    found = {check["status"] for check in everything}
+    status = next((s for s in (OVER, INCONCLUSIVE) if s in found), PASS)
+    reasons = [c["reason"] for c in everything if c["status"] == OVER]
+    reasons += [c["reason"] for c in everything if c["status"] == INCONCLUSIVE]
+    if not limits:
+        reasons.append("no limits were set, so no bits were held against any")
+    elif status == PASS:
+        reasons += [c["reason"] for c in checks]
+    return Verdict(status, tuple(dict.fromkeys(reasons)), tuple(checks))
+
+
+def _checks(document: Mapping[str, Any], key: str, limit: float) -> Iterator[Mapping[str, Any]]:
+    subject, _, metric = key.partition(".")
+    rows = [row for row in document["channels"] if _speaks(subject, row)]
+    played = [row for row in rows if row["status"] != "skipped" or row.get("cause") not in CARRIED]
+    if not any(row["status"] == "measured" for row in rows):
+        why = "; ".join(f"{_label(row)}: {row.get('reason')}" for row in rows[:3])
+        reason = f"{key}: nothing was measured" + (f" ({why})" if why else "")
+        yield {"limit": key, "at": limit, "status": INCONCLUSIVE, "reason": reason}
+    for row in played:
+        status, reason = _row(row, metric, limit)
+        yield {
+            "limit": key,
+            "at": limit,
+            "attack": row["attack"],
+            "status": status,
+            "reason": f"{key}: {_label(row)} {reason}",
+        }
+
+
+def _row(row: Mapping[str, Any], metric: str, limit: float) -> tuple[str, str]:
+    if row["status"] != "measured":
+        return INCONCLUSIVE, f"{row['status']}: {row.get('reason') or 'no reason given'}"
+    if row.get("flags"):
+        return INCONCLUSIVE, "is flagged: " + "; ".join(row["flags"])
+    low, ends, unit = _metric(row, metric) if metric else _bits(row)
+    if low is not None and low > limit:
+        return OVER, f"is at least {low:.4g}{unit}, over the limit {limit:g}"
+    if not ends:
+        lack = (
+            f"metric {metric!r}" if metric and metric not in row.get("metrics", {}) else "upper end"
+        )
+        return INCONCLUSIVE, f"has no {lack} to hold against the limit {limit:g}"
+    high = min(ends)
+    if high <= limit:
+        return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}"
+    left = "?" if low is None else f"{low:.4g}"
+    return INCONCLUSIVE, f"lies in [{left}, {high:.4g}]{unit}, across the limit {limit:g}"
+
+
+def _bits(row: Mapping[str, Any]) -> tuple[float | None, list[float], str]:
+    bits = row["bits"]
+    ends = [end for end in (bits.get("high"), row.get("ceiling")) if end is not None]
+    return bits.get("low"), ends, " bit"
+
+
+def _metric(row: Mapping[str, Any], metric: str) -> tuple[float | None, list[float], str]:
+    value = row.get("metrics", {}).get(metric)
+    if not isinstance(value, Mapping):  # a bare number has no interval, so it settles nothing
+        return None, [], f" {metric}"
+    high = value.get("high")
+    return value.get("low"), [] if high is None else [high], f" {metric}"
+
+
+def _speaks(subject: str, row: Mapping[str, Any]) -> bool:
+    kind, _, name = subject.rpartition(":")
+    field = {"attack": "attack", "axis": "axis"}.get(kind, "game")
+    return bool(row.get(field) == name or (row.get("game") == "" and row["status"] == "failed"))
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return f"{row['attack']}"
+
+
+def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
+    """Hold the metrics of limits against those of the rows that they speak about.
+
+    A limit of whose rows none was measured passes: what they would have said is not known.
+
+    Raises:
+        UsageError: rows were measured, and none has a metric of that name.
+    """
+    for key in limits:
+        subject, _, metric = key.partition(".")
+        rows = [r for r in document["channels"] if _speaks(subject, r)]
+        told = [set(r.get("metrics") or {}) for r in rows if r["status"] == "measured"]
+        if not metric or not told or metric in (known := set().union(*told)):
+            continue
+        near = sorted(n for n in known if metric in n) or get_close_matches(metric, sorted(known))
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_names(known)}"
+        raise UsageError(f"no metric of {subject} is named {metric!r}; {hint}")
+
+
+def _names(known: Iterable[str]) -> str:
+    return ", ".join(sorted(known)) or "none"
+
+
+def check_limit(key: str) -> None:
+    """Hold the key of a limit against the taxonomy and the catalogue.
+
+    Raises:
+        UnknownName: it names no class, attack or axis.
+    """
+    subject, _, _ = key.partition(".")
+    kind, _, name = subject.rpartition(":")
+    if kind == "axis":
+        if name not in set(Axis):
+            raise UnknownName("axis", name, list(Axis))
+    elif kind == "attack":
+        known = [e.name for e in catalog.entries("attack") if e.kind == "attack"]
+        if name not in known:
+            raise UnknownName("attack", name, known)
+    else:
+        classes = {*AXES[EDITION], *(e.name for e in catalog.entries("game") if e.kind == "game")}
+        if kind not in {"", "class"} or name not in classes:
+            raise UnknownName("class", subject, {*classes, *(f"axis:{a}" for a in Axis)})

@@ -1,0 +1,1 @@
+"""How it is played: worker processes, the meter, and one play."""

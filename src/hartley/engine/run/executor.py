@@ -1,0 +1,220 @@
+"""Play jobs in this process, or spread over local worker processes.
+
+Workers are started fresh (never forked), on one thread each, with the thread limits set before
+numpy is imported, and each in a process group of its own: a Ctrl-C reaches only this process, which
+then ends them. A worker that dies (segmentation fault, out of memory, ``os._exit``) fails the one
+job it was playing; a new worker goes on with the rest. Seeds come from names, so the results do not
+depend on who played what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hartley.core import Scene
+from hartley.engine.plan.jobs import Job
+from hartley.engine.run.player import FAILED, Player, Result
+from hartley.engine.run.worker import receive, send
+
+THREADS = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+)
+Started = Callable[[Job], None]
+Finished = Callable[[Job, Result], None]
+
+
+def one_thread() -> None:
+    """Hold this process to one thread, like a worker: sums then do not depend on the machine."""
+    for name in THREADS:
+        os.environ[name] = "1"
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def prints_apart() -> Iterator[None]:
+    """Send what a part prints to standard error: standard output is for the result alone.
+
+    Libraries below Python write to the descriptor itself, so that is turned over too.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def perform(
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    scene: Scene | None = None,
+    scene_params: Mapping[str, Any] | None = None,
+    logs: Path | None = None,
+    started: Started,
+    finished: Finished,
+) -> None:
+    """Play jobs and hand over each result as it arrives.
+
+    Args:
+        jobs: what to play; those of one group in a row.
+        workers: processes; 0 or 1 plays here, one job after another.
+        scene: the scene without defences, already built, for playing here.
+        scene_params: the parameters it was built with.
+        logs: folder for what the workers print.
+        started: called when a job begins, in this process.
+        finished: called once a job, in this process; what it raises stops everything.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        player = Player()
+        if scene is not None:
+            player.hold(scene, scene_params or {})
+        for job in jobs:
+            started(job)
+            with prints_apart():
+                result = player.run(job)
+            finished(job, result)
+        return
+    _spread(list(jobs), min(workers, len(jobs)), logs, started, finished)
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    process: subprocess.Popen[bytes]
+    log: Path | None
+    job: Job | None = None
+    reader: threading.Thread | None = field(default=None, repr=False)
+
+
+def _spread(
+    jobs: list[Job], workers: int, logs: Path | None, started: Started, finished: Finished
+) -> None:
+    inbox: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
+    staff: dict[int, _Worker] = {}
+    count = 0
+    try:
+        while jobs or any(w.job for w in staff.values()):
+            while jobs and len(staff) < workers:
+                staff[count] = _hire(count, logs, inbox)
+                count += 1
+            for worker in staff.values():
+                if worker.job is None and jobs:
+                    busy = {w.job.group for w in staff.values() if w.job is not None}
+                    worker.job = jobs.pop(_next(jobs, busy))
+                    started(worker.job)
+                    _give(worker, worker.job)
+            number, result = inbox.get()
+            worker = staff[number]
+            if result is None:
+                result = Result(FAILED, {"reason": _death(worker), "seconds": 0.0})
+                _dismiss(staff.pop(number))
+            job, worker.job = worker.job, None
+            if job is not None:
+                finished(job, result)
+    finally:
+        for worker in staff.values():
+            _dismiss(worker)
+
+
+def _next(jobs: Sequence[Job], busy: set[tuple[str, str, str, str]]) -> int:
+    """Choose the next job: one whose deal nobody else is training, if there is one."""
+    for index, job in enumerate(jobs):
+        if job.group not in busy:
+            return index
+    return 0
+
+
+def _hire(
+    number: int, logs: Path | None, inbox: queue.SimpleQueue[tuple[int, Result | None]]
+) -> _Worker:
+    environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONUNBUFFERED": "1"}
+    log = None
+    if logs is not None:
+        logs.mkdir(parents=True, exist_ok=True)
+        log = logs / f"worker-{os.getpid()}-{number}.txt"
+    with log.open("wb") if log else contextlib.nullcontext() as printed:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-X", "faulthandler", "-m", "hartley.engine.run.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=printed,
+            env=environment,
+            start_new_session=True,
+        )
+    worker = _Worker(number, process, log)
+    worker.reader = threading.Thread(target=_listen, args=(worker, inbox), daemon=True)
+    worker.reader.start()
+    with contextlib.suppress(BrokenPipeError):
+        assert process.stdin is not None
+        send(process.stdin, {"path": sys.path})
+    return worker
+
+
+def _give(worker: _Worker, job: Job) -> None:
+    with contextlib.suppress(BrokenPipeError):  # its death is told by the listener
+        assert worker.process.stdin is not None
+        send(worker.process.stdin, job.dump())
+
+
+def _listen(worker: _Worker, inbox: queue.SimpleQueue[tuple[int, Result | None]]) -> None:
+    """Pass on what a worker answers; None when it is dead."""
+    assert worker.process.stdout is not None
+    try:
+        while True:
+            head, content = receive(worker.process.stdout)
+            inbox.put((worker.number, Result(**head, content=content)))
+    except (EOFError, OSError, ValueError):
+        inbox.put((worker.number, None))
+
+
+def _death(worker: _Worker) -> str:
+    code = worker.process.wait()
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"its worker process was killed by {signal.Signals(-code).name}{_last(worker)}"
+    return f"its worker process ended with exit code {code}{_last(worker)}"
+
+
+def _last(worker: _Worker) -> str:
+    """The most telling line of a dead worker's log: faulthandler's, or the last."""
+    if worker.log is None:
+        return ""
+    lines = worker.log.read_text(errors="replace").strip().splitlines()
+    told = [line for line in lines if line.startswith("Fatal Python error")] or lines[-1:]
+    return f" ({told[0][:160]})" if told else ""
+
+
+def _dismiss(worker: _Worker) -> None:
+    """End a worker and all that its parts started, and wait for it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+    if worker.reader is not None:
+        worker.reader.join(timeout=5)
+    for stream in (worker.process.stdin, worker.process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+    if worker.log is not None and worker.log.exists() and not worker.log.stat().st_size:
+        worker.log.unlink()

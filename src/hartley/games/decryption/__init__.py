@@ -1,0 +1,1 @@
+"""The threat class decryption: its games, live and dead scenes, and judging."""

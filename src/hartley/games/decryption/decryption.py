@@ -1,0 +1,187 @@
+"""Decryption: what does a ciphertext tell about letters that only the auditor knows?
+
+A message is English prose with a payload of letters drawn uniformly in a declared place. The
+attacker sees the ciphertext and knows English; it answers the payload's letters. Prose can be
+guessed without any ciphertext; a uniform payload cannot, so a language model alone reads exactly 0.
+
+Shannon's information between plaintext and ciphertext is large as soon as the text is longer than
+the unicity distance, for AES as well. What is measured here is *usable* information (Xu et al.,
+arXiv:2002.10689): what an attacker of a named family gets out. The control is AES-GCM, at 0 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import (
+    AnswerForm,
+    Data,
+    Deal,
+    Flow,
+    Modality,
+    Outcome,
+    Received,
+    Role,
+    Round,
+    Scene,
+    View,
+    game,
+)
+from hartley.core.errors import RunError
+from hartley.games.decryption import ciphers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+def live(modality: Modality, rng: Rng) -> Scene:
+    """Long prose under one substitution: far beyond its unicity distance of 28 letters."""
+    del rng
+    return _wire("live", modality, ciphers.substitution())
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """The same prose under AES-GCM with a fresh key and nonce."""
+    del rng
+    return _wire("dead", modality, ciphers.aes_gcm())
+
+
+@game(
+    flow=Flow.INTERACTION,
+    role=Role.TAP,
+    form=AnswerForm.SYMBOL,
+    unit="payload letter",
+    live=live,
+    dead=dead,
+    modalities=(Modality.LANGUAGE,),
+    requires=("corpus",),
+    metrics=("text_accuracy", "key_letters", "unicity", "length"),
+    loot="data",
+)
+def decryption(
+    scene: Scene, rng: Rng, *, rounds: int = 40, length: int = 400, payload: int = 12
+) -> Deal:
+    """Deal messages under fresh keys, each with a uniform payload in a declared place.
+
+    The first half of the corpus is the attacker's, to learn the language from; the messages are
+    cut from the second half, without overlap while it lasts.
+
+    Args:
+        rounds: messages, each with its own key; each is one cluster.
+        length: letters of prose in a message.
+        payload: letters drawn uniformly.
+    """
+    text = letters_of(scene.extra["corpus"])
+    half = len(text) // 2
+    # Whoever needs the language needs a few thousand letters of it at least.
+    if half < max(length, 2000):
+        raise RunError(
+            f"the corpus has {len(text)} letters; decryption(length={length}) needs "
+            f"{2 * max(length, 2000)}"
+        )
+    cipher: ciphers.Cipher = scene.tools.get("cipher") or ciphers.substitution()
+    public = Data("english", scene.modality, text[None, :half], role="corpus")
+    starts = half + length * rng.permutation((len(text) - half) // length)
+    secrets = rng.integers(0, ciphers.LETTERS, (rounds, payload))
+    salt = int(rng.integers(2**31))
+    dealt, prose = [], []
+    for index, secret in enumerate(secrets):
+        start = starts[index % len(starts)]
+        place = int(rng.integers(length // 4, length - length // 4 + 1))
+        plain = np.insert(text[start : start + length], place, secret)
+        sent = cipher.encrypt(plain, rng)
+        prose.append(plain)
+        dealt.append(
+            Round(
+                view=View(
+                    source=Data("ciphertext", scene.modality, sent.units[None], role="ciphertext"),
+                    public=public,
+                    question=Data(
+                        "payload",
+                        scene.modality,
+                        np.arange(place, place + payload),
+                        role="positions",
+                    ),
+                    defenses=scene.defenses,
+                    salt=salt,
+                    facts={"units": cipher.units, "clear": sent.clear},
+                ),
+                truth=secret.astype(np.int64),
+                alphabet=ciphers.LETTERS,
+            )
+        )
+    return Deal(rounds=tuple(dealt), judge=_judge(cipher, prose))
+
+
+def stretches(view: View) -> list[NDArray[Any]]:
+    """Return the positions of the message that share a key each, as far as the attacker knows."""
+    length = view.data.x.shape[1]
+    known = [int(d.params["every"]) for d in view.defenses if d.name == "rekeying"]
+    every = min(known, default=length)
+    return [np.arange(at, min(at + every, length)) for at in range(0, length, every)]
+
+
+def letters_of(corpus: Data) -> NDArray[Any]:
+    """Return a scene's corpus as letters 0..25; spaces, signs and padding are dropped.
+
+    ``x`` holds text as ASCII bytes (uint8), or letters 0..25 as integers of any other type.
+    """
+    flat = np.asarray(corpus.x).reshape(-1)
+    if flat.dtype == np.uint8:
+        return ciphers.letters(flat.tobytes().decode("ascii", "ignore"))
+    return flat[(flat >= 0) & (flat < ciphers.LETTERS)].astype(np.int64)
+
+
+def _judge(
+    cipher: ciphers.Cipher, prose: Sequence[NDArray[Any]]
+) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
+    def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        return [
+            read(plain, one, out) for plain, one, out in zip(prose, rounds, outcomes, strict=True)
+        ]
+
+    def read(plain: NDArray[Any], one: Round, outcome: Outcome) -> Received:
+        """The answers, and how much of the prose around them came out."""
+        if outcome.guess is None or not isinstance(outcome.asset, Data):
+            raise RunError("decryption: a guess and the plaintext (as Data) are due")
+        found = np.asarray(outcome.asset.x).reshape(-1)
+        if found.shape != plain.shape:
+            raise RunError(
+                f"decryption: the loot holds {len(found)} letters; the message has {len(plain)}"
+            )
+        asked = one.view.question
+        assert asked is not None
+        around = np.ones(len(plain), dtype=bool)
+        around[asked.x] = False
+        right = found == plain
+        solved = [bool(right[around & (plain == a)].mean() > 0.5) for a in np.unique(plain[around])]
+        return Received.of(
+            outcome,
+            np.asarray(outcome.guess),
+            metrics={
+                "text_accuracy": float(right[around].mean()),
+                "key_letters": float(sum(solved)),
+                "unicity": cipher.unicity,
+                "length": float(around.sum()),
+            },
+        )
+
+    return judge
+
+
+def _wire(name: str, modality: Modality, cipher: ciphers.Cipher) -> Scene:
+    from hartley.data.language import corpus
+
+    # An eighth of the novel teaches the attacker enough and keeps the wire quick.
+    text = ciphers.letters(corpus())[:50_000]
+    return Scene(
+        name=name,
+        modality=modality,
+        extra={"corpus": Data("novel", modality, text[None], role="corpus")},
+        tools={"cipher": cipher},
+    )

@@ -1,0 +1,1 @@
+"""The threat class inversion: its games, live and dead scenes, and judging."""

@@ -1,0 +1,222 @@
+"""A model of a table: does it tell a field of the people it was trained on?
+
+For each target, a training record, the auditor draws the sensitive field anew and uniformly among
+K values before the owner trains. So nothing else in the record points to it, and what an attacker
+reads he has from the model, not from knowing people (arXiv:2209.01292: most of what such attacks
+found was imputation). He holds the other fields and the label, and asks the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import (
+    Access,
+    Data,
+    Deal,
+    Ensemble,
+    Model,
+    Outcome,
+    Output,
+    Received,
+    Round,
+    Scene,
+    View,
+)
+from hartley.core.errors import RunError, UsageError
+from hartley.games.inversion.judging import answers
+from hartley.kit.ensemble_of import separate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+CLASSES, VALUES, RECORDS, WIDTH = 4, 4, 96, 6
+"""Of the wires."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attributes:
+    """A sensitive field of K values, and a model that was trained with it.
+
+    Attributes:
+        columns: where the field stands in a record.
+        codes: (K, columns) how each value is written there.
+        targets: records a victim whose field is drawn anew.
+        rounds: victims, each with targets of its own.
+        own: the owner's side, where it is not the scene that is played (the wires).
+    """
+
+    columns: tuple[int, ...]
+    codes: NDArray[np.float32]
+    targets: int = 100
+    rounds: int = 8
+    own: Scene | None = None
+
+    @property
+    def grants(self) -> Access:
+        """Nothing more than the deployed model offers."""
+        return Access.NOTHING
+
+    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
+        """Draw the targets' field, train a victim on each draw, and ask for it.
+
+        The question holds the targets with the field blank (zeros) and their labels;
+        ``facts["columns"]`` and ``facts["codes"]`` say how it is written.
+
+        Raises:
+            UsageError: fewer labelled training records than twice the targets.
+        """
+        scene = self.own or scene
+        train = scene.train
+        if scene.fit is None or scene.model is None or train is None or train.y is None:
+            raise UsageError(f"{scene.name} needs a model, a pipeline and labelled records")
+        if len(train) < 2 * self.targets:
+            raise UsageError(
+                f"{scene.name} was trained on {len(train)} records; "
+                f"{self.targets} targets need twice as many"
+            )
+        columns, values = list(self.columns), len(self.codes)
+        chosen = [rng.choice(len(train), self.targets, replace=False) for _ in range(rounds)]
+        truth = rng.integers(0, values, (rounds, self.targets))
+        drawn = []
+        for rows, secret in zip(chosen, truth, strict=True):
+            x = train.x[rows]
+            x[:, columns] = self.codes[secret]
+            drawn.append(x)
+        # One lesson for all victims: the owner's records, then every victim's redrawn targets.
+        lesson = replace(
+            train,
+            x=np.concatenate([train.x, *drawn]),
+            y=np.concatenate([train.y, *(train.y[rows] for rows in chosen)]),
+        )
+        include = np.zeros((rounds, len(lesson)), dtype=bool)
+        include[:, : len(train)] = True
+        for k, rows in enumerate(chosen):
+            include[k, rows] = False
+            include[k, len(train) + k * self.targets : len(train) + (k + 1) * self.targets] = True
+        victims = scene.fit(lesson, include, int(rng.integers(2**31)))
+        salt = int(rng.integers(2**31))
+        facts = {"columns": np.array(columns), "codes": self.codes, "classes": scene.model.classes}
+        made = []
+        for k, rows in enumerate(chosen):
+            x = train.x[rows]
+            x[:, columns] = 0
+            question = Data(f"targets {k}", train.modality, x, train.y[rows], role="targets")
+            victim = replace(victims.member(k), fit=scene.model.fit, offers=scene.model.offers)
+            view = View(
+                source=victim,
+                public=scene.extra.get("public"),
+                question=question,
+                defenses=scene.defenses,
+                salt=salt,
+                facts=facts,
+            )
+            made.append(Round(view=view, truth=truth[k], alphabet=values))
+        return Deal(rounds=tuple(made), judge=judge)
+
+
+def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+    """Take the values (m,) that were named; −1 where none was.
+
+    Raises:
+        RunError: an attack did not name a value for each target.
+    """
+    read = []
+    for one, out in zip(rounds, outcomes, strict=True):
+        said = np.asarray(out.guess)
+        if said.shape != one.truth.shape or said.dtype.kind not in "iu":
+            raise RunError(f"attributes asks for {len(one.truth)} whole numbers, one a target")
+        read.append(said.astype(np.int64))
+    return answers(rounds, read)
+
+
+def candidates(view: View) -> NDArray[np.float32]:
+    """Every target with every value written into it: (m, K, features)."""
+    asked = view.question
+    assert asked is not None
+    codes, columns = np.asarray(view.facts["codes"]), np.asarray(view.facts["columns"])
+    out = np.repeat(asked.x[:, None], len(codes), axis=1)
+    out[:, :, columns] = codes
+    return out
+
+
+def filled(view: View, guess: NDArray[Any]) -> Data:
+    """The targets with the values that were guessed: an attacker's loot."""
+    asked = view.question
+    assert asked is not None
+    named = np.maximum(guess, 0)
+    x = candidates(view)[np.arange(len(named)), named]
+    return replace(asked, name="completed records", x=x, role="records")
+
+
+def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
+    """Add a model that is sure of the very records it was trained on, or never is."""
+    codes = np.eye(VALUES, dtype=np.float32)
+    fit = _rote(leaks=leaks)
+
+    def records(name: str) -> Data:
+        x = rng.random((RECORDS, WIDTH + VALUES), dtype=np.float32)
+        x[:, WIDTH:] = codes[rng.integers(0, VALUES, RECORDS)]
+        # Labels follow the law that the model falls back on, so that it is right of strangers too.
+        return Data(name, scene.modality, x, _odd(x).argmax(1))
+
+    train, public = records("train"), records("public")
+    model = fit(train, np.ones((1, RECORDS), dtype=bool), 0).member(0)
+    own = Scene("form", scene.modality, model=model, train=train, fit=fit, extra={"public": public})
+    columns = tuple(range(WIDTH, WIDTH + VALUES))
+    release = Attributes(columns, codes, targets=RECORDS // 2, rounds=4, own=own)
+    return replace(
+        scene,
+        model=scene.model or model,
+        tools={**scene.tools, "release:attributes": release},
+    )
+
+
+def _odd(x: NDArray[Any]) -> NDArray[np.float64]:
+    """A fixed opinion (n, CLASSES) about any record, that turns with every number in it."""
+    turn = x.astype(np.float64) @ (1.0 + np.arange(x.shape[1]))
+    odds = np.exp(2 * np.sin(turn[:, None] * (1 + np.arange(CLASSES))))
+    return np.asarray(odds / odds.sum(1, keepdims=True))
+
+
+def _rote(*, leaks: bool) -> Any:
+    """A trainer of lookup tables: 0.97 for the label of a record it read, else an odd guess."""
+
+    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        del seed
+        labels = data.y
+        assert labels is not None
+        keys = [row.tobytes() for row in np.ascontiguousarray(data.x)]
+
+        def member(k: int) -> Model:
+            known = {keys[i]: int(labels[i]) for i in np.flatnonzero(include[k])} if leaks else {}
+
+            def query(x: NDArray[Any]) -> NDArray[Any]:
+                held = np.ascontiguousarray(x, dtype=np.float32)
+                out = _odd(held)
+                for i, row in enumerate(held):
+                    label = known.get(row.tobytes())
+                    if label is not None:
+                        out[i] = 0.01
+                        out[i, label] = 1 - 0.01 * (CLASSES - 1)
+                return out
+
+            return Model(
+                "rote table",
+                data.modality,
+                query,
+                Output.PROBABILITIES,
+                CLASSES,
+                fit=fit,
+                offers=Access.LABELS | Access.SCORES | Access.TRAIN,
+            )
+
+        return separate([member(k) for k in range(len(include))])
+
+    return fit

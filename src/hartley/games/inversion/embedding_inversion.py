@@ -1,0 +1,233 @@
+"""Stored embeddings: a vector database whose rows were computed from secret records.
+
+The owner keeps the embeddings of his records and takes them for harmless. Who steals the database
+has the vectors and may ask the encoder about records of his own. Each target is one of N secret
+records, drawn by the auditor; what is rebuilt is matched with all N in the space of the records
+(``games.inversion.matching``), so that no weight of the encoder has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import (
+    Access,
+    Bound,
+    Data,
+    Deal,
+    Modality,
+    Model,
+    Outcome,
+    Output,
+    Received,
+    Round,
+    Scene,
+    View,
+    spawn,
+)
+from hartley.core.errors import RunError, UsageError
+from hartley.games.inversion.judging import answers
+from hartley.games.inversion.matching import Matcher, Spectra, Texts
+from hartley.kit.cache import digest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+Keep = Callable[["NDArray[Any]"], "NDArray[Any]"]
+"""Embeddings (n, d) as the encoder gives them → as the owner stores them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The release ``embeddings``.
+
+    Attributes:
+        secret: the owner's records; the attacker holds none of them.
+        public: the attacker's own records.
+        matcher: holds what is rebuilt against records of ``secret``.
+        columns: which part of the encoder's answers is stored; None: all of it.
+        keep: what the owner does to embeddings before he stores them.
+        number: N, candidates of each target.
+        targets: targets a round.
+        known: records of ``public`` that lie in the stolen database too, because the attacker had
+            them stored (a customer of the service, say): the pairs that undo a secret map.
+        most: bits that a stored embedding can hold at most; 0: nobody proved a limit.
+        rounds: databases that are dealt when nobody says how many.
+    """
+
+    secret: Data
+    public: Data
+    matcher: Matcher
+    columns: tuple[int, int] | None = None
+    keep: tuple[Keep, ...] = ()
+    number: int = 64
+    targets: int = 32
+    known: int = 0
+    most: float = 0.0
+    rounds: int = 6
+
+    @property
+    def grants(self) -> Access:
+        """The encoder can be asked for embeddings."""
+        return Access.EMBEDDINGS
+
+    def stored(self, model: Model, x: NDArray[Any]) -> NDArray[Any]:
+        """What lies in the database for records ``x`` (n, …): (n, d).
+
+        Raises:
+            UsageError: the model answers with something else than embeddings.
+        """
+        if model.output is not Output.EMBEDDINGS:
+            raise UsageError(
+                f"stored embeddings need an encoder; {model.name} gives {model.output}"
+            )
+        made = np.asarray(model.query(x))
+        if self.columns is not None:
+            made = made[:, slice(*self.columns)]
+        for one in self.keep:
+            made = one(made)
+        return made
+
+    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
+        """Draw candidates and targets, and store the targets through the scene as it is defended.
+
+        Raises:
+            UsageError: there is no encoder, or there are fewer secret records than candidates.
+        """
+        if scene.model is None or len(self.secret) < self.number:
+            raise UsageError(f"{len(self.secret)} secret records, {self.number} candidates")
+        model = replace(scene.model, offers=scene.model.offers | self.grants)
+        pairs = self.stored(model, self.public.x[: self.known]) if self.known else None
+        facts = {"number": self.number, "known": pairs, "columns": self.columns}
+        chosen, made = [], []
+        for _ in range(rounds):
+            rows = rng.choice(len(self.secret), self.number, replace=False)
+            truth = rng.integers(0, self.number, self.targets)
+            stored = self.stored(model, self.secret.x[rows[truth]])
+            chosen.append(rows)
+            made.append(
+                Round(
+                    view=View(
+                        source=model,
+                        public=self.public,
+                        question=Data("stored embeddings", scene.modality, stored),
+                        defenses=scene.defenses,
+                        facts=facts,
+                    ),
+                    truth=truth.astype(np.int64),
+                    alphabet=self.number,
+                )
+            )
+        salt = int(rng.integers(2**31))
+        made = [replace(one, view=replace(one.view, salt=salt)) for one in made]
+
+        def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> Sequence[Received]:
+            read: list[NDArray[Any]] = []
+            metrics: list[Mapping[str, float]] = []
+            for rows, one, outcome in zip(chosen, dealt, outcomes, strict=True):
+                said, measured = self.matcher(_rebuilt(outcome, len(one.truth)), rows, one.truth)
+                read.append(said)
+                metrics.append(measured)
+            return answers(dealt, read, metrics)
+
+        # The encoder is fixed, and every target is drawn for itself: rounds share no victim.
+        bounds = (Bound("entropy", {"bits": self.most}),) if self.most else ()
+        return Deal(tuple(made), judge=judge, cluster=False, bounds=bounds)
+
+
+def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
+    """A tiny database on a wire: linear embeddings of random records, or of quite other ones.
+
+    The encoder is a random projection of the bag of tokens (language), of the record (audio), or of
+    the bag of a caption's tokens that stands in both halves of a record (paired).
+    """
+    make = {Modality.LANGUAGE: _texts, Modality.AUDIO: _sounds, Modality.PAIRED: _pairs}
+    release, model = make[scene.modality](rng)
+    if not leaks:
+
+        def unrelated(made: NDArray[Any]) -> NDArray[Any]:
+            other = np.random.default_rng(spawn(0, digest(made)))
+            pick = other.integers(0, len(release.public), len(made))
+            plain = replace(release, keep=())
+            return plain.stored(model, release.public.x[pick])
+
+        release = replace(release, keep=(unrelated,))
+    tools = {**scene.tools, "release:embeddings": release}
+    return replace(scene, model=model, tools=tools)
+
+
+TOKENS, LENGTH, WIDE = 48, 6, 64
+"""Tokens, length of a record, and width of an embedding on the wires."""
+
+
+def _texts(rng: Rng) -> tuple[Embeddings, Model]:
+    x, _ = _bags(rng, 512)
+    sketch = rng.standard_normal((TOKENS, WIDE)) / 8
+
+    def query(tokens: NDArray[Any]) -> NDArray[Any]:
+        return _counted(tokens) @ sketch
+
+    secret = Data("secret texts", Modality.LANGUAGE, x[:128])
+    public = Data("public texts", Modality.LANGUAGE, x[128:])
+    return _small(secret, public, Texts(secret.x)), _linear(Modality.LANGUAGE, query, WIDE)
+
+
+def _sounds(rng: Rng) -> tuple[Embeddings, Model]:
+    x = rng.random((512, 1, 8, 8)).astype(np.float32)
+    sketch = rng.standard_normal((64, WIDE)) / 8
+    secret = Data("secret clips", Modality.AUDIO, x[:128])
+    public = Data("public clips", Modality.AUDIO, x[128:])
+    model = _linear(Modality.AUDIO, lambda a: a.reshape(len(a), -1) @ sketch, WIDE)
+    return _small(secret, public, Spectra(secret.x)), model
+
+
+def _pairs(rng: Rng) -> tuple[Embeddings, Model]:
+    captions, bags = _bags(rng, 512)
+    image, text = (rng.standard_normal((TOKENS, WIDE)) / 8 for _ in range(2))
+    x = np.concatenate([bags @ image, bags @ text], 1).astype(np.float32)
+    # The towers undo what the features did, so that a picture and its caption meet.
+    towers = [np.linalg.pinv(part) @ image for part in (image, text)]
+
+    def query(pairs: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([pairs[:, :WIDE] @ towers[0], pairs[:, WIDE:] @ towers[1]], 1)
+
+    def part(name: str, rows: slice) -> Data:
+        facts = {"captions": captions[rows], "split": WIDE}
+        return Data(name, Modality.PAIRED, x[rows], facts=facts)
+
+    secret, public = part("secret pairs", slice(128)), part("public pairs", slice(128, None))
+    release = _small(secret, public, Texts(captions[:128]))
+    return replace(release, columns=(0, WIDE)), _linear(Modality.PAIRED, query, 2 * WIDE)
+
+
+def _small(secret: Data, public: Data, matcher: Matcher) -> Embeddings:
+    return Embeddings(secret, public, matcher, number=32, targets=24, known=96, rounds=2)
+
+
+def _linear(modality: Modality, query: Callable[..., NDArray[Any]], width: int) -> Model:
+    return Model("projection", modality, query, Output.EMBEDDINGS, width, offers=Access.EMBEDDINGS)
+
+
+def _bags(rng: Rng, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    tokens = np.stack([rng.permutation(TOKENS)[:LENGTH] for _ in range(n)])
+    return tokens, _counted(tokens)
+
+
+def _counted(tokens: NDArray[Any]) -> NDArray[np.float64]:
+    counts = np.zeros((len(tokens), TOKENS))
+    rows, columns = np.nonzero((tokens >= 0) & (tokens < TOKENS))
+    np.add.at(counts, (rows, tokens[rows, columns]), 1)
+    return counts
+
+
+def _rebuilt(outcome: Outcome, due: int) -> NDArray[Any]:
+    found = outcome.asset
+    if not isinstance(found, Data) or len(found) != due:
+        raise RunError(f"{due} rebuilt records are due, one a stored embedding")
+    return found.x

@@ -1,0 +1,1 @@
+"""The threat class membership: its games, live and dead scenes, and judging."""

@@ -1,0 +1,78 @@
+"""The judge of membership: answers a record, judged a coin; and the records that suffer most.
+
+Records of one group share a coin (a user's, a data set's). An attack answers every record; what is
+received of a group is the mean of its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Judge, Outcome, Received, Round
+from hartley.core.errors import RunError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EXPOSED, WORST = 0.01, "worst_percentile_advantage"
+"""Share of the uses that counts as the most exposed, and the name of what is told of them."""
+
+TINY = 1e-12
+
+
+def judge_of(groups: NDArray[Any]) -> Judge:
+    """The judge that averages answers over groups: (n,) integers 0..m−1, one a record."""
+    size = np.bincount(groups)
+    alone = bool((groups == np.arange(len(groups))).all())
+
+    def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        answers = [_answers(out, len(groups)) for out in outcomes]
+        guesses = answers if alone else [np.bincount(groups, a) / size for a in answers]
+        worst = [{} if w is None else {WORST: w} for w in exposed(rounds, guesses)]
+        if alone:
+            return [
+                Received.of(out, guess, metrics=w)
+                for out, guess, w in zip(outcomes, guesses, worst, strict=True)
+            ]
+        return [
+            Received(guess=guess, metrics=w, posterior=_pooled(out.posterior, groups))
+            for out, guess, w in zip(outcomes, guesses, worst, strict=True)
+        ]
+
+    return judge
+
+
+def _answers(outcome: Outcome, n: int) -> NDArray[np.float64]:
+    guess = None if outcome.guess is None else np.asarray(outcome.guess)
+    if guess is None or guess.shape != (n,):
+        shown = "no guess" if guess is None else f"guesses of shape {guess.shape}"
+        raise RunError(f"the attack returned {shown}; membership asks for {n}, one a record")
+    return np.asarray(guess, dtype=np.float64)
+
+
+def _pooled(posterior: NDArray[Any] | None, groups: NDArray[Any]) -> NDArray[np.float64] | None:
+    """The posterior (m,) of each group from those of its records: the odds multiply."""
+    if posterior is None:
+        return None
+    p = np.asarray(posterior, np.float64)
+    p = np.clip(p if p.ndim == 1 else p[:, 1], TINY, 1 - TINY)
+    odds = np.clip(np.bincount(groups, np.log(p) - np.log1p(-p)), -30, 30)
+    return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def exposed(rounds: Sequence[Round], guesses: Sequence[NDArray[Any]]) -> list[float | None]:
+    """Advantage on the most exposed hundredth of the uses, round by round; None in few rounds.
+
+    They are chosen on the rounds of the other parity, so that a lucky record is not counted for
+    its luck. An answer above its round's median claims a member.
+    """
+    if len(rounds) < 4 or not np.isfinite(np.concatenate(guesses)).all():
+        return [None] * len(rounds)
+    said = np.stack([np.sign(g - np.median(g)) for g in guesses])
+    right = said * np.stack([2 * one.truth - 1 for one in rounds])
+    count, odd = max(1, round(EXPOSED * right.shape[1])), np.arange(len(rounds)) % 2
+    chosen = [np.argsort(-right[odd != p].mean(0), kind="stable")[:count] for p in (0, 1)]
+    return [float(right[k, chosen[k % 2]].mean()) for k in range(len(rounds))]

@@ -1,0 +1,249 @@
+"""Membership: was this record in the training set?
+
+The auditor tosses a fair coin for every record of a pool (or for every group of records) and trains
+a victim on the heads, once a round, so that each round is a fresh training run and an independent
+cluster. The attacker sees the victim, the records and how the victim was trained; it answers each
+record with a score. Where there is a model and no pipeline, one round is dealt on that model: what
+it was trained on against what it was not, with nobody's coin behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import (
+    ALL,
+    AnswerForm,
+    Data,
+    Deal,
+    Ensemble,
+    Flow,
+    Modality,
+    Model,
+    Role,
+    Round,
+    Scene,
+    View,
+    game,
+)
+from hartley.core.errors import HartleyError, RunError, UsageError
+from hartley.games.membership import live_and_dead
+from hartley.games.membership.blind_baseline import blind_auc
+from hartley.games.membership.judging import judge_of
+from hartley.games.membership.split_checks import LEAST, readable, repeats, twins
+from hartley.models.training_defense import trainable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+ROUNDS = 16
+"""Victims where the scene does not say (``facts["rounds:membership"]``)."""
+
+
+def live(modality: Modality, rng: Rng) -> Scene:
+    """A victim that is sure of every record it was trained on and of no other."""
+    return trainable(live_and_dead.scene(modality, rng, remembers=True), epochs=40)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """A victim that answers from the record alone, whatever it was trained on."""
+    return trainable(live_and_dead.scene(modality, rng, remembers=False), epochs=0)
+
+
+@game(
+    flow=Flow.INFERRING,
+    role=Role.TAP,
+    form=AnswerForm.SCORE,
+    unit="record",
+    live=live,
+    dead=dead,
+    modalities=ALL,
+    requires=("members",),
+    metrics=(
+        *("auc", "auc_two_sided", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3", "epsilon_lower"),
+        *("blind_auc", "worst_percentile_advantage"),
+    ),
+    loot="data",
+)
+def membership(
+    scene: Scene, rng: Rng, *, rounds: int = 0, group: int = 1, mislabelled: float = 0.0
+) -> Deal:
+    """Deal a fair membership coin for every record of the pool, once a round.
+
+    Args:
+        rounds: victims to train, each on its own coins; 0 leaves it to the scene.
+        group: records that share a coin and are judged together (dataset inference); 0 groups the
+            records of one user, by the pool's facts["user"].
+        mislabelled: share of the records that are trained, and asked about, under a wrong label:
+            the worst case of an audit.
+
+    Raises:
+        UsageError: records that the model cannot read, too few of them, members that stand among
+            the non-members, or parameters that the scene cannot carry.
+    """
+    if scene.fit is None or "pool" not in scene.extra:
+        if group != 1 or mislabelled:
+            raise UsageError(
+                f"{scene.name}: group and mislabelled need a pipeline to train, and a pool"
+            )
+        return _deployed(scene, rng)
+    assert scene.model is not None
+    pool = scene.extra["pool"]
+    readable(scene.model, pool, ask=False)
+    rounds = rounds or int(scene.facts.get("rounds:membership", ROUNDS))
+    groups = _groups(pool, group, rng)
+    uses = int(groups.max()) + 1
+    if len(pool) < 2 * LEAST or uses < 2:
+        raise UsageError(
+            f"{scene.name}: a pool of {len(pool)} records in {uses} groups makes fewer than "
+            f"{LEAST} members, or no two groups; {2 * LEAST} records are due"
+        )
+    tossed = rng.random((rounds, uses)) < 0.5
+    coins = tossed[:, groups]
+    pool = _mislabel(pool, mislabelled, scene.model.classes, rng)
+    victims = _trained(scene, pool, coins, int(rng.integers(2**31)))
+    readable(victims.member(0), pool)
+    salt = int(rng.integers(2**31))
+    asked = _view(scene, pool, groups, salt)
+    return Deal(
+        rounds=tuple(
+            Round(
+                view=replace(asked, source=_for_attacker(victims.member(k), scene.model)),
+                truth=tossed[k].astype(np.int64),
+            )
+            for k in range(rounds)
+        ),
+        judge=judge_of(groups),
+        unit="" if group == 1 else f"group of {group} records" if group else "user",
+        metrics=_of_the_split(pool, coins, groups, repeats(pool)),
+    )
+
+
+def _deployed(scene: Scene, rng: Rng) -> Deal:
+    """One round on the deployed model: as many of its training records as of others.
+
+    What is measured is this model, not how it was trained: nobody trained it twice.
+    """
+    model, train, holdout = scene.model, scene.train, scene.holdout
+    assert model is not None and train is not None and holdout is not None
+    for part, name in ((train, "members"), (holdout, "non-members")):
+        readable(model, part)
+        if len(part) < LEAST:
+            raise UsageError(f"{scene.name}: {len(part)} {name}; {LEAST} are due")
+    if np.asarray(train.x).shape[1:] != np.asarray(holdout.x).shape[1:]:
+        raise UsageError(
+            f"{scene.name}: members of shape {np.asarray(train.x).shape[1:]}, non-members of "
+            f"shape {np.asarray(holdout.x).shape[1:]}"
+        )
+    if (train.y is None) != (holdout.y is None):
+        raise UsageError(
+            f"{scene.name}: members and non-members must both carry labels, or neither"
+        )
+    shared = twins(train, holdout)
+    if shared > 0.5:
+        raise UsageError(
+            f"{scene.name}: {shared:.0%} of the non-members stand among the members: there is "
+            "nothing to tell apart"
+        )
+    size = min(len(train), len(holdout))
+    rows = [rng.permutation(len(part))[:size] for part in (train, holdout)]
+    order = rng.permutation(2 * size)
+    truth = np.repeat([1, 0], size)[order]
+    pool = replace(
+        train,
+        name="pool",
+        x=np.concatenate([train.x[rows[0]], holdout.x[rows[1]]])[order],
+        y=None
+        if train.y is None or holdout.y is None
+        else np.concatenate([train.y[rows[0]], holdout.y[rows[1]]])[order],
+    )
+    groups = np.arange(len(pool))
+    view = _view(scene, pool, groups, int(rng.integers(2**31)))
+    return Deal(
+        rounds=(Round(replace(view, source=model), truth),),
+        judge=judge_of(groups),
+        # Of this one model: given it, its records and the others are drawn one by one.
+        cluster=False,
+        planted=False,
+        metrics=_of_the_split(pool, truth[None] == 1, groups, shared),
+    )
+
+
+def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemble:
+    assert scene.fit is not None
+    try:
+        return scene.fit(pool, coins, seed)
+    except (HartleyError, MemoryError):
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())[:160]
+        raise RunError(
+            f"{scene.name}: its pipeline cannot train on the pool (records of shape "
+            f"{np.asarray(pool.x).shape[1:]}): {type(error).__name__}: {why}"
+        ) from error
+
+
+def _for_attacker(victim: Model, deployed: Model) -> Model:
+    """The victim with the training access that the deployed model grants."""
+    return replace(victim, fit=deployed.fit, offers=deployed.offers)
+
+
+def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View:
+    """What the attacker is told in every round; ``strangers`` are records that nobody trained on.
+
+    ``public`` is the population: of text, passages that no victim has read.
+    """
+    assert scene.model is not None
+    strangers = scene.extra.get("public")
+    text = scene.modality is Modality.LANGUAGE and strangers is not None
+    groups.flags.writeable = False
+    return View(
+        source=None,
+        public=strangers if text else pool,
+        question=pool,
+        defenses=scene.defenses,
+        salt=salt,
+        facts={
+            "classes": scene.model.classes,
+            "prior": 0.5,
+            "group": groups,
+            **({} if strangers is None else {"strangers": strangers}),
+            **{name: scene.facts[name] for name in ("references",) if name in scene.facts},
+        },
+    )
+
+
+def _groups(pool: Data, group: int, rng: Rng) -> NDArray[np.int64]:
+    """Which group each record is of: (n,) integers 0..m−1."""
+    if group == 1:
+        return np.arange(len(pool))
+    if group > 1:
+        return np.asarray(rng.permutation(len(pool)) // group)
+    if group < 0 or "user" not in pool.facts:
+        raise UsageError(f"group = {group}: the pool does not say whose its records are")
+    return np.asarray(np.unique(np.asarray(pool.facts["user"]), return_inverse=True)[1])
+
+
+def _mislabel(pool: Data, share: float, classes: int, rng: Rng) -> Data:
+    """The pool with some records under a label that is not theirs, each of the others alike."""
+    if not share:
+        return pool
+    if pool.y is None or classes < 2 or not 0 < share <= 1:
+        raise UsageError(f"mislabelled = {share}: a share of labelled records is due, 0 to 1")
+    hit = rng.permutation(len(pool))[: round(share * len(pool))]
+    y = np.array(pool.y)
+    y[hit] = (y[hit] + rng.integers(1, classes, len(hit))) % classes
+    return replace(pool, y=y)
+
+
+def _of_the_split(
+    pool: Data, coins: NDArray[Any], groups: NDArray[Any], doubles: float
+) -> dict[str, Any]:
+    """What is to be said of a deal whatever attack plays it."""
+    found: dict[str, Any] = {"blind_auc": blind_auc(pool, coins, groups)}
+    return {**found, "duplicates": doubles} if doubles else found

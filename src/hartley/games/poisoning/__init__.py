@@ -1,0 +1,1 @@
+"""The threat class poisoning: its games, live and dead scenes, and judging."""

@@ -1,0 +1,1 @@
+"""Formulas and estimators of information theory; they know no trials and no games."""

@@ -1,0 +1,229 @@
+"""Numbers for decisions: which defence, how many queries, what best-of-N buys, does a loop grow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hartley.core.errors import UsageError
+from hartley.infotheory.channel_matrix import as_channel, repeated
+from hartley.infotheory.gaussian import LOG2E, h2
+from hartley.infotheory.leakage import posterior_vulnerability
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The defender's best answer to all attacks.
+
+    Attributes:
+        pure: leak of the best single defence, if it meets the utility floor.
+        defence: its index.
+        value: leak of the best mixture that the attacker knows but whose draw he does not see.
+        mixture: (defences,) its probabilities.
+    """
+
+    pure: float
+    defence: int
+    value: float
+    mixture: Floats
+
+    @property
+    def price_of_determinism(self) -> float:
+        """What sticking to one defence costs, in the unit of the leaks."""
+        return self.pure - self.value
+
+
+def minimax(leaks: ArrayLike, utility: ArrayLike | None = None, floor: float = -math.inf) -> Choice:
+    """Least worst-case leak over single defences and over mixtures (a linear programme, HiGHS).
+
+    Args:
+        leaks: (attacks, defences) of one kind and unit, attacks adapted to each defence included.
+        utility: (defences,) utility of each; a mixture's is the mean.
+        floor: utility that must be kept.
+
+    Raises:
+        UsageError: shapes that do not fit, NaN, or no defence or mixture meets the floor.
+    """
+    from scipy.optimize import linprog
+
+    m = np.asarray(leaks, dtype=np.float64)
+    if m.ndim != 2 or 0 in m.shape or not np.isfinite(m).all():
+        raise UsageError(f"leaks are finite numbers (attacks, defences), not of shape {m.shape}")
+    attacks, defences = m.shape
+    u = np.zeros(defences) if utility is None else np.asarray(utility, dtype=np.float64)
+    if u.shape != (defences,) or not np.isfinite(u).all():
+        raise UsageError(f"{defences} defences need as many utilities")
+    allowed = np.nonzero(u >= floor)[0] if utility is not None else np.arange(defences)
+    if not len(allowed):
+        raise UsageError(f"no defence keeps the utility at {floor:g}; the best has {u.max():g}")
+    worst = m.max(0)
+    best = int(allowed[worst[allowed].argmin()])
+    rows, limits = np.column_stack([m, -np.ones(attacks)]), np.zeros(attacks)
+    if utility is not None and math.isfinite(floor):
+        rows, limits = np.vstack([rows, [*-u, 0.0]]), np.append(limits, -floor)
+    found = linprog(
+        [*np.zeros(defences), 1.0],
+        A_ub=rows,
+        b_ub=limits,
+        A_eq=[[*np.ones(defences), 0.0]],
+        b_eq=[1.0],
+        bounds=[(0.0, 1.0)] * defences + [(None, None)],
+        method="highs",
+    )
+    if found.status != 0:
+        raise UsageError(f"the linear programme has no solution: {found.message}")
+    mixture = np.maximum(found.x[:-1], 0.0)
+    mixture /= mixture.sum()
+    return Choice(float(worst[best]), best, float((m @ mixture).max()), mixture)
+
+
+def loop_gain(gains: ArrayLike) -> float:
+    """Spectral radius of a gain matrix: compromised assets per compromised asset and round.
+
+    Unchanged when an asset is counted in another unit (D⁻¹GD). Near 0 it says whether a compromise
+    grows; it creates no information (MEASURE §4.2).
+
+    Raises:
+        UsageError: not a square matrix of finite gains of 0 or more.
+    """
+    g = np.asarray(gains, dtype=np.float64)
+    if g.ndim != 2 or g.shape[0] != g.shape[1] or not np.isfinite(g).all() or (g < 0).any():
+        raise UsageError("gains form a square matrix of finite numbers, none negative")
+    return float(np.abs(np.linalg.eigvals(g)).max()) if len(g) else 0.0
+
+
+def in_units(gains: ArrayLike, units: ArrayLike) -> Floats:
+    """The same gains with asset i counted in ``units[i]``: D⁻¹GD."""
+    g, d = np.asarray(gains, dtype=np.float64), np.asarray(units, dtype=np.float64)
+    if d.shape != g.shape[:1] or not (d > 0).all():
+        raise UsageError("one positive unit an asset")
+    return np.asarray(g * d[None, :] / d[:, None])
+
+
+def best_of_n(alpha: float, beta: float, n: int) -> float:
+    """Chance that one of n tries works when the prompts' own rates are Beta(α, β) distributed.
+
+    1 − B(α, β + n)/B(α, β). One rate for all prompts would give 1 − (1 − mean)^n, far above it:
+    0.774 against 0.418 at Beta(0.3, 20), n = 100 (MEASURE §7.10).
+    """
+    if not (alpha > 0 and beta > 0) or n < 0:
+        raise UsageError("a Beta law has positive parameters; tries are 0 or more")
+    up = math.lgamma(beta + n) + math.lgamma(alpha + beta)
+    down = math.lgamma(alpha + beta + n) + math.lgamma(beta)
+    return -math.expm1(up - down)
+
+
+def failure_slope(alpha: float, beta: float, n: float) -> float:
+    """Slope of ln(failure) against ln(tries) at n tries: the power law of best-of-N.
+
+    n·(ψ(β + n) − ψ(α + β + n)), which tends to −α as n grows.
+    """
+    from scipy.special import digamma
+
+    x, y = beta + n, alpha + beta + n
+    if x < 1e3:
+        return float(n * (digamma(x) - digamma(y)))
+    # The two digammas would cancel: their difference by the asymptotic series, to 1e-14.
+    apart = alpha / (x * y)
+    return n * (math.log1p(-alpha / y) - 0.5 * apart - apart * (x + y) / (12 * x * y))
+
+
+def pass_at_k(n: int, right: int, k: int) -> float:
+    """Unbiased estimate of the chance that one of k tries works, from ``right`` of n that did.
+
+    1 − C(n − c, k)/C(n, k); plugging c/n into 1 − (1 − p)^k is biased low.
+
+    Raises:
+        UsageError: more successes or tries than were made.
+    """
+    if not 0 <= right <= n or not 0 <= k <= n:
+        raise UsageError(f"{right} successes and k={k} must lie in 0..{n}")
+    return 1.0 - math.comb(n - right, k) / math.comb(n, k)
+
+
+def selection_bits(n: int) -> float:
+    """Most bits by which best-of-n shifts a law: log2 n − (n − 1)/n·log2 e (arXiv:2401.01879)."""
+    if n < 1:
+        raise UsageError(f"best of one or more, not of {n}")
+    return math.log2(n) - (n - 1) / n * LOG2E
+
+
+def fano_queries(entropy: float, capacity: float, error: float, alphabet: int) -> float:
+    """Least queries to name one of K secrets: (H(S) − h2(ε) − ε·log2(K − 1))/C, adaptive or not.
+
+    Args:
+        entropy: H(S) in bits.
+        capacity: bits per query, above 0.
+        error: allowed chance to be wrong.
+        alphabet: K ≥ 2.
+    """
+    if not capacity > 0 or alphabet < 2:
+        raise UsageError("a query bound needs a capacity above 0 and two secrets or more")
+    rest = error * math.log2(alphabet - 1) if alphabet > 2 else 0.0
+    return max(0.0, (entropy - h2(error) - rest) / capacity)
+
+
+def bretagnolle_huber_queries(divergence: float, error: float) -> float:
+    """Least looks to tell two laws apart: ln(1/4ε)/KL (Bretagnolle–Huber).
+
+    Args:
+        divergence: KL of one look, in *bits*.
+        error: allowed chance to be wrong under either law.
+    """
+    if not divergence > 0 or not 0 < error < 1:
+        raise UsageError("two laws apart and an error strictly between 0 and 1 are needed")
+    return max(0.0, math.log(1.0 / (4.0 * error)) / (divergence / LOG2E))
+
+
+def claimed_queries(information: float, error: float) -> float:
+    """The bound log2(1/ε)/I of arXiv:2510.17000, Theorem 1: **wrong**, kept as a counter-example.
+
+    At BSC(0.1) and ε = 0.01 it claims 12.5 queries where 5 suffice (MEASURE §2.5).
+    """
+    return math.log2(1.0 / error) / information
+
+
+def error_after(w: ArrayLike, looks: int) -> float:
+    """Error of the best guess of a uniform secret after independent looks at a channel."""
+    a = as_channel(w)
+    return 1.0 - posterior_vulnerability(np.full(len(a), 1.0 / len(a)), repeated(a, looks))
+
+
+def queries_that_suffice(w: ArrayLike, error: float, limit: int = 1000) -> int:
+    """The least number of independent looks after which the best guess errs at most ``error``.
+
+    Raises:
+        UsageError: not reached within ``limit`` looks.
+    """
+    for looks in range(1, limit + 1):
+        if error_after(w, looks) <= error:
+            return looks
+    raise UsageError(f"{limit} looks do not bring the error to {error:g}")
+
+
+def unicity_distance(key: float, alphabet: int, language: float) -> float:
+    """Ciphertext symbols after which one key fits: H(K)/(log2 |A| − H_language) (Shannon 1949).
+
+    Args:
+        key: key entropy in bits.
+        alphabet: symbols of the plaintext alphabet.
+        language: entropy of the plaintext, bits per symbol.
+
+    Returns:
+        Symbols; +inf for a plaintext without redundancy.
+    """
+    redundancy = math.log2(alphabet) - language
+    return key / redundancy if redundancy > 0 else math.inf
+
+
+def permutation_entropy(items: int) -> float:
+    """log2 n!: the key of a substitution or of a shuffle, in bits."""
+    return math.lgamma(items + 1) / math.log(2.0)

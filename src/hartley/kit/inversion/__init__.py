@@ -1,1 +1,0 @@
-"""Steps that inversion attacks share: priors, decoders, banks, gradients of a client."""

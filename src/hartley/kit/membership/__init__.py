@@ -1,1 +1,0 @@
-"""Steps that membership attacks and their judge share."""

@@ -1,1 +1,0 @@
-"""Canaries, and what of them is found again."""

@@ -1,1 +1,0 @@
-"""Models that know everything or nothing: what live and dead wires are made of."""

@@ -1,0 +1,179 @@
+"""Another way of training in the owner's hands: the step that training-time defences share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from hartley.core import Access, Applied, Bound, Data, Ensemble, Modality, Model, Scene
+from hartley.core.errors import RunError
+from hartley.kit.cache import digest
+from hartley.kit.fleet import Objective, Privacy, Training
+from hartley.kit.language import gpt
+from hartley.kit.nets import dense
+from hartley.models.pipeline import Pipeline
+from hartley.models.proofs import unproved
+from hartley.models.text_pipeline import TextPipeline
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+LABELLED = (Modality.VISION, Modality.AUDIO, Modality.TABULAR)
+"""What a ``Pipeline`` trains on: labelled records of numbers."""
+
+
+class Owner(Protocol):
+    """Whoever trains models on subsets of his records."""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that a result depends on, for a digest."""
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """A ``core.Fit``."""
+
+
+@runtime_checkable
+class PrivateOwner(Owner, Protocol):
+    """One who can train by DP-SGD instead, the gradient of each record clipped by itself."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the records as he trains now; at none he takes no step."""
+
+    def privately(self, privacy: Privacy) -> Owner:
+        """The same owner, who trains by DP-SGD from now on."""
+
+
+def trained_for(scene: Scene, rng: Rng, applied: Applied, objective: Objective) -> Scene:
+    """Return the scene whose owner trains for another objective, by his own net and recipe.
+
+    Args:
+        scene: holds ``model``, ``train``, ``fit`` and the owner's ``Pipeline`` as ``training``.
+        rng: settles the seed of the new deployed model.
+        applied: name and parameters of the defence.
+        objective: what is minimised.
+
+    Raises:
+        RunError: the owner's training takes no objective, or has another one already.
+    """
+    pipeline = own(scene, applied)
+    standing = pipeline.objective
+    if standing is not None and type(standing) is not type(objective):
+        raise RunError(
+            f"{applied.name}: the scene is trained for {type(standing).__name__} already, "
+            "and a training has one objective"
+        )
+    return retrained(scene, rng, applied, pipeline.with_(objective=objective))
+
+
+def own(scene: Scene, applied: Applied) -> Pipeline:
+    """The owner's pipeline, where a defence can change it.
+
+    Raises:
+        RunError: he trains by something else than a ``Pipeline``, or by DP-SGD.
+    """
+    pipeline = scene.tools.get("training")
+    if not isinstance(pipeline, Pipeline):
+        raise RunError(
+            f"{applied.name} changes how a fleet of small nets is trained; "
+            f"the scene {scene.name} is trained by {type(pipeline).__name__}"
+        )
+    if pipeline.private is not None:
+        raise RunError(f"{applied.name}: DP-SGD clips the plain cross-entropy, and no other loss")
+    return pipeline
+
+
+def retrained(
+    scene: Scene,
+    rng: Rng,
+    applied: Applied,
+    pipeline: Owner,
+    *,
+    bounds: tuple[Bound, ...] = (),
+    facts: dict[str, float] | None = None,
+) -> Scene:
+    """Return the scene with ``pipeline`` in its owner's hands and a model trained by it.
+
+    Victims are trained by it, and so are the references of an attacker who knows the defence.
+
+    Args:
+        scene: holds ``model``, ``train`` and ``fit``.
+        rng: settles the seed of the new deployed model.
+        applied: name and parameters of the defence.
+        pipeline: how the owner trains from now on.
+        bounds: what that proves; it replaces what an earlier training proved.
+        facts: what is worth reporting.
+
+    Raises:
+        RunError: another defence stands round the training and would be lost.
+    """
+    assert scene.model is not None and scene.train is not None
+    others = [one.name for one in scene.defenses if one.name != applied.name]
+    if others and scene.fit != getattr(scene.tools.get("training"), "fit", None):
+        raise RunError(
+            f"{applied.name} trains anew, and {', '.join(others)} would not stand round that: "
+            f"put {applied.name} first"
+        )
+    everyone = np.ones((1, len(scene.train)), dtype=bool)
+    trained = pipeline.fit(scene.train, everyone, int(rng.integers(2**31))).member(0)
+    return replace(
+        scene,
+        digest=digest([scene.digest, applied.name, dict(applied.params), pipeline.recipe]),
+        model=_in_its_place(trained, scene.model, pipeline, applied.name),
+        fit=pipeline.fit,
+        tools={**scene.tools, "training": pipeline},
+        defenses=(*scene.defenses, applied),
+        bounds=(*unproved(scene).bounds, *bounds),
+        facts={**scene.facts, **(facts or {})},
+    )
+
+
+def trainable(wire: Scene, *, epochs: int) -> Scene:
+    """A game's wire with what a training-time defence changes: a trainer of the owner's.
+
+    Labelled records get a small net that learns them by heart, texts a small transformer; with no
+    epochs either takes no step, so that on a dead wire it too answers from the record alone. Other
+    wires stay as they are.
+
+    Args:
+        wire: holds a ``pool``, or ``train``.
+        epochs: passes over the training records.
+    """
+    pool = wire.extra.get("pool", wire.train)
+    if wire.model is None or pool is None:
+        return wire
+    owner: Owner
+    if wire.modality is Modality.LANGUAGE:
+        room = 4 * pool.x.shape[1]
+        owner = TextPipeline(
+            gpt.Shape(wire.model.classes, width=16, layers=1, heads=2, context=room),
+            gpt.Lesson(epochs=epochs, batch=64, rate=3e-2),
+            cached=False,
+        )
+    elif pool.y is not None and wire.modality in LABELLED:
+        owner = Pipeline(
+            dense(pool.x.shape[1:], int(pool.y.max()) + 1, (64,)),
+            Training(epochs=epochs, batch=16, lr=5e-3),
+            modality=wire.modality,
+            cached=False,
+        )
+    else:
+        return wire
+    return replace(wire, tools={**wire.tools, "training": owner})
+
+
+def _in_its_place(trained: Model, deployed: Model, pipeline: Owner, by: str) -> Model:
+    """The new model under the old one's name, with the training that an informed attacker knows."""
+    offered = deployed.offers & Access.TRAIN
+    return replace(
+        trained,
+        name=deployed.name,
+        fit=pipeline.fit if offered else None,
+        offers=(trained.offers & ~Access.TRAIN) | offered,
+        lineage=(*deployed.lineage, by),
+    )

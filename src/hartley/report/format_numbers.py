@@ -1,0 +1,158 @@
+"""How numbers are written: never without the interval and the count that belong to them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hartley.reference.schema import UNASKED, verdict_of
+
+NOTHING = "–"
+
+AXIS_TITLES = {
+    "data_to_data": "data → data",
+    "data_to_model": "data → model",
+    "model_to_data": "model → data",
+    "model_to_model": "model → model",
+}
+
+VERDICTS = {
+    "pass": ("Pass", "nothing measured is over a limit"),
+    "over": ("Over the limit", "a certified lower bound is above its limit"),
+    "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
+}
+
+ACRONYMS = {"auc", "tpr", "fpr", "asr", "ber", "cer", "psnr", "ssim", "db", "roc", "f1"}
+
+NO_LIMITS = (
+    "No limits were set",
+    "nothing was held against a limit, so nothing can be over one; read the bits themselves",
+)
+
+
+def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return (tone, title, one sentence) of a verdict.
+
+    A run that passes because nobody set a limit does not say Pass.
+    """
+    status = verdict_of(verdict)
+    if status == UNASKED:
+        return ("neutral", *NO_LIMITS)
+    if status in VERDICTS:
+        return (status, *VERDICTS[status])
+    return "inconclusive", status, "a verdict that this Hartley does not know"
+
+
+ROLES = {
+    "tap": "what reaches the attacker",
+    "inject": "what the attacker gets through",
+    "jam": "what the attack destroys",
+}
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Write a number for a person: about three figures, thin groups, a dash for nothing."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "NaN"
+    size = abs(value)
+    if isinstance(value, int) or (size >= 1000 and value == round(value)):
+        text = f"{value:,.0f}".replace(",", "\u202f")
+    elif size >= 1e5 or 0 < size < 10 ** -(digits + 1):
+        text = f"{value:.2e}"
+    else:
+        places = max(0, digits - max(0, math.floor(math.log10(size)))) if size >= 1 else digits
+        text = f"{value:,.{places}f}".replace(",", "\u202f")
+    return text.replace("-", "−")
+
+
+def bits(value: Any) -> str:
+    """Write bits: three decimals, a fourth where the third says nothing, never a power of ten."""
+    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) >= 1e-3:
+        return number(value)
+    return number(0.0) if abs(value) < 5e-5 else f"{value:.4f}".replace("-", "−")
+
+
+def span(low: Any, high: Any) -> str:
+    """Write an interval; an absent side is said, not left out."""
+    if low is None and high is None:
+        return "no interval"
+    if high is None:
+        return f"≥ {bits(low)}"
+    if low is None:
+        return f"≤ {bits(high)}"
+    return f"[{bits(low)}, {bits(high)}]"
+
+
+def quantity(value: Any) -> tuple[str, str]:
+    """Return (number, interval and count) of a metric: a float, or {value, low, high, n}."""
+    if not isinstance(value, Mapping):
+        return number(value), "no interval"
+    point = value.get("value", value.get("point"))
+    words = span(value.get("low"), value.get("high"))
+    if value.get("n") is not None:
+        words += f", n {number(int(value['n']))}"
+    return number(point), words
+
+
+def figure(value: Any) -> str:
+    """Write a figure with its interval where it has one: a number, or {value, low, high, n}."""
+    if not isinstance(value, Mapping):
+        return number(value)
+    if value.get("low") is None and value.get("high") is None:
+        return number(value.get("value"))
+    return " ".join(quantity(value))
+
+
+def count(n: Any, one: str) -> str:
+    """Write a count with its noun, for example ``16 clusters``."""
+    return f"{number(n)} {one}" if n == 1 else f"{number(n)} {one}s"
+
+
+def params(values: Mapping[str, Any] | None) -> str:
+    """Write parameters as ``name=value``, in their order."""
+    return ", ".join(f"{key}={value}" for key, value in (values or {}).items())
+
+
+def plain(name: str) -> str:
+    """Write a name of a metric or a class for a person."""
+    return name.replace("_", " ")
+
+
+def metric(name: str) -> str:
+    """Write the name of a usual metric: acronyms as such, rates in percent."""
+    if found := re.fullmatch(r"tpr_at_fpr_1e(\d)", name):
+        return f"TPR at {10 ** (2 - int(found[1])):g} % FPR"
+    return " ".join(w.upper() if w in ACRONYMS else w for w in name.split("_"))
+
+
+def bits_line(channel: Mapping[str, Any]) -> str:
+    """Write one measured channel's bits in a line of text."""
+    found = channel["bits"]
+    return (
+        f"{bits(found.get('point'))} bit per {channel.get('unit') or 'use'} "
+        f"{span(found.get('low'), found.get('high'))}, n {number(channel.get('n'))}"
+    )
+
+
+def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the channel with the highest certified bits (then the highest point), or None.
+
+    A row that its null arm flags is no measurement, and a row behind a defence is no headline.
+    """
+    measured = [
+        c
+        for c in channels
+        if c["status"] == "measured" and not c.get("flags") and c.get("knowledge") in (None, "none")
+    ]
+    return max(measured, key=lambda c: (_low(c), c["bits"].get("point") or 0.0), default=None)
+
+
+def _low(channel: Mapping[str, Any]) -> float:
+    low = channel["bits"].get("low")
+    return -1.0 if low is None else float(low)

@@ -1,0 +1,237 @@
+"""Rows of the run document as the page prints them: every number beside its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hartley.report.format_numbers import (
+    AXIS_TITLES,
+    NOTHING,
+    ROLES,
+    bits,
+    count,
+    figure,
+    metric,
+    number,
+    params,
+    plain,
+    quantity,
+    span,
+)
+
+SHOWN = 5
+"""Usual metrics in the table itself; the others stand in the row's details."""
+
+
+def channel(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a measured channel for the table."""
+    found = row["bits"]
+    role = str(row.get("role") or "")
+    knows = row.get("knowledge")
+    kind = ", ".join(
+        word
+        for word in (
+            plain(str(row.get("game") or "")),
+            role,
+            f"{knows} attacker" if knows and knows != "none" else "",
+        )
+        if word
+    )
+    usual = _usual(row)
+    return {
+        "attack": row["attack"],
+        "kind": kind,
+        "flags": list(row.get("flags") or ()),
+        "point": bits(found.get("point")),
+        "span": span(found.get("low"), found.get("high")),
+        "unit": row.get("unit") or "use",
+        "ceiling": bits(row.get("ceiling")),
+        "null": bits(found.get("null")),
+        "null_high": span(found.get("null_low"), found.get("null_high")),
+        "n": number(row.get("n")),
+        "clusters": f"in {count(row.get('clusters'), 'cluster')}",
+        "metrics": usual[:SHOWN],
+        "uses": number(row.get("uses")),
+        "seconds": number(row.get("seconds"), 2),
+        "rate": number(row.get("rate_bits_per_s")),
+        "snr": number(row.get("snr_db"), 1),
+        "snr_kind": _snr_kind(row),
+        "params": params(row.get("params")) or "no parameters",
+        "details": _details(row, role, usual[SHOWN:]),
+        "tags": list(row.get("tags") or ()),
+    }
+
+
+PROMINENT = (
+    *("auc", "blind_auc", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"),
+    "worst_percentile_advantage",
+)
+"""Metrics that stand in the table itself wherever they are there: no AUC without its baseline."""
+
+EXACT = {
+    "chance": "by design",
+    "epsilon_delta": "by choice",
+    "epsilon_lower": "certified bound",
+    "mu_lower": "certified bound",
+    "log2_e": "an e-value",
+    "anytime_p": "valid at any time",
+}
+"""Metrics that have no interval because they are settled beforehand, or are one side of one."""
+
+
+def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Metrics as (name, number, interval): those with an interval first; n where it is another."""
+    metrics = (row.get("metrics") or {}).items()
+    ordered = sorted(
+        metrics,
+        key=lambda item: (
+            not isinstance(item[1], Mapping),
+            PROMINENT.index(item[0]) if item[0] in PROMINENT else len(PROMINENT),
+        ),
+    )
+    same = {"n": None}
+    return [
+        (
+            metric(name),
+            *(
+                (number(value), EXACT[name])
+                if name in EXACT
+                else quantity(
+                    {**value, **same}
+                    if isinstance(value, Mapping) and value.get("n") == row.get("n")
+                    else value
+                )
+            ),
+        )
+        for name, value in ordered
+    ]
+
+
+def _snr_kind(row: Mapping[str, Any]) -> str:
+    if row.get("snr_db") is None:
+        return ""
+    return "measured" if row.get("signal") is not None else "equivalent"
+
+
+def _details(
+    row: Mapping[str, Any], role: str, more: list[tuple[str, str, str]]
+) -> list[tuple[str, str]]:
+    found = row["bits"]
+    uses, seconds, unit = row.get("uses"), row.get("seconds"), row.get("unit") or "use"
+    facts: list[tuple[str, Any]] = [
+        ("more metrics", "; ".join(" ".join(words) for words in more)),
+        ("role", f"{role}: {ROLES[role]}" if role in ROLES else None),
+        ("secrets", None if row.get("planted", True) else "not drawn by the auditor"),
+        ("flow, move", ", ".join(str(row[k]) for k in ("flow", "term") if row.get(k))),
+        ("access", ", ".join(row.get("access") or ())),
+        ("paper", row.get("paper")),
+        ("estimator", row.get("estimator")),
+        ("assumptions", "; ".join(row.get("assumptions") or ())),
+        ("kind, alpha", f"{found.get('kind')}, {number(found.get('alpha'))}"),
+        ("raw point", f"{bits(found.get('raw'))} bit, before correction and clipping"),
+        ("S, N", _pair(row.get("signal"), row.get("noise"))),
+        ("bandwidth", f"{number(uses / seconds)} uses a second" if uses and seconds else None),
+        ("within budget", _with(row.get("budget_bits"), "bit")),
+        ("authorised", _with(row.get("authorised_bits"), "bit per query (Seed B's bandwidth)")),
+        ("capacity", _with(row.get("capacity"), f"bit per {unit}")),
+        ("min-capacity", _with(row.get("leakage"), f"bit per {unit} (maximal leakage)")),
+        ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),
+        ("loot", row.get("loot")),
+        ("chain", row.get("stage_of")),
+    ]
+    return [(name, str(value)) for name, value in facts if value]
+
+
+def _pair(signal: Any, noise: Any) -> str | None:
+    return None if signal is None else f"S {number(signal)}, N {number(noise)}"
+
+
+def _with(value: Any, unit: str) -> str | None:
+    return None if value is None else f"{number(value)} {unit}"
+
+
+def unmeasured(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return a skipped or failed row."""
+    return {
+        "attack": str(row["attack"]),
+        "game": plain(str(row.get("game") or NOTHING)),
+        "axis": AXIS_TITLES.get(str(row.get("axis")), NOTHING),
+        "reason": str(row.get("reason") or "no reason given"),
+    }
+
+
+def defense(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a defence with what it left of each attack and what it cost."""
+    covered = row.get("coverage") or {}
+    return {
+        "name": row["name"],
+        "term": row.get("term") or NOTHING,
+        "stage": row.get("stage") or NOTHING,
+        "params": params(row.get("params")),
+        "status": _trouble(row),
+        "rows": [
+            {
+                "attack": attack,
+                "cells": [
+                    _residual(one, key, str(one.get("reason") or ""))
+                    for key in ("undefended", "static", "adaptive")
+                ],
+                "coverage": _coverage(covered.get(attack)),
+            }
+            for attack, one in (row.get("residual") or {}).items()
+        ],
+        "utility": [_utility(name, one) for name, one in (row.get("utility") or {}).items()],
+    }
+
+
+def _trouble(row: Mapping[str, Any]) -> str:
+    """What kept a defence from standing, where the document says so."""
+    if row.get("reason"):
+        status = row.get("status")
+        return f"{status}: {row['reason']}" if status else str(row["reason"])
+    return ""
+
+
+def _residual(one: Mapping[str, Any], key: str, reason: str) -> tuple[str, str]:
+    value = one.get(key)
+    if value is None:
+        return (reason or "not measured") if key != "undefended" else "not measured", ""
+    return quantity(value)
+
+
+def _coverage(value: Mapping[str, Any] | None) -> tuple[str, str]:
+    if not value:
+        return NOTHING, ""
+    point, low = value.get("point"), value.get("low")
+    share = NOTHING if point is None else f"{100 * point:.0f} %"
+    return share, "no lower end" if low is None else f"≥ {100 * low:.0f} %"
+
+
+def _utility(name: str, one: Mapping[str, Any]) -> dict[str, str]:
+    before, after = one.get("before"), one.get("after")
+    change = NOTHING
+    old, new = (v.get("value") if isinstance(v, Mapping) else v for v in (before, after))
+    if isinstance(old, int | float) and isinstance(new, int | float):
+        words = number(new - old)
+        change = "no change" if old == new else words if words[0] == "−" else f"+{words}"
+    return {
+        "name": metric(name),
+        "before": figure(before),
+        "after": figure(after),
+        "change": change,
+    }
+
+
+def edge(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return an edge or a loop with its gain."""
+    path = row.get("path")
+    fresh = {True: "yes", False: "no"}.get(bool(row["fresh"]), "") if "fresh" in row else NOTHING
+    return {
+        "from": str(row.get("from", "")),
+        "to": str(row.get("to", "")),
+        "path": " → ".join(map(str, path)) if isinstance(path, list | tuple) else str(path or ""),
+        "gain": number(row.get("gain")),
+        "span": span(row.get("low"), row.get("high")),
+        "fresh": fresh,
+    }
