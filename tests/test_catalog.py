@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,9 @@ import pytest
 
 from hartley import catalog
 from hartley.core.errors import UnknownName, UsageError
-from hartley.core.taxonomy import AXES, EDITION, Modality
+from hartley.core.fields import declared_fields
+from hartley.core.parts import RECORDS, Game
+from hartley.core.taxonomy import AXES, EDITION, Access, Modality
 
 PART = '''
 from hartley.core import {imports}
@@ -80,23 +85,32 @@ def test_the_house_is_listed_without_importing_a_part():
 def test_what_is_read_is_what_is_declared(entry):
     """The syntax tree and the imported part agree in every field."""
     assert not entry.error
-    if entry.kind == "scene":
-        return
-    declared = catalog.load(entry.kind, entry.name)
-    assert entry.paper == declared.paper and entry.summary == declared.summary
-    assert entry.modalities == tuple(map(str, declared.modalities))
+    part = catalog.load(entry.kind, entry.name)
+    assert entry.summary == part.summary
+    for field in declared_fields(RECORDS[entry.kind]):
+        if field.listed_as and (entry.kind, field.name) != ("game", "axis"):
+            value = getattr(part, field.name)
+            assert getattr(entry, field.listed_as) == _as_read(value), field.name
     if entry.kind == "attack":
-        assert entry.game == declared.game.name and entry.axis == declared.game.axis()
-        assert entry.flow == declared.game.flow and entry.term == declared.term
-        assert entry.access == declared.access.words
-        assert entry.requires == declared.requires and entry.tags == declared.tags
+        assert entry.axis == part.game.axis_in() and entry.flow == part.game.flow
     if entry.kind == "game":
-        assert entry.role == declared.role and entry.requires == declared.requires
+        assert entry.game == part.name and entry.axis == part.axis_in()
     if entry.kind == "defense":
-        assert entry.stage == declared.stage and entry.protects == declared.protects
-        assert dict(entry.covers_only) == dict(declared.covers_only)
         for game, modality in itertools.product(entry.protects, Modality):
-            assert entry.covers(game, modality) == declared.covers(game, modality)
+            assert entry.covers(game, modality) == part.covers(game, modality)
+
+
+def _as_read(value):
+    """A declared value as the syntax tree spells it."""
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    if isinstance(value, Access):
+        return value.words
+    if isinstance(value, Modality):
+        return (str(value),)
+    if isinstance(value, tuple):
+        return tuple(map(str, value))
+    return value.name if isinstance(value, Game) else value
 
 
 def test_a_plugin_is_read_and_not_run(site):
@@ -123,9 +137,9 @@ def test_a_package_brings_all_its_modules(site):
         ("hartley.ALL", tuple(map(str, Modality))),
     ],
 )
-def test_an_enum_is_read_however_it_is_reached(site, written, fits):
+def test_an_enum_is_read_however_it_is_reached(site, written, modalities):
     (entry,) = site({"one": "extra_pkg.fine"}, fine=part(modalities=written))
-    assert entry.modalities == fits and not entry.error
+    assert entry.modalities == modalities and not entry.error
 
 
 @pytest.mark.parametrize(
@@ -196,3 +210,59 @@ def test_reading_a_part_down_to_its_docstring_tells_as_much_as_reading_it_whole(
     assert len(sources) > 90
     for source in sources:
         assert list(read(source)) == list(read(replace(source, kind=None))), source.module
+
+
+def test_a_new_field_is_one_edit(tmp_path):
+    """One line in a copy of the table, and a plugin's declaration, its entry and `show` have it."""
+    package = Path(catalog.__file__).parent.parent
+    copy = tmp_path / "hartley"
+    copy.mkdir()
+    for item in package.iterdir():
+        if item.name != "core":
+            (copy / item.name).symlink_to(item)
+    shutil.copytree(package / "core", copy / "core")
+    table = copy / "core" / "parts.py"
+    line = '    paper: Paper = field(metadata=about("``arXiv:…``'
+    head, tail = table.read_text().split(line, 1)
+    new = '    colour: str = field(default="grey", metadata=about("its colour"))\n'
+    table.write_text(head + new + line + tail)
+    (tmp_path / "tinted.py").write_text(
+        part("tinted").replace("@attack(", "@attack(colour='red', ")
+    )
+    code = """
+import sys
+from pathlib import Path
+from hartley import catalog, core
+from hartley.catalog.find_sources import Source
+from hartley.catalog.parse_declarations import read
+import tinted
+(entry,) = read(Source("tinted", Path(tinted.__file__), "plugin x"))
+print(tinted.tinted.colour, entry.colour, entry.as_json()["colour"])
+print("colour: its colour" in core.attack.__doc__)
+try:
+    core.attack(color="red")
+except TypeError as error:
+    print(error)
+from hartley.cli.main import run
+run(["show", "lira"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["red red red", "True"]
+    assert lines[2] == "attack takes no keyword 'color'; did you mean colour?"
+    assert "  colour      grey" in lines
+
+
+def test_a_mistaken_keyword_is_named_before_anything_is_imported(site):
+    (entry,) = site({"one": "extra_pkg.fine"}, fine=part().replace("tags=", "tag="))
+    assert entry.error == "attack takes no keyword 'tag'; did you mean tags? (line 5)"
+    (entry,) = site({"one": "extra_pkg.fine"}, fine=part().replace('paper="hartley", ', ""))
+    assert entry.error == "attack must declare paper (line 5)"
+    with pytest.raises(AttributeError, match="no part declares 'fits'"):
+        _ = entry.fits

@@ -34,8 +34,8 @@ def test_part(part: Any, check: Check) -> None:
 def test_every_game_has_two_attacks_and_every_axis_two_defences() -> None:
     for game in GAMES.values():
         assert len(_of((game.name,))) >= 2, game.name
-    for axis in {g.axis() for g in GAMES.values()}:
-        games = {g.name for g in GAMES.values() if g.axis() is axis}
+    for axis in {g.axis_in() for g in GAMES.values()}:
+        games = {g.name for g in GAMES.values() if g.axis_in() is axis}
         assert len([d for d in DEFENSES.values() if games & set(d.protects)]) >= 2, axis
 
 

@@ -72,20 +72,65 @@ def test_a_paper_is_an_identifier(paper: str) -> None:
         """Guess."""
         return Outcome()
 
-    with pytest.raises(TypeError, match="paper="):
+    with pytest.raises(TypeError, match=r"attack one: paper must be arXiv:NNNN\.NNNNN, doi:"):
         _attack(one, paper=paper)
 
 
-def test_a_defence_stands_somewhere_known() -> None:
-    with pytest.raises(TypeError, match="stage="):
-        defense(
-            term=Term.NOISE,
-            stage="everywhere",
-            protects=("membership",),
-            modalities=(Modality.VISION,),
-            paper="hartley",
-            strongest={},
-        )
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"access": "scores"}, "access must be Access, got 'scores'"),
+        ({"term": "noise"}, "term must be Term, got 'noise'"),
+        ({"modalities": Modality.VISION}, "modalities must be a tuple of Modality, got <Modality"),
+        ({"requires": ("fit", 3)}, r"requires must be a tuple of str, got \('fit', 3\)"),
+        ({"game": "membership"}, "game must be Game, got 'membership'"),
+        ({"game_params": ["rounds"]}, r"game_params must be a dictionary of str to any value, got"),
+        ({"expected_failures": {"repeats": 1}}, "must be a dictionary of str to str, got"),
+    ],
+)
+def test_a_declared_value_is_what_its_annotation_says(
+    changes: dict[str, Any], message: str
+) -> None:
+    def one(view: View, rng: Any) -> Outcome:
+        """Guess."""
+        return Outcome()
+
+    with pytest.raises(TypeError, match=message):
+        _attack(one, **changes)
+
+
+def test_an_unknown_keyword_gets_the_nearest_and_a_missing_one_its_name() -> None:
+    with pytest.raises(TypeError, match="attack takes no keyword 'papre'; did you mean paper"):
+        attack(papre="hartley")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="attack must declare access, term, modalities, paper"):
+        attack(game=membership)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stage": "everywhere"}, "stage must be one of data, training, output, budget, marker"),
+        ({"covers_only": {"poisoning": ("vision",)}}, "covers_only must name games of protects"),
+        ({"covers_only": {"membership": ("audio",)}}, "covers_only must name games of protects"),
+    ],
+)
+def test_a_defence_acts_somewhere_known_on_games_that_it_claims(
+    changes: dict[str, Any], message: str
+) -> None:
+    def mist(scene: Any, rng: Any) -> Any:
+        """Blur."""
+
+    declared: dict[str, Any] = {
+        "term": Term.NOISE,
+        "stage": "output",
+        "protects": ("membership",),
+        "modalities": (Modality.VISION,),
+        "paper": "hartley",
+        "strongest": {},
+    }
+    assert defense(**declared)(mist).stage == "output"
+    with pytest.raises(TypeError, match=f"defense mist: {message}"):
+        defense(**{**declared, **changes})(mist)
 
 
 def test_a_game_outside_the_taxonomy_declares_its_axis() -> None:
@@ -103,7 +148,7 @@ def test_a_game_outside_the_taxonomy_declares_its_axis() -> None:
     }
     with pytest.raises(TypeError, match="taxonomy"):
         game(**declared)(teleport)
-    assert game(**declared, axis=Axis.DATA_TO_DATA)(teleport).axis() is Axis.DATA_TO_DATA
+    assert game(**declared, axis=Axis.DATA_TO_DATA)(teleport).axis_in() is Axis.DATA_TO_DATA
 
 
 def test_four_axes_nine_classes_and_a_versioned_jailbreak() -> None:

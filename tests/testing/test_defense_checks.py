@@ -71,8 +71,8 @@ def test_a_claim_has_to_hold_in_every_modality_and_only_there() -> None:
 
 @pytest.mark.parametrize("only", [{"extraction": ("vision",)}, {"membership": ("audio",)}])
 def test_a_claim_within_a_claim_names_what_is_claimed(only: Any) -> None:
-    with pytest.raises(TypeError, match="not claimed at all"):
-        _declare(minds_pictures_only, only=only)
+    with pytest.raises(TypeError, match="covers_only must name games of protects"):
+        _declare(minds_pictures_only, covers_only=only)
 
 
 def test_an_excuse_for_one_game_spares_no_other() -> None:

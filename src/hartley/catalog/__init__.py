@@ -14,12 +14,24 @@ from importlib import import_module
 from typing import Any
 
 from hartley.catalog.find_sources import GROUP, house, plugins
-from hartley.catalog.parse_declarations import Entry, read
+from hartley.catalog.parse_declarations import DECLARED, Entry, read
 from hartley.core.errors import MissingExtra, UnknownName, UsageError
+from hartley.core.parts import RECORDS
 from hartley.core.taxonomy import AXES, EDITION, Modality
 
-KINDS = ("attack", "defense", "game", "scene")
-__all__ = ["GROUP", "KINDS", "Entry", "entries", "find", "load", "matrix", "missing", "refresh"]
+KINDS = tuple(RECORDS)
+__all__ = [
+    "DECLARED",
+    "GROUP",
+    "KINDS",
+    "Entry",
+    "entries",
+    "find",
+    "load",
+    "matrix",
+    "missing",
+    "refresh",
+]
 
 _EXTRAS = {
     "torch": "torch",
@@ -76,8 +88,7 @@ def load(kind: str, name: str) -> Any:
         raise missing(error) or _broken(entry, error) from error
     except Exception as error:
         raise _broken(entry, error) from error
-    wanted = {"scene": "Recipe"}.get(kind, kind.capitalize())
-    if type(part).__name__ != wanted:
+    if not isinstance(part, RECORDS[kind]):
         raise UsageError(f"{entry.module}:{name} is no {kind}: it is a {type(part).__name__}")
     return part
 
@@ -145,8 +156,9 @@ def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
     game = games.get(entry.game)
     axis = (game.axis if game else "") or AXES[EDITION].get(entry.game, "")
     if game is None:
-        return replace(entry, axis=str(axis), error=f"its game {entry.game!r} is not there")
-    return replace(entry, axis=str(axis), flow=game.flow)
+        lost = replace(entry, error=f"its game {entry.game!r} is not there")
+        return lost.having(axis=str(axis))
+    return entry.having(axis=str(axis), flow=game.flow)
 
 
 def _collided(found: Iterable[Entry]) -> Iterator[Entry]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hartley.core.fields import Declared, declared_fields, keyword_mistake
+from hartley.core.parts import RECORDS
 from hartley.core.taxonomy import Modality
 
-_DECORATORS = {"attack": "attack", "defense": "defense", "game": "game", "recipe": "scene"}
+_DECORATORS = {record.__name__.lower(): kind for kind, record in RECORDS.items()}
 _MARK = re.compile(rb"^@(?:\w+\.)*(?:attack|defense|game|recipe)\(", re.MULTILINE)
 _FUNCTION = re.compile(rb"^def \w", re.MULTILINE)
 _TOLD = re.compile(
@@ -19,77 +21,72 @@ _TOLD = re.compile(
 )
 """From the line that ends a signature to the end of the docstring."""
 _STATEMENT = re.compile(rb"^[@A-Za-z_]", re.MULTILINE)
-_FIELDS = frozenset(
-    (
-        *(
-            "game",
-            "flow",
-            "axis",
-            "term",
-            "modalities",
-            "modality",
-            "access",
-            "paper",
-            "role",
-            "stage",
-        ),
-        *("protects", "requires", "packs", "tags"),
-    )
-)
+_FIELDS = {
+    kind: tuple(f for f in declared_fields(record) if f.listed_as)
+    for kind, record in RECORDS.items()
+}
+DECLARED: dict[str, Any] = {}
+for _field in (f for kind in ("attack", "game", "defense", "scene") for f in _FIELDS[kind]):
+    DECLARED.setdefault(_field.listed_as, "" if _field.shape == "scalar" else ())
+"""What an entry says of a field that it does not declare, by name: in the order of a listing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One part as it declares itself.
+    """One part as it declares itself; ``entry.term`` is what it declares as its term.
+
+    Enums are read as their words, functions are left out, mappings are tuples of pairs. A field
+    that its kind does not have is empty.
 
     Attributes:
-        kind: ``attack``, ``defense``, ``game`` or ``scene`` (``plugin`` when it cannot be told).
+        kind: ``attack``, ``defense``, ``game`` or ``scene`` (``plugin`` when it cannot be known).
         name: its name on the command line.
-        game: an attack's game, or the game's own name.
-        axis, flow: of its game, by the taxonomy; empty for defences and scenes.
-        term: signal, noise or bandwidth.
-        modalities: modalities.
-        access: access, in words.
-        paper: ``arXiv:…``, ``doi:…`` or ``hartley``.
-        summary: first line of its docstring.
         module: dotted name of the module that holds it.
         origin: ``hartley``, or the plugin distribution.
-        role: of a game: tap, inject or jam.
-        stage: of a defence: where it stands.
-        protects: of a defence: the games it should narrow.
-        covers_only: of a defence: games that it narrows in fewer modalities than it fits.
-        requires: what a scene must hold; ``packs`` for scenes.
-        tags: of an attack: further framework ids.
-        game_params: of an attack: the parameters of its game that it settles, by name.
+        summary: first line of its docstring.
         error: why it cannot be used; empty when it can.
+        declared: values by the names of the fields in ``core.parts``. ``game`` of a game is its own
+            name; axis and flow of an attack are those of its game.
     """
 
     kind: str
     name: str
-    game: str = ""
-    axis: str = ""
-    flow: str = ""
-    term: str = ""
-    modalities: tuple[str, ...] = ()
-    access: tuple[str, ...] = ()
-    paper: str = ""
-    summary: str = ""
     module: str = ""
     origin: str = "hartley"
-    role: str = ""
-    stage: str = ""
-    protects: tuple[str, ...] = ()
-    covers_only: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    requires: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    game_params: tuple[tuple[str, bool | int | float | str], ...] = ()
+    summary: str = ""
     error: str = ""
+    declared: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is declared under a name of the table."""
+        if name in DECLARED:
+            return self.declared.get(name, DECLARED[name])
+        raise AttributeError(f"no part declares {name!r}; a part may declare {', '.join(DECLARED)}")
+
+    def having(self, **declared: Any) -> Entry:
+        """Return the entry with further declared values."""
+        return replace(self, declared={**self.declared, **declared})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field: what is empty is null, or an empty list where it would be a list."""
+        plain: dict[str, Any] = {"kind": self.kind, "name": self.name}
+        for name in DECLARED:
+            value = getattr(self, name)
+            if value and isinstance(value, tuple) and isinstance(value[0], tuple):
+                plain[name] = {key: _listed(item) for key, item in value}
+            else:
+                plain[name] = None if value == "" else _listed(value)
+        rest = ("summary", "module", "origin", "error")
+        return plain | {name: getattr(self, name) or None for name in rest}
 
     def covers(self, game: str, modality: str) -> bool:
         """Whether a defence claims to narrow that game in that modality."""
-        return game in self.protects and modality in dict(self.covers_only).get(
-            game, self.modalities
-        )
+        covered = dict(self.covers_only).get(game, self.modalities)
+        return game in self.protects and modality in covered
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,51 +153,51 @@ def _entry(
 ) -> Entry:
     summary = (ast.get_docstring(node) or "").split("\n", 1)[0].strip()
     plain = Entry(kind, node.name, module=source.module, origin=source.origin, summary=summary)
+    given = {mark.arg: mark.value for mark in mark.keywords}
+    if None not in given and (mistake := keyword_mistake(RECORDS[kind], map(str, given))):
+        return replace(plain, error=f"{mistake} (line {mark.lineno})")
     try:
-        said = {k.arg: _words(k.value, imported) for k in mark.keywords if k.arg in _FIELDS}
-        asks = [_plain(k.value) for k in mark.keywords if k.arg == "game_params"]
-        only = [_plain(k.value) for k in mark.keywords if k.arg == "covers_only"]
+        declared = {f.listed_as: _read(f, given.get(f.name), imported) for f in _FIELDS[kind]}
     except ValueError as error:
         return replace(plain, error=f"its declaration cannot be read without running it: {error}")
-    one = {name: (words[0] if words else "") for name, words in said.items() if name}
-    return replace(
-        plain,
-        game=one.get("game", node.name if kind == "game" else ""),
-        flow=one.get("flow", ""),
-        axis=one.get("axis", ""),
-        term=one.get("term", ""),
-        modalities=said.get("modalities", said.get("modality", ())),
-        access=tuple(w for w in said.get("access", ()) if w != "nothing"),
-        paper=one.get("paper", "arXiv:2603.24857" if kind == "game" else ""),
-        role=one.get("role", ""),
-        stage=one.get("stage", ""),
-        protects=said.get("protects", ()),
-        covers_only=tuple(only[0].items()) if only else (),
-        requires=said.get("packs" if kind == "scene" else "requires", ()),
-        tags=said.get("tags", ()),
-        game_params=tuple(asks[0].items()) if asks else (),
-    )
+    if kind == "game":
+        declared["game"] = node.name
+    return replace(plain, declared=declared)
 
 
-def _plain(node: ast.expr) -> dict[str, Any]:
+def _read(field: Declared, node: ast.expr | None, imported: dict[str, str]) -> Any:
+    """Read a declared value, or take the field's default: in words, pairs or as it is."""
+    if field.shape == "mapping":
+        return tuple(_mapping(node).items()) if node is not None else ()
+    if node is None:
+        words = (field.default,) if field.shape == "scalar" else field.default or ()
+    else:
+        words = _words(node, imported)
+    if DECLARED[field.listed_as] == ():  # as the first kind of part reads the field of that name
+        return tuple(str(word) for word in words if word != "nothing")
+    value = words[0] if words else None
+    return "" if value is None else str(value) if isinstance(value, str) else value
+
+
+def _mapping(node: ast.expr) -> dict[str, Any]:
     """Read a dictionary of plain values."""
     try:
-        found = ast.literal_eval(node)
+        value = ast.literal_eval(node)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise ValueError(f"{ast.unparse(node)!r} in line {node.lineno} is not a literal dictionary")
-    return found
+    return value
 
 
-def _words(node: ast.expr, imported: dict[str, str]) -> tuple[str, ...]:
-    """Read a literal of the house: a string, an enum member, a union, a tuple of them, a name."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return (node.value,)
-    if isinstance(node, ast.Constant) and node.value is None:
-        return ()
+def _words(node: ast.expr, imported: dict[str, str]) -> tuple[Any, ...]:
+    """Read a literal of the house: a constant, an enum member, a union, a tuple of them, a name."""
+    if isinstance(node, ast.Constant):
+        return () if node.value is None else (node.value,)
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(word for item in node.elts for word in _words(item, imported))
+    if isinstance(node, ast.Starred):
+        return _words(node.value, imported)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _words(node.left, imported) + _words(node.right, imported)
     if isinstance(node, ast.Attribute):

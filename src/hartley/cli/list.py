@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
@@ -56,7 +55,7 @@ def list_(
         return _runs(store, json=json)
     found = catalog.entries(None if what is None else what.removesuffix("s"))
     if json:
-        print_json([_plain(e) for e in found])
+        print_json([e.as_json() for e in found])
         return 0
     print_table(
         ("kind", "name", "game", "axis", "term", "modalities", "what it does"),
@@ -73,13 +72,6 @@ def list_(
     if what == "scenes":
         note("and the two wires of every game: live:GAME leaks everything to it, dead:GAME nothing")
     return 0
-
-
-def _plain(entry: catalog.Entry) -> dict[str, Any]:
-    """An entry as JSON: empty words are null, tuples are lists."""
-    plain = {k: list(v) if isinstance(v, tuple) else v or None for k, v in asdict(entry).items()}
-    plain["summary"] = entry.summary
-    return plain
 
 
 def _fits(entry: catalog.Entry) -> str:

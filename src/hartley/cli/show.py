@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -39,18 +38,14 @@ def show(name: str, /, *, json: Annotated[bool, Parameter(negative="")] = False)
 
 
 def _facts(entry: catalog.Entry) -> dict[str, Any]:
-    facts = {k: list(v) if isinstance(v, tuple) else v or None for k, v in asdict(entry).items()}
-    facts |= {"description": entry.summary, "parameters": []}
+    facts = {**entry.as_json(), "description": entry.summary, "parameters": []}
     if entry.error:
         return facts
     try:
         part = catalog.load(entry.kind, entry.name)
     except UsageError as error:
         return facts | {"error": str(error)}
-    function = next(
-        getattr(part, field) for field in ("run", "apply", "play", "build") if hasattr(part, field)
-    )
-    facts["description"] = inspect.getdoc(function) or entry.summary
+    facts["description"] = inspect.getdoc(part.function) or entry.summary
     facts["parameters"] = [
         {"name": p.name, "type": p.kind.__name__, "default": p.default, "help": p.help}
         for p in part.parameters
@@ -58,14 +53,17 @@ def _facts(entry: catalog.Entry) -> dict[str, Any]:
     return facts
 
 
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {_words(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _print(facts: dict[str, Any]) -> None:
     print(f"{facts['kind']} {facts['name']}  ({facts['origin']}, {facts['module']})")
-    for name in ("game", "axis", "flow", "role", "term", "stage", "paper"):
-        if facts[name]:
-            print(f"  {name:9} {facts[name]}")
-    for name in ("modalities", "access", "protects", "requires"):
-        if facts[name]:
-            print(f"  {name:9} {', '.join(facts[name])}")
+    for name in catalog.DECLARED:
+        if facts[name] not in (None, [], {}):
+            print(f"  {name:11} {_words(facts[name])}")
     if facts["error"]:
         print(f"  CANNOT BE USED: {facts['error']}")
     print()

@@ -2,7 +2,8 @@
 
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
 from hartley.core.declare import attack, defense, game, recipe
-from hartley.core.parts import Attack, Defense, Game, Parameter, Recipe
+from hartley.core.parameters import Parameter
+from hartley.core.parts import Attack, Defense, Game, Recipe
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
 from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View

@@ -1,15 +1,21 @@
 """Parts: games, attacks, defences and recipes are plain functions with a declaration beside them.
 
-These are the records that the decorators of ``core.declare`` return. The file tree is the registry:
+These are the records that the decorators of ``core.declare`` return, and the one table of what a
+part may declare (see ``core.fields``): a new field is one line here. The file tree is the registry:
 ``attacks/<axis>/<class>/x.py`` holds the attack ``x``, and no list has to be edited.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: the annotations of the fields are what is checked.
 
+import dataclasses
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
+from hartley.core.fields import Matches, about, checked
+from hartley.core.parameters import Parameter, parameters_of
 from hartley.core.scene import Deal, Outcome, Scene, View
 from hartley.core.taxonomy import (
     AXES,
@@ -30,110 +36,195 @@ if TYPE_CHECKING:
 
 TinyScene = Callable[[Modality, "Rng"], Scene]
 
+Paper = Annotated[
+    str,
+    Matches(
+        re.compile(r"^(arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S+|hartley)$"),
+        "arXiv:NNNN.NNNNN, doi:10.… or hartley",
+    ),
+]
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One keyword parameter of a part: a plain value, so it can be a flag, hashed and swept."""
+Stage = Literal["data", "training", "output", "budget", "marker", "cipher"]
+"""Where a defence acts: on the records, in training, on the answers, on the number of questions, in
+the owner's watermark or in the owner's cipher."""
 
-    name: str
-    default: Any
-    kind: type
-    help: str
+STAGES: tuple[str, ...] = get_args(Stage)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recipe:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Part:
+    """What every part has; what its function says of itself is read when the part is made.
+
+    Raises:
+        TypeError: a declared value is not what its field's annotation says.
+    """
+
+    name: str = field(init=False)
+    parameters: tuple[Parameter, ...] = field(init=False)
+    summary: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        function = self.function
+        notes = inspect.getdoc(function) or ""
+        object.__setattr__(self, "name", function.__name__)
+        object.__setattr__(self, "summary", notes.split("\n", 1)[0].strip())
+        object.__setattr__(self, "parameters", parameters_of(function))
+        try:
+            checked(self)
+            self._check()
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__.lower()} {self.name}: {error}") from None
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function that was declared."""
+        first = next(f for f in dataclasses.fields(self) if f.init)
+        function: Callable[..., Any] = getattr(self, first.name)
+        return function
+
+    def _check(self) -> None:
+        """Check what more than one field must agree on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Recipe(Part):
     """How an embedded scene is made: ``build(**params) -> Scene``, cached by its digest."""
 
-    name: str
-    build: Callable[..., Scene]
-    modality: Modality
-    packs: tuple[str, ...] = ()
-    parameters: tuple[Parameter, ...] = ()
-    summary: str = ""
+    build: Callable[..., Scene] = field(kw_only=False)
+    modality: Modality = field(metadata=about("what its records are", listed_as="modalities"))
+    packs: tuple[str, ...] = field(
+        default=(),
+        metadata=about("packs that must be fetched before it can be built", listed_as="requires"),
+    )
 
     def __call__(self, **params: Any) -> Scene:
         """Build the scene, or load what an earlier build left in the cache."""
         return self.build(**params)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Game:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Game(Part):
     """A threat class as a game: ``play(scene, rng, **params) -> Deal``."""
 
-    name: str
-    play: Callable[..., Deal]
-    flow: Flow
-    role: Role
-    form: AnswerForm
-    unit: str
-    requires: tuple[str, ...]
-    metrics: tuple[str, ...]
-    live: TinyScene
-    dead: TinyScene
-    modalities: tuple[Modality, ...]
-    loot: str
-    paper: str
-    axis_override: Axis | None = None
-    parameters: tuple[Parameter, ...] = ()
-    summary: str = ""
+    play: Callable[..., Deal] = field(kw_only=False)
+    axis: Axis | None = field(
+        default=None, metadata=about("only for a class that the taxonomy does not list")
+    )
+    flow: Flow = field(metadata=about("the information flow it rides on (Seed B)"))
+    role: Role = field(metadata=about("tap, inject or jam"))
+    form: AnswerForm = field(metadata=about("the form of one answer"))
+    unit: str = field(metadata=about("what one use is, in a word or two"))
+    live: TinyScene = field(metadata=about("(modality, rng) → a tiny scene that leaks everything"))
+    dead: TinyScene = field(metadata=about("(modality, rng) → a tiny scene that leaks nothing"))
+    modalities: tuple[Modality, ...] = field(
+        metadata=about("modalities that the game is defined for")
+    )
+    requires: tuple[str, ...] = field(
+        default=(), metadata=about("what a scene must hold (see ``Scene.has``)")
+    )
+    metrics: tuple[str, ...] = field(
+        default=(), metadata=about("names of the usual metrics that its channels carry")
+    )
+    loot: Literal["data", "model", "any"] = field(
+        default="any", metadata=about("kind of asset that an attack must return")
+    )
+    paper: Paper = field(default="arXiv:2603.24857", metadata=about("where the class is defined"))
 
-    def axis(self, edition: str = EDITION) -> Axis:
+    def axis_in(self, edition: str = EDITION) -> Axis:
         """The axis in that edition of Seed A's taxonomy."""
-        if self.axis_override is not None:
-            return self.axis_override
-        return AXES[edition][self.name]
+        return self.axis if self.axis is not None else AXES[edition][self.name]
 
-    def __call__(self, scene: Scene, rng: Rng, **params: Any) -> Deal:
+    def _check(self) -> None:
+        if self.axis is None and self.name not in AXES[EDITION]:
+            raise TypeError("it is not in the taxonomy; declare axis=…")
+
+    def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Deal:
         """Deal the secret."""
         return self.play(scene, rng, **params)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Attack:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Attack(Part):
     """An attack: ``run(view, rng, **params) -> Outcome``, blind to truth and to measurement."""
 
-    name: str
-    run: Callable[..., Outcome]
-    game: Game
-    access: Access
-    term: Term
-    modalities: tuple[Modality, ...]
-    paper: str
-    requires: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    game_params: Mapping[str, Any] = field(default_factory=dict)
-    expected_failures: Mapping[str, str] = field(default_factory=dict)
-    parameters: tuple[Parameter, ...] = ()
-    summary: str = ""
+    run: Callable[..., Outcome] = field(kw_only=False)
+    game: Game = field(metadata=about("the game it plays"))
+    access: Access = field(metadata=about("what it uses; everything else is hidden from it"))
+    term: Term = field(metadata=about("the term of Seed B's formula that it works on"))
+    modalities: tuple[Modality, ...] = field(metadata=about("modalities that it can play"))
+    paper: Paper = field(metadata=about("``arXiv:…``, ``doi:…``, or ``hartley`` for our own"))
+    requires: tuple[str, ...] = field(
+        default=(), metadata=about("what a scene must hold beyond what the game requires")
+    )
+    tags: tuple[str, ...] = field(
+        default=(), metadata=about("further framework ids, ``scheme:edition:id``")
+    )
+    game_params: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=about(
+            "parameters that the game is dealt with for this attack; attacks that settle the same "
+            "share a deal"
+        ),
+    )
+    expected_failures: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about("conformance checks it cannot pass, each with its reason", listed=False),
+    )
 
-    def __call__(self, view: View, rng: Rng, **params: Any) -> Outcome:
+    def __call__(self, view: View, rng: "Rng", **params: Any) -> Outcome:
         """Play one round."""
         return self.run(view, rng, **params)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Defense:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Defense(Part):
     """A defence: ``apply(scene, rng, **params) -> Scene``."""
 
-    name: str
-    apply: Callable[..., Scene]
-    term: Term
-    stage: str
-    protects: tuple[str, ...]
-    modalities: tuple[Modality, ...]
-    paper: str
-    strongest: Mapping[str, Any]
-    requires: tuple[str, ...] = ()
-    covers_only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    expected_failures: Mapping[str, str] = field(default_factory=dict)
-    parameters: tuple[Parameter, ...] = ()
-    summary: str = ""
+    apply: Callable[..., Scene] = field(kw_only=False)
+    term: Term = field(metadata=about("the term of Seed B's formula that it works on"))
+    stage: Stage = field(metadata=about("where it acts"))
+    protects: tuple[str, ...] = field(metadata=about("names of the games that it should narrow"))
+    modalities: tuple[Modality, ...] = field(metadata=about("modalities that it can protect"))
+    paper: Paper = field(metadata=about("``arXiv:…``, ``doi:…``, or ``hartley`` for our own"))
+    strongest: Mapping[str, Any] = field(
+        metadata=about(
+            "parameters of its strongest setting, at which a live scene must narrow", listed=False
+        )
+    )
+    requires: tuple[str, ...] = field(default=(), metadata=about("what a scene must hold"))
+    covers_only: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict,
+        metadata=about(
+            "games that it narrows in fewer modalities than it fits, by name, with those "
+            "modalities as words"
+        ),
+    )
+    expected_failures: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about("conformance checks it cannot pass, each with its reason", listed=False),
+    )
 
     def covers(self, game: str, modality: Modality) -> bool:
         """Whether it claims to narrow that game in that modality."""
         return game in self.protects and modality in self.covers_only.get(game, self.modalities)
 
-    def __call__(self, scene: Scene, rng: Rng, **params: Any) -> Scene:
+    def _check(self) -> None:
+        for name, covered in self.covers_only.items():
+            if name not in self.protects or not covered or not {*covered} <= {*self.modalities}:
+                raise TypeError(
+                    "covers_only must name games of protects, each with some of modalities, "
+                    f"got {dict(self.covers_only)!r}"
+                )
+
+    def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Scene:
         """Return the scene with the defence in it."""
         return self.apply(scene, rng, **params)
+
+
+RECORDS: Mapping[str, type[Part]] = {
+    "attack": Attack,
+    "defense": Defense,
+    "game": Game,
+    "scene": Recipe,
+}
+"""The record of each kind of part."""

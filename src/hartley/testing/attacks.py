@@ -70,7 +70,7 @@ def stands_where_it_belongs(attack: Attack) -> None:
     expect(file.stem == attack.name, f"the file is {file.name}, the function {attack.name}")
     module = attack.run.__module__
     if module.startswith("hartley.attacks."):
-        place = f"hartley.attacks.{attack.game.axis()}.{attack.game.name}.{attack.name}"
+        place = f"hartley.attacks.{attack.game.axis_in()}.{attack.game.name}.{attack.name}"
         expect(module == place, f"it stands in {module}, its game says {place}")
 
 
