@@ -21,10 +21,10 @@ from hartley.testing.checks import CheckFailed
 BOTH = (Modality.VISION, Modality.TABULAR)
 
 
-def _declare(apply: Any, acts: str = "output", **more: Any) -> Defense:
+def _declare(apply: Any, stage: str = "output", **more: Any) -> Defense:
     return defense(
         term=Term.NOISE,
-        stage=acts,
+        stage=stage,
         protects=("membership",),
         modalities=BOTH,
         paper="hartley",

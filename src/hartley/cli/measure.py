@@ -42,7 +42,7 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
         print_json(row)
         return 0
     level = 1 - row["bits"]["alpha"]
-    print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['wire']} wire")
+    print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['form']} answers")
     print(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%})")
     print(f"  ceiling          {number(row['ceiling'])}")
     print(f"  null arm         {number(row['bits']['null'])}")
