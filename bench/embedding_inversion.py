@@ -59,7 +59,9 @@ def verdict(claim: str, a: Rate, b: Rate) -> None:
     )
 
 
-def row(scene: Scene, attack: str, rounds: int, seed: int, knows: str = "", **params) -> Rate:
+def row(
+    scene: Scene, attack: str, rounds: int, seed: int, undefended: Scene | None = None, **params
+) -> Rate:
     started = time.process_time()
     part = catalog.load("attack", attack)
     trials = play(
@@ -68,11 +70,11 @@ def row(scene: Scene, attack: str, rounds: int, seed: int, knows: str = "", **pa
         seed=seed,
         params=params,
         game_params={"rounds": rounds},
-        knowledge=knows or None,
+        undefended=undefended,
     )
     spent, found = time.process_time() - started, measure(trials)
     usual = trials.metrics
-    words = ", ".join(f"{k}={v:g}" for k, v in params.items())
+    words, knows = ", ".join(f"{k}={v:g}" for k, v in params.items()), trials.knowledge
     extra = "".join(
         f", {name} {usual[name]:.3f}" for name in ("token_f1", "distortion") if name in usual
     )
@@ -116,9 +118,9 @@ def defences(rounds: int, seed: int) -> None:
     for name, params in DEFENCES:
         print(f"sentences behind {name}({', '.join(f'{k}={v:g}' for k, v in params.items())})")
         held = defended(scene, name, params, seed)
-        knows = row(held, "embedding_search", rounds, seed, "adaptive", corrections=1)
+        knows = row(held, "embedding_search", rounds, seed, corrections=1)
         if name == "embedding_rotation":
-            static = row(held, "embedding_search", rounds, seed, "static", corrections=0)
+            static = row(held, "embedding_search", rounds, seed, scene, corrections=0)
             verdict("who knows of the rotation reads more than who does not", knows, static)
 
 
@@ -131,8 +133,8 @@ def speakers(rounds: int, seed: int) -> None:
     for name, params in DEFENCES:
         print(f"speakers behind {name}({', '.join(f'{k}={v:g}' for k, v in params.items())})")
         held = defended(scene, name, params, seed)
-        for side in ("static", "adaptive") if name == "embedding_rotation" else ("adaptive",):
-            row(held, "speaker_inversion", rounds, seed, side)
+        for undefended in (scene, None) if name == "embedding_rotation" else (None,):
+            row(held, "speaker_inversion", rounds, seed, undefended)
 
 
 def captions(rounds: int, seed: int) -> None:
@@ -176,9 +178,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=0, help="2 or more; 0: a part's usual")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    for name in (
-        [args.covers_only] if args.covers_only else [one for one in PARTS if one != "decoder"]
-    ):
+    for name in [args.only] if args.only else [one for one in PARTS if one != "decoder"]:
         part, rounds = PARTS[name]
         part(args.rounds or rounds, args.seed)
 

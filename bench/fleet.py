@@ -207,12 +207,12 @@ def main() -> None:
     torch.set_num_threads(1)
     turns = 3 if args.quick else 7
     for name, run in (("dense", dense), ("conv", conv), ("workers", workers)):
-        if args.covers_only in {None, name}:
+        if args.only in {None, name}:
             run(turns)
-    if args.covers_only in {None, "lira"}:
+    if args.only in {None, "lira"}:
         lira()
         lira_conv()
-    if args.covers_only in {None, "budget"}:
+    if args.only in {None, "budget"}:
         budget(args.quick)
 
 

@@ -63,12 +63,8 @@ SHIELDS = (
 def psnr(scene, release: Gradients, attack: str, rounds: int, **params) -> np.ndarray:
     held = replace(scene, tools={**scene.tools, "release:gradients": release})
     part = catalog.load("attack", attack)
-    knows = "adaptive"
-    return np.array(
-        play(
-            part, held, seed=1, params=params, game_params={"rounds": rounds}, knowledge=knows
-        ).each["psnr"]
-    )
+    trials = play(part, held, seed=1, params=params, game_params={"rounds": rounds})
+    return np.array(trials.metrics_by_round["psnr"])
 
 
 def interval(x: np.ndarray) -> tuple[float, float]:
@@ -159,7 +155,7 @@ def exact(scene, base: Gradients, rounds: int) -> None:
     )
 
 
-def cell(scene, release: Gradients, attack: str, knows: str, rounds: int) -> tuple[int, int, float]:
+def cell(scene, release: Gradients, attack: str, undefended, rounds: int) -> tuple[int, int, float]:
     """(records identified, records, mean PSNR) of one attack on clients of a scene."""
     held = replace(scene, tools={**scene.tools, "release:gradients": release})
     trials = play(
@@ -167,7 +163,7 @@ def cell(scene, release: Gradients, attack: str, knows: str, rounds: int) -> tup
         held,
         seed=1,
         game_params={"rounds": rounds},
-        knowledge=knows,
+        undefended=undefended,
     )
     return int((trials.guess == trials.truth).sum()), len(trials.truth), trials.metrics["psnr"]
 
@@ -194,7 +190,8 @@ def behind(scene, base: Gradients, rounds: int, what: str) -> None:
         best, most, n, shown = {"static": 0, "adaptive": 0}, 0, 0, ""
         for attack in ATTACKS:
             for knows in best if name else ("static",):
-                hits, n, decibel = cell(here, release, attack, knows, rounds)
+                bare = scene if name and knows == "static" else None
+                hits, n, decibel = cell(here, release, attack, bare, rounds)
                 most = max(most, hits)
                 best[knows] = max(best[knows], hits if attack in MATCHING else 0)
                 shown += f"{f'{hits}/{n} ({decibel:.1f})':>{19 if name else 38}}"
@@ -224,7 +221,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--only", default="", choices=("", "dense", "conv", "defended"))
     args = parser.parse_args()
-    scene, only = build_scene.build(args.scene, {}), args.covers_only
+    scene, only = build_scene.build(args.scene, {}), args.only
     small = args.scene == "digits"
     if small and only in {"", "dense"}:
         exact(scene, Gradients(), 2 * args.rounds)

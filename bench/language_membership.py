@@ -61,8 +61,8 @@ def row(name: str, trials) -> None:
     low = told.bits.lower or 0.0
     print(
         f"  {name:18s} AUC {figure(told.metrics['auc'])}  TPR@1% "
-        f"{figure(told.metrics['tpr_at_fpr_1e2'])}  bits {told.bits.value:.3f} (certified {low:.3f})"
-        f"  n {told.n}",
+        f"{figure(told.metrics['tpr_at_fpr_1e2'])}  bits {told.bits.value:.3f} "
+        f"(certified {low:.3f})  n {told.n}",
         flush=True,
     )
 
@@ -240,13 +240,13 @@ def main() -> None:
     parser.add_argument("--only", choices=["table", "curve", "parity", "cost"])
     told = parser.parse_args()
     scene = novels()
-    if told.covers_only in {None, "table"}:
+    if told.only in {None, "table"}:
         table(scene)
-    if told.covers_only in {None, "curve"}:
+    if told.only in {None, "curve"}:
         curve(told.epochs, told.pretrained)
-    if told.covers_only in {None, "parity"}:
+    if told.only in {None, "parity"}:
         parity(scene)
-    if told.covers_only in {None, "cost"}:
+    if told.only in {None, "cost"}:
         cost(scene)
 
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.engine.defend import defended, for_static
+from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.scenes.novels import novels
 
@@ -72,11 +72,11 @@ def members(bare, scene, victims: int, references: int):
         found[name] = measure(play(load(name), scene, seed=0, dealt=dealt))
     if references:
         params = {"references": references}
-        ways = [("static", for_static(scene, bare))] if scene is not bare else []
-        for knows, shown in [*ways, ("adaptive", scene)]:
-            table = deal(load("lira"), shown, seed=0, params={"rounds": victims})
-            heard = play(load("lira"), shown, seed=0, params=params, dealt=table, knowledge=knows)
-            found[f"lira {knows}"] = measure(heard)
+        for undefended in (bare, None) if scene is not bare else (None,):
+            heard = play(
+                load("lira"), scene, seed=0, params=params, dealt=dealt, undefended=undefended
+            )
+            found[f"lira {'static' if undefended else 'adaptive'}"] = measure(heard)
     return found
 
 
@@ -87,8 +87,8 @@ def line(bare, scene, args) -> tuple[float, dict]:
           f"{np.exp(-nats):.0f}, n {nats.n}")  # fmt: skip
     found = members(bare, scene, args.victims, args.lira)
     for name, channel in found.items():
-        print(f"  {name:15s} AUC {interval(channel.metrics['auc'])}  bits {told(channel)} of at most "
-              f"{channel.ceiling.value:.3f}  ε̂ {float(channel.metrics['epsilon_lower']):.3f}  "
+        print(f"  {name:15s} AUC {interval(channel.metrics['auc'])}  bits {told(channel)} of at "
+              f"most {channel.ceiling.value:.3f}  ε̂ {float(channel.metrics['epsilon_lower']):.3f}  "
               f"n {channel.n}", flush=True)  # fmt: skip
     return float(nats), found
 

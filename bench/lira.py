@@ -137,7 +137,7 @@ def main() -> None:
     torch.set_num_threads(1)
     ours("mlp", 2, 1, 1)  # torch's and scikit-learn's imports are not the attack's
     by = "cpu" if args.workers == 1 else "seconds"
-    for kind in [args.covers_only] if args.covers_only else ["mlp", "forest"]:
+    for kind in [args.only] if args.only else ["mlp", "forest"]:
         mine, peers = [], []
         for turn in range(args.turns):
             _memo.clear()  # what the last turn trained is not this turn's

@@ -216,7 +216,7 @@ def main() -> None:
         "cost": lambda: cost_of_the_class(given.scene),
     }
     for name, part in parts.items():
-        if given.covers_only in {None, name}:
+        if given.only in {None, name}:
             part()  # type: ignore[no-untyped-call]
 
 

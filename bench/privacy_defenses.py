@@ -33,7 +33,7 @@ from scipy import stats
 from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.channel.measure import measure
-from hartley.engine.defend import defended, for_static
+from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.scenes._assemble_vision import accuracy
 from hartley.scenes.digits import digits
@@ -67,22 +67,22 @@ class Bench:
     def __init__(self, victims: int, references: int) -> None:
         self.victims, self.references = victims, references
         self.scene = digits()
-        self.before = {a.name: self.heard(self.scene, a, None) for a in (lira, loss_threshold)}
+        self.before = {a.name: self.heard(self.scene, a) for a in (lira, loss_threshold)}
         self.accuracy = accuracy(self.scene.model, self.scene.extra["test"])
 
-    def heard(self, scene, attack, knows):
+    def heard(self, scene, attack, undefended=None):
         """(channel, AUC of every victim)."""
         dealt = deal(attack, scene, seed=0, params={"rounds": self.victims})
         params = {"references": self.references} if attack is lira else {}
-        trials = play(attack, scene, seed=0, params=params, dealt=dealt, knowledge=knows)
+        trials = play(attack, scene, seed=0, params=params, dealt=dealt, undefended=undefended)
         return measure(trials), aucs(trials)
 
     def behind(self, name: str, params: dict):
         """Accuracy and what is heard behind a defence, by (attack, knows)."""
         scene = defended(self.scene, name, params, 0)
-        got = {("lira", "static"): self.heard(for_static(scene, self.scene), lira, "static")}
-        got["lira", "adaptive"] = self.heard(scene, lira, "adaptive")
-        got["loss_threshold", "static"] = self.heard(scene, loss_threshold, "static")
+        got = {("lira", "static"): self.heard(scene, lira, self.scene)}
+        got["lira", "adaptive"] = self.heard(scene, lira)
+        got["loss_threshold", "static"] = self.heard(scene, loss_threshold, self.scene)
         return accuracy(scene.model, scene.extra["test"]), got
 
     def change(self, attack: str, now) -> tuple[float, float, float]:
@@ -143,10 +143,10 @@ def main() -> None:
             print(f"  undefended {name:15s} {told(channel)} bit, AUC {each.mean():.3f}")
         print("  claim of every line: half of the bits closed, whoever asks, at ≤ 3 points")
         for name, params in PLANS:
-            if args.covers_only and name not in args.covers_only:
+            if args.only and name not in args.only:
                 continue
             line(bench, name, params)
-        if not args.covers_only or "dp_sgd" in args.covers_only:
+        if not args.only or "dp_sgd" in args.only:
             print("  claim of every line: the certified ε is at most the accountant's (δ = 1e-5)")
             for epsilon in EPSILONS:
                 private(bench, epsilon)

@@ -31,7 +31,7 @@ from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.channel.measure import measure
 from hartley.core.errors import HartleyError
 from hartley.engine import build_scene
-from hartley.engine.defend import defended, for_static
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 
 SCENES = ("digits", "income", "keywords", "wordnet", "captions")
@@ -51,13 +51,13 @@ class Bench:
     def __init__(self, name: str, victims: int, repeats: int) -> None:
         self.scene = build_scene.build(name, {})
         self.params = {"rounds": victims, "repeats": repeats}
-        self.channel, self.before = self.heard(self.scene, None)
+        self.channel, self.before = self.heard(self.scene)
         self.chance = float(self.channel.metrics["exposure_null"])
         self.metric, self.clean = self.useful(self.scene)
 
-    def heard(self, scene, knows):
+    def heard(self, scene, undefended=None):
         """(channel, mean exposure of every victim)."""
-        trials = play(exposure, scene, seed=0, game_params=self.params, knowledge=knows)
+        trials = play(exposure, scene, seed=0, game_params=self.params, undefended=undefended)
         told = np.log2(trials.spec.alphabet) - np.log2(trials.guess)
         each = np.array([told[trials.cluster == k].mean() for k in np.unique(trials.cluster)])
         return measure(trials), each
@@ -71,8 +71,8 @@ class Bench:
         shielded = defended(self.scene, name, params, 0)
         words = ", ".join(f"{k}={v}" for k, v in params.items())
         print(f"  {name}({words})  {self.metric} {self.clean:.3f} → {self.useful(shielded)[1]:.3f}")
-        for knows, scene in (("static", for_static(shielded, self.scene)), ("adaptive", shielded)):
-            channel, each = self.heard(scene, knows)
+        for knows, undefended in (("static", self.scene), ("adaptive", None)):
+            channel, each = self.heard(shielded, undefended)
             mean, low, high = changed(each - self.before)
             above = max(float(self.before.mean()) - self.chance, 1e-9)
             said = verdict(-mean / above, low, high)
@@ -114,7 +114,7 @@ def main() -> None:
     ask.add_argument("--only", nargs="*", default=SCENES, help="scenes")
     ask.add_argument("--shields", action="store_true", help="on digits, the other shields too")
     args = ask.parse_args()
-    for name in args.covers_only:
+    for name in args.only:
         try:
             bench = Bench(name, args.victims, args.repeats)
         except HartleyError as error:

@@ -119,7 +119,7 @@ def test_a_protection_changes_what_is_released(name: str) -> None:
     )
     assert all(not np.array_equal(clear[n], shown[n]) for n in clear)
     plain = _play("analytic_gradient", scene)
-    hidden = _play("analytic_gradient", part(scene, rng(0), **part.strongest), knowledge="static")
+    hidden = _play("analytic_gradient", part(scene, rng(0), **part.strongest), undefended=scene)
     assert hidden.metrics["psnr"] < plain.metrics["psnr"] - 20
 
 
@@ -136,10 +136,11 @@ def test_protections_stack_to_the_stricter_and_prove_what_holds() -> None:
 
 def test_who_knows_of_the_compression_reads_more() -> None:
     thin = catalog.load("defense", "gradient_compression")
-    scene = thin(_scene(batches=(1,), rounds=4), np.random.default_rng(0), keep=0.3)
+    bare = _scene(batches=(1,), rounds=4)
+    scene = thin(bare, np.random.default_rng(0), keep=0.3)
     static, adaptive = (
-        _play("dlg", scene, knowledge=k, params={"restarts": 1}).metrics["psnr"]
-        for k in ("static", "adaptive")
+        _play("dlg", scene, undefended=before, params={"restarts": 1}).metrics["psnr"]
+        for before in (bare, None)
     )
     assert adaptive > static + 3
 
@@ -211,14 +212,14 @@ def test_clients_take_the_owners_step_and_only_who_knows_is_told_it() -> None:
     ("name", "params"), [("mid", {"beta": 10.0}), ("label_smoothing", {"amount": 1.0})]
 )
 def test_who_takes_the_clients_own_step_rebuilds_what_a_plain_one_misses(name, params) -> None:
-    scene = _defended(name, **params)
+    bare, scene = _trained(), _defended(name, **params)
     static, adaptive = (
-        _play("dlg", scene, knowledge=k, params={"restarts": 1}).metrics["psnr"]
-        for k in ("static", "adaptive")
+        _play("dlg", scene, undefended=before, params={"restarts": 1}).metrics["psnr"]
+        for before in (bare, None)
     )
     assert adaptive > static + 20
     # A dense layer's gradient holds what it read, whatever is minimised behind it.
-    assert _play("analytic_gradient", scene, knowledge="static").metrics["psnr"] > 80
+    assert _play("analytic_gradient", scene, undefended=bare).metrics["psnr"] > 80
 
 
 def test_nets_are_trained_by_the_owners_objective_before_the_step() -> None:
@@ -260,8 +261,12 @@ def _pipeline(**more) -> Pipeline:
     return Pipeline(dense((1, 4, 4), 6, (48,)), Training(epochs=1, batch=16), cached=False, **more)
 
 
-def _defended(name: str, *, epochs: int = 0, **params):
-    """The scene with an owner's training of which a defence changes the objective."""
+def _trained(epochs: int = 0):
+    """The scene with an owner's training."""
     scene = _scene(batches=(1,), net=None, epochs=epochs)
-    scene = replace(scene, tools={**scene.tools, "training": _pipeline()})
-    return catalog.load("defense", name)(scene, np.random.default_rng(0), **params)
+    return replace(scene, tools={**scene.tools, "training": _pipeline()})
+
+
+def _defended(name: str, *, epochs: int = 0, **params):
+    """The same, of which a defence changes the objective."""
+    return catalog.load("defense", name)(_trained(epochs), np.random.default_rng(0), **params)

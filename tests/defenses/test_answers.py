@@ -249,9 +249,7 @@ def test_references_and_victims_have_noise_of_their_own() -> None:
 def test_on_digits_lira_loses_by_labels_and_by_noise_and_each_has_its_price(digits: Scene) -> None:
     def auc(scene: Scene) -> float:
         few = {"references": 16}
-        trials = play(
-            lira, scene, seed=0, params=few, game_params={"rounds": 4}, knowledge="adaptive"
-        )
+        trials = play(lira, scene, seed=0, params=few, game_params={"rounds": 4})
         return float(measure(trials).metrics["auc"]["value"])
 
     labels = label_only(digits, _rng())
@@ -265,11 +263,11 @@ def test_on_digits_lira_loses_by_labels_and_by_noise_and_each_has_its_price(digi
 
 
 def test_on_digits_a_budget_starves_a_thief_and_one_who_knows_copes_better(digits: Scene) -> None:
-    def fidelity(scene: Scene, knows: str) -> float:
-        trials = play(knockoff, scene, seed=0, knowledge=knows, game_params={"rounds": 4})
+    def fidelity(scene: Scene, undefended: Scene | None = None) -> float:
+        trials = play(knockoff, scene, seed=0, undefended=undefended, game_params={"rounds": 4})
         return trials.metrics["fidelity"]
 
     shielded = query_budget(digits, _rng(), queries=60)
-    free = fidelity(digits, "none")
-    static, adaptive = fidelity(shielded, "static"), fidelity(shielded, "adaptive")
+    free = fidelity(digits)
+    static, adaptive = fidelity(shielded, undefended=digits), fidelity(shielded)
     assert free > adaptive + 0.1 > static + 0.1

@@ -80,7 +80,7 @@ def test_it_narrows_the_live_wire():
     live = game.live(Modality.TABULAR, np.random.default_rng(0))
     shielded = dp_sgd(live, np.random.default_rng(0), **dp_sgd.strongest)
     before = measure(play(loss_threshold, live))
-    after = measure(play(loss_threshold, shielded, knowledge="static"))
+    after = measure(play(loss_threshold, shielded, undefended=live))
     assert after.bits.value < 0.1 < before.bits.lower
 
 

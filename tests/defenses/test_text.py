@@ -71,7 +71,7 @@ def test_memfree_guards_text_and_not_scores() -> None:
     scene = live(Modality.LANGUAGE, _rng())
     shut = memfree(scene, _rng(), ngram=4)
     text, likely = (
-        measure(play(a, shut, seed=0, knowledge="static")) for a in (prefix_completion, exposure)
+        measure(play(a, shut, seed=0, undefended=scene)) for a in (prefix_completion, exposure)
     )
     assert text.bits.value < 1 and likely.bits.value > 6
     assert "discoverable_n1" not in text.metrics

@@ -15,7 +15,8 @@ from hartley.defenses.noise.dp_sgd import dp_sgd
 from hartley.defenses.noise.score_noise import score_noise
 from hartley.defenses.signal.label_smoothing import label_smoothing
 from hartley.defenses.signal.relax_loss import relax_loss
-from hartley.engine.defend import for_static
+from hartley.engine.defend import as_static
+from hartley.games.membership.membership import membership
 from hartley.kit.fleet import Privacy
 
 SETTINGS: dict[str, dict[str, float]] = {
@@ -44,7 +45,9 @@ def test_victims_and_informed_references_are_trained_by_it_and_static_ones_are_n
     plain = bare.model.fit(pool, include, 5).query(pool.x)
     victim = shielded.fit(pool, include, 5).query(pool.x)
     informed = shielded.model.fit(pool, include, 5).query(pool.x)
-    unaware = for_static(shielded, bare).model.fit(pool, include, 5).query(pool.x)
+    deal = membership(shielded, tiny.rng(), rounds=1)
+    (static,) = as_static(deal, bare).rounds
+    unaware = static.view.model.fit(pool, include, 5).query(pool.x)
     assert np.abs(victim - plain).max() > 1e-3
     np.testing.assert_array_equal(unaware, plain)
     if name != "hamp":  # whose answers have numbers of their own

@@ -185,7 +185,7 @@ def test_the_same_play_has_the_same_id_and_any_other_has_not():
     others = [
         play(_reader(0.9), WIRE, seed=4),
         play(_reader(0.9), WIRE, seed=3, params={"x": 1}),
-        play(_reader(0.9), WIRE, seed=3, knowledge="static"),
+        play(_reader(0.9), WIRE, seed=3, undefended=WIRE),
         play(_reader(0.9), replace(WIRE, digest="other"), seed=3),
     ]
     assert len({one.run_id, *(o.run_id for o in others)}) == 5

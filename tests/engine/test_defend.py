@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.core import Modality
 from hartley.core.errors import RunError, UsageError
-from hartley.engine.defend import coverage, defended, for_static
+from hartley.engine.defend import as_static, coverage, defended
 from hartley.engine.plan.applicability import obstacle, unplayable
+from hartley.engine.plan.jobs import PLAY, Job
 from hartley.engine.plan.plan import Plan
+from hartley.engine.run.play import play
+from hartley.engine.run.player import Player
 from hartley.games.membership.membership import membership
+from hartley.store.table import trials_from_bytes
 
 
 def B(point, low, high):
@@ -49,9 +56,54 @@ def test_a_static_attacker_trains_as_before(scene):
     assert [d.name for d in after.defenses] == ["rounding"] and after.name == scene.name
     assert after.digest != scene.digest
     assert after.digest != defended(scene, "rounding", {"digits": 3}, seed=0).digest
-    static = for_static(after, scene)
-    assert static.model.fit is scene.model.fit and static.fit is after.fit
-    assert static.model.query is after.model.query
+    deal = membership(after, np.random.default_rng(0), rounds=2)
+    static = as_static(deal, scene)
+    assert static.judge is deal.judge
+    for one, other in zip(deal.rounds, static.rounds, strict=True):
+        assert one.truth is other.truth and one.view.salt == other.view.salt
+        assert one.view.model.query is other.view.model.query
+        assert one.view.model.fit is after.model.fit is not scene.model.fit
+        assert other.view.model.fit is scene.model.fit
+        assert [d.name for d in one.view.defenses] == ["rounding"] and not other.view.defenses
+
+
+def test_a_static_attacker_needs_the_scene_they_know(scene):
+    after = defended(scene, "rounding", {}, seed=0)
+    with pytest.raises(UsageError, match="undefended must be the scene before its defenses"):
+        play(loss_threshold, after, knowledge="static")
+    with pytest.raises(UsageError, match=r"knowledge must be 'static' .* got 'adaptive'"):
+        play(loss_threshold, after, knowledge="adaptive", undefended=scene)
+    assert play(loss_threshold, after, undefended=scene).knowledge == "static"
+    assert play(loss_threshold, after).knowledge == "adaptive"
+    assert play(loss_threshold, scene).knowledge == "none"
+
+
+def test_both_kinds_of_attackers_meet_victims_that_were_trained_once(scene):
+    trained = []
+
+    def fit(data, include, seed):
+        trained.append(len(include))
+        return scene.fit(data, include, seed)
+
+    player = Player()
+    player.hold(replace(scene, fit=fit), {})
+    job = Job(
+        PLAY,
+        scene.name,
+        attack="loss_threshold",
+        game="membership",
+        game_params={"rounds": 3},
+        defense="rounding",
+    )
+    static, adaptive = (
+        trials_from_bytes(player.run(replace(job, knowledge=knows)).content)
+        for knows in ("static", "adaptive")
+    )
+    assert trained == [3], "victims are dealt once for both"
+    assert (static.knowledge, adaptive.knowledge) == ("static", "adaptive")
+    assert static.run_id != adaptive.run_id
+    np.testing.assert_array_equal(static.truth, adaptive.truth)
+    np.testing.assert_array_equal(static.guess, adaptive.guess)
 
 
 def test_a_defence_that_does_not_fit_is_an_error(scene):
@@ -62,8 +114,6 @@ def test_a_defence_that_does_not_fit_is_an_error(scene):
 
 
 def test_the_reason_why_an_attack_cannot_be_played(scene):
-    from dataclasses import replace
-
     from hartley import catalog
     from hartley.core import Access
 

@@ -161,7 +161,7 @@ def test_repetition_leaks_and_deduplication_stops_it() -> None:
         scene = room.live(Modality.LANGUAGE, np.random.default_rng(0))
         before = measure(play(attack, scene, seed=0))
         shut = deduplication(scene, np.random.default_rng(0))
-        after = measure(play(attack, shut, seed=0, knowledge="static"))
+        after = measure(play(attack, shut, seed=0, undefended=scene))
         assert before.bits.value > 0.9 * np.log2(100)
         assert (after.bits.lower or 0) == 0 and after.bits.value < 0.1
         single = measure(play(attack, scene, seed=0, game_params={"repeats": 1}))

@@ -1,8 +1,8 @@
-"""Defences: put one into a scene, and say what it left and what it cost.
+"""Defenses: put one into a scene, make the static attacker's side of a deal, say what was left.
 
-A *static* attacker works as if nothing stood there: he trains his reference models without the
-defence and is not told of it. An *adaptive* one sees it and trains with it. A number from static
-attackers alone flatters the defence.
+A *static* attacker works as if there were no defense: they train their reference models without it
+and do not know of it. An *adaptive* one sees it and trains with it. A number from static attackers
+alone flatters the defense.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hartley import catalog
-from hartley.core import Applied, Defense, Scene, spawn
+from hartley.core import Applied, Deal, Defense, Model, Round, Scene, spawn
 from hartley.core.errors import RunError
 from hartley.engine.plan.parameters import checked
 
@@ -56,11 +56,25 @@ def unfit(part: Defense, scene: Scene) -> str:
     return f"the scene {scene.name} has no {', '.join(lacking)}" if lacking else ""
 
 
-def for_static(scene: Scene, before: Scene) -> Scene:
-    """Return a defended scene as a static attacker meets it: his own training is as before."""
-    if scene.model is None or before.model is None:
-        return scene
-    return replace(scene, model=replace(scene.model, fit=before.model.fit))
+def as_static(deal: Deal, undefended: Scene) -> Deal:
+    """Return a deal on a defended scene as a static attacker meets it.
+
+    Victims, secrets and judge are the adaptive attacker's, so that the two differ by what the
+    attacker knows and by nothing else. The views show no defense, and whoever trains references
+    trains them by the pipeline of the undefended scene.
+
+    Args:
+        deal: on the defended scene.
+        undefended: the scene before its defenses.
+    """
+
+    def unaware(one: Round) -> Round:
+        source = one.view.source
+        if isinstance(source, Model) and source.fit is not None and undefended.model is not None:
+            source = replace(source, fit=undefended.model.fit)
+        return replace(one, view=replace(one.view, source=source, defenses=()))
+
+    return replace(deal, rounds=tuple(map(unaware, deal.rounds)))
 
 
 def coverage(

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from hartley.channel.measure import measure
-from hartley.core import Access, AnswerForm, Attack, Defense, Modality, Scene
+from hartley.core import Access, AnswerForm, Attack, Defense, Modality, Model, Round, Scene
 from hartley.core.errors import HartleyError
-from hartley.engine.run.play import play
+from hartley.engine.defend import as_static
+from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
 from hartley.testing.games import wire_of
 
@@ -96,6 +97,35 @@ def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
         )
 
 
+def static_and_adaptive_share_victims(defense: Defense, attacks: Sequence[Attack]) -> None:
+    """Both kinds of attackers meet the same secrets and victims, and static ones see no defense."""
+    for attack, scene in _scenes(defense, attacks, "live"):
+        rounds = {"rounds": 2} if any(p.name == "rounds" for p in attack.game.parameters) else {}
+        adaptive = deal(attack, defense(scene, _rng()), seed=0, params=rounds)
+        static = as_static(adaptive, scene)
+        for one, other in zip(static.rounds, adaptive.rounds, strict=True):
+            differs = _not_shared(one, other, scene)
+            expect(not differs, f"{differs} ({attack.game.name})")
+
+
+def _not_shared(static: Round, adaptive: Round, undefended: Scene) -> str:
+    """What of a round differs between the attackers and should not, or the other way round."""
+    if not np.array_equal(static.truth, adaptive.truth):
+        return "the static attacker is asked for another secret"
+    if static.view.defenses:
+        return "the static attacker sees the defense"
+    mine, theirs = static.view.source, adaptive.view.source
+    if not isinstance(mine, Model) or not isinstance(theirs, Model):
+        return "" if mine is theirs else "the static attacker holds another source"
+    if theirs.fit is not None and mine.fit is not getattr(undefended.model, "fit", None):
+        return "the static attacker trains behind the defense"
+    known = (undefended.train, undefended.holdout, adaptive.view.public)
+    asked = next((data.x[:FEW] for data in known if data is not None), None)
+    if asked is not None and not np.array_equal(mine.query(asked), theirs.query(asked)):
+        return "the victim answers the two attackers differently"
+    return ""
+
+
 def narrows_live_wires(defense: Defense, attacks: Sequence[Attack], *, game: str) -> None:
     """At its strongest setting some attack loses bits, on each of the game's wires it claims."""
     for modality in dict.fromkeys(m for a in attacks if a.game.name == game for m in a.modalities):
@@ -118,7 +148,7 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
     # table that stands for a victim where none is trained: any net would know less than that.
     own = owner if owner is not None and now is not owner else None
     few = {"rounds": FEW} if own is not None or attack.game.form is AnswerForm.SCORE else {}
-    after = measure(play(attack, shielded, seed=0, game_params=few, knowledge="static"))
+    after = measure(play(attack, shielded, seed=0, game_params=few, undefended=scene))
     return after.bits.value < _undefended(attack, scene, own, few) - DEAD
 
 
@@ -196,4 +226,10 @@ def _rng() -> Any:
 
 PLAIN_RULES = (says_what_it_is,)
 
-ORACLE_RULES = (returns_a_scene, repeats, dead_stays_dead, composes_twice)
+ORACLE_RULES = (
+    returns_a_scene,
+    repeats,
+    dead_stays_dead,
+    composes_twice,
+    static_and_adaptive_share_victims,
+)

@@ -52,9 +52,9 @@ class Job:
         return ".".join([*(word for word in words if word), digest])
 
     @property
-    def group(self) -> tuple[str, str, str, str]:
+    def group(self) -> tuple[str, str, str]:
         """Jobs of one group share a deal, so one worker should take them in a row."""
-        return self.defense, self.knowledge, self.game, repr(sorted(self.game_params.items()))
+        return self.defense, self.game, repr(sorted(self.game_params.items()))
 
     @property
     def label(self) -> str:

@@ -67,11 +67,13 @@ def _orders(plan: Plan, scene: Scene) -> Iterator[Order]:
         if unfit(part, scene):
             continue
         yield _utility(plan, name, settings)
-        for knows in (STATIC, ADAPTIVE) if plan.adaptive else (STATIC,):
-            for entry, order in playable:
-                if part.covers(entry.game, scene.modality) and order.job is not None:
-                    job = _behind(order.job, name, settings, knows)
-                    yield Order(job.key, order.stands, job, None, name, knows)
+        for entry, order in playable:
+            if not part.covers(entry.game, scene.modality) or order.job is None:
+                continue
+            # Both kinds of attackers in a row: they share the deal.
+            for knows in (STATIC, ADAPTIVE) if plan.adaptive else (STATIC,):
+                job = _behind(order.job, name, settings, knows)
+                yield Order(job.key, order.stands, job, None, name, knows)
 
 
 def _job(plan: Plan, entry: catalog.Entry, params: Mapping[str, Any]) -> Job:

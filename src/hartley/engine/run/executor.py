@@ -137,7 +137,7 @@ def _spread(
             _dismiss(worker)
 
 
-def _next(jobs: Sequence[Job], busy: set[tuple[str, str, str, str]]) -> int:
+def _next(jobs: Sequence[Job], busy: set[tuple[str, str, str]]) -> int:
     """Choose the next job: one whose deal nobody else is training, if there is one."""
     for index, job in enumerate(jobs):
         if job.group not in busy:

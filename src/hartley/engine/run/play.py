@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.errors import RunError, UsageError
+from hartley.engine.defend import ADAPTIVE, STATIC, as_static
 from hartley.engine.plan.parameters import dealable, ruled
 from hartley.engine.run.meter import Meter, seal
 from hartley.engine.run.trial_columns import complete
@@ -65,6 +65,7 @@ def play(
     budget: int | None = None,
     alpha: float = 0.05,
     knowledge: str | None = None,
+    undefended: Scene | None = None,
     dealt: Deal | None = None,
 ) -> Trials:
     """Play every round of a deal and pair what was sent with what was received.
@@ -77,22 +78,34 @@ def play(
         game_params: the game's parameters.
         budget: queries allowed over all rounds, or None.
         alpha: error level of the bounds that will be measured.
-        knowledge: ``static`` or ``adaptive`` when defences stand; read off the scene if None.
-        dealt: a deal already made from ``deal`` with the same seed, shared by several attacks.
+        knowledge: ``none``, ``static`` or ``adaptive``; if None, adaptive where the scene is
+            defended and static where ``undefended`` is given.
+        undefended: the scene before its defenses, for a static attacker, who trains there.
+        dealt: a deal already made from ``deal`` on the same scene with the same seed, shared by
+            several attacks and by both kinds of attackers.
 
     Raises:
+        UsageError: a static attacker without the undefended scene, or another attacker with it.
         RuleError: the attack broke the rules.
         RunError: the attack answered with a wrong shape, NaN, or no loot where some is due.
     """
+    known = knowledge or _knowledge(scene, undefended)
+    if known == STATIC and undefended is None:
+        raise UsageError(
+            "undefended must be the scene before its defenses for a static attacker, got None"
+        )
+    if known != STATIC and undefended is not None:
+        raise UsageError(f"knowledge must be {STATIC!r} where undefended is given, got {known!r}")
     table = dealt or deal(attack, scene, seed=seed, params=game_params)
+    if undefended is not None:
+        table = as_static(table, undefended)
     meter = Meter(budget)
     outcomes: list[Outcome] = []
     spent: list[dict[str, float]] = []
     for index, one in enumerate(table.rounds):
         started, asked = time.perf_counter(), meter.queries
-        view = one.view if knowledge != "static" else replace(one.view, defenses=())
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.name, index))
-        outcomes.append(attack(seal(view, attack.access, meter), rng, **(params or {})))
+        outcomes.append(attack(seal(one.view, attack.access, meter), rng, **(params or {})))
         seconds = time.perf_counter() - started
         spent.append({"cost_queries": float(meter.queries - asked), "cost_s": seconds})
     _loot_is_due(attack, outcomes)
@@ -129,11 +142,18 @@ def play(
         metrics_by_round=_each([r.metrics for r in received]),
         cost=_mean([r.cost for r in received]),
         defenses=scene.defenses,
-        knowledge=knowledge or ("adaptive" if scene.defenses else "none"),
+        knowledge=known,
         loot=_describe(outcomes[-1].asset),
-        run_id=_identity(attack, scene, seed, params or {}, game_params or {}, budget, knowledge),
+        run_id=_identity(attack, scene, seed, params or {}, game_params or {}, budget, known),
         **complete(attack, table.rounds, received, spent),
     )
+
+
+def _knowledge(scene: Scene, undefended: Scene | None) -> str:
+    """What the attacker knows of the defenses, where the caller does not say."""
+    if undefended is not None:
+        return STATIC
+    return ADAPTIVE if scene.defenses else "none"
 
 
 def _identity(attack: Attack, scene: Scene, seed: int, *rest: Any) -> str:

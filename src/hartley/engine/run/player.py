@@ -19,7 +19,7 @@ from hartley.core.errors import (
     UsageError,
 )
 from hartley.engine import build_scene
-from hartley.engine.defend import defended, for_static
+from hartley.engine.defend import STATIC, defended
 from hartley.engine.plan.applicability import Obstacle, unplayable
 from hartley.engine.plan.jobs import UTILITY, Job
 from hartley.engine.result.document import figure
@@ -95,6 +95,7 @@ class Player:
                     budget=job.budget,
                     alpha=job.alpha,
                     knowledge=job.knowledge or None,
+                    undefended=self._undefended(job) if job.knowledge == STATIC else None,
                     dealt=dealt,
                 )
         except AccessDenied as error:
@@ -115,21 +116,19 @@ class Player:
         return Result(DONE, {"values": {k: figure(v) for k, v in scene.utility(scene).items()}})
 
     def _scene(self, job: Job) -> Scene:
-        """The scene of a job, behind its defence, as its attacker's knowledge wants it."""
+        """The scene of a job behind its defense, whatever its attacker knows."""
         key = _key(job)
         if key not in self._scenes:
             if not job.defense:
                 self._scenes[key] = build_scene.build(job.scene, job.scene_params)
-            elif job.knowledge == "static":
-                base = self._scene(replace(job, defense="", defense_params={}, knowledge=""))
-                self._scenes[key] = for_static(
-                    self._scene(replace(job, knowledge="adaptive")), base
-                )
             else:
-                base = self._scene(replace(job, defense="", defense_params={}, knowledge=""))
+                base = self._undefended(job)
                 with _blamed("defense"):
                     self._scenes[key] = defended(base, job.defense, job.defense_params, job.seed)
         return self._scenes[key]
+
+    def _undefended(self, job: Job) -> Scene:
+        return self._scene(replace(job, defense="", defense_params={}))
 
     def _dealt(self, job: Job, attack: Any, scene: Scene) -> Deal:
         key = (*job.group, job.scene, job.seed)
@@ -166,10 +165,8 @@ def _skipped(obstacle: Obstacle) -> Result:
 
 def _key(job: Job) -> tuple[Any, ...]:
     """What the scene of a job depends on."""
-    # A utility job behind a defence has no attacker; it wants the scene as the defence left it.
-    stands = "adaptive" if job.defense and not job.knowledge else job.knowledge
     return (
         *(job.scene, repr(sorted(job.scene_params.items()))),
-        *(job.defense, repr(sorted(job.defense_params.items())), stands),
+        *(job.defense, repr(sorted(job.defense_params.items()))),
         job.seed if job.defense else 0,
     )
