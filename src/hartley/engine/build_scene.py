@@ -65,7 +65,8 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
     if name.partition(":")[0] in WIRES and ":" in name:
         wire, game, modality = _wire(name)
         make = game.live if wire == "live" else game.dead
-        scene = make(modality, np.random.default_rng(spawn(0, "form", name)))
+        # The name of a seed outlives the word: another one would be another scene.
+        scene = make(modality, np.random.default_rng(spawn(0, "wire", name)))
         digest = hashlib.sha256(f"{name} {modality} {__version__}".encode()).hexdigest()
         return replace(scene, name=name, digest=scene.digest or digest)
     recipe = _recipe(name)

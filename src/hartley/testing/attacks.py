@@ -36,7 +36,8 @@ def wire(attack: Attack, kind: str, modality: Modality | None = None, seed: int 
     """The live or dead wire of the attack's game, made with a fixed seed."""
     build = attack.game.live if kind == "live" else attack.game.dead
     chosen = modality or _modality(attack)
-    return build(chosen, np.random.default_rng(spawn(seed, "form", attack.game.name, kind)))
+    # The name of a seed outlives the word: another one would be another scene.
+    return build(chosen, np.random.default_rng(spawn(seed, "wire", attack.game.name, kind)))
 
 
 @lru_cache(maxsize=512)

@@ -89,7 +89,8 @@ def _truth(game: Game, scene: Scene) -> Any:
 def wire_of(game: Game, kind: str, modality: Modality) -> Scene:
     """The live or dead wire of a game, made with a fixed seed."""
     build = game.live if kind == "live" else game.dead
-    return build(modality, np.random.default_rng(spawn(0, "form", game.name, kind)))
+    # The name of a seed outlives the word: another one would be another scene.
+    return build(modality, np.random.default_rng(spawn(0, "wire", game.name, kind)))
 
 
 PLAIN_RULES = (
