@@ -14,7 +14,7 @@ from hartley.cli.set_option import settings
 from hartley.cli.terminal import note, print_channels, print_json, print_shields, whole
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 
-app = App(name="assess", help="Play every attack that a scene can carry, measure it, judge it.")
+app = App(name="assess")
 
 Switch = Annotated[bool, Parameter(negative="")]
 Whole = Annotated[int | None, Parameter(converter=whole)]

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from hartley.cli.terminal import print_json
 from hartley.core.errors import BadPlan, UsageError
 
-app = App(name="gate", help="Hold a stored run against limits, for CI.")
+app = App(name="gate")
 
 
 @app.default

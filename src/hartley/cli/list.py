@@ -12,10 +12,11 @@ from cyclopts import App, Parameter
 from hartley import catalog
 from hartley.cli.terminal import note, print_json, print_table
 from hartley.core.errors import UsageError
+from hartley.core.taxonomy import Modality
 
 WHAT = ("attacks", "defenses", "games", "scenes", "plans", "frameworks", "runs")
 
-app = App(name="list", help="List attacks, defenses, games, scenes, plans, frameworks or runs.")
+app = App(name="list")
 
 
 @app.default
@@ -75,7 +76,7 @@ def list_(
 
 
 def _fits(entry: catalog.Entry) -> str:
-    return "all" if len(entry.modalities) == 6 else ", ".join(entry.modalities)
+    return "all" if len(entry.modalities) == len(Modality) else ", ".join(entry.modalities)
 
 
 def _matrix(*, json: bool) -> int:

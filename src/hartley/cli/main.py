@@ -17,17 +17,18 @@ from hartley.core.errors import HartleyError, UsageError
 
 USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
 
-_VERBS = {
+VERBS = {
     "list": "List attacks, defenses, games, scenes, plans, frameworks or runs.",
     "show": "Show one part: what it does, what it needs, its parameters.",
     "assess": "Play every attack that a scene can carry, measure it in bits, and judge it.",
     "attack": "Play one attack on a scene; its own parameters are flags.",
     "measure": "Measure anyone's trials: a CSV or Parquet table in, bits out.",
     "gate": "Hold a stored run against limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
-    "report": "Render a stored run as HTML, JSON, SARIF, JUnit or Markdown.",
+    "report": "Render a stored run as a page, for a pull request or for CI.",
     "pack": "List packs of real data and weights, or fetch one.",
     "new": "Write a new attack: one working file to begin from.",
 }
+"""A verb is one row here and one file of this folder with its ``app``."""
 
 
 def build() -> App:
@@ -41,7 +42,7 @@ def build() -> App:
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
     )
-    for verb, text in _VERBS.items():
+    for verb, text in VERBS.items():
         app.command(f"hartley.cli.{verb}:app", name=verb, help=text)
     return app
 
@@ -88,7 +89,7 @@ def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
 def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:
     """One line from cyclopts' error, with what to do."""
     text = " ".join(str(error).split()).partition(" Available commands:")[0]
-    verb = next((word for word in arguments if word in _VERBS), "")
+    verb = next((word for word in arguments if word in VERBS), "")
     return f"{text.rstrip('.')}; see: hartley {verb + ' ' if verb else ''}--help"
 
 

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from hartley.cli.terminal import bits, number, print_json, quantity
 
-app = App(name="measure", help="Measure anyone's trials: a CSV or Parquet table in, bits out.")
+app = App(name="measure")
 
 
 @app.default

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from hartley.cli.terminal import note
 from hartley.core.errors import UsageError
+from hartley.report import FORMATS
 
-app = App(name="report", help="Render a stored run as HTML, JSON, SARIF, JUnit or Markdown.")
+_FORMATS = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
+
+app = App(name="report")
 
 
 @app.default
@@ -18,7 +21,7 @@ def report(
     run: str,
     /,
     *,
-    format: Literal["html", "json", "sarif", "junit", "md"] = "html",
+    format: Annotated[str, Parameter(help=f"{_FORMATS}.")] = "html",
     out: Path | None = None,
     open: Annotated[bool, Parameter(negative="")] = False,
     store: Path = Path("runs"),
@@ -31,8 +34,6 @@ def report(
     ----------
     run
         A run's name in the store, its folder, its run.json, or latest.
-    format
-        html, json, sarif, junit or md.
     out
         Write to this file instead.
     open

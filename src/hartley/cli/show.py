@@ -11,7 +11,7 @@ from hartley import catalog
 from hartley.cli.terminal import print_json
 from hartley.core.errors import UnknownName, UsageError
 
-app = App(name="show", help="Show one part: what it does, what it needs, its parameters.")
+app = App(name="show")
 
 
 @app.default

@@ -10,8 +10,14 @@ from typing import Any
 from hartley.core.errors import UsageError
 from hartley.reference import check_schema
 
-FORMATS = ("html", "json", "md", "junit", "sarif")
-"""What ``render`` can write; one file of this folder each."""
+FORMATS = {
+    "html": "one page that loads nothing",
+    "json": "the run document itself",
+    "md": "a table for a pull request",
+    "junit": "test cases for CI",
+    "sarif": "findings for code scanning",
+}
+"""A format is one row here and one file of this folder with its ``render(document) -> str``."""
 
 
 def render(run: Mapping[str, Any], format: str) -> str:
@@ -19,7 +25,7 @@ def render(run: Mapping[str, Any], format: str) -> str:
 
     Args:
         run: a run document, version 1.
-        format: one of ``FORMATS``.
+        format: a key of ``FORMATS``.
 
     Raises:
         UsageError: an unknown format, or a document that this version cannot read.
