@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hartley.cli import terminal
-from hartley.cli.terminal import number, print_channels, print_shields, print_table
+from hartley.cli.terminal import number, print_channels, print_defenses, print_table
 
 
 def row(attack, **more):
@@ -49,7 +49,7 @@ def test_the_tables_of_assess_fit(monkeypatch, capsys, width):
     monkeypatch.setattr(terminal, "_width", lambda: width)
     monkeypatch.setenv("NO_COLOR", "1")
     print_channels(ROWS)
-    print_shields([SHIELD])
+    print_defenses([SHIELD])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)

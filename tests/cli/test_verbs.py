@@ -214,7 +214,7 @@ def test_packs_are_listed(call):
 
 def test_the_shipped_plan_is_valid():
     from hartley.cli.assess import plans
-    from hartley.engine.plan.blame import check_parameters
+    from hartley.engine.plan.check_plan import check_parameters
     from hartley.engine.plan.plan import parse
 
     assert "demo" in plans()

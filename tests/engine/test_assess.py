@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import jsonschema
 import pytest
 
+import hartley
+from hartley.channel.measure import measure
 from hartley.core.errors import MissingPack, RunError, StoreError, UnknownName, UsageError
 from hartley.engine import assess as line
 from hartley.engine.assess import Stopped, assess, remeasure
-from hartley.engine.plan import worklist
 from hartley.engine.plan.plan import Plan
 from hartley.engine.run import player
+from hartley.store import read_trials
+
+SOURCE = Path(hartley.__file__).parent
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
@@ -88,7 +97,7 @@ def test_another_seed_is_another_run(store):
 
 def test_a_run_is_measured_again_without_a_model(store, monkeypatch):
     first = assess(LIVE, store=store)
-    monkeypatch.setattr(line.scenes, "build", None)
+    monkeypatch.setattr(line.build_scene, "build", None)
     monkeypatch.setattr(player.Player, "run", None)
     path = store / first["id"] / "run.json"
     path.unlink()
@@ -138,7 +147,7 @@ def test_what_failed_is_played_again_by_the_same_command(store, strangers):
     assess(
         plan,
         store=store,
-        watch=lambda event, facts: event == "ended" and played.append(facts["job"].attack),
+        watch=lambda event, facts: event == "ended" and played.append(facts["job"].label),
     )
     assert played == ["crashes"]
 
@@ -184,14 +193,123 @@ def test_unknown_names_and_parameters(store, strangers):
     assert not store.exists()
 
 
-def test_an_edited_attack_is_played_again(store, strangers, monkeypatch):
-    plan = replace(LIVE, only=("honest",), games=FEW)
-    assess(plan, store=store)
+def test_a_sweep_and_its_replicates_are_rows_of_their_own(store):
+    plan = replace(
+        LIVE,
+        only=("lira",),
+        attacks={"lira": {"references": [2, 4]}},
+        games=FEW,
+        replicates=2,
+    )
+    document = assess(plan, store=store)
+    found = [row for row in document["channels"] if row["status"] == "measured"]
+    settings = sorted(
+        (row["params"]["references"], row["experiment"]["replicate"]) for row in found
+    )
+    assert settings == [(2, 0), (2, 1), (4, 0), (4, 1)]
+    assert len({row["id"] for row in document["channels"]}) == len(document["channels"])
+    commits = {row["commit"] for row in found}
+    assert len(commits) == 2  # each replicate has secrets of its own
 
-    monkeypatch.setattr(worklist, "code_of", lambda *modules: "edited")
-    played = []
-    assess(plan, store=store, watch=lambda event, facts: event == "ended" and played.append(1))
-    assert played == [1]
+
+def test_deployed_defenses_belong_to_the_baseline(store):
+    plan = replace(LIVE, only=("loss_threshold", "lira"), games=FEW, deployed=("rounding",))
+    document = assess(plan, store=store)
+    measured = [row for row in document["channels"] if row["status"] == "measured"]
+    assert all(row["baseline"] for row in measured) and not document["defenses"]
+    for row in measured:
+        assert [one["name"] for one in row["experiment"]["defenses"]] == ["rounding"]
+    known = {row["attack"]: row["knowledge"] for row in measured}
+    assert known == {"loss_threshold": "static", "lira": "adaptive"}
+
+
+def test_two_defenses_together_are_a_row_beside_each_alone(store):
+    plan = replace(
+        LIVE, only=("loss_threshold",), games=FEW, use=("rounding", "rounding+label_only")
+    )
+    document = assess(plan, store=store)
+    SCHEMA.validate(document)
+    assert [row["name"] for row in document["defenses"]] == ["rounding", "rounding+label_only"]
+    bare = next(row for row in document["channels"] if row["status"] == "measured")
+    for row in document["defenses"]:
+        (left,) = row["residual"].values()
+        assert bare["id"] in row["residual"] and left["static"] is not None
+        assert left["adaptive"] is None and "not adaptive" in left["reason"]
+        assert row["coverage"][bare["id"]]["attackers"] == ["static"]
+
+
+def test_static_and_adaptive_rows_are_measured_with_one_seed(store):
+    """The null and the folds of a row do not depend on what its attacker knew."""
+    plan = replace(LIVE, only=("calibrated_loss",), games=FEW, use=("rounding",))
+    assess(plan, store=store)
+    trials = [read_trials(path) for path in sorted(store.glob("*/trials/*.parquet"))]
+    first = trials[0]
+    channels = [
+        measure(replace(first, knowledge=known)) for known in ("none", "static", "adaptive")
+    ]
+    assert channels[0] == channels[1] == channels[2]
+
+
+@pytest.mark.parametrize(
+    ("edited", "words"),
+    [
+        ("attacks/model_to_data/reference_models.py", "np.log(ratio"),
+        ("games/membership/membership.py", "rng.random((rounds, uses)) < 0.5"),
+        ("engine/run/meter.py", "def seal("),
+        ("kit/nets.py", '"""'),
+    ],
+)
+def test_an_edited_file_is_played_again_however_far_from_the_attack(tmp_path, edited, words):
+    """Real files: a copy of the package is edited, and the same command is given again."""
+    package = tmp_path / "src" / "hartley"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [
+        *(sys.executable, "-m", "hartley.cli.main", "assess", "--scene", "live:membership"),
+        *("--only", "lira", "--workers", "0", "--json"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+
+    def run() -> str:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stderr
+
+    assert "lira" in run()
+    assert "complete" in run()
+    path = package / edited
+    path.write_text(path.read_text() + "\n\nEDITED = 1\n")
+    again = run()
+    assert "complete" not in again and "lira" in again
+
+
+def test_an_edited_step_that_attacks_share_changes_what_the_same_command_says(tmp_path):
+    """The fault that was found: LiRA's shared step was zeroed, and the old bits were printed."""
+    package = tmp_path / "src" / "hartley"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [
+        *(sys.executable, "-m", "hartley.cli.main", "assess", "--scene", "live:membership"),
+        *("--only", "lira", "--workers", "0", "--json"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+
+    def bits() -> float:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
+        rows = json.loads(done.stdout)["channels"]
+        return next(row["bits"]["point"] for row in rows if row["status"] == "measured")
+
+    assert bits() > 0.9
+    path = package / "attacks" / "model_to_data" / "reference_models.py"
+    path.write_text(
+        path.read_text()
+        + "\n\n_true_confidence = confidence\n\n\n"
+        + "def confidence(*words, **named):\n"
+        + "    return _true_confidence(*words, **named) * 0\n"
+    )
+    assert bits() < 0.05
 
 
 def test_ctrl_c_keeps_what_was_played(store, strangers, monkeypatch):
@@ -200,7 +318,7 @@ def test_ctrl_c_keeps_what_was_played(store, strangers, monkeypatch):
 
     def watch(event, facts):
         if event == "ended":
-            ended.append(facts["job"].attack)
+            ended.append(facts["job"].label)
         if event == "started" and len(ended) == 2:
             raise KeyboardInterrupt
 
@@ -210,7 +328,7 @@ def test_ctrl_c_keeps_what_was_played(store, strangers, monkeypatch):
     document = assess(
         plan,
         store=store,
-        watch=lambda event, facts: event == "ended" and rest.append(facts["job"].attack),
+        watch=lambda event, facts: event == "ended" and rest.append(facts["job"].label),
     )
     assert sorted(ended + rest) == ["chatters", "honest", "loss_threshold"] and len(rest) == 1
     assert all(rows(document)[name]["status"] == "measured" for name in ended + rest)
@@ -228,14 +346,15 @@ def test_a_defence_has_its_residuals_its_price_and_its_coverage(store):
     SCHEMA.validate(document)
     (row,) = document["defenses"]
     assert row["name"] == "label_only" and row["relative_to_suite"] is True
-    left = row["residual"]["loss_threshold"]
-    assert left["undefended"]["n"] == left["static"]["n"] == left["adaptive"]["n"] > 0
+    bare = rows(document)["loss_threshold"]
+    left = row["residual"][bare["id"]]
+    assert left["undefended"]["n"] == left["static"]["n"] > 0 and left["adaptive"] is None
     price = row["utility"]["accuracy"]
     assert price["before"] == price["after"]
     assert 0.7 < price["after"]["low"] < price["after"]["value"] < price["after"]["high"] <= 1
     assert price["after"]["value"] > 0.8 and price["after"]["n"] > 100
     assert document["channels"][0]["knowledge"] == "none"
-    share = row["coverage"].get("loss_threshold")
+    share = row["coverage"].get(bare["id"])
     assert share is None or 0 <= share["low"] <= share["point"] <= 1
 
 
@@ -263,7 +382,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(store, strangers, monkeypat
 
     def watch(event, facts):
         if event == "ended":
-            played.append(facts["job"].attack)
+            played.append(facts["job"].label)
 
     with pytest.raises(StoreError, match="no space left"):
         assess(plan, store=store, watch=watch)
@@ -273,7 +392,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(store, strangers, monkeypat
     assess(
         plan,
         store=store,
-        watch=lambda event, facts: event == "ended" and rest.append(facts["job"].attack),
+        watch=lambda event, facts: event == "ended" and rest.append(facts["job"].label),
     )
     assert sorted(played + rest) == ["honest", "loss_threshold"]
 

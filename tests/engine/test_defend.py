@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hartley.engine.plan.jobs import PLAY, Job
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.core import Modality
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import as_static, coverage, defended
 from hartley.engine.plan.applicability import obstacle, unplayable
-from hartley.engine.plan.jobs import PLAY, Job
 from hartley.engine.plan.plan import Plan
 from hartley.engine.run.play import play
 from hartley.engine.run.player import Player

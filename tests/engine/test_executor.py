@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from hartley.core import Experiment, Stage
 from hartley.engine.assess import assess
-from hartley.engine.plan.jobs import PLAY, Job
 from hartley.engine.plan.plan import Plan
-from hartley.engine.run import executor
+from hartley.engine.run import executor, threads
 from hartley.store import read_trials, trials_from_bytes
 
 FEW = {"membership": {"rounds": 3}}
@@ -19,14 +19,8 @@ BASE = Plan(scene="live:membership", games=FEW)
 
 
 def job(attack, **params):
-    return Job(
-        PLAY,
-        "live:membership",
-        attack=attack,
-        params=params,
-        game="membership",
-        game_params={"rounds": 2},
-    )
+    stage = Stage(attack, params, "membership", {"rounds": 2})
+    return Experiment("live:membership", stages=(stage,))
 
 
 def perform(jobs, workers, **more):
@@ -35,7 +29,7 @@ def perform(jobs, workers, **more):
         jobs,
         workers=workers,
         started=lambda job: None,
-        finished=lambda job, result: results.__setitem__(job.attack, result),
+        finished=lambda job, result: results.__setitem__(job.label, result),
         **more,
     )
     return results
@@ -127,7 +121,7 @@ def test_workers_have_one_thread_each(strangers, tmp_path, monkeypatch):
 
     monkeypatch.setattr(executor.subprocess, "Popen", popen)
     perform([job("honest"), job("loss_threshold")], 2)
-    assert all(seen[name] == "1" for name in executor.THREADS)
+    assert all(seen[name] == "1" for name in threads.THREADS)
 
 
 def test_the_key_of_a_job_is_its_work():

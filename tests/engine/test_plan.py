@@ -6,7 +6,7 @@ import pytest
 
 from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName, UsageError
-from hartley.engine.plan.blame import check_parameters
+from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.plan import Plan, matches, normalised, parse, read
 
 WHOLE = """

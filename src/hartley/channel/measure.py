@@ -43,7 +43,8 @@ def measure(trials: Trials) -> Channel:
     trials = measured_rows(trials)
     declared(trials)
     columns = check(trials)
-    seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, trials.knowledge)
+    # What the attacker knew is left out: static and adaptive rows of the same trials read the same.
+    seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, "none")
     reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
     wire = reading.metrics
     reading = enrich(reading, trials, columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
-from hartley.cli.terminal import note, print_channels, print_json, print_shields, whole
+from hartley.cli.terminal import note, print_channels, print_defenses, print_json, whole
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 
 app = App(name="assess")
@@ -86,8 +86,8 @@ def assess(
         from hartley.engine.assess import remeasure as again
 
         return finish(again(_folder(remeasure, store)), store, json=json)
-    from hartley.engine.assess import assess as play
-    from hartley.engine.plan.blame import Mistaken
+    from hartley.engine.assess import Mistaken
+    from hartley.engine.assess import assess as run_plan
 
     ordered, source = _plan(plan, scene)
     given: dict[str, Any] = {
@@ -106,11 +106,11 @@ def assess(
         ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: own})
     try:
         with watching() as watch:
-            document = play(ordered, store=store, run=run, fresh=fresh, source=source, watch=watch)
+            document = run_plan(
+                ordered, store=store, run=run, fresh=fresh, source=source, watch=watch
+            )
     except Mistaken as mistake:
-        if mistake.document:
-            left = mistake.document if json else _beside(mistake.document, mistake.said)
-            finish(left, store, json=json)
+        finish(mistake.document, store, json=json)
         for line in mistake.lines:
             note(f"hartley: {line}")
         return _USAGE
@@ -120,7 +120,7 @@ def assess(
 def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
     """Print a run document, as JSON or for a person; return the exit code of its verdict."""
     from hartley.engine.result.gate import EXIT
-    from hartley.reference.schema import verdict_of
+    from hartley.reference.schema import baseline_rows, verdict_of
 
     verdict = document["verdict"]
     if json:
@@ -128,33 +128,13 @@ def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
         return EXIT[verdict["status"]]
     scene = document["scene"]
     print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
-    print_channels(document["channels"])
-    print_shields(document["defenses"])
+    print_channels(baseline_rows(document))
+    print_defenses(document["defenses"])
     print(f"verdict: {verdict_of(verdict)}")
     for reason in verdict["reasons"]:
         print(f"  {reason}")
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
     return EXIT[verdict["status"]]
-
-
-def _beside(document: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
-    """Leave out of a document what failed on mistakes that are told in lines of their own."""
-
-    def other(text: str | None) -> bool:
-        return not any(one in (text or "") for one in said)
-
-    shields = []
-    for row in document["defenses"]:
-        left = {name: one for name, one in row["residual"].items() if other(one["reason"])}
-        if other(row["reason"]) and (left or not row["residual"]):
-            shields.append({**row, "residual": left})
-    reasons = [reason for reason in document["verdict"]["reasons"] if other(reason)]
-    return {
-        **document,
-        "channels": [row for row in document["channels"] if other(row.get("reason"))],
-        "defenses": shields,
-        "verdict": {**document["verdict"], "reasons": reasons},
-    }
 
 
 def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:

@@ -120,15 +120,15 @@ def _play(
     json: bool = False,
 ) -> int:
     from hartley.engine.run.executor import prints_apart
-    from hartley.engine.run.single import play_one
+    from hartley.engine.run.player import play_row
 
     if not 0 < alpha < 0.5:
-        raise UsageError(f"--alpha {alpha}: expected a number between 0 and 0.5")
+        raise UsageError(f"--alpha must be between 0 and 0.5, got {alpha}")
     if seed < 0 or (budget is not None and budget < 1):
-        raise UsageError("--seed takes 0 or more, --budget 1 or more")
+        raise UsageError("--seed must be 0 or more, --budget 1 or more")
     note(f"{part.name} on {scene}")
     with prints_apart():
-        row = play_one(
+        row = play_row(
             part.name,
             scene,
             params=params,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -33,11 +33,9 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
     from hartley.engine.result.document import measured
 
     table = read_trials(trials)
-    row = measured(
-        {"attack": table.attack or trials.stem, "game": table.game or None, "params": {}},
-        table,
-        to_bits(table),
-    )
+    label = table.attack or trials.stem
+    known: dict[str, Any] = {"attack": label, "game": table.game or None, "params": {}}
+    row = {**known, **measured(table, to_bits(table))}
     if json:
         print_json(row)
         return 0

@@ -116,7 +116,10 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
         for flag in row.get("flags", []):
             print(f"FLAGGED  {row['attack']}: {flag}")
     if found := [row["attack"] for row in measured if not row.get("planted", True)]:
-        print(f"not drawn by the auditor, so that nothing rests on his coins: {', '.join(found)}")
+        listed = ", ".join(found)
+        print(
+            f"membership was not randomised by Hartley for: {listed} (no certified privacy claim)"
+        )
     for row in rows:
         if row["status"] == "failed":
             print(f"FAILED   {row['attack']}: {row['reason']}")
@@ -130,14 +133,14 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
             print(f"  {', '.join(names)}: {reason}")
 
 
-def print_shields(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what each defence left of each leak, and its price."""
     for row in rows:
         price = ", ".join(
             f"{name} {quantity(pair['before'])} → {quantity(pair['after'])}"
             for name, pair in row["utility"].items()
         )
-        print(f"\nbehind {row['name']} ({row['moves']})" + (f": {price}" if price else ""))
+        print(f"\nbehind {row['name']} ({row['term']})" + (f": {price}" if price else ""))
         if row["reason"]:
             print(f"  not measured: {row['reason']}")
         elif not row["residual"]:
@@ -148,11 +151,11 @@ def print_shields(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_residual(row: Mapping[str, Any]) -> None:
     lines = []
-    for attack, left in row["residual"].items():
-        share = row["coverage"].get(attack)
+    for row_id, left in row["residual"].items():
+        share = row["coverage"].get(row_id)
         lines.append(
             (
-                f"  {attack}",
+                f"  {left['attack']}",
                 *(bits(left[kind]) for kind in ("undefended", "static", "adaptive")),
                 "–" if share is None else f"{share['point']:.0%} (≥{share['low']:.0%})",
             )
@@ -162,9 +165,12 @@ def _print_residual(row: Mapping[str, Any]) -> None:
         lines,
         drop=(1,),
     )
-    for attack, left in row["residual"].items():
+    reasons: dict[str, list[str]] = {}
+    for left in row["residual"].values():
         if left["reason"]:
-            print(f"  {attack}: {left['reason']}")
+            reasons.setdefault(left["reason"], []).append(left["attack"])
+    for reason, names in reasons.items():
+        print(f"  {reason}: {', '.join(names)}")
 
 
 def bits(value: Mapping[str, Any] | None) -> str:

@@ -2,13 +2,26 @@
 
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
 from hartley.core.declare import attack, defense, game, recipe
+from hartley.core.experiment import Experiment, Stage
 from hartley.core.parameters import Parameter
 from hartley.core.parts import Attack, Defense, Game, Recipe
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
 from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View
 from hartley.core.seeds import commitment, spawn
-from hartley.core.taxonomy import ALL, Access, AnswerForm, Axis, Flow, Modality, Role, Term
+from hartley.core.taxonomy import (
+    ALL,
+    Access,
+    AnswerForm,
+    Axis,
+    Flow,
+    Knowledge,
+    Loot,
+    Modality,
+    Role,
+    Slot,
+    Term,
+)
 
 __all__ = [
     "ALL",
@@ -25,11 +38,14 @@ __all__ = [
     "Deal",
     "Defense",
     "Ensemble",
+    "Experiment",
     "Fit",
     "Flow",
     "Game",
     "Judge",
     "Kind",
+    "Knowledge",
+    "Loot",
     "Modality",
     "Model",
     "Outcome",
@@ -41,6 +57,8 @@ __all__ = [
     "Role",
     "Round",
     "Scene",
+    "Slot",
+    "Stage",
     "Term",
     "Trials",
     "View",

@@ -24,6 +24,7 @@ from hartley.core.taxonomy import (
     AnswerForm,
     Axis,
     Flow,
+    Loot,
     Modality,
     Role,
     Term,
@@ -166,6 +167,15 @@ class Attack(Part):
             "share a deal"
         ),
     )
+    adapts: Literal[True, False, "trains"] = field(
+        default=False,
+        metadata=about(
+            'how it uses what it knows of the defenses: True where it reads them, "trains" where '
+            "it trains reference models behind them, False where an adaptive attacker would play it "
+            "as a static one does"
+        ),
+    )
+    loot: Loot = field(default=Loot.RECORDS, metadata=about("what kind of asset it brings home"))
     expected_failures: Mapping[str, str] = field(
         default_factory=dict,
         metadata=about("conformance checks it cannot pass, each with its reason", listed=False),

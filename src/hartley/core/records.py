@@ -112,7 +112,7 @@ class Trials:
         attack, game, scene: names.
         params: the attack's parameters.
         seed: the run's seed.
-        fresh: whether the attack asked the victim anything new (bounds of a chain need it).
+        queried: whether the attack asked the victim anything new (bounds of a chain need it).
         metrics: metrics from the judge, mean over rounds, and those of the deal itself, by name:
             floats, or {value, low, high, n}.
         metrics_by_round: the same metrics round by round, by name; their intervals come from these.
@@ -143,7 +143,7 @@ class Trials:
     scene: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    fresh: bool = True
+    queried: bool = True
     metrics: Mapping[str, Any] = field(default_factory=dict)
     metrics_by_round: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)

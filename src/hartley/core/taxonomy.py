@@ -94,6 +94,45 @@ class AnswerForm(StrEnum):
     """the place (1 = first) of the true secret among R candidates, by the attacker's scores."""
 
 
+class Knowledge(StrEnum):
+    """What an attacker knows of the defenses that a scene holds."""
+
+    NONE = "none"
+    """there is no defense to know of."""
+    STATIC = "static"
+    """works as if there were no defense, and trains reference models without one."""
+    ADAPTIVE = "adaptive"
+    """sees the defenses and their parameters, and trains reference models behind them."""
+
+
+class Slot(StrEnum):
+    """Where what one attack brought home enters the scene of the next."""
+
+    TRAIN = "train"
+    """the owner's training records."""
+    PUBLIC = "public"
+    """records that the attacker owns."""
+    SOURCE = "source"
+    """what the attacker holds in place of the deployed model."""
+    PROMPT = "prompt"
+    """what is put before the user's text."""
+    MEMORY = "memory"
+    """what an agent remembers."""
+
+
+class Loot(StrEnum):
+    """What kind of asset an attack brings home."""
+
+    RECORDS = "records"
+    """records that were rebuilt, found or collected."""
+    POISON = "poison"
+    """labelled records made to be trained on."""
+    MODEL = "model"
+    """a model of the attacker's own."""
+    TEXTS = "texts"
+    """texts or messages."""
+
+
 EDITION = "arxiv-v1"
 
 _ARXIV: dict[str, Axis] = {

@@ -1,4 +1,4 @@
-"""``hartley assess``, one straight line: load, match, play, measure, judge, write.
+"""``hartley assess``, one straight line: expand the plan, play, measure, assemble, judge.
 
 Everything that the document needs is in the run folder before anything is measured, so a run can
 be continued after a kill, and measured again without a model.
@@ -7,25 +7,25 @@ be continued after a kill, and measured again without a model.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hartley import __version__
 from hartley import store as runs
-from hartley.core import Scene
+from hartley.core import Experiment, Scene
+from hartley.core.code_digest import code_digest
 from hartley.core.errors import UsageError
 from hartley.engine import build_scene
-from hartley.engine.plan.blame import Mistaken, check_parameters, told
-from hartley.engine.plan.jobs import PLAY, UTILITY, Job
+from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.plan import Plan, check_names, normalised, parse
-from hartley.engine.plan.preflight import rehearse
-from hartley.engine.plan.worklist import orders, planned
+from hartley.engine.plan.worklist import added, expand, experiments, planned
 from hartley.engine.result import document
-from hartley.engine.result.defense_rows import shields
+from hartley.engine.result.defense_rows import defense_rows
 from hartley.engine.result.gate import judge
 from hartley.engine.run import executor
-from hartley.engine.run.player import DONE, FAILED, Result
+from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
+from hartley.engine.run.threads import one_thread
 
 Watch = Callable[[str, Mapping[str, Any]], None]
 """(event, facts) → nothing. Events: scene, jobs, started, ended, measuring, kept."""
@@ -40,6 +40,21 @@ class Stopped(KeyboardInterrupt):
             f"stopped: {kept} of {total} jobs are kept in {folder}; "
             "the same command goes on from there"
         )
+
+
+class Mistaken(UsageError):
+    """Every row of a game or of a defense was refused by its parts: the input is at fault.
+
+    Attributes:
+        lines: what to tell the user, each thing once.
+        document: the run document with what was measured beside.
+    """
+
+    def __init__(self, lines: Sequence[str], made: Mapping[str, Any]) -> None:
+        """Keep the lines and the document."""
+        self.lines = tuple(dict.fromkeys(lines))
+        self.document = made
+        super().__init__("; ".join(self.lines))
 
 
 def assess(
@@ -57,31 +72,27 @@ def assess(
         plan: what to do.
         store: the folder of all runs.
         run: the run's id; by default made from the plan and the scene.
-        fresh: start anew even where the same run stands.
+        fresh: start anew even where there is a run of the same plan.
         source: the plan's file, if any.
-        watch: told what happens.
+        watch: called with each event.
 
     Returns:
-        The run document, which also stands in the run folder.
+        The run document, which is also in the run folder.
 
     Raises:
         UsageError: the plan, the scene or the store is at fault; nothing is lost.
         Mistaken: the same, where only the parts could see it, with the document of what was
-            measured beside, unless it was seen before the first game.
+            measured beside.
         Stopped: the user pressed Ctrl-C; what was played is kept.
     """
     check_names(plan)
     check_parameters(plan)
     scene_params = dict(plan.scenes.get(plan.scene, {}))
     build_scene.check(plan.scene, scene_params)
-    executor.one_thread()
+    one_thread()
     watch("scene", {"name": plan.scene})
     scene = build_scene.build(plan.scene, scene_params)
-    ordered = orders(plan, scene)
-    with executor.prints_apart():
-        refused = rehearse(plan, [o.job for o in ordered if o.job is not None], scene)
-    if refused:
-        raise Mistaken(refused)
+    lines = expand(plan, scene)
     ledger = runs.open_run(
         store,
         name=plan.name or plan.scene,
@@ -93,23 +104,20 @@ def assess(
         fresh=fresh,
     )
     try:
-        jobs = [o.job for o in ordered if o.job is not None]
-        todo = [job for job in jobs if not ledger.done(job.key)]
-        lines = planned(ordered, plan, scene)
-        if not todo and ledger.finished and ledger.records.get("plan", {}).get("lines") == lines:
+        todo = [one for one in experiments(lines) if not ledger.done(one.key)]
+        rows = planned(lines, plan, scene)
+        if not todo and ledger.finished and ledger.records.get("plan", {}).get("lines") == rows:
             kept = runs.read_run(ledger.folder)
             whole = all(row["status"] != FAILED for row in kept["channels"])
-            if whole and dict(kept["plan"]) == _plain(plan):
+            if whole and dict(kept["plan"]) == _plain(plan) and _measured_alike(ledger, rows):
                 watch("kept", {"run": ledger.id, "folder": ledger.folder})
                 return kept
-        ledger.note("planned", "plan", lines=lines, scene=document.finite(dict(scene.facts)))
-        blamed = _play(jobs, plan, scene, ledger, watch)
-        watch("measuring", {"jobs": len(jobs)})
-        made = _assembled(ledger, plan)
-        if found := told(plan, jobs, blamed):
-            mistake = Mistaken(found)
-            mistake.document = made
-            raise mistake
+        ledger.note("planned", "plan", lines=rows, scene=document.finite(dict(scene.facts)))
+        refused = _play(experiments(lines), plan, scene, ledger, watch)
+        watch("measuring", {"jobs": len(experiments(lines))})
+        made = assemble(ledger, plan)
+        if mistakes := _mistakes(experiments(lines), plan, refused):
+            raise Mistaken(mistakes, made)
         return made
     finally:
         ledger.close()
@@ -126,68 +134,38 @@ def remeasure(folder: Path) -> dict[str, Any]:
         plan = parse((folder / "plan.toml").read_text(), source=str(folder / "plan.toml"))
         if "plan" not in ledger.records:
             raise UsageError(f"the run {ledger.id!r} has played nothing yet")
-        return _assembled(ledger, plan)
+        return assemble(ledger, plan, anew=True)
     finally:
         ledger.close()
 
 
-def _play(
-    jobs: list[Job], plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
-) -> dict[str, tuple[str, str]]:
-    """Play what is not done yet; return the jobs that failed on a mistake of the user's."""
-    blamed: dict[str, tuple[str, str]] = {}
-    todo = [job for job in jobs if not ledger.done(job.key)]
-    total, kept = len(jobs), len(jobs) - len(todo)
-    watch("jobs", {"total": total, "kept": kept, "run": ledger.id, "folder": ledger.folder})
+def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str, Any]:
+    """Make the run document from what the folder holds, judge it, and write it.
 
-    def finished(job: Job, result: Result) -> None:
-        nonlocal kept
-        if result.status == DONE and result.content:
-            ledger.keep_trials(job.key, result.content, result.note)
-        else:
-            ledger.note(result.status, job.key, **result.note)
-        if result.mistake:
-            blamed[job.key] = result.blame, result.mistake
-        kept += 1
-        watch("ended", {"job": job, "status": result.status, **result.note})
-
-    workers = executor.cores() if plan.workers is None else plan.workers
-    try:
-        executor.perform(
-            todo,
-            workers=workers,
-            scene=scene,
-            scene_params=plan.scenes.get(plan.scene, {}),
-            logs=ledger.folder / "logs",
-            started=lambda job: watch("started", {"job": job}),
-            finished=finished,
-        )
-    except KeyboardInterrupt:
-        raise Stopped(ledger.folder, kept, total) from None
-    return blamed
-
-
-def _assembled(ledger: runs.Ledger, plan: Plan) -> dict[str, Any]:
-    """Measure what the folder holds, judge it, and write the document."""
+    Args:
+        ledger: the run's folder.
+        plan: what was ordered.
+        anew: measure all trials again, instead of taking the rows that were measured by the
+            measurement of today.
+    """
     lines = ledger.records["plan"]["lines"]
-    rows = [(line, _row(ledger, line)) for line in lines["rows"] if line["task"] == PLAY]
-    channels = [row for line, row in rows if not line["defense"]]
-    behind = [(line, row) for line, row in rows if line["defense"]]
+    channels = [_row(ledger, line, anew=anew) for line in lines["rows"] if "standing" in line]
     utilities = {
-        line["defense"]: ledger.records.get(line["key"], {})
+        line["utility"]: ledger.records.get(line["key"], {})
         for line in lines["rows"]
-        if line["task"] == UTILITY
+        if "utility" in line
     }
-    guards = shields(lines["guards"], channels, behind, utilities)
     verdict = judge({"channels": channels}, plan.limits)
-    flagged = [f"{row['attack']}: {flag}" for row in channels for flag in row["flags"]]
+    flagged = [
+        f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
+    ]
     made = document.document(
         identity=ledger.id,
         plan=_plain(plan),
         scene={**ledger.header["scene"], "facts": ledger.records["plan"].get("scene", {})},
         created=ledger.header.get("created", ""),
         channels=channels,
-        defenses=guards,
+        defenses=defense_rows(lines["defenses"], channels, utilities),
         verdict={
             "status": verdict.status,
             "reasons": list(verdict.reasons),
@@ -199,25 +177,85 @@ def _assembled(ledger: runs.Ledger, plan: Plan) -> dict[str, Any]:
     return made
 
 
-def _row(ledger: runs.Ledger, line: Mapping[str, Any]) -> dict[str, Any]:
-    from hartley.channel.measure import measure
+def _play(
+    todo: list[Experiment], plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
+) -> dict[str, str]:
+    """Play what is not done yet; return what was refused as the user's mistake, by key."""
+    refused: dict[str, str] = {}
+    left = [one for one in todo if not ledger.done(one.key)]
+    total, kept = len(todo), len(todo) - len(left)
+    watch("jobs", {"total": total, "kept": kept, "run": ledger.id, "folder": ledger.folder})
 
-    stands = line["stands"]
+    def finished(experiment: Experiment, result: Result) -> None:
+        nonlocal kept
+        if result.status == DONE and result.content:
+            ledger.keep_trials(experiment.key, result.content, result.row, result.note)
+        else:
+            ledger.note(result.status, experiment.key, **result.note)
+        if result.mistake:
+            refused[experiment.key] = result.mistake
+        kept += 1
+        watch("ended", {"job": experiment, "status": result.status, **result.note})
+
+    workers = executor.cores() if plan.workers is None else plan.workers
+    try:
+        executor.perform(
+            left,
+            workers=workers,
+            scene=scene,
+            scene_params=plan.scenes.get(plan.scene, {}),
+            logs=ledger.folder / "logs",
+            started=lambda experiment: watch("started", {"job": experiment}),
+            finished=finished,
+        )
+    except KeyboardInterrupt:
+        raise Stopped(ledger.folder, kept, total) from None
+    return refused
+
+
+def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]) -> list[str]:
+    """What the user got wrong: all rows of a game, or of a defense, ended as their mistake."""
+    subjects: dict[str, list[Experiment]] = {}
+    for one in done:
+        if one.baseline and one.stages:
+            subjects.setdefault(f"the game {one.stages[-1].game!r} cannot be played", []).append(
+                one
+            )
+        elif not one.baseline:
+            subjects.setdefault(f"the defense {added(one, plan)!r} cannot be applied", []).append(
+                one
+            )
+    return [
+        f"{subject}: {' '.join(refused[rows[0].key].split())}"
+        for subject, rows in subjects.items()
+        if all(one.key in refused for one in rows)
+    ]
+
+
+def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[str, Any]:
+    standing = line["standing"]
     if "status" in line:
-        return document.unmeasured(stands, line["status"], line["reason"], line["cause"])
+        return document.unmeasured(standing, line["status"], line["reason"], line["cause"])
     record = ledger.records.get(line["key"])
     if record is None:
-        return document.unmeasured(stands, FAILED, "not played: the run was stopped before it")
+        return document.unmeasured(standing, FAILED, "not played: the run was stopped before it")
     if record["event"] != DONE:
         return document.unmeasured(
-            stands, record["event"], record.get("reason", ""), record.get("cause")
+            standing, record["event"], record.get("reason", ""), record.get("cause")
         )
-    trials = runs.read_trials(ledger.folder / record["trials"])
-    try:
-        return document.measured(stands, trials, measure(trials))
-    except Exception as error:
-        reason = f"its trials could not be measured: {type(error).__name__}: {error}"
-        return document.unmeasured(stands, FAILED, reason)
+    stored = None if anew else ledger.row(line["key"])
+    if stored is None or stored["measurement"] != code_digest(MEASURE):
+        stored = measured_row(runs.read_trials(ledger.folder / record["trials"]))
+        ledger.keep_row(line["key"], stored)
+    return {**standing, **stored["row"]}
+
+
+def _measured_alike(ledger: runs.Ledger, lines: Mapping[str, Any]) -> bool:
+    """Whether every stored row was measured by the measurement of today."""
+    digest = code_digest(MEASURE)
+    keys = [line["key"] for line in lines["rows"] if "standing" in line and line["key"]]
+    stored = [ledger.row(k) for k in keys if ledger.records.get(k, {}).get("event") == DONE]
+    return all(row is not None and row["measurement"] == digest for row in stored)
 
 
 def _plain(plan: Plan) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import numpy as np
 
 from hartley import __version__, catalog
 from hartley.core import Data, Game, Modality, Recipe, Scene, spawn
+from hartley.core.code_digest import code_digest
 from hartley.core.errors import HartleyError, RunError, UnknownName, UsageError
-from hartley.engine.plan.jobs import code_of
 from hartley.engine.plan.parameters import checked
 from hartley.kit.cache import digest
 
@@ -103,7 +103,7 @@ def _digest(name: str, scene: Scene, params: Mapping[str, Any]) -> str:
             "version": __version__,
             "name": name,
             "params": dict(params),
-            "code": code_of(catalog.find("scene", name).module),
+            "code": code_digest(catalog.find("scene", name).module),
             "records": {key: [part.x, part.y, part.edges] for key, part in records.items()},
             "answers": answers,
         }

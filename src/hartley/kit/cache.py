@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
+from hartley.core.code_digest import code_of, library_versions
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Arrays = dict[str, "NDArray[Any]"]
+
+NOUNS = ("hartley.core",)
+"""Code that computes no array: a new noun does not make old weights wrong."""
 
 
 def folder() -> Path:
@@ -42,17 +47,29 @@ def digest(recipe: Any) -> str:
     return state.hexdigest()
 
 
-def cached(name: str, recipe: Any, build: Callable[[], Mapping[str, NDArray[Any]]]) -> Arrays:
+def cached(
+    name: str,
+    recipe: Any,
+    build: Callable[[], Mapping[str, NDArray[Any]]],
+    *,
+    code: Callable[..., Any] | None = None,
+) -> Arrays:
     """Return the arrays of ``build()``, from the cache when the same recipe was built before.
+
+    The code that builds is part of the key, with all that it imports: what an edited function
+    would make differently is made again.
 
     Args:
         name: a word for the file name, for a person who looks into the folder.
-        recipe: everything that the result depends on (see ``digest``).
+        recipe: everything else that the result depends on (see ``digest``).
         build: makes the arrays.
+        code: a function of the module that does the work, where ``build`` only passes it on.
     """
     from safetensors.numpy import load_file, save_file
 
-    path = folder() / name / f"{digest(recipe)[:32]}.safetensors"
+    versions = library_versions()
+    key = digest([recipe, code_of(code or build, without=NOUNS), versions])
+    path = folder() / name / f"{key[:32]}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if path.exists():

@@ -61,7 +61,7 @@ def kept(
 
         if cached:
             key = {**recipe, "data": records, "include": rows, "seed": seed, "first": first}
-            parts.append(cache.cached("fleet", key, build))
+            parts.append(cache.cached("fleet", key, build, code=train))
         else:
             parts.append(build())
         if told:

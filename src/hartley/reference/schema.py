@@ -1,7 +1,8 @@
 """Which run documents this version reads: one definition, for the store, the report and the gate.
 
 ``run.schema.json`` beside this file states the whole shape; here stands the check that needs no
-library: a reader of version 1 refuses every other version in words, and never misreads it.
+library. Runs of version 1 are brought up to version 2 as they are read; every other version is
+refused in words, and never misread.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hartley.core.errors import UsageError
+from hartley.reference.version_1 import OLD_SCHEMA, from_version_1
 
-RUN_SCHEMA = "hartley.run/1"
-"""The one version that this Hartley writes and reads."""
+RUN_SCHEMA = "hartley.run/2"
+"""The version that this Hartley writes."""
 
 REQUIRED: dict[str, type | tuple[type, ...]] = {
     "id": str,
@@ -36,9 +38,9 @@ def check_schema(document: object) -> Mapping[str, Any]:
         raise UsageError(
             f"not a run document: it has no 'schema'; expected 'schema': {RUN_SCHEMA!r}"
         )
-    if found != RUN_SCHEMA:
+    if found not in (RUN_SCHEMA, OLD_SCHEMA):
         raise UsageError(
-            f"cannot read schema {found!r}: this Hartley reads {RUN_SCHEMA!r}; "
+            f"cannot read schema {found!r}: this Hartley reads {RUN_SCHEMA!r} and {OLD_SCHEMA!r}; "
             "use the Hartley that wrote the run, or a newer one"
         )
     for key, kind in REQUIRED.items():
@@ -51,11 +53,25 @@ def check_schema(document: object) -> Mapping[str, Any]:
                 f"damaged run document: channels[{index}] has no status "
                 f"out of {', '.join(STATUSES)}"
             )
-    return document
+    return document if found == RUN_SCHEMA else from_version_1(document)
 
 
 STATUSES = ("measured", "skipped", "failed")
 """How a row of ``channels`` may end."""
+
+
+def baseline_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows without any added defense, for which limits hold, each with a label.
+
+    A row is labelled after its attack; where several rows are of one attack, after its id.
+    """
+    rows = [row for row in document["channels"] if row.get("baseline", True)]
+    labels = [row["attack"] for row in rows]
+    return [
+        {**row, "attack": row["id"] if labels.count(row["attack"]) > 1 else row["attack"]}
+        for row in rows
+    ]
+
 
 UNASKED = "none"
 """The verdict on a run that nobody set a limit for."""

@@ -64,23 +64,24 @@ def curves(measured: Sequence[Mapping[str, Any]], drawn: Any) -> Iterator[dict[s
         }
 
 
-def shields(document: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any]]:
-    """One chart an attack: without a defence, then behind each, by what the attacker knows."""
-    units = {c["attack"]: c.get("unit") or "use" for c in document["channels"]}
+def defenses(document: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any]]:
+    """One chart for each row: without a defense, then behind each, by what the attacker knows."""
+    units = {c["id"]: c.get("unit") or "use" for c in document["channels"]}
+    labels = {c["id"]: c["attack"] for c in document["channels"]}
     rows: dict[str, list[dict[str, Any]]] = {}
     for one in document.get("defenses") or ():
-        for attack, left in (one.get("residual") or {}).items():
+        for row_id, left in (one.get("residual") or {}).items():
             for key in ("undefended", "static", "adaptive"):
                 name = f"{one['name']}, {key}" if key != "undefended" else "without"
-                known = any(row["attack"] == name for row in rows.get(attack, ()))
+                known = any(row["attack"] == name for row in rows.get(row_id, ()))
                 if left.get(key) is not None and not known:
                     row = {"attack": name, "bits": left[key], "n": left[key].get("n")}
-                    rows.setdefault(attack, []).append(row | {"unit": units.get(attack, "use")})
-    for i, (attack, found) in enumerate(rows.items()):
-        words = f"{attack}, bits per {found[0]['unit']}"
+                    rows.setdefault(row_id, []).append(row | {"unit": units.get(row_id, "use")})
+    for i, (row_id, found) in enumerate(rows.items()):
+        words = f"{labels.get(row_id, row_id)}, bits per {found[0]['unit']}"
         told = "; ".join(f"{row['attack']}: {bits_line(row)}" for row in found)
         yield {
             "title": words,
-            "label": f"Defences against {words}. {told}.",
-            "svg": drawn(figures.forest(found, f"shield-{i}", narrow=True)),
+            "label": f"Defenses against {words}. {told}.",
+            "svg": drawn(figures.forest(found, f"defense-{i}", narrow=True)),
         }

@@ -1,4 +1,4 @@
-"""One finding a row of the run: what CI formats show. Derived from the verdict, never re-judged."""
+"""One finding for each row of the run: what CI formats show, derived from the verdict."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def findings(document: Mapping[str, Any]) -> list[Finding]:
 
 def loose_checks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the checks that speak about no row: a limit on something that was never measured."""
-    rows = {row["attack"] for row in document["channels"]}
-    return [c for c in document["verdict"].get("checks") or () if c.get("attack") not in rows]
+    rows = {row["id"] for row in document["channels"]}
+    return [c for c in document["verdict"].get("checks") or () if c.get("row") not in rows]
 
 
 def _finding(row: Mapping[str, Any], checks: Any) -> Finding:
-    mine = [c for c in checks if c.get("attack") == row["attack"]]
+    mine = [c for c in checks if c.get("row") == row["id"]]
     words = tuple(str(c["reason"]) for c in mine)
     if row["status"] == "skipped" and not mine:
         return Finding(row, "skipped", (str(row.get("reason") or "no reason given"),))

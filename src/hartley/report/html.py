@@ -54,7 +54,7 @@ def render(document: Mapping[str, Any]) -> str:
         "axes": [charts.axis(str(axis), measured, drawn) for axis in Axis],
         "curves": list(charts.curves(measured, drawn)),
         "defenses": [defense(row) for row in document.get("defenses") or ()],
-        "shields": list(charts.shields(document, drawn)),
+        "defense_charts": list(charts.defenses(document, drawn)),
         "edges": [edge(row) for row in document.get("edges") or ()],
         "loops": [edge(row) for row in document.get("loops") or ()],
         "weakest": _words(document.get("weakest_cut")),
@@ -111,10 +111,10 @@ def _counts(channels: Sequence[Mapping[str, Any]]) -> str:
 
 def _limited(verdict: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> str:
     """Say how much of the run the limits speak about, so that Pass is not read as more."""
-    named = {c.get("attack") for c in verdict.get("checks") or ()}
+    named = {c.get("row") for c in verdict.get("checks") or ()}
     if not named:
         return ""
-    held = sum(row["attack"] in named for row in measured)
+    held = sum(row["id"] in named for row in measured)
     return f"Limits speak about {held} of {count(len(measured), 'measured channel')}."
 
 

@@ -82,11 +82,17 @@ def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
         for name, v in (row.get("utility") or {}).items()
     )
     name = row["name"] + (f" ({params(row['params'])})" if row.get("params") else "")
-    for attack, residual in (row.get("residual") or {}).items():
+    for row_id, residual in (row.get("residual") or {}).items():
         cells = [_residual(residual.get(k)) for k in ("undefended", "static", "adaptive")]
         if cells[2] == NOTHING and residual.get("reason"):
             cells[2] = str(residual["reason"])
-        yield [name, str(row.get("term")), attack, *cells, utility or NOTHING]
+        yield [
+            name,
+            str(row.get("term")),
+            residual.get("attack", row_id),
+            *cells,
+            utility or NOTHING,
+        ]
 
 
 def _residual(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hartley.core.errors import UsageError
 from hartley.reference import check_schema
+from hartley.reference.schema import baseline_rows
 
 FORMATS = {
     "html": "one page that loads nothing",
@@ -24,7 +25,7 @@ def render(run: Mapping[str, Any], format: str) -> str:
     """Return the run document in one format.
 
     Args:
-        run: a run document, version 1.
+        run: a run document, of version 2 or 1.
         format: a key of ``FORMATS``.
 
     Raises:
@@ -35,5 +36,7 @@ def render(run: Mapping[str, Any], format: str) -> str:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UsageError(f"no report format {format!r}: choose from {', '.join(FORMATS)}{hint}")
     document = check_schema(run)
+    if format != "json":  # the others speak of the rows that limits speak of
+        document = {**document, "channels": baseline_rows(document)}
     text: str = import_module(f"hartley.report.{format}").render(document)
     return text

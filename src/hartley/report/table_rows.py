@@ -138,7 +138,6 @@ def _details(
         ("min-capacity", _with(row.get("leakage"), f"bit per {unit} (maximal leakage)")),
         ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),
         ("loot", row.get("loot")),
-        ("chain", row.get("stage_of")),
     ]
     return [(name, str(value)) for name, value in facts if value]
 
@@ -172,14 +171,14 @@ def defense(row: Mapping[str, Any]) -> dict[str, Any]:
         "status": _trouble(row),
         "rows": [
             {
-                "attack": attack,
+                "attack": one.get("attack", row_id),
                 "cells": [
                     _residual(one, key, str(one.get("reason") or ""))
                     for key in ("undefended", "static", "adaptive")
                 ],
-                "coverage": _coverage(covered.get(attack)),
+                "coverage": _coverage(covered.get(row_id)),
             }
-            for attack, one in (row.get("residual") or {}).items()
+            for row_id, one in (row.get("residual") or {}).items()
         ],
         "utility": [_utility(name, one) for name, one in (row.get("utility") or {}).items()],
     }
@@ -226,7 +225,9 @@ def _utility(name: str, one: Mapping[str, Any]) -> dict[str, str]:
 def edge(row: Mapping[str, Any]) -> dict[str, str]:
     """Return an edge or a loop with its gain."""
     path = row.get("path")
-    fresh = {True: "yes", False: "no"}.get(bool(row["fresh"]), "") if "fresh" in row else NOTHING
+    fresh = (
+        {True: "yes", False: "no"}.get(bool(row["queried"]), "") if "queried" in row else NOTHING
+    )
     return {
         "from": str(row.get("from", "")),
         "to": str(row.get("to", "")),

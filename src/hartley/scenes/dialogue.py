@@ -136,7 +136,12 @@ def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: in
         if dropped is not None:
             dropped = np.asarray(dropped)[include[k]]
             key["dropped"] = dropped
-        adapters = cached("lora", key, lambda: lora.train(network, rows, tuning, mine, dropped))
+        adapters = cached(
+            "lora",
+            key,
+            lambda: lora.train(network, rows, tuning, mine, dropped),
+            code=lora.train,
+        )
         lora.load(network, adapters)
         network.train(False)
         tuned = from_network(

@@ -146,7 +146,7 @@ def _pretrained(
         raise UsageError("no passage of the novel is left to pretrain on; deal fewer records")
     lesson, mine = gpt.Lesson(epochs=epochs), spawn(seed, "pretrained")
     key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": mine}
-    return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, mine))
+    return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, mine), code=gpt.train)
 
 
 def _fingerprint(scene: Scene, rng: Rng, rounds: int) -> Planted:

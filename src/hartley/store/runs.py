@@ -49,16 +49,39 @@ class Ledger:
         """Whether a job was played to its end; what failed is played again."""
         return self.records.get(job, {}).get("event") in {"done", "skipped"}
 
-    def keep_trials(self, job: str, content: bytes, note: Mapping[str, Any]) -> None:
-        """Keep the trials of a job: the file first, then its line in the journal.
+    def keep_trials(
+        self, job: str, content: bytes, row: Mapping[str, Any], note: Mapping[str, Any]
+    ) -> None:
+        """Keep the trials of a job and its measured row: the files first, then the journal's line.
 
         Raises:
             StoreError: the disk is full or cannot be written; nothing kept before is lost.
         """
-        with told(self.folder):
-            (self.folder / "trials").mkdir(exist_ok=True)
-        write_atomically(self.folder / "trials" / f"{job}.parquet", content)
+        self._write("trials", f"{job}.parquet", content)
+        self.keep_row(job, row)
         self.note("done", job, trials=f"trials/{job}.parquet", **note)
+
+    def keep_row(self, job: str, row: Mapping[str, Any]) -> None:
+        """Keep the measured half of a row.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        text = json.dumps(row, allow_nan=False, ensure_ascii=False)
+        self._write("rows", f"{job}.json", text.encode() + b"\n")
+
+    def row(self, job: str) -> dict[str, Any] | None:
+        """Return the measured half of a row, or None where it is absent or damaged."""
+        try:
+            row: dict[str, Any] = json.loads((self.folder / "rows" / f"{job}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return row if {"measurement", "row"} <= row.keys() else None
+
+    def _write(self, folder: str, name: str, content: bytes) -> None:
+        with told(self.folder):
+            (self.folder / folder).mkdir(exist_ok=True)
+        write_atomically(self.folder / folder / name, content)
 
     def note(self, event: str, job: str, **note: Any) -> None:
         """Append one line to the journal.

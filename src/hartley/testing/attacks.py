@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -211,6 +212,51 @@ def narrows_under_noise(attack: Attack) -> None:
         last = now.high if now.high is not None else now.bits.value
 
 
+class _Watched(tuple[Any, ...]):
+    """Defenses in a view that note when somebody looks at them."""
+
+    read = False
+
+    def __iter__(self) -> Any:
+        type(self).read = True
+        return super().__iter__()
+
+    def __getitem__(self, index: Any) -> Any:
+        type(self).read = True
+        return super().__getitem__(index)
+
+    def __len__(self) -> int:
+        type(self).read = True
+        return super().__len__()
+
+
+def adapts_as_it_declares(attack: Attack) -> None:
+    """It reads the defenses, or trains reference models, in some modality exactly if it says so."""
+    read = trained = False
+    for modality in attack.modalities:
+        scene = wire(attack, "live", modality)
+        table = deal(attack, scene, seed=0)
+        calls: list[int] = []
+        _Watched.read = False
+        one = table.rounds[0]
+        view = replace(one.view, defenses=_Watched(one.view.defenses))
+        if isinstance(view.source, Model) and view.source.fit is not None:
+            fit = view.source.fit
+
+            def counted(*words: Any, fit: Any = fit, calls: list[int] = calls) -> Any:
+                calls.append(1)
+                return fit(*words)
+
+            view = replace(view, source=replace(view.source, fit=counted))
+        # One round is enough to see what it reads; what it answers is not judged here.
+        alone = replace(table, rounds=(replace(one, view=view),), judge=None)
+        with suppress(HartleyError):
+            play(attack, scene, seed=0, dealt=alone)
+        read, trained = read or _Watched.read, trained or bool(calls)
+    found = True if read else "trains" if trained else False
+    expect(found == attack.adapts, f"adapts must be {found!r}, got {attack.adapts!r}")
+
+
 def _blur(table: Deal, level: float) -> Deal:
     """Every answer of a model, or entry of the data, is replaced with probability ``level``."""
     return replace(
@@ -290,5 +336,6 @@ ATTACK_CHECKS: tuple[Check, ...] = tuple(
         is_light,
         writes_nothing,
         narrows_under_noise,
+        adapts_as_it_declares,
     )
 )

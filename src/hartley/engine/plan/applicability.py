@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hartley import catalog
 from hartley.catalog import Entry
-from hartley.core import Access, Scene
+from hartley.core import Access, Attack, Game, Scene
 from hartley.engine.plan.plan import Plan, matches
 
 _ASKED = (
@@ -54,9 +54,10 @@ def left_out(entry: Entry, plan: Plan) -> str:
     return "" if skipped is None else f"left out by the plan: skip {skipped}"
 
 
-def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
+def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
     """Return why a scene cannot carry an attack, or None; the plan has no say here."""
-    game = catalog.find("game", entry.game)
+    game = entry.game if isinstance(entry.game, Game) else catalog.find("game", entry.game)
+    access = entry.access.words if isinstance(entry.access, Access) else entry.access
     for part, fits in (
         ("it plays", entry.modalities),
         (f"the game {game.name} is for", game.modalities),
@@ -74,7 +75,7 @@ def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
         denied = [
             flag.name.lower()
             for flag in _ASKED
-            if flag.name and flag.name.lower() in entry.access and not flag & open_
+            if flag.name and flag.name.lower() in access and not flag & open_
         ]
         if denied:
             offers = _list(scene.model.offers.words) or "nothing"
@@ -84,12 +85,12 @@ def unplayable(entry: Entry, scene: Scene) -> Obstacle | None:
     return None
 
 
-def _release(entry: Entry) -> str:
+def _release(entry: Entry | Attack) -> str:
     """The tool of a scene that holds what an attack asks its owner to let out."""
     return f"release:{dict(entry.game_params).get('release', '')}"
 
 
-def _granted(entry: Entry, scene: Scene) -> Access:
+def _granted(entry: Entry | Attack, scene: Scene) -> Access:
     """What a release lets an attacker use besides what the deployed model offers."""
     release = scene.tools.get(_release(entry))
     granted: Access = getattr(release, "grants", Access.NOTHING)

@@ -47,6 +47,11 @@ def checked(part: str, declared: Iterable[Parameter], params: Mapping[str, Any])
     return {name: known[name].kind(value) for name, value in params.items()}
 
 
+def defaults(declared: Iterable[Parameter]) -> dict[str, Any]:
+    """Return the parameters of a part as they are when nobody sets them."""
+    return {p.name: p.default for p in declared}
+
+
 def ruled(
     attack: str, asks: Iterable[tuple[str, Any]], params: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -8,17 +8,19 @@
     skip = ["rmia"]
     alpha = 0.05                  # error level of every bound
     budget = 100000               # queries an attack may ask; default: no limit
+    deployed = ["rounding"]       # defenses that the owner runs already: part of the baseline
+    replicates = 1                # how often each attack is played, each time with fresh secrets
 
     [attacks.lira]                # parameters of an attack
-    shadows = 32
+    references = [16, 64]         # a list plays the attack once with each value
     [games.membership]            # parameters of a game
     rounds = 16
     [scenes.digits]               # parameters of the scene's recipe
 
     [defenses]
-    use = ["dp_sgd", "rounding"]  # default: none
-    adaptive = true               # also attackers who know the defence
-    [defenses.dp_sgd]             # parameters of a defence
+    use = ["dp_sgd", "rounding", "rounding+top_k"]   # one by one, or together; default: none
+    adaptive = true               # also attackers who know the defense
+    [defenses.dp_sgd]             # parameters of a defense
     epsilon = 4.0
 
     [limits]                      # in bits per use, see hartley.engine.result.gate
@@ -37,9 +39,10 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,8 @@ class Plan:
     defenses: Table = field(default_factory=dict)
     use: tuple[str, ...] = ()
     adaptive: bool = True
+    deployed: tuple[str, ...] = ()
+    replicates: int = 1
     limits: Mapping[str, float] = field(default_factory=dict)
     workers: int | None = None
     alpha: float = 0.05
@@ -123,6 +128,8 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         else None,
         alpha=reader.of(float, raw.get("alpha", 0.05), "alpha"),
         budget=reader.of(int, raw["budget"], "budget", low=1) if "budget" in raw else None,
+        deployed=reader.strings(raw.get("deployed", []), "deployed"),
+        replicates=reader.of(int, raw.get("replicates", 1), "replicates", low=1),
     )
     if not 0 < plan.alpha < 0.5:
         raise BadPlan(f"{source}: alpha = {plan.alpha} makes no sense; expected 0 < alpha < 0.5")
@@ -136,8 +143,9 @@ def check_names(plan: Plan) -> None:
     Raises:
         UnknownName: a part that is not there, or a pattern that matches nothing.
     """
-    for name in plan.use:
-        catalog.find("defense", name)
+    for together in (*plan.use, *plan.deployed):
+        for name in together.split("+"):
+            catalog.find("defense", name)
     known = [e for e in catalog.entries("attack") if e.kind == "attack"]
     for pattern in (*plan.only, *plan.skip):
         if not any(matches(pattern, e) for e in known):
@@ -155,6 +163,14 @@ def matches(pattern: str, entry: catalog.Entry) -> bool:
     return any(fnmatchcase(value, rest) for value in values)
 
 
+def sweep(params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the settings that an attack's table orders: a list stands for each of its values."""
+    names = list(params)
+    values = [v if isinstance(v := params[name], list) else [v] for name in names]
+    for chosen in product(*values):
+        yield dict(zip(names, chosen, strict=True))
+
+
 def normalised(plan: Plan) -> str:
     """Write a plan as TOML with nothing left to a default, in a fixed order."""
     rows = [
@@ -164,6 +180,8 @@ def normalised(plan: Plan) -> str:
         f"skip = {_toml(plan.skip)}",
         f"alpha = {plan.alpha!r}",
         *([f"budget = {plan.budget}"] if plan.budget is not None else []),
+        f"deployed = {_toml(plan.deployed)}",
+        f"replicates = {plan.replicates}",
     ]
     for kind in ("attacks", "games", "scenes"):
         rows += _tables(kind, getattr(plan, kind))
@@ -236,7 +254,7 @@ class _Reader:
 
 
 _KEYS = (
-    *("scene", "seed", "only", "skip", "alpha", "budget"),
+    *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
     *("attacks", "games", "scenes", "defenses", "limits", "executor"),
 )
 _KINDS: dict[type, str] = {

@@ -1,183 +1,271 @@
-"""The plan of work: every row that a run will have, as a job or as the reason why there is none."""
+"""The work list: every row that a run will have, as an experiment or as the reason for its absence.
+
+``expand`` is the only place where a plan becomes work. Names, parameters and what a scene can
+carry are checked here and nowhere else, before anything is played.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from hartley import catalog
-from hartley.core import Scene
+from hartley.catalog import Entry
+from hartley.core import Applied, Attack, Experiment, Knowledge, Scene, Stage
+from hartley.core.code_digest import code_digest, library_versions
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.taxonomy import Axis
-from hartley.engine.defend import ADAPTIVE, STATIC, unfit
-from hartley.engine.plan.applicability import Obstacle, choose
-from hartley.engine.plan.jobs import PLAY, UTILITY, Job, code_of
-from hartley.engine.plan.parameters import checked, ruled
-from hartley.engine.plan.plan import Plan
-from hartley.engine.result import document
-from hartley.engine.run.player import FAILED, SKIPPED
+from hartley.engine.defend import unfit
+from hartley.engine.plan.applicability import Obstacle, obstacle
+from hartley.engine.plan.parameters import checked, defaults, ruled
+from hartley.engine.plan.plan import Plan, sweep
+from hartley.engine.result.document import standing_of
+
+SKIPPED, FAILED = "skipped", "failed"
+PLAYER = "hartley.engine.run.player"
+"""The module that plays experiments: its import closure is part of every digest of code."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One line of the plan of work: a job, or the obstacle that keeps it from being played."""
+class Skipped:
+    """An experiment that is not played, and why.
 
-    key: str
-    stands: Mapping[str, Any]
-    job: Job | None = None
-    obstacle: Obstacle | None = None
-    defense: str = ""
-    knowledge: str = ""
+    Attributes:
+        experiment: what would have been played.
+        cause: ``modality``, ``scene``, ``access``, ``plan``, ``install`` or ``adapts``; ``broken``
+            where it should have been playable, which ends as a failed row.
+        reason: in words.
+    """
+
+    experiment: Experiment
+    cause: str
+    reason: str
+
+    @property
+    def status(self) -> str:
+        """How its row ends."""
+        return FAILED if self.cause == "broken" else SKIPPED
 
 
-def orders(plan: Plan, scene: Scene) -> list[Order]:
-    """Return every row that the document will have: undefended first, then behind each defence.
+Line = Experiment | Skipped
+
+
+def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
+    """Return every row of a run: baseline rows first, then those behind each added defense.
 
     Raises:
-        UsageError: a parameter that a part does not take.
+        UsageError: a parameter that a part does not take, or an attack that cannot follow another.
     """
-    return list(_orders(plan, scene))
-
-
-def _orders(plan: Plan, scene: Scene) -> Iterator[Order]:
-    undefended = []
-    for entry, obstacle in choose(plan, scene):
-        given = dict(plan.attacks.get(entry.name, {}))
-        found, params = (obstacle, given) if obstacle else _loaded(entry, given)
-        job = None if found else _job(plan, entry, given)
-        stands = document.standing(entry, str(scene.modality), params)
-        key = job.key if job else f"{entry.name}.{entry.origin}"
-        order = Order(key, stands, job, found)
-        undefended.append((entry, order))
-    playable = [(e, o) for e, o in undefended if o.job is not None]
-    # of one game in a row, so that they share a deal and their reference models
-    axes = [str(axis) for axis in Axis]
-    playable.sort(
-        key=lambda pair: (axes.index(pair[0].axis), pair[0].game, str(pair[0].game_params))
-    )
-    yield from (o for _, o in playable)
-    yield from (o for _, o in undefended if o.job is None)
-    if plan.use:
-        yield _utility(plan, "", {})
-    for name in plan.use:
-        part = catalog.load("defense", name)
-        settings = checked(f"defense {name!r}", part.parameters, plan.defenses.get(name, {}))
-        if unfit(part, scene):
-            continue
-        yield _utility(plan, name, settings)
-        for entry, order in playable:
-            if not part.covers(entry.game, scene.modality) or order.job is None:
-                continue
-            # Both kinds of attackers in a row: they share the deal.
-            for knows in (STATIC, ADAPTIVE) if plan.adaptive else (STATIC,):
-                job = _behind(order.job, name, settings, knows)
-                yield Order(job.key, order.stands, job, None, name, knows)
-
-
-def _job(plan: Plan, entry: catalog.Entry, params: Mapping[str, Any]) -> Job:
-    return Job(
-        task=PLAY,
+    deployed = tuple(applied(name, plan) for name in plan.deployed)
+    bare = Experiment(
         scene=plan.scene,
         scene_params=dict(plan.scenes.get(plan.scene, {})),
-        attack=entry.name,
-        params=params,
-        game=entry.game,
-        game_params=ruled(entry.name, entry.game_params, plan.games.get(entry.game, {})),
         seed=plan.seed,
         budget=plan.budget,
         alpha=plan.alpha,
-        code=code_of(entry.module, catalog.find("game", entry.game).module),
+        defenses=deployed,
     )
-
-
-def _behind(job: Job, defense: str, settings: Mapping[str, Any], knows: str) -> Job:
-    """The same attack behind a defence."""
-    code = code_of(catalog.find("defense", defense).module)
-    return replace(
-        job,
-        defense=defense,
-        defense_params=dict(settings),
-        knowledge=knows,
-        code=f"{job.code} {code}",
+    replicates = range(plan.replicates)
+    stages = list(_stages(plan, scene))
+    playable = [(entry, stage) for entry, stage, found in stages if found is None]
+    # Attacks of one game in a row, so that they share a deal and their reference models.
+    axes = [str(axis) for axis in Axis]
+    playable.sort(
+        key=lambda pair: (axes.index(pair[0].axis), pair[0].game, str(pair[1].game_params))
     )
+    lines: list[Line] = [
+        replace(bare, stages=(stage,), knowledge=_of_deployed(entry, plan), replicate=k)
+        for k in replicates
+        for entry, stage in playable
+    ]
+    lines += [
+        Skipped(replace(bare, stages=(stage,)), found.cause, found.reason)
+        for _, stage, found in stages
+        if found is not None
+    ]
+    if plan.use or plan.deployed:
+        lines.append(bare)
+    for names in plan.use:
+        lines += _behind(names, plan, scene, bare, playable)
+    return tuple(_coded(lines))
 
 
-def _utility(plan: Plan, defense: str, settings: Mapping[str, Any]) -> Order:
-    job = Job(
-        task=UTILITY,
-        scene=plan.scene,
-        scene_params=dict(plan.scenes.get(plan.scene, {})),
-        defense=defense,
-        defense_params=dict(settings),
-        seed=plan.seed,
-        code=code_of(catalog.find("defense", defense).module) if defense else "",
-    )
-    return Order(job.key, {}, job, None, defense)
-
-
-def _loaded(
-    entry: catalog.Entry, given: Mapping[str, Any]
-) -> tuple[Obstacle | None, dict[str, Any]]:
-    """Import an attack in this process, so that a wrong parameter is told before the first game.
-
-    Returns:
-        What stands in its way, if anything, and all its parameters.
+def applied(name: str, plan: Plan) -> Applied:
+    """Return a defense as a plan sets it, with all its parameters.
 
     Raises:
-        UsageError: a parameter that the attack does not take.
+        UsageError: a parameter that the defense does not take.
     """
+    part = catalog.load("defense", name)
+    given = checked(f"defense {name!r}", part.parameters, plan.defenses.get(name, {}))
+    return Applied(name, defaults(part.parameters) | given)
+
+
+def _behind(
+    names: str,
+    plan: Plan,
+    scene: Scene,
+    bare: Experiment,
+    playable: Iterable[tuple[Entry, Stage]],
+) -> Iterator[Line]:
+    """The rows behind one defense, or behind several that are applied together."""
+    added = tuple(applied(name, plan) for name in names.split("+"))
+    behind = replace(bare, defenses=(*bare.defenses, *added), baseline=False)
+    parts = [catalog.load("defense", one.name) for one in added]
+    if any(unfit(part, scene) for part in parts):
+        return
+    yield behind
+    known = (Knowledge.STATIC, Knowledge.ADAPTIVE) if plan.adaptive else (Knowledge.STATIC,)
+    for k, (entry, stage) in product(range(plan.replicates), playable):
+        if not any(part.covers(entry.game, scene.modality) for part in parts):
+            continue
+        # Both kinds of attackers in a row: they share the deal.
+        for knowledge in known:
+            one = replace(behind, stages=(stage,), knowledge=knowledge, replicate=k)
+            if knowledge is Knowledge.ADAPTIVE and (reason := unable_to_adapt(entry)):
+                yield Skipped(one, "adapts", reason)
+            else:
+                yield one
+
+
+def unable_to_adapt(entry: Entry | Attack) -> str:
+    """Return why an attack has no adaptive form, or an empty string."""
+    if entry.adapts:
+        return ""
+    return "not adaptive: it neither reads the defenses nor trains reference models"
+
+
+def _of_deployed(entry: Entry, plan: Plan) -> Knowledge:
+    """What the attacker of a baseline row knows: of deployed defenses all that it can use."""
+    if not plan.deployed:
+        return Knowledge.NONE
+    return Knowledge.STATIC if unable_to_adapt(entry) else Knowledge.ADAPTIVE
+
+
+def _stages(plan: Plan, scene: Scene) -> Iterator[tuple[Entry, Stage, Obstacle | None]]:
+    """Every attack of the catalogue with each of its settings, and what prevents it."""
+    for entry in catalog.entries("attack"):
+        found = obstacle(entry, scene, plan)
+        part, found = (None, found) if found else _loaded(entry)
+        for params in sweep(plan.attacks.get(entry.name, {})):
+            rules = dict(plan.games.get(entry.game, {}))
+            if part is None:
+                yield entry, Stage(entry.name, params, entry.game, rules), found
+                continue
+            given = checked(f"attack {entry.name!r}", part.parameters, params)
+            rules = ruled(entry.name, entry.game_params, rules)
+            stage = Stage(
+                attack=entry.name,
+                params=defaults(part.parameters) | given,
+                game=entry.game,
+                game_params=defaults(part.game.parameters)
+                | checked(f"game {entry.game!r}", part.game.parameters, rules),
+            )
+            yield entry, stage, None
+
+
+def _loaded(entry: Entry) -> tuple[Attack | None, Obstacle | None]:
     try:
-        part = catalog.load("attack", entry.name)
+        return catalog.load("attack", entry.name), None
     except MissingExtra as error:
-        return Obstacle("install", str(error)), dict(given)
+        return None, Obstacle("install", str(error))
     except UsageError as error:
-        return Obstacle("broken", str(error)), dict(given)
-    defaults = {p.name: p.default for p in part.parameters}
-    return None, defaults | checked(f"attack {entry.name!r}", part.parameters, given)
+        return None, Obstacle("broken", str(error))
 
 
-def planned(ordered: Sequence[Order], plan: Plan, scene: Scene) -> dict[str, Any]:
-    """Return what the document needs to be assembled without a model or a part."""
-    rows = []
-    for order in ordered:
-        status = FAILED if order.obstacle and order.obstacle.cause == "broken" else SKIPPED
-        rows.append(
-            {
-                "key": order.key,
-                "task": order.job.task if order.job else PLAY,
-                "stands": order.stands,
-                "defense": order.defense,
-                "knowledge": order.knowledge,
-                **(
-                    {
-                        "status": status,
-                        "reason": order.obstacle.reason,
-                        "cause": order.obstacle.cause,
-                    }
-                    if order.obstacle
-                    else {}
-                ),
-            }
-        )
-    guards = []
-    for name in plan.use:
-        part, entry = catalog.load("defense", name), catalog.find("defense", name)
-        guards.append(
-            {
-                "name": name,
-                "term": entry.term,
-                "stage": entry.stage,
-                "paper": entry.paper,
-                "summary": entry.summary,
-                "params": {
-                    **{p.name: p.default for p in part.parameters},
-                    **plan.defenses.get(name, {}),
-                },
-                "protects": list(part.protects),
-                "reason": unfit(part, scene) or None,
-            }
-        )
-    made: dict[str, Any] = json.loads(json.dumps({"rows": rows, "guards": guards}))
-    return made
+def _coded(lines: Iterable[Line]) -> Iterator[Line]:
+    """Give each experiment the digest of all the code that it runs."""
+    versions = " ".join(f"{name} {number}" for name, number in library_versions().items())
+    digests: dict[tuple[str, ...], str] = {}
+    for line in lines:
+        if isinstance(line, Skipped):
+            yield line
+            continue
+        modules = _modules(line)
+        if modules not in digests:
+            digests[modules] = code_digest(*modules)
+        yield replace(line, code=f"{digests[modules]} {versions}")
+
+
+def _modules(experiment: Experiment) -> tuple[str, ...]:
+    """The modules of the engine and of every part that an experiment runs."""
+    names = [("defense", one.name) for one in experiment.defenses]
+    for stage in experiment.stages:
+        names += [("attack", stage.attack), ("game", stage.game)]
+    modules = [catalog.find(kind, name).module for kind, name in names]
+    if scene := scene_module(experiment.scene):
+        modules.append(scene)
+    return (PLAYER, *sorted(set(modules)))
+
+
+def scene_module(name: str) -> str:
+    """The module of a scene's recipe; of a live or dead scene, its game's."""
+    kind, _, rest = name.partition(":")
+    if kind in {"live", "dead"} and rest:
+        return catalog.find("game", rest.partition(":")[0]).module
+    known = {entry.name: entry.module for entry in catalog.entries("scene")}
+    return known.get(name, "")
+
+
+def experiments(lines: Iterable[Line]) -> list[Experiment]:
+    """Return what is to be played, of a work list."""
+    return [line for line in lines if isinstance(line, Experiment)]
+
+
+def standing(line: Line, modality: str, plan: Plan) -> dict[str, Any]:
+    """Return the half of a row that is known before anything is played."""
+    experiment = line.experiment if isinstance(line, Skipped) else line
+    name = experiment.stages[-1].attack
+    entry = next(e for e in catalog.entries("attack") if e.name == name)
+    row = standing_of(entry, modality, experiment)
+    if experiment.baseline:
+        return {**row, "baseline_id": None, "added": None}
+    deployed = experiment.defenses[: len(plan.deployed)]
+    baseline = replace(
+        experiment, defenses=deployed, knowledge=_of_deployed(entry, plan), baseline=True
+    )
+    return {**row, "baseline_id": baseline.id, "added": added(experiment, plan)}
+
+
+def added(experiment: Experiment, plan: Plan) -> str:
+    """Return the names of the defenses that were added to those deployed, joined by ``+``."""
+    return "+".join(one.name for one in experiment.defenses[len(plan.deployed) :])
+
+
+def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
+    """Return what the document needs to be assembled without a model or a part: plain values."""
+    rows: list[dict[str, Any]] = []
+    for line in lines:
+        if isinstance(line, Skipped):
+            row = standing(line, str(scene.modality), plan)
+            note = {"status": line.status, "reason": line.reason, "cause": line.cause}
+            rows.append({"key": None, "standing": row, **note})
+        elif line.stages:
+            rows.append({"key": line.key, "standing": standing(line, str(scene.modality), plan)})
+        else:
+            rows.append({"key": line.key, "utility": added(line, plan)})
+    declared = [_declared(names, plan, scene) for names in plan.use]
+    plain: dict[str, Any] = json.loads(json.dumps({"rows": rows, "defenses": declared}))
+    return plain
+
+
+def _declared(names: str, plan: Plan, scene: Scene) -> dict[str, Any]:
+    """What a defense, or several together, declare, for the document."""
+    parts = [catalog.load("defense", name) for name in names.split("+")]
+    entries = [catalog.find("defense", name) for name in names.split("+")]
+    reasons = [reason for part in parts if (reason := unfit(part, scene))]
+    return {
+        "name": names,
+        "term": "+".join(dict.fromkeys(entry.term for entry in entries)),
+        "stage": "+".join(dict.fromkeys(entry.stage for entry in entries)),
+        "paper": entries[0].paper if len(entries) == 1 else None,
+        "summary": " ".join(entry.summary for entry in entries),
+        "params": dict(applied(names, plan).params)
+        if len(entries) == 1
+        else {entry.name: dict(applied(entry.name, plan).params) for entry in entries},
+        "protects": list(dict.fromkeys(game for part in parts for game in part.protects)),
+        "reason": "; ".join(reasons) or None,
+    }

@@ -1,67 +1,74 @@
-"""The rows of ``defenses``: what each defence left of each leak, and what it cost in utility."""
+"""The rows of ``defenses``: what each defense left of each leak, and what it cost in utility."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hartley.engine.defend import ADAPTIVE, STATIC, coverage
+from hartley.core import Knowledge
+from hartley.engine.defend import coverage
 from hartley.engine.result.document import figure, interval
+from hartley.reference.schema import baseline_rows
 
 Row = Mapping[str, Any]
 
 
-def shields(
-    guards: Sequence[Row],
-    channels: Sequence[Row],
-    behind: Sequence[tuple[Row, Row]],
-    utilities: Mapping[str, Row],
+def defense_rows(
+    declared: Sequence[Row], channels: Sequence[Row], utilities: Mapping[str, Row]
 ) -> list[dict[str, Any]]:
-    """Return one row a defence.
+    """Return one row for each defense, or set of defenses, that was added to the baseline.
 
     Args:
-        guards: what each defence declares, in the plan's order.
-        channels: the rows without any defence added.
-        behind: (line, row) of every attack behind a defence; the line names defence and attacker.
-        utilities: journal records of the utilities by defence, the bare scene's under "".
+        declared: what each defense declares, in the plan's order; ``name`` joins several by ``+``.
+        channels: all rows of the document; ``baseline_id`` of a row behind a defense names the row
+            that it is compared with, ``added`` the defenses that were added to it.
+        utilities: journal records of the utilities by the defenses added, the baseline's under "".
     """
-    bare = {row["attack"]: row for row in channels}
-    return [_shield(guard, bare, behind, utilities) for guard in guards]
+    by_id = {row["id"]: row for row in channels}
+    labels = {row["id"]: row["attack"] for row in baseline_rows({"channels": channels})}
+    return [_defense_row(row, by_id, labels, channels, utilities) for row in declared]
 
 
-def _shield(
-    guard: Row,
-    bare: Mapping[str, Row],
-    behind: Sequence[tuple[Row, Row]],
+def _defense_row(
+    declared: Row,
+    by_id: Mapping[str, Row],
+    labels: Mapping[str, str],
+    channels: Sequence[Row],
     utilities: Mapping[str, Row],
 ) -> dict[str, Any]:
-    mine = [(line, row) for line, row in behind if line["defense"] == guard["name"]]
+    behind = [row for row in channels if row.get("added") == declared["name"]]
     residual: dict[str, Any] = {}
     covered: dict[str, Any] = {}
-    for attack in dict.fromkeys(row["attack"] for _, row in mine):
-        rows = {line["knowledge"]: row for line, row in mine if row["attack"] == attack}
-        before = interval(bare[attack]) if attack in bare else None
-        after = {knows: interval(row) for knows, row in rows.items()}
+    for baseline_id in dict.fromkeys(row["baseline_id"] for row in behind):
+        rows = {
+            row["experiment"]["knowledge"]: row
+            for row in behind
+            if row["baseline_id"] == baseline_id
+        }
+        before = interval(by_id[baseline_id]) if baseline_id in by_id else None
+        after = {knowledge: interval(row) for knowledge, row in rows.items()}
         reasons = [
-            f"{knows}: {row['reason']}"
-            for knows, row in rows.items()
+            f"{knowledge}: {row['reason']}"
+            for knowledge, row in rows.items()
             if row["status"] != "measured"
         ]
-        residual[attack] = {
+        residual[baseline_id] = {
+            "attack": labels.get(baseline_id, next(iter(rows.values()))["attack"]),
             "undefended": before,
-            "static": after.get(STATIC),
-            "adaptive": after.get(ADAPTIVE),
+            "static": after.get(Knowledge.STATIC),
+            "adaptive": after.get(Knowledge.ADAPTIVE),
+            "rows": {knowledge: row["id"] for knowledge, row in rows.items()},
             "reason": "; ".join(reasons) or None,
         }
-        share = coverage(before, [one for one in after.values() if one is not None])
+        known = [knowledge for knowledge, value in after.items() if value is not None]
+        share = coverage(before, [value for value in after.values() if value is not None])
         if share is not None:
-            covered[attack] = share
-    used = utilities.get(guard["name"], {})
+            covered[baseline_id] = {**share, "attackers": known}
+    used = utilities.get(declared["name"], {})
     left, right = utilities.get("", {}).get("values", {}), used.get("values", {})
-    reason = guard["reason"] or used.get("reason")
     return {
-        **guard,
-        "reason": reason,
+        **declared,
+        "reason": declared["reason"] or used.get("reason"),
         "utility": {
             name: {
                 "before": figure(left[name]) if name in left else None,

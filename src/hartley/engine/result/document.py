@@ -1,4 +1,4 @@
-"""The run document, version 1: this module owns its shape, ``reference/run.schema.json`` states it.
+"""The run document, version 2: this module owns its shape, ``reference/run.schema.json`` states it.
 
 A row of ``channels`` is written in two halves: what is known before an attack is played (where it
 stands in the taxonomies, its parameters), and what was measured. A number that is not finite has
@@ -18,7 +18,7 @@ from typing import Any
 from hartley import __version__
 from hartley.catalog import Entry
 from hartley.channel.trials.split_quality import MARK
-from hartley.core import Channel, Quantity, Trials
+from hartley.core import Channel, Experiment, Quantity, Trials
 from hartley.reference.frameworks import tags
 from hartley.reference.schema import RUN_SCHEMA
 
@@ -32,53 +32,57 @@ _APART = ("bits_calibrated_low", "bits_calibrated_high", "dpi_violation", "over_
 _LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "transformers", "opacus", "pyarrow")
 
 
-def standing(entry: Entry, modality: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the half of a row that is known before the attack is played."""
+def standing_of(entry: Entry, modality: str, experiment: Experiment) -> dict[str, Any]:
+    """Return the half of a row that is known before its experiment is played."""
+    plain = experiment.dump()
     return {
-        "attack": entry.name,
+        "id": experiment.id,
+        "attack": experiment.label,
         "game": entry.game,
         "axis": entry.axis or None,
         "flow": entry.flow or None,
         "term": entry.term or None,
         "modality": modality,
         "access": list(entry.access),
-        "params": dict(params),
+        "params": dict(experiment.stages[-1].params),
         "paper": entry.paper or None,
         "summary": entry.summary,
         "origin": entry.origin,
         "tags": [dict(tag) for tag in tags(entry.game, entry.tags)],
+        "experiment": {
+            name: plain[name] for name in ("stages", "defenses", "knowledge", "replicate")
+        },
+        "baseline": experiment.baseline,
     }
 
 
 def unmeasured(
-    stands: Mapping[str, Any], status: str, reason: str, cause: str | None = None
+    standing: Mapping[str, Any], status: str, reason: str, cause: str | None = None
 ) -> dict[str, Any]:
-    """Return the row of an attack that was skipped or failed."""
+    """Return the row of an experiment that was skipped or failed."""
     return {
-        **stands,
+        **standing,
         "status": status,
         "reason": reason or None,
         "cause": cause,
-        "stage_of": None,
+        "loot": None,
         "flags": [],
     }
 
 
-def measured(stands: Mapping[str, Any], trials: Trials, channel: Channel) -> dict[str, Any]:
-    """Return the row of a measured channel."""
+def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
+    """Return the half of a row that is known once its channel was measured."""
     bits, null = channel.bits, channel.null
     row = {
-        **stands,
         "status": "measured",
         "reason": None,
         "cause": None,
-        "stage_of": trials.stage_of,
         "role": str(trials.spec.role),
         "form": str(trials.spec.form),
         "unit": trials.spec.unit,
         "alphabet": trials.spec.alphabet,
         "knowledge": trials.knowledge,
-        "fresh": trials.fresh,
+        "queried": trials.queried,
         "planted": trials.spec.planted,
         "registration": trials.spec.registration,
         "commit": trials.spec.commit,

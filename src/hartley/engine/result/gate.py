@@ -26,6 +26,7 @@ from typing import Any
 from hartley import catalog
 from hartley.core.errors import UnknownName, UsageError
 from hartley.core.taxonomy import AXES, EDITION, Axis
+from hartley.reference.schema import baseline_rows
 
 PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
 EXIT = {PASS: 0, OVER: 1, INCONCLUSIVE: 3}
@@ -53,6 +54,7 @@ def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
     Without limits nothing can be over: the verdict is ``pass`` when every row that was to be
     measured was, else ``inconclusive``.
     """
+    document = {**document, "channels": baseline_rows(document)}
     checks = [check for key, limit in limits.items() for check in _checks(document, key, limit)]
     broken = [
         {"status": INCONCLUSIVE, "reason": f"{_label(row)} {row['status']}: {row['reason']}"}
@@ -87,6 +89,7 @@ def _checks(document: Mapping[str, Any], key: str, limit: float) -> Iterator[Map
             "limit": key,
             "at": limit,
             "attack": row["attack"],
+            "row": row["id"],
             "status": status,
             "reason": f"{key}: {_label(row)} {reason}",
         }
@@ -128,7 +131,11 @@ def _metric(row: Mapping[str, Any], metric: str) -> tuple[float | None, list[flo
 
 def _speaks(subject: str, row: Mapping[str, Any]) -> bool:
     kind, _, name = subject.rpartition(":")
-    field = {"attack": "attack", "axis": "axis"}.get(kind, "game")
+    if kind == "attack":
+        # A row of several stages is of each attack in it.
+        stages = (row.get("experiment") or {}).get("stages") or ()
+        return name in {row["attack"], *(stage["attack"] for stage in stages)}
+    field = {"axis": "axis"}.get(kind, "game")
     return bool(row.get(field) == name or (row.get("game") == "" and row["status"] == "failed"))
 
 
@@ -146,7 +153,7 @@ def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
     """
     for key in limits:
         subject, _, metric = key.partition(".")
-        rows = [r for r in document["channels"] if _speaks(subject, r)]
+        rows = [r for r in baseline_rows(document) if _speaks(subject, r)]
         told = [set(r.get("metrics") or {}) for r in rows if r["status"] == "measured"]
         if not metric or not told or metric in (known := set().union(*told)):
             continue

@@ -1,10 +1,10 @@
-"""Play jobs in this process, or spread over local worker processes.
+"""Play experiments in this process, or spread them over local worker processes.
 
 Workers are started fresh (never forked), on one thread each, with the thread limits set before
 numpy is imported, and each in a process group of its own: a Ctrl-C reaches only this process, which
 then ends them. A worker that dies (segmentation fault, out of memory, ``os._exit``) fails the one
-job it was playing; a new worker goes on with the rest. Seeds come from names, so the results do not
-depend on who played what.
+experiment it was playing; a new worker goes on with the rest. Seeds come from names, so the results
+do not depend on who played what.
 """
 
 from __future__ import annotations
@@ -21,25 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hartley.core import Scene
-from hartley.engine.plan.jobs import Job
+from hartley.core import Experiment, Scene
 from hartley.engine.run.player import FAILED, Player, Result
+from hartley.engine.run.threads import THREADS
 from hartley.engine.run.worker import receive, send
 
-THREADS = (
-    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
-    *("NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
-)
-Started = Callable[[Job], None]
-Finished = Callable[[Job, Result], None]
-
-
-def one_thread() -> None:
-    """Hold this process to one thread, like a worker: sums then do not depend on the machine."""
-    for name in THREADS:
-        os.environ[name] = "1"
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(1)
+Started = Callable[[Experiment], None]
+Finished = Callable[[Experiment, Result], None]
 
 
 @contextlib.contextmanager
@@ -65,7 +53,7 @@ def cores() -> int:
 
 
 def perform(
-    jobs: Sequence[Job],
+    experiments: Sequence[Experiment],
     *,
     workers: int,
     scene: Scene | None = None,
@@ -74,28 +62,28 @@ def perform(
     started: Started,
     finished: Finished,
 ) -> None:
-    """Play jobs and hand over each result as it arrives.
+    """Play experiments and hand over each result as it arrives.
 
     Args:
-        jobs: what to play; those of one group in a row.
-        workers: processes; 0 or 1 plays here, one job after another.
+        experiments: what to play; those of one group in a row.
+        workers: processes; 0 or 1 plays here, one experiment after another.
         scene: the scene without defences, already built, for playing here.
         scene_params: the parameters it was built with.
         logs: folder for what the workers print.
-        started: called when a job begins, in this process.
-        finished: called once a job, in this process; what it raises stops everything.
+        started: called when an experiment begins, in this process.
+        finished: called once an experiment, in this process; what it raises stops everything.
     """
-    if workers <= 1 or len(jobs) <= 1:
+    if workers <= 1 or len(experiments) <= 1:
         player = Player()
         if scene is not None:
             player.hold(scene, scene_params or {})
-        for job in jobs:
-            started(job)
+        for experiment in experiments:
+            started(experiment)
             with prints_apart():
-                result = player.run(job)
-            finished(job, result)
+                result = player.run(experiment)
+            finished(experiment, result)
         return
-    _spread(list(jobs), min(workers, len(jobs)), logs, started, finished)
+    _spread(list(experiments), min(workers, len(experiments)), logs, started, finished)
 
 
 @dataclass(slots=True)
@@ -103,44 +91,48 @@ class _Worker:
     number: int
     process: subprocess.Popen[bytes]
     log: Path | None
-    job: Job | None = None
+    experiment: Experiment | None = None
     reader: threading.Thread | None = field(default=None, repr=False)
 
 
 def _spread(
-    jobs: list[Job], workers: int, logs: Path | None, started: Started, finished: Finished
+    experiments: list[Experiment],
+    workers: int,
+    logs: Path | None,
+    started: Started,
+    finished: Finished,
 ) -> None:
     inbox: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
     staff: dict[int, _Worker] = {}
     count = 0
     try:
-        while jobs or any(w.job for w in staff.values()):
-            while jobs and len(staff) < workers:
+        while experiments or any(w.experiment for w in staff.values()):
+            while experiments and len(staff) < workers:
                 staff[count] = _hire(count, logs, inbox)
                 count += 1
             for worker in staff.values():
-                if worker.job is None and jobs:
-                    busy = {w.job.group for w in staff.values() if w.job is not None}
-                    worker.job = jobs.pop(_next(jobs, busy))
-                    started(worker.job)
-                    _give(worker, worker.job)
+                if worker.experiment is None and experiments:
+                    busy = {w.experiment.group for w in staff.values() if w.experiment is not None}
+                    worker.experiment = experiments.pop(_next(experiments, busy))
+                    started(worker.experiment)
+                    _give(worker, worker.experiment)
             number, result = inbox.get()
             worker = staff[number]
             if result is None:
                 result = Result(FAILED, {"reason": _death(worker), "seconds": 0.0})
                 _dismiss(staff.pop(number))
-            job, worker.job = worker.job, None
-            if job is not None:
-                finished(job, result)
+            experiment, worker.experiment = worker.experiment, None
+            if experiment is not None:
+                finished(experiment, result)
     finally:
         for worker in staff.values():
             _dismiss(worker)
 
 
-def _next(jobs: Sequence[Job], busy: set[tuple[str, str, str]]) -> int:
-    """Choose the next job: one whose deal nobody else is training, if there is one."""
-    for index, job in enumerate(jobs):
-        if job.group not in busy:
+def _next(experiments: Sequence[Experiment], busy: set[tuple[str, ...]]) -> int:
+    """Choose the next experiment: one whose deal nobody else is training, if there is one."""
+    for index, experiment in enumerate(experiments):
+        if experiment.group not in busy:
             return index
     return 0
 
@@ -171,10 +163,10 @@ def _hire(
     return worker
 
 
-def _give(worker: _Worker, job: Job) -> None:
+def _give(worker: _Worker, experiment: Experiment) -> None:
     with contextlib.suppress(BrokenPipeError):  # its death is told by the listener
         assert worker.process.stdin is not None
-        send(worker.process.stdin, job.dump())
+        send(worker.process.stdin, experiment.dump())
 
 
 def _listen(worker: _Worker, inbox: queue.SimpleQueue[tuple[int, Result | None]]) -> None:

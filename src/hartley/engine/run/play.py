@@ -6,10 +6,12 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley import catalog
 from hartley.core import (
     Access,
     AnswerForm,
@@ -19,6 +21,7 @@ from hartley.core import (
     ChannelSpec,
     Data,
     Deal,
+    Knowledge,
     Outcome,
     Received,
     Round,
@@ -28,8 +31,10 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.errors import RunError, UsageError
-from hartley.engine.defend import ADAPTIVE, STATIC, as_static
-from hartley.engine.plan.parameters import dealable, ruled
+from hartley.engine import build_scene
+from hartley.engine.defend import as_static
+from hartley.engine.plan.applicability import unplayable
+from hartley.engine.plan.parameters import checked, dealable, ruled
 from hartley.engine.run.meter import Meter, seal
 from hartley.engine.run.trial_columns import complete
 from hartley.models.proofs import PRIVATE
@@ -56,46 +61,119 @@ def deal(
 
 
 def play(
-    attack: Attack,
-    scene: Scene,
+    attack: Attack | str,
+    scene: Scene | str,
     *,
     seed: int = 0,
     params: Mapping[str, Any] | None = None,
     game_params: Mapping[str, Any] | None = None,
     budget: int | None = None,
     alpha: float = 0.05,
-    knowledge: str | None = None,
+    knowledge: Knowledge | str | None = None,
     undefended: Scene | None = None,
     dealt: Deal | None = None,
+    **settings: Any,
 ) -> Trials:
-    """Play every round of a deal and pair what was sent with what was received.
+    """Play an attack on a scene: ``hartley.play("lira", scene, references=16)``.
+
+    This is the one door: the command line and plans come through it too, with the same checks.
 
     Args:
-        attack: the attack.
-        scene: what it attacks, with its defences in it.
+        attack: an attack or its name.
+        scene: what it attacks, with its defenses in it; or the name of a scene.
         seed: the run's seed.
-        params: the attack's own parameters.
+        params: the attack's own parameters, where a name is taken by an argument of this function.
         game_params: the game's parameters.
         budget: queries allowed over all rounds, or None.
         alpha: error level of the bounds that will be measured.
-        knowledge: ``none``, ``static`` or ``adaptive``; if None, adaptive where the scene is
-            defended and static where ``undefended`` is given.
+        knowledge: ``none``, ``static`` or ``adaptive``; by default adaptive where the scene holds
+            defenses, and static where ``undefended`` is given.
         undefended: the scene before its defenses, for a static attacker, who trains there.
         dealt: a deal already made from ``deal`` on the same scene with the same seed, shared by
             several attacks and by both kinds of attackers.
+        settings: the attack's own parameters.
+
+    Returns:
+        The trials, for ``hartley.measure``.
 
     Raises:
-        UsageError: a static attacker without the undefended scene, or another attacker with it.
+        UnknownName: there is no attack or scene of that name.
+        UsageError: a parameter that the attack or its game does not take, a scene that cannot
+            carry the attack, or a static attacker without the undefended scene.
         RuleError: the attack broke the rules.
-        RunError: the attack answered with a wrong shape, NaN, or no loot where some is due.
+        RunError: the attack answered with a wrong shape, NaN, or without its loot.
     """
-    known = knowledge or _knowledge(scene, undefended)
-    if known == STATIC and undefended is None:
+    return play_rounds(
+        *checked_play(attack, scene, {**(params or {}), **settings}, game_params or {}),
+        seed=seed,
+        budget=budget,
+        alpha=alpha,
+        knowledge=knowledge,
+        undefended=undefended,
+        dealt=dealt,
+    ).trials
+
+
+def checked_play(
+    attack: Attack | str,
+    scene: Scene | str,
+    params: Mapping[str, Any],
+    game_params: Mapping[str, Any],
+) -> tuple[Attack, Scene, dict[str, Any], dict[str, Any]]:
+    """Return the parts by name, and their parameters in the declared types.
+
+    Raises:
+        UsageError: an unknown name, a parameter that is not taken, or an unplayable scene.
+    """
+    part = catalog.load("attack", attack) if isinstance(attack, str) else attack
+    built = build_scene.build(scene) if isinstance(scene, str) else scene
+    for value, kind, name in ((part, Attack, "attack"), (built, Scene, "scene")):
+        if not isinstance(value, kind):
+            raise UsageError(
+                f"{name} must be a {kind.__name__} or its name, got {type(value).__name__}"
+            )
+    given = checked(f"attack {part.name!r}", part.parameters, params)
+    rules = checked(f"game {part.game.name!r}", part.game.parameters, game_params)
+    if found := unplayable(part, built):
+        raise UsageError(f"{part.name} cannot be played: {found.reason}")
+    return part, built, given, rules
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What one attack brought: trials, and one asset a round."""
+
+    trials: Trials
+    loot: tuple[Asset, ...]
+
+
+def play_rounds(
+    attack: Attack,
+    scene: Scene,
+    params: Mapping[str, Any],
+    game_params: Mapping[str, Any],
+    *,
+    seed: int,
+    budget: int | None = None,
+    alpha: float = 0.05,
+    knowledge: Knowledge | str | None = None,
+    undefended: Scene | None = None,
+    dealt: Deal | None = None,
+) -> Played:
+    """Play every round of a deal and pair what was sent with what was received.
+
+    Its arguments are those of ``play``, checked already.
+
+    Raises:
+        RuleError: the attack broke the rules.
+        RunError: the attack answered with a wrong shape, NaN, or without its loot.
+    """
+    known = Knowledge(knowledge) if knowledge else _knowledge(scene, undefended)
+    if (known is Knowledge.STATIC) != (undefended is not None):
         raise UsageError(
-            "undefended must be the scene before its defenses for a static attacker, got None"
+            "undefended must be the scene before its defenses for a static attacker, and for no "
+            f"other, got {type(undefended).__name__} where knowledge is {known}"
         )
-    if known != STATIC and undefended is not None:
-        raise UsageError(f"knowledge must be {STATIC!r} where undefended is given, got {known!r}")
     table = dealt or deal(attack, scene, seed=seed, params=game_params)
     if undefended is not None:
         table = as_static(table, undefended)
@@ -105,7 +183,7 @@ def play(
     for index, one in enumerate(table.rounds):
         started, asked = time.perf_counter(), meter.queries
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.name, index))
-        outcomes.append(attack(seal(one.view, attack.access, meter), rng, **(params or {})))
+        outcomes.append(attack(seal(one.view, attack.access, meter), rng, **params))
         seconds = time.perf_counter() - started
         spent.append({"cost_queries": float(meter.queries - asked), "cost_s": seconds})
     _loot_is_due(attack, outcomes)
@@ -113,7 +191,7 @@ def play(
     truth = np.concatenate([one.truth for one in table.rounds])
     sizes = [len(one.truth) for one in table.rounds]
     alphabet = table.rounds[0].alphabet
-    return Trials(
+    trials = Trials(
         spec=ChannelSpec(
             role=attack.game.role,
             form=attack.game.form,
@@ -135,25 +213,26 @@ def play(
         attack=attack.name,
         game=attack.game.name,
         scene=scene.name,
-        params=dict(params or {}),
+        params=dict(params),
         seed=seed,
-        fresh=meter.queries > 0,
+        queried=meter.queries > 0,
         metrics={**_mean([r.metrics for r in received]), **table.metrics},
         metrics_by_round=_each([r.metrics for r in received]),
         cost=_mean([r.cost for r in received]),
         defenses=scene.defenses,
-        knowledge=known,
+        knowledge=str(known),
         loot=_describe(outcomes[-1].asset),
-        run_id=_identity(attack, scene, seed, params or {}, game_params or {}, budget, known),
+        run_id=_identity(attack, scene, seed, params, game_params, budget, str(known)),
         **complete(attack, table.rounds, received, spent),
     )
+    return Played(trials, tuple(out.asset for out in outcomes if out.asset is not None))
 
 
-def _knowledge(scene: Scene, undefended: Scene | None) -> str:
+def _knowledge(scene: Scene, undefended: Scene | None) -> Knowledge:
     """What the attacker knows of the defenses, where the caller does not say."""
     if undefended is not None:
-        return STATIC
-    return ADAPTIVE if scene.defenses else "none"
+        return Knowledge.STATIC
+    return Knowledge.ADAPTIVE if scene.defenses else Knowledge.NONE
 
 
 def _identity(attack: Attack, scene: Scene, seed: int, *rest: Any) -> str:

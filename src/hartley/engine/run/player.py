@@ -1,16 +1,16 @@
-"""Play jobs in this process: build each scene once, share each deal, apply each defence once."""
+"""Play experiments in this process: build scenes once, share deals, apply defenses once."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hartley import catalog
-from hartley.core import Deal, Scene
+from hartley.core import Deal, Experiment, Knowledge, Scene, Stage, Trials
+from hartley.core.code_digest import code_digest
 from hartley.core.errors import (
     AccessDenied,
     HartleyError,
@@ -19,12 +19,14 @@ from hartley.core.errors import (
     UsageError,
 )
 from hartley.engine import build_scene
-from hartley.engine.defend import STATIC, defended
+from hartley.engine.defend import defended
 from hartley.engine.plan.applicability import Obstacle, unplayable
-from hartley.engine.plan.jobs import UTILITY, Job
+from hartley.engine.plan.parameters import checked, defaults, ruled
+from hartley.engine.result import document
 from hartley.engine.result.document import figure
 from hartley.engine.run import answer_cache
-from hartley.engine.run.play import deal, play
+from hartley.engine.run.play import checked_play, deal, play_rounds
+from hartley.engine.run.threads import one_thread
 from hartley.store.table import trials_to_bytes
 
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
@@ -32,7 +34,7 @@ DONE, FAILED, SKIPPED = "done", "failed", "skipped"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a job ended.
+    """How an experiment ended.
 
     Attributes:
         status: ``done``, ``failed`` or ``skipped``.
@@ -40,113 +42,108 @@ class Result:
             a utility, ``seconds``.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
-        blame: the kind of the part that would not take it: ``game``, ``attack`` or ``defense``.
+        row: of a play that was done: the measured half of its row, and the measurement's digest.
     """
 
     status: str
     note: Mapping[str, Any] = field(default_factory=dict)
     content: bytes = b""
     mistake: str = ""
-    blame: str = ""
+    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Player:
-    """Keeps the scene, and the last deal, for the next job."""
+    """Keeps the scenes, and the last deal, for the next experiment."""
 
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
 
-    def run(self, job: Job) -> Result:
-        """Play a job to its end; a fault of a part ends as a failed result, never as a number."""
+    def run(self, experiment: Experiment) -> Result:
+        """Play an experiment to its end; a part's fault ends as a failed result, not as a number.
+
+        An attack may raise SystemExit: its row fails, not the run.
+        """
         started = time.perf_counter()
         try:
-            result = self._utility(job) if job.task == UTILITY else self._play(job)
+            result = self._play(experiment) if experiment.stages else self._utility(experiment)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # an attack may raise SystemExit; its row fails, not the run
+        except BaseException as error:
             note = {"reason": why(error), "trace": traceback.format_exc()}
-            mistake = str(error) if isinstance(error, UsageError) else ""
-            result = Result(FAILED, note, mistake=mistake, blame=getattr(error, "blame", ""))
+            absent = isinstance(error, MissingExtra | MissingPack)
+            mistake = str(error) if isinstance(error, UsageError) and not absent else ""
+            result = Result(FAILED, note, mistake=mistake)
         seconds = round(time.perf_counter() - started, 4)
         return replace(result, note={**result.note, "seconds": seconds})
 
     def hold(self, scene: Scene, params: Mapping[str, Any]) -> None:
-        """Take over a scene that was built already, with no defence added."""
-        job = Job(UTILITY, scene.name, params)
-        self._scenes[_key(job)] = scene
+        """Take over a scene that was built already, with no defense added."""
+        self._scenes[_key(Experiment(scene.name, params))] = scene
 
-    def _play(self, job: Job) -> Result:
-        scene = self._scene(job)
-        obstacle = unplayable(catalog.find("attack", job.attack), scene)
+    def _play(self, experiment: Experiment) -> Result:
+        stage = experiment.stages[-1]
+        scene = self._scene(experiment)
+        obstacle = unplayable(catalog.find("attack", stage.attack), scene)
         if obstacle is not None:
             return _skipped(obstacle)
-        attack = catalog.load("attack", job.attack)
-        with _blamed("game"):
-            dealt = self._dealt(job, attack, scene)
+        attack = catalog.load("attack", stage.attack)
+        dealt = self._dealt(experiment, attack, scene)
         try:
-            with _blamed("attack"):
-                trials = play(
-                    attack,
-                    scene,
-                    seed=job.seed,
-                    params=job.params,
-                    game_params=job.game_params,
-                    budget=job.budget,
-                    alpha=job.alpha,
-                    knowledge=job.knowledge or None,
-                    undefended=self._undefended(job) if job.knowledge == STATIC else None,
-                    dealt=dealt,
-                )
+            played = play_rounds(
+                *checked_play(attack, scene, stage.params, stage.game_params),
+                seed=experiment.root_seed,
+                budget=experiment.budget,
+                alpha=experiment.alpha,
+                knowledge=experiment.knowledge,
+                undefended=self._undefended(experiment),
+                dealt=dealt,
+            )
         except AccessDenied as error:
-            if job.defense:  # the defence took the access away: that is what it does
-                return _skipped(Obstacle("access", f"denied behind {job.defense}: {error}"))
+            if experiment.defenses:  # the defense took the access away: that is what it does
+                names = " + ".join(one.name for one in experiment.defenses)
+                return _skipped(Obstacle("access", f"denied behind {names}: {error}"))
             raise
         except ImportError as error:
             extra = catalog.missing(error)
             if extra is None:
                 raise
             return _skipped(Obstacle("install", str(extra)))
-        return Result(DONE, {}, trials_to_bytes(trials))
+        return Result(DONE, {}, trials_to_bytes(played.trials), row=measured_row(played.trials))
 
-    def _utility(self, job: Job) -> Result:
-        scene = self._scene(job)
+    def _utility(self, experiment: Experiment) -> Result:
+        scene = self._scene(experiment)
         if scene.utility is None:
             return Result(DONE, {"values": {}})
         return Result(DONE, {"values": {k: figure(v) for k, v in scene.utility(scene).items()}})
 
-    def _scene(self, job: Job) -> Scene:
-        """The scene of a job behind its defense, whatever its attacker knows."""
-        key = _key(job)
+    def _scene(self, experiment: Experiment) -> Scene:
+        """The scene of an experiment behind its defenses, whatever its attacker knows."""
+        key = _key(experiment)
         if key not in self._scenes:
-            if not job.defense:
-                self._scenes[key] = build_scene.build(job.scene, job.scene_params)
+            *before, last = experiment.defenses or (None,)
+            if last is None:
+                self._scenes[key] = build_scene.build(experiment.scene, experiment.scene_params)
             else:
-                base = self._undefended(job)
-                with _blamed("defense"):
-                    self._scenes[key] = defended(base, job.defense, job.defense_params, job.seed)
+                base = self._scene(replace(experiment, defenses=tuple(before)))
+                seed = experiment.root_seed
+                self._scenes[key] = defended(base, last.name, last.params, seed)
         return self._scenes[key]
 
-    def _undefended(self, job: Job) -> Scene:
-        return self._scene(replace(job, defense="", defense_params={}))
+    def _undefended(self, experiment: Experiment) -> Scene | None:
+        """The scene before its defenses, where a static attacker trains."""
+        if experiment.knowledge is not Knowledge.STATIC:
+            return None
+        return self._scene(replace(experiment, defenses=(), knowledge=Knowledge.NONE))
 
-    def _dealt(self, job: Job, attack: Any, scene: Scene) -> Deal:
-        key = (*job.group, job.scene, job.seed)
+    def _dealt(self, experiment: Experiment, attack: Any, scene: Scene) -> Deal:
+        key = (_key(experiment), experiment.group, experiment.root_seed)
         if self._deal is None or self._deal[0] != key:
             self._deal = None  # let go of the last victims before the next are trained
             answer_cache.forget()
-            self._deal = (key, deal(attack, scene, seed=job.seed, params=job.game_params))
+            rules = experiment.stages[-1].game_params
+            self._deal = (key, deal(attack, scene, seed=experiment.root_seed, params=rules))
         return self._deal[1]
-
-
-@contextlib.contextmanager
-def _blamed(kind: str) -> Iterator[None]:
-    """Write on a user's mistake which part would not take it; what is not installed is no one's."""
-    try:
-        yield
-    except UsageError as error:
-        error.blame = "" if isinstance(error, MissingExtra | MissingPack) else kind
-        raise
 
 
 def why(error: BaseException) -> str:
@@ -163,10 +160,72 @@ def _skipped(obstacle: Obstacle) -> Result:
     return Result(SKIPPED, {"reason": obstacle.reason, "cause": obstacle.cause})
 
 
-def _key(job: Job) -> tuple[Any, ...]:
-    """What the scene of a job depends on."""
+def _key(experiment: Experiment) -> tuple[Any, ...]:
+    """What the scene of an experiment depends on."""
     return (
-        *(job.scene, repr(sorted(job.scene_params.items()))),
-        *(job.defense, repr(sorted(job.defense_params.items()))),
-        job.seed if job.defense else 0,
+        *(experiment.scene, repr(sorted(experiment.scene_params.items()))),
+        repr([(d.name, sorted(d.params.items())) for d in experiment.defenses]),
+        experiment.root_seed if experiment.defenses else 0,
     )
+
+
+MEASURE = "hartley.channel.measure"
+"""The module that measures: its digest is kept with every row."""
+
+
+def measured_row(trials: Trials) -> dict[str, Any]:
+    """Measure trials; return the measured half of a row, and the digest of the measurement."""
+    from hartley.channel.measure import measure
+
+    try:
+        row = document.measured(trials, measure(trials))
+    except Exception as error:
+        reason = f"its trials could not be measured: {type(error).__name__}: {error}"
+        row = {"status": FAILED, "reason": reason, "cause": None, "loot": None, "flags": []}
+    return {"measurement": code_digest(MEASURE), "row": row}
+
+
+def play_row(
+    attack: str,
+    scene: str,
+    *,
+    params: Mapping[str, Any],
+    game_params: Mapping[str, Any],
+    scene_params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    budget: int | None = None,
+    alpha: float = 0.05,
+) -> dict[str, Any]:
+    """Play and measure one attack on one scene in this process, without a run folder.
+
+    Returns:
+        The row: measured, or skipped or failed with its reason.
+
+    Raises:
+        UsageError: an unknown name or parameter, or a value or a record that the game or the
+            attack cannot be played with.
+    """
+    part = catalog.load("attack", attack)
+    given = checked(f"attack {attack!r}", part.parameters, params)
+    rules = ruled(attack, part.game_params.items(), game_params)
+    stage = Stage(
+        attack=attack,
+        params=defaults(part.parameters) | given,
+        game=part.game.name,
+        game_params=defaults(part.game.parameters)
+        | checked(f"game {part.game.name!r}", part.game.parameters, rules),
+    )
+    settings = dict(scene_params or {})
+    experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)
+    one_thread()
+    built = build_scene.build(scene, settings)
+    player = Player()
+    player.hold(built, settings)
+    result = player.run(experiment)
+    if result.mistake:
+        raise UsageError(f"{attack} on {scene}: {result.mistake}")
+    known = document.standing_of(catalog.find("attack", attack), str(built.modality), experiment)
+    if result.status == DONE:
+        return {**known, **result.row["row"]}
+    note = result.note
+    return document.unmeasured(known, result.status, note["reason"], note.get("cause"))

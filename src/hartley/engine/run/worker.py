@@ -56,14 +56,14 @@ def main() -> None:
 
 
 def _serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
-    from hartley.engine.plan.jobs import Job
+    from hartley.core import Experiment
     from hartley.engine.run.player import Player
 
     player = Player()
     while True:
         note, _ = receive(inbox)
-        result = player.run(Job(**note))
-        head = {name: getattr(result, name) for name in ("status", "note", "mistake", "blame")}
+        result = player.run(Experiment.load(note))
+        head = {name: getattr(result, name) for name in ("status", "note", "mistake", "row")}
         send(outbox, head, result.content)
 
 

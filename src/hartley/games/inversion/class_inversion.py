@@ -145,7 +145,7 @@ def evaluator(scene: Scene, held: Data, many: int) -> Fleet:
         return dict(train(net, held.x, held.y, everyone, lesson, seed=EVALUATOR).weights)
 
     recipe = {"net": net.recipe, "lesson": lesson.recipe, "x": held.x, "y": held.y}
-    kept = cache.cached("evaluator", recipe, build)
+    kept = cache.cached("evaluator", recipe, build, code=train)
     return Fleet(net, {name: kept[name] for name in net.shapes})
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
+    adapts=True,
 )
 def frequency(view: View, rng: Rng) -> Outcome:
     """Match the ranks of the message's signs with the ranks of the language's letters.

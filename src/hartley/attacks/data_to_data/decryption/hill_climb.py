@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="doi:10.1080/0161-119591883944",
+    adapts=True,
 )
 def hill_climb(view: View, rng: Rng, *, restarts: int = 24) -> Outcome:
     """Solve the message as a simple substitution by the pairs and triples of its letters.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION,),
     paper="doi:10.1109/35.940053",
+    adapts=True,
 )
 def overwriting(view: View, rng: Rng, *, most: int = 8) -> Outcome:
     """Embed random messages under random keys until the quality floor is reached.

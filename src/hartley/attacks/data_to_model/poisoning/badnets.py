@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
 from hartley.games.poisoning.poisoning import poisoning
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1708.06733",
+    loot=Loot.POISON,
 )
 def badnets(view: View, rng: Rng, *, side: int = 3) -> Outcome:
     """Stamp each slot's own patch onto records of other classes and give them its message.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
 from hartley.games.poisoning.poisoning import poisoning
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1712.05526",
+    loot=Loot.POISON,
 )
 def blended(view: View, rng: Rng, *, blend: float = 0.2) -> Outcome:
     """Mix each slot's own random pattern into records of other classes and give them its message.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
 from hartley.games.poisoning.poisoning import poisoning
 from hartley.kit import kmeans
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1206.6389",
+    loot=Loot.POISON,
 )
 def label_flip(view: View, rng: Rng, *, same_class: bool = True) -> Outcome:
     """Submit the records nearest to each slot under its message.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     paper="arXiv:2003.14053",
     requires=("release:gradients",),
     game_params={"release": "gradients"},
+    adapts=True,
 )
 def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
     """Read the records off the gradient of the first dense layer, by linear algebra.

@@ -34,6 +34,7 @@ WARM = 0.05
     paper="arXiv:2004.00053",
     requires=("release:embeddings",),
     game_params={"release": "embeddings"},
+    adapts=True,
 )
 def caption_inversion(view: View, rng: Rng, *, neighbours: int = 8) -> Outcome:
     """Tell which words the caption of a stored picture holds, and write the surest.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     paper="arXiv:2003.14053",
     requires=("release:gradients",),
     game_params={"release": "gradients"},
+    adapts=True,
 )
 def cosine_gradient(
     view: View,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     paper="arXiv:1906.08935",
     requires=("release:gradients",),
     game_params={"release": "gradients"},
+    adapts=True,
 )
 def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool = True) -> Outcome:
     """Minimise the squared distance between gradients over the records, by L-BFGS.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     paper="arXiv:2310.06816",
     requires=("release:embeddings",),
     game_params={"release": "embeddings"},
+    adapts=True,
 )
 def embedding_decoder(
     view: View,

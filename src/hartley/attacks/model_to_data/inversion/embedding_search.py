@@ -29,6 +29,7 @@ SIZES = (0, -2, 2)
     paper="arXiv:2310.06816",
     requires=("release:embeddings",),
     game_params={"release": "embeddings"},
+    adapts=True,
 )
 def embedding_search(
     view: View, rng: Rng, *, corrections: int = 4, tries: int = 24, beam: int = 3

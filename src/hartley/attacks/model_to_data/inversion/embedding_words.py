@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     paper="arXiv:2004.00053",
     requires=("release:embeddings",),
     game_params={"release": "embeddings"},
+    adapts=True,
 )
 def embedding_words(view: View, rng: Rng, *, least: int = 2, check: bool = False) -> Outcome:
     """Regress the bag of words on the embedding, then take the surest words.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     paper="arXiv:2005.02131",
     requires=("release:links",),
     game_params={"release": "links"},
+    adapts="trains",
 )
 def link_shadow(view: View, rng: Rng, *, shadows: int = 6) -> Outcome:
     """Train nets on the known links with half of some of them dropped, and learn the difference.

@@ -34,6 +34,7 @@ NARROW = 1.5
     paper="hartley",
     requires=("release:embeddings",),
     game_params={"release": "embeddings"},
+    adapts=True,
 )
 def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
     """Regress the spectrum on the embedding, and render it with the movement of a like voice.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=ALL,
     paper="arXiv:2111.08440",
+    adapts="trains",
 )
 def calibrated_loss(view: View, rng: Rng, *, references: int = 64) -> Outcome:
     """Guess by how much lower the victim's loss on a record is than that of models without it.

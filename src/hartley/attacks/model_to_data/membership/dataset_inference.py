@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.06443",
     game_params={"group": 32},
+    adapts="trains",
 )
 def dataset_inference(view: View, rng: Rng, *, references: int = 8, ridge: float = 1.0) -> Outcome:
     """Say of each group of texts how sure it is that the model was trained on it.

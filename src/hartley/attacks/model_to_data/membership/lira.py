@@ -29,6 +29,7 @@ SPREAD = 1e-3
     term=Term.NOISE,
     modalities=ALL,
     paper="arXiv:2112.03570",
+    adapts="trains",
 )
 def lira(
     view: View,

@@ -28,6 +28,7 @@ TINY = 1e-12
     modalities=(Modality.GRAPH,),
     paper="arXiv:2102.05429",
     requires=("graph",),
+    adapts="trains",
 )
 def node_neighbourhood(view: View, rng: Rng, *, references: int = 16, hops: int = 2) -> Outcome:
     """Learn from nets of one's own how a member's answer and its neighbours' answers look.

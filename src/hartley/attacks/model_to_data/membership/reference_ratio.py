@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2012.07805",
+    adapts="trains",
 )
 def reference_ratio(view: View, rng: Rng, *, references: int = 8) -> Outcome:
     """Subtract from a text's log-probability what models without it give it.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=ALL,
     paper="arXiv:2312.03262",
+    adapts="trains",
 )
 def rmia(
     view: View,

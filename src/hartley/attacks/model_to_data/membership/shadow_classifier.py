@@ -29,6 +29,7 @@ TOP, LEAST = 5, 200
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:1610.05820",
+    adapts="trains",
 )
 def shadow_classifier(
     view: View, rng: Rng, *, references: int = 64, per_class: bool = True, ridge: float = 1e-3

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2410.19482",
+    adapts=True,
 )
 def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
     """Rank candidates by how often greedy and sampled continuations of the prefix produce them.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.models.clone import clone, probabilities, transfer_set
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1812.02766",
     requires=("fit", "pool"),
+    adapts=True,
+    loot=Loot.MODEL,
 )
 def knockoff(
     view: View,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Modality, Model, Outcome, Output, Term, View, attack
+from hartley.core import Access, Loot, Modality, Model, Outcome, Output, Term, View, attack
 from hartley.games.extraction.extraction import HEAD, extraction
 from hartley.kit.language import text
 
@@ -26,6 +26,8 @@ START = 64
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2403.06634",
     requires=("fingerprint",),
+    adapts=True,
+    loot=Loot.MODEL,
 )
 def last_layer(view: View, rng: Rng, *, length: int = 8, tolerance: float = 3e-6) -> Outcome:
     """Recover the hidden size and the head's column space from logits of random prompts.

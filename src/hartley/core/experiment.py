@@ -1,0 +1,152 @@
+"""One experiment: which attacks, in which order, against what, by an attacker who knows what.
+
+A row of a run is an experiment, not the name of an attack: the same attack with other parameters,
+behind another defense or once more with fresh secrets is another row. Everything that is joined
+(rows of defenses, charts, limits, stored files) is joined by its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from hartley.core.scene import Applied
+from hartley.core.seeds import spawn
+from hartley.core.taxonomy import Knowledge, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One attack in a chain of one or more.
+
+    Attributes:
+        attack: its name.
+        params: all its parameters, those left to their defaults too.
+        game: the game that it plays.
+        game_params: the parameters that the game is dealt with.
+        slot: where what this attack brings home enters the scene of the next stage; None for the
+            last stage.
+    """
+
+    attack: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    game: str = ""
+    game_params: Mapping[str, Any] = field(default_factory=dict)
+    slot: Slot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One line of the work list, and one row of a run.
+
+    Attributes:
+        scene: name of the scene.
+        scene_params: parameters of its recipe.
+        stages: attacks in order; without any, the experiment measures the scene's utility.
+        defenses: every defense that is applied, those that are deployed first.
+        knowledge: what the attacker knows of the defenses.
+        replicate: 0, 1, …: the same experiment with fresh secrets and models.
+        baseline: no defense was added to what is deployed; limits speak of these rows.
+        seed: of the run.
+        budget: queries that each attack may ask, or None.
+        alpha: error level of the bounds.
+        code: digest of the code that plays it, with the versions of the libraries.
+    """
+
+    scene: str
+    scene_params: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+    defenses: tuple[Applied, ...] = ()
+    knowledge: Knowledge = Knowledge.NONE
+    replicate: int = 0
+    baseline: bool = True
+    seed: int = 0
+    budget: int | None = None
+    alpha: float = 0.05
+    code: str = ""
+
+    @property
+    def id(self) -> str:
+        """A short name that the same experiment has in every run, such as ``lira-4c1f2a``.
+
+        The seed, the error level, the budget and the code are not part of it: they say how a run
+        was made, and rows of two runs are compared by id.
+        """
+        return f"{self.label}-{self._digest('seed', 'budget', 'alpha', 'code')[:6]}"
+
+    @property
+    def key(self) -> str:
+        """A file name that is the same for the same work by the same code, and for no other."""
+        return f"{self.id}.{self._digest()[:12]}"
+
+    @property
+    def label(self) -> str:
+        """The attacks by name, joined by ``+``."""
+        return "+".join(stage.attack for stage in self.stages) or "utility"
+
+    @property
+    def root_seed(self) -> int:
+        """The seed of this replicate."""
+        return spawn(self.seed, "replicate", self.replicate) if self.replicate else self.seed
+
+    @property
+    def prefix(self) -> Experiment | None:
+        """The experiment without its last stage, whose loot the last stage starts from."""
+        return replace(self, stages=self.stages[:-1]) if len(self.stages) > 1 else None
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """Experiments of one group share a deal, so one worker should take them in a row."""
+        last = self.stages[-1] if self.stages else Stage("")
+        return (
+            _plain([asdict(stage) for stage in self.stages[:-1]]),
+            _plain([asdict(applied) for applied in self.defenses]),
+            last.game,
+            _plain(dict(last.game_params)),
+            str(self.replicate),
+        )
+
+    def words(self) -> str:
+        """What to call it in a line of progress."""
+        attacks = " then ".join(stage.attack for stage in self.stages)
+        name = attacks or f"utility of {self.scene}"
+        if self.defenses:
+            known = f" ({self.knowledge})" if self.stages else ""
+            name += f" behind {' + '.join(one.name for one in self.defenses)}{known}"
+        return f"{name}, replicate {self.replicate}" if self.replicate else name
+
+    def dump(self) -> dict[str, Any]:
+        """Return it as plain values, to cross a process or to be stored."""
+        plain: dict[str, Any] = json.loads(_plain(asdict(self)))
+        return plain
+
+    @classmethod
+    def load(cls, plain: Mapping[str, Any]) -> Experiment:
+        """Return the experiment that ``dump`` wrote."""
+        stages = tuple(
+            Stage(**{**stage, "slot": Slot(stage["slot"]) if stage.get("slot") else None})
+            for stage in plain["stages"]
+        )
+        defenses = tuple(Applied(one["name"], one["params"]) for one in plain["defenses"])
+        known = Knowledge(plain["knowledge"])
+        return cls(**{**plain, "stages": stages, "defenses": defenses, "knowledge": known})
+
+    def _digest(self, *without: str) -> str:
+        content = {name: value for name, value in asdict(self).items() if name not in without}
+        return hashlib.sha256(_plain(content).encode()).hexdigest()
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=_item)
+
+
+def _item(value: Any) -> Any:
+    """Let numpy's scalars and read-only mappings pass as what they are."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not a plain value")
