@@ -104,7 +104,7 @@ def test_a_failed_row_is_inconclusive_even_when_the_limit_is_kept(hartley, run, 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": "hartley.run/2"}, "cannot read schema 'hartley.run/2'"),
+        ({"schema": "hartley.run/3"}, "cannot read schema 'hartley.run/3'"),
         ({"schema": None}, "no 'schema'"),
         ({"channels": 3}, "'channels' has the wrong type"),
     ],

@@ -12,7 +12,7 @@ from hartley.attacks.data_to_model.poisoning.badnets import badnets
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.channel.measure import measure
-from hartley.core import Data, Deal, Modality, Outcome, Received, Round, View
+from hartley.core import Axis, Data, Deal, Modality, Outcome, Received, Round, View
 from hartley.core.errors import RunError
 from hartley.engine.run.play import play
 from hartley.engine.run.trial_columns import complete
@@ -143,7 +143,7 @@ def _noisy(scene, rng, **_):
 
 
 VIEW = View(WIRE.model, question=WIRE.extra["pool"])
-GAME = replace(loss_threshold.game, play=_noisy)
+GAME = replace(loss_threshold.game, play=_noisy, axis=Axis.MODEL_TO_DATA)
 
 
 def _reader(sure):

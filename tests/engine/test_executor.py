@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from hartley.core import Experiment, Stage
+from hartley.core import Applied, Experiment, Knowledge, Stage
 from hartley.engine.assess import assess
 from hartley.engine.plan.plan import Plan
 from hartley.engine.run import executor, threads
@@ -124,16 +124,19 @@ def test_workers_have_one_thread_each(strangers, tmp_path, monkeypatch):
     assert all(seen[name] == "1" for name in threads.THREADS)
 
 
-def test_the_key_of_a_job_is_its_work():
+def test_the_key_of_an_experiment_is_its_work_and_its_id_what_it_is():
     one = job("honest", noise=0.0)
     assert one.key == replace(one).key
+    (stage,) = one.stages
+    behind = (Applied("rounding", {"digits": 1}),)
     for other in (
-        replace(one, seed=1),
-        replace(one, params={"noise": 0.1}),
-        replace(one, code="x"),
-        replace(one, defense="rounding", knowledge="static"),
-        replace(one, game_params={}),
+        replace(one, stages=(replace(stage, params={"noise": 0.1}),)),
+        replace(one, stages=(replace(stage, game_params={}),)),
+        replace(one, defenses=behind, knowledge=Knowledge.STATIC),
+        replace(one, replicate=1),
     ):
-        assert other.key != one.key
-    assert "/" not in one.key and one.key.startswith("honest.")
-    assert Job(**one.dump()) == one
+        assert other.key != one.key and other.id != one.id
+    for again in (replace(one, seed=1), replace(one, code="x"), replace(one, budget=9)):
+        assert again.key != one.key and again.id == one.id
+    assert "/" not in one.key and one.key.startswith("honest-")
+    assert Experiment.load(one.dump()) == one

@@ -10,6 +10,8 @@ from hartley.engine.result.gate import check_metrics, judge
 
 def row(attack="a", game="membership", low=0.1, high=0.2, **more):
     return {
+        "id": f"{attack}-0a1b2c",
+        "baseline": True,
         "attack": attack,
         "game": game,
         "axis": "model_to_data",

@@ -22,7 +22,7 @@ def test_version_1_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": "hartley.run/2"}, "hartley.run/2.*reads 'hartley.run/1'"),
+        ({"schema": "hartley.run/3"}, "hartley.run/3.*reads 'hartley.run/2'"),
         ({"schema": "hartley.run/10"}, "hartley.run/10"),
         ({"schema": 1}, "cannot read schema 1"),
         ({"schema": None}, "no 'schema'"),

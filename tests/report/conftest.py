@@ -31,7 +31,7 @@ def document() -> dict[str, Any]:
 def minimal() -> dict[str, Any]:
     """The least that a run document may be."""
     return {
-        "schema": "hartley.run/1",
+        "schema": "hartley.run/2",
         "id": "least",
         "version": "0.1.0",
         "scene": {"name": "nothing"},

@@ -14,8 +14,8 @@ CRASHED = "extraction: last_layer failed: answered with NaN <b>twice</b>"
 
 def document() -> dict[str, Any]:
     """Return a fresh document: measured, skipped, failed rows, a jam, defences, a failed gate."""
-    return {
-        "schema": "hartley.run/1",
+    made: dict[str, Any] = {
+        "schema": "hartley.run/2",
         "id": "2026-11-22T005500-digits-7f3a",
         "created": "2026-11-22T00:55:00+00:00",
         "version": "0.1.0",
@@ -60,7 +60,7 @@ def document() -> dict[str, Any]:
                 "gain": 0.93,
                 "low": 0.81,
                 "high": 1.07,
-                "fresh": True,
+                "queried": True,
             }
         ],
         "loops": [],
@@ -109,6 +109,33 @@ def document() -> dict[str, Any]:
             ],
         },
     }
+    return _with_ids(made)
+
+
+def row_id(attack: str) -> str:
+    return f"{attack}-0a1b2c"
+
+
+def _with_ids(made: dict[str, Any]) -> dict[str, Any]:
+    for row in made["channels"]:
+        stage = {
+            "attack": row["attack"],
+            "params": row.get("params") or {},
+            "game": row["game"],
+            "game_params": {},
+            "slot": None,
+        }
+        known = {"stages": [stage], "defenses": [], "knowledge": "none", "replicate": 0}
+        row |= {"id": row_id(row["attack"]), "baseline": True, "baseline_id": None, "added": None}
+        row |= {"experiment": known, "loot": row.get("loot")}
+    for check in made["verdict"]["checks"]:
+        check["row"] = row_id(check["attack"])
+    for one in made["defenses"]:
+        one["residual"] = {
+            row_id(attack): {**left, "attack": attack} for attack, left in one["residual"].items()
+        }
+        one["coverage"] = {row_id(attack): share for attack, share in one["coverage"].items()}
+    return made
 
 
 def _b(point: float, low: float, high: float, n: int = 8000) -> dict[str, Any]:

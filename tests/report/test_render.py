@@ -18,8 +18,8 @@ def test_every_format_draws_the_sample_and_the_least_document(format, document, 
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_refuses_version_2(format, document):
-    document["schema"] = "hartley.run/2"
+def test_every_format_refuses_version_3(format, document):
+    document["schema"] = "hartley.run/3"
     with pytest.raises(UsageError, match=r"hartley\.run/2"):
         render(document, format)
 

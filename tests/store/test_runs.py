@@ -13,8 +13,9 @@ from hartley.store import disk, open_run, read_run, reopen, runs, write_atomical
 
 SCENE = {"name": "digits", "digest": "d" * 64, "modality": "vision"}
 PLAN = 'scene = "digits"\nseed = 0\n[attacks.lira]\nshadows = 8\n[limits]\nmembership = 0.1\n'
+ROW = {"measurement": "0123", "row": {"status": "measured"}}
 DOCUMENT = {
-    "schema": "hartley.run/1",
+    "schema": "hartley.run/2",
     "id": "x",
     "version": "1",
     "scene": {},
@@ -31,7 +32,7 @@ def begin(store, plan=PLAN, **more):
 
 def test_the_same_command_goes_on(tmp_path):
     first = begin(tmp_path)
-    first.keep_trials("job", b"bytes", {"seconds": 1})
+    first.keep_trials("job", b"bytes", ROW, {"seconds": 1})
     first.note("failed", "bad", reason="no")
     first.close()
     again = begin(tmp_path)
@@ -137,7 +138,7 @@ def test_a_run_is_one_folder_of_the_store(tmp_path, name):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (json.dumps(DOCUMENT | {"schema": "hartley.run/2"}), "hartley.run/2.*hartley.run/1"),
+        (json.dumps(DOCUMENT | {"schema": "hartley.run/3"}), "hartley.run/3.*hartley.run/2"),
         (json.dumps({"a": 1}), "no 'schema'"),
         ("[1]", "expected an object"),
         ("{", "not a run document"),
@@ -172,7 +173,7 @@ def test_the_index_is_read_off_the_folders(tmp_path):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, code):
     ledger = begin(tmp_path, run="mine")
-    ledger.keep_trials("a", b"first", {})
+    ledger.keep_trials("a", b"first", ROW, {})
     before = (ledger.folder / "journal.jsonl").read_bytes()
     real = os.write
 
@@ -182,7 +183,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, code):
 
     monkeypatch.setattr(disk.os, "write", write)
     for act in (
-        lambda: ledger.keep_trials("b", b"second", {}),
+        lambda: ledger.keep_trials("b", b"second", ROW, {}),
         lambda: ledger.note("done", "b"),
         lambda: ledger.finish(DOCUMENT),
     ):
