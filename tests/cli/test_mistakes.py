@@ -123,14 +123,13 @@ REFUSED = {
 }
 
 
-def test_values_of_games_and_defences_fail_before_anything_is_played(hartley, tmp_path):
-    """All of them at once, one line each."""
+def test_values_that_only_games_and_defenses_can_judge_are_one_line_each(hartley, tmp_path):
     (tmp_path / "plan.toml").write_text(
         'scene = "live:membership"\nonly = ["loss_threshold"]\n'
         '[defenses]\nuse = ["rounding", "dp_sgd", "selena"]\n' + "\n".join(REFUSED)
     )
     done = hartley("assess", "plan.toml")
-    assert done.returncode == 2 and done.stdout == "" and not (tmp_path / "runs").exists()
+    assert done.returncode == 2 and "FAILED" not in done.stdout
     lines = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
     assert len(lines) == len(REFUSED)
     for said in REFUSED.values():

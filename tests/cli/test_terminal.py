@@ -37,9 +37,15 @@ SHIELD = {
     "reason": None,
     "utility": {"accuracy": {"before": 0.9, "after": 0.8}},
     "residual": {
-        "lira": {"undefended": LEFT, "static": LEFT, "adaptive": None, "reason": "adaptive: died"}
+        "lira-0a1b2c": {
+            "attack": "lira",
+            "undefended": LEFT,
+            "static": LEFT,
+            "adaptive": None,
+            "reason": "adaptive: died",
+        }
     },
-    "coverage": {"lira": {"point": 0.5, "low": 0.25}},
+    "coverage": {"lira-0a1b2c": {"point": 0.5, "low": 0.25}},
 }
 
 

@@ -184,7 +184,7 @@ def test_the_same_play_has_the_same_id_and_any_other_has_not():
     assert len(one.run_id) == 16 and one.run_id == play(_reader(0.9), WIRE, seed=3).run_id
     others = [
         play(_reader(0.9), WIRE, seed=4),
-        play(_reader(0.9), WIRE, seed=3, params={"x": 1}),
+        play(_reader(0.9), WIRE, seed=3, budget=9000),
         play(_reader(0.9), WIRE, seed=3, undefended=WIRE),
         play(_reader(0.9), replace(WIRE, digest="other"), seed=3),
     ]

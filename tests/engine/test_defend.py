@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hartley.engine.plan.jobs import PLAY, Job
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
-from hartley.core import Modality
+from hartley.core import Applied, Experiment, Knowledge, Modality, Stage
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import as_static, coverage, defended
 from hartley.engine.plan.applicability import obstacle, unplayable
@@ -71,7 +70,10 @@ def test_a_static_attacker_needs_the_scene_they_know(scene):
     after = defended(scene, "rounding", {}, seed=0)
     with pytest.raises(UsageError, match="undefended must be the scene before its defenses"):
         play(loss_threshold, after, knowledge="static")
-    with pytest.raises(UsageError, match=r"knowledge must be 'static' .* got 'adaptive'"):
+    with pytest.raises(
+        UsageError,
+        match=r"for a static attacker, and for no other, got Scene where knowledge is adaptive",
+    ):
         play(loss_threshold, after, knowledge="adaptive", undefended=scene)
     assert play(loss_threshold, after, undefended=scene).knowledge == "static"
     assert play(loss_threshold, after).knowledge == "adaptive"
@@ -87,17 +89,15 @@ def test_both_kinds_of_attackers_meet_victims_that_were_trained_once(scene):
 
     player = Player()
     player.hold(replace(scene, fit=fit), {})
-    job = Job(
-        PLAY,
+    experiment = Experiment(
         scene.name,
-        attack="loss_threshold",
-        game="membership",
-        game_params={"rounds": 3},
-        defense="rounding",
+        stages=(Stage("loss_threshold", {}, "membership", {"rounds": 3}),),
+        defenses=(Applied("rounding", {"digits": 1}),),
+        baseline=False,
     )
     static, adaptive = (
-        trials_from_bytes(player.run(replace(job, knowledge=knows)).content)
-        for knows in ("static", "adaptive")
+        trials_from_bytes(player.run(replace(experiment, knowledge=known)).content)
+        for known in (Knowledge.STATIC, Knowledge.ADAPTIVE)
     )
     assert trained == [3], "victims are dealt once for both"
     assert (static.knowledge, adaptive.knowledge) == ("static", "adaptive")

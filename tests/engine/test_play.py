@@ -48,5 +48,7 @@ def test_a_game_that_leaves_no_rounds_to_the_scene_wants_one_at_least() -> None:
 
 def test_a_scene_that_lacks_what_the_game_wants_is_told_so() -> None:
     assert WIRE.fit is not None and WIRE.holdout is not None
-    with pytest.raises(UsageError, match="loss_threshold: the scene live has no members"):
+    with pytest.raises(
+        UsageError, match="loss_threshold cannot be played: the scene live has no members"
+    ):
         play(loss_threshold, replace(WIRE, fit=None, holdout=None))

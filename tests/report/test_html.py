@@ -100,7 +100,9 @@ def test_everything_that_comes_from_the_document_is_inert(document):
     document = _poisoned(document)
     document["channels"][0]["params"][HOSTILE] = HOSTILE
     document["channels"][0]["metrics"][HOSTILE] = 1.0
-    document["defenses"][0]["residual"][HOSTILE] = document["defenses"][0]["residual"]["knockoff"]
+    document["defenses"][0]["residual"][HOSTILE] = document["defenses"][0]["residual"][
+        "knockoff-0a1b2c"
+    ]
     document["defenses"][0]["utility"][HOSTILE] = {"before": 1.0, "after": 0.5}
     document["host"][HOSTILE] = HOSTILE
     document["verdict"]["status"] = HOSTILE

@@ -193,7 +193,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, code):
     monkeypatch.undo()
     assert (ledger.folder / "journal.jsonl").read_bytes() == before
     assert {p.name for p in ledger.folder.rglob("*") if p.is_file()} == {
-        *("plan.toml", "journal.jsonl", "a.parquet", ".lock")
+        *("plan.toml", "journal.jsonl", "a.parquet", "a.json", ".lock")
     }
     ledger.note("done", "b")
     ledger.close()

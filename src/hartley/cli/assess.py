@@ -110,15 +110,24 @@ def assess(
                 ordered, store=store, run=run, fresh=fresh, source=source, watch=watch
             )
     except Mistaken as mistake:
-        finish(mistake.document, store, json=json)
+        finish(mistake.document, store, json=json, without=mistake.refused)
         for line in mistake.lines:
             note(f"hartley: {line}")
         return _USAGE
     return finish(document, store, json=json)
 
 
-def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
-    """Print a run document, as JSON or for a person; return the exit code of its verdict."""
+def finish(
+    document: Mapping[str, Any],
+    store: Path,
+    *,
+    json: bool,
+    without: frozenset[str] = frozenset(),
+) -> int:
+    """Print a run document, as JSON or for a person; return the exit code of its verdict.
+
+    Rows whose ids are in ``without`` are left out for a person: a line of their own speaks of them.
+    """
     from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import baseline_rows, verdict_of
 
@@ -128,13 +137,23 @@ def finish(document: Mapping[str, Any], store: Path, *, json: bool) -> int:
         return EXIT[verdict["status"]]
     scene = document["scene"]
     print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
-    print_channels(baseline_rows(document))
-    print_defenses(document["defenses"])
+    print_channels([row for row in baseline_rows(document) if row["id"] not in without])
+    print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     print(f"verdict: {verdict_of(verdict)}")
+    hidden = [row["reason"] for row in document["channels"] if row["id"] in without]
     for reason in verdict["reasons"]:
-        print(f"  {reason}")
+        if not any(one in reason for one in hidden):
+            print(f"  {reason}")
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
     return EXIT[verdict["status"]]
+
+
+def _refused(row: Mapping[str, Any], without: frozenset[str]) -> bool:
+    """Whether nothing was measured behind a defense because its rows are left out."""
+    residual = row["residual"].values()
+    ids = {row_id for left in residual for row_id in left["rows"].values()}
+    measured = any(left[known] for left in residual for known in ("static", "adaptive"))
+    return bool(ids & without) and not measured
 
 
 def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:

@@ -171,8 +171,8 @@ class Attack(Part):
         default=False,
         metadata=about(
             'how it uses what it knows of the defenses: True where it reads them, "trains" where '
-            "it trains reference models behind them, False where an adaptive attacker would play it "
-            "as a static one does"
+            "it trains reference models behind them, False where an adaptive attacker would play "
+            "it as a static one does"
         ),
     )
     loot: Loot = field(default=Loot.RECORDS, metadata=about("what kind of asset it brings home"))

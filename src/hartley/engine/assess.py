@@ -7,7 +7,7 @@ be continued after a kill, and measured again without a model.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +43,20 @@ class Stopped(KeyboardInterrupt):
 
 
 class Mistaken(UsageError):
-    """Every row of a game or of a defense was refused by its parts: the input is at fault.
+    """What the user got wrong and only the parts could see, once everything else was played.
 
     Attributes:
         lines: what to tell the user, each thing once.
+        refused: ids of the rows that failed on it.
         document: the run document with what was measured beside.
     """
 
-    def __init__(self, lines: Sequence[str], made: Mapping[str, Any]) -> None:
-        """Keep the lines and the document."""
+    def __init__(
+        self, lines: Sequence[str], refused: Iterable[str], made: Mapping[str, Any]
+    ) -> None:
+        """Keep the lines, the ids and the document."""
         self.lines = tuple(dict.fromkeys(lines))
+        self.refused = frozenset(refused)
         self.document = made
         super().__init__("; ".join(self.lines))
 
@@ -117,7 +121,8 @@ def assess(
         watch("measuring", {"jobs": len(experiments(lines))})
         made = assemble(ledger, plan)
         if mistakes := _mistakes(experiments(lines), plan, refused):
-            raise Mistaken(mistakes, made)
+            ids = [one.id for one in experiments(lines) if one.key in refused]
+            raise Mistaken(mistakes, ids, made)
         return made
     finally:
         ledger.close()
@@ -214,22 +219,26 @@ def _play(
 
 
 def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]) -> list[str]:
-    """What the user got wrong: all rows of a game, or of a defense, ended as their mistake."""
+    """What the user got wrong: a game, a defense or a set attack whose every row was refused."""
     subjects: dict[str, list[Experiment]] = {}
     for one in done:
-        if one.baseline and one.stages:
-            subjects.setdefault(f"the game {one.stages[-1].game!r} cannot be played", []).append(
-                one
-            )
-        elif not one.baseline:
-            subjects.setdefault(f"the defense {added(one, plan)!r} cannot be applied", []).append(
-                one
-            )
-    return [
-        f"{subject}: {' '.join(refused[rows[0].key].split())}"
-        for subject, rows in subjects.items()
-        if all(one.key in refused for one in rows)
-    ]
+        if not one.baseline:
+            names = [f"the defense {added(one, plan)!r} cannot be applied"]
+        elif one.stages:
+            stage = one.stages[-1]
+            names = [f"the game {stage.game!r} cannot be played"]
+            if stage.attack in plan.attacks:
+                names.append(f"the attack {stage.attack!r} cannot be played")
+        else:
+            names = []
+        for name in names:
+            subjects.setdefault(name, []).append(one)
+    lines: dict[str, str] = {}
+    for subject, rows in subjects.items():
+        if all(one.key in refused for one in rows):
+            reason = " ".join(refused[rows[0].key].split())
+            lines.setdefault(reason, f"{subject}: {reason}")
+    return list(lines.values())
 
 
 def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[str, Any]:
@@ -246,7 +255,8 @@ def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[st
     stored = None if anew else ledger.row(line["key"])
     if stored is None or stored["measurement"] != code_digest(MEASURE):
         stored = measured_row(runs.read_trials(ledger.folder / record["trials"]))
-        ledger.keep_row(line["key"], stored)
+        if stored["row"]["status"] != FAILED:
+            ledger.keep_row(line["key"], stored)
     return {**standing, **stored["row"]}
 
 

@@ -58,7 +58,8 @@ class Ledger:
             StoreError: the disk is full or cannot be written; nothing kept before is lost.
         """
         self._write("trials", f"{job}.parquet", content)
-        self.keep_row(job, row)
+        if row["row"]["status"] == "measured":  # what could not be measured is tried again
+            self.keep_row(job, row)
         self.note("done", job, trials=f"trials/{job}.parquet", **note)
 
     def keep_row(self, job: str, row: Mapping[str, Any]) -> None:
