@@ -117,9 +117,9 @@ def test_a_limit_may_name_a_class_that_has_no_game_yet():
     ("table", "words"),
     [
         ("[attacks.loss_threshold]\nflor = 1", "no parameter 'flor'; did you mean floor"),
-        ('[attacks.loss_threshold]\nfloor = "a"', "floor = 'a' is not a number"),
-        ("[attacks.loss_threshold]\nfloor = true", "floor = True is not a number"),
-        ("[games.membership]\nrounds = 1.5", "rounds = 1.5 is not a whole number"),
+        ('[attacks.loss_threshold]\nfloor = "a"', "floor must be a number, got 'a'"),
+        ("[attacks.loss_threshold]\nfloor = true", "floor must be a number, got True"),
+        ("[games.membership]\nrounds = 1.5", "rounds must be a whole number, got 1.5"),
     ],
 )
 def test_a_parameter_is_held_against_its_declaration(table, words):

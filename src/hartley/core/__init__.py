@@ -3,7 +3,7 @@
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
 from hartley.core.declare import attack, defense, game, recipe
 from hartley.core.experiment import Experiment, Stage
-from hartley.core.parameters import Parameter
+from hartley.core.parameters import Parameter, Range
 from hartley.core.parts import Attack, Defense, Game, Recipe
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
@@ -52,6 +52,7 @@ __all__ = [
     "Output",
     "Parameter",
     "Quantity",
+    "Range",
     "Received",
     "Recipe",
     "Role",

@@ -57,7 +57,8 @@ class Part:
     """What every part has; what its function says of itself is read when the part is made.
 
     Raises:
-        TypeError: a declared value is not what its field's annotation says.
+        TypeError: a declared value is not what its field's annotation says, or a parameter of the
+            function cannot be a flag (see ``core.parameters``).
     """
 
     name: str = field(init=False)
@@ -69,8 +70,8 @@ class Part:
         notes = inspect.getdoc(function) or ""
         object.__setattr__(self, "name", function.__name__)
         object.__setattr__(self, "summary", notes.split("\n", 1)[0].strip())
-        object.__setattr__(self, "parameters", parameters_of(function))
         try:
+            object.__setattr__(self, "parameters", parameters_of(function))
             checked(self)
             self._check()
         except TypeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -12,13 +11,6 @@ from hartley.core.errors import UsageError
 
 MOST_ROUNDS = 10_000
 """Fresh secrets in one deal; the coins of more would not fit into memory, nor the day."""
-
-WORDS: Mapping[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a string",
-}
 
 
 def checked(part: str, declared: Iterable[Parameter], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +22,8 @@ def checked(part: str, declared: Iterable[Parameter], params: Mapping[str, Any])
         params: what the user gave.
 
     Raises:
-        UsageError: a parameter that the part does not have, or a value of another type.
+        UsageError: a parameter that the part does not have, a value of another type, or one
+            outside its range or its choices.
     """
     known = {p.name: p for p in declared}
     for name, value in params.items():
@@ -39,11 +32,10 @@ def checked(part: str, declared: Iterable[Parameter], params: Mapping[str, Any])
             listed = ", ".join(known) or "none"
             hint = f"did you mean {near[0]}?" if near else f"it has: {listed}"
             raise UsageError(f"the {part} has no parameter {name!r}; {hint}")
-        if not fits(value, known[name].kind):
-            raise UsageError(
-                f"the {part}: {name} = {value!r} is not {WORDS[known[name].kind]} "
-                f"(its default is {known[name].default!r})"
-            )
+        if mistake := known[name].mistake(value):
+            near = get_close_matches(str(value), [str(c) for c in known[name].choices], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"the {part}: {mistake}{hint}")
     return {name: known[name].kind(value) for name, value in params.items()}
 
 
@@ -87,12 +79,3 @@ def dealable(game: Game, rules: Mapping[str, Any]) -> None:
         raise UsageError(
             f"the game {game.name!r}: rounds = {rounds}; it deals {least} to {MOST_ROUNDS}"
         )
-
-
-def fits(value: Any, kind: type) -> bool:
-    """Whether a plain value is of a parameter's type; a whole number is a number."""
-    if kind is float:
-        return (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        )
-    return type(value) is kind
