@@ -13,13 +13,14 @@ from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
 from hartley.core import Access, Applied, Modality, Model, Output, Scene
+from hartley.core.capabilities import check_answers as check
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses._shared.keyed_noise import uniform
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.bandwidth.rounding import rounded, rounding
 from hartley.defenses.noise.score_noise import score_noise
-from hartley.engine.run.meter import Meter, check, seal_model
+from hartley.engine.run.meter import Meter, seal_model
 from hartley.engine.run.play import play
 from hartley.games.inversion.inversion import inversion
 from hartley.games.membership.membership import live

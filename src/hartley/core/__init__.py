@@ -1,6 +1,8 @@
 """The nouns. Standard library only: importing them costs nothing."""
 
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
+from hartley.core.capabilities import CAPABILITIES, Capability, CapabilityRow
+from hartley.core.costs import Cost, charge
 from hartley.core.declare import attack, defense, game, recipe
 from hartley.core.experiment import Experiment, Stage
 from hartley.core.parameters import Parameter, Range
@@ -25,6 +27,7 @@ from hartley.core.taxonomy import (
 
 __all__ = [
     "ALL",
+    "CAPABILITIES",
     "Access",
     "AnswerForm",
     "Applied",
@@ -32,8 +35,11 @@ __all__ = [
     "Attack",
     "Axis",
     "Bound",
+    "Capability",
+    "CapabilityRow",
     "Channel",
     "ChannelSpec",
+    "Cost",
     "Data",
     "Deal",
     "Defense",
@@ -64,6 +70,7 @@ __all__ = [
     "Trials",
     "View",
     "attack",
+    "charge",
     "commitment",
     "defense",
     "game",

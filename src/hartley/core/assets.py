@@ -1,16 +1,17 @@
 """What can be held, stolen, cleaned or poisoned: data and models.
 
-A capability is a callable that is present. ``Model`` always offers ``query``; the others are None
-where the model does not offer them, and the engine removes those that an attack did not declare.
+A capability is a callable that is present in ``Model.calls``; the engine removes those that an
+attack did not declare.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from hartley.core.capabilities import CAPABILITIES, Calls, Capability
 from hartley.core.taxonomy import Access, Modality
 
 if TYPE_CHECKING:
@@ -77,61 +78,146 @@ class Ensemble:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Session = Callable[[str, Callable[..., "NDArray[Any]"]], Callable[..., "NDArray[Any]"]]
-"""One attacker's dealings with a model: (name of a callable, the callable) → as it answers him."""
+Session = Callable[[str, Callable[..., Any]], Callable[..., Any]]
+"""One attacker's session with a model: (capability, its callable) → as it answers that attacker."""
 
 Fit = Callable[[Data, "NDArray[Any]", int], Ensemble]
 """(records, include, seed) → models; ``include`` is (K, n) booleans: who trains on what."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Model:
-    """A model as someone can use it.
+    """A model as someone can use it: what it can do (``calls``), and what its answers mean.
 
     Attributes:
         name: what to call it in reports.
         modality: what it reads.
-        query: records (n, …) → answers in ``output`` units. For a causal language model: token ids
-            (n, t) → the answer for the token that comes next, (n, vocabulary).
-        output: the units of the answers.
+        calls: what it can do: callables by capability (see ``CAPABILITIES`` for what each takes and
+            returns). Each may be given under its own name instead: ``Model("m", modality, query,
+            score=score)``. ``calls["grad"]`` raises AccessDenied in words where it is absent.
+        output: the units of the answers of ``query``.
         classes: number of classes (vocabulary size of a language model; d for embeddings).
-        score: token ids (n, t) → (n, t−1) natural log-probabilities of tokens 1..t−1, 0 at padding
-            (language models that offer scores).
-        moments: token ids (n, t) → (n, t−1, 3): as ``score``, then the mean and the standard
-            deviation of the log-probability under the model's own law at that place; 0 at padding.
-        generate: (token ids (n, t), new tokens, seed) → (n, new tokens) sampled continuation;
-            seed −1 means greedy.
-        grad: (x, y) → gradient of the loss with respect to x, same shape as x (float inputs only).
-        weights: () → parameters by name, read-only arrays.
-        fit: trains models of this architecture by the recipe the attacker knows.
+        width: numbers in an embedding of ``embed``, where that is not ``query``.
+        identity: what tells this model from every other: the digest of its weights, or address,
+            name and revision. Empty where nobody declares it; a run on it is then never continued.
+        deterministic: whether the same question always gets the same answer; where it does not,
+            no answer is remembered.
         session: opens one attacker's session, for what depends on how much was asked before (a
             query budget); the meter opens one each time it seals the model, so that attacks
             which share a deal do not spend one another's budget. The callables above stay free of
             it: the owner and the judge ask without limit.
-        clear: the model that answers behind the shields of its answers, where such stand. Whoever
-            holds its weights or gradients works the answers out for himself, so the meter
-            gives him these; nobody else sees them.
+        clear: the model that answers behind the defenses of its answers, where there are any.
+            Attackers who hold its weights or gradients compute the answers themselves, so the meter
+            gives them these; nobody else sees them.
         offers: what an attacker may use at most.
         lineage: names of the parts that made it, oldest first.
         facts: anything else worth carrying (plain values), by name.
+
+    Raises:
+        TypeError: a capability that is not in the table, or that cannot be called.
     """
 
     name: str
     modality: Modality
-    query: Callable[[NDArray[Any]], NDArray[Any]]
+    calls: Calls
     output: Output = Output.PROBABILITIES
     classes: int = 0
-    score: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-    moments: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-    generate: Callable[[NDArray[Any], int, int], NDArray[Any]] | None = None
-    grad: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None = None
-    weights: Callable[[], Mapping[str, NDArray[Any]]] | None = None
-    fit: Fit | None = None
+    width: int = 0
+    identity: str = ""
+    deterministic: bool = True
     session: Callable[[], Session] | None = None
     clear: Model | None = None
     offers: Access = Access.LABELS | Access.SCORES
     lineage: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __init__(
+        self,
+        name: str,
+        modality: Modality,
+        query: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+        output: Output = Output.PROBABILITIES,
+        classes: int = 0,
+        *,
+        calls: Mapping[Capability, Callable[..., Any] | None] | None = None,
+        width: int = 0,
+        identity: str = "",
+        deterministic: bool = True,
+        session: Callable[[], Session] | None = None,
+        clear: Model | None = None,
+        offers: Access = Access.LABELS | Access.SCORES,
+        lineage: tuple[str, ...] = (),
+        facts: Mapping[str, Any] | None = None,
+        **named: Callable[..., Any] | None,
+    ) -> None:
+        """Take what is given; ``query`` and ``named`` win over ``calls``."""
+        if query is not None:
+            named["query"] = query
+        same = isinstance(calls, Calls) and not named
+        values = {
+            "name": name,
+            "modality": modality,
+            "calls": calls if same else Calls({**(calls or {}), **named}),
+            "output": output,
+            "classes": classes,
+            "width": width,
+            "identity": identity,
+            "deterministic": deterministic,
+            "session": session,
+            "clear": clear,
+            "offers": offers,
+            "lineage": lineage,
+            "facts": {} if facts is None else facts,
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    def with_(self, **changes: Any) -> Model:
+        """The same model with some fields or capabilities changed; None removes a capability."""
+        calls = {name: changes.pop(name) for name in [*changes] if name in CAPABILITIES}
+        whole = Calls({**self.calls, **calls}) if calls else self.calls
+        return replace(self, calls=whole, **changes)
+
+    @property
+    def query(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """Records (n, …) → answers in ``output`` units; where it is absent, asking is denied."""
+        return self.calls.get("query") or self._denied("query")
+
+    @property
+    def score(self) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+        """Log-probabilities of the tokens of texts, or None."""
+        return self.calls.get("score")
+
+    @property
+    def moments(self) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+        """As ``score``, with mean and deviation of the law at each place, or None."""
+        return self.calls.get("moments")
+
+    @property
+    def generate(self) -> Callable[[NDArray[Any], int, int], NDArray[Any]] | None:
+        """Continuations of token rows, or None."""
+        return self.calls.get("generate")
+
+    @property
+    def grad(self) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None:
+        """Gradients of the loss with respect to the records, or None."""
+        return self.calls.get("grad")
+
+    @property
+    def weights(self) -> Callable[[], Mapping[str, NDArray[Any]]] | None:
+        """Parameters by name, or None."""
+        return self.calls.get("weights")
+
+    @property
+    def fit(self) -> Fit | None:
+        """What trains models of the same recipe, or None."""
+        return self.calls.get("fit")
+
+    def _denied(self, name: Capability) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            return self.calls[name](*arguments)
+
+        return call
 
 
 Asset = Data | Model

@@ -54,7 +54,11 @@ ALL: tuple[Modality, ...] = tuple(Modality)
 
 
 class Access(Flag):
-    """What an attacker may use. An attack declares it; the engine hides everything else."""
+    """What an attacker may use. An attack declares it; the engine hides everything else.
+
+    TRAIN is training models of the same recipe for comparison, TUNE is training the deployed model
+    further (a fine-tuning endpoint), POISON is putting records into the owner's training data.
+    """
 
     NOTHING = 0
     LABELS = auto()
@@ -65,6 +69,7 @@ class Access(Flag):
     TRAIN = auto()
     POISON = auto()
     TOOLS = auto()
+    TUNE = auto()
 
     @property
     def words(self) -> tuple[str, ...]:

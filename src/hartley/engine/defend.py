@@ -71,7 +71,7 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
     def unaware(one: Round) -> Round:
         source = one.view.source
         if isinstance(source, Model) and source.fit is not None and undefended.model is not None:
-            source = replace(source, fit=undefended.model.fit)
+            source = source.with_(fit=undefended.model.fit)
         return replace(one, view=replace(one.view, source=source, defenses=()))
 
     return replace(deal, rounds=tuple(map(unaware, deal.rounds)))

@@ -7,7 +7,6 @@ it is done once and kept on disk by content.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,7 @@ def remembering(model: Model, x: NDArray[Any]) -> Model:
                 out[i] = table[key]
         return out
 
-    return replace(model, query=query)
+    return model.with_(query=query)
 
 
 def _keys(x: NDArray[Any]) -> list[bytes]:

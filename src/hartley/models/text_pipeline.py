@@ -97,7 +97,7 @@ class TextPipeline:
 
         def member(k: int) -> Model:
             head = data.facts.get("head", state(k)["tokens"])
-            return replace(self._model(state(k), head), fit=self.fit)
+            return self._model(state(k), head).with_(fit=self.fit)
 
         return separate([member(k) for k in range(len(include))], {"states": state})
 

@@ -170,8 +170,7 @@ def trainable(wire: Scene, *, epochs: int) -> Scene:
 def _in_its_place(trained: Model, deployed: Model, pipeline: Owner, by: str) -> Model:
     """The new model under the old one's name, with the training that an informed attacker knows."""
     offered = deployed.offers & Access.TRAIN
-    return replace(
-        trained,
+    return trained.with_(
         name=deployed.name,
         fit=pipeline.fit if offered else None,
         offers=(trained.offers & ~Access.TRAIN) | offered,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +146,7 @@ def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: in
         tuned = from_network(
             network.get_base_model(), name="dialogue", output=Output.PROBABILITIES, offers=OFFERS
         )
-        return replace(tuned, fit=partial(_fit, tuning, words))
+        return tuned.with_(fit=partial(_fit, tuning, words))
 
     for k in range(len(include)):
         member(k)

@@ -17,6 +17,7 @@ import numpy as np
 
 from hartley.channel.measure import measure
 from hartley.core import Attack, Channel, Data, Deal, Modality, Model, Role, Scene, Trials, spawn
+from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, SEEDS, Check, expect, run_all
@@ -247,7 +248,7 @@ def adapts_as_it_declares(attack: Attack) -> None:
                 calls.append(1)
                 return fit(*words)
 
-            view = replace(view, source=replace(view.source, fit=counted))
+            view = replace(view, source=view.source.with_(fit=counted))
         # One round is enough to see what it reads; what it answers is not judged here.
         alone = replace(table, rounds=(replace(one, view=view),), judge=None)
         with suppress(HartleyError):
@@ -286,23 +287,22 @@ def _blurred(source: Any, level: float) -> Any:
             answers[hit] = rng.permutation(answers)[hit]
             return answers
 
-        return None if function is None else call
+        return call
 
-    weights = source.weights
+    def stirred(weights: Any) -> Any:
+        def call() -> Any:
+            rng = np.random.default_rng(spawn(0, "blur", "weights"))
+            return {
+                k: v + level * v.std() * rng.standard_normal(v.shape) for k, v in weights().items()
+            }
 
-    def stirred() -> Any:
-        assert weights is not None
-        rng = np.random.default_rng(spawn(0, "blur", "weights"))
-        return {k: v + level * v.std() * rng.standard_normal(v.shape) for k, v in weights().items()}
+        return call
 
-    return replace(
-        source,
-        query=mixed(source.query),
-        score=mixed(source.score),
-        moments=mixed(source.moments),
-        generate=mixed(source.generate),
-        weights=None if weights is None else stirred,
-    )
+    blurred = {n: mixed(c) for n, c in source.calls.items() if CAPABILITIES[n].by_record}
+    weights = {
+        n: stirred(c) for n, c in source.calls.items() if CAPABILITIES[n].gives is Gives.PARAMETERS
+    }
+    return source.with_(**blurred, **weights)
 
 
 def _bytes(view: Any) -> bytes:

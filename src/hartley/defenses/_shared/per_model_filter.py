@@ -58,8 +58,8 @@ def behind(scene: Scene, make: MakeGuard) -> Scene:
     shielded = _guarded(alone, lambda: make(alone, train, include, "deployed"), deployed.output)
     return replace(
         unproved(scene),
-        model=replace(
-            shielded.member(0), fit=_round(deployed.fit, make, "reference", deployed.output)
+        model=shielded.member(0).with_(
+            fit=_round(deployed.fit, make, "reference", deployed.output)
         ),
         fit=_round(scene.fit, make, "victim", deployed.output),
     )
@@ -93,6 +93,6 @@ def _guarded(trained: Ensemble, make: Callable[[], Guard], output: Output) -> En
             clear = one.query(x)
             return clear if output is Output.LABELS else guard()(x, clear[None], [k])[0]
 
-        return replace(one, query=asked, clear=one.clear or one)
+        return one.with_(query=asked, clear=one.clear or one)
 
     return replace(trained, query=query, member=member)

@@ -51,8 +51,7 @@ def retrained(scene: Scene, rng: Rng, applied: Applied, flag: Flag) -> Scene:
     if deployed is not None:
         whole = np.ones((1, len(scene.train)), dtype=bool)
         again = owner(scene.train, whole, int(rng.integers(2**31))).member(0)
-        deployed = replace(
-            again,
+        deployed = again.with_(
             name=deployed.name,
             fit=None if deployed.fit is None else around(deployed.fit),
             offers=deployed.offers,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Applied, Bound, Data, Ensemble, Fit, Model, Output, Scene
+from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ Filter = Callable[["NDArray[Any]", "NDArray[Any]", Output, str], "NDArray[Any]"]
 
 Scores = Callable[["NDArray[Any]", "NDArray[Any]", str], "NDArray[Any]"]
 """(tokens (n, t), log-probabilities (n, t−1), who answers) → the same after the defence."""
+
+Call = Callable[["NDArray[Any]"], "NDArray[Any]"]
+"""Records or tokens → answers about them."""
 
 MOMENTS = ("", " mean", " deviation")
 
@@ -46,35 +50,44 @@ def answers(
     Args:
         scene: what to defend.
         applied: name and parameters to record.
-        filter_: what it does to answers. ``who`` tells the answering models apart: ``deployed``,
-            ``victim 3`` (from ``Scene.fit``), ``reference 3`` (from ``Model.fit``).
+        filter_: what it does to answers and embeddings. ``who`` tells the answering models apart:
+            ``deployed``, ``victim 3`` (from ``Scene.fit``), ``reference 3`` (from ``Model.fit``).
         score: what it does to a language model's scores; None leaves them alone.
         bounds: what the defence proves, added to the scene's.
     """
 
-    def change(model: Model, who: str) -> Model:
-        scores, moments = model.score, model.moments
+    def filtered(call: Call, output: Output, who: str) -> Call:
+        return lambda x: filter_(x, call(x), output, who)
 
-        def query(x: NDArray[Any]) -> NDArray[Any]:
-            return filter_(x, model.query(x), model.output, who)
+    def scored(call: Call, who: str) -> Call:
+        assert score is not None
+        return lambda tokens: score(tokens, call(tokens), who)
 
-        def scored(tokens: NDArray[Any]) -> NDArray[Any]:
-            assert scores is not None and score is not None
-            return score(tokens, scores(tokens), who)
-
-        def moved(tokens: NDArray[Any]) -> NDArray[Any]:
+    def moved(call: Call, who: str) -> Call:
+        def moments(tokens: NDArray[Any]) -> NDArray[Any]:
             # The same law for all three numbers, or the two that it spares would tell the first.
             # A standard deviation is passed as a negative number, as log-probabilities are.
-            assert moments is not None and score is not None
-            clear = moments(tokens) * (1, 1, -1)
+            assert score is not None
+            clear = call(tokens) * (1, 1, -1)
             parts = [score(tokens, clear[..., c], f"{who}{w}") for c, w in enumerate(MOMENTS)]
             return np.stack(parts, -1) * (1, 1, -1)
 
-        return replace(
-            model,
-            query=query,
-            score=scored if score is not None and scores is not None else scores,
-            moments=moved if score is not None and moments is not None else moments,
+        return moments
+
+    def change(model: Model, who: str) -> Model:
+        wraps: dict[Gives, Callable[[Call], Call]] = {
+            Gives.ANSWERS: lambda call: filtered(call, model.output, who),
+            Gives.EMBEDDINGS: lambda call: filtered(call, Output.EMBEDDINGS, who),
+        }
+        if score is not None:
+            wraps[Gives.LOG_PROBABILITIES] = lambda call: scored(call, who)
+            wraps[Gives.MOMENTS] = lambda call: moved(call, who)
+        return model.with_(
+            **{
+                name: wraps[CAPABILITIES[name].gives](call)
+                for name, call in model.calls.items()
+                if CAPABILITIES[name].gives in wraps
+            }
         )
 
     return models(scene, applied, change, filter_=filter_, bounds=bounds)
@@ -110,8 +123,7 @@ def models(
 
     def deployed(model: Model) -> Model:
         made = _before(model, change(model, "deployed"))
-        return replace(
-            made,
+        return made.with_(
             fit=around(model.fit, "reference"),
             lineage=(*model.lineage, applied.name),
         )

@@ -57,8 +57,7 @@ def memfree(scene: Scene, rng: Rng, *, ngram: int = 6) -> Scene:
     model = silenced(scene.model, scene.train.x, ngram)
     return replace(
         recorded(unproved(scene), Applied("memfree", {"ngram": ngram})),
-        model=replace(
-            model,
+        model=model.with_(
             fit=None if scene.model.fit is None else around(scene.model.fit),
             lineage=(*scene.model.lineage, "memfree"),
         ),
@@ -85,8 +84,7 @@ def silenced(model: Model, trained: NDArray[Any], ngram: int) -> Model:
                 logs[i, refused] = -1e30
         return logs
 
-    return replace(
-        model,
+    return model.with_(
         generate=lambda tokens, new, seed: text.sample(filtered, tokens, new, seed),
         clear=model.clear or model,
         facts={**model.facts, "decoder": "memfree"},

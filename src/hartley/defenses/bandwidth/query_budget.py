@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Model, Output, Scene, Term, defense
+from hartley.core import ALL, Applied, Model, Scene, Term, defense
 from hartley.core.assets import Session
+from hartley.core.capabilities import CAPABILITIES
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 
@@ -64,18 +63,21 @@ def _limited(model: Model, queries: int) -> Model:
         within = inner() if inner is not None else None
         left = queries
 
-        def session(name: str, function: Callable[..., NDArray[Any]]) -> Any:
+        def session(name: str, function: Callable[..., Any]) -> Any:
             answer = within(name, function) if within is not None else function
 
-            def call(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
+            empty = CAPABILITIES[name].empty
+            assert empty is not None, f"{name} has no empty answer"
+
+            def call(x: Any, *rest: Any) -> Any:
                 nonlocal left
                 served = min(left, len(x))
                 left -= served
-                parts = [_refusal(model, name, x[served:], rest)]
+                parts = [empty(model, (x[served:], *rest))]
                 if served:
                     others = [r[:served] if isinstance(r, np.ndarray) else r for r in rest]
-                    parts.insert(0, np.asarray(answer(x[:served], *others)))
-                return np.concatenate(parts)
+                    parts.insert(0, answer(x[:served], *others))
+                return _joined(parts)
 
             return call
 
@@ -84,21 +86,8 @@ def _limited(model: Model, queries: int) -> Model:
     return replace(model, session=opened)
 
 
-def _refusal(model: Model, name: str, x: NDArray[Any], rest: tuple[Any, ...]) -> NDArray[Any]:
-    """What stands in place of the answers to ``x`` (n, …): the same for every record."""
-    n, classes = len(x), max(model.classes, 1)
-    shape: tuple[int, ...] = (n, classes)
-    empty: Any = 0.0
-    if name == "grad":
-        shape = x.shape
-    elif name == "generate":
-        shape, empty = (n, rest[0]), 0
-    elif name == "score":
-        shape, empty = (n, x.shape[1] - 1), -np.log(classes)
-    elif name == "moments":
-        shape, empty = (n, x.shape[1] - 1, 3), (-np.log(classes), -np.log(classes), 0.0)
-    elif model.output is Output.LABELS:
-        shape, empty = (n,), 0
-    elif model.output is Output.PROBABILITIES:
-        empty = 1 / classes
-    return np.full(shape, empty, dtype=x.dtype if name == "grad" else None)
+def _joined(parts: list[Any]) -> Any:
+    """Answers to the first and to the later records as one."""
+    if isinstance(parts[-1], list):
+        return [answer for part in parts for answer in part]
+    return np.concatenate([np.asarray(part) for part in parts])

@@ -120,7 +120,7 @@ def _spoken(scene: Scene) -> Scene:
         return made
 
     assert scene.model is not None
-    model = replace(_by_answers(scene.model), fit=around(scene.model.fit))
+    model = _by_answers(scene.model).with_(fit=around(scene.model.fit))
     return replace(scene, model=model, fit=around(scene.fit))
 
 
@@ -130,8 +130,7 @@ def _by_answers(model: Model) -> Model:
     def moments(tokens: NDArray[Any]) -> NDArray[Any]:
         return by_prefix(query, model.output, np.asarray(tokens), model.classes)
 
-    return replace(
-        model,
+    return model.with_(
         score=None if model.score is None else lambda tokens: moments(tokens)[..., 0],
         moments=None if model.moments is None else moments,
     )

@@ -69,8 +69,7 @@ def edge_dp(scene: Scene, rng: Rng, *, epsilon: float = 6.0, mechanism: str = "l
     params = {"epsilon": epsilon, "mechanism": mechanism}
     return replace(
         recorded(scene, Applied("edge_dp", params)),
-        model=replace(
-            trained,
+        model=trained.with_(
             name=scene.model.name,
             fit=known,
             offers=scene.model.offers,

@@ -74,8 +74,7 @@ def deduplication(
     return replace(
         # Which records stay depends on all: no proof for a single one survives that.
         unproved(scene),
-        model=replace(
-            again,
+        model=again.with_(
             name=deployed.name,
             fit=cleaned if deployed.fit is not None else None,
             offers=deployed.offers,

@@ -60,8 +60,7 @@ def goldfish(scene: Scene, rng: Rng, *, k: int = 4, context: int = 3) -> Scene:
     again = around(fit)(train, everyone, int(scene.facts.get("seed", 0))).member(0)
     return replace(
         recorded(scene, Applied("goldfish", {"k": k, "context": context})),
-        model=replace(
-            again,
+        model=again.with_(
             name=deployed.name,
             fit=around(deployed.fit) if deployed.fit is not None else None,
             offers=deployed.offers,

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from hartley import catalog
 from hartley.catalog import Entry
 from hartley.core import Access, Attack, Game, Scene
+from hartley.core.capabilities import opened_by
 from hartley.engine.plan.plan import Plan, matches
-
-_ASKED = (
-    *(Access.LABELS, Access.SCORES, Access.EMBEDDINGS),
-    *(Access.GRADIENTS, Access.WEIGHTS, Access.TRAIN),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
         open_ = scene.model.offers | _granted(entry, scene)
         denied = [
             flag.name.lower()
-            for flag in _ASKED
+            for flag in opened_by()
             if flag.name and flag.name.lower() in access and not flag & open_
         ]
         if denied:

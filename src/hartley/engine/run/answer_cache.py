@@ -1,23 +1,25 @@
 """What a victim has answered already, so that attacks of one deal do not make it answer twice.
 
 Attacks on one deal ask the same victims about the same records. Each of them pays for its own
-questions (the meter counts before this is asked), but the network runs once. Answers are kept by
-the callable that gave them. The meter does not ask here for a model that opens sessions
-(``Model.session``): what depends on how much was asked before is never recalled. Answers of a
-callable that draws without a seed would be frozen by this; the house has none, ``generate`` takes
-its seed as an argument.
+questions (the meter counts before this is asked, and what an answer cost is charged again when it
+is recalled), but the network runs once. Answers are kept by the callable that gave them. The meter
+does not ask here for a model that opens sessions (``Model.session``), because its answers depend on
+how much was asked before, nor for one that does not always answer alike (``Model.deterministic``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from hartley.core.costs import Cost, billed, charge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,33 +31,51 @@ WORTH = 16
 """Records in a question that is worth remembering: a search asks a few at a time, never again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one question was answered with.
+
+    Attributes:
+        given: a read-only array, or the items of a list.
+        cost: what the adapter reported for it.
+        function: who answered; kept with the answers, so that no other can have its identity.
+        nbytes: how much room it takes.
+    """
+
+    given: NDArray[Any] | tuple[Any, ...]
+    cost: Cost
+    function: Any
+    nbytes: int
+
+    def fresh(self) -> Any:
+        """The answers as the model gave them: a view, or a new list."""
+        return list(self.given) if isinstance(self.given, tuple) else self.given.view()
+
+
 @dataclass(slots=True)
 class Memory:
     """Answers by who gave them and what was asked, the latest used last."""
 
-    kept: OrderedDict[tuple[Any, ...], tuple[Any, NDArray[Any]]] = field(
-        default_factory=OrderedDict
-    )
+    kept: OrderedDict[tuple[Any, ...], Answer] = field(default_factory=OrderedDict)
     size: int = 0
     lock: Lock = field(default_factory=Lock)
 
-    def find(self, key: tuple[Any, ...]) -> NDArray[Any] | None:
-        """Return the answers to a question, if they are still here."""
+    def find(self, key: tuple[Any, ...]) -> Answer | None:
+        """Return the answer to a question, if it is still here."""
         with self.lock:
             if key not in self.kept:
                 return None
             self.kept.move_to_end(key)
-            return self.kept[key][1].view()
+            return self.kept[key]
 
-    def keep(self, key: tuple[Any, ...], function: Any, answers: NDArray[Any]) -> None:
-        """Remember answers; the oldest go where there is no room."""
+    def keep(self, key: tuple[Any, ...], answer: Answer) -> None:
+        """Remember an answer; the oldest go where there is no room."""
         with self.lock:
             if key not in self.kept:
-                self.size += answers.nbytes
-            # While the callable is kept with its answers, no other can have its identity.
-            self.kept[key] = function, answers
+                self.size += answer.nbytes
+            self.kept[key] = answer
             while self.size > ROOM:
-                self.size -= self.kept.popitem(last=False)[1][1].nbytes
+                self.size -= self.kept.popitem(last=False)[1].nbytes
 
     def forget(self) -> None:
         """Let go of everything."""
@@ -67,28 +87,40 @@ class Memory:
 _memory = Memory()
 
 
-def recalled(function: Callable[..., NDArray[Any]], x: NDArray[Any], *rest: Any) -> NDArray[Any]:
+def recalled(function: Callable[..., Any], x: Any, *rest: Any) -> Any:
     """Return ``function(x, *rest)``, from memory if the same was asked of the same callable.
 
     Args:
         function: what answers; the same question gets the same answer from it.
-        x: (n, …) records.
+        x: n records: an array, or a list of plain values.
         rest: plain values or arrays.
+
+    Returns:
+        What the function returned: an array that cannot be written to, or a list.
     """
     if len(x) < WORTH:
         return function(x, *rest)
-    key = (id(function), _content(x), *(_content(r) if hasattr(r, "dtype") else r for r in rest))
-    found = _memory.find(key)
-    if found is not None:
-        return found
-    answers = np.asarray(function(x, *rest))
-    if answers.nbytes > ROOM // 4:
-        return answers
-    # A copy always: what the callable gave may be a part of it, or the question itself.
-    answers = answers.copy()
-    answers.flags.writeable = False
-    _memory.keep(key, function, answers)
-    return answers.view()
+    try:
+        content = tuple(_content(part) for part in (x, *rest))
+    except TypeError:
+        return function(x, *rest)
+    key = (id(function), *content)
+    answer = _memory.find(key)
+    if answer is not None:
+        charge(**asdict(answer.cost))
+        return answer.fresh()
+    with billed() as bill:
+        given = function(x, *rest)
+    if isinstance(given, list):
+        answer = Answer(tuple(given), bill.cost, function, len(repr(given)))
+    else:
+        # A copy always: what the callable gave may be a part of it, or the question itself.
+        array = np.array(given)
+        array.flags.writeable = False
+        answer = Answer(array, bill.cost, function, array.nbytes)
+    if answer.nbytes <= ROOM // 4:
+        _memory.keep(key, answer)
+    return answer.fresh()
 
 
 def forget() -> None:
@@ -96,8 +128,18 @@ def forget() -> None:
     _memory.forget()
 
 
-def _content(x: Any) -> bytes:
-    array = np.ascontiguousarray(x)
+def _content(part: Any) -> bytes:
+    """The digest of a part of a question.
+
+    Raises:
+        TypeError: it holds something without stable bytes.
+    """
+    if not hasattr(part, "dtype"):
+        return json.dumps(part).encode()
+    if part.dtype.kind in "OUS":
+        text = json.dumps([part.shape, part.tolist()])
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    array = np.ascontiguousarray(part)
     state = hashlib.blake2b(repr((array.shape, array.dtype.str)).encode(), digest_size=16)
     state.update(array.tobytes())
     return state.digest()

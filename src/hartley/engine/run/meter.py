@@ -7,7 +7,7 @@ attack look weak without a word (PEERS §3.2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,40 +15,130 @@ import numpy as np
 
 from hartley.core import Access, Data, Model, Output, View
 from hartley.core.assets import Session
-from hartley.core.errors import AccessDenied, BadModel, BudgetSpent
+from hartley.core.capabilities import (
+    CAPABILITIES,
+    Calls,
+    Capability,
+    CapabilityRow,
+    Counted,
+    opened_by,
+)
+from hartley.core.costs import Cost, billed
+from hartley.core.errors import AccessDenied, BudgetSpent
 from hartley.engine.run.answer_cache import recalled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Ask = Callable[..., "NDArray[Any]"]
+Ask = Callable[..., Any]
 """(callable, records, …) → what it answers, from memory or anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an attack used, in one round or until now.
+
+    Attributes:
+        queries: records the victim answered.
+        models: models that were trained for it.
+        cost: what the adapters reported.
+        seconds: the attacker's time.
+    """
+
+    queries: int
+    models: int
+    cost: Cost
+    seconds: float = 0.0
+
+    def since(self, before: Spent, seconds: float) -> Spent:
+        """What was used after ``before``, in so many seconds."""
+        queries, models = self.queries - before.queries, self.models - before.models
+        return Spent(queries, models, self.cost - before.cost, seconds)
+
+
+def by_column(rounds: Sequence[Spent]) -> list[dict[str, float]]:
+    """What each round used, by the columns of the trials; tokens and money where there are any."""
+    costs = [r.cost for r in rounds]
+    tokens = any(c.tokens_in or c.tokens_out for c in costs)
+    money = any(c.money for c in costs)
+    return [
+        {
+            "cost_queries": float(r.queries),
+            "cost_s": r.seconds,
+            **({"cost_tokens": r.cost.tokens_in + r.cost.tokens_out} if tokens else {}),
+            **({"cost_money": r.cost.money} if money else {}),
+        }
+        for r in rounds
+    ]
+
+
+def by_unit(rounds: Sequence[Spent]) -> list[dict[str, float]]:
+    """What each round used beside queries and time, by unit; units that nobody used are left out.
+
+    Units: ``models`` trained, ``tokens_in`` and ``tokens_out``, ``money``, and ``model_s``, the
+    seconds that the model itself took, where its adapter measures them.
+    """
+    each = [
+        {
+            "models": float(r.models),
+            "tokens_in": r.cost.tokens_in,
+            "tokens_out": r.cost.tokens_out,
+            "money": r.cost.money,
+            "model_s": r.cost.seconds,
+        }
+        for r in rounds
+    ]
+    used = [unit for unit in (each[0] if each else ()) if any(r[unit] for r in each)]
+    return [{unit: r[unit] for unit in used} for r in each]
 
 
 @dataclass(slots=True)
 class Meter:
-    """Counts what an attack uses, over all rounds of one play."""
+    """Counts what an attack uses, over all rounds of one play.
+
+    Attributes:
+        budget: queries allowed, or None.
+        counts: uses by capability, each in the units of its row.
+        cost: what the adapters reported: tokens, money, seconds of the model.
+    """
 
     budget: int | None = None
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[Capability, int] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def queries(self) -> int:
         """Records the victim answered, by any of its callables."""
-        return sum(self.counts.values())
+        return self._sum(Counted.QUERIES)
 
-    def spend(self, what: str, uses: int) -> None:
+    @property
+    def models(self) -> int:
+        """Models that were trained for the attacker."""
+        return self._sum(Counted.MODELS)
+
+    def reading(self) -> Spent:
+        """What was used until now."""
+        return Spent(self.queries, self.models, self.cost)
+
+    def spend(self, what: Capability, uses: int) -> None:
         """Count ``uses`` of ``what``.
 
         Raises:
             BudgetSpent: the budget does not cover them; they are not answered.
         """
-        if self.budget is not None and self.queries + uses > self.budget:
+        counted = CAPABILITIES[what].counted
+        if counted is Counted.NOTHING:
+            return
+        total = self.queries + uses
+        if counted is Counted.QUERIES and self.budget is not None and total > self.budget:
             raise BudgetSpent(
-                f"{self.queries + uses} queries, but the budget is {self.budget}: "
+                f"{total} queries, but the budget is {self.budget}: "
                 "ask for fewer records or raise the budget"
             )
         self.counts[what] = self.counts.get(what, 0) + uses
+
+    def _sum(self, unit: Counted) -> int:
+        return sum(n for name, n in self.counts.items() if CAPABILITIES[name].counted is unit)
 
 
 def seal(view: View, needs: Access, meter: Meter) -> View:
@@ -68,163 +158,102 @@ def seal(view: View, needs: Access, meter: Meter) -> View:
 
 
 def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
-    """Return the model with metered callables, and None for each that ``needs`` leaves out.
+    """Return the model with metered callables, less each that ``needs`` leaves out.
 
     Raises:
         AccessDenied: the model does not offer what ``needs`` declares.
     """
-    lacking = (
-        needs
-        & ~model.offers
-        & (
-            Access.LABELS
-            | Access.SCORES
-            | Access.EMBEDDINGS
-            | Access.GRADIENTS
-            | Access.WEIGHTS
-            | Access.TRAIN
-        )
-    )
-    if lacking:
+    if lacking := needs & ~model.offers & opened_by():
         raise AccessDenied(
             f"needs {', '.join(lacking.words)}, which {model.name!r} does not offer "
             f"(it offers {', '.join(model.offers.words) or 'nothing'})"
         )
-    ask: Ask = recalled
     if model.clear is not None and needs & (Access.WEIGHTS | Access.GRADIENTS):
         behind = model.clear
+        calls = {name: call for name, call in model.calls.items() if not _by_record(name)}
+        calls |= {name: call for name, call in behind.calls.items() if _by_record(name)}
         model = replace(
             model,
-            query=behind.query,
+            calls=Calls(calls),
             output=behind.output,
-            score=behind.score,
-            moments=behind.moments,
-            generate=behind.generate,
             # Who was only shown gradients still has to ask for them: a budget counts on.
             session=behind.session if needs & Access.WEIGHTS else model.session,
         )
+    ask: Ask = recalled if model.deterministic and model.session is None else _anew
     if model.session is not None:
-        model, ask = _opened(model, model.session()), _anew
-    query, output = _query(model, needs, meter, ask)
+        model = _opened(model, model.session())
+    output = _output(model, needs)
+    opened = {n: c for n, c in model.calls.items() if CAPABILITIES[n].access & needs}
+    sealed = {n: _Metered(c, n, model, output, meter, ask) for n, c in opened.items()}
     return replace(
         model,
-        query=query,
+        calls=Calls(sealed, undeclared=model.calls.keys() - sealed.keys()),
         output=output,
-        score=_metered(model.score, "score", meter, ask) if needs & Access.SCORES else None,
-        moments=_metered(model.moments, "moments", meter, ask) if needs & Access.SCORES else None,
-        generate=_metered(model.generate, "generate", meter, ask)
-        if needs & (Access.LABELS | Access.SCORES)
-        else None,
-        grad=_metered(model.grad, "grad", meter, ask) if needs & Access.GRADIENTS else None,
-        weights=_frozen_weights(model.weights) if needs & Access.WEIGHTS else None,
-        fit=model.fit if needs & Access.TRAIN else None,
         clear=None,
         offers=needs,
-        facts=model.facts,
     )
 
 
-def _anew(function: Callable[..., NDArray[Any]], x: NDArray[Any], *rest: Any) -> NDArray[Any]:
-    """Ask without memory: in a session the same question may cost again, and be answered less."""
-    return function(x, *rest)
+def _by_record(name: Capability) -> bool:
+    return CAPABILITIES[name].by_record
+
+
+def _anew(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Ask without memory: the same question may cost again, and be answered otherwise."""
+    return function(*arguments)
 
 
 def _opened(model: Model, session: Session) -> Model:
     """The model as it answers one attacker from now on."""
-    return replace(
-        model,
-        query=session("query", model.query),
-        score=None if model.score is None else session("score", model.score),
-        moments=None if model.moments is None else session("moments", model.moments),
-        generate=None if model.generate is None else session("generate", model.generate),
-        grad=None if model.grad is None else session("grad", model.grad),
-        session=None,
-    )
+    calls = {n: session(n, c) if _by_record(n) else c for n, c in model.calls.items()}
+    return replace(model, calls=Calls(calls), session=None)
 
 
-def _query(
-    model: Model, needs: Access, meter: Meter, ask: Ask
-) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], Output]:
-    if not needs & (Access.LABELS | Access.SCORES | Access.EMBEDDINGS):
-
-        def denied(x: NDArray[Any]) -> NDArray[Any]:
-            raise AccessDenied(f"query({len(x)} records) without declaring labels or scores")
-
-        return denied, model.output
-    labels_only = not needs & (Access.SCORES | Access.EMBEDDINGS) and model.output in {
-        Output.PROBABILITIES,
-        Output.LOGITS,
-    }
-
-    def query(x: NDArray[Any]) -> NDArray[Any]:
-        meter.spend("query", len(x))
-        answers = check(model, ask(model.query, x), len(x))
-        if labels_only:
-            answers = answers.argmax(1)
-        answers.flags.writeable = False
-        return answers
-
-    return query, Output.LABELS if labels_only else model.output
+def _output(model: Model, needs: Access) -> Output:
+    """The units of the answers to an attack that may see labels alone, or all of them."""
+    scores = {Output.PROBABILITIES, Output.LOGITS}
+    if needs & Access.LABELS and not needs & (Access.SCORES | Access.EMBEDDINGS):
+        return Output.LABELS if model.output in scores else model.output
+    return model.output
 
 
-def check(model: Model, answers: NDArray[Any], n: int) -> NDArray[Any]:
-    """Hold a batch of answers against what the model declares; return it as a fresh array view.
+@dataclass(frozen=True, slots=True)
+class _Metered:
+    """A callable of a model as an attack has it: counted, billed, checked and frozen.
 
-    Raises:
-        BadModel: NaN, a wrong shape, or other units than declared.
+    Two of one callable are equal: what attacks keep by ``fit`` they find again in the next round.
     """
-    answers = np.asarray(answers).view()
-    kind = model.output
-    shape = (n,) if kind is Output.LABELS else (n, model.classes) if model.classes else None
-    if shape is not None and answers.shape != shape:
-        raise BadModel(
-            f"{model.name!r} answered with shape {answers.shape}; {kind} for {n} records "
-            f"means {shape}"
-        )
-    if kind is Output.LABELS:
-        return answers
-    # The sum is NaN or infinite exactly when some entry is: one pass, no temporary of flags.
-    if not np.isfinite(answers.sum(dtype=np.float64)):
-        raise BadModel(f"{model.name!r} answered with NaN or infinity")
-    if (
-        kind is Output.PROBABILITIES
-        and n
-        and (float(answers.min()) < -1e-4 or float(np.abs(answers.sum(1) - 1).max()) > 1e-2)
-    ):
-        raise BadModel(
-            f"{model.name!r} declares probabilities, but rows do not sum to 1 or are negative "
-            "(are they logits? declare output=Output.LOGITS)"
-        )
-    return answers
+
+    call: Callable[..., Any]
+    name: Capability = field(compare=False)
+    model: Model = field(compare=False, repr=False)
+    output: Output = field(compare=False)
+    meter: Meter = field(compare=False, repr=False)
+    ask: Ask = field(compare=False, repr=False)
+
+    def __call__(self, *arguments: Any) -> Any:
+        row, meter = CAPABILITIES[self.name], self.meter
+        meter.spend(self.name, row.uses(arguments))
+        with billed() as bill:
+            try:
+                answer = self._asked(row, arguments)
+            finally:
+                meter.cost = meter.cost + bill.cost
+        answer = row.check(self.model, answer, arguments)
+        if self.output is not self.model.output and self.name == "query":
+            answer = answer.argmax(1)
+        return _frozen(answer)
+
+    def _asked(self, row: CapabilityRow, arguments: tuple[Any, ...]) -> Any:
+        return self.ask(self.call, *arguments) if row.by_record else self.call(*arguments)
 
 
-def _metered(
-    function: Callable[..., NDArray[Any]] | None, what: str, meter: Meter, ask: Ask
-) -> Callable[..., NDArray[Any]] | None:
-    if function is None:
-        return None
-
-    def metered(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
-        meter.spend(what, len(x))
-        answers = np.asarray(ask(function, x, *rest)).view()
-        if answers.dtype.kind == "f" and not np.isfinite(answers.sum(dtype=np.float64)):
-            raise BadModel(f"{what} answered with NaN or infinity")
-        answers.flags.writeable = False
-        return answers
-
-    return metered
-
-
-def _frozen_weights(
-    weights: Callable[[], Mapping[str, NDArray[Any]]] | None,
-) -> Callable[[], Mapping[str, NDArray[Any]]] | None:
-    if weights is None:
-        return None
-
-    def frozen() -> Mapping[str, NDArray[Any]]:
-        return {name: _read_only(array) for name, array in weights().items()}
-
-    return frozen
+def _frozen(answer: Any) -> Any:
+    if isinstance(answer, np.ndarray):
+        return _read_only(answer)
+    if isinstance(answer, Mapping):
+        return {name: _read_only(array) for name, array in answer.items()}
+    return answer
 
 
 def _freeze(data: Any) -> Any:

@@ -35,7 +35,7 @@ from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.parameters import checked, dealable, ruled
-from hartley.engine.run.meter import Meter, seal
+from hartley.engine.run.meter import Meter, Spent, by_column, by_unit, seal
 from hartley.engine.run.trial_columns import complete
 from hartley.models.proofs import PRIVATE
 
@@ -179,13 +179,13 @@ def play_rounds(
         table = as_static(table, undefended)
     meter = Meter(budget)
     outcomes: list[Outcome] = []
-    spent: list[dict[str, float]] = []
+    spent: list[Spent] = []
     for index, one in enumerate(table.rounds):
-        started, asked = time.perf_counter(), meter.queries
+        started, before = time.perf_counter(), meter.reading()
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.name, index))
         outcomes.append(attack(seal(one.view, attack.access, meter), rng, **params))
         seconds = time.perf_counter() - started
-        spent.append({"cost_queries": float(meter.queries - asked), "cost_s": seconds})
+        spent.append(meter.reading().since(before, seconds))
     _loot_is_due(attack, outcomes)
     received = _judge(attack, table, outcomes)
     truth = np.concatenate([one.truth for one in table.rounds])
@@ -201,7 +201,7 @@ def play_rounds(
             clustered=table.cluster,
             alpha=alpha,
             bounds=_bounds(scene, attack, table),
-            seconds=sum(one["cost_s"] for one in spent),
+            seconds=sum(one.seconds for one in spent),
             uses=meter.queries,
             budget=budget,
             commit=commitment(seed),
@@ -218,12 +218,12 @@ def play_rounds(
         queried=meter.queries > 0,
         metrics={**_mean([r.metrics for r in received]), **table.metrics},
         metrics_by_round=_each([r.metrics for r in received]),
-        cost=_mean([r.cost for r in received]),
+        cost={**_mean([r.cost for r in received]), **_mean(by_unit(spent))},
         defenses=scene.defenses,
         knowledge=str(known),
         loot=_describe(outcomes[-1].asset),
         run_id=_identity(attack, scene, seed, params, game_params, budget, str(known)),
-        **complete(attack, table.rounds, received, spent),
+        **complete(attack, table.rounds, received, by_column(spent)),
     )
     return Played(trials, tuple(out.asset for out in outcomes if out.asset is not None))
 

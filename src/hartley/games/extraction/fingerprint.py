@@ -7,7 +7,7 @@ theft. A planted secret that no independent model can know takes the skill out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     include = np.repeat(np.eye(rounds, dtype=bool), len(x), axis=1)
     fleet = scene.fit(lesson, include, int(rng.integers(2**31)))
     victims = tuple(
-        replace(fleet.member(k), fit=deployed.fit, offers=deployed.offers) for k in range(rounds)
+        fleet.member(k).with_(fit=deployed.fit, offers=deployed.offers) for k in range(rounds)
     )
     probes, at = pool.x[kept], place[kept]
     natural = scene.extra["test"].x if "test" in scene.extra else probes

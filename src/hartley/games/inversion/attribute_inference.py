@@ -108,7 +108,7 @@ class Attributes:
             x = train.x[rows]
             x[:, columns] = 0
             question = Data(f"targets {k}", train.modality, x, train.y[rows], role="targets")
-            victim = replace(victims.member(k), fit=scene.model.fit, offers=scene.model.offers)
+            victim = victims.member(k).with_(fit=scene.model.fit, offers=scene.model.offers)
             view = View(
                 source=victim,
                 public=scene.extra.get("public"),

@@ -85,7 +85,7 @@ class Classes:
             made.append(
                 Round(
                     view=View(
-                        source=replace(victim, fit=scene.model.fit, offers=offers),
+                        source=victim.with_(fit=scene.model.fit, offers=offers),
                         public=unlabelled(scene.extra.get("public")),
                         question=Data("outputs", scene.modality, slots[k].reshape(1, 1)),
                         defenses=scene.defenses,

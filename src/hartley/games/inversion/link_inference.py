@@ -104,9 +104,9 @@ def _let_out(trained: Ensemble, deployed: Model, grants: Access) -> Model:
     """The victim with the training that an attacker knows and, where there are any, its weights."""
     victim, shown = trained.member(0), trained.facts.get("weights")
     if shown is None:
-        return replace(victim, fit=deployed.fit, offers=deployed.offers | Access.SCORES)
+        return victim.with_(fit=deployed.fit, offers=deployed.offers | Access.SCORES)
     own = {name: array[0] for name, array in shown.items()}
-    return replace(victim, weights=lambda: own, fit=deployed.fit, offers=deployed.offers | grants)
+    return victim.with_(weights=lambda: own, fit=deployed.fit, offers=deployed.offers | grants)
 
 
 def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:

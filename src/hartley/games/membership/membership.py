@@ -190,7 +190,7 @@ def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemb
 
 def _for_attacker(victim: Model, deployed: Model) -> Model:
     """The victim with the training access that the deployed model grants."""
-    return replace(victim, fit=deployed.fit, offers=deployed.offers)
+    return victim.with_(fit=deployed.fit, offers=deployed.offers)
 
 
 def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View:

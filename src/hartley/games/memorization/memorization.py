@@ -128,7 +128,7 @@ def memorization(
         rounds=tuple(
             Round(
                 view=View(
-                    source=replace(one, fit=scene.model.fit, offers=scene.model.offers),
+                    source=one.with_(fit=scene.model.fit, offers=scene.model.offers),
                     public=scene.extra.get("public"),
                     question=canaries,
                     defenses=scene.defenses,
@@ -168,7 +168,7 @@ def _by_heart(scene: Scene, rng: Rng, rounds: int, small: int) -> Deal:
         if scene.defenses:
             # The scene's pipeline has no part in this: a defence would seem to do nothing.
             name = f"{source.name} (trained past the defences of {scene.name})"
-            source = replace(source, name=name, weights=None, offers=source.offers ^ Access.WEIGHTS)
+            source = source.with_(name=name, weights=None, offers=source.offers ^ Access.WEIGHTS)
         view = View(source, question=question, defenses=scene.defenses, facts=facts)
         dealt.append(Round(view=view, truth=truth, alphabet=book.candidates(question)))
     return Deal(rounds=tuple(dealt), judge=judge)
