@@ -87,6 +87,17 @@ def measure(trials: Trials) -> Channel:
     )
 
 
+def point_of(trials: Trials) -> float:
+    """Return the bits per use of trials, without intervals: for resampling.
+
+    Raises:
+        BadTrials: nothing to measure.
+    """
+    columns = check(trials)
+    seed = spawn(trials.seed, "point", trials.attack, trials.game, trials.scene)
+    return max(0.0, _read(trials, columns, np.random.default_rng(seed), full=False).point)
+
+
 def _read(trials: Trials, columns: Columns, rng: np.random.Generator, *, full: bool) -> Reading:
     spec = trials.spec
     if spec.form is AnswerForm.SCORE:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
+from hartley.core.assets import Data
 from hartley.core.fields import Matches, about, checked
 from hartley.core.parameters import Parameter, parameters_of
 from hartley.core.scene import Deal, Outcome, Scene, View
@@ -27,6 +28,7 @@ from hartley.core.taxonomy import (
     Loot,
     Modality,
     Role,
+    Slot,
     Term,
 )
 
@@ -131,6 +133,23 @@ class Game(Part):
         default="any", metadata=about("kind of asset that an attack must return")
     )
     paper: Paper = field(default="arXiv:2603.24857", metadata=about("where the class is defined"))
+    accepts: tuple[Slot, ...] = field(
+        default=(), metadata=about("slots by which another attack's loot can enter its scene")
+    )
+    targets: Callable[..., Data] | None = field(
+        default=None,
+        metadata=about(
+            "(scene, count) → the records that an attack before this game is aimed at", listed=False
+        ),
+    )
+    aim: Callable[..., View] | None = field(
+        default=None,
+        metadata=about(
+            "(scene, target, rng, **parameters) → the view of its attacks when they are aimed at "
+            "the targets or at a victim of another game",
+            listed=False,
+        ),
+    )
 
     def axis_in(self, edition: str = EDITION) -> Axis:
         """The axis in that edition of Seed A's taxonomy."""

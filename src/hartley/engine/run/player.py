@@ -19,6 +19,7 @@ from hartley.core.errors import (
     UsageError,
 )
 from hartley.engine import build_scene
+from hartley.engine.chain import entered, held_instead
 from hartley.engine.defend import defended
 from hartley.engine.plan.applicability import Obstacle, unplayable
 from hartley.engine.plan.parameters import checked, defaults, ruled
@@ -120,6 +121,10 @@ class Player:
     def _scene(self, experiment: Experiment) -> Scene:
         """The scene of an experiment behind its defenses, whatever its attacker knows."""
         key = _key(experiment)
+        if len(experiment.stages) > 1 and key not in self._scenes:
+            alone = self._scene(replace(experiment, stages=experiment.stages[-1:]))
+            seed, budget = experiment.root_seed, experiment.budget
+            self._scenes[key] = entered(experiment.stages, alone, seed=seed, budget=budget)
         if key not in self._scenes:
             *before, last = experiment.defenses or (None,)
             if last is None:
@@ -142,7 +147,11 @@ class Player:
             self._deal = None  # let go of the last victims before the next are trained
             answer_cache.forget()
             rules = experiment.stages[-1].game_params
-            self._deal = (key, deal(attack, scene, seed=experiment.root_seed, params=rules))
+            seed, budget = experiment.root_seed, experiment.budget
+            dealt = deal(attack, scene, seed=seed, params=rules)
+            if len(experiment.stages) > 1:
+                dealt = held_instead(experiment.stages, scene, dealt, seed=seed, budget=budget)
+            self._deal = (key, dealt)
         return self._deal[1]
 
 
@@ -162,10 +171,18 @@ def _skipped(obstacle: Obstacle) -> Result:
 
 def _key(experiment: Experiment) -> tuple[Any, ...]:
     """What the scene of an experiment depends on."""
+    last = experiment.stages[-1] if experiment.stages else None
+    # What enters a scene is aimed at the targets of the last stage's game.
+    prefix = (
+        repr([*experiment.stages[:-1], last.game, sorted(last.game_params.items())])
+        if last is not None and len(experiment.stages) > 1
+        else ""
+    )
     return (
         *(experiment.scene, repr(sorted(experiment.scene_params.items()))),
         repr([(d.name, sorted(d.params.items())) for d in experiment.defenses]),
-        experiment.root_seed if experiment.defenses else 0,
+        experiment.root_seed if experiment.defenses or prefix else 0,
+        prefix,
     )
 
 

@@ -36,7 +36,7 @@ from hartley.core import (
     game,
 )
 from hartley.core.assets import Session
-from hartley.core.errors import BudgetSpent, RuleError
+from hartley.core.errors import BudgetSpent, RuleError, UsageError
 from hartley.games import nearest_learner
 from hartley.games.extraction.fingerprint import (
     HEAD,
@@ -72,6 +72,29 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire(modality, rng, learns=False)
 
 
+def aim(scene: Scene, target: Model, rng: Rng, *, queries: int = 1000, **_: Any) -> View:
+    """Return the view of an extraction attack that is aimed at another game's victim.
+
+    Args:
+        scene: holds ``public``, the attacker's records.
+        target: the victim.
+        rng: for the salt.
+        queries: records that the attacker may ask.
+
+    Raises:
+        UsageError: the attacker owns no records to ask about.
+    """
+    if "public" not in scene.extra:
+        raise UsageError(f"{scene.name}: a copy needs records to ask about, and nobody has any")
+    return View(
+        source=target,
+        public=scene.extra["public"],
+        defenses=scene.defenses,
+        salt=int(rng.integers(2**31)),
+        facts={"classes": target.classes, "queries": queries},
+    )
+
+
 @game(
     flow=Flow.INFERRING,
     role=Role.TAP,
@@ -83,6 +106,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     requires=("model", "public"),
     metrics=("fidelity", "baseline", "queries", "symbols_per_query"),
     loot="model",
+    aim=aim,
 )
 def extraction(scene: Scene, rng: Rng, *, rounds: int = 16, queries: int = 1000) -> Deal:
     """Deal victims that each carry a secret fingerprint; the loot is a copy of the victim.

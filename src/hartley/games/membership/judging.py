@@ -23,9 +23,15 @@ EXPOSED, WORST = 0.01, "worst_percentile_advantage"
 TINY = 1e-12
 
 
-def judge_of(groups: NDArray[Any]) -> Judge:
-    """The judge that averages answers over groups: (n,) integers 0..m−1, one a record."""
+def judge_of(groups: NDArray[Any], measured: NDArray[Any] | None = None) -> Judge:
+    """Return the judge that averages answers over groups.
+
+    Args:
+        groups: (n,) integers 0..m−1, one for each record.
+        measured: (n,) booleans, which records are measured; None measures all.
+    """
     size = np.bincount(groups)
+    columns = {} if measured is None else {"split": measured.astype(np.int64)}
     alone = bool((groups == np.arange(len(groups))).all())
 
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
@@ -34,7 +40,7 @@ def judge_of(groups: NDArray[Any]) -> Judge:
         worst = [{} if w is None else {WORST: w} for w in exposed(rounds, guesses)]
         if alone:
             return [
-                Received.of(out, guess, metrics=w)
+                Received.of(out, guess, metrics=w, columns=columns)
                 for out, guess, w in zip(outcomes, guesses, worst, strict=True)
             ]
         return [

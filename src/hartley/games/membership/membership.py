@@ -26,8 +26,10 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Slot,
     View,
     game,
+    spawn,
 )
 from hartley.core.errors import HartleyError, RunError, UsageError
 from hartley.games.membership import live_and_dead
@@ -55,6 +57,26 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return trainable(live_and_dead.scene(modality, rng, remembers=False), epochs=0)
 
 
+def targets_of(scene: Scene, count: int) -> Data:
+    """Return the records of the pool that a chain is aimed at, the same in every run.
+
+    Raises:
+        UsageError: the scene has no pool of labelled records, or fewer than ``count``.
+    """
+    pool = scene.extra.get("pool")
+    if pool is None or pool.y is None or not 0 < count <= len(pool):
+        size = 0 if pool is None else len(pool)
+        raise UsageError(f"targets must be from 1 to the {size} records of the pool, got {count}")
+    rows = target_rows(scene, len(pool), count)
+    return replace(pool, name="targets", x=pool.x[rows], y=pool.y[rows])
+
+
+def target_rows(scene: Scene, size: int, count: int) -> NDArray[np.int64]:
+    """Return which records of a pool of ``size`` are targets: (count,) row numbers, sorted."""
+    rng = np.random.default_rng(spawn(0, "membership", "targets", scene.name))
+    return np.sort(rng.permutation(size)[:count])
+
+
 @game(
     flow=Flow.INFERRING,
     role=Role.TAP,
@@ -69,9 +91,17 @@ def dead(modality: Modality, rng: Rng) -> Scene:
         *("blind_auc", "worst_percentile_advantage"),
     ),
     loot="data",
+    accepts=(Slot.TRAIN, Slot.SOURCE),
+    targets=targets_of,
 )
 def membership(
-    scene: Scene, rng: Rng, *, rounds: int = 0, group: int = 1, mislabelled: float = 0.0
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: int = 0,
+    group: int = 1,
+    mislabelled: float = 0.0,
+    targets: int = 0,
 ) -> Deal:
     """Deal a fair membership coin for every record of the pool, once a round.
 
@@ -81,15 +111,17 @@ def membership(
             records of one user, by the pool's facts["user"].
         mislabelled: share of the records that are trained, and asked about, under a wrong label:
             the worst case of an audit.
+        targets: records of the pool that are measured, those that a chain is aimed at; 0 measures
+            all.
 
     Raises:
         UsageError: records that the model cannot read, too few of them, members that stand among
             the non-members, or parameters that the scene cannot carry.
     """
     if scene.fit is None or "pool" not in scene.extra:
-        if group != 1 or mislabelled:
+        if group != 1 or mislabelled or targets:
             raise UsageError(
-                f"{scene.name}: group and mislabelled need a pipeline to train, and a pool"
+                f"{scene.name}: group, mislabelled and targets need a pipeline to train, and a pool"
             )
         return _deployed(scene, rng)
     assert scene.model is not None
@@ -118,10 +150,26 @@ def membership(
             )
             for k in range(rounds)
         ),
-        judge=judge_of(groups),
+        judge=judge_of(groups, _measured(scene, pool, groups, targets)),
         unit="" if group == 1 else f"group of {group} records" if group else "user",
         metrics=_of_the_split(pool, coins, groups, repeats(pool)),
     )
+
+
+def _measured(
+    scene: Scene, pool: Data, groups: NDArray[Any], targets: int
+) -> NDArray[np.bool_] | None:
+    """Which records are measured, where only the targets of a chain are."""
+    if not targets:
+        return None
+    if targets > len(pool) or len(groups) != int(groups.max()) + 1:
+        raise UsageError(
+            f"targets must be at most the {len(pool)} records of the pool, each with a coin of its "
+            f"own, got {targets}"
+        )
+    measured = np.zeros(len(pool), dtype=bool)
+    measured[target_rows(scene, len(pool), targets)] = True
+    return measured
 
 
 def _deployed(scene: Scene, rng: Rng) -> Deal:

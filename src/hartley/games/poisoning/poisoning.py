@@ -30,7 +30,7 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import RuleError
+from hartley.core.errors import RuleError, UsageError
 from hartley.games import nearest_learner
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.kit import kmeans
@@ -55,6 +55,37 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire(modality, rng, learns=False)
 
 
+def aim(
+    scene: Scene, target: Data, rng: Rng, *, poisons: int = 16, cover: float = 0.2, **_: Any
+) -> View:
+    """Return the view of a poisoning attack that is aimed at given records.
+
+    Its messages are wrong labels, drawn for each record from those that are not its own.
+
+    Args:
+        scene: what is poisoned.
+        target: labelled records.
+        rng: draws the labels.
+        poisons: poison records for each target.
+        cover: share of a record that a trigger may replace.
+
+    Raises:
+        UsageError: records without labels, or a scene without a model or records of the attacker's.
+    """
+    if scene.model is None or target.y is None or "public" not in scene.extra:
+        raise UsageError(f"{scene.name}: poison is aimed at labelled records of a classifier")
+    classes, labels = scene.model.classes, np.asarray(target.y)
+    wrong = (labels + rng.integers(1, classes, len(labels))) % classes
+    facts = {"classes": classes, "slots": len(labels), "poisons": poisons, "cover": cover}
+    return View(
+        source=scene.extra["public"],
+        public=scene.extra["public"],
+        question=target,
+        defenses=scene.defenses,
+        facts={**facts, "message": wrong},
+    )
+
+
 @game(
     flow=Flow.LEARNING,
     role=Role.INJECT,
@@ -73,6 +104,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
         "poisons_per_trigger",
     ),
     loot="data",
+    aim=aim,
 )
 def poisoning(
     scene: Scene,
