@@ -19,9 +19,10 @@ USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
 
 VERBS = {
     "list": "List attacks, defenses, games, scenes, plans, frameworks or runs.",
-    "show": "Show one part: what it does, what it needs, its parameters.",
+    "show": "Show one part, or one row of a run.",
     "assess": "Play every attack that a scene can carry, measure it in bits, and judge it.",
     "attack": "Play one attack on a scene; its own parameters are flags.",
+    "chain": "Play attacks in order; the loot of each enters the scene of the next.",
     "measure": "Measure anyone's trials: a CSV or Parquet table in, bits out.",
     "gate": "Hold a stored run against limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
     "report": "Render a stored run as a page, for a pull request or for CI.",

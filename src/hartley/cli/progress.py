@@ -48,7 +48,7 @@ class _Bars:
         elif event == "jobs":
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
         elif event == "started":
-            self.playing[facts["job"].key] = facts["job"].label
+            self.playing[facts["job"].key] = facts["job"].words()
         elif event == "ended":
             self.playing.pop(facts["job"].key, None)
             self.bars.advance(self.task)

@@ -19,7 +19,7 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         name = name.strip()
-        if not equals or not name.isidentifier():
+        if not equals or not all(part.isidentifier() for part in name.split(".")):
             raise UsageError(f"--set {pair}: expected NAME=VALUE, for example --set opened=true")
         try:
             read = tomllib.loads(f"value = {value}")

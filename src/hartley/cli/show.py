@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -15,16 +16,29 @@ app = App(name="show")
 
 
 @app.default
-def show(name: str, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Show one part.
+def show(
+    name: str,
+    row: str | None = None,
+    /,
+    *,
+    store: Path = Path("runs"),
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Show one part, or one row of a run.
 
     Parameters
     ----------
     name
-        An attack, defence, game or scene.
+        An attack, defense, game or scene; or a run, followed by the id of a row.
+    row
+        The id of a row of that run, such as lira-4c1f2a, or the name of its attack.
+    store
+        The folder of all runs.
     json
         Print one JSON document.
     """
+    if row is not None:
+        return _show_row(name, row, store, json=json)
     mine = [e for e in catalog.entries() if e.name == name]
     if not mine:
         raise UnknownName("part", name, [e.name for e in catalog.entries()])
@@ -34,6 +48,25 @@ def show(name: str, /, *, json: Annotated[bool, Parameter(negative="")] = False)
         return 0
     for one in facts:
         _print(one)
+    return 0
+
+
+def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
+    """Print one row of a run, with its experiment."""
+    from hartley.cli.find_run import read
+
+    rows = read(run, store)["channels"]
+    mine = [row for row in rows if row["id"] == wanted]
+    mine = mine or [row for row in rows if row["attack"] == wanted and row["baseline"]]
+    if not mine:
+        raise UnknownName("row", wanted, [row["id"] for row in rows])
+    if json:
+        print_json(mine[0] if len(mine) == 1 else mine)
+        return 0
+    for row in mine:
+        for name, value in row.items():
+            if value not in (None, [], {}, "") and name != "curve":
+                print(f"{name:16} {_words(value)}")
     return 0
 
 

@@ -17,6 +17,7 @@ from hartley.core import Experiment, Scene
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import UsageError
 from hartley.engine import build_scene
+from hartley.engine.chain import gain
 from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.plan import Plan, check_names, normalised, parse
 from hartley.engine.plan.worklist import added, expand, experiments, planned
@@ -160,6 +161,9 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         for line in lines["rows"]
         if "utility" in line
     }
+    edges = [
+        edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
+    ]
     verdict = judge({"channels": channels}, plan.limits)
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
@@ -170,6 +174,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         scene={**ledger.header["scene"], "facts": ledger.records["plan"].get("scene", {})},
         created=ledger.header.get("created", ""),
         channels=channels,
+        edges=edges,
         defenses=defense_rows(lines["defenses"], channels, utilities),
         verdict={
             "status": verdict.status,
@@ -258,6 +263,45 @@ def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[st
         if stored["row"]["status"] != FAILED:
             ledger.keep_row(line["key"], stored)
     return {**standing, **stored["row"]}
+
+
+def _edge(
+    ledger: runs.Ledger, line: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """What a chain gains over its last attack alone, on the same deals."""
+    experiment = line.get("standing", {}).get("experiment", {})
+    if len(experiment.get("stages", ())) < 2 or not line.get("key"):
+        return None
+    alone = {**experiment, "stages": experiment["stages"][-1:]}
+    twin = next(
+        (o for o in lines if o.get("standing", {}).get("experiment") == alone and o.get("key")),
+        None,
+    )
+    if twin is None or not all(
+        ledger.records.get(one["key"], {}).get("event") == DONE for one in (line, twin)
+    ):
+        return None
+    before, after = (
+        runs.read_trials(ledger.folder / ledger.records[one["key"]]["trials"])
+        for one in (twin, line)
+    )
+    found = gain(before, after)
+    names = [stage["attack"] for stage in experiment["stages"]]
+    return {
+        "from": names[-2],
+        "to": names[-1],
+        "path": names,
+        "slots": [stage["slot"] for stage in experiment["stages"][:-1]],
+        "row": line["standing"]["id"],
+        "alone": twin["standing"]["id"],
+        "gain": found["bits"]["value"],
+        "low": found["bits"]["low"],
+        "high": found["bits"]["high"],
+        "n": found["bits"]["n"],
+        "ratio": found["ratio"],
+        "auc": found["auc"],
+        "queried": bool(after.queried),
+    }
 
 
 def _measured_alike(ledger: runs.Ledger, lines: Mapping[str, Any]) -> bool:

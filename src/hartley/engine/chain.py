@@ -322,7 +322,11 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
     }
     if point[0] > 0:
         found["ratio"] = _interval(point[1] / point[0], alpha, len(victims))
-    if clean.cluster is None or not np.array_equal(clean.cluster, chained.cluster):
+    if (
+        clean.cluster is None
+        or chained.cluster is None
+        or not np.array_equal(clean.cluster, chained.cluster)
+    ):
         return found
     if len(victims) >= FEWEST_VICTIMS:
         rng = np.random.default_rng(spawn(before.seed, "gain", before.attack, before.scene))

@@ -23,6 +23,13 @@
     [defenses.dp_sgd]             # parameters of a defense
     epsilon = 4.0
 
+    [[chains]]                    # attacks in order; the loot of each enters the scene of the next
+    attacks = ["mislabelled_copies", "lira"]
+    slots = ["train"]             # where; default: the slot that fits
+    [chains.games.membership]     # parameters of the games in this chain
+    targets = 32
+    [chains.params.lira]          # parameters of the attacks in this chain
+
     [limits]                      # in bits per use, see hartley.engine.result.gate
     membership = 0.05             # every attack of the class
     "attack:lira" = 0.02          # one attack
@@ -51,7 +58,26 @@ from hartley.core.errors import BadPlan, UnknownName
 from hartley.core.taxonomy import Axis
 from hartley.engine.result.gate import check_limit
 
+CHAINS = "chains"
+"""The pattern of ``only`` that leaves nothing but the chains of a plan."""
+
 Table = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Attacks in order, as a plan orders them.
+
+    Attributes:
+        attacks: their names.
+        slots: where each loot enters, one fewer than attacks; empty for the slot that fits.
+        params, games: parameters of the attacks and of their games, by name.
+    """
+
+    attacks: tuple[str, ...]
+    slots: tuple[str, ...] = ()
+    params: Table = field(default_factory=dict)
+    games: Table = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +95,7 @@ class Plan:
     use: tuple[str, ...] = ()
     adaptive: bool = True
     deployed: tuple[str, ...] = ()
+    chains: tuple[Chain, ...] = ()
     replicates: int = 1
     limits: Mapping[str, float] = field(default_factory=dict)
     workers: int | None = None
@@ -128,6 +155,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         else None,
         alpha=reader.of(float, raw.get("alpha", 0.05), "alpha"),
         budget=reader.of(int, raw["budget"], "budget", low=1) if "budget" in raw else None,
+        chains=reader.chains(raw.get("chains", [])),
         deployed=reader.strings(raw.get("deployed", []), "deployed"),
         replicates=reader.of(int, raw.get("replicates", 1), "replicates", low=1),
     )
@@ -148,7 +176,7 @@ def check_names(plan: Plan) -> None:
             catalog.find("defense", name)
     known = [e for e in catalog.entries("attack") if e.kind == "attack"]
     for pattern in (*plan.only, *plan.skip):
-        if not any(matches(pattern, e) for e in known):
+        if pattern != CHAINS and not any(matches(pattern, e) for e in known):
             names = {e.name for e in known} | {e.game for e in known}
             raise UnknownName("attack", pattern, names | {f"axis:{a}" for a in Axis})
 
@@ -187,6 +215,10 @@ def normalised(plan: Plan) -> str:
         rows += _tables(kind, getattr(plan, kind))
     rows += ["", "[defenses]", f"use = {_toml(plan.use)}", f"adaptive = {_toml(plan.adaptive)}"]
     rows += _tables("defenses", plan.defenses)
+    for chain in plan.chains:
+        rows += ["", "[[chains]]", f"attacks = {_toml(chain.attacks)}"]
+        rows += [f"slots = {_toml(chain.slots)}"]
+        rows += [*_tables("chains.params", chain.params), *_tables("chains.games", chain.games)]
     rows += ["", "[limits]", *(f"{_toml(k)} = {v!r}" for k, v in sorted(plan.limits.items()))]
     return "\n".join(rows) + "\n"
 
@@ -242,6 +274,22 @@ class _Reader:
                 catalog.find(kind, name)
         return {name: dict(params) for name, params in raw.items()}
 
+    def chains(self, raw: Any) -> tuple[Chain, ...]:
+        if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
+            raise BadPlan(f"{self.source}: chains must be tables, [[chains]], got {_kind(raw)}")
+        made = []
+        for one in raw:
+            self.known(one, "chains.", ["attacks", "slots", "params", "games"])
+            made.append(
+                Chain(
+                    attacks=self.strings(one.get("attacks", []), "chains.attacks"),
+                    slots=self.strings(one.get("slots", []), "chains.slots"),
+                    params=self.parts(self.table(one, "params"), "attack"),
+                    games=self.parts(self.table(one, "games"), "game"),
+                )
+            )
+        return tuple(made)
+
     def limits(self, raw: Mapping[str, Any]) -> dict[str, float]:
         flat: dict[str, float] = {}
         for key, value in raw.items():
@@ -255,7 +303,7 @@ class _Reader:
 
 _KEYS = (
     *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
-    *("attacks", "games", "scenes", "defenses", "limits", "executor"),
+    *("attacks", "games", "scenes", "defenses", "chains", "limits", "executor"),
 )
 _KINDS: dict[type, str] = {
     bool: "true or false",

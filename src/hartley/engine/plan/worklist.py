@@ -18,6 +18,7 @@ from hartley.core import Applied, Attack, Experiment, Knowledge, Scene, Stage
 from hartley.core.code_digest import code_digest, library_versions
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.taxonomy import Axis
+from hartley.engine.chain import stages_of
 from hartley.engine.defend import unfit
 from hartley.engine.plan.applicability import Obstacle, obstacle
 from hartley.engine.plan.parameters import checked, defaults, ruled
@@ -86,11 +87,21 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         for _, stage, found in stages
         if found is not None
     ]
+    lines += [one for one in _chains(plan, bare) if one not in lines]
     if plan.use or plan.deployed:
         lines.append(bare)
     for names in plan.use:
         lines += _behind(names, plan, scene, bare, playable)
     return tuple(_coded(lines))
+
+
+def _chains(plan: Plan, bare: Experiment) -> Iterator[Experiment]:
+    """The rows of each chain: its last attack alone, and the chain, on the same deals."""
+    for chain, k in product(plan.chains, range(plan.replicates)):
+        stages = stages_of(chain.attacks, chain.slots, params=chain.params, game_params=chain.games)
+        known = _of_deployed(catalog.find("attack", stages[-1].attack), plan)
+        yield replace(bare, stages=stages[-1:], knowledge=known, replicate=k)
+        yield replace(bare, stages=stages, knowledge=known, replicate=k)
 
 
 def applied(name: str, plan: Plan) -> Applied:

@@ -1,0 +1,147 @@
+"""``hartley chain A B``: attacks in order, the loot of each entering the scene of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hartley import catalog
+from hartley.cli.progress import watching
+from hartley.cli.set_option import settings
+from hartley.cli.terminal import (
+    note,
+    print_channels,
+    print_json,
+    print_table,
+    quantity,
+    whole,
+)
+from hartley.core.errors import UnknownName, UsageError
+
+app = App(name="chain")
+
+Switch = Annotated[bool, Parameter(negative="")]
+Whole = Annotated[int | None, Parameter(converter=whole)]
+Repeated = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
+_FAILED = 3
+
+
+@app.default
+def chain(
+    *attacks: str,
+    scene: str,
+    slot: Repeated = None,
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")
+    ] = None,
+    seed: Whole = None,
+    workers: Whole = None,
+    store: Path = Path("runs"),
+    fresh: Switch = False,
+    json: Switch = False,
+) -> int:
+    """Play attacks in order, and say what the last one gains by those before it.
+
+    The last attack is played alone and at the end of the chain, on the same secrets and victims.
+
+    Parameters
+    ----------
+    attacks
+        Two attacks or more, in order: hartley chain mislabelled_copies lira --scene digits
+    scene
+        The scene to attack.
+    slot
+        Where a loot enters the next scene (train, public or source); once for each link. Default:
+        the slot that fits.
+    set_
+        A parameter of a part, PART.NAME=VALUE, for example lira.references=16, membership.rounds=8
+        or digits.epochs=30; may be repeated.
+    seed
+        Seed of every random choice.
+    workers
+        Worker processes; 0 plays in this one. Default: one a processor.
+    store
+        The folder of all runs.
+    fresh
+        Begin a new run even where there is one of the same command.
+    json
+        Print the run document on standard output.
+    """
+    from hartley.engine.assess import assess
+    from hartley.engine.chain import stages_of
+    from hartley.engine.plan.plan import CHAINS, Chain, Plan
+
+    tables = _tables(settings(set_ or []), scene)
+    stages_of(attacks, slot or (), params=tables["attack"], game_params=tables["game"])
+    plan = Plan(
+        scene=scene,
+        name=f"chain-{'-'.join(attacks)}",
+        only=(CHAINS,),
+        seed=seed or 0,
+        workers=workers,
+        scenes=tables["scene"],
+        chains=(Chain(attacks, tuple(slot or ()), tables["attack"], tables["game"]),),
+    )
+    with watching() as watch:
+        document = assess(plan, store=store, fresh=fresh, watch=watch)
+    if json:
+        print_json(document)
+    else:
+        _print(document, store)
+    played = [row for row in document["channels"] if row["status"] != "skipped"]
+    return 0 if all(row["status"] == "measured" for row in played) else _FAILED
+
+
+def _tables(pairs: Mapping[str, Any], scene: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Settings by kind of part and by part; a name without a part is the scene's."""
+    tables: dict[str, dict[str, dict[str, Any]]] = {"attack": {}, "game": {}, "scene": {}}
+    for key, value in pairs.items():
+        part, dot, name = key.partition(".")
+        if not dot:
+            part, name = scene, key
+        kinds = [k for k in tables if any(e.name == part for e in catalog.entries(k))]
+        if part == scene:
+            kinds = ["scene"]
+        if not kinds:
+            known = {e.name for kind in tables for e in catalog.entries(kind)}
+            raise UnknownName("part", part, known)
+        if len(kinds) > 1:
+            raise UsageError(f"--set {key}: {part} is {' and '.join(kinds)}; rename one")
+        tables[kinds[0]].setdefault(part, {})[name] = value
+    return tables
+
+
+def _print(document: Mapping[str, Any], store: Path) -> None:
+    rows = [row for row in document["channels"] if row["status"] != "skipped"]
+    scene = document["scene"]
+    print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
+    print_channels(rows)
+    _print_edges(document["edges"])
+    note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
+
+
+def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
+    if not edges:
+        return
+    print()
+    lines = []
+    for edge in edges:
+        bits = {"value": edge["gain"], "low": edge["low"], "high": edge["high"]}
+        path = edge["path"][0]
+        for slot, name in zip(edge["slots"], edge["path"][1:], strict=True):
+            path += f" →{slot}→ {name}"
+        ratio, auc = edge["ratio"], edge["auc"]
+        lines.append(
+            (
+                path,
+                quantity(bits),
+                "–" if ratio is None else quantity(ratio),
+                "–" if auc is None else quantity(auc),
+                str(edge["n"]),
+            )
+        )
+    print_table(("chain", "gain in bits", "times", "gain in AUC", "victims"), lines, numbers=(4,))
+    print("gains: 95% intervals over victims; both arms have the same secrets")
