@@ -164,11 +164,11 @@ def _poisoned(scene: Scene, poison: Data) -> Scene:
     fit = around(scene.fit)
     model = scene.model
     if model is not None:
-        model = replace(model, fit=None if model.fit is None else around(model.fit))
+        model = model.with_(fit=None if model.fit is None else around(model.fit))
         if scene.train is not None and scene.train.y is not None:
             everyone = np.ones((1, len(scene.train)), dtype=bool)
             victim = fit(scene.train, everyone, spawn(0, "poisoned", scene.name) & 0x7FFFFFFF)
-            model = replace(victim.member(0), fit=model.fit, offers=model.offers)
+            model = victim.member(0).with_(fit=model.fit, offers=model.offers)
     return replace(scene, fit=fit, model=model)
 
 
