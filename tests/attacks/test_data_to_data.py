@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from hartley.attacks.data_to_data.decryption.frequency import frequency
@@ -19,6 +18,7 @@ from hartley.defenses.bandwidth.rekeying import rekeying
 from hartley.defenses.noise.aes_gcm import aes_gcm
 from hartley.defenses.signal.coded_mark import coded_mark
 from hartley.defenses.signal.spread_spectrum import spread_spectrum
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.decryption import ciphers
 from hartley.kit.vision import marks
@@ -45,7 +45,7 @@ def novel():
 @pytest.fixture(scope="module")
 def destroyed(photos):
     """Bits of 32 destroyed an image, by (attack, mark, what the attacker knows)."""
-    rng, size = np.random.default_rng(0), {"rounds": 24}
+    size = {"rounds": 24}
     found = {}
     for attack in REMOVALS:
         found[attack.name, "dwt_dct", "none"] = measure(
@@ -53,7 +53,7 @@ def destroyed(photos):
         )
         for shield in SHIELDS:
             for knows in ("static", "adaptive") if attack is overwriting else ("static",):
-                shielded = shield(photos, rng)
+                shielded = defended(photos, shield)
                 before = photos if knows == "static" else None
                 trials = play(attack, shielded, seed=0, undefended=before, game_params=size)
                 found[attack.name, shield.name, knows] = measure(trials)
@@ -133,7 +133,7 @@ def test_bits_grow_with_the_text_from_nothing_at_the_unicity_distance(novel):
 @pytest.mark.parametrize("attack", [hill_climb, frequency], ids=lambda a: a.name)
 def test_aes_gcm_is_read_by_nobody(novel, attack):
     """R17: the control reads 0 bits, and its interval includes 0."""
-    shielded = aes_gcm(novel, np.random.default_rng(0))
+    shielded = defended(novel, aes_gcm)
     channel = measure(play(attack, shielded, seed=0))
     assert channel.bits.lower == 0
     assert channel.bits.value < 0.02
@@ -141,13 +141,14 @@ def test_aes_gcm_is_read_by_nobody(novel, attack):
 
 
 def test_rekeying_below_the_unicity_distance_closes_the_channel_even_to_who_knows(novel):
-    rng = np.random.default_rng(0)
     open_bits = measure(play(hill_climb, novel, seed=0)).bits.value
     for before in (novel, None):
-        short = measure(play(hill_climb, rekeying(novel, rng, every=25), seed=0, undefended=before))
+        short = measure(
+            play(hill_climb, defended(novel, rekeying, {"every": 25}), seed=0, undefended=before)
+        )
         assert short.bits.value < 0.1
     # Far above it, an attacker who knows where keys change reads again; one who does not, does not.
-    long = rekeying(novel, rng, every=200)
+    long = defended(novel, rekeying, {"every": 200})
     static, adaptive = (
         measure(play(hill_climb, long, seed=0, undefended=before)).bits.value
         for before in (novel, None)

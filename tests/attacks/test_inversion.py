@@ -12,6 +12,7 @@ from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Outcome
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses.signal.selena import Distilled
+from hartley.engine.defend import defended
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.run.play import play
 from hartley.games.inversion.class_inversion import evaluator, unlike
@@ -127,7 +128,11 @@ def test_protections_stack_to_the_stricter_and_prove_what_holds() -> None:
     rng = np.random.default_rng(0)
     noise = catalog.load("defense", "gradient_noise")
     thin = catalog.load("defense", "gradient_compression")
-    scene = noise(thin(noise(_scene(), rng, noise=3.0), rng, keep=0.2), rng, noise=4.0)
+    scene = defended(
+        defended(defended(_scene(), noise, {"noise": 3.0}), thin, {"keep": 0.2}),
+        noise,
+        {"noise": 4.0},
+    )
     assert scene.tools["release:gradients"].protection == Protection(1.0, 5.0, 0.2)
     assert [d.name for d in scene.defenses].count("gradient_noise") == 2
     deal = inversion(scene, rng, release="gradients", rounds=1)
@@ -137,7 +142,7 @@ def test_protections_stack_to_the_stricter_and_prove_what_holds() -> None:
 def test_who_knows_of_the_compression_reads_more() -> None:
     thin = catalog.load("defense", "gradient_compression")
     bare = _scene(batches=(1,), rounds=4)
-    scene = thin(bare, np.random.default_rng(0), keep=0.3)
+    scene = defended(bare, thin, {"keep": 0.3})
     static, adaptive = (
         _play("dlg", scene, undefended=before, params={"restarts": 1}).metrics["psnr"]
         for before in (bare, None)
@@ -269,4 +274,4 @@ def _trained(epochs: int = 0):
 
 def _defended(name: str, *, epochs: int = 0, **params):
     """The same, of which a defence changes the objective."""
-    return catalog.load("defense", name)(_trained(epochs), np.random.default_rng(0), **params)
+    return defended(_trained(epochs), name, params)

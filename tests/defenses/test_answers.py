@@ -20,6 +20,7 @@ from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.bandwidth.rounding import rounded, rounding
 from hartley.defenses.noise.score_noise import score_noise
+from hartley.engine.defend import defended
 from hartley.engine.run.meter import Meter, seal_model
 from hartley.engine.run.play import play
 from hartley.games.inversion.inversion import inversion
@@ -207,17 +208,17 @@ def test_two_budgets_give_the_smaller() -> None:
 
 
 def test_budget_and_labels_go_together_in_either_order() -> None:
-    inner = label_only(query_budget(_table(), _rng(), queries=4), _rng())
-    outer = query_budget(label_only(_table(), _rng()), _rng(), queries=4)
+    inner = defended(defended(_table(), query_budget, {"queries": 4}), label_only)
+    outer = defended(defended(_table(), label_only), query_budget, {"queries": 4})
     assert np.array_equal(_sealed(inner).query(X)[:4], _sealed(outer).query(X)[:4])
-    assert np.array_equal(_sealed(inner).query(X)[:4], _ask(label_only(_table(), _rng()))[:4])
+    assert np.array_equal(_sealed(inner).query(X)[:4], _ask(defended(_table(), label_only))[:4])
     assert [d.name for d in inner.defenses] == ["query_budget", "label_only"]
 
 
 @pytest.mark.parametrize("defense", [*OUTPUTS, query_budget], ids=lambda d: d.name)
 def test_victims_and_references_stand_behind_it_too(defense: Any) -> None:
     bare = live(Modality.VISION, _rng())
-    shielded = defense(bare, _rng())
+    shielded = defended(bare, defense)
     pool = bare.extra["pool"]
     include = _rng().random((2, len(pool))) < 0.5
     for before, after in (
@@ -233,7 +234,7 @@ def test_victims_and_references_stand_behind_it_too(defense: Any) -> None:
         assert changed == (defense is not query_budget)
     assert shielded.digest != bare.digest
     assert shielded.defenses == (Applied(defense.name, shielded.defenses[0].params),)
-    assert defense(bare, _rng()).digest == shielded.digest
+    assert defended(bare, defense).digest == shielded.digest
 
 
 def test_references_and_victims_have_noise_of_their_own() -> None:
@@ -253,8 +254,8 @@ def test_on_digits_lira_loses_by_labels_and_by_noise_and_each_has_its_price(digi
         trials = play(lira, scene, seed=0, params=few, game_params={"rounds": 4})
         return float(measure(trials).metrics["auc"]["value"])
 
-    labels = label_only(digits, _rng())
-    noise = score_noise(digits, _rng(), scale=1.0, keep_label=False)
+    labels = defended(digits, label_only)
+    noise = defended(digits, score_noise, {"scale": 1.0, "keep_label": False})
     bare, coarse, blurred = auc(digits), auc(labels), auc(noise)
     assert bare > coarse + 0.02
     assert bare > blurred + 0.02 and abs(blurred - 0.5) < 0.04
@@ -268,7 +269,7 @@ def test_on_digits_a_budget_starves_a_thief_and_one_who_knows_copes_better(digit
         trials = play(knockoff, scene, seed=0, undefended=undefended, game_params={"rounds": 4})
         return trials.metrics["fidelity"]
 
-    shielded = query_budget(digits, _rng(), queries=60)
+    shielded = defended(digits, query_budget, {"queries": 60})
     free = fidelity(digits)
     static, adaptive = fidelity(shielded, undefended=digits), fidelity(shielded)
     assert free > adaptive + 0.1 > static + 0.1

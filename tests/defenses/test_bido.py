@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hartley.defenses.signal.bido import WIDTH, Bilateral, bido, centred, hsic, kernel
+from hartley.engine.defend import defended
 from hartley.kit.fleet import Training, train
 
 
@@ -56,7 +57,7 @@ def test_training_moves_each_dependency_its_way(tiny):
 
 
 def test_the_strongest_setting_leaves_nothing_to_read(tiny):
-    shielded = bido(tiny.scene(epochs=20), tiny.rng(), **bido.strongest)
+    shielded = defended(tiny.scene(epochs=20), bido, bido.strongest)
     made, _, pool = tiny.victims(shielded, 1)
     assert (made.query(pool.x)[0].argmax(1) == pool.y).mean() < 0.9
     assert shielded.defenses[-1].params["apart"] == pytest.approx(1e4)

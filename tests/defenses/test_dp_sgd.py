@@ -17,6 +17,7 @@ from hartley.defenses.bandwidth.rounding import rounding
 from hartley.defenses.noise.dp_sgd import dp_sgd, noise_for
 from hartley.defenses.noise.memguard import memguard
 from hartley.defenses.signal.deduplication import deduplication
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.membership import membership as game
 from hartley.games.memorization import memorization as secrets
@@ -55,21 +56,20 @@ def test_claims_that_are_none(claim):
 
 
 def test_the_leak_stays_under_the_guarantee(scene):
-    rng = np.random.default_rng
     before = measure(play(lira, scene, game_params={"rounds": 8}, params={"references": 32}))
-    shielded = dp_sgd(scene, rng(0), epsilon=1.0)
+    shielded = defended(scene, dp_sgd, {"epsilon": 1.0})
     assert 0.3 < shielded.utility(shielded)["accuracy"] < scene.utility(scene)["accuracy"]
     for attack, params in ((lira, {"references": 16}), (loss_threshold, {})):
         after = measure(play(attack, shielded, game_params={"rounds": 8}, params=params))
         assert after.ceiling.value == pytest.approx(0.160, abs=0.001)
         assert after.bits.lower <= after.ceiling.value
         assert after.bits.value < before.bits.value / 2
-    weaker = dp_sgd(scene, rng(0), epsilon=8.0)
+    weaker = defended(scene, dp_sgd, {"epsilon": 8.0})
     assert weaker.utility(weaker)["accuracy"] > shielded.utility(shielded)["accuracy"]
 
 
 def test_rate_steps_and_divisor_do_not_follow_the_records(scene):
-    shielded = dp_sgd(scene, np.random.default_rng(0), epsilon=2.0)
+    shielded = defended(scene, dp_sgd, {"epsilon": 2.0})
     privacy = shielded.tools["training"].private
     assert (privacy.rate, privacy.steps, privacy.expected) == (0.25, 160, 0.25 * 450)
     assert shielded.fit == shielded.model.fit == shielded.tools["training"].fit
@@ -78,7 +78,7 @@ def test_rate_steps_and_divisor_do_not_follow_the_records(scene):
 
 def test_it_narrows_the_live_wire():
     live = game.live(Modality.TABULAR, np.random.default_rng(0))
-    shielded = dp_sgd(live, np.random.default_rng(0), **dp_sgd.strongest)
+    shielded = defended(live, dp_sgd, dp_sgd.strongest)
     before = measure(play(loss_threshold, live))
     after = measure(play(loss_threshold, shielded, undefended=live))
     assert after.bits.value < 0.1 < before.bits.lower
@@ -140,14 +140,14 @@ def test_labelled_texts_are_no_numbers_for_a_dense_net():
 
 def test_a_proof_of_a_training_ends_where_another_takes_its_place_or_looks_at_the_records():
     rng = np.random.default_rng(0)
-    private = dp_sgd(secrets.live(Modality.TABULAR, rng), rng, epsilon=0.5, epochs=1.0)
+    private = defended(secrets.live(Modality.TABULAR, rng), dp_sgd, {"epsilon": 0.5, "epochs": 1.0})
     assert [one.params["epsilon"] for one in private.bounds] == [0.5]
-    weaker = dp_sgd(private, rng, epsilon=8.0, epochs=1.0)
+    weaker = defended(private, dp_sgd, {"epsilon": 8.0, "epochs": 1.0})
     assert [one.params["epsilon"] for one in weaker.bounds] == [8.0]
     # Which copy stays follows from all records; MemGuard's judges are trained on the members.
-    assert not deduplication(private, rng).bounds
-    assert not memguard(private, rng).bounds
+    assert not defended(private, deduplication).bounds
+    assert not defended(private, memguard).bounds
     # Rounding reads answers only, and a release's own proof is not of the training.
-    assert [one.kind for one in rounding(private, rng).bounds][:1] == ["dp"]
+    assert [one.kind for one in defended(private, rounding).bounds][:1] == ["dp"]
     released = replace(private, bounds=(Bound("zcdp", {"rho": 1.0}, games=("inversion",)),))
-    assert deduplication(released, rng).bounds == released.bounds
+    assert defended(released, deduplication).bounds == released.bounds

@@ -14,6 +14,7 @@ from hartley.core import Modality
 from hartley.core.errors import RunError
 from hartley.defenses.noise.dp_sgd import dp_sgd
 from hartley.defenses.signal.goldfish import goldfish
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.membership import membership
 from hartley.games.memorization import memorization
@@ -77,13 +78,13 @@ def test_on_a_dead_wire_no_text_moves_the_network(game):
 
 def test_the_numbers_of_the_run_follow_from_the_public_size_alone():
     bare, _ = wire(membership, "live")
-    owner = dp_sgd(bare, rng(), **BRIEF).tools["training"]
+    owner = defended(bare, dp_sgd, BRIEF).tools["training"]
     assert isinstance(owner, TextPipeline) and bare.tools["training"].private is None
     private = owner.private
     assert (private.rate, private.steps, private.expected) == (0.25, 20, 0.25 * 128)
-    usual = dp_sgd(bare, rng(), rate=1.0)
+    usual = defended(bare, dp_sgd, {"rate": 1.0})
     assert usual.tools["training"].private.steps == 10
-    assert usual.defenses[-1].params["lr"] == 0.01 and usual.bounds[-1].games == ("membership",)
+    assert usual.tools["training"].private.lr == 0.01 and usual.bounds[-1].games == ("membership",)
     assert usual.fit == usual.model.fit == usual.tools["training"].fit
     assert owner.recipe != usual.tools["training"].recipe != bare.tools["training"].recipe
 

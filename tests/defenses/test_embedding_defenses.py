@@ -15,6 +15,7 @@ from hartley.core.errors import UsageError
 from hartley.defenses.bandwidth.embedding_quantise import embedding_quantise, quantised
 from hartley.defenses.noise.embedding_noise import embedding_noise
 from hartley.defenses.signal.embedding_rotation import embedding_rotation
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.inversion.inversion import live
 from hartley.kit.ridge import cosines
@@ -78,7 +79,7 @@ def test_what_the_bandwidth_bounds_is_not_exceeded(scene: Scene) -> None:
 
 
 def test_a_rotation_costs_nothing_stops_the_static_and_not_who_knows(scene: Scene) -> None:
-    turned = embedding_rotation(scene, _rng())
+    turned = defended(scene, embedding_rotation)
     release = scene.tools["release:embeddings"]
     x = release.secret.x
     assert np.allclose(
@@ -103,7 +104,7 @@ def test_pairs_are_guarded_at_every_model_that_answers(defense: Any) -> None:
     bare = pairs(Modality.PAIRED, _rng())
     release = live(Modality.PAIRED, _rng()).tools["release:embeddings"]
     bare = replace(bare, tools={"release:embeddings": release})
-    held = defense(bare, _rng())
+    held = defended(bare, defense)
     pool: Data = bare.extra["pool"]
     include = _rng().random((2, len(pool))) < 0.5
     free, guarded = bare.fit(pool, include, 0), held.fit(pool, include, 0)

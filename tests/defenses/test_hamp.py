@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hartley.defenses.bandwidth.hamp import BANK, Doubtful, hamp, sureness
+from hartley.engine.defend import defended
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +15,8 @@ def bare(tiny):
 
 
 def test_the_order_stays_and_the_numbers_tell_nothing(tiny, bare):
-    doubting = hamp(bare, tiny.rng(), output=False)
-    shielded = hamp(bare, tiny.rng())
+    doubting = defended(bare, hamp, {"output": False})
+    shielded = defended(bare, hamp)
     assert [d.name for d in shielded.defenses] == ["hamp"]
     clear, _, pool = tiny.victims(doubting)
     hidden, _, _ = tiny.victims(shielded)

@@ -11,6 +11,7 @@ from hartley.attacks.data_to_model.poisoning.badnets import badnets
 from hartley.channel.measure import measure
 from hartley.core import Data, Scene
 from hartley.defenses.signal.spectral_signatures import _outliers, spectral_signatures
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 
 
@@ -66,7 +67,7 @@ def test_on_digits_patched_records_are_dropped_first_and_bits_fall(digits: Scene
 
 
 def test_the_deployed_model_is_trained_again_and_keeps_what_it_offers(digits: Scene) -> None:
-    shielded = spectral_signatures(digits, np.random.default_rng(0))
+    shielded = defended(digits, spectral_signatures)
     assert shielded.model is not None and digits.model is not None
     assert shielded.model.offers == digits.model.offers
     assert shielded.model.weights is None

@@ -12,6 +12,7 @@ from hartley.core import Modality
 from hartley.core.errors import UsageError
 from hartley.defenses.bandwidth.memfree import memfree, silenced
 from hartley.defenses.signal.goldfish import dropped, goldfish
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.memorization.memorization import live
 from hartley.kit.language import gpt
@@ -69,7 +70,7 @@ def test_memfree_refuses_what_was_read_and_nothing_else() -> None:
 
 def test_memfree_guards_text_and_not_scores() -> None:
     scene = live(Modality.LANGUAGE, _rng())
-    shut = memfree(scene, _rng(), ngram=4)
+    shut = defended(scene, memfree, {"ngram": 4})
     text, likely = (
         measure(play(a, shut, seed=0, undefended=scene)) for a in (prefix_completion, exposure)
     )

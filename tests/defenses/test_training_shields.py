@@ -15,7 +15,7 @@ from hartley.defenses.noise.dp_sgd import dp_sgd
 from hartley.defenses.noise.score_noise import score_noise
 from hartley.defenses.signal.label_smoothing import label_smoothing
 from hartley.defenses.signal.relax_loss import relax_loss
-from hartley.engine.defend import as_static
+from hartley.engine.defend import as_static, defended
 from hartley.games.membership.membership import membership
 from hartley.kit.fleet import Privacy
 
@@ -39,7 +39,7 @@ def bare(tiny) -> Any:
 def test_victims_and_informed_references_are_trained_by_it_and_static_ones_are_not(
     tiny, bare, name
 ):
-    shielded = catalog.load("defense", name)(bare, tiny.rng(), **SETTINGS[name])
+    shielded = defended(bare, name, SETTINGS[name])
     pool, include = bare.extra["pool"], np.ones((1, len(bare.extra["pool"])), bool)
     assert shielded.model.fit is not None and bare.model.fit is not None
     plain = bare.model.fit(pool, include, 5).query(pool.x)
@@ -53,7 +53,7 @@ def test_victims_and_informed_references_are_trained_by_it_and_static_ones_are_n
     if name != "hamp":  # whose answers have numbers of their own
         np.testing.assert_allclose(informed, victim, atol=1e-6)
     assert shielded.model.lineage[-1] == name and shielded.digest != bare.digest
-    again = catalog.load("defense", name)(bare, tiny.rng(), **SETTINGS[name])
+    again = defended(bare, name, SETTINGS[name])
     assert again.digest == shielded.digest
     np.testing.assert_array_equal(again.model.query(pool.x), shielded.model.query(pool.x))
 
@@ -93,10 +93,10 @@ def test_one_training_has_one_objective(tiny, bare):
 
 
 def test_a_shield_that_would_be_lost_is_named(tiny, bare):
-    noisy = score_noise(bare, tiny.rng())
+    noisy = defended(bare, score_noise)
     with pytest.raises(RunError, match="score_noise would not stand round that"):
-        relax_loss(noisy, tiny.rng())
-    behind = score_noise(relax_loss(bare, tiny.rng()), tiny.rng())
+        defended(noisy, relax_loss)
+    behind = defended(defended(bare, relax_loss), score_noise)
     assert [d.name for d in behind.defenses] == ["relax_loss", "score_noise"]
 
 

@@ -7,8 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hartley import catalog
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
-from hartley.core import Applied, Experiment, Knowledge, Modality, Stage
+from hartley.core import (
+    Applied,
+    Bound,
+    Experiment,
+    Knowledge,
+    Modality,
+    Scene,
+    Stage,
+    Term,
+    defense,
+)
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import as_static, coverage, defended
 from hartley.engine.plan.applicability import obstacle, unplayable
@@ -48,6 +59,89 @@ def test_no_coverage_of_what_did_not_leak_or_was_not_measured():
 @pytest.fixture
 def scene():
     return membership.live(Modality.VISION, np.random.default_rng(0))
+
+
+def _declared(apply, *, keeps_proof=False):
+    return defense(
+        term=Term.NOISE,
+        stage="output",
+        protects=("membership",),
+        modalities=(Modality.VISION,),
+        paper="hartley",
+        strongest={},
+        keeps_proof=keeps_proof,
+    )(apply)
+
+
+def renames(scene: Scene, rng: np.random.Generator, *, word: str = "new", loud: bool = True):
+    """Rename the model.
+
+    Args:
+        word: the name.
+        loud: nothing.
+    """
+    return replace(scene, model=replace(scene.model, name=word), digest="mine", defenses=())
+
+
+def swaps(scene: Scene, rng: np.random.Generator):
+    """Swap a tool of the owner's, and leave the model as it is."""
+    return replace(scene, tools={"marker": rng.random()})
+
+
+def proves(scene: Scene, rng: np.random.Generator):
+    """Prove privacy of its own training."""
+    return replace(scene, bounds=(*scene.bounds, Bound("dp", {"epsilon": 3.0})))
+
+
+def test_the_engine_records_a_defense_whatever_it_wrote_itself(scene):
+    part = _declared(renames)
+    once = defended(scene, part, {"word": "x"}, seed=4)
+    assert once.defenses == (Applied("renames", {"word": "x", "loud": True}),)
+    assert once.model.name == "x" and once.model.lineage == (*scene.model.lineage, "renames")
+    twice = defended(once, part, {"loud": False}, seed=4)
+    assert [d.params for d in twice.defenses] == [
+        {"word": "x", "loud": True},
+        {"word": "new", "loud": False},
+    ]
+    assert twice.model.lineage == (*scene.model.lineage, "renames", "renames")
+    others = (
+        scene,
+        twice,
+        defended(scene, part, {"word": "x"}, seed=5),
+        defended(scene, part, {"word": "x", "loud": False}, seed=4),
+        defended(replace(scene, digest="other"), part, {"word": "x"}, seed=4),
+    )
+    assert once.digest == defended(scene, part, {"word": "x", "loud": True}, seed=4).digest
+    assert len({once.digest, *(s.digest for s in others)}) == 6
+    assert part(scene, np.random.default_rng(0)).defenses == (), "the part itself records nothing"
+
+
+def test_a_model_that_a_defense_leaves_alone_has_no_new_lineage(scene):
+    after = defended(scene, _declared(swaps))
+    assert after.model is scene.model and [d.name for d in after.defenses] == ["swaps"]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_what_was_proved_of_the_training_ends_unless_the_defense_keeps_it(scene, keeps):
+    trained = [Bound(kind, {}, ("membership",)) for kind in ("dp", "gdp", "zcdp")]
+    released = Bound("zcdp", {"rho": 1.0}, ("inversion",))
+    alphabet = Bound("alphabet", {"bits": 1.0})
+    before = replace(scene, bounds=(*trained, released, alphabet))
+    left = (*trained, released, alphabet) if keeps else (released, alphabet)
+    assert defended(before, _declared(swaps, keeps_proof=keeps)).bounds == left
+    proved = defended(before, _declared(proves, keeps_proof=keeps)).bounds
+    assert proved == (*left, Bound("dp", {"epsilon": 3.0}))
+    again = defended(replace(before, bounds=proved), _declared(proves)).bounds
+    assert again == (released, alphabet, Bound("dp", {"epsilon": 3.0})), "its own stays, once"
+
+
+def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_them():
+    names = {e.name for e in catalog.entries("defense") if e.origin == "hartley"}
+    ends = {n for n in names if not catalog.load("defense", n).keeps_proof}
+    assert ends == {
+        *("activation_clustering", "bido", "deduplication", "dp_sgd", "hamp", "label_smoothing"),
+        *("memfree", "memguard", "mid", "relax_loss", "selena", "spectral_signatures"),
+    }
 
 
 def test_a_static_attacker_trains_as_before(scene):

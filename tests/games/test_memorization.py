@@ -23,6 +23,7 @@ from hartley.defenses.signal.deduplication import (
     neighbours,
     once,
 )
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.memorization import canaries as canaries_
 from hartley.games.memorization import memorization as room
@@ -146,21 +147,21 @@ def test_copies_of_records_that_are_no_text_by_hand() -> None:
 @pytest.mark.parametrize("modality", [m for m in ALL if m is not Modality.LANGUAGE])
 def test_copies_leave_every_lesson_and_the_owners_own_stays(modality) -> None:
     scene = room.live(modality, np.random.default_rng(0))
-    shut = deduplication(scene, np.random.default_rng(0))
+    shut = defended(scene, deduplication)
     before = measure(play(exposure, scene, seed=0))
     after = measure(play(exposure, shut, seed=0))
     assert before.bits.value > 6 and after.bits.value < 0.1
     assert shut.facts["records dropped as copies"] == 0
-    assert shut.defenses[-1].params == {"alike": 1.0}
+    assert shut.defenses[-1].params == {"threshold": 0.8, "ngram": 4, "alike": 1.0}
     with pytest.raises(UsageError, match="alike"):
-        deduplication(scene, np.random.default_rng(0), alike=1.5)
+        defended(scene, deduplication, {"alike": 1.5})
 
 
 def test_repetition_leaks_and_deduplication_stops_it() -> None:
     for attack in (exposure, prefix_completion):
         scene = room.live(Modality.LANGUAGE, np.random.default_rng(0))
         before = measure(play(attack, scene, seed=0))
-        shut = deduplication(scene, np.random.default_rng(0))
+        shut = defended(scene, deduplication)
         after = measure(play(attack, shut, seed=0, undefended=scene))
         assert before.bits.value > 0.9 * np.log2(100)
         assert (after.bits.lower or 0) == 0 and after.bits.value < 0.1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
-from hartley.core import Applied, Defense, Modality, Output, Scene, Term, defense
+from hartley.core import Defense, Modality, Output, Scene, Term, defense
 from hartley.defenses._shared import wrap_answers
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.noise.embedding_noise import embedding_noise
@@ -42,7 +42,7 @@ def trains_as_ever(scene: Scene, rng: Any) -> Scene:
     """Train the owner's net by the owner's recipe, which is no defence at all."""
     own = scene.tools["training"]
     assert isinstance(own, Pipeline)
-    return retrained(scene, rng, Applied("trains_as_ever"), own.with_(workers=1))
+    return retrained(scene, rng, "trains_as_ever", own.with_(workers=1))
 
 
 def minds_pictures_only(scene: Scene, rng: Any) -> Scene:
@@ -51,7 +51,7 @@ def minds_pictures_only(scene: Scene, rng: Any) -> Scene:
     def filter_(x: Any, answers: Any, output: Output, who: str) -> Any:
         return np.full_like(answers, 0.25) if scene.modality is Modality.VISION else answers
 
-    return wrap_answers.answers(scene, Applied("minds_pictures_only"), filter_)
+    return wrap_answers.answers(scene, filter_)
 
 
 def test_a_net_is_no_defence_because_it_knows_less_than_a_table() -> None:

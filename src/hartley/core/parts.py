@@ -222,6 +222,12 @@ class Defense(Part):
         )
     )
     requires: tuple[str, ...] = field(default=(), metadata=about("what a scene must hold"))
+    keeps_proof: bool = field(
+        default=False,
+        metadata=about(
+            "whether privacy that was proved of the training before it is still proved after it"
+        ),
+    )
     covers_only: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict,
         metadata=about(

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A defence that stands in a scene, by name and parameters; an adaptive attacker sees it."""
+    """A defense of a scene, by name and all its parameters; an adaptive attacker sees it.
+
+    The engine writes it (``engine.defend.defended``), no defense does.
+    """
 
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +37,11 @@ class Bound:
     kind: str
     params: Mapping[str, float]
     games: tuple[str, ...] = ()
+
+    @property
+    def private(self) -> bool:
+        """Whether it is a claim of differential privacy, about one record more or less."""
+        return self.kind in ("dp", "gdp", "zcdp")
 
 
 @dataclass(frozen=True, slots=True)

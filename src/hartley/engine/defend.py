@@ -23,29 +23,64 @@ from hartley.engine.plan.parameters import checked
 STATIC, ADAPTIVE = "static", "adaptive"
 
 
-def defended(scene: Scene, name: str, params: Mapping[str, Any], seed: int) -> Scene:
-    """Return the scene with a defence in it, under its own digest.
+def defended(
+    scene: Scene,
+    defense: Defense | str,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Scene:
+    """Return the scene with a defense in it, and all that has to be written down about that.
+
+    No defense records itself. Here its name and all its parameters, defaults included, join
+    ``Scene.defenses``; the digest follows from the one before, the name, the parameters and the
+    seed; a model that it changed has its name in the lineage; and what differential privacy proved
+    of the training before it is dropped, unless the defense ``keeps_proof``. What it proves itself
+    stays.
+
+    Args:
+        scene: what to defend.
+        defense: the part, or its name.
+        params: its parameters by name; the others have their defaults.
+        seed: of the run.
 
     Raises:
-        UsageError: no such defence, or a parameter that it does not take.
-        RunError: it cannot stand in this scene, or returned something else.
+        UsageError: an unknown defense, or a parameter that it does not take.
+        RunError: it cannot defend this scene, or returned something else than a scene.
     """
-    part: Defense = catalog.load("defense", name)
-    settings = checked(f"defense {name!r}", part.parameters, params)
+    part: Defense = catalog.load("defense", defense) if isinstance(defense, str) else defense
+    name = part.name
+    defaults = {one.name: one.default for one in part.parameters}
+    settings = defaults | checked(f"defense {name!r}", part.parameters, params or {})
     if reason := unfit(part, scene):
         raise RunError(reason)
+    before = scene if part.keeps_proof else _unproved(scene)
     rng = np.random.default_rng(spawn(seed, "defense", name))
-    after = part(scene, rng, **settings)
+    after = part(before, rng, **settings)
     if not isinstance(after, Scene):
-        raise RunError(f"the defence {name!r} returned a {type(after).__name__}, not a Scene")
-    stands = after.defenses
-    if not any(one.name == name for one in stands[len(scene.defenses) :]):
-        stands = (*stands, Applied(name, settings))
-    digest = after.digest
-    if digest == scene.digest:
-        text = json.dumps([scene.digest, name, settings, seed], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-    return replace(after, name=scene.name, defenses=stands, digest=digest)
+        raise RunError(f"the defense {name!r} must return a Scene, got {type(after).__name__}")
+    model = after.model
+    if model is not None and model is not scene.model:
+        lineage = () if scene.model is None else scene.model.lineage
+        model = model.with_(lineage=(*lineage, name))
+    text = json.dumps([scene.digest, name, settings, seed], sort_keys=True)
+    return replace(
+        after,
+        name=scene.name,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        model=model,
+        defenses=(*scene.defenses, Applied(name, settings)),
+    )
+
+
+def _unproved(scene: Scene) -> Scene:
+    """The scene without what was proved of its training, which the next defense sets aside.
+
+    Differential privacy is proved of one mechanism. Another training takes its place; records that
+    push out others, and answers made with the training records at hand, come beside it. What is
+    proved of a release stays.
+    """
+    kept = (b for b in scene.bounds if not b.private or b.games == ("inversion",))
+    return replace(scene, bounds=tuple(kept))
 
 
 def unfit(part: Defense, scene: Scene) -> str:

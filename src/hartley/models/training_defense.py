@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from hartley.core import Access, Applied, Bound, Data, Ensemble, Modality, Model, Scene
+from hartley.core import Access, Bound, Data, Ensemble, Modality, Model, Scene
 from hartley.core.errors import RunError
-from hartley.kit.cache import digest
 from hartley.kit.fleet import Objective, Privacy, Training
 from hartley.kit.language import gpt
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
-from hartley.models.proofs import unproved
 from hartley.models.text_pipeline import TextPipeline
 
 if TYPE_CHECKING:
@@ -49,29 +47,29 @@ class PrivateOwner(Owner, Protocol):
         """The same owner, who trains by DP-SGD from now on."""
 
 
-def trained_for(scene: Scene, rng: Rng, applied: Applied, objective: Objective) -> Scene:
+def trained_for(scene: Scene, rng: Rng, name: str, objective: Objective) -> Scene:
     """Return the scene whose owner trains for another objective, by his own net and recipe.
 
     Args:
         scene: holds ``model``, ``train``, ``fit`` and the owner's ``Pipeline`` as ``training``.
         rng: settles the seed of the new deployed model.
-        applied: name and parameters of the defence.
+        name: of the defense.
         objective: what is minimised.
 
     Raises:
         RunError: the owner's training takes no objective, or has another one already.
     """
-    pipeline = own(scene, applied)
+    pipeline = own(scene, name)
     standing = pipeline.objective
     if standing is not None and type(standing) is not type(objective):
         raise RunError(
-            f"{applied.name}: the scene is trained for {type(standing).__name__} already, "
+            f"{name}: the scene is trained for {type(standing).__name__} already, "
             "and a training has one objective"
         )
-    return retrained(scene, rng, applied, pipeline.with_(objective=objective))
+    return retrained(scene, rng, name, pipeline.with_(objective=objective))
 
 
-def own(scene: Scene, applied: Applied) -> Pipeline:
+def own(scene: Scene, name: str) -> Pipeline:
     """The owner's pipeline, where a defence can change it.
 
     Raises:
@@ -80,18 +78,18 @@ def own(scene: Scene, applied: Applied) -> Pipeline:
     pipeline = scene.tools.get("training")
     if not isinstance(pipeline, Pipeline):
         raise RunError(
-            f"{applied.name} changes how a fleet of small nets is trained; "
+            f"{name} changes how a fleet of small nets is trained; "
             f"the scene {scene.name} is trained by {type(pipeline).__name__}"
         )
     if pipeline.private is not None:
-        raise RunError(f"{applied.name}: DP-SGD clips the plain cross-entropy, and no other loss")
+        raise RunError(f"{name}: DP-SGD clips the plain cross-entropy, and no other loss")
     return pipeline
 
 
 def retrained(
     scene: Scene,
     rng: Rng,
-    applied: Applied,
+    name: str,
     pipeline: Owner,
     *,
     bounds: tuple[Bound, ...] = (),
@@ -104,31 +102,29 @@ def retrained(
     Args:
         scene: holds ``model``, ``train`` and ``fit``.
         rng: settles the seed of the new deployed model.
-        applied: name and parameters of the defence.
+        name: of the defense.
         pipeline: how the owner trains from now on.
-        bounds: what that proves; it replaces what an earlier training proved.
+        bounds: what that proves.
         facts: what is worth reporting.
 
     Raises:
         RunError: another defence stands round the training and would be lost.
     """
     assert scene.model is not None and scene.train is not None
-    others = [one.name for one in scene.defenses if one.name != applied.name]
+    others = [one.name for one in scene.defenses if one.name != name]
     if others and scene.fit != getattr(scene.tools.get("training"), "fit", None):
         raise RunError(
-            f"{applied.name} trains anew, and {', '.join(others)} would not stand round that: "
-            f"put {applied.name} first"
+            f"{name} trains anew, and {', '.join(others)} would not stand round that: "
+            f"put {name} first"
         )
     everyone = np.ones((1, len(scene.train)), dtype=bool)
     trained = pipeline.fit(scene.train, everyone, int(rng.integers(2**31))).member(0)
     return replace(
         scene,
-        digest=digest([scene.digest, applied.name, dict(applied.params), pipeline.recipe]),
-        model=_in_its_place(trained, scene.model, pipeline, applied.name),
+        model=_in_its_place(trained, scene.model, pipeline),
         fit=pipeline.fit,
         tools={**scene.tools, "training": pipeline},
-        defenses=(*scene.defenses, applied),
-        bounds=(*unproved(scene).bounds, *bounds),
+        bounds=(*scene.bounds, *bounds),
         facts={**scene.facts, **(facts or {})},
     )
 
@@ -167,12 +163,11 @@ def trainable(wire: Scene, *, epochs: int) -> Scene:
     return replace(wire, tools={**wire.tools, "training": owner})
 
 
-def _in_its_place(trained: Model, deployed: Model, pipeline: Owner, by: str) -> Model:
+def _in_its_place(trained: Model, deployed: Model, pipeline: Owner) -> Model:
     """The new model under the old one's name, with the training that an informed attacker knows."""
     offered = deployed.offers & Access.TRAIN
     return trained.with_(
         name=deployed.name,
         fit=pipeline.fit if offered else None,
         offers=(trained.offers & ~Access.TRAIN) | offered,
-        lineage=(*deployed.lineage, by),
     )

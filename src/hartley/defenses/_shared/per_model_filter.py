@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Fit, Model, Output, Scene
+from hartley.core import Data, Ensemble, Fit, Model, Output, Scene
 from hartley.core.errors import RunError
-from hartley.models.proofs import recorded, unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,17 +26,6 @@ Guard = Callable[["NDArray[Any]", "NDArray[Any]", list[int]], "NDArray[Any]"]
 
 MakeGuard = Callable[[Ensemble, Data, "NDArray[np.bool_]", str], Guard]
 """(models, records, who trained on what (K, n), whose: deployed, victim, reference) → guard."""
-
-
-def answers(scene: Scene, applied: Applied, make: MakeGuard) -> Scene:
-    """Return the scene with the defence on record and every model's answers behind a guard.
-
-    Raises:
-        RunError: the scene has no model with class scores.
-    """
-    made = behind(recorded(scene, applied), make)
-    assert made.model is not None
-    return replace(made, model=replace(made.model, lineage=(*made.model.lineage, applied.name)))
 
 
 def behind(scene: Scene, make: MakeGuard) -> Scene:
@@ -57,7 +45,7 @@ def behind(scene: Scene, make: MakeGuard) -> Scene:
     include = np.ones((1, len(train)), dtype=bool)
     shielded = _guarded(alone, lambda: make(alone, train, include, "deployed"), deployed.output)
     return replace(
-        unproved(scene),
+        scene,
         model=shielded.member(0).with_(
             fit=_round(deployed.fit, make, "reference", deployed.output)
         ),

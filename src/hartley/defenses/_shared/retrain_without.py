@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Applied, Data, Ensemble, Fit, Scene
+from hartley.core import Access, Data, Ensemble, Fit, Scene
 from hartley.kit import kmeans
-from hartley.models.proofs import recorded, unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,13 +23,12 @@ Flag = Callable[["NDArray[Any]", "NDArray[Any]"], "NDArray[np.bool_]"]
 """(representations (rows, d), labels (rows,)) → which rows to drop."""
 
 
-def retrained(scene: Scene, rng: Rng, applied: Applied, flag: Flag) -> Scene:
+def retrained(scene: Scene, rng: Rng, flag: Flag) -> Scene:
     """Return the scene whose pipeline trains once, drops what ``flag`` marks, and trains again.
 
     Args:
         scene: holds ``fit`` and ``train``; ``tools["training"]`` shows the network, if it is one.
         rng: seeds the training of the model that is deployed anew.
-        applied: name and parameters to record.
         flag: the rule, given one model's own training records.
     """
     assert scene.fit is not None and scene.train is not None
@@ -55,9 +53,8 @@ def retrained(scene: Scene, rng: Rng, applied: Applied, flag: Flag) -> Scene:
             name=deployed.name,
             fit=None if deployed.fit is None else around(deployed.fit),
             offers=deployed.offers,
-            lineage=(*deployed.lineage, applied.name),
         )
-    return replace(recorded(unproved(scene), applied), model=deployed, fit=owner)
+    return replace(scene, model=deployed, fit=owner)
 
 
 def _representations(

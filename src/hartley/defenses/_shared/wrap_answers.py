@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Bound, Data, Ensemble, Fit, Model, Output, Scene
+from hartley.core import Bound, Data, Ensemble, Fit, Model, Output, Scene
 from hartley.core.capabilities import CAPABILITIES, Gives
-from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +38,6 @@ Change = Callable[[Model, str], Model]
 
 def answers(
     scene: Scene,
-    applied: Applied,
     filter_: Filter,
     *,
     score: Scores | None = None,
@@ -49,7 +47,6 @@ def answers(
 
     Args:
         scene: what to defend.
-        applied: name and parameters to record.
         filter_: what it does to answers and embeddings. ``who`` tells the answering models apart:
             ``deployed``, ``victim 3`` (from ``Scene.fit``), ``reference 3`` (from ``Model.fit``).
         score: what it does to a language model's scores; None leaves them alone.
@@ -90,12 +87,11 @@ def answers(
             }
         )
 
-    return models(scene, applied, change, filter_=filter_, bounds=bounds)
+    return models(scene, change, filter_=filter_, bounds=bounds)
 
 
 def models(
     scene: Scene,
-    applied: Applied,
     change: Change,
     *,
     filter_: Filter | None = None,
@@ -105,7 +101,6 @@ def models(
 
     Args:
         scene: what to defend.
-        applied: name and parameters to record.
         change: what happens to one model.
         filter_: what that means for the answers of a whole ensemble at once; None leaves them.
         bounds: what the defence proves, added to the scene's.
@@ -123,13 +118,10 @@ def models(
 
     def deployed(model: Model) -> Model:
         made = _before(model, change(model, "deployed"))
-        return made.with_(
-            fit=around(model.fit, "reference"),
-            lineage=(*model.lineage, applied.name),
-        )
+        return made.with_(fit=around(model.fit, "reference"))
 
     return replace(
-        recorded(scene, applied),
+        scene,
         model=None if scene.model is None else deployed(scene.model),
         fit=around(scene.fit, "victim"),
         bounds=(*scene.bounds, *bounds),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Output, Scene, Term, defense
+from hartley.core import Modality, Output, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 
@@ -29,6 +29,7 @@ SPAN = 3.0
     requires=("release:embeddings",),
     covers_only={"membership": ("paired",)},
     strongest={"bits": 1, "every": 32},
+    keeps_proof=True,
 )
 def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1) -> Scene:
     """Round each coordinate of an embedding to a few levels; at one bit, its sign.
@@ -58,8 +59,7 @@ def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1)
         width = release.columns[1] - release.columns[0]
     most = float(-(-width // every) * bits)
     least = min(most, release.most) if release.most else most
-    applied = Applied("embedding_quantise", {"bits": bits, "every": every})
-    made = wrap_answers.answers(scene, applied, filter_)
+    made = wrap_answers.answers(scene, filter_)
     tool = replace(release, most=least)
     return replace(made, tools={**scene.tools, "release:embeddings": tool})
 

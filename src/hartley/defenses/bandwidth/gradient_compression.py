@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.games.inversion.gradient_inversion import protected
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1712.01887",
     strongest={"keep": 0.01},
+    keeps_proof=True,
     requires=("release:gradients",),
 )
 def gradient_compression(scene: Scene, rng: Rng, *, keep: float = 0.1) -> Scene:
@@ -31,4 +32,4 @@ def gradient_compression(scene: Scene, rng: Rng, *, keep: float = 0.1) -> Scene:
         keep: share of the entries of each array that are sent.
     """
     del rng
-    return protected(scene, Applied("gradient_compression", {"keep": keep}), keep=keep)
+    return protected(scene, keep=keep)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Modality, Scene, Term, defense, spawn
+from hartley.core import Data, Ensemble, Modality, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import per_model_filter
 from hartley.defenses._shared.keyed_noise import uniform
@@ -57,9 +57,7 @@ def hamp(
     if not 0 <= entropy < 1 or price < 0:
         raise UsageError(f"hamp: entropy {entropy} is not in 0..1, or the price {price} below 0")
     key, train = int(rng.integers(2**62)), scene.train
-    params = {"entropy": entropy, "price": price, "output": output}
-    applied = Applied("hamp", params)
-    doubting = trained_for(scene, rng, applied, Doubtful(entropy, price))
+    doubting = trained_for(scene, rng, "hamp", Doubtful(entropy, price))
     if not output:
         return doubting
     assert train is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Applied, Bound, Modality, Output, Scene, Term, defense
+from hartley.core import Access, Bound, Modality, Output, Scene, Term, defense
 from hartley.core.errors import RunError
 from hartley.defenses._shared import wrap_answers
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     paper="arXiv:1609.02943",
     covers_only={"extraction": ("vision", "audio", "tabular")},
     strongest={},
+    keeps_proof=True,
     expected_failures={
         "narrows_extraction": "the wire's victims are certain, so that labels say all there is; "
         "on digits knockoff loses a fifth of its bits, copycat none"
@@ -48,7 +49,7 @@ def label_only(scene: Scene, rng: Rng) -> Scene:
     # Other games hand out more than answers: gradients of a step, weights, stored embeddings.
     games = ("membership", "extraction")
     bounds = (Bound("alphabet", {"bits": log2(model.classes)}, games),) if model and hidden else ()
-    return wrap_answers.answers(scene, Applied("label_only"), _filter, bounds=bounds)
+    return wrap_answers.answers(scene, _filter, bounds=bounds)
 
 
 def _filter(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:

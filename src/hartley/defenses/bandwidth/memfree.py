@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Fit, Modality, Model, Scene, Term, defense
+from hartley.core import Data, Ensemble, Fit, Modality, Model, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.kit.language import text
-from hartley.models.proofs import recorded, unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,14 +54,8 @@ def memfree(scene: Scene, rng: Rng, *, ngram: int = 6) -> Scene:
         return guarded
 
     model = silenced(scene.model, scene.train.x, ngram)
-    return replace(
-        recorded(unproved(scene), Applied("memfree", {"ngram": ngram})),
-        model=model.with_(
-            fit=None if scene.model.fit is None else around(scene.model.fit),
-            lineage=(*scene.model.lineage, "memfree"),
-        ),
-        fit=around(scene.fit),
-    )
+    known = None if scene.model.fit is None else around(scene.model.fit)
+    return replace(scene, model=model.with_(fit=known), fit=around(scene.fit))
 
 
 def silenced(model: Model, trained: NDArray[Any], ngram: int) -> Model:

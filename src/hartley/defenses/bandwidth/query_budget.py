@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Model, Scene, Term, defense
+from hartley.core import ALL, Model, Scene, Term, defense
 from hartley.core.assets import Session
 from hartley.core.capabilities import CAPABILITIES
 from hartley.core.errors import UsageError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         "inversion": ("vision", "audio", "tabular"),
     },
     strongest={"queries": 0},
+    keeps_proof=True,
 )
 def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:
     """Answer each asker's first records and give everyone the same empty answer after that.
@@ -53,7 +54,7 @@ def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:
         # An attacker's own references cost no question to the victim.
         return model if who.startswith("reference") else _limited(model, queries)
 
-    return wrap_answers.models(scene, Applied("query_budget", {"queries": queries}), change)
+    return wrap_answers.models(scene, change)
 
 
 def _limited(model: Model, queries: int) -> Model:

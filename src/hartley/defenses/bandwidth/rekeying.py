@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.games.decryption import ciphers
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
     strongest={"every": 10},
+    keeps_proof=True,
     requires=("corpus",),
 )
 def rekeying(scene: Scene, rng: Rng, *, every: int = 25) -> Scene:
@@ -29,8 +30,4 @@ def rekeying(scene: Scene, rng: Rng, *, every: int = 25) -> Scene:
     """
     del rng
     inner = scene.tools.get("cipher") or ciphers.substitution()
-    return replace(
-        scene,
-        tools={**scene.tools, "cipher": ciphers.rekeyed(inner, every)},
-        defenses=(*scene.defenses, Applied("rekeying", {"every": every})),
-    )
+    return replace(scene, tools={**scene.tools, "cipher": ciphers.rekeyed(inner, every)})

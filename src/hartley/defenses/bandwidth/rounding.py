@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Applied, Bound, Output, Scene, Term, defense
+from hartley.core import ALL, Access, Bound, Output, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 
@@ -31,6 +31,7 @@ MOST = 15
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
     },
     strongest={"digits": 0},
+    keeps_proof=True,
     expected_failures={
         "narrows_extraction": "the wire's victims are certain, so that labels say all there is; "
         "on digits knockoff loses a fifth of its bits, copycat none"
@@ -64,13 +65,7 @@ def rounding(scene: Scene, rng: Rng, *, digits: int = 1) -> Scene:
         out: NDArray[Any] = np.log(np.maximum(np.round(np.exp(scores), digits), 0.5 / 10**digits))
         return out
 
-    return wrap_answers.answers(
-        scene,
-        Applied("rounding", {"digits": digits}),
-        filter_,
-        score=score,
-        bounds=_bound(scene, digits),
-    )
+    return wrap_answers.answers(scene, filter_, score=score, bounds=_bound(scene, digits))
 
 
 def rounded(answers: NDArray[Any], digits: int, output: Output) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Data, Ensemble, Fit, Model, Output, Scene, Term, defense
+from hartley.core import ALL, Data, Ensemble, Fit, Model, Output, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 
@@ -37,6 +37,7 @@ ROOM = 2**22
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
     },
     strongest={"k": 1, "rest": "drop"},
+    keeps_proof=True,
     expected_failures={
         "narrows_extraction": "the wire's victims are certain, so that labels say all there is; "
         "on digits knockoff loses a fifth of its bits, copycat none"
@@ -66,8 +67,7 @@ def top_k(scene: Scene, rng: Rng, *, k: int = 3, rest: str = "spread") -> Scene:
         del x, who
         return published(answers, output, k, rest)
 
-    applied = Applied("top_k", {"k": k, "rest": rest})
-    shielded = wrap_answers.answers(scene, applied, filter_)
+    shielded = wrap_answers.answers(scene, filter_)
     return _spoken(shielded) if _speaks(scene.model) else shielded
 
 

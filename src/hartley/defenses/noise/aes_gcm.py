@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.games.decryption import ciphers
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="doi:10.6028/NIST.SP.800-38D",
     strongest={"bits": 256},
+    keeps_proof=True,
     requires=("corpus",),
 )
 def aes_gcm(scene: Scene, rng: Rng, *, bits: int = 256) -> Scene:
@@ -30,8 +31,4 @@ def aes_gcm(scene: Scene, rng: Rng, *, bits: int = 256) -> Scene:
         bits: key length, 128, 192 or 256.
     """
     del rng
-    return replace(
-        scene,
-        tools={**scene.tools, "cipher": ciphers.aes_gcm(bits)},
-        defenses=(*scene.defenses, Applied("aes_gcm", {"bits": bits})),
-    )
+    return replace(scene, tools={**scene.tools, "cipher": ciphers.aes_gcm(bits)})

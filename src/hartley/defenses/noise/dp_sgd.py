@@ -7,7 +7,7 @@ from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from hartley.core import Access, Applied, Bound, Modality, Scene, Term, defense
+from hartley.core import Access, Bound, Modality, Scene, Term, defense
 from hartley.core.errors import MissingExtra, RunError, UsageError
 from hartley.kit.fleet import Privacy
 from hartley.kit.nets import dense
@@ -87,13 +87,12 @@ def dp_sgd(
         expected=rate * len(scene.train),
         lr=lr,
     )
-    params = {"epsilon": epsilon, "delta": delta}
     return retrained(
         scene,
         rng,
-        Applied("dp_sgd", {**params, "clip": clip, "rate": rate, "epochs": epochs, "lr": lr}),
+        "dp_sgd",
         owner.privately(privacy),
-        bounds=(Bound("dp", params, games=("membership",)),),
+        bounds=(Bound("dp", {"epsilon": epsilon, "delta": delta}, games=("membership",)),),
         facts={"noise multiplier": privacy.noise},
     )
 

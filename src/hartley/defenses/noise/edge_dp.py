@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Bound, Data, Ensemble, Fit, Modality, Scene, Term, defense, spawn
+from hartley.core import Bound, Data, Ensemble, Fit, Modality, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
-from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +26,7 @@ COUNTED = 0.05
     modalities=(Modality.GRAPH,),
     paper="arXiv:2108.06504",
     strongest={"epsilon": 0.1},
+    keeps_proof=True,
     requires=("fit", "model", "train", "graph"),
 )
 def edge_dp(scene: Scene, rng: Rng, *, epsilon: float = 6.0, mechanism: str = "laplace") -> Scene:
@@ -66,15 +66,9 @@ def edge_dp(scene: Scene, rng: Rng, *, epsilon: float = 6.0, mechanism: str = "l
     everyone = np.ones((1, len(scene.train)), dtype=bool)
     trained = fit(scene.train, everyone, root).member(0)
     known = None if scene.model.fit is None else around(scene.model.fit, "reference")
-    params = {"epsilon": epsilon, "mechanism": mechanism}
     return replace(
-        recorded(scene, Applied("edge_dp", params)),
-        model=trained.with_(
-            name=scene.model.name,
-            fit=known,
-            offers=scene.model.offers,
-            lineage=(*scene.model.lineage, "edge_dp"),
-        ),
+        scene,
+        model=trained.with_(name=scene.model.name, fit=known, offers=scene.model.offers),
         fit=fit,
         bounds=(*scene.bounds, Bound("dp", {"epsilon": epsilon}, games=("inversion",))),
     )

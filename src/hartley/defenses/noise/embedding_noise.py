@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Output, Scene, Term, defense, spawn
+from hartley.core import Modality, Output, Scene, Term, defense, spawn
 from hartley.defenses._shared import wrap_answers
 from hartley.kit.cache import digest
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     requires=("release:embeddings",),
     covers_only={"membership": ("paired",)},
     strongest={"scale": 10.0},
+    keeps_proof=True,
 )
 def embedding_noise(scene: Scene, rng: Rng, *, scale: float = 0.1) -> Scene:
     """Add Gaussian noise to every embedding, fixed by a secret key and the record.
@@ -49,7 +50,7 @@ def embedding_noise(scene: Scene, rng: Rng, *, scale: float = 0.1) -> Scene:
         length = np.sqrt((clear**2).mean(1, keepdims=True))
         return np.asarray(clear + scale * length * noise)
 
-    return wrap_answers.answers(scene, Applied("embedding_noise", {"scale": scale}), filter_)
+    return wrap_answers.answers(scene, filter_)
 
 
 def _own(key: int, row: NDArray[Any]) -> int:

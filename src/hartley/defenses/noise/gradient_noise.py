@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.games.inversion.gradient_inversion import protected
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1710.06963",
     strongest={"noise": 10.0},
+    keeps_proof=True,
     requires=("release:gradients",),
 )
 def gradient_noise(scene: Scene, rng: Rng, *, noise: float = 0.02, clip: float = 1.0) -> Scene:
@@ -32,5 +33,4 @@ def gradient_noise(scene: Scene, rng: Rng, *, noise: float = 0.02, clip: float =
         clip: largest norm of an update.
     """
     del rng
-    applied = Applied("gradient_noise", {"noise": noise, "clip": clip})
-    return protected(scene, applied, noise=noise, clip=clip)
+    return protected(scene, noise=noise, clip=clip)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Modality, Output, Scene, Term, defense, spawn
+from hartley.core import Data, Ensemble, Modality, Output, Scene, Term, defense, spawn
 from hartley.defenses._shared import per_model_filter
 from hartley.defenses._shared.keyed_noise import uniform
 from hartley.kit.fleet import Training, train
@@ -89,8 +89,7 @@ def memguard(scene: Scene, rng: Rng, *, budget: float = 0.5, search: int = 60) -
 
         return guard
 
-    applied = Applied("memguard", {"budget": budget, "search": search})
-    return per_model_filter.answers(scene, applied, make)
+    return per_model_filter.behind(scene, make)
 
 
 class Judges:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.fleet import Objective, Seen
 from hartley.models.training_defense import own, trained_for
@@ -48,11 +48,10 @@ def mid(scene: Scene, rng: Rng, *, beta: float = 0.04) -> Scene:
     """
     if beta < 0:
         raise UsageError(f"mid: beta {beta} would pay for leaks")
-    applied = Applied("mid", {"beta": beta})
-    net = own(scene, applied).net
+    net = own(scene, "mid").net
     if not net.hidden and not net.channels:
         raise RunError("mid: the owner's net has no hidden layer to squeeze")
-    return trained_for(scene, rng, applied, Bottleneck(beta))
+    return trained_for(scene, rng, "mid", Bottleneck(beta))
 
 
 @dataclass(frozen=True, slots=True)

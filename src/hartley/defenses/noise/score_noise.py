@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Output, Scene, Term, defense, spawn
+from hartley.core import ALL, Output, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 from hartley.defenses._shared.keyed_noise import uniform
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         "inversion": ("vision", "audio", "tabular"),
     },
     strongest={"scale": 10.0, "keep_label": False},
+    keeps_proof=True,
 )
 def score_noise(
     scene: Scene, rng: Rng, *, scale: float = 0.1, law: str = "laplace", keep_label: bool = True
@@ -82,8 +83,7 @@ def score_noise(
         blurred = np.minimum(scores + noise(tokens, scores.shape, who), 0.0)
         return np.where(tokens[:, 1:] < 0, 0.0, blurred)
 
-    applied = Applied("score_noise", {"scale": scale, "law": law, "keep_label": keep_label})
-    return wrap_answers.answers(scene, applied, filter_, score=score)
+    return wrap_answers.answers(scene, filter_, score=score)
 
 
 def _swap(rows: NDArray[Any], labels: NDArray[Any]) -> None:

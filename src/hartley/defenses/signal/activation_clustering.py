@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.defenses._shared import retrain_without
 
 if TYPE_CHECKING:
@@ -41,10 +41,6 @@ def activation_clustering(
         distinct: the least simplified silhouette of a split that is taken for poison.
         components: principal components kept.
     """
-    applied = Applied(
-        "activation_clustering",
-        {"smaller": smaller, "distinct": distinct, "components": components},
-    )
 
     def flag(seen: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
         out = np.zeros(len(labels), dtype=bool)
@@ -57,7 +53,7 @@ def activation_clustering(
                 out[rows[odd]] = True
         return out
 
-    return retrain_without.retrained(scene, rng, applied, flag)
+    return retrain_without.retrained(scene, rng, flag)
 
 
 def _principal(seen: NDArray[Any], components: int) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.fleet import Objective, Seen
 from hartley.models.training_defense import own, trained_for
@@ -47,11 +47,10 @@ def bido(scene: Scene, rng: Rng, *, apart: float = 5.0, together: float = 20.0) 
     """
     if min(apart, together) < 0:
         raise UsageError(f"bido: prices are not negative, apart={apart}, together={together}")
-    applied = Applied("bido", {"apart": apart, "together": together})
-    net = own(scene, applied).net
+    net = own(scene, "bido").net
     if not net.hidden and not net.channels:
         raise RunError("bido: the owner's net has no hidden layer")
-    return trained_for(scene, rng, applied, Bilateral(apart, together))
+    return trained_for(scene, rng, "bido", Bilateral(apart, together))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION,),
     paper="doi:10.1109/18.923725",
     strongest={"step": 90.0},
+    keeps_proof=True,
     requires=("carriers",),
 )
 def coded_mark(scene: Scene, rng: Rng, *, step: float = 60.0) -> Scene:
@@ -32,8 +33,4 @@ def coded_mark(scene: Scene, rng: Rng, *, step: float = 60.0) -> Scene:
             visible.
     """
     del rng
-    return replace(
-        scene,
-        tools={**scene.tools, "marker": marks.coded(marks.diverse(step))},
-        defenses=(*scene.defenses, Applied("coded_mark", {"step": step})),
-    )
+    return replace(scene, tools={**scene.tools, "marker": marks.coded(marks.diverse(step))})

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import ALL, Applied, Data, Ensemble, Modality, Scene, Term, defense
+from hartley.core import ALL, Data, Ensemble, Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.models.proofs import unproved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,24 +69,15 @@ def deduplication(
 
     everyone = np.ones((1, len(train)), dtype=bool)
     again = cleaned(train, everyone, int(scene.facts.get("seed", 0))).member(0)
-    params = {"threshold": threshold, "ngram": ngram}
+    # Which records stay depends on all: no proof for a single one survives that (keeps_proof).
     return replace(
-        # Which records stay depends on all: no proof for a single one survives that.
-        unproved(scene),
+        scene,
         model=again.with_(
             name=deployed.name,
             fit=cleaned if deployed.fit is not None else None,
             offers=deployed.offers,
-            lineage=(*deployed.lineage, "deduplication"),
         ),
         fit=cleaned,
-        defenses=(
-            *scene.defenses,
-            Applied(
-                "deduplication",
-                params if scene.modality is Modality.LANGUAGE else {"alike": alike},
-            ),
-        ),
         facts={
             **scene.facts,
             "records dropped as copies": int((~kept(train, everyone)).sum()),

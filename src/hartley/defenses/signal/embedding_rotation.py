@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Scene, Term, defense
-from hartley.models.proofs import recorded
+from hartley.core import Modality, Scene, Term, defense
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     paper="hartley",
     requires=("release:embeddings",),
     strongest={"key": 1},
+    keeps_proof=True,
 )
 def embedding_rotation(scene: Scene, rng: Rng, *, key: int = 0) -> Scene:
     """Turn every stored embedding by an orthogonal map that only the owner knows.
@@ -47,6 +47,5 @@ def embedding_rotation(scene: Scene, rng: Rng, *, key: int = 0) -> Scene:
         return np.asarray(embeddings @ maps[width])
 
     release = scene.tools["release:embeddings"]
-    made = recorded(scene, Applied("embedding_rotation", {"key": key}))
     tool = replace(release, keep=(*release.keep, turned))
-    return replace(made, tools={**scene.tools, "release:embeddings": tool})
+    return replace(scene, tools={**scene.tools, "release:embeddings": tool})

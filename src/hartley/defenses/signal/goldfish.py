@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Data, Ensemble, Fit, Modality, Scene, Term, defense
+from hartley.core import Data, Ensemble, Fit, Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.10209",
     strongest={"k": 2, "context": 1},
+    keeps_proof=True,
     requires=("fit", "model", "train", "masked_loss"),
 )
 def goldfish(scene: Scene, rng: Rng, *, k: int = 4, context: int = 3) -> Scene:
@@ -59,12 +59,11 @@ def goldfish(scene: Scene, rng: Rng, *, k: int = 4, context: int = 3) -> Scene:
     everyone = np.ones((1, len(train)), dtype=bool)
     again = around(fit)(train, everyone, int(scene.facts.get("seed", 0))).member(0)
     return replace(
-        recorded(scene, Applied("goldfish", {"k": k, "context": context})),
+        scene,
         model=again.with_(
             name=deployed.name,
             fit=around(deployed.fit) if deployed.fit is not None else None,
             offers=deployed.offers,
-            lineage=(*deployed.lineage, "goldfish"),
         ),
         fit=around(fit),
     )

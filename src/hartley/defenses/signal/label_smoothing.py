@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Objective
 from hartley.models.training_defense import trained_for
@@ -44,8 +44,7 @@ def label_smoothing(scene: Scene, rng: Rng, *, amount: float = -0.05) -> Scene:
     """
     if amount > 1:
         raise UsageError(f"label_smoothing: amount {amount} is more than the whole target")
-    applied = Applied("label_smoothing", {"amount": amount})
-    return trained_for(scene, rng, applied, Smoothed(amount))
+    return trained_for(scene, rng, "label_smoothing", Smoothed(amount))
 
 
 @dataclass(frozen=True, slots=True)

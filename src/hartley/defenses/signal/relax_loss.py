@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Objective, Seen
 from hartley.models.training_defense import trained_for
@@ -41,8 +41,7 @@ def relax_loss(scene: Scene, rng: Rng, *, target: float = 0.5) -> Scene:
     """
     if target < 0:
         raise UsageError(f"relax_loss: a mean cross-entropy is never {target}")
-    applied = Applied("relax_loss", {"target": target})
-    return trained_for(scene, rng, applied, Relaxed(target))
+    return trained_for(scene, rng, "relax_loss", Relaxed(target))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Scene, Term, defense, spawn
+from hartley.core import Modality, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Apprentice, Objective
 from hartley.models.torch import softmax
@@ -47,8 +47,7 @@ def selena(scene: Scene, rng: Rng, *, parts: int = 10, apart: int = 3) -> Scene:
     """
     if not 1 <= apart < parts:
         raise UsageError(f"selena: {apart} of {parts} sub-models cannot miss a record")
-    applied = Applied("selena", {"parts": parts, "apart": apart})
-    return trained_for(scene, rng, applied, Distilled(parts, apart))
+    return trained_for(scene, rng, "selena", Distilled(parts, apart))
 
 
 @dataclass(frozen=True, slots=True)

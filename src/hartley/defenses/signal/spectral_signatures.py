@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.defenses._shared import retrain_without
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def spectral_signatures(scene: Scene, rng: Rng, *, remove: float = 0.2) -> Scene
     Args:
         remove: share of every class that is dropped.
     """
-    applied = Applied("spectral_signatures", {"remove": remove})
-    return retrain_without.retrained(scene, rng, applied, lambda x, y: _outliers(x, y, remove))
+    return retrain_without.retrained(scene, rng, lambda x, y: _outliers(x, y, remove))
 
 
 def _outliers(seen: NDArray[Any], labels: NDArray[Any], remove: float) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hartley.core import Applied, Modality, Scene, Term, defense
+from hartley.core import Modality, Scene, Term, defense
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION,),
     paper="doi:10.1109/83.650120",
     strongest={"step": 500.0},
+    keeps_proof=True,
     requires=("carriers",),
 )
 def spread_spectrum(scene: Scene, rng: Rng, *, step: float = 300.0) -> Scene:
@@ -29,8 +30,4 @@ def spread_spectrum(scene: Scene, rng: Rng, *, step: float = 300.0) -> Scene:
             visible (42.5 dB on photographs of 256² with 32 bits at 300).
     """
     del rng
-    return replace(
-        scene,
-        tools={**scene.tools, "marker": marks.spread_spectrum(step)},
-        defenses=(*scene.defenses, Applied("spread_spectrum", {"step": step})),
-    )
+    return replace(scene, tools={**scene.tools, "marker": marks.spread_spectrum(step)})

@@ -37,7 +37,6 @@ from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.parameters import checked, dealable, ruled
 from hartley.engine.run.meter import Meter, Spent, by_column, by_unit, seal
 from hartley.engine.run.trial_columns import complete
-from hartley.models.proofs import PRIVATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -285,7 +284,7 @@ def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:
     if not table.planted:
         # Privacy is proved against one record more or less, by coin. Who split the records himself
         # swaps them at the least, or drew no coin at all: nothing is proved of that.
-        own = tuple(b for b in own if b.kind not in PRIVATE)
+        own = tuple(b for b in own if not b.private)
     both = (*own, *table.bounds)
     return tuple(b for b in both if not b.games or attack.game.name in b.games)
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from hartley.core import (
     Access,
-    Applied,
     Bound,
     Data,
     Deal,
@@ -38,7 +37,6 @@ from hartley.games.inversion.client_step import Known, Step
 from hartley.games.inversion.judging import answers
 from hartley.games.inversion.update_protection import Protection, right
 from hartley.kit.nets import Net, dense
-from hartley.models.proofs import recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,12 +191,11 @@ class Gradients:
         return [{n: w[k] for n, w in whole.items()} for k in range(rounds)]
 
 
-def protected(scene: Scene, applied: Applied, **changes: float) -> Scene:
-    """The scene with a client's updates protected further, and the defence on record.
+def protected(scene: Scene, **changes: float) -> Scene:
+    """The scene with a client's updates protected further.
 
     Args:
         scene: one that releases gradients.
-        applied: the defence.
         changes: fields of the ``Protection``; what stood before stays where it is stricter.
 
     Raises:
@@ -213,7 +210,7 @@ def protected(scene: Scene, applied: Applied, **changes: float) -> Scene:
         clip=clip, noise=float(spread) / (clip or 1.0), keep=min(before.keep, wanted.keep)
     )
     tools = {**scene.tools, "release:gradients": replace(release, protection=after)}
-    return recorded(replace(scene, tools=tools), applied)
+    return replace(scene, tools=tools)
 
 
 def federated(scene: Scene) -> NDArray[np.bool_] | None:
