@@ -33,8 +33,8 @@ from hartley.attacks.model_to_data.reference_models import _memo
 from hartley.core import Access, Data, Ensemble, Modality, Model, View
 from hartley.kit.fleet import Training, train
 from hartley.kit.nets import dense
-from hartley.models.sklearn import SklearnPipeline, from_sklearn
-from hartley.models.torch import softmax
+from hartley.targets.sklearn import SklearnPipeline, from_sklearn
+from hartley.targets.torch import softmax
 
 PEER = Path(__file__).parent / "peers" / "sacro_lira.py"
 CLAIM = {"mlp": 8.0, "forest": 1.0}

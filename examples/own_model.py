@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import hartley
 from hartley import catalog
-from hartley.models.sklearn import SklearnPipeline
+from hartley.targets.sklearn import SklearnPipeline
 
 
 def scene() -> hartley.Scene:

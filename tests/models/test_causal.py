@@ -8,7 +8,7 @@ import pytest
 from hartley.core import Output
 from hartley.kit.language import text
 from hartley.models import lora
-from hartley.models.huggingface import from_network
+from hartley.targets.huggingface import from_network
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

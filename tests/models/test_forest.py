@@ -8,7 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 from hartley.core import Data, Modality
 from hartley.models import sklearn as pipelines
 from hartley.models.forest import Forest, grow, same
-from hartley.models.sklearn import SklearnPipeline
+from hartley.targets.sklearn import SklearnPipeline
 
 SETTINGS = (
     {},

@@ -149,7 +149,7 @@ def test_the_chat_model_reads_as_its_reference(need_pack: Callable[[str], Path])
     """The same text as the GGUF loader of transformers gave: 2.598436 nats a token."""
     need_pack("smollm2")
     from hartley.models import smollm
-    from hartley.models.huggingface import from_network
+    from hartley.targets.huggingface import from_network
 
     words = smollm.words()
     model = from_network(smollm.network("float32"), name="smollm2")

@@ -1,1 +1,1 @@
-"""Adapters: functions that return a ``Model``."""
+"""Models that are trained here, and the networks that come with a pack."""

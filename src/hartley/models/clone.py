@@ -68,7 +68,7 @@ def clone(
     """
     from hartley.kit.fleet import Training, train
     from hartley.kit.nets import dense
-    from hartley.models.torch import from_torch
+    from hartley.targets.torch import from_torch
 
     classes = answers.shape[1]
     fleet = train(

@@ -16,8 +16,8 @@ from hartley.kit import cache
 from hartley.kit.graph.graph_classifier import Shape, Study, ask, train_graphs
 from hartley.kit.graph.node_classifier import Graph, Schedule, node_model, nodes_of, train_nodes
 from hartley.models.pipeline import CLOSED
-from hartley.models.torch import softmax
 from hartley.models.weight_cache import Trained, kept
+from hartley.targets.torch import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,8 +15,8 @@ from hartley.core.errors import RunError, UsageError
 from hartley.kit import cache
 from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_private
 from hartley.kit.nets import Net
-from hartley.models.torch import from_torch, softmax
 from hartley.models.weight_cache import Trained, kept
+from hartley.targets.torch import from_torch, softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,9 +14,9 @@ from hartley.data import language
 from hartley.kit.cache import cached, digest
 from hartley.kit.language import text
 from hartley.models import lora, smollm
-from hartley.models.huggingface import from_network
 from hartley.models.lora import Tuning
 from hartley.scenes._assemble_language import canaries, contacts, distinct, together, utility
+from hartley.targets.huggingface import from_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

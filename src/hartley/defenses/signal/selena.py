@@ -10,8 +10,8 @@ import numpy as np
 from hartley.core import Modality, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Apprentice, Objective
-from hartley.models.torch import softmax
 from hartley.models.training_defense import trained_for
+from hartley.targets.torch import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from hartley.core.errors import UsageError
 from hartley.kit import nets
 from hartley.kit.fleet import Training
 from hartley.models.pipeline import OPEN, Pipeline
-from hartley.models.sklearn import SklearnPipeline, from_sklearn
-from hartley.models.torch import from_torch
+from hartley.targets.sklearn import SklearnPipeline, from_sklearn
+from hartley.targets.torch import from_torch
 from hartley.testing import check_model
 
 NET = nets.conv((1, 8, 8), 4, (3,), (5,))
