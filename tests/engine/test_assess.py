@@ -184,10 +184,7 @@ def test_unknown_names_and_parameters(store, strangers):
         (replace(LIVE, only=("los_threshold",)), UnknownName, "did you mean loss_threshold"),
         (replace(LIVE, use=("roundin",)), UnknownName, "did you mean rounding"),
         (replace(LIVE, attacks={"loss_threshold": {"flor": 1}}), UsageError, "did you mean floor"),
-        (replace(LIVE, run="x") if hasattr(LIVE, "run") else LIVE, None, ""),
     ]:
-        if error is None:
-            continue
         with pytest.raises(error, match=words):
             assess(plan, store=store)
     assert not store.exists()
@@ -354,8 +351,9 @@ def test_a_defence_has_its_residuals_its_price_and_its_coverage(store):
     assert 0.7 < price["after"]["low"] < price["after"]["value"] < price["after"]["high"] <= 1
     assert price["after"]["value"] > 0.8 and price["after"]["n"] > 100
     assert document["channels"][0]["knowledge"] == "none"
-    share = row["coverage"].get(bare["id"])
-    assert share is None or 0 <= share["low"] <= share["point"] <= 1
+    share, taken = row["coverage"][bare["id"]], left["static"]["point"] / bare["bits"]["point"]
+    assert share["point"] == pytest.approx(1 - taken) and 0.1 < share["point"] < 0.4
+    assert share["low"] == 0 and share["attackers"] == ["static"]  # 1800 uses certify nothing
 
 
 def test_a_defence_that_cannot_stand_says_why(store):

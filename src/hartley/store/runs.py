@@ -148,9 +148,12 @@ def open_run(
     key = hashlib.sha256(
         "\x1f".join([measured(plan), scene.get("digest", ""), version]).encode()
     ).hexdigest()[:8]
-    identity = run or "-".join([_ODD.sub("-", name), key])
+    identity = "-".join([_ODD.sub("-", name), key]) if run is None else run
     if not _NAME.match(identity) or identity.startswith("."):
-        raise StoreError(f"{run!r} is no name for a run: use letters, digits, '-', '_' and '.'")
+        raise StoreError(
+            "the name of a run must be 1 to 120 letters, digits, '-', '_' and '.', "
+            f"and must not begin with '.', got {run!r}"
+        )
     if fresh:
         identity = _next(store, identity)
     elif run is None and not (store / identity).exists():
