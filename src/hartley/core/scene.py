@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from hartley.core.assets import Asset, Data, Fit, Model
+from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
+from hartley.core.errors import UsageError
 from hartley.core.taxonomy import Modality
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Scene:
         train: what the deployed model was trained on.
         holdout: records of the same law that it never saw.
         fit: the owner's training pipeline with every training-time defence in it, as an Ensemble
-            maker; games use it to train victims whose secrets the auditor drew.
+            maker; games train victims, whose secrets the auditor drew, with it by ``victims``.
         extra: other records by name: ``pool`` (auditor's population), ``test`` (for utility),
             ``public`` (attacker's records), ``carriers`` (photos for watermarks), ``corpus`` …
         tools: the owner's tools by name, where a defence may swap them: ``marker``, ``cipher``.
@@ -103,6 +104,39 @@ class Scene:
         due = ("model",) if pooled else ("model", "train", "holdout")
         short = [name for name in due if not self.has(name)]
         return [f"members ({', '.join(short)} missing)" if n == "members" else n for n in out]
+
+    def victims(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """Train victims by the owner's pipeline; hand each out as an attacker may see it.
+
+        A victim takes the place of the deployed model. So it offers what that offers, and an
+        attacker who may train trains by the pipeline that they know, which is the deployed model's
+        and not the owner's own.
+
+        Args:
+            data: the records that victims are trained on.
+            include: (K, n) booleans, which victim is trained on which record.
+            seed: of the training.
+
+        Returns:
+            K models. One that answers with embeddings where the deployed model answers with
+            classes, or the other way round, keeps its own ``offers``.
+
+        Raises:
+            UsageError: the scene has no pipeline.
+        """
+        if self.fit is None:
+            raise UsageError(f"{self.name}: fit must be a training pipeline, got None")
+        trained, deployed = self.fit(data, include, seed), self.model
+        if deployed is None:
+            return trained
+
+        def member(k: int) -> Model:
+            victim = trained.member(k)
+            embeds = {one.output is Output.EMBEDDINGS for one in (victim, deployed)}
+            offers = deployed.offers if len(embeds) == 1 else victim.offers
+            return victim.with_(fit=deployed.fit, offers=offers)
+
+        return replace(trained, member=member)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hartley.channel.measure import measure
-from hartley.core import Attack, Game, Modality, Scene, spawn
+from hartley.core import Access, Attack, Data, Ensemble, Game, Modality, Model, Scene, spawn
 from hartley.engine.run.play import play
 from hartley.testing.checks import Check, expect, run_all
 
@@ -82,6 +84,48 @@ def carries_its_usual_metrics(game: Game, attacks: Sequence[Attack]) -> None:
         expect(not lacking, f"declares {', '.join(lacking)}, which no channel carries")
 
 
+def hands_out_victims_as_attackers_may_see_them(game: Game, attacks: Sequence[Attack]) -> None:
+    """Victims that it trains carry the training that an attacker knows, and the deployed access."""
+    few = {"rounds": 2} if any(p.name == "rounds" for p in game.parameters) else {}
+    seen = []
+    for attack, modality in product(attacks, game.modalities):
+        scene, trained = _watched(wire_of(game, "live", modality))
+        params = dict(attack.game_params)
+        if modality not in attack.modalities or (modality, params) in seen:
+            continue
+        if scene.model is None or scene.lacking((*game.requires, *attack.requires)):
+            continue
+        seen.append((modality, params))
+        deal = game(scene, np.random.default_rng(0), **params, **few)
+        victims = [one.view.source for one in deal.rounds] if trained else []
+        for victim in victims:
+            if isinstance(victim, Model):
+                same = victim.fit is scene.model.fit
+                expect(same, f"a victim carries another training ({modality})")
+                lost = scene.model.offers & Access.TRAIN & ~victim.offers
+                expect(not lost, f"a victim does not offer the training ({modality})")
+
+
+def _watched(scene: Scene) -> tuple[Scene, list[int]]:
+    """The scene, whose deployed model's training is told from any other, and sizes of trainings."""
+    owner, known = scene.fit, None if scene.model is None else scene.model.fit
+    trained: list[int] = []
+
+    def owners(data: Data, include: Any, seed: int) -> Ensemble:
+        assert owner is not None
+        trained.append(len(include))
+        return owner(data, include, seed)
+
+    def attackers(data: Data, include: Any, seed: int) -> Ensemble:
+        assert known is not None
+        return known(data, include, seed)
+
+    model = scene.model
+    if model is not None:
+        model = model.with_(fit=None if known is None else attackers)
+    return replace(scene, model=model, fit=None if owner is None else owners), trained
+
+
 def _truth(game: Game, scene: Scene) -> Any:
     return np.concatenate([one.truth for one in game(scene, np.random.default_rng(0)).rounds])
 
@@ -99,4 +143,8 @@ PLAIN_RULES = (
     wires_hold_what_it_requires,
 )
 
-ORACLE_RULES = (has_an_oracle, carries_its_usual_metrics)
+ORACLE_RULES = (
+    has_an_oracle,
+    carries_its_usual_metrics,
+    hands_out_victims_as_attackers_may_see_them,
+)

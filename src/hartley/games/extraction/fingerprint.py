@@ -91,10 +91,8 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
         truth[:, where].reshape(-1),
     )
     include = np.repeat(np.eye(rounds, dtype=bool), len(x), axis=1)
-    fleet = scene.fit(lesson, include, int(rng.integers(2**31)))
-    victims = tuple(
-        fleet.member(k).with_(fit=deployed.fit, offers=deployed.offers) for k in range(rounds)
-    )
+    fleet = scene.victims(lesson, include, int(rng.integers(2**31)))
+    victims = tuple(fleet.member(k) for k in range(rounds))
     probes, at = pool.x[kept], place[kept]
     natural = scene.extra["test"].x if "test" in scene.extra else probes
 

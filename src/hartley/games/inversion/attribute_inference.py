@@ -100,7 +100,7 @@ class Attributes:
         for k, rows in enumerate(chosen):
             include[k, rows] = False
             include[k, len(train) + k * self.targets : len(train) + (k + 1) * self.targets] = True
-        victims = scene.fit(lesson, include, int(rng.integers(2**31)))
+        victims = scene.victims(lesson, include, int(rng.integers(2**31)))
         salt = int(rng.integers(2**31))
         facts = {"columns": np.array(columns), "codes": self.codes, "classes": scene.model.classes}
         made = []
@@ -108,9 +108,8 @@ class Attributes:
             x = train.x[rows]
             x[:, columns] = 0
             question = Data(f"targets {k}", train.modality, x, train.y[rows], role="targets")
-            victim = victims.member(k).with_(fit=scene.model.fit, offers=scene.model.offers)
             view = View(
-                source=victim,
+                source=victims.member(k),
                 public=scene.extra.get("public"),
                 question=question,
                 defenses=scene.defenses,

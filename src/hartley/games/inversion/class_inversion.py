@@ -80,12 +80,10 @@ class Classes:
         seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
         made = []
         for k, victim in enumerate(_victims(scene, owner, order, seed)):
-            like = victim.output is scene.model.output
-            offers = scene.model.offers if like else victim.offers
             made.append(
                 Round(
                     view=View(
-                        source=victim.with_(fit=scene.model.fit, offers=offers),
+                        source=victim,
                         public=unlabelled(scene.extra.get("public")),
                         question=Data("outputs", scene.modality, slots[k].reshape(1, 1)),
                         defenses=scene.defenses,
@@ -155,7 +153,7 @@ SIDES, LARGE, EVALUATOR = 3, 2000, 7_340_033
 
 def _victims(scene: Scene, owner: Data, order: NDArray[Any], seed: int) -> list[Model]:
     """Train a victim for each permutation, several in one call: every one on its own copy."""
-    assert scene.fit is not None and owner.y is not None
+    assert owner.y is not None
     n, found = len(owner), []
     group = max(1, ROOM // max(1, owner.x.nbytes))
     for start in range(0, len(order), group):
@@ -167,7 +165,7 @@ def _victims(scene: Scene, owner: Data, order: NDArray[Any], seed: int) -> list[
             y=np.concatenate([row[owner.y] for row in rows]),
         )
         include = np.kron(np.eye(len(rows)), np.ones(n)).astype(bool)
-        trained: Ensemble = scene.fit(copies, include, spawn(seed, start) & 0x7FFFFFFF)
+        trained = scene.victims(copies, include, spawn(seed, start) & 0x7FFFFFFF)
         found += [trained.member(k) for k in range(len(rows))]
     return found
 

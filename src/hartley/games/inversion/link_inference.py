@@ -87,9 +87,9 @@ class Links:
             coins = rng.random(self.pairs) < 0.5
             seen = replace(train, edges=np.concatenate([others, asked[:, coins]], 1))
             everyone = np.ones((1, len(train)), dtype=bool)
-            trained = scene.fit(seen, everyone, int(rng.integers(2**31)))
+            trained = scene.victims(seen, everyone, int(rng.integers(2**31)))
             view = View(
-                source=_let_out(trained, scene.model, self.grants),
+                source=_let_out(trained, self.grants),
                 public=replace(train, edges=others),
                 question=Data(f"pairs {k}", Modality.GRAPH, asked.T.copy(), role="pairs"),
                 defenses=scene.defenses,
@@ -100,13 +100,13 @@ class Links:
         return Deal(rounds=tuple(made), judge=judge)
 
 
-def _let_out(trained: Ensemble, deployed: Model, grants: Access) -> Model:
-    """The victim with the training that an attacker knows and, where there are any, its weights."""
+def _let_out(trained: Ensemble, grants: Access) -> Model:
+    """The victim with its scores and, where there are any, its weights."""
     victim, shown = trained.member(0), trained.facts.get("weights")
     if shown is None:
-        return victim.with_(fit=deployed.fit, offers=deployed.offers | Access.SCORES)
+        return victim.with_(offers=victim.offers | Access.SCORES)
     own = {name: array[0] for name, array in shown.items()}
-    return victim.with_(weights=lambda: own, fit=deployed.fit, offers=deployed.offers | grants)
+    return victim.with_(weights=lambda: own, offers=victim.offers | grants)
 
 
 def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:

@@ -22,7 +22,6 @@ from hartley.core import (
     Ensemble,
     Flow,
     Modality,
-    Model,
     Role,
     Round,
     Scene,
@@ -145,7 +144,7 @@ def membership(
     return Deal(
         rounds=tuple(
             Round(
-                view=replace(asked, source=_for_attacker(victims.member(k), scene.model)),
+                view=replace(asked, source=victims.member(k)),
                 truth=tossed[k].astype(np.int64),
             )
             for k in range(rounds)
@@ -223,9 +222,8 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
 
 
 def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemble:
-    assert scene.fit is not None
     try:
-        return scene.fit(pool, coins, seed)
+        return scene.victims(pool, coins, seed)
     except (HartleyError, MemoryError):
         raise
     except Exception as error:
@@ -234,11 +232,6 @@ def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemb
             f"{scene.name}: its pipeline cannot train on the pool (records of shape "
             f"{np.asarray(pool.x).shape[1:]}): {type(error).__name__}: {why}"
         ) from error
-
-
-def _for_attacker(victim: Model, deployed: Model) -> Model:
-    """The victim with the training access that the deployed model grants."""
-    return victim.with_(fit=deployed.fit, offers=deployed.offers)
 
 
 def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View:

@@ -113,7 +113,7 @@ def memorization(
     truth = rng.integers(0, candidates, (rounds, len(canaries)))
     written = [book.write(canaries, secrets) for secrets in truth]
     lesson, include = _lesson(scene.train, written, repeats, canaries.y)
-    victims = scene.fit(lesson, include, int(rng.integers(2**31)))
+    victims = scene.victims(lesson, include, int(rng.integers(2**31)))
     salt = int(rng.integers(2**31))
     facts = {"candidates": candidates, "repeats": repeats}
     if "length" in canaries.facts:
@@ -128,7 +128,7 @@ def memorization(
         rounds=tuple(
             Round(
                 view=View(
-                    source=one.with_(fit=scene.model.fit, offers=scene.model.offers),
+                    source=one,
                     public=scene.extra.get("public"),
                     question=canaries,
                     defenses=scene.defenses,
