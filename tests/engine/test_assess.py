@@ -190,6 +190,23 @@ def test_unknown_names_and_parameters(store, strangers):
     assert not store.exists()
 
 
+def test_a_secret_comes_from_the_environment_and_is_not_in_the_run(
+    store, strangers, monkeypatch, hartley
+):
+    """Neither a flag nor a plan may carry it, and no file of the run holds it."""
+    word = "s3cret-w0rd"
+    done = hartley("assess", "--scene", "keyed", "--set", f"api_key={word}")
+    assert done.returncode == 2 and "set the environment variable HARTLEY_API_KEY" in done.stderr
+    with pytest.raises(UsageError, match="HARTLEY_API_KEY"):
+        assess(replace(LIVE, scene="keyed", scenes={"keyed": {"api_key": word}}), store=store)
+    assert not store.exists()
+    monkeypatch.setenv("HARTLEY_API_KEY", word)
+    document = assess(replace(LIVE, scene="keyed", games=FEW), store=store)
+    assert rows(document)["loss_threshold"]["status"] == "measured"
+    files = [path for path in store.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if word.encode() in path.read_bytes()]
+
+
 def test_a_sweep_and_its_replicates_are_rows_of_their_own(store):
     plan = replace(
         LIVE,

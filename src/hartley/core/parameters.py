@@ -8,8 +8,9 @@ a command line or a call of ``hartley.play`` becomes work.
 from __future__ import annotations
 
 import inspect
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from math import inf, isfinite, isnan, nextafter
 from numbers import Integral, Real
@@ -93,6 +94,23 @@ def _step(kind: type, end: float, towards: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """A parameter that is read from the environment, for ``Annotated[str, Secret("MY_KEY")]``.
+
+    It is refused in plans and on the command line, and never stored. A string parameter whose
+    name ends in ``key``, ``token``, ``secret`` or ``password`` is one without being declared.
+
+    Attributes:
+        variable: the environment variable that holds it.
+    """
+
+    variable: str
+
+
+_SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password|passphrase|credentials?)$")
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One keyword parameter of a part: a plain value, so it can be a flag, hashed and swept.
 
@@ -103,6 +121,7 @@ class Parameter:
         help: its line of the docstring's ``Args:``.
         range: the numbers that it may take; None where it declares none.
         choices: the values that it may take; empty where it declares none.
+        secret: the environment variable that it is read from; empty for any other parameter.
     """
 
     name: str
@@ -111,6 +130,7 @@ class Parameter:
     help: str
     range: Range | None = None
     choices: tuple[Any, ...] = ()
+    secret: str = ""
 
     @property
     def limits(self) -> str:
@@ -129,6 +149,11 @@ class Parameter:
 
     def mistake(self, value: Any) -> str:
         """Say what a value must be instead, or return an empty string where it is right."""
+        if self.secret and value != self.default:
+            return (
+                f"{self.name} is a secret and would be stored: set the environment variable "
+                f"{self.secret} instead"
+            )
         if not self.is_of_kind(value):
             words = KINDS[self.kind] + (f" {self.limits}" if self.range is not None else "")
             return f"{self.name} must be {words}, got {value!r}"
@@ -162,7 +187,8 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
         if limits is not None and kind not in {int, float}:
             raise TypeError(f"{where}: a Range must annotate an int or a float")
         help_ = notes.get(declared.name, "")
-        parameter = Parameter(declared.name, default, kind, help_, limits, choices)
+        secret = _secret(_annotation(function, declared), declared.name, kind)
+        parameter = Parameter(declared.name, default, kind, help_, limits, choices, secret)
         if mistake := parameter.mistake(default):
             raise TypeError(f"the default of {mistake}")
         parameters.append(parameter)
@@ -189,6 +215,20 @@ def _read(annotation: Any, default: Any) -> tuple[type, Range | None, tuple[Any,
     if get_origin(annotation) is Literal:
         return type(default), limits, get_args(annotation)
     return (annotation if annotation in KINDS else type(default)), limits, ()
+
+
+def _secret(annotation: Any, name: str, kind: type) -> str:
+    """The environment variable of a secret, or an empty string."""
+    extras = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    declared = next((extra for extra in extras if isinstance(extra, Secret)), None)
+    if declared is not None:
+        return declared.variable
+    return f"HARTLEY_{name.upper()}" if kind is str and _SECRET_NAME.search(name) else ""
+
+
+def from_environment(parameters: Iterable[Parameter]) -> dict[str, str]:
+    """Return the secrets that the environment holds, by the names of their parameters."""
+    return {p.name: os.environ[p.secret] for p in parameters if p.secret in os.environ}
 
 
 def _notes(doc: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from hartley import __version__, catalog
 from hartley.core import Data, Game, Modality, Recipe, Scene, spawn
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import HartleyError, RunError, UnknownName, UsageError
+from hartley.core.parameters import from_environment
 from hartley.engine.plan.parameters import checked
 from hartley.kit.cache import digest
 
@@ -71,7 +72,8 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         return replace(scene, name=name, digest=scene.digest or digest)
     recipe = _recipe(name)
     try:
-        scene = recipe(**checked(f"scene {name!r}", recipe.parameters, params or {}))
+        given = checked(f"scene {name!r}", recipe.parameters, params or {})
+        scene = recipe(**{**given, **from_environment(recipe.parameters)})
     except HartleyError:
         raise
     except ImportError as error:

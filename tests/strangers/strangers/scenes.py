@@ -20,7 +20,7 @@ def _spoiled(spoil, digest):
 
         def member(k):
             honest = made.member(k)
-            return replace(honest, query=lambda x: spoil(honest.query(x)))
+            return honest.with_(query=lambda x: spoil(honest.query(x)))
 
         return Ensemble(made.size, made.query, member)
 
@@ -59,3 +59,15 @@ def plain(*, sure: float = 1.0):
         sure: nothing.
     """
     return _spoiled(lambda p: p, "plain")
+
+
+@recipe(modality=Modality.VISION)
+def keyed(*, api_key: str = ""):
+    """A live scene that is built with a key.
+
+    Args:
+        api_key: of a service; read from the environment.
+    """
+    if not api_key:
+        raise ValueError("the key did not arrive")
+    return replace(membership.live(Modality.VISION, np.random.default_rng(0)), digest="keyed")

@@ -40,8 +40,8 @@ def checked(part: str, declared: Iterable[Parameter], params: Mapping[str, Any])
 
 
 def defaults(declared: Iterable[Parameter]) -> dict[str, Any]:
-    """Return the parameters of a part as they are when nobody sets them."""
-    return {p.name: p.default for p in declared}
+    """Return the parameters of a part as they are when nobody sets them; no secrets."""
+    return {p.name: p.default for p in declared if not p.secret}
 
 
 def ruled(

@@ -31,6 +31,7 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.errors import RunError, UsageError
+from hartley.core.parameters import from_environment
 from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
@@ -176,13 +177,14 @@ def play_rounds(
     table = dealt or deal(attack, scene, seed=seed, params=game_params)
     if undefended is not None:
         table = as_static(table, undefended)
+    secrets = from_environment(attack.parameters)
     meter = Meter(budget)
     outcomes: list[Outcome] = []
     spent: list[Spent] = []
     for index, one in enumerate(table.rounds):
         started, before = time.perf_counter(), meter.reading()
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.name, index))
-        outcomes.append(attack(seal(one.view, attack.access, meter), rng, **params))
+        outcomes.append(attack(seal(one.view, attack.access, meter), rng, **params, **secrets))
         seconds = time.perf_counter() - started
         spent.append(meter.reading().since(before, seconds))
     _loot_is_due(attack, outcomes)
