@@ -122,6 +122,8 @@ def test_a_plan_orders_a_chain_and_the_document_has_its_edge(tmp_path):
     assert edge["n"] == 8 and edge["low"] <= edge["gain"] <= edge["high"]
     again = assess(plan, store=tmp_path)
     assert again == document
+    (loot,) = (tmp_path / document["id"] / "artifacts").iterdir()
+    assert loot.name.startswith("mislabelled_copies-")
 
 
 def test_a_plan_that_links_what_does_not_fit_is_refused(tmp_path):

@@ -215,6 +215,7 @@ def _play(
             scene=scene,
             scene_params=plan.scenes.get(plan.scene, {}),
             logs=ledger.folder / "logs",
+            artifacts=ledger.folder / "artifacts",
             started=lambda experiment: watch("started", {"job": experiment}),
             finished=finished,
         )

@@ -35,10 +35,12 @@ from hartley.core import (
     Trials,
     spawn,
 )
+from hartley.core.code_digest import code_digest
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.run.meter import Meter, seal
 from hartley.kit.cache import digest
+from hartley.store.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -203,8 +205,9 @@ def loot_of(
     *,
     seed: int,
     budget: int | None = None,
-    index: int = 0,
-) -> tuple[Asset, Meter]:
+    aimed_at: Any = (),
+    artifacts: Artifacts | None = None,
+) -> tuple[Asset, int]:
     """Aim the attacks of a chain at one target, in order, and return what the last brings home.
 
     Args:
@@ -213,18 +216,31 @@ def loot_of(
         target: records that the next game asks about, or a victim that it dealt.
         seed: of the chain.
         budget: queries that each attack may ask, or None.
-        index: number of the target, where there are several.
+        aimed_at: plain values that tell this target from every other of the scene: the next game,
+            its parameters, and the number of the victim.
+        artifacts: where loot is kept; what was brought home before is taken from there.
 
     Returns:
-        The asset, with the names of the attacks as its lineage, and what they asked.
+        The asset, with the names of the attacks as its lineage, and what the last attack asked.
 
     Raises:
         RunError: an attack returned no asset.
     """
+    key = _key(stages, scene, target, [seed, budget, aimed_at]) if artifacts else ""
+    if artifacts and key and (kept := artifacts.get(key)) is not None:
+        return kept, int(kept.facts.get("queries", 0))
     *before, stage = stages
     lineage: tuple[str, ...] = ()
     if before:
-        asset, _ = loot_of(before, scene, target, seed=seed, budget=budget, index=index)
+        asset, _ = loot_of(
+            before,
+            scene,
+            target,
+            seed=seed,
+            budget=budget,
+            aimed_at=aimed_at,
+            artifacts=artifacts,
+        )
         lineage = asset.lineage
         slot = before[-1].slot
         if slot is Slot.SOURCE:
@@ -234,17 +250,38 @@ def loot_of(
     attack: Attack = catalog.load("attack", stage.attack)
     game: Game = attack.game
     assert game.aim is not None  # checked when the chain was made
-    rng = np.random.default_rng(spawn(seed, "chain", stage.attack, index))
+    rng = np.random.default_rng(spawn(seed, "chain", stage.attack, digest([aimed_at])))
     view = game.aim(scene, target, rng, **stage.game_params)
     meter = Meter(budget)
     found = attack(seal(view, attack.access, meter), rng, **stage.params).asset
     if found is None:
         raise RunError(f"{attack.name} must return an asset (Outcome.asset) in a chain")
-    return replace(found, lineage=(*lineage, *found.lineage, attack.name)), meter
+    facts = {**found.facts, "queries": meter.queries}
+    loot = replace(found, lineage=(*lineage, *found.lineage, attack.name), facts=facts)
+    if artifacts and key:
+        artifacts.put(key, loot)
+    return loot, meter.queries
+
+
+def _key(stages: Sequence[Stage], scene: Scene, target: Asset, rest: Any) -> str:
+    """The name of a loot among the artifacts; empty where the scene has no digest."""
+    if not scene.digest:
+        return ""
+    aim: Any = [target.x, target.y] if isinstance(target, Data) else list(target.lineage)
+    modules = [catalog.find("attack", stage.attack).module for stage in stages]
+    plain = [[s.attack, dict(s.params), s.game, dict(s.game_params), str(s.slot)] for s in stages]
+    code = code_digest("hartley.engine.chain", *modules)
+    key = digest([plain, scene.digest, aim, rest, code])[:16]
+    return "-".join([*(stage.attack for stage in stages), key])
 
 
 def entered(
-    stages: Sequence[Stage], scene: Scene, *, seed: int, budget: int | None = None
+    stages: Sequence[Stage],
+    scene: Scene,
+    *,
+    seed: int,
+    budget: int | None = None,
+    artifacts: Artifacts | None = None,
 ) -> Scene:
     """Return the scene of a chain's last stage, with what the stages before it brought home.
 
@@ -259,19 +296,27 @@ def entered(
     if game.targets is None:
         raise UsageError(f"the game {game.name} names no targets that a chain can be aimed at")
     count = int(last.game_params.get("targets", 0)) or TARGETS
-    asset, _ = loot_of(before, scene, game.targets(scene, count), seed=seed, budget=budget)
+    asset, _ = loot_of(
+        before, scene, game.targets(scene, count), seed=seed, budget=budget, artifacts=artifacts
+    )
     return enter(scene, asset, slot)
 
 
 def held_instead(
-    stages: Sequence[Stage], scene: Scene, deal: Deal, *, seed: int, budget: int | None = None
+    stages: Sequence[Stage],
+    scene: Scene,
+    deal: Deal,
+    *,
+    seed: int,
+    budget: int | None = None,
+    artifacts: Artifacts | None = None,
 ) -> Deal:
     """Return a deal in which the attacker holds what was stolen from each victim, not the victim.
 
     The copy is a white box. Each victim was asked by the attack that copied it; in this deal it
     answers nobody.
     """
-    *before, _ = stages
+    *before, last = stages
     if not before or before[-1].slot is not Slot.SOURCE:
         return deal
     rounds, asked = [], 0
@@ -279,10 +324,18 @@ def held_instead(
         victim = one.view.source
         if not isinstance(victim, Model):
             raise UsageError("source needs victims that are models, got data")
-        stolen, meter = loot_of(before, scene, victim, seed=seed, budget=budget, index=index)
+        stolen, queries = loot_of(
+            before,
+            scene,
+            victim,
+            seed=seed,
+            budget=budget,
+            aimed_at=[last.game, dict(last.game_params), index],
+            artifacts=artifacts,
+        )
         if not isinstance(stolen, Model):
             raise RunError(f"{before[-1].attack} must bring home a model, got {stolen.name!r}")
-        asked += meter.queries
+        asked += queries
         rounds.append(replace(one, view=replace(one.view, source=stolen)))
     metrics = {**deal.metrics, "queries_to_copy": asked / len(rounds)}
     return replace(deal, rounds=tuple(rounds), metrics=metrics)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Model, Output
+from hartley.core import Access, Data, Modality, Model, Output
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hartley.kit.nets import Net
 
 
 def transfer_set(
@@ -68,7 +72,6 @@ def clone(
     """
     from hartley.kit.fleet import Training, train
     from hartley.kit.nets import dense
-    from hartley.targets.torch import from_torch
 
     classes = answers.shape[1]
     fleet = train(
@@ -79,11 +82,45 @@ def clone(
         Training(epochs=max(1, round(steps * batch / len(asked))), batch=batch, lr=1e-2),
         seed=seed,
     )
-    return from_torch(
-        fleet.module(0),
+    return of_net(
+        fleet.net,
+        {name: array[0] for name, array in fleet.weights.items()},
         name="clone",
         modality=asked.modality,
-        classes=classes,
         offers=Access.LABELS | Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
         facts={"records asked": len(asked)},
     )
+
+
+def of_net(
+    net: Net,
+    weights: Mapping[str, NDArray[Any]],
+    *,
+    name: str,
+    modality: Modality,
+    offers: Access,
+    lineage: tuple[str, ...] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> Model:
+    """Return a model of a net and its weights, which carries the net's recipe with it.
+
+    Args:
+        net: the architecture.
+        weights: arrays by parameter name.
+        name: what to call it in reports.
+        modality: what it reads.
+        offers: what may be used of it.
+        lineage: names of the parts that made it.
+        facts: anything else worth carrying, plain values.
+    """
+    from hartley.targets.torch import from_torch
+
+    model = from_torch(
+        net.module(weights),
+        name=name,
+        modality=modality,
+        classes=net.classes,
+        offers=offers,
+        facts={**(facts or {}), "net": net.recipe},
+    )
+    return replace(model, lineage=lineage)

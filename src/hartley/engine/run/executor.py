@@ -25,6 +25,7 @@ from hartley.core import Experiment, Scene
 from hartley.engine.run.player import FAILED, Player, Result
 from hartley.engine.run.threads import THREADS
 from hartley.engine.run.worker import receive, send
+from hartley.store.artifacts import Artifacts
 
 Started = Callable[[Experiment], None]
 Finished = Callable[[Experiment, Result], None]
@@ -59,6 +60,7 @@ def perform(
     scene: Scene | None = None,
     scene_params: Mapping[str, Any] | None = None,
     logs: Path | None = None,
+    artifacts: Path | None = None,
     started: Started,
     finished: Finished,
 ) -> None:
@@ -70,11 +72,12 @@ def perform(
         scene: the scene without defences, already built, for playing here.
         scene_params: the parameters it was built with.
         logs: folder for what the workers print.
+        artifacts: folder for the loot of chains.
         started: called when an experiment begins, in this process.
         finished: called once an experiment, in this process; what it raises stops everything.
     """
     if workers <= 1 or len(experiments) <= 1:
-        player = Player()
+        player = Player(Artifacts(artifacts) if artifacts else None)
         if scene is not None:
             player.hold(scene, scene_params or {})
         for experiment in experiments:
@@ -83,7 +86,7 @@ def perform(
                 result = player.run(experiment)
             finished(experiment, result)
         return
-    _spread(list(experiments), min(workers, len(experiments)), logs, started, finished)
+    _spread(list(experiments), min(workers, len(experiments)), (logs, artifacts), started, finished)
 
 
 @dataclass(slots=True)
@@ -98,7 +101,7 @@ class _Worker:
 def _spread(
     experiments: list[Experiment],
     workers: int,
-    logs: Path | None,
+    folders: tuple[Path | None, Path | None],
     started: Started,
     finished: Finished,
 ) -> None:
@@ -108,7 +111,7 @@ def _spread(
     try:
         while experiments or any(w.experiment for w in staff.values()):
             while experiments and len(staff) < workers:
-                staff[count] = _hire(count, logs, inbox)
+                staff[count] = _hire(count, *folders, inbox)
                 count += 1
             for worker in staff.values():
                 if worker.experiment is None and experiments:
@@ -138,7 +141,10 @@ def _next(experiments: Sequence[Experiment], busy: set[tuple[str, ...]]) -> int:
 
 
 def _hire(
-    number: int, logs: Path | None, inbox: queue.SimpleQueue[tuple[int, Result | None]]
+    number: int,
+    logs: Path | None,
+    artifacts: Path | None,
+    inbox: queue.SimpleQueue[tuple[int, Result | None]],
 ) -> _Worker:
     environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONUNBUFFERED": "1"}
     log = None
@@ -159,7 +165,8 @@ def _hire(
     worker.reader.start()
     with contextlib.suppress(BrokenPipeError):
         assert process.stdin is not None
-        send(process.stdin, {"path": sys.path})
+        kept = str(artifacts.absolute()) if artifacts else None
+        send(process.stdin, {"path": sys.path, "artifacts": kept})
     return worker
 
 

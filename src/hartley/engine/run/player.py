@@ -28,6 +28,7 @@ from hartley.engine.result.document import figure
 from hartley.engine.run import answer_cache
 from hartley.engine.run.play import checked_play, deal, play_rounds
 from hartley.engine.run.threads import one_thread
+from hartley.store.artifacts import Artifacts
 from hartley.store.table import trials_to_bytes
 
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
@@ -55,8 +56,13 @@ class Result:
 
 @dataclass(slots=True)
 class Player:
-    """Keeps the scenes, and the last deal, for the next experiment."""
+    """Keeps the scenes, and the last deal, for the next experiment.
 
+    Attributes:
+        artifacts: where the loot of chains is kept, or None.
+    """
+
+    artifacts: Artifacts | None = None
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
 
@@ -124,7 +130,9 @@ class Player:
         if len(experiment.stages) > 1 and key not in self._scenes:
             alone = self._scene(replace(experiment, stages=experiment.stages[-1:]))
             seed, budget = experiment.root_seed, experiment.budget
-            self._scenes[key] = entered(experiment.stages, alone, seed=seed, budget=budget)
+            self._scenes[key] = entered(
+                experiment.stages, alone, seed=seed, budget=budget, artifacts=self.artifacts
+            )
         if key not in self._scenes:
             *before, last = experiment.defenses or (None,)
             if last is None:
@@ -150,7 +158,14 @@ class Player:
             seed, budget = experiment.root_seed, experiment.budget
             dealt = deal(attack, scene, seed=seed, params=rules)
             if len(experiment.stages) > 1:
-                dealt = held_instead(experiment.stages, scene, dealt, seed=seed, budget=budget)
+                dealt = held_instead(
+                    experiment.stages,
+                    scene,
+                    dealt,
+                    seed=seed,
+                    budget=budget,
+                    artifacts=self.artifacts,
+                )
             self._deal = (key, dealt)
         return self._deal[1]
 

@@ -17,6 +17,7 @@ import struct
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any
 
 _HEAD = struct.Struct(">IQ")
@@ -52,14 +53,15 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         note, _ = receive(inbox)
         sys.path[:] = note["path"]
-        _serve(inbox, outbox)
+        _serve(inbox, outbox, note["artifacts"])
 
 
-def _serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
+def _serve(inbox: IO[bytes], outbox: IO[bytes], artifacts: str | None) -> None:
     from hartley.core import Experiment
     from hartley.engine.run.player import Player
+    from hartley.store.artifacts import Artifacts
 
-    player = Player()
+    player = Player(Artifacts(Path(artifacts)) if artifacts else None)
     while True:
         note, _ = receive(inbox)
         result = player.run(Experiment.load(note))

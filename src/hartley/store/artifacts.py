@@ -1,0 +1,180 @@
+"""What attacks bring home, kept: records as safetensors or Parquet, models as weights and a recipe.
+
+A chain whose first attack was played once finds its loot here, in the same run or after a kill.
+Nothing that is loaded can run code. An asset that cannot be written as arrays (a model without the
+recipe of its net) is not kept, and its attack is played again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hartley.core import Asset, Data, Modality, Model
+from hartley.core.errors import StoreError
+from hartley.store.disk import write_atomically
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KEY = "hartley.artifact"
+_FACT = "fact:"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """A folder of assets by key.
+
+    Attributes:
+        folder: where it is; it is made when the first asset is put.
+    """
+
+    folder: Path
+
+    def put(self, key: str, asset: Asset) -> bool:
+        """Keep an asset; return whether it could be written as arrays.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        arrays, note = _data(asset) if isinstance(asset, Data) else _model(asset)
+        if not arrays:
+            return False
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if any(array.dtype.kind in "OUS" for array in arrays.values()):
+            write_atomically(self.folder / f"{key}.parquet", _parquet(arrays, note))
+        else:
+            from safetensors.numpy import save
+
+            content = save(arrays, metadata={KEY: json.dumps(note)})
+            write_atomically(self.folder / f"{key}.safetensors", content)
+        return True
+
+    def get(self, key: str) -> Asset | None:
+        """Return an asset, or None where there is none of that key.
+
+        Raises:
+            StoreError: its file is damaged.
+        """
+        for ending, read in ((".safetensors", _read_safetensors), (".parquet", _read_parquet)):
+            path = self.folder / f"{key}{ending}"
+            if path.exists():
+                try:
+                    return _asset(*read(path))
+                except Exception as error:  # a damaged file may fail in any way in its reader
+                    raise StoreError(f"{path} is damaged: {error}; delete it") from error
+        return None
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of what is kept, in order."""
+        if self.folder.is_dir():
+            yield from sorted(p.stem for p in self.folder.glob("*.*") if p.suffix != ".partial")
+
+
+def _data(data: Data) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    import numpy as np
+
+    arrays = {name: getattr(data, name) for name in ("x", "y", "edges")}
+    arrays |= {f"{_FACT}{k}": v for k, v in data.facts.items() if isinstance(v, np.ndarray)}
+    facts = {k: v for k, v in data.facts.items() if isinstance(v, bool | int | float | str)}
+    note = {
+        "kind": "data",
+        "name": data.name,
+        "modality": str(data.modality),
+        "role": data.role,
+        "lineage": list(data.lineage),
+        "facts": facts,
+    }
+    present = {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
+    return present, note
+
+
+def _model(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    import numpy as np
+
+    recipe = model.facts.get("net")
+    if model.weights is None or recipe is None:
+        return {}, {}
+    arrays = {k: np.ascontiguousarray(v) for k, v in model.weights().items()}
+    note = {
+        "kind": "model",
+        "name": model.name,
+        "modality": str(model.modality),
+        "net": recipe,
+        "offers": model.offers.value,
+        "lineage": list(model.lineage),
+        "facts": {k: v for k, v in model.facts.items() if k != "net"},
+    }
+    return arrays, note
+
+
+def _asset(arrays: dict[str, NDArray[Any]], note: dict[str, Any]) -> Asset:
+    from hartley.core import Access
+
+    modality, lineage = Modality(note["modality"]), tuple(note["lineage"])
+    if note["kind"] == "data":
+        facts = {k.removeprefix(_FACT): v for k, v in arrays.items() if k.startswith(_FACT)}
+        return Data(
+            note["name"],
+            modality,
+            arrays["x"],
+            arrays.get("y"),
+            arrays.get("edges"),
+            note["role"],
+            lineage,
+            facts={**note["facts"], **facts},
+        )
+    from hartley.kit.nets import Net
+    from hartley.models.clone import of_net
+
+    recipe: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in note["net"].items()
+    }
+    return of_net(
+        Net(**recipe),
+        arrays,
+        name=note["name"],
+        modality=modality,
+        offers=Access(note["offers"]),
+        lineage=lineage,
+        facts=note["facts"],
+    )
+
+
+def _parquet(arrays: dict[str, NDArray[Any]], note: dict[str, Any]) -> bytes:
+    """Columns of one length; records of text or of several fields are lists of strings."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: pa.array(array.tolist()) for name, array in arrays.items()}
+    table = pa.table(columns).replace_schema_metadata({KEY.encode(): json.dumps(note).encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        note: dict[str, Any] = json.loads(file.metadata()[KEY])
+    return arrays, note
+
+
+def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    note: dict[str, Any] = json.loads(table.schema.metadata[KEY.encode()])
+    arrays = {}
+    for name in table.column_names:
+        values = table.column(name).to_pylist()
+        words = bool(values) and isinstance(values[0], str | list)
+        arrays[name] = np.array(values, dtype=object) if words else np.array(values)
+    return arrays, note
