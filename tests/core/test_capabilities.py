@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hartley.catalog import Entry
-from hartley.core import CAPABILITIES, Access, Applied, Data, Modality, Model, Scene, View, charge
+from hartley.core import CAPABILITIES, Access, Data, Modality, Model, Scene, View, charge
 from hartley.core import capabilities as table
 from hartley.core.capabilities import CapabilityRow, Counted, Gives
 from hartley.core.errors import AccessDenied, BadModel, BudgetSpent
@@ -120,7 +120,7 @@ def test_a_new_row_is_recalled_and_charged_again_or_never_recalled() -> None:
 
 def test_defenses_reach_a_new_row_by_what_it_gives() -> None:
     scene = Scene("odd", Modality.TABULAR, model=_model([]), train=Data("t", Modality.TABULAR, X))
-    louder = wrap_answers.answers(scene, Applied("x", {}), lambda x, a, output, who: a * 2)
+    louder = wrap_answers.answers(scene, lambda x, a, output, who: a * 2)
     assert louder.model is not None
     np.testing.assert_array_equal(louder.model.calls["smell"](X), 2 * (X[:, :2] + 1))
     limited = query_budget(scene, np.random.default_rng(0), queries=7).model
