@@ -129,7 +129,7 @@ def test_attacks_that_train_are_skipped_where_nothing_trains():
     ("fault", "words"),
     [
         ("few", "12 members; 20 are due"),
-        ("shape", r"cannot read the records 'holdout' \(each of shape \(7,\)\)"),
+        ("shape", r"members of shape \(4,\), non-members of shape \(7,\)"),
         ("labels", "carry labels 3…5; the model 'mine' knows 0…2"),
         ("modality", "are audio; the model 'mine' reads another modality, tabular"),
         ("twins", "100% of the non-members stand among the members"),
@@ -213,7 +213,7 @@ def test_a_shifted_holdout_is_a_flawed_split_and_no_leak(hartley, tmp_path):
         channels = json.loads(path.read_text())["channels"]
         (rows[fault],) = (r for r in channels if r["status"] == "measured")
     assert rows[""]["flags"] == [] and "FLAWED" not in shown[""]
-    assert "not drawn by the auditor" in shown[""] and rows[""]["planted"] is False
+    assert "not randomised by Hartley" in shown[""] and rows[""]["planted"] is False
     (flag,) = rows["shifted"]["flags"]
     assert "FLAWED SPLIT" in flag and "no leak" in flag
     assert "FLAWED SPLIT" in shown["shifted"]

@@ -45,6 +45,8 @@ class _Bars:
 
         if event == "scene":
             self.task = self.bars.add_task(f"building {escape(facts['name'])}", total=None)
+        elif event == "not resumable":
+            self.bars.console.print(escape(_not_resumable(facts)))
         elif event == "jobs":
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
         elif event == "started":
@@ -70,6 +72,8 @@ class _Lines:
     def told(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
             note(f"building the scene {facts['name']}")
+        elif event == "not resumable":
+            note(_not_resumable(facts))
         elif event == "jobs":
             kept = f", {facts['kept']} of them kept from before" if facts["kept"] else ""
             note(f"run {facts['run']}: {facts['total']} jobs{kept}")
@@ -78,6 +82,13 @@ class _Lines:
             note(f"  {line}{self.reasons.once(facts)}")
         elif event == "kept":
             note(f"run {facts['run']} is complete; this is what it found (--fresh plays it again)")
+
+
+def _not_resumable(facts: Mapping[str, Any]) -> str:
+    return (
+        f"the scene {facts['name']} is not resumable, because its model declares no identity: "
+        "every run of it begins anew"
+    )
 
 
 class _Reasons:

@@ -53,6 +53,8 @@ class Scene:
         name: the name on the command line.
         modality: what its records are.
         digest: sha256 of the recipe (code version, data digests, parameters); keys every cache.
+        resumable: whether the digest tells this scene from every other. It does not where the
+            recipe gives none and the model declares no identity: such a run is never continued.
         model: the deployed model, or None (pure data scenes).
         train: what the deployed model was trained on.
         holdout: records of the same law that it never saw.
@@ -71,6 +73,7 @@ class Scene:
     name: str
     modality: Modality
     digest: str = ""
+    resumable: bool = True
     model: Model | None = None
     train: Data | None = None
     holdout: Data | None = None

@@ -29,18 +29,20 @@ from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_ro
 from hartley.engine.run.threads import one_thread
 
 Watch = Callable[[str, Mapping[str, Any]], None]
-"""(event, facts) → nothing. Events: scene, jobs, started, ended, measuring, kept."""
+"""(event, facts) → nothing. Events: scene, not resumable, jobs, started, ended, measuring, kept."""
 
 
 class Stopped(KeyboardInterrupt):
     """The user stopped a run; says what is kept and how to go on."""
 
-    def __init__(self, folder: Path, kept: int, total: int) -> None:
+    def __init__(self, folder: Path, kept: int, total: int, resumable: bool = True) -> None:
         """Word the message."""
-        super().__init__(
-            f"stopped: {kept} of {total} jobs are kept in {folder}; "
+        again = (
             "the same command goes on from there"
+            if resumable
+            else "the scene is not resumable, so the same command begins a new run"
         )
+        super().__init__(f"stopped: {kept} of {total} jobs are kept in {folder}; {again}")
 
 
 class Mistaken(UsageError):
@@ -97,6 +99,8 @@ def assess(
     one_thread()
     watch("scene", {"name": plan.scene})
     scene = build_scene.build(plan.scene, scene_params)
+    if not scene.resumable:
+        watch("not resumable", {"name": scene.name})
     lines = expand(plan, scene)
     ledger = runs.open_run(
         store,
@@ -106,7 +110,8 @@ def assess(
         scene={"name": scene.name, "digest": scene.digest, "modality": str(scene.modality)},
         version=__version__,
         run=run,
-        fresh=fresh,
+        # What tells the scene from another is not declared: nothing of before can be trusted.
+        fresh=fresh or not scene.resumable,
     )
     try:
         todo = [one for one in experiments(lines) if not ledger.done(one.key)]
@@ -220,7 +225,7 @@ def _play(
             finished=finished,
         )
     except KeyboardInterrupt:
-        raise Stopped(ledger.folder, kept, total) from None
+        raise Stopped(ledger.folder, kept, total, scene.resumable) from None
     return refused
 
 

@@ -7,7 +7,6 @@ anyone may see what an attack reads from a wire whose bits are known.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,8 +23,6 @@ from hartley.engine.plan.parameters import checked
 from hartley.kit.cache import digest
 
 WIRES = ("live", "dead")
-SOME = 256
-"""Records of each part whose answers tell a model from another, where no digest is given."""
 
 
 def known() -> list[str]:
@@ -82,34 +79,32 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
     if not isinstance(scene, Scene):
         raise RunError(f"the recipe {name!r} returned a {type(scene).__name__}, not a Scene")
-    return scene if scene.digest else replace(scene, digest=_digest(name, scene, params or {}))
+    return scene if scene.digest else identified(name, scene, params or {})
 
 
-def _digest(name: str, scene: Scene, params: Mapping[str, Any]) -> str:
-    """Tell a scene whose recipe gives no digest from what the same recipe made another day.
+def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:
+    """Return a scene whose recipe gives no digest with one made of what is declared.
 
-    Without one a run of last week's model would be taken for a run of today's. What can be told is
-    the recipe's source, its records, and what the model answers about some of them.
+    Without one a run of last week's model would be taken for a run of today's. The digest covers
+    the recipe's source, its parameters, its records and what the model declares to be
+    (``Model.identity``). Nothing is asked of the model: it may cost money, and answers that are
+    alike but for rounding come from the same model. Where it declares no identity the scene is not
+    resumable.
     """
     parts: dict[str, Any] = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
     records = {key: part for key, part in parts.items() if isinstance(part, Data)}
-    answers = {}
-    for key, part in records.items() if scene.model is not None else ():
-        assert scene.model is not None
-        # A user's model may fail in any way on records that are not for it; where it is to be
-        # played its rows fail in words, and once it is mended it answers and is told apart.
-        with contextlib.suppress(Exception):
-            answers[key] = np.asarray(scene.model.query(part.x[:SOME]))
-    return digest(
+    model = scene.model
+    made = digest(
         {
             "version": __version__,
             "name": name,
             "params": dict(params),
             "code": code_digest(catalog.find("scene", name).module),
             "records": {key: [part.x, part.y, part.edges] for key, part in records.items()},
-            "answers": answers,
+            "model": None if model is None else model.identity,
         }
     )
+    return replace(scene, digest=made, resumable=model is None or bool(model.identity))
 
 
 def _recipe(name: str) -> Recipe:

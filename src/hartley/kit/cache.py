@@ -82,7 +82,10 @@ def cached(
 
 
 def _feed(state: Any, value: Any) -> None:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
+        state.update(f"texts{value.shape}".encode())
+        _feed(state, value.tolist())
+    elif isinstance(value, np.ndarray):
         state.update(f"array{value.dtype.str}{value.shape}".encode())
         state.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, bytes):

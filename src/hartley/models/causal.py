@@ -51,6 +51,7 @@ def causal(
     offers: Access = Access.LABELS | Access.SCORES,
     facts: Mapping[str, Any] | None = None,
     worth: int = 1,
+    identity: str = "",
 ) -> Model:
     """Return a causal language model as a ``Model`` with query, score, moments and generate.
 
@@ -64,6 +65,7 @@ def causal(
         weights: its parameters, where an attacker may see them.
         offers: what an attacker may use.
         facts: anything else worth carrying.
+        identity: what tells these weights from all others; empty declares nothing.
         worth: tokens that rows must share to be read as a tree: a small network reads them sooner
             than the tree is made.
     """
@@ -111,6 +113,7 @@ def causal(
         generate=lambda tokens, new, seed: text.sample(logits, tokens, new, seed),
         weights=weights,
         offers=offers,
+        identity=identity,
         facts={"context": context, **(facts or {})},
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hartley.core import Access, Model, Output
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.models.causal import Head, Hidden, causal
+from hartley.targets.identity import of_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +55,11 @@ def huggingface(
         reason = str(error).splitlines()[0]
         raise UsageError(f"no causal language model in {folder}: {reason}") from error
     return from_network(
-        network.eval(), name=name or Path(folder).name, output=output, offers=offers
+        network.eval(),
+        name=name or Path(folder).name,
+        output=output,
+        offers=offers,
+        identity=f"{of_folder(Path(folder))} {dtype}",
     )
 
 
@@ -66,6 +71,7 @@ def from_network(
     offers: Access = Access.LABELS | Access.SCORES,
     ready: Callable[[], None] = lambda: None,
     facts: dict[str, Any] | None = None,
+    identity: str = "",
 ) -> Model:
     """Return a ``transformers`` causal network as a ``Model``.
 
@@ -76,6 +82,7 @@ def from_network(
         offers: what an attacker may use.
         ready: called before every use, for example to choose an adapter.
         facts: anything else worth carrying.
+        identity: what tells these weights from all others; empty declares nothing.
     """
     hidden, head = parts(network, ready)
     return causal(
@@ -86,6 +93,7 @@ def from_network(
         context=int(network.config.max_position_embeddings),
         output=output,
         offers=offers,
+        identity=identity,
         facts={"parameters": sum(p.numel() for p in network.parameters()), **(facts or {})},
     )
 

@@ -10,9 +10,11 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, spawn
 from hartley.core.errors import UsageError
+from hartley.kit.cache import digest
 from hartley.kit.ensemble_of import separate
 from hartley.kit.fleet.workers import spread
 from hartley.models.forest import grow, same
+from hartley.targets.identity import of_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +28,7 @@ def from_sklearn(
     modality: Modality = Modality.TABULAR,
     offers: Access = Access.LABELS | Access.SCORES,
     fit: Fit | None = None,
+    identity: str | None = None,
 ) -> Model:
     """Wrap a fitted classifier as a model that answers with probabilities.
 
@@ -38,6 +41,8 @@ def from_sklearn(
         modality: what the records are; they are flattened to (n, features).
         offers: what an attacker may use.
         fit: the training that the attacker knows.
+        identity: what tells this classifier from every other; None takes the digest of all that it
+            holds, and an empty string declares nothing.
 
     Raises:
         UsageError: the classifier gives no probabilities, or was fitted on other labels.
@@ -62,6 +67,7 @@ def from_sklearn(
         query,
         Output.PROBABILITIES,
         classes,
+        identity=of_object(classifier) if identity is None else identity,
         fit=fit if offers & Access.TRAIN else None,
         offers=offers if fit is not None else offers & ~Access.TRAIN,
     )
@@ -98,6 +104,8 @@ class SklearnPipeline:
             finite and len(include) > 0 and same(self.classifier, x[include[0]], data.y[include[0]])
         )
         shared = self.classifier, x, data.y, finite, quick
+        recipe = [of_object(self.classifier), self.classes, x, np.asarray(data.y)]
+        stamp = digest(recipe) if recipe[0] else ""
         parts = [(k, row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
         fitted = spread(_train, shared, parts, workers=self.workers)
         offers = Access.LABELS | Access.SCORES | Access.TRAIN
@@ -107,8 +115,14 @@ class SklearnPipeline:
         facts = {"grown": "tree builder" if quick else "fit"}
 
         def member(k: int) -> Model:
+            _, row, own_seed = parts[k]
             made = from_sklearn(
-                fitted[k], classes=self.classes, modality=self.modality, offers=offers, fit=self.fit
+                fitted[k],
+                classes=self.classes,
+                modality=self.modality,
+                offers=offers,
+                fit=self.fit,
+                identity=f"trained:{digest([stamp, row, own_seed])[:32]}" if stamp else "",
             )
             return replace(made, facts=facts)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hartley.core import Access, Fit, Modality, Model, Output
 from hartley.core.errors import UsageError
+from hartley.targets.identity import of_weights
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,7 @@ def from_torch(
     device: str = "cpu",
     batch: int = BATCH,
     facts: Mapping[str, Any] | None = None,
+    identity: str | None = None,
 ) -> Model:
     """Wrap a torch module that reads float records (n, …) as a model.
 
@@ -51,6 +53,8 @@ def from_torch(
         device: a torch device.
         batch: records a forward pass.
         facts: anything worth carrying.
+        identity: what tells this module from every other; None takes the digest of its form, its
+            parameters and its buffers, and an empty string declares nothing.
 
     Returns:
         The model; its callables read and return numpy arrays.
@@ -94,11 +98,24 @@ def from_torch(
         query,
         output,
         classes,
+        identity=_identity(module, gives) if identity is None else identity,
         grad=grad if offers & Access.GRADIENTS else None,
         weights=weights if offers & Access.WEIGHTS else None,
         fit=fit if offers & Access.TRAIN else None,
         offers=offers if fit is not None else offers & ~Access.TRAIN,
         facts=dict(facts or {}),
+    )
+
+
+def _identity(module: torch.nn.Module, gives: Output) -> str:
+    import torch
+
+    state = module.state_dict()
+    form = [f"{name} {value.dtype} {tuple(value.shape)}" for name, value in state.items()]
+    # Bytes of any number format: numpy has no bfloat16.
+    parts = {n: v.detach().cpu().contiguous().reshape(-1) for n, v in state.items()}
+    return of_weights(
+        f"{gives} {module} {form}", {n: v.view(torch.uint8).numpy() for n, v in parts.items()}
     )
 
 

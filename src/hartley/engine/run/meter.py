@@ -24,7 +24,7 @@ from hartley.core.capabilities import (
     opened_by,
 )
 from hartley.core.costs import Cost, billed
-from hartley.core.errors import AccessDenied, BudgetSpent
+from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError, RunError
 from hartley.engine.run.answer_cache import recalled
 
 if TYPE_CHECKING:
@@ -245,7 +245,18 @@ class _Metered:
         return _frozen(answer)
 
     def _asked(self, row: CapabilityRow, arguments: tuple[Any, ...]) -> Any:
-        return self.ask(self.call, *arguments) if row.by_record else self.call(*arguments)
+        try:
+            return self.ask(self.call, *arguments) if row.by_record else self.call(*arguments)
+        except (HartleyError, MemoryError):
+            raise
+        except Exception as error:
+            shape = getattr(arguments[0], "shape", None) if arguments else None
+            given = "" if shape is None else f" of arguments of shape {shape}"
+            why = " ".join(str(error).split())[:160]
+            raise RunError(
+                f"{self.name}{given} failed in the model {self.model.name!r}: "
+                f"{type(error).__name__}: {why}"
+            ) from error
 
 
 def _frozen(answer: Any) -> Any:

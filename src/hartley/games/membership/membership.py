@@ -125,7 +125,7 @@ def membership(
         return _deployed(scene, rng)
     assert scene.model is not None
     pool = scene.extra["pool"]
-    readable(scene.model, pool, ask=False)
+    readable(scene.model, pool)
     rounds = rounds or int(scene.facts.get("rounds:membership", ROUNDS))
     groups = _groups(pool, group, rng)
     uses = int(groups.max()) + 1

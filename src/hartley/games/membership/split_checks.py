@@ -16,17 +16,12 @@ LEAST = 20
 """Members, and non-members, that a split needs: below that no interval says anything."""
 
 
-def readable(model: Model, data: Data, *, ask: bool = True) -> None:
-    """Hold records against what a model reads.
-
-    Args:
-        model: the model.
-        data: the records.
-        ask: also show it two of them; else nothing is asked of the model.
+def readable(model: Model, data: Data) -> None:
+    """Hold records against what a model declares to read; nothing is asked of it.
 
     Raises:
-        UsageError: another modality, no array of numbers, NaN, tokens or labels that the model
-            does not know, or a shape that it cannot read.
+        UsageError: another modality, not an array of numbers, NaN, or tokens or labels that the
+            model does not know.
     """
     where = f"the records {data.name!r}"
     if data.modality is not model.modality:
@@ -52,15 +47,6 @@ def readable(model: Model, data: Data, *, ask: bool = True) -> None:
                 f"{where} carry labels {y.min()}…{y.max()}; the model {model.name!r} knows "
                 f"0…{model.classes - 1}"
             )
-    if not ask:
-        return
-    try:
-        model.query(x[:2])
-    except Exception as error:
-        why = " ".join(str(error).split())[:160]
-        raise UsageError(
-            f"the model {model.name!r} cannot read {where} (each of shape {x.shape[1:]}): {why}"
-        ) from error
 
 
 def _numbers(data: Data, where: str) -> NDArray[Any]:
