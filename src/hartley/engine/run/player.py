@@ -26,7 +26,7 @@ from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.result import document
 from hartley.engine.result.document import figure
 from hartley.engine.run import answer_cache
-from hartley.engine.run.play import checked_play, deal, play_rounds
+from hartley.engine.run.play import deal, play_rounds
 from hartley.engine.run.threads import one_thread
 from hartley.store.artifacts import Artifacts
 from hartley.store.table import trials_to_bytes
@@ -98,7 +98,10 @@ class Player:
         dealt = self._dealt(experiment, attack, scene)
         try:
             played = play_rounds(
-                *checked_play(attack, scene, stage.params, stage.game_params),
+                attack,
+                scene,
+                stage.params,
+                stage.game_params,
                 seed=experiment.root_seed,
                 budget=experiment.budget,
                 alpha=experiment.alpha,

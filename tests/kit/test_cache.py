@@ -1,0 +1,75 @@
+"""What trains here is trained once, by the code of today."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hartley
+from hartley.kit import cache
+
+SOURCE = Path(hartley.__file__).parent
+TRAIN = """
+import numpy as np
+from hartley.core import Data, Modality
+from hartley.kit.nets import dense
+from hartley.kit.fleet import Training
+from hartley.models.pipeline import Pipeline
+rng = np.random.default_rng(0)
+data = Data("d", Modality.TABULAR, rng.random((24, 5)).astype(np.float32), rng.integers(0, 2, 24))
+made = Pipeline(dense((5,), 2, (4,)), Training(epochs=1), Modality.TABULAR).fit(
+    data, np.ones((1, 24), dtype=bool), 3
+)
+print(made.facts.get("cached", False))
+"""
+
+
+def test_a_recipe_is_built_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
+    calls = []
+
+    def build():
+        calls.append(1)
+        return {"w": np.arange(3.0)}
+
+    for _ in range(2):
+        assert cache.cached("w", {"a": 1}, build)["w"].tolist() == [0, 1, 2]
+    cache.cached("w", {"a": 2}, build)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("edited", "again"),
+    [("kit/fleet/dense_training.py", True), ("kit/nets.py", True), ("channel/measure.py", False)],
+)
+def test_weights_are_trained_again_by_edited_training_code_and_by_no_other(tmp_path, edited, again):
+    """Real files: a copy of the package is edited; the cache stays."""
+    package = tmp_path / "src" / "hartley"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(package.parent),
+        "HARTLEY_CACHE": str(tmp_path / "cache"),
+    }
+
+    def cached() -> bool:
+        done = subprocess.run(
+            [sys.executable, "-c", TRAIN],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-1500:]
+        return done.stdout.strip() == "True"
+
+    assert not cached() and cached()
+    path = package / edited
+    path.write_text(path.read_text() + "\n\nEDITED = 1\n")
+    assert cached() is not again
