@@ -91,7 +91,7 @@ def row(
 def warmed(name: str) -> Scene:
     """The scene, its encoder's answers to what it knows by heart computed beforehand."""
     scene = build_scene.build(name, {})
-    scene.model.query(scene.tools["release:embeddings"].public.x[:1])
+    scene.model.query(scene.tools["stored_embeddings"].public.x[:1])
     return scene
 
 
@@ -141,7 +141,7 @@ def captions(rounds: int, seed: int) -> None:
     scene = warmed("captions")
     print("captions (the scene's own dual encoder)")
     right, n = row(scene, "caption_inversion", rounds, seed)
-    release = scene.tools["release:embeddings"]
+    release = scene.tools["stored_embeddings"]
     half = scene.model.classes // 2
     made = np.asarray(scene.model.query(release.secret.x))
     rng = np.random.default_rng(seed)

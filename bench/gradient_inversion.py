@@ -36,7 +36,7 @@ from hartley import catalog
 from hartley.engine import build_scene
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
-from hartley.games.inversion.gradient_inversion import Gradients
+from hartley.games.inversion.gradient_inversion import FederatedStep
 from hartley.games.inversion.update_protection import Protection
 from hartley.kit.nets import conv
 
@@ -60,8 +60,8 @@ SHIELDS = (
 """Defence, its parameters, and epochs that the net was trained for before the step."""
 
 
-def psnr(scene, release: Gradients, attack: str, rounds: int, **params) -> np.ndarray:
-    held = replace(scene, tools={**scene.tools, "release:gradients": release})
+def psnr(scene, release: FederatedStep, attack: str, rounds: int, **params) -> np.ndarray:
+    held = replace(scene, tools={**scene.tools, "federated_step": release})
     part = catalog.load("attack", attack)
     trials = play(part, held, seed=1, params=params, game_params={"rounds": rounds})
     return np.array(trials.metrics_by_round["psnr"])
@@ -102,7 +102,7 @@ def ladder(title: str, cells: dict[str, np.ndarray]) -> bool:
     return holds
 
 
-def study(scene, base: Gradients, rounds: int, what: str) -> None:
+def study(scene, base: FederatedStep, rounds: int, what: str) -> None:
     common = {"enough": 0.0, "steps": 300}
     one = replace(base, batches=(1,))
     print(f"\n=== {what} ===")
@@ -134,13 +134,11 @@ def study(scene, base: Gradients, rounds: int, what: str) -> None:
     ladder("PSNR by noise on the gradient, in units of its clipped norm (batch 1)", noises)
 
 
-def exact(scene, base: Gradients, rounds: int) -> None:
+def exact(scene, base: FederatedStep, rounds: int) -> None:
     """How far the analytic attack is off, at worst, on a first dense layer."""
     print("\n=== analytic, first dense layer ===")
     for b in BATCHES:
-        held = replace(
-            scene, tools={**scene.tools, "release:gradients": replace(base, batches=(b,))}
-        )
+        held = replace(scene, tools={**scene.tools, "federated_step": replace(base, batches=(b,))})
         values = psnr(held, replace(base, batches=(b,)), "analytic_gradient", rounds)
         # 100 dB is the cap of our PSNR: a mean square error of 1e-10, 1e-5 a pixel.
         share = float((values >= 80).mean())
@@ -155,9 +153,11 @@ def exact(scene, base: Gradients, rounds: int) -> None:
     )
 
 
-def cell(scene, release: Gradients, attack: str, undefended, rounds: int) -> tuple[int, int, float]:
+def cell(
+    scene, release: FederatedStep, attack: str, undefended, rounds: int
+) -> tuple[int, int, float]:
     """(records identified, records, mean PSNR) of one attack on clients of a scene."""
-    held = replace(scene, tools={**scene.tools, "release:gradients": release})
+    held = replace(scene, tools={**scene.tools, "federated_step": release})
     trials = play(
         catalog.load("attack", attack),
         held,
@@ -175,7 +175,7 @@ def chance(n: int, candidates: int) -> int:
     return int(binom.ppf(1 - 0.01 / 6, n, 1 / candidates))
 
 
-def behind(scene, base: Gradients, rounds: int, what: str) -> None:
+def behind(scene, base: FederatedStep, rounds: int, what: str) -> None:
     """Static and adaptive attacks on the steps of training-time defences."""
     from scipy.stats import fisher_exact
 
@@ -224,14 +224,14 @@ def main() -> None:
     scene, only = build_scene.build(args.scene, {}), args.only
     small = args.scene == "digits"
     if small and only in {"", "dense"}:
-        exact(scene, Gradients(), 2 * args.rounds)
-        study(scene, Gradients(), args.rounds, "digits, dense 64-128-10")
+        exact(scene, FederatedStep(), 2 * args.rounds)
+        study(scene, FederatedStep(), args.rounds, "digits, dense 64-128-10")
     if only in {"", "conv"}:
         lenet = conv((1, 8, 8), 10, channels=(16, 32), hidden=(64,)) if small else None
         what = f"{'digits' if small else 'Fashion-MNIST'}, convolutional 16-32-64"
-        study(scene, Gradients(net=lenet), args.rounds, what)
+        study(scene, FederatedStep(net=lenet), args.rounds, what)
     if only in {"", "defended"}:
-        behind(scene, Gradients(), args.rounds // 2, args.scene)
+        behind(scene, FederatedStep(), args.rounds // 2, args.scene)
     print(f"\n{time.process_time():.0f} s of CPU time")
 
 

@@ -31,9 +31,10 @@ def test_part(part: Any, check: Check) -> None:
     check(part)
 
 
-def test_every_game_has_two_attacks_and_every_axis_two_defences() -> None:
-    for game in GAMES.values():
-        assert len(_of((game.name,))) >= 2, game.name
+def test_every_class_has_two_attacks_and_every_axis_two_defenses() -> None:
+    for cls in {g.cls for g in GAMES.values()}:
+        assert len([a for a in ATTACKS.values() if a.game.cls == cls]) >= 2, cls
+    assert all(_of((game,)) for game in GAMES), "a game that no attack plays"
     for axis in {g.axis_in() for g in GAMES.values()}:
         games = {g.name for g in GAMES.values() if g.axis_in() is axis}
         assert len([d for d in DEFENSES.values() if games & set(d.protects)]) >= 2, axis

@@ -1,4 +1,4 @@
-"""Class and gradient inversion: what the releases deal, what judges read, what defences change."""
+"""Class and gradient inversion: what is dealt, what judges read, what defenses change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from hartley.defenses.signal.selena import Distilled
 from hartley.engine.defend import defended
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.run.play import play
-from hartley.games.inversion.class_inversion import evaluator, unlike
+from hartley.games.inversion.class_inversion import class_inversion, evaluator, unlike
 from hartley.games.inversion.client_step import Known
-from hartley.games.inversion.gradient_inversion import Gradients, federated
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.gradient_inversion import (
+    FederatedStep,
+    federated,
+    gradient_inversion,
+)
 from hartley.games.inversion.update_protection import Protection
 from hartley.kit.fleet import Privacy, Training
 from hartley.kit.nets import dense
@@ -31,10 +34,12 @@ def _own_cache(monkeypatch, tmp_path) -> None:
 
 
 def _scene(**changes):
-    scene = inversion.live(Modality.VISION, np.random.default_rng(0))
+    scene = gradient_inversion.live(Modality.VISION, np.random.default_rng(0))
     net = dense((1, 4, 4), 6, (48,))
-    release = Gradients(**{"batches": (4,), "candidates": 16, "rounds": 6, "net": net, **changes})
-    return replace(scene, tools={**scene.tools, "release:gradients": release})
+    release = FederatedStep(
+        **{"batches": (4,), "candidates": 16, "rounds": 6, "net": net, **changes}
+    )
+    return replace(scene, tools={**scene.tools, "federated_step": release})
 
 
 def _play(name: str, scene, **more):
@@ -72,7 +77,7 @@ def test_gradients_of_other_records_tell_nothing() -> None:
 
 
 def test_nobody_is_told_labels_or_candidates() -> None:
-    deal = inversion(_scene(), np.random.default_rng(0), release="gradients", rounds=2)
+    deal = gradient_inversion(_scene(), np.random.default_rng(0), rounds=2)
     view = deal.rounds[0].view
     assert view.question is None
     assert view.public is not None
@@ -84,11 +89,11 @@ def test_nobody_is_told_labels_or_candidates() -> None:
 def test_too_small_a_holdout_is_said_clearly() -> None:
     scene = _scene(batches=(64,))
     with pytest.raises(UsageError, match="need 128 labelled holdout records; live has 96"):
-        inversion(scene, np.random.default_rng(0), release="gradients")
+        gradient_inversion(scene, np.random.default_rng(0))
 
 
 def test_a_judge_takes_records_of_the_right_shape_only() -> None:
-    deal = inversion(_scene(), np.random.default_rng(0), release="gradients", rounds=2)
+    deal = gradient_inversion(_scene(), np.random.default_rng(0), rounds=2)
     assert deal.judge is not None
     for x in (np.zeros((4, 1, 3, 3)), np.full((4, 1, 4, 4), np.nan)):
         wrong = Outcome(asset=Data("loot", Modality.VISION, x))
@@ -98,9 +103,7 @@ def test_a_judge_takes_records_of_the_right_shape_only() -> None:
 
 def test_trained_nets_can_be_dealt_and_differ_from_first_weights() -> None:
     deals = [
-        inversion(
-            _scene(epochs=e, net=None), np.random.default_rng(0), release="gradients", rounds=2
-        )
+        gradient_inversion(_scene(epochs=e, net=None), np.random.default_rng(0), rounds=2)
         for e in (0, 80)
     ]
     first, later = (d.rounds[0].view.model for d in deals)
@@ -115,7 +118,7 @@ def test_a_protection_changes_what_is_released(name: str) -> None:
     part = catalog.load("defense", name)
     rng = np.random.default_rng
     clear, shown = (
-        inversion(s, rng(3), release="gradients", rounds=1).rounds[0].view.facts["gradient"]
+        gradient_inversion(s, rng(3), rounds=1).rounds[0].view.facts["gradient"]
         for s in (scene, part(scene, rng(0), **part.strongest))
     )
     assert all(not np.array_equal(clear[n], shown[n]) for n in clear)
@@ -133,9 +136,9 @@ def test_protections_stack_to_the_stricter_and_prove_what_holds() -> None:
         noise,
         {"noise": 4.0},
     )
-    assert scene.tools["release:gradients"].protection == Protection(1.0, 5.0, 0.2)
+    assert scene.tools["federated_step"].protection == Protection(1.0, 5.0, 0.2)
     assert [d.name for d in scene.defenses].count("gradient_noise") == 2
-    deal = inversion(scene, rng, release="gradients", rounds=1)
+    deal = gradient_inversion(scene, rng, rounds=1)
     assert [(b.kind, b.params["rho"]) for b in deal.bounds] == [("zcdp", pytest.approx(2 / 25))]
 
 
@@ -151,8 +154,8 @@ def test_who_knows_of_the_compression_reads_more() -> None:
 
 
 def test_outputs_are_permuted_anew_for_every_victim() -> None:
-    scene = _scene()
-    deal = inversion(scene, np.random.default_rng(0), release="classes", rounds=12)
+    scene = class_inversion.live(Modality.VISION, np.random.default_rng(0))
+    deal = class_inversion(scene, np.random.default_rng(0), rounds=12)
     held = scene.holdout
     for one in deal.rounds:
         said = one.view.model.query(held.x).argmax(1)
@@ -165,8 +168,8 @@ def test_outputs_are_permuted_anew_for_every_victim() -> None:
 
 
 def test_the_judge_of_classes_reads_identity_and_evaluator() -> None:
-    scene = _scene()
-    deal = inversion(scene, np.random.default_rng(0), release="classes", rounds=3)
+    scene = class_inversion.live(Modality.VISION, np.random.default_rng(0))
+    deal = class_inversion(scene, np.random.default_rng(0), rounds=3)
     held = scene.holdout
     assert deal.judge is not None
     outcomes = [
@@ -199,7 +202,7 @@ def test_contrast_identifies_nobody() -> None:
 def test_clients_take_the_owners_step_and_only_who_knows_is_told_it() -> None:
     scene = _defended("mid")
     deal, plain = (
-        inversion(s, np.random.default_rng(0), release="gradients", rounds=1).rounds[0]
+        gradient_inversion(s, np.random.default_rng(0), rounds=1).rounds[0]
         for s in (scene, replace(scene, tools={**scene.tools, "training": _pipeline()}))
     )
     sent, bare = deal.view.facts["gradient"], plain.view.facts["gradient"]
@@ -229,7 +232,7 @@ def test_who_takes_the_clients_own_step_rebuilds_what_a_plain_one_misses(name, p
 
 def test_nets_are_trained_by_the_owners_objective_before_the_step() -> None:
     scene = _defended("mid", epochs=6)
-    deal = inversion(scene, np.random.default_rng(0), release="gradients", rounds=2)
+    deal = gradient_inversion(scene, np.random.default_rng(0), rounds=2)
     told = deal.rounds[0].view.defenses[-1]
     assert told.step.epoch == 6
     assert np.abs(told.extra["spread.bias"]).max() > 0
@@ -240,14 +243,14 @@ def test_private_steps_prove_what_one_record_can_tell() -> None:
     private = Privacy(noise=4.0, clip=0.5, rate=0.25, steps=8, expected=24.0)
     pipeline = replace(scene.tools["training"], objective=None, private=private)
     scene = replace(scene, tools={**scene.tools, "training": pipeline})
-    deal = inversion(scene, np.random.default_rng(0), release="gradients", rounds=1)
+    deal = gradient_inversion(scene, np.random.default_rng(0), rounds=1)
     assert [(b.kind, b.params["rho"], b.games) for b in deal.bounds] == [
-        ("zcdp", pytest.approx(2 / 16), ("inversion",))
+        ("zcdp", pytest.approx(2 / 16), ("gradient_inversion",))
     ]
     assert _play("analytic_gradient", scene).metrics["psnr"] < 15
-    trained = replace(scene.tools["release:gradients"], epochs=3)
-    scene = replace(scene, tools={**scene.tools, "release:gradients": trained})
-    deal = inversion(scene, np.random.default_rng(0), release="gradients", rounds=1)
+    trained = replace(scene.tools["federated_step"], epochs=3)
+    scene = replace(scene, tools={**scene.tools, "federated_step": trained})
+    deal = gradient_inversion(scene, np.random.default_rng(0), rounds=1)
     assert deal.rounds[0].view.defenses[-1].step.private == private
 
 

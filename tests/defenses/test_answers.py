@@ -23,7 +23,7 @@ from hartley.defenses.noise.score_noise import score_noise
 from hartley.engine.defend import defended
 from hartley.engine.run.meter import Meter, seal_model
 from hartley.engine.run.play import play
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.gradient_inversion import gradient_inversion
 from hartley.games.membership.membership import live
 
 OUTPUTS = (rounding, label_only, score_noise)
@@ -115,7 +115,7 @@ def test_no_alphabet_is_claimed_where_weights_can_be_read() -> None:
 
 @pytest.mark.parametrize("defense", [label_only, rounding], ids=lambda d: d.name)
 def test_an_alphabet_of_answers_says_nothing_of_gradients(defense: Any) -> None:
-    scene = inversion.live(Modality.VISION, _rng())
+    scene = gradient_inversion.live(Modality.VISION, _rng())
     assert scene.model is not None
     closed = replace(scene, model=replace(scene.model, offers=Access.LABELS | Access.SCORES))
     guarded = defense(closed, _rng())

@@ -149,5 +149,6 @@ def test_a_proof_of_a_training_ends_where_another_takes_its_place_or_looks_at_th
     assert not defended(private, memguard).bounds
     # Rounding reads answers only, and a release's own proof is not of the training.
     assert [one.kind for one in defended(private, rounding).bounds][:1] == ["dp"]
-    released = replace(private, bounds=(Bound("zcdp", {"rho": 1.0}, games=("inversion",)),))
+    update = Bound("zcdp", {"rho": 1.0}, games=("gradient_inversion",))
+    released = replace(private, bounds=(update,))
     assert defended(released, deduplication).bounds == released.bounds

@@ -10,7 +10,7 @@ from hartley.core import Modality
 from hartley.core.errors import UsageError
 from hartley.defenses.noise.edge_dp import COUNTED, edge_dp, noisy
 from hartley.engine.run.play import play
-from hartley.games.inversion.inversion import live
+from hartley.games.inversion.link_inference import live
 
 NODES = 24
 EDGES = np.stack([np.arange(0, 20), np.arange(1, 21)])

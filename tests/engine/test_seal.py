@@ -14,7 +14,7 @@ from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.bandwidth.rounding import rounding
 from hartley.defenses.noise.memguard import memguard
 from hartley.engine.run.meter import Meter, seal
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.gradient_inversion import gradient_inversion
 
 
 def _view() -> tuple[View, dict[str, Any]]:
@@ -44,7 +44,7 @@ def test_facts_are_sealed_as_the_records_are() -> None:
 
 def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
     """A shield of the answers is nothing to him, and nobody else sees behind it."""
-    scene = inversion.live(Modality.VISION, np.random.default_rng(0))
+    scene = gradient_inversion.live(Modality.VISION, np.random.default_rng(0))
     assert scene.model is not None and scene.train is not None
     x = scene.train.x[:5]
     plain = scene.model.query(x)
@@ -61,7 +61,7 @@ def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
 
 def test_a_budget_counts_gradients_that_have_to_be_asked_for() -> None:
     """Who holds the weights asks nobody; who is shown gradients asks for each."""
-    scene = inversion.live(Modality.VISION, np.random.default_rng(0))
+    scene = gradient_inversion.live(Modality.VISION, np.random.default_rng(0))
     assert scene.model is not None and scene.train is not None
     x, y = scene.train.x[:5], np.arange(5)
     bounded = query_budget(scene, np.random.default_rng(0), queries=3).model

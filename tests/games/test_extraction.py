@@ -10,26 +10,27 @@ import pytest
 
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Model, Outcome, Scene, Term, attack
-from hartley.core.errors import BudgetSpent, RuleError, RunError
+from hartley.core.errors import BudgetSpent, RuleError, UsageError
 from hartley.engine.run.play import deal, play
 from hartley.games import nearest_learner
-from hartley.games.extraction import head_fingerprint
-from hartley.games.extraction.extraction import dead, extraction, live
-from hartley.games.extraction.fingerprint import secret_labelling
+from hartley.games.extraction import head_extraction, head_fingerprint
+from hartley.games.extraction.extraction import extraction, live, secret_labelling
 from hartley.kit import kmeans
 
-ANY = (Modality.VISION, Modality.TABULAR, Modality.LANGUAGE)
 
-
-def _attack(build: Any) -> Any:
-    """An attack of the extraction game from a function view → copy."""
+def _attack(build: Any, game: Any = extraction) -> Any:
+    """An attack of an extraction game from a function view → copy."""
 
     def made(view: Any, rng: Any) -> Outcome:
         """Return what the test says."""
         return Outcome(asset=build(view))
 
     return attack(
-        game=extraction, access=Access.SCORES, term=Term.BANDWIDTH, modalities=ANY, paper="hartley"
+        game=game,
+        access=Access.SCORES,
+        term=Term.BANDWIDTH,
+        modalities=game.modalities,
+        paper="hartley",
     )(made)
 
 
@@ -114,9 +115,9 @@ def test_the_rules_limit_the_queries_of_each_victim_and_a_new_attack_starts_afre
             play(asks(6), scene, dealt=table)
 
 
-def test_without_pool_or_tool_it_says_what_is_missing() -> None:
+def test_without_a_pool_it_says_what_is_missing() -> None:
     bare = replace(_scene(), extra={"public": _scene().extra["public"]})
-    with pytest.raises(RunError, match="holds no 'fingerprint' tool"):
+    with pytest.raises(UsageError, match="has no pool"):
         play(_attack(lambda view: view.model), bare)
 
 
@@ -129,17 +130,19 @@ def _span(view: Any) -> Model:
 
 
 def test_a_head_is_read_in_any_basis() -> None:
-    trials = play(_attack(_span), _scene(modality=Modality.LANGUAGE))
+    heads = head_extraction.head_extraction
+    trials = play(_attack(_span, heads), _scene(heads.live, Modality.LANGUAGE))
     assert np.array_equal(trials.truth, trials.guess)
     assert trials.metrics["fidelity"] == pytest.approx(1, abs=1e-6)
     assert trials.metrics["baseline"] < 0.99
-    nothing = play(_attack(_span), _scene(dead, Modality.LANGUAGE))
+    nothing = play(_attack(_span, heads), _scene(heads.dead, Modality.LANGUAGE))
     assert measure(nothing).bits.lower == pytest.approx(0, abs=1e-9)
 
 
 def test_a_loot_without_a_head_is_read_as_erasures() -> None:
-    scene = _scene(modality=Modality.LANGUAGE)
-    trials = play(_attack(lambda view: scene.model), scene)
+    heads = head_extraction.head_extraction
+    scene = _scene(heads.live, Modality.LANGUAGE)
+    trials = play(_attack(lambda view: scene.model, heads), scene)
     assert np.all(trials.guess == -1)
 
 

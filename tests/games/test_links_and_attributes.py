@@ -1,4 +1,4 @@
-"""Two releases: links of a graph and a field of a table. Who draws, who trains, who judges."""
+"""Links of a graph and a field of a table as games: who draws, who trains, who judges."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from scipy.spatial import distance
 
-from hartley.core import Data, Ensemble, Modality, Model, Outcome, Scene
+from hartley import catalog
+from hartley.channel.measure import measure
+from hartley.core import AnswerForm, Data, Ensemble, Modality, Model, Outcome, Scene
 from hartley.core.errors import RunError, UsageError
-from hartley.games.inversion import link_inference
-from hartley.games.inversion.attribute_inference import Attributes, candidates
-from hartley.games.inversion.inversion import dead, inversion, live
+from hartley.engine.run.play import play
+from hartley.games.inversion import link_inference as links
+from hartley.games.inversion.attribute_inference import (
+    SensitiveAttribute,
+    attribute_inference,
+    candidates,
+)
 from hartley.kit.graph.node_classifier import Graph
 
 NODES = 30
@@ -38,9 +44,13 @@ def test_links_that_are_dropped_are_not_trained_on():
     edges = np.stack([np.arange(NODES - 1), np.arange(1, NODES)])
     rows = np.arange(NODES)[:, None]
     train = Data("train", Modality.GRAPH, rows, np.zeros(NODES, int), edges)
-    tools = {"graph": Graph(np.eye(NODES, dtype=np.float32), edges)}
-    release = link_inference.Links(pairs=20)
-    deal = release.deal(replace(scene, train=train, tools=tools), np.random.default_rng(0), 30)
+    graph = Graph(np.eye(NODES, dtype=np.float32), edges)
+
+    def asked_of(pairs):
+        tools = {"graph": graph, "hidden_links": links.HiddenLinks(pairs)}
+        return replace(scene, train=train, tools=tools)
+
+    deal = links.link_inference(asked_of(20), np.random.default_rng(0), rounds=30)
     every = {tuple(e) for e in edges.T}
     for one, (data, include, _) in zip(deal.rounds, seen, strict=True):
         asked = {tuple(p) for p in one.view.question.x}
@@ -52,36 +62,29 @@ def test_links_that_are_dropped_are_not_trained_on():
     assert 0.4 < share < 0.6
     assert len({seed for _, _, seed in seen}) == 30
     with pytest.raises(UsageError, match="29 links"):
-        link_inference.Links(pairs=30).deal(
-            replace(scene, train=train, tools=tools), np.random.default_rng(0), 2
-        )
+        links.link_inference(asked_of(30), np.random.default_rng(0), rounds=2)
 
 
-def test_scores_are_cut_at_their_median_and_symbols_are_taken_as_they_are():
-    deal = inversion(live(Modality.GRAPH, np.random.default_rng(0)), np.random.default_rng(1),
-                     release="links", rounds=2)  # fmt: skip
-    m = len(deal.rounds[0].truth)
-    scores = [Outcome(guess=one.truth * 2.0 + np.linspace(0, 1, m)) for one in deal.rounds]
-    for got, one in zip(deal.judge(deal.rounds, scores), deal.rounds, strict=True):
-        assert got.metrics["auc"] == 1.0 and (got.guess == 1).sum() == m // 2
-        assert got.metrics["identified"] == pytest.approx((got.guess == one.truth).mean())
-    plain = [Outcome(guess=one.truth) for one in deal.rounds]
-    for got, one in zip(deal.judge(deal.rounds, plain), deal.rounds, strict=True):
-        assert np.array_equal(got.guess, one.truth) and got.metrics["identified"] == 1.0
-    with pytest.raises(RunError, match="finite"):
-        deal.judge(deal.rounds, [Outcome(guess=np.full(m, np.nan))] * 2)
-
-
-def test_auc_counts_pairs_and_half_of_ties():
-    rng = np.random.default_rng(0)
-    truth, scores = rng.integers(0, 2, 40), rng.integers(0, 5, 40)
-    wins = [(a > b) + (a == b) / 2 for a in scores[truth == 1] for b in scores[truth == 0]]
-    assert link_inference.auc(truth, scores) == pytest.approx(np.mean(wins))
+def test_link_scores_are_measured_as_scores():
+    """Half of the links drawn are not half of the pairs: no cut at a median may speak for them."""
+    scene = links.live(Modality.GRAPH, np.random.default_rng(0))
+    trials = play(catalog.load("attack", "link_stealing"), scene, seed=0)
+    assert trials.spec.form is AnswerForm.SCORE and trials.spec.alphabet == 2
+    assert len(np.unique(trials.guess)) > 2
+    channel = measure(trials)
+    wins = [
+        (a > b) + (a == b) / 2
+        for a in trials.guess[trials.truth == 1]
+        for b in trials.guess[trials.truth == 0]
+    ]
+    auc = channel.metrics["auc"]
+    assert auc["value"] == pytest.approx(np.mean(wins)) and auc["low"] <= auc["value"]
+    assert {"auc", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"} <= set(channel.metrics)
 
 
 def test_the_eight_distances_are_those_of_scipy():
     a, b = np.random.default_rng(0).dirichlet(np.ones(5), (2, 10))
-    for name, mine in link_inference.apart(a, b).items():
+    for name, mine in links.apart(a, b).items():
         theirs = [getattr(distance, name)(p, q) for p, q in zip(a, b, strict=True)]
         assert np.allclose(mine, theirs), name
 
@@ -93,8 +96,12 @@ def test_each_victim_reads_its_own_values_and_no_target_twice():
                  rng.integers(0, 2, 60))  # fmt: skip
     before = train.x.copy()
     codes = np.eye(3, dtype=np.float32)
-    release = Attributes((1, 2, 3), codes, targets=20)
-    deal = release.deal(replace(scene, train=train), np.random.default_rng(1), 12)
+
+    def asked_of(field):
+        return replace(scene, train=train, tools={"sensitive_attribute": field})
+
+    field = SensitiveAttribute((1, 2, 3), codes, targets=20)
+    deal = attribute_inference(asked_of(field), np.random.default_rng(1), rounds=12)
     ((data, include, _),) = seen
     assert np.array_equal(train.x, before)
     for k, one in enumerate(deal.rounds):
@@ -110,17 +117,17 @@ def test_each_victim_reads_its_own_values_and_no_target_twice():
     counts = np.bincount(np.concatenate([one.truth for one in deal.rounds]), minlength=3)
     assert counts.min() > 50
     with pytest.raises(UsageError, match="twice as many"):
-        Attributes((1,), codes[:, :1], targets=31).deal(replace(scene, train=train), rng, 2)
+        attribute_inference(asked_of(replace(field, targets=31)), rng, rounds=2)
     with pytest.raises(RunError, match="whole numbers"):
         deal.judge(deal.rounds, [Outcome(guess=np.zeros(20))] * 12)
 
 
-@pytest.mark.parametrize(("modality", "kind"), [("graph", "links"), ("tabular", "attributes")])
-def test_a_dead_wire_answers_the_same_whatever_was_drawn(modality, kind):
-    scene = dead(Modality(modality), np.random.default_rng(0))
-    deal = inversion(scene, np.random.default_rng(1), release=kind, rounds=3)
+@pytest.mark.parametrize("game", [links.link_inference, attribute_inference], ids=lambda g: g.name)
+def test_a_dead_scene_answers_the_same_whatever_was_drawn(game):
+    scene = game.dead(game.modalities[0], np.random.default_rng(0))
+    deal = game(scene, np.random.default_rng(1), rounds=3)
     asked = deal.rounds[0].view.question.x
-    nodes = np.unique(asked)[:, None] if kind == "links" else asked
+    nodes = np.unique(asked)[:, None] if game is links.link_inference else asked
     said = [one.view.model.query(nodes) for one in deal.rounds]
     assert all(np.array_equal(said[0], other) for other in said)
     assert any((one.truth != deal.rounds[0].truth).any() for one in deal.rounds)

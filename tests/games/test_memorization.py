@@ -27,20 +27,21 @@ from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.memorization import canaries as canaries_
 from hartley.games.memorization import memorization as room
+from hartley.games.memorization.judging import judge
 from hartley.kit.language import text
 
 
 def test_a_coin_settles_ties_and_nothing_else() -> None:
     one = Round(View(None), np.array([2, 0, 1]), alphabet=4)
     scores = np.array([[0, 1, 5, 2], [3, 3, 3, 1], [9, 0, 9, 9]])
-    (got,) = room.judge([one], [Outcome(guess=scores)])
+    (got,) = judge([one], [Outcome(guess=scores)])
     assert got.guess[0] == 1 and got.guess[1] in {1, 2, 3} and got.guess[2] == 4
     assert got.metrics["extraction_rate"] == pytest.approx((got.guess == 1).mean())
     truth = np.random.default_rng(0).integers(0, 4, 4000)
     many = Round(View(None), truth, alphabet=4)
-    (even,) = room.judge([many], [Outcome(guess=np.zeros((4000, 4)))])
+    (even,) = judge([many], [Outcome(guess=np.zeros((4000, 4)))])
     assert np.bincount(even.guess, minlength=5)[1:] == pytest.approx(1000, rel=0.12)
-    (again,) = room.judge([many], [Outcome(guess=np.zeros((4000, 4)))])
+    (again,) = judge([many], [Outcome(guess=np.zeros((4000, 4)))])
     assert np.array_equal(even.guess, again.guess)
 
 
@@ -53,14 +54,14 @@ def test_who_gets_no_answer_hears_nothing() -> None:
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        (np.zeros((3, 3)), r"scores of shape \(3, 4\), one a candidate, and got \(3, 3\)"),
-        (np.full((3, 4), np.nan), "finite scores; 12 of 12 are NaN or infinite"),
+        (np.zeros((3, 3)), r"scores must be of shape \(3, 4\), one a candidate, got \(3, 3\)"),
+        (np.full((3, 4), np.nan), "scores must be finite, got 12 of 12 NaN or infinite"),
     ],
 )
 def test_scores_that_are_none_are_refused(scores, words) -> None:
     one = Round(View(None), np.array([2, 0, 1]), alphabet=4)
     with pytest.raises(RunError, match=words):
-        room.judge([one], [Outcome(guess=scores)])
+        judge([one], [Outcome(guess=scores)])
 
 
 def test_secrets_are_written_after_their_prefix() -> None:

@@ -1,4 +1,4 @@
-"""Stored embeddings as a release, and the matchers that judge what is read from them."""
+"""Stored embeddings, and the matchers that judge what is read from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from hartley.core import Access, Data, Modality, Outcome
 from hartley.core.errors import RunError, UsageError
-from hartley.games.inversion.inversion import dead, inversion, live
+from hartley.games.inversion.embedding_inversion import dead, embedding_inversion, live
 from hartley.games.inversion.matching import Spectra, Texts, token_f1
 
 PLAYED = (Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED)
@@ -52,39 +52,39 @@ def test_spectra_are_matched_by_mean_and_spread() -> None:
 @pytest.mark.parametrize("modality", PLAYED)
 def test_a_deal_hands_over_what_is_stored_and_nothing_of_the_secret(modality) -> None:
     scene = live(modality, _rng())
-    release = scene.tools["release:embeddings"]
-    one, other = (inversion(scene, _rng(3), release="embeddings") for _ in range(2))
+    store = scene.tools["stored_embeddings"]
+    one, other = (embedding_inversion(scene, _rng(3)) for _ in range(2))
     for a, b in zip(one.rounds, other.rounds, strict=True):
         assert np.array_equal(a.truth, b.truth)
         assert np.array_equal(a.view.question.x, b.view.question.x)
         assert a.view.model.offers & Access.EMBEDDINGS
-        assert len(a.view.facts["known"]) == release.known
-    owned = {row.tobytes() for row in release.public.x}
-    assert not any(row.tobytes() in owned for row in release.secret.x)
-    cold = dead(modality, _rng()).tools["release:embeddings"]
+        assert len(a.view.facts["known"]) == store.known
+    owned = {row.tobytes() for row in store.public.x}
+    assert not any(row.tobytes() in owned for row in store.secret.x)
+    cold = dead(modality, _rng()).tools["stored_embeddings"]
     model = scene.model
-    warm = release.stored(model, release.secret.x[:8])
-    assert not np.allclose(cold.stored(model, release.secret.x[:8]), warm)
+    warm = store.stored(model, store.secret.x[:8])
+    assert not np.allclose(cold.stored(model, store.secret.x[:8]), warm)
 
 
 def test_the_truth_identifies_everybody_and_another_text_nobody() -> None:
     scene = live(Modality.LANGUAGE, _rng())
-    release = scene.tools["release:embeddings"]
-    deal = inversion(scene, _rng(), release="embeddings", rounds=3)
-    stored = release.stored(scene.model, release.secret.x)
+    store = scene.tools["stored_embeddings"]
+    deal = embedding_inversion(scene, _rng(), rounds=3)
+    stored = store.stored(scene.model, store.secret.x)
 
     def told(rows: np.ndarray) -> list[Outcome]:
         return [Outcome(asset=Data("told", Modality.LANGUAGE, x)) for x in rows]
 
     true = [
-        release.secret.x[[int(np.abs(stored - e).sum(1).argmin()) for e in one.view.question.x]]
+        store.secret.x[[int(np.abs(stored - e).sum(1).argmin()) for e in one.view.question.x]]
         for one in deal.rounds
     ]
     judged = deal.judge(deal.rounds, told(true))
     assert all((j.guess == r.truth).all() for j, r in zip(judged, deal.rounds, strict=True))
     assert all(j.metrics["exact_match"] == 1 for j in judged)
     assert np.mean([j.metrics["identified_without_target"] for j in judged]) < 0.2
-    blind = [release.public.x[: len(one.truth)] for one in deal.rounds]
+    blind = [store.public.x[: len(one.truth)] for one in deal.rounds]
     assert np.mean([j.metrics["identified"] for j in deal.judge(deal.rounds, told(blind))]) < 0.2
     with pytest.raises(RunError, match="are due"):
         deal.judge(deal.rounds, told([x[:3] for x in true]))
@@ -94,6 +94,6 @@ def test_a_scene_that_cannot_is_told_why() -> None:
     from dataclasses import replace
 
     scene = live(Modality.LANGUAGE, _rng())
-    tool = replace(scene.tools["release:embeddings"], number=5000)
+    tool = replace(scene.tools["stored_embeddings"], number=5000)
     with pytest.raises(UsageError, match="candidates"):
-        inversion(replace(scene, tools={"release:embeddings": tool}), _rng())
+        embedding_inversion(replace(scene, tools={"stored_embeddings": tool}), _rng())

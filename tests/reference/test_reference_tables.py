@@ -33,7 +33,7 @@ EDITIONED = {
 
 def test_seed_a_has_nine_classes_on_four_axes() -> None:
     found = seed_a()
-    assert tuple(one.game for one in found) == SEED_A_CLASSES
+    assert tuple(one.cls for one in found) == SEED_A_CLASSES
     assert {one.axis() for one in found} == set(Axis)
     assert Counter(one.axis().value for one in found) == {
         "data_to_data": 2,
@@ -44,9 +44,9 @@ def test_seed_a_has_nine_classes_on_four_axes() -> None:
 
 
 def test_only_jailbreak_moves_between_the_editions() -> None:
-    moved = {one.game for one in seed_a() if len(set(one.axes.values())) > 1}
+    moved = {one.cls for one in seed_a() if len(set(one.axes.values())) > 1}
     assert moved == {"jailbreak"}
-    jailbreak = next(one for one in seed_a() if one.game == "jailbreak")
+    jailbreak = next(one for one in seed_a() if one.cls == "jailbreak")
     assert jailbreak.axis("arxiv-v1") is Axis.DATA_TO_MODEL
     assert jailbreak.axis("openreview") is Axis.DATA_TO_DATA
 
@@ -54,9 +54,9 @@ def test_only_jailbreak_moves_between_the_editions() -> None:
 def test_seed_b_has_six_flows_three_of_them_of_systems() -> None:
     assert [one.flow for one in flows()] == list(Flow)
     assert [one.level for one in flows()] == ["model"] * 3 + ["system"] * 3
-    games = [game for one in flows() for game in one.games]
-    assert len(games) == len(set(games))
-    assert set(games) == set(AXES["arxiv-v1"]) - {"decryption"}
+    classes = [cls for one in flows() for cls in one.classes]
+    assert len(classes) == len(set(classes))
+    assert set(classes) == set(AXES["arxiv-v1"]) - {"decryption"}
 
 
 def test_seed_b_table_has_the_papers_totals() -> None:
@@ -83,18 +83,18 @@ def test_seed_b_table_has_the_papers_totals() -> None:
 
 
 def test_a_row_stands_on_its_flow_and_its_paper_is_an_id() -> None:
-    bridge = {one.flow: set(one.games) for one in flows()}
+    bridge = {one.flow: set(one.classes) for one in flows()}
     for row in threats():
-        assert not row.game or row.game in bridge[row.flow], row
+        assert not row.cls or row.cls in bridge[row.flow], row
         assert not row.paper or re.match(r"^arXiv:\d{4}\.\d{5}$", row.paper), row
 
 
 def test_a_row_is_linked_to_the_attacks_that_are_there() -> None:
     row = next(one for one in threats() if one.name == "PoisonedRAG")
     here = [
-        {"name": "rag_poison", "game": "memory_poison", "paper": "arXiv:2402.07867"},
-        {"name": "worm", "game": "memory_poison", "paper": "arXiv:2403.02817"},
-        {"name": "lira", "game": "membership", "paper": "arXiv:2112.03570"},
+        {"name": "rag_poison", "class": "memory_poison", "paper": "arXiv:2402.07867"},
+        {"name": "worm", "class": "memory_poison", "paper": "arXiv:2403.02817"},
+        {"name": "lira", "class": "membership", "paper": "arXiv:2112.03570"},
     ]
     assert implemented_by(row, here) == {"same_paper": ["rag_poison"], "same_class": ["worm"]}
     assert implemented_by(row, []) == {"same_paper": [], "same_class": []}
@@ -102,9 +102,9 @@ def test_a_row_is_linked_to_the_attacks_that_are_there() -> None:
     assert implemented_by(unplayed, here) == {"same_paper": [], "same_class": []}
 
 
-@pytest.mark.parametrize("game", sorted(AXES["arxiv-v1"]))
-def test_every_class_has_ids_that_resolve_and_carry_their_edition(game: str) -> None:
-    known, found = entries(), tags(game)
+@pytest.mark.parametrize("cls", sorted(AXES["arxiv-v1"]))
+def test_every_class_has_ids_that_resolve_and_carry_their_edition(cls: str) -> None:
+    known, found = entries(), tags(cls)
     assert {tag["scheme"] for tag in found} >= {"owasp-llm", "nistaml"}
     for tag in found:
         assert EDITIONED[tag["scheme"]].match(tag["id"]), tag
@@ -112,7 +112,7 @@ def test_every_class_has_ids_that_resolve_and_carry_their_edition(game: str) -> 
         assert known[tag["id"]].scheme == tag["scheme"], tag
         assert tag["origin"] in {"official", "asserted"}
         if tag["origin"] == "official":
-            assert note_of(game, tag["id"]), tag
+            assert note_of(cls, tag["id"]), tag
     assert len({tag["id"] for tag in found}) == len(found)
 
 
@@ -124,8 +124,8 @@ def test_both_owasp_editions_stand_beside_each_other() -> None:
 
 
 def test_decryption_and_watermark_removal_have_no_official_id() -> None:
-    for game in ("decryption", "watermark"):
-        assert {tag["origin"] for tag in tags(game)} == {"asserted"}
+    for cls in ("decryption", "watermark"):
+        assert {tag["origin"] for tag in tags(cls)} == {"asserted"}
 
 
 def test_an_attacks_own_ids_are_added_once() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hartley import catalog
 from hartley.core import Modality, Output
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.embedding_inversion import embedding_inversion
 
 
 def test_their_declarations_name_their_packs() -> None:
@@ -34,7 +34,7 @@ def test_sentences_are_retrieved_by_a_worn_question(need_pack, tmp_path, monkeyp
     parts = [scene.holdout, scene.extra["test"], scene.extra["public"]]
     texts = [tuple(row[row >= 0]) for part in parts for row in part.x]
     assert len(set(texts)) == len(texts) == 200, "no sentence stands in two parts"
-    deal = inversion(scene, np.random.default_rng(0), rounds=1)
+    deal = embedding_inversion(scene, np.random.default_rng(0), rounds=1)
     one = deal.rounds[0]
     assert one.alphabet == 64 and one.view.question.x.shape == (32, 384)
 

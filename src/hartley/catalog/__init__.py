@@ -25,6 +25,7 @@ __all__ = [
     "GROUP",
     "KINDS",
     "Entry",
+    "classes",
     "entries",
     "find",
     "load",
@@ -62,10 +63,12 @@ def find(kind: str, name: str) -> Entry:
 
     Raises:
         UnknownName: no part of that kind and name; offers the nearest.
-        UsageError: it is there but cannot be used.
+        UsageError: it is there but cannot be used, or a class is named where a game is meant.
     """
     mine = [e for e in entries(kind) if e.name == name]
     if not mine:
+        if kind == "game" and (games := [e.name for e in entries(kind) if e.cls == name]):
+            raise UsageError(f"{name} is a class; its games are {', '.join(games)}")
         raise UnknownName(kind, name, [e.name for e in entries(kind) if e.kind == kind])
     for entry in mine:
         if entry.error:
@@ -99,27 +102,29 @@ def missing(error: ImportError) -> MissingExtra | None:
     return MissingExtra(top, _EXTRAS[top]) if top in _EXTRAS else None
 
 
+def classes() -> list[str]:
+    """Return every threat class: the taxonomy's own, then those that a plugin's game adds."""
+    added = [e.cls for e in entries("game") if e.kind == "game" and not e.error]
+    return list(dict.fromkeys([*AXES[EDITION], *added]))
+
+
 def matrix() -> list[dict[str, Any]]:
     """Return the cells class × modality: which attacks and defences, or why there are none."""
-    games = {e.name: e for e in entries("game") if e.kind == "game" and not e.error}
+    games = [e for e in entries("game") if e.kind == "game" and not e.error]
     attacks = [e for e in entries("attack") if e.kind == "attack" and not e.error]
     defenses = [e for e in entries("defense") if e.kind == "defense" and not e.error]
-    classes = list(dict.fromkeys([*AXES[EDITION], *games]))
     cells = []
-    for name in classes:
+    for name in classes():
+        played = [game for game in games if game.cls == name]
         for modality in Modality:
-            game = games.get(name)
-            defined = game is not None and modality in game.modalities
-            mine = [
-                a.name for a in attacks if defined and a.game == name and modality in a.modalities
-            ]
-            guards = [d.name for d in defenses if defined and d.covers(name, modality)]
-            if game is None:
-                reason: str | None = f"the game {name} is not built yet"
-            elif not defined:
-                reason = (
-                    f"{name} is not defined for {modality} (it fits {', '.join(game.modalities)})"
-                )
+            fitting = {game.name for game in played if modality in game.modalities}
+            mine = [a.name for a in attacks if a.game in fitting and modality in a.modalities]
+            covering = [d.name for d in defenses if any(d.covers(g, modality) for g in fitting)]
+            defined = dict.fromkeys(m for game in played for m in game.modalities)
+            if not played:
+                reason: str | None = f"no game of the class {name} is built yet"
+            elif not fitting:
+                reason = f"{name} is not defined for {modality} (it fits {', '.join(defined)})"
             else:
                 reason = None if mine else f"no attack on {name} fits {modality} yet"
             cells.append(
@@ -127,7 +132,7 @@ def matrix() -> list[dict[str, Any]]:
                     "class": name,
                     "modality": str(modality),
                     "attacks": mine,
-                    "defenses": guards,
+                    "defenses": covering,
                     "reason": reason,
                 }
             )
@@ -150,15 +155,14 @@ def _all() -> tuple[Entry, ...]:
 
 
 def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
-    """Fill in the axis and the flow from the game."""
+    """Fill in the class, the axis and the flow from the game."""
     if entry.kind not in {"attack", "game"} or entry.error:
         return entry
     game = games.get(entry.game)
-    axis = (game.axis if game else "") or AXES[EDITION].get(entry.game, "")
     if game is None:
-        lost = replace(entry, error=f"its game {entry.game!r} is not there")
-        return lost.having(axis=str(axis))
-    return entry.having(axis=str(axis), flow=game.flow)
+        return replace(entry, error=f"its game {entry.game!r} is not there")
+    axis = game.axis or AXES[EDITION].get(game.cls, "")
+    return entry.having(**{"class": game.cls}, axis=str(axis), flow=game.flow)
 
 
 def _collided(found: Iterable[Entry]) -> Iterator[Entry]:

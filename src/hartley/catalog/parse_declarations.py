@@ -46,7 +46,7 @@ class Entry:
         summary: first line of its docstring.
         error: why it cannot be used; empty when it can.
         declared: values by the names of the fields in ``core.parts``. ``game`` of a game is its own
-            name; axis and flow of an attack are those of its game.
+            name; class, axis and flow of an attack are those of its game.
     """
 
     kind: str
@@ -62,6 +62,11 @@ class Entry:
         if name in DECLARED:
             return self.declared.get(name, DECLARED[name])
         raise AttributeError(f"no part declares {name!r}; a part may declare {', '.join(DECLARED)}")
+
+    @property
+    def cls(self) -> str:
+        """The threat class of a game, or of an attack's game."""
+        return str(getattr(self, "class"))
 
     def having(self, **declared: Any) -> Entry:
         """Return the entry with further declared values."""
@@ -161,7 +166,7 @@ def _entry(
     except ValueError as error:
         return replace(plain, error=f"its declaration cannot be read without running it: {error}")
     if kind == "game":
-        declared["game"] = node.name
+        declared |= {"game": node.name, "class": declared["class"] or node.name}
     return replace(plain, declared=declared)
 
 

@@ -44,7 +44,9 @@ def measure(trials: Trials) -> Channel:
     declared(trials)
     columns = check(trials)
     # What the attacker knew is left out: static and adaptive rows of the same trials read the same.
-    seed = spawn(trials.seed, "measure", trials.attack, trials.game, trials.scene, "none")
+    # Named by class, so that the rows of a game that was cut out of its class keep their numbers.
+    cls = trials.cls or trials.game
+    seed = spawn(trials.seed, "measure", trials.attack, cls, trials.scene, "none")
     reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
     wire = reading.metrics
     reading = enrich(reading, trials, columns)

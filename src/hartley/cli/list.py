@@ -58,17 +58,20 @@ def list_(
     if json:
         print_json([e.as_json() for e in found])
         return 0
+    classes = {e.name: e.cls for e in catalog.entries("game")}
     print_table(
-        ("kind", "name", "game", "axis", "term", "modalities", "what it does"),
+        ("kind", "name", "class", "game", "axis", "term", "modalities", "what it does"),
         [
             (
-                *(e.kind, e.name, e.game if e.kind == "attack" else ", ".join(e.protects)),
+                *(e.kind, e.name),
+                e.cls or ", ".join(dict.fromkeys(classes.get(g, g) for g in e.protects)),
+                e.game if e.kind == "attack" else "",
                 *(e.axis.replace("_to_", "→"), e.term, _fits(e)),
                 f"CANNOT BE USED: {e.error}" if e.error else e.summary,
             )
             for e in found
         ],
-        drop=(5, 4, 3, 0),
+        drop=(6, 5, 4, 2, 0),
     )
     if what == "scenes":
         note("and the two wires of every game: live:GAME leaks everything to it, dead:GAME nothing")

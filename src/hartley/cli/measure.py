@@ -34,7 +34,8 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
 
     table = read_trials(trials)
     label = table.attack or trials.stem
-    known: dict[str, Any] = {"attack": label, "game": table.game or None, "params": {}}
+    names = {"game": table.game or None, "class": table.cls or None}
+    known: dict[str, Any] = {"attack": label, **names, "params": {}}
     row = {**known, **measured(table, to_bits(table))}
     if json:
         print_json(row)

@@ -52,7 +52,7 @@ def attack(
     if any(e.name == name for e in catalog.entries("attack")):
         raise UsageError(f"there is an attack named {name!r} already; choose another name")
     entry = catalog.find("game", game)
-    house = Path(catalog.__file__).parent.parent / "attacks" / entry.axis / game
+    house = Path(catalog.__file__).parent.parent / "attacks" / entry.axis / entry.cls
     at_home = house.is_dir() and Path.cwd() in house.parents
     folder = to if to is not None else house if at_home else Path()
     path = folder / f"{name}.py"

@@ -2,7 +2,8 @@
 
 These are the records that the decorators of ``core.declare`` return, and the one table of what a
 part may declare (see ``core.fields``): a new field is one line here. The file tree is the registry:
-``attacks/<axis>/<class>/x.py`` holds the attack ``x``, and no list has to be edited.
+``games/<class>/x.py`` holds the game ``x``, ``attacks/<axis>/<class>/x.py`` the attack ``x``, and
+no list has to be edited.
 """
 
 # No ``from __future__ import annotations``: the annotations of the fields are what is checked.
@@ -108,9 +109,17 @@ class Recipe(Part):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Game(Part):
-    """A threat class as a game: ``play(scene, rng, **params) -> Deal``."""
+    """One game of a threat class: ``play(scene, rng, **params) -> Deal``.
+
+    A class may have several games. Limits, the matrix and the taxonomies speak of the class;
+    attacks and defenses name their game.
+    """
 
     play: Callable[..., Deal] = field(kw_only=False)
+    cls: str = field(
+        default="",
+        metadata=about("threat class it belongs to; by default its own name", listed_as="class"),
+    )
     axis: Axis | None = field(
         default=None, metadata=about("only for a class that the taxonomy does not list")
     )
@@ -153,11 +162,12 @@ class Game(Part):
 
     def axis_in(self, edition: str = EDITION) -> Axis:
         """The axis in that edition of Seed A's taxonomy."""
-        return self.axis if self.axis is not None else AXES[edition][self.name]
+        return self.axis if self.axis is not None else AXES[edition][self.cls]
 
     def _check(self) -> None:
-        if self.axis is None and self.name not in AXES[EDITION]:
-            raise TypeError("it is not in the taxonomy; declare axis=…")
+        object.__setattr__(self, "cls", self.cls or self.name)
+        if self.axis is None and self.cls not in AXES[EDITION]:
+            raise TypeError(f"its class {self.cls!r} is not in the taxonomy; declare axis=…")
 
     def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Deal:
         """Deal the secret."""

@@ -109,7 +109,7 @@ class Trials:
         run_id: 16 hexadecimal digits of the SHA-256 of what was played: the scene's digest, game,
             attack and their parameters, seed, budget, defences and what the attacker knew. The
             same play has the same id; empty for trials that were not played here.
-        attack, game, scene: names.
+        attack, game, cls, scene: names; ``cls`` is the threat class of the game.
         params: the attack's parameters.
         seed: the run's seed.
         queried: whether the attack asked the victim anything new (bounds of a chain need it).
@@ -140,6 +140,7 @@ class Trials:
     run_id: str = ""
     attack: str = ""
     game: str = ""
+    cls: str = ""
     scene: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0

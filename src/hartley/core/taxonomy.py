@@ -175,17 +175,17 @@ SEED_A_CLASSES: tuple[str, ...] = (
     "memorization",
     "extraction",
 )
-"""Seed A's nine threat classes by the names of their games; the others are Seed B's or ours."""
+"""Seed A's nine threat classes; the others are Seed B's or ours."""
 
 
-def axis_of(game: str, edition: str = EDITION) -> Axis:
+def axis_of(cls: str, edition: str = EDITION) -> Axis:
     """Return the axis of a threat class.
 
     Args:
-        game: name of the class, for example ``membership``.
+        cls: name of the class, for example ``membership``.
         edition: which edition of Seed A to follow, a key of ``AXES``.
 
     Raises:
         KeyError: the class or the edition is not in the table.
     """
-    return AXES[edition][game]
+    return AXES[edition][cls]

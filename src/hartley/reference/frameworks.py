@@ -39,11 +39,11 @@ def entries() -> dict[str, Entry]:
     return {row["id"]: Entry(**row) for row in rows("framework_ids.tsv")}
 
 
-def tags(game: str, extra: Iterable[str] = ()) -> list[Tag]:
+def tags(cls: str, extra: Iterable[str] = ()) -> list[Tag]:
     """Return the framework ids of a threat class.
 
     Args:
-        game: name of the class, for example ``membership``; an unknown one has no ids.
+        cls: name of the class, for example ``membership``; an unknown one has no ids.
         extra: an attack's own ids, ``scheme:edition:id``; they count as asserted.
 
     Raises:
@@ -52,7 +52,7 @@ def tags(game: str, extra: Iterable[str] = ()) -> list[Tag]:
     found: list[Tag] = [
         Tag(scheme=row["scheme"], edition=row["edition"], id=row["id"], origin=row["origin"])
         for row in rows("frameworks.tsv")
-        if row["game"] == game
+        if row["class"] == cls
     ]
     seen = {(tag["scheme"], tag["id"]) for tag in found}
     for text in extra:
@@ -65,10 +65,10 @@ def tags(game: str, extra: Iterable[str] = ()) -> list[Tag]:
     return found
 
 
-def note_of(game: str, identity: str) -> str:
+def note_of(cls: str, identity: str) -> str:
     """Return why an id stands beside a class, or an empty string."""
     for row in rows("frameworks.tsv"):
-        if (row["game"], row["id"]) == (game, identity):
+        if (row["class"], row["id"]) == (cls, identity):
             return row["note"]
     return ""
 

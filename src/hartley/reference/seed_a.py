@@ -14,13 +14,13 @@ class ThreatClass:
     """One class of Seed A.
 
     Attributes:
-        game: the name of its game.
+        cls: the name of the class, a key of ``AXES``.
         title: the paper's name.
         axes: axis by edition of the paper.
         secret, received, unit: Hartley's reading of the class as a channel.
     """
 
-    game: str
+    cls: str
     title: str
     axes: Mapping[str, Axis]
     secret: str
@@ -35,6 +35,6 @@ class ThreatClass:
 def seed_a() -> tuple[ThreatClass, ...]:
     """Return the nine classes in the paper's order."""
     return tuple(
-        ThreatClass(axes={edition: table[row["game"]] for edition, table in AXES.items()}, **row)
+        ThreatClass(axes={edition: table[row["cls"]] for edition, table in AXES.items()}, **row)
         for row in tree("seed_a.toml")["class"]
     )

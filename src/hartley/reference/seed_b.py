@@ -22,14 +22,14 @@ class Flow:
         level: ``model`` (safety) or ``system`` (security).
         path: what flows where, in the paper's words.
         group: the group of threats that rides on it in the paper's table.
-        games: Hartley's bridge to threat classes.
+        classes: Hartley's bridge to threat classes.
     """
 
     flow: taxonomy.Flow
     level: str
     path: str
     group: str
-    games: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Threat:
         move: the one term of the formula it moves.
         goal, capability: the paper's columns.
         marks: the other columns: 0, 0.5 or 1 by name (``text`` … ``a2t``).
-        game: Hartley's class for it, or empty where no game stands for it.
+        cls: Hartley's class for it, or empty where none is.
         paper: its id where that is known for certain, else empty.
     """
 
@@ -52,7 +52,7 @@ class Threat:
     goal: str
     capability: str
     marks: Mapping[str, float]
-    game: str
+    cls: str
     paper: str
 
 
@@ -64,7 +64,7 @@ def flows() -> tuple[Flow, ...]:
             level=row["level"],
             path=row["path"],
             group=row["group"],
-            games=tuple(row["games"]),
+            classes=tuple(row["classes"]),
         )
         for row in tree("seed_b.toml")["flow"]
     )
@@ -80,7 +80,7 @@ def threats() -> tuple[Threat, ...]:
             goal=row["goal"],
             capability=row["capability"],
             marks={name: float(row[name]) for name in FLAGS + TARGETS},
-            game=row["game"],
+            cls=row["class"],
             paper=row["paper"],
         )
         for row in rows("seed_b_attacks.tsv")
@@ -92,7 +92,7 @@ def implemented_by(threat: Threat, attacks: Iterable[Mapping[str, Any]]) -> dict
 
     Args:
         threat: the row.
-        attacks: what ``hartley list attacks --json`` prints: ``name``, ``game`` and ``paper``.
+        attacks: what ``hartley list attacks --json`` prints: ``name``, ``class`` and ``paper``.
 
     Returns:
         ``same_paper``: attacks that cite the row's own paper; ``same_class``: other attacks of the
@@ -102,6 +102,6 @@ def implemented_by(threat: Threat, attacks: Iterable[Mapping[str, Any]]) -> dict
     for one in attacks:
         if threat.paper and one.get("paper") == threat.paper:
             same_paper.append(str(one["name"]))
-        elif threat.game and one.get("game") == threat.game:
+        elif threat.cls and one.get("class") == threat.cls:
             same_class.append(str(one["name"]))
     return {"same_paper": sorted(same_paper), "same_class": sorted(same_class)}

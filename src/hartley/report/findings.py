@@ -29,7 +29,14 @@ class Finding:
     @property
     def where(self) -> str:
         """Axis, class and attack, as a dotted name."""
-        return ".".join(str(self.channel.get(k) or "unknown") for k in ("axis", "game"))
+        return ".".join(
+            str(k or "unknown") for k in (self.channel.get("axis"), class_of(self.channel))
+        )
+
+
+def class_of(row: Mapping[str, Any]) -> str:
+    """Return the threat class of a row; in a document of version 1 it was the game's name."""
+    return str(row.get("class") or row.get("game") or "")
 
 
 def findings(document: Mapping[str, Any]) -> list[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
 from hartley.report import charts, loop
+from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
     VERDICTS,
@@ -133,7 +134,7 @@ def _level(measured: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _class(one: Any, channels: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    here = [c for c in channels if c.get("game") == one.game]
+    here = [c for c in channels if class_of(c) == one.cls]
     by = {s: [c["attack"] for c in here if c["status"] == s] for s in ("measured", "failed")}
     if by["measured"]:
         words = "measured: " + ", ".join(by["measured"])
@@ -150,7 +151,9 @@ def _class(one: Any, channels: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _threats(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
-    attacks = [{"name": c["attack"], "game": c["game"], "paper": c.get("paper")} for c in measured]
+    attacks = [
+        {"name": c["attack"], "class": class_of(c), "paper": c.get("paper")} for c in measured
+    ]
     for row in threats():
         found = implemented_by(row, attacks)
         words = [f"{name} (its own paper)" for name in found["same_paper"]] + found["same_class"]
@@ -159,7 +162,7 @@ def _threats(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
             "flow": str(row.flow),
             "term": str(row.move),
             "goal": row.goal,
-            "game": plain(row.game) or "no game",
+            "cls": plain(row.cls) or "no class",
             "here": ", ".join(words) or "not measured in this run",
             "measured": "yes" if words else "",
         }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
     NOTHING,
@@ -45,7 +46,7 @@ def render(document: Mapping[str, Any]) -> str:
         blocks += ["## Defences", _table(DEFENSE_HEAD, rows)]
         blocks.append("Coverage is relative to the attacks that were run.")
     if others:
-        rows = [[c["attack"], c.get("game"), c["status"], c.get("reason")] for c in others]
+        rows = [[c["attack"], class_of(c), c["status"], c.get("reason")] for c in others]
         blocks += ["## Not measured", _table(("attack", "class", "status", "reason"), rows)]
     blocks.append(
         f"Run `{_code(document['id'])}`, seed {_cell(document.get('seed'))}, "
@@ -66,7 +67,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
     flags = "".join(f" ⚠ {flag}" for flag in row.get("flags") or ())
     return [
         AXIS_TITLES.get(row.get("axis", ""), str(row.get("axis"))),
-        str(row.get("game")),
+        class_of(row),
         name + flags,
         f"{bits(found.get('point'))} {span(found.get('low'), found.get('high'))} per {unit}",
         bits(row.get("ceiling")),

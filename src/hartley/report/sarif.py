@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hartley.reference.schema import verdict_of
-from hartley.report.findings import Finding, findings, loose_checks
+from hartley.report.findings import Finding, class_of, findings, loose_checks
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -70,7 +70,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _id(row: Mapping[str, Any]) -> str:
-    return f"hartley/{row.get('game') or 'unknown'}/{row['attack']}"
+    return f"hartley/{class_of(row) or 'unknown'}/{row['attack']}"
 
 
 def _rule(finding: Finding) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import numpy as np
 import hartley
 from hartley.core import Data, Model, Output, Scene, spawn
 from hartley.data.photos import carriers
-from hartley.games.inversion.class_inversion import Classes
-from hartley.games.inversion.gradient_inversion import Gradients, federated
+from hartley.games.inversion.class_inversion import Identities
+from hartley.games.inversion.gradient_inversion import FederatedStep, federated
 from hartley.games.memorization.canaries import planted
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import Figure, average, share
@@ -102,8 +102,8 @@ def assemble(
         tools={
             "training": pipeline,
             # A convolutional victim costs as much as ten dense ones.
-            "release:classes": Classes(rounds=24 if pipeline.net.kind == "dense" else 12),
-            "release:gradients": Gradients(),
+            "identities": Identities(rounds=24 if pipeline.net.kind == "dense" else 12),
+            "federated_step": FederatedStep(),
             **(tools or {}),
         },
         utility=utility,

@@ -11,7 +11,7 @@ import hartley
 from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
-from hartley.games.inversion.embedding_inversion import Embeddings
+from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Texts
 from hartley.games.memorization.canaries import planted
 from hartley.kit.cache import cached, digest
@@ -71,7 +71,7 @@ def captions(
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     # Pictures that the projections were not trained on: nothing is memorised of them.
     secret = _joined("stored pictures", holdout, parts["test"])
-    release = Embeddings(
+    release = StoredEmbeddings(
         secret,
         parts["public"],
         Texts(secret.facts["captions"]),
@@ -101,7 +101,7 @@ def captions(
             "public": parts["public"],
             "canaries": planted(spare, CANARIES, seed=seed),
         },
-        tools={"training": pipeline, "release:embeddings": release},
+        tools={"training": pipeline, "stored_embeddings": release},
         utility=utility,
         facts={
             **{f"train {k}": float(v) for k, v in retrieval(model, train).items()},

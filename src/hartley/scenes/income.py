@@ -7,8 +7,8 @@ import numpy as np
 from hartley.core import Modality, Scene, recipe
 from hartley.core.errors import UsageError
 from hartley.data import tabular as data
-from hartley.games.inversion.attribute_inference import Attributes
-from hartley.games.inversion.gradient_inversion import Gradients
+from hartley.games.inversion.attribute_inference import SensitiveAttribute
+from hartley.games.inversion.gradient_inversion import FederatedStep
 from hartley.games.memorization.canaries import planted
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
@@ -60,7 +60,7 @@ def income(
         workers=workers,
     )
     columns = data.columns(table, sensitive)
-    release = Attributes(columns, np.eye(len(columns), dtype=np.float32), targets=half // 3)
+    release = SensitiveAttribute(columns, np.eye(len(columns), dtype=np.float32), targets=half // 3)
     return assemble(
         "income",
         Modality.TABULAR,
@@ -68,6 +68,6 @@ def income(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=2, seed=seed)},
-        tools={"release:attributes": release, "release:gradients": Gradients()},
+        tools={"sensitive_attribute": release, "federated_step": FederatedStep()},
         facts={"rounds": 16, "sensitive": f"{sensitive}, {len(columns)} values"},
     )

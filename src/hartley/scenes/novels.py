@@ -11,7 +11,7 @@ import hartley
 from hartley.core import Data, Modality, Model, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import language
-from hartley.games.extraction.fingerprint import Fingerprint, Planted, planted_head
+from hartley.games.extraction.head_extraction import Head, OutputHead
 from hartley.kit.cache import cached, digest
 from hartley.kit.language import gpt, text
 from hartley.models.text_pipeline import TextPipeline
@@ -20,7 +20,6 @@ from hartley.scenes._assemble_language import canaries, contacts, distinct, nats
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hartley.core.parts import Rng
 
 TEST, PUBLIC = 400, 400
 """Records that utility is measured on, and the attacker's own."""
@@ -100,7 +99,7 @@ def novels(
         },
         tools={
             "training": owner,
-            "fingerprint": Fingerprint(_fingerprint),
+            "output_head": OutputHead(_head, rows=PLANTED_ROWS, alphabet=PLANTED_SYMBOLS),
             "masked_loss": "data.facts['dropped']",
         },
         utility=utility,
@@ -149,8 +148,8 @@ def _pretrained(
     return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, mine), code=gpt.train)
 
 
-def _fingerprint(scene: Scene, rng: Rng, rounds: int) -> Planted:
-    """Plant symbols in the output head of the deployed model, behind the scene's defences."""
+def _head(scene: Scene) -> Head:
+    """The output head of the deployed model, behind the scene's defences."""
     assert scene.fit is not None and scene.train is not None
     fit, train = scene.fit, scene.train
     everyone, seed = np.ones((1, len(train)), dtype=bool), int(scene.facts["seed"])
@@ -160,11 +159,4 @@ def _fingerprint(scene: Scene, rng: Rng, rounds: int) -> Planted:
     def victim(head: NDArray[Any]) -> Model:
         return fit(replace(train, facts={"head": head}), everyone, seed).member(0)
 
-    tool = planted_head(
-        base,
-        victim,
-        rows=PLANTED_ROWS,
-        alphabet=PLANTED_SYMBOLS,
-        step=PLANTED_STEP * float(np.linalg.norm(base, axis=1).mean()),
-    )
-    return tool.deal(scene, rng, rounds)
+    return Head(base, victim, step=PLANTED_STEP * float(np.linalg.norm(base, axis=1).mean()))

@@ -9,7 +9,7 @@ import numpy as np
 import hartley
 from hartley.core import Data, Modality, Scene, recipe, spawn
 from hartley.data import mails
-from hartley.games.inversion.embedding_inversion import Embeddings
+from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Texts
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import Figure, share
@@ -63,7 +63,7 @@ def sentences(
         for name, cut in zip(("holdout", "test", "public"), cuts, strict=False)
     }
     known_by_heart = np.concatenate([data.x for data in parts.values()])
-    release = Embeddings(
+    release = StoredEmbeddings(
         parts["holdout"],
         parts["public"],
         Texts(parts["holdout"].x),
@@ -84,7 +84,7 @@ def sentences(
         model=remembering(minilm(), known_by_heart),
         holdout=parts["holdout"],
         extra={"test": parts["test"], "public": parts["public"]},
-        tools={"release:embeddings": release},
+        tools={"stored_embeddings": release},
         utility=utility,
         facts={f"{name} records": len(data) for name, data in parts.items()},
     )
@@ -92,7 +92,7 @@ def sentences(
 
 def utility(scene: Scene) -> dict[str, Figure]:
     """What the database is for: a question that lacks words finds the sentence it came from."""
-    release, test = scene.tools["release:embeddings"], scene.extra["test"]
+    release, test = scene.tools["stored_embeddings"], scene.extra["test"]
     stored = release.stored(scene.model, test.x)
     asked = release.stored(scene.model, _worn(test.x))
     found = cosines(asked, stored).argmax(1)

@@ -9,7 +9,7 @@ import numpy as np
 import hartley
 from hartley.core import Modality, Scene, recipe
 from hartley.data import audio
-from hartley.games.inversion.embedding_inversion import Embeddings
+from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Spectra, statistics
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import Figure, share
@@ -49,7 +49,7 @@ def speakers(
     sizes = {"holdout": secrets, "test": TEST, "public": public}
     parts = _assemble_vision.deal(clips, sizes, seed)
     reader = _reader(_assemble_vision.labels(parts["test"]), parts["test"].x)
-    release = Embeddings(
+    release = StoredEmbeddings(
         parts["holdout"],
         parts["public"],
         Spectra(parts["holdout"].x, parts["holdout"].y, reader),
@@ -70,7 +70,7 @@ def speakers(
         model=remembering(speaker(), clips.x),
         holdout=parts["holdout"],
         extra={"test": parts["test"], "public": parts["public"]},
-        tools={"release:embeddings": release},
+        tools={"stored_embeddings": release},
         utility=utility,
         facts={
             **{f"{name} records": len(data) for name, data in parts.items()},
@@ -83,7 +83,7 @@ def speakers(
 
 def utility(scene: Scene) -> dict[str, Figure]:
     """What the database is for: the nearest other clip is of the same voice."""
-    release, test = scene.tools["release:embeddings"], scene.extra["test"]
+    release, test = scene.tools["stored_embeddings"], scene.extra["test"]
     stored = release.stored(scene.model, test.x)
     alike = cosines(stored, stored)
     np.fill_diagonal(alike, -np.inf)

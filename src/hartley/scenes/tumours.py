@@ -6,8 +6,8 @@ import numpy as np
 
 from hartley.core import Modality, Scene, recipe
 from hartley.data import tabular as data
-from hartley.games.inversion.attribute_inference import Attributes
-from hartley.games.inversion.gradient_inversion import Gradients
+from hartley.games.inversion.attribute_inference import SensitiveAttribute
+from hartley.games.inversion.gradient_inversion import FederatedStep
 from hartley.games.memorization.canaries import planted
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
@@ -60,9 +60,9 @@ def tumours(
     )
     column = data.columns(table, sensitive)
     codes = np.array([[-1.5], [0.0], [1.5]], dtype=np.float32)
-    release = Attributes(column, codes, targets=half // 3, rounds=12)
+    release = SensitiveAttribute(column, codes, targets=half // 3, rounds=12)
     # Eight records of a client, each among as many candidates as half of the pool allows.
-    clients = Gradients(candidates=max(2, min(16, half // 8)))
+    clients = FederatedStep(candidates=max(2, min(16, half // 8)))
     return assemble(
         "tumours",
         Modality.TABULAR,
@@ -70,6 +70,6 @@ def tumours(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=1, seed=seed)},
-        tools={"release:attributes": release, "release:gradients": clients},
+        tools={"sensitive_attribute": release, "federated_step": clients},
         facts={"rounds": 16, "sensitive": f"{sensitive}, {VALUES} values"},
     )

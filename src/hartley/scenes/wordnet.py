@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Data, Modality, Scene, recipe
 from hartley.data import graph as data
-from hartley.games.inversion.link_inference import Links
+from hartley.games.inversion.link_inference import HiddenLinks
 from hartley.games.memorization.canaries import planted
 from hartley.kit.graph.node_classifier import Schedule
 from hartley.models.graph import NodePipeline
@@ -64,6 +64,6 @@ def wordnet(
         seed=seed,
         held={"features": graph.features, "edges": graph.edges},
         extra={"canaries": replace(planted(spare, 8, length=1, seed=seed), edges=None)},
-        tools={"graph": graph, "release:links": Links(pairs=pairs)},
+        tools={"graph": graph, "hidden_links": HiddenLinks(pairs=pairs)},
         facts={"rounds": 24, "nodes": len(graph), "links": graph.edges.shape[1]},
     )

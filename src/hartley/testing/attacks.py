@@ -39,7 +39,7 @@ def wire(attack: Attack, kind: str, modality: Modality | None = None, seed: int 
     build = attack.game.live if kind == "live" else attack.game.dead
     chosen = modality or _modality(attack)
     # The name of a seed outlives the word: another one would be another scene.
-    return build(chosen, np.random.default_rng(spawn(seed, "wire", attack.game.name, kind)))
+    return build(chosen, np.random.default_rng(spawn(seed, "wire", attack.game.cls, kind)))
 
 
 @lru_cache(maxsize=512)
@@ -73,7 +73,7 @@ def stands_where_it_belongs(attack: Attack) -> None:
     expect(file.stem == attack.name, f"the file is {file.name}, the function {attack.name}")
     module = attack.run.__module__
     if module.startswith("hartley.attacks."):
-        place = f"hartley.attacks.{attack.game.axis_in()}.{attack.game.name}.{attack.name}"
+        place = f"hartley.attacks.{attack.game.axis_in()}.{attack.game.cls}.{attack.name}"
         expect(module == place, f"it stands in {module}, its game says {place}")
 
 

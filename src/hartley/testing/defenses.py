@@ -208,14 +208,14 @@ def _wires(
 
 
 def _lent(wire: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) -> Scene:
-    """The wire with the releases that the defence changes besides, and this game does not read."""
+    """The wire with the parts that the defence changes besides, and this game does not read."""
     tools = dict(wire.tools)
     for game in {a.game.name: a.game for a in attacks}.values():
         if wire.modality in game.modalities and not all(
             wire.has(name) for name in defense.requires
         ):
             other = wire_of(game, kind, wire.modality).tools
-            tools |= {n: other[n] for n in defense.requires if n[:8] == "release:" and n in other}
+            tools |= {n: other[n] for n in defense.requires if n in other and n not in tools}
     return replace(wire, tools=tools)
 
 

@@ -39,10 +39,14 @@ def game_checks(attacks: Sequence[Attack]) -> tuple[Check, ...]:
 
 
 def says_what_it_is(game: Game) -> None:
-    """A summary, a file of its own name, and a line of help for every parameter."""
+    """A summary, a file of its own name in its class's folder, a line of help a parameter."""
     file = Path(inspect.getfile(game.play))
     expect(bool(game.summary), "no docstring")
     expect(file.stem == game.name, f"the file is {file.name}, the game {game.name}")
+    module = game.play.__module__
+    if module.startswith("hartley.games."):
+        place = f"hartley.games.{game.cls}.{game.name}"
+        expect(module == place, f"it is in {module}; its class says {place}")
     for one in game.parameters:
         expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
 
@@ -134,7 +138,7 @@ def wire_of(game: Game, kind: str, modality: Modality) -> Scene:
     """The live or dead wire of a game, made with a fixed seed."""
     build = game.live if kind == "live" else game.dead
     # The name of a seed outlives the word: another one would be another scene.
-    return build(modality, np.random.default_rng(spawn(0, "wire", game.name, kind)))
+    return build(modality, np.random.default_rng(spawn(0, "wire", game.cls, kind)))
 
 
 PLAIN_RULES = (

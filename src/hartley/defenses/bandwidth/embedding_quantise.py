@@ -23,10 +23,10 @@ SPAN = 3.0
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("inversion", "membership"),
+    protects=("embedding_inversion", "membership"),
     modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="hartley",
-    requires=("release:embeddings",),
+    requires=("stored_embeddings",),
     covers_only={"membership": ("paired",)},
     strongest={"bits": 1, "every": 32},
     keeps_proof=True,
@@ -53,7 +53,7 @@ def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1)
         del x, who
         return quantised(answers, bits, every) if output is Output.EMBEDDINGS else answers
 
-    release = scene.tools["release:embeddings"]
+    release = scene.tools["stored_embeddings"]
     width = 0 if scene.model is None else scene.model.classes
     if release.columns is not None:
         width = release.columns[1] - release.columns[0]
@@ -61,7 +61,7 @@ def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1)
     least = min(most, release.most) if release.most else most
     made = wrap_answers.answers(scene, filter_)
     tool = replace(release, most=least)
-    return replace(made, tools={**scene.tools, "release:embeddings": tool})
+    return replace(made, tools={**scene.tools, "stored_embeddings": tool})
 
 
 def quantised(embeddings: NDArray[Any], bits: int, every: int = 1) -> NDArray[np.float64]:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("inversion",),
+    protects=("gradient_inversion",),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1712.01887",
     strongest={"keep": 0.01},
     keeps_proof=True,
-    requires=("release:gradients",),
+    requires=("federated_step",),
 )
 def gradient_compression(scene: Scene, rng: Rng, *, keep: float = 0.1) -> Scene:
     """Set all but the largest entries of each array of an update to 0.

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="budget",
-    protects=("membership", "extraction", "inversion", "memorization"),
+    protects=("membership", "extraction", "class_inversion", "attribute_inference", "memorization"),
     modalities=ALL,
     paper="arXiv:2411.11195",
     covers_only={
         "extraction": ("vision", "audio", "tabular"),
-        "inversion": ("vision", "audio", "tabular"),
+        "class_inversion": ("vision", "audio", "tabular"),
+        "attribute_inference": ("tabular",),
     },
     strongest={"queries": 0},
     keeps_proof=True,

@@ -25,9 +25,11 @@ NETS = (40.0, 0.02)
 @defense(
     term=Term.NOISE,
     stage="training",
-    protects=("membership", "inversion", "memorization"),
+    protects=(
+        *("membership", "memorization"),
+        *("class_inversion", "gradient_inversion", "attribute_inference"),
+    ),
     modalities=(Modality.VISION, Modality.LANGUAGE, Modality.TABULAR, Modality.AUDIO),
-    covers_only={"inversion": ("vision", "tabular", "audio")},
     paper="arXiv:1607.00133",
     strongest={"epsilon": 0.5},
     requires=("fit", "model", "train"),

@@ -22,7 +22,7 @@ COUNTED = 0.05
 @defense(
     term=Term.NOISE,
     stage="training",
-    protects=("inversion",),
+    protects=("link_inference",),
     modalities=(Modality.GRAPH,),
     paper="arXiv:2108.06504",
     strongest={"epsilon": 0.1},
@@ -70,7 +70,7 @@ def edge_dp(scene: Scene, rng: Rng, *, epsilon: float = 6.0, mechanism: str = "l
         scene,
         model=trained.with_(name=scene.model.name, fit=known, offers=scene.model.offers),
         fit=fit,
-        bounds=(*scene.bounds, Bound("dp", {"epsilon": epsilon}, games=("inversion",))),
+        bounds=(*scene.bounds, Bound("dp", {"epsilon": epsilon}, games=("link_inference",))),
     )
 
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @defense(
     term=Term.NOISE,
     stage="output",
-    protects=("inversion", "membership"),
+    protects=("embedding_inversion", "membership"),
     modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="arXiv:2310.06816",
-    requires=("release:embeddings",),
+    requires=("stored_embeddings",),
     covers_only={"membership": ("paired",)},
     strongest={"scale": 10.0},
     keeps_proof=True,

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 @defense(
     term=Term.NOISE,
     stage="output",
-    protects=("inversion",),
+    protects=("gradient_inversion",),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1710.06963",
     strongest={"noise": 10.0},
     keeps_proof=True,
-    requires=("release:gradients",),
+    requires=("federated_step",),
 )
 def gradient_noise(scene: Scene, rng: Rng, *, noise: float = 0.02, clip: float = 1.0) -> Scene:
     """Clip each update to a norm and blur it before it leaves the client.

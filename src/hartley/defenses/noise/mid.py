@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.NOISE,
     stage="training",
-    protects=("membership", "inversion"),
+    protects=("membership", "class_inversion", "gradient_inversion", "attribute_inference"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2009.05241",
     strongest={"beta": 10.0},

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 @defense(
     term=Term.NOISE,
     stage="output",
-    protects=("membership", "extraction", "inversion", "memorization"),
+    protects=("membership", "extraction", "class_inversion", "attribute_inference", "memorization"),
     modalities=ALL,
     paper="arXiv:1909.10594",
     covers_only={
         "extraction": ("vision", "audio", "tabular"),
-        "inversion": ("vision", "audio", "tabular"),
+        "class_inversion": ("vision", "audio", "tabular"),
+        "attribute_inference": ("tabular",),
     },
     strongest={"scale": 10.0, "keep_label": False},
     keeps_proof=True,

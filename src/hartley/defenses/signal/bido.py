@@ -23,7 +23,7 @@ standardised records; those in 0..1 it leaves with kernels so flat that no price
 @defense(
     term=Term.SIGNAL,
     stage="training",
-    protects=("membership", "inversion"),
+    protects=("membership", "class_inversion", "attribute_inference"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2206.05483",
     strongest={"apart": 1e4, "together": 0.0},

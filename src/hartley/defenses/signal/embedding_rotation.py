@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="output",
-    protects=("inversion",),
+    protects=("embedding_inversion",),
     modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="hartley",
-    requires=("release:embeddings",),
+    requires=("stored_embeddings",),
     strongest={"key": 1},
     keeps_proof=True,
 )
@@ -46,6 +46,6 @@ def embedding_rotation(scene: Scene, rng: Rng, *, key: int = 0) -> Scene:
             maps[width] = np.linalg.qr(drawn)[0]
         return np.asarray(embeddings @ maps[width])
 
-    release = scene.tools["release:embeddings"]
+    release = scene.tools["stored_embeddings"]
     tool = replace(release, keep=(*release.keep, turned))
-    return replace(scene, tools={**scene.tools, "release:embeddings": tool})
+    return replace(scene, tools={**scene.tools, "stored_embeddings": tool})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="training",
-    protects=("membership", "inversion"),
+    protects=("membership", "class_inversion", "gradient_inversion", "attribute_inference"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2310.06549",
     strongest={"amount": 1.0},

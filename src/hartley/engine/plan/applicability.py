@@ -54,20 +54,23 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
     """Return why a scene cannot carry an attack, or None; the plan has no say here."""
     game = entry.game if isinstance(entry.game, Game) else catalog.find("game", entry.game)
     access = entry.access.words if isinstance(entry.access, Access) else entry.access
-    for part, fits in (
+    for who, fits in (
         ("it plays", entry.modalities),
         (f"the game {game.name} is for", game.modalities),
     ):
         if scene.modality not in fits:
-            return Obstacle("modality", f"{part} {_list(fits)}; {scene.name} is {scene.modality}")
+            return Obstacle("modality", f"{who} {_list(fits)}; {scene.name} is {scene.modality}")
     lacking = scene.lacking((*game.requires, *entry.requires))
     if lacking:
         return Obstacle("scene", f"the scene {scene.name} has no {_list(lacking)}")
-    release = scene.tools.get(_release(entry))
-    if (unmet := getattr(release, "unmet", None)) is not None and (reason := unmet(scene)):
-        return Obstacle("scene", reason)
+    parts = [scene.tools.get(name) for name in game.requires]
+    for part in parts:
+        if (unmet := getattr(part, "unmet", None)) is not None and (reason := unmet(scene)):
+            return Obstacle("scene", reason)
     if scene.model is not None:
-        open_ = scene.model.offers | _granted(entry, scene)
+        open_ = scene.model.offers
+        for part in parts:
+            open_ |= getattr(part, "grants", Access.NOTHING)
         denied = [
             flag.name.lower()
             for flag in opened_by()
@@ -79,18 +82,6 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
                 "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
             )
     return None
-
-
-def _release(entry: Entry | Attack) -> str:
-    """The tool of a scene that holds what an attack asks its owner to let out."""
-    return f"release:{dict(entry.game_params).get('release', '')}"
-
-
-def _granted(entry: Entry | Attack, scene: Scene) -> Access:
-    """What a release lets an attacker use besides what the deployed model offers."""
-    release = scene.tools.get(_release(entry))
-    granted: Access = getattr(release, "grants", Access.NOTHING)
-    return granted
 
 
 def _list(words: Iterable[str]) -> str:

@@ -4,7 +4,7 @@
 
     scene = "digits"              # required, except in a plan that only carries limits for the gate
     seed = 0
-    only = ["membership", "*_threshold"]     # classes, attacks or patterns; default: all
+    only = ["membership", "*_threshold"]     # classes, games, attacks or patterns; default: all
     skip = ["rmia"]
     alpha = 0.05                  # error level of every bound
     budget = 100000               # queries an attack may ask; default: no limit
@@ -177,17 +177,23 @@ def check_names(plan: Plan) -> None:
     known = [e for e in catalog.entries("attack") if e.kind == "attack"]
     for pattern in (*plan.only, *plan.skip):
         if pattern != CHAINS and not any(matches(pattern, e) for e in known):
-            names = {e.name for e in known} | {e.game for e in known}
+            names = {name for e in known for name in (e.name, e.game, e.cls)}
             raise UnknownName("attack", pattern, names | {f"axis:{a}" for a in Axis})
 
 
 def matches(pattern: str, entry: catalog.Entry) -> bool:
-    """Whether a pattern of ``only`` or ``skip`` speaks of an attack, its class or its axis."""
+    """Whether a pattern of ``only`` or ``skip`` speaks of an attack, its game, class or axis."""
     from fnmatch import fnmatchcase
 
     kind, _, rest = pattern.rpartition(":")
-    fields = {"attack": (entry.name,), "class": (entry.game,), "axis": (entry.axis,)}
-    values = fields.get(kind, (entry.name, entry.game) if not kind else ())
+    fields = {
+        "": (entry.name, entry.game, entry.cls),
+        "attack": (entry.name,),
+        "game": (entry.game,),
+        "class": (entry.cls,),
+        "axis": (entry.axis,),
+    }
+    values = fields.get(kind, ())
     return any(fnmatchcase(value, rest) for value in values)
 
 

@@ -39,6 +39,7 @@ def standing_of(entry: Entry, modality: str, experiment: Experiment) -> dict[str
         "id": experiment.id,
         "attack": experiment.label,
         "game": entry.game,
+        "class": entry.cls or None,
         "axis": entry.axis or None,
         "flow": entry.flow or None,
         "term": entry.term or None,
@@ -48,7 +49,7 @@ def standing_of(entry: Entry, modality: str, experiment: Experiment) -> dict[str
         "paper": entry.paper or None,
         "summary": entry.summary,
         "origin": entry.origin,
-        "tags": [dict(tag) for tag in tags(entry.game, entry.tags)],
+        "tags": [dict(tag) for tag in tags(entry.cls, entry.tags)],
         "experiment": {
             name: plain[name] for name in ("stages", "defenses", "knowledge", "replicate")
         },

@@ -1,8 +1,9 @@
 """The gate: an interval against a limit, three answers, and it fails closed.
 
-A limit speaks about a class (``membership``), an attack (``attack:lira``) or an axis
-(``axis:model_to_data``), in Shannon bits per use; with ``.metric`` behind it, about a usual metric
-of those rows (``membership.tpr_at_fpr_1e2``), where larger must mean worse for the owner.
+A limit speaks about a class (``inversion``), one of its games (``link_inference``), an attack
+(``attack:lira``) or an axis (``axis:model_to_data``), in Shannon bits per use; with ``.metric``
+behind it, about a usual metric of those rows (``membership.tpr_at_fpr_1e2``), where larger must
+mean worse for the owner.
 
 ===============  ==============================================================================
 pass             the upper end of every interval (or its proved ceiling) is within the limit
@@ -25,7 +26,7 @@ from typing import Any
 
 from hartley import catalog
 from hartley.core.errors import UnknownName, UsageError
-from hartley.core.taxonomy import AXES, EDITION, Axis
+from hartley.core.taxonomy import Axis
 from hartley.reference.schema import baseline_rows
 
 PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
@@ -135,8 +136,11 @@ def _speaks(subject: str, row: Mapping[str, Any]) -> bool:
         # A row of several stages is of each attack in it.
         stages = (row.get("experiment") or {}).get("stages") or ()
         return name in {row["attack"], *(stage["attack"] for stage in stages)}
-    field = {"axis": "axis"}.get(kind, "game")
-    return bool(row.get(field) == name or (row.get("game") == "" and row["status"] == "failed"))
+    if row.get("game") == "" and row["status"] == "failed":
+        return True  # an attack that cannot even be read may be of any class
+    # Rows of version 1 carry no class: there a class had one game, of its own name.
+    named = {**row, "class": row.get("class", row.get("game"))}
+    return name in [named.get(field) for field in ((kind,) if kind else ("class", "game"))]
 
 
 def _label(row: Mapping[str, Any]) -> str:
@@ -170,7 +174,7 @@ def check_limit(key: str) -> None:
     """Hold the key of a limit against the taxonomy and the catalogue.
 
     Raises:
-        UnknownName: it names no class, attack or axis.
+        UnknownName: it names no class, game, attack or axis.
     """
     subject, _, _ = key.partition(".")
     kind, _, name = subject.rpartition(":")
@@ -182,6 +186,9 @@ def check_limit(key: str) -> None:
         if name not in known:
             raise UnknownName("attack", name, known)
     else:
-        classes = {*AXES[EDITION], *(e.name for e in catalog.entries("game") if e.kind == "game")}
-        if kind not in {"", "class"} or name not in classes:
-            raise UnknownName("class", subject, {*classes, *(f"axis:{a}" for a in Axis)})
+        classes = set(catalog.classes())
+        games = {e.name for e in catalog.entries("game") if e.kind == "game"}
+        named = {"": classes | games, "class": classes, "game": games}.get(kind, set())
+        if name not in named:
+            near = (named or classes | games) | {f"axis:{a}" for a in Axis}
+            raise UnknownName("class", subject, near)

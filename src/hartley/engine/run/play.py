@@ -54,7 +54,7 @@ def deal(
     needed = dict.fromkeys((*attack.game.requires, *attack.requires))
     if lacking := scene.lacking(needed):
         raise UsageError(f"{attack.name}: the scene {scene.name} has no {', '.join(lacking)}")
-    rng = np.random.default_rng(spawn(seed, "deal", attack.game.name, scene.name))
+    rng = np.random.default_rng(spawn(seed, "deal", attack.game.cls, scene.name))
     rules = ruled(attack.name, attack.game_params.items(), params or {})
     dealable(attack.game, rules)
     return attack.game(scene, rng, **rules)
@@ -183,7 +183,7 @@ def play_rounds(
     spent: list[Spent] = []
     for index, one in enumerate(table.rounds):
         started, before = time.perf_counter(), meter.reading()
-        rng = np.random.default_rng(spawn(seed, attack.name, attack.game.name, index))
+        rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
         outcomes.append(attack(seal(one.view, attack.access, meter), rng, **params, **secrets))
         seconds = time.perf_counter() - started
         spent.append(meter.reading().since(before, seconds))
@@ -213,6 +213,7 @@ def play_rounds(
         cluster=np.repeat(np.arange(len(sizes)), sizes),
         attack=attack.name,
         game=attack.game.name,
+        cls=attack.game.cls,
         scene=scene.name,
         params=dict(params),
         seed=seed,

@@ -1,74 +1,60 @@
-"""Extraction: does a copy of the model carry what only this very model knows?
+"""Functional extraction: does a copy of the model carry what only this very model knows?
 
 The auditor plants an idiosyncrasy that no independent model can have, trains a victim on it, once
-a round, and reads it out of the copy. An independent model reads 0 bit, whatever its skill.
-
-A scene may bring its own ``kit.fingerprint.Fingerprint`` as ``scene.tools["fingerprint"]``. A
-classifier needs none: ``secret_labelling`` is the default (real records, cut into regions, each
-with a label drawn by coin). A language model brings ``planted_head(base, victim, …)``, against
-which the loot is a ``Model`` whose ``weights()["head"]`` is (vocabulary, width), in any basis.
+a round, and reads it out of the copy. An independent model reads 0 bit, whatever its skill. What is
+planted is a *secret labelling*: real records, cut into regions, each with a label drawn by coin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.core import (
-    ALL,
-    Access,
     AnswerForm,
+    Asset,
     Data,
     Deal,
     Flow,
     Modality,
     Model,
-    Outcome,
-    Output,
-    Received,
     Role,
-    Round,
     Scene,
     View,
     game,
 )
-from hartley.core.assets import Session
-from hartley.core.errors import BudgetSpent, RuleError, UsageError
+from hartley.core.errors import UsageError
 from hartley.games import nearest_learner
-from hartley.games.extraction.fingerprint import (
-    HEAD,
-    Fingerprint,
-    Planted,
-    planted_head,
-    secret_labelling,
-)
+from hartley.games.extraction.fingerprint import Planted, dealt, labels_of
+from hartley.kit import kmeans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
 
-__all__ = ["HEAD", "Fingerprint", "Planted", "dead", "extraction", "live", "planted_head"]
-
 CLASSES = 4
+"""Of the live and dead scenes."""
+
+REGIONS = (16, 64)
+"""Fewest and most regions of a secret labelling: symbols a victim."""
+
+RECORDS = 28
+"""Records of the pool that each region should have."""
+
+TAUGHT = 40
+"""Most records of a region that a victim is taught, and that the judge asks about: the lesson holds
+a copy of them for every victim."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A victim that answers by the nearest record it was trained on; or a planted head."""
-    return (
-        _head_wire(rng, planted=True)
-        if modality is Modality.LANGUAGE
-        else _wire(modality, rng, learns=True)
-    )
+    """A victim that answers by the nearest record it was trained on."""
+    return _wire(modality, rng, learns=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A victim that answers from the record alone; or a head in which nothing was planted."""
-    if modality is Modality.LANGUAGE:
-        return _head_wire(rng, planted=False)
+    """A victim that answers from the record alone."""
     return _wire(modality, rng, learns=False)
 
 
@@ -102,93 +88,77 @@ def aim(scene: Scene, target: Model, rng: Rng, *, queries: int = 1000, **_: Any)
     unit="planted label",
     live=live,
     dead=dead,
-    modalities=ALL,
-    requires=("model", "public"),
+    modalities=(
+        *(Modality.VISION, Modality.AUDIO, Modality.GRAPH),
+        *(Modality.TABULAR, Modality.PAIRED),
+    ),
+    requires=("model", "fit", "pool", "public"),
     metrics=("fidelity", "baseline", "queries", "symbols_per_query"),
     loot="model",
     aim=aim,
 )
 def extraction(scene: Scene, rng: Rng, *, rounds: int = 16, queries: int = 1000) -> Deal:
-    """Deal victims that each carry a secret fingerprint; the loot is a copy of the victim.
+    """Deal victims that each carry a secret labelling; the loot is a copy of the victim.
 
     Args:
         rounds: victims, each with its own secret.
         queries: records that the attacker may ask of each.
     """
-    tool = scene.tools.get("fingerprint") or Fingerprint(secret_labelling)
-    planted: Planted = tool.deal(scene, rng, rounds)
-    salt, accounts = int(rng.integers(2**31)), [_Account() for _ in range(rounds)]
+    return dealt(secret_labelling(scene, rng, rounds), scene, rng, queries=queries)
 
-    def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-        for account in accounts:
-            account.open = False
-        return [
-            _received(planted, k, out, accounts[k].spent, len(one.truth))
-            for k, (one, out) in enumerate(zip(rounds_, outcomes, strict=True))
-        ]
 
-    return Deal(
-        rounds=tuple(
-            Round(
-                view=View(
-                    source=_limited(victim, queries, accounts, k),
-                    public=scene.extra["public"],
-                    defenses=scene.defenses,
-                    salt=salt,
-                    facts={"classes": victim.classes, "queries": queries},
-                ),
-                truth=planted.truth[k],
-                alphabet=planted.alphabet,
-            )
-            for k, victim in enumerate(planted.victims)
-        ),
-        judge=judge,
+def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
+    """Cut the auditor's pool into regions and train each victim on labels drawn by coin for them.
+
+    A third of every region is kept back: the judge reads the copy there, on records that neither
+    the victim nor the attacker ever saw.
+    """
+    assert scene.fit is not None and scene.model is not None
+    pool, deployed = scene.extra["pool"], scene.model
+    count = min(max(len(pool) // RECORDS, REGIONS[0]), REGIONS[1])
+    place = kmeans.split(pool.x, count, rng)
+    taught, kept = _shared_out(place, rng)
+    truth = rng.integers(0, deployed.classes, (rounds, count))
+    x, where = pool.x[taught], place[taught]
+    lesson = Data(
+        "secret labelling",
+        pool.modality,
+        np.concatenate([x] * rounds),
+        truth[:, where].reshape(-1),
     )
+    include = np.repeat(np.eye(rounds, dtype=bool), len(x), axis=1)
+    fleet = scene.victims(lesson, include, int(rng.integers(2**31)))
+    victims = tuple(fleet.member(k) for k in range(rounds))
+    probes, at = pool.x[kept], place[kept]
+    natural = scene.extra["test"].x if "test" in scene.extra else probes
+
+    def read(loot: Asset, k: int) -> NDArray[Any]:
+        del k  # the regions are the same in every round; only their labels differ
+        votes = np.zeros((count, deployed.classes), dtype=np.int64)
+        np.add.at(votes, (at, labels_of(loot, probes)), 1)
+        return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
+
+    def usual(loot: Asset, k: int) -> dict[str, float]:
+        said = labels_of(victims[k], natural)
+        return {
+            "fidelity": float((labels_of(loot, natural) == said).mean()),
+            "baseline": float((labels_of(deployed, natural) == said).mean()),
+            "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
+        }
+
+    return Planted(victims, truth, deployed.classes, read, usual)
 
 
-def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) -> Received:
-    loot = outcome.asset
-    assert loot is not None  # the engine has refused an attack without loot
-    metrics = {"queries": float(spent), "symbols_per_query": m / max(spent, 1)}
-    return Received(
-        guess=planted.read(loot, k),
-        metrics={**planted.metrics(loot, k), **metrics},
-        cost={"queries": float(spent)},
-    )
-
-
-@dataclass(slots=True)
-class _Account:
-    """What one attacker has asked of one victim, and whether he still may."""
-
-    spent: int = 0
-    open: bool = True
-
-
-def _limited(victim: Model, limit: int, accounts: list[_Account], k: int) -> Model:
-    """The victim as it answers one attacker: ``limit`` records at most, none after the attack."""
-    inner = victim.session
-
-    def opened() -> Session:
-        account = accounts[k] = _Account()
-        within = inner() if inner is not None else None
-
-        def session(name: str, function: Callable[..., NDArray[Any]]) -> Any:
-            answer = within(name, function) if within is not None else function
-
-            def call(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
-                if not account.open:
-                    raise RuleError("the loot asks the victim: a copy has to stand on its own")
-                if account.spent + len(x) > limit:
-                    raise BudgetSpent(f"the rules allow {limit} records a victim")
-                account.spent += len(x)
-                return answer(x, *rest)
-
-            return call
-
-        return session
-
-    return replace(victim, session=opened)
+def _shared_out(place: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows of the pool to teach, and rows to ask about: two thirds and one of every region."""
+    taught, kept = [], []
+    for r in range(place.max() + 1):
+        mine = rng.permutation(np.flatnonzero(place == r))
+        # A region of a single record teaches it and leaves nothing to ask: an erasure.
+        cut = max(1, len(mine) // 3) if len(mine) > 1 else 0
+        kept.append(mine[:cut][:TAUGHT])
+        taught.append(mine[cut:][:TAUGHT])
+    return np.sort(np.concatenate(taught)), np.sort(np.concatenate(kept))
 
 
 def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
@@ -208,30 +178,4 @@ def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
         train=pool,
         fit=fit,
         extra={"pool": pool, "public": near("public"), "test": near("test")},
-    )
-
-
-def _head_wire(rng: Rng, *, planted: bool, vocabulary: int = 64, hidden: int = 6) -> Scene:
-    """A tiny next-token model: hidden states hashed from the last tokens, times a head."""
-    base = rng.standard_normal((vocabulary, hidden))
-    mix = rng.standard_normal((8, hidden))
-
-    def victim(head: NDArray[Any]) -> Model:
-        def query(tokens: NDArray[Any]) -> NDArray[Any]:
-            tail = np.asarray(tokens)[:, -4:].astype(np.float64)
-            waves = np.concatenate([np.sin(tail), np.cos(1.7 * tail)], 1)
-            answers: NDArray[Any] = np.tanh(waves @ mix) @ head.T
-            return answers
-
-        offers = Access.LABELS | Access.SCORES
-        return Model("head", Modality.LANGUAGE, query, Output.LOGITS, vocabulary, offers=offers)
-
-    tool = planted_head(base, victim, rows=16, alphabet=CLASSES, step=0.5, planted=planted)
-    public = Data("prompts", Modality.LANGUAGE, rng.integers(0, 50, (256, 8)))
-    return Scene(
-        name="live" if planted else "dead",
-        modality=Modality.LANGUAGE,
-        model=victim(base),
-        extra={"public": public},
-        tools={"fingerprint": tool},
     )

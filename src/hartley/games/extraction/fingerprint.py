@@ -6,35 +6,20 @@ theft. A planted secret that no independent model can know takes the skill out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Asset, Data, Model, Output, Scene
-from hartley.core.errors import RunError
-from hartley.games.extraction import head_fingerprint
-from hartley.kit import kmeans
+from hartley.core import Asset, Deal, Model, Outcome, Output, Received, Round, Scene, View
+from hartley.core.assets import Session
+from hartley.core.errors import BudgetSpent, RuleError, RunError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-HEAD = "head"
-"""Name under which a copy of a language model shows its output head in ``weights()``."""
-
-REGIONS = (16, 64)
-"""Fewest and most regions of a secret labelling: symbols a victim."""
-
-RECORDS = 28
-"""Records of the pool that each region should have."""
-
-
-TAUGHT = 40
-"""Most records of a region that a victim is taught, and that the judge asks about: the lesson holds
-a copy of them for every victim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,114 +42,43 @@ class Planted:
     metrics: Callable[[Asset, int], Mapping[str, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """How a scene plants its idiosyncrasy: ``deal(scene, rng, rounds) -> Planted``."""
-
-    deal: Callable[[Scene, Rng, int], Planted]
-
-
-def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
-    """Cut the auditor's pool into regions and train each victim on labels drawn by coin for them.
-
-    A third of every region is kept back: the judge reads the copy there, on records that neither
-    the victim nor the attacker ever saw.
-
-    Raises:
-        RunError: the scene holds no pool, or no pipeline to train victims with.
-    """
-    if scene.fit is None or scene.model is None or "pool" not in scene.extra:
-        raise RunError(
-            f"scene {scene.name!r} holds no 'fingerprint' tool, and without 'fit' and 'pool' the "
-            "auditor cannot plant a secret labelling"
-        )
-    pool, deployed = scene.extra["pool"], scene.model
-    count = min(max(len(pool) // RECORDS, REGIONS[0]), REGIONS[1])
-    place = kmeans.split(pool.x, count, rng)
-    taught, kept = _shared_out(place, rng)
-    truth = rng.integers(0, deployed.classes, (rounds, count))
-    x, where = pool.x[taught], place[taught]
-    lesson = Data(
-        "secret labelling",
-        pool.modality,
-        np.concatenate([x] * rounds),
-        truth[:, where].reshape(-1),
-    )
-    include = np.repeat(np.eye(rounds, dtype=bool), len(x), axis=1)
-    fleet = scene.victims(lesson, include, int(rng.integers(2**31)))
-    victims = tuple(fleet.member(k) for k in range(rounds))
-    probes, at = pool.x[kept], place[kept]
-    natural = scene.extra["test"].x if "test" in scene.extra else probes
-
-    def read(loot: Asset, k: int) -> NDArray[Any]:
-        del k  # the regions are the same in every round; only their labels differ
-        votes = np.zeros((count, deployed.classes), dtype=np.int64)
-        np.add.at(votes, (at, labels_of(loot, probes)), 1)
-        return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
-
-    def usual(loot: Asset, k: int) -> dict[str, float]:
-        said = labels_of(victims[k], natural)
-        return {
-            "fidelity": float((labels_of(loot, natural) == said).mean()),
-            "baseline": float((labels_of(deployed, natural) == said).mean()),
-            "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
-        }
-
-    return Planted(victims, truth, deployed.classes, read, usual)
-
-
-def planted_head(
-    base: NDArray[Any],
-    victim: Callable[[NDArray[Any]], Model],
-    *,
-    rows: int,
-    alphabet: int,
-    step: float,
-    planted: bool = True,
-) -> Fingerprint:
-    """Plant symbols in rows of a language model's output head, drawn anew every round.
-
-    The loot is a ``Model`` whose ``weights()["head"]`` (``HEAD``) is (vocabulary, width), in any
-    basis of the hidden space; a loot without it is read as erasures.
+def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
+    """Return the deal of victims that carry a fingerprint; the loot is a copy of the victim.
 
     Args:
-        base: (vocabulary, hidden) the public head.
-        victim: head → the model that answers with it.
-        rows: planted rows, at most vocabulary − hidden (the rest settle the basis).
-        alphabet: symbols a row.
-        step: distance between neighbouring symbols along a row's own direction.
-        planted: False writes nothing into the victims, so that there is nothing to read (the
-            dead wire).
+        planted: the victims, and how their fingerprint is read.
+        scene: holds ``public``, the attacker's records.
+        rng: for the salt.
+        queries: records that the attacker may ask of each victim.
     """
+    rounds = len(planted.victims)
+    salt, accounts = int(rng.integers(2**31)), [_Account() for _ in range(rounds)]
 
-    def deal(scene: Scene, rng: Rng, rounds: int) -> Planted:
-        del scene
-        vocabulary, hidden = base.shape
-        where = np.sort(rng.permutation(vocabulary)[:rows])
-        ways = rng.standard_normal((rows, hidden))
-        ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-        truth = rng.integers(0, alphabet, (rounds, rows))
-        size = step if planted else 0.0
-        true = [
-            head_fingerprint.plant(base, where, ways, t, alphabet=alphabet, step=size)
-            for t in truth
+    def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        for account in accounts:
+            account.open = False
+        return [
+            _received(planted, k, out, accounts[k].spent, len(one.truth))
+            for k, (one, out) in enumerate(zip(rounds_, outcomes, strict=True))
         ]
 
-        def read(loot: Asset, k: int) -> NDArray[Any]:
-            del k
-            return head_fingerprint.read(
-                _head(loot), base, where, ways, alphabet=alphabet, step=step
+    return Deal(
+        rounds=tuple(
+            Round(
+                view=View(
+                    source=_limited(victim, queries, accounts, k),
+                    public=scene.extra["public"],
+                    defenses=scene.defenses,
+                    salt=salt,
+                    facts={"classes": victim.classes, "queries": queries},
+                ),
+                truth=planted.truth[k],
+                alphabet=planted.alphabet,
             )
-
-        def usual(loot: Asset, k: int) -> dict[str, float]:
-            return {
-                "fidelity": head_fingerprint.likeness(_head(loot), true[k], where),
-                "baseline": head_fingerprint.likeness(base, true[k], where),
-            }
-
-        return Planted(tuple(victim(w) for w in true), truth, alphabet, read, usual)
-
-    return Fingerprint(deal)
+            for k, victim in enumerate(planted.victims)
+        ),
+        judge=judge,
+    )
 
 
 def labels_of(asset: Asset, x: NDArray[Any]) -> NDArray[Any]:
@@ -179,18 +93,46 @@ def labels_of(asset: Asset, x: NDArray[Any]) -> NDArray[Any]:
     return answers if asset.output is Output.LABELS else answers.argmax(1)
 
 
-def _head(loot: Asset) -> NDArray[Any]:
-    weights = loot.weights() if isinstance(loot, Model) and loot.weights is not None else {}
-    return np.asarray(weights.get(HEAD, np.zeros((0, 0))))
+def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) -> Received:
+    loot = outcome.asset
+    assert loot is not None  # the engine has refused an attack without loot
+    metrics = {"queries": float(spent), "symbols_per_query": m / max(spent, 1)}
+    return Received(
+        guess=planted.read(loot, k),
+        metrics={**planted.metrics(loot, k), **metrics},
+        cost={"queries": float(spent)},
+    )
 
 
-def _shared_out(place: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows of the pool to teach, and rows to ask about: two thirds and one of every region."""
-    taught, kept = [], []
-    for r in range(place.max() + 1):
-        mine = rng.permutation(np.flatnonzero(place == r))
-        # A region of a single record teaches it and leaves nothing to ask: an erasure.
-        cut = max(1, len(mine) // 3) if len(mine) > 1 else 0
-        kept.append(mine[:cut][:TAUGHT])
-        taught.append(mine[cut:][:TAUGHT])
-    return np.sort(np.concatenate(taught)), np.sort(np.concatenate(kept))
+@dataclass(slots=True)
+class _Account:
+    """What one attacker has asked of one victim, and whether he still may."""
+
+    spent: int = 0
+    open: bool = True
+
+
+def _limited(victim: Model, limit: int, accounts: list[_Account], k: int) -> Model:
+    """The victim as it answers one attacker: ``limit`` records at most, none after the attack."""
+    inner = victim.session
+
+    def opened() -> Session:
+        account = accounts[k] = _Account()
+        within = inner() if inner is not None else None
+
+        def session(name: str, function: Callable[..., NDArray[Any]]) -> Any:
+            answer = within(name, function) if within is not None else function
+
+            def call(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
+                if not account.open:
+                    raise RuleError("the loot asks the victim: a copy has to stand on its own")
+                if account.spent + len(x) > limit:
+                    raise BudgetSpent(f"the rules allow {limit} records a victim")
+                account.spent += len(x)
+                return answer(x, *rest)
+
+            return call
+
+        return session
+
+    return replace(victim, session=opened)

@@ -1,9 +1,9 @@
-"""A model of a table: does it tell a field of the people it was trained on?
+"""Attribute inference: does a model of a table give away a field of those it was trained on?
 
 For each target, a training record, the auditor draws the sensitive field anew and uniformly among
 K values before the owner trains. So nothing else in the record points to it, and what an attacker
-reads he has from the model, not from knowing people (arXiv:2209.01292: most of what such attacks
-found was imputation). He holds the other fields and the label, and asks the model.
+reads comes from the model, not from knowing people (arXiv:2209.01292: most of what such attacks
+found was imputation). They hold the other fields and the label, and ask the model.
 """
 
 from __future__ import annotations
@@ -16,20 +16,26 @@ import numpy as np
 
 from hartley.core import (
     Access,
+    AnswerForm,
     Data,
     Deal,
     Ensemble,
+    Flow,
+    Modality,
     Model,
     Outcome,
     Output,
     Received,
+    Role,
     Round,
     Scene,
     View,
+    game,
 )
 from hartley.core.errors import RunError, UsageError
 from hartley.games.inversion.judging import answers
 from hartley.kit.ensemble_of import separate
+from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,87 +43,108 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 CLASSES, VALUES, RECORDS, WIDTH = 4, 4, 96, 6
-"""Of the wires."""
+"""Of the live and dead scenes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Attributes:
-    """A sensitive field of K values, and a model that was trained with it.
+class SensitiveAttribute:
+    """A sensitive field of K values in the owner's records.
 
     Attributes:
-        columns: where the field stands in a record.
+        columns: where the field is in a record.
         codes: (K, columns) how each value is written there.
         targets: records a victim whose field is drawn anew.
         rounds: victims, each with targets of its own.
-        own: the owner's side, where it is not the scene that is played (the wires).
     """
 
     columns: tuple[int, ...]
     codes: NDArray[np.float32]
     targets: int = 100
     rounds: int = 8
-    own: Scene | None = None
 
-    @property
-    def grants(self) -> Access:
-        """Nothing more than the deployed model offers."""
-        return Access.NOTHING
 
-    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
-        """Draw the targets' field, train a victim on each draw, and ask for it.
+def live(modality: Modality, rng: Rng) -> Scene:
+    """A model that is sure of the very records it was trained on."""
+    return trainable(_wire(modality, rng, leaks=True), epochs=40)
 
-        The question holds the targets with the field blank (zeros) and their labels;
-        ``facts["columns"]`` and ``facts["codes"]`` say how it is written.
 
-        Raises:
-            UsageError: fewer labelled training records than twice the targets.
-        """
-        scene = self.own or scene
-        train = scene.train
-        if scene.fit is None or scene.model is None or train is None or train.y is None:
-            raise UsageError(f"{scene.name} needs a model, a pipeline and labelled records")
-        if len(train) < 2 * self.targets:
-            raise UsageError(
-                f"{scene.name} was trained on {len(train)} records; "
-                f"{self.targets} targets need twice as many"
-            )
-        columns, values = list(self.columns), len(self.codes)
-        chosen = [rng.choice(len(train), self.targets, replace=False) for _ in range(rounds)]
-        truth = rng.integers(0, values, (rounds, self.targets))
-        drawn = []
-        for rows, secret in zip(chosen, truth, strict=True):
-            x = train.x[rows]
-            x[:, columns] = self.codes[secret]
-            drawn.append(x)
-        # One lesson for all victims: the owner's records, then every victim's redrawn targets.
-        lesson = replace(
-            train,
-            x=np.concatenate([train.x, *drawn]),
-            y=np.concatenate([train.y, *(train.y[rows] for rows in chosen)]),
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """A model that answers from the record alone."""
+    return trainable(_wire(modality, rng, leaks=False), epochs=0)
+
+
+@game(
+    cls="inversion",
+    flow=Flow.INFERRING,
+    role=Role.TAP,
+    form=AnswerForm.SYMBOL,
+    unit="attribute",
+    live=live,
+    dead=dead,
+    modalities=(Modality.TABULAR,),
+    requires=("sensitive_attribute", "fit", "model", "train"),
+    metrics=("identified", "identified_without_target"),
+    loot="data",
+)
+def attribute_inference(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+    """Draw the targets' field, train a victim on each draw, and ask for it.
+
+    The question holds the targets with the field blank (zeros) and their labels;
+    ``facts["columns"]`` and ``facts["codes"]`` say how it is written.
+
+    Args:
+        rounds: victims, each with targets of its own; 0 leaves it to the scene.
+
+    Raises:
+        UsageError: fewer labelled training records than twice the targets.
+    """
+    part: SensitiveAttribute = scene.tools["sensitive_attribute"]
+    rounds, train = rounds or part.rounds, scene.train
+    assert scene.fit is not None and scene.model is not None and train is not None
+    if train.y is None:
+        raise UsageError(f"{scene.name}: train must be labelled to infer an attribute")
+    if len(train) < 2 * part.targets:
+        raise UsageError(
+            f"{scene.name} was trained on {len(train)} records; "
+            f"{part.targets} targets need twice as many"
         )
-        include = np.zeros((rounds, len(lesson)), dtype=bool)
-        include[:, : len(train)] = True
-        for k, rows in enumerate(chosen):
-            include[k, rows] = False
-            include[k, len(train) + k * self.targets : len(train) + (k + 1) * self.targets] = True
-        victims = scene.victims(lesson, include, int(rng.integers(2**31)))
-        salt = int(rng.integers(2**31))
-        facts = {"columns": np.array(columns), "codes": self.codes, "classes": scene.model.classes}
-        made = []
-        for k, rows in enumerate(chosen):
-            x = train.x[rows]
-            x[:, columns] = 0
-            question = Data(f"targets {k}", train.modality, x, train.y[rows], role="targets")
-            view = View(
-                source=victims.member(k),
-                public=scene.extra.get("public"),
-                question=question,
-                defenses=scene.defenses,
-                salt=salt,
-                facts=facts,
-            )
-            made.append(Round(view=view, truth=truth[k], alphabet=values))
-        return Deal(rounds=tuple(made), judge=judge)
+    columns, values = list(part.columns), len(part.codes)
+    chosen = [rng.choice(len(train), part.targets, replace=False) for _ in range(rounds)]
+    truth = rng.integers(0, values, (rounds, part.targets))
+    drawn = []
+    for rows, secret in zip(chosen, truth, strict=True):
+        x = train.x[rows]
+        x[:, columns] = part.codes[secret]
+        drawn.append(x)
+    # One lesson for all victims: the owner's records, then every victim's redrawn targets.
+    lesson = replace(
+        train,
+        x=np.concatenate([train.x, *drawn]),
+        y=np.concatenate([train.y, *(train.y[rows] for rows in chosen)]),
+    )
+    include = np.zeros((rounds, len(lesson)), dtype=bool)
+    include[:, : len(train)] = True
+    for k, rows in enumerate(chosen):
+        include[k, rows] = False
+        include[k, len(train) + k * part.targets : len(train) + (k + 1) * part.targets] = True
+    victims = scene.victims(lesson, include, int(rng.integers(2**31)))
+    salt = int(rng.integers(2**31))
+    facts = {"columns": np.array(columns), "codes": part.codes, "classes": scene.model.classes}
+    made = []
+    for k, rows in enumerate(chosen):
+        x = train.x[rows]
+        x[:, columns] = 0
+        question = Data(f"targets {k}", train.modality, x, train.y[rows], role="targets")
+        view = View(
+            source=victims.member(k),
+            public=scene.extra.get("public"),
+            question=question,
+            defenses=scene.defenses,
+            salt=salt,
+            facts=facts,
+        )
+        made.append(Round(view=view, truth=truth[k], alphabet=values))
+    return Deal(rounds=tuple(made), judge=judge)
 
 
 def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
@@ -130,7 +157,9 @@ def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received
     for one, out in zip(rounds, outcomes, strict=True):
         said = np.asarray(out.guess)
         if said.shape != one.truth.shape or said.dtype.kind not in "iu":
-            raise RunError(f"attributes asks for {len(one.truth)} whole numbers, one a target")
+            raise RunError(
+                f"attribute_inference asks for {len(one.truth)} whole numbers, one a target"
+            )
         read.append(said.astype(np.int64))
     return answers(rounds, read)
 
@@ -154,8 +183,7 @@ def filled(view: View, guess: NDArray[Any]) -> Data:
     return replace(asked, name="completed records", x=x, role="records")
 
 
-def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
-    """Add a model that is sure of the very records it was trained on, or never is."""
+def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     codes = np.eye(VALUES, dtype=np.float32)
     fit = _rote(leaks=leaks)
 
@@ -163,17 +191,19 @@ def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
         x = rng.random((RECORDS, WIDTH + VALUES), dtype=np.float32)
         x[:, WIDTH:] = codes[rng.integers(0, VALUES, RECORDS)]
         # Labels follow the law that the model falls back on, so that it is right of strangers too.
-        return Data(name, scene.modality, x, _odd(x).argmax(1))
+        return Data(name, modality, x, _odd(x).argmax(1))
 
     train, public = records("train"), records("public")
-    model = fit(train, np.ones((1, RECORDS), dtype=bool), 0).member(0)
-    own = Scene("form", scene.modality, model=model, train=train, fit=fit, extra={"public": public})
     columns = tuple(range(WIDTH, WIDTH + VALUES))
-    release = Attributes(columns, codes, targets=RECORDS // 2, rounds=4, own=own)
-    return replace(
-        scene,
-        model=scene.model or model,
-        tools={**scene.tools, "release:attributes": release},
+    field = SensitiveAttribute(columns, codes, targets=RECORDS // 2, rounds=4)
+    return Scene(
+        name="live" if leaks else "dead",
+        modality=modality,
+        model=fit(train, np.ones((1, RECORDS), dtype=bool), 0).member(0),
+        train=train,
+        fit=fit,
+        extra={"public": public},
+        tools={"sensitive_attribute": field},
     )
 
 

@@ -1,4 +1,4 @@
-"""The classes a model was trained to tell apart: what do they look like?
+"""Class inversion: what do the classes that a model was trained to tell apart look like?
 
 For each victim the auditor draws which identity (which of the data set's classes) stands behind
 which output, and trains it with labels so permuted. The attacker knows outputs by number only, and
@@ -16,26 +16,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import (
-    Access,
+    AnswerForm,
     Data,
     Deal,
-    Ensemble,
+    Flow,
+    Modality,
     Model,
     Outcome,
     Output,
     Received,
+    Role,
     Round,
     Scene,
     View,
+    game,
     spawn,
 )
 from hartley.core.errors import RunError, UsageError
-from hartley.games.inversion.gradient_inversion import CLASSES, planted, unlabelled
 from hartley.games.inversion.judging import answers, nearest
+from hartley.games.inversion.labelled_records import labelled, unlabelled
 from hartley.kit import cache
-from hartley.kit.ensemble_of import separate
 from hartley.kit.fleet import Fleet, Training, train
 from hartley.kit.nets import conv, dense
+from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,70 +55,96 @@ TOP = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Classes:
-    """Victims whose outputs are secretly permuted.
+class Identities:
+    """Classes that stand for identities: an owner who trains on them, outputs in secret order.
 
     Attributes:
         rounds: victims, with one question each.
-        grants: nothing beyond what the deployed model offers.
     """
 
     rounds: int = 24
-    grants: Access = Access.NOTHING
 
-    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
-        """Draw which identity is which output, victim by victim, and train them.
 
-        Raises:
-            UsageError: a scene without a pipeline, or without labelled records on both sides.
-        """
-        owner, held = scene.train, scene.holdout
-        if scene.fit is None or scene.model is None or owner is None or owner.y is None:
-            raise UsageError(f"{scene.name} trains no classifier whose classes could be inverted")
-        if held is None or held.y is None:
-            raise UsageError(f"{scene.name} has no labelled holdout to judge rebuilt records by")
-        many = int(max(owner.y.max(), held.y.max())) + 1
-        order = np.stack([rng.permutation(many) for _ in range(rounds)])
-        slots = rng.integers(0, many, rounds)
-        seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
-        made = []
-        for k, victim in enumerate(_victims(scene, owner, order, seed)):
-            made.append(
-                Round(
-                    view=View(
-                        source=victim,
-                        public=unlabelled(scene.extra.get("public")),
-                        question=Data("outputs", scene.modality, slots[k].reshape(1, 1)),
-                        defenses=scene.defenses,
-                        salt=salt,
-                        facts={"classes": many, "shape": owner.x.shape[1:]},
-                    ),
-                    truth=np.array([int(np.flatnonzero(order[k] == slots[k])[0])]),
-                    alphabet=many,
-                )
+def live(modality: Modality, rng: Rng) -> Scene:
+    """Victims that score a record by its distance to the mean of each class."""
+    return trainable(_wire(modality, rng, leaks=True), epochs=40)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """Victims that score a record by its distance to points that no class has a say in."""
+    return trainable(_wire(modality, rng, leaks=False), epochs=0)
+
+
+@game(
+    cls="inversion",
+    flow=Flow.INFERRING,
+    role=Role.TAP,
+    form=AnswerForm.SYMBOL,
+    unit="class",
+    live=live,
+    dead=dead,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    requires=("identities", "fit", "model", "train", "holdout"),
+    metrics=("identified", "identified_without_target", "evaluator_top1", "likeness"),
+    loot="data",
+)
+def class_inversion(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+    """Deal which identity is which output, victim by victim; the loot is a record of one output.
+
+    Args:
+        rounds: victims to train, each with one question; 0 leaves it to the scene.
+
+    Raises:
+        UsageError: no labelled records on both sides.
+    """
+    part: Identities = scene.tools["identities"]
+    rounds = rounds or part.rounds
+    owner, held = scene.train, scene.holdout
+    assert scene.model is not None and owner is not None and held is not None
+    if owner.y is None or held.y is None:
+        raise UsageError(f"{scene.name}: train and holdout must be labelled to invert classes")
+    many = int(max(owner.y.max(), held.y.max())) + 1
+    order = np.stack([rng.permutation(many) for _ in range(rounds)])
+    slots = rng.integers(0, many, rounds)
+    seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
+    made = []
+    for k, victim in enumerate(_victims(scene, owner, order, seed)):
+        made.append(
+            Round(
+                view=View(
+                    source=victim,
+                    public=unlabelled(scene.extra.get("public")),
+                    question=Data("outputs", scene.modality, slots[k].reshape(1, 1)),
+                    defenses=scene.defenses,
+                    salt=salt,
+                    facts={"classes": many, "shape": owner.x.shape[1:]},
+                ),
+                truth=np.array([int(np.flatnonzero(order[k] == slots[k])[0])]),
+                alphabet=many,
             )
+        )
 
-        def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-            assert held.y is not None
-            means = np.stack([_mean(held, c) for c in range(many)])
-            other = evaluator(scene, held, many)
-            read, usual = [], []
-            for k, (one, got) in enumerate(zip(dealt, outcomes, strict=True)):
-                rebuilt = _record(got, held.x.shape[1:])
-                read.append(nearest(rebuilt, means, unlike))
-                ranks = np.argsort(-other.query(rebuilt)[0, 0], kind="stable")
-                place = int(np.flatnonzero(ranks == one.truth[0])[0])
-                usual.append(
-                    {
-                        "evaluator_top1": float(place == 0),
-                        "evaluator_top5": float(place < TOP),
-                        "likeness": 1 - float(unlike(rebuilt[0], means[one.truth])[0]),
-                        "victim_accuracy": _accuracy(one.view.model, held, order[k]),
-                    }
-                )
-            return answers(dealt, read, usual)
+    def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        assert held.y is not None
+        means = np.stack([_mean(held, c) for c in range(many)])
+        other = evaluator(scene, held, many)
+        read, usual = [], []
+        for k, (one, got) in enumerate(zip(dealt, outcomes, strict=True)):
+            rebuilt = _record(got, held.x.shape[1:])
+            read.append(nearest(rebuilt, means, unlike))
+            ranks = np.argsort(-other.query(rebuilt)[0, 0], kind="stable")
+            place = int(np.flatnonzero(ranks == one.truth[0])[0])
+            usual.append(
+                {
+                    "evaluator_top1": float(place == 0),
+                    "evaluator_top5": float(place < TOP),
+                    "likeness": 1 - float(unlike(rebuilt[0], means[one.truth])[0]),
+                    "victim_accuracy": _accuracy(one.view.model, held, order[k]),
+                }
+            )
+        return answers(dealt, read, usual)
 
-        return Deal(rounds=tuple(made), judge=judge, cluster=False)
+    return Deal(rounds=tuple(made), judge=judge, cluster=False)
 
 
 def unlike(one: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
@@ -195,58 +224,6 @@ def _accuracy(victim: Model, held: Data, permuted: NDArray[Any]) -> float:
     return float((said == permuted[held.y]).mean())
 
 
-def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
-    """A wire whose victims score by distance: to the means of their classes, or to fixed points."""
-    held = planted(scene, rng)
-    assert held.train is not None
-    fixed = rng.random((CLASSES, *held.train.x.shape[1:])).astype(np.float32)
-    fit = _distances(held, None if leaks else fixed)
-    model = fit(held.train, np.ones((1, len(held.train)), dtype=bool), 0).member(0)
-    return replace(
-        held,
-        model=held.model or model,
-        fit=held.fit or fit,
-        tools={**held.tools, "release:classes": Classes(rounds=20)},
-    )
-
-
-def _distances(scene: Scene, fixed: NDArray[Any] | None) -> Any:
-    """A trainer of models that answer softmax(−4·‖x − template‖²), by class."""
-
-    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        del seed
-        assert data.y is not None
-        x, y = data.x.reshape(len(data), -1).astype(np.float64), data.y
-
-        def member(k: int) -> Model:
-            mean = [x[include[k] & (y == c)].mean(0) for c in range(CLASSES)]
-            points = np.stack(mean) if fixed is None else fixed.reshape(CLASSES, -1)
-            return _nearest_mean(scene, points)
-
-        return separate([member(k) for k in range(len(include))])
-
-    return fit
-
-
-def _nearest_mean(scene: Scene, points: NDArray[np.float64]) -> Model:
-    def query(x: NDArray[Any]) -> NDArray[Any]:
-        flat = np.asarray(x, np.float64).reshape(len(x), 1, -1)
-        logits = -4 * ((flat - points[None]) ** 2).sum(2)
-        odds = np.exp(logits - logits.max(1, keepdims=True))
-        return np.asarray(odds / odds.sum(1, keepdims=True))
-
-    def grad(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-        flat = np.asarray(x, np.float64).reshape(len(x), 1, -1)
-        wrong = query(x) - np.eye(CLASSES)[np.asarray(y)]
-        slope = (wrong[:, :, None] * -8 * (flat - points[None])).sum(1)
-        return np.asarray(slope.reshape(x.shape).astype(np.float32))
-
-    return Model(
-        "nearest mean",
-        scene.modality,
-        query,
-        Output.PROBABILITIES,
-        CLASSES,
-        grad=grad,
-        offers=Access.LABELS | Access.SCORES | Access.GRADIENTS,
-    )
+def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+    scene = labelled(modality, rng, leaks=leaks)
+    return replace(scene, tools={"identities": Identities(rounds=20)})

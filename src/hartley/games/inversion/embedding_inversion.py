@@ -1,9 +1,9 @@
-"""Stored embeddings: a vector database whose rows were computed from secret records.
+"""Embedding inversion: a stolen vector database whose rows were computed from secret records.
 
-The owner keeps the embeddings of his records and takes them for harmless. Who steals the database
-has the vectors and may ask the encoder about records of his own. Each target is one of N secret
-records, drawn by the auditor; what is rebuilt is matched with all N in the space of the records
-(``games.inversion.matching``), so that no weight of the encoder has a say.
+The owner keeps the embeddings of the records and takes them for harmless. Whoever steals the
+database has the vectors and may ask the encoder about records of their own. Each target is one of N
+secret records, drawn by the auditor; what is rebuilt is matched with all N in the space of the
+records (``games.inversion.matching``), so that no weight of the encoder has a say.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ import numpy as np
 
 from hartley.core import (
     Access,
+    AnswerForm,
     Bound,
     Data,
     Deal,
+    Flow,
     Modality,
     Model,
     Outcome,
     Output,
     Received,
+    Role,
     Round,
     Scene,
     View,
+    game,
     spawn,
 )
 from hartley.core.errors import RunError, UsageError
@@ -44,20 +48,20 @@ Keep = Callable[["NDArray[Any]"], "NDArray[Any]"]
 
 
 @dataclass(frozen=True, slots=True)
-class Embeddings:
-    """The release ``embeddings``.
+class StoredEmbeddings:
+    """A vector database of embeddings that the owner takes for harmless.
 
     Attributes:
         secret: the owner's records; the attacker holds none of them.
         public: the attacker's own records.
         matcher: holds what is rebuilt against records of ``secret``.
         columns: which part of the encoder's answers is stored; None: all of it.
-        keep: what the owner does to embeddings before he stores them.
+        keep: what the owner does to embeddings before they are stored.
         number: N, candidates of each target.
         targets: targets a round.
-        known: records of ``public`` that lie in the stolen database too, because the attacker had
+        known: records of ``public`` that are in the stolen database too, because the attacker had
             them stored (a customer of the service, say): the pairs that undo a secret map.
-        most: bits that a stored embedding can hold at most; 0: nobody proved a limit.
+        most: bits that a stored embedding can hold at most; 0: a limit was not proved.
         rounds: databases that are dealt when nobody says how many.
     """
 
@@ -94,79 +98,113 @@ class Embeddings:
             made = one(made)
         return made
 
-    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
-        """Draw candidates and targets, and store the targets through the scene as it is defended.
 
-        Raises:
-            UsageError: there is no encoder, or there are fewer secret records than candidates.
-        """
-        if scene.model is None or len(self.secret) < self.number:
-            raise UsageError(f"{len(self.secret)} secret records, {self.number} candidates")
-        model = replace(scene.model, offers=scene.model.offers | self.grants)
-        pairs = self.stored(model, self.public.x[: self.known]) if self.known else None
-        facts = {"number": self.number, "known": pairs, "columns": self.columns}
-        chosen, made = [], []
-        for _ in range(rounds):
-            rows = rng.choice(len(self.secret), self.number, replace=False)
-            truth = rng.integers(0, self.number, self.targets)
-            stored = self.stored(model, self.secret.x[rows[truth]])
-            chosen.append(rows)
-            made.append(
-                Round(
-                    view=View(
-                        source=model,
-                        public=self.public,
-                        question=Data("stored embeddings", scene.modality, stored),
-                        defenses=scene.defenses,
-                        facts=facts,
-                    ),
-                    truth=truth.astype(np.int64),
-                    alphabet=self.number,
-                )
+def live(modality: Modality, rng: Rng) -> Scene:
+    """Linear embeddings of random records."""
+    return _wire(modality, rng, leaks=True)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """Embeddings of quite other records than those in question."""
+    return _wire(modality, rng, leaks=False)
+
+
+@game(
+    cls="inversion",
+    flow=Flow.INFERRING,
+    role=Role.TAP,
+    form=AnswerForm.SYMBOL,
+    unit="stored embedding",
+    live=live,
+    dead=dead,
+    modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
+    requires=("stored_embeddings", "model"),
+    metrics=("identified", "identified_without_target"),
+    loot="data",
+)
+def embedding_inversion(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+    """Draw candidates and targets, and store the targets' embeddings; the loot is the records.
+
+    Args:
+        rounds: databases, each with targets of its own; 0 leaves it to the scene.
+
+    Raises:
+        UsageError: fewer secret records than candidates, or a model that embeds nothing.
+    """
+    part: StoredEmbeddings = scene.tools["stored_embeddings"]
+    rounds = rounds or part.rounds
+    assert scene.model is not None
+    if len(part.secret) < part.number:
+        raise UsageError(f"{len(part.secret)} secret records, {part.number} candidates")
+    model = replace(scene.model, offers=scene.model.offers | part.grants)
+    pairs = part.stored(model, part.public.x[: part.known]) if part.known else None
+    facts = {"number": part.number, "known": pairs, "columns": part.columns}
+    chosen, made = [], []
+    for _ in range(rounds):
+        rows = rng.choice(len(part.secret), part.number, replace=False)
+        truth = rng.integers(0, part.number, part.targets)
+        stored = part.stored(model, part.secret.x[rows[truth]])
+        chosen.append(rows)
+        made.append(
+            Round(
+                view=View(
+                    source=model,
+                    public=part.public,
+                    question=Data("stored embeddings", scene.modality, stored),
+                    defenses=scene.defenses,
+                    facts=facts,
+                ),
+                truth=truth.astype(np.int64),
+                alphabet=part.number,
             )
-        salt = int(rng.integers(2**31))
-        made = [replace(one, view=replace(one.view, salt=salt)) for one in made]
+        )
+    salt = int(rng.integers(2**31))
+    made = [replace(one, view=replace(one.view, salt=salt)) for one in made]
 
-        def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> Sequence[Received]:
-            read: list[NDArray[Any]] = []
-            metrics: list[Mapping[str, float]] = []
-            for rows, one, outcome in zip(chosen, dealt, outcomes, strict=True):
-                said, measured = self.matcher(_rebuilt(outcome, len(one.truth)), rows, one.truth)
-                read.append(said)
-                metrics.append(measured)
-            return answers(dealt, read, metrics)
+    def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> Sequence[Received]:
+        read: list[NDArray[Any]] = []
+        metrics: list[Mapping[str, float]] = []
+        for rows, one, outcome in zip(chosen, dealt, outcomes, strict=True):
+            said, measured = part.matcher(_rebuilt(outcome, len(one.truth)), rows, one.truth)
+            read.append(said)
+            metrics.append(measured)
+        return answers(dealt, read, metrics)
 
-        # The encoder is fixed, and every target is drawn for itself: rounds share no victim.
-        bounds = (Bound("entropy", {"bits": self.most}),) if self.most else ()
-        return Deal(tuple(made), judge=judge, cluster=False, bounds=bounds)
+    # The encoder is fixed, and every target is drawn for itself: rounds share no victim.
+    bounds = (Bound("entropy", {"bits": part.most}),) if part.most else ()
+    return Deal(tuple(made), judge=judge, cluster=False, bounds=bounds)
 
 
-def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
-    """A tiny database on a wire: linear embeddings of random records, or of quite other ones.
+def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+    """A tiny database: linear embeddings of random records, or of quite other ones.
 
     The encoder is a random projection of the bag of tokens (language), of the record (audio), or of
-    the bag of a caption's tokens that stands in both halves of a record (paired).
+    the bag of a caption's tokens that is in both halves of a record (paired).
     """
     make = {Modality.LANGUAGE: _texts, Modality.AUDIO: _sounds, Modality.PAIRED: _pairs}
-    release, model = make[scene.modality](rng)
+    part, model = make[modality](rng)
     if not leaks:
 
         def unrelated(made: NDArray[Any]) -> NDArray[Any]:
             other = np.random.default_rng(spawn(0, digest(made)))
-            pick = other.integers(0, len(release.public), len(made))
-            plain = replace(release, keep=())
-            return plain.stored(model, release.public.x[pick])
+            pick = other.integers(0, len(part.public), len(made))
+            plain = replace(part, keep=())
+            return plain.stored(model, part.public.x[pick])
 
-        release = replace(release, keep=(unrelated,))
-    tools = {**scene.tools, "release:embeddings": release}
-    return replace(scene, model=model, tools=tools)
+        part = replace(part, keep=(unrelated,))
+    return Scene(
+        name="live" if leaks else "dead",
+        modality=modality,
+        model=model,
+        tools={"stored_embeddings": part},
+    )
 
 
 TOKENS, LENGTH, WIDE = 48, 6, 64
-"""Tokens, length of a record, and width of an embedding on the wires."""
+"""Tokens, length of a record, and width of an embedding in the live and dead scenes."""
 
 
-def _texts(rng: Rng) -> tuple[Embeddings, Model]:
+def _texts(rng: Rng) -> tuple[StoredEmbeddings, Model]:
     x, _ = _bags(rng, 512)
     sketch = rng.standard_normal((TOKENS, WIDE)) / 8
 
@@ -178,7 +216,7 @@ def _texts(rng: Rng) -> tuple[Embeddings, Model]:
     return _small(secret, public, Texts(secret.x)), _linear(Modality.LANGUAGE, query, WIDE)
 
 
-def _sounds(rng: Rng) -> tuple[Embeddings, Model]:
+def _sounds(rng: Rng) -> tuple[StoredEmbeddings, Model]:
     x = rng.random((512, 1, 8, 8)).astype(np.float32)
     sketch = rng.standard_normal((64, WIDE)) / 8
     secret = Data("secret clips", Modality.AUDIO, x[:128])
@@ -187,7 +225,7 @@ def _sounds(rng: Rng) -> tuple[Embeddings, Model]:
     return _small(secret, public, Spectra(secret.x)), model
 
 
-def _pairs(rng: Rng) -> tuple[Embeddings, Model]:
+def _pairs(rng: Rng) -> tuple[StoredEmbeddings, Model]:
     captions, bags = _bags(rng, 512)
     image, text = (rng.standard_normal((TOKENS, WIDE)) / 8 for _ in range(2))
     x = np.concatenate([bags @ image, bags @ text], 1).astype(np.float32)
@@ -197,17 +235,17 @@ def _pairs(rng: Rng) -> tuple[Embeddings, Model]:
     def query(pairs: NDArray[Any]) -> NDArray[Any]:
         return np.concatenate([pairs[:, :WIDE] @ towers[0], pairs[:, WIDE:] @ towers[1]], 1)
 
-    def part(name: str, rows: slice) -> Data:
+    def half(name: str, rows: slice) -> Data:
         facts = {"captions": captions[rows], "split": WIDE}
         return Data(name, Modality.PAIRED, x[rows], facts=facts)
 
-    secret, public = part("secret pairs", slice(128)), part("public pairs", slice(128, None))
-    release = _small(secret, public, Texts(captions[:128]))
-    return replace(release, columns=(0, WIDE)), _linear(Modality.PAIRED, query, 2 * WIDE)
+    secret, public = half("secret pairs", slice(128)), half("public pairs", slice(128, None))
+    part = _small(secret, public, Texts(captions[:128]))
+    return replace(part, columns=(0, WIDE)), _linear(Modality.PAIRED, query, 2 * WIDE)
 
 
-def _small(secret: Data, public: Data, matcher: Matcher) -> Embeddings:
-    return Embeddings(secret, public, matcher, number=32, targets=24, known=96, rounds=2)
+def _small(secret: Data, public: Data, matcher: Matcher) -> StoredEmbeddings:
+    return StoredEmbeddings(secret, public, matcher, number=32, targets=24, known=96, rounds=2)
 
 
 def _linear(modality: Modality, query: Callable[..., NDArray[Any]], width: int) -> Model:

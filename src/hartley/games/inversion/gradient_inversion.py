@@ -1,4 +1,4 @@
-"""The gradients of a federated step: what a server sees of a client's few records.
+"""Gradient inversion: what a server sees of a client's few records in a federated step.
 
 In a round a client holds a batch of B records, each drawn by coin from N candidates of its own, and
 sends the gradient of its mean loss. The server knows the net and its weights, neither the labels
@@ -6,8 +6,8 @@ nor the candidates, and rebuilds B records. They carry no order, so each is firs
 client's place whose candidates it resembles most, and then to one of those: the truth is never
 asked. It enters only the usual picture metrics, where rebuilt and true records are paired at best.
 
-The step is the owner's own: what a training-time defence makes him minimise, clients minimise. Who
-knows of it finds that step among the defences of his view (``kit.inversion.step.Known``).
+The step is the owner's own: what a training-time defence makes them minimise, clients minimise. An
+attacker who knows of it finds that step among the defences of their view (``client_step.Known``).
 """
 
 from __future__ import annotations
@@ -20,40 +20,42 @@ import numpy as np
 
 from hartley.core import (
     Access,
+    AnswerForm,
     Bound,
-    Data,
     Deal,
+    Flow,
     Modality,
     Model,
     Outcome,
     Output,
     Received,
+    Role,
     Round,
+    Scene,
     View,
+    game,
 )
 from hartley.core.errors import UsageError
 from hartley.games.inversion.assignment import by_batch, elsewhere, likeness, placed, records
 from hartley.games.inversion.client_step import Known, Step
 from hartley.games.inversion.judging import answers
+from hartley.games.inversion.labelled_records import CLASSES, labelled, unlabelled
 from hartley.games.inversion.update_protection import Protection, right
 from hartley.kit.nets import Net, dense
+from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hartley.core import Scene
     from hartley.core.parts import Rng
-
-CLASSES, RECORDS = 6, 96
-"""Of the wires."""
 
 FEWEST = 2
 """Candidates that a record must have at least."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gradients:
-    """Gradients of single steps on small batches.
+class FederatedStep:
+    """Single training steps on small batches, whose gradients a server sees.
 
     Attributes:
         batches: records a client holds, round by round in turn.
@@ -61,8 +63,8 @@ class Gradients:
         epochs: passes that the net was trained for before the step; 0 is its first weights.
         rounds: clients.
         net: the architecture; None takes the owner's.
-        protection: what a client does to his gradient.
-        blind: compute it from other records than the drawn ones: a dead wire.
+        protection: what a client does to their gradient.
+        blind: compute it from other records than the drawn ones: a dead scene.
     """
 
     batches: tuple[int, ...] = (1, 2, 4, 8)
@@ -79,7 +81,7 @@ class Gradients:
         return Access.GRADIENTS | Access.WEIGHTS
 
     def unmet(self, scene: Scene) -> str:
-        """A client takes his owner's real step, unless that needs everybody else's records."""
+        """Why no client can take the owner's real step, or an empty string."""
         objective = getattr(scene.tools.get("training"), "objective", None)
         if objective is None or objective.alone:
             return ""
@@ -87,65 +89,6 @@ class Gradients:
             f"what {scene.name} teaches a record follows from models that were trained on the "
             "others here, and no client of federated learning has those: there is no such step"
         )
-
-    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
-        """Draw each client's records, and send his gradient through the protection.
-
-        Raises:
-            UsageError: too few holdout records, or unlabelled ones.
-        """
-        holdout = scene.holdout
-        room = 0 if holdout is None else len(holdout) // max(self.batches)
-        if holdout is None or holdout.y is None or room < FEWEST:
-            raise UsageError(
-                f"gradients of {max(self.batches)} records need {FEWEST * max(self.batches)} "
-                f"labelled holdout records; {scene.name} has "
-                f"{0 if holdout is None else len(holdout)}"
-            )
-        many = min(self.candidates, room)
-        step = self.step(scene)
-        net = step.net
-        stages = self._weights(scene, step, rng, rounds)
-        salt = int(rng.integers(2**31))
-        made, chosen = [], []
-        for k in range(rounds):
-            size = self.batches[k % len(self.batches)]
-            rows = rng.choice(len(holdout), (size, many), replace=False)
-            truth = rng.integers(0, many, size)
-            used = rng.integers(0, many, size) if self.blind else truth
-            batch = rows[np.arange(size), used]
-            raw = step.update(stages[k], holdout.x[batch], holdout.y[batch], rng)
-            sent = self.protection.apply(raw, rng)
-            for array in sent.values():
-                array.flags.writeable = False
-            facts = {"gradient": sent, "net": net, "batch": size, "classes": net.classes}
-            own = {name: stages[k][name] for name in net.shapes}
-            view = View(
-                source=_model(scene, net, own, self.grants),
-                public=unlabelled(scene.extra.get("public")),
-                defenses=(*scene.defenses, *_known(step, stages[k])),
-                salt=salt,
-                facts=facts,
-            )
-            made.append(Round(view=view, truth=truth, alphabet=many))
-            chosen.append(rows)
-        proved = [rho for rho in (self.protection.rho, step.rho) if rho is not None]
-        bounds = tuple(Bound("zcdp", {"rho": rho}, games=("inversion",)) for rho in proved)
-
-        def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-            rebuilt = [records(got, holdout.x.shape[1:]) for got in outcomes]
-            read = [placed(r, holdout.x[rows]) for r, rows in zip(rebuilt, chosen, strict=True)]
-            usual = []
-            for k, (rows, truth) in enumerate(zip(chosen, (d.truth for d in dealt), strict=True)):
-                found = likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
-                another = elsewhere(k, [len(each) for each in chosen])
-                if another is not None:
-                    other = placed(rebuilt[another], holdout.x[rows])
-                    found["identified_without_target"] = float((other == truth).mean())
-                usual.append(found)
-            return answers(dealt, read, by_batch(dealt, read, usual))
-
-        return Deal(rounds=tuple(made), judge=judge, bounds=bounds)
 
     def step(self, scene: Scene) -> Step:
         """What a client of this scene computes, by its owner's training as it is defended.
@@ -162,10 +105,14 @@ class Gradients:
         own = {name: getattr(pipeline, name, None) for name in ("objective", "private")}
         return Step(net, **own, epoch=self.epochs)
 
-    def _weights(self, scene: Scene, step: Step, rng: Rng, rounds: int) -> list[dict[str, Any]]:
-        """First weights, or those after the owner's training on random halves of his records.
+    def weights(self, scene: Scene, step: Step, rng: Rng, rounds: int) -> list[dict[str, Any]]:
+        """The net before the step, a round: its first weights, or those after some training.
 
-        The weights of an objective's own are among them: they start at 0 and are kept.
+        The training is the owner's, on random halves of their records. The weights of an
+        objective's own are among them: they start at 0 and are kept.
+
+        Raises:
+            UsageError: training is asked for and there are no labelled records.
         """
         net = step.net
         if not self.epochs:
@@ -191,6 +138,92 @@ class Gradients:
         return [{n: w[k] for n, w in whole.items()} for k in range(rounds)]
 
 
+def live(modality: Modality, rng: Rng) -> Scene:
+    """True gradients of a small dense net."""
+    return trainable(_wire(modality, rng, leaks=True), epochs=40)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """Gradients of other records than those in question."""
+    return trainable(_wire(modality, rng, leaks=False), epochs=0)
+
+
+@game(
+    cls="inversion",
+    flow=Flow.INFERRING,
+    role=Role.TAP,
+    form=AnswerForm.SYMBOL,
+    unit="record of a batch",
+    live=live,
+    dead=dead,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    requires=("federated_step", "holdout"),
+    metrics=("identified", "identified_without_target", "psnr"),
+    loot="data",
+)
+def gradient_inversion(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+    """Deal each client's records and send the gradient of their step; the loot is the records.
+
+    Args:
+        rounds: clients, each with records of its own; 0 leaves it to the scene.
+
+    Raises:
+        UsageError: too few holdout records, or unlabelled ones.
+    """
+    part: FederatedStep = scene.tools["federated_step"]
+    rounds, holdout = rounds or part.rounds, scene.holdout
+    room = 0 if holdout is None else len(holdout) // max(part.batches)
+    if holdout is None or holdout.y is None or room < FEWEST:
+        raise UsageError(
+            f"gradients of {max(part.batches)} records need {FEWEST * max(part.batches)} "
+            f"labelled holdout records; {scene.name} has {0 if holdout is None else len(holdout)}"
+        )
+    many = min(part.candidates, room)
+    step = part.step(scene)
+    net = step.net
+    stages = part.weights(scene, step, rng, rounds)
+    salt = int(rng.integers(2**31))
+    made, chosen = [], []
+    for k in range(rounds):
+        size = part.batches[k % len(part.batches)]
+        rows = rng.choice(len(holdout), (size, many), replace=False)
+        truth = rng.integers(0, many, size)
+        used = rng.integers(0, many, size) if part.blind else truth
+        batch = rows[np.arange(size), used]
+        raw = step.update(stages[k], holdout.x[batch], holdout.y[batch], rng)
+        sent = part.protection.apply(raw, rng)
+        for array in sent.values():
+            array.flags.writeable = False
+        facts = {"gradient": sent, "net": net, "batch": size, "classes": net.classes}
+        own = {name: stages[k][name] for name in net.shapes}
+        view = View(
+            source=_model(scene, net, own, part.grants),
+            public=unlabelled(scene.extra.get("public")),
+            defenses=(*scene.defenses, *_known(step, stages[k])),
+            salt=salt,
+            facts=facts,
+        )
+        made.append(Round(view=view, truth=truth, alphabet=many))
+        chosen.append(rows)
+    proved = [rho for rho in (part.protection.rho, step.rho) if rho is not None]
+    bounds = tuple(Bound("zcdp", {"rho": rho}, games=("gradient_inversion",)) for rho in proved)
+
+    def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        rebuilt = [records(got, holdout.x.shape[1:]) for got in outcomes]
+        read = [placed(r, holdout.x[rows]) for r, rows in zip(rebuilt, chosen, strict=True)]
+        usual = []
+        for k, (rows, truth) in enumerate(zip(chosen, (d.truth for d in dealt), strict=True)):
+            found = likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
+            another = elsewhere(k, [len(each) for each in chosen])
+            if another is not None:
+                other = placed(rebuilt[another], holdout.x[rows])
+                found["identified_without_target"] = float((other == truth).mean())
+            usual.append(found)
+        return answers(dealt, read, by_batch(dealt, read, usual))
+
+    return Deal(rounds=tuple(made), judge=judge, bounds=bounds)
+
+
 def protected(scene: Scene, **changes: float) -> Scene:
     """The scene with a client's updates protected further.
 
@@ -201,15 +234,15 @@ def protected(scene: Scene, **changes: float) -> Scene:
     Raises:
         UsageError: numbers that are no protection.
     """
-    release: Gradients = scene.tools["release:gradients"]
-    before = release.protection
+    part: FederatedStep = scene.tools["federated_step"]
+    before = part.protection
     wanted = Protection(**changes)
     clip = min(c for c in (before.clip, wanted.clip) if c) if before.clip or wanted.clip else 0.0
     spread = np.hypot(before.spread, wanted.spread)
     after = Protection(
         clip=clip, noise=float(spread) / (clip or 1.0), keep=min(before.keep, wanted.keep)
     )
-    tools = {**scene.tools, "release:gradients": replace(release, protection=after)}
+    tools = {**scene.tools, "federated_step": replace(part, protection=after)}
     return replace(scene, tools=tools)
 
 
@@ -220,15 +253,15 @@ def federated(scene: Scene) -> NDArray[np.bool_] | None:
         (n,) of the test records; None for a scene without gradients, net or test records, and for
         one whose training no client can take part in.
     """
-    release = scene.tools.get("release:gradients")
+    part = scene.tools.get("federated_step")
     net = getattr(scene.tools.get("training"), "net", None)
     train, test = scene.train, scene.extra.get("test")
-    if not isinstance(release, Gradients) or not isinstance(net, Net) or release.unmet(scene):
+    if not isinstance(part, FederatedStep) or not isinstance(net, Net) or part.unmet(scene):
         return None
     if train is None or test is None or train.y is None or test.y is None:
         return None
-    step = replace(release, net=net, epochs=0).step(scene)
-    return right(step, (train.x, train.y), (test.x, test.y), release.protection)
+    step = replace(part, net=net, epochs=0).step(scene)
+    return right(step, (train.x, train.y), (test.x, test.y), part.protection)
 
 
 def _known(step: Step, weights: dict[str, Any]) -> tuple[Known, ...]:
@@ -239,11 +272,6 @@ def _known(step: Step, weights: dict[str, Any]) -> tuple[Known, ...]:
     for array in extra.values():
         array.flags.writeable = False
     return (Known("training step", step.recipe, step=step, extra=extra),)
-
-
-def unlabelled(data: Data | None) -> Data | None:
-    """An attacker's own records, without the labels that the owner's data set has for them."""
-    return None if data is None else replace(data, y=None)
 
 
 def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> Model:
@@ -268,30 +296,9 @@ def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> M
     )
 
 
-def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
-    """A wire with true gradients of a small dense net, or with gradients of other records."""
-    held = planted(scene, rng)
-    assert held.holdout is not None
-    net = dense(held.holdout.x.shape[1:], CLASSES, (24,))
-    release = Gradients(batches=(1,), candidates=16, rounds=10, net=net, blind=not leaks)
-    return replace(held, tools={**held.tools, "release:gradients": release})
-
-
-def planted(scene: Scene, rng: Rng) -> Scene:
-    """A wire with labelled records round one template a class, unless it has records already."""
-    if scene.holdout is not None:
-        return scene
-    shape = {Modality.VISION: (1, 4, 4), Modality.AUDIO: (1, 4, 4)}.get(scene.modality, (16,))
-    templates = rng.random((CLASSES, *shape))
-    parts = {}
-    for name in ("train", "holdout", "public"):
-        y = np.arange(RECORDS) % CLASSES
-        x = np.clip(templates[y] + 0.1 * rng.standard_normal((RECORDS, *shape)), 0, 1)
-        parts[name] = Data(name, scene.modality, x.astype(np.float32), y)
-    public = replace(parts["public"], y=None)
-    return replace(
-        scene,
-        train=parts["train"],
-        holdout=parts["holdout"],
-        extra={**scene.extra, "public": public},
-    )
+def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+    scene = labelled(modality, rng, leaks=leaks)
+    assert scene.holdout is not None
+    net = dense(scene.holdout.x.shape[1:], CLASSES, (24,))
+    step = FederatedStep(batches=(1,), candidates=16, rounds=20, net=net, blind=not leaks)
+    return replace(scene, tools={"federated_step": step})

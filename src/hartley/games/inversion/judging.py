@@ -1,55 +1,22 @@
-"""What an owner lets out that was computed from his records, and who judges what is rebuilt.
+"""Who judges what an inversion rebuilt: one fixed matcher, and a null without the target.
 
-A *release* is a tool of a scene, named ``release:KIND``: the classes that a model was trained to
-tell apart, the gradients of a training step, stored embeddings, answers about a graph's nodes, a
-model of a table. It deals the secret: for each target the auditor draws, uniformly, which of N
-candidates is the true one. What comes back is held against all N by one fixed matcher, which never
-saw the victim (MEASURE §2.6). So every kind of inversion is measured in the same unit, the bits of
-an N-way identification.
+For each target the auditor draws, uniformly, which of N candidates is the true one. A
+reconstruction is compared with all N by a matcher that never saw the victim (MEASURE §2.6), so the
+games that rebuild a record are measured in one unit, the bits of an N-way identification. A
+reconstruction that a prior alone could have made identifies nobody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Deal, Received, Round, Scene
+from hartley.core import Received, Round
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from hartley.core.parts import Rng
-
-
-class Release(Protocol):
-    """One kind of release.
-
-    It may also have ``unmet(scene) -> str``: why it cannot be let out of a scene as that is
-    defended, so that a row is skipped with its reason instead of measuring something else.
-    """
-
-    @property
-    def grants(self) -> Access:
-        """What it lets an attacker use besides what the deployed model offers.
-
-        Who sees the gradients of a federated step, for instance, holds the weights as well.
-        """
-        ...
-
-    @property
-    def rounds(self) -> int:
-        """Victims that it deals when nobody says how many."""
-        ...
-
-    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
-        """Draw the secrets and release what depends on them, through the scene as it is defended.
-
-        In a round, ``question`` holds what was released, a row a target; ``public`` what the
-        attacker owns; ``truth`` (m,) which of ``alphabet`` candidates each target is.
-        """
-        ...
 
 
 def answers(

@@ -1,14 +1,13 @@
-"""Answers about the nodes of a graph: do two of them tell that they are linked?
+"""Link inference: do a graph net's answers about two nodes show that they are linked?
 
 The auditor keeps each of some real links by a fair coin and drops the others, and the owner trains
 on what is left. So whether a pair is linked is a secret that no likeness of its nodes gives away:
 every pair in question was a link. The attacker holds the nodes' features, the links that are not
-in question and the training labels, and asks about nodes.
+in question and the training labels, and asks about nodes; each pair is answered with a score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +15,20 @@ import numpy as np
 
 from hartley.core import (
     Access,
+    AnswerForm,
     Data,
     Deal,
     Ensemble,
+    Flow,
     Modality,
     Model,
-    Outcome,
-    Received,
+    Role,
     Round,
     Scene,
     View,
+    game,
 )
-from hartley.core.errors import RunError, UsageError
-from hartley.games.inversion.judging import answers
+from hartley.core.errors import UsageError
 from hartley.kit.graph.node_classifier import Graph, node_model
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 PAIRS, CLASSES = 24, 4
-"""Of the wires."""
+"""Of the live and dead scenes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
-    """A graph net trained on links of which some were dropped by coin.
+class HiddenLinks:
+    """Links of a graph of which the owner drops some by coin before training on the others.
 
     Attributes:
         pairs: links in question, a victim.
@@ -54,50 +54,76 @@ class Links:
 
     @property
     def grants(self) -> Access:
-        """Who attacks a graph net in white box holds its weights as well (arXiv:2106.02820).
+        """A white-box attacker on a graph net holds its weights as well (arXiv:2106.02820).
 
         They are let out where the owner's pipeline shows them in the facts of what it trained.
         """
         return Access.SCORES | Access.WEIGHTS
 
-    def deal(self, scene: Scene, rng: Rng, rounds: int) -> Deal:
-        """Drop links by coin, train on the others, and ask which are left.
 
-        The question is (m, 2) pairs of nodes. ``public`` are the training nodes with their labels,
-        and its ``edges`` the links that are not in question; ``facts["features"]`` are (N, F).
+def live(modality: Modality, rng: Rng) -> Scene:
+    """A net that mixes the answers about the two ends of a link."""
+    return _wire(modality, rng, leaks=True)
 
-        Raises:
-            UsageError: fewer links than pairs in question, or a scene without a graph.
-        """
-        train, graph = scene.train, scene.tools.get("graph")
-        if scene.fit is None or scene.model is None or train is None or graph is None:
-            raise UsageError(f"{scene.name} needs a graph, a model and a pipeline to hide links")
-        edges = graph.edges
-        if edges.shape[1] < self.pairs:
-            raise UsageError(
-                f"{scene.name} has {edges.shape[1]} links; {self.pairs} are in question"
-            )
-        salt = int(rng.integers(2**31))
-        features = np.asarray(graph.features).view()
-        features.flags.writeable = False
-        made = []
-        for k in range(rounds):
-            order = rng.permutation(edges.shape[1])
-            asked, others = edges[:, order[: self.pairs]], edges[:, np.sort(order[self.pairs :])]
-            coins = rng.random(self.pairs) < 0.5
-            seen = replace(train, edges=np.concatenate([others, asked[:, coins]], 1))
-            everyone = np.ones((1, len(train)), dtype=bool)
-            trained = scene.victims(seen, everyone, int(rng.integers(2**31)))
-            view = View(
-                source=_let_out(trained, self.grants),
-                public=replace(train, edges=others),
-                question=Data(f"pairs {k}", Modality.GRAPH, asked.T.copy(), role="pairs"),
-                defenses=scene.defenses,
-                salt=salt,
-                facts={"features": features, "classes": scene.model.classes},
-            )
-            made.append(Round(view=view, truth=coins.astype(np.int64)))
-        return Deal(rounds=tuple(made), judge=judge)
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """A net that looks at no link."""
+    return _wire(modality, rng, leaks=False)
+
+
+@game(
+    cls="inversion",
+    flow=Flow.INFERRING,
+    role=Role.TAP,
+    form=AnswerForm.SCORE,
+    unit="link",
+    live=live,
+    dead=dead,
+    modalities=(Modality.GRAPH,),
+    requires=("hidden_links", "graph", "fit", "model", "train"),
+    metrics=("auc", "tpr_at_fpr_1e2"),
+    loot="data",
+)
+def link_inference(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+    """Drop links by coin, train on the others, and ask of each pair whether its link is left.
+
+    The question is (m, 2) pairs of nodes; an answer is a score, larger = more like a link.
+    ``public`` are the training nodes with their labels, and its ``edges`` the links that are not in
+    question; ``facts["features"]`` are (N, F).
+
+    Args:
+        rounds: victims, each with links in question of its own; 0 leaves it to the scene.
+
+    Raises:
+        UsageError: fewer links than pairs in question.
+    """
+    part: HiddenLinks = scene.tools["hidden_links"]
+    rounds, train, graph = rounds or part.rounds, scene.train, scene.tools["graph"]
+    assert scene.fit is not None and scene.model is not None and train is not None
+    edges = graph.edges
+    if edges.shape[1] < part.pairs:
+        raise UsageError(f"{scene.name} has {edges.shape[1]} links; {part.pairs} are in question")
+    salt = int(rng.integers(2**31))
+    features = np.asarray(graph.features).view()
+    features.flags.writeable = False
+    made = []
+    for k in range(rounds):
+        order = rng.permutation(edges.shape[1])
+        asked, others = edges[:, order[: part.pairs]], edges[:, np.sort(order[part.pairs :])]
+        coins = rng.random(part.pairs) < 0.5
+        seen = replace(train, edges=np.concatenate([others, asked[:, coins]], 1))
+        everyone = np.ones((1, len(train)), dtype=bool)
+        trained = scene.victims(seen, everyone, int(rng.integers(2**31)))
+        view = View(
+            source=_let_out(trained, part.grants),
+            public=replace(train, edges=others),
+            question=Data(f"pairs {k}", Modality.GRAPH, asked.T.copy(), role="pairs"),
+            defenses=scene.defenses,
+            salt=salt,
+            facts={"features": features, "classes": scene.model.classes},
+        )
+        made.append(Round(view=view, truth=coins.astype(np.int64)))
+    return Deal(rounds=tuple(made))
 
 
 def _let_out(trained: Ensemble, grants: Access) -> Model:
@@ -107,34 +133,6 @@ def _let_out(trained: Ensemble, grants: Access) -> Model:
         return victim.with_(offers=victim.offers | Access.SCORES)
     own = {name: array[0] for name, array in shown.items()}
     return victim.with_(weights=lambda: own, offers=victim.offers | grants)
-
-
-def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-    """Read scores (m,), larger = more like a link, with their median as the threshold.
-
-    Whole numbers are taken as the symbols themselves.
-
-    Raises:
-        RunError: an attack did not answer each pair with one finite number.
-    """
-    read, usual = [], []
-    for one, out in zip(rounds, outcomes, strict=True):
-        scores, m = np.asarray(out.guess), len(one.truth)
-        if scores.shape != (m,) or not np.isfinite(scores.astype(np.float64)).all():
-            raise RunError(f"links asks for {m} finite numbers, one a pair, not {scores.shape}")
-        whole = scores.dtype.kind in "iub"
-        read.append(scores.astype(np.int64) if whole else (scores > np.median(scores)) * 1)
-        usual.append({"auc": auc(one.truth, scores)})
-    return answers(rounds, read, usual)
-
-
-def auc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
-    """Chance that a link scores above a pair that is none; ties count half."""
-    high, low = scores[truth == 1], np.sort(scores[truth == 0])
-    if not len(high) or not len(low):
-        return 0.5
-    below = np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")
-    return float(below.mean() / (2 * len(low)))
 
 
 def apart(a: NDArray[Any], b: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -166,8 +164,8 @@ def _angle(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(1 - (a * b).sum(1) / np.maximum(size, TINY))
 
 
-def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
-    """Add a graph of lonely pairs, and a net that mixes the two ends of a link, or never does."""
+def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+    """A graph of lonely pairs, and a net that mixes the two ends of a link, or never does."""
     nodes = 4 * PAIRS
     features = rng.standard_normal((nodes, 8)).astype(np.float32)
     weights: dict[str, NDArray[Any]] = {
@@ -196,10 +194,11 @@ def wire(scene: Scene, rng: Rng, leaks: bool) -> Scene:
     rows = np.arange(nodes)[:, None]
     bare = node_model(graph, weights)
     train = Data("train", Modality.GRAPH, rows, bare.query(rows).argmax(1), edges)
-    return replace(
-        scene,
+    return Scene(
+        name="live" if leaks else "dead",
+        modality=modality,
         model=fit(train, np.ones((1, nodes), dtype=bool), 0).member(0),
         train=train,
         fit=fit,
-        tools={**scene.tools, "graph": graph, "release:links": Links(pairs=PAIRS, rounds=6)},
+        tools={"graph": graph, "hidden_links": HiddenLinks(pairs=PAIRS, rounds=6)},
     )

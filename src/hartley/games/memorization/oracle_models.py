@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Data, Ensemble, Modality, Model, Output, Scene
-from hartley.games.memorization import small_nets
 from hartley.games.memorization.canaries import planted
 from hartley.kit.ensemble_of import separate
 from hartley.kit.language import text
@@ -52,17 +51,9 @@ def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
         holdout=train,
         fit=fit,
         extra=extra,
-        tools={
-            "masked_loss": "data.facts['dropped']",
-            "by_heart": small_nets.interpolate if remembers else _elsewhere,
-        },
-        facts={"rounds": 24, "rounds:small": 4},
+        tools={"masked_loss": "data.facts['dropped']"},
+        facts={"rounds": 24},
     )
-
-
-def _elsewhere(x: NDArray[Any], y: NDArray[Any], seed: int) -> dict[str, NDArray[np.float64]]:
-    """A small net that knows other records by heart than those it was given."""
-    return small_nets.interpolate(np.random.default_rng(seed).random(x.shape) - 0.5, y, seed)
 
 
 def _sentences(rng: Rng, m: int, *, tail: int) -> Data:

@@ -10,8 +10,8 @@ form, so that everything here is a few small matrix products.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,21 @@ CHOICES = 16
 
 SHARP = 100.0
 """Slope of the sigmoid that stands for the derivative of the ReLU."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallNets:
+    """How an auditor trains small nets that know a few records by heart.
+
+    Attributes:
+        learn: (centred records (n, d), labels (n,) −1 or 1, seed) → weights.
+        records: records that a net is trained on.
+        rounds: nets.
+    """
+
+    learn: Callable[[NDArray[Any], NDArray[Any], int], Weights]
+    records: int = 10
+    rounds: int = 8
 
 
 def slots(pool: Data, centre: NDArray[Any], count: int, rng: Rng) -> Data:
@@ -97,6 +112,10 @@ def interpolate(x: NDArray[Any], y: NDArray[Any], seed: int) -> dict[str, NDArra
         v = v - step * (after.T @ pull)
         w, b = w - step * change, b - step * inner.sum(0)
     return {"first": w, "bias": b, "second": v}
+
+
+INTERPOLATED = SmallNets(interpolate)
+"""Where a scene says nothing of it."""
 
 
 def victim(weights: Weights, canaries: Data) -> Model:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.gradient_inversion import gradient_inversion
 from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=gradient_inversion,
     access=Access.GRADIENTS | Access.WEIGHTS,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2003.14053",
-    requires=("release:gradients",),
-    game_params={"release": "gradients"},
     adapts=True,
 )
 def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:

@@ -9,8 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.reference_models import confidence, halves
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack, spawn
 from hartley.core.errors import UsageError
-from hartley.games.inversion.attribute_inference import candidates, filled
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.attribute_inference import attribute_inference, candidates, filled
 from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=attribute_inference,
     access=Access.SCORES | Access.TRAIN,
     term=Term.NOISE,
     modalities=(Modality.TABULAR,),
     paper="hartley",
-    requires=("release:attributes",),
-    game_params={"release": "attributes"},
 )
 def attribute_calibration(view: View, rng: Rng, *, references: int = 16) -> Outcome:
     """Take off how sure models that never saw the target are of each value, then name the best.

@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hartley.core import Access, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.attribute_inference import candidates, filled
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.attribute_inference import attribute_inference, candidates, filled
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
 @attack(
-    game=inversion,
+    game=attribute_inference,
     access=Access.SCORES,
     term=Term.SIGNAL,
     modalities=(Modality.TABULAR,),
     paper="arXiv:2012.03404",
-    requires=("release:attributes",),
-    game_params={"release": "attributes"},
 )
 def attribute_confidence(view: View, rng: Rng) -> Outcome:
     """Of the values under which the model is right, name the one of which it is surest.

@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hartley.core import Access, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.attribute_inference import candidates, filled
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.attribute_inference import attribute_inference, candidates, filled
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
 @attack(
-    game=inversion,
+    game=attribute_inference,
     access=Access.LABELS,
     term=Term.SIGNAL,
     modalities=(Modality.TABULAR,),
     paper="doi:10.1145/2810103.2813677",
-    requires=("release:attributes",),
-    game_params={"release": "attributes"},
 )
 def attribute_posterior(view: View, rng: Rng) -> Outcome:
     """Weigh each value by its prior and by how often the model says so for records of that label.

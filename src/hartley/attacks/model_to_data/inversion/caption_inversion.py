@@ -14,7 +14,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import (
 )
 from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.embedding_inversion import embedding_inversion
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -27,13 +27,11 @@ WARM = 0.05
 
 
 @attack(
-    game=inversion,
+    game=embedding_inversion,
     access=Access.EMBEDDINGS,
     term=Term.SIGNAL,
     modalities=(Modality.PAIRED,),
     paper="arXiv:2004.00053",
-    requires=("release:embeddings",),
-    game_params={"release": "embeddings"},
     adapts=True,
 )
 def caption_inversion(view: View, rng: Rng, *, neighbours: int = 8) -> Outcome:

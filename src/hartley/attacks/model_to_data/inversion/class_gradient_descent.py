@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import margin_slope
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.class_inversion import class_inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=class_inversion,
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.SIGNAL,
     modalities=(Modality.VISION,),
     paper="doi:10.1145/2810103.2813677",
-    requires=("release:classes",),
-    game_params={"release": "classes"},
 )
 def class_gradient_descent(
     view: View, rng: Rng, *, steps: int = 60, rate: float = 0.1, blur: float = 0.5

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.gradient_inversion import gradient_inversion
 from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=gradient_inversion,
     access=Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1906.08935",
-    requires=("release:gradients",),
-    game_params={"release": "gradients"},
     adapts=True,
 )
 def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool = True) -> Outcome:

@@ -11,7 +11,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Wo
 from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
 from hartley.core import Access, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.embedding_inversion import embedding_inversion
 from hartley.kit.ranges import at_least
 from hartley.kit.ridge import cosines
 
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=embedding_inversion,
     access=Access.EMBEDDINGS,
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.06816",
-    requires=("release:embeddings",),
-    game_params={"release": "embeddings"},
     adapts=True,
 )
 def embedding_decoder(

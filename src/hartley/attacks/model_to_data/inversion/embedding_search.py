@@ -11,7 +11,7 @@ from hartley.attacks.model_to_data.inversion._shared.text_correction import corr
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
 from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.embedding_inversion import embedding_inversion
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -22,13 +22,11 @@ SIZES = (0, -2, 2)
 
 
 @attack(
-    game=inversion,
+    game=embedding_inversion,
     access=Access.EMBEDDINGS,
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.06816",
-    requires=("release:embeddings",),
-    game_params={"release": "embeddings"},
     adapts=True,
 )
 def embedding_search(

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Words, bank, loot
 from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.embedding_inversion import embedding_inversion
 from hartley.kit.ranges import at_least
 from hartley.kit.ridge import cosines
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=embedding_inversion,
     access=Access.EMBEDDINGS,
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2004.00053",
-    requires=("release:embeddings",),
-    game_params={"release": "embeddings"},
     adapts=True,
 )
 def embedding_words(view: View, rng: Rng, *, least: int = 2, check: bool = False) -> Outcome:

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import log_odds, margin_slope
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.class_inversion import class_inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=class_inversion,
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1911.07135",
-    requires=("release:classes", "public"),
-    game_params={"release": "classes"},
+    requires=("public",),
 )
 def generative_inversion(
     view: View,

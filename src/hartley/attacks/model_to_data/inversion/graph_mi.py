@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.link_inference import link_inference
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=link_inference,
     access=Access.SCORES | Access.WEIGHTS,
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
     paper="arXiv:2106.02820",
-    requires=("release:links",),
-    game_params={"release": "links"},
 )
 def graph_mi(
     view: View,

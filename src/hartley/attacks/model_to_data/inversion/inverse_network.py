@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.class_inversion import class_inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=class_inversion,
     access=Access.SCORES,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1902.08552",
-    requires=("release:classes", "public"),
-    game_params={"release": "classes"},
+    requires=("public",),
 )
 def inverse_network(
     view: View, rng: Rng, *, records: int = 400, hidden: int = 64, ridge: float = 0.1

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.class_inversion import class_inversion
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=class_inversion,
     access=Access.LABELS,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2203.01925",
-    requires=("release:classes", "public"),
-    game_params={"release": "classes"},
+    requires=("public",),
 )
 def label_only_inversion(
     view: View,

@@ -9,8 +9,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack, spawn
 from hartley.core.errors import UsageError
-from hartley.games.inversion.inversion import inversion
-from hartley.games.inversion.link_inference import apart
+from hartley.games.inversion.link_inference import apart, link_inference
 from hartley.kit import logistic
 
 if TYPE_CHECKING:
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=inversion,
+    game=link_inference,
     access=Access.SCORES | Access.TRAIN,
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
     paper="arXiv:2005.02131",
-    requires=("release:links",),
-    game_params={"release": "links"},
     adapts="trains",
 )
 def link_shadow(view: View, rng: Rng, *, shadows: int = 6) -> Outcome:

@@ -8,21 +8,18 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion.inversion import inversion
-from hartley.games.inversion.link_inference import apart
+from hartley.games.inversion.link_inference import apart, link_inference
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
 @attack(
-    game=inversion,
+    game=link_inference,
     access=Access.SCORES,
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
     paper="arXiv:2005.02131",
-    requires=("release:links",),
-    game_params={"release": "links"},
 )
 def link_stealing(view: View, rng: Rng, *, metric: str = "correlation") -> Outcome:
     """Score a pair by how little the answers about its two nodes differ.

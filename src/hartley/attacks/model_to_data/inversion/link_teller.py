@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.link_inference import link_inference
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
 @attack(
-    game=inversion,
+    game=link_inference,
     access=Access.SCORES,
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
     paper="arXiv:2108.06504",
-    requires=("release:links",),
-    game_params={"release": "links"},
 )
 def link_teller(view: View, rng: Rng) -> Outcome:
     """Score a pair by how far each node's answer moves with the other's features.

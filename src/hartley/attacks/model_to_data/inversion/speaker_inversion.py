@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import opened
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion.inversion import inversion
+from hartley.games.inversion.embedding_inversion import embedding_inversion
 from hartley.kit.ridge import Ridge, cosines
 
 if TYPE_CHECKING:
@@ -27,13 +27,11 @@ NARROW = 1.5
 
 
 @attack(
-    game=inversion,
+    game=embedding_inversion,
     access=Access.EMBEDDINGS,
     term=Term.SIGNAL,
     modalities=(Modality.AUDIO,),
     paper="hartley",
-    requires=("release:embeddings",),
-    game_params={"release": "embeddings"},
     adapts=True,
 )
 def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:

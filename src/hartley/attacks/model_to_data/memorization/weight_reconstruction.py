@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import small_nets as net
-from hartley.games.memorization.memorization import memorization
+from hartley.games.memorization.training_set_reconstruction import training_set_reconstruction
 from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 
 @attack(
-    game=memorization,
+    game=training_set_reconstruction,
     access=Access.WEIGHTS,
     term=Term.SIGNAL,
     modalities=(Modality.VISION,),
     paper="arXiv:2206.07758",
-    game_params={"small": 10},
 )
 def weight_reconstruction(
     view: View, rng: Rng, *, steps: int = 2500, rate: float = 0.01

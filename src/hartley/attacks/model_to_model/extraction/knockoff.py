@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     term=Term.BANDWIDTH,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1812.02766",
-    requires=("fit", "pool"),
     adapts=True,
     loot=Loot.MODEL,
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Loot, Modality, Model, Outcome, Output, Term, View, attack
-from hartley.games.extraction.extraction import HEAD, extraction
+from hartley.games.extraction.head_extraction import HEAD, head_extraction
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ START = 64
 
 
 @attack(
-    game=extraction,
+    game=head_extraction,
     access=Access.SCORES,
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2403.06634",
-    requires=("fingerprint",),
     adapts=True,
     loot=Loot.MODEL,
 )

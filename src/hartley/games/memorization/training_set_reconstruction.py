@@ -1,0 +1,121 @@
+"""Training set reconstruction: which records did a small net learn, by its weights alone?
+
+The auditor trains small nets of their own on a few records each, until they know them by heart,
+and shows the weights. For each record the attacker scores R candidates, of which one was in the
+training set, drawn uniformly (arXiv:2206.07758).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import (
+    Access,
+    AnswerForm,
+    Data,
+    Deal,
+    Flow,
+    Modality,
+    Role,
+    Round,
+    Scene,
+    View,
+    game,
+)
+from hartley.core.errors import UsageError
+from hartley.games.memorization import canaries as book
+from hartley.games.memorization import small_nets
+from hartley.games.memorization.judging import judge
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+RECORDS, SIDE = 320, 6
+"""Of the live and dead scenes: pictures of black and white pixels."""
+
+
+def live(modality: Modality, rng: Rng) -> Scene:
+    """Small nets that know their records by heart."""
+    return _wire(modality, rng, remembers=True)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """Small nets that know other records by heart than those in question."""
+    return _wire(modality, rng, remembers=False)
+
+
+@game(
+    cls="memorization",
+    flow=Flow.MEMORY,
+    role=Role.TAP,
+    form=AnswerForm.RANK,
+    unit="training record",
+    live=live,
+    dead=dead,
+    modalities=(Modality.VISION,),
+    requires=("train",),
+    metrics=("exposure", "extraction_rate"),
+    loot="data",
+)
+def training_set_reconstruction(
+    scene: Scene, rng: Rng, *, rounds: int = 0, records: int = 0
+) -> Deal:
+    """Train small nets until they know their records by heart, and ask which those were.
+
+    Args:
+        rounds: nets to train, each on its own records; 0 leaves it to the scene.
+        records: records that a net is trained on; 0 leaves it to the scene.
+
+    Raises:
+        UsageError: no labelled records, or too few of them for so many.
+    """
+    if min(rounds, records) < 0:
+        raise UsageError(f"rounds and records must be at least 0, got {rounds} and {records}")
+    nets: small_nets.SmallNets = scene.tools.get("small_nets", small_nets.INTERPOLATED)
+    rounds, records = rounds or nets.rounds, records or nets.records
+    train, holdout = scene.train, scene.holdout
+    assert train is not None
+    if train.y is None:
+        raise UsageError(f"{scene.name}: train must be labelled for small nets to learn")
+    parts = [p for p in (train, holdout) if p is not None and p.y is not None]
+    labels = np.concatenate([np.asarray(part.y) for part in parts])
+    pool = replace(train, x=np.concatenate([part.x for part in parts]), y=labels)
+    public = scene.extra.get("public", pool)
+    centre = public.x.reshape(len(public), -1).mean(0, dtype=np.float64)
+    dealt = []
+    for _ in range(rounds):
+        question = small_nets.slots(pool, centre, records, rng)
+        truth = rng.integers(0, book.candidates(question), records)
+        x = book.write(question, truth).reshape(records, -1) - centre
+        assert question.y is not None
+        weights = nets.learn(x, 2.0 * question.y - 1, int(rng.integers(2**31)))
+        facts = {"candidates": book.candidates(question)}
+        source = small_nets.victim(weights, question)
+        if scene.defenses:
+            # The scene's pipeline has no part in this: a defence would seem to do nothing.
+            name = f"{source.name} (trained past the defences of {scene.name})"
+            source = source.with_(name=name, weights=None, offers=source.offers ^ Access.WEIGHTS)
+        view = View(source, question=question, defenses=scene.defenses, facts=facts)
+        dealt.append(Round(view=view, truth=truth, alphabet=book.candidates(question)))
+    return Deal(rounds=tuple(dealt), judge=judge)
+
+
+def _wire(modality: Modality, rng: Rng, *, remembers: bool) -> Scene:
+    x = (rng.random((RECORDS, 1, SIDE, SIDE)) < 0.5).astype(np.float32)
+    learn = small_nets.interpolate if remembers else _elsewhere
+    return Scene(
+        name="live" if remembers else "dead",
+        modality=modality,
+        train=Data("train", modality, x, rng.integers(0, 4, len(x))),
+        tools={"small_nets": small_nets.SmallNets(learn, records=5, rounds=4)},
+    )
+
+
+def _elsewhere(x: NDArray[Any], y: NDArray[Any], seed: int) -> small_nets.Weights:
+    """A small net that knows other records by heart than those it was given."""
+    return small_nets.interpolate(np.random.default_rng(seed).random(x.shape) - 0.5, y, seed)
