@@ -39,6 +39,7 @@ def _smell(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         Access.TOOLS,
         Counted.QUERIES,
         Gives.EMBEDDINGS,
+        None,
         _check_smell,
         lambda model, arguments: np.zeros((len(arguments[0]), 2)),
     )

@@ -1,6 +1,6 @@
 """The nouns. Standard library only: importing them costs nothing."""
 
-from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
+from hartley.core.assets import Asset, Codec, Data, Ensemble, Fit, Model, Output
 from hartley.core.capabilities import CAPABILITIES, Capability, CapabilityRow
 from hartley.core.costs import Cost, charge
 from hartley.core.declare import attack, defense, game, recipe
@@ -17,6 +17,7 @@ from hartley.core.taxonomy import (
     AnswerForm,
     Axis,
     Flow,
+    Form,
     Knowledge,
     Loot,
     Modality,
@@ -39,6 +40,7 @@ __all__ = [
     "CapabilityRow",
     "Channel",
     "ChannelSpec",
+    "Codec",
     "Cost",
     "Data",
     "Deal",
@@ -47,6 +49,7 @@ __all__ = [
     "Experiment",
     "Fit",
     "Flow",
+    "Form",
     "Game",
     "Judge",
     "Kind",

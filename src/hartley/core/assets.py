@@ -6,13 +6,13 @@ attack did not declare.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.capabilities import CAPABILITIES, Calls, Capability
-from hartley.core.taxonomy import Access, Modality
+from hartley.core.taxonomy import Access, Form, Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,13 +38,15 @@ class Data:
     Attributes:
         name: what to call it in reports.
         modality: what a record is.
-        x: (n, …) records. Images are float32 (n, channels, height, width) in 0..1; language is
-            int64 (n, tokens), padded on the right with −1; tables are float32 (n, features).
+        x: (n, …) records. Images are float32 (n, channels, height, width) in 0..1; tokens are int64
+            (n, tokens), padded on the right with −1; texts are (n,) strings; tables are float32
+            (n, features).
         y: (n,) integer labels, or None.
         edges: (2, m) integer pairs for graphs, else None.
         role: what the records are for, for example ``records``, ``clone training``, ``trigger``.
         lineage: names of the parts that made it, oldest first.
         facts: anything else worth carrying (plain values or arrays), by name.
+        form: how ``x`` looks; where it is not given, read off the modality and the type of ``x``.
     """
 
     name: str
@@ -55,10 +57,51 @@ class Data:
     role: str = "records"
     lineage: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    form: Form = None  # type: ignore[assignment]  # never None once it is made
+
+    def __post_init__(self) -> None:
+        if self.form is None:
+            object.__setattr__(self, "form", form_of(self.modality, self.x))
 
     def __len__(self) -> int:
         """The number of records."""
         return len(self.x)
+
+
+def form_of(modality: Modality, x: Any) -> Form:
+    """Return how records of a modality look, where nobody says it."""
+    if modality is Modality.LANGUAGE:
+        return Form.TEXT if is_text(x) else Form.TOKENS
+    if modality is Modality.GRAPH:
+        shape: tuple[int, ...] = getattr(x, "shape", ())
+        return Form.NODES if len(shape) == 2 and shape[1] <= 2 else Form.GRAPHS
+    return Form.PAIRS if modality is Modality.PAIRED else Form.ARRAY
+
+
+def is_text(x: Any) -> bool:
+    """Whether records are strings: an array of them, or a sequence."""
+    kind = getattr(getattr(x, "dtype", None), "kind", "O")
+    if kind != "O" or isinstance(x, str | bytes):
+        return bool(kind == "U")
+    return len(x) > 0 and all(isinstance(one, str) for one in x)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """Text to the tokens of one model, and back.
+
+    Attributes:
+        encode: n texts → int64 (n, t) token ids, padded on the right with −1; no token is added
+            at either end.
+        decode: (n, t) token ids → n texts.
+        size: number of tokens.
+        identity: what tells this vocabulary from every other.
+    """
+
+    encode: Callable[[Sequence[str]], NDArray[Any]]
+    decode: Callable[[NDArray[Any]], list[str]]
+    size: int
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +143,7 @@ class Model:
         width: numbers in an embedding of ``embed``, where that is not ``query``.
         identity: what tells this model from every other: the digest of its weights, or address,
             name and revision. Empty where nobody declares it; a run on it is then never continued.
+        codec: text to its tokens and back, for a model that reads tokens of language.
         deterministic: whether the same question always gets the same answer; where it does not,
             no answer is remembered.
         session: opens one attacker's session, for what depends on how much was asked before (a
@@ -124,6 +168,7 @@ class Model:
     classes: int = 0
     width: int = 0
     identity: str = ""
+    codec: Codec | None = None
     deterministic: bool = True
     session: Callable[[], Session] | None = None
     clear: Model | None = None
@@ -142,6 +187,7 @@ class Model:
         calls: Mapping[Capability, Callable[..., Any] | None] | None = None,
         width: int = 0,
         identity: str = "",
+        codec: Codec | None = None,
         deterministic: bool = True,
         session: Callable[[], Session] | None = None,
         clear: Model | None = None,
@@ -162,6 +208,7 @@ class Model:
             "classes": classes,
             "width": width,
             "identity": identity,
+            "codec": codec,
             "deterministic": deterministic,
             "session": session,
             "clear": clear,

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import AccessDenied, BadModel
-from hartley.core.taxonomy import Access
+from hartley.core.taxonomy import Access, Form
 
 if TYPE_CHECKING:
     from hartley.core.assets import Model
@@ -77,6 +77,9 @@ class CapabilityRow:
         counted: what a call is counted as. What is counted as queries is answered record by
             record: its first argument and its answer have one row a record.
         gives: what an answer is.
+        reads: what its records are, where they are language: texts that are given to one that reads
+            tokens are encoded by the codec of the model, and to one that reads messages they are
+            what the user says.
         check: holds an answer against what the model declares; raises BadModel.
         empty: the answer that gives nothing away, alike for every record; None where there is no
             such answer.
@@ -86,6 +89,7 @@ class CapabilityRow:
     access: Access
     counted: Counted
     gives: Gives
+    reads: Form | None
     check: Check
     empty: Empty | None = None
 
@@ -322,57 +326,57 @@ _TABLE: dict[Capability, CapabilityRow] = {
     "query": CapabilityRow(
         "records (n, …) → (n, classes) in output units; of tokens (n, t), for the next token",
         Access.LABELS | Access.SCORES | Access.EMBEDDINGS,
-        *(Counted.QUERIES, Gives.ANSWERS, _check_query, _no_answers),
+        *(Counted.QUERIES, Gives.ANSWERS, Form.TOKENS, _check_query, _no_answers),
     ),
     "score": CapabilityRow(
         "tokens (n, t) → (n, t−1) natural log-probabilities of tokens 1…t−1, 0 at padding",
         Access.SCORES,
-        *(Counted.QUERIES, Gives.LOG_PROBABILITIES, _check_score, _no_score),
+        *(Counted.QUERIES, Gives.LOG_PROBABILITIES, Form.TOKENS, _check_score, _no_score),
     ),
     "moments": CapabilityRow(
         "tokens (n, t) → (n, t−1, 3): as score, then mean and deviation of the law at that place",
         Access.SCORES,
-        *(Counted.QUERIES, Gives.MOMENTS, _check_moments, _no_moments),
+        *(Counted.QUERIES, Gives.MOMENTS, Form.TOKENS, _check_moments, _no_moments),
     ),
     "generate": CapabilityRow(
         "(tokens (n, t), new, seed) → (n, new) sampled continuation, −1 padded; seed −1 is greedy",
         Access.LABELS | Access.SCORES,
-        *(Counted.QUERIES, Gives.TOKENS, _check_generate, _no_tokens),
+        *(Counted.QUERIES, Gives.TOKENS, Form.TOKENS, _check_generate, _no_tokens),
     ),
     "chat": CapabilityRow(
         "(n conversations, new, seed) → n replies of at most new tokens; seed −1 is greedy",
         Access.LABELS | Access.SCORES,
-        *(Counted.QUERIES, Gives.TEXTS, _check_chat, _no_texts),
+        *(Counted.QUERIES, Gives.TEXTS, Form.MESSAGES, _check_chat, _no_texts),
     ),
     "embed": CapabilityRow(
         "records (n, …) → (n, width) embeddings",
         Access.EMBEDDINGS,
-        *(Counted.QUERIES, Gives.EMBEDDINGS, _check_embed, _no_embeddings),
+        *(Counted.QUERIES, Gives.EMBEDDINGS, Form.TEXT, _check_embed, _no_embeddings),
     ),
     "tools": CapabilityRow(
         "n calls, each (name, arguments by name) → n results",
         Access.TOOLS,
-        *(Counted.QUERIES, Gives.RESULTS, _check_tools, _no_results),
+        *(Counted.QUERIES, Gives.RESULTS, None, _check_tools, _no_results),
     ),
     "grad": CapabilityRow(
         "(x, y) → gradient of the loss with respect to x, of its shape",
         Access.GRADIENTS,
-        *(Counted.QUERIES, Gives.GRADIENTS, _check_grad, _no_gradient),
+        *(Counted.QUERIES, Gives.GRADIENTS, None, _check_grad, _no_gradient),
     ),
     "weights": CapabilityRow(
         "() → parameters by name, read-only arrays",
         Access.WEIGHTS,
-        *(Counted.NOTHING, Gives.PARAMETERS, _check_weights),
+        *(Counted.NOTHING, Gives.PARAMETERS, None, _check_weights),
     ),
     "fit": CapabilityRow(
         "(records, include (K, n), seed) → K models trained by the recipe that the attacker knows",
         Access.TRAIN,
-        *(Counted.MODELS, Gives.MODELS, _check_fit),
+        *(Counted.MODELS, Gives.MODELS, None, _check_fit),
     ),
     "train": CapabilityRow(
         "(records, seed) → the deployed model, trained further on records of the attacker's own",
         Access.TUNE,
-        *(Counted.MODELS, Gives.MODELS, _check_train),
+        *(Counted.MODELS, Gives.MODELS, None, _check_train),
     ),
 }
 

@@ -53,6 +53,25 @@ class Modality(StrEnum):
 ALL: tuple[Modality, ...] = tuple(Modality)
 
 
+class Form(StrEnum):
+    """How records look as an array."""
+
+    ARRAY = "array"
+    """(n, …) numbers: pictures, sound, tables."""
+    TOKENS = "tokens"
+    """(n, t) token ids, padded on the right with −1."""
+    TEXT = "text"
+    """(n,) strings."""
+    MESSAGES = "messages"
+    """(n,) conversations, each a sequence of ``{"role": …, "content": …}``."""
+    NODES = "nodes"
+    """(n, 1) or (n, 2) numbers of nodes of one graph."""
+    GRAPHS = "graphs"
+    """(n, …) small graphs, one a record."""
+    PAIRS = "pairs"
+    """(n, 2·d) numbers, the two halves of a pair side by side."""
+
+
 class Access(Flag):
     """What an attacker may use. An attack declares it; the engine hides everything else.
 

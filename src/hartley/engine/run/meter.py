@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Model, Output, View
-from hartley.core.assets import Session
+from hartley.core import Access, Data, Form, Model, Output, View
+from hartley.core.assets import Session, is_text
 from hartley.core.capabilities import (
     CAPABILITIES,
     Calls,
@@ -233,6 +233,8 @@ class _Metered:
 
     def __call__(self, *arguments: Any) -> Any:
         row, meter = CAPABILITIES[self.name], self.meter
+        if row.reads is not None:
+            arguments = (as_read(self.model, row.reads, arguments[0]), *arguments[1:])
         meter.spend(self.name, row.uses(arguments))
         with billed() as bill:
             try:
@@ -257,6 +259,15 @@ class _Metered:
                 f"{self.name}{given} failed in the model {self.model.name!r}: "
                 f"{type(error).__name__}: {why}"
             ) from error
+
+
+def as_read(model: Model, form: Form, records: Any) -> Any:
+    """Records as a capability reads them: texts become tokens, or what a user says."""
+    if form is Form.TOKENS and model.codec is not None and is_text(records):
+        return model.codec.encode(list(records))
+    if form is Form.MESSAGES and is_text(records):
+        return [[{"role": "user", "content": text}] for text in records]
+    return records
 
 
 def _frozen(answer: Any) -> Any:

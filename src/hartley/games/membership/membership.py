@@ -35,6 +35,7 @@ from hartley.games.membership import live_and_dead
 from hartley.games.membership.blind_baseline import blind_auc
 from hartley.games.membership.judging import judge_of
 from hartley.games.membership.split_checks import LEAST, readable, repeats, twins
+from hartley.games.texts_as_tokens import in_tokens
 from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def membership(
         UsageError: records that the model cannot read, too few of them, members that stand among
             the non-members, or parameters that the scene cannot carry.
     """
+    scene = in_tokens(scene)
     if scene.fit is None or "pool" not in scene.extra:
         if group != 1 or mislabelled or targets:
             raise UsageError(

@@ -39,6 +39,7 @@ from hartley.games.memorization import canaries as book
 from hartley.games.memorization import oracle_models
 from hartley.games.memorization.judging import judge
 from hartley.games.memorization.verbatim import Verified
+from hartley.games.texts_as_tokens import in_tokens
 from hartley.kit.language import text
 from hartley.models.training_defense import trainable
 
@@ -91,6 +92,7 @@ def memorization(
     Raises:
         UsageError: canaries that the scene does not have, or a negative number of repeats.
     """
+    scene = in_tokens(scene)
     assert scene.fit is not None and scene.model is not None and scene.train is not None
     if min(repeats, rounds) < 0:
         raise UsageError(f"repeats = {repeats}, rounds = {rounds} are counts")

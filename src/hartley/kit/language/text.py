@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Output
+from hartley.core import Codec, Output
 from hartley.core.errors import MissingExtra, RunError
 from hartley.kit.cache import cached
 
@@ -93,6 +93,16 @@ def vocabulary(json: str) -> Vocabulary:
         encode=lambda text: list(tool.encode(text, add_special_tokens=False).ids),
         decode=lambda ids: str(tool.decode([int(i) for i in ids if i >= 0])),
         digest=digest(json),
+    )
+
+
+def codec(words: Vocabulary) -> Codec:
+    """Return a vocabulary as the codec of a model: many texts at once, padded with −1."""
+    return Codec(
+        encode=lambda texts: pad([words.encode(text) for text in texts]),
+        decode=lambda tokens: [words.decode(row) for row in np.asarray(tokens).tolist()],
+        size=words.size,
+        identity=words.digest,
     )
 
 
