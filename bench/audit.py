@@ -29,10 +29,10 @@ import numpy as np
 from scipy import stats
 
 from hartley.channel.bounds import one_run_dp, two_rates
-from hartley.channel.bounds.score_audit import certify
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.bounds.score_audit import certify_scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import ChannelSpec
-from hartley.infotheory import surprisal
+from hartley.infotheory import binary_channel, surprisal
 
 ALPHA = 0.05
 
@@ -50,8 +50,8 @@ def typical(job: Callable[[], object], runs: int = 21, loops: int = 1) -> float:
 
 def epsilon_audit(positives: np.ndarray, negatives: np.ndarray, delta: float = 1e-5) -> float:
     """The ε of Hartley's reports, for scores already split by secret."""
-    scores = Scores.split(positives, negatives)
-    return certify(scores, ChannelSpec(), delta=delta, of=("epsilon",))[0]["epsilon"]
+    scores = ScorePair.split(positives, negatives)
+    return certify_scores(scores, ChannelSpec(), delta=delta, of=("epsilon",))[0]["epsilon"]
 
 
 def hull_epsilon(positives: np.ndarray, negatives: np.ndarray, delta: float) -> float:
@@ -167,7 +167,7 @@ def main() -> None:
             f"{theirs / mine:.1f}×"
         )
     print("\nlimits of a rate, and surprisal")
-    mine = typical(lambda: two_rates.rate_low(150.0, 1000.0, 0.025), loops=500)
+    mine = typical(lambda: binary_channel.rate_low(150.0, 1000.0, 0.025), loops=500)
     theirs = typical(lambda: stats.beta.ppf(0.025, 150, 851), loops=100)
     print(f"one exact limit: {1e6 * mine:.1f} µs; scipy.stats.beta.ppf {1e6 * theirs:.1f} µs")
     for k, n in ((620, 1000), (620_000, 1_000_000)):

@@ -20,11 +20,11 @@ from coverage_dependent import bootstrap, cascades, clustered, peeking
 from coverage_rows import ALPHA, Rng, Row, Suite, times
 
 from hartley.channel.bounds import cluster_code, one_run_dp, two_rates
-from hartley.channel.bounds.score_audit import certify
+from hartley.channel.bounds.score_audit import certify_scores
 from hartley.channel.readouts import rank, symbol
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import AnswerForm, ChannelSpec
-from hartley.infotheory import surprisal
+from hartley.infotheory import binary_channel, surprisal
 
 
 # (1) null: whatever the estimator, certified bits about nothing are 0.
@@ -47,14 +47,16 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             gain = cluster_code.score_gains(
                 truth, score, cluster, rng, exchangeable=False, ranges=True
             )
-            wrong["clusters"] += cluster_code.certify(gain, np.bincount(cluster), ALPHA) > 0
+            wrong["clusters"] += cluster_code.certified_bits(gain, np.bincount(cluster), ALPHA) > 0
             wrong["surprisal"] += float(gain.sum()) > math.log2(1 / ALPHA)
         for name, count in wrong.items():
             yield Row("(1) null", f"{name}, n={n}", draws, int(count))
 
 
 def score_lower(truth: np.ndarray, score: np.ndarray, what: str, delta: float = 1e-5) -> float:
-    return certify(Scores.of(truth, score), ChannelSpec(), delta=delta, of=(what,))[0][what]
+    return certify_scores(ScorePair.of(truth, score), ChannelSpec(), delta=delta, of=(what,))[0][
+        what
+    ]
 
 
 # (2) E1 on a grid of channels, every functional at once.
@@ -63,7 +65,7 @@ def grid(scale: float, rng: Rng) -> Iterator[Row]:
     for n in (40, 300, 3000):
         draws, worst = times(20_000, scale), {}
         # All functionals share one region; the dear ones are only tried where tables are small.
-        names = two_rates.FUNCTIONALS if n == 40 else ("bits", "capacity", "advantage")
+        names = binary_channel.FUNCTIONALS if n == 40 else ("bits", "capacity", "advantage")
         for a in rates:
             for b in rates:
                 pairs, count = np.unique(
@@ -74,7 +76,7 @@ def grid(scale: float, rng: Rng) -> Iterator[Row]:
                 found = two_rates.lower(pairs[:, 0], n, pairs[:, 1], n, ALPHA, delta=0.0, of=names)
                 bad = np.zeros(len(pairs), dtype=bool)
                 for name in names:
-                    truth = float(two_rates.functional(name)(np.array(a), np.array(b)))
+                    truth = float(binary_channel.functional(name)(np.array(a), np.array(b)))
                     if a <= b:
                         truth = 0.0
                     bad |= found[name] > truth + 1e-9

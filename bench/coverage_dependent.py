@@ -10,9 +10,9 @@ from coverage_rows import ALPHA, Rng, Row, times
 
 from hartley.channel.bounds import cluster_code, two_rates
 from hartley.channel.readouts import symbol
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.roc import bootstrap_tpr
-from hartley.infotheory import e_values
+from hartley.infotheory import binary_channel, e_values
 from hartley.infotheory.binary_channel import entropy
 
 
@@ -32,7 +32,7 @@ def peeking(scale: float, rng: Rng) -> Iterator[Row]:
             draws,
             int((peak >= math.log2(1 / ALPHA)).sum()),
         )
-        low = two_rates.rate_low(k, n, ALPHA)
+        low = binary_channel.rate_low(k, n, ALPHA)
         yield Row(
             "(7) e-process",
             f"Clopper–Pearson at every look, p0={p0}",
@@ -64,11 +64,11 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
             truth = rng.integers(0, 2, models * canaries)
             right = rng.random((models, canaries)) < rate[:, None]
             guess = np.where(right.ravel(), truth, 1 - truth)
-            rows += float(two_rates.rate_low(right.sum(), right.size, ALPHA)) > mean
+            rows += float(binary_channel.rate_low(right.sum(), right.size, ALPHA)) > mean
             where = np.repeat(np.arange(models), canaries)
             gain = cluster_code.symbol_gains(truth, guess, where, 2)
             sizes = np.full(models, canaries)
-            wrong += cluster_code.certify(gain, sizes, ALPHA) > inside
+            wrong += cluster_code.certified_bits(gain, sizes, ALPHA) > inside
         yield Row("(8) clusters", f"as rows, sd {spread}", draws, rows, must_fail=True)
         yield Row("(8) clusters", f"by cluster, sd {spread}", draws, wrong)
     # The hardest law: each cluster leaks everything or nothing. Exact joint information.
@@ -84,7 +84,7 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
                 guess = np.where(leaks[:, None], truth, rng.integers(0, 2, truth.shape))
                 where = np.repeat(np.arange(models), bits)
                 gain = cluster_code.symbol_gains(truth.ravel(), guess.ravel(), where, 2)
-                wrong += cluster_code.certify(gain, np.full(models, bits), ALPHA) > each
+                wrong += cluster_code.certified_bits(gain, np.full(models, bits), ALPHA) > each
             yield Row("(8) clusters", f"all-or-nothing, {models} clusters, q={q:.3f}", draws, wrong)
 
 
@@ -92,7 +92,7 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
 def bootstrap(scale: float, rng: Rng) -> Iterator[Row]:
     draws, alarms = times(60, scale), 0
     for _ in range(draws):
-        scores = Scores.split(rng.normal(1, 1, 120), rng.normal(0, 1, 150))
+        scores = ScorePair.split(rng.normal(1, 1, 120), rng.normal(0, 1, 150))
         j = 8
         exact = bootstrap_tpr(scores, j, rng, 600)
         pos = rng.choice(scores.positives.values, (600, 120))
@@ -120,7 +120,7 @@ def cascades(scale: float, rng: Rng) -> Iterator[Row]:
         first, second = rng.random(2) * 0.4, rng.random(2) * 0.4
         a1, b1 = 1 - first[0], first[1]
         a2, b2 = 1 - second[0], second[1]
-        limit = min(float(two_rates.bits(a1, b1)), float(two_rates.capacity(a2, b2)))
+        limit = min(float(binary_channel.bits(a1, b1)), float(binary_channel.capacity(a2, b2)))
         a, b = a1 * a2 + (1 - a1) * b2, b1 * a2 + (1 - b1) * b2
         found = two_rates.lower(rng.binomial(n, a), n, rng.binomial(n, b), n, ALPHA, of=("bits",))
         wrong += float(found["bits"]) > limit

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hartley.channel.bounds import two_rates
+from hartley.infotheory import binary_channel
 
 ALPHA = 0.05
 Rng = np.random.Generator
@@ -26,7 +26,7 @@ class Row:
 
     @property
     def limits(self) -> tuple[float, float]:
-        low, high = two_rates.clopper_pearson(self.wrong, self.draws, 0.01)
+        low, high = binary_channel.clopper_pearson(self.wrong, self.draws, 0.01)
         return float(low), float(high)
 
     @property

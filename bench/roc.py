@@ -19,10 +19,10 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from hartley.channel.bounds.score_audit import certify
+from hartley.channel.bounds.score_audit import certify_scores
 from hartley.channel.measure import measure
 from hartley.channel.scores import roc
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.thresholds import folds, tabulate
 from hartley.core import ChannelSpec, Trials
 
@@ -49,7 +49,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, n)
     score = rng.normal(size=n) + truth
-    scores = Scores.of(truth, score)
+    scores = ScorePair.of(truth, score)
     scores.sort()
     spec = ChannelSpec()
     print(f"{n} scores; last columns: the other tool's time and how many times ours it is")
@@ -58,13 +58,13 @@ def main() -> None:
     assert abs(found.value - roc_auc_score(truth, score)) < 1e-12
     line(
         "AUC with DeLong interval, from raw scores",
-        typical(lambda: roc.auc(Scores.of(truth, score))),
+        typical(lambda: roc.auc(ScorePair.of(truth, score))),
         typical(lambda: roc_auc_score(truth, score)),
         "roc_auc_score, no interval",
     )
     line(
         "ROC, 200 points, from raw scores",
-        typical(lambda: roc.curve(Scores.of(truth, score))),
+        typical(lambda: roc.curve(ScorePair.of(truth, score))),
         typical(lambda: roc_curve(truth, score)),
         "roc_curve",
     )
@@ -72,7 +72,7 @@ def main() -> None:
     levels = (0.001, 0.01, 0.1)
 
     def exact() -> None:
-        ready = Scores.of(truth, score)
+        ready = ScorePair.of(truth, score)
         for level in levels:
             roc.tpr_at_fpr(ready, level, rng)
 
@@ -106,10 +106,10 @@ def main() -> None:
     )
 
     def report() -> None:
-        ready = Scores.of(truth, score)
+        ready = ScorePair.of(truth, score)
         ready.sort()
         tabulate(truth, score, folds(n, None, rng), ready, spec)
-        certify(ready, spec)
+        certify_scores(ready, spec)
         roc.auc(ready)
         roc.curve(ready)
         for level in levels:

@@ -72,8 +72,8 @@ def unicity(cipher, language_entropy_bits_per_char):
 
 
 def audit(tp, n_members, fp, n_nonmembers, alpha_total, split, delta):
-    a = float(two_rates.clopper_pearson(tp, n_members, alpha_total / 2)[0])
-    b = float(two_rates.clopper_pearson(fp, n_nonmembers, alpha_total / 2)[1])
+    a = float(binary_channel.clopper_pearson(tp, n_members, alpha_total / 2)[0])
+    b = float(binary_channel.clopper_pearson(fp, n_nonmembers, alpha_total / 2)[1])
     fisher = two_rates.lower(tp, n_members, fp, n_nonmembers, alpha_total, delta=delta)
     return {
         "tpr_lower": a,

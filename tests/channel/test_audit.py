@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from hartley.channel.bounds import two_rates
-from hartley.channel.bounds.score_audit import certify
+from hartley.channel.bounds.score_audit import certify_scores
 from hartley.channel.measure import measure
 from hartley.channel.scores import roc
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.thresholds import FORWARD
 from hartley.core import ChannelSpec, Trials
 
@@ -18,7 +18,7 @@ SHAPES = {
 
 
 def audit(pos, neg, delta=1e-5):
-    return certify(Scores.split(pos, neg), ChannelSpec(), delta=delta, of=("epsilon",))[0]
+    return certify_scores(ScorePair.split(pos, neg), ChannelSpec(), delta=delta, of=("epsilon",))[0]
 
 
 def by_definition(pos, neg, spec, of):
@@ -55,10 +55,10 @@ def test_it_is_the_best_of_the_declared_rules_sorted_or_not(name, shift):
             score = score + shift * truth
         known = by_definition(score[truth == 1], score[truth == 0], ChannelSpec(), of)
         for ordered in (False, True):
-            scores = Scores.of(truth, score)
+            scores = ScorePair.of(truth, score)
             if ordered:
                 scores.sort()
-            found = certify(scores, ChannelSpec(), delta=1e-5, of=of)[0]
+            found = certify_scores(scores, ChannelSpec(), delta=1e-5, of=of)[0]
             assert found == pytest.approx(known, abs=1e-9)
         if n == 900 and shift and name != "mostly one value":
             assert found["epsilon"] > 0.1

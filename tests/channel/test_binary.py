@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hartley.channel.bounds import two_rates
 from hartley.channel.bounds.region_minimum import Border
+from hartley.infotheory import binary_channel
 from hartley.infotheory.binary_channel import entropy
 
 counts = st.tuples(st.integers(1, 400), st.integers(1, 400), st.floats(0, 1), st.floats(0, 1)).map(
@@ -21,9 +22,9 @@ def brute(name, tp, n1, fp, n0, alpha=0.05, delta=1e-5):
         return 0.0
     z = two_rates.fisher_level(alpha)
     u = np.sin(np.linspace(0, math.pi / 2, 20_001)) ** 2
-    a = two_rates.rate_low(tp, n1, z**u)
-    b = two_rates.rate_high(fp, n0, np.minimum(z ** (1 - u), 1.0))
-    value = two_rates.functional(name, delta)(a, b)
+    a = binary_channel.rate_low(tp, n1, z**u)
+    b = binary_channel.rate_high(fp, n0, np.minimum(z ** (1 - u), 1.0))
+    value = binary_channel.functional(name, delta)(a, b)
     return max(0.0, float(np.where(a > b, value, 0.0).min()))
 
 
@@ -43,13 +44,17 @@ def test_the_audit_of_case_c49():
 
 
 def test_the_low_rate_channel_of_case_c07():
-    assert float(two_rates.capacity(0.05, 0.001)) == pytest.approx(0.023404368752935424, abs=1e-12)
-    assert float(two_rates.bits(0.05, 0.001)) == pytest.approx(0.022393924326291836, abs=1e-12)
-    assert float(two_rates.min_capacity(0.05, 0.001)) == pytest.approx(0.06901467791518, abs=1e-12)
-    assert float(two_rates.epsilon(0.05, 0.001)) == pytest.approx(3.912023005428146, abs=1e-12)
+    assert float(binary_channel.capacity(0.05, 0.001)) == pytest.approx(
+        0.023404368752935424, abs=1e-12
+    )
+    assert float(binary_channel.bits(0.05, 0.001)) == pytest.approx(0.022393924326291836, abs=1e-12)
+    assert float(binary_channel.min_capacity(0.05, 0.001)) == pytest.approx(
+        0.06901467791518, abs=1e-12
+    )
+    assert float(binary_channel.epsilon(0.05, 0.001)) == pytest.approx(3.912023005428146, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", two_rates.FUNCTIONALS)
+@pytest.mark.parametrize("name", binary_channel.FUNCTIONALS)
 @settings(derandomize=True, max_examples=20, deadline=None)
 @given(c=counts)
 def test_the_minimum_is_the_minimum(name, c):
@@ -66,8 +71,8 @@ def test_bounds_stay_below_the_observed_channel(c, alpha):
     tp, n1, fp, n0 = c
     a, b = np.array(tp / n1), np.array(fp / n0)
     found = two_rates.lower(*c, alpha, delta=0.0)
-    for name in two_rates.FUNCTIONALS:
-        seen = float(two_rates.functional(name)(a, b)) if a > b else 0.0
+    for name in binary_channel.FUNCTIONALS:
+        seen = float(binary_channel.functional(name)(a, b)) if a > b else 0.0
         assert 0.0 <= found[name] <= seen + 1e-9
 
 
@@ -85,18 +90,18 @@ def test_more_true_positives_or_more_certainty_never_lower_a_bound(c):
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_functionals_keep_their_order(a, b):
-    bits, most = float(two_rates.bits(a, b)), float(two_rates.capacity(a, b))
+    bits, most = float(binary_channel.bits(a, b)), float(binary_channel.capacity(a, b))
     assert 0.0 <= bits <= most + 1e-9
-    assert most <= float(two_rates.min_capacity(a, b)) + 1e-9
-    assert bits == pytest.approx(float(two_rates.bits(b, a)), abs=1e-12)
-    assert bits == pytest.approx(float(two_rates.bits(1 - a, 1 - b)), abs=1e-12)
+    assert most <= float(binary_channel.min_capacity(a, b)) + 1e-9
+    assert bits == pytest.approx(float(binary_channel.bits(b, a)), abs=1e-12)
+    assert bits == pytest.approx(float(binary_channel.bits(1 - a, 1 - b)), abs=1e-12)
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
 def test_capacity_is_the_best_prior(a, b):
     prior = np.linspace(0, 1, 4001)
     over = entropy(prior * a + (1 - prior) * b) - prior * entropy(a) - (1 - prior) * entropy(b)
-    assert float(two_rates.capacity(a, b)) == pytest.approx(float(over.max()), abs=2e-7)
+    assert float(binary_channel.capacity(a, b)) == pytest.approx(float(over.max()), abs=2e-7)
 
 
 def test_fisher_is_tighter_than_the_box_where_the_plan_says_so():
@@ -121,16 +126,16 @@ HARD = (
 )
 
 
-@pytest.mark.parametrize("name", two_rates.FUNCTIONALS)
+@pytest.mark.parametrize("name", binary_channel.FUNCTIONALS)
 @pytest.mark.parametrize("c", HARD)
 def test_no_point_of_the_border_is_worth_less(name, c):
     tp, n1, fp, n0 = c
     found, delta, z = two_rates.lower(*c, delta=1e-5)[name], 1e-5, two_rates.fisher_level(0.05)
-    f = two_rates.functional(name, delta)
+    f = binary_channel.functional(name, delta)
     s = np.linspace(-36.0, 36.0, 40_001)
     for _ in range(3):  # by the definition, twice magnified about its least point
         u, v = 1 / (1 + np.exp(-s)), 1 / (1 + np.exp(s))
-        a, b = two_rates.rate_low(tp, n1, z**u), two_rates.rate_high(fp, n0, z**v)
+        a, b = binary_channel.rate_low(tp, n1, z**u), binary_channel.rate_high(fp, n0, z**v)
         value = np.where(a > b, f(a, b), 0.0)
         k = min(max(int(value.argmin()), 1), len(s) - 2)
         s = np.linspace(s[k - 1], s[k + 1], 1001)
@@ -143,10 +148,10 @@ def test_few_points_of_the_border_are_enough():
     for _ in range(300):
         n1, n0 = np.round(10 ** rng.uniform(0, 4.5, 2))
         row = max(1, round(n1 * rng.random())), n1, min(n0 - 1, round(n0 * rng.random() ** 4)), n0
-        for name in two_rates.FUNCTIONALS:
+        for name in binary_channel.FUNCTIONALS:
             border = Border(row, 0.0087)
             border.least(name, 1e-5)
-            assert len(border.seen) <= 80
+            assert len(border.points) <= 80
 
 
 def test_the_highest_of_rows_is_what_the_rows_give():
@@ -157,7 +162,7 @@ def test_the_highest_of_rows_is_what_the_rows_give():
         alphas = rng.choice([0.05, 0.001], 12)
         best = two_rates.highest(tp, n1, fp, n0, alphas)
         rows = [two_rates.lower(*c) for c in zip(tp, [n1] * 12, fp, [n0] * 12, alphas, strict=True)]
-        for name in two_rates.FUNCTIONALS:
+        for name in binary_channel.FUNCTIONALS:
             assert best[name] == pytest.approx(max(r[name] for r in rows), abs=1e-12)
 
 
@@ -166,7 +171,7 @@ def test_a_table_of_counts_gives_what_each_gives_alone():
     both = two_rates.lower(tp, 100, fp, 100)
     for i in np.ndindex(2, 2):
         alone = two_rates.lower(int(tp[i]), 100, int(fp[i]), 100)
-        for name in two_rates.FUNCTIONALS:
+        for name in binary_channel.FUNCTIONALS:
             assert both[name][i] == pytest.approx(alone[name], abs=1e-12)
 
 
@@ -191,4 +196,4 @@ def test_alpha_must_be_a_level():
 def test_the_upper_bound_covers_and_needs_both_classes():
     assert two_rates.box_upper(0, 0, 3, 10) == 1.0
     assert two_rates.box_upper(500, 1000, 500, 1000) < 0.02
-    assert two_rates.box_upper(480, 500, 20, 500) > float(two_rates.bits(0.96, 0.04))
+    assert two_rates.box_upper(480, 500, 20, 500) > float(binary_channel.bits(0.96, 0.04))

@@ -93,7 +93,7 @@ def test_a_full_leak_comes_near_what_so_few_clusters_can_show(m):
     gain = cluster_code.score_gains(
         truth, truth.astype(float), cluster, rng(), exchangeable=False, ranges=False
     )
-    found = cluster_code.certify(gain, np.bincount(cluster), 0.05)
+    found = cluster_code.certified_bits(gain, np.bincount(cluster), 0.05)
     assert 0.9 * 0.05 ** (1 / m) < found < 0.05 ** (1 / m)
 
 
@@ -104,14 +104,14 @@ def test_it_beats_betting_on_each_rate():
     made = np.random.default_rng(3)
     flag = np.where(made.random(len(truth)) < 0.1, 1 - truth, truth)
     gain = cluster_code.symbol_gains(truth, flag, cluster, 2)
-    ours = cluster_code.certify(gain, np.bincount(cluster), 0.05)
+    ours = cluster_code.certified_bits(gain, np.bincount(cluster), 0.05)
     one = truth == 1
     rates = [
         cluster_code.grouped(flag * part, cluster) / cluster_code.grouped(part, cluster)
         for part in (one, ~one)
     ]
     a, b = mean_interval(rates[0], 0.05)[0], mean_interval(rates[1], 0.05)[1]
-    from hartley.channel.bounds.two_rates import bits
+    from hartley.infotheory.binary_channel import bits
 
     assert ours > 1.5 * float(bits(a, b))
 
@@ -119,7 +119,7 @@ def test_it_beats_betting_on_each_rate():
 def test_one_cluster_is_worth_alpha():
     truth, cluster = perfect(1, 4096)
     gain = cluster_code.symbol_gains(truth, truth, cluster, 2)
-    found = cluster_code.certify(gain, np.bincount(cluster), 0.05)
+    found = cluster_code.certified_bits(gain, np.bincount(cluster), 0.05)
     assert 0.04 < found < 0.05
 
 
@@ -130,7 +130,7 @@ def test_a_bad_cluster_costs_little_however_large():
     guess[cluster == 19] = 1 - truth[cluster == 19]
     gain = cluster_code.symbol_gains(truth, guess, cluster, 2)
     assert gain[19] < -1000
-    assert cluster_code.certify(gain, np.bincount(cluster), 0.05) > 0.7
+    assert cluster_code.certified_bits(gain, np.bincount(cluster), 0.05) > 0.7
 
 
 def test_the_mixture_is_between_its_best_part_and_its_price():
@@ -141,8 +141,8 @@ def test_the_mixture_is_between_its_best_part_and_its_price():
 
 
 def test_nothing_from_nothing():
-    assert cluster_code.certify(np.array([]), np.array([]), 0.05) == 0.0
-    assert cluster_code.certify(np.full(9, -5.0), np.full(9, 10), 0.05) == 0.0
+    assert cluster_code.certified_bits(np.array([]), np.array([]), 0.05) == 0.0
+    assert cluster_code.certified_bits(np.full(9, -5.0), np.full(9, 10), 0.05) == 0.0
 
 
 def test_a_predictor_follows_krichevsky_and_trofimov():

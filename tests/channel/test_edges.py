@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from tests.channel.trials import EVERY, jam_trials, rank_trials, score_trials, symbol_trials
 
-from hartley.channel.bounds.degenerate_intervals import LONE, mean_limits, share, still
-from hartley.channel.bounds.two_rates import clopper_pearson
+from hartley.channel.bounds.degenerate_intervals import (
+    LONE,
+    mean_limits,
+    no_variance_limits,
+    share_interval,
+)
 from hartley.channel.measure import measure
 from hartley.engine.result.document import finite
+from hartley.infotheory.binary_channel import clopper_pearson
 from hartley.report.format_numbers import quantity
 
 ALPHA = 0.05
@@ -42,10 +47,10 @@ def test_one_cluster_says_no_more_than_two(name):
 @pytest.mark.parametrize("n", [1, 2, 18])
 def test_a_share_of_independent_rows_has_exact_limits(n):
     for k in range(n + 1):
-        found = share(np.arange(n) < k, None, ALPHA)
+        found = share_interval(np.arange(n) < k, None, ALPHA)
         exact = [float(end) for end in clopper_pearson(k, n, ALPHA)]
         assert [found["low"], found["high"]] == pytest.approx(exact)
-    assert share(np.ones(18, bool), None, ALPHA)["low"] == pytest.approx(0.05 ** (1 / 18))
+    assert share_interval(np.ones(18, bool), None, ALPHA)["low"] == pytest.approx(0.05 ** (1 / 18))
     accuracy = measure(symbol_trials(10, 1.0, 18)).metrics["accuracy"]
     assert accuracy["low"] == pytest.approx(0.05 ** (1 / 18))  # 0.847
 
@@ -103,7 +108,7 @@ def test_equal_units_are_wrong_no_more_often_than_alpha(m, rate):
         x = np.where(rng.random((runs, m)) < rate, values[1], values[0])
         mean = rate * values[1] + (1 - rate) * values[0]
         alike = x.min(1) == x.max(1)
-        ends = {v: still(v, m, ALPHA) for v in values}
+        ends = {v: no_variance_limits(v, m, ALPHA) for v in values}
         low = np.where(x[:, 0] == values[1], ends[values[1]][0], ends[values[0]][0])
         high = np.where(x[:, 0] == values[1], ends[values[1]][1], ends[values[0]][1])
         slack = 4 * (ALPHA / runs) ** 0.5

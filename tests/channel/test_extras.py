@@ -82,14 +82,14 @@ def test_tuned_rows_are_not_measured():
 @pytest.mark.parametrize(
     ("name", "values", "match"),
     [
-        ("split", [0, 1, 2, 1], "split holds 0…2"),
+        ("split", [0, 1, 2, 1], "split must be in 0…1, got 0…2"),
         ("order", [0, 1, np.nan, 2], "NaN"),
-        ("logq", [-1, -1, 0.5, -1], "logq holds"),
+        ("logq", [-1, -1, 0.5, -1], "logq must be in"),
         ("logq", [-1, -1, np.nan, -1], "NaN"),
-        ("gain", [0, 0, 1.5, 1], "gain holds 0…1.5, outside 0…1"),
-        ("p_null", [1, 1, 0, 1], "p_null holds 0"),
-        ("p_null", [1, 1, 2, 1], "outside 0…1"),
-        ("observed", [0, -1, 1, 1], "observed holds -1"),
+        ("gain", [0, 0, 1.5, 1], "gain must be in 0…1, got 0…1.5"),
+        ("p_null", [1, 1, 0, 1], "p_null must be above 0"),
+        ("p_null", [1, 1, 2, 1], "p_null must be in 0…1"),
+        ("observed", [0, -1, 1, 1], "observed must be in 0…, got -1"),
         ("observed", [0, 0.5, 1, 1], "whole"),
         ("gain", [0, 1], "shape"),
     ],
@@ -247,9 +247,9 @@ def test_the_judge_is_part_of_what_is_said():
     got = measure(trials)
     assert got.metrics["judge_bits"]["value"] == binary_capacity(0.9, 0.2)[0]
     assert 0.3 < got.metrics["judge_bits"]["low"] < got.metrics["judge_bits"]["value"]
-    assert any(line.startswith("as judged") for line in got.bits.assumptions)
+    assert any(line.startswith("success was decided by a judge") for line in got.bits.assumptions)
     assert judged((0.2, 0.1, 500))[0] == pytest.approx(judged((0.9, 0.8, 500))[0])
-    with pytest.raises(BadTrials, match="a judge is declared"):
+    with pytest.raises(BadTrials, match="judge must be"):
         measure(bsc(0.1, judge=(1.2, 0.8, 500)))
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 from tests.channel.trials import EVERY, jam_trials, rank_trials, score_trials, symbol_trials
 
-from hartley.channel.bounds.two_rates import bits
 from hartley.channel.measure import measure
 from hartley.core import AnswerForm, Bound, ChannelSpec, Kind, Role, Trials
+from hartley.infotheory.binary_channel import bits
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -72,25 +72,25 @@ def with_(trials, **changes):
 
 
 BAD = {
-    "no trials": with_(score_trials(1.0), truth=np.array([]), guess=np.array([])),
+    "trials must have rows": with_(score_trials(1.0), truth=np.array([]), guess=np.array([])),
     "one class only": with_(score_trials(1.0), truth=np.ones(1000, int)),
     "NaN": with_(score_trials(1.0), guess=np.full(1000, np.nan)),
     "infinity": with_(score_trials(1.0), guess=np.full(1000, np.inf)),
-    "rows are due": with_(score_trials(1.0), guess=np.zeros(3)),
-    "not numeric": with_(score_trials(1.0), guess=np.full(1000, "x")),
-    "outside -1": with_(symbol_trials(4, 0.5), guess=np.full(600, 4)),
-    "outside 0": with_(symbol_trials(4, 0.5), truth=np.full(600, 7)),
-    "outside 1": rank_trials([0, 1, 2]),
+    r"guess must have shape \(1000,\)": with_(score_trials(1.0), guess=np.zeros(3)),
+    "must be numeric": with_(score_trials(1.0), guess=np.full(1000, "x")),
+    "must be in -1…3": with_(symbol_trials(4, 0.5), guess=np.full(600, 4)),
+    "must be in 0…3": with_(symbol_trials(4, 0.5), truth=np.full(600, 7)),
+    "must be in 1": rank_trials([0, 1, 2]),
     "whole numbers": with_(symbol_trials(4, 0.5), guess=np.full(600, 0.5)),
-    "needs `reference`": with_(jam_trials(0.1), reference=None),
-    "decoded symbols": score_trials(1.0, role=Role.JAM),
-    "secret bit": score_trials(1.0, alphabet=3),
-    "cluster has shape": with_(score_trials(1.0, clusters=4), cluster=np.zeros(3)),
+    "must have `reference`": with_(jam_trials(0.1), reference=None),
+    "form of a jam": score_trials(1.0, role=Role.JAM),
+    "alphabet must be 2": score_trials(1.0, alphabet=3),
+    "cluster must have shape": with_(score_trials(1.0, clusters=4), cluster=np.zeros(3)),
 }
 
 
 @pytest.mark.parametrize("message", BAD)
-def test_what_cannot_be_measured_is_said_in_one_line(message):
+def test_trials_that_cannot_be_measured_raise_one_line(message):
     with pytest.raises(BadTrials, match=message) as caught:
         measure(BAD[message])
     assert "\n" not in str(caught.value)

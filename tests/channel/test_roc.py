@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from hartley.channel.scores import roc
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.lazy_sort import ScorePair
 
 scores = st.lists(st.integers(-6, 6), min_size=4, max_size=60).flatmap(
     lambda s: st.tuples(st.just(s), st.lists(st.booleans(), min_size=len(s), max_size=len(s)))
@@ -24,7 +24,7 @@ def both(pair):
 @given(scores)
 def test_auc_is_the_usual_one_with_ties(pair):
     truth, score = both(pair)
-    found = roc.auc(Scores.of(truth, score))
+    found = roc.auc(ScorePair.of(truth, score))
     assert found.value == pytest.approx(roc_auc_score(truth, score))
     assert 0.0 <= found.low <= found.value <= found.high <= 1.0
 
@@ -33,9 +33,9 @@ def test_auc_is_the_usual_one_with_ties(pair):
 @given(scores)
 def test_only_the_order_of_scores_counts(pair):
     truth, score = both(pair)
-    base = Scores.of(truth, score)
+    base = ScorePair.of(truth, score)
     for moved in (score * 3 - 7, np.exp(score), score**3):
-        other = Scores.of(truth, moved)
+        other = ScorePair.of(truth, moved)
         assert roc.auc(other) == roc.auc(base)
         assert roc.curve(other) == roc.curve(base)
 
@@ -44,16 +44,16 @@ def test_only_the_order_of_scores_counts(pair):
 @given(scores)
 def test_swapped_classes_mirror_the_auc(pair):
     truth, score = both(pair)
-    one, other = (roc.auc(Scores.of(t, score)) for t in (truth, 1 - truth))
+    one, other = (roc.auc(ScorePair.of(t, score)) for t in (truth, 1 - truth))
     assert one.value == pytest.approx(1 - other.value)
-    assert roc.auc(Scores.of(truth, score).flipped()).value == pytest.approx(1 - one.value)
+    assert roc.auc(ScorePair.of(truth, score).flipped()).value == pytest.approx(1 - one.value)
 
 
 def test_the_curve_lies_on_the_usual_one():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 2000)
     score = rng.normal(size=2000) + truth
-    mine = roc.curve(Scores.of(truth, score))
+    mine = roc.curve(ScorePair.of(truth, score))
     fpr, tpr, _ = roc_curve(truth, score, drop_intermediate=False)
     assert len(mine["fpr"]) <= 200
     assert mine["fpr"] == sorted(mine["fpr"])
@@ -73,7 +73,7 @@ def test_delong_is_delong():
     rng = np.random.default_rng(1)
     truth = np.repeat([0, 1], [70, 50])
     score = np.round(rng.normal(size=120) + 0.8 * truth, 1)
-    found = roc.auc(Scores.of(truth, score))
+    found = roc.auc(ScorePair.of(truth, score))
     p = found.value
     half = (math.log(found.high / (1 - found.high)) - math.log(found.low / (1 - found.low))) / 2
     assert half * p * (1 - p) / 1.959963984540054 == pytest.approx(
@@ -85,7 +85,7 @@ def test_clusters_of_one_row_are_rows():
     rng = np.random.default_rng(2)
     truth = rng.integers(0, 2, 3000)
     score = rng.normal(size=3000) + truth
-    rows = roc.auc(Scores.of(truth, score))
+    rows = roc.auc(ScorePair.of(truth, score))
     clusters = roc.clustered_auc(truth, score, np.arange(3000))
     assert clusters.value == pytest.approx(rows.value)
     assert clusters.low == pytest.approx(rows.low, abs=1e-3)
@@ -96,7 +96,7 @@ def test_clusters_that_differ_widen_the_interval():
     cluster = np.repeat(np.arange(10), 200)
     truth = rng.integers(0, 2, 2000)
     score = rng.normal(size=2000) + truth * rng.choice([0.0, 3.0], 10)[cluster]
-    rows = roc.auc(Scores.of(truth, score))
+    rows = roc.auc(ScorePair.of(truth, score))
     wide = roc.clustered_auc(truth, score, cluster)
     assert wide.high - wide.low > 2 * (rows.high - rows.low)
     assert roc.clustered_auc(truth, score, np.zeros(2000, int)).low == 0.0
@@ -124,7 +124,7 @@ def test_true_false_positive_rate_is_within_its_exact_limit():
 
 def test_tpr_at_fpr_covers_what_resampling_covers():
     rng = np.random.default_rng(6)
-    found = roc.tpr_at_fpr(Scores.split(rng.normal(1, 1, 4000), rng.normal(size=4000)), 0.1, rng)
+    found = roc.tpr_at_fpr(ScorePair.split(rng.normal(1, 1, 4000), rng.normal(size=4000)), 0.1, rng)
     true = 1 - 0.5 * (1 + math.erf((1.2815515655446004 - 1) / math.sqrt(2)))
     assert found.low < true < found.high
     assert found.high - found.low < 0.08
@@ -132,15 +132,17 @@ def test_tpr_at_fpr_covers_what_resampling_covers():
 
 def test_signal_and_noise_of_two_normals():
     rng = np.random.default_rng(7)
-    s, n = roc.signal_noise(Scores.split(rng.normal(2, 1.5, 200_000), rng.normal(0, 1.5, 200_000)))
+    s, n = roc.signal_noise(
+        ScorePair.split(rng.normal(2, 1.5, 200_000), rng.normal(0, 1.5, 200_000))
+    )
     assert s == pytest.approx(1.0, rel=0.02)
     assert n == pytest.approx(2.25, rel=0.02)
 
 
 def test_perfect_and_constant_scores():
     truth = np.repeat([0, 1], 20)
-    perfect = roc.auc(Scores.of(truth, truth.astype(float)))
+    perfect = roc.auc(ScorePair.of(truth, truth.astype(float)))
     assert perfect.value == perfect.high == 1.0
     assert 0.7 < perfect.low < 1.0
-    flat = roc.auc(Scores.of(truth, np.zeros(40)))
+    flat = roc.auc(ScorePair.of(truth, np.zeros(40)))
     assert flat.value == 0.5

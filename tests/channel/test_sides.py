@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hartley.channel.scores import roc
-from hartley.channel.scores.lazy_sort import BINS, SAMPLE, Scores, Side, _between, order_statistics
+from hartley.channel.scores.lazy_sort import (
+    BINS,
+    SAMPLE,
+    ClassScores,
+    ScorePair,
+    _between,
+    order_statistics,
+)
 
 
 @settings(derandomize=True, deadline=None)
@@ -14,7 +21,7 @@ from hartley.channel.scores.lazy_sort import BINS, SAMPLE, Scores, Side, _betwee
 )
 def test_whatever_was_asked_before_the_answers_are_those_of_the_sorted_scores(values, asked):
     known = np.sort(np.array(values, float))
-    n, side = len(known), Side(np.array(values, float))
+    n, side = len(known), ClassScores(np.array(values, float))
     for what, data in asked:
         places = data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=40))
         cuts = np.array(places, float) - n / 2
@@ -40,7 +47,7 @@ def test_the_bootstrap_of_a_tail_is_that_of_the_full_sort(shape):
     if shape == "constant":
         pos, neg = np.zeros(20_000), np.zeros(30_000)
     for levels in ((0.1, 0.01, 0.001), (0.001, 0.01, 0.1), (0.5,)):
-        lazy, eager = Scores.split(pos, neg), Scores.split(pos, neg)
+        lazy, eager = ScorePair.split(pos, neg), ScorePair.split(pos, neg)
         eager.sort()
         for k, level in enumerate(levels):
             found, known = (
@@ -52,7 +59,7 @@ def test_the_bootstrap_of_a_tail_is_that_of_the_full_sort(shape):
 
 def test_flipped_scores_mirror_both_sides():
     rng = np.random.default_rng(2)
-    scores = Scores.of(rng.integers(0, 2, 50), rng.normal(size=50))
+    scores = ScorePair.of(rng.integers(0, 2, 50), rng.normal(size=50))
     for side, other in (
         (scores.positives, scores.flipped().positives),
         (scores.negatives, scores.flipped().negatives),
@@ -62,11 +69,11 @@ def test_flipped_scores_mirror_both_sides():
 
 def test_two_values_are_told_from_more():
     half = np.repeat([0.0, 1.0], 5)
-    assert Scores.split(half, half).two_valued()
-    assert Scores.split(np.zeros(4), np.zeros(3)).two_valued()
-    assert Scores.split(np.ones(4), half).two_valued()
-    assert not Scores.split(half, [0.0, 1.0, 0.0, 0.5]).two_valued()
-    assert not Scores.split([0.0, 1.0, 0.0, 2.0], half).two_valued()
+    assert ScorePair.split(half, half).two_valued()
+    assert ScorePair.split(np.zeros(4), np.zeros(3)).two_valued()
+    assert ScorePair.split(np.ones(4), half).two_valued()
+    assert not ScorePair.split(half, [0.0, 1.0, 0.0, 0.5]).two_valued()
+    assert not ScorePair.split([0.0, 1.0, 0.0, 2.0], half).two_valued()
 
 
 @pytest.mark.parametrize("n", [1, 5, 4 * BINS, 30_000])

@@ -89,21 +89,21 @@ def test_a_guesser_who_knows_is_certified_whatever_the_frequencies(write):
 
 
 BAD = {
-    "no column `truth`": "score\n1\n",
-    "no column `guess` or `score`": "truth\n1\n",
-    "keep one": "truth,guess,score\n1,1,0.5\n",
+    "must have a column `truth`": "score\n1\n",
+    "must have a column `guess` or `score`": "truth\n1\n",
+    "must have `guess` or `score`, got both": "truth,guess,score\n1,1,0.5\n",
     "0 rows": "truth,score\n",
     "one class only": "truth,score\n1,0.5\n1,0.7\n",
-    "empty or NaN in 1 rows, first in row 2": "truth,score\n1,0.5\n0,nan\n",
-    "`truth` is empty or NaN": "truth,guess\n1,1\n,0\n",
+    "got 1 empty or NaN, first in row 2": "truth,score\n1,0.5\n0,nan\n",
+    "`truth` must have a value in every row": "truth,guess\n1,1\n,0\n",
     "write -1 to abstain": "truth,guess\n1,1\n0,\n",
-    "`score` must be numbers; it holds 'high'": "truth,score\n1,0.5\n0,high\n",
-    "must be 0 or 1; it holds 3": "truth,score\n1,0.5\n3,0.4\n",
-    "`score` is infinite": "truth,score\n1,inf\n0,0.4\n",
-    "cannot be a `truth`": "truth,guess\n-1,0\n0,0\n",
-    "two columns named `truth`": "truth,truth,score\n1,1,2\n",
+    "`score` must be numbers, got 'high'": "truth,score\n1,0.5\n0,high\n",
+    "must be 0 or 1, got 3": "truth,score\n1,0.5\n3,0.4\n",
+    "`score` must be finite": "truth,score\n1,inf\n0,0.4\n",
+    "`truth` must not be -1": "truth,guess\n-1,0\n0,0\n",
+    "got two columns `truth`": "truth,truth,score\n1,1,2\n",
     "cannot be read as csv": "truth,score\n1,0.5,9\n0\n",
-    "`seconds` must be positive": "truth,score,seconds\n1,0.5,-1\n0,0.4,1\n",
+    "`seconds` must be 0 or more": "truth,score,seconds\n1,0.5,-1\n0,0.4,1\n",
     "the file is empty": "",
 }
 
@@ -118,16 +118,16 @@ def test_bad_tables_are_named_in_one_line(write, message):
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_no_tables(tmp_path, write):
+def test_files_that_are_not_tables(tmp_path, write):
     with pytest.raises(BadTrials, match="no such file"):
         read_trials(tmp_path / "absent.csv")
-    with pytest.raises(BadTrials, match="ends in"):
+    with pytest.raises(BadTrials, match=r"must be a \.csv or \.parquet file"):
         read_trials(write("truth,score\n", "t.txt"))
     with pytest.raises(BadTrials, match="no such file"):
         (tmp_path / "folder.csv").mkdir()
         read_trials(tmp_path / "folder.csv")
     with pytest.raises(BadTrials, match="cannot be read as parquet"):
-        read_trials(write("this is no parquet", "t.parquet"))
+        read_trials(write("this is not parquet", "t.parquet"))
 
 
 def test_optional_columns(tmp_path):
@@ -191,23 +191,26 @@ def test_the_columns_of_the_contract(tmp_path):
 
 @pytest.mark.parametrize("pair", [("uses", "cost_queries"), ("cluster", "run")])
 def test_two_names_of_one_column(write, pair):
-    with pytest.raises(BadTrials, match=f"`{pair[0]}` and `{pair[1]}` say the same"):
+    with pytest.raises(BadTrials, match=f"`{pair[0]}` and `{pair[1]}` are two names"):
         read_trials(write(f"truth,score,{','.join(pair)}\n0,0.1,1,1\n1,0.2,1,1\n"))
 
 
 @pytest.mark.parametrize(
     ("column", "match"),
     [
-        ("trial\n3\n3", "names a row twice"),
-        ("item\n-1\n3", "item holds"),
-        ("distortion\n-0.5\n3", "distortion holds"),
+        ("trial\n3\n3", "got a number twice"),
+        ("item\n-1\n3", "item must be in"),
+        ("distortion\n-0.5\n3", "distortion must be in"),
         ("cost_tokens\n1\nlots", "`cost_tokens` must be numbers"),
-        ("split\n0\n3", "split holds 0…3"),
-        ("order\n1\n", "`order` is empty or NaN in 1 rows, first in row 2"),
-        ("logq\n-1\n1", "logq holds"),
-        ("gain\n0.5\n-0.5", "gain holds"),
+        ("split\n0\n3", "split must be in 0…1, got 0…3"),
+        (
+            "order\n1\n",
+            "`order` must have a value in every row, got 1 empty or NaN, first in row 2",
+        ),
+        ("logq\n-1\n1", "logq must be in"),
+        ("gain\n0.5\n-0.5", "gain must be in"),
         ("gain\n0.5\nmuch", "`gain` must be numbers"),
-        ("p_null\n0\n1", "p_null holds 0"),
+        ("p_null\n0\n1", "p_null must be above 0"),
         ("observed\n1\n1.5", "whole"),
     ],
 )

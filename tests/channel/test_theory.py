@@ -132,12 +132,12 @@ def test_ceiling_rules():
 @pytest.mark.parametrize(
     ("bound", "why"),
     [
-        (Bound("magic", {}), "no ceiling named 'magic'"),
-        (Bound("dp", {"mu": 1.0}), "needs 'epsilon'"),
+        (Bound("magic", {}), "must be one of .*, got 'magic'"),
+        (Bound("dp", {"mu": 1.0}), "must have 'epsilon'"),
         (Bound("dp", {"epsilon": -1.0}), "not negative"),
         (Bound("dp", {"epsilon": 1.0, "delta": 2.0}), "δ lies"),
         (Bound("gdp", {"mu": math.nan}), "not negative"),
-        (Bound("dp", {"epsilon": 1.0, "group": 0.0}), "one record or more"),
+        (Bound("dp", {"epsilon": 1.0, "group": 0.0}), "1 record or more"),
     ],
 )
 def test_a_bound_is_never_dropped_in_silence(bound, why):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hartley.channel.bounds.score_audit import certify
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.bounds.score_audit import certify_scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import ChannelSpec
 from hartley.infotheory.binary_channel import clopper_pearson, rate_high, rate_low
 
@@ -23,8 +23,8 @@ def test_the_best_of_all_thresholds_breaks_its_level_and_the_declared_ones_do_no
     place = -np.arange(2.0 * N)
     spec, declared = ChannelSpec(alpha=ALPHA), 0
     for row in ones[:1000]:
-        scores = Scores.split(place[row], place[~row])
-        declared += certify(scores, spec, of=("epsilon",), delta=0.0)[0]["epsilon"] > 0
+        scores = ScorePair.split(place[row], place[~row])
+        declared += certify_scores(scores, spec, of=("epsilon",), delta=0.0)[0]["epsilon"] > 0
 
     worst = float(clopper_pearson(int(chosen.sum()), DRAWS, 0.005)[0])
     assert worst > ALPHA, f"the trap has gone: {chosen.mean():.3f}"

@@ -167,8 +167,8 @@ def test_measure_prints_an_entry_of_channels(call, tmp_path):
     [
         ("", "empty"),
         ("truth,score\n", "0 rows"),
-        ("score\n1\n2\n", "no column `truth`"),
-        ("truth\n1\n0\n", "no column `guess` or `score`"),
+        ("score\n1\n2\n", "must have a column `truth`"),
+        ("truth\n1\n0\n", "must have a column `guess` or `score`"),
         ("truth,score\n1,2\n1,3\n", "one class"),
         ("truth,score\n1,nan\n0,3\n", "NaN"),
     ],

@@ -223,7 +223,7 @@ def test_a_shifted_holdout_is_a_flawed_split_and_no_leak(hartley, tmp_path):
     assert rows[""]["flags"] == [] and "FLAWED" not in shown[""]
     assert "not randomised by Hartley" in shown[""] and rows[""]["planted"] is False
     (flag,) = rows["shifted"]["flags"]
-    assert "FLAWED SPLIT" in flag and "no leak" in flag
+    assert "FLAWED SPLIT" in flag and "not a leak" in flag
     assert "FLAWED SPLIT" in shown["shifted"]
     assert rows["shifted"]["metrics"]["blind_auc"]["low"] > 0.8
     for form in ("md", "html"):

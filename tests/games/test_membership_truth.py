@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.lira import lira
-from hartley.channel.bounds.two_rates import clopper_pearson
 from hartley.channel.measure import measure
 from hartley.core import Access, ChannelSpec, Data, Ensemble, Modality, Model, Output, Scene
 from hartley.engine.run.play import play
+from hartley.infotheory.binary_channel import clopper_pearson
 from hartley.infotheory.gaussian import bpsk_capacity, phi, phi_inverse
 
 N, RUNS, ALPHA = 128, 200, 0.05

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hartley.channel.bounds import two_rates
 from hartley.core import Kind
 from hartley.core.errors import UsageError
+from hartley.infotheory import binary_channel, leakage
 from hartley.infotheory import channel_matrix as mx
-from hartley.infotheory import leakage
 
 
 @settings(max_examples=50, deadline=None)
@@ -66,13 +65,13 @@ def test_betting_bound_holds(law, n):
     }[law]
     runs = 1000
     wrong = sum(leakage.betting_lower(draw()) > mean for _ in range(runs))
-    assert two_rates.clopper_pearson(wrong, runs, 0.01)[0] <= 0.05, wrong
+    assert binary_channel.clopper_pearson(wrong, runs, 0.01)[0] <= 0.05, wrong
 
 
 def test_betting_bound_is_worth_having():
     rng = np.random.default_rng(0)
     x = (rng.random(1000) < 0.3) * 1.0
-    exact = two_rates.clopper_pearson(int(x.sum()), 1000, 0.05)[0]
+    exact = binary_channel.clopper_pearson(int(x.sum()), 1000, 0.05)[0]
     assert exact - 0.02 < leakage.betting_lower(x) < x.mean()
     assert leakage.betting_lower(np.ones(100)) > 0.93
     assert leakage.betting_lower(np.zeros(5)) == leakage.betting_lower([]) == 0.0

@@ -1,7 +1,7 @@
 """From trials to a channel: the only way to bits.
 
-``measure`` looks at numbers alone: what was sent, what was received, how uses hang together. Which
-estimator serves which wire, and what is certified on which ground: ``design/measurement.md``.
+``measure`` uses numbers only: what was sent, what was received, and which uses are dependent. For
+the estimator of each answer form and the grounds of each certificate see ``design/measurement.md``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from hartley.channel.readouts.score import measure_score
 from hartley.channel.readouts.symbol import measure_symbol
 from hartley.channel.trials.optional_columns import declared, enrich
 from hartley.channel.trials.split_quality import doubts
-from hartley.channel.trials.validate import Columns, check, measured_rows
+from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
 
 REDRAWS = 9
-"""How often the secrets are drawn anew for the null arm."""
+"""How many times the secrets are redrawn for the null arm."""
 
 
 def measure(trials: Trials) -> Channel:
@@ -35,35 +35,36 @@ def measure(trials: Trials) -> Channel:
 
     Returns:
         Bits per use with certified lower bound and calibrated upper limit, the null arm (the same
-        measurement with secrets drawn anew), the theory ceiling, costs and the usual metrics.
+        measurement with redrawn secrets), the theory ceiling, costs and the usual metrics.
 
     Raises:
-        BadTrials: nothing to measure: no rows, one class only, NaN, or symbols out of range.
+        BadTrials: the trials cannot be measured: 0 rows, one class only, NaN, or symbols out of
+            range.
     """
     trials = measured_rows(trials)
     declared(trials)
-    columns = check(trials)
-    # What the attacker knew is left out: static and adaptive rows of the same trials read the same.
-    # Named by class, so that the rows of a game that was cut out of its class keep their numbers.
+    columns = check_columns(trials)
+    # The attacker's knowledge is left out: static and adaptive rows of the same trials agree.
+    # The seed names the class, not the game: a game split off from its class keeps its numbers.
     cls = trials.cls or trials.game
     seed = spawn(trials.seed, "measure", trials.attack, cls, trials.scene, "none")
     reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
-    wire = reading.metrics
+    readout_metrics = reading.metrics
     reading = enrich(reading, trials, columns)
-    found = tuple(doubts(trials.metrics, planted=trials.spec.planted))
-    reading = replace(reading, assumptions=(*reading.assumptions, *found))
+    reasons = tuple(doubts(trials.metrics, planted=trials.spec.planted))
+    reading = replace(reading, assumptions=(*reading.assumptions, *reasons))
     top = ceiling(trials.spec, len(trials))
     bits, high, flags = _bounded(trials, reading, top)
     spec, n, value = trials.spec, len(trials), bits.value
     # The class's own metrics come first, then what the optional columns add.
-    own = {**wire, **flags, **trials.metrics, **_by_round(trials)}
+    class_metrics = {**readout_metrics, **flags, **trials.metrics, **_by_round(trials)}
     uses = spec.uses if spec.uses else n
     score = spec.form is AnswerForm.SCORE and reading.noise is not None
     equivalent = 4.0**value - 1.0
     snr = equivalent
     if score:
         assert reading.signal is not None and reading.noise is not None
-        # A noiseless score has no finite ratio; the equivalent of its bits stands in.
+        # A noiseless score has no finite ratio; the equivalent of its bits is reported.
         snr = reading.signal / reading.noise if reading.noise > 0 else equivalent
     return Channel(
         bits=bits,
@@ -83,7 +84,10 @@ def measure(trials: Trials) -> Channel:
         authorised=_authorised(trials),
         n=n,
         clusters=n if columns.cluster is None else int(columns.cluster.max()) + 1,
-        metrics={**own, **{name: v for name, v in reading.metrics.items() if name not in own}},
+        metrics={
+            **class_metrics,
+            **{name: v for name, v in reading.metrics.items() if name not in class_metrics},
+        },
         estimator=reading.method,
         curve=reading.curve,
     )
@@ -93,9 +97,9 @@ def point_of(trials: Trials) -> float:
     """Return the bits per use of trials, without intervals: for resampling.
 
     Raises:
-        BadTrials: nothing to measure.
+        BadTrials: the trials cannot be measured.
     """
-    columns = check(trials)
+    columns = check_columns(trials)
     seed = spawn(trials.seed, "point", trials.attack, trials.game, trials.scene)
     return max(0.0, _read(trials, columns, np.random.default_rng(seed), full=False).point)
 
@@ -125,7 +129,7 @@ def _read(trials: Trials, columns: Columns, rng: np.random.Generator, *, full: b
 def _bounded(
     trials: Trials, reading: Reading, top: Quantity
 ) -> tuple[Quantity, float, dict[str, float]]:
-    """Hold the reading under the ceiling, and say so where it had to be held."""
+    """Limit the reading to the ceiling; flag it where it was above."""
     limit = top.value
     flags: dict[str, float] = {}
     assumptions = reading.assumptions
@@ -159,13 +163,13 @@ def _bounded(
 
 
 def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
-    """The same measurement with secrets drawn anew: what it reads when there is nothing to read."""
+    """Measure redrawn secrets: what the estimator reads when nothing leaks."""
     draws = REDRAWS if len(trials) <= 20_000 else 3
     points = []
     for k in range(draws):
         rng = np.random.default_rng(spawn(seed, "null", k))
-        anew = columns.redrawn(trials.spec.form, trials.spec.alphabet, rng)
-        points.append(_read(trials, anew, rng, full=False).point)
+        redrawn = columns.redrawn(trials.spec.form, trials.spec.alphabet, rng)
+        points.append(_read(trials, redrawn, rng, full=False).point)
     return Quantity(
         name="bits of re-drawn secrets",
         value=float(np.mean(points)),
@@ -178,26 +182,26 @@ def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
 
 
 def _by_round(trials: Trials) -> dict[str, dict[str, float | None]]:
-    """The judge's metrics with a t interval over rounds, where more than one round speaks."""
-    found: dict[str, dict[str, float | None]] = {}
+    """Return the judge's metrics with a t interval over rounds, where there are two or more."""
+    metrics: dict[str, dict[str, float | None]] = {}
     for name, values in trials.metrics_by_round.items():
         n = len(values)
         if n < 2:
             continue
         x = np.asarray(values, np.float64)
-        # A rate or a count is no less than nothing, a rate no more than all.
+        # A rate or a count is at least 0, a rate at most 1.
         least = 0.0 if x.min() >= 0.0 else -math.inf
         most = 1.0 if least == 0.0 and x.max() <= 1.0 else math.inf
         low, high = mean_limits(x, None, trials.spec.alpha, least=least, most=most)
-        # Rounds all alike say nothing of a figure without bounds: no interval, not one of width 0.
-        known = math.isfinite(low) and math.isfinite(high)
+        # Equal rounds do not limit an unbounded figure: report no interval, not one of width 0.
+        is_finite = math.isfinite(low) and math.isfinite(high)
         ends: dict[str, float | None] = {"low": low, "high": high}
-        ends = ends if known else dict.fromkeys(ends)
-        found[name] = {"value": float(x.mean()), **ends, "n": n}
-    return found
+        ends = ends if is_finite else dict.fromkeys(ends)
+        metrics[name] = {"value": float(x.mean()), **ends, "n": n}
+    return metrics
 
 
 def _authorised(trials: Trials) -> float | None:
-    """Log2 of the answers that policy allows a query (Seed B's bandwidth), where declared."""
-    found = [b.params["bits"] for b in trials.spec.bounds if b.kind == "alphabet"]
-    return float(min(found)) if found else None
+    """Return log2 of the answers a query may have (Seed B's bandwidth), where declared."""
+    alphabet_bits = [b.params["bits"] for b in trials.spec.bounds if b.kind == "alphabet"]
+    return float(min(alphabet_bits)) if alphabet_bits else None

@@ -1,4 +1,4 @@
-"""Ceilings: what a proof allows a channel to carry: by entropy, by DP, by the alphabet of answers.
+"""Ceilings: the most a proof lets a channel carry, by entropy, by DP or by the alphabet of answers.
 
 An attack gives only lower bounds on a leak (MEASURE §0.3); upper bounds come from here. All of them
 are for one use at the auditor's uniform prior, where a use is one planted secret of K symbols.
@@ -31,7 +31,7 @@ def dp_mi(epsilon: float, delta: float = 0.0, alphabet: int = 2) -> float:
         alphabet: K ≥ 1.
 
     Raises:
-        UsageError: a parameter out of range.
+        UsageError: a parameter is out of range.
     """
     check_dp(epsilon, delta)
     top = _entropy(alphabet)
@@ -108,16 +108,16 @@ def dp_contraction(epsilon: float) -> tuple[float, float]:
 
 
 def ceiling(spec: ChannelSpec, n_uses: int) -> Quantity:
-    """The least proved upper bound on the bits of one use, and which proof it is.
+    """Return the least proved upper bound on the bits of one use, and which proof it is.
 
-    The entropy of the secret always applies. The bounds of the declaration apply besides, by kind:
+    The entropy of the secret always applies. The declared bounds apply as well, by kind:
 
     ``dp`` {epsilon, delta = 0}, ``gdp`` {mu}, ``zcdp`` {rho}: the release, for secrets that change
     one record (``group`` records, where given; group privacy is applied first). Not for a jam,
-    whose channel is the owner's own. ``alphabet`` {bits}: log2 of the answers a query may have, for
-    a tap that reads nothing but answers; all queries together (``spec.uses``, else
-    ``spec.budget``) are spread over the ``n_uses`` secrets. ``entropy`` {bits}: a secret less than
-    uniform. ``sdpi`` {eta}: the secret passes a stage that keeps at most this share of any
+    whose channel is the owner's. ``alphabet`` {bits}: log2 of the number of answers a query may
+    have, for a tap that reads nothing but answers; all queries together (``spec.uses``, else
+    ``spec.budget``) are spread over the ``n_uses`` secrets. ``entropy`` {bits}: a secret that
+    is not uniform. ``sdpi`` {eta}: the secret passes a stage that keeps at most this share of any
     information (MEASURE §4.1).
 
     Args:
@@ -128,25 +128,28 @@ def ceiling(spec: ChannelSpec, n_uses: int) -> Quantity:
         kind ``theory``; ``value`` = ``upper``; ``method`` names the bound that binds.
 
     Raises:
-        UsageError: an unknown kind of bound or a number out of range. Never skipped in silence: a
-            proof that is dropped would make a leak look permitted.
+        UsageError: an unknown kind of bound or a number out of range. It is never skipped: dropping
+            a proof would make a leak look permitted.
     """
     top = _entropy(spec.alphabet)
-    found = [(top, f"entropy of the secret, log2 {spec.alphabet}")]
+    limits = [(top, f"entropy of the secret, log2 {spec.alphabet}")]
     shares = []
     for bound in spec.bounds:
         rule = _RULES.get(bound.kind)
         if rule is None:
-            raise UsageError(f"no ceiling named {bound.kind!r}; known: {', '.join(sorted(_RULES))}")
+            raise UsageError(
+                f"the kind of a bound must be one of {', '.join(sorted(_RULES))}, got "
+                f"{bound.kind!r}"
+            )
         limit = rule(bound, spec, n_uses)
         if bound.kind == "sdpi":
             shares.append((limit, _named(bound)))
         elif limit is not None:
-            found.append((limit, _named(bound)))
+            limits.append((limit, _named(bound)))
     for share, name in shares:
         assert share is not None
-        found.append((share * top, name))
-    value, method = min(found)
+        limits.append((share * top, name))
+    value, method = min(limits)
     return Quantity(
         name="ceiling",
         value=value,
@@ -163,7 +166,7 @@ def _of_release(limit: Callable[[Mapping[str, float], float, int], float]) -> _R
         del n_uses
         group = bound.params.get("group", 1.0)
         if group < 1:
-            raise UsageError(f"group privacy speaks of one record or more, not {group!r}")
+            raise UsageError(f"group must be 1 record or more, got {group:g}")
         return None if spec.role is Role.JAM else limit(bound.params, group, spec.alphabet)
 
     return rule
@@ -204,12 +207,12 @@ def _named(bound: Bound) -> str:
 def _get(params: Mapping[str, float], name: str) -> float:
     if name not in params:
         raise UsageError(
-            f"this bound needs {name!r}; it has {', '.join(sorted(params)) or 'nothing'}"
+            f"a bound of this kind must have {name!r}, got {', '.join(sorted(params)) or 'nothing'}"
         )
     return params[name]
 
 
 def _entropy(alphabet: int) -> float:
     if alphabet < 1:
-        raise UsageError(f"an alphabet has at least one symbol, not {alphabet}")
+        raise UsageError(f"alphabet must have at least 1 symbol, got {alphabet}")
     return math.log2(alphabet)

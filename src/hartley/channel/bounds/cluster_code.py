@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LN2 = math.log(2.0)
 LEVELS = np.array(ChannelSpec().levels)
 MIDDLE = np.array([0.25, 0.5, 0.75])
-"""Shares of the scores at which thresholds lie besides."""
+"""Shares of the scores at which further thresholds lie."""
 RANGES = np.array([0.01, 0.05, 0.125, 0.25, 0.5, 0.75, 0.875, 0.95, 0.99])
 """Shares of the scores between which ranges lie."""
 FAIR = np.array([0.5, 0.5])
@@ -38,7 +38,7 @@ EXACT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """What a predictor knows: outcomes counted by context, for each cluster.
+    """What a predictor counts: outcomes by context, for each cluster.
 
     Attributes:
         counts: (m, contexts, outcomes) rows of each cluster.
@@ -107,23 +107,24 @@ def mixture(each: Sequence[Array]) -> Array:
     return np.diff(whole, prepend=0.0)
 
 
-def certify(gain: Array, sizes: Array, alpha: float) -> float:
+def certified_bits(gain: Array, sizes: Array, alpha: float) -> float:
     """Return the certified Shannon bits per use, with the cluster as the unit.
 
     Args:
-        gain: (m,) log2 likelihood ratios of a predictor that saw only earlier clusters.
+        gain: (m,) log2 likelihood ratios of a predictor that used only earlier clusters.
         sizes: (m,) uses of each cluster.
         alpha: error level.
     """
     m = len(gain)
     if m == 0:
         return 0.0
-    # The weight that balances what the prior costs a good cluster against what it saves in a bad.
+    # The weight that balances what the prior costs in a good cluster against what it saves in a bad
+    # one.
     share = 1.0 - alpha ** (1.0 / m)
     weight = share / (1.0 + share)
     floor = math.log2(weight)
-    held = np.logaddexp2(floor, math.log2(1.0 - weight) + gain)
-    return max(0.0, ratio_lower(held, sizes, alpha, floor=floor))
+    mixed_gain = np.logaddexp2(floor, math.log2(1.0 - weight) + gain)
+    return max(0.0, ratio_lower(mixed_gain, sizes, alpha, floor=floor))
 
 
 def score_gains(
@@ -166,13 +167,13 @@ def score_gains(
     while start < total:
         stop = min(total, max(1, 2 * start))
         upto = int(ends[stop - 1])
-        seen = int(ends[start - 1]) if start else 0
-        own = score[: int((cluster == 0).sum())] if not start else score[:seen]
-        cuts = _cuts(truth[:seen], score[:seen], own)
+        first_row = int(ends[start - 1]) if start else 0
+        own_scores = score[: int((cluster == 0).sum())] if not start else score[:first_row]
+        cuts = _cuts(truth[:first_row], score[:first_row], own_scores)
         known = truth[:upto], score[:upto], step[:upto]
         every = _single(*known, stop, cuts)
         if ranges:
-            every.append(_ranged(*known, stop, np.quantile(own, RANGES, method="lower")))
+            every.append(_ranged(*known, stop, np.quantile(own_scores, RANGES, method="lower")))
         for row, predictor in zip(rows, every, strict=True):
             row[start:stop] = code(predictor)[start:stop]
         start = stop
@@ -195,17 +196,17 @@ def _steps(cluster: Whole, m: int) -> Whole:
     return np.asarray(np.unique(codes, return_inverse=True)[1], np.int64)
 
 
-def _cuts(truth: Whole, score: Array, own: Array) -> Array:
-    """Thresholds at the levels of either class seen so far, from above and from below."""
-    zero, one = score[truth == 0], score[truth == 1]
-    parts = [np.quantile(own, MIDDLE, method="lower")]
-    if len(zero) and len(one):
-        parts += [np.quantile(part, 1 - LEVELS, method="higher") for part in (zero, one)]
-        parts += [np.quantile(part, LEVELS, method="lower") for part in (zero, one)]
+def _cuts(truth: Whole, score: Array, own_scores: Array) -> Array:
+    """Thresholds at the levels of either class so far, from above and from below."""
+    scores_0, scores_1 = score[truth == 0], score[truth == 1]
+    parts = [np.quantile(own_scores, MIDDLE, method="lower")]
+    if len(scores_0) and len(scores_1):
+        parts += [np.quantile(part, 1 - LEVELS, method="higher") for part in (scores_0, scores_1)]
+        parts += [np.quantile(part, LEVELS, method="lower") for part in (scores_0, scores_1)]
     else:
-        # Nothing learned yet: both tails of the scores, and their middle.
+        # One class only so far: take both tails of the scores, and their middle.
         shares = np.concatenate([1 - LEVELS, 0.5 - LEVELS / 2, LEVELS, 0.5 + LEVELS / 2])
-        parts.append(np.quantile(own, shares, method="lower"))
+        parts.append(np.quantile(own_scores, shares, method="lower"))
     return np.concatenate(parts, dtype=np.float64)
 
 
@@ -246,9 +247,9 @@ def _known(table: Array) -> Array:
 def symbol_gains(truth: Whole, guess: Whole, cluster: Whole, alphabet: int) -> Array:
     """Return the mixture gains of guessed symbols (−1 = erased) about K-ary secrets."""
     live = guess >= 0
-    m, one = int(cluster.max()) + 1, np.zeros(len(truth), np.int64)
+    m, one_context = int(cluster.max()) + 1, np.zeros(len(truth), np.int64)
     wrong = (guess != truth).astype(np.int64)
-    hits = _table(m, (cluster[live], one[live], wrong[live]), (1, 2))
+    hits = _table(m, (cluster[live], one_context[live], wrong[live]), (1, 2))
     each = [gains(Predictor(hits, np.array([1.0 / alphabet, 1.0 - 1.0 / alphabet])))]
     if alphabet <= 16:
         whole = _table(m, (cluster, guess + 1, truth), (alphabet + 1, alphabet))
@@ -258,13 +259,13 @@ def symbol_gains(truth: Whole, guess: Whole, cluster: Whole, alphabet: int) -> A
 
 def rank_gains(rank: Whole, cluster: Whole, candidates: int) -> Array:
     """Return the mixture gains of ranks 1..R: first or not, and by powers of two."""
-    m, one = int(cluster.max()) + 1, np.zeros(len(rank), np.int64)
-    top = _table(m, (cluster, one, (rank > 1).astype(np.int64)), (1, 2))
+    m, one_context = int(cluster.max()) + 1, np.zeros(len(rank), np.int64)
+    top = _table(m, (cluster, one_context, (rank > 1).astype(np.int64)), (1, 2))
     each = [gains(Predictor(top, np.array([1.0 / candidates, 1.0 - 1.0 / candidates])))]
     edges = 2 ** np.arange(candidates.bit_length(), dtype=np.int64)
     bucket = np.searchsorted(edges, rank, side="right") - 1
     widths = np.diff([*edges.tolist(), candidates + 1]).astype(float)
-    by_size = _table(m, (cluster, one, bucket), (1, len(edges)))
+    by_size = _table(m, (cluster, one_context, bucket), (1, len(edges)))
     each.append(gains(Predictor(by_size, widths / candidates)))
     return mixture(each)
 

@@ -16,7 +16,7 @@ def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: fl
     """Return the p-value of "the release is (ε, δ)-DP" after ``correct`` right guesses.
 
     Args:
-        canaries: m, records whose membership a fair coin of the auditor settled.
+        canaries: m, records whose membership the auditor drew with a fair coin.
         guesses: r ≤ m, records the attacker did not abstain on.
         correct: v ≤ r, guesses that were right.
         epsilon: in nats.
@@ -26,7 +26,9 @@ def p_value(canaries: int, guesses: int, correct: int, epsilon: float, delta: fl
         ValueError: not 0 ≤ correct ≤ guesses ≤ canaries.
     """
     if not 0 <= correct <= guesses <= canaries:
-        raise ValueError(f"need 0 ≤ correct ≤ guesses ≤ canaries: {correct}, {guesses}, {canaries}")
+        raise ValueError(
+            f"counts must be 0 ≤ correct ≤ guesses ≤ canaries, got {correct}, {guesses}, {canaries}"
+        )
     if correct == 0:
         return 1.0
     from scipy.special import betainc

@@ -1,8 +1,8 @@
 """The calibrated tier: profile-likelihood limits for two rates, widened for clusters.
 
-Beside the certified bound of E1 stands an interval that is right on average: the set of channels
-whose deviance from the observed counts is below a χ² quantile. With clusters the counts are
-divided by their design effect (Rao–Scott) and the quantile is that of F(1, m − 1).
+Beside the certified bound of E1 there is an interval with the right coverage on average: the set of
+channels whose deviance from the observed counts is below a χ² quantile. With clusters the counts
+are divided by their design effect (Rao–Scott) and the quantile is that of F(1, m − 1).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.channel.bounds.two_rates import bits
+from hartley.infotheory.binary_channel import bits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ def quantile(alpha: float, clusters: int = 0) -> float:
 
     Args:
         alpha: error of one side.
-        clusters: independent units; 0 means independent rows, 1 that nothing limits anything.
+        clusters: independent units; 0 for independent rows; with 1 the interval is unlimited.
     """
     from scipy.special import ndtri, stdtrit
 

@@ -110,7 +110,7 @@ class Border:
         z: the region's level.
     """
 
-    __slots__ = ("_fp", "_log_a", "_log_b", "_logz", "_tp", "_x", "_y", "seen")
+    __slots__ = ("_fp", "_log_a", "_log_b", "_logz", "_tp", "_x", "_y", "points")
 
     def __init__(self, counts: Sequence[float], z: float) -> None:
         tp, n1, fp, n0 = (float(v) for v in counts)
@@ -119,13 +119,13 @@ class Border:
         lg = math.lgamma
         self._log_a = lg(n1 + 1.0) - lg(tp) - lg(n1 - tp + 1.0)
         self._log_b = lg(n0 + 1.0) - lg(fp + 1.0) - lg(n0 - fp)
-        self.seen: dict[float, tuple[float, float, float, float]] = {}
+        self.points: dict[float, tuple[float, float, float, float]] = {}
 
     def at(self, s: float) -> tuple[float, float, float, float]:
         """Return a, b and ln |da/ds|, ln |db/ds|."""
-        found = self.seen.get(s)
-        if found is not None:
-            return found
+        point = self.points.get(s)
+        if point is not None:
+            return point
         v = 1.0 / (1.0 + math.exp(s))
         u = 1.0 / (1.0 + math.exp(-s))
         p, q = self._logz * u, self._logz * v
@@ -135,8 +135,8 @@ class Border:
         common = math.log(-self._logz * u * v)
         slope_a = p - self._log_a - (self._tp - 1.0) * _log(a) - self._x * _log(1.0 - a)
         slope_b = q - self._log_b - self._fp * _log(b) - (self._y - 1.0) * _log(1.0 - b)
-        found = self.seen[s] = (a, b, common + slope_a, common + slope_b)
-        return found
+        point = self.points[s] = (a, b, common + slope_a, common + slope_b)
+        return point
 
     def first(self, name: str, delta: float) -> float:
         """Return the functional's value in the middle of the border: no less than its minimum."""
@@ -196,7 +196,7 @@ class Border:
                 return value - abs(fall * step), s
             s = s + step if turn < 12 else (left + right) / 2  # where the slope is lost in rounding
             if not left < s < right:
-                # The way out is tried at the very end first: with all or none flagged the
+                # The far end itself is tried first: with all or none flagged the
                 # minimum may lie there.
                 outer = left if step < 0 else right
                 s = outer if abs(outer) == END and outer != last[0] else (left + right) / 2
@@ -219,7 +219,7 @@ class Border:
             k = 0 if gap <= 0.0 else 1
             near[k], values[k], weights[k] = s, here, gap
             if k == before:
-                weights[1 - k] /= 2  # Illinois: else the other end would stay for ever
+                weights[1 - k] /= 2  # Illinois: else the other end would never move
             before = k
         # Each part rises from its own minimum on, so that neither is smaller further inside.
         return max(values[0][0], values[1][1])

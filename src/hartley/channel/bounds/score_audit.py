@@ -1,8 +1,8 @@
 """E1 at the declared levels: what a score certifies when its rows are independent.
 
 One routine for the ε of a report and for an ε audit of scores alone. A few order statistics of the
-negatives are the cuts and the positives beyond each are counted, so that scores which nobody has
-sorted yet stay unsorted (``sides``).
+negatives are the cuts and the positives beyond each are counted, so that scores which are not
+sorted yet stay unsorted (``lazy_sort``).
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ import numpy as np
 from hartley.channel.bounds import two_rates
 from hartley.channel.scores.thresholds import declare
 from hartley.core import ChannelSpec
+from hartley.infotheory import binary_channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hartley.channel.scores.lazy_sort import Scores
+    from hartley.channel.scores.lazy_sort import ScorePair
 
 DELTA = 1e-5
 
 
-def certify(
-    scores: Scores,
+def certify_scores(
+    scores: ScorePair,
     spec: ChannelSpec,
     *,
     delta: float | None = None,
-    of: Sequence[str] = two_rates.FUNCTIONALS,
+    of: Sequence[str] = binary_channel.FUNCTIONALS,
 ) -> tuple[dict[str, float], str, tuple[str, ...]]:
     """Return certified functionals over all rules, the method and what it rests on.
 
@@ -36,14 +37,14 @@ def certify(
         scores: of both secrets.
         spec: the declaration; its levels and its error level are used.
         delta: δ of the ε bound; the declared one if None.
-        of: names out of ``two_rates.FUNCTIONALS``.
+        of: names out of ``binary_channel.FUNCTIONALS``.
 
     Raises:
         ValueError: there are no scores of one of the secrets.
     """
     positives, negatives = scores.positives, scores.negatives
     if not len(positives) or not len(negatives):
-        raise ValueError("an audit needs scores of both secrets")
+        raise ValueError("scores must cover both secrets, got scores of one secret only")
     rules = declare(scores, spec)
     k = len(rules.cut) // 2
     up, down = rules.cut[:k], rules.cut[k:]
@@ -67,5 +68,5 @@ def certify(
 
 
 def declared_delta(spec: ChannelSpec) -> float:
-    """δ of the ε bound: the one that is claimed, else 1e-5."""
+    """Return δ of the ε bound: the claimed one, else 1e-5."""
     return next((float(b.params.get("delta", 0.0)) for b in spec.bounds if b.kind == "dp"), DELTA)

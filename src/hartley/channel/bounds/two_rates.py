@@ -19,12 +19,8 @@ from hartley.channel.bounds.region_minimum import Border
 from hartley.infotheory.binary_channel import (
     FUNCTIONALS,
     bits,
-    capacity,
     clopper_pearson,
-    epsilon,
     functional,
-    min_capacity,
-    mu,
     rate_high,
     rate_low,
 )
@@ -33,24 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
-
-__all__ = [
-    "FUNCTIONALS",
-    "bits",
-    "box_lower",
-    "box_upper",
-    "capacity",
-    "clopper_pearson",
-    "epsilon",
-    "fisher_level",
-    "functional",
-    "highest",
-    "lower",
-    "min_capacity",
-    "mu",
-    "rate_high",
-    "rate_low",
-]
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +39,7 @@ def fisher_level(alpha: float) -> float:
         ValueError: alpha is not between 0 and 1.
     """
     if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha lies between 0 and 1, not {alpha!r}")
+        raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
     from scipy.special import lambertw
 
     z = math.exp(1.0 + float(lambertw(-alpha / math.e, -1).real))
@@ -84,8 +62,8 @@ def lower(
 
     The region {(a, b): P(Bin(n₁, a) ≥ tp) · P(Bin(n₀, b) ≤ fp) > z} holds the truth with
     probability at least 1 − alpha; each functional is minimised over its border. All bounds of one
-    call hold together, since they rest on the same region. They speak of the direction a > b only:
-    0 where the flags point the other way.
+    call hold together, since they rest on the same region. They cover the direction a > b only:
+    they are 0 where the flags point the other way.
 
     Args:
         tp: flagged uses whose secret is 1; any shape.
@@ -103,15 +81,15 @@ def lower(
     shape = np.broadcast_shapes(*(v.shape for v in counts))
     z = fisher_level(alpha)
     rows = _rows(counts, shape)
-    found = {name: np.zeros(len(rows)) for name in of}
+    bounds = {name: np.zeros(len(rows)) for name in of}
     for i, row in enumerate(rows):
         if _says_something(*row):
             border = Border(row, z)
             for name in of:
-                found[name][i] = max(border.least(name, delta), 0.0)
+                bounds[name][i] = max(border.least(name, delta), 0.0)
     return {
         name: float(value[0]) if shape == () else value.reshape(shape)
-        for name, value in found.items()
+        for name, value in bounds.items()
     }
 
 
@@ -127,8 +105,8 @@ def highest(
 ) -> dict[str, float]:
     """Return the greatest of the rows' ``lower`` bounds, each row at its own error level.
 
-    Any point of a row's border is worth at least that row's bound: a row none of whose points
-    seen so far is worth more than another row's bound is given up, without its minimum.
+    The value at any border point of a row is at least that row's bound. A row is given up without
+    its minimum when its points so far are worth no more than another row's bound.
 
     Args:
         tp, positives, fp, negatives: as of ``lower``; any common shape.
@@ -179,7 +157,8 @@ def box_lower(
 def box_upper(tp: int, positives: int, fp: int, negatives: int, alpha: float = 0.05) -> float:
     """Return a certified *upper* bound on the bits of this fixed 2×2 channel.
 
-    Legitimate because the channel is finite and fully enumerated: one flag, two secrets. The bits
+    This is valid because the channel is finite and fully enumerated: one flag, two secrets. The
+        bits
     are convex in the channel, so their maximum over the two-sided Clopper–Pearson box (alpha / 4 a
     side, both rates together alpha) sits at one of its four corners.
     """

@@ -1,7 +1,7 @@
 """A jam: how much capacity of the owner's own channel an attack destroyed.
 
 The owner's channel is finite and fully enumerated (one decoded symbol for each sent), so that
-two-sided limits are legitimate: destroyed ≥ lower(before) − upper(after), each at alpha / 2.
+two-sided limits are valid: destroyed ≥ lower(before) − upper(after), each at alpha / 2.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 
 from hartley.channel.bounds import profile_likelihood, two_rates
 from hartley.channel.bounds.cluster_code import grouped
-from hartley.channel.bounds.degenerate_intervals import LONE, share
+from hartley.channel.bounds.degenerate_intervals import LONE, share_interval
 from hartley.channel.readouts.reading import Reading
 from hartley.channel.readouts.symbol import design, fano, plug_in
 from hartley.core import ChannelSpec
+from hartley.infotheory import binary_channel
 from hartley.infotheory.e_values import mean_interval
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class OwnerChannel:
     """The owner's channel with or without the attack: point, certified and calibrated limits."""
 
     point: float
@@ -51,18 +52,19 @@ def measure_jam(
 
     Args:
         truth: (n,) the owner's symbols 0..K−1.
-        guess: (n,) what he decodes after the attack, −1 = erased.
-        reference: (n,) what he decodes without it.
+        guess: (n,) what the owner decodes after the attack, −1 = erased.
+        reference: (n,) what the owner decodes without it.
         cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
         spec: the declaration.
-        full: False leaves out the metrics metrics.
+        full: False leaves out the metrics.
     """
-    # With few clusters one rate is known far better than two: there the symmetrised channel.
+    # With few clusters one rate is estimated far better than two, so the symmetrised channel is
+    # used.
     plain = (
         cluster is None and spec.alphabet == 2 and bool((np.minimum(guess, reference) >= 0).all())
     )
-    measured = _two if plain else _symmetric
-    before, after = (measured(truth, g, cluster, spec) for g in (reference, guess))
+    measure_owner = _two if plain else _symmetric
+    before, after = (measure_owner(truth, g, cluster, spec) for g in (reference, guess))
     units = "rows" if cluster is None else f"{int(cluster.max()) + 1} clusters"
     reading = Reading(
         point=max(0.0, before.point - after.point),
@@ -92,24 +94,24 @@ def measure_jam(
     for word, column in (("before", reference), ("after", guess)):
         hit = column == truth
         if spec.alphabet == 2 and (column >= 0).all():
-            metrics[f"ber_{word}"] = share(~hit, cluster, spec.alpha)
+            metrics[f"ber_{word}"] = share_interval(~hit, cluster, spec.alpha)
         else:
-            metrics[f"accuracy_{word}"] = share(hit, cluster, spec.alpha)
+            metrics[f"accuracy_{word}"] = share_interval(hit, cluster, spec.alpha)
     return replace(reading, metrics=metrics)
 
 
-def _two(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpec) -> Side:
+def _two(truth: Whole, decoded: Whole, cluster: Whole | None, spec: ChannelSpec) -> OwnerChannel:
     """The 2×2 channel of one decoded bit, rows independent."""
     del cluster
-    one, flag = truth == 1, got == 1
-    n1, n0 = int(one.sum()), int((~one).sum())
-    tp, fp = int((flag & one).sum()), int((flag & ~one).sum())
+    is_one, flag = truth == 1, decoded == 1
+    n1, n0 = int(is_one.sum()), int((~is_one).sum())
+    tp, fp = int((flag & is_one).sum()), int((flag & ~is_one).sum())
     alpha = spec.alpha / 2
     limits = (0.0, 1.0)
     if n1 and n0:
         limits = profile_likelihood.bits_interval(tp, n1, fp, n0, alpha=alpha)
-    point, raw, _ = plug_in(truth, got, 2, 1.0, alpha)
-    return Side(
+    point, raw, _ = plug_in(truth, decoded, 2, 1.0, alpha)
+    return OwnerChannel(
         point,
         raw,
         float(two_rates.lower(tp, n1, fp, n0, alpha, of=("bits",))["bits"]),
@@ -118,10 +120,12 @@ def _two(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpec) -> 
     )
 
 
-def _symmetric(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpec) -> Side:
+def _symmetric(
+    truth: Whole, decoded: Whole, cluster: Whole | None, spec: ChannelSpec
+) -> OwnerChannel:
     """The K-ary symmetric channel with erasures that a shared random relabelling makes of it."""
     k, n, alpha = spec.alphabet, len(truth), spec.alpha / 2
-    hit, miss = got == truth, (got >= 0) & (got != truth)
+    hit, miss = decoded == truth, (decoded >= 0) & (decoded != truth)
     right, wrong = int(hit.sum()), int(miss.sum())
     always = right + wrong == n
     # One rate where every use is answered, else two that share the error level.
@@ -133,15 +137,15 @@ def _symmetric(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpe
     else:
         more = _limits(miss, cluster, level)[1]
         least = _spread(low, more, k) if low * (k - 1) > more else 0.0
-        sides = [_limits(column, cluster, level / 2) for column in (hit, miss)]
-        most = max(_spread(r, w, k) for r in sides[0] for w in sides[1])
+        limits = [_limits(column, cluster, level / 2) for column in (hit, miss)]
+        most = max(_spread(r, w, k) for r in limits[0] for w in limits[1])
     wide, units = design(hit.astype(float), cluster)
     span = profile_likelihood.accuracy_interval(right / wide, n / wide, alpha=alpha, clusters=units)
     missed = wrong / max(1, n - right)
     raw = _spread(right / n, wrong / n, k)
     bias = wide / (2 * n * math.log(2)) if 0 < right < n else 0.0
     ends = [_spread(p, (1.0 - p) * missed, k) for p in span]
-    return Side(
+    return OwnerChannel(
         point=max(0.0, raw - bias),
         raw=raw,
         lower=least,
@@ -154,7 +158,7 @@ def _symmetric(truth: Whole, got: Whole, cluster: Whole | None, spec: ChannelSpe
 def _limits(hit: NDArray[Any], cluster: Whole | None, level: float) -> tuple[float, float]:
     """Certified limits of a rate, each one-sided at ``level``."""
     if cluster is None:
-        low, high = two_rates.clopper_pearson(int(hit.sum()), len(hit), level)
+        low, high = binary_channel.clopper_pearson(int(hit.sum()), len(hit), level)
         return float(low), float(high)
     return mean_interval(grouped(hit, cluster) / np.bincount(cluster), 2 * level)
 

@@ -1,4 +1,4 @@
-"""The RANK wire: where the true secret stood among R candidates → bits and exposure."""
+"""The RANK answer form: the rank of the true secret among R candidates → bits and exposure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, degenerate_intervals, profile_likelihood, two_rates
+from hartley.channel.bounds import cluster_code, degenerate_intervals, profile_likelihood
 from hartley.channel.readouts.reading import Reading
 from hartley.channel.readouts.symbol import by_cluster, design
 from hartley.core import ChannelSpec
+from hartley.infotheory import binary_channel
 from hartley.infotheory.surprisal import (
     certificate,
     expected_exposure,
@@ -49,24 +50,24 @@ def measure_rank(
     high = max(point, *(_excess(span[1], k, r) for span, k in zip(spans, ks.tolist(), strict=True)))
     if cluster is None:
         alphas = np.where(ks == 1, 0.5, 0.5 / max(1, len(ks) - 1)) * spec.alpha
-        rates = two_rates.clopper_pearson(within, n, alphas)[0]
+        rates = binary_channel.clopper_pearson(within, n, alphas)[0]
         lower = max(_excess(float(p), k, r) for p, k in zip(rates, ks.tolist(), strict=True))
         method = f"rank among the first k, {len(ks)} pre-declared k, Clopper–Pearson"
         assumed: tuple[str, ...] = ("uses independent", "secrets uniform on the candidates")
     else:
         gain = cluster_code.rank_gains(rank, cluster, r)
-        lower = cluster_code.certify(gain, np.bincount(cluster).astype(float), spec.alpha)
+        lower = cluster_code.certified_bits(gain, np.bincount(cluster).astype(float), spec.alpha)
         method, assumed = by_cluster(cluster)
     reading = Reading(max(point, 0.0), raw, lower, high, low, method, assumed)
     if not full:
         return reading
-    seen = exposure(rank, r)
-    wide, units = design(seen, cluster, spread=True)
-    error = float(seen.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
+    exposures = exposure(rank, r)
+    wide, units = design(exposures, cluster, spread=True)
+    error = float(exposures.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
     most = math.log2(r)
-    mean = min(most, float(seen.mean()))
-    ends = degenerate_intervals.still(mean, units or n, spec.alpha / 2, 0.0, most)
-    if units != 1 and seen.min() < seen.max():
+    mean = min(most, float(exposures.mean()))
+    ends = degenerate_intervals.no_variance_limits(mean, units or n, spec.alpha / 2, 0.0, most)
+    if units != 1 and exposures.min() < exposures.max():
         step = math.sqrt(profile_likelihood.quantile(spec.alpha / 2, units)) * error
         ends = max(0.0, mean - step), min(most, mean + step)
     return replace(
@@ -78,7 +79,7 @@ def measure_rank(
             "exposure": {"value": mean, "low": ends[0], "high": ends[1], "n": n},
             "exposure_null": expected_exposure(r),
             "exposure_max": most,
-            "accuracy": degenerate_intervals.share(rank == 1, cluster, spec.alpha),
+            "accuracy": degenerate_intervals.share_interval(rank == 1, cluster, spec.alpha),
             "chance": 1.0 / r,
         },
     )
@@ -103,16 +104,16 @@ def _rank_bits(rank: Whole, ks: Whole, candidates: int, wide: float) -> tuple[fl
     sizes = np.bincount(fold, minlength=5)
     total = by.sum(1)
     raw = max(_excess(t / n, k, candidates) for t, k in zip(total, ks.tolist(), strict=True))
-    found = chance = 0.0
+    hits = chance = 0.0
     for f in range(5):
         left = max(1, n - int(sizes[f]))
         others = [
-            _excess((t - own) / left, k, candidates)
-            for t, own, k in zip(total, by[:, f], ks.tolist(), strict=True)
+            _excess((t - own_hits) / left, k, candidates)
+            for t, own_hits, k in zip(total, by[:, f], ks.tolist(), strict=True)
         ]
         best = int(np.argmax(others))
-        found += by[best, f]
+        hits += by[best, f]
         chance += sizes[f] * ks[best]
-    p = found / n
+    p = hits / n
     bias = wide / (2 * n * LN2) if 0.0 < p < 1.0 else 0.0
     return raw, max(0.0, _excess(p, chance / n, candidates) - bias)

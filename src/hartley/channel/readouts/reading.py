@@ -1,4 +1,4 @@
-"""What one wire yields to ``measure``: bits and what belongs to them, before ceilings and costs."""
+"""What the measurement of one answer form returns, before ceilings and costs are applied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hartley.core import Quantity
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A measured wire.
+    """The measured numbers of one answer form.
 
     Attributes:
         point: bias-corrected Shannon bits per use.
@@ -21,8 +21,8 @@ class Reading:
         calibrated: calibrated lower limit, beside the certified one.
         method, assumptions: how ``lower`` was certified and what it rests on.
         leakage, capacity: certified min-capacity, and capacity of an enumerated channel.
-        signal, noise: of a score.
-        metrics: metrics.
+        signal, noise: of a score, else None.
+        metrics: usual metrics by name.
         curve: arrays worth drawing.
     """
 

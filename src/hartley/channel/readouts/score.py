@@ -1,9 +1,9 @@
-"""The SCORE wire: a real number about a secret bit → bits at pre-declared levels.
+"""The SCORE answer form: a real number about a secret bit → bits at pre-declared levels.
 
 The score channel is used through one of the declared false-positive levels, realised as order
-statistics of the measured negatives (``roc.places``). Which level is best is settled by
-cross-fitting, so that looking at several does not flatter the point; the certified bound pays for
-all of them, in both directions, by Bonferroni (90 % of alpha for the declared direction).
+statistics of the measured negatives (``roc.places``). The best level is chosen by
+cross-fitting, so that trying several does not inflate the point estimate; the certified bound pays
+for all of them, in both directions, by Bonferroni (90 % of alpha for the declared direction).
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, one_run_dp, profile_likelihood, two_rates
-from hartley.channel.bounds.degenerate_intervals import LONE, still
-from hartley.channel.bounds.score_audit import certify, declared_delta
+from hartley.channel.bounds import cluster_code, one_run_dp, profile_likelihood
+from hartley.channel.bounds.degenerate_intervals import LONE, no_variance_limits
+from hartley.channel.bounds.score_audit import certify_scores, declared_delta
 from hartley.channel.readouts.reading import Reading
 from hartley.channel.readouts.symbol import ALONE
 from hartley.channel.scores import roc
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.thresholds import Best, best_rule, folds, tabulate
 from hartley.core import ChannelSpec, Kind, Quantity
+from hartley.infotheory import binary_channel
 from hartley.infotheory.surprisal import certificate
 
 if TYPE_CHECKING:
@@ -54,21 +55,22 @@ def measure_score(
         rng: for folds and bootstrap draws.
         full: False yields the point alone (null arm).
     """
-    scores = Scores.of(truth, score)
-    if full:  # the AUC and the curve want all in order, the null arm only a few order statistics
+    scores = ScorePair.of(truth, score)
+    if full:
+        # The AUC and the curve need all scores sorted, the null arm only a few order statistics.
         scores.sort()
     rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
     best = best_rule(rules, truth, score, cluster, spec.alpha if full else None)
     if not full:
         return Reading(best.point, best.raw, 0.0, best.high, best.low, "point only", ())
     if cluster is None:
-        certified, method, assumed = certify(scores, spec)
+        certified, method, assumed = certify_scores(scores, spec)
     else:
         certified, method, assumed = _certify_clusters(truth, score, cluster, spec, rng)
     lower, point, high = certified["bits"], best.point, best.high
     if (coded := certified.get("coded", 0.0)) > point:
-        # The mixture code hears more than one threshold can say: the point is then what it saved
-        # on average, and its own limit stands, else the interval would shrink to a point.
+        # The mixture code uses more than one threshold, so it can find more bits. The point is then
+        # its mean gain with its own limit; the old limit could lie below that point.
         point, high = coded, max(high, certified["coded_high"])
     reading = Reading(point, best.raw, lower, high, best.low, method, assumed)
     signal, noise = roc.signal_noise(scores)
@@ -76,7 +78,7 @@ def measure_score(
     if cluster is None:
         capacity = Quantity(
             "capacity",
-            max(certified["capacity"], float(two_rates.capacity(*sorted((best.a, best.b))))),
+            max(certified["capacity"], float(binary_channel.capacity(*sorted((best.a, best.b))))),
             unit="bit/use",
             lower=certified["capacity"],
             kind=Kind.CERTIFIED,
@@ -110,12 +112,12 @@ def _certify_clusters(
         *((ALONE, LONE) if m == 1 else ()),
     )
     sizes = np.bincount(cluster).astype(float)
-    found = {"bits": cluster_code.certify(gain, sizes, spec.alpha)}
+    certified = {"bits": cluster_code.certified_bits(gain, sizes, spec.alpha)}
     if m > 1:
         mean = float(gain.sum() / sizes.sum())
         spread = float(np.std(gain - mean * sizes, ddof=1)) * m**0.5 / float(sizes.sum())
-        found |= {"coded": mean, "coded_high": mean + _t(m - 1, spec.alpha) * spread}
-    return found, f"mixture code and betting over {m} clusters", assumed
+        certified |= {"coded": mean, "coded_high": mean + _t(m - 1, spec.alpha) * spread}
+    return certified, f"mixture code and betting over {m} clusters", assumed
 
 
 def _t(freedom: int, alpha: float) -> float:
@@ -150,7 +152,7 @@ def _usual(
     cluster: Whole | None,
     spec: ChannelSpec,
     *,
-    scores: Scores,
+    scores: ScorePair,
     rng: np.random.Generator,
     best: Best,
     certified: dict[str, float],
@@ -169,7 +171,7 @@ def _usual(
     gap = best.advantage
     n, m = len(truth), min(best.units or len(truth), len(scores.positives), len(scores.negatives))
     if m == 1 or best.spread == 0.0:
-        low, high = still(gap, m, spec.alpha)
+        low, high = no_variance_limits(gap, m, spec.alpha)
     else:
         reach = math.sqrt(profile_likelihood.quantile(spec.alpha)) * best.spread
         low, high = max(0.0, gap - reach), min(1.0, gap + reach)
@@ -183,9 +185,9 @@ def _usual(
         "high": (1 + high) / 2,
         "n": n,
     }
-    # With clusters ε rests on the coins alone, which hold over all runs as over one.
-    found = certified.get("epsilon")
-    out["epsilon_lower"] = _one_run(truth, score, spec) if found is None else found
+    # With clusters ε follows from the coins alone, which are valid over all runs as over one.
+    epsilon = certified.get("epsilon")
+    out["epsilon_lower"] = _one_run(truth, score, spec) if epsilon is None else epsilon
     out["epsilon_delta"] = declared_delta(spec)
     if "mu" in certified:
         out["mu_lower"] = certified["mu"]
@@ -193,7 +195,7 @@ def _usual(
 
 
 def _one_run(truth: Whole, score: Array, spec: ChannelSpec) -> float:
-    """ε from the coins alone: guess the most extreme scores, at pre-declared shares."""
+    """Return ε from the coins alone: guess the most extreme scores, at pre-declared shares."""
     order = np.argsort(score, kind="stable")
     m, best = len(truth), 0.0
     for share in GUESSED:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.channel.bounds import cluster_code, profile_likelihood, two_rates
-from hartley.channel.bounds.degenerate_intervals import LONE, share
+from hartley.channel.bounds.degenerate_intervals import LONE, share_interval
 from hartley.channel.readouts.reading import Reading
 from hartley.core import ChannelSpec
+from hartley.infotheory import binary_channel
 from hartley.infotheory.surprisal import certificate, log2_binomial_tail
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 LN2 = math.log(2.0)
 ALONE = "one cluster: worth about alpha times its gain; see leakage"
-"""What a certificate of one cluster says of itself."""
+"""The assumption that a certificate from a single cluster lists."""
 
 
 def fano(accuracy: ArrayLike, alphabet: int) -> Array:
-    """Return the least bits of a channel whose guess of a uniform K-ary secret is so often right.
+    """Return the least bits of a channel whose guess of a uniform K-ary secret has this accuracy.
 
     log2 K − h₂(e) − e·log2(K − 1) with e = 1 − accuracy: Fano's inequality, met by the K-ary
     symmetric channel. It is the divergence between success at that rate and success by chance.
@@ -43,12 +44,12 @@ def fano_lower(correct: int, n: int, alphabet: int, alpha: float = 0.05) -> floa
     """Return certified bits per use from ``correct`` right guesses of n (Clopper–Pearson)."""
     if n <= 0 or alphabet < 2:
         return 0.0
-    low = float(two_rates.clopper_pearson(correct, n, alpha)[0])
+    low = float(binary_channel.clopper_pearson(correct, n, alpha)[0])
     return float(fano(low, alphabet)) if low > 1.0 / alphabet else 0.0
 
 
 def erasure_lower(correct: int, answered: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
-    """Return certified bits per use when the attacker may abstain and it shows.
+    """Return certified bits per use when the attacker may abstain, visibly.
 
     I(S; Ŝ) ≥ P(answered)·fano(P(right | answered)). Answers are binomial, and given them so are
     right answers: two independent p-values, hence the same product region as in E1.
@@ -57,8 +58,8 @@ def erasure_lower(correct: int, answered: int, n: int, alphabet: int, alpha: flo
         return 0.0
     z = two_rates.fisher_level(alpha)
     u = np.linspace(0.0, 1.0, 801)
-    rate = two_rates.rate_low(answered, n, z**u)
-    right = two_rates.rate_low(correct, answered, z ** (1.0 - u))
+    rate = binary_channel.rate_low(answered, n, z**u)
+    right = binary_channel.rate_low(correct, answered, z ** (1.0 - u))
     # Between two grid points both rates are at least these: the grid errs on the safe side.
     value = rate[1:] * np.where(right[:-1] > 1.0 / alphabet, fano(right[:-1], alphabet), 0.0)
     return float(value.min())
@@ -83,7 +84,7 @@ def measure_symbol(
         spec: the declaration; K = ``spec.alphabet``.
         rng: for dropping rows of frequent classes (``even``).
         reference: (n,) what is received without the attack, for the base rate.
-        full: False leaves out the metrics metrics and the leakage (null arm).
+        full: False leaves out the metrics and the leakage (null arm).
     """
     k = spec.alphabet
     if not spec.planted and k > 2:
@@ -104,21 +105,21 @@ def measure_symbol(
         lower, method, assumed = _certify_rows(truth, guess, spec)
     else:
         gain = cluster_code.symbol_gains(truth, guess, cluster, k)
-        lower = cluster_code.certify(gain, np.bincount(cluster).astype(float), spec.alpha)
+        lower = cluster_code.certified_bits(gain, np.bincount(cluster).astype(float), spec.alpha)
         method, assumed = by_cluster(cluster)
     low, high = max(by_rate[0], point - reach), max(by_rate[1], point + reach)
     reading = Reading(point, raw, lower, high, low, method, assumed)
     if not full:
         return reading
-    rate = share(right, cluster, spec.alpha)
+    rate = share_interval(right, cluster, spec.alpha)
     metrics: dict[str, Any] = {"accuracy": rate, "chance": 1.0 / k}
     if answered < n:
         metrics["answered"] = answered / n
     if spec.role.value == "inject":
         metrics["asr"] = rate
     if reference is not None:
-        metrics["base_rate"] = share(reference == truth, cluster, spec.alpha)
-    # Who answers what is settled by the answers; being right among them is chance 1/K each.
+        metrics["base_rate"] = share_interval(reference == truth, cluster, spec.alpha)
+    # Which rows are answered is fixed by the answers; each is right with chance 1/K.
     tail = log2_binomial_tail(correct, answered, 1.0 / k) if k > 1 else 0.0
     return replace(
         reading,
@@ -147,12 +148,12 @@ def plug_in(
         acc = right / answered if answered else 1.0 / k
         raw = answered / n * float(fano(acc, k)) if acc > 1.0 / k else 0.0
         bias = wide / (2 * n * LN2) if 0.0 < acc < 1.0 else 0.0
-        # How much one use tells: its mean is the raw value, its spread the error.
-        told = (
+        # Second moment of the bits of one use: the mean is the raw value, the spread its error.
+        squares = (
             right * _log2(acc * k) ** 2 + (answered - right) * _log2((1 - acc) / (1 - 1 / k)) ** 2
         )
         reach = math.sqrt(
-            profile_likelihood.quantile(alpha) * max(0.0, told / n - raw * raw) * wide / n
+            profile_likelihood.quantile(alpha) * max(0.0, squares / n - raw * raw) * wide / n
         )
         return max(0.0, raw - bias), raw, reach
     table = np.bincount(truth * (k + 1) + guess + 1, minlength=k * (k + 1)).reshape(k, k + 1)
@@ -187,13 +188,13 @@ def _certify_rows(
     ones, tp = int(truth.sum()), int(guess[truth == 1].sum())
     zeros, fp = n - ones, int(guess[truth == 0].sum())
     # Two symbols: half of alpha for the symmetric reading, half for the two rates apart. The first
-    # needs secrets that were drawn; the second only rows independent given their secrets.
+    # needs secrets that were drawn, the second only rows independent given their secrets.
     half = 0.5 if spec.planted else 0.0
     both = [fano_lower(correct, n, 2, half * alpha) if half else 0.0]
     for part, a, b in ((0.9, tp, fp), (0.1, ones - tp, zeros - fp)):
         level = part * (1.0 - half) * alpha
-        found = two_rates.lower(a, ones, b, zeros, level, of=("bits",))
-        both.append(float(found["bits"]))
+        bounds = two_rates.lower(a, ones, b, zeros, level, of=("bits",))
+        both.append(float(bounds["bits"]))
     if spec.planted:
         return max(both), "Fano and Fisher product", (*drawn, always)
     return max(both), "Fisher product", ("uses independent given their secrets", always)
@@ -202,8 +203,8 @@ def _certify_rows(
 def even(truth: Whole, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return which rows to keep so that every class is as frequent as the rarest.
 
-    Fano's bits are for a uniform secret. Where nobody drew the secrets and their classes differ in
-    number by more than chance (χ² at 0.1 %), rows of the frequent ones are dropped at random.
+    Fano's bits are for a uniform secret. Where the secrets were not drawn and class sizes differ
+    by more than chance (χ² at 0.1 %), rows of the frequent ones are dropped at random.
     """
     from scipy.special import chdtri
 
@@ -220,7 +221,7 @@ def even(truth: Whole, rng: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
-    """How a clustered certificate was made, and what it rests on."""
+    """Return the method of a clustered certificate, and its assumptions."""
     m = int(cluster.max()) + 1
     assumed = (
         "secrets drawn uniformly by the auditor",
@@ -240,6 +241,6 @@ def design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[fl
     m, n = len(sums), len(x)
     if not spread:
         return profile_likelihood.design_effect(sums, sizes), m
-    own = float(x.var())
+    variance = float(x.var())
     between = float(((sums - x.mean() * sizes) ** 2).sum()) * m / (m - 1)
-    return (max(1.0, between / (n * own)) if own > 0 else 1.0), m
+    return (max(1.0, between / (n * variance)) if variance > 0 else 1.0), m

@@ -1,8 +1,8 @@
-"""Scores split by the secret bit, sorted only as far as someone has looked.
+"""Scores split by the secret bit, sorted only as far as needed.
 
-A report that shows an AUC needs both sides in order; the rates at a few low false-positive levels
+A report that shows an AUC needs both classes in order; the rates at a few low false-positive levels
 need the largest negatives and what lies above them, and the ε of an audit needs a few order
-statistics. Whoever asks is given the values of the sorted arrays, exactly.
+statistics. Every method returns exactly what the sorted arrays would give.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BINS = 4096
 """Enough that the bins of a dozen places hold little of a large sample."""
 SAMPLE = 1024
-"""Rows that tell beforehand where a place lies, to within ``SURE`` standard errors."""
+"""Rows of the sample that predicts where a place lies, to within ``SURE`` standard errors."""
 SURE = 5.0
 CHUNK = 8192
 """Rows at a time: what is computed on the way stays in the nearest cache."""
@@ -30,8 +30,8 @@ FEW = 16
 
 
 @dataclass(slots=True)
-class Side:
-    """The scores of one secret.
+class ClassScores:
+    """The scores of the uses with one secret (0 or 1).
 
     Attributes:
         values: (n,) finite scores, in any order.
@@ -89,49 +89,49 @@ class Side:
 
 
 @dataclass(slots=True)
-class Scores:
+class ScorePair:
     """Scores of uses whose secret is 1, and of those whose secret is 0."""
 
-    positives: Side
-    negatives: Side
+    positives: ClassScores
+    negatives: ClassScores
 
     @classmethod
-    def of(cls, truth: NDArray[Any], score: ArrayLike) -> Scores:
+    def of(cls, truth: NDArray[Any], score: ArrayLike) -> ScorePair:
         """Split scores by the secret bit."""
-        one, score = truth == 1, np.asarray(score, np.float64)
-        # compress copies without a branch on each row: a seventh of what score[one] takes.
-        return cls.split(np.compress(one, score), np.compress(~one, score))
+        is_positive, score = truth == 1, np.asarray(score, np.float64)
+        # compress copies without a branch on each row: a seventh of the time of score[is_positive].
+        return cls.split(np.compress(is_positive, score), np.compress(~is_positive, score))
 
     @classmethod
-    def split(cls, positives: ArrayLike, negatives: ArrayLike) -> Scores:
+    def split(cls, positives: ArrayLike, negatives: ArrayLike) -> ScorePair:
         """Take scores that are split already; any order."""
-        return cls(*(Side(np.asarray(v, np.float64)) for v in (positives, negatives)))
+        return cls(*(ClassScores(np.asarray(v, np.float64)) for v in (positives, negatives)))
 
     def sort(self) -> None:
-        """Put both sides in order at once, for who will ask for all of it."""
+        """Sort both classes at once, for a caller that needs all order statistics."""
         _ = self.positives.ascending, self.negatives.ascending
 
-    def flipped(self) -> Scores:
-        """The same scores read the other way round."""
-        return Scores(Side(-self.positives.values), Side(-self.negatives.values))
+    def flipped(self) -> ScorePair:
+        """Return the negated scores: low scores read as secret 1."""
+        return ScorePair(ClassScores(-self.positives.values), ClassScores(-self.negatives.values))
 
     def ends(self) -> tuple[float, float]:
-        """Return the smallest and the largest score of both sides."""
+        """Return the smallest and the largest score of both classes."""
         low, high = zip(self.positives.ends(), self.negatives.ends(), strict=True)
         return min(low), max(high)
 
     def two_valued(self) -> bool:
         """Whether no score lies strictly between the smallest and the largest."""
         least, most = self.ends()
-        sides = (self.positives.values, self.negatives.values)
+        classes = (self.positives.values, self.negatives.values)
         # The row in the middle settles it for nearly every score that takes more values.
-        if any(least < v[len(v) // 2] < most for v in sides):
+        if any(least < v[len(v) // 2] < most for v in classes):
             return False
-        return not any(((v != least) & (v != most)).any() for v in sides)
+        return not any(((v != least) & (v != most)).any() for v in classes)
 
 
 def order_statistics(values: Array, at: Whole) -> Array:
-    """Return ``np.sort(values)[at]``, exactly, by sorting only what the places fall in.
+    """Return ``np.sort(values)[at]``, exactly, sorting only the stretches that hold the places.
 
     Args:
         values: (n,) finite numbers.
@@ -141,12 +141,12 @@ def order_statistics(values: Array, at: Whole) -> Array:
     if n < 4 * BINS:
         return np.asarray(np.partition(values, np.unique(at))[at])
     sample = np.sort(values[:: n // SAMPLE])
-    found = _between(values, at, sample)
-    return found if found is not None else _in_bins(values, at, sample)
+    stretch = _between(values, at, sample)
+    return stretch if stretch is not None else _in_bins(values, at, sample)
 
 
 def _between(values: Array, at: Whole, sample: Array) -> Array | None:
-    """The places' values from one stretch of the order; None where it is long, or was misjudged."""
+    """The places' values from one stretch of the order; None where it is long or was misplaced."""
     m = len(sample)
     ends = np.array([at.min(), at.max()]) / len(values)
     reach = SURE * np.sqrt(m * ends * (1.0 - ends)) + 2.0
@@ -179,7 +179,9 @@ def _in_bins(values: Array, at: Whole, sample: Array) -> Array:
     needed, which = np.unique(np.searchsorted(upto, at, side="right"), return_inverse=True)
     wanted = np.zeros(BINS, dtype=bool)
     wanted[needed] = True
-    kept = np.sort(np.concatenate([values[p][np.flatnonzero(wanted[bins[p]])] for p in parts]))
+    candidates = np.sort(
+        np.concatenate([values[p][np.flatnonzero(wanted[bins[p]])] for p in parts])
+    )
     before = np.concatenate([[0], upto])[needed]
     start = np.concatenate([[0], np.cumsum(upto[needed] - before)])
-    return np.asarray(kept[start[which] + at - before[which]])
+    return np.asarray(candidates[start[which] + at - before[which]])

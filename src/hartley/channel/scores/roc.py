@@ -1,4 +1,4 @@
-"""E3: what a score tells about a secret bit: ROC, AUC, TPR at a false-positive rate, S, N, SNR.
+"""E3: what a score says about a secret bit: ROC, AUC, TPR at a false-positive rate, S, N, SNR.
 
 A threshold is an order statistic of the measured negatives: the j-th largest. Its true
 false-positive rate then follows Beta(j, n₀ − j + 1) whatever the law of the scores, so that levels
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds.degenerate_intervals import still
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.bounds.degenerate_intervals import no_variance_limits
+from hartley.channel.scores.lazy_sort import ScorePair
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -33,7 +33,7 @@ class Interval:
     n: int
 
     def document(self) -> dict[str, float]:
-        """The form of a usual metric in a channel."""
+        """Return the interval as a metric of a channel."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
@@ -41,13 +41,13 @@ def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
     """Return the ranks j (1 = largest) of the negatives that realise false-positive levels.
 
     Flagging what lies strictly above the j-th largest makes at most j − 1 = ⌊level·n₀⌋ mistakes.
-    Equal ranks are named once.
+    Equal ranks are returned once.
     """
     j = np.floor(np.asarray(levels, np.float64) * negatives + 1e-9).astype(np.int64) + 1
     return np.unique(np.minimum(j, negatives))
 
 
-def auc(scores: Scores, alpha: float = 0.05) -> Interval:
+def auc(scores: ScorePair, alpha: float = 0.05) -> Interval:
     """Return the AUC with DeLong's two-sided interval on the logit scale; ties count half."""
     from scipy.special import ndtri
 
@@ -66,16 +66,16 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
     """Return the AUC over all rows, with an interval from clusters (Obuchowski 1997, t)."""
     from scipy.special import stdtrit
 
-    one = truth == 1
-    pos, neg = score[one], score[~one]
+    is_positive = truth == 1
+    pos, neg = score[is_positive], score[~is_positive]
     p, q = np.argsort(pos), np.argsort(neg)
     over_sorted, under_sorted = _placements(pos[p], neg[q])
     over, under = np.empty(len(pos)), np.empty(len(neg))
     over[p], under[q] = over_sorted, under_sorted
     value = float(over.mean())
     m = int(cluster.max()) + 1
-    part = np.bincount(cluster[one], weights=(over - value) / len(pos), minlength=m)
-    part += np.bincount(cluster[~one], weights=(under - value) / len(neg), minlength=m)
+    part = np.bincount(cluster[is_positive], weights=(over - value) / len(pos), minlength=m)
+    part += np.bincount(cluster[~is_positive], weights=(under - value) / len(neg), minlength=m)
     if m < 2:
         return Interval(value, 0.0, 1.0, len(truth))
     error = math.sqrt(float((part**2).sum()) * m / (m - 1))
@@ -84,16 +84,16 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
     return Interval(value, low, high, len(truth))
 
 
-def two_sided(found: Mapping[str, float]) -> dict[str, float]:
-    """Return max(AUC, 1 − AUC) of an AUC with its interval: a score that is backwards leaks too."""
-    ends = [found["low"], found["high"]]
+def two_sided(auc_interval: Mapping[str, float]) -> dict[str, float]:
+    """Return max(AUC, 1 − AUC) of an AUC with its interval: a reversed score leaks too."""
+    ends = [auc_interval["low"], auc_interval["high"]]
     over = ends[0] > 0.5 or ends[1] < 0.5
     far = sorted(max(v, 1.0 - v) for v in ends)
     return {
-        "value": max(found["value"], 1.0 - found["value"]),
+        "value": max(auc_interval["value"], 1.0 - auc_interval["value"]),
         "low": far[0] if over else 0.5,
         "high": far[1],
-        "n": found["n"],
+        "n": auc_interval["n"],
     }
 
 
@@ -108,8 +108,8 @@ def _logit_limits(
     value: float, error: float, quantile: float, units: int, alpha: float
 ) -> tuple[float, float]:
     if value <= 0.0 or value >= 1.0 or error == 0.0:
-        # Perfect separation has no spread to measure: what a run of successes allows instead.
-        return still(value, units, alpha / 2)
+        # Perfect separation has no variance to measure, so the limits of equal units apply.
+        return no_variance_limits(value, units, alpha / 2)
     centre = math.log(value / (1.0 - value))
     reach = quantile * error / (value * (1.0 - value))
     return _expit(centre - reach), _expit(centre + reach)
@@ -120,7 +120,7 @@ def _expit(x: float) -> float:
 
 
 def tpr_at_fpr(
-    scores: Scores,
+    scores: ScorePair,
     fpr: float,
     rng: np.random.Generator,
     *,
@@ -139,7 +139,7 @@ def tpr_at_fpr(
     drawn = bootstrap_tpr(scores, j, rng, replicates)
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
     if low == high:  # all positives or none are above: the bootstrap cannot see beyond them
-        low, high = still(value, len(scores.positives), alpha / 2)
+        low, high = no_variance_limits(value, len(scores.positives), alpha / 2)
     return Interval(value, float(low), float(high), n0 + len(scores.positives))
 
 
@@ -165,26 +165,26 @@ def clustered_tpr(
     k = len(left)
     error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
     if error == 0.0:
-        return Interval(value, *still(value, k, alpha / 2), len(truth))
+        return Interval(value, *no_variance_limits(value, k, alpha / 2), len(truth))
     reach = float(stdtrit(k - 1, 1 - alpha / 2)) * error
     return Interval(value, max(0.0, value - reach), min(1.0, value + reach), len(truth))
 
 
-def bootstrap_tpr(scores: Scores, j: int, rng: np.random.Generator, replicates: int) -> Array:
+def bootstrap_tpr(scores: ScorePair, j: int, rng: np.random.Generator, replicates: int) -> Array:
     """Draw the bootstrap law of TPR above the j-th largest negative, exactly; (replicates,).
 
-    They come ordered by their threshold: a sample of the law, not a sequence of its draws.
+    The values are ordered by threshold: a sample of the law, not a sequence of draws.
     """
     n1, n0 = len(scores.positives), len(scores.negatives)
     u = rng.beta(j, n0 - j + 1, replicates)
-    seen = np.bincount(np.clip(np.ceil(u * n0).astype(np.int64), 1, n0))
-    rank = np.flatnonzero(seen)
+    counts = np.bincount(np.clip(np.ceil(u * n0).astype(np.int64), 1, n0))
+    rank = np.flatnonzero(counts)
     rates = scores.positives.above(scores.negatives.at(n0 - rank)) / n1
     # Equal rates side by side: the generator sets a binomial up once for each.
-    return np.asarray(rng.binomial(n1, np.repeat(rates, seen[rank])) / n1)
+    return np.asarray(rng.binomial(n1, np.repeat(rates, counts[rank])) / n1)
 
 
-def curve(scores: Scores, points: int = 200) -> dict[str, list[float]]:
+def curve(scores: ScorePair, points: int = 200) -> dict[str, list[float]]:
     """Return the ROC at up to ``points`` false-positive rates, spaced evenly in their logarithm."""
     n0 = len(scores.negatives)
     fp = np.unique(np.round(np.geomspace(1, n0, points)).astype(np.int64))
@@ -197,7 +197,7 @@ def curve(scores: Scores, points: int = 200) -> dict[str, list[float]]:
     }
 
 
-def signal_noise(scores: Scores) -> tuple[float, float]:
+def signal_noise(scores: ScorePair) -> tuple[float, float]:
     """Return S = (μ₁ − μ₀)²/4 and N = the pooled variance of a score."""
     pos, neg = scores.positives.ascending, scores.negatives.ascending
     dof = max(1, len(pos) + len(neg) - 2)

@@ -1,8 +1,8 @@
-"""Which rules read a bit off a score, and which of them is best.
+"""The rules that read a bit off a score, and which of them is best.
 
 A rule is a direction and a declared false-positive level, realised as an order statistic of the
-measured negatives (``roc.places``). The best is settled by cross-fitting, so that looking at
-several does not flatter the point.
+measured negatives (``roc.places``). The best one is chosen by cross-fitting, so that trying
+several does not inflate the point estimate.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, profile_likelihood, two_rates
+from hartley.channel.bounds import cluster_code, profile_likelihood
 from hartley.channel.scores import roc
-from hartley.channel.scores.lazy_sort import Scores
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import ChannelSpec
+from hartley.infotheory import binary_channel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,20 +27,20 @@ if TYPE_CHECKING:
 
 LN2 = math.log(2.0)
 FORWARD = 0.9
-"""Share of alpha for the declared direction; the rest pays for looking the other way."""
+"""Share of alpha for the declared direction; the rest is spent on the reverse direction."""
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredRules:
     """The ways to read one bit off a score, fixed before the measurement.
 
     Attributes:
         cut: (rules,) thresholds: the first half flags what lies strictly above, the others what
             lies strictly below.
         reverse: (rules,) whether low scores are flagged.
-        claimed: (rules,) false positives to hold against a rule: j − 1 for an order statistic;
-            None where the score takes two values only, and those that were seen count.
+        claimed: (rules,) false positives that a rule is charged with: j − 1 for an order statistic;
+            None where the score takes two values only, and observed false positives count.
         alpha: (rules,) share of the error level.
     """
 
@@ -51,10 +52,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What each declared rule gave.
+    """The counts of each declared rule.
 
     Attributes:
-        cut: (rules,) thresholds, as of ``Declared``.
+        cut: (rules,) thresholds, as of ``DeclaredRules``.
         reverse: (rules,) whether low scores are flagged.
         tp, fp: (rules, folds) flagged uses of secret 1 and 0.
         ones, zeros: (folds,) uses of each.
@@ -80,11 +81,11 @@ def folds(n: int, cluster: Whole | None, rng: np.random.Generator) -> Whole:
     return rng.integers(0, FOLDS, n)
 
 
-def declare(scores: Scores, spec: ChannelSpec) -> Declared:
+def declare(scores: ScorePair, spec: ChannelSpec) -> DeclaredRules:
     """Return the rules that the declared levels mean on these scores, in both directions."""
     claimed = None
     if scores.two_valued():
-        # No threshold to choose: the channel is binary as it stands.
+        # No threshold to choose: the channel is binary already.
         cut, k = np.array(scores.ends()), 1
     else:
         n0 = len(scores.negatives)
@@ -92,10 +93,12 @@ def declare(scores: Scores, spec: ChannelSpec) -> Declared:
         cut, k = scores.negatives.at(np.concatenate([n0 - j, j - 1])), len(j)
         claimed = np.concatenate([j - 1, j - 1]).astype(float)
     alpha = np.repeat([FORWARD / k, (1 - FORWARD) / k], k) * spec.alpha
-    return Declared(cut, np.repeat([False, True], k), claimed, alpha)
+    return DeclaredRules(cut, np.repeat([False, True], k), claimed, alpha)
 
 
-def tabulate(truth: Whole, score: Array, fold: Whole, scores: Scores, spec: ChannelSpec) -> Rules:
+def tabulate(
+    truth: Whole, score: Array, fold: Whole, scores: ScorePair, spec: ChannelSpec
+) -> Rules:
     """Return the declared rules with their counts, by fold."""
     rules = declare(scores, spec)
     k = len(rules.cut) // 2
@@ -161,12 +164,12 @@ def best_rule(
     """
     n1, n0 = float(rules.ones.sum()), float(rules.zeros.sum())
     tp, fp = rules.tp.sum(1), rules.fp.sum(1)
-    every = two_rates.bits(tp / n1, fp / n0)
+    every = binary_channel.bits(tp / n1, fp / n0)
     rule = int(every.argmax())
     # Each fold is read by the rule that the other folds prefer.
     left1, left0 = np.maximum(n1 - rules.ones, 1.0), np.maximum(n0 - rules.zeros, 1.0)
     a_left, b_left = (tp[:, None] - rules.tp) / left1, (fp[:, None] - rules.fp) / left0
-    chosen, fold = two_rates.bits(a_left, b_left).argmax(0), np.arange(FOLDS)
+    chosen, fold = binary_channel.bits(a_left, b_left).argmax(0), np.arange(FOLDS)
     turn = np.sign((a_left - b_left)[chosen, fold])
     advantage = float((turn * (rules.tp[chosen, fold] / n1 - rules.fp[chosen, fold] / n0)).sum())
     wide1, wide0, units = _design(rules.flagged(score, rule), truth, cluster)
@@ -176,8 +179,8 @@ def best_rule(
         low, high = profile_likelihood.bits_interval(
             tp[rule] / wide1, e1, fp[rule] / wide0, e0, alpha=alpha, clusters=units
         )
-    a, b, kept = float(tp[rule] / n1), float(fp[rule] / n0), 1.0 - 1.0 / FOLDS
-    point = _held_out(rules, chosen) + plug_in_bias(a, b, kept * e1, kept * e0)
+    a, b, share = float(tp[rule] / n1), float(fp[rule] / n0), 1.0 - 1.0 / FOLDS
+    point = _held_out(rules, chosen) + plug_in_bias(a, b, share * e1, share * e0)
     return Best(
         rule=rule,
         point=max(0.0, point),
@@ -196,8 +199,11 @@ def _design(flag: Any, truth: Whole, cluster: Whole | None) -> tuple[float, floa
     """Design effects of both rates, and the number of clusters."""
     if cluster is None or cluster.max() == 0:
         return 1.0, 1.0, 0 if cluster is None else 1
-    one = truth == 1
-    by = [cluster_code.grouped(v, cluster) for v in (flag & one, one, flag & ~one, ~one)]
+    is_positive = truth == 1
+    by = [
+        cluster_code.grouped(v, cluster)
+        for v in (flag & is_positive, is_positive, flag & ~is_positive, ~is_positive)
+    ]
     wide1, wide0 = (
         profile_likelihood.design_effect(by[0], by[1]),
         profile_likelihood.design_effect(by[2], by[3]),
@@ -210,7 +216,8 @@ def _held_out(rules: Rules, chosen: Whole) -> float:
     total = 0.0
     counts = ((rules.tp, rules.ones), (rules.fp, rules.zeros))
     for fold, rule in enumerate(chosen):
-        # Krichevsky–Trofimov's ½ keeps what the other folds never saw from costing infinity.
+        # Krichevsky–Trofimov's ½ keeps an outcome absent from the other folds from costing
+        # infinity.
         rate = [
             (c[rule].sum() - c[rule, fold] + 0.5) / (size.sum() - size[fold] + 1.0)
             for c, size in counts
@@ -218,9 +225,9 @@ def _held_out(rules: Rules, chosen: Whole) -> float:
         middle = (rate[0] + rate[1]) / 2
         for (c, size), p in zip(counts, rate, strict=True):
             hit = c[rule, fold]
-            told = hit * math.log2(p / middle)
-            told += (size[fold] - hit) * math.log2((1 - p) / (1 - middle))
-            total += told / size.sum() / 2
+            log_ratio = hit * math.log2(p / middle)
+            log_ratio += (size[fold] - hit) * math.log2((1 - p) / (1 - middle))
+            total += log_ratio / size.sum() / 2
     return total
 
 

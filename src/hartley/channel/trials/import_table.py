@@ -1,4 +1,4 @@
-"""Anyone's trials: a CSV or Parquet table → ``Trials``.
+"""Import trials of any tool: a CSV or Parquet table → ``Trials``.
 
 Columns: ``truth`` and one of ``guess`` (a symbol: whole numbers or words, −1 to abstain) or
 ``score`` (a real number, larger = more like truth 1). Optional: ``cluster`` or ``run`` (rows of one
@@ -26,45 +26,54 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 ERASED = ("-1", "−1")
 SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
-"""Columns that go by two names: Hartley's short ones and those of its stored trials."""
+"""Columns with two names: the short one and that of stored trials."""
 
 
 def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
     """Read a table of trials.
 
-    The secrets are not taken for the auditor's coins: with clusters they count as shuffled, not as
-    drawn, and unequal classes are evened out (``design/measurement.md``).
+    The secrets do not count as drawn by the auditor: with clusters they count as shuffled, and
+    unequal classes are balanced (``design/measurement.md``).
 
     Args:
         path: a ``.csv`` or ``.parquet`` file.
         alpha: error level of every bound.
 
     Raises:
-        BadTrials: the file cannot be read or measured; one line says what to do.
+        BadTrials: the file cannot be read or measured; the message says what to do.
     """
     path = Path(path)
     columns = _columns(path)
     if "truth" not in columns:
-        raise BadTrials(f"{path}: no column `truth` (it has: {', '.join(columns) or 'none'})")
+        raise BadTrials(
+            f"{path}: the table must have a column `truth`, got columns "
+            f"{', '.join(columns) or 'none'}"
+        )
     answers = [name for name in ("guess", "score") if name in columns]
     if len(answers) == 2:
         raise BadTrials(
-            f"{path}: both `guess` and `score`; they are two channels: keep one column a file"
+            f"{path}: the table must have `guess` or `score`, got both; they are two channels: "
+            "use one file for each"
         )
     if not answers:
-        raise BadTrials(f"{path}: no column `guess` or `score` (it has: {', '.join(columns)})")
+        raise BadTrials(
+            f"{path}: the table must have a column `guess` or `score`, got columns "
+            f"{', '.join(columns)}"
+        )
     if columns["truth"].num_rows == 0:
-        raise BadTrials(f"{path}: 0 rows to measure")
+        raise BadTrials(f"{path}: the table must have rows, got 0 rows to measure")
     guess: NDArray[Any]
     if answers == ["score"]:
         truth, guess, alphabet = _bits(path, columns), _numbers(path, columns, "score"), 2
     else:
         truth, guess, alphabet = _symbols(path, columns)
     if len(np.unique(truth)) < 2:
-        raise BadTrials(f"{path}: one class only: every `truth` is the same, nothing to tell apart")
+        raise BadTrials(f"{path}: `truth` must have two values or more, got one class only")
     for other, name in SAME.items():
         if other in columns and name in columns:
-            raise BadTrials(f"{path}: `{other}` and `{name}` say the same; keep one of them")
+            raise BadTrials(
+                f"{path}: `{other}` and `{name}` are two names of one column; keep one of them"
+            )
     uses = _total(path, columns, "uses", "cost_queries")
     cluster = columns.get("cluster", columns.get("run"))
     return Trials(
@@ -88,20 +97,20 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
 
 
 def _optional(path: Path, columns: dict[str, _Column]) -> dict[str, Any]:
-    found: dict[str, Any] = {"costs": {}}
+    optionals: dict[str, Any] = {"costs": {}}
     for name in COLUMNS:
         if name in columns:
             values = _numbers(path, columns, name, finite=name != "logq")
             try:
-                into = found["costs"] if name in COSTS else found
+                into = optionals["costs"] if name in COSTS else optionals
                 into[name] = optional(name, values, len(values))
             except BadTrials as error:
                 raise BadTrials(f"{path}: {error}") from error
-    return found
+    return optionals
 
 
 class _Column:
-    """One column as Python sees it: its name, Arrow values, and rows counted from 1."""
+    """One column of the table: its name and its Arrow values."""
 
     def __init__(self, name: str, values: Any) -> None:
         self.name, self.values = name, values
@@ -113,7 +122,9 @@ class _Column:
 
 def _columns(path: Path) -> dict[str, _Column]:
     if path.suffix.lower() not in SUFFIXES:
-        raise BadTrials(f"{path}: a table of trials ends in {' or '.join(SUFFIXES)}")
+        raise BadTrials(
+            f"{path}: a table of trials must be a {' or '.join(SUFFIXES)} file, got {path.suffix!r}"
+        )
     if not path.is_file():
         raise BadTrials(f"{path}: no such file")
     if path.stat().st_size == 0:
@@ -135,20 +146,20 @@ def _columns(path: Path) -> dict[str, _Column]:
     names = [name.strip() for name in table.column_names]
     for name in names:
         if names.count(name) > 1:
-            raise BadTrials(f"{path}: two columns named `{name}`")
+            raise BadTrials(f"{path}: column names must differ, got two columns `{name}`")
     return {name: _Column(name, table.column(i).combine_chunks()) for i, name in enumerate(names)}
 
 
 def _whole(path: Path, column: _Column) -> Any:
-    """The values, none of them missing."""
+    """Return the values; none may be missing."""
     import pyarrow.compute as pc
 
     absent = pc.is_null(column.values, nan_is_null=True).to_numpy(zero_copy_only=False)
     if absent.any():
         hint = "; write -1 to abstain" if column.name == "guess" else ""
         raise BadTrials(
-            f"{path}: `{column.name}` is empty or NaN in {int(absent.sum())} rows, "
-            f"first in row {int(absent.argmax()) + 1}{hint}"
+            f"{path}: `{column.name}` must have a value in every row, got {int(absent.sum())} "
+            f"empty or NaN, first in row {int(absent.argmax()) + 1}{hint}"
         )
     return column.values
 
@@ -163,11 +174,11 @@ def _numbers(
     kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         odd = next((v for v in values.to_pylist() if not _is_number(v)), values[0].as_py())
-        raise BadTrials(f"{path}: `{name}` must be numbers; it holds {odd!r}")
+        raise BadTrials(f"{path}: `{name}` must be numbers, got {odd!r}")
     array = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
     if finite and not np.isfinite(array).all():
         row = int((~np.isfinite(array)).argmax()) + 1
-        raise BadTrials(f"{path}: `{name}` is infinite, first in row {row}")
+        raise BadTrials(f"{path}: `{name}` must be finite, got infinity, first in row {row}")
     return array
 
 
@@ -183,7 +194,7 @@ def _bits(path: Path, columns: dict[str, _Column]) -> NDArray[np.int64]:
     truth = _numbers(path, columns, "truth")
     odd = truth[(truth != 0) & (truth != 1)]
     if len(odd):
-        raise BadTrials(f"{path}: with `score`, `truth` must be 0 or 1; it holds {odd[0]:g}")
+        raise BadTrials(f"{path}: with `score`, `truth` must be 0 or 1, got {odd[0]:g}")
     return truth.astype(np.int64)
 
 
@@ -194,8 +205,8 @@ def _symbols(
     guess = [_symbol(v) for v in _whole(path, columns["guess"]).to_pylist()]
     known = set(truth)
     if known & set(ERASED):
-        raise BadTrials(f"{path}: -1 stands for no answer, so it cannot be a `truth`")
-    # A guess that is no secret tells nothing more than no guess: both count as abstaining.
+        raise BadTrials(f"{path}: `truth` must not be -1, which means that the attacker abstains")
+    # A guess that is not one of the secrets counts as abstaining.
     code = {name: k for k, name in enumerate(sorted(known))}
     return (
         np.array([code[v] for v in truth], dtype=np.int64),
@@ -205,7 +216,7 @@ def _symbols(
 
 
 def _symbol(value: Any) -> str:
-    """One spelling for a symbol, so that 3, 3.0 and "3" are the same."""
+    """Return one spelling of a symbol, so that 3, 3.0 and "3" are the same."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool):
@@ -221,10 +232,10 @@ def _labels(path: Path, column: _Column) -> NDArray[np.int64]:
 
 
 def _total(path: Path, columns: dict[str, _Column], *names: str) -> float | None:
-    name = next((one for one in names if one in columns), None)
+    name = next((n for n in names if n in columns), None)
     if name is None:
         return None
     values = _numbers(path, columns, name)
     if (values < 0).any() or values.sum() <= 0:
-        raise BadTrials(f"{path}: `{name}` must be positive")
+        raise BadTrials(f"{path}: `{name}` must be 0 or more in every row, with a positive total")
     return float(values.sum())

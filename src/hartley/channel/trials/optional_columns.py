@@ -1,9 +1,9 @@
-"""What optional columns and declarations add to a measured wire (MEASURE §3.1).
+"""Figures from optional columns and declarations (MEASURE §3.1).
 
 Each column yields one figure beside the bits and never changes them: ``logq`` → ``bits_posterior``,
 ``gain`` → ``g_vulnerability``, ``p_null`` → ``leakage``, ``observed`` → ``capacity``, ``order`` →
 ``log2_e``, costs → their means, ``poison_n`` → ``bits_per_poison``; the declared judge →
-``judge_bits``. What rests on what: ``design/measurement.md`` §8.
+``judge_bits``. The assumptions of each: ``design/measurement.md`` §8.
 """
 
 from __future__ import annotations
@@ -33,92 +33,92 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 MIX = 0.01
-"""Share of the prior mixed into every posterior, fixed beforehand: no answer can cost more than
+"""Share of the prior mixed into every posterior, fixed beforehand: an answer costs at most
 log2(1/0.01) = 6.6 bits."""
 FILL = 20
-"""Rows due per cell of an observation matrix before its capacity is worth quoting."""
+"""Rows needed per cell of an observation matrix before its capacity is reported."""
 
 
 def declared(trials: Trials) -> None:
-    """Hold the run to what it declared before.
+    """Check that the run kept to its declaration.
 
     Raises:
-        BadTrials: the seed is not the one committed to, or the judge's rates are none.
+        BadTrials: the seed is not the committed one, or the judge's rates are out of range.
     """
     spec = trials.spec
     if spec.commit is not None and spec.commit != commitment(trials.seed):
-        raise BadTrials(f"seed {trials.seed} is not the one that was committed to before the run")
+        raise BadTrials(f"seed must be the one committed to before the run, got {trials.seed}")
     if spec.judge is not None:
         right, clear, n = spec.judge
         if not (0.0 <= right <= 1.0 and 0.0 <= clear <= 1.0 and n >= 1):
             raise BadTrials(
-                "a judge is declared by a sensitivity and a specificity in 0…1 and the number of "
-                f"items of each class behind them, not by {spec.judge}"
+                "judge must be (sensitivity in 0…1, specificity in 0…1, items of each class ≥ 1), "
+                f"got {spec.judge}"
             )
 
 
 def enrich(reading: Reading, trials: Trials, columns: Columns) -> Reading:
-    """Add what the optional columns say; without any, the reading is returned as it is.
+    """Add the figures of the optional columns; without any, return the reading unchanged.
 
     Args:
-        reading: the measured wire.
-        trials: rows that count, as ``columns.measured_rows`` returns them.
+        reading: the measured numbers.
+        trials: rows that count, as ``validate.measured_rows`` returns them.
         columns: the same rows, checked.
     """
     spec, alpha = trials.spec, trials.spec.alpha
     time = None if trials.order is None else np.argsort(trials.order, kind="stable")
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     if trials.logq is not None:
-        found["bits_posterior"] = posterior_bits(trials.logq, columns, spec.alphabet, alpha)
+        metrics["bits_posterior"] = posterior_bits(trials.logq, columns, spec.alphabet, alpha)
     if trials.gain is not None:
-        found["g_vulnerability"] = mean_gain(trials.gain, columns.cluster, time, alpha)
+        metrics["g_vulnerability"] = mean_gain(trials.gain, columns.cluster, time, alpha)
     if time is not None and _guessed(trials) and spec.planted and spec.alphabet > 1:
         answered = columns.guess[time] >= 0
         hits = (columns.guess == columns.truth)[time][answered]
         end, peak = evidence(hits, 1.0 / spec.alphabet)
-        found |= {"log2_e": end, "anytime_p": min(1.0, 2.0**-peak)}
-    found |= prices(reading, trials, columns.cluster)
+        metrics |= {"log2_e": end, "anytime_p": min(1.0, 2.0**-peak)}
+    metrics |= prices(reading, trials, columns.cluster)
     assumptions = reading.assumptions
     if spec.judge is not None:
-        found["judge_bits"], line = judged(spec.judge, alpha)
+        metrics["judge_bits"], line = judged(spec.judge, alpha)
         assumptions = (*assumptions, line)
     leakage, top = reading.leakage, reading.capacity
     if trials.p_null is not None:
         leakage = fisher(trials.p_null, None if spec.planted else columns.cluster, alpha)
     if trials.observed is not None and top is None and spec.form is not AnswerForm.RANK:
         top = observed_capacity(columns.truth, trials.observed, spec.alphabet)
-    if not found and leakage is reading.leakage and top is reading.capacity:
+    if not metrics and leakage is reading.leakage and top is reading.capacity:
         return reading
     return replace(
         reading,
         leakage=leakage,
         capacity=top,
         assumptions=assumptions,
-        metrics={**reading.metrics, **found},
+        metrics={**reading.metrics, **metrics},
     )
 
 
 def prices(reading: Reading, trials: Trials, cluster: Whole | None) -> dict[str, Any]:
-    """Return the mean of each cost a row, with its t interval, and bits for each poison record.
+    """Return the mean of each cost per row, with its t interval, and bits per poison record.
 
     Queries and seconds are left out: the declaration has their totals (``uses``, ``seconds``).
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for name, column in trials.costs.items():
         if name in ("cost_queries", "cost_s"):
             continue
         low, high = mean_limits(column, cluster, trials.spec.alpha)
         value = float(column.mean())
-        found[name] = {"value": value, "n": len(column)}
+        metrics[name] = {"value": value, "n": len(column)}
         if math.isfinite(low):
             low = low if column.min() < 0 else max(low, 0.0)
-            found[name] |= {"low": min(low, value), "high": max(high, value)}
-    mean = found.get("poison_n", {"value": 0.0})["value"]
+            metrics[name] |= {"low": min(low, value), "high": max(high, value)}
+    mean = metrics.get("poison_n", {"value": 0.0})["value"]
     if mean > 0:
         # The auditor fixes the budget: the mean is what was spent, not an estimate.
         bits = {"value": reading.point / mean, "low": reading.lower / mean}
-        found["bits_per_poison"] = {**bits, "n": len(trials)}
-    return found
+        metrics["bits_per_poison"] = {**bits, "n": len(trials)}
+    return metrics
 
 
 def _guessed(trials: Trials) -> bool:
@@ -130,7 +130,7 @@ def posterior_bits(
 ) -> dict[str, float]:
     """Return H(S) + E log2 q, at most the bits of the attacker's posterior (Barber–Agakov).
 
-    Where nobody drew the secrets their own frequencies are the prior; written row by row as
+    Where the secrets were not drawn, their frequencies are the prior; written row by row as
     log2(q / prior), the error of these frequencies is within the interval.
 
     Args:
@@ -143,12 +143,12 @@ def posterior_bits(
     prior = np.full(n, 1.0 / alphabet)
     if not columns.planted and len(counts := np.bincount(columns.truth)) > 1:
         prior = counts[columns.truth] / n
-    told = np.log2((1.0 - MIX) * np.exp2(logq) / prior + MIX)
-    # No answer costs more than the prior's share of the mixture, none tells more than all.
+    log_ratios = np.log2((1.0 - MIX) * np.exp2(logq) / prior + MIX)
+    # An answer costs at most the prior's share of the mixture and gains at most the whole secret.
     least, most = math.log2(MIX), float(np.log2((1.0 - MIX) / prior + MIX).max())
-    low, high = mean_limits(told, columns.cluster, alpha, least=least, most=most)
+    low, high = mean_limits(log_ratios, columns.cluster, alpha, least=least, most=most)
     high = min(high, float(-np.log2(prior).mean()))
-    value = float(told.mean())
+    value = float(log_ratios.mean())
     return {"value": value, "low": min(low, value), "high": max(high, value), "n": n}
 
 
@@ -158,7 +158,7 @@ def mean_gain(
     """Return the mean gain with betting bounds (arXiv:2010.09686), both together at ``alpha``.
 
     The mean is at most the posterior g-vulnerability, so ``low`` bounds that from below; ``high``
-    speaks of this attacker only.
+    holds for this attacker only.
 
     Args:
         gain: (n,) in 0..1.
@@ -187,8 +187,8 @@ def evidence(hits: NDArray[np.bool_], chance: float) -> tuple[float, float]:
     """
     n = np.arange(len(hits))
     before: Whole = np.cumsum(hits) - hits
-    seen = np.where(hits, before, n - before)
-    steps = np.log2((seen + 0.5) / (n + 1.0) / np.where(hits, chance, 1.0 - chance))
+    same_before = np.where(hits, before, n - before)
+    steps = np.log2((same_before + 0.5) / (n + 1.0) / np.where(hits, chance, 1.0 - chance))
     peak = float(max(0.0, np.cumsum(steps).max(initial=0.0)))
     return log2_kt(int(hits.sum()), len(hits), chance), peak
 
@@ -201,7 +201,7 @@ def fisher(p_null: Array, cluster: Whole | None, alpha: float = 0.05) -> Quantit
     Args:
         p_null: (n,) in (0, 1].
         cluster: clusters whose secrets were not drawn one by one, else None; such a cluster
-            counts once, with its least p times its size.
+            counts once, with its smallest p times its size.
         alpha: error level.
     """
     n, p = len(p_null), p_null
@@ -210,9 +210,9 @@ def fisher(p_null: Array, cluster: Whole | None, alpha: float = 0.05) -> Quantit
         np.minimum.at(p, cluster, p_null)
         p = np.minimum(1.0, p * np.bincount(cluster))
     tail = log2_gamma_tail(len(p), float(-np.log(p).sum()))
-    made = certificate(tail, alpha, uses=n, method="Fisher's combination of stated chances")
-    stated = "each stated chance holds for a secret independent of what was seen"
-    return replace(made, assumptions=(*made.assumptions, stated))
+    quantity = certificate(tail, alpha, uses=n, method="Fisher's combination of stated chances")
+    stated = "each stated chance holds for a secret independent of the observation"
+    return replace(quantity, assumptions=(*quantity.assumptions, stated))
 
 
 def observed_capacity(truth: Whole, observed: Whole, alphabet: int) -> Quantity | None:
@@ -224,11 +224,11 @@ def observed_capacity(truth: Whole, observed: Whole, alphabet: int) -> Quantity 
         alphabet: K.
     """
     n = len(truth)
-    codes, seen = np.unique(observed, return_inverse=True)
+    codes, codes_of_rows = np.unique(observed, return_inverse=True)
     m = len(codes)
     if n < FILL * alphabet * m:
         return None
-    table = np.bincount(truth * m + seen, minlength=alphabet * m).reshape(alphabet, m)
+    table = np.bincount(truth * m + codes_of_rows, minlength=alphabet * m).reshape(alphabet, m)
     if (table.sum(1) == 0).any():
         return None
     try:
@@ -248,22 +248,22 @@ def observed_capacity(truth: Whole, observed: Whole, alphabet: int) -> Quantity 
 
 
 def judged(judge: tuple[float, float, int], alpha: float = 0.05) -> tuple[dict[str, float], str]:
-    """Return the capacity of the judge's own channel, and a line to read the bits by.
+    """Return the capacity of the judge's channel, and the assumption that the bits depend on it.
 
     Args:
-        judge: sensitivity, specificity, and the items of each class that they were found on.
+        judge: sensitivity, specificity, and the number of items of each class behind them.
         alpha: error level of the certified lower end.
     """
     right, clear, n = judge
     wrong = 1.0 - clear
-    # A judge who is mostly wrong tells as much as one who is mostly right: read the other flag.
+    # A judge that is mostly wrong is as informative as one that is mostly right: invert the flag.
     a, b = (right, wrong) if right >= wrong else (wrong, right)
     low = two_rates.lower(math.floor(a * n + 1e-9), n, math.ceil(b * n - 1e-9), n, alpha)[
         "capacity"
     ]
     value = binary_capacity(right, wrong)[0]
     line = (
-        f"as judged: success is what a judge of sensitivity {right:g} and specificity {clear:g} "
-        f"({n} items of each class) says it is"
+        f"success was decided by a judge of sensitivity {right:g} and specificity {clear:g} "
+        f"({n} items of each class)"
     )
     return {"value": value, "low": min(float(low), value), "n": n}, line

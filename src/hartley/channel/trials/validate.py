@@ -1,4 +1,4 @@
-"""The columns of trials, checked once: what cannot be measured is said in one line."""
+"""The columns of trials, checked once; trials that cannot be measured raise ``BadTrials``."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Columns:
     cluster: Whole | None
     planted: bool = True
 
-    def redrawn(self, wire: AnswerForm, alphabet: int, rng: np.random.Generator) -> Columns:
-        """The same columns with the secrets drawn anew, independent of what was received."""
-        if wire is AnswerForm.RANK:
+    def redrawn(self, form: AnswerForm, alphabet: int, rng: np.random.Generator) -> Columns:
+        """Return the same columns with redrawn secrets, independent of what was received."""
+        if form is AnswerForm.RANK:
             # A secret that was never planted has a uniform rank, whatever the attacker's scores.
             return replace(self, guess=rng.integers(1, alphabet + 1, len(self.guess)))
         if self.planted:
             # A shuffle would leave some secrets in place: of four in a cluster, one on average.
             truth = rng.integers(0, alphabet, len(self.truth))
-            while wire is AnswerForm.SCORE and truth.min() == truth.max():
+            while form is AnswerForm.SCORE and truth.min() == truth.max():
                 truth = rng.integers(0, alphabet, len(self.truth))
             return replace(self, truth=truth)
         if self.cluster is None or not _mixed(self.truth, self.cluster):
@@ -68,12 +68,12 @@ def optional(name: str, values: Any, n: int) -> NDArray[Any]:
     """Return one column of ``core.records.COLUMNS``, checked.
 
     Raises:
-        BadTrials: it has another length, NaN, or values out of range.
+        BadTrials: the column has another length, NaN, or values out of range.
     """
     low, high, whole = COLUMNS[name]
     if name == "logq":
-        # A posterior of 0 is −∞ there; the prior that is mixed in keeps it finite. Rounding may
-        # carry a certain answer a hair above 0.
+        # The log of a posterior of 0 is −∞; the mixed-in prior keeps it finite. Rounding may push
+        # the log of a certain answer slightly above 0.
         values = np.asarray(values)
         if values.dtype.kind in "iuf":
             values = np.where(np.isneginf(values) | (values < -1e9), -1e9, values)
@@ -82,13 +82,15 @@ def optional(name: str, values: Any, n: int) -> NDArray[Any]:
     below, above = low is not None and column.min() < low, high is not None and column.max() > high
     if below or above:
         raise BadTrials(
-            f"{name} holds {column.min():g}…{column.max():g}, outside "
-            f"{'' if low is None else low}…{'' if high is None else high}"
+            f"{name} must be in {'' if low is None else low}…{'' if high is None else high}, "
+            f"got {column.min():g}…{column.max():g}"
         )
     if name == "p_null" and column.min() <= 0:
-        raise BadTrials("p_null holds 0: what has no chance cannot have happened by chance")
+        raise BadTrials(
+            "p_null must be above 0, got 0: an event of chance 0 cannot happen by chance"
+        )
     if name == "trial" and len(np.unique(column)) < n:
-        raise BadTrials("trial names a row twice: one table a play, one number a row")
+        raise BadTrials("trial must have one number for each row, got a number twice")
     return column
 
 
@@ -96,47 +98,49 @@ def measured_rows(trials: Trials) -> Trials:
     """Return the rows that count (split 1), their optional columns checked.
 
     Raises:
-        BadTrials: an optional column is wrong, or every row was tuned on.
+        BadTrials: an optional column is wrong, or the attacker tuned on every row.
     """
     n = len(trials.truth)
     if odd := [name for name in trials.costs if name not in COSTS]:
-        raise BadTrials(f"no column of costs is called {odd[0]!r}; they are {', '.join(COSTS)}")
-    found: dict[str, Any] = {
+        raise BadTrials(f"a column of costs must be one of {', '.join(COSTS)}, got {odd[0]!r}")
+    columns: dict[str, Any] = {
         name: optional(name, values, n)
         for name in COLUMNS
         if n and name not in COSTS and (values := getattr(trials, name)) is not None
     }
     costs = {name: optional(name, values, n) for name, values in trials.costs.items() if n}
-    if "split" not in found:
-        return replace(trials, **found, costs=costs) if found or costs else trials
-    keep = found.pop("split") == 1
+    if "split" not in columns:
+        return replace(trials, **columns, costs=costs) if columns or costs else trials
+    keep = columns.pop("split") == 1
     if not keep.any():
-        raise BadTrials(f"split is 0 in all {n} rows: the attacker tuned on all, none is left")
+        raise BadTrials(
+            f"split must be 1 in some rows, got 0 in all {n}: the attacker tuned on all of them"
+        )
     for name in ("truth", "guess", "reference", "cluster"):
         values = getattr(trials, name)
         if values is not None:
-            found[name] = np.asarray(values)
-            if found[name].shape != (n,):
-                raise BadTrials(f"{name} has shape {found[name].shape}; {n} rows are due")
-    kept = {name: column[keep] for name, column in costs.items()}
-    found = {name: column[keep] for name, column in found.items()}
-    return replace(trials, split=None, costs=kept, **found)
+            columns[name] = np.asarray(values)
+            if columns[name].shape != (n,):
+                raise BadTrials(f"{name} must have shape ({n},), got {columns[name].shape}")
+    kept_costs = {name: column[keep] for name, column in costs.items()}
+    columns = {name: column[keep] for name, column in columns.items()}
+    return replace(trials, split=None, costs=kept_costs, **columns)
 
 
-def check(trials: Trials) -> Columns:
+def check_columns(trials: Trials) -> Columns:
     """Return the trials' columns, checked against the declaration; rows of split 0 are left out.
 
     Raises:
-        BadTrials: nothing to measure, and why.
+        BadTrials: the trials cannot be measured; the message says why.
     """
     trials = measured_rows(trials)
     spec, n = trials.spec, len(trials.truth)
     if n == 0:
-        raise BadTrials("no trials: 0 rows to measure")
+        raise BadTrials("trials must have rows, got 0 rows to measure")
     if spec.role is Role.JAM and spec.form is not AnswerForm.SYMBOL:
         raise BadTrials(
-            f"a jam is measured on decoded symbols, not on a {spec.form}: "
-            "decode with the owner's own threshold first"
+            f"the answer form of a jam must be symbol, got {spec.form}: "
+            "decode with the owner's threshold first"
         )
     guess = _column("guess", trials.guess, n, whole=spec.form is not AnswerForm.SCORE)
     truth = _column("truth", trials.truth, n, whole=True)
@@ -149,9 +153,11 @@ def check(trials: Trials) -> Columns:
             _within(name, column, 2 * shift - 1, spec.alphabet - 1 + shift)
     if spec.form is AnswerForm.SCORE:
         if spec.alphabet != 2:
-            raise BadTrials(f"a score speaks of a secret bit, not of {spec.alphabet} symbols")
+            raise BadTrials(f"alphabet must be 2 for scores, got {spec.alphabet}")
         if truth.min() == truth.max():
-            raise BadTrials(f"one class only: every truth is {truth[0]}; both 0 and 1 are needed")
+            raise BadTrials(
+                f"truth must contain 0 and 1, got one class only: {truth[0]} in every row"
+            )
     return Columns(truth, guess, reference, _clusters(trials, n), spec.planted)
 
 
@@ -161,29 +167,33 @@ def _reference(trials: Trials, n: int) -> NDArray[Any] | None:
             "reference", trials.reference, n, whole=trials.spec.form is not AnswerForm.SCORE
         )
     if trials.spec.role is Role.JAM:
-        raise BadTrials("a jam needs `reference`: what is received without the attack")
+        raise BadTrials(
+            "a jam must have `reference` (what is received without the attack), got None"
+        )
     return None
 
 
 def _column(name: str, values: Any, n: int, *, whole: bool) -> NDArray[Any]:
     array = np.asarray(values)
     if array.shape != (n,):
-        raise BadTrials(f"{name} has shape {array.shape}; {n} rows are due")
+        raise BadTrials(f"{name} must have shape ({n},), got {array.shape}")
     if array.dtype.kind not in "biuf":
-        raise BadTrials(f"{name} is not numeric (its type is {array.dtype})")
+        raise BadTrials(f"{name} must be numeric, got dtype {array.dtype}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BadTrials(f"{name} has NaN or infinity in {int((~np.isfinite(array)).sum())} rows")
+        raise BadTrials(
+            f"{name} must be finite, got NaN or infinity in {int((~np.isfinite(array)).sum())} rows"
+        )
     if not whole:
         return array.astype(np.float64)
     if array.dtype.kind == "f" and (array != np.round(array)).any():
-        raise BadTrials(f"{name} must be whole numbers")
+        raise BadTrials(f"{name} must be whole numbers, got fractions")
     return array.astype(np.int64)
 
 
 def _within(name: str, column: NDArray[Any], low: int, high: int | None) -> None:
     if column.min() < low or (high is not None and column.max() > high):
-        upto = "" if high is None else f"…{high}"
-        raise BadTrials(f"{name} holds {column.min()}…{column.max()}, outside {low}{upto}")
+        upto = "…" if high is None else f"…{high}"
+        raise BadTrials(f"{name} must be in {low}{upto}, got {column.min()}…{column.max()}")
 
 
 def _clusters(trials: Trials, n: int) -> Whole | None:
@@ -193,7 +203,7 @@ def _clusters(trials: Trials, n: int) -> Whole | None:
         return np.zeros(n, np.int64)
     labels = np.asarray(trials.cluster)
     if labels.shape != (n,):
-        raise BadTrials(f"cluster has shape {labels.shape}; {n} rows are due")
+        raise BadTrials(f"cluster must have shape ({n},), got {labels.shape}")
     # Clusters of one row each are independent rows.
     values, where = np.unique(labels, return_inverse=True)
     return None if len(values) == n else where.astype(np.int64)
