@@ -15,6 +15,7 @@ from hartley.engine.plan.plan import CHAINS, Chain, Plan, normalised, parse
 from hartley.engine.run.play import play
 from hartley.engine.run.player import Player
 from hartley.games.membership.membership import membership
+from hartley.report import render
 from hartley.store.table import trials_from_bytes
 
 VISION = Modality.VISION
@@ -120,6 +121,9 @@ def test_a_plan_orders_a_chain_and_the_document_has_its_edge(tmp_path):
     assert edge["path"] == ["mislabelled_copies", "loss_threshold"] and edge["slots"] == ["train"]
     assert edge["row"] == rows["mislabelled_copies+loss_threshold"]["id"]
     assert edge["n"] == 8 and edge["low"] <= edge["gain"] <= edge["high"]
+    assert len(document["channels"]) == 2  # a plan of chains alone lists nothing else
+    page = render(document, "md")
+    assert "mislabelled\\_copies → loss\\_threshold" in page and "## Chains" in page
     again = assess(plan, store=tmp_path)
     assert again == document
     (loot,) = (tmp_path / document["id"] / "artifacts").iterdir()

@@ -65,7 +65,7 @@ def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
         return 0
     for row in mine:
         for name, value in row.items():
-            if value not in (None, [], {}, "") and name != "curve":
+            if value not in (None, [], {}, "") and name not in {"curve", "tags"}:
                 print(f"{name:16} {_words(value)}")
     return 0
 

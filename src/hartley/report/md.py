@@ -20,6 +20,7 @@ from hartley.report.format_numbers import (
     span,
     verdict_words,
 )
+from hartley.report.table_rows import edge
 
 SPECIAL = re.compile(r"([\\`*_\[\]|])")
 
@@ -41,6 +42,17 @@ def render(document: Mapping[str, Any]) -> str:
         "Bits are Shannon bits per use: the point, then the certified lower and the calibrated "
         "upper end. The ceiling is proved; the null arm should read 0.",
     ]
+    if document.get("edges"):
+        head = ("chain", "gain in bits", "n victims")
+        rows = [
+            [edge(e)["path"], " ".join((edge(e)["gain"], edge(e)["span"])), e.get("n")]
+            for e in document["edges"]
+        ]
+        blocks += ["## Chains", _table(head, rows)]
+        blocks.append(
+            "The gain compares the last attack at the end of the chain with the same attack alone, "
+            "on the same secrets; intervals resample victims."
+        )
     if document.get("defenses"):
         rows = [row for d in document["defenses"] for row in _defense(d)]
         blocks += ["## Defences", _table(DEFENSE_HEAD, rows)]

@@ -22,7 +22,7 @@ from hartley.engine.chain import stages_of
 from hartley.engine.defend import unfit
 from hartley.engine.plan.applicability import Obstacle, obstacle
 from hartley.engine.plan.parameters import checked, defaults, ruled
-from hartley.engine.plan.plan import Plan, sweep
+from hartley.engine.plan.plan import CHAINS, Plan, sweep
 from hartley.engine.result.document import standing_of
 
 SKIPPED, FAILED = "skipped", "failed"
@@ -70,7 +70,8 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         defenses=deployed,
     )
     replicates = range(plan.replicates)
-    stages = list(_stages(plan, scene))
+    # A plan of chains alone is about them: the other attacks are not even listed.
+    stages = [] if plan.only == (CHAINS,) else list(_stages(plan, scene))
     playable = [(entry, stage) for entry, stage, found in stages if found is None]
     # Attacks of one game in a row, so that they share a deal and their reference models.
     axes = [str(axis) for axis in Axis]
