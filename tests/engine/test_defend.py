@@ -124,7 +124,7 @@ def test_a_model_that_a_defense_leaves_alone_has_no_new_lineage(scene):
 @pytest.mark.parametrize("keeps", [False, True])
 def test_what_was_proved_of_the_training_ends_unless_the_defense_keeps_it(scene, keeps):
     trained = [Bound(kind, {}, ("membership",)) for kind in ("dp", "gdp", "zcdp")]
-    released = Bound("zcdp", {"rho": 1.0}, ("inversion",))
+    released = Bound("zcdp", {"rho": 1.0}, ("gradient_inversion",))
     alphabet = Bound("alphabet", {"bits": 1.0})
     before = replace(scene, bounds=(*trained, released, alphabet))
     left = (*trained, released, alphabet) if keeps else (released, alphabet)

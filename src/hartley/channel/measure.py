@@ -60,6 +60,7 @@ def measure(trials: Trials) -> Channel:
     class_metrics = {**readout_metrics, **flags, **trials.metrics, **_by_round(trials)}
     uses = spec.uses if spec.uses else n
     score = spec.form is AnswerForm.SCORE and reading.noise is not None
+    seconds = (spec.seconds or 0.0) + sum(trials.shared_seconds.values())
     equivalent = 4.0**value - 1.0
     snr = equivalent
     if score:
@@ -79,7 +80,7 @@ def measure(trials: Trials) -> Channel:
         snr=float(snr),
         uses=uses,
         seconds=spec.seconds or 0.0,
-        rate=value * n / spec.seconds if spec.seconds else None,
+        rate=value * n / seconds if seconds else None,
         budget_bits=value * n / uses * spec.budget if spec.budget is not None else None,
         authorised=_authorised(trials),
         n=n,

@@ -31,7 +31,8 @@ class ChannelSpec:
         levels: pre-declared false-positive rates (score wires).
         alpha: error level of every bound.
         bounds: proved limits.
-        seconds, uses, budget: cost of the whole run and the declared query budget, if any.
+        seconds, uses, budget: the attacker's own time and queries over the whole run, and the
+            declared query budget, if any.
         judge: (sensitivity, specificity, n) of a judge who says what a success is, checked on n
             items of each class; None where success needs no judge.
         commit: ``commitment(seed)``, published before the run; ``measure`` holds the seed to it.
@@ -112,6 +113,9 @@ class Trials:
         attack, game, cls, scene: names; ``cls`` is the threat class of the game.
         params: the attack's parameters.
         seed: the run's seed.
+        shared_seconds: time of work that is done once for all attacks that use it, by name, such as
+            reference models or answers of victims. Every attack that used it has all of it here,
+            and none of it in its own seconds.
         queried: whether the attack asked the victim anything new (bounds of a chain need it).
         metrics: metrics from the judge, mean over rounds, and those of the deal itself, by name:
             floats, or {value, low, high, n}.
@@ -148,6 +152,7 @@ class Trials:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     metrics_by_round: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
+    shared_seconds: Mapping[str, float] = field(default_factory=dict)
     defenses: tuple[Applied, ...] = ()
     knowledge: str = "none"
     loot: str = ""
@@ -176,8 +181,10 @@ class Channel:
         leakage: min-capacity in bits per use (maximal leakage), named apart from Shannon bits.
         signal, noise: (μ1−μ0)²/4 and pooled variance of a score; None without a score.
         snr: measured signal/noise, or the Gaussian-equivalent 4^bits − 1 without a score.
-        uses: metered queries; seconds: attacker's time; n: rows; clusters: independent units.
-        rate: bits per second at the measured speed; budget_bits: bits within the query budget.
+        uses: metered queries; seconds: the attacker's own time; n: rows; clusters: independent
+            units.
+        rate: bits per second of the attacker's own time and all shared work that they used;
+            budget_bits: bits within the query budget.
         authorised: log2 of the answers the policy allows per query (Seed B's bandwidth), or None.
         metrics: the class's usual metrics: each value is a float, or {value, low, high, n}.
         estimator: which method gave ``bits``.

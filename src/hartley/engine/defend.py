@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hartley import catalog
-from hartley.core import Applied, Deal, Defense, Model, Round, Scene, spawn
+from hartley.core import Applied, Bound, Deal, Defense, Model, Round, Scene, spawn
 from hartley.core.errors import RunError
 from hartley.engine.plan.parameters import checked
 
@@ -79,8 +79,14 @@ def _unproved(scene: Scene) -> Scene:
     push out others, and answers made with the training records at hand, come beside it. What is
     proved of a release stays.
     """
-    kept = (b for b in scene.bounds if not b.private or b.games == ("inversion",))
+    kept = (b for b in scene.bounds if not b.private or _of_release(b))
     return replace(scene, bounds=tuple(kept))
+
+
+def _of_release(bound: Bound) -> bool:
+    """Whether it speaks of what inversion reads, which the owner let out, and of no training."""
+    released = {entry.name for entry in catalog.entries("game") if entry.cls == "inversion"}
+    return bool(bound.games) and released.issuperset(bound.games)
 
 
 def unfit(part: Defense, scene: Scene) -> str:

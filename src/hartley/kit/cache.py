@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import numpy as np
 from filelock import FileLock
 
 from hartley.core.code_digest import code_of, library_versions
+from hartley.kit.shared_work import SECONDS, Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +59,8 @@ def cached(
     """Return the arrays of ``build()``, from the cache when the same recipe was built before.
 
     The code that builds is part of the key, with all that it imports: what an edited function
-    would make differently is made again.
+    would make differently is made again. What building took is kept with the arrays, and is shared
+    work of everyone who asks for them (``kit.shared_work``).
 
     Args:
         name: a word for the file name, for a person who looks into the folder.
@@ -65,18 +68,26 @@ def cached(
         build: makes the arrays.
         code: a function of the module that does the work, where ``build`` only passes it on.
     """
+    from safetensors import safe_open
     from safetensors.numpy import load_file, save_file
 
     versions = library_versions()
     key = digest([recipe, code_of(code or build, without=NOUNS), versions])
     path = folder() / name / f"{key[:32]}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    work = Work(name, str(path))
+    with work.use(), FileLock(f"{path}.lock"):
         if path.exists():
+            with safe_open(path, "numpy") as file:
+                recorded = file.metadata() or {}
+            if SECONDS in recorded:
+                work.took({SECONDS: float(recorded[SECONDS])})
             return dict(load_file(path))
+        started = time.perf_counter()
         made = {key: np.ascontiguousarray(array) for key, array in build().items()}
+        took = time.perf_counter() - started
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file(made, partial)
+        save_file(made, partial, metadata={SECONDS: repr(took)})
         partial.replace(path)
         return made
 

@@ -118,7 +118,8 @@ def _details(
     row: Mapping[str, Any], role: str, more: list[tuple[str, str, str]]
 ) -> list[tuple[str, str]]:
     found = row["bits"]
-    uses, seconds, unit = row.get("uses"), row.get("seconds"), row.get("unit") or "use"
+    uses, unit, shared = row.get("uses"), row.get("unit") or "use", row.get("shared_seconds") or {}
+    seconds = (row.get("seconds") or 0.0) + sum(shared.values())
     facts: list[tuple[str, Any]] = [
         ("more metrics", "; ".join(" ".join(words) for words in more)),
         ("role", f"{role}: {ROLES[role]}" if role in ROLES else None),
@@ -137,6 +138,7 @@ def _details(
         ("capacity", _with(row.get("capacity"), f"bit per {unit}")),
         ("min-capacity", _with(row.get("leakage"), f"bit per {unit} (maximal leakage)")),
         ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),
+        ("shared work", ", ".join(f"{name} {number(s, 2)} s" for name, s in shared.items())),
         ("loot", row.get("loot")),
     ]
     return [(name, str(value)) for name, value in facts if value]

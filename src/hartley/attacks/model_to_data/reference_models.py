@@ -19,6 +19,7 @@ from hartley.core import Data, Ensemble, Model, Output, View, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.cache import digest
 from hartley.kit.language.tokens import average, likelihoods
+from hartley.kit.shared_work import Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,16 @@ KEEP = 4
 ROOM = 96 * 2**20
 """Bytes of one fleet's answers that stay in memory, beside a few numbers a record."""
 
-_memo: OrderedDict[Any, tuple[Ensemble, dict[str, NDArray[Any]]]] = OrderedDict()
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Answers that were asked for once, and what that took."""
+
+    array: NDArray[Any]
+    work: Work
+
+
+_memo: OrderedDict[Any, tuple[Ensemble, dict[str, _Answers], Work]] = OrderedDict()
 _lock = Lock()
 
 
@@ -42,11 +52,13 @@ class References:
             another, so each record is in exactly half of an even number of models.
         ensemble: the models.
         answers: answers already asked for, by kind and content of the records.
+        work: their training.
     """
 
     include: NDArray[np.bool_]
     ensemble: Ensemble
-    answers: dict[str, NDArray[Any]]
+    answers: dict[str, _Answers]
+    work: Work
 
     def confidence(self, data: Data) -> NDArray[np.float64]:
         """Confidence (K, n) of each model in the true label of each record; see :func:`confidence`.
@@ -72,14 +84,13 @@ class References:
         return self._moments(data)[: len(self.include)]
 
     def _moments(self, data: Data) -> NDArray[np.float64]:
-        key = f"moments {digest(data.x)}"
-        if key in self.answers:
-            return self.answers[key]
-        asked = [self.ensemble.member(k).moments for k in range(self.ensemble.size)]
-        if not all(asked):
-            raise UsageError("the reference models tell no moments of their law")
-        told = np.stack([np.asarray(f(data.x), np.float64) for f in asked if f is not None])
-        return self._kept(key, told)
+        def ask() -> NDArray[Any]:
+            asked = [self.ensemble.member(k).moments for k in range(self.ensemble.size)]
+            if not all(asked):
+                raise UsageError("the reference models tell no moments of their law")
+            return np.stack([np.asarray(f(data.x), np.float64) for f in asked if f is not None])
+
+        return self._once(f"moments {digest(data.x)}", ask)
 
     def derived(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """What an attack makes of these answers, made once for all rounds of a deal.
@@ -90,20 +101,31 @@ class References:
         """
         key = f"derived {len(self.include)} {name}"
         if key not in self.answers:
-            self.answers[key] = make()
-        return self.answers[key]
+            # One attack's own work, whose time is that attack's.
+            self.answers[key] = _Answers(make(), self.work)
+        return self.answers[key].array
 
     def _whole(self, data: Data) -> NDArray[Any]:
-        key = f"said {digest(data.x)}"
-        if key in self.answers:
-            return self.answers[key]
-        return self._kept(key, np.asarray(self.ensemble.query(data.x)))
+        return self._once(f"said {digest(data.x)}", lambda: np.asarray(self.ensemble.query(data.x)))
 
-    def _kept(self, key: str, whole: NDArray[Any]) -> NDArray[Any]:
-        """Keep whole answers while there is room: one who asks about many versions fills it."""
-        if whole.nbytes + sum(a.nbytes for a in list(self.answers.values())) <= ROOM:
-            self.answers[key] = whole
-        return whole
+    def _once(
+        self, key: str, ask: Callable[[], NDArray[Any]], *, small: bool = False
+    ) -> NDArray[Any]:
+        """Ask, or recall what was answered; that is work of all who ask the same.
+
+        Whole answers are kept while there is room: one who asks about many versions fills it.
+        """
+        held = self.answers.get(key)
+        if held is not None:
+            held.work.used()
+            return held.array
+        work = Work("answers of reference models")
+        with work.use():
+            array = ask()
+        room = ROOM - sum(one.array.nbytes for one in list(self.answers.values()))
+        if small or array.nbytes <= room:
+            self.answers[key] = _Answers(array, work)
+        return array
 
     def _each(
         self,
@@ -112,21 +134,19 @@ class References:
         of_model: Callable[[Model, Data], NDArray[np.float64]],
         of_answers: Callable[[NDArray[Any], Output, Data], NDArray[np.float64]],
     ) -> NDArray[np.float64]:
-        key = f"{kind} {digest({'x': data.x, 'y': data.y})}"
-        if key not in self.answers:
+        def ask() -> NDArray[Any]:
             first = self.ensemble.member(0)
             if first.moments is not None and data.y is None:
                 # The question that every attack on texts asks: each network reads them once.
                 real = np.asarray(data.x[:, 1:]) >= 0
-                each = [average(told[..., 0], real) for told in self._moments(data)]
-                self.answers[key] = np.stack(each)
-            elif first.score is not None and data.y is None:
+                return np.stack([average(told[..., 0], real) for told in self._moments(data)])
+            if first.score is not None and data.y is None:
                 models = [self.ensemble.member(k) for k in range(self.ensemble.size)]
-                self.answers[key] = np.stack([of_model(m, data) for m in models])
-            else:
-                each = [of_answers(a, first.output, data) for a in self._whole(data)]
-                self.answers[key] = np.stack(each)
-        return np.asarray(self.answers[key][: len(self.include)])
+                return np.stack([of_model(m, data) for m in models])
+            return np.stack([of_answers(a, first.output, data) for a in self._whole(data)])
+
+        key = f"{kind} {digest({'x': data.x, 'y': data.y})}"
+        return np.asarray(self._once(key, ask, small=True)[: len(self.include)])
 
 
 def references(view: View, count: int) -> References:
@@ -153,8 +173,12 @@ def references(view: View, count: int) -> References:
     with _lock:
         held = _memo.get(key)
         if held is None or held[0].size < count:
-            held = fit(asked, include, spawn(view.salt, "references") & 0x7FFFFFFF), {}
+            work = Work("reference models")
+            with work.use():
+                trained = fit(asked, include, spawn(view.salt, "references") & 0x7FFFFFFF)
+            held = trained, {}, work
             _memo[key] = held
+        held[2].used()
         _memo.move_to_end(key)
         while len(_memo) > KEEP:
             _memo.popitem(last=False)

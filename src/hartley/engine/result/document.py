@@ -94,6 +94,7 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
         "clusters": channel.clusters,
         "uses": channel.uses,
         "seconds": channel.seconds,
+        "shared_seconds": dict(trials.shared_seconds),
         "bits": {
             "point": bits.value,
             "low": bits.lower,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.costs import Cost, billed, charge
+from hartley.kit.shared_work import Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,12 +39,14 @@ class Answer:
     Attributes:
         given: a read-only array, or the items of a list.
         cost: what the adapter reported for it.
+        work: the time that it took, which is everybody's who asks.
         function: who answered; kept with the answers, so that no other can have its identity.
         nbytes: how much room it takes.
     """
 
     given: NDArray[Any] | tuple[Any, ...]
     cost: Cost
+    work: Work
     function: Any
     nbytes: int
 
@@ -108,16 +111,18 @@ def recalled(function: Callable[..., Any], x: Any, *rest: Any) -> Any:
     answer = _memory.find(key)
     if answer is not None:
         charge(**asdict(answer.cost))
+        answer.work.used()
         return answer.fresh()
-    with billed() as bill:
+    work = Work("answers of victims")
+    with work.use(), billed() as bill:
         given = function(x, *rest)
     if isinstance(given, list):
-        answer = Answer(tuple(given), bill.cost, function, len(repr(given)))
+        answer = Answer(tuple(given), bill.cost, work, function, len(repr(given)))
     else:
         # A copy always: what the callable gave may be a part of it, or the question itself.
         array = np.array(given)
         array.flags.writeable = False
-        answer = Answer(array, bill.cost, function, array.nbytes)
+        answer = Answer(array, bill.cost, work, function, array.nbytes)
     if answer.nbytes <= ROOM // 4:
         _memory.keep(key, answer)
     return answer.fresh()

@@ -7,6 +7,7 @@ attack look weak without a word (PEERS §3.2).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from hartley.core.capabilities import (
 from hartley.core.costs import Cost, billed
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError, RunError
 from hartley.engine.run.answer_cache import recalled
+from hartley.kit.shared_work import SECONDS, Ledger
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,18 +44,36 @@ class Spent:
         queries: records the victim answered.
         models: models that were trained for it.
         cost: what the adapters reported.
-        seconds: the attacker's time.
+        seconds: the attacker's own time, without shared work.
     """
 
     queries: int
-    models: int
+    models: float
     cost: Cost
     seconds: float = 0.0
 
-    def since(self, before: Spent, seconds: float) -> Spent:
-        """What was used after ``before``, in so many seconds."""
-        queries, models = self.queries - before.queries, self.models - before.models
-        return Spent(queries, models, self.cost - before.cost, seconds)
+    def since(self, before: Spent) -> Spent:
+        """What was used after ``before``."""
+        return Spent(
+            self.queries - before.queries,
+            self.models - before.models,
+            self.cost - before.cost,
+            self.seconds - before.seconds,
+        )
+
+
+def with_shared(rounds: Sequence[Spent], ledger: Ledger) -> list[Spent]:
+    """What each round used, with its share of the shared work that the attack used.
+
+    Every attack that uses it has all of it here, whoever made it, so that what is recorded does
+    not depend on the order of play. Time stays apart: see ``Trials.shared_seconds``.
+    """
+    total: dict[str, float] = {}
+    for amounts in ledger.shared().values():
+        for unit, amount in amounts.items():
+            total[unit] = total.get(unit, 0.0) + amount / len(rounds)
+    models, cost = total.get("models", 0.0), _cost(total)
+    return [replace(r, models=r.models + models, cost=r.cost + cost) for r in rounds]
 
 
 def by_column(rounds: Sequence[Spent]) -> list[dict[str, float]]:
@@ -78,18 +98,25 @@ def by_unit(rounds: Sequence[Spent]) -> list[dict[str, float]]:
     Units: ``models`` trained, ``tokens_in`` and ``tokens_out``, ``money``, and ``model_s``, the
     seconds that the model itself took, where its adapter measures them.
     """
-    each = [
-        {
-            "models": float(r.models),
-            "tokens_in": r.cost.tokens_in,
-            "tokens_out": r.cost.tokens_out,
-            "money": r.cost.money,
-            "model_s": r.cost.seconds,
-        }
-        for r in rounds
-    ]
+    each = [_amounts(r.models, r.cost) for r in rounds]
     used = [unit for unit in (each[0] if each else ()) if any(r[unit] for r in each)]
     return [{unit: r[unit] for unit in used} for r in each]
+
+
+def _amounts(models: float, cost: Cost) -> dict[str, float]:
+    return {
+        "models": float(models),
+        "tokens_in": cost.tokens_in,
+        "tokens_out": cost.tokens_out,
+        "money": cost.money,
+        "model_s": cost.seconds,
+    }
+
+
+def _cost(amounts: Mapping[str, float]) -> Cost:
+    """The way back, but for the models."""
+    units = ("tokens_in", "tokens_out", "money", "model_s")
+    return Cost(*(amounts.get(unit, 0.0) for unit in units))
 
 
 @dataclass(slots=True)
@@ -100,11 +127,16 @@ class Meter:
         budget: queries allowed, or None.
         counts: uses by capability, each in the units of its row.
         cost: what the adapters reported: tokens, money, seconds of the model.
+        ledger: what was used of work that several attacks share; open while the attack runs.
     """
 
     budget: int | None = None
     counts: dict[Capability, int] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(lambda: _amounts(self.models, self.cost))
 
     @property
     def queries(self) -> int:
@@ -117,8 +149,14 @@ class Meter:
         return self._sum(Counted.MODELS)
 
     def reading(self) -> Spent:
-        """What was used until now."""
-        return Spent(self.queries, self.models, self.cost)
+        """What was used until now outside of shared work, by the clock of this moment."""
+        inside = self.ledger.inside
+        return Spent(
+            self.queries,
+            self.models - inside.get("models", 0.0),
+            self.cost - _cost(inside),
+            time.perf_counter() - inside.get(SECONDS, 0.0),
+        )
 
     def spend(self, what: Capability, uses: int) -> None:
         """Count ``uses`` of ``what``.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,8 +35,9 @@ from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.parameters import checked, dealable, ruled
-from hartley.engine.run.meter import Meter, Spent, by_column, by_unit, seal
+from hartley.engine.run.meter import Meter, Spent, by_column, by_unit, seal, with_shared
 from hartley.engine.run.trial_columns import complete
+from hartley.kit.shared_work import SECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -182,11 +182,13 @@ def play_rounds(
     outcomes: list[Outcome] = []
     spent: list[Spent] = []
     for index, one in enumerate(table.rounds):
-        started, before = time.perf_counter(), meter.reading()
+        before = meter.reading()
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
-        outcomes.append(attack(seal(one.view, attack.access, meter), rng, **params, **secrets))
-        seconds = time.perf_counter() - started
-        spent.append(meter.reading().since(before, seconds))
+        with meter.ledger.opened():
+            view = seal(one.view, attack.access, meter)
+            outcomes.append(attack(view, rng, **params, **secrets))
+        spent.append(meter.reading().since(before))
+    spent = with_shared(spent, meter.ledger)
     _loot_is_due(attack, outcomes)
     received = _judge(attack, table, outcomes)
     truth = np.concatenate([one.truth for one in table.rounds])
@@ -218,6 +220,7 @@ def play_rounds(
         params=dict(params),
         seed=seed,
         queried=meter.queries > 0,
+        shared_seconds={name: one[SECONDS] for name, one in meter.ledger.shared().items()},
         metrics={**_mean([r.metrics for r in received]), **table.metrics},
         metrics_by_round=_each([r.metrics for r in received]),
         cost={**_mean([r.cost for r in received]), **_mean(by_unit(spent))},

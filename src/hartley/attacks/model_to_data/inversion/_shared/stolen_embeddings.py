@@ -17,6 +17,7 @@ from hartley.core import Data, Modality, View
 from hartley.core.errors import UsageError
 from hartley.kit.cache import digest
 from hartley.kit.ridge import Ridge
+from hartley.kit.shared_work import Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,8 +127,12 @@ class Words:
         if key not in _learnt:
             while len(_learnt) >= KEEP:
                 _learnt.pop(next(iter(_learnt)))
-            _learnt[key] = cls._fit(own, least)
-        return _learnt[key]
+            work = Work("words of embeddings")
+            with work.use():
+                _learnt[key] = cls._fit(own, least), work
+        learnt, work = _learnt[key]
+        work.used()
+        return learnt
 
     @classmethod
     def _fit(cls, own: Bank, least: int) -> Words:
@@ -158,7 +163,7 @@ class Words:
         return out
 
 
-_learnt: dict[str, Words] = {}
+_learnt: dict[str, tuple[Words, Work]] = {}
 
 
 def loot(tokens: NDArray[Any]) -> Data:

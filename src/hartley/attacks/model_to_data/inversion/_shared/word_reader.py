@@ -17,6 +17,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Ba
 from hartley.core.errors import UsageError
 from hartley.kit.cache import cached, digest
 from hartley.kit.ridge import Ridge
+from hartley.kit.shared_work import Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,8 +71,12 @@ class Reader:
         if key not in _learnt:
             while len(_learnt) >= KEEP:
                 _learnt.pop(next(iter(_learnt)))
-            _learnt[key] = cls._fit(own, names, alone)
-        return _learnt[key]
+            work = Work("reader of embeddings")
+            with work.use():
+                _learnt[key] = cls._fit(own, names, alone), work
+        learnt, work = _learnt[key]
+        work.used()
+        return learnt
 
     @classmethod
     def _fit(cls, own: Bank, names: NDArray[Any], alone: NDArray[Any]) -> Reader:
@@ -121,7 +126,7 @@ class Reader:
         return self.tokens(out)
 
 
-_learnt: dict[str, Reader] = {}
+_learnt: dict[str, tuple[Reader, Work]] = {}
 
 
 def _train(x: NDArray[Any], words: NDArray[Any], held: NDArray[Any]) -> dict[str, NDArray[Any]]:
