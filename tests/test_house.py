@@ -50,6 +50,7 @@ def test_public_names_are_exactly_these() -> None:
             "Outcome",
             "Output",
             "Quantity",
+            "Range",
             "Role",
             "Round",
             "Scene",

@@ -126,18 +126,6 @@ def test_words_alone_read_more_than_a_regression_and_correction_more_than_both()
     assert asked[1] - asked[0] == 2 * 24 * 4 * 24, "every change is a question that is counted"
 
 
-@pytest.mark.parametrize("wrong", [{"tries": 0}, {"beam": 0}, {"corrections": -1}])
-def test_a_search_that_tries_or_keeps_nothing_is_the_users_mistake(wrong: dict[str, int]) -> None:
-    scene = live(Modality.LANGUAGE, _rng())
-    with pytest.raises(UsageError, match="embedding_search: "):
-        play(embedding_search, scene, seed=0, params=wrong)
-
-
-def test_captions_are_voted_on_by_somebody() -> None:
-    with pytest.raises(UsageError, match="neighbours = 0"):
-        play(caption_inversion, live(Modality.PAIRED, _rng()), seed=0, params={"neighbours": 0})
-
-
 @pytest.mark.parametrize("variant", ["plain", "augmented", "weak"])
 def test_pairs_that_were_trained_on_are_found(variant: str) -> None:
     scene = members(Modality.PAIRED, _rng())
@@ -147,5 +135,5 @@ def test_pairs_that_were_trained_on_are_found(variant: str) -> None:
 
 def test_an_unknown_variant_is_named() -> None:
     scene = members(Modality.PAIRED, _rng())
-    with pytest.raises(UsageError, match="none of plain, augmented, weak"):
+    with pytest.raises(UsageError, match="variant must be plain, augmented or weak"):
         play(pair_similarity, scene, seed=0, params={"variant": "strong"})

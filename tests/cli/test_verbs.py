@@ -127,16 +127,35 @@ def test_attack_that_cannot_be_played_or_fails_exits_3(call, strangers):
     assert code == 3 and "BudgetSpent" in json.loads(out)["reason"]
 
 
-def test_a_mistake_that_only_the_game_can_see_exits_2_in_one_line(call, strangers):
-    for flags, words in (
-        (("--game-rounds", "-1"), "rounds = -1"),
-        (("--game-rounds", "1000000000"), "rounds = 1000000000"),
-        (("--game-group", "-3"), "group = -3"),
-    ):
-        code, out, err = call("attack", "loss_threshold", "--scene", "live:membership", *flags)
-        last = err.strip().splitlines()[-1]
-        assert code == 2 and not out and words in last
-        assert last.startswith("hartley: loss_threshold on live:membership: ")
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--game-rounds", "-1"), "membership: rounds must be from 0 to 10000, got -1"),
+        (("--game-rounds", "1000000000"), "membership: rounds must be from 0 to 10000, got 10000"),
+        (("--game-group", "-3"), "membership: group must be at least 0, got -3"),
+        (("--floor", "0.6"), "loss_threshold: floor must be above 0 and at most 0.5, got 0.6"),
+        (("--floor", "nan"), "loss_threshold: floor must be a number above 0 and at most 0.5, go"),
+        (("--game-group", "0"), "loss_threshold on live:membership: group = 0: the pool does not"),
+    ],
+)
+def test_a_value_that_a_part_does_not_take_exits_2_in_one_line(call, flags, words):
+    code, out, err = call("attack", "loss_threshold", "--scene", "live:membership", *flags)
+    last = err.strip().splitlines()[-1]
+    assert code == 2 and not out and last.startswith(f"hartley: {words}")
+
+
+def test_help_and_show_print_ranges_and_choices_beside_the_defaults(call):
+    text = " ".join(call("attack", "lira", "--help")[1].replace("│", " ").split())
+    assert "random half of the records. [from 2 to 512] [default: 64]" in text
+    assert "leaves it to the scene. [from 0 to 10000] [default: 0]" in text
+    text = " ".join(call("attack", "pair_similarity", "--help")[1].replace("│", " ").split())
+    assert "[plain, augmented or weak] [default: augmented]" in text
+    assert "int 64 [from 2 to 512] reference" in " ".join(call("show", "lira")[1].split())
+    shown = json.loads(call("show", "min_k", "--json")[1])["parameters"]
+    assert shown[0]["limits"] == "above 0 and at most 1" and shown[0]["choices"] is None
+    assert shown[0]["range"] == {"low": 0, "high": 1, "open_low": True, "open_high": False}
+    (shown,) = json.loads(call("show", "membership", "--json")[1])["parameters"][1:2]
+    assert shown["range"]["low"] == 0 and shown["range"]["high"] is None
 
 
 def test_help_of_every_verb(call, strangers):

@@ -11,7 +11,6 @@ import pytest
 from hartley.attacks.model_to_data.inversion.embedding_words import embedding_words
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Scene
-from hartley.core.errors import UsageError
 from hartley.defenses.bandwidth.embedding_quantise import embedding_quantise, quantised
 from hartley.defenses.noise.embedding_noise import embedding_noise
 from hartley.defenses.signal.embedding_rotation import embedding_rotation
@@ -68,8 +67,6 @@ def test_quantised_embeddings_hold_the_bits_that_are_said(scene: Scene) -> None:
     assert narrow.tools["stored_embeddings"].most == 64 / 16 * 2
     twice = embedding_quantise(narrow, _rng(), bits=4, every=16)
     assert twice.tools["stored_embeddings"].most == 64 / 16 * 2
-    with pytest.raises(UsageError, match="bits"):
-        embedding_quantise(scene, _rng(), bits=0)
 
 
 def test_what_the_bandwidth_bounds_is_not_exceeded(scene: Scene) -> None:

@@ -100,23 +100,9 @@ def test_a_shield_that_would_be_lost_is_named(tiny, bare):
     assert [d.name for d in behind.defenses] == ["relax_loss", "score_noise"]
 
 
-@pytest.mark.parametrize(
-    ("name", "params"),
-    [
-        ("selena", {"parts": 4, "apart": 4}),
-        ("relax_loss", {"target": -1.0}),
-        ("label_smoothing", {"amount": 1.5}),
-        ("mid", {"beta": -1.0}),
-        ("bido", {"apart": -1.0}),
-        ("hamp", {"entropy": 1.0}),
-        ("memguard", {"budget": -0.1}),
-        ("top_k", {"k": 0}),
-        ("top_k", {"rest": "hide"}),
-    ],
-)
-def test_settings_that_are_none(tiny, bare, name, params):
-    with pytest.raises(UsageError, match=name):
-        catalog.load("defense", name)(bare, tiny.rng(), **params)
+def test_sub_models_that_all_miss_a_record_are_refused(tiny, bare):
+    with pytest.raises(UsageError, match="selena: 4 of 4 sub-models"):
+        catalog.load("defense", "selena")(bare, tiny.rng(), parts=4, apart=4)
 
 
 def test_training_that_is_no_fleet_is_told(tiny, bare):

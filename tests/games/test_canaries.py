@@ -71,7 +71,7 @@ def test_digits_remember_and_forget() -> None:
     assert none["exposure"]["n"] == 128 and none["exposure_null"] == pytest.approx(1.4, abs=0.05)
     often = measure(play(exposure, scene, seed=0, game_params=many | {"repeats": 8}))
     assert often.metrics["exposure"]["low"] > 3 and (often.bits.lower or 0) > 1
-    with pytest.raises(UsageError, match="counts"):
+    with pytest.raises(UsageError, match="memorization: repeats must be at least 0, got -1"):
         play(exposure, scene, seed=0, game_params={"repeats": -1})
     with pytest.raises(UsageError, match="no 'contacts'"):
         play(exposure, scene, seed=0, game_params={"form": "contacts"})

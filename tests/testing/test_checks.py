@@ -76,6 +76,15 @@ def says_nan(view: View, rng: np.random.Generator) -> Outcome:
     return _answer(view, guess)
 
 
+def takes_any_number(view: View, rng: np.random.Generator, *, times: int = 1) -> Outcome:
+    """Look at the record so many times.
+
+    Args:
+        times: looks.
+    """
+    return _answer(view, times * _loss(view))
+
+
 def returns_no_loot(view: View, rng: np.random.Generator) -> Outcome:
     """Keep the loot."""
     return Outcome(guess=_loss(view))
@@ -146,6 +155,7 @@ BAD = {
     leans_on_the_global_generator: "repeats",
     one_short: "answers_every_question",
     says_nan: "answers_every_question",
+    takes_any_number: "refuses_values_outside_its_ranges",
     returns_no_loot: "answers_every_question",
     returns_the_wrong_loot: "answers_every_question",
     trains_undeclared: "keeps_to_its_access",

@@ -86,7 +86,8 @@ def _application(name: str) -> App:
 
 def _flags(pairs: Iterable[tuple[str, Own]], group: Group) -> Iterable[inspect.Parameter]:
     for name, one in pairs:
-        yield _flag(name, one.kind, one.default, one.help, group)
+        limits = f" [{one.limits}]" if one.limits else ""
+        yield _flag(name, one.kind, one.default, one.help + limits, group)
 
 
 def _flag(

@@ -13,7 +13,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from hartley.core.errors import HartleyError, UsageError
+from hartley.core.errors import HartleyError, Mistakes, UsageError
 
 USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
 
@@ -62,8 +62,9 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:
-        message, code = _told(error, arguments)
-        print(f"hartley: {' '.join(message.split())}", file=sys.stderr)
+        lines, code = _told(error, arguments)
+        for line in lines:
+            print(f"hartley: {' '.join(line.split())}", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
@@ -72,19 +73,20 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
-    """One line for an error, and the exit code."""
+def _told(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """One line for each mistake, and the exit code."""
     if isinstance(error, CycloptsError):
-        return _plain(error, arguments), USAGE
-    if isinstance(error, UsageError):
-        return str(error), USAGE
+        return (_plain(error, arguments),), USAGE
+    if isinstance(error, Mistakes):
+        return error.lines, USAGE
     if isinstance(error, HartleyError):
-        return str(error), INCONCLUSIVE
+        return (str(error),), USAGE if isinstance(error, UsageError) else INCONCLUSIVE
     if isinstance(error, KeyboardInterrupt):
-        return str(error) or "stopped", STOPPED
+        return (str(error) or "stopped",), STOPPED
     # a bug of ours: it must not exit with 1, which would mean "over a limit"
     traceback.print_exception(error)
-    return f"internal error, please report it: {type(error).__name__}: {error}", INCONCLUSIVE
+    line = f"internal error, please report it: {type(error).__name__}: {error}"
+    return (line,), INCONCLUSIVE
 
 
 def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from cyclopts import App, Parameter
 
 from hartley import catalog
 from hartley.cli.terminal import print_json
+from hartley.core import Parameter as Declared
 from hartley.core.errors import UnknownName, UsageError
 
 app = App(name="show")
@@ -79,11 +81,28 @@ def _facts(entry: catalog.Entry) -> dict[str, Any]:
     except UsageError as error:
         return facts | {"error": str(error)}
     facts["description"] = inspect.getdoc(part.function) or entry.summary
-    facts["parameters"] = [
-        {"name": p.name, "type": p.kind.__name__, "default": p.default, "help": p.help}
-        for p in part.parameters
-    ]
+    facts["parameters"] = [_parameter(declared) for declared in part.parameters]
     return facts
+
+
+def _parameter(declared: Declared) -> dict[str, Any]:
+    limits, ends = declared.range, {}
+    if limits is not None:
+        ends = {
+            "low": limits.low if isfinite(limits.low) else None,
+            "high": limits.high if isfinite(limits.high) else None,
+            "open_low": limits.open_low,
+            "open_high": limits.open_high,
+        }
+    return {
+        "name": declared.name,
+        "type": declared.kind.__name__,
+        "default": declared.default,
+        "range": ends or None,
+        "choices": list(declared.choices) or None,
+        "limits": declared.limits,
+        "help": declared.help,
+    }
 
 
 def _words(value: Any) -> str:
@@ -106,4 +125,5 @@ def _print(facts: dict[str, Any]) -> None:
         print("\n  parameters")
     for one in facts["parameters"]:
         flag = f"--{one['name'].replace('_', '-')}"
-        print(f"    {flag:18} {one['type']:6} {one['default']!r:10} {one['help']}")
+        limits = f" [{one['limits']}]" if one["limits"] else ""
+        print(f"    {flag:18} {one['type']:6} {one['default']!r:10}{limits} {one['help']}")

@@ -4,6 +4,7 @@
 
     HartleyError
     ├── UsageError            the user's mistake: one line, exit 2
+    │   ├── Mistakes          several of them at once, one line each
     │   ├── UnknownName       a part, scene or pack that is not there; carries the nearest name
     │   ├── MissingExtra      an optional dependency is not installed
     │   ├── MissingPack       data or weights that were not fetched yet
@@ -33,6 +34,19 @@ class UsageError(HartleyError):
 
     blame = ""
     """The kind of the part that would not take what the user gave, where the engine knows."""
+
+
+class Mistakes(UsageError):
+    """Several mistakes at once.
+
+    Attributes:
+        lines: one for each.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        """Keep the lines, each once."""
+        self.lines = tuple(dict.fromkeys(lines))
+        super().__init__("; ".join(self.lines))
 
 
 class UnknownName(UsageError):

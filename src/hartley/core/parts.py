@@ -81,6 +81,11 @@ class Part:
             raise TypeError(f"{type(self).__name__.lower()} {self.name}: {error}") from None
 
     @property
+    def kind(self) -> str:
+        """``attack``, ``defense``, ``game`` or ``scene``."""
+        return next(kind for kind, record in RECORDS.items() if isinstance(self, record))
+
+    @property
     def function(self) -> Callable[..., Any]:
         """The function that was declared."""
         first = next(f for f in dataclasses.fields(self) if f.init)

@@ -47,7 +47,7 @@ def check(name: str, params: Mapping[str, Any] | None = None) -> None:
             raise UsageError(f"the scene {name!r} takes no parameters")
     else:
         part = _recipe(name)
-        checked(f"scene {name!r}", part.parameters, params or {})
+        checked(part, params or {})
 
 
 def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
@@ -69,7 +69,7 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         return replace(scene, name=name, digest=scene.digest or digest)
     recipe = _recipe(name)
     try:
-        given = checked(f"scene {name!r}", recipe.parameters, params or {})
+        given = checked(recipe, params or {})
         scene = recipe(**{**given, **from_environment(recipe.parameters)})
     except HartleyError:
         raise

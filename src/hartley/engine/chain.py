@@ -93,11 +93,9 @@ def stages_of(
         made.append(
             Stage(
                 attack=attack.name,
-                params=defaults(attack.parameters)
-                | checked(f"attack {attack.name!r}", attack.parameters, given),
+                params=defaults(attack.parameters) | checked(attack, given),
                 game=attack.game.name,
-                game_params=defaults(attack.game.parameters)
-                | checked(f"game {attack.game.name!r}", attack.game.parameters, rules),
+                game_params=defaults(attack.game.parameters) | checked(attack.game, rules),
                 slot=slot,
             )
         )

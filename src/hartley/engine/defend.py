@@ -18,7 +18,7 @@ import numpy as np
 from hartley import catalog
 from hartley.core import Applied, Bound, Deal, Defense, Model, Round, Scene, spawn
 from hartley.core.errors import RunError
-from hartley.engine.plan.parameters import checked
+from hartley.engine.plan.parameters import checked, defaults
 
 STATIC, ADAPTIVE = "static", "adaptive"
 
@@ -49,8 +49,7 @@ def defended(
     """
     part: Defense = catalog.load("defense", defense) if isinstance(defense, str) else defense
     name = part.name
-    defaults = {one.name: one.default for one in part.parameters}
-    settings = defaults | checked(f"defense {name!r}", part.parameters, params or {})
+    settings = defaults(part.parameters) | checked(part, params or {})
     if reason := unfit(part, scene):
         raise RunError(reason)
     before = scene if part.keeps_proof else _unproved(scene)

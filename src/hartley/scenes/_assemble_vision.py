@@ -10,6 +10,7 @@ import numpy as np
 
 import hartley
 from hartley.core import Data, Model, Output, Scene, spawn
+from hartley.core.errors import UsageError
 from hartley.data.photos import carriers
 from hartley.games.inversion.class_inversion import Identities
 from hartley.games.inversion.gradient_inversion import FederatedStep, federated
@@ -30,9 +31,16 @@ CANARIES = 16
 
 
 def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
-    """Cut a data set into disjoint parts of given sizes, at random; what is left is not used."""
+    """Cut a data set into disjoint parts of given sizes, at random; what is left is not used.
+
+    Raises:
+        UsageError: the data set is too small.
+    """
     order = np.random.default_rng(spawn(seed, "parts", data.name)).permutation(len(data))
-    assert data.y is not None and sum(sizes.values()) <= len(order)
+    assert data.y is not None
+    if sum(sizes.values()) > len(order):
+        asked = " + ".join(f"{size} {name}" for name, size in sizes.items())
+        raise UsageError(f"{data.name!r} must hold {asked} records, got {len(order)}")
     parts, at = {}, 0
     for name, size in sizes.items():
         rows = order[at : at + size]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Model, Scene, recipe, spawn
+from hartley.core import Data, Modality, Model, Range, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
@@ -40,13 +40,13 @@ captions come from: nobody else has those."""
 @recipe(modality=Modality.PAIRED, packs=("emoji", "emoji-captions", "minilm", "efficientnet-lite0"))
 def captions(
     *,
-    records: int = 800,
-    width: int = 128,
-    epochs: int = 30,
-    batch: int = 128,
-    candidates: int = 64,
-    known: int = 128,
-    seed: int = 0,
+    records: Annotated[int, Range(2)] = 800,
+    width: Annotated[int, Range(1)] = 128,
+    epochs: Annotated[int, Range(0)] = 30,
+    batch: Annotated[int, Range(2)] = 128,
+    candidates: Annotated[int, Range(2)] = 64,
+    known: Annotated[int, Range(0)] = 128,
+    seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
     """Emoji and their captions: EfficientNet-Lite0 and MiniLM, frozen, and projections by InfoNCE.
 
@@ -149,8 +149,8 @@ def _records() -> Data:
 
 def _dealt(data: Data, records: int, seed: int) -> dict[str, Data]:
     half, most = records // 2, len(data) - TEST - SPARE - 1
-    if not 1 < records <= most:
-        raise UsageError(f"captions has {len(data)} pairs: a pool of 2 to {most}, not {records}")
+    if records > most:
+        raise UsageError(f"records must be at most {most} of {len(data)} pairs, got {records}")
     order = np.random.default_rng(spawn(seed, "parts", data.name)).permutation(len(data))
     cuts = np.split(order, np.cumsum([half, half, TEST, SPARE]))
     names = ("train", "holdout", "test", "spare", "public")

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 import hartley
-from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, Scene, recipe, spawn
+from hartley.core import (
+    Access,
+    Data,
+    Ensemble,
+    Fit,
+    Modality,
+    Model,
+    Output,
+    Range,
+    Scene,
+    recipe,
+    spawn,
+)
 from hartley.data import language
 from hartley.kit.cache import cached, digest
 from hartley.kit.language import text
@@ -35,15 +47,15 @@ TEST = 48
 @recipe(modality=Modality.LANGUAGE, packs=("smollm2", "dialogue"))
 def dialogue(
     *,
-    records: int = 96,
-    secrets: int = 16,
-    digits: int = 3,
-    epochs: int = 3,
-    batch: int = 8,
-    rank: int = 16,
-    rate: float = 2e-3,
-    rounds: int = 1,
-    seed: int = 0,
+    records: Annotated[int, Range(2)] = 96,
+    secrets: Annotated[int, Range(1, 64)] = 16,
+    digits: Annotated[int, Range(1, 4)] = 3,
+    epochs: Annotated[int, Range(1)] = 3,
+    batch: Annotated[int, Range(1)] = 8,
+    rank: Annotated[int, Range(1)] = 16,
+    rate: Annotated[float, Range(0, open_low=True)] = 2e-3,
+    rounds: Annotated[int, Range(1, 10_000)] = 1,
+    seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
     """A real chat model, fine-tuned on dialogues; half of the records, by coin, tuned it.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hartley.core import Modality, Scene, recipe
+from typing import Annotated
+
+from hartley.core import Modality, Range, Scene, recipe
 from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
@@ -16,13 +18,13 @@ PUBLIC, TEST = 500, 397
 @recipe(modality=Modality.VISION)
 def digits(
     *,
-    records: int = 900,
-    hidden: int = 128,
-    epochs: int = 60,
-    batch: int = 32,
-    seed: int = 0,
+    records: Annotated[int, Range(2, 900)] = 900,
+    hidden: Annotated[int, Range(1)] = 128,
+    epochs: Annotated[int, Range(0)] = 60,
+    batch: Annotated[int, Range(1)] = 32,
+    seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
-    workers: int = 1,
+    workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
     """Handwritten digits, 8×8, and the 64-128-10 net that was trained on half of the pool.
 

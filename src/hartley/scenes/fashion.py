@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hartley.core import Modality, Scene, recipe
+from typing import Annotated
+
+from hartley.core import Modality, Range, Scene, recipe
 from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
@@ -16,12 +18,12 @@ PUBLIC, TEST = 4000, 5000
 @recipe(modality=Modality.VISION, packs=("fashion-mnist",))
 def fashion(
     *,
-    records: int = 8000,
-    epochs: int = 15,
-    batch: int = 64,
-    seed: int = 0,
+    records: Annotated[int, Range(2, 56_000)] = 8000,
+    epochs: Annotated[int, Range(0)] = 15,
+    batch: Annotated[int, Range(1)] = 64,
+    seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
-    workers: int = 1,
+    workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
     """Clothes, 28×28, and the small convolutional net that was trained on half of the pool.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 
-from hartley.core import Modality, Scene, recipe
-from hartley.core.errors import UsageError
+from hartley.core import Modality, Range, Scene, recipe
 from hartley.data import tabular as data
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.games.inversion.gradient_inversion import FederatedStep
@@ -23,14 +24,16 @@ PUBLIC, TEST, SPARE = 1500, 4000, 64
 @recipe(modality=Modality.TABULAR, packs=("adult",))
 def income(
     *,
-    records: int = 1500,
-    hidden: int = 64,
-    epochs: int = 60,
-    batch: int = 32,
-    sensitive: str = "marital",
-    seed: int = 0,
+    records: Annotated[int, Range(2)] = 1500,
+    hidden: Annotated[int, Range(1)] = 64,
+    epochs: Annotated[int, Range(0)] = 60,
+    batch: Annotated[int, Range(1)] = 32,
+    sensitive: Literal[
+        "workclass", "education", "marital", "occupation", "relationship", "race", "sex"
+    ] = "marital",
+    seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
-    workers: int = 1,
+    workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
     """People of a census, and the net that learnt who of half of the pool earns more than $50,000.
 
@@ -47,8 +50,6 @@ def income(
     """
     half = records // 2
     table = data.income()
-    if sensitive not in data.NAMED:
-        raise UsageError(f"sensitive = {sensitive!r} is none of {', '.join(data.NAMED)}")
     sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
     parts = _assemble_vision.deal(table, sizes, seed)
     spare = parts.pop("spare")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
-from hartley.core import Modality, Scene, recipe
+from hartley.core import Modality, Range, Scene, recipe
 from hartley.data import audio
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
@@ -21,12 +22,12 @@ ROUNDS = 8
 @recipe(modality=Modality.AUDIO, packs=("klettres",))
 def keywords(
     *,
-    records: int = 1300,
-    epochs: int = 30,
-    batch: int = 32,
-    seed: int = 0,
+    records: Annotated[int, Range(2, 1300)] = 1300,
+    epochs: Annotated[int, Range(0)] = 30,
+    batch: Annotated[int, Range(1)] = 32,
+    seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
-    workers: int = 1,
+    workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
     """Spoken letters and syllables in twenty languages, and the net trained on half of the pool.
 

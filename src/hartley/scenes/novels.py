@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Model, Scene, recipe, spawn
+from hartley.core import Data, Modality, Model, Range, Scene, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import language
 from hartley.games.extraction.head_extraction import Head, OutputHead
@@ -35,16 +35,23 @@ PLANTED_STEP = 0.02
 @recipe(modality=Modality.LANGUAGE)
 def novels(
     *,
-    records: int = 512,
-    window: int = 32,
-    secrets: int = 16,
-    digits: int = 3,
-    epochs: int = 8,
-    batch: int = 8,
-    rate: float = 2e-3,
-    pretrained: int = 0,
-    seed: int = 0,
-    novel: str = "persuasion",
+    records: Annotated[int, Range(2)] = 512,
+    window: Annotated[int, Range(2)] = 32,
+    secrets: Annotated[int, Range(1, 64)] = 16,
+    digits: Annotated[int, Range(1, 4)] = 3,
+    epochs: Annotated[int, Range(1)] = 8,
+    batch: Annotated[int, Range(1)] = 8,
+    rate: Annotated[float, Range(0, open_low=True)] = 2e-3,
+    pretrained: Annotated[int, Range(0)] = 0,
+    seed: Annotated[int, Range(0)] = 0,
+    novel: Literal[
+        "persuasion",
+        "emma",
+        "mansfield-park",
+        "northanger-abbey",
+        "pride-and-prejudice",
+        "sense-and-sensibility",
+    ] = "persuasion",
 ) -> Scene:
     """A small language model of a novel; half of the records, by coin, trained it.
 

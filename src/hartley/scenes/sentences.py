@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Scene, recipe, spawn
+from hartley.core import Data, Modality, Range, Scene, recipe, spawn
 from hartley.data import mails
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Texts
@@ -34,12 +34,12 @@ LOST = 0.3
 @recipe(modality=Modality.LANGUAGE, packs=("minilm", "spam-assassin"))
 def sentences(
     *,
-    secrets: int = 1200,
-    public: int = 5000,
-    candidates: int = 64,
-    targets: int = 32,
-    known: int = 512,
-    seed: int = 0,
+    secrets: Annotated[int, Range(2)] = 1200,
+    public: Annotated[int, Range(1)] = 5000,
+    candidates: Annotated[int, Range(2)] = 64,
+    targets: Annotated[int, Range(1)] = 32,
+    known: Annotated[int, Range(0)] = 512,
+    seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
     """Sentences of mail that nobody but the owner should read, kept as MiniLM embeddings.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 import hartley
-from hartley.core import Modality, Scene, recipe
+from hartley.core import Modality, Range, Scene, recipe
 from hartley.data import audio
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Spectra, statistics
@@ -28,12 +28,12 @@ TEST = 300
 @recipe(modality=Modality.AUDIO, packs=("klettres", "resemblyzer"))
 def speakers(
     *,
-    secrets: int = 700,
-    public: int = 800,
-    candidates: int = 64,
-    targets: int = 32,
-    known: int = 320,
-    seed: int = 0,
+    secrets: Annotated[int, Range(2)] = 700,
+    public: Annotated[int, Range(1)] = 800,
+    candidates: Annotated[int, Range(2)] = 64,
+    targets: Annotated[int, Range(1)] = 32,
+    known: Annotated[int, Range(0)] = 320,
+    seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
     """Voices of twenty languages, kept as speaker embeddings.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 
-from hartley.core import Data, Modality, Scene, recipe
+from hartley.core import Data, Modality, Range, Scene, recipe
 from hartley.data import graph as data
 from hartley.games.memorization.canaries import planted
 from hartley.kit.graph.graph_classifier import Shape, Study
@@ -24,10 +25,10 @@ PUBLIC, TEST, SPARE = 600, 1200, 64
 @recipe(modality=Modality.GRAPH, packs=("wordnet",))
 def synsets(
     *,
-    records: int = 1200,
-    hidden: int = 32,
-    epochs: int = 30,
-    seed: int = 0,
+    records: Annotated[int, Range(2, 1336)] = 1200,
+    hidden: Annotated[int, Range(1)] = 32,
+    epochs: Annotated[int, Range(0)] = 30,
+    seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
 ) -> Scene:
     """Small graphs out of WordNet, and the isomorphism net that was trained on half of the pool.

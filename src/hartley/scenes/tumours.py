@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
-from hartley.core import Modality, Scene, recipe
+from hartley.core import Modality, Range, Scene, recipe
 from hartley.data import tabular as data
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.games.inversion.gradient_inversion import FederatedStep
@@ -25,14 +27,14 @@ VALUES = 3
 @recipe(modality=Modality.TABULAR)
 def tumours(
     *,
-    records: int = 320,
-    hidden: int = 64,
-    epochs: int = 80,
-    batch: int = 32,
+    records: Annotated[int, Range(2, 320)] = 320,
+    hidden: Annotated[int, Range(1)] = 64,
+    epochs: Annotated[int, Range(0)] = 80,
+    batch: Annotated[int, Range(1)] = 32,
     sensitive: str = "mean_texture",
-    seed: int = 0,
+    seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
-    workers: int = 1,
+    workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
     """Thirty measures of breast tumours, and the net that was trained on half of the pool.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 
-from hartley.core import Data, Modality, Scene, recipe
+from hartley.core import Data, Modality, Range, Scene, recipe
 from hartley.data import graph as data
 from hartley.games.inversion.link_inference import HiddenLinks
 from hartley.games.memorization.canaries import planted
@@ -23,11 +24,11 @@ PUBLIC, TEST, SPARE = 400, 800, 320
 @recipe(modality=Modality.GRAPH, packs=("wordnet",))
 def wordnet(
     *,
-    records: int = 1000,
-    hidden: int = 16,
-    steps: int = 60,
-    pairs: int = 300,
-    seed: int = 0,
+    records: Annotated[int, Range(2, 1280)] = 1000,
+    hidden: Annotated[int, Range(1)] = 16,
+    steps: Annotated[int, Range(0)] = 60,
+    pairs: Annotated[int, Range(1)] = 300,
+    seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
 ) -> Scene:
     """A graph of 2,800 word senses, and the graph net that learnt the subject of some of them.

@@ -21,6 +21,7 @@ from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, SEEDS, Check, expect, run_all
+from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
 
 HEAVY = ("torch", "scipy", "sklearn", "transformers", "matplotlib", "pandas")
 
@@ -65,6 +66,7 @@ def says_what_it_is(attack: Attack) -> None:
     expect(bool(module and module.__doc__), "the module has no docstring")
     for one in attack.parameters:
         expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
+    accepts(attack.game, "game_params", dict(attack.game_params))
 
 
 def stands_where_it_belongs(attack: Attack) -> None:
@@ -324,6 +326,7 @@ ATTACK_CHECKS: tuple[Check, ...] = tuple(
     Check(function.__name__, function)
     for function in (
         says_what_it_is,
+        refuses_values_outside_its_ranges,
         stands_where_it_belongs,
         fits_its_game,
         repeats,

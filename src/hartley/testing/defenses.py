@@ -18,6 +18,7 @@ from hartley.engine.defend import as_static, defended
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
 from hartley.testing.games import wire_of
+from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
 
 FEW = 8
 """Victims where each has to be trained or answers for many records: enough to compare by."""
@@ -62,8 +63,7 @@ def says_what_it_is(defense: Defense) -> None:
         expect(module == place, f"it stands in {module}, it says {place}")
     for one in defense.parameters:
         expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
-    unknown = [n for n in defense.strongest if n not in {p.name for p in defense.parameters}]
-    expect(not unknown, f"strongest names {', '.join(unknown)}, which is no parameter")
+    accepts(defense, "strongest", dict(defense.strongest))
 
 
 def returns_a_scene(defense: Defense, attacks: Sequence[Attack]) -> None:
@@ -219,7 +219,7 @@ def _lent(wire: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) -
     return replace(wire, tools=tools)
 
 
-PLAIN_RULES = (says_what_it_is,)
+PLAIN_RULES = (says_what_it_is, refuses_values_outside_its_ranges)
 
 ORACLE_RULES = (
     returns_a_scene,

@@ -16,6 +16,7 @@ from hartley.channel.measure import measure
 from hartley.core import Access, Attack, Data, Ensemble, Game, Modality, Model, Scene, spawn
 from hartley.engine.run.play import play
 from hartley.testing.checks import Check, expect, run_all
+from hartley.testing.parameters import refuses_values_outside_its_ranges
 
 NEAR = 0.8
 """Share of its ceiling that the best attack must read from a live wire."""
@@ -143,6 +144,7 @@ def wire_of(game: Game, kind: str, modality: Modality) -> Scene:
 
 PLAIN_RULES = (
     says_what_it_is,
+    refuses_values_outside_its_ranges,
     deals_the_same_twice,
     wires_hold_what_it_requires,
 )

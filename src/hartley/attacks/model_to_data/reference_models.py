@@ -154,18 +154,17 @@ def references(view: View, count: int) -> References:
 
     Args:
         view: of the round; its salt settles the halves.
-        count: how many models; odd numbers are rounded up to make pairs. Where one training is
-            dear the scene says how many are enough (``facts["references"]``), and no more are made.
+        count: how many models, two at least; odd numbers are rounded up to make pairs. Where one
+            training is dear the scene says how many are enough (``facts["references"]``), and no
+            more are made.
 
     Raises:
-        UsageError: fewer than two models, no question, or a model that offers no training.
+        UsageError: a view without a question, or a model that offers no training.
     """
     asked, fit = view.question, view.model.fit
     if asked is None or fit is None:
         lack = "training" if fit is None else "records that are asked about"
         raise UsageError(f"reference models of {view.model.name!r} need {lack}")
-    if count < 2:
-        raise UsageError(f"references = {count} models on {asked.name!r}; two at least are due")
     count = min(count, int(view.facts.get("references", count)))
     count += count % 2
     include = halves(view.salt, count, len(asked))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Output, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import Modality, Output, Range, Scene, Term, defense
 from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
@@ -31,7 +30,13 @@ SPAN = 3.0
     strongest={"bits": 1, "every": 32},
     keeps_proof=True,
 )
-def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1) -> Scene:
+def embedding_quantise(
+    scene: Scene,
+    rng: Rng,
+    *,
+    bits: Annotated[int, Range(1, 16)] = 1,
+    every: Annotated[int, Range(1)] = 1,
+) -> Scene:
     """Round each coordinate of an embedding to a few levels; at one bit, its sign.
 
     The levels follow from the length of the embedding alone, which is itself not kept. Coordinates
@@ -41,13 +46,8 @@ def embedding_quantise(scene: Scene, rng: Rng, *, bits: int = 1, every: int = 1)
     Args:
         bits: bits that are kept of a coordinate.
         every: keep one coordinate in so many, and set the others to 0.
-
-    Raises:
-        UsageError: no bits, or no coordinates.
     """
     del rng
-    if not 1 <= bits <= 16 or every < 1:
-        raise UsageError(f"embedding_quantise: bits={bits} is not 1…16, or every={every} not ≥ 1")
 
     def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
         del x, who

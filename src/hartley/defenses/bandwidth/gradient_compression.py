@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.games.inversion.gradient_inversion import protected
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     keeps_proof=True,
     requires=("federated_step",),
 )
-def gradient_compression(scene: Scene, rng: Rng, *, keep: float = 0.1) -> Scene:
+def gradient_compression(
+    scene: Scene, rng: Rng, *, keep: Annotated[float, Range(0, 1, open_low=True)] = 0.1
+) -> Scene:
     """Set all but the largest entries of each array of an update to 0.
 
     What training hardly misses an attacker may miss more (arXiv:1906.08935 recommends it). Nothing

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
-from hartley.core import Data, Ensemble, Modality, Scene, Term, defense, spawn
-from hartley.core.errors import UsageError
+from hartley.core import Data, Ensemble, Modality, Range, Scene, Term, defense, spawn
 from hartley.defenses._shared import per_model_filter
 from hartley.defenses._shared.keyed_noise import uniform
 from hartley.kit.fleet import Objective, Seen
@@ -35,7 +34,12 @@ BANK = 256
     requires=("training", "fit", "model", "train"),
 )
 def hamp(
-    scene: Scene, rng: Rng, *, entropy: float = 0.6, price: float = 0.01, output: bool = True
+    scene: Scene,
+    rng: Rng,
+    *,
+    entropy: Annotated[float, Range(0, 1, open_high=True)] = 0.6,
+    price: Annotated[float, Range(0)] = 0.01,
+    output: bool = True,
 ) -> Scene:
     """Train on high-entropy labels with a reward for entropy, and hide all but the order of scores.
 
@@ -50,12 +54,7 @@ def hamp(
         price: reward for a nat of entropy of the answers in training.
         output: also hide the numbers; without it only training is changed, which by itself tells
             an attacker who knows more than plain training does (bench/privacy_defenses.py).
-
-    Raises:
-        UsageError: an entropy outside 0..1 or a price below 0.
     """
-    if not 0 <= entropy < 1 or price < 0:
-        raise UsageError(f"hamp: entropy {entropy} is not in 0..1, or the price {price} below 0")
     key, train = int(rng.integers(2**62)), scene.train
     doubting = trained_for(scene, rng, "hamp", Doubtful(entropy, price))
     if not output:

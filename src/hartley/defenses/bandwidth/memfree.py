@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Data, Ensemble, Fit, Modality, Model, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import Data, Ensemble, Fit, Modality, Model, Range, Scene, Term, defense
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     strongest={"ngram": 2},
     requires=("fit", "model", "train"),
 )
-def memfree(scene: Scene, rng: Rng, *, ngram: int = 6) -> Scene:
+def memfree(scene: Scene, rng: Rng, *, ngram: Annotated[int, Range(2)] = 6) -> Scene:
     """Generate without ever repeating an n-gram of the model's own training text.
 
     Each model refuses the n-grams of what it was trained on itself, exactly (a Bloom filter, as in
@@ -37,13 +36,8 @@ def memfree(scene: Scene, rng: Rng, *, ngram: int = 6) -> Scene:
 
     Args:
         ngram: tokens of a run that is never completed; at least 2.
-
-    Raises:
-        UsageError: runs of fewer than two tokens.
     """
     del rng
-    if ngram < 2:
-        raise UsageError(f"memfree refuses runs of ngram = {ngram} tokens; 2 is the least")
     assert scene.model is not None and scene.train is not None and scene.fit is not None
 
     def around(fit: Fit) -> Fit:

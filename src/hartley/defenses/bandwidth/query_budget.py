@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import ALL, Model, Scene, Term, defense
+from hartley.core import ALL, Model, Range, Scene, Term, defense
 from hartley.core.assets import Session
 from hartley.core.capabilities import CAPABILITIES
-from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     strongest={"queries": 0},
     keeps_proof=True,
 )
-def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:
+def query_budget(scene: Scene, rng: Rng, *, queries: Annotated[int, Range(0)] = 100) -> Scene:
     """Answer each asker's first records and give everyone the same empty answer after that.
 
     One asker is one session with one victim (``Model.session``): the engine opens one for every
@@ -43,13 +42,8 @@ def query_budget(scene: Scene, rng: Rng, *, queries: int = 100) -> Scene:
 
     Args:
         queries: records that each asker gets an answer for.
-
-    Raises:
-        UsageError: fewer than none.
     """
     del rng
-    if queries < 0:
-        raise UsageError(f"query_budget: queries = {queries}; 0 is the least")
 
     def change(model: Model, who: str) -> Model:
         # An attacker's own references cost no question to the victim.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.games.decryption import ciphers
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     keeps_proof=True,
     requires=("corpus",),
 )
-def rekeying(scene: Scene, rng: Rng, *, every: int = 25) -> Scene:
+def rekeying(scene: Scene, rng: Rng, *, every: Annotated[int, Range(1)] = 25) -> Scene:
     """Change the cipher's key after every so many letters, below the unicity distance.
 
     Args:

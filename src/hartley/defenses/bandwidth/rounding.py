@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from math import comb, log2
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import ALL, Access, Bound, Output, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import ALL, Access, Bound, Output, Range, Scene, Term, defense
 from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-MOST = 15
-"""Decimals that a double has."""
 
 
 @defense(
@@ -37,7 +33,7 @@ MOST = 15
         "on digits knockoff loses a fifth of its bits, copycat none"
     },
 )
-def rounding(scene: Scene, rng: Rng, *, digits: int = 1) -> Scene:
+def rounding(scene: Scene, rng: Rng, *, digits: Annotated[int, Range(0, 15)] = 1) -> Scene:
     """Round every score that the model gives to a fixed number of decimals.
 
     Rounded probabilities are scaled back to sum to 1 (which tells nothing more); a row in which
@@ -47,13 +43,8 @@ def rounding(scene: Scene, rng: Rng, *, digits: int = 1) -> Scene:
 
     Args:
         digits: decimals that are kept; 0 keeps only scores of at least one half.
-
-    Raises:
-        UsageError: decimals that a number does not have.
     """
     del rng
-    if not 0 <= digits <= MOST:
-        raise UsageError(f"rounding: digits = {digits}; 0 to {MOST} decimals can be kept")
 
     def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
         del x, who

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from hartley.core import ALL, Data, Ensemble, Fit, Model, Output, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import ALL, Data, Ensemble, Fit, Model, Output, Range, Scene, Term, defense
 from hartley.defenses._shared import wrap_answers
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-REST = ("spread", "drop")
 
 ABSENT = 1e-6
 """Probability that stands for one that is not published, where a logarithm has to be given."""
@@ -43,7 +41,13 @@ ROOM = 2**22
         "on digits knockoff loses a fifth of its bits, copycat none"
     },
 )
-def top_k(scene: Scene, rng: Rng, *, k: int = 3, rest: str = "spread") -> Scene:
+def top_k(
+    scene: Scene,
+    rng: Rng,
+    *,
+    k: Annotated[int, Range(1)] = 3,
+    rest: Literal["spread", "drop"] = "spread",
+) -> Scene:
     """Keep the k largest scores of every answer.
 
     What it moves is the bandwidth: k numbers and their places leave the model instead of all.
@@ -55,13 +59,8 @@ def top_k(scene: Scene, rng: Rng, *, k: int = 3, rest: str = "spread") -> Scene:
     Args:
         k: scores that are kept.
         rest: what becomes of the others, spread or drop.
-
-    Raises:
-        UsageError: k below 1, or another word for the rest.
     """
     del rng
-    if k < 1 or rest not in REST:
-        raise UsageError(f"top_k: k={k} with rest={rest!r}; at least 1, and {' or '.join(REST)}")
 
     def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
         del x, who

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hartley.core import Modality, Scene, Term, defense
 from hartley.games.decryption import ciphers
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     keeps_proof=True,
     requires=("corpus",),
 )
-def aes_gcm(scene: Scene, rng: Rng, *, bits: int = 256) -> Scene:
+def aes_gcm(scene: Scene, rng: Rng, *, bits: Literal[128, 192, 256] = 256) -> Scene:
     """Encrypt every message with AES-GCM under a fresh key and nonce.
 
     The key stream is the noise: to an attacker without the key each symbol is equally likely.

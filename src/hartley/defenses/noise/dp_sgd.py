@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from hartley.core import Access, Bound, Modality, Scene, Term, defense
+from hartley.core import Access, Bound, Modality, Range, Scene, Term, defense
 from hartley.core.errors import MissingExtra, RunError, UsageError
 from hartley.kit.fleet import Privacy
 from hartley.kit.nets import dense
@@ -38,13 +37,13 @@ def dp_sgd(
     scene: Scene,
     rng: Rng,
     *,
-    epsilon: float = 4.0,
-    delta: float = 1e-5,
-    clip: float = 1.0,
-    rate: float = 0.25,
-    epochs: float = 0.0,
-    lr: float = 0.0,
-    accountant: str = "prv",
+    epsilon: Annotated[float, Range(0, open_low=True)] = 4.0,
+    delta: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 1e-5,
+    clip: Annotated[float, Range(0, open_low=True)] = 1.0,
+    rate: Annotated[float, Range(0, 1, open_low=True)] = 0.25,
+    epochs: Annotated[float, Range(0)] = 0.0,
+    lr: Annotated[float, Range(0)] = 0.0,
+    accountant: Literal["prv", "rdp"] = "prv",
 ) -> Scene:
     """Train with clipped per-record gradients and Gaussian noise, accounted by Opacus.
 
@@ -70,14 +69,9 @@ def dp_sgd(
         accountant: Opacus' accountant that joins noise to epsilon, prv or rdp.
 
     Raises:
-        UsageError: numbers that are no training, or no privacy claim.
+        UsageError: no noise reaches the guarantee.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
-    if not (0 < rate <= 1 and all(0 <= one < inf for one in (epochs, lr, clip))):
-        raise UsageError(
-            f"dp_sgd: rate = {rate} is in 0..1, and epochs = {epochs}, lr = {lr} and clip = {clip} "
-            "are finite and not below 0"
-        )
     usual = USUAL.get(scene.modality, NETS)
     owner, epochs, lr = _owner(scene), epochs or usual[0], lr or usual[1]
     steps = max(1, round(epochs / rate)) if owner.epochs else 0
@@ -109,12 +103,8 @@ def noise_for(
 
     Raises:
         MissingExtra: Opacus is not installed.
-        UsageError: numbers for which no noise is enough, or an unknown accountant.
+        UsageError: numbers for which no noise is enough.
     """
-    if not (epsilon > 0 and 0 < delta < 1 and 0 < rate <= 1):
-        raise UsageError(f"not a privacy claim: epsilon={epsilon}, delta={delta}, rate={rate}")
-    if accountant not in {"prv", "rdp"}:
-        raise UsageError(f"accountant {accountant!r} is neither prv nor rdp")
     if steps == 0:
         return 0.0
     try:

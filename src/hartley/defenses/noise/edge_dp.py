@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from hartley.core import Bound, Data, Ensemble, Fit, Modality, Scene, Term, defense, spawn
-from hartley.core.errors import UsageError
+from hartley.core import Bound, Data, Ensemble, Fit, Modality, Range, Scene, Term, defense, spawn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +28,13 @@ COUNTED = 0.05
     keeps_proof=True,
     requires=("fit", "model", "train", "graph"),
 )
-def edge_dp(scene: Scene, rng: Rng, *, epsilon: float = 6.0, mechanism: str = "laplace") -> Scene:
+def edge_dp(
+    scene: Scene,
+    rng: Rng,
+    *,
+    epsilon: Annotated[float, Range(0, open_low=True)] = 6.0,
+    mechanism: Literal["laplace", "response"] = "laplace",
+) -> Scene:
     """Train on links that were made noisy, every pair of nodes alike.
 
     ``laplace`` adds Laplace noise to every cell of the adjacency matrix and keeps the largest, as
@@ -41,14 +46,7 @@ def edge_dp(scene: Scene, rng: Rng, *, epsilon: float = 6.0, mechanism: str = "l
     Args:
         epsilon: the guarantee for one link.
         mechanism: laplace or response.
-
-    Raises:
-        UsageError: no such mechanism, or epsilon is not above 0.
     """
-    if mechanism not in {"laplace", "response"}:
-        raise UsageError(f"mechanism {mechanism!r} is neither laplace nor response")
-    if not epsilon > 0:
-        raise UsageError(f"epsilon = {epsilon}: a guarantee is above 0")
     assert scene.fit is not None and scene.model is not None and scene.train is not None
     graph, root = scene.tools["graph"], int(rng.integers(2**31))
 

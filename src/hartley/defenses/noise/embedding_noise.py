@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Output, Scene, Term, defense, spawn
+from hartley.core import Modality, Output, Range, Scene, Term, defense, spawn
 from hartley.defenses._shared import wrap_answers
 from hartley.kit.cache import digest
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     strongest={"scale": 10.0},
     keeps_proof=True,
 )
-def embedding_noise(scene: Scene, rng: Rng, *, scale: float = 0.1) -> Scene:
+def embedding_noise(scene: Scene, rng: Rng, *, scale: Annotated[float, Range(0)] = 0.1) -> Scene:
     """Add Gaussian noise to every embedding, fixed by a secret key and the record.
 
     The defence that the Vec2Text paper tries. Noise is measured against the embedding's length: at

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.games.inversion.gradient_inversion import protected
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     keeps_proof=True,
     requires=("federated_step",),
 )
-def gradient_noise(scene: Scene, rng: Rng, *, noise: float = 0.02, clip: float = 1.0) -> Scene:
+def gradient_noise(
+    scene: Scene,
+    rng: Rng,
+    *,
+    noise: Annotated[float, Range(0)] = 0.02,
+    clip: Annotated[float, Range(0, open_low=True)] = 1.0,
+) -> Scene:
     """Clip each update to a norm and blur it before it leaves the client.
 
     One update is then 2/noise²-zCDP, whatever its records are, and that bounds what anybody can

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Data, Ensemble, Modality, Output, Scene, Term, defense, spawn
+from hartley.core import Data, Ensemble, Modality, Output, Range, Scene, Term, defense, spawn
 from hartley.defenses._shared import per_model_filter
 from hartley.defenses._shared.keyed_noise import uniform
 from hartley.kit.fleet import Training, train
 from hartley.kit.nets import Net, dense
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +43,13 @@ ROOM = 4_000_000
     strongest={"budget": 2.0},
     requires=("model", "train"),
 )
-def memguard(scene: Scene, rng: Rng, *, budget: float = 0.5, search: int = 60) -> Scene:
+def memguard(
+    scene: Scene,
+    rng: Rng,
+    *,
+    budget: Annotated[float, Range(0, 2)] = 0.5,
+    search: Annotated[int, Range(1)] = 60,
+) -> Scene:
     """Fool the owner's own attack classifier with label-preserving noise, within a budget.
 
     For every model the owner trains a classifier that tells the answers about its members from
@@ -59,12 +64,7 @@ def memguard(scene: Scene, rng: Rng, *, budget: float = 0.5, search: int = 60) -
     Args:
         budget: expected L1 distance between a published answer and the true one, 0..2.
         search: steps of the search for noise.
-
-    Raises:
-        UsageError: a budget or number of steps out of its range.
     """
-    at_least("memguard", 0, budget=budget)
-    at_least("memguard", 1, search=search)
     key, others = int(rng.integers(2**62)), _strangers(scene)
     output = scene.model.output if scene.model is not None else Output.PROBABILITIES
 

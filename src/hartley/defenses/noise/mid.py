@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from hartley.core import Modality, Scene, Term, defense
-from hartley.core.errors import RunError, UsageError
+from hartley.core import Modality, Range, Scene, Term, defense
+from hartley.core.errors import RunError
 from hartley.kit.fleet import Objective, Seen
 from hartley.models.training_defense import own, trained_for
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     strongest={"beta": 10.0},
     requires=("training", "fit", "model", "train"),
 )
-def mid(scene: Scene, rng: Rng, *, beta: float = 0.04) -> Scene:
+def mid(scene: Scene, rng: Rng, *, beta: Annotated[float, Range(0)] = 0.04) -> Scene:
     """Train with a variational bottleneck before the last layer, priced by its information.
 
     In training the last layer reads h + σ(h)·noise, where h is the last hidden layer and σ a
@@ -43,11 +43,8 @@ def mid(scene: Scene, rng: Rng, *, beta: float = 0.04) -> Scene:
         beta: price of a nat through the bottleneck, in nats of cross-entropy.
 
     Raises:
-        UsageError: a beta below 0.
         RunError: the owner's net has no hidden layer.
     """
-    if beta < 0:
-        raise UsageError(f"mid: beta {beta} would pay for leaks")
     net = own(scene, "mid").net
     if not net.hidden and not net.channels:
         raise RunError("mid: the owner's net has no hidden layer to squeeze")

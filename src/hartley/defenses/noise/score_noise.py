@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from hartley.core import ALL, Output, Scene, Term, defense, spawn
-from hartley.core.errors import UsageError
+from hartley.core import ALL, Output, Range, Scene, Term, defense, spawn
 from hartley.defenses._shared import wrap_answers
 from hartley.defenses._shared.keyed_noise import uniform
 
@@ -33,7 +31,12 @@ if TYPE_CHECKING:
     keeps_proof=True,
 )
 def score_noise(
-    scene: Scene, rng: Rng, *, scale: float = 0.1, law: str = "laplace", keep_label: bool = True
+    scene: Scene,
+    rng: Rng,
+    *,
+    scale: Annotated[float, Range(0)] = 0.1,
+    law: Literal["laplace", "gaussian"] = "laplace",
+    keep_label: bool = True,
 ) -> Scene:
     """Add noise to every score, fixed by a secret key and the record.
 
@@ -47,14 +50,7 @@ def score_noise(
         scale: standard deviation of the noise, in the units of the scores.
         law: ``laplace`` or ``gaussian``.
         keep_label: leave the likeliest class the likeliest.
-
-    Raises:
-        UsageError: a law that is not there, or no standard deviation.
     """
-    if not 0 <= scale < inf:
-        raise UsageError(f"score_noise: scale = {scale} is no standard deviation")
-    if law not in {"laplace", "gaussian"}:
-        raise UsageError(f"score_noise: law {law!r} is none of laplace, gaussian")
     key = int(rng.integers(2**62))
 
     def noise(x: NDArray[Any], shape: tuple[int, ...], who: str) -> NDArray[np.float64]:

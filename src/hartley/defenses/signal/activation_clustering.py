@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.defenses._shared import retrain_without
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ STEPS = 50
     requires=("fit", "train"),
 )
 def activation_clustering(
-    scene: Scene, rng: Rng, *, smaller: float = 0.35, distinct: float = 0.1, components: int = 10
+    scene: Scene,
+    rng: Rng,
+    *,
+    smaller: Annotated[float, Range(0, 0.5, open_low=True)] = 0.35,
+    distinct: Annotated[float, Range(0, 1)] = 0.1,
+    components: Annotated[int, Range(1)] = 10,
 ) -> Scene:
     """Train once, split each class in two by its activations, drop the odd part, and train again.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from hartley.core import Modality, Scene, Term, defense
-from hartley.core.errors import RunError, UsageError
+from hartley.core import Modality, Range, Scene, Term, defense
+from hartley.core.errors import RunError
 from hartley.kit.fleet import Objective, Seen
 from hartley.models.training_defense import own, trained_for
 
@@ -29,7 +29,13 @@ standardised records; those in 0..1 it leaves with kernels so flat that no price
     strongest={"apart": 1e4, "together": 0.0},
     requires=("training", "fit", "model", "train"),
 )
-def bido(scene: Scene, rng: Rng, *, apart: float = 5.0, together: float = 20.0) -> Scene:
+def bido(
+    scene: Scene,
+    rng: Rng,
+    *,
+    apart: Annotated[float, Range(0)] = 5.0,
+    together: Annotated[float, Range(0)] = 20.0,
+) -> Scene:
     """Train with the bilateral dependency of arXiv:2206.05483, measured by HSIC.
 
     The loss adds, for every hidden layer z, apart · HSIC(x, z) − together · HSIC(z, y), each over
@@ -42,11 +48,8 @@ def bido(scene: Scene, rng: Rng, *, apart: float = 5.0, together: float = 20.0) 
         together: reward for dependence between a layer and the label.
 
     Raises:
-        UsageError: a price below 0.
         RunError: the owner's net has no hidden layer.
     """
-    if min(apart, together) < 0:
-        raise UsageError(f"bido: prices are not negative, apart={apart}, together={together}")
     net = own(scene, "bido").net
     if not net.hidden and not net.channels:
         raise RunError("bido: the owner's net has no hidden layer")

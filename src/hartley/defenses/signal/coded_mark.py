@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     keeps_proof=True,
     requires=("carriers",),
 )
-def coded_mark(scene: Scene, rng: Rng, *, step: float = 60.0) -> Scene:
+def coded_mark(
+    scene: Scene, rng: Rng, *, step: Annotated[float, Range(0, open_low=True)] = 60.0
+) -> Scene:
     """Code the message convolutionally and lay it over six low coefficients of every block.
 
     The message stays as long as it was: the code (constraint length 7, rate near 1/3, soft Viterbi

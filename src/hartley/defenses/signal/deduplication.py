@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import ALL, Data, Ensemble, Modality, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import ALL, Data, Ensemble, Modality, Range, Scene, Term, defense
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +29,12 @@ BLOCK = 1024
     requires=("fit", "model", "train"),
 )
 def deduplication(
-    scene: Scene, rng: Rng, *, threshold: float = 0.8, ngram: int = 4, alike: float = 1.0
+    scene: Scene,
+    rng: Rng,
+    *,
+    threshold: Annotated[float, Range(0, 1, open_low=True)] = 0.8,
+    ngram: Annotated[int, Range(1)] = 4,
+    alike: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
 ) -> Scene:
     """Drop duplicates from the records before every training; of copies the earliest is kept.
 
@@ -46,16 +50,8 @@ def deduplication(
         threshold: similarity from which on a text counts as a copy.
         ngram: tokens in an n-gram.
         alike: cosine from which on any other record counts as a copy; 1 takes identical ones only.
-
-    Raises:
-        UsageError: a similarity outside 0..1, or n-grams of no token.
     """
     del rng
-    if not (0 < threshold <= 1 and 0 < alike <= 1 and ngram >= 1):
-        raise UsageError(
-            f"deduplication: threshold = {threshold} and alike = {alike} are in 0..1, "
-            f"ngram = {ngram} at least 1"
-        )
     train, fit, deployed = scene.train, scene.fit, scene.model
     assert train is not None and fit is not None and deployed is not None
 

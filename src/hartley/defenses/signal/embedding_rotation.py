@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     strongest={"key": 1},
     keeps_proof=True,
 )
-def embedding_rotation(scene: Scene, rng: Rng, *, key: int = 0) -> Scene:
+def embedding_rotation(scene: Scene, rng: Rng, *, key: Annotated[int, Range(0)] = 0) -> Scene:
     """Turn every stored embedding by an orthogonal map that only the owner knows.
 
     Lengths and cosines in the database stay as they are, so that nothing is lost for its owner, who

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Data, Ensemble, Fit, Modality, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import Data, Ensemble, Fit, Modality, Range, Scene, Term, defense
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +25,13 @@ if TYPE_CHECKING:
     keeps_proof=True,
     requires=("fit", "model", "train", "masked_loss"),
 )
-def goldfish(scene: Scene, rng: Rng, *, k: int = 4, context: int = 3) -> Scene:
+def goldfish(
+    scene: Scene,
+    rng: Rng,
+    *,
+    k: Annotated[int, Range(2)] = 4,
+    context: Annotated[int, Range(1)] = 3,
+) -> Scene:
     """Leave a pseudo-random 1/k of the tokens out of the loss, chosen by a hash of those before.
 
     Copies of one passage lose the same tokens, so that no repetition brings them back: a secret of
@@ -37,13 +42,8 @@ def goldfish(scene: Scene, rng: Rng, *, k: int = 4, context: int = 3) -> Scene:
         k: one token in k is left out; at least 2.
         context: tokens before it whose hash decides (13 in the paper, for documents; records here
             are sentences).
-
-    Raises:
-        UsageError: ``k`` below 2 or a context of no token.
     """
     del rng
-    if k < 2 or context < 1:
-        raise UsageError(f"goldfish drops one token in k = {k} by a hash of {context} before it")
     train, fit, deployed = scene.train, scene.fit, scene.model
     assert train is not None and fit is not None and deployed is not None
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.kit.fleet import Objective
 from hartley.models.training_defense import trained_for
 
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
     strongest={"amount": 1.0},
     requires=("training", "fit", "model", "train"),
 )
-def label_smoothing(scene: Scene, rng: Rng, *, amount: float = -0.05) -> Scene:
+def label_smoothing(
+    scene: Scene, rng: Rng, *, amount: Annotated[float, Range(-1, 1)] = -0.05
+) -> Scene:
     """Train towards 1 − amount + amount/classes for the label and amount/classes for the others.
 
     What it moves is the signal: how far apart answers about members and about others can lie, and
@@ -38,12 +39,7 @@ def label_smoothing(scene: Scene, rng: Rng, *, amount: float = -0.05) -> Scene:
 
     Args:
         amount: share of the target that is spread over all classes; below 0 it is taken from them.
-
-    Raises:
-        UsageError: an amount above 1.
     """
-    if amount > 1:
-        raise UsageError(f"label_smoothing: amount {amount} is more than the whole target")
     return trained_for(scene, rng, "label_smoothing", Smoothed(amount))
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from hartley.core import Modality, Scene, Term, defense
-from hartley.core.errors import UsageError
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.kit.fleet import Objective, Seen
 from hartley.models.training_defense import trained_for
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     strongest={"target": 1.3},
     requires=("training", "fit", "model", "train"),
 )
-def relax_loss(scene: Scene, rng: Rng, *, target: float = 0.5) -> Scene:
+def relax_loss(scene: Scene, rng: Rng, *, target: Annotated[float, Range(0)] = 0.5) -> Scene:
     """Hold the mean loss of the training records at a target instead of driving it to 0.
 
     Above the target a batch is learnt as usual. Below it, even passes climb the loss again, and odd
@@ -35,12 +34,7 @@ def relax_loss(scene: Scene, rng: Rng, *, target: float = 0.5) -> Scene:
 
     Args:
         target: mean cross-entropy in nats that training stays at; ln(classes) is guessing.
-
-    Raises:
-        UsageError: a target below 0.
     """
-    if target < 0:
-        raise UsageError(f"relax_loss: a mean cross-entropy is never {target}")
     return trained_for(scene, rng, "relax_loss", Relaxed(target))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
-from hartley.core import Modality, Scene, Term, defense, spawn
+from hartley.core import Modality, Range, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.fleet import Apprentice, Objective
 from hartley.models.training_defense import trained_for
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     strongest={"parts": 5, "apart": 4},
     requires=("training", "fit", "model", "train"),
 )
-def selena(scene: Scene, rng: Rng, *, parts: int = 10, apart: int = 3) -> Scene:
+def selena(
+    scene: Scene,
+    rng: Rng,
+    *,
+    parts: Annotated[int, Range(2)] = 10,
+    apart: Annotated[int, Range(1)] = 3,
+) -> Scene:
     """Train sub-models that each miss some records, and a student on their answers about those.
 
     Split-AI: every record is kept from ``apart`` of ``parts`` sub-models, drawn at random. A member

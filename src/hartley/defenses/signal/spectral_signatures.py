@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.defenses._shared import retrain_without
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     strongest={"remove": 0.5},
     requires=("fit", "train"),
 )
-def spectral_signatures(scene: Scene, rng: Rng, *, remove: float = 0.2) -> Scene:
+def spectral_signatures(
+    scene: Scene, rng: Rng, *, remove: Annotated[float, Range(0, 1, open_high=True)] = 0.2
+) -> Scene:
     """Train once, drop the records that stick out of their class, and train again.
 
     For each class of a model's own training records the representations of a first model (its last

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Modality, Scene, Term, defense
+from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     keeps_proof=True,
     requires=("carriers",),
 )
-def spread_spectrum(scene: Scene, rng: Rng, *, step: float = 300.0) -> Scene:
+def spread_spectrum(
+    scene: Scene, rng: Rng, *, step: Annotated[float, Range(0, open_low=True)] = 300.0
+) -> Scene:
     """Mark pictures by spread-transform dither modulation of the luma's low frequencies.
 
     Args:

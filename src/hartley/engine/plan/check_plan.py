@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from hartley import catalog
-from hartley.core.errors import MissingExtra, UsageError
+from hartley.core.errors import MissingExtra, Mistakes, UsageError
 from hartley.engine import build_scene
 from hartley.engine.plan.applicability import left_out
-from hartley.engine.plan.parameters import checked, dealable
+from hartley.engine.plan.parameters import checked
 from hartley.engine.plan.plan import Plan, sweep
 
 
@@ -18,30 +18,44 @@ def check_parameters(plan: Plan) -> None:
     """Hold every parameter of a plan against the declarations of the parts, before any work.
 
     Raises:
-        UsageError: a parameter that a part does not take, a value of another type, a number of
-            rounds that no deal has, or a way to deal a game that no attack of the plan plays.
+        UsageError: a parameter that a part does not take, a value that it does not allow, or a way
+            to deal a game that no attack of the plan plays.
+        Mistakes: several of these.
     """
-    for kind, tables in (
-        ("attack", plan.attacks),
-        ("game", plan.games),
-        ("defense", plan.defenses),
-    ):
-        for name, params in tables.items():
+    mistakes = list(_mistakes(plan))
+    if len(mistakes) > 1:
+        raise Mistakes(map(str, mistakes))
+    if mistakes:
+        raise mistakes[0]
+
+
+def _mistakes(plan: Plan) -> Iterator[UsageError]:
+    """What is wrong with the tables of a plan, one error a table at most."""
+    tables = {"attack": plan.attacks, "game": plan.games, "defense": plan.defenses}
+    for kind, table in tables.items():
+        for name, params in table.items():
             try:
-                part = catalog.load(kind, name)
+                _check(plan, kind, name, params)
             except MissingExtra:
                 continue  # its row says so
-            for settings in sweep(params) if kind == "attack" else [params]:
-                given = checked(f"{kind} {name!r}", part.parameters, settings)
-            if kind == "game":
-                dealable(part, given)
-                _settled(plan, name, given)
+            except UsageError as mistake:
+                yield mistake
     for name, params in plan.scenes.items():
         try:
             build_scene.check(name, params)
-        except MissingExtra:
+        except MissingExtra as absent:
             if name == plan.scene:
-                raise
+                yield absent
+        except UsageError as mistake:
+            yield mistake
+
+
+def _check(plan: Plan, kind: str, name: str, params: Mapping[str, Any]) -> None:
+    part = catalog.load(kind, name)
+    for settings in sweep(params) if kind == "attack" else [params]:
+        given = checked(part, settings)
+        if kind == "game":
+            _settled(plan, name, given)
 
 
 def _settled(plan: Plan, game: str, rules: Mapping[str, Any]) -> None:

@@ -112,7 +112,7 @@ def applied(name: str, plan: Plan) -> Applied:
         UsageError: a parameter that the defense does not take.
     """
     part = catalog.load("defense", name)
-    given = checked(f"defense {name!r}", part.parameters, plan.defenses.get(name, {}))
+    given = checked(part, plan.defenses.get(name, {}))
     return Applied(name, defaults(part.parameters) | given)
 
 
@@ -167,14 +167,13 @@ def _stages(plan: Plan, scene: Scene) -> Iterator[tuple[Entry, Stage, Obstacle |
             if part is None:
                 yield entry, Stage(entry.name, params, entry.game, rules), found
                 continue
-            given = checked(f"attack {entry.name!r}", part.parameters, params)
+            given = checked(part, params)
             rules = ruled(entry.name, entry.game_params, rules)
             stage = Stage(
                 attack=entry.name,
                 params=defaults(part.parameters) | given,
                 game=entry.game,
-                game_params=defaults(part.game.parameters)
-                | checked(f"game {entry.game!r}", part.game.parameters, rules),
+                game_params=defaults(part.game.parameters) | checked(part.game, rules),
             )
             yield entry, stage, None
 

@@ -34,7 +34,7 @@ from hartley.core.parameters import from_environment
 from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
-from hartley.engine.plan.parameters import checked, dealable, ruled
+from hartley.engine.plan.parameters import checked, ruled
 from hartley.engine.run.meter import Meter, Spent, by_column, by_unit, seal, with_shared
 from hartley.engine.run.trial_columns import complete
 from hartley.kit.shared_work import SECONDS
@@ -56,7 +56,6 @@ def deal(
         raise UsageError(f"{attack.name}: the scene {scene.name} has no {', '.join(lacking)}")
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.cls, scene.name))
     rules = ruled(attack.name, attack.game_params.items(), params or {})
-    dealable(attack.game, rules)
     return attack.game(scene, rng, **rules)
 
 
@@ -132,8 +131,8 @@ def checked_play(
             raise UsageError(
                 f"{name} must be a {kind.__name__} or its name, got {type(value).__name__}"
             )
-    given = checked(f"attack {part.name!r}", part.parameters, params)
-    rules = checked(f"game {part.game.name!r}", part.game.parameters, game_params)
+    given = checked(part, params)
+    rules = checked(part.game, game_params)
     if found := unplayable(part, built):
         raise UsageError(f"{part.name} cannot be played: {found.reason}")
     return part, built, given, rules

@@ -241,14 +241,13 @@ def play_row(
             attack cannot be played with.
     """
     part = catalog.load("attack", attack)
-    given = checked(f"attack {attack!r}", part.parameters, params)
+    given = checked(part, params)
     rules = ruled(attack, part.game_params.items(), game_params)
     stage = Stage(
         attack=attack,
         params=defaults(part.parameters) | given,
         game=part.game.name,
-        game_params=defaults(part.game.parameters)
-        | checked(f"game {part.game.name!r}", part.game.parameters, rules),
+        game_params=defaults(part.game.parameters) | checked(part.game, rules),
     )
     settings = dict(scene_params or {})
     experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)

@@ -12,7 +12,7 @@ arXiv:2002.10689): what an attacker of a named family gets out. The control is A
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from hartley.core import (
     Flow,
     Modality,
     Outcome,
+    Range,
     Received,
     Role,
     Round,
@@ -64,7 +65,12 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     loot="data",
 )
 def decryption(
-    scene: Scene, rng: Rng, *, rounds: int = 40, length: int = 400, payload: int = 12
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: Annotated[int, Range(1, 10_000)] = 40,
+    length: Annotated[int, Range(1)] = 400,
+    payload: Annotated[int, Range(1)] = 12,
 ) -> Deal:
     """Deal messages under fresh keys, each with a uniform payload in a declared place.
 

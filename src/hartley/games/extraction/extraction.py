@@ -7,7 +7,7 @@ planted is a *secret labelling*: real records, cut into regions, each with a lab
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from hartley.core import (
     Flow,
     Modality,
     Model,
+    Range,
     Role,
     Scene,
     View,
@@ -97,7 +98,13 @@ def aim(scene: Scene, target: Model, rng: Rng, *, queries: int = 1000, **_: Any)
     loot="model",
     aim=aim,
 )
-def extraction(scene: Scene, rng: Rng, *, rounds: int = 16, queries: int = 1000) -> Deal:
+def extraction(
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: Annotated[int, Range(1, 10_000)] = 16,
+    queries: Annotated[int, Range(1)] = 1000,
+) -> Deal:
     """Deal victims that each carry a secret labelling; the loot is a copy of the victim.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from hartley.core import (
     Modality,
     Model,
     Output,
+    Range,
     Role,
     Scene,
     game,
@@ -99,7 +100,13 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     metrics=("fidelity", "baseline", "queries", "symbols_per_query"),
     loot="model",
 )
-def head_extraction(scene: Scene, rng: Rng, *, rounds: int = 16, queries: int = 1000) -> Deal:
+def head_extraction(
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: Annotated[int, Range(1, 10_000)] = 16,
+    queries: Annotated[int, Range(1)] = 1000,
+) -> Deal:
     """Deal victims that each carry symbols in their output head; the loot is that head.
 
     The loot is a ``Model`` whose ``weights()["head"]`` (``HEAD``) is (vocabulary, width), in any

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from hartley.core import (
     Model,
     Outcome,
     Output,
+    Range,
     Received,
     Role,
     Round,
@@ -86,7 +87,9 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     metrics=("identified", "identified_without_target"),
     loot="data",
 )
-def attribute_inference(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+def attribute_inference(
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+) -> Deal:
     """Draw the targets' field, train a victim on each draw, and ask for it.
 
     The question holds the targets with the field blank (zeros) and their labels;

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from hartley.core import (
     Model,
     Outcome,
     Output,
+    Range,
     Received,
     Role,
     Round,
@@ -88,7 +89,9 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     metrics=("identified", "identified_without_target", "evaluator_top1", "likeness"),
     loot="data",
 )
-def class_inversion(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+def class_inversion(
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+) -> Deal:
     """Deal which identity is which output, victim by victim; the loot is a record of one output.
 
     Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from hartley.core import (
     Model,
     Outcome,
     Output,
+    Range,
     Received,
     Role,
     Round,
@@ -122,7 +123,9 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     metrics=("identified", "identified_without_target"),
     loot="data",
 )
-def embedding_inversion(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+def embedding_inversion(
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+) -> Deal:
     """Draw candidates and targets, and store the targets' embeddings; the loot is the records.
 
     Args:

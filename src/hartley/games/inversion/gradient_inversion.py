@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from hartley.core import (
     Model,
     Outcome,
     Output,
+    Range,
     Received,
     Role,
     Round,
@@ -161,7 +162,9 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     metrics=("identified", "identified_without_target", "psnr"),
     loot="data",
 )
-def gradient_inversion(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+def gradient_inversion(
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+) -> Deal:
     """Deal each client's records and send the gradient of their step; the loot is the records.
 
     Args:

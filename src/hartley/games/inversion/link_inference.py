@@ -9,7 +9,7 @@ in question and the training labels, and asks about nodes; each pair is answered
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from hartley.core import (
     Flow,
     Modality,
     Model,
+    Range,
     Role,
     Round,
     Scene,
@@ -84,7 +85,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     metrics=("auc", "tpr_at_fpr_1e2"),
     loot="data",
 )
-def link_inference(scene: Scene, rng: Rng, *, rounds: int = 0) -> Deal:
+def link_inference(scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0) -> Deal:
     """Drop links by coin, train on the others, and ask of each pair whether its link is left.
 
     The question is (m, 2) pairs of nodes; an answer is a score, larger = more like a link.

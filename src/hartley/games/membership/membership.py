@@ -10,7 +10,7 @@ it was trained on against what it was not, with nobody's coin behind it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from hartley.core import (
     Ensemble,
     Flow,
     Modality,
+    Range,
     Role,
     Round,
     Scene,
@@ -98,10 +99,10 @@ def membership(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: int = 0,
-    group: int = 1,
-    mislabelled: float = 0.0,
-    targets: int = 0,
+    rounds: Annotated[int, Range(0, 10_000)] = 0,
+    group: Annotated[int, Range(0)] = 1,
+    mislabelled: Annotated[float, Range(0, 1)] = 0.0,
+    targets: Annotated[int, Range(0)] = 0,
 ) -> Deal:
     """Deal a fair membership coin for every record of the pool, once a round.
 
@@ -267,7 +268,7 @@ def _groups(pool: Data, group: int, rng: Rng) -> NDArray[np.int64]:
         return np.arange(len(pool))
     if group > 1:
         return np.asarray(rng.permutation(len(pool)) // group)
-    if group < 0 or "user" not in pool.facts:
+    if "user" not in pool.facts:
         raise UsageError(f"group = {group}: the pool does not say whose its records are")
     return np.asarray(np.unique(np.asarray(pool.facts["user"]), return_inverse=True)[1])
 
@@ -276,8 +277,8 @@ def _mislabel(pool: Data, share: float, classes: int, rng: Rng) -> Data:
     """The pool with some records under a label that is not theirs, each of the others alike."""
     if not share:
         return pool
-    if pool.y is None or classes < 2 or not 0 < share <= 1:
-        raise UsageError(f"mislabelled = {share}: a share of labelled records is due, 0 to 1")
+    if pool.y is None or classes < 2:
+        raise UsageError(f"mislabelled must be 0 for records without labels, got {share}")
     hit = rng.permutation(len(pool))[: round(share * len(pool))]
     y = np.array(pool.y)
     y[hit] = (y[hit] + rng.integers(1, classes, len(hit))) % classes

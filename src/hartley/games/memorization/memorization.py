@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from hartley.core import (
     Deal,
     Flow,
     Modality,
+    Range,
     Role,
     Round,
     Scene,
@@ -78,9 +79,9 @@ def memorization(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: int = 0,
-    repeats: int = 8,
-    form: str = "canaries",
+    rounds: Annotated[int, Range(0, 10_000)] = 0,
+    repeats: Annotated[int, Range(0)] = 8,
+    form: Literal["canaries", "contacts"] = "canaries",
 ) -> Deal:
     """Deal a secret to every canary and train a victim on them, once a round.
 
@@ -90,12 +91,10 @@ def memorization(
         form: which canaries: canaries, or contacts (written as contact records, language only).
 
     Raises:
-        UsageError: canaries that the scene does not have, or a negative number of repeats.
+        UsageError: canaries that the scene does not have.
     """
     scene = in_tokens(scene)
     assert scene.fit is not None and scene.model is not None and scene.train is not None
-    if min(repeats, rounds) < 0:
-        raise UsageError(f"repeats = {repeats}, rounds = {rounds} are counts")
     if form not in scene.extra:
         raise UsageError(f"the scene {scene.name} has no {form!r} to plant")
     rounds = rounds or int(scene.facts.get("rounds", ROUNDS))

@@ -71,7 +71,7 @@ def slots(pool: Data, centre: NDArray[Any], count: int, rng: Rng) -> Data:
     r = min([CHOICES, *(len(own) // n for own, n in zip(by, need, strict=True) if n)])
     if r < 2:
         raise UsageError(
-            f"{len(pool)} records are too few for small = {count} slots of 2 candidates or more"
+            f"{len(pool)} records are too few for records = {count} slots of 2 candidates or more"
         )
     rows = np.stack([by[i % 2][i // 2 * r : (i // 2 + 1) * r] for i in range(count)])
     flat = pool.x.reshape(len(pool), -1)

@@ -8,7 +8,7 @@ training set, drawn uniformly (arXiv:2206.07758).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from hartley.core import (
     Deal,
     Flow,
     Modality,
+    Range,
     Role,
     Round,
     Scene,
@@ -63,7 +64,11 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     loot="data",
 )
 def training_set_reconstruction(
-    scene: Scene, rng: Rng, *, rounds: int = 0, records: int = 0
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: Annotated[int, Range(0, 10_000)] = 0,
+    records: Annotated[int, Range(0)] = 0,
 ) -> Deal:
     """Train small nets until they know their records by heart, and ask which those were.
 
@@ -74,8 +79,6 @@ def training_set_reconstruction(
     Raises:
         UsageError: no labelled records, or too few of them for so many.
     """
-    if min(rounds, records) < 0:
-        raise UsageError(f"rounds and records must be at least 0, got {rounds} and {records}")
     nets: small_nets.SmallNets = scene.tools.get("small_nets", small_nets.INTERPOLATED)
     rounds, records = rounds or nets.rounds, records or nets.records
     train, holdout = scene.train, scene.holdout

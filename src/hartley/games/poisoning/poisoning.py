@@ -12,7 +12,7 @@ carries 0 bit, however high its "attack success".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from hartley.core import (
     Flow,
     Modality,
     Outcome,
+    Range,
     Received,
     Role,
     Round,
@@ -110,11 +111,11 @@ def poisoning(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: int = 32,
-    slots: int = 4,
-    poisons: int = 16,
-    probes: int = 9,
-    cover: float = 0.2,
+    rounds: Annotated[int, Range(1, 10_000)] = 32,
+    slots: Annotated[int, Range(1)] = 4,
+    poisons: Annotated[int, Range(1)] = 16,
+    probes: Annotated[int, Range(1)] = 9,
+    cover: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
 ) -> Deal:
     """Deal one message a slot; the loot is the poison, and the victim's behaviour the answer.
 

@@ -9,7 +9,7 @@ against what he reads without the attack. A cleaned picture below the quality fl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from hartley.core import (
     Flow,
     Modality,
     Outcome,
+    Range,
     Received,
     Role,
     Round,
@@ -59,7 +60,12 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     loot="data",
 )
 def watermark(
-    scene: Scene, rng: Rng, *, rounds: int = 40, bits: int = 32, floor: float = 34.0
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: Annotated[int, Range(1, 10_000)] = 40,
+    bits: Annotated[int, Range(1)] = 32,
+    floor: Annotated[float, Range(0, open_low=True)] = 34.0,
 ) -> Deal:
     """Deal a uniform message and a key for each of several marked photographs.
 

@@ -79,13 +79,7 @@ def average(values: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.float64
 
 
 def lowest(values: NDArray[Any], real: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
-    """Mean (n,) of the smallest values of each row: ``share`` of its real places, one at least.
-
-    Raises:
-        UsageError: a share outside 0..1.
-    """
-    if not 0 < share <= 1:
-        raise UsageError(f"share = {share} is no part of a text; it must lie in 0..1")
+    """Mean (n,) of the smallest values of each row: ``share`` of its real places, one at least."""
     ordered = np.sort(np.where(real, values, np.inf), axis=1)
     counts = np.maximum((real.sum(1) * share).astype(np.int64), 1)
     kept = np.arange(values.shape[1]) < counts[:, None]

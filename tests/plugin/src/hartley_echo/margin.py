@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:1709.01604",
 )
-def margin(view: View, rng: Rng, *, power: float = 1.0) -> Outcome:
+def margin(
+    view: View, rng: Rng, *, power: Annotated[float, Range(0, open_low=True)] = 1.0
+) -> Outcome:
     """Guess that a record is a member when its own label leads the next one by far.
 
     Args:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.data_to_data.decryption._shared import letter_model
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.decryption.decryption import decryption, stretches
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     paper="doi:10.1080/0161-119591883944",
     adapts=True,
 )
-def hill_climb(view: View, rng: Rng, *, restarts: int = 24) -> Outcome:
+def hill_climb(view: View, rng: Rng, *, restarts: Annotated[int, Range(1)] = 24) -> Outcome:
     """Solve the message as a simple substitution by the pairs and triples of its letters.
 
     An attacker who knows that keys change solves each key's stretch of text alone.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION,),
     paper="arXiv:2401.08573",
 )
-def compression(view: View, rng: Rng, *, best: int = 98) -> Outcome:
+def compression(view: View, rng: Rng, *, best: Annotated[int, Range(1, 100)] = 98) -> Outcome:
     """Save the picture as JPEG, as coarsely as the quality floor allows, and publish that.
 
     The attacker holds the marked picture, so it measures the PSNR itself and bisects the quality.

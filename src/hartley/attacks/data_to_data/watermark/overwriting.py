@@ -6,9 +6,9 @@ nothing else (Kerckhoffs). Without knowledge of a defence the widespread DWT-DCT
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image, marks
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     paper="doi:10.1109/35.940053",
     adapts=True,
 )
-def overwriting(view: View, rng: Rng, *, most: int = 8) -> Outcome:
+def overwriting(view: View, rng: Rng, *, most: Annotated[int, Range(1)] = 8) -> Outcome:
     """Embed random messages under random keys until the quality floor is reached.
 
     Args:

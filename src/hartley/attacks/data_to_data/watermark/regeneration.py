@@ -8,11 +8,11 @@ component by James and Stein's rule and averages four shifted grids of patches.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image, patches
 
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION,),
     paper="arXiv:2306.01953",
 )
-def regeneration(view: View, rng: Rng, *, shrinkage: float = 4.0, passes: int = 3) -> Outcome:
+def regeneration(
+    view: View,
+    rng: Rng,
+    *,
+    shrinkage: Annotated[float, Range(0)] = 4.0,
+    passes: Annotated[int, Range(1)] = 3,
+) -> Outcome:
     """Regenerate the picture with as much latent noise as the quality floor allows.
 
     Args:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.watermark.watermark import watermark
 from hartley.kit.vision import image
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION,),
     paper="arXiv:2401.08573",
 )
-def resampling(view: View, rng: Rng, *, smallest: float = 0.1, steps: int = 7) -> Outcome:
+def resampling(
+    view: View,
+    rng: Rng,
+    *,
+    smallest: Annotated[float, Range(0, 1, open_low=True)] = 0.1,
+    steps: Annotated[int, Range(1)] = 7,
+) -> Outcome:
     """Resize the picture to as few pixels as the quality floor allows, and back.
 
     Args:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.poisoning.poisoning import poisoning
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     paper="arXiv:1708.06733",
     loot=Loot.POISON,
 )
-def badnets(view: View, rng: Rng, *, side: int = 3) -> Outcome:
+def badnets(view: View, rng: Rng, *, side: Annotated[int, Range(1)] = 3) -> Outcome:
     """Stamp each slot's own patch onto records of other classes and give them its message.
 
     Patches stand on different tiles of the picture (of the row of numbers, for other records); if

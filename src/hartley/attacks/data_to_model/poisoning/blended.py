@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.poisoning.poisoning import poisoning
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     paper="arXiv:1712.05526",
     loot=Loot.POISON,
 )
-def blended(view: View, rng: Rng, *, blend: float = 0.2) -> Outcome:
+def blended(
+    view: View, rng: Rng, *, blend: Annotated[float, Range(0, 1, open_low=True)] = 0.2
+) -> Outcome:
     """Mix each slot's own random pattern into records of other classes and give them its message.
 
     Args:

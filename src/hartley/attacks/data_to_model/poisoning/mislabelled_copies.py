@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.poisoning.poisoning import poisoning
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     paper="arXiv:2204.00032",
     loot=Loot.POISON,
 )
-def mislabelled_copies(view: View, rng: Rng, *, copies: int = 0) -> Outcome:
+def mislabelled_copies(view: View, rng: Rng, *, copies: Annotated[int, Range(0)] = 0) -> Outcome:
     """Submit copies of every target under the label that the message asks for.
 
     The victim then knows each target's label only if it also saw the target with its true label:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.gradient_inversion import gradient_inversion
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     paper="arXiv:2003.14053",
     adapts=True,
 )
-def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
+def analytic_gradient(view: View, rng: Rng, *, steps: Annotated[int, Range(1)] = 150) -> Outcome:
     """Read the records off the gradient of the first dense layer, by linear algebra.
 
     One record is ∂Wᵀ∂b / ‖∂b‖². Several are told apart by the neurons that ReLU silences for each
@@ -32,11 +31,7 @@ def analytic_gradient(view: View, rng: Rng, *, steps: int = 150) -> Outcome:
 
     Args:
         steps: L-BFGS steps from features to records, for a net with convolutions.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("analytic_gradient", 1, steps=steps)
     update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))
     public = view.public
     low, high = (0.0, 1.0) if public is None else (float(public.x.min()), float(public.x.max()))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import confidence, halves
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack, spawn
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack, spawn
 from hartley.core.errors import UsageError
 from hartley.games.inversion.attribute_inference import attribute_inference, candidates, filled
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     modalities=(Modality.TABULAR,),
     paper="hartley",
 )
-def attribute_calibration(view: View, rng: Rng, *, references: int = 16) -> Outcome:
+def attribute_calibration(
+    view: View, rng: Rng, *, references: Annotated[int, Range(1, 512)] = 16
+) -> Outcome:
     """Take off how sure models that never saw the target are of each value, then name the best.
 
     The completed record is a training record for one value only, so this is membership inference
@@ -35,12 +36,11 @@ def attribute_calibration(view: View, rng: Rng, *, references: int = 16) -> Outc
         references: models to train on random halves of one's own records.
 
     Raises:
-        UsageError: fewer than one reference, or no labelled records to train it on.
+        UsageError: the attacker has no labelled records to train references on.
     """
     del rng
     asked, own, fit = view.question, view.public, view.model.fit
     assert asked is not None and asked.y is not None and fit is not None
-    at_least("attribute_calibration", 1, references=references)
     if own is None or own.y is None:
         raise UsageError("attribute_calibration needs labelled records of the attacker's own")
     table = candidates(view)

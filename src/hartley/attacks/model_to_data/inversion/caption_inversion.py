@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import (
     bank,
     loot,
 )
-from hartley.core import Access, Modality, Outcome, Term, View, attack
-from hartley.core.errors import UsageError
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.embedding_inversion import embedding_inversion
 from hartley.kit.ridge import cosines
 
@@ -34,7 +33,7 @@ WARM = 0.05
     paper="arXiv:2004.00053",
     adapts=True,
 )
-def caption_inversion(view: View, rng: Rng, *, neighbours: int = 8) -> Outcome:
+def caption_inversion(view: View, rng: Rng, *, neighbours: Annotated[int, Range(1)] = 8) -> Outcome:
     """Tell which words the caption of a stored picture holds, and write the surest.
 
     Three witnesses, each a number between 0 and 1 a word: a regression of words on the embedding,
@@ -43,13 +42,8 @@ def caption_inversion(view: View, rng: Rng, *, neighbours: int = 8) -> Outcome:
 
     Args:
         neighbours: captions of the attacker's, and pictures, that are looked at.
-
-    Raises:
-        UsageError: none are.
     """
     del rng
-    if neighbours < 1:
-        raise UsageError(f"caption_inversion: neighbours = {neighbours}; 1 is the least")
     own = bank(view)
     assert own.pictures is not None and own.stolen is not None
     longest = own.tokens.shape[1]

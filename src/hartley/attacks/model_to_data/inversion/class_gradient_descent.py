@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import margin_slope
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.class_inversion import class_inversion
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,12 @@ if TYPE_CHECKING:
     paper="doi:10.1145/2810103.2813677",
 )
 def class_gradient_descent(
-    view: View, rng: Rng, *, steps: int = 60, rate: float = 0.1, blur: float = 0.5
+    view: View,
+    rng: Rng,
+    *,
+    steps: Annotated[int, Range(1)] = 60,
+    rate: Annotated[float, Range(0, open_low=True)] = 0.1,
+    blur: Annotated[float, Range(0)] = 0.5,
 ) -> Outcome:
     """Descend on pixels from a grey picture, towards what the model is sure of.
 
@@ -36,13 +40,7 @@ def class_gradient_descent(
         steps: descents.
         rate: length of a step, as a share of the norm of a picture of ones.
         blur: width of the Gaussian that denoises after each step, in pixels; 0 leaves it out.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("class_gradient_descent", 1, steps=steps)
-    above("class_gradient_descent", 0, rate=rate)
-    at_least("class_gradient_descent", 0, blur=blur)
     del rng
     asked = view.question
     assert asked is not None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.gradient_inversion import gradient_inversion
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     import torch
@@ -30,11 +28,11 @@ def cosine_gradient(
     view: View,
     rng: Rng,
     *,
-    restarts: int = 1,
-    steps: int = 200,
-    rate: float = 0.1,
-    smooth: float = -1.0,
-    enough: float = 1e-4,
+    restarts: Annotated[int, Range(1)] = 1,
+    steps: Annotated[int, Range(1)] = 200,
+    rate: Annotated[float, Range(0, open_low=True)] = 0.1,
+    smooth: Annotated[float, Range(-1)] = -1.0,
+    enough: Annotated[float, Range(0, 1)] = 1e-4,
 ) -> Outcome:
     """Turn the gradient of guessed records into the direction that was sent, by signed Adam.
 
@@ -45,17 +43,10 @@ def cosine_gradient(
         restarts: random starts; the one whose gradient points nearest is kept.
         steps: steps of a start; the step size falls to a hundredth on the way.
         rate: first step size, as a share of the records' range.
-        smooth: weight of the total variation at first; it falls to nothing on the way. Below 0 it
+        smooth: weight of the total variation at first; it falls to nothing on the way. At -1 it
             is 0.01 for pictures and 0.1 for sound, whose spectrograms are smoother.
         enough: a start ends when one less the cosine falls below this.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("cosine_gradient", 1, restarts=restarts, steps=steps)
-    above("cosine_gradient", 0, rate=rate)
-    at_least("cosine_gradient", -inf, smooth=smooth)
-    at_least("cosine_gradient", 0, 1, enough=enough)
     import torch
 
     update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.gradient_inversion import gradient_inversion
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +24,14 @@ if TYPE_CHECKING:
     paper="arXiv:1906.08935",
     adapts=True,
 )
-def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool = True) -> Outcome:
+def dlg(
+    view: View,
+    rng: Rng,
+    *,
+    restarts: Annotated[int, Range(1)] = 2,
+    steps: Annotated[int, Range(1)] = 100,
+    rule: bool = True,
+) -> Outcome:
     """Minimise the squared distance between gradients over the records, by L-BFGS.
 
     Who knows of a training-time defence takes the client's own step on his guess (arXiv:2111.04706
@@ -36,11 +42,7 @@ def dlg(view: View, rng: Rng, *, restarts: int = 2, steps: int = 100, rule: bool
         steps: L-BFGS iterations of a start.
         rule: take the labels from the last bias (iDLG, arXiv:2001.02610) instead of searching for
             soft ones together with the records.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("dlg", 1, restarts=restarts, steps=steps)
     import torch
 
     update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -10,9 +10,8 @@ from hartley.attacks.model_to_data.inversion._shared.recurrent_decoder import De
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Words, bank, loot
 from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
-from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.embedding_inversion import embedding_inversion
-from hartley.kit.ranges import at_least
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -31,11 +30,11 @@ def embedding_decoder(
     view: View,
     rng: Rng,
     *,
-    epochs: int = 4,
-    beams: int = 8,
-    corrections: int = 2,
-    tries: int = 24,
-    beam: int = 3,
+    epochs: Annotated[int, Range(1)] = 4,
+    beams: Annotated[int, Range(1)] = 8,
+    corrections: Annotated[int, Range(0)] = 2,
+    tries: Annotated[int, Range(1)] = 24,
+    beam: Annotated[int, Range(1)] = 3,
 ) -> Outcome:
     """Train a decoder on the attacker's own texts, then correct what it writes.
 
@@ -49,12 +48,7 @@ def embedding_decoder(
         corrections: rounds of correction; 0 only takes the best hypothesis.
         tries: changed texts that are embedded, a target and a round.
         beam: texts of a target that are changed further.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("embedding_decoder", 1, epochs=epochs, beams=beams, tries=tries, beam=beam)
-    at_least("embedding_decoder", 0, corrections=corrections)
     own = bank(view)
     longest = own.tokens.shape[1]
     decoder = Decoder(epochs=epochs).train(own.embeddings, own.tokens, 0)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import bank, loot
 from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
-from hartley.core import Access, Modality, Outcome, Term, View, attack
-from hartley.core.errors import UsageError
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.embedding_inversion import embedding_inversion
 from hartley.kit.ridge import cosines
 
@@ -30,7 +29,12 @@ SIZES = (0, -2, 2)
     adapts=True,
 )
 def embedding_search(
-    view: View, rng: Rng, *, corrections: int = 4, tries: int = 24, beam: int = 3
+    view: View,
+    rng: Rng,
+    *,
+    corrections: Annotated[int, Range(0)] = 4,
+    tries: Annotated[int, Range(1)] = 24,
+    beam: Annotated[int, Range(1)] = 3,
 ) -> Outcome:
     """Read the words by what each embeds to alone, then correct the text by asking the encoder.
 
@@ -42,15 +46,7 @@ def embedding_search(
         corrections: rounds of it; 0 only takes the best of the first guesses.
         tries: changed texts that are embedded, a target and a round.
         beam: texts of a target that are changed further.
-
-    Raises:
-        UsageError: no text to try or to keep.
     """
-    if corrections < 0 or tries < 1 or beam < 1:
-        raise UsageError(
-            f"embedding_search: corrections = {corrections} may be 0, tries = {tries} and "
-            f"beam = {beam} at least 1"
-        )
     own = bank(view)
     longest = own.tokens.shape[1]
     reader = Reader.fit(own)

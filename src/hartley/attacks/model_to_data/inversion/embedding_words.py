@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Words, bank, loot
-from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.inversion.embedding_inversion import embedding_inversion
-from hartley.kit.ranges import at_least
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     paper="arXiv:2004.00053",
     adapts=True,
 )
-def embedding_words(view: View, rng: Rng, *, least: int = 2, check: bool = False) -> Outcome:
+def embedding_words(
+    view: View, rng: Rng, *, least: Annotated[int, Range(1)] = 2, check: bool = False
+) -> Outcome:
     """Regress the bag of words on the embedding, then take the surest words.
 
     The paper's multi-label classifier as one ridge regression, whose penalties leave-one-out
@@ -42,11 +43,10 @@ def embedding_words(view: View, rng: Rng, *, least: int = 2, check: bool = False
     """
     del rng
     own = bank(view)
-    at_least("embedding_words", 1, max(2, len(own.tokens)), least=least)
     longest = own.tokens.shape[1]
     words = Words.fit(own, least)
     if not len(words.names):
-        raise UsageError(f"embedding_words: least = {least}; no word stands in as many texts")
+        raise UsageError(f"least must be a number of texts that hold one word, got {least}")
     made = words.texts(own.targets, longest)
     if check and own.embed is not None:
         alike = cosines(own.targets, own.embeddings)

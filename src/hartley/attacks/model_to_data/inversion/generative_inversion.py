@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import log_odds, margin_slope
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.class_inversion import class_inversion
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,11 +29,11 @@ def generative_inversion(
     view: View,
     rng: Rng,
     *,
-    restarts: int = 12,
-    steps: int = 25,
-    rate: float = 0.1,
-    weight: float = 0.1,
-    shakes: int = 4,
+    restarts: Annotated[int, Range(1)] = 12,
+    steps: Annotated[int, Range(1)] = 25,
+    rate: Annotated[float, Range(0, open_low=True)] = 0.1,
+    weight: Annotated[float, Range(0)] = 0.1,
+    shakes: Annotated[int, Range(1)] = 4,
 ) -> Outcome:
     """Climb the log-odds of a class in the latent space of a prior learnt from public records.
 
@@ -49,13 +48,7 @@ def generative_inversion(
         rate: step size in the latent space.
         weight: of the prior's own odds of a latent point, against log-odds of the class.
         shakes: disturbed copies a selection is made by.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("generative_inversion", 1, restarts=restarts, steps=steps, shakes=shakes)
-    above("generative_inversion", 0, rate=rate)
-    at_least("generative_inversion", 0, weight=weight)
     import torch
 
     asked, public = view.question, view.public

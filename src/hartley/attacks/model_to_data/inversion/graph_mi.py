@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.core.errors import UsageError
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.link_inference import link_inference
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     import torch
@@ -28,11 +26,11 @@ def graph_mi(
     view: View,
     rng: Rng,
     *,
-    target: str = "answers",
-    steps: int = 60,
-    lr: float = 0.1,
-    smooth: float = 1e-3,
-    sparse: float = 1e-3,
+    target: Literal["labels", "answers"] = "answers",
+    steps: Annotated[int, Range(1)] = 60,
+    lr: Annotated[float, Range(0, open_low=True)] = 0.1,
+    smooth: Annotated[float, Range(0)] = 1e-3,
+    sparse: Annotated[float, Range(0)] = 1e-3,
 ) -> Outcome:
     """Let every link in question have a strength in 0..1 and descend on the net's loss.
 
@@ -43,21 +41,13 @@ def graph_mi(
         lr: step of Adam.
         smooth: weight of the mean unlikeness between the features of linked nodes.
         sparse: weight of the mean strength.
-
-    Raises:
-        UsageError: another target.
     """
-    at_least("graph_mi", 1, steps=steps)
-    above("graph_mi", 0, lr=lr)
-    at_least("graph_mi", 0, smooth=smooth, sparse=sparse)
     import torch
     import torch.nn.functional as F
 
     del rng
     asked, known, take = view.question, view.public, view.model.weights
     assert asked is not None and known is not None and known.edges is not None and take is not None
-    if target not in {"labels", "answers"}:
-        raise UsageError(f"target {target!r} is neither labels nor answers")
     held = {n: torch.tensor(np.array(w), dtype=torch.float32) for n, w in take().items()}
     features = torch.tensor(np.array(view.facts["features"]))
     pairs, fixed = (torch.tensor(np.array(e)) for e in (asked.x.T, known.edges))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.class_inversion import class_inversion
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,12 @@ if TYPE_CHECKING:
     requires=("public",),
 )
 def inverse_network(
-    view: View, rng: Rng, *, records: int = 400, hidden: int = 64, ridge: float = 0.1
+    view: View,
+    rng: Rng,
+    *,
+    records: Annotated[int, Range(1)] = 400,
+    hidden: Annotated[int, Range(1)] = 64,
+    ridge: Annotated[float, Range(0, open_low=True)] = 0.1,
 ) -> Outcome:
     """Train a network from the model's scores back to public records, and feed it a sure class.
 
@@ -35,12 +39,7 @@ def inverse_network(
         records: public records that are asked about.
         hidden: width of the inverse network.
         ridge: how much the second layer is held down.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("inverse_network", 1, records=records, hidden=hidden)
-    above("inverse_network", 0, ridge=ridge)
     asked, public = view.question, view.public
     assert asked is not None and public is not None
     rows = rng.permutation(len(public))[:records]

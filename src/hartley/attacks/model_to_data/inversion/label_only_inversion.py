@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.inversion.class_inversion import class_inversion
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,11 +28,11 @@ def label_only_inversion(
     view: View,
     rng: Rng,
     *,
-    start: int = 256,
-    points: int = 32,
-    steps: int = 20,
-    radius: float = 0.5,
-    growth: float = 1.3,
+    start: Annotated[int, Range(1)] = 256,
+    points: Annotated[int, Range(1)] = 32,
+    steps: Annotated[int, Range(1)] = 20,
+    radius: Annotated[float, Range(0, open_low=True)] = 0.5,
+    growth: Annotated[float, Range(1)] = 1.3,
 ) -> Outcome:
     """Keep moving to where a whole sphere of latent points carries the label (BREP-MI).
 
@@ -46,12 +45,7 @@ def label_only_inversion(
         steps: spheres.
         radius: of the first sphere.
         growth: of the radius when a sphere is all of the label.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("label_only_inversion", 1, start=start, points=points, steps=steps, growth=growth)
-    above("label_only_inversion", 0, radius=radius)
     asked, public = view.question, view.public
     assert asked is not None and public is not None
     prior = priors.learn(public.x, seed=view.salt)

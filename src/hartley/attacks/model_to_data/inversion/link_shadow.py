@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack, spawn
-from hartley.core.errors import UsageError
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack, spawn
 from hartley.games.inversion.link_inference import apart, link_inference
 from hartley.kit import logistic
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     paper="arXiv:2005.02131",
     adapts="trains",
 )
-def link_shadow(view: View, rng: Rng, *, shadows: int = 6) -> Outcome:
+def link_shadow(view: View, rng: Rng, *, shadows: Annotated[int, Range(2, 512)] = 6) -> Outcome:
     """Train nets on the known links with half of some of them dropped, and learn the difference.
 
     The paper's attack that knows a part of the graph. A pair is described by the distances between
@@ -34,15 +33,10 @@ def link_shadow(view: View, rng: Rng, *, shadows: int = 6) -> Outcome:
     not have the link: how alike two nodes are anyway is thereby taken off.
 
     Args:
-        shadows: nets to train, two at least.
-
-    Raises:
-        UsageError: fewer than two shadows.
+        shadows: nets to train.
     """
     asked, known, fit = view.question, view.public, view.model.fit
     assert asked is not None and known is not None and known.edges is not None and fit is not None
-    if shadows < 2:
-        raise UsageError(f"{shadows} shadows: two at least are due")
     edges = np.asarray(known.edges)
     order = rng.permutation(edges.shape[1])[: len(asked)]
     lesson, always = edges[:, order].T, np.delete(edges, order, axis=1)

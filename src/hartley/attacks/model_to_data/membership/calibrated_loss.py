@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
-from hartley.core import ALL, Access, Outcome, Term, View, attack
+from hartley.core import ALL, Access, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     paper="arXiv:2111.08440",
     adapts="trains",
 )
-def calibrated_loss(view: View, rng: Rng, *, references: int = 64) -> Outcome:
+def calibrated_loss(
+    view: View, rng: Rng, *, references: Annotated[int, Range(2, 512)] = 64
+) -> Outcome:
     """Guess by how much lower the victim's loss on a record is than that of models without it.
 
     A hard record has a high loss in the training set too; what is left when its difficulty is

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import references as trained
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import Statistics, claims, compressed, portrait, statistics
-from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +27,13 @@ if TYPE_CHECKING:
     game_params={"group": 32},
     adapts="trains",
 )
-def dataset_inference(view: View, rng: Rng, *, references: int = 8, ridge: float = 1.0) -> Outcome:
+def dataset_inference(
+    view: View,
+    rng: Rng,
+    *,
+    references: Annotated[int, Range(2, 512)] = 8,
+    ridge: Annotated[float, Range(0, open_low=True)] = 1.0,
+) -> Outcome:
     """Say of each group of texts how sure it is that the model was trained on it.
 
     Weights for the scores of a text (its log-probability, against zlib, Min-K % and Min-K %++ at
@@ -38,11 +43,7 @@ def dataset_inference(view: View, rng: Rng, *, references: int = 8, ridge: float
     Args:
         references: models, each trained on a random half of the texts, to learn the weights from.
         ridge: how strongly weights are held down, in units of one score's variance a record.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    above("dataset_inference", 0, ridge=ridge)
     del rng
     asked = view.question
     strangers = view.facts.get("strangers", view.public)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
 from hartley.attacks.model_to_data.membership._shared import augmentations, decision_boundary
-from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-METHODS = ("boundary", "noise", "shift")
 
 
 @attack(
@@ -32,13 +29,13 @@ def label_only_membership(
     view: View,
     rng: Rng,
     *,
-    method: str = "boundary",
-    queries: int = 12,
-    starts: int = 2,
-    halvings: int = 5,
-    turns: int = 1,
-    sigma: float = 0.5,
-    most: int = 30_000,
+    method: Literal["boundary", "noise", "shift"] = "boundary",
+    queries: Annotated[int, Range(1)] = 12,
+    starts: Annotated[int, Range(1)] = 2,
+    halvings: Annotated[int, Range(1)] = 5,
+    turns: Annotated[int, Range(0)] = 1,
+    sigma: Annotated[float, Range(0, open_low=True)] = 0.5,
+    most: Annotated[int, Range(1)] = 30_000,
 ) -> Outcome:
     """Guess by the robustness of the label, and that a record labelled wrongly is no member.
 
@@ -54,17 +51,10 @@ def label_only_membership(
             copies a record, down to two questions.
 
     Raises:
-        UsageError: a method that is not there, or shifts of what is no picture.
+        UsageError: shifts of records that are not pictures.
     """
-    at_least(
-        "label_only_membership", 1, queries=queries, starts=starts, halvings=halvings, most=most
-    )
-    at_least("label_only_membership", 0, turns=turns)
-    above("label_only_membership", 0, sigma=sigma)
     asked = view.question
     assert asked is not None and asked.y is not None
-    if method not in METHODS:
-        raise UsageError(f"no label-only method {method!r}; there is {', '.join(METHODS)}")
     if method == "shift" and np.asarray(asked.x).ndim != 4:
         raise UsageError(f"shifts are for pictures, not for {asked.modality} of shape "
                          f"{np.asarray(asked.x).shape[1:]}")  # fmt: skip

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.membership._shared import augmentations as versions
 from hartley.attacks.model_to_data.reference_models import confidence, references
-from hartley.core import ALL, Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
@@ -35,10 +35,10 @@ def lira(
     view: View,
     rng: Rng,
     *,
-    references: int = 64,
+    references: Annotated[int, Range(2, 512)] = 64,
     online: bool = True,
     fixed_variance: bool = True,
-    augment: int = 1,
+    augment: Annotated[int, Range(1, 50)] = 1,
 ) -> Outcome:
     """Compare the victim's confidence in a record with models that did and did not train on it.
 
@@ -80,8 +80,8 @@ _references = references
 def _versions(asked: Data, count: int) -> list[Data]:
     if count == 1:
         return [asked]
-    if count < 1 or asked.modality is not Modality.VISION or asked.x.ndim != 4:
-        raise UsageError(f"augment = {count}: pictures have 1 to 50 versions, other records one")
+    if asked.modality is not Modality.VISION or asked.x.ndim != 4:
+        raise UsageError(f"augment must be 1 for records that are not pictures, got {count}")
     made = versions.pictures(np.asarray(asked.x), count)
     return [asked, *(replace(asked, x=x) for x in made[1:])]
 

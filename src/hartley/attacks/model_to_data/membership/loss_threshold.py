@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import likelihood
-from hartley.core import ALL, Access, Outcome, Term, View, attack
+from hartley.core import ALL, Access, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
-from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
 @attack(
     game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="arXiv:1709.01604"
 )
-def loss_threshold(view: View, rng: Rng, *, floor: float = 1e-6) -> Outcome:
+def loss_threshold(
+    view: View, rng: Rng, *, floor: Annotated[float, Range(0, 0.5, open_low=True)] = 1e-6
+) -> Outcome:
     """Guess that a record is a member when the model's loss on it is low.
 
     The loss is what the model's declared units make it: −ln p of the label, of probabilities or of
@@ -28,11 +29,7 @@ def loss_threshold(view: View, rng: Rng, *, floor: float = 1e-6) -> Outcome:
 
     Args:
         floor: probabilities of a label below this are raised to it before the logarithm.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    above("loss_threshold", 0, 0.5, floor=floor)
     del rng
     asked = view.question
     assert asked is not None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import claims, lowest, statistics
-from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -20,16 +19,14 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.16789",
 )
-def min_k(view: View, rng: Rng, *, share: float = 0.2) -> Outcome:
+def min_k(
+    view: View, rng: Rng, *, share: Annotated[float, Range(0, 1, open_low=True)] = 0.2
+) -> Outcome:
     """Score a text by the mean log-probability of its least likely tokens.
 
     Args:
         share: part of the tokens that is listened to, 0 to 1.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    above("min_k", 0, 1, share=share)
     del rng
     asked = view.question
     assert asked is not None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import claims, lowest, statistics
-from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2404.02936",
 )
-def min_k_plus_plus(view: View, rng: Rng, *, share: float = 0.2) -> Outcome:
+def min_k_plus_plus(
+    view: View, rng: Rng, *, share: Annotated[float, Range(0, 1, open_low=True)] = 0.2
+) -> Outcome:
     """Score a text by its lowest log-probabilities, each in units of the model's own law there.
 
     A token's log-probability less its mean, over its standard deviation, both under what the model
@@ -28,11 +29,7 @@ def min_k_plus_plus(view: View, rng: Rng, *, share: float = 0.2) -> Outcome:
 
     Args:
         share: part of the tokens that is listened to, 0 to 1.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    above("min_k_plus_plus", 0, 1, share=share)
     del rng
     asked = view.question
     assert asked is not None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import average, claims, likelihoods, statistics
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +23,13 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2305.18462",
 )
-def neighbour(view: View, rng: Rng, *, neighbours: int = 8, share: float = 0.2) -> Outcome:
+def neighbour(
+    view: View,
+    rng: Rng,
+    *,
+    neighbours: Annotated[int, Range(1)] = 8,
+    share: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
+) -> Outcome:
     """Compare a text's log-probability with those of copies in which some tokens were replaced.
 
     The paper's masked language model is replaced by pairs of neighbouring tokens, counted in the
@@ -33,14 +38,9 @@ def neighbour(view: View, rng: Rng, *, neighbours: int = 8, share: float = 0.2) 
     Args:
         neighbours: copies of each text; each costs a reading of it.
         share: part of the tokens that is replaced, 0 to 1.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
     asked = view.question
     assert asked is not None
-    at_least("neighbour", 1, neighbours=neighbours)
-    above("neighbour", 0, 1, share=share)
     told = statistics(view.model, asked.x)
     texts = [asked.x] if view.public is None else [asked.x, view.public.x]
     followers = _followers(texts)

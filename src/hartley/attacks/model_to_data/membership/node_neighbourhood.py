@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import references
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.kit import logistic
@@ -30,7 +30,13 @@ TINY = 1e-12
     requires=("graph",),
     adapts="trains",
 )
-def node_neighbourhood(view: View, rng: Rng, *, references: int = 16, hops: int = 2) -> Outcome:
+def node_neighbourhood(
+    view: View,
+    rng: Rng,
+    *,
+    references: Annotated[int, Range(2, 512)] = 16,
+    hops: Annotated[int, Range(0)] = 2,
+) -> Outcome:
     """Learn from nets of one's own how a member's answer and its neighbours' answers look.
 
     A node is described by how sure the answer is of its label, how spread it is and how high its
@@ -43,13 +49,13 @@ def node_neighbourhood(view: View, rng: Rng, *, references: int = 16, hops: int 
         hops: how far it looks round a node; 0 reads the node alone.
 
     Raises:
-        UsageError: a negative number of hops, or nodes shown without their links.
+        UsageError: nodes shown without their links.
     """
     del rng
     asked = view.question
     assert asked is not None and asked.y is not None
-    if hops < 0 or asked.edges is None:
-        raise UsageError(f"{hops} hops round the nodes of {asked.name}: links and hops are due")
+    if asked.edges is None:
+        raise UsageError(f"the nodes of {asked.name!r} must carry their links, got none")
     fleet = _references(view, references)
     edges = np.asarray(asked.edges)
     near = np.unique(np.r_[asked.x[:, 0], edges.reshape(-1)]) if hops else asked.x[:, 0]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import likelihood
-from hartley.core import Access, Data, Modality, Model, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Model, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
 
-VARIANTS = ("plain", "augmented", "weak")
 SURE = 0.25
 """Share of the records, the most alike, that the weak variant takes for members to learn from."""
 
@@ -31,7 +29,12 @@ SURE = 0.25
     paper="arXiv:2310.00108",
 )
 def pair_similarity(
-    view: View, rng: Rng, *, variant: str = "augmented", copies: int = 4, blur: float = 0.1
+    view: View,
+    rng: Rng,
+    *,
+    variant: Literal["plain", "augmented", "weak"] = "augmented",
+    copies: Annotated[int, Range(1)] = 4,
+    blur: Annotated[float, Range(0, open_low=True)] = 0.1,
 ) -> Outcome:
     """Score a pair by the cosine of its embeddings, and by how much that falls when it is blurred.
 
@@ -43,14 +46,10 @@ def pair_similarity(
         blur: standard deviation of the blur, as a share of that of a feature.
 
     Raises:
-        UsageError: a variant that is not there, or ``weak`` without pairs of one's own.
+        UsageError: ``weak`` without pairs of one's own.
     """
-    at_least("pair_similarity", 1, copies=copies)
-    above("pair_similarity", 0, blur=blur)
     asked = view.question
     assert asked is not None
-    if variant not in VARIANTS:
-        raise UsageError(f"pair_similarity: variant {variant!r} is none of {', '.join(VARIANTS)}")
     if variant == "plain":
         guess = likelihood(view.model, asked)
         return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))

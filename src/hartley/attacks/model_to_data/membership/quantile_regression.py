@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.membership._shared import pinball_regression
 from hartley.attacks.model_to_data.reference_models import confidence
-from hartley.core import ALL, Access, Data, Outcome, Term, View, attack
+from hartley.core import ALL, Access, Data, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
 from hartley.kit.features import features, standardised
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,9 +35,9 @@ def quantile_regression(
     view: View,
     rng: Rng,
     *,
-    level: float = 0.9,
-    components: int = 32,
-    ridge: float = 1.0,
+    level: Annotated[float, Range(0.5, 1, open_low=True, open_high=True)] = 0.9,
+    components: Annotated[int, Range(1)] = 32,
+    ridge: Annotated[float, Range(0, open_low=True)] = 1.0,
 ) -> Outcome:
     """Predict from a record alone how sure the victim is of strangers like it, and compare.
 
@@ -53,17 +52,13 @@ def quantile_regression(
         ridge: how strongly its weights are held down.
 
     Raises:
-        UsageError: too few strangers, or a level that is no quantile above the median.
+        UsageError: too few strangers.
     """
-    at_least("quantile_regression", 1, components=components)
-    above("quantile_regression", 0, ridge=ridge)
     del rng
     asked, strangers = view.question, view.facts.get("strangers")
     assert asked is not None
     if not isinstance(strangers, Data) or len(strangers) < LEAST:
         raise UsageError(f"quantile_regression learns from {LEAST} strangers at least")
-    if not 0.5 < level < 1:
-        raise UsageError(f"level = {level}; a quantile between 0.5 and 1 is due")
     known, table = _tables(strangers, asked, view.model.classes, components)
     usual = confidence(view.model, strangers)
     middle, upper = (

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.kit.language import text
 from hartley.kit.language.tokens import average, claims, likelihoods, statistics
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.15968",
 )
-def recall_prefix(view: View, rng: Rng, *, prefixes: int = 4) -> Outcome:
+def recall_prefix(view: View, rng: Rng, *, prefixes: Annotated[int, Range(1)] = 4) -> Outcome:
     """Divide a text's log-probability after passages that nobody trained on by that of it alone.
 
     Both are negative, so that a member, whose own is near zero, has the larger ratio. A model that
@@ -37,9 +36,8 @@ def recall_prefix(view: View, rng: Rng, *, prefixes: int = 4) -> Outcome:
         prefixes: passages of the attacker's own that are put before every text.
 
     Raises:
-        UsageError: none are, or there are fewer.
+        UsageError: there are fewer.
     """
-    at_least("recall_prefix", 1, prefixes=prefixes)
     asked = view.question
     assert asked is not None
     told = statistics(view.model, asked.x)

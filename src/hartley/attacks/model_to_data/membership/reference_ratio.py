@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import references as trained
-from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 from hartley.kit.language.tokens import average, claims, statistics
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     paper="arXiv:2012.07805",
     adapts="trains",
 )
-def reference_ratio(view: View, rng: Rng, *, references: int = 8) -> Outcome:
+def reference_ratio(
+    view: View, rng: Rng, *, references: Annotated[int, Range(2, 512)] = 8
+) -> Outcome:
     """Subtract from a text's log-probability what models without it give it.
 
     A text that is easy for its own sake is easy for them as well.

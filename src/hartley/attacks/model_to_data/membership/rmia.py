@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
-from hartley.core import ALL, Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,10 +28,10 @@ def rmia(
     view: View,
     rng: Rng,
     *,
-    references: int = 64,
-    gamma: float = 1.0,
+    references: Annotated[int, Range(2, 512)] = 64,
+    gamma: Annotated[float, Range(1)] = 1.0,
     online: bool = True,
-    a: float = 0.3,
+    a: Annotated[float, Range(0, 1)] = 0.3,
 ) -> Outcome:
     """Test a record against records of the population by the ratio of likelihood ratios.
 
@@ -45,12 +44,7 @@ def rmia(
         online: Pr(x) from models with and without the record; else only from those without it,
             corrected by ``a``.
         a: offline, Pr(x) is taken as ((1+a)·Pr(x|out) + 1−a)/2; 1 for texts.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("rmia", 1, gamma=gamma)
-    at_least("rmia", 0, 1, a=a)
     del rng
     asked, public = view.question, view.public
     assert asked is not None and public is not None

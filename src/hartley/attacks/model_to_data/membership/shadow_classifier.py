@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
-from hartley.core import Access, Data, Modality, Outcome, Output, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Output, Range, Term, View, attack
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
 from hartley.kit import logistic
 from hartley.kit.cache import digest
-from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +31,12 @@ TOP, LEAST = 5, 200
     adapts="trains",
 )
 def shadow_classifier(
-    view: View, rng: Rng, *, references: int = 64, per_class: bool = True, ridge: float = 1e-3
+    view: View,
+    rng: Rng,
+    *,
+    references: Annotated[int, Range(2, 512)] = 64,
+    per_class: bool = True,
+    ridge: Annotated[float, Range(0, open_low=True)] = 1e-3,
 ) -> Outcome:
     """Train a classifier on answers of shadow models, member or not, and let it judge the victim's.
 
@@ -42,11 +46,7 @@ def shadow_classifier(
         references: shadow models, each trained on a random half of the records.
         per_class: one classifier a label, as in the paper; else one for all.
         ridge: how strongly its weights are held down.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    above("shadow_classifier", 0, ridge=ridge)
     del rng
     asked = view.question
     assert asked is not None and asked.y is not None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import canaries, text_canaries
 from hartley.games.memorization.memorization import memorization
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +26,13 @@ if TYPE_CHECKING:
     requires=("contacts",),
     game_params={"form": "contacts"},
 )
-def contact_infill(view: View, rng: Rng, *, shortlist: int = 48, samples: int = 16) -> Outcome:
+def contact_infill(
+    view: View,
+    rng: Rng,
+    *,
+    shortlist: Annotated[int, Range(1)] = 48,
+    samples: Annotated[int, Range(0)] = 16,
+) -> Outcome:
     """Rank the numbers of a name's contact record by the likelihood of the whole record.
 
     Two steps: what the text before the gap makes likely, or what the model itself generates there,
@@ -36,12 +41,7 @@ def contact_infill(view: View, rng: Rng, *, shortlist: int = 48, samples: int = 
     Args:
         shortlist: numbers read to the end of the record, a name.
         samples: texts generated from each natural context, whose numbers join the shortlist.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("contact_infill", 1, shortlist=shortlist)
-    at_least("contact_infill", 0, samples=samples)
     asked, length = view.question, int(view.facts["length"])
     assert asked is not None
     model = view.model

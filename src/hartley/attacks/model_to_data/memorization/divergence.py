@@ -6,12 +6,12 @@ trained on; it then tends to fall back on training text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.core.errors import AccessDenied, UsageError
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core.errors import AccessDenied
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.memorization import memorization
 
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     paper="arXiv:2311.17035",
 )
 def divergence(
-    view: View, rng: Rng, *, tokens: int = 32, repeats: int = 12, samples: int = 6
+    view: View,
+    rng: Rng,
+    *,
+    tokens: Annotated[int, Range(1)] = 32,
+    repeats: Annotated[int, Range(1)] = 12,
+    samples: Annotated[int, Range(1)] = 6,
 ) -> Outcome:
     """Repeat a token, let the model go on, and read candidates out of what it falls back on.
 
@@ -43,8 +48,6 @@ def divergence(
     assert asked is not None
     if view.model.generate is None:
         raise AccessDenied(f"{view.model.name!r} does not generate text")
-    if min(tokens, repeats, samples) < 1:
-        raise UsageError("tokens, repeats and samples are counts from 1")
     known = [asked.x, view.public.x] if view.public is not None else [asked.x]
     seen = np.unique(np.concatenate([x[x >= 0] for x in known]))
     some = np.r_[asked.x[:, 0], rng.choice(seen, min(tokens, len(seen)), replace=False)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import confidence
-from hartley.core import ALL, Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import canaries, text_canaries
 from hartley.games.memorization.memorization import memorization
-from hartley.kit.ranges import above
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     modalities=ALL,
     paper="arXiv:1802.08232",
 )
-def exposure(view: View, rng: Rng, *, temperature: float = 1.0) -> Outcome:
+def exposure(
+    view: View, rng: Rng, *, temperature: Annotated[float, Range(0, open_low=True)] = 1.0
+) -> Outcome:
     """Score every candidate secret by how sure the model is of the record that carries it.
 
     A language model: the likelihood of the number after the canary's beginning. Any other: its
@@ -34,11 +35,7 @@ def exposure(view: View, rng: Rng, *, temperature: float = 1.0) -> Outcome:
 
     Args:
         temperature: divides the log-probabilities of a token before they are added up (language).
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    above("exposure", 0, temperature=temperature)
     del rng
     asked = view.question
     assert asked is not None

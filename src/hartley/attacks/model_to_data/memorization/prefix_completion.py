@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.canaries import write
 from hartley.games.memorization.memorization import memorization
 from hartley.kit.language import text
-from hartley.kit.ranges import at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     paper="arXiv:2410.19482",
     adapts=True,
 )
-def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
+def prefix_completion(view: View, rng: Rng, *, samples: Annotated[int, Range(1)] = 64) -> Outcome:
     """Rank candidates by how often greedy and sampled continuations of the prefix produce them.
 
     It needs no scores, only text. What was never produced is ranked by how often each of its
@@ -39,11 +38,7 @@ def prefix_completion(view: View, rng: Rng, *, samples: int = 64) -> Outcome:
 
     Args:
         samples: sampled continuations a canary, besides the greedy one.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("prefix_completion", 1, samples=samples)
     asked, length = view.question, int(view.facts["length"])
     assert asked is not None
     generate = view.model.generate

@@ -8,16 +8,15 @@ after a canary's beginning is believed, the earliest first.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.core.errors import AccessDenied, UsageError
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core.errors import AccessDenied
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.memorization import memorization
 from hartley.kit.language import text
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +36,12 @@ WINDOW = 8
     paper="arXiv:2012.07805",
 )
 def sample_and_rank(
-    view: View, rng: Rng, *, samples: int = 256, heat: float = 1.0, by: str = "zlib"
+    view: View,
+    rng: Rng,
+    *,
+    samples: Annotated[int, Range(1)] = 256,
+    heat: Annotated[float, Range(0, open_low=True)] = 1.0,
+    by: Literal["zlib", "perplexity", "window"] = "zlib",
 ) -> Outcome:
     """Sample texts from public beginnings, rank them, and read candidates out of them.
 
@@ -50,16 +54,9 @@ def sample_and_rank(
         heat: temperature of the first token, which decays to 1 over the first third of a text.
         by: what texts are ranked by: zlib (entropy over perplexity), perplexity, or window (the
             perplexity of the likeliest few tokens in a row).
-
-    Raises:
-        UsageError: ``by`` names no ranking, or numbers that draw nothing.
     """
-    at_least("sample_and_rank", 1, samples=samples)
-    above("sample_and_rank", 0, heat=heat)
     asked = view.question
     assert asked is not None
-    if by not in {"zlib", "perplexity", "window"}:
-        raise UsageError(f"by = {by!r} is not zlib, perplexity or window")
     new = asked.x.shape[1] + int(view.facts["length"])
     known = asked.x[:, 0]
     public = known if view.public is None else view.public.x[:, 0]

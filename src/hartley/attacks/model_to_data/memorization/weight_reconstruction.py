@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import AccessDenied
 from hartley.games.memorization import small_nets as net
 from hartley.games.memorization.training_set_reconstruction import training_set_reconstruction
-from hartley.kit.ranges import above, at_least
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -24,7 +23,11 @@ if TYPE_CHECKING:
     paper="arXiv:2206.07758",
 )
 def weight_reconstruction(
-    view: View, rng: Rng, *, steps: int = 2500, rate: float = 0.01
+    view: View,
+    rng: Rng,
+    *,
+    steps: Annotated[int, Range(1)] = 2500,
+    rate: Annotated[float, Range(0, open_low=True)] = 0.01,
 ) -> Outcome:
     """Rebuild the training records from the weights alone, then see which candidates they are near.
 
@@ -34,12 +37,7 @@ def weight_reconstruction(
     Args:
         steps: of the search.
         rate: of its steps.
-
-    Raises:
-        UsageError: a parameter is out of its range.
     """
-    at_least("weight_reconstruction", 1, steps=steps)
-    above("weight_reconstruction", 0, rate=rate)
     asked = view.question
     assert asked is not None and asked.y is not None
     if view.model.weights is None:

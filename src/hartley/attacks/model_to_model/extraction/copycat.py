@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Output, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Output, Range, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.models.clone import clone, probabilities, transfer_set
 
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     loot=Loot.MODEL,
 )
 def copycat(
-    view: View, rng: Rng, *, queries: int = 0, blur: float = 0.1, steps: int = 200
+    view: View,
+    rng: Rng,
+    *,
+    queries: Annotated[int, Range(0)] = 0,
+    blur: Annotated[float, Range(0)] = 0.1,
+    steps: Annotated[int, Range(1)] = 200,
 ) -> Outcome:
     """Train a copy on the labels of blurred mixtures of the attacker's records.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.models.clone import clone, probabilities, transfer_set
 
@@ -27,10 +27,10 @@ def knockoff(
     view: View,
     rng: Rng,
     *,
-    queries: int = 0,
+    queries: Annotated[int, Range(0)] = 0,
     mix: bool = False,
-    steps: int = 200,
-    hidden: int = 128,
+    steps: Annotated[int, Range(1)] = 200,
+    hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
     """Train a copy on the victim's scores for the attacker's own records.
 

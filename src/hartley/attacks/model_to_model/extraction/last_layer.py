@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Loot, Modality, Model, Outcome, Output, Term, View, attack
+from hartley.core import Access, Loot, Modality, Model, Outcome, Output, Range, Term, View, attack
 from hartley.games.extraction.head_extraction import HEAD, head_extraction
 from hartley.kit.language import text
 
@@ -28,7 +28,13 @@ START = 64
     adapts=True,
     loot=Loot.MODEL,
 )
-def last_layer(view: View, rng: Rng, *, length: int = 8, tolerance: float = 3e-6) -> Outcome:
+def last_layer(
+    view: View,
+    rng: Rng,
+    *,
+    length: Annotated[int, Range(1)] = 8,
+    tolerance: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 3e-6,
+) -> Outcome:
     """Recover the hidden size and the head's column space from logits of random prompts.
 
     Logits are head × hidden state, so that a matrix of them has the rank of the hidden size; its
