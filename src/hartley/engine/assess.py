@@ -25,6 +25,7 @@ from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
 from hartley.engine.result.gate import judge
 from hartley.engine.run import executor
+from hartley.engine.run.devices import devices_used
 from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
 from hartley.engine.run.threads import one_thread
 
@@ -187,9 +188,15 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
             "checks": list(verdict.checks),
         },
         notes=flagged,
+        devices=[*_devices(ledger), *devices_used()],
     )
     ledger.finish(made)
     return made
+
+
+def _devices(ledger: runs.Ledger) -> list[str]:
+    """The devices that whatever was played has used."""
+    return [name for record in ledger.records.values() for name in record.get("devices", ())]
 
 
 def _play(

@@ -172,8 +172,9 @@ def document(
     defenses: Sequence[Mapping[str, Any]],
     verdict: Mapping[str, Any],
     notes: Sequence[str],
+    devices: Sequence[str] = ("cpu",),
 ) -> dict[str, Any]:
-    """Return the whole run document."""
+    """Return the whole run document; ``devices`` are those that anything was computed on."""
     made: dict[str, Any] = finite(
         {
             "schema": RUN_SCHEMA,
@@ -184,7 +185,7 @@ def document(
             "seed": plan.get("seed", 0),
             "scene": dict(scene),
             "plan": dict(plan),
-            "host": host(),
+            "host": host(devices),
             "channels": list(channels),
             "edges": list(edges),
             "loops": [],
@@ -198,7 +199,7 @@ def document(
     return made
 
 
-def host() -> dict[str, Any]:
+def host(devices: Sequence[str]) -> dict[str, Any]:
     """Return what ran the run: versions, processors, threads, device."""
     versions = {}
     for name in _LIBRARIES:
@@ -211,7 +212,7 @@ def host() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
         "threads": 1,
-        "device": "cpu",
+        "device": ", ".join(dict.fromkeys(devices)),
         "versions": versions,
     }
 

@@ -26,6 +26,7 @@ from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.result import document
 from hartley.engine.result.document import figure
 from hartley.engine.run import answer_cache
+from hartley.engine.run.devices import devices_used
 from hartley.engine.run.play import deal, play_rounds
 from hartley.engine.run.threads import one_thread
 from hartley.store.artifacts import Artifacts
@@ -41,7 +42,7 @@ class Result:
     Attributes:
         status: ``done``, ``failed`` or ``skipped``.
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
-            a utility, ``seconds``.
+            a utility, ``seconds``, and the ``devices`` that its process has used until then.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
         row: of a play that was done: the measured half of its row, and the measurement's digest.
@@ -82,7 +83,8 @@ class Player:
             mistake = str(error) if isinstance(error, UsageError) and not absent else ""
             result = Result(FAILED, note, mistake=mistake)
         seconds = round(time.perf_counter() - started, 4)
-        return replace(result, note={**result.note, "seconds": seconds})
+        circumstances = {"seconds": seconds, "devices": devices_used()}
+        return replace(result, note={**result.note, **circumstances})
 
     def hold(self, scene: Scene, params: Mapping[str, Any]) -> None:
         """Take over a scene that was built already, with no defense added."""
