@@ -15,7 +15,7 @@ _VERBS = {
     "measure": "hartley.channel.measure",
     "play": "hartley.engine.run.play",
 }
-"""Where the verbs stand; every other public name is a noun or a decorator of ``core``."""
+"""The module of each verb; every other public name is a noun or a decorator of ``core``."""
 
 if TYPE_CHECKING:
     from hartley.channel.measure import measure
@@ -92,5 +92,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return list(__all__)

@@ -125,7 +125,7 @@ def test_the_gate_refuses_a_plan_for_another_scene_or_without_limits(hartley, ru
     assert done.returncode == 2 and "is for the scene 'digits'" in done.stderr
     other.write_text("seed = 1")
     done = hartley("gate", str(path), "--limits", str(other))
-    assert done.returncode == 2 and "no [limits]" in done.stderr
+    assert done.returncode == 2 and "must have a table [limits]" in done.stderr
 
 
 def test_a_store_that_cannot_be_written(hartley, tmp_path):
@@ -237,7 +237,7 @@ def test_kill_9_loses_at_most_the_job_in_flight(hartley, tmp_path, workers):
             break
     again.kill()
     again.communicate()
-    assert "3 jobs, 2 of them kept from before" in line
+    assert "3 jobs, 2 of them already done" in line
     assert stamps == {name: (folder / "trials" / name).stat().st_mtime_ns for name in kept}
 
 

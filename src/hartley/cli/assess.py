@@ -43,36 +43,36 @@ def assess(
     remeasure: str | None = None,
     json: Switch = False,
 ) -> int:
-    """Play every attack that a scene can carry, measure each in bits, and judge the whole.
+    """Play every attack that fits a scene, measure each in bits, and judge the run.
 
-    What is finished is kept at once: after a Ctrl-C or a crash the same command goes on.
+    Each finished attack is stored at once: after a Ctrl-C or a crash, the same command continues.
 
     Parameters
     ----------
     plan
         A plan file (TOML), or the name of a plan that ships with Hartley, such as demo.
     scene
-        The scene to attack, without a plan; live:GAME and dead:GAME are a game's two test wires.
+        The scene to attack, instead of a plan; live:GAME leaks everything, dead:GAME nothing.
     set_
         A parameter of the scene, NAME=VALUE, for example opened=true; may be repeated.
     only
         Play only attacks, classes or axis:NAME that match this pattern; may be repeated.
     skip
-        Leave out what matches this pattern; may be repeated.
+        Do not play what matches this pattern; may be repeated.
     seed
         Seed of every random choice.
     executor
-        Where to play: local.
+        Where to play; local is the only choice.
     workers
-        Worker processes; 0 plays in this one. Default: one a processor.
+        Number of worker processes; 0 plays in this process. Default: one for each processor.
     store
         The folder of all runs.
     defenses
-        Measure the plan's defences too.
+        Also play behind the plan's defenses.
     run
         Name of the run. Default: made from the plan and the scene.
     fresh
-        Begin a new run even where the same one stands.
+        Begin a new run even if there is one of the same plan and scene.
     remeasure
         Measure the stored trials of this run again, without a model.
     json
@@ -82,7 +82,9 @@ def assess(
         raise UnknownName("executor", executor, EXECUTORS)
     if remeasure is not None:
         if plan is not None or scene is not None:
-            raise UsageError("--remeasure takes a run and no plan or scene")
+            raise UsageError(
+                "--remeasure measures a stored run again; leave out the plan and --scene"
+            )
         from hartley.engine.assess import remeasure as again
 
         return finish(again(_folder(remeasure, store)), store, json=json)
@@ -90,7 +92,7 @@ def assess(
     from hartley.engine.assess import assess as run_plan
 
     ordered, source = _plan(plan, scene)
-    given: dict[str, Any] = {
+    changes: dict[str, Any] = {
         "only": tuple(only) if only else None,
         "skip": tuple(skip) if skip else None,
         "seed": seed,
@@ -99,11 +101,11 @@ def assess(
     }
     for name, value in {"seed": seed, "workers": workers}.items():
         if value is not None and value < 0:
-            raise UsageError(f"--{name} {value}: expected a whole number, 0 or more")
-    ordered = replace(ordered, **{k: v for k, v in given.items() if v is not None})
+            raise UsageError(f"--{name} must be at least 0, got {value}")
+    ordered = replace(ordered, **{k: v for k, v in changes.items() if v is not None})
     if set_:
-        own = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
-        ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: own})
+        scene_params = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
+        ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: scene_params})
     try:
         with watching() as watch:
             document = run_plan(
@@ -126,7 +128,7 @@ def finish(
 ) -> int:
     """Print a run document, as JSON or for a person; return the exit code of its verdict.
 
-    Rows whose ids are in ``without`` are left out for a person: a line of their own speaks of them.
+    Rows whose ids are in ``without`` are not shown to a person: separate lines report them.
     """
     from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import baseline_rows, verdict_of
@@ -142,7 +144,7 @@ def finish(
     print(f"verdict: {verdict_of(verdict)}")
     hidden = [row["reason"] for row in document["channels"] if row["id"] in without]
     for reason in verdict["reasons"]:
-        if not any(one in reason for one in hidden):
+        if not any(hidden_reason in reason for hidden_reason in hidden):
             print(f"  {reason}")
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
     return EXIT[verdict["status"]]
@@ -162,7 +164,7 @@ def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:
 
     if plan is None and scene is None:
         raise UsageError(
-            "what shall be assessed? Give a PLAN.toml, --scene NAME "
+            "assess needs a plan or a scene: give a PLAN.toml, --scene NAME "
             "(see: hartley list scenes), or the plan that ships with Hartley: hartley assess demo"
         )
     if plan is None:
@@ -178,7 +180,7 @@ def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:
     if scene is not None:
         ordered = replace(ordered, scene=scene)
     if not ordered.scene:
-        raise BadPlan(f'{plan}: no scene; add a line such as: scene = "digits"')
+        raise BadPlan(f'{plan} must name a scene; add a line such as: scene = "digits"')
     return ordered, source
 
 

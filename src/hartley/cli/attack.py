@@ -12,7 +12,7 @@ from hartley import catalog
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import note, print_channels, print_json, whole
 from hartley.core import Attack
-from hartley.core import Parameter as Own
+from hartley.core import Parameter as Declared
 from hartley.core.errors import UsageError
 
 # The flags depend on the attack, so help is left to the application that is made for it.
@@ -34,7 +34,7 @@ def attack(
         return 0
     name, *rest = tokens
     if name.startswith("-"):
-        raise UsageError(f"which attack? {_USAGE}")
+        raise UsageError(f"the first argument must be the name of an attack, got {name}; {_USAGE}")
     code = _application(name)(
         rest, exit_on_error=False, print_error=False, result_action="return_value"
     )
@@ -44,7 +44,8 @@ def attack(
 def _application(name: str) -> App:
     """The command line of one attack, from its declaration and its game's."""
     part: Attack = catalog.load("attack", name)
-    own, of_game = Group("Parameters of the attack"), Group("Parameters of the game")
+    attack_group = Group("Parameters of the attack")
+    game_group = Group("Parameters of the game")
     taken = {"scene", "set", "seed", "budget", "alpha", "json"}
     flags = {(f"attack_{p.name}" if p.name in taken else p.name): p for p in part.parameters}
     game_flags = {
@@ -67,14 +68,19 @@ def _application(name: str) -> App:
 
     signature = inspect.Signature(
         [
-            _flag("scene", str, None, "The scene to attack; live:GAME and dead:GAME are wires."),
+            _flag(
+                "scene",
+                str,
+                None,
+                "The scene to attack; live:GAME leaks everything, dead:GAME nothing.",
+            ),
             _flag("set", list[str], [], "A parameter of the scene, NAME=VALUE; may be repeated."),
             _flag("seed", int, 0, "Seed of every random choice."),
-            _flag("budget", int | None, None, "Questions that the attack may ask."),
+            _flag("budget", int | None, None, "Queries that the attack may ask."),
             _flag("alpha", float, 0.05, "Error level of the certified bound."),
             _flag("json", bool, False, "Print the channel as one JSON document."),
-            *_flags(flags.items(), own),
-            *_flags(game_flags.items(), of_game),
+            *_flags(flags.items(), attack_group),
+            *_flags(game_flags.items(), game_group),
         ]
     )
     run.__signature__ = signature  # type: ignore[attr-defined]
@@ -84,10 +90,10 @@ def _application(name: str) -> App:
     return inner
 
 
-def _flags(pairs: Iterable[tuple[str, Own]], group: Group) -> Iterable[inspect.Parameter]:
-    for name, one in pairs:
-        limits = f" [{one.limits}]" if one.limits else ""
-        yield _flag(name, one.kind, one.default, one.help + limits, group)
+def _flags(pairs: Iterable[tuple[str, Declared]], group: Group) -> Iterable[inspect.Parameter]:
+    for name, parameter in pairs:
+        limits = f" [{parameter.limits}]" if parameter.limits else ""
+        yield _flag(name, parameter.kind, parameter.default, parameter.help + limits, group)
 
 
 def _flag(
@@ -125,8 +131,10 @@ def _play(
 
     if not 0 < alpha < 0.5:
         raise UsageError(f"--alpha must be between 0 and 0.5, got {alpha}")
-    if seed < 0 or (budget is not None and budget < 1):
-        raise UsageError("--seed must be 0 or more, --budget 1 or more")
+    if seed < 0:
+        raise UsageError(f"--seed must be at least 0, got {seed}")
+    if budget is not None and budget < 1:
+        raise UsageError(f"--budget must be at least 1, got {budget}")
     note(f"{part.name} on {scene}")
     with prints_apart():
         row = play_row(

@@ -43,9 +43,9 @@ def chain(
     fresh: Switch = False,
     json: Switch = False,
 ) -> int:
-    """Play attacks in order, and say what the last one gains by those before it.
+    """Play attacks in order, and report what the last one gains from those before it.
 
-    The last attack is played alone and at the end of the chain, on the same secrets and victims.
+    The last attack is played twice: alone, and at the end of the chain, on the same secrets.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def chain(
     scene
         The scene to attack.
     slot
-        Where a loot enters the next scene (train, public or source); once for each link. Default:
+        Where the loot enters the next scene (train, public or source); once for each link. Default:
         the slot that fits.
     set_
         A parameter of a part, PART.NAME=VALUE, for example lira.references=16, membership.rounds=8
@@ -62,11 +62,11 @@ def chain(
     seed
         Seed of every random choice.
     workers
-        Worker processes; 0 plays in this one. Default: one a processor.
+        Number of worker processes; 0 plays in this process. Default: one for each processor.
     store
         The folder of all runs.
     fresh
-        Begin a new run even where there is one of the same command.
+        Begin a new run even if there is one of the same command.
     json
         Print the run document on standard output.
     """
@@ -109,7 +109,9 @@ def _tables(pairs: Mapping[str, Any], scene: str) -> dict[str, dict[str, dict[st
             known = {e.name for kind in tables for e in catalog.entries(kind)}
             raise UnknownName("part", part, known)
         if len(kinds) > 1:
-            raise UsageError(f"--set {key}: {part} is {' and '.join(kinds)}; rename one")
+            raise UsageError(
+                f"--set {key}: {part} names several parts ({', '.join(kinds)}); rename one"
+            )
         tables[kinds[0]].setdefault(part, {})[name] = value
     return tables
 

@@ -26,12 +26,14 @@ def folder_of(run: str, store: Path) -> Path:
             return path.parent
     from hartley.store import runs
 
-    found: list[str] = [row["id"] for row in runs(store)] if store.is_dir() else []
-    if run == "latest" and found:
-        return store / found[0]
-    if not found:
-        raise StoreError(f"no run {run!r}: there are no runs in {store}; choose one with --store")
-    raise UnknownName("run", run, found)
+    run_ids: list[str] = [row["id"] for row in runs(store)] if store.is_dir() else []
+    if run == "latest" and run_ids:
+        return store / run_ids[0]
+    if not run_ids:
+        raise StoreError(
+            f"no run named {run!r}: {store} holds no runs; choose its folder with --store"
+        )
+    raise UnknownName("run", run, run_ids)
 
 
 def read(run: str, store: Path) -> dict[str, Any]:

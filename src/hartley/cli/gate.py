@@ -22,14 +22,14 @@ def gate(
     store: Path = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Hold a stored run against limits. Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive.
+    """Compare a stored run with limits. Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive.
 
     Parameters
     ----------
     run
         A run's name in the store, its folder, its run.json, or latest.
     limits
-        A plan whose [limits] say how many bits per use are allowed.
+        A plan file whose table [limits] says how many bits per use are allowed.
     store
         The folder of all runs.
     json
@@ -41,7 +41,9 @@ def gate(
 
     plan = read_plan(limits)
     if not plan.limits:
-        raise BadPlan(f"{limits}: no [limits]; add a table such as: [limits] membership = 0.05")
+        raise BadPlan(
+            f"{limits} must have a table [limits]; add one such as: [limits] membership = 0.05"
+        )
     document = read(run, store)
     if plan.scene and plan.scene != document["scene"]["name"]:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""``hartley list``: what there is."""
+"""``hartley list``: every attack, defense, game, scene, plan, framework or run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def list_(
     matrix: Annotated[bool, Parameter(negative="")] = False,
     store: Path = Path("runs"),
 ) -> int:
-    """List what there is.
+    """List attacks, defenses, games, scenes, plans, frameworks or runs.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def list_(
     json
         Print one JSON document.
     matrix
-        Print the cells class × modality instead: which attacks, or why there are none.
+        Print a table of class × modality instead: the attacks in each cell, or why it has none.
     store
         The folder of runs (for ``list runs``).
     """
@@ -45,8 +45,8 @@ def list_(
         return _matrix(json=json)
     if what is not None and what not in WHAT and f"{what}s" not in WHAT:
         near = get_close_matches(what, WHAT, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(WHAT)}"
-        raise UsageError(f"there is no list of {what!r}; {hint}")
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"what to list must be one of {', '.join(WHAT)}, got {what!r}{hint}")
     what = what if what is None or what in WHAT else f"{what}s"
     if what == "plans":
         return _plans(json=json)
@@ -54,9 +54,9 @@ def list_(
         return _frameworks(json=json)
     if what == "runs":
         return _runs(store, json=json)
-    found = catalog.entries(None if what is None else what.removesuffix("s"))
+    parts = catalog.entries(None if what is None else what.removesuffix("s"))
     if json:
-        print_json([e.as_json() for e in found])
+        print_json([e.as_json() for e in parts])
         return 0
     classes = {e.name: e.cls for e in catalog.entries("game")}
     print_table(
@@ -69,12 +69,12 @@ def list_(
                 *(e.axis.replace("_to_", "→"), e.term, _fits(e)),
                 f"CANNOT BE USED: {e.error}" if e.error else e.summary,
             )
-            for e in found
+            for e in parts
         ],
         drop=(6, 5, 4, 2, 0),
     )
     if what == "scenes":
-        note("and the two wires of every game: live:GAME leaks everything to it, dead:GAME nothing")
+        note("every game has two more: live:GAME leaks everything to it, dead:GAME leaks nothing")
     return 0
 
 
@@ -131,8 +131,8 @@ def _plans(*, json: bool) -> int:
     for name, text in sorted(plans().items()):
         body = text()
         comment = takewhile(lambda line: line.startswith("#"), body.splitlines())
-        told = " ".join(line.lstrip("# ") for line in comment)
-        summary = told.split(". ", 1)[0].rstrip(".")
+        prose = " ".join(line.lstrip("# ") for line in comment)
+        summary = prose.split(". ", 1)[0].rstrip(".")
         rows.append({"name": name, "scene": parse(body, source=name).scene, "summary": summary})
     if json:
         print_json(rows)
@@ -145,12 +145,12 @@ def _plans(*, json: bool) -> int:
 def _runs(store: Path, *, json: bool) -> int:
     from hartley.store import runs
 
-    found = runs(store)
+    stored = runs(store)
     if json:
-        print_json(found)
+        print_json(stored)
         return 0
     print_table(
         ("run", "created", "scene", "status"),
-        [(r["id"], r.get("created", ""), r.get("scene", ""), r["status"]) for r in found],
+        [(r["id"], r.get("created", ""), r.get("scene", ""), r["status"]) for r in stored],
     )
     return 0

@@ -20,16 +20,16 @@ USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
 VERBS = {
     "list": "List attacks, defenses, games, scenes, plans, frameworks or runs.",
     "show": "Show one part, or one row of a run.",
-    "assess": "Play every attack that a scene can carry, measure it in bits, and judge it.",
+    "assess": "Play every attack that fits a scene, measure each in bits, and judge the run.",
     "attack": "Play one attack on a scene; its own parameters are flags.",
     "chain": "Play attacks in order; the loot of each enters the scene of the next.",
-    "measure": "Measure anyone's trials: a CSV or Parquet table in, bits out.",
-    "gate": "Hold a stored run against limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
+    "measure": "Measure trials from a CSV or Parquet table, in bits.",
+    "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
     "pack": "List packs of real data and weights, or fetch one.",
-    "new": "Write a new attack: one working file to begin from.",
+    "new": "Write the file of a new attack, which works and can be changed.",
 }
-"""A verb is one row here and one file of this folder with its ``app``."""
+"""A verb is one row here, and one file of this folder that defines its ``app``."""
 
 
 def build() -> App:
@@ -49,7 +49,7 @@ def build() -> App:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; no mistake of the user's shows a traceback."""
+    """Run one command and return its exit code; a user's mistake shows no traceback."""
     try:
         code: Any = build()(
             list(arguments),
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:
-        lines, code = _told(error, arguments)
+        lines, code = _error_lines(error, arguments)
         for line in lines:
             print(f"hartley: {' '.join(line.split())}", file=sys.stderr)
     return code if isinstance(code, int) else 0
@@ -73,7 +73,7 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _told(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[str, ...], int]:
+def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[str, ...], int]:
     """One line for each mistake, and the exit code."""
     if isinstance(error, CycloptsError):
         return (_plain(error, arguments),), USAGE

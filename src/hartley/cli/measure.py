@@ -1,4 +1,4 @@
-"""``hartley measure``: bits for trials that someone else made."""
+"""``hartley measure``: the bits per use of a table of trials that was made elsewhere."""
 
 from __future__ import annotations
 

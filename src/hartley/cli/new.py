@@ -1,4 +1,4 @@
-"""``hartley new attack``: one working file to begin from."""
+"""``hartley new attack``: write the file of a new attack, which works and can be changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hartley.core.errors import StoreError, UsageError
 
 app = App(
     name="new",
-    help="Write a new attack: one working file to begin from.",
+    help="Write the file of a new attack, which works and can be changed.",
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
@@ -33,8 +33,9 @@ def attack(
 ) -> int:
     """Write a new attack that already plays its game; change its one function.
 
-    In a checkout of Hartley the file goes where the house finds it: nothing has to be registered.
-    Elsewhere it goes into this folder, and what to write into your package is printed.
+    Inside a checkout of Hartley the file goes to the folder where Hartley finds it, and needs no
+    registration. Elsewhere it goes to the current folder, and the command prints how to register it
+    from your package.
 
     Parameters
     ----------
@@ -45,33 +46,35 @@ def attack(
     to
         The folder to write it to.
     force
-        Write over a file that is there.
+        Overwrite a file that exists.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise UsageError(f"{name!r} is no name for an attack: use small letters, digits and _")
+        raise UsageError(f"the name of an attack must be small letters, digits and _, got {name!r}")
     if any(e.name == name for e in catalog.entries("attack")):
-        raise UsageError(f"there is an attack named {name!r} already; choose another name")
+        raise UsageError(f"there is already an attack named {name!r}; choose another name")
     entry = catalog.find("game", game)
-    house = Path(catalog.__file__).parent.parent / "attacks" / entry.axis / entry.cls
-    at_home = house.is_dir() and Path.cwd() in house.parents
-    folder = to if to is not None else house if at_home else Path()
+    home = Path(catalog.__file__).parent.parent / "attacks" / entry.axis / entry.cls
+    in_checkout = home.is_dir() and Path.cwd() in home.parents
+    folder = to if to is not None else home if in_checkout else Path()
     path = folder / f"{name}.py"
     if path.exists() and not force:
-        raise UsageError(f"{path} is there already; choose another name, or --force")
+        raise UsageError(
+            f"{path} exists already; choose another name, or overwrite it with --force"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(written(name, game), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
     print(path)
-    if folder.resolve() == house.resolve():
-        note(f"it is in the house: try  hartley attack {name} --scene live:{game}")
+    if folder.resolve() == home.resolve():
+        note(f"Hartley finds it there; try:  hartley attack {name} --scene live:{game}")
         return 0
     note(
-        "to register it from a package of yours, name its module in pyproject.toml:\n\n"
+        "to register it from your package, name its module in pyproject.toml:\n\n"
         f'    [project.entry-points."{catalog.GROUP}"]\n'
         f'    {name} = "your_package.{name}"\n\n'
-        f"or put the file into the house itself: {house}\n"
+        f"or move the file into Hartley's own folder: {home}\n"
         f"then try:  hartley attack {name} --scene live:{game}"
     )
     return 0
@@ -80,12 +83,12 @@ def attack(
 def written(name: str, game: str) -> str:
     """Return the source of a new attack on a game.
 
-    It begins as the shortest of the house's attacks that play that game in most modalities, under
-    the new name: it plays and passes the checks from the first minute, and shows what the game
-    hands over.
+    The source is a copy, under the new name, of the shortest of Hartley's attacks among those that
+    play the game in the most modalities. So it plays and passes the checks at once, and shows what
+    the game gives to an attack.
 
     Raises:
-        UsageError: no attack of the house plays the game yet.
+        UsageError: Hartley has no attack on the game yet.
     """
     models = [
         (Path(_file(e.module)).read_text(encoding="utf-8"), e.name, len(e.modalities))
@@ -93,13 +96,15 @@ def written(name: str, game: str) -> str:
         if e.game == game and e.origin == "hartley" and not e.error
     ]
     if not models:
-        raise UsageError(f"no attack plays {game} yet, so there is none to begin from")
-    source, model, _ = min(models, key=lambda one: (-one[2], len(one[0].splitlines())))
+        raise UsageError(
+            f"Hartley has no attack on {game} yet, so there is none to copy; see docs/extend.md"
+        )
+    source, model, _ = min(models, key=lambda found: (-found[2], len(found[0].splitlines())))
     first = ast.parse(source).body[0]
     assert first.end_lineno is not None
     body = "\n".join(source.splitlines()[first.end_lineno :])
     title = name.replace("_", " ").capitalize()
-    head = f'"""{title}: begun from {model}; say here what it does."""'
+    head = f'"""{title}: copied from {model}; say here what it does."""'
     function = re.sub(rf"\bdef {model}\(", f"def {name}(", body)
     return f"{head}\n{function}\n"
 

@@ -20,7 +20,7 @@ app = App(
 
 @app.command(name="list")
 def list_(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """List the packs: what is inside, how large, under which licence, and whether it is here.
+    """List the packs: what is in each, its size, its licence, and whether it is installed.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def get(
     source: Annotated[Path | None, Parameter(name="--from")] = None,
     trust: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Fetch packs, unless they are here, and print their folders.
+    """Fetch packs that are not installed yet, and print the folder of each.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ def get(
     core
         All core packs: those that the tests need.
     source
-        A folder of yours that holds the pack's data files, instead of a download.
+        A folder that holds the pack's data files already, to use instead of a download.
     trust
-        Take that folder even when its files are not the pinned ones.
+        Accept that folder even if its files differ from the pinned ones.
     """
     from hartley.core.errors import UsageError
     from hartley.data.packs import catalogue
@@ -94,7 +94,9 @@ def get(
     if not wanted:
         raise UsageError("name a pack to fetch, or say --core; see: hartley pack list")
     if source is not None and len(wanted) > 1:
-        raise UsageError("--from stands in for one pack; name one")
+        raise UsageError(
+            f"--from replaces the download of one pack; name exactly one, got {len(wanted)}"
+        )
     for name in wanted:
         _fetch(name, source, trust)
     return 0
@@ -107,13 +109,13 @@ def _fetch(name: str, source: Path | None, trust: bool) -> None:
     licence = next((pack.licence for pack in catalogue() if pack.name == name), None)
     if licence:
         note(f"{name}: licence {licence}")
-    told = lively(sys.stderr)
+    shows_progress = lively(sys.stderr)
 
     def progress(so_far: int, expected: int) -> None:
-        if told:
+        if shows_progress:
             print(f"\r{so_far / 1e6:8.1f} of {expected / 1e6:.1f} MB", end="", file=sys.stderr)
 
     home = fetch(name, source=source, trust=trust, progress=progress)
-    if told:
+    if shows_progress:
         print(file=sys.stderr)
     print(home)

@@ -1,4 +1,4 @@
-"""Progress of long work: bars where a person watches, single lines where a file does."""
+"""Progress of long work: bars in a terminal, single lines in a file or a pipe."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Watch = Callable[[str, Mapping[str, Any]], None]
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Yield what the engine tells its progress to; everything goes to standard error."""
+    """Yield the function that the engine calls with each event; it writes to standard error."""
     if not lively(sys.stderr):
-        yield _Lines().told
+        yield _Lines().on_event
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -30,7 +30,7 @@ def watching() -> Iterator[Watch]:
         transient=True,
     )
     with bars:
-        yield _Bars(bars).told
+        yield _Bars(bars).on_event
 
 
 class _Bars:
@@ -40,7 +40,7 @@ class _Bars:
         self.bars, self.task, self.playing = bars, None, dict[str, str]()
         self.reasons = _Reasons()
 
-    def told(self, event: str, facts: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         from rich.markup import escape
 
         if event == "scene":
@@ -64,35 +64,35 @@ class _Bars:
 
 
 class _Lines:
-    """One line an event, for a file or a pipe."""
+    """One line for each event, for a file or a pipe."""
 
     def __init__(self) -> None:
         self.reasons = _Reasons()
 
-    def told(self, event: str, facts: Mapping[str, Any]) -> None:
+    def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
             note(f"building the scene {facts['name']}")
         elif event == "not resumable":
             note(_not_resumable(facts))
         elif event == "jobs":
-            kept = f", {facts['kept']} of them kept from before" if facts["kept"] else ""
+            kept = f", {facts['kept']} of them already done" if facts["kept"] else ""
             note(f"run {facts['run']}: {facts['total']} jobs{kept}")
         elif event == "ended":
             line = f"{facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s)"
             note(f"  {line}{self.reasons.once(facts)}")
         elif event == "kept":
-            note(f"run {facts['run']} is complete; this is what it found (--fresh plays it again)")
+            note(f"run {facts['run']} is complete; these are its results (--fresh plays it again)")
 
 
 def _not_resumable(facts: Mapping[str, Any]) -> str:
     return (
         f"the scene {facts['name']} is not resumable, because its model declares no identity: "
-        "every run of it begins anew"
+        "every run starts from the beginning"
     )
 
 
 class _Reasons:
-    """Why jobs did not end well; what many of them fail on is written out once."""
+    """Why jobs were skipped or failed; a reason that many jobs share is written out once."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()

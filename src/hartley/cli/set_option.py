@@ -13,18 +13,20 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
     """Return scene parameters by name; values are written as in a plan file.
 
     Raises:
-        UsageError: something that is not NAME=VALUE.
+        UsageError: a pair is not NAME=VALUE.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         name = name.strip()
         if not equals or not all(part.isidentifier() for part in name.split(".")):
-            raise UsageError(f"--set {pair}: expected NAME=VALUE, for example --set opened=true")
+            raise UsageError(
+                f"--set must be NAME=VALUE, got {pair!r}; for example: --set opened=true"
+            )
         try:
             read = tomllib.loads(f"value = {value}")
         except tomllib.TOMLDecodeError:
             read = {}
-        # A bare word is a string, as it would be on any other flag; only one value may stand there.
-        found[name] = read["value"] if list(read) == ["value"] else value
-    return found
+        # A bare word is a string, as it is for any other flag; a list of assignments is not read.
+        values[name] = read["value"] if list(read) == ["value"] else value
+    return values

@@ -1,4 +1,4 @@
-"""``hartley show NAME``: everything that one part says of itself."""
+"""``hartley show NAME``: what one part declares, or one row of a run."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def show(
     if json:
         print_json(facts[0] if len(facts) == 1 else facts)
         return 0
-    for one in facts:
-        _print(one)
+    for part_facts in facts:
+        _print(part_facts)
     return 0
 
 
@@ -123,7 +123,8 @@ def _print(facts: dict[str, Any]) -> None:
     print("\n".join(f"  {line}".rstrip() for line in head.splitlines()))
     if facts["parameters"]:
         print("\n  parameters")
-    for one in facts["parameters"]:
-        flag = f"--{one['name'].replace('_', '-')}"
-        limits = f" [{one['limits']}]" if one["limits"] else ""
-        print(f"    {flag:18} {one['type']:6} {one['default']!r:10}{limits} {one['help']}")
+    for parameter in facts["parameters"]:
+        flag = f"--{parameter['name'].replace('_', '-')}"
+        kind, default = parameter["type"], parameter["default"]
+        limits = f" [{parameter['limits']}]" if parameter["limits"] else ""
+        print(f"    {flag:18} {kind:6} {default!r:10}{limits} {parameter['help']}")

@@ -1,4 +1,4 @@
-"""What a person reads: tables on standard output, prose and progress on standard error."""
+"""Printing for a person: tables on standard output, messages and progress on standard error."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Row = Sequence[str]
 
 
 def whole(_kind: Any, tokens: Sequence[Any]) -> int:
-    """Read a whole number from the command line; 1.5 is none, and is not cut to 1.
+    """Read a whole number from the command line; 1.5 is refused, and is not cut to 1.
 
     Raises:
-        ValueError: it is no whole number.
+        ValueError: it is not a whole number.
     """
     text = tokens[0].value
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
+        raise ValueError(f"the value must be a whole number, got {text!r}") from None
 
 
 def print_json(value: Any) -> None:
@@ -32,12 +32,12 @@ def print_json(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Say something that is not the result."""
+    """Print a message that is not part of the result, on standard error."""
     print(text, file=sys.stderr)
 
 
 def lively(stream: IO[str]) -> bool:
-    """Whether a person watches a stream, so that colours and bars make sense."""
+    """Whether a stream is a terminal, where colours and bars make sense."""
     return stream.isatty()
 
 
@@ -54,7 +54,7 @@ def print_table(
         columns: headings.
         rows: cells, as text; only the last column may be folded.
         numbers: indices of columns that are aligned on the right.
-        drop: indices of columns that a narrow terminal goes without, the first one first.
+        drop: indices of columns to leave out in a narrow terminal, the first one first.
     """
     table = [tuple(columns), *map(tuple, rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
@@ -77,7 +77,7 @@ def print_table(
 
 
 _LAST = 36
-"""Characters that the last column can do with, when it is folded."""
+"""Characters that the last column needs at least, when it is folded."""
 
 
 def _width() -> int:
@@ -91,7 +91,7 @@ def _coloured() -> bool:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a number in few digits; a dash where there is none."""
+    """Write a number in few digits, and None as a dash."""
     if value is None:
         return "–"
     if value == 0:
@@ -103,7 +103,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print what was measured, one line an attack, and then what was not and why."""
+    """Print one line for each measured row, then what was not measured and why."""
     measured = [row for row in rows if row["status"] == "measured"]
     if measured:
         print_table(
@@ -115,8 +115,8 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in measured:
         for flag in row.get("flags", []):
             print(f"FLAGGED  {row['attack']}: {flag}")
-    if found := [row["attack"] for row in measured if not row.get("planted", True)]:
-        listed = ", ".join(found)
+    if unplanted := [row["attack"] for row in measured if not row.get("planted", True)]:
+        listed = ", ".join(unplanted)
         print(
             f"membership was not randomised by Hartley for: {listed} (no certified privacy claim)"
         )
@@ -134,7 +134,7 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print what each defence left of each leak, and its price."""
+    """Print what each defense left of each leak, and what it cost in utility."""
     for row in rows:
         price = ", ".join(
             f"{name} {quantity(pair['before'])} → {quantity(pair['after'])}"
@@ -144,7 +144,9 @@ def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
         if row["reason"]:
             print(f"  not measured: {row['reason']}")
         elif not row["residual"]:
-            print(f"  nothing was played that it should narrow ({', '.join(row['protects'])})")
+            print(
+                f"  no attack was played on a game that it protects ({', '.join(row['protects'])})"
+            )
         else:
             _print_residual(row)
 
@@ -213,7 +215,7 @@ _FIRST = {
 
 
 def _usual(metrics: Mapping[str, Any]) -> str:
-    """The one usual metric that stands in the table: the class's own, else the first."""
+    """The one usual metric that the table shows: that of the class, else the first."""
     name = next((n for n in _FIRST if n in metrics), next(iter(metrics), None))
     if name is None:
         return "–"
