@@ -1,8 +1,11 @@
 """Every command in the docs is one that the command line knows, with flags that it takes."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,9 +54,15 @@ def test_a_command_of_the_docs_is_real(words, capsys):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_links_between_pages_arrive(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target, _, anchor in (t.partition("#") for t in re.findall(r"\]\(([^)]+)\)", prose)):
+        if target.startswith("http"):
+            continue
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        heads = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE) if anchor else []
+        anchors = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+        assert not anchor or anchor in anchors, f"{target}#{anchor}"
 
 
 def test_plans_in_the_docs_can_be_read():
@@ -70,11 +79,70 @@ def test_plans_in_the_docs_can_be_read():
 
 def test_the_program_of_the_privacy_page_runs():
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/privacy.md").read_text(), re.DOTALL)
-    found: dict = {}
-    exec(compile(block, "privacy.md", "exec"), found)
-    channel = found["channel"]
+    names: dict = {}
+    exec(compile(block, "privacy.md", "exec"), names)
+    channel = names["channel"]
     assert 0 < channel.bits.lower <= channel.bits.value <= 1
     assert channel.metrics["blind_auc"]["low"] <= 0.5 <= channel.metrics["blind_auc"]["high"]
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory):
+    """A package with one file for each part that the extension page shows, as a reader makes it."""
+    page = (ROOT / "docs/extend.md").read_text()
+    folder = tmp_path_factory.mktemp("newcomer")
+    about = folder / "your_package-1.0.dist-info"
+    package = folder / "your_package"
+    about.mkdir()
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        names = re.findall(r"^@hartley\.\w+\(.*?^def (\w+)\(", block, re.DOTALL | re.MULTILINE)
+        (package / f"{names[0] if names else 'test_my_parts'}.py").write_text(block)
+    (entries,) = re.findall(
+        r'```toml\n\[project.entry-points."hartley.parts"\]\n(.*?)```', page, re.S
+    )
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: your_package\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[hartley.parts]\n{entries.replace(chr(34), '')}")
+    return folder
+
+
+def test_the_parts_of_the_extension_page_pass_every_check(newcomer):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    path = os.pathsep.join(filter(None, [str(newcomer), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        [*command, str(newcomer / "your_package" / "test_my_parts.py")],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=newcomer,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "1 passed" in done.stdout
+
+
+def test_the_game_of_the_extension_page_reads_a_real_model(hartley, newcomer):
+    command = ("attack", "class_mean", "--scene", "tumours", "--game-rounds", "24", "--json")
+    done = hartley(*command, env={"PYTHONPATH": str(newcomer)})
+    assert done.returncode == 0, done.stderr
+    (row,) = [json.loads(done.stdout)]
+    assert row["bits"]["low"] > 0.05
+    refused = hartley(
+        "attack", "my_idea", "--scene", "live:membership", "--floor", "2",
+        env={"PYTHONPATH": str(newcomer)},
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "floor must be above 0 and at most 0.5, got 2.0" in refused.stderr
+
+
+def test_the_program_of_the_first_page_runs():
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/start.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(compile(block, "start.md", "exec"), names)
+    channel = names["channel"]
+    assert channel.n == 4 * 900
+    assert 0 <= channel.bits.lower <= channel.bits.value <= channel.high < 1
 
 
 def test_the_scene_of_the_extension_page_is_audited(hartley, tmp_path):

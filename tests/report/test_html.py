@@ -190,7 +190,7 @@ def test_defences_show_before_and_after(read):
 
 
 def test_defences_are_drawn_beside_what_stood_before(page):
-    drawn = page[page.index('id="defences"') :]
+    drawn = page[page.index('id="defenses"') :]
     chart = drawn[drawn.index("lira_online, bits per record") :]
     chart = chart[: chart.index("</figure>")]
     labels = re.findall(r">([^<>]+)</text>", chart)

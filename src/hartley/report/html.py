@@ -234,10 +234,10 @@ def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if context["curves"]:
         yield "curves", "ROC"
     if context["defenses"]:
-        yield "defences", "Defences"
+        yield "defenses", "Defenses"
     if context["edges"] or context["loops"]:
         yield "chains", "Chains"
     yield "missing", "Not measured"
-    yield "definitions", "Words"
-    yield "papers", "Whose idea"
+    yield "definitions", "Definitions"
+    yield "papers", "Sources"
     yield "run", "The run"

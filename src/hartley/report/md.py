@@ -55,7 +55,7 @@ def render(document: Mapping[str, Any]) -> str:
         )
     if document.get("defenses"):
         rows = [row for d in document["defenses"] for row in _defense(d)]
-        blocks += ["## Defences", _table(DEFENSE_HEAD, rows)]
+        blocks += ["## Defenses", _table(DEFENSE_HEAD, rows)]
         blocks.append("Coverage is relative to the attacks that were run.")
     if others:
         rows = [[c["attack"], class_of(c), c["status"], c.get("reason")] for c in others]
@@ -68,7 +68,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 CHANNEL_HEAD = ("axis", "class", "attack", "bits per use", "ceiling", "null", "n", "usual metrics")
-DEFENSE_HEAD = ("defence", "term", "attack", "undefended", "static", "adaptive", "utility")
+DEFENSE_HEAD = ("defense", "term", "attack", "undefended", "static", "adaptive", "utility")
 
 
 def _channel(row: Mapping[str, Any]) -> list[str]:
