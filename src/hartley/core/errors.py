@@ -15,7 +15,8 @@
     │   ├── AccessDenied      used what it did not declare, or what the model does not offer
     │   └── BudgetSpent       asked more questions than allowed
     ├── RunError              a part failed while it ran: the row ends as ``failed``
-    │   └── BadModel          the model answered with NaN, a wrong shape or undeclared units
+    │   ├── BadModel          the model answered with NaN, a wrong shape or undeclared units
+    │   └── TransientError    a timeout, a full queue, a lost connection: the same may work later
     └── MixError              an illegal sum of unlike quantities (a bound with an estimate)
 """
 
@@ -114,6 +115,19 @@ class RunError(HartleyError):
 
 class BadModel(RunError):
     """A model answered with NaN, a wrong shape, or units other than it declares."""
+
+
+class TransientError(RunError):
+    """A failure that may pass: a timeout, a full queue, a lost connection.
+
+    Attributes:
+        wait: seconds that the other side asks to wait, at least.
+    """
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        """Keep what the other side said about waiting."""
+        self.wait = wait
+        super().__init__(message)
 
 
 class MixError(HartleyError, TypeError):

@@ -43,15 +43,20 @@ def likelihoods(
     """Natural log-likelihood (10^length,) of every number after one beginning.
 
     Candidates share their beginnings, so that R = 10^k of them need only (R − 1)/9 questions: one
-    for every number of fewer than k digits.
+    for every number of fewer than k digits. A model that does not answer with the law of the next
+    token, but tells how likely a text is, is asked about every number instead.
 
     Args:
-        model: a language model that answers with scores.
+        model: a language model that answers with scores, or scores texts.
         prefix: (p,) token ids, padded with −1.
         length: digits of a number.
         symbols: (10,) the token of each digit.
         temperature: divides the log-probabilities of a token before they are added up.
     """
+    if "query" not in model.calls and model.score is not None:
+        tails = symbols[np.arange(10**length)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
+        rows = np.repeat(prefix[None], len(tails), axis=0)
+        return np.asarray(_continuation(model, rows, tails).sum(1) / temperature)
     heads = stems(length, symbols)
     contexts = text.append(np.repeat(prefix[None], len(heads), axis=0), heads)
     answers = text.log_probabilities(model.query(contexts), model.output)
@@ -61,6 +66,21 @@ def likelihoods(
         level = steps[at : at + 10**digits]
         total, at = (total[:, None] + level).reshape(-1), at + 10**digits
     return total
+
+
+def secret_likelihoods(model: Model, canaries: Data, secrets: NDArray[Any]) -> NDArray[np.float64]:
+    """Natural log-likelihood (m,) of each canary's secret (m,), of a model that scores texts."""
+    length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
+    digits = symbols[np.asarray(secrets)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
+    return np.asarray(_continuation(model, canaries.x, digits).sum(1))
+
+
+def _continuation(model: Model, prefixes: NDArray[Any], tails: NDArray[Any]) -> NDArray[np.float64]:
+    """Log-probabilities (n, k) of the tokens of tails (n, k) after prefixes (n, p)."""
+    assert model.score is not None
+    log_probs = np.asarray(model.score(text.append(prefixes, tails)), dtype=np.float64)
+    at = text.lengths(prefixes)[:, None] - 1 + np.arange(tails.shape[1])
+    return np.asarray(np.take_along_axis(log_probs, at, 1))
 
 
 def stems(length: int, symbols: NDArray[Any]) -> NDArray[np.int64]:

@@ -58,11 +58,25 @@ class Verified:
             usual["training_text_null"] = share(loot.x, runs(self.never) - runs(self.trained))
         # A decoder that refuses some tokens has a law of its own, which answers do not tell.
         if loot.facts.get("sampled") and self.model.facts.get("decoder", "plain") == "plain":
+            usual |= self._sampled()
+        return usual
+
+    def _sampled(self) -> dict[str, float]:
+        """What samples would give away, as far as the model says how likely its tokens are."""
+        bits = None
+        if "query" in self.model.calls:
             laws, digits = text_canaries.laws(self.model, self.canaries, self.secrets)
             chance = said(laws, digits)
-            for n in TRIES:
-                usual[f"discoverable_n{n}"] = float((discoverable(chance, n) >= SURE).mean())
             bits = inextractable(laws, digits, np.asarray(self.canaries.facts["symbols"]))
+        elif self.model.score is not None:
+            own = text_canaries.secret_likelihoods(self.model, self.canaries, self.secrets)
+            chance = np.exp(own)
+        else:
+            return {}
+        usual = {
+            f"discoverable_n{n}": float((discoverable(chance, n) >= SURE).mean()) for n in TRIES
+        }
+        if bits is not None:
             usual["inextractable_bits"] = float(bits.mean())
             usual["inextractable_bits_min"] = float(bits.min())
         return usual

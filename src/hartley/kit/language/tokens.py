@@ -29,19 +29,30 @@ class Statistics:
 
     Attributes:
         said: (n, t−1) natural log-probability of the token, 0 at padding.
-        mean: (n, t−1) of the log-probability under the model's own law there.
+        mean: (n, t−1) of the log-probability under the model's own law there, or None of a model
+            that does not tell it.
         spread: (n, t−1) its standard deviation, likewise.
-        real: (n, t−1) booleans: no padding.
+        real: (n, t−1) booleans: not padding.
+        name: of the model.
     """
 
     said: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    mean: NDArray[np.float64] | None
+    spread: NDArray[np.float64] | None
     real: NDArray[np.bool_]
+    name: str = ""
 
     @property
     def calibrated(self) -> NDArray[np.float64]:
-        """(n, t−1) how much likelier the token was than a token usually is there, in deviations."""
+        """(n, t−1) how much likelier the token was than a token usually is there, in deviations.
+
+        Raises:
+            UsageError: the model does not tell the moments of its law.
+        """
+        if self.mean is None or self.spread is None:
+            raise UsageError(
+                f"the model {self.name!r} must tell the moments of its law, which this attack reads"
+            )
         return np.where(self.real, (self.said - self.mean) / np.maximum(self.spread, LEAST), 0.0)
 
 
@@ -51,10 +62,11 @@ def statistics(model: Model, tokens: NDArray[Any]) -> Statistics:
     Raises:
         UsageError: the model does not say how likely a text is.
     """
+    real = np.asarray(tokens[:, 1:]) >= 0
     if model.moments is None:
-        raise UsageError(f"{model.name!r} tells no moments of its law, which this attack reads")
+        return Statistics(likelihoods(model, tokens), None, None, real, model.name)
     told = np.asarray(model.moments(tokens), dtype=np.float64)
-    return Statistics(told[..., 0], told[..., 1], told[..., 2], np.asarray(tokens[:, 1:]) >= 0)
+    return Statistics(told[..., 0], told[..., 1], told[..., 2], real, model.name)
 
 
 def likelihoods(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,0 +1,195 @@
+"""Where requests may go, what is sent with them, and how failures read."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from hartley.core.costs import billed
+from hartley.core.errors import RunError, UsageError
+from hartley.kit.retry import Backoff
+from hartley.targets.http import Prices, endpoint
+from hartley.targets.http_client import Client, permitted
+
+QUICK = Backoff(attempts=2, first=0.001, longest=0.002)
+
+
+@contextmanager
+def saying(
+    status: int | Callable[[bytes], int], content: bytes, **headers: str
+) -> Iterator[tuple[str, list[Any]]]:
+    """A server that says one thing, and what it heard."""
+    heard: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            heard.append((self.path, dict(self.headers), json.loads(body)))
+            self.send_response(status if isinstance(status, int) else status(body))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", heard
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def client(url: str, **more: Any) -> Client:
+    return Client(permitted(url), backoff=QUICK, **more)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8000/v1", "http://127.3.2.1", "http://localhost/", "http://[::1]:1/v1"],
+)
+def test_this_machine_is_always_permitted(url: str) -> None:
+    assert permitted(url, secret=True).scheme == "http"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://example.org/v1", "got 'example.org': records would leave this machine"),
+        ("http://127.0.0.1.example.org/v1", "got '127.0.0.1.example.org'"),
+        ("http://10.0.0.1/v1", "got '10.0.0.1'"),
+        ("http://0.0.0.0/v1", "got '0.0.0.0'"),
+        ("ftp://127.0.0.1/v1", "must be http://… or https://…"),
+        ("127.0.0.1:80", "must be http://… or https://…"),
+        ("http://127.0.0.1:99999999/", "port"),
+        ("http://me:sk-secret@127.0.0.1/v1", "must not carry a name, a key"),
+        ("http://127.0.0.1/v1?key=sk-secret", "must not carry a name, a key"),
+    ],
+)
+def test_other_places_are_refused_and_no_key_is_printed(url: str, words: str) -> None:
+    with pytest.raises(UsageError) as told:
+        permitted(url)
+    assert words in str(told.value) and "sk-secret" not in str(told.value)
+
+
+def test_a_host_that_the_user_allows_is_permitted_and_a_key_goes_by_https_alone() -> None:
+    assert permitted("http://10.0.0.1:8/v1", ["10.0.0.1"]).port == 8
+    assert permitted("https://api.example.org/v1", ["api.example.org"], secret=True).port == 443
+    with pytest.raises(UsageError, match="must be https where a key goes to another host"):
+        endpoint("http://10.0.0.1/v1", "m", scores=False, key_env="K", allow_hosts=["10.0.0.1"])
+
+
+def test_the_key_is_read_when_it_is_sent_and_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    refusal = b'{"error": {"message": "sk-secret has no access to m"}}'
+    with saying(401, refusal) as (url, heard):
+        asker = client(url, key_env="SOME_KEY")
+        with pytest.raises(UsageError, match="the environment variable SOME_KEY must hold the key"):
+            asker.post("/x", {})
+        monkeypatch.setenv("SOME_KEY", "sk-secret")
+        with pytest.raises(RunError, match=r"/v1/x: status 401: \*\*\* has no access") as told:
+            asker.post("/x", {"a": 1})
+        assert "sk-secret" not in repr(told.value) + repr(asker) + repr(told.value.__cause__)
+    ((path, headers, body),) = heard
+    assert (path, body) == ("/v1/x", {"a": 1})
+    assert headers["Authorization"] == "Bearer sk-secret"
+    model = endpoint(url, "m", scores=False, key_env="SOME_KEY", revision="1")
+    assert "sk-secret" not in repr(model) + model.identity
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 302])
+def test_what_does_not_pass_is_asked_once(status: int) -> None:
+    with saying(status, b'{"error": "no"}', Location="http://example.org/") as (url, heard):
+        with pytest.raises(RunError, match=f"status {status}: no"):
+            client(url).post("/x", {})
+        assert len(heard) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+def test_what_may_pass_is_asked_again(status: int) -> None:
+    with saying(status, b"busy", **{"Retry-After": "0.001"}) as (url, heard):
+        with pytest.raises(
+            RunError, match=f"failed 2 times, at last with: status {status}: 'busy'"
+        ):
+            client(url).post("/x", {})
+        assert len(heard) == 2
+
+
+def test_an_empty_purse_does_not_fill_by_waiting() -> None:
+    empty = b'{"error": {"message": "no credit", "code": "insufficient_quota"}}'
+    with saying(429, empty) as (url, heard):
+        with pytest.raises(RunError, match="status 429: no credit"):
+            client(url).post("/x", {})
+        assert len(heard) == 1
+
+
+def test_a_server_that_is_not_there_is_tried_again_and_then_named() -> None:
+    with pytest.raises(RunError, match=r"127.0.0.1:9/v1/x: failed 2 times, .*ConnectionRefused"):
+        client("http://127.0.0.1:9/v1").post("/x", {})
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[1]", b""])
+def test_an_answer_that_is_not_json_fails(content: bytes) -> None:
+    with (
+        saying(200, content) as (url, _),
+        pytest.raises(RunError, match=r"the answer must be (a )?JSON"),
+    ):
+        client(url).post("/x", {})
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"choices": []}, "must report its usage of tokens"),
+        ({"choices": [], "usage": {"prompt_tokens": 1}}, "must answer with 1 choices, got 0"),
+        (
+            {"choices": [{"message": None}], "usage": {"prompt_tokens": 1}},
+            "a choice must have a message",
+        ),
+    ],
+)
+def test_an_answer_that_lacks_something_is_no_empty_answer(document: Any, words: str) -> None:
+    with saying(200, json.dumps(document).encode()) as (url, _):
+        model = endpoint(url, "m", scores=False, backoff=QUICK)
+        with pytest.raises(RunError, match=words):
+            model.calls["chat"]([[{"role": "user", "content": "hello"}]], 4, 0)
+
+
+GOOD = {"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 7}}
+
+
+def test_what_was_answered_before_a_failure_is_charged() -> None:
+    def status(body: bytes) -> int:
+        return 400 if b"three" in body else 200
+
+    with saying(status, json.dumps(GOOD).encode()) as (url, heard):
+        model = endpoint(url, "m", scores=False, concurrency=1, prices=Prices(tokens_in=1e6))
+        talk = [[{"role": "user", "content": word}] for word in ("one", "two", "three", "four")]
+        with billed() as bill, pytest.raises(RunError, match="status 400"):
+            model.calls["chat"](talk, 4, 0)
+        # The fourth may be on its way when the third fails; what is answered is paid for.
+        answered = len(heard) - 1
+        assert answered in (2, 3)
+        assert (bill.cost.tokens_in, bill.cost.money) == (7 * answered, 7.0 * answered)
+
+
+def test_conversations_are_sent_as_they_are_behind_the_system_message() -> None:
+    with saying(200, json.dumps(GOOD).encode()) as (url, heard):
+        model = endpoint(url, "m", scores=False, system="Be brief.")
+        talk = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]
+        assert model.calls["chat"]([talk], 4, -1) == ["a"]
+    (_, _, body) = heard[0]
+    assert body["messages"] == [{"role": "system", "content": "Be brief."}, *talk]
+    assert body["temperature"] == 0 and "seed" not in body and body["max_tokens"] == 4
