@@ -130,7 +130,7 @@ def test_a_crash_fails_its_row_and_the_run_goes_on(store, strangers):
     for name, words in {
         "crashes": "ValueError: on purpose in two lines (attacks.py:",
         "leaves": "SystemExit",
-        "answers_nan": "RunError: answers_nan: guess has NaN or infinity",
+        "answers_nan": "RunError: answers_nan: guess must be finite, got NaN or infinity",
         "wants_torch_of_mars": "ModuleNotFoundError: No module named 'torch_of_mars'",
     }.items():
         assert found[name]["status"] == "failed" and words in found[name]["reason"]
@@ -336,7 +336,7 @@ def test_ctrl_c_keeps_what_was_played(store, strangers, monkeypatch):
         if event == "started" and len(ended) == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(Stopped, match=r"stopped: 2 of 3 jobs are kept in .* goes on from there"):
+    with pytest.raises(Stopped, match=r"stopped: 2 of 3 jobs are kept in .* continues from there"):
         assess(plan, store=store, watch=watch)
     rest = []
     document = assess(

@@ -73,15 +73,15 @@ def test_the_judge_s_columns_are_joined_and_the_order_of_an_attack_is_kept_withi
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"gain": [[0, 1, 2], [0, 0]]}, "gain holds 0…2"),
-        ({"p_null": [[0, 1, 1], [1, 1]]}, "p_null holds 0…1"),
+        ({"gain": [[0, 1, 2], [0, 0]]}, "gain must be at least 0 and at most 1, got 0…2"),
+        ({"p_null": [[0, 1, 1], [1, 1]]}, "p_null must be above 0 and at most 1, got 0…1"),
         ({"observed": [[0, 0.5, 1], [1, 1]]}, "whole"),
-        ({"observed": [[0, -1, 1], [1, 1]]}, "observed holds -1…1"),
+        ({"observed": [[0, -1, 1], [1, 1]]}, "observed must be at least 0, got -1…1"),
         ({"cost_money": [[0, np.nan, 1], [1, 1]]}, "NaN"),
-        ({"cost_tokens": [[0, 1], [1, 1]]}, r"shape \(2,\); 3 rows are due"),
+        ({"cost_tokens": [[0, 1], [1, 1]]}, r"must have shape \(3,\), got \(2,\)"),
         ({"item": [["a", "b", "c"], [1, 1]]}, "no number"),
-        ({"logq": [[0, 0, 0], [0, 0]]}, "no column 'logq' can be given"),
-        ({"cost_queries": [[0, 0, 0], [0, 0]]}, "no column 'cost_queries'"),
+        ({"logq": [[0, 0, 0], [0, 0]]}, "a column must be one of .*, got 'logq'"),
+        ({"cost_queries": [[0, 0, 0], [0, 0]]}, "a column must be one of .*, got 'cost_queries'"),
     ],
 )
 def test_a_wrong_column_fails_the_play(columns, words):
@@ -94,7 +94,7 @@ def test_a_column_of_some_rounds_fails_the_play():
     rounds = dealt()
     one, two = got(rounds)
     for part in ({"columns": {"gain": np.ones(3)}}, {"posterior": np.full(3, 0.5)}):
-        with pytest.raises(RunError, match="in some rounds only"):
+        with pytest.raises(RunError, match="in every round or in none"):
             complete(loss_threshold, rounds, [replace(one, **part), two], SPENT)
 
 

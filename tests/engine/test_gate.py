@@ -125,7 +125,7 @@ def test_a_metric_that_no_measured_row_has_is_an_unknown_name():
     document = {"channels": [row(), gone()]}
     check_metrics(document, {"membership": 1, "membership.auc": 1, "inversion.psnr": 1})
     check_metrics({"channels": [gone()]}, {"membership.speed": 1})
-    with pytest.raises(UsageError, match="no metric of attack:a is named 'au'; did you mean auc"):
+    with pytest.raises(UsageError, match="attack:a has no metric named 'au'; did you mean auc"):
         check_metrics(document, {"attack:a.au": 1})
     verdict = judge(document, {"membership.speed": 1})
     assert verdict.status == "inconclusive" and "has no metric 'speed'" in verdict.reasons[0]

@@ -37,9 +37,9 @@ class Stopped(KeyboardInterrupt):
     """The user stopped a run; says what is kept and how to go on."""
 
     def __init__(self, folder: Path, kept: int, total: int, resumable: bool = True) -> None:
-        """Word the message."""
+        """Make the message."""
         again = (
-            "the same command goes on from there"
+            "the same command continues from there"
             if resumable
             else "the scene is not resumable, so the same command begins a new run"
         )
@@ -47,21 +47,21 @@ class Stopped(KeyboardInterrupt):
 
 
 class Mistaken(UsageError):
-    """What the user got wrong and only the parts could see, once everything else was played.
+    """Mistakes of the user that only the parts could see, while the other rows were played.
 
     Attributes:
-        lines: what to tell the user, each thing once.
-        refused: ids of the rows that failed on it.
-        document: the run document with what was measured beside.
+        lines: one message for each mistake.
+        refused: ids of the rows that failed because of them.
+        document: the run document, with the rows that were measured.
     """
 
     def __init__(
-        self, lines: Sequence[str], refused: Iterable[str], made: Mapping[str, Any]
+        self, lines: Sequence[str], refused: Iterable[str], document: Mapping[str, Any]
     ) -> None:
         """Keep the lines, the ids and the document."""
         self.lines = tuple(dict.fromkeys(lines))
         self.refused = frozenset(refused)
-        self.document = made
+        self.document = document
         super().__init__("; ".join(self.lines))
 
 
@@ -74,13 +74,13 @@ def assess(
     source: str = "",
     watch: Watch = lambda _event, _facts: None,
 ) -> dict[str, Any]:
-    """Play, measure and judge what a plan orders; go on where the same command left off.
+    """Play, measure and judge a plan; continue an earlier run of the same plan.
 
     Args:
         plan: what to do.
         store: the folder of all runs.
         run: the run's id; by default made from the plan and the scene.
-        fresh: start anew even where there is a run of the same plan.
+        fresh: start from the beginning even if there is a run of the same plan.
         source: the plan's file, if any.
         watch: called with each event.
 
@@ -88,9 +88,9 @@ def assess(
         The run document, which is also in the run folder.
 
     Raises:
-        UsageError: the plan, the scene or the store is at fault; nothing is lost.
-        Mistaken: the same, where only the parts could see it, with the document of what was
-            measured beside.
+        UsageError: the plan, the scene or the store cannot be used; stored results stay.
+        Mistaken: the same, where only the parts could see it; it carries the document of the
+            rows that were measured.
         Stopped: the user pressed Ctrl-C; what was played is kept.
     """
     check_names(plan)
@@ -111,7 +111,7 @@ def assess(
         scene={"name": scene.name, "digest": scene.digest, "modality": str(scene.modality)},
         version=__version__,
         run=run,
-        # What tells the scene from another is not declared: nothing of before can be trusted.
+        # Nothing identifies the scene, so earlier results cannot be trusted.
         fresh=fresh or not scene.resumable,
     )
     try:
@@ -145,7 +145,7 @@ def remeasure(folder: Path) -> dict[str, Any]:
     try:
         plan = parse((folder / "plan.toml").read_text(), source=str(folder / "plan.toml"))
         if "plan" not in ledger.records:
-            raise UsageError(f"the run {ledger.id!r} has played nothing yet")
+            raise UsageError(f"the run {ledger.id!r} holds no trials yet; play it first")
         return assemble(ledger, plan, anew=True)
     finally:
         ledger.close()
@@ -237,7 +237,7 @@ def _play(
 
 
 def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]) -> list[str]:
-    """What the user got wrong: a game, a defense or a set attack whose every row was refused."""
+    """Messages for each game, defense or configured attack of which every row was refused."""
     subjects: dict[str, list[Experiment]] = {}
     for one in done:
         if not one.baseline:
@@ -298,7 +298,7 @@ def _edge(
         runs.read_trials(ledger.folder / ledger.records[one["key"]]["trials"])
         for one in (twin, line)
     )
-    found = gain(before, after)
+    gains = gain(before, after)
     names = [stage["attack"] for stage in experiment["stages"]]
     return {
         "from": names[-2],
@@ -307,12 +307,12 @@ def _edge(
         "slots": [stage["slot"] for stage in experiment["stages"][:-1]],
         "row": line["standing"]["id"],
         "alone": twin["standing"]["id"],
-        "gain": found["bits"]["value"],
-        "low": found["bits"]["low"],
-        "high": found["bits"]["high"],
-        "n": found["bits"]["n"],
-        "ratio": found["ratio"],
-        "auc": found["auc"],
+        "gain": gains["bits"]["value"],
+        "low": gains["bits"]["low"],
+        "high": gains["bits"]["high"],
+        "n": gains["bits"]["n"],
+        "ratio": gains["ratio"],
+        "auc": gains["auc"],
         "queried": bool(after.queried),
     }
 

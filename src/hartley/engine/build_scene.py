@@ -1,8 +1,8 @@
-"""Scenes by name: the embedded recipes, plugins' recipes, and the two wires of each game.
+"""Scenes by name: the embedded recipes, plugins' recipes, and the live and dead scene of each game.
 
 ``live:membership`` is a scene that leaks everything to its game, ``dead:membership`` one that
-leaks nothing; ``live:membership:language`` asks for a modality. They make the instrument visible:
-anyone may see what an attack reads from a wire whose bits are known.
+leaks nothing; ``live:membership:language`` asks for a modality. They make the measurement visible:
+anyone can see what an attack reads from a scene whose bits are known.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from hartley.core.parameters import from_environment
 from hartley.engine.plan.parameters import checked
 from hartley.kit.cache import digest
 
-WIRES = ("live", "dead")
+TEST_SCENES = ("live", "dead")
 
 
 def known() -> list[str]:
-    """Return every scene's name, the wires included."""
+    """Return every scene's name, with the live and dead scenes."""
     games = [e.name for e in catalog.entries("game") if e.kind == "game" and not e.error]
     return [
         *(e.name for e in catalog.entries("scene") if e.kind == "scene"),
-        *(f"{wire}:{game}" for game in games for wire in WIRES),
+        *(f"{kind}:{game}" for game in games for kind in TEST_SCENES),
     ]
 
 
 def check(name: str, params: Mapping[str, Any] | None = None) -> None:
-    """Hold a scene's name and parameters against what is there, before anything is built.
+    """Check the name and the parameters of a scene, before anything is built.
 
     Raises:
         UnknownName: no such scene; offers the nearest.
         UsageError: a parameter that its recipe does not take.
     """
-    if name.partition(":")[0] in WIRES and ":" in name:
-        _wire(name)
+    if name.partition(":")[0] in TEST_SCENES and ":" in name:
+        _test_scene(name)
         if params:
-            raise UsageError(f"the scene {name!r} takes no parameters")
+            raise UsageError(f"the scene {name!r} takes no parameters, got {', '.join(params)}")
     else:
         part = _recipe(name)
         checked(part, params or {})
@@ -60,9 +60,9 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         RunError: its recipe failed.
     """
     check(name, params)
-    if name.partition(":")[0] in WIRES and ":" in name:
-        wire, game, modality = _wire(name)
-        make = game.live if wire == "live" else game.dead
+    if name.partition(":")[0] in TEST_SCENES and ":" in name:
+        kind, game, modality = _test_scene(name)
+        make = game.live if kind == "live" else game.dead
         # The name of a seed outlives the word: another one would be another scene.
         scene = make(modality, np.random.default_rng(spawn(0, "wire", name)))
         digest = hashlib.sha256(f"{name} {modality} {__version__}".encode()).hexdigest()
@@ -78,15 +78,15 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
     except Exception as error:
         raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
     if not isinstance(scene, Scene):
-        raise RunError(f"the recipe {name!r} returned a {type(scene).__name__}, not a Scene")
+        raise RunError(f"the recipe {name!r} must return a Scene, got {type(scene).__name__}")
     return scene if scene.digest else identified(name, scene, params or {})
 
 
 def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:
     """Return a scene whose recipe gives no digest with one made of what is declared.
 
-    Without one a run of last week's model would be taken for a run of today's. The digest covers
-    the recipe's source, its parameters, its records and what the model declares to be
+    Without a digest a run of last week's model would be taken for a run of today's. The digest
+    covers the recipe's source, its parameters, its records and the identity that the model declares
     (``Model.identity``). Nothing is asked of the model: it may cost money, and answers that are
     alike but for rounding come from the same model. Where it declares no identity the scene is not
     resumable.
@@ -114,14 +114,14 @@ def _recipe(name: str) -> Recipe:
     return part
 
 
-def _wire(name: str) -> tuple[str, Game, Modality]:
-    wire, _, rest = name.partition(":")
+def _test_scene(name: str) -> tuple[str, Game, Modality]:
+    kind, _, rest = name.partition(":")
     game_name, _, asked = rest.partition(":")
     if game_name not in {e.name for e in catalog.entries("game")}:
         raise UnknownName("scene", name, known())
     game: Game = catalog.load("game", game_name)
     if not asked:
-        return wire, game, game.modalities[0]
+        return kind, game, game.modalities[0]
     if asked not in set(Modality) or Modality(asked) not in game.modalities:
         raise UnknownName("modality", asked, [str(m) for m in game.modalities])
-    return wire, game, Modality(asked)
+    return kind, game, Modality(asked)

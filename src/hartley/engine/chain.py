@@ -55,7 +55,7 @@ TAKES: Mapping[Slot, Loot] = {
 """The kind of loot that each slot takes."""
 
 TARGETS = 32
-"""Records that a chain is aimed at where nobody says how many."""
+"""Records that a chain is aimed at, unless the plan gives their number."""
 
 
 def stages_of(
@@ -109,7 +109,7 @@ def _slot(attack: Attack, after: Attack, name: str) -> Slot:
     open_ = [slot for slot in accepts if TAKES[slot] is attack.loot]
     if attack.game.aim is None:
         raise UsageError(
-            f"{link}: the game {attack.game.name} cannot be aimed at another's targets"
+            f"{link}: the game {attack.game.name} cannot be aimed at the targets of another game"
         )
     if name and name not in set(Slot):
         raise UsageError(f"slot must be one of {', '.join(Slot)}, got {name!r}")
@@ -251,11 +251,12 @@ def loot_of(
     rng = np.random.default_rng(spawn(seed, "chain", stage.attack, digest([aimed_at])))
     view = game.aim(scene, target, rng, **stage.game_params)
     meter = Meter(budget)
-    found = attack(seal(view, attack.access, meter), rng, **stage.params).asset
-    if found is None:
+    asset_found = attack(seal(view, attack.access, meter), rng, **stage.params).asset
+    if asset_found is None:
         raise RunError(f"{attack.name} must return an asset (Outcome.asset) in a chain")
-    facts = {**found.facts, "queries": meter.queries}
-    loot = replace(found, lineage=(*lineage, *found.lineage, attack.name), facts=facts)
+    facts = {**asset_found.facts, "queries": meter.queries}
+    names = (*lineage, *asset_found.lineage, attack.name)
+    loot = replace(asset_found, lineage=names, facts=facts)
     if artifacts and key:
         artifacts.put(key, loot)
     return loot, meter.queries
@@ -321,7 +322,7 @@ def held_instead(
     for index, one in enumerate(deal.rounds):
         victim = one.view.source
         if not isinstance(victim, Model):
-            raise UsageError("source needs victims that are models, got data")
+            raise UsageError("the slot source needs victims that are models, got data")
         stolen, queries = loot_of(
             before,
             scene,
@@ -366,19 +367,19 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
     clean, chained = (measured_rows(trials) for trials in (before, after))
     point = [measure(trials).bits.value for trials in (clean, chained)]
     victims = np.unique(clean.cluster if clean.cluster is not None else np.arange(len(clean)))
-    found: dict[str, Any] = {
+    gains: dict[str, Any] = {
         "bits": _interval(point[1] - point[0], alpha, len(victims)),
         "ratio": None,
         "auc": None,
     }
     if point[0] > 0:
-        found["ratio"] = _interval(point[1] / point[0], alpha, len(victims))
+        gains["ratio"] = _interval(point[1] / point[0], alpha, len(victims))
     if (
         clean.cluster is None
         or chained.cluster is None
         or not np.array_equal(clean.cluster, chained.cluster)
     ):
-        return found
+        return gains
     if len(victims) >= FEWEST_VICTIMS:
         rng = np.random.default_rng(spawn(before.seed, "gain", before.attack, before.scene))
         pairs = []
@@ -386,14 +387,14 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
             drawn = rng.choice(victims, len(victims))
             pairs.append([_point(trials, drawn) for trials in (clean, chained)])
         reached = np.array(pairs)
-        found["bits"] |= _ends(reached[:, 1] - reached[:, 0], alpha)
-        if found["ratio"] is not None and (reached[:, 0] > 0).all():
-            found["ratio"] |= _ends(reached[:, 1] / reached[:, 0], alpha)
+        gains["bits"] |= _ends(reached[:, 1] - reached[:, 0], alpha)
+        if gains["ratio"] is not None and (reached[:, 0] > 0).all():
+            gains["ratio"] |= _ends(reached[:, 1] / reached[:, 0], alpha)
     if clean.spec.form is AnswerForm.SCORE and len(victims) > 1:
         gaps = np.array([_auc(chained, v) - _auc(clean, v) for v in victims])
         low, high = mean_limits(gaps, None, alpha, least=-1.0, most=1.0)
-        found["auc"] = {"value": float(gaps.mean()), "low": low, "high": high, "n": len(victims)}
-    return found
+        gains["auc"] = {"value": float(gaps.mean()), "low": low, "high": high, "n": len(victims)}
+    return gains
 
 
 def _rows(trials: Trials, rows: NDArray[Any], cluster: NDArray[Any] | None = None) -> Trials:

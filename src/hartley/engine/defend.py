@@ -1,8 +1,8 @@
 """Defenses: put one into a scene, make the static attacker's side of a deal, say what was left.
 
-A *static* attacker works as if there were no defense: they train their reference models without it
-and do not know of it. An *adaptive* one sees it and trains with it. A number from static attackers
-alone flatters the defense.
+A *static* attacker works as if there were no defense: they do not know of it and train their
+reference models without it. An *adaptive* attacker sees it and trains with it. A number from static
+attackers alone flatters the defense.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def defended(
     params: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Scene:
-    """Return the scene with a defense in it, and all that has to be written down about that.
+    """Return the scene with a defense in it, and its record.
 
     No defense records itself. Here its name and all its parameters, defaults included, join
     ``Scene.defenses``; the digest follows from the one before, the name, the parameters and the
@@ -89,9 +89,11 @@ def _of_release(bound: Bound) -> bool:
 
 
 def unfit(part: Defense, scene: Scene) -> str:
-    """Return why a defence cannot stand in a scene, or an empty string."""
+    """Return why a defense cannot be put into a scene, or an empty string."""
     if scene.modality not in part.modalities:
-        return f"{part.name} guards {', '.join(part.modalities)}; {scene.name} is {scene.modality}"
+        return (
+            f"{part.name} protects {', '.join(part.modalities)}; {scene.name} is {scene.modality}"
+        )
     lacking = [need for need in part.requires if not scene.has(need)]
     return f"the scene {scene.name} has no {', '.join(lacking)}" if lacking else ""
 
@@ -100,8 +102,8 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
     """Return a deal on a defended scene as a static attacker meets it.
 
     Victims, secrets and judge are the adaptive attacker's, so that the two differ by what the
-    attacker knows and by nothing else. The views show no defense, and whoever trains references
-    trains them by the pipeline of the undefended scene.
+    attacker knows and by nothing else. The views show no defense, and attackers who train reference
+    models train them by the pipeline of the undefended scene.
 
     Args:
         deal: on the defended scene.
@@ -120,14 +122,14 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
 def coverage(
     undefended: Mapping[str, Any] | None, residuals: list[Mapping[str, Any]]
 ) -> dict[str, float] | None:
-    """Return how much of a leak a defence closes, relative to the attacks that were played.
+    """Return how much of a leak a defense closes, relative to the attacks that were played.
 
-    ``point`` is 1 − (worst residual ÷ undefended) clipped to 0..1; ``low`` sets the upper end of
-    the residual against the certified lower bound of what leaked before (MEASURE §4.4).
+    ``point`` is 1 − (worst residual ÷ undefended) clipped to 0..1; ``low`` compares the upper end
+    of the residual with the certified lower bound of what leaked before (MEASURE §4.4).
 
     Args:
-        undefended: {point, low, high, n} of the attack without the defence, or None.
-        residuals: the same behind the defence, one a kind of attacker.
+        undefended: {point, low, high, n} of the attack without the defense, or None.
+        residuals: the same behind the defense, one for each kind of attacker.
 
     Returns:
         {point, low}, or None where nothing leaked before or nothing was measured behind.

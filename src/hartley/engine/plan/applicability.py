@@ -1,4 +1,4 @@
-"""What can be played on a scene, and why the rest cannot: nothing is left out without a reason."""
+"""Which attacks can be played on a scene, and the reason why each of the others cannot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Obstacle:
     Attributes:
         cause: ``modality``, ``scene``, ``access``, ``plan`` or ``install``; ``broken`` when it
             should have been playable, which ends as a failed row.
-        reason: in words.
+        reason: one sentence.
     """
 
     cause: str
@@ -27,12 +27,12 @@ class Obstacle:
 
 
 def choose(plan: Plan, scene: Scene) -> list[tuple[Entry, Obstacle | None]]:
-    """Return every attack of the catalogue with what stands in its way, if anything."""
+    """Return every attack of the catalogue with the obstacle to playing it, or None."""
     return [(entry, obstacle(entry, scene, plan)) for entry in catalog.entries("attack")]
 
 
 def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
-    """Return what stands between an attack and a scene, or None."""
+    """Return why an attack is not played on a scene, or None."""
     if entry.error and entry.kind == "plugin":
         return Obstacle("broken", entry.error)
     if reason := left_out(entry, plan):
@@ -43,7 +43,7 @@ def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
 
 
 def left_out(entry: Entry, plan: Plan) -> str:
-    """Return by which word of it a plan leaves an attack out, or an empty string."""
+    """Return which pattern of a plan leaves an attack out, or an empty string."""
     if plan.only and not any(matches(p, entry) for p in plan.only):
         return f"left out by the plan: only {', '.join(plan.only)}"
     skipped = next((pattern for pattern in plan.skip if matches(pattern, entry)), None)
@@ -51,7 +51,7 @@ def left_out(entry: Entry, plan: Plan) -> str:
 
 
 def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
-    """Return why a scene cannot carry an attack, or None; the plan has no say here."""
+    """Return why an attack cannot be played on a scene, or None, whatever the plan says."""
     game = entry.game if isinstance(entry.game, Game) else catalog.find("game", entry.game)
     access = entry.access.words if isinstance(entry.access, Access) else entry.access
     for who, fits in (

@@ -1,4 +1,4 @@
-"""Hold what a plan says of parts against their declarations, before any work."""
+"""Check the parameters in a plan against the declarations of the parts, before any work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hartley.engine.plan.plan import Plan, sweep
 
 
 def check_parameters(plan: Plan) -> None:
-    """Hold every parameter of a plan against the declarations of the parts, before any work.
+    """Check every parameter of a plan against the declarations of the parts, before any work.
 
     Raises:
         UsageError: a parameter that a part does not take, a value that it does not allow, or a way
@@ -59,16 +59,16 @@ def _check(plan: Plan, kind: str, name: str, params: Mapping[str, Any]) -> None:
 
 
 def _settled(plan: Plan, game: str, rules: Mapping[str, Any]) -> None:
-    """Refuse what every attack that the plan plays settles otherwise."""
-    asked = [
+    """Refuse a game parameter to which every attack of the plan gives another value."""
+    fixed = [
         dict(e.game_params)
         for e in catalog.entries("attack")
         if e.game == game and not left_out(e, plan)
     ]
     for name, value in rules.items():
-        if not asked or any(one.get(name, value) == value for one in asked):
+        if not fixed or any(params.get(name, value) == value for params in fixed):
             continue
-        known = sorted({str(one[name]) for one in asked})
+        known = sorted({str(params[name]) for params in fixed})
         near = get_close_matches(str(value), known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else f"they play {', '.join(known)}"
         raise UsageError(f"the game {game!r}: no attack plays it with {name} = {value!r}; {hint}")

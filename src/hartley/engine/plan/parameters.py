@@ -1,6 +1,6 @@
-"""Parameters of parts, held against their declarations: names, types, ranges and choices.
+"""Parameters of parts, checked against their declarations: names, types, ranges, choices.
 
-``checked`` is the one door: plans, command lines and ``hartley.play`` go through it, and what a
+Plans, command lines and ``hartley.play`` all call ``checked``, and what a
 part declares in its annotations (see ``hartley.core.parameters``) is checked nowhere else.
 """
 
@@ -52,17 +52,16 @@ def ruled(
 
     Args:
         attack: its name, for the message.
-        asks: the parameters that the attack settles.
+        asks: the parameters that the attack fixes.
         params: what the user gave.
 
     Raises:
         UsageError: the user wants another value than the attack needs.
     """
-    settled = dict(asks)
-    for name, value in settled.items():
+    fixed = dict(asks)
+    for name, value in fixed.items():
         if name in params and params[name] != value:
             raise UsageError(
-                f"the attack {attack!r} plays its game with {name} = {value!r}, "
-                f"not {params[name]!r}"
+                f"{name} must be {value!r} for the attack {attack!r}, got {params[name]!r}"
             )
-    return {**params, **settled}
+    return {**params, **fixed}

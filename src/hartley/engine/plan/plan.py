@@ -66,7 +66,7 @@ Table = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Attacks in order, as a plan orders them.
+    """Attacks in order, as a plan lists them.
 
     Attributes:
         attacks: their names.
@@ -82,7 +82,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One audit, as it was ordered. ``name`` says what to call its run."""
+    """One audit. ``name`` is the name of its run."""
 
     scene: str = ""
     seed: int = 0
@@ -108,8 +108,8 @@ def read(path: Path) -> Plan:
     """Read a plan file.
 
     Raises:
-        BadPlan: it cannot be read, with line and column, or says something that makes no sense.
-        UnknownName: it names a part that is not there.
+        BadPlan: it cannot be read (the message has line and column), or a key or value is wrong.
+        UnknownName: it names a part that does not exist.
     """
     try:
         text = path.read_bytes().decode()
@@ -125,7 +125,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
 
     Raises:
         BadPlan: malformed TOML (line and column), an unknown key, a wrong type or value.
-        UnknownName: it names a part that is not there.
+        UnknownName: it names a part that does not exist.
     """
     try:
         raw = tomllib.loads(text)
@@ -160,7 +160,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         replicates=reader.of(int, raw.get("replicates", 1), "replicates", low=1),
     )
     if not 0 < plan.alpha < 0.5:
-        raise BadPlan(f"{source}: alpha = {plan.alpha} makes no sense; expected 0 < alpha < 0.5")
+        raise BadPlan(f"{source}: alpha must be above 0 and below 0.5, got {plan.alpha}")
     check_names(plan)
     return plan
 
@@ -198,7 +198,7 @@ def matches(pattern: str, entry: catalog.Entry) -> bool:
 
 
 def sweep(params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the settings that an attack's table orders: a list stands for each of its values."""
+    """Yield the settings that an attack's table orders: a list gives each of its values in turn."""
     names = list(params)
     values = [v if isinstance(v := params[name], list) else [v] for name in names]
     for chosen in product(*values):
@@ -231,7 +231,7 @@ def normalised(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Checks of one plan file; every message begins with where it stands."""
+    """Checks of one plan file; every message begins with the name of the file."""
 
     source: str
 
@@ -247,25 +247,25 @@ class _Reader:
         accepted = (int, float) if kind is float else kind
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise BadPlan(
-                f"{self.source}: {key} = {_toml(value)} is {_kind(value)}; expected {_KINDS[kind]}"
+                f"{self.source}: {key} must be {_KINDS[kind]}, got {_toml(value)} ({_kind(value)})"
             )
         if isinstance(value, float) and not math.isfinite(value):
-            raise BadPlan(f"{self.source}: {key} must be finite")
+            raise BadPlan(f"{self.source}: {key} must be finite, got {value}")
         if low is not None and value < low:
-            raise BadPlan(f"{self.source}: {key} = {value}; expected at least {low}")
+            raise BadPlan(f"{self.source}: {key} must be at least {low}, got {value}")
         return kind(value)
 
     def strings(self, value: Any, key: str) -> tuple[str, ...]:
         if isinstance(value, str):
             return (value,)
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise BadPlan(f"{self.source}: {key} = {_toml(value)}; expected a list of strings")
+            raise BadPlan(f"{self.source}: {key} must be a list of strings, got {_toml(value)}")
         return tuple(value)
 
     def table(self, raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         value = raw.get(key, {})
         if not isinstance(value, dict):
-            raise BadPlan(f"{self.source}: {key} is {_kind(value)}; expected a table, [{key}]")
+            raise BadPlan(f"{self.source}: {key} must be a table, [{key}], got {_kind(value)}")
         return value
 
     def parts(self, raw: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
@@ -273,8 +273,8 @@ class _Reader:
             if not isinstance(params, dict):
                 known = " (besides use and adaptive)" if kind == "defense" else ""
                 raise BadPlan(
-                    f"{self.source}: {kind}s.{name} is {_kind(params)}; "
-                    f"expected a table of parameters, [{kind}s.{name}]{known}"
+                    f"{self.source}: {kind}s.{name} must be a table of parameters, "
+                    f"[{kind}s.{name}]{known}, got {_kind(params)}"
                 )
             if not (kind == "scene" and ":" in name):
                 catalog.find(kind, name)
@@ -326,9 +326,9 @@ def _kind(value: Any) -> str:
 
 def _located(message: str, text: str) -> str:
     """Word tomllib's message with its line and column first."""
-    found = re.search(r" ?\(at line (\d+), column (\d+)\)$", message)
-    if found:
-        return f"line {found[1]}, column {found[2]}: {message[: found.start()]}"
+    place = re.search(r" ?\(at line (\d+), column (\d+)\)$", message)
+    if place:
+        return f"line {place[1]}, column {place[2]}: {message[: place.start()]}"
     lines = text.split("\n")
     return f"line {len(lines)}, column {len(lines[-1]) + 1}: {message.removesuffix(')')}".replace(
         " (at end of document", ""

@@ -1,7 +1,7 @@
-"""The work list: every row that a run will have, as an experiment or as the reason for its absence.
+"""The work list: every row that a run will have, as an experiment or as a reason to skip it.
 
-``expand`` is the only place where a plan becomes work. Names, parameters and what a scene can
-carry are checked here and nowhere else, before anything is played.
+``expand`` is the only place where a plan becomes work. Names, parameters and whether
+each attack fits the scene are checked here and nowhere else, before anything is played.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     replicates = range(plan.replicates)
     # A plan of chains alone is about them: the other attacks are not even listed.
     stages = [] if plan.only == (CHAINS,) else list(_stages(plan, scene))
-    playable = [(entry, stage) for entry, stage, found in stages if found is None]
-    # Attacks of one game in a row, so that they share a deal and their reference models.
+    playable = [(entry, stage) for entry, stage, why_not in stages if why_not is None]
+    # Attacks of one game next to each other, so that they share a deal and their reference models.
     axes = [str(axis) for axis in Axis]
     playable.sort(
         key=lambda pair: (axes.index(pair[0].axis), pair[0].game, str(pair[1].game_params))
@@ -84,9 +84,9 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         for entry, stage in playable
     ]
     lines += [
-        Skipped(replace(bare, stages=(stage,)), found.cause, found.reason)
-        for _, stage, found in stages
-        if found is not None
+        Skipped(replace(bare, stages=(stage,)), why_not.cause, why_not.reason)
+        for _, stage, why_not in stages
+        if why_not is not None
     ]
     lines += [one for one in _chains(plan, bare) if one not in lines]
     if plan.use or plan.deployed:
@@ -134,7 +134,7 @@ def _behind(
     for k, (entry, stage) in product(range(plan.replicates), playable):
         if not any(part.covers(entry.game, scene.modality) for part in parts):
             continue
-        # Both kinds of attackers in a row: they share the deal.
+        # Both kinds of attackers next to each other: they share the deal.
         for knowledge in known:
             one = replace(behind, stages=(stage,), knowledge=knowledge, replicate=k)
             if knowledge is Knowledge.ADAPTIVE and (reason := unable_to_adapt(entry)):
@@ -160,12 +160,12 @@ def _of_deployed(entry: Entry, plan: Plan) -> Knowledge:
 def _stages(plan: Plan, scene: Scene) -> Iterator[tuple[Entry, Stage, Obstacle | None]]:
     """Every attack of the catalogue with each of its settings, and what prevents it."""
     for entry in catalog.entries("attack"):
-        found = obstacle(entry, scene, plan)
-        part, found = (None, found) if found else _loaded(entry)
+        why_not = obstacle(entry, scene, plan)
+        part, why_not = (None, why_not) if why_not else _loaded(entry)
         for params in sweep(plan.attacks.get(entry.name, {})):
             rules = dict(plan.games.get(entry.game, {}))
             if part is None:
-                yield entry, Stage(entry.name, params, entry.game, rules), found
+                yield entry, Stage(entry.name, params, entry.game, rules), why_not
                 continue
             given = checked(part, params)
             rules = ruled(entry.name, entry.game_params, rules)

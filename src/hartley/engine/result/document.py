@@ -1,8 +1,8 @@
-"""The run document, version 2: this module owns its shape, ``reference/run.schema.json`` states it.
+"""The run document, version 2: made here, in the shape of ``reference/run.schema.json``.
 
-A row of ``channels`` is written in two halves: what is known before an attack is played (where it
-stands in the taxonomies, its parameters), and what was measured. A number that is not finite has
-no place in JSON: it is written as null.
+A row of ``channels`` is written in two halves: what is known before an attack is played (its place
+in the taxonomies, its parameters), and what was measured. A number that is not finite cannot
+be written in JSON: it is written as null.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from hartley.reference.frameworks import tags
 from hartley.reference.schema import RUN_SCHEMA
 
 NULL_TOLERANCE = 0.02
-"""Bits that the null arm may read before a row is flagged, as on a dead wire (DESIGN §6); few
-uses cannot resolve that much, so the width of the row's own interval is allowed too."""
+"""Bits that the null arm may read before a row is flagged, as on a dead scene; few uses cannot
+resolve that much, so the width of the row's own interval is allowed too."""
 
 _APART = ("bits_calibrated_low", "bits_calibrated_high", "dpi_violation", "over_ceiling")
-"""What the measurement reports among the usual metrics, and has its own place in a row."""
+"""Metrics that have a field of their own in a row."""
 
 _LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "transformers", "opacus", "pyarrow")
 
@@ -128,21 +128,21 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
 
 def flags(channel: Channel) -> list[str]:
     """Say what makes a measurement untrustworthy: above all, bits that its null arm certifies."""
-    found = []
+    doubts = []
     bits = channel.bits
     width = (channel.high or bits.value) - (bits.lower or 0.0)
     if channel.null.value > max(NULL_TOLERANCE, width):
-        found.append(
-            f"its null arm reads {channel.null.value:.3g} bit where there is none: the instrument "
-            "or the game is at fault"
+        doubts.append(
+            f"its null arm reads {channel.null.value:.3g} bit although it leaks nothing: the "
+            "measurement or the game is wrong"
         )
-    found += [doubt for doubt in bits.assumptions if doubt.startswith(MARK)]
+    doubts += [doubt for doubt in bits.assumptions if doubt.startswith(MARK)]
     if "dpi_violation" in channel.metrics:
-        found.append(
+        doubts.append(
             f"it certifies {channel.metrics['dpi_violation']:.3g} bit more than the proved "
             "ceiling: a side channel, a false claim, or a bug"
         )
-    return found
+    return doubts
 
 
 def figure(value: Any) -> dict[str, Any]:

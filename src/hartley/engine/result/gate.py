@@ -1,4 +1,4 @@
-"""The gate: an interval against a limit, three answers, and it fails closed.
+"""The gate: compare intervals with limits. There are three verdicts, and it fails closed.
 
 A limit speaks about a class (``inversion``), one of its games (``link_inference``), an attack
 (``attack:lira``) or an axis (``axis:model_to_data``), in Shannon bits per use; with ``.metric``
@@ -13,7 +13,7 @@ inconclusive     an interval straddles the limit, or something the limit speaks 
 ===============  ==============================================================================
 
 An attack that the scene cannot carry (another modality, no such part, no such access) or that the
-plan leaves out does not count against its class as long as another attack of the class was
+plan leaves out, does not count against its class as long as another attack of the class was
 measured; a limit that names it, or a class of which nothing was measured, is inconclusive.
 """
 
@@ -32,12 +32,12 @@ from hartley.reference.schema import baseline_rows
 PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
 EXIT = {PASS: 0, OVER: 1, INCONCLUSIVE: 3}
 CARRIED = ("modality", "scene", "access", "plan")
-"""Causes of a skipped row that are no fault of the run; ``install`` is one."""
+"""Causes of a skipped row that are not a fault of the run; ``install`` is a fault of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says, and why; ``checks`` has one line a row that a limit speaks about."""
+    """The verdict and its reasons; ``checks`` has one entry for each row that a limit covers."""
 
     status: str
     reasons: tuple[str, ...]
@@ -50,7 +50,7 @@ class Verdict:
 
 
 def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
-    """Hold a run document against limits.
+    """Compare a run document with limits.
 
     Without limits nothing can be over: the verdict is ``pass`` when every row that was to be
     measured was, else ``inconclusive``.
@@ -65,12 +65,12 @@ def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
     if not limits and not any(row["status"] == "measured" for row in document["channels"]):
         broken.append({"status": INCONCLUSIVE, "reason": "nothing was measured"})
     everything: list[Mapping[str, Any]] = [*checks, *broken]
-    found = {check["status"] for check in everything}
-    status = next((s for s in (OVER, INCONCLUSIVE) if s in found), PASS)
+    statuses = {check["status"] for check in everything}
+    status = next((s for s in (OVER, INCONCLUSIVE) if s in statuses), PASS)
     reasons = [c["reason"] for c in everything if c["status"] == OVER]
     reasons += [c["reason"] for c in everything if c["status"] == INCONCLUSIVE]
     if not limits:
-        reasons.append("no limits were set, so no bits were held against any")
+        reasons.append("no limits were set, so nothing was compared with a limit")
     elif status == PASS:
         reasons += [c["reason"] for c in checks]
     return Verdict(status, tuple(dict.fromkeys(reasons)), tuple(checks))
@@ -108,7 +108,7 @@ def _row(row: Mapping[str, Any], metric: str, limit: float) -> tuple[str, str]:
         lack = (
             f"metric {metric!r}" if metric and metric not in row.get("metrics", {}) else "upper end"
         )
-        return INCONCLUSIVE, f"has no {lack} to hold against the limit {limit:g}"
+        return INCONCLUSIVE, f"has no {lack} to compare with the limit {limit:g}"
     high = min(ends)
     if high <= limit:
         return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}"
@@ -148,9 +148,9 @@ def _label(row: Mapping[str, Any]) -> str:
 
 
 def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
-    """Hold the metrics of limits against those of the rows that they speak about.
+    """Check that the rows which a limit covers have the metric that it names.
 
-    A limit of whose rows none was measured passes: what they would have said is not known.
+    A limit of which no row was measured passes this check: the metrics of its rows are not known.
 
     Raises:
         UsageError: rows were measured, and none has a metric of that name.
@@ -158,12 +158,12 @@ def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
     for key in limits:
         subject, _, metric = key.partition(".")
         rows = [r for r in baseline_rows(document) if _speaks(subject, r)]
-        told = [set(r.get("metrics") or {}) for r in rows if r["status"] == "measured"]
-        if not metric or not told or metric in (known := set().union(*told)):
+        metrics = [set(r.get("metrics") or {}) for r in rows if r["status"] == "measured"]
+        if not metric or not metrics or metric in (known := set().union(*metrics)):
             continue
         near = sorted(n for n in known if metric in n) or get_close_matches(metric, sorted(known))
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_names(known)}"
-        raise UsageError(f"no metric of {subject} is named {metric!r}; {hint}")
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has: {_names(known)}"
+        raise UsageError(f"{subject} has no metric named {metric!r}; {hint}")
 
 
 def _names(known: Iterable[str]) -> str:
@@ -171,10 +171,10 @@ def _names(known: Iterable[str]) -> str:
 
 
 def check_limit(key: str) -> None:
-    """Hold the key of a limit against the taxonomy and the catalogue.
+    """Check that the key of a limit names something that exists.
 
     Raises:
-        UnknownName: it names no class, game, attack or axis.
+        UnknownName: it is not the name of a class, game, attack or axis.
     """
     subject, _, _ = key.partition(".")
     kind, _, name = subject.rpartition(":")

@@ -35,7 +35,7 @@ Finished = Callable[[Experiment, Result], None]
 def prints_apart() -> Iterator[None]:
     """Send what a part prints to standard error: standard output is for the result alone.
 
-    Libraries below Python write to the descriptor itself, so that is turned over too.
+    Libraries in C write to the descriptor itself, so it is redirected too.
     """
     sys.stdout.flush()
     kept = os.dup(1)
@@ -67,9 +67,9 @@ def perform(
     """Play experiments and hand over each result as it arrives.
 
     Args:
-        experiments: what to play; those of one group in a row.
-        workers: processes; 0 or 1 plays here, one experiment after another.
-        scene: the scene without defences, already built, for playing here.
+        experiments: what to play; those of one group are next to each other.
+        workers: number of processes; 0 or 1 plays in this one, one experiment after another.
+        scene: the scene without defenses, already built, for playing here.
         scene_params: the parameters it was built with.
         logs: folder for what the workers print.
         artifacts: folder for the loot of chains.
@@ -171,7 +171,7 @@ def _hire(
 
 
 def _give(worker: _Worker, experiment: Experiment) -> None:
-    with contextlib.suppress(BrokenPipeError):  # its death is told by the listener
+    with contextlib.suppress(BrokenPipeError):  # the listener reports its death
         assert worker.process.stdin is not None
         send(worker.process.stdin, experiment.dump())
 
@@ -196,12 +196,12 @@ def _death(worker: _Worker) -> str:
 
 
 def _last(worker: _Worker) -> str:
-    """The most telling line of a dead worker's log: faulthandler's, or the last."""
+    """The most useful line of a dead worker's log: faulthandler's, or the last."""
     if worker.log is None:
         return ""
     lines = worker.log.read_text(errors="replace").strip().splitlines()
-    told = [line for line in lines if line.startswith("Fatal Python error")] or lines[-1:]
-    return f" ({told[0][:160]})" if told else ""
+    causes = [line for line in lines if line.startswith("Fatal Python error")] or lines[-1:]
+    return f" ({causes[0][:160]})" if causes else ""
 
 
 def _dismiss(worker: _Worker) -> None:

@@ -1,8 +1,8 @@
 """The seal between an attack and a scene: it hides, counts, freezes and checks.
 
 An attack gets exactly what it declared. Every answer is counted and checked against the units that
-the model declares, because a model that says logits where probabilities were promised makes an
-attack look weak without a word (PEERS §3.2).
+the model declares, because a model that answers with logits where it declared probabilities makes
+an attack look weak without an error.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Meter:
 
 
 def seal(view: View, needs: Access, meter: Meter) -> View:
-    """Return the view as the attack may have it: read-only, metered, less what it did not declare.
+    """Return the view that the attack gets: read-only, metered, without what it did not declare.
 
     Raises:
         AccessDenied: the model does not offer what the attack needs.
@@ -191,12 +191,12 @@ def seal(view: View, needs: Access, meter: Meter) -> View:
         source=seal_model(source, needs, meter) if isinstance(source, Model) else _freeze(source),
         public=_freeze(view.public),
         question=_freeze(view.question),
-        facts=_told(view.facts),
+        facts=_freeze_facts(view.facts),
     )
 
 
 def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
-    """Return the model with metered callables, less each that ``needs`` leaves out.
+    """Return the model with metered callables, and only those that ``needs`` opens.
 
     Raises:
         AccessDenied: the model does not offer what ``needs`` declares.
@@ -214,7 +214,7 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
             model,
             calls=Calls(calls),
             output=behind.output,
-            # Who was only shown gradients still has to ask for them: a budget counts on.
+            # An attacker with gradients alone still has to ask for them, within the budget.
             session=behind.session if needs & Access.WEIGHTS else model.session,
         )
     ask: Ask = recalled if model.deterministic and model.session is None else _anew
@@ -237,7 +237,7 @@ def _by_record(name: Capability) -> bool:
 
 
 def _anew(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Ask without memory: the same question may cost again, and be answered otherwise."""
+    """Ask the model itself: the same question may cost again and have another answer."""
     return function(*arguments)
 
 
@@ -324,15 +324,15 @@ def _freeze(data: Any) -> Any:
         x=_read_only(data.x),
         y=None if data.y is None else _read_only(data.y),
         edges=None if data.edges is None else _read_only(data.edges),
-        facts=_told(data.facts),
+        facts=_freeze_facts(data.facts),
     )
 
 
-def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts whose arrays and records cannot be written to: all rounds of a deal share them."""
+def _freeze_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts with read-only arrays and records, because all rounds of a deal share them."""
     return {
-        name: _read_only(one) if isinstance(one, np.ndarray) else _freeze(one)
-        for name, one in facts.items()
+        name: _read_only(value) if isinstance(value, np.ndarray) else _freeze(value)
+        for name, value in facts.items()
     }
 
 

@@ -75,7 +75,7 @@ def play(
 ) -> Trials:
     """Play an attack on a scene: ``hartley.play("lira", scene, references=16)``.
 
-    This is the one door: the command line and plans come through it too, with the same checks.
+    The command line and plans use the same function, with the same checks.
 
     Args:
         attack: an attack or its name.
@@ -100,7 +100,7 @@ def play(
         UsageError: a parameter that the attack or its game does not take, a scene that cannot
             carry the attack, or a static attacker without the undefended scene.
         RuleError: the attack broke the rules.
-        RunError: the attack answered with a wrong shape, NaN, or without its loot.
+        RunError: the attack returned a wrong shape, NaN, or no asset.
     """
     return play_rounds(
         *checked_play(attack, scene, {**(params or {}), **settings}, game_params or {}),
@@ -133,8 +133,8 @@ def checked_play(
             )
     given = checked(part, params)
     rules = checked(part.game, game_params)
-    if found := unplayable(part, built):
-        raise UsageError(f"{part.name} cannot be played: {found.reason}")
+    if obstacle := unplayable(part, built):
+        raise UsageError(f"{part.name} cannot be played: {obstacle.reason}")
     return part, built, given, rules
 
 
@@ -165,7 +165,7 @@ def play_rounds(
 
     Raises:
         RuleError: the attack broke the rules.
-        RunError: the attack answered with a wrong shape, NaN, or without its loot.
+        RunError: the attack returned a wrong shape, NaN, or no asset.
     """
     known = Knowledge(knowledge) if knowledge else _knowledge(scene, undefended)
     if (known is Knowledge.STATIC) != (undefended is not None):
@@ -180,15 +180,15 @@ def play_rounds(
     meter = Meter(budget)
     outcomes: list[Outcome] = []
     spent: list[Spent] = []
-    for index, one in enumerate(table.rounds):
+    for index, round_ in enumerate(table.rounds):
         before = meter.reading()
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
         with meter.ledger.opened():
-            view = seal(one.view, attack.access, meter)
+            view = seal(round_.view, attack.access, meter)
             outcomes.append(attack(view, rng, **params, **secrets))
         spent.append(meter.reading().since(before))
     spent = with_shared(spent, meter.ledger)
-    _loot_is_due(attack, outcomes)
+    _check_loot(attack, outcomes)
     received = _judge(attack, table, outcomes)
     truth = np.concatenate([one.truth for one in table.rounds])
     sizes = [len(one.truth) for one in table.rounds]
@@ -241,8 +241,8 @@ def _knowledge(scene: Scene, undefended: Scene | None) -> Knowledge:
 
 def _identity(attack: Attack, scene: Scene, seed: int, *rest: Any) -> str:
     """What was played, in 16 hexadecimal digits; ``rest``: parameters, budget, knowledge."""
-    stands = [[one.name, dict(one.params)] for one in scene.defenses]
-    played = [scene.name, scene.digest, attack.game.name, attack.name, seed, stands, *rest]
+    defenses = [[applied.name, dict(applied.params)] for applied in scene.defenses]
+    played = [scene.name, scene.digest, attack.game.name, attack.name, seed, defenses, *rest]
     text = json.dumps(played, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -259,7 +259,9 @@ def _judge(attack: Attack, table: Deal, outcomes: Sequence[Outcome]) -> Sequence
 
 def _answer(attack: Attack, outcome: Outcome) -> Received:
     if outcome.guess is None:
-        raise RunError(f"{attack.name} returned no guess; {attack.game.name} asks one a question")
+        raise RunError(
+            f"{attack.name} must return a guess for each question of the game {attack.game.name}"
+        )
     return Received.of(outcome, np.asarray(outcome.guess))
 
 
@@ -269,41 +271,54 @@ def _fits(attack: Attack, one: Round, got: Received) -> None:
         if column is None:
             continue
         if column.shape != (m,):
-            raise RunError(f"{attack.name}: {name} has shape {column.shape}; {m} answers are due")
+            raise RunError(f"{attack.name}: {name} must have shape {(m,)}, got {column.shape}")
         if not np.isfinite(column.astype(np.float64)).all():
-            raise RunError(f"{attack.name}: {name} has NaN or infinity")
+            raise RunError(f"{attack.name}: {name} must be finite, got NaN or infinity")
     if attack.game.form is AnswerForm.SYMBOL and (
         (got.guess < -1).any() or (got.guess >= one.alphabet).any()
     ):
-        raise RunError(f"{attack.name}: a symbol outside −1…{one.alphabet - 1}")
+        raise RunError(
+            f"{attack.name}: symbols must be in −1…{one.alphabet - 1}, got {_span(got.guess)}"
+        )
     if attack.game.form is AnswerForm.RANK and (
         (got.guess < 1).any() or (got.guess > one.alphabet).any()
     ):
-        raise RunError(f"{attack.name}: a rank outside 1…{one.alphabet}")
+        raise RunError(f"{attack.name}: ranks must be in 1…{one.alphabet}, got {_span(got.guess)}")
+
+
+def _span(guess: NDArray[Any]) -> str:
+    return f"{guess.min()}…{guess.max()}"
 
 
 def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:
     """What is proved of the secrets that were dealt: by the scene of the game, or by the deal."""
-    # A scene's bounds speak of the game's own unit, not of a group that shares a coin.
-    own = () if table.unit else scene.bounds
+    # The bounds of a scene are per unit of the game, not per group of units with one secret.
+    of_scene = () if table.unit else scene.bounds
     if not table.planted:
-        # Privacy is proved against one record more or less, by coin. Who split the records himself
-        # swaps them at the least, or drew no coin at all: nothing is proved of that.
-        own = tuple(b for b in own if not b.private)
-    both = (*own, *table.bounds)
-    return tuple(b for b in both if not b.games or attack.game.name in b.games)
+        # Privacy is proved for one record more or less, drawn at random. An owner who split the
+        # records swaps them at least, or drew nothing at random: the proof does not apply.
+        of_scene = tuple(b for b in of_scene if not b.private)
+    bounds = (*of_scene, *table.bounds)
+    return tuple(b for b in bounds if not b.games or attack.game.name in b.games)
 
 
-def _loot_is_due(attack: Attack, outcomes: Sequence[Outcome]) -> None:
+def _check_loot(attack: Attack, outcomes: Sequence[Outcome]) -> None:
     kinds: dict[str, type[Any]] = {"data": Data}
     for outcome in outcomes:
         if outcome.asset is None:
-            raise RunError(f"{attack.name} returned no loot; {attack.game.name} is due one asset")
-        due = kinds.get(attack.game.loot)
-        if due is not None and not isinstance(outcome.asset, due):
-            raise RunError(f"{attack.name}: the loot of {attack.game.name} is {attack.game.loot}")
+            raise RunError(
+                f"{attack.name} must return an asset (Outcome.asset) in the game {attack.game.name}"
+            )
+        kind = kinds.get(attack.game.loot)
+        if kind is not None and not isinstance(outcome.asset, kind):
+            raise RunError(
+                f"{attack.name}: the asset must be {attack.game.loot} in the game "
+                f"{attack.game.name}, got {type(outcome.asset).__name__}"
+            )
         if attack.game.loot == "model" and isinstance(outcome.asset, Data):
-            raise RunError(f"{attack.name}: the loot of {attack.game.name} is a model, not data")
+            raise RunError(
+                f"{attack.name}: the asset must be a model in the game {attack.game.name}, got Data"
+            )
 
 
 def _describe(asset: Asset | None) -> str:

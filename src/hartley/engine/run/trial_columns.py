@@ -1,7 +1,7 @@
 """The optional columns of a play: joined over rounds, checked, and completed by what is known here.
 
-An attack says what only it can (its posterior), a judge what needs the truth, the meter what was
-spent. What the truth's own entry of a posterior is, the engine looks up.
+The attack gives what only it can (its posterior), the judge what needs the truth, the meter what
+was spent. The engine looks up the posterior of the true symbol.
 """
 
 from __future__ import annotations
@@ -41,32 +41,38 @@ def complete(
         spent: of each round, by names out of ``COSTS``; its rows share it alike.
 
     Raises:
-        RunError: a column of another name, length or range, NaN, or one that some rounds lack.
+        RunError: a column has a wrong name, length or range, holds NaN, or is missing in a round.
     """
     sizes = [len(one.truth) for one in rounds]
     n = sum(sizes)
     given: dict[str, NDArray[Any]] = {}
     for name in dict.fromkeys(name for got in received for name in got.columns):
         if name not in (*BY_ATTACK, *BY_JUDGE):
-            raise RunError(f"{attack.name}: no column {name!r} can be given by a play")
+            raise RunError(
+                f"{attack.name}: a column must be one of {', '.join((*BY_ATTACK, *BY_JUDGE))}, "
+                f"got {name!r}"
+            )
         parts = [_column(attack, name, got, m) for got, m in zip(received, sizes, strict=True)]
         given[name] = np.concatenate(parts)
     where = np.repeat(np.arange(len(sizes)), sizes)
     place = np.concatenate([np.arange(m) for m in sizes])
     order = np.lexsort((given.pop("order", place), where))
-    found: dict[str, Any] = {"trial": np.arange(n), "item": place, "order": _ranks(order)}
-    found |= {name: column for name, column in given.items() if name not in COSTS}
+    columns: dict[str, Any] = {"trial": np.arange(n), "item": place, "order": _ranks(order)}
+    columns |= {name: column for name, column in given.items() if name not in COSTS}
     shares = {
         name: np.array([one[name] / max(m, 1) for one, m in zip(spent, sizes, strict=True)])[where]
         for name in (spent[0] if spent else ())
     }
-    found["costs"] = shares | {name: v for name, v in given.items() if name in COSTS}
-    logq = [_told(attack, one, got) for one, got in zip(rounds, received, strict=True)]
+    columns["costs"] = shares | {name: v for name, v in given.items() if name in COSTS}
+    logq = [
+        _log2_posterior_of_truth(attack, one, got)
+        for one, got in zip(rounds, received, strict=True)
+    ]
     if any(part is not None for part in logq):
         if any(part is None for part in logq):
-            raise RunError(f"{attack.name}: a posterior in some rounds only")
-        found["logq"] = np.concatenate([part for part in logq if part is not None])
-    return found
+            raise RunError(f"{attack.name}: a posterior must be given in every round or in none")
+        columns["logq"] = np.concatenate([part for part in logq if part is not None])
+    return columns
 
 
 def _ranks(order: NDArray[Any]) -> NDArray[np.int64]:
@@ -77,12 +83,12 @@ def _ranks(order: NDArray[Any]) -> NDArray[np.int64]:
 
 def _column(attack: Attack, name: str, got: Received, m: int) -> NDArray[Any]:
     if name not in got.columns:
-        raise RunError(f"{attack.name}: the column {name} is given in some rounds only")
+        raise RunError(f"{attack.name}: the column {name} must be given in every round or in none")
     values, (low, high, whole) = np.asarray(got.columns[name]), COLUMNS[name]
     if values.shape != (m,):
-        raise RunError(f"{attack.name}: {name} has shape {values.shape}; {m} rows are due")
+        raise RunError(f"{attack.name}: {name} must have shape {(m,)}, got {values.shape}")
     if values.dtype.kind not in "biuf" or not np.isfinite(values.astype(np.float64)).all():
-        raise RunError(f"{attack.name}: {name} has NaN or infinity, or is no number")
+        raise RunError(f"{attack.name}: {name} must be finite numbers")
     values = values.astype(np.float64)
     if whole and (values != np.round(values)).any():
         raise RunError(f"{attack.name}: {name} must be whole numbers")
@@ -90,11 +96,21 @@ def _column(attack: Attack, name: str, got: Received, m: int) -> NDArray[Any]:
         high is not None and (values > high).any()
     )
     if outside or (name == "p_null" and (values <= 0).any()):
-        raise RunError(f"{attack.name}: {name} holds {values.min():g}…{values.max():g}")
+        raise RunError(
+            f"{attack.name}: {name} must be {_allowed(name)}, got {values.min():g}…{values.max():g}"
+        )
     return values.astype(np.int64) if whole else values
 
 
-def _told(attack: Attack, one: Round, got: Received) -> NDArray[np.float64] | None:
+def _allowed(name: str) -> str:
+    low, high, _ = COLUMNS[name]
+    ends = [] if low is None else [f"{'above' if name == 'p_null' else 'at least'} {low:g}"]
+    return " and ".join([*ends, *([] if high is None else [f"at most {high:g}"])])
+
+
+def _log2_posterior_of_truth(
+    attack: Attack, one: Round, got: Received
+) -> NDArray[np.float64] | None:
     """log2 of what the attacker's posterior gave the true symbol."""
     if got.posterior is None:
         return None
@@ -103,10 +119,13 @@ def _told(attack: Attack, one: Round, got: Received) -> NDArray[np.float64] | No
         law = np.stack([1.0 - law, law], axis=1)
     if law.shape != (m, one.alphabet):
         raise RunError(
-            f"{attack.name}: a posterior of shape {law.shape}; {(m, one.alphabet)} is due"
-            f"{' (or one probability of symbol 1 a row)' if one.alphabet == 2 else ''}"
+            f"{attack.name}: a posterior must have shape {(m, one.alphabet)}"
+            f"{f' or {(m,)} (the probability of symbol 1)' if one.alphabet == 2 else ''}"
+            f", got {law.shape}"
         )
     if not np.isfinite(law).all() or (law < 0).any() or (np.abs(law.sum(1) - 1) > SLACK).any():
-        raise RunError(f"{attack.name}: a posterior holds probabilities that sum to 1 in each row")
+        raise RunError(
+            f"{attack.name}: a posterior must be probabilities that sum to 1 in each row"
+        )
     true = law[np.arange(m), one.truth]
     return np.asarray(np.log2(np.clip(true, LEAST, 1.0)))
