@@ -134,7 +134,7 @@ def test_conformance_reaches_a_new_row() -> None:
     blurred = _blurred(_model([]), 1.0).calls["smell"](X)
     assert not np.array_equal(blurred, X[:, :2] + 1)
     check_model(_model([]).with_(tools=list), X)
-    with pytest.raises(CheckFailed, match="has smell, and does not offer tools"):
+    with pytest.raises(CheckFailed, match="it has smell, so it must offer tools"):
         check_model(_model([], Access.LABELS), X)
 
 

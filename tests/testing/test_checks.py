@@ -149,8 +149,8 @@ def swallows_its_budget(view: View, rng: np.random.Generator) -> Outcome:
 
 
 BAD = {
-    tosses_a_coin: "hears_a_live_wire",
-    wrong_unit: "hears_a_live_wire",
+    tosses_a_coin: "reads_the_live_scene",
+    wrong_unit: "reads_the_live_scene",
     unseeded: "repeats",
     leans_on_the_global_generator: "repeats",
     one_short: "answers_every_question",
@@ -161,7 +161,7 @@ BAD = {
     trains_undeclared: "keeps_to_its_access",
     writes_into_the_question: "leaves_the_view_alone",
     unfreezes_the_question: "leaves_the_view_alone",
-    walks_the_stack: "hears_nothing_on_a_dead_wire",
+    walks_the_stack: "reads_nothing_from_the_dead_scene",
     swallows_its_budget: "keeps_its_budget",
 }
 
@@ -182,8 +182,8 @@ def test_a_query_without_access_is_stopped() -> None:
 
 
 def test_a_stranger_in_the_wrong_file_is_found() -> None:
-    with pytest.raises(CheckFailed, match="the file is"):
-        CHECKS["stands_where_it_belongs"](_declare(tosses_a_coin))
+    with pytest.raises(CheckFailed, match="the file must be named"):
+        CHECKS["is_in_its_folder"](_declare(tosses_a_coin))
 
 
 def test_a_modality_that_the_game_lacks_is_found() -> None:

@@ -55,12 +55,12 @@ def minds_pictures_only(scene: Scene, rng: Any) -> Scene:
 
 
 def test_a_net_is_no_defence_because_it_knows_less_than_a_table() -> None:
-    with pytest.raises(CheckFailed, match="loses a bit on the live wire of vision"):
+    with pytest.raises(CheckFailed, match="loses a bit on the live scene of vision"):
         _narrows(_declare(trains_as_ever, stage="training", requires=("training",)))
 
 
 def test_a_claim_has_to_hold_in_every_modality_and_only_there() -> None:
-    with pytest.raises(CheckFailed, match="live wire of tabular"):
+    with pytest.raises(CheckFailed, match="live scene of tabular"):
         _narrows(_declare(minds_pictures_only))
     held = _declare(minds_pictures_only, covers_only={"membership": ("vision",)})
     _narrows(held)
@@ -80,7 +80,7 @@ def test_an_excuse_for_one_game_spares_no_other() -> None:
     _narrows(label_only)
     check_defense(label_only, attacks=(loss_threshold,))
     typo = replace(label_only, expected_failures={"narrows_extract": "a name of nothing"})
-    with pytest.raises(CheckFailed, match="which is no check"):
+    with pytest.raises(CheckFailed, match="expected_failures must name checks"):
         check_defense(typo, attacks=(loss_threshold,))
 
 
@@ -89,7 +89,7 @@ def test_what_another_game_releases_is_lent_to_the_wire() -> None:
     from hartley.attacks.model_to_data.inversion.caption_inversion import caption_inversion
 
     _narrows(embedding_noise, (loss_threshold, caption_inversion))
-    with pytest.raises(CheckFailed, match="live wire of paired"):
+    with pytest.raises(CheckFailed, match="live scene of paired"):
         _narrows(
             replace(embedding_noise, strongest={"scale": 1e-6}), (loss_threshold, caption_inversion)
         )

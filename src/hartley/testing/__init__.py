@@ -1,9 +1,9 @@
 """Public conformance checks: a plugin's whole test is ``check_attack(my_attack)``.
 
-Everything here runs on the wires that a game ships, in seconds, without torch.
+Everything here runs on the live and dead scene that a game ships, in seconds, without torch.
 """
 
-from hartley.testing.attacks import ATTACK_CHECKS, check_attack, wire
+from hartley.testing.attacks import ATTACK_CHECKS, attack_scene, check_attack
 from hartley.testing.checks import Check, CheckFailed, run_all
 from hartley.testing.defenses import check_defense, defense_checks
 from hartley.testing.games import check_game, game_checks
@@ -13,6 +13,7 @@ __all__ = [
     "ATTACK_CHECKS",
     "Check",
     "CheckFailed",
+    "attack_scene",
     "check_attack",
     "check_defense",
     "check_game",
@@ -20,5 +21,4 @@ __all__ = [
     "defense_checks",
     "game_checks",
     "run_all",
-    "wire",
 ]

@@ -1,4 +1,4 @@
-"""What every attack must keep to. ``check_attack(my_attack)`` is a plugin's whole test."""
+"""The rules that every attack must keep. ``check_attack(my_attack)`` is a plugin's whole test."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ HEAVY = ("torch", "scipy", "sklearn", "transformers", "matplotlib", "pandas")
 
 
 def check_attack(attack: Attack) -> None:
-    """Hold an attack against every rule of the house.
+    """Check that an attack keeps every rule.
 
     Raises:
-        CheckFailed: with one line for each broken rule.
+        CheckFailed: a rule is broken; the message has one line for each.
     """
     run_all(ATTACK_CHECKS, attack)
 
 
-def wire(attack: Attack, kind: str, modality: Modality | None = None, seed: int = 0) -> Scene:
-    """The live or dead wire of the attack's game, made with a fixed seed."""
+def attack_scene(
+    attack: Attack, kind: str, modality: Modality | None = None, seed: int = 0
+) -> Scene:
+    """Return the live or dead scene of the attack's game, made with a fixed seed."""
     build = attack.game.live if kind == "live" else attack.game.dead
     chosen = modality or _modality(attack)
     # The name of a seed outlives the word: another one would be another scene.
@@ -46,11 +48,11 @@ def wire(attack: Attack, kind: str, modality: Modality | None = None, seed: int 
 @lru_cache(maxsize=512)
 def _played(attack: Attack, kind: str, modality: Modality, seed: int) -> Trials:
     np.random.seed(1)  # noqa: NPY002 - a known state of the global generator, see ``repeats``
-    return play(attack, wire(attack, kind, modality, seed), seed=seed)
+    return play(attack, attack_scene(attack, kind, modality, seed), seed=seed)
 
 
 @lru_cache(maxsize=512)
-def _heard(attack: Attack, kind: str, modality: Modality, seed: int) -> Channel:
+def _measured(attack: Attack, kind: str, modality: Modality, seed: int) -> Channel:
     channel: Channel = measure(_played(attack, kind, modality, seed))
     return channel
 
@@ -69,14 +71,14 @@ def says_what_it_is(attack: Attack) -> None:
     accepts(attack.game, "game_params", dict(attack.game_params))
 
 
-def stands_where_it_belongs(attack: Attack) -> None:
-    """File name = function name; in this house, folder = axis and class as well."""
+def is_in_its_folder(attack: Attack) -> None:
+    """File name = function name; in Hartley itself, folder = axis and class as well."""
     file = Path(inspect.getfile(attack.run))
-    expect(file.stem == attack.name, f"the file is {file.name}, the function {attack.name}")
+    expect(file.stem == attack.name, f"the file must be named {attack.name}.py, got {file.name}")
     module = attack.run.__module__
     if module.startswith("hartley.attacks."):
         place = f"hartley.attacks.{attack.game.axis_in()}.{attack.game.cls}.{attack.name}"
-        expect(module == place, f"it stands in {module}, its game says {place}")
+        expect(module == place, f"the module must be {place}, got {module}")
 
 
 def fits_its_game(attack: Attack) -> None:
@@ -89,23 +91,23 @@ def fits_its_game(attack: Attack) -> None:
 def repeats(attack: Attack) -> None:
     """The same seed gives the same answers, though the global generators moved in between."""
     first = _played(attack, "live", _modality(attack), 0)
-    np.random.seed(2)  # noqa: NPY002 - disturbs whoever leans on the global generator
-    again = play(attack, wire(attack, "live"), seed=0)
+    np.random.seed(2)  # noqa: NPY002 - changes the results of code that uses the global generator
+    again = play(attack, attack_scene(attack, "live"), seed=0)
     expect(np.array_equal(first.guess, again.guess), "two plays with one seed differ")
 
 
 def answers_every_question(attack: Attack) -> None:
-    """On both wires and in every modality: finite answers of the right shape, loot of its kind."""
+    """On both scenes and in every modality: finite answers of the right shape, loot of its kind."""
     for modality in attack.modalities:
         for kind in ("live", "dead"):
             try:
                 _played(attack, kind, modality, 0)
             except HartleyError as error:
-                raise_from(f"on the {kind} wire ({modality}): {error}", error)
+                raise_from(f"on the {kind} scene ({modality}): {error}", error)
 
 
 def keeps_to_its_access(attack: Attack) -> None:
-    """It never reaches for what it did not declare."""
+    """It never uses what it did not declare."""
     try:
         _played(attack, "live", _modality(attack), 0)
     except AccessDenied as error:
@@ -115,12 +117,12 @@ def keeps_to_its_access(attack: Attack) -> None:
             raise_from("it calls a capability that it did not declare", error)
         raise
     except HartleyError:
-        return  # another check speaks about it
+        return  # another check reports it
 
 
 def leaves_the_view_alone(attack: Attack) -> None:
     """Nothing in the view has changed after the attack has run."""
-    scene = wire(attack, "live")
+    scene = attack_scene(attack, "live")
     table = deal(attack, scene, seed=0)
     before = [_bytes(one.view) for one in table.rounds]
     try:
@@ -132,35 +134,35 @@ def leaves_the_view_alone(attack: Attack) -> None:
     expect([_bytes(one.view) for one in table.rounds] == before, "it changed the view")
 
 
-def hears_a_live_wire(attack: Attack) -> None:
+def reads_the_live_scene(attack: Attack) -> None:
     """The certified bits are above zero where everything leaks, in every modality it claims."""
     for modality in attack.modalities:
-        heard = _heard(attack, "live", modality, 0)
-        low = heard.bits.lower
+        channel = _measured(attack, "live", modality, 0)
+        low = channel.bits.lower
         expect(
-            low is not None and low > DEAD and heard.bits.value > DEAD,
-            f"reads {heard.bits.value:.4f} bit (certified {low}) from the live wire ({modality})",
+            low is not None and low > DEAD and channel.bits.value > DEAD,
+            f"reads {channel.bits.value:.4f} bit (certified {low}) on the live scene ({modality})",
         )
 
 
-def hears_nothing_on_a_dead_wire(attack: Attack) -> None:
+def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
     """Where nothing leaks it reads nothing, at three fixed seeds, in every modality it claims."""
     for modality in attack.modalities:
-        heard = [_heard(attack, "dead", modality, seed) for seed in SEEDS]
-        lows = [h.bits.lower or 0.0 for h in heard]
-        points = [h.bits.value for h in heard]
+        channels = [_measured(attack, "dead", modality, seed) for seed in SEEDS]
+        lows = [channel.bits.lower or 0.0 for channel in channels]
+        points = [channel.bits.value for channel in channels]
         expect(
             max(lows) <= DEAD and float(np.median(points)) <= DEAD,
-            f"reads {points} bit (certified {lows}) from the dead wire ({modality})",
+            f"reads {points} bit (certified {lows}) from the dead scene ({modality})",
         )
 
 
 def keeps_its_budget(attack: Attack) -> None:
-    """It works with exactly the queries it used, and is stopped, not silent, with one less."""
+    """It works with exactly the queries it used, and stops with an error with one less."""
     used = _played(attack, "live", _modality(attack), 0).spec.uses
     if not used:
         return
-    scene = wire(attack, "live")
+    scene = attack_scene(attack, "live")
     play(attack, scene, seed=0, budget=used)
     try:
         play(attack, scene, seed=0, budget=used - 1)
@@ -189,7 +191,7 @@ def writes_nothing(attack: Attack) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            play(attack, wire(attack, "live"), seed=0)
+            play(attack, attack_scene(attack, "live"), seed=0)
             left = sorted(p.name for p in Path(folder).iterdir())
         finally:
             os.chdir(here)
@@ -200,8 +202,8 @@ def narrows_under_noise(attack: Attack) -> None:
     """For a tap: the noisier its source, the fewer bits, beyond the interval's width."""
     if attack.game.role is not Role.TAP:
         return  # noise on a jam is the attack itself; an injector has no source to blur
-    clear = _heard(attack, "live", _modality(attack), 0)
-    scene = wire(attack, "live")
+    clear = _measured(attack, "live", _modality(attack), 0)
+    scene = attack_scene(attack, "live")
     table = deal(attack, scene, seed=0)
     last = clear.high if clear.high is not None else clear.bits.value
     for level in (0.5, 1.0):
@@ -216,7 +218,7 @@ def narrows_under_noise(attack: Attack) -> None:
 
 
 class _Watched(tuple[Any, ...]):
-    """Defenses in a view that note when somebody looks at them."""
+    """Defenses in a view that record whether they are read."""
 
     read = False
 
@@ -234,10 +236,10 @@ class _Watched(tuple[Any, ...]):
 
 
 def adapts_as_it_declares(attack: Attack) -> None:
-    """It reads the defenses, or trains reference models, in some modality exactly if it says so."""
+    """It reads the defenses, or trains reference models, in some modality just as it declares."""
     read = trained = False
     for modality in attack.modalities:
-        scene = wire(attack, "live", modality)
+        scene = attack_scene(attack, "live", modality)
         table = deal(attack, scene, seed=0)
         calls: list[int] = []
         _Watched.read = False
@@ -256,8 +258,8 @@ def adapts_as_it_declares(attack: Attack) -> None:
         with suppress(HartleyError):
             play(attack, scene, seed=0, dealt=alone)
         read, trained = read or _Watched.read, trained or bool(calls)
-    found = True if read else "trains" if trained else False
-    expect(found == attack.adapts, f"adapts must be {found!r}, got {attack.adapts!r}")
+    adapts = True if read else "trains" if trained else False
+    expect(adapts == attack.adapts, f"adapts must be {adapts!r}, got {attack.adapts!r}")
 
 
 def _blur(table: Deal, level: float) -> Deal:
@@ -327,14 +329,14 @@ ATTACK_CHECKS: tuple[Check, ...] = tuple(
     for function in (
         says_what_it_is,
         refuses_values_outside_its_ranges,
-        stands_where_it_belongs,
+        is_in_its_folder,
         fits_its_game,
         repeats,
         answers_every_question,
         keeps_to_its_access,
         leaves_the_view_alone,
-        hears_a_live_wire,
-        hears_nothing_on_a_dead_wire,
+        reads_the_live_scene,
+        reads_nothing_from_the_dead_scene,
         keeps_its_budget,
         is_light,
         writes_nothing,

@@ -17,22 +17,22 @@ SEEDS = (0, 1, 2)
 """Fixed, so that a conforming part never flakes."""
 
 DEAD = 0.02
-"""Bits that a dead wire may seem to carry (certified side, and median point over the seeds)."""
+"""Bits that may be read from a dead scene (certified bound, and median point over the seeds)."""
 
 
 class CheckFailed(HartleyError, AssertionError):
-    """A part does not keep a rule of the house; the message says which and how."""
+    """A part breaks a rule; the message says which, and how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One named rule and the function that holds a part against it."""
+    """One named rule and the function that checks a part."""
 
     name: str
     run: Callable[[Any], None]
 
     def __call__(self, part: Any) -> None:
-        """Hold ``part`` against the rule, minding its declared excuses.
+        """Check ``part``; where it declares an excuse, the check must fail.
 
         Raises:
             CheckFailed: the rule is broken, or an excuse is no longer needed.
@@ -46,8 +46,8 @@ class Check:
         except CheckFailed:
             return
         raise CheckFailed(
-            f"{part.name} passes {self.name} though it declares it would not ({excuse}): "
-            "take the excuse out"
+            f"{part.name} passes {self.name}, although its expected_failures say that it cannot "
+            f"({excuse}): remove that entry"
         )
 
 
@@ -55,12 +55,12 @@ def run_all(checks: Iterable[Check], part: Any) -> None:
     """Run every check on a part and report all failures at once.
 
     Raises:
-        CheckFailed: one line a broken rule.
+        CheckFailed: a rule is broken; the message has one line for each.
     """
     checks = tuple(checks)
     known = {check.name for check in checks}
     broken = [
-        f"expected_failures names {name!r}, which is no check"
+        f"expected_failures must name checks, got {name!r}"
         for name in getattr(part, "expected_failures", {})
         if name not in known
     ]

@@ -1,4 +1,4 @@
-"""What every defence must keep to."""
+"""The rules that every defense must keep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hartley.core.errors import HartleyError
 from hartley.engine.defend import as_static, defended
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
-from hartley.testing.games import wire_of
+from hartley.testing.games import game_scene
 from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
 
 FEW = 8
@@ -25,28 +25,29 @@ FEW = 8
 
 
 def check_defense(defense: Defense, *, attacks: Sequence[Attack]) -> None:
-    """Hold a defence against the rules on the wires of the games that ``attacks`` play.
+    """Check a defense on the live and dead scenes of the games that ``attacks`` play.
 
-    What it claims of a game that none of them plays is not looked at, nor its excuse for that.
+    What it claims of a game that none of them plays is not checked, nor is its excuse for that.
 
     Raises:
-        CheckFailed: with one line for each broken rule.
+        CheckFailed: a rule is broken; the message has one line for each.
     """
     checks = defense_checks(attacks)
     idle = {f"narrows_{game}" for game in defense.protects} - {check.name for check in checks}
-    due = {n: why for n, why in defense.expected_failures.items() if n not in idle}
-    run_all(checks, replace(defense, expected_failures=due))
+    excuses = {n: why for n, why in defense.expected_failures.items() if n not in idle}
+    run_all(checks, replace(defense, expected_failures=excuses))
 
 
 def defense_checks(attacks: Sequence[Attack]) -> tuple[Check, ...]:
-    """The checks of a defence, closed over attacks that play the games it protects.
+    """Return the checks of a defense, given attacks that play the games it protects.
 
-    One ``narrows_GAME`` a game, so that a wire too coarse to show a defence is excused by name.
+    One ``narrows_GAME`` for each game, so that a scene too coarse to show a defense is excused by
+    name.
     """
     plain = tuple(Check(rule.__name__, rule) for rule in PLAIN_RULES)
     oracle = tuple(Check(rule.__name__, partial(rule, attacks=attacks)) for rule in ORACLE_RULES)
     narrow = tuple(
-        Check(f"narrows_{game}", partial(narrows_live_wires, game=game, attacks=attacks))
+        Check(f"narrows_{game}", partial(narrows_live_scenes, game=game, attacks=attacks))
         for game in dict.fromkeys(a.game.name for a in attacks)
     )
     return plain + oracle + narrow
@@ -56,11 +57,11 @@ def says_what_it_is(defense: Defense) -> None:
     """A summary, a file of its own name, and a line of help for every parameter."""
     file = Path(inspect.getfile(defense.apply))
     expect(bool(defense.summary), "no docstring")
-    expect(file.stem == defense.name, f"the file is {file.name}, the defence {defense.name}")
+    expect(file.stem == defense.name, f"the file must be named {defense.name}.py, got {file.name}")
     module = defense.apply.__module__
     if module.startswith("hartley.defenses."):
         place = f"hartley.defenses.{defense.term}.{defense.name}"
-        expect(module == place, f"it stands in {module}, it says {place}")
+        expect(module == place, f"the module must be {place}, got {module}")
     for one in defense.parameters:
         expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
     accepts(defense, "strongest", dict(defense.strongest))
@@ -69,10 +70,10 @@ def says_what_it_is(defense: Defense) -> None:
 def returns_a_scene(defense: Defense, attacks: Sequence[Attack]) -> None:
     """It returns a scene, and leaves the record of itself to the engine."""
     for attack, scene in _scenes(defense, attacks, "live"):
-        shielded = defense(scene, np.random.default_rng(0))
-        expect(isinstance(shielded, Scene), f"returned a {type(shielded).__name__}")
+        after = defense(scene, np.random.default_rng(0))
+        expect(isinstance(after, Scene), f"it must return a Scene, got {type(after).__name__}")
         expect(
-            shielded.defenses == scene.defenses and shielded.digest == scene.digest,
+            after.defenses == scene.defenses and after.digest == scene.digest,
             f"it writes into scene.defenses or scene.digest ({attack.game.name})",
         )
 
@@ -89,10 +90,10 @@ def repeats(defense: Defense, attacks: Sequence[Attack]) -> None:
 def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
     """It opens no channel where there was none."""
     for attack, scene in _scenes(defense, attacks, "dead"):
-        heard = measure(play(attack, defended(scene, defense), seed=0))
+        bits = measure(play(attack, defended(scene, defense), seed=0)).bits
         expect(
-            (heard.bits.lower or 0.0) <= DEAD,
-            f"{attack.name} reads {heard.bits.lower:.3f} bit from a defended dead wire",
+            (bits.lower or 0.0) <= DEAD,
+            f"{attack.name} reads {bits.lower:.3f} bit from a defended dead scene",
         )
 
 
@@ -125,34 +126,34 @@ def _not_shared(static: Round, adaptive: Round, undefended: Scene) -> str:
     return ""
 
 
-def narrows_live_wires(defense: Defense, attacks: Sequence[Attack], *, game: str) -> None:
-    """At its strongest setting some attack loses bits, on each of the game's wires it claims."""
+def narrows_live_scenes(defense: Defense, attacks: Sequence[Attack], *, game: str) -> None:
+    """At its strongest setting some attack loses bits, on each live scene that it claims."""
     for modality in dict.fromkeys(m for a in attacks if a.game.name == game for m in a.modalities):
-        pairs = _wires(defense, attacks, "live", game, modality)
+        pairs = _pairs(defense, attacks, "live", game, modality)
         claimed = modality in defense.modalities and defense.covers(game, modality)
         expect(
-            bool(pairs) or not claimed, f"no wire of {game} in {modality} holds what it requires"
+            bool(pairs) or not claimed, f"no scene of {game} in {modality} holds what it requires"
         )
         expect(
             not pairs or any(_narrowed(defense, *pair) for pair in pairs),
-            f"at its strongest setting no attack on {game} loses a bit on the live wire of "
+            f"at its strongest setting no attack on {game} loses a bit on the live scene of "
             f"{modality}",
         )
 
 
 def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
-    shielded = defended(scene, defense, defense.strongest)
-    owner, now = scene.tools.get("training"), shielded.tools.get("training")
-    # A defence that changes how the owner trains is held against his own training, not against the
-    # table that stands for a victim where none is trained: any net would know less than that.
-    own = owner if owner is not None and now is not owner else None
-    few = {"rounds": FEW} if own is not None or attack.game.form is AnswerForm.SCORE else {}
-    after = measure(play(attack, shielded, seed=0, game_params=few, undefended=scene))
-    return after.bits.value < _undefended(attack, scene, own, few) - DEAD
+    after = defended(scene, defense, defense.strongest)
+    owner, now = scene.tools.get("training"), after.tools.get("training")
+    # A defense that changes how the owner trains is compared with the owner's own training, not
+    # with the table that a live scene has instead of a trained net: any net knows less than that.
+    trainer = owner if owner is not None and now is not owner else None
+    few = {"rounds": FEW} if trainer is not None or attack.game.form is AnswerForm.SCORE else {}
+    channel = measure(play(attack, after, seed=0, game_params=few, undefended=scene))
+    return channel.bits.value < _undefended(attack, scene, trainer, few) - DEAD
 
 
 def _undefended(attack: Attack, scene: Scene, owner: Any, few: dict[str, Any]) -> float:
-    """Bits on the bare wire, or on that of an owner who trains; asked by many defences."""
+    """Bits on the scene without defenses, or where the owner trains; many defenses need them."""
     key = (attack.run, scene.name, scene.modality, owner is not None)
     if key not in _bare:
         played = scene if owner is None else replace(scene, fit=owner.fit)
@@ -174,22 +175,22 @@ def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
 
 
 def _scenes(defense: Defense, attacks: Sequence[Attack], kind: str) -> list[tuple[Attack, Scene]]:
-    """The lightest attack on each game it protects, with the wire of the first modality."""
+    """The lightest attack on each game it protects, with the scene of the first modality."""
     found: dict[str, tuple[Attack, Scene]] = {}
     for game, modality in dict.fromkeys((a.game.name, m) for a in attacks for m in a.modalities):
-        if game not in found and (pairs := _wires(defense, attacks, kind, game, modality)):
+        if game not in found and (pairs := _pairs(defense, attacks, kind, game, modality)):
             found[game] = pairs[0]
-    expect(bool(found), "no wire of a game it protects holds what it requires")
+    expect(bool(found), "no scene of a game it protects holds what it requires")
     return list(found.values())
 
 
-def _wires(
+def _pairs(
     defense: Defense, attacks: Sequence[Attack], kind: str, game: str, modality: Modality
 ) -> list[tuple[Attack, Scene]]:
-    """Attacks on one game in one modality that it claims, lightest first, each with its wire.
+    """Attacks on one game in one modality that it claims, lightest first, each with its scene.
 
-    What a defence does to training it does to every attack's reference models as well, so that the
-    attacks which train none tell the same at a fraction of the time.
+    What a defense does to training it does to the reference models of every attack as well, so that
+    the attacks without reference models show the same in a fraction of the time.
     """
     dear = Access.TRAIN | Access.WEIGHTS | Access.GRADIENTS
     fitting = [
@@ -202,21 +203,21 @@ def _wires(
     ]
     if not fitting:
         return []
-    wire = _lent(wire_of(fitting[0].game, kind, modality), defense, attacks, kind)
-    held = all(wire.has(name) for name in defense.requires)
-    return [(attack, wire) for attack in fitting] if held else []
+    scene = _lent(game_scene(fitting[0].game, kind, modality), defense, attacks, kind)
+    complete = all(scene.has(name) for name in defense.requires)
+    return [(attack, scene) for attack in fitting] if complete else []
 
 
-def _lent(wire: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) -> Scene:
-    """The wire with the parts that the defence changes besides, and this game does not read."""
-    tools = dict(wire.tools)
+def _lent(scene: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) -> Scene:
+    """The scene with further parts that the defense changes, and this game does not read."""
+    tools = dict(scene.tools)
     for game in {a.game.name: a.game for a in attacks}.values():
-        if wire.modality in game.modalities and not all(
-            wire.has(name) for name in defense.requires
+        if scene.modality in game.modalities and not all(
+            scene.has(name) for name in defense.requires
         ):
-            other = wire_of(game, kind, wire.modality).tools
+            other = game_scene(game, kind, scene.modality).tools
             tools |= {n: other[n] for n in defense.requires if n in other and n not in tools}
-    return replace(wire, tools=tools)
+    return replace(scene, tools=tools)
 
 
 PLAIN_RULES = (says_what_it_is, refuses_values_outside_its_ranges)

@@ -1,4 +1,4 @@
-"""What every model adapter must keep to."""
+"""The rules that every model adapter must keep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_model(model: Model, records: NDArray[Any], *, tolerance: float = 1e-4) -> None:
-    """Hold a model against what it declares, on a few records of its own modality.
+    """Check that a model keeps what it declares, on a few records of its own modality.
 
     Args:
         model: the adapter's result.
@@ -28,7 +28,7 @@ def check_model(model: Model, records: NDArray[Any], *, tolerance: float = 1e-4)
     """
     for flag in opened_by():
         _offers_what_it_has(model, flag)
-    expect(len(records) >= 4, "check_model wants at least 4 records")
+    expect(len(records) >= 4, f"records must be at least 4, got {len(records)}")
     try:
         together = check_answers(model, model.query(records), len(records))
         apart = np.concatenate([check_answers(model, model.query(r[None]), 1) for r in records])
@@ -52,7 +52,7 @@ def _offers_what_it_has(model: Model, flag: Access) -> None:
     present = [name for name in rows if name in model.calls]
     expect(
         bool(present) or not offered,
-        f"offers {flag.words[0]}, and has none of {', '.join(rows)}",
+        f"it offers {flag.words[0]}, so it must have one of {', '.join(rows)}",
     )
     hidden = [name for name in present if rows[name].access == flag and not offered]
-    expect(not hidden, f"has {', '.join(hidden)}, and does not offer {flag.words[0]}")
+    expect(not hidden, f"it has {', '.join(hidden)}, so it must offer {flag.words[0]}")
