@@ -79,7 +79,7 @@ def test_the_judge_s_columns_are_joined_and_the_order_of_an_attack_is_kept_withi
         ({"observed": [[0, -1, 1], [1, 1]]}, "observed must be at least 0, got -1…1"),
         ({"cost_money": [[0, np.nan, 1], [1, 1]]}, "NaN"),
         ({"cost_tokens": [[0, 1], [1, 1]]}, r"must have shape \(3,\), got \(2,\)"),
-        ({"item": [["a", "b", "c"], [1, 1]]}, "no number"),
+        ({"item": [["a", "b", "c"], [1, 1]]}, "another type"),
         ({"logq": [[0, 0, 0], [0, 0]]}, "a column must be one of .*, got 'logq'"),
         ({"cost_queries": [[0, 0, 0], [0, 0]]}, "a column must be one of .*, got 'cost_queries'"),
     ],

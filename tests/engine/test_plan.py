@@ -74,7 +74,7 @@ def test_the_normalised_plan_is_the_same_plan():
         ("seed = true", r"seed must be a whole number, got true \(true or false\)"),
         ("seed = -1", "seed must be at least 0, got -1"),
         ("seed = 1979-05-27", r"must be a whole number, got .* \(a date\)"),
-        ("scene = 3", "scene = 3 is a whole number; expected a string"),
+        ("scene = 3", r"scene must be a string, got 3 \(a whole number\)"),
         ("only = [1]", r"only must be a list of strings, got \[1\]"),
         ("alpha = 0.7", "alpha must be above 0 and below 0.5, got 0.7"),
         ("alpha = nan", "alpha must be finite, got nan"),
@@ -87,7 +87,7 @@ def test_the_normalised_plan_is_the_same_plan():
         ("[executor]\nworker = 2", r"unknown key 'executor.worker'; did you mean executor.worke"),
         ("[defenses]\nuse = 3", "defenses.use must be a list of strings, got 3"),
         ("[limits]\nmembership = -1", "limits.membership must be at least 0, got -1"),
-        ('[limits]\nmembership = "low"', "limits.membership .* expected a number"),
+        ('[limits]\nmembership = "low"', "limits.membership must be a number"),
     ],
 )
 def test_a_bad_plan_says_where_and_what_was_expected(text, words):

@@ -1,4 +1,4 @@
-"""What every part must keep to with its parameters: ranges are declared, and held at the door."""
+"""The rules for the parameters of every part: ranges are declared, and values are checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hartley.testing.checks import CheckFailed, expect
 def refuses_values_outside_its_ranges(part: Part) -> None:
     """Every number declares a range, and a value one step outside is refused by its name.
 
-    Swept through the door that plans, command lines and ``hartley.play`` go through: both sides of
+    Tried by the check that plans, command lines and ``hartley.play`` share: both sides of
     every range, numbers that are not finite, words that are not among the choices, other types.
     """
     for parameter in part.parameters:

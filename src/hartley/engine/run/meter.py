@@ -65,8 +65,9 @@ class Spent:
 def with_shared(rounds: Sequence[Spent], ledger: Ledger) -> list[Spent]:
     """What each round used, with its share of the shared work that the attack used.
 
-    Every attack that uses it has all of it here, whichever attack it was made for, so that what is recorded does
-    not depend on the order of play. Time stays apart: see ``Trials.shared_seconds``.
+    Every attack that uses shared work has all of it here, whichever attack it was made for, so that
+    what is recorded does not depend on the order of play. Time is reported apart: see
+    ``Trials.shared_seconds``.
     """
     total: dict[str, float] = {}
     for amounts in ledger.shared().values():

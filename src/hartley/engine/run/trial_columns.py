@@ -88,7 +88,9 @@ def _column(attack: Attack, name: str, got: Received, m: int) -> NDArray[Any]:
     if values.shape != (m,):
         raise RunError(f"{attack.name}: {name} must have shape {(m,)}, got {values.shape}")
     if values.dtype.kind not in "biuf" or not np.isfinite(values.astype(np.float64)).all():
-        raise RunError(f"{attack.name}: {name} must be finite numbers")
+        raise RunError(
+            f"{attack.name}: {name} must be finite numbers, got NaN, infinity or another type"
+        )
     values = values.astype(np.float64)
     if whole and (values != np.round(values)).any():
         raise RunError(f"{attack.name}: {name} must be whole numbers")
