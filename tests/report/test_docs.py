@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hartley import catalog
 from hartley.cli.main import run
+from hartley.core import Codec
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -78,12 +80,22 @@ def test_plans_in_the_docs_can_be_read():
 
 
 def test_the_program_of_the_privacy_page_runs():
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/privacy.md").read_text(), re.DOTALL)
+    page = (ROOT / "docs/privacy.md").read_text()
+    block, served = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict = {}
     exec(compile(block, "privacy.md", "exec"), names)
     channel = names["channel"]
     assert 0 < channel.bits.lower <= channel.bits.value <= 1
     assert channel.metrics["blind_auc"]["low"] <= 0.5 <= channel.metrics["blind_auc"]["high"]
+    letters = Codec(  # texts of one length: nothing has to be padded
+        encode=lambda texts: np.array([[ord(c) for c in text] for text in texts]),
+        decode=lambda tokens: ["".join(map(chr, row)) for row in tokens],
+        size=128,
+    )
+    names = {"codec": letters}
+    exec(compile(served, "privacy.md", "exec"), names)
+    assert set(names["model"].calls) == {"score", "generate", "chat"}
+    assert names["model"].identity.endswith("my-model 2026-11-01")
 
 
 @pytest.fixture(scope="module")
