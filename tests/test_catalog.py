@@ -145,8 +145,8 @@ def test_an_enum_is_read_however_it_is_reached(site, written, modalities):
 @pytest.mark.parametrize(
     ("points", "modules", "words"),
     [
-        ({"one": "extra_pkg.gone"}, {}, "names 'extra_pkg.gone', which is not there"),
-        ({"one": "no_such_package.x"}, {}, "which is not there"),
+        ({"one": "extra_pkg.gone"}, {}, "names 'extra_pkg.gone', which cannot be found"),
+        ({"one": "no_such_package.x"}, {}, "which cannot be found"),
         ({"one": "extra_pkg.bad"}, {"bad": "def f(:\n"}, r"SyntaxError: .*\(line 1\)"),
         (
             {"one": "extra_pkg.odd"},
@@ -173,7 +173,7 @@ def test_a_name_that_is_taken_twice_names_both_origins(site):
 
 def test_an_attack_on_a_game_that_is_not_there(site):
     (entry,) = site({"one": "extra_pkg.lost"}, lost=part().replace("membership as m", "chess as m"))
-    assert entry.error == "its game 'chess' is not there"
+    assert entry.error == "there is no game named 'chess'"
 
 
 def test_unknown_names_get_the_nearest():
@@ -203,10 +203,10 @@ def test_the_package_is_where_the_house_is():
 
 
 def test_reading_a_part_down_to_its_docstring_tells_as_much_as_reading_it_whole():
-    from hartley.catalog.find_sources import house
+    from hartley.catalog.find_sources import built_in
     from hartley.catalog.parse_declarations import read
 
-    sources = list(house())
+    sources = list(built_in())
     assert len(sources) > 90
     for source in sources:
         assert list(read(source)) == list(read(replace(source, kind=None))), source.module

@@ -1,8 +1,8 @@
 """Names → parts, from the file tree and from entry points, without importing a single part.
 
 Declarations are read from the syntax tree, so a listing costs no heavy import and a part that
-cannot be imported is still listed. What cannot be read is never dropped: it stands in the catalogue
-with its error, because an audit that loses an attack without a word reads as safe (fails open).
+cannot be imported is still listed. What cannot be read is never dropped: the catalogue lists it
+with its error, because an audit that silently loses an attack looks safe (it would fail open).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from hartley.catalog.find_sources import GROUP, house, plugins
+from hartley.catalog.find_sources import GROUP, built_in, plugins
 from hartley.catalog.parse_declarations import DECLARED, Entry, read
 from hartley.core.errors import MissingExtra, UnknownName, UsageError
 from hartley.core.parts import RECORDS
@@ -54,8 +54,7 @@ _EXTRAS = {
 
 def entries(kind: str | None = None) -> list[Entry]:
     """Return every part, or every part of one kind (and whatever is broken), sorted by name."""
-    found = _all()
-    return [e for e in found if kind is None or e.kind in {kind, "plugin"}]
+    return [e for e in _all() if kind is None or e.kind in {kind, "plugin"}]
 
 
 def find(kind: str, name: str) -> Entry:
@@ -63,7 +62,7 @@ def find(kind: str, name: str) -> Entry:
 
     Raises:
         UnknownName: no part of that kind and name; offers the nearest.
-        UsageError: it is there but cannot be used, or a class is named where a game is meant.
+        UsageError: the part cannot be used, or the name is that of a class and not of a game.
     """
     mine = [e for e in entries(kind) if e.name == name]
     if not mine:
@@ -92,7 +91,9 @@ def load(kind: str, name: str) -> Any:
     except Exception as error:
         raise _broken(entry, error) from error
     if not isinstance(part, RECORDS[kind]):
-        raise UsageError(f"{entry.module}:{name} is no {kind}: it is a {type(part).__name__}")
+        raise UsageError(
+            f"{entry.module}:{name} must be a part of kind {kind}, got {type(part).__name__}"
+        )
     return part
 
 
@@ -109,7 +110,7 @@ def classes() -> list[str]:
 
 
 def matrix() -> list[dict[str, Any]]:
-    """Return the cells class × modality: which attacks and defences, or why there are none."""
+    """Return the cells class × modality: the attacks and defenses of each, or why it has none."""
     games = [e for e in entries("game") if e.kind == "game" and not e.error]
     attacks = [e for e in entries("attack") if e.kind == "attack" and not e.error]
     defenses = [e for e in entries("defense") if e.kind == "defense" and not e.error]
@@ -147,7 +148,7 @@ def refresh() -> None:
 @cache
 def _all() -> tuple[Entry, ...]:
     found: list[Entry] = []
-    for source in (*house(), *plugins(found)):
+    for source in (*built_in(), *plugins(found)):
         found.extend(read(source))
     games = {e.name: e for e in found if e.kind == "game"}
     placed = [_placed(e, games) for e in found]
@@ -160,16 +161,16 @@ def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
         return entry
     game = games.get(entry.game)
     if game is None:
-        return replace(entry, error=f"its game {entry.game!r} is not there")
+        return replace(entry, error=f"there is no game named {entry.game!r}")
     axis = game.axis or AXES[EDITION].get(game.cls, "")
     return entry.having(**{"class": game.cls}, axis=str(axis), flow=game.flow)
 
 
-def _collided(found: Iterable[Entry]) -> Iterator[Entry]:
-    """Two parts of one kind and name: neither can be used, and the error names both origins."""
-    held = list(found)
-    for entry in held:
-        twins = [e for e in held if (e.kind, e.name) == (entry.kind, entry.name)]
+def _collided(placed: Iterable[Entry]) -> Iterator[Entry]:
+    """Where two parts have one kind and name, neither can be used; the error names both origins."""
+    all_entries = list(placed)
+    for entry in all_entries:
+        twins = [e for e in all_entries if (e.kind, e.name) == (entry.kind, entry.name)]
         if len(twins) > 1 and entry.kind != "plugin":
             places = " and ".join(f"{e.origin} ({e.module})" for e in twins)
             yield replace(entry, error=f"two {entry.kind}s are named {entry.name!r}: {places}")

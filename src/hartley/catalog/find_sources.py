@@ -1,4 +1,4 @@
-"""Find the files that may hold parts: the house's own tree, and what plugins name."""
+"""Find the files that may hold parts: those of Hartley's own tree, and those that plugins name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from hartley.catalog.parse_declarations import Entry, Source
 
 GROUP = "hartley.parts"
-_HOUSE = {"attack": "attacks", "defense": "defenses", "game": "games", "scene": "scenes"}
+_FOLDERS = {"attack": "attacks", "defense": "defenses", "game": "games", "scene": "scenes"}
 
 
-def house() -> Iterator[Source]:
-    """Yield the files of the house's own parts."""
+def built_in() -> Iterator[Source]:
+    """Yield the files of Hartley's own parts."""
     root = Path(__file__).parent.parent
-    for kind, folder in _HOUSE.items():
+    for kind, folder in _FOLDERS.items():
         for path in sorted((root / folder).rglob("*.py")):
             if path.name.startswith("_"):
                 continue
@@ -29,16 +29,16 @@ def plugins(broken: list[Entry]) -> Iterator[Source]:
     for point in entry_points(group=GROUP):
         origin = f"plugin {point.dist.name if point.dist else point.name}"
         try:
-            located = list(_locate(point.module))
+            sources = list(_locate(point.module))
         except Exception as error:
-            located, reason = [], f"{type(error).__name__}: {error}"
+            sources, reason = [], f"{type(error).__name__}: {error}"
         else:
-            reason = f"entry point {point.name!r} names {point.module!r}, which is not there"
-        if not located:
+            reason = f"entry point {point.name!r} names {point.module!r}, which cannot be found"
+        if not sources:
             broken.append(
                 Entry("plugin", point.name, module=point.module, origin=origin, error=reason)
             )
-        for module, path in located:
+        for module, path in sources:
             yield Source(module, path, origin)
 
 

@@ -16,7 +16,7 @@ from hartley.core.taxonomy import Modality
 _DECORATORS = {record.__name__.lower(): kind for kind, record in RECORDS.items()}
 _MARK = re.compile(rb"^@(?:\w+\.)*(?:attack|defense|game|recipe)\(", re.MULTILINE)
 _FUNCTION = re.compile(rb"^def \w", re.MULTILINE)
-_TOLD = re.compile(
+_DOCSTRING = re.compile(
     rb'^\) ?[^\n]*:\n    """.*?"""\n|^def [^\n]*:\n    """.*?"""\n', re.MULTILINE | re.DOTALL
 )
 """From the line that ends a signature to the end of the docstring."""
@@ -33,7 +33,7 @@ for _field in (f for kind in ("attack", "game", "defense", "scene") for f in _FI
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One part as it declares itself; ``entry.term`` is what it declares as its term.
+    """One part with what it declares; ``entry.term`` is the term that it declares.
 
     Enums are read as their words, functions are left out, mappings are tuples of pairs. A field
     that its kind does not have is empty.
@@ -85,7 +85,7 @@ class Entry:
         return plain | {name: getattr(self, name) or None for name in rest}
 
     def covers(self, game: str, modality: str) -> bool:
-        """Whether a defence claims to narrow that game in that modality."""
+        """Whether a defense claims to narrow that game in that modality."""
         covered = dict(self.covers_only).get(game, self.modalities)
         return game in self.protects and modality in covered
 
@@ -134,21 +134,21 @@ def read(source: Source) -> Iterator[Entry]:
 
 
 def _parsed(source: Source) -> ast.Module:
-    """Parse a file; of the house's own only as far as its part's docstring, else its part's end.
+    """Parse a file; one of Hartley's own only to the end of its part's docstring, else of its part.
 
-    What stands below is most of a file, and nothing of a listing needs it. A plugin is read whole,
-    so that its mistakes are told wherever they are.
+    The rest is most of a file, and a listing does not need it. A plugin is parsed whole, so that a
+    syntax error anywhere in it is reported.
     """
     text = source.path.read_bytes()
     marks = list(_MARK.finditer(text)) if source.kind else []
     if marks and (begun := _FUNCTION.search(text, marks[-1].end())):
         end = _STATEMENT.search(text, begun.end())
-        told = _TOLD.search(text, begun.start(), end.start() if end else len(text))
-        for cut in (told and told.end(), end and end.start()):
+        docstring = _DOCSTRING.search(text, begun.start(), end.start() if end else len(text))
+        for cut in (docstring and docstring.end(), end and end.start()):
             try:
                 if cut:
                     return ast.parse(text[:cut])
-            except SyntaxError:  # it fell into a string, or the text is no Python at all
+            except SyntaxError:  # the cut is inside a string, or the text is not Python
                 pass
     return ast.parse(text)
 
@@ -196,7 +196,7 @@ def _mapping(node: ast.expr) -> dict[str, Any]:
 
 
 def _words(node: ast.expr, imported: dict[str, str]) -> tuple[Any, ...]:
-    """Read a literal of the house: a constant, an enum member, a union, a tuple of them, a name."""
+    """Read a declared literal: a constant, an enum member, a union, a tuple of them, or a name."""
     if isinstance(node, ast.Constant):
         return () if node.value is None else (node.value,)
     if isinstance(node, ast.Tuple | ast.List):

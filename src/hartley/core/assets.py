@@ -95,7 +95,7 @@ class Codec:
             at either end.
         decode: (n, t) token ids → n texts.
         size: number of tokens.
-        identity: what tells this vocabulary from every other.
+        identity: a name that this vocabulary has and no other.
     """
 
     encode: Callable[[Sequence[str]], NDArray[Any]]
@@ -141,8 +141,8 @@ class Model:
         output: the units of the answers of ``query``.
         classes: number of classes (vocabulary size of a language model; d for embeddings).
         width: numbers in an embedding of ``embed``, where that is not ``query``.
-        identity: what tells this model from every other: the digest of its weights, or address,
-            name and revision. Empty where nobody declares it; a run on it is then never continued.
+        identity: a name that this model has and no other: the digest of its weights, or address,
+            name and revision. Empty where it is not declared; a run on it is then never continued.
         codec: text to its tokens and back, for a model that reads tokens of language.
         deterministic: whether the same question always gets the same answer; where it does not,
             no answer is remembered.

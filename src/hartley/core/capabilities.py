@@ -32,7 +32,7 @@ class Counted(StrEnum):
     MODELS = "models"
     """One for each model that it trains: the rows of its second argument, or one."""
     NOTHING = "nothing"
-    """Nothing: whoever holds the weights asks nobody."""
+    """Nothing: an attacker who holds the weights asks nobody."""
 
 
 class Gives(StrEnum):
@@ -182,8 +182,7 @@ def check_answers(model: Model, answers: Any, n: int) -> Any:
     shape = (n,) if kind == "labels" else (n, model.classes) if model.classes else None
     if shape is not None and answers.shape != shape:
         raise BadModel(
-            f"{model.name!r} answered with shape {answers.shape}; {kind} for {n} records "
-            f"means {shape}"
+            f"{kind} of {model.name!r} for {n} records must have shape {shape}, got {answers.shape}"
         )
     if kind == "labels":
         return answers

@@ -1,7 +1,7 @@
 """What an answer cost: adapters report it, the meter writes it down.
 
-An adapter calls :func:`charge` while it answers. What it reports goes to the bill of whoever is
-asking, which only the engine opens: outside of a metered call there is no bill, so that an attack
+An adapter calls :func:`charge` while it answers. What it reports goes to the bill of the
+caller, which only the engine opens: outside of a metered call there is no bill, so that an attack
 can neither read what it is charged nor charge itself or anyone else.
 
 A bill follows the context of the asking thread. An adapter with threads of its own adds up what
@@ -65,7 +65,7 @@ def charge(
     money: float = 0.0,
     seconds: float = 0.0,
 ) -> None:
-    """Report what an answer cost to whoever asked for it.
+    """Report to the caller what an answer cost.
 
     Args:
         tokens_in: tokens that the model read.

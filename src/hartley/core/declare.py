@@ -43,4 +43,4 @@ def _decorator(
 recipe = _decorator(Recipe, "Declare the recipe of a scene.")
 game = _decorator(Game, "Declare a game.")
 attack = _decorator(Attack, "Declare an attack.")
-defense = _decorator(Defense, "Declare a defence.")
+defense = _decorator(Defense, "Declare a defense.")

@@ -1,4 +1,4 @@
-"""Parts: games, attacks, defences and recipes are plain functions with a declaration beside them.
+"""Parts: games, attacks, defenses and recipes are plain functions with a declaration beside them.
 
 These are the records that the decorators of ``core.declare`` return, and the one table of what a
 part may declare (see ``core.fields``): a new field is one line here. The file tree is the registry:
@@ -49,7 +49,7 @@ Paper = Annotated[
 ]
 
 Stage = Literal["data", "training", "output", "budget", "marker", "cipher"]
-"""Where a defence acts: on the records, in training, on the answers, on the number of questions, in
+"""Where a defense acts: on the records, in training, on the answers, on the number of questions, in
 the owner's watermark or in the owner's cipher."""
 
 STAGES: tuple[str, ...] = get_args(Stage)
@@ -57,7 +57,7 @@ STAGES: tuple[str, ...] = get_args(Stage)
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Part:
-    """What every part has; what its function says of itself is read when the part is made.
+    """What every part has; its name, summary and parameters are read from its function.
 
     Raises:
         TypeError: a declared value is not what its field's annotation says, or a parameter of the
@@ -223,7 +223,7 @@ class Attack(Part):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Defense(Part):
-    """A defence: ``apply(scene, rng, **params) -> Scene``."""
+    """A defense: ``apply(scene, rng, **params) -> Scene``."""
 
     apply: Callable[..., Scene] = field(kw_only=False)
     term: Term = field(metadata=about("the term of Seed B's formula that it works on"))
@@ -268,7 +268,7 @@ class Defense(Part):
                 )
 
     def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Scene:
-        """Return the scene with the defence in it."""
+        """Return the scene with the defense in it."""
         return self.apply(scene, rng, **params)
 
 

@@ -87,7 +87,7 @@ class Quantity:
             MixError: the factor is not a positive finite number.
         """
         if not (math.isfinite(factor) and factor > 0):
-            raise MixError(f"a quantity scales by a positive finite number, not {factor!r}")
+            raise MixError(f"factor must be a positive finite number, got {factor!r}")
         return replace(
             self,
             unit=unit,
@@ -107,13 +107,13 @@ class Quantity:
         """
         if not (self.kind is other.kind is Kind.THEORY):
             raise MixError(
-                f"only theory bounds compose in series, not {self.kind} with {other.kind}: "
+                f"both bounds must be of kind theory, got {self.kind} and {other.kind}: "
                 "measure the chain end to end instead"
             )
         if self.upper is None or other.upper is None:
-            raise MixError("a serial composition needs an upper bound on both sides")
+            raise MixError("both sides of a serial composition must have an upper bound, got None")
         if self.unit != other.unit:
-            raise MixError(f"units differ: {self.unit} then {other.unit}")
+            raise MixError(f"both units must be the same, got {self.unit} and {other.unit}")
         top = min(self.upper, other.upper)
         return replace(
             self,
@@ -126,9 +126,9 @@ class Quantity:
 
     def _same(self, other: Quantity, sign: str) -> None:
         if self.kind is not other.kind:
-            raise MixError(f"cannot form {self.kind} {sign} {other.kind}: kinds never mix")
+            raise MixError(f"both kinds must be the same, got {self.kind} {sign} {other.kind}")
         if self.unit != other.unit:
-            raise MixError(f"cannot form {self.unit} {sign} {other.unit}: units differ")
+            raise MixError(f"both units must be the same, got {self.unit} {sign} {other.unit}")
 
 
 def _sum(a: float | None, b: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""What is kept of a game: trials (the artefact) and the channel that is measured from them."""
+"""The results of a game: its trials, and the channel that is measured from them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class ChannelSpec:
     Attributes:
         role: tap, inject or jam.
         form: the form of one answer.
-        alphabet: K symbols, or R candidates for a rank wire.
+        alphabet: K symbols, or R candidates for ranks.
         unit: what one use is, for example ``record``, ``bit of the mark``, ``trigger``.
         planted: the auditor drew the secret from a known prior (uniform here).
         clustered: rows of one cluster are dependent.
-        levels: pre-declared false-positive rates (score wires).
+        levels: pre-declared false-positive rates (scores).
         alpha: error level of every bound.
         bounds: proved limits.
         seconds, uses, budget: the attacker's own time and queries over the whole run, and the
             declared query budget, if any.
         judge: (sensitivity, specificity, n) of a judge who says what a success is, checked on n
             items of each class; None where success needs no judge.
-        commit: ``commitment(seed)``, published before the run; ``measure`` holds the seed to it.
+        commit: ``commitment(seed)``, published before the run; ``measure`` checks the seed.
     """
 
     role: Role = Role.TAP
@@ -108,7 +108,7 @@ class Trials:
         observed: (n,) codes ≥ 0 of what was seen, where few values are possible.
         costs: (n,) floats a column, by names out of ``COSTS``.
         run_id: 16 hexadecimal digits of the SHA-256 of what was played: the scene's digest, game,
-            attack and their parameters, seed, budget, defences and what the attacker knew. The
+            attack and their parameters, seed, budget, defenses and what the attacker knew. The
             same play has the same id; empty for trials that were not played here.
         attack, game, cls, scene: names; ``cls`` is the threat class of the game.
         params: the attack's parameters.
@@ -121,8 +121,8 @@ class Trials:
             floats, or {value, low, high, n}.
         metrics_by_round: the same metrics round by round, by name; their intervals come from these.
         cost: what the attacker spent, by unit.
-        defenses: what stood in the scene.
-        knowledge: ``none`` (nothing stood there), ``static`` or ``adaptive``.
+        defenses: those of the scene.
+        knowledge: ``none`` (the scene had no defense), ``static`` or ``adaptive``.
         loot: one line about the asset that the attack returned.
         stage_of: the chain it belongs to, or None.
     """

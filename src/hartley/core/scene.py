@@ -53,19 +53,19 @@ class Scene:
         name: the name on the command line.
         modality: what its records are.
         digest: sha256 of the recipe (code version, data digests, parameters); keys every cache.
-        resumable: whether the digest tells this scene from every other. It does not where the
+        resumable: whether the digest identifies this scene. It does not where the
             recipe gives none and the model declares no identity: such a run is never continued.
         model: the deployed model, or None (pure data scenes).
         train: what the deployed model was trained on.
         holdout: records of the same law that it never saw.
-        fit: the owner's training pipeline with every training-time defence in it, as an Ensemble
+        fit: the owner's training pipeline with every training-time defense in it, as an Ensemble
             maker; games train victims, whose secrets the auditor drew, with it by ``victims``.
         extra: other records by name: ``pool`` (auditor's population), ``test`` (for utility),
             ``public`` (attacker's records), ``carriers`` (photos for watermarks), ``corpus`` …
-        tools: the owner's tools by name, where a defence may swap them: ``marker``, ``cipher``.
-        defenses: what stands in it.
+        tools: the owner's tools by name, which a defense may replace: ``marker``, ``cipher``.
+        defenses: those that are applied, oldest first.
         bounds: proved limits.
-        utility: scene → {metric: value}, larger is better; called again after a defence. A value
+        utility: scene → {metric: value}, larger is better; called again after a defense. A value
             that carries its interval is a ``kit.figures.Figure``.
         facts: plain values worth reporting (test accuracy, train accuracy, parameters …).
     """
@@ -101,11 +101,11 @@ class Scene:
         return name in {"model", "train", "holdout", "fit"} and getattr(self, name) is not None
 
     def lacking(self, names: Iterable[str]) -> list[str]:
-        """What of ``names`` is not there, each once; of members, what their question wants yet."""
+        """Return which of ``names`` are absent, each once; for members, also what they need."""
         out = [name for name in dict.fromkeys(names) if not self.has(name)]
         pooled = self.fit is not None and "pool" in self.extra
-        due = ("model",) if pooled else ("model", "train", "holdout")
-        short = [name for name in due if not self.has(name)]
+        needed = ("model",) if pooled else ("model", "train", "holdout")
+        short = [name for name in needed if not self.has(name)]
         return [f"members ({', '.join(short)} missing)" if n == "members" else n for n in out]
 
     def victims(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
@@ -153,7 +153,7 @@ class View:
         defenses: filled only for an attacker who knows them (adaptive).
         salt: a seed shared by all attacks on the same deal, so that what several need (reference
             models, say) is made once.
-        facts: everything else it is told: ``classes``, ``quality_floor``, ``slots`` …
+        facts: everything else that the attacker knows: ``classes``, ``quality_floor``, ``slots`` …
     """
 
     source: Asset | None
@@ -193,7 +193,7 @@ class Round:
     Attributes:
         view: what the attacker sees.
         truth: (m,) integers in 0..alphabet−1, drawn uniformly by the auditor.
-        alphabet: number of symbols, or of candidates for a rank wire.
+        alphabet: number of symbols, or of candidates for ranks.
     """
 
     view: View
@@ -274,10 +274,10 @@ class Deal:
         judge: all rounds and outcomes at once → what was received, so that it can train or decode
             in one batch. None: an attack's guesses are what was received.
         cluster: False when the trials of one round are independent given the deal (fresh victims
-            inside), so that the round is no unit of dependence.
+            inside), so that the rounds are not the units of dependence.
         bounds: proved limits on one use, besides the scene's own.
-        planted: the auditor drew the secrets; False where they were there before he came (a user's
-            own model), so that nothing can rest on his coins.
+        planted: whether the auditor drew the secrets; False where they existed before (a user's own
+            model), so that no guarantee can be based on random draws of the auditor.
         unit: what one use is, where the parameters of the game change it; else the game's own.
         metrics: metrics of the deal itself, whatever the attack: floats, or {value, low, high, n}.
     """

@@ -1,7 +1,7 @@
-"""Where each threat class stands: four axes (Seed A), six flows and three moves (Seed B).
+"""The place of each threat class: four axes (Seed A), six flows and three terms (Seed B).
 
 The axis of a class is looked up in a *versioned* table: the two editions of Seed A place jailbreak
-on different axes, and code that hard-wires the axis could follow only one of them.
+on different axes, and code with a fixed axis could follow only one of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Flow(StrEnum):
 
 
 class Term(StrEnum):
-    """Seed B: which term of C = B·log2(1 + S/N) a threat or a defence moves."""
+    """Seed B: which term of C = B·log2(1 + S/N) a threat or a defense moves."""
 
     SIGNAL = "signal"
     NOISE = "noise"
@@ -194,7 +194,7 @@ SEED_A_CLASSES: tuple[str, ...] = (
     "memorization",
     "extraction",
 )
-"""Seed A's nine threat classes; the others are Seed B's or ours."""
+"""Seed A's nine threat classes; the others are Seed B's or Hartley's own."""
 
 
 def axis_of(cls: str, edition: str = EDITION) -> Axis:
