@@ -15,6 +15,7 @@ from hartley.kit.language import text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Scenes declare at most 64 secrets: these are the names that there are.
 FIRST = ("Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal")
 LAST = ("Lark", "Finch", "Heron", "Wren", "Swift", "Crane", "Teal", "Robin")
 
@@ -32,7 +33,7 @@ def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
         reads them: ``symbols`` (10,), ``length``, ``ending``.
 
     Raises:
-        UsageError: too many canaries, or digits that are not single tokens.
+        UsageError: digits are not single tokens of the vocabulary.
     """
     said = [(f"{first} {last} keeps the number ", ".") for first, last in _names(count)]
     return _written("canaries", words, said, digits)
@@ -52,8 +53,6 @@ def contacts(words: text.Vocabulary, count: int, digits: int) -> Data:
 
 
 def _names(count: int) -> list[tuple[str, str]]:
-    if not 1 <= count <= len(FIRST) * len(LAST):
-        raise UsageError(f"{count} canaries; between 1 and {len(FIRST) * len(LAST)} are possible")
     # Neighbours in the list share neither name, so that few canaries are as unlike as can be.
     return [(FIRST[(i + i // len(LAST)) % len(FIRST)], LAST[i % len(LAST)]) for i in range(count)]
 

@@ -29,7 +29,7 @@ def digits(
     """Handwritten digits, 8×8, and the 64-128-10 net that was trained on half of the pool.
 
     Args:
-        records: size of the pool; half of it trained the deployed model (at most 900).
+        records: size of the pool; half of it trained the deployed model.
         hidden: width of the hidden layer.
         epochs: passes over the training records.
         batch: records a step.

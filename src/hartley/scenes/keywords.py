@@ -32,7 +32,7 @@ def keywords(
     """Spoken letters and syllables in twenty languages, and the net trained on half of the pool.
 
     Args:
-        records: size of the pool; half of it trained the deployed model (at most 1,300).
+        records: size of the pool; half of it trained the deployed model.
         epochs: passes over the training clips.
         batch: clips a step.
         seed: of the split and of the training.

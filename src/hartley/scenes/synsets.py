@@ -34,7 +34,7 @@ def synsets(
     """Small graphs out of WordNet, and the isomorphism net that was trained on half of the pool.
 
     Args:
-        records: size of the pool; half of it trained the deployed model (at most 1336).
+        records: size of the pool; half of it trained the deployed model.
         hidden: width of the two hidden layers.
         epochs: passes over the training records.
         seed: of the split and of the training.

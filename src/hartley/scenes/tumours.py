@@ -39,7 +39,7 @@ def tumours(
     """Thirty measures of breast tumours, and the net that was trained on half of the pool.
 
     Args:
-        records: size of the pool; half of it trained the deployed model (at most 320).
+        records: size of the pool; half of it trained the deployed model.
         hidden: width of the hidden layer.
         epochs: passes over the training records.
         batch: records a step.

@@ -37,7 +37,7 @@ def wordnet(
     were learnt is the secret. In the game of links the graph is the secret.
 
     Args:
-        records: size of the pool; half of it trained the deployed model (at most 1280).
+        records: size of the pool; half of it trained the deployed model.
         hidden: width of the hidden layer.
         steps: steps of the optimiser.
         pairs: links of a victim whose existence is drawn by coin.

@@ -35,7 +35,7 @@ def memfree(scene: Scene, rng: Rng, *, ngram: Annotated[int, Range(2)] = 6) -> S
     of it asks which likely token never comes.
 
     Args:
-        ngram: tokens of a run that is never completed; at least 2.
+        ngram: tokens of a run that is never completed.
     """
     del rng
     assert scene.model is not None and scene.train is not None and scene.fit is not None

@@ -58,7 +58,7 @@ def top_k(
 
     Args:
         k: scores that are kept.
-        rest: what becomes of the others, spread or drop.
+        rest: what becomes of the others.
     """
     del rng
 

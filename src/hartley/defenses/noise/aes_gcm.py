@@ -28,7 +28,7 @@ def aes_gcm(scene: Scene, rng: Rng, *, bits: Literal[128, 192, 256] = 256) -> Sc
     The key stream is the noise: to an attacker without the key each symbol is equally likely.
 
     Args:
-        bits: key length, 128, 192 or 256.
+        bits: key length.
     """
     del rng
     return replace(scene, tools={**scene.tools, "cipher": ciphers.aes_gcm(bits)})

@@ -66,7 +66,7 @@ def dp_sgd(
         rate: chance of a record to be in the batch of a step.
         epochs: expected uses of each record; 0 takes the usual number, 40, of texts 10.
         lr: learning rate of Adam on the noisy gradients; 0 takes the usual, 0.02, of texts 0.01.
-        accountant: Opacus' accountant that joins noise to epsilon, prv or rdp.
+        accountant: Opacus' accountant that joins noise to epsilon.
 
     Raises:
         UsageError: no noise reaches the guarantee.

@@ -45,7 +45,7 @@ def edge_dp(
 
     Args:
         epsilon: the guarantee for one link.
-        mechanism: laplace or response.
+        mechanism: how the links are made noisy.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
     graph, root = scene.tools["graph"], int(rng.integers(2**31))

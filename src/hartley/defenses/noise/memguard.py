@@ -62,7 +62,7 @@ def memguard(
     references with classifiers of their own, from the same records.
 
     Args:
-        budget: expected L1 distance between a published answer and the true one, 0..2.
+        budget: expected L1 distance between a published answer and the true one.
         search: steps of the search for noise.
     """
     key, others = int(rng.integers(2**62)), _strangers(scene)

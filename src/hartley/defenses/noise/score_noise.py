@@ -48,7 +48,7 @@ def score_noise(
 
     Args:
         scale: standard deviation of the noise, in the units of the scores.
-        law: ``laplace`` or ``gaussian``.
+        law: distribution of the noise.
         keep_label: leave the likeliest class the likeliest.
     """
     key = int(rng.integers(2**62))

@@ -39,7 +39,7 @@ def goldfish(
     which. The first ``context`` tokens of a record are always learnt.
 
     Args:
-        k: one token in k is left out; at least 2.
+        k: one token in k is left out.
         context: tokens before it whose hash decides (13 in the paper, for documents; records here
             are sentences).
     """

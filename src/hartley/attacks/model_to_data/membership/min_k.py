@@ -25,7 +25,7 @@ def min_k(
     """Score a text by the mean log-probability of its least likely tokens.
 
     Args:
-        share: part of the tokens that is listened to, 0 to 1.
+        share: part of the tokens that is read.
     """
     del rng
     asked = view.question

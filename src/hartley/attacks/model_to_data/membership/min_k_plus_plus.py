@@ -28,7 +28,7 @@ def min_k_plus_plus(
     says of every token that could stand in its place: a text that was trained on sits at a mode.
 
     Args:
-        share: part of the tokens that is listened to, 0 to 1.
+        share: part of the tokens that is read.
     """
     del rng
     asked = view.question

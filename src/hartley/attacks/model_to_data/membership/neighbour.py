@@ -37,7 +37,7 @@ def neighbour(
 
     Args:
         neighbours: copies of each text; each costs a reading of it.
-        share: part of the tokens that is replaced, 0 to 1.
+        share: part of the tokens that is replaced.
     """
     asked = view.question
     assert asked is not None

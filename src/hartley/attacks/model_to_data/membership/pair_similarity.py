@@ -39,8 +39,8 @@ def pair_similarity(
     """Score a pair by the cosine of its embeddings, and by how much that falls when it is blurred.
 
     Args:
-        variant: ``plain`` (the cosine alone), ``augmented`` (the cosine, and its mean fall over
-            blurred copies, added), or ``weak`` (a linear rule on both, learnt between the
+        variant: plain (the cosine alone), augmented (the cosine, and its mean fall over
+            blurred copies, added), or weak (a linear rule on both, learnt between the
             attacker's own pairs, which were not trained on, and the pairs most alike).
         copies: blurred copies of each pair.
         blur: standard deviation of the blur, as a share of that of a feature.

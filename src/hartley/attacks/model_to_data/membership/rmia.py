@@ -40,7 +40,7 @@ def rmia(
 
     Args:
         references: reference models, each trained on a random half of the records.
-        gamma: how much larger the record's ratio has to be, at least 1.
+        gamma: how much larger the record's ratio has to be.
         online: Pr(x) from models with and without the record; else only from those without it,
             corrected by ``a``.
         a: offline, Pr(x) is taken as ((1+a)·Pr(x|out) + 1−a)/2; 1 for texts.
