@@ -16,7 +16,7 @@ from hartley.reference.tables import rows
 
 
 class Tag(TypedDict):
-    """One framework id, as it stands in the run document."""
+    """One framework id, as the run document has it."""
 
     scheme: str
     edition: str
@@ -66,7 +66,7 @@ def tags(cls: str, extra: Iterable[str] = ()) -> list[Tag]:
 
 
 def note_of(cls: str, identity: str) -> str:
-    """Return why an id stands beside a class, or an empty string."""
+    """Return why an id is given for a class, or an empty string."""
     for row in rows("frameworks.tsv"):
         if (row["class"], row["id"]) == (cls, identity):
             return row["note"]

@@ -1,6 +1,6 @@
 """Which run documents this version reads: one definition, for the store, the report and the gate.
 
-``run.schema.json`` beside this file states the whole shape; here stands the check that needs no
+``run.schema.json`` beside this file states the whole shape; this is the check that needs no
 library. Runs of version 1 are brought up to version 2 as they are read; every other version is
 refused in words, and never misread.
 """
@@ -29,7 +29,7 @@ def check_schema(document: object) -> Mapping[str, Any]:
     """Return the run document when this version can read it.
 
     Raises:
-        UsageError: it is no run document, of another version, or lacks what every run has.
+        UsageError: it is not a run document, is of another version, or lacks what every run has.
     """
     if not isinstance(document, Mapping):
         raise UsageError(f"not a run document: expected an object, got {type(document).__name__}")
