@@ -110,7 +110,8 @@ def newcomer(tmp_path_factory):
     (package / "__init__.py").write_text("")
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         names = re.findall(r"^@hartley\.\w+\(.*?^def (\w+)\(", block, re.DOTALL | re.MULTILINE)
-        (package / f"{names[0] if names else 'test_my_parts'}.py").write_text(block)
+        if names or "def test_my_parts" in block:
+            (package / f"{names[0] if names else 'test_my_parts'}.py").write_text(block)
     (entries,) = re.findall(
         r'```toml\n\[project.entry-points."hartley.parts"\]\n(.*?)```', page, re.S
     )
