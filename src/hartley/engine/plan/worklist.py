@@ -98,11 +98,24 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
 
 def _chains(plan: Plan, bare: Experiment) -> Iterator[Experiment]:
     """The rows of each chain: its last attack alone, and the chain, on the same deals."""
-    for chain, k in product(plan.chains, range(plan.replicates)):
-        stages = stages_of(chain.attacks, chain.slots, params=chain.params, game_params=chain.games)
+    for chain, replicate in product(plan.chains, range(plan.replicates)):
+        # A chain's own tables win over the plan's, key by key; a sweep is for the attack alone.
+        games = {
+            name: {**plan.games.get(name, {}), **chain.games.get(name, {})}
+            for name in {*plan.games, *chain.games}
+        }
+        single = {
+            name: {k: v for k, v in table.items() if not isinstance(v, list)}
+            for name, table in plan.attacks.items()
+        }
+        params = {
+            name: {**single.get(name, {}), **chain.params.get(name, {})}
+            for name in {*single, *chain.params}
+        }
+        stages = stages_of(chain.attacks, chain.slots, params=params, game_params=games)
         known = _of_deployed(catalog.find("attack", stages[-1].attack), plan)
-        yield replace(bare, stages=stages[-1:], knowledge=known, replicate=k)
-        yield replace(bare, stages=stages, knowledge=known, replicate=k)
+        yield replace(bare, stages=stages[-1:], knowledge=known, replicate=replicate)
+        yield replace(bare, stages=stages, knowledge=known, replicate=replicate)
 
 
 def applied(name: str, plan: Plan) -> Applied:

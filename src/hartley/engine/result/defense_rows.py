@@ -48,7 +48,7 @@ def _defense_row(
         before = interval(by_id[baseline_id]) if baseline_id in by_id else None
         after = {knowledge: interval(row) for knowledge, row in rows.items()}
         reasons = [
-            f"{knowledge}: {row['reason']}"
+            row["reason"] if row["cause"] == "adapts" else f"{knowledge}: {row['reason']}"
             for knowledge, row in rows.items()
             if row["status"] != "measured"
         ]
