@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from hartley.core.errors import MissingExtra
 from hartley.data.packs import locate
-from hartley.kit.cache import folder
+from hartley.kit.cache import cache_folder
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def native() -> str:
 def converted() -> Path:
     """Return the folder with safetensors, configuration and tokenizer; make it on first use."""
     source = next(locate("smollm2").glob("*.gguf"))
-    home = folder() / "smollm2" / f"v{VERSION}"
+    home = cache_folder() / "smollm2" / f"v{VERSION}"
     if (home / "model.safetensors").exists():
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
