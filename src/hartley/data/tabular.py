@@ -62,8 +62,8 @@ def income() -> Data:
     in the training set and out of it at once.
 
     Returns:
-        x float32 (n, d): numbers standardised and cut at ±4, named fields one-hot ("?", not
-        told, is a value); y (n,). ``facts["fields"]``: columns by field.
+        x float32 (n, d): numbers standardised and cut at ±4, named fields one-hot ("?", for
+        a missing entry, is a value); y (n,). ``facts["fields"]``: columns by field.
 
     Raises:
         MissingPack: the pack ``adult`` was not fetched yet.

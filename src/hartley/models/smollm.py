@@ -58,16 +58,16 @@ def network(dtype: str = "") -> Any:
 
     config = LlamaConfig(**json.loads((home / "config.json").read_text(encoding="utf-8")))
     with torch.device("meta"):
-        made = LlamaForCausalLM(config)
+        model = LlamaForCausalLM(config)
     state = load_file(home / "model.safetensors")
     kind = getattr(torch, dtype or native())
     state = {name: tensor.to(kind) for name, tensor in state.items()}
-    made.load_state_dict(state, strict=False, assign=True)
-    made.tie_weights()
-    # The rotary frequencies are no parameters: they must leave the meta device too.
-    made.model.rotary_emb = type(made.model.rotary_emb)(config=config)
-    made.train(False)
-    return made
+    model.load_state_dict(state, strict=False, assign=True)
+    model.tie_weights()
+    # The rotary frequencies are not parameters; they must leave the meta device too.
+    model.model.rotary_emb = type(model.model.rotary_emb)(config=config)
+    model.train(False)
+    return model
 
 
 def words() -> text.Vocabulary:

@@ -1,6 +1,6 @@
 """Papers by id, and whether a public source confirms them.
 
-The column ``seen`` of the table: ``both``: id and title stand together in public text (papers'
+The column ``seen`` of the table: ``both``: id and title are together in public text (papers'
 pages, reading lists, other people's code), looked up; ``title``: the title alone; ``plan``: only in
 the plan of this project, where the paper's abstract was read. No row is from memory.
 """

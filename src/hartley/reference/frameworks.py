@@ -16,7 +16,7 @@ from hartley.reference.tables import rows
 
 
 class Tag(TypedDict):
-    """One framework id, as it stands in the run document."""
+    """One framework id, as in the run document."""
 
     scheme: str
     edition: str

@@ -1,8 +1,8 @@
 """Which run documents this version reads: one definition, for the store, the report and the gate.
 
-``run.schema.json`` beside this file states the whole shape; here stands the check that needs no
-library. Runs of version 1 are brought up to version 2 as they are read; every other version is
-refused in words, and never misread.
+``run.schema.json`` beside this file states the whole shape; this module has the check that works
+without a library. Runs of version 1 are brought up to version 2 as they are read; every other
+version is refused in words, and never misread.
 """
 
 from __future__ import annotations

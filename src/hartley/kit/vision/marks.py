@@ -3,7 +3,7 @@
 A :class:`Marker` is the owner's tool: ``embed(image, bits, key)`` and ``soft(image, key, m)``.
 All marks here are *dither modulation* (quantisation index modulation, doi:10.1109/18.923725): a
 coefficient is moved to the nearest point of one of two interleaved lattices, which a key shifts, so
-that the picture itself is no noise to the decoder.
+that the picture itself does not add noise for the decoder.
 """
 
 from __future__ import annotations
