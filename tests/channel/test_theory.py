@@ -134,9 +134,9 @@ def test_ceiling_rules():
     [
         (Bound("magic", {}), "must be one of .*, got 'magic'"),
         (Bound("dp", {"mu": 1.0}), "must have 'epsilon'"),
-        (Bound("dp", {"epsilon": -1.0}), "not negative"),
-        (Bound("dp", {"epsilon": 1.0, "delta": 2.0}), "δ lies"),
-        (Bound("gdp", {"mu": math.nan}), "not negative"),
+        (Bound("dp", {"epsilon": -1.0}), "0 or more"),
+        (Bound("dp", {"epsilon": 1.0, "delta": 2.0}), "δ must be in"),
+        (Bound("gdp", {"mu": math.nan}), "0 or more"),
         (Bound("dp", {"epsilon": 1.0, "group": 0.0}), "1 record or more"),
     ],
 )

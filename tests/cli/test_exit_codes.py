@@ -104,7 +104,7 @@ def test_a_failed_row_is_inconclusive_even_when_the_limit_is_kept(hartley, run, 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": "hartley.run/3"}, "cannot read schema 'hartley.run/3'"),
+        ({"schema": "hartley.run/3"}, "got 'hartley.run/3'"),
         ({"schema": None}, "no 'schema'"),
         ({"channels": 3}, "'channels' has the wrong type"),
     ],
@@ -131,7 +131,7 @@ def test_the_gate_refuses_a_plan_for_another_scene_or_without_limits(hartley, ru
 def test_a_store_that_cannot_be_written(hartley, tmp_path):
     (tmp_path / "runs").write_text("a file")
     done = hartley(*PLAY, "--only", "honest")
-    assert done.returncode == 2 and "choose a folder you may write with --store" in done.stderr
+    assert done.returncode == 2 and "choose a writable folder with --store" in done.stderr
     assert done.stdout == "" and "Traceback" not in done.stderr
 
 

@@ -33,5 +33,5 @@ def test_the_first_crops_are_from_different_photographs():
 
 
 def test_too_many_crops_is_one_clear_line():
-    with pytest.raises(UsageError, match="48 crops"):
+    with pytest.raises(UsageError, match="at most 48"):
         carriers(1000)

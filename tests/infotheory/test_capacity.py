@@ -166,10 +166,10 @@ def test_closed_forms_meet_the_search():
 @pytest.mark.parametrize(
     ("w", "why"),
     [
-        ([[0.5, 0.4]], "sums to 0.9"),
-        ([[0.5, 0.5], [0, 0]], "row 1 of the channel sums to 0.*without any output"),
-        ([[1.5, -0.5]], "nothing negative"),
-        ([[float("nan"), 1]], "no NaN"),
+        ([[0.5, 0.4]], "must sum to 1, got 0.9"),
+        ([[0.5, 0.5], [0, 0]], "row 1 of the channel must sum to 1, got 0.*without any output"),
+        ([[1.5, -0.5]], "negative entries"),
+        ([[float("nan"), 1]], "got NaN"),
         ([], "matrix"),
         ([0.5, 0.5], "matrix"),
     ],

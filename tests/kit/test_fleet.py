@@ -8,7 +8,7 @@ import pytest
 from hartley.core.errors import RunError, UsageError
 from hartley.data.vision import digits
 from hartley.kit import nets
-from hartley.kit.fleet import Training, choose, train
+from hartley.kit.fleet import Training, choose_strategy, train
 from hartley.kit.fleet.training import batches, stream
 from hartley.kit.fleet.workers import spread
 
@@ -139,10 +139,10 @@ def test_the_module_says_what_the_fleet_says(lesson):
 
 
 def test_the_rule():
-    assert choose(DENSE, "cpu") == "batched"
-    assert choose(CONV, "cpu") == "loop"
-    assert choose(DENSE, "cuda") == choose(CONV, "cuda:1") == "batched"
-    assert choose(CONV, "cpu", "plain") == "plain"
+    assert choose_strategy(DENSE, "cpu") == "batched"
+    assert choose_strategy(CONV, "cpu") == "loop"
+    assert choose_strategy(DENSE, "cuda") == choose_strategy(CONV, "cuda:1") == "batched"
+    assert choose_strategy(CONV, "cpu", "plain") == "plain"
 
 
 @pytest.mark.parametrize(

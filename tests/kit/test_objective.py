@@ -108,7 +108,7 @@ def test_objectives_key_the_cache_and_their_absence_changes_no_key(tmp_path, mon
     keys = [bare.with_(objective=Plain(w)).recipe["objective"] for w in (1.0, 2.0)]
     assert keys[0] == {"name": "Plain", "version": 1, "weight": 1.0}
     assert keys[0] != keys[1]
-    with pytest.raises(UsageError, match="not both"):
+    with pytest.raises(UsageError, match="got both"):
         bare.with_(objective=Plain(), private=Privacy(1.0, 1.0, 0.5, 2, 10.0))
     data = Data("d", Modality.VISION, digits().x[:60], digits().y[:60])
     include = np.ones((1, 60), bool)

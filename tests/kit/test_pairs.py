@@ -8,7 +8,7 @@ import pytest
 from hartley.attacks.model_to_data.reference_models import confidence
 from hartley.core import Data, Modality
 from hartley.core.errors import UsageError
-from hartley.kit.infonce_towers import Towers, project, train
+from hartley.kit.infonce_towers import Towers, embed_pairs, train_towers
 from hartley.models.paired import DualEncoder
 from hartley.testing import check_model
 
@@ -32,23 +32,23 @@ def include() -> np.ndarray:
 
 
 def test_a_model_is_the_same_alone_and_among_others(records, include) -> None:
-    together, _ = train(HOW, records, include, seed=3)
+    together, _ = train_towers(HOW, records, include, seed=3)
     for k in range(3):
-        alone, _ = train(HOW, records, include[k : k + 1], seed=3, first=k)
+        alone, _ = train_towers(HOW, records, include[k : k + 1], seed=3, first=k)
         for name in ("image", "text", "sharp"):
             assert np.allclose(together[name][k], alone[name][0], atol=1e-5), (k, name)
     assert not np.allclose(together["image"][0], together["image"][1])
 
 
 def test_pictures_find_their_captions_among_records_never_seen(records, include) -> None:
-    made, _ = train(HOW, records, include[:1], seed=0)
+    made, _ = train_towers(HOW, records, include[:1], seed=0)
     fresh = records[~include[0]]
-    answers = project(made["image"][0], made["text"][0], fresh)
+    answers = embed_pairs(made["image"][0], made["text"][0], fresh)
     alike = answers[:, :8] @ answers[:, 8:].T
     assert np.allclose(np.linalg.norm(answers[:, :8], axis=1), 1, atol=1e-5)
     assert (alike.argmax(1) == np.arange(len(fresh))).mean() > 0.3
-    untrained, _ = train(Towers(12, 8, 0, 16), records, include[:1], seed=0)
-    answers = project(untrained["image"][0], untrained["text"][0], fresh)
+    untrained, _ = train_towers(Towers(12, 8, 0, 16), records, include[:1], seed=0)
+    answers = embed_pairs(untrained["image"][0], untrained["text"][0], fresh)
     assert ((answers[:, :8] @ answers[:, 8:].T).argmax(1) == np.arange(len(fresh))).mean() < 0.2
 
 
@@ -73,4 +73,4 @@ def test_recipes_that_cannot_be_are_named(records) -> None:
     with pytest.raises(UsageError, match="recipe"):
         Towers(split=0)
     with pytest.raises(UsageError, match="fill a batch"):
-        train(HOW, records, np.arange(120)[None] < 10, seed=0)
+        train_towers(HOW, records, np.arange(120)[None] < 10, seed=0)

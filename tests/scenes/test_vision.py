@@ -88,9 +88,9 @@ def test_fashion_without_its_pack_says_how_to_get_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (idx(0x803, (2, 3, 3), bytes(17)), "holds 17 bytes"),
-        (idx(0x801, (2,), bytes(2)), "no idx file"),
-        (b"\0\0", "no idx file"),
+        (idx(0x803, (2, 3, 3), bytes(17)), "got 17"),
+        (idx(0x801, (2,), bytes(2)), "must be an idx file"),
+        (b"\0\0", "must be an idx file"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, raw, message):

@@ -138,9 +138,9 @@ def test_a_run_is_one_folder_of_the_store(tmp_path, name):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (json.dumps(DOCUMENT | {"schema": "hartley.run/3"}), "hartley.run/3.*hartley.run/2"),
-        (json.dumps({"a": 1}), "no 'schema'"),
-        ("[1]", "expected an object"),
+        (json.dumps(DOCUMENT | {"schema": "hartley.run/3"}), "hartley.run/2.*hartley.run/3"),
+        (json.dumps({"a": 1}), "must have 'schema'"),
+        ("[1]", "must be an object"),
         ("{", "not a run document"),
     ],
 )
@@ -156,7 +156,7 @@ def test_what_is_not_there(tmp_path):
     with pytest.raises(StoreError, match="no run in"):
         reopen(tmp_path)
     begin(tmp_path, run="half").close()
-    with pytest.raises(StoreError, match="not finished"):
+    with pytest.raises(StoreError, match="must be finished"):
         read_run(tmp_path / "half")
     assert runs(tmp_path)[0]["status"] == "unfinished"
 
@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch, code):
         lambda: ledger.note("done", "b"),
         lambda: ledger.finish(DOCUMENT),
     ):
-        with pytest.raises(StoreError, match=r"no space left.*what was finished is kept") as told:
+        with pytest.raises(StoreError, match=r"no space left.*finished work is kept") as told:
             act()
         assert "\n" not in str(told.value)
     monkeypatch.undo()
@@ -212,7 +212,7 @@ def test_a_short_write_goes_on_until_all_is_written(tmp_path, monkeypatch):
 
 def test_a_store_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot write .*choose a folder you may write"):
+    with pytest.raises(StoreError, match=r"cannot write .*choose a writable folder"):
         begin(tmp_path / "file")
 
 

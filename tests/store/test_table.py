@@ -109,7 +109,7 @@ def test_numpy_scalars_are_plain_values():
 def test_half_a_file_is_told(content, tmp_path):
     path = tmp_path / "x.parquet"
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=r"x\.parquet is damaged"):
+    with pytest.raises(StoreError, match=r"x\.parquet must be trials"):
         read_trials(path)
 
 
@@ -119,7 +119,7 @@ def test_another_table_is_told():
 
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"truth": [1]}), sink)
-    with pytest.raises(StoreError, match="no trials of Hartley's"):
+    with pytest.raises(StoreError, match="must be trials that Hartley wrote"):
         trials_from_bytes(sink.getvalue().to_pybytes())
 
 

@@ -64,7 +64,7 @@ def test_gradient_is_that_of_each_records_own_loss():
 
 
 def test_units_are_never_guessed():
-    with pytest.raises(UsageError, match="cannot answer"):
+    with pytest.raises(UsageError, match="output must follow"):
         from_torch(torch.nn.Linear(3, 4), classes=4, gives=Output.EMBEDDINGS, output=Output.LABELS)
 
 

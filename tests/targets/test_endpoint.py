@@ -261,7 +261,7 @@ def test_what_an_endpoint_does_not_offer_is_denied_in_words() -> None:
     backend = Backend(codec(), {"small": trained()})
     with serving(backend) as url:
         model = endpoint(url, "small", codec=codec())
-        with pytest.raises(UsageError, match="'small' must tell the moments of its law"):
+        with pytest.raises(UsageError, match="'small' must have `moments`"):
             play(min_k_plus_plus, told_apart(model))
         with pytest.raises(AccessDenied, match="does not offer query"):
             model.query(np.zeros((1, 2), int))

@@ -42,9 +42,10 @@ def report(
         The folder of all runs.
     """
     from hartley.cli.find_run import folder_of, read
-    from hartley.report import render
+    from hartley.report.render import check_format, render
     from hartley.store import write_atomically
 
+    check_format(format)
     text = render(read(run, store), format)
     if out is None and (format == "html" or open):
         path = Path(run) if Path(run).is_file() else folder_of(run, store)

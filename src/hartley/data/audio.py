@@ -63,12 +63,12 @@ def _data(kind: str) -> Data:
     files = sorted(home.rglob("*.ogg"))
     names = sorted({_language(path, home) for path in files})
     if not files:
-        raise UsageError("the pack klettres holds no .ogg file")
+        raise UsageError("the pack klettres must contain .ogg files, got none")
     recipe = ["klettres", VERSION, [f"{_language(p, home)}/{p.name}" for p in files]]
-    made = cached("klettres", recipe, lambda: _build(files))
+    arrays = cached("klettres", recipe, lambda: _build(files))
     y = np.array([names.index(_language(path, home)) for path in files], dtype=np.int64)
     title = f"klettres {kind}"
-    return Data(title, Modality.AUDIO, made[kind], y, facts={"names": tuple(names)})
+    return Data(title, Modality.AUDIO, arrays[kind], y, facts={"names": tuple(names)})
 
 
 def _language(path: Path, home: Path) -> str:

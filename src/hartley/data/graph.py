@@ -1,7 +1,7 @@
 """Graphs out of the dictionary: WordNet 3.1's nouns and how they point to one another.
 
 Two data sets: one graph of noun senses from seven subjects, with many links between subjects; and
-small graphs, each a sense with what hangs below and around it.
+small graphs, each a sense with the senses below and around it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MIXED = ("act", "artifact", "cognition", "communication", "group", "location", "
 PLAIN = ("animal", "artifact", "body", "food", "location", "person", "plant", "substance")
 
 FAN = 3
-"""Neighbours that a walk follows from one sense: it leaves a subject before it has seen all."""
+"""Neighbours that a walk follows from one sense: it leaves a subject early."""
 
 WORD = re.compile(r"[a-z]{3,}")
 
@@ -54,18 +54,18 @@ def nouns() -> dict[str, Sense]:
 
     Raises:
         MissingPack: the pack ``wordnet`` was not fetched yet.
-        UsageError: its file of nouns is not what WordNet's format says.
+        UsageError: its file of nouns is not in WordNet's format.
     """
     from hartley.data.packs import locate
 
     path = next(iter(sorted(locate("wordnet").rglob("data.noun"))), None)
     if path is None:
-        raise UsageError("the pack wordnet holds no file data.noun")
+        raise UsageError("the pack wordnet must contain data.noun, got none")
     lines = path.read_text(encoding="utf-8").splitlines()
     try:
         return dict(_sense(line) for line in lines if not line.startswith("  "))
     except (ValueError, IndexError) as error:
-        raise UsageError(f"{path.name} is no WordNet data file: {error}") from error
+        raise UsageError(f"{path.name} must be a WordNet data file: {error}") from error
 
 
 def _sense(line: str) -> tuple[str, Sense]:
@@ -86,7 +86,7 @@ def mixed_senses(*, each: int = 400, words: int = 512) -> tuple[Graph, NDArray[n
 
     A walk from the sense of each subject that points most to others takes ``FAN`` new neighbours at
     a time, those of another subject first, until every subject has its number. Features say which
-    of the commonest words stand in the gloss.
+    of the commonest words are in the gloss.
 
     Args:
         each: senses a subject.
@@ -100,10 +100,10 @@ def mixed_senses(*, each: int = 400, words: int = 512) -> tuple[Graph, NDArray[n
     """
     from hartley.data.packs import locate
 
-    locate("wordnet")  # what was kept of a pack that is gone is not shown
+    locate("wordnet")  # cached data of a removed pack are not used
     recipe = {"version": 1, "each": each, "words": words, "fan": FAN, "subjects": list(MIXED)}
-    held = cache.cached("wordnet", recipe, lambda: _mixed(each, words))
-    return Graph(held["features"], held["edges"]), held["labels"]
+    arrays = cache.cached("wordnet", recipe, lambda: _mixed(each, words))
+    return Graph(arrays["features"], arrays["edges"]), arrays["labels"]
 
 
 def _mixed(each: int, words: int) -> dict[str, NDArray[Any]]:
@@ -119,12 +119,12 @@ def _mixed(each: int, words: int) -> dict[str, NDArray[Any]]:
     chosen: list[str] = []
     while waiting:
         offset = waiting.popleft()
-        own = senses[offset].subject
-        if taken[own] >= each:
+        subject = senses[offset].subject
+        if taken[subject] >= each:
             continue
-        taken[own] += 1
+        taken[subject] += 1
         chosen.append(offset)
-        order = sorted(near[offset], key=lambda o: (senses[o].subject == own, o))
+        order = sorted(near[offset], key=lambda o: (senses[o].subject == subject, o))
         fresh = [o for o in order if o not in met][:FAN]
         met.update(fresh)
         waiting.extend(fresh)
@@ -158,8 +158,8 @@ def small_graphs(*, each: int = 400, nodes: int = 12, width: int = 32) -> Data:
 
     locate("wordnet")
     recipe = {"version": 1, "each": each, "nodes": nodes, "width": width, "of": list(PLAIN)}
-    held = cache.cached("synsets", recipe, lambda: _small(each, nodes, width))
-    return Data("small graphs of WordNet", Modality.GRAPH, held["x"], held["y"])
+    arrays = cache.cached("synsets", recipe, lambda: _small(each, nodes, width))
+    return Data("small graphs of WordNet", Modality.GRAPH, arrays["x"], arrays["y"])
 
 
 def _small(each: int, nodes: int, width: int) -> dict[str, NDArray[Any]]:
@@ -168,9 +168,9 @@ def _small(each: int, nodes: int, width: int) -> dict[str, NDArray[Any]]:
     rng = np.random.default_rng(0)
     xs, ys = [], []
     for label, subject in enumerate(PLAIN):
-        own = [o for o, s in senses.items() if s.subject == SUBJECTS[subject] and near[o]]
-        for at in rng.permutation(len(own))[:each]:
-            xs.append(_ego(own[at], senses, near, nodes, width))
+        offsets = [o for o, s in senses.items() if s.subject == SUBJECTS[subject] and near[o]]
+        for at in rng.permutation(len(offsets))[:each]:
+            xs.append(_ego(offsets[at], senses, near, nodes, width))
             ys.append(label)
     order = rng.permutation(len(xs))
     return {"x": np.stack(xs)[order], "y": np.array(ys, dtype=np.int64)[order]}
@@ -211,7 +211,7 @@ def _folded(gloss: str, width: int) -> NDArray[np.float32]:
 
 
 def _near(senses: Mapping[str, Sense]) -> dict[str, list[str]]:
-    """Who points to whom, taken in both directions; sorted, so that nothing depends on a hash."""
+    """The pointers of each sense, both ways; sorted, so that the order is fixed."""
     met: dict[str, set[str]] = {o: set() for o in senses}
     for offset, sense in senses.items():
         for other in sense.points:
@@ -222,7 +222,7 @@ def _near(senses: Mapping[str, Sense]) -> dict[str, list[str]]:
 
 
 def _bags(glosses: Iterable[str], words: int) -> NDArray[np.float32]:
-    """Which of the commonest words stand in each gloss: (n, words) zeros and ones."""
+    """Which of the commonest words are in each gloss: (n, words) zeros and ones."""
     bags = [set(WORD.findall(gloss.lower())) for gloss in glosses]
     counts = Counter(word for bag in bags for word in bag)
     common = sorted(counts, key=lambda word: (-counts[word], word))[:words]

@@ -1,7 +1,7 @@
 """English text: a novel that ships with Hartley, real dialogues and more novels from packs.
 
-Jane Austen's *Persuasion* (1818, public domain) lies beside this file, so that the games that need
-no more than English letters need no pack.
+Jane Austen's *Persuasion* (1818, public domain) is beside this file, so that games on English
+letters need not fetch a pack.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def novel(name: str = BUNDLED) -> str:
 
     Raises:
         MissingPack: it is not the bundled one and the pack was not fetched.
-        UnknownName: there is no such novel.
+        UnknownName: an unknown novel.
     """
     if name == BUNDLED:
         raw = files("hartley.data").joinpath(f"{BUNDLED}.txt").read_text(encoding="utf-8")
@@ -47,9 +47,9 @@ def novel(name: str = BUNDLED) -> str:
 
 @cache
 def corpus(name: str = BUNDLED) -> str:
-    """Return English prose in the 27 characters a–z and space; the bundled novel needs no pack.
+    """Return English prose in the 27 characters a–z and space; from the bundled novel by default.
 
-    Upper case is lowered, everything that is no letter becomes one space: 453,000 characters for
+    Upper case is lowered, all other characters become one space: 453,000 characters for
     the bundled novel.
     """
     return " ".join(re.sub(r"[^a-z]+", " ", novel(name).lower()).split())
@@ -59,17 +59,17 @@ def corpus(name: str = BUNDLED) -> str:
 def dialogues() -> tuple[tuple[str, ...], ...]:
     """Return the conversations of the pack ``dialogue``: each a few lines of alternating speakers.
 
-    Files of code and their multi-line answers are left out; equal conversations are kept once, in
+    Files of code and their multi-line answers are left out; equal conversations appear once, in
     the order of the files.
 
     Raises:
         MissingPack: the pack was not fetched.
     """
-    found: dict[tuple[str, ...], None] = {}
+    unique: dict[tuple[str, ...], None] = {}
     for path in sorted(locate("dialogue").glob("*.yml")):
         if path.stem not in {"coding", "tech_support"}:
-            found.update(dict.fromkeys(conversations(path)))
-    return tuple(found)
+            unique.update(dict.fromkeys(conversations(path)))
+    return tuple(unique)
 
 
 def conversations(path: Path) -> list[tuple[str, ...]]:

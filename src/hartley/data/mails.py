@@ -8,7 +8,7 @@ from functools import cache
 from hartley.data.packs import locate
 
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ,'\"-]*[.!?]")
-"""A sentence without addresses, links or anything else that is no prose."""
+"""A sentence of plain prose, without addresses or links."""
 
 SHORTEST, LONGEST = 5, 14
 """Words of a sentence that is used."""
@@ -18,17 +18,17 @@ SHORTEST, LONGEST = 5, 14
 def sentences() -> tuple[str, ...]:
     """Return about 9,000 distinct sentences of 5 to 14 words, in the order of the files.
 
-    Quoted lines are left out, so that hardly any sentence stands in two mails.
+    Quoted lines are left out, so that few sentences are in two mails.
 
     Raises:
         MissingPack: the pack was not fetched.
     """
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for path in sorted(locate("spam-assassin").glob("*ham*/*.txt")):
         body = path.read_text(encoding="latin-1").partition("\n\n")[2]
         lines = [line for line in body.splitlines() if not line.startswith((">", "|", "--"))]
         for block in re.split(r"\n\s*\n", "\n".join(lines)):
-            for one in re.split(r"(?<=[.!?])\s+", " ".join(block.split())):
-                if SHORTEST <= len(one.split()) <= LONGEST and PLAIN.fullmatch(one):
-                    found.setdefault(one)
-    return tuple(found)
+            for sentence in re.split(r"(?<=[.!?])\s+", " ".join(block.split())):
+                if SHORTEST <= len(sentence.split()) <= LONGEST and PLAIN.fullmatch(sentence):
+                    unique.setdefault(sentence)
+    return tuple(unique)

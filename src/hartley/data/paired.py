@@ -1,4 +1,4 @@
-"""Pictures with captions: the emoji of one vendor, and what they are called in English."""
+"""Pictures with captions: the emoji of one vendor, with their English names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TAGS = 4
-"""Tags of a picture that its caption holds besides its name."""
+"""Number of tags in a caption after the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +41,27 @@ def emoji() -> Captioned:
     Raises:
         MissingPack: the pack ``emoji`` or ``emoji-captions`` was not fetched.
         MissingExtra: Pillow is not installed.
-        UsageError: the packs hold no picture that has a caption.
+        UsageError: the packs contain no pair of picture and caption.
     """
     home = locate("emoji")
     listed = json.loads((home / "emoji.json").read_text(encoding="utf-8"))
-    told = json.loads((locate("emoji-captions") / "data.json").read_text(encoding="utf-8"))
-    named = {entry["hexcode"]: entry for entry in told}
-    found: dict[str, tuple[str, str]] = {}
+    entries = json.loads((locate("emoji-captions") / "data.json").read_text(encoding="utf-8"))
+    named = {entry["hexcode"]: entry for entry in entries}
+    captioned: dict[str, tuple[str, str]] = {}
     for entry in listed:
         code = entry["unified"]
         words = named.get(code) or named.get(code.replace("-FE0F", ""))
         if words and entry["category"] != "Flags" and entry.get("has_img_google"):
-            found.setdefault(_caption(words), (entry["image"], entry["category"]))
-    if not found:
-        raise UsageError("the packs emoji and emoji-captions hold no captioned picture")
-    names = tuple(sorted({kind for _, kind in found.values()}))
+            captioned.setdefault(_caption(words), (entry["image"], entry["category"]))
+    if not captioned:
+        raise UsageError(
+            "the packs emoji and emoji-captions must contain captioned pictures, got none"
+        )
+    names = tuple(sorted({kind for _, kind in captioned.values()}))
     return Captioned(
-        np.stack([_read(home / "img/google/64" / file) for file, _ in found.values()]),
-        tuple(found),
-        np.array([names.index(kind) for _, kind in found.values()], dtype=np.int64),
+        np.stack([_read(home / "img/google/64" / file) for file, _ in captioned.values()]),
+        tuple(captioned),
+        np.array([names.index(kind) for _, kind in captioned.values()], dtype=np.int64),
         names,
     )
 
@@ -68,12 +70,12 @@ def enlarged(pictures: NDArray[Any], times: int = 2) -> NDArray[np.float32]:
     """Pictures uint8 (n, h, w, 3) as an encoder reads them: float32 (n, 3, h·times, w·times)."""
     from PIL import Image
 
-    made = []
-    for one in pictures:
-        size = (one.shape[1] * times, one.shape[0] * times)
-        larger = Image.fromarray(one).resize(size, Image.Resampling.BICUBIC)
-        made.append(np.asarray(larger, dtype=np.float32).transpose(2, 0, 1) / 255)
-    return np.stack(made)
+    enlarged_pictures = []
+    for picture in pictures:
+        size = (picture.shape[1] * times, picture.shape[0] * times)
+        larger = Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)
+        enlarged_pictures.append(np.asarray(larger, dtype=np.float32).transpose(2, 0, 1) / 255)
+    return np.stack(enlarged_pictures)
 
 
 def _caption(words: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ PHOTOS: tuple[tuple[str, str], ...] = (
 """(package, file), colour scenes first. Grey photographs get three equal channels."""
 
 PER_PHOTO = 4
-"""At most so many crops of one photograph, so that no large one outweighs the others."""
+"""Most crops of one photograph, so that a large one does not outweigh the others."""
 
 
 def carriers(count: int = 48, size: int = 256) -> Data:
@@ -58,10 +58,10 @@ def carriers(count: int = 48, size: int = 256) -> Data:
 
     Raises:
         MissingExtra: scikit-learn, scikit-image or Pillow is not installed.
-        UsageError: the photographs hold fewer crops of that size.
+        UsageError: there are fewer crops of that size.
     """
     if count < 1 or size < 8:
-        raise UsageError(f"carriers(count={count}, size={size}): need count ≥ 1 and size ≥ 8")
+        raise UsageError(f"count must be 1 or more and size 8 or more, got {count} and {size}")
     cut = [_crops(_read(package, file), size) for package, file in PHOTOS]
     dealt = [
         (k, crops[turn])
@@ -70,7 +70,10 @@ def carriers(count: int = 48, size: int = 256) -> Data:
         if turn < len(crops)
     ]
     if count > len(dealt):
-        raise UsageError(f"the photographs hold {len(dealt)} crops of {size}², not {count}")
+        raise UsageError(
+            f"count must be at most {len(dealt)}, the crops of {size}² in the photographs, got "
+            f"{count}"
+        )
     chosen = dealt[:count]
     return Data(
         "photographs",
@@ -96,7 +99,7 @@ def _read(package: str, file: str) -> NDArray[Any]:
 
 
 def _crops(photo: NDArray[Any], size: int) -> list[NDArray[Any]]:
-    """The crops of a centred grid that lie nearest to the centre, at most ``PER_PHOTO``."""
+    """The crops of a centred grid nearest to the centre, at most ``PER_PHOTO``."""
     _, height, width = photo.shape
     rows, columns = height // size, width // size
     top, left = (height - rows * size) // 2, (width - columns * size) // 2

@@ -23,7 +23,7 @@ FIELDS = (
 NUMBERS = ("age", "education_years", "gain", "loss", "hours")
 
 NAMED = ("workclass", "education", "marital", "occupation", "relationship", "race", "sex")
-"""Fields that name things. The census weight says nothing of a person, and nine in ten were born in
+"""Categorical fields. The census weight does not describe a person, and nine in ten were born in
 one country: both are left out."""
 
 FAR = 4.0
@@ -31,7 +31,7 @@ FAR = 4.0
 
 
 def tumours() -> Data:
-    """569 breast tumours (UCI, CC BY 4.0), 30 measures each, as scikit-learn's wheel carries them.
+    """569 breast tumours (UCI, CC BY 4.0), 30 measures each, as distributed with scikit-learn.
 
     Returns:
         x float32 (569, 30), each measure with mean 0 and deviation 1, cut at ±4; y 1 = benign.
@@ -44,13 +44,13 @@ def tumours() -> Data:
         from sklearn.datasets import load_breast_cancer
     except ModuleNotFoundError as absent:
         raise MissingExtra("scikit-learn", "vision") from absent
-    held = load_breast_cancer()
-    names = [str(name).replace(" ", "_") for name in held.feature_names]
+    bunch = load_breast_cancer()
+    names = [str(name).replace(" ", "_") for name in bunch.feature_names]
     return Data(
         "breast tumours",
         Modality.TABULAR,
-        _standard(np.asarray(held.data, dtype=np.float64)),
-        held.target.astype(np.int64),
+        _standard(np.asarray(bunch.data, dtype=np.float64)),
+        bunch.target.astype(np.int64),
         facts={"fields": {name: (i,) for i, name in enumerate(names)}},
     )
 
@@ -58,12 +58,12 @@ def tumours() -> Data:
 def income() -> Data:
     """The census table Adult (UCI, CC BY 4.0): people of 1994, label 1 = income above $50,000.
 
-    Of people who are alike in every field that is kept, one stands for all: a record must not be
+    Of people with equal values in every used field one is kept: a record must not be
     in the training set and out of it at once.
 
     Returns:
-        x float32 (n, d): numbers standardised and cut at ±4, named fields one-hot ("?", not
-        told, is a value); y (n,). ``facts["fields"]``: columns by field.
+        x float32 (n, d): numbers standardised and cut at ±4, named fields one-hot ("?", for
+        a missing entry, is a value); y (n,). ``facts["fields"]``: columns by field.
 
     Raises:
         MissingPack: the pack ``adult`` was not fetched yet.
@@ -72,11 +72,11 @@ def income() -> Data:
     from hartley.data.packs import locate
 
     home = locate("adult")
-    held = cache.cached("adult", {"version": 2}, lambda: _income(home))
-    starts = held["starts"]
+    arrays = cache.cached("adult", {"version": 2}, lambda: _income(home))
+    starts = arrays["starts"]
     spans = zip((*NUMBERS, *NAMED), starts[:-1].tolist(), starts[1:].tolist(), strict=True)
     fields = {name: tuple(range(a, b)) for name, a, b in spans}
-    return Data("census 1994", Modality.TABULAR, held["x"], held["y"], facts={"fields": fields})
+    return Data("census 1994", Modality.TABULAR, arrays["x"], arrays["y"], facts={"fields": fields})
 
 
 def _income(home: Path) -> dict[str, NDArray[Any]]:
@@ -85,7 +85,7 @@ def _income(home: Path) -> dict[str, NDArray[Any]]:
     try:
         numbers = np.array([[float(v) for v in table[name]] for name in NUMBERS]).T
     except ValueError as error:
-        raise UsageError(f"the pack adult holds a field that is no number: {error}") from error
+        raise UsageError(f"a field of the pack adult must be a number: {error}") from error
     parts = [_standard(numbers)]
     widths = [1] * len(NUMBERS)
     for name in NAMED:
@@ -103,17 +103,19 @@ def _income(home: Path) -> dict[str, NDArray[Any]]:
 
 
 def _rows(home: Path, name: str) -> list[list[str]]:
-    """The rows of one file; its first line may be a remark, empty lines are none."""
+    """The rows of one file; its first line may be a remark; empty lines are skipped."""
     path = next(iter(sorted(home.rglob(name))), None)
     if path is None:
-        raise UsageError(f"the pack adult holds no file {name}")
+        raise UsageError(f"the pack adult must contain {name}, got no such file")
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("|"):
             continue
         fields = [field.strip() for field in line.split(",")]
         if len(fields) != len(FIELDS) + 1:
-            raise UsageError(f"{name} has a row of {len(fields)} fields; {len(FIELDS) + 1} are due")
+            raise UsageError(
+                f"a row of {name} must have {len(FIELDS) + 1} fields, got {len(fields)}"
+            )
         rows.append(fields)
     return rows
 
@@ -125,12 +127,12 @@ def _standard(numbers: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def columns(table: Data, field: str) -> tuple[int, ...]:
-    """Where a field of a table stands in its records.
+    """The columns of a field of a table.
 
     Raises:
-        UsageError: no field of that name.
+        UsageError: an unknown field.
     """
     fields = table.facts["fields"]
     if field not in fields:
-        raise UsageError(f"{table.name} has no field {field!r}; it has {', '.join(fields)}")
+        raise UsageError(f"field must be one of {', '.join(fields)} in {table.name}, got {field!r}")
     return tuple(fields[field])

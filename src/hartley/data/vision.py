@@ -19,7 +19,7 @@ IMAGES, LABELS = 0x00000803, 0x00000801
 
 
 def digits() -> Data:
-    """1797 handwritten digits (UCI, CC BY 4.0) as scikit-learn's wheel carries them.
+    """1797 handwritten digits (UCI, CC BY 4.0) as distributed with scikit-learn.
 
     Returns:
         x float32 (1797, 1, 8, 8) in 0..1, y int64 (1797,).
@@ -48,7 +48,7 @@ def fashion() -> tuple[Data, Data]:
 
     Raises:
         MissingPack: the pack ``fashion-mnist`` was not fetched yet.
-        UsageError: a file of it is not what the idx format says.
+        UsageError: a file is not in the idx format.
     """
     from hartley.data.packs import locate
 
@@ -66,11 +66,11 @@ def fashion() -> tuple[Data, Data]:
 
 
 def _find(home: Path, stem: str) -> Path:
-    """A user's own folder may hold the files one level down, packed or not."""
-    found = sorted(home.rglob(f"{stem}*"))
-    if not found:
-        raise UsageError(f"the pack fashion-mnist holds no file {stem}[.gz]")
-    return found[0]
+    """Read a file; a user's folder may have it in a sub-folder, compressed or not."""
+    paths = sorted(home.rglob(f"{stem}*"))
+    if not paths:
+        raise UsageError(f"the pack fashion-mnist must contain {stem}[.gz], got no such file")
+    return paths[0]
 
 
 def _idx(path: Path, kind: int) -> NDArray[Any]:
@@ -80,13 +80,15 @@ def _idx(path: Path, kind: int) -> NDArray[Any]:
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError) as error:
-            raise UsageError(f"{path.name} is no whole gzip file: {error}") from error
+            raise UsageError(f"{path.name} must be a complete gzip file: {error}") from error
     dimensions = kind & 0xFF
     size = 4 * (1 + dimensions)
     head = np.frombuffer(raw[:size].ljust(size, b"\0"), ">u4").astype(np.int64)
     if len(raw) < size or head[0] != kind:
-        raise UsageError(f"{path.name} is no idx file of kind {kind:#010x}")
+        raise UsageError(f"{path.name} must be an idx file of kind {kind:#010x}")
     body = np.frombuffer(raw, np.uint8, offset=4 * len(head))
     if len(body) != head[1:].prod():
-        raise UsageError(f"{path.name} holds {len(body)} bytes, its head says {head[1:].prod()}")
+        raise UsageError(
+            f"{path.name} must have {head[1:].prod()} bytes by its header, got {len(body)}"
+        )
     return body.reshape(head[1:])

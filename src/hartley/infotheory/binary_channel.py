@@ -1,4 +1,4 @@
-"""Two rates, seen as a channel: what each pair (a, b) is worth, and exact limits of a rate.
+"""Two rates as a binary channel: functionals of (a, b), and exact limits of a rate.
 
 (a, b) = (true-positive rate, false-positive rate) of one flag about one secret bit. Every
 functional grows with a and falls with b where a > b.
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LN2 = math.log(2.0)
 FUNCTIONALS = ("bits", "capacity", "min_capacity", "advantage", "epsilon", "mu")
-"""What ``binary.lower`` can bound; ``epsilon`` is in nats, ``mu`` is the Gaussian-DP parameter."""
+"""What ``two_rates.lower`` can bound; ``epsilon`` is in nats, ``mu`` is the Gaussian-DP
+parameter."""
 
 
 def entropy(p: ArrayLike) -> Array:
@@ -116,6 +117,6 @@ def rate_high(k: Any, n: Any, p: Any) -> Array:
     from scipy.special import betainccinv
 
     k, n = np.asarray(k, np.float64), np.asarray(n, np.float64)
-    held = np.minimum(k, n - 1.0)
-    out = betainccinv(held + 1.0, n - held, p)
+    count = np.minimum(k, n - 1.0)
+    out = betainccinv(count + 1.0, n - count, p)
     return np.where(k >= n, 1.0, out)

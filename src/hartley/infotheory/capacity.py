@@ -1,12 +1,12 @@
 """Capacity of any discrete channel, with a certificate: C_lo ≤ C ≤ C_hi from one input law.
 
 For every input law p with output law q = pW: I(p) = Σ p_x D_x ≤ C ≤ max_x D_x, D_x = D(W_x ‖ q)
-(duality). The search may therefore be as bold as it likes; only the last D is trusted.
+(duality). The search needs no guarantee of its own: only the last D enters the certificate.
 
 Blahut–Arimoto alone takes thousands of rounds to a gap of 1e-6 bit. Here a few over-relaxed rounds
-point the way, then primal–dual Newton steps (Mehrotra's predictor and corrector) finish in about
-ten, on the inputs that still matter: those whose mass has died and whose D_x lags are set aside,
-and taken back if the certificate over *all* inputs says so.
+come first, then primal–dual Newton steps (Mehrotra's predictor and corrector) finish in about
+ten, on the active inputs: inputs without mass and with a small D_x are dropped, and put back if the
+certificate over *all* inputs requires it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Capacity:
 
     @property
     def unused(self) -> int:
-        """Inputs that the best law leaves out: no mass, and a divergence short of capacity."""
+        """Number of inputs that the best law does not use: 0 mass, divergence below capacity."""
         gap = self.upper - self.lower
         return int(((self.prior < 1e-6) & (self.divergence < self.lower - 10 * gap)).sum())
 
@@ -82,8 +82,8 @@ def capacity(w: ArrayLike, *, gap: float = 1e-6) -> Capacity:
         gap: largest width of the certified interval, in bits.
 
     Raises:
-        UsageError: not a channel, or a gap that double precision cannot certify.
-        RunError: the search stalled short of ``gap``.
+        UsageError: ``w`` is not a channel, or double precision cannot certify ``gap``.
+        RunError: the search stopped before it reached ``gap``.
     """
     return solve(as_channel(w), gap)
 
@@ -97,8 +97,8 @@ def solve(a: Floats, gap: float, price: Floats | None = None) -> Capacity:
         price: (K,) bits charged for each use of an input, or None.
 
     Raises:
-        UsageError: a gap that double precision cannot certify.
-        RunError: the search stalled short of ``gap``.
+        UsageError: double precision cannot certify ``gap``.
+        RunError: the search stopped before it reached ``gap``.
     """
     from scipy.special import xlogy
 
@@ -107,7 +107,9 @@ def solve(a: Floats, gap: float, price: Floats | None = None) -> Capacity:
     # A dot product of n terms errs by at most n·ε times the size of what it adds.
     blur = a.shape[1] * 2.3e-16 * (60.0 + float(np.abs(fixed).max()))
     if gap / LOG2E <= 8 * blur:
-        raise UsageError(f"a gap of {gap:g} bit is below what double precision certifies here")
+        raise UsageError(
+            f"gap must be at least {8 * blur * LOG2E:.1e} bit in double precision, got {gap:g}"
+        )
     p, rounds = _search(a, fixed, gap / LOG2E - 4 * blur)
     raw = divergences(a, p @ a)
     net = raw if price is None else raw - price
@@ -119,7 +121,7 @@ def solve(a: Floats, gap: float, price: Floats | None = None) -> Capacity:
 
 
 def _slopes(a: Floats, fixed: Floats, q: Floats) -> Floats:
-    """D_x less the price of x, in nats. A column without mass counts as e^−800, never as free."""
+    """D_x less the price of x, in nats. A column without mass counts as e^−800, not as 0."""
     with np.errstate(divide="ignore"):
         return np.asarray(fixed - a @ np.maximum(np.log(q), -800.0), dtype=np.float64)
 
@@ -131,38 +133,41 @@ def _search(a: Floats, fixed: Floats, goal: float) -> tuple[Floats, int]:
     if gap <= goal:
         return p, rounds
     alive = p > 1e-3 / inputs
-    kept = np.nonzero(alive)[0] if alive.mean() < 0.7 else np.arange(inputs)
+    active = np.nonzero(alive)[0] if alive.mean() < 0.7 else np.arange(inputs)
     for _ in range(ATTEMPTS):
-        kept, mass, steps = _newton(a, fixed, kept, p[kept], goal)
+        active, mass, steps = _newton(a, fixed, active, p[active], goal)
         rounds += steps
         p = np.zeros(inputs)
-        p[kept] = mass
+        p[active] = mass
         d = _slopes(a, fixed, p @ a)
         now = float(p @ d)
         if d.max() - now <= goal:
             return p, rounds
         wanted = np.nonzero(d > now)[0]
-        kept = np.union1d(kept, wanted)
+        active = np.union1d(active, wanted)
         p[wanted] += 1e-2 / inputs
         p /= p.sum()
-    # Under prices far apart Newton's model may not hold; the plain rounds always arrive.
+    # With very different prices Newton may fail; the plain rounds always converge.
     p, gap, more = _relaxed(a, fixed, goal, PATIENCE)
     if gap <= goal:
         return p, rounds + more
-    raise RunError(f"the capacity search stalled at a gap of {gap * LOG2E:.1e} bit")
+    raise RunError(
+        f"the capacity search stopped at a gap of {gap * LOG2E:.1e} bit, goal {goal * LOG2E:.1e} "
+        "bit"
+    )
 
 
 def _relaxed(a: Floats, fixed: Floats, goal: float, most: int) -> tuple[Floats, float, int]:
     """Over-relaxed Blahut–Arimoto from the uniform law: (law, its gap in nats, rounds)."""
     p = np.full(len(a), 1.0 / len(a))
     best, push, gap = -np.inf, 1.0, np.inf
-    for done in range(most):
+    for rounds in range(most):
         d = _slopes(a, fixed, p @ a)
         now = float(p @ d)
         gap = float(d.max()) - now
         if gap <= goal:
-            return p, gap, done
-        # A longer step pays until it overshoots; then the plain step is safe again.
+            return p, gap, rounds
+        # Lengthen the step until it overshoots, then return to the plain step.
         push = min(push * 1.3, 8.0) if now >= best else 1.0
         best = max(best, now)
         p = p * np.exp(push * (d - d.max()))
@@ -171,24 +176,24 @@ def _relaxed(a: Floats, fixed: Floats, goal: float, most: int) -> tuple[Floats, 
 
 
 def _newton(
-    whole: Floats, fixed: Floats, kept: NDArray[np.intp], p: Floats, goal: float
+    whole: Floats, fixed: Floats, active: NDArray[np.intp], p: Floats, goal: float
 ) -> tuple[NDArray[np.intp], Floats, int]:
-    """Primal–dual Newton on the inputs ``kept``; returns those still kept, their mass, and steps.
+    """Run primal–dual Newton on the ``active`` inputs; return those left, their mass, the steps.
 
     Solves −D_x + λ − z_x = 0, p_x·z_x = 0, Σp = 1 with z the multipliers of p ≥ 0. The Hessian of
     −I is W·diag(1/q)·Wᵀ, so one step costs one symmetric product and one Cholesky factor.
     """
     from scipy.linalg import cho_factor, cho_solve
 
-    a = whole[kept]
-    p = 0.9 * p / p.sum() + 0.1 / len(kept)
+    a = whole[active]
+    p = 0.9 * p / p.sum() + 0.1 / len(active)
     q = p @ a
-    d = _slopes(a, fixed[kept], q)
+    d = _slopes(a, fixed[active], q)
     level = float(d.max() + 0.1 * (d.max() - p @ d)) + goal
     z = level - d
     for step in range(STEPS):
         if d.max() - p @ d <= 0.9 * goal:
-            return kept, p, step
+            return active, p, step
         root = a / np.sqrt(np.maximum(q, 1e-300))
         hessian = root @ root.T
         diagonal = np.einsum("ii->i", hessian)
@@ -210,13 +215,13 @@ def _newton(
         p = p + along * dp
         p /= p.sum()
         level, z = level + across * dl, z + across * dz
-        gone = (p < 1e-2 * z) & (p < 1e-3 / len(p))
-        if gone.mean() > 0.2:
-            kept, p, z = kept[~gone], p[~gone] / p[~gone].sum(), z[~gone]
-            a = whole[kept]
+        dropped = (p < 1e-2 * z) & (p < 1e-3 / len(p))
+        if dropped.mean() > 0.2:
+            active, p, z = active[~dropped], p[~dropped] / p[~dropped].sum(), z[~dropped]
+            a = whole[active]
         q = p @ a
-        d = _slopes(a, fixed[kept], q)
-    return kept, p, STEPS
+        d = _slopes(a, fixed[active], q)
+    return active, p, STEPS
 
 
 def _room(x: Floats, dx: Floats) -> float:

@@ -1,6 +1,6 @@
 """Capacity when inputs cost something: under a mean cost, and per unit of cost.
 
-A poisoned sample, a token or a query is a price; the attacker's question is bits per unit of it.
+A poisoned sample, a token or a query has a price; an attacker compares bits per unit of it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ def capacity_at_cost(
         gap: largest width of the certified interval, in bits.
 
     Raises:
-        UsageError: no input is cheap enough, or costs do not fit the channel.
+        UsageError: every input is over the budget, or costs do not match the channel.
     """
     a = as_channel(w)
     b = _costs(cost, len(a))
     if budget < b.min():
-        raise UsageError(f"the cheapest input costs {b.min():g}; the budget is {budget:g}")
+        raise UsageError(
+            f"budget must be at least {b.min():g}, the cost of the cheapest input, got {budget:g}"
+        )
     free = solve(a, gap / 4)
     spent = float(free.prior @ b)
     if spent <= budget:
@@ -62,7 +64,7 @@ def capacity_at_cost(
         low, high, over = high, 2.0 * high, under
         under = solve(a, gap / 4, high * b)
     for _ in range(PRICES):
-        # Time-share the law that is too dear with the one that is too cheap: within budget.
+        # Time-share the law over the budget with the one under it, to meet the budget.
         dear, thrifty = float(over.prior @ b), float(under.prior @ b)
         share = (budget - thrifty) / (dear - thrifty) if dear > thrifty else 0.0
         prior = share * over.prior + (1.0 - share) * under.prior
@@ -73,12 +75,12 @@ def capacity_at_cost(
         if upper - lower <= gap:
             return Capacity(lower, upper, prior, d, over.rounds + under.rounds, float(prior @ b))
         middle = 0.5 * (low + high)
-        found = solve(a, gap / 4, middle * b)
-        if float(found.prior @ b) > budget:
-            low, over = middle, found
+        best = solve(a, gap / 4, middle * b)
+        if float(best.prior @ b) > budget:
+            low, over = middle, best
         else:
-            high, under = middle, found
-    raise RunError(f"no price found within {gap:g} bit")
+            high, under = middle, best
+    raise RunError(f"the search over prices did not reach a gap of {gap:g} bit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,13 @@ def capacity_per_unit_cost(w: ArrayLike, cost: ArrayLike, zero: int | None = Non
         zero: index of the free symbol; found from the costs when None.
 
     Raises:
-        UsageError: no or several free symbols.
+        UsageError: not exactly one symbol is free.
     """
     a = as_channel(w)
     b = _costs(cost, len(a))
     free = np.nonzero(b == 0)[0]
     if len(free) != 1 or (zero is not None and free[0] != zero):
-        raise UsageError(f"capacity per unit cost needs one free symbol; free are {free.tolist()}")
+        raise UsageError(f"costs must leave exactly one free symbol, got {free.tolist()}")
     rest = int(free[0])
     d = divergences(a, a[rest])
     paid = np.divide(d, b, out=np.full(len(b), -np.inf), where=b > 0)
@@ -116,5 +118,5 @@ def capacity_per_unit_cost(w: ArrayLike, cost: ArrayLike, zero: int | None = Non
 def _costs(cost: ArrayLike, inputs: int) -> Floats:
     b = np.array(cost, dtype=np.float64)
     if b.shape != (inputs,) or not np.isfinite(b).all() or (b < 0).any():
-        raise UsageError(f"costs are {inputs} finite numbers, none negative")
+        raise UsageError(f"costs must be {inputs} finite numbers ≥ 0, got shape {b.shape}")
     return b

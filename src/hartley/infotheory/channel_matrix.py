@@ -21,7 +21,7 @@ LOG2E = float(np.log2(np.e))
 TINY = 1e-290
 """Probabilities below this count as 0: their products underflow, and no bit depends on them."""
 SLACK = 1e-9
-"""How far a row may miss 1 by rounding; further off it is no channel."""
+"""Largest rounding error of a row sum; further from 1 the matrix is not a channel."""
 
 
 def as_channel(w: ArrayLike) -> Floats:
@@ -32,14 +32,14 @@ def as_channel(w: ArrayLike) -> Floats:
     """
     a = np.array(w, dtype=np.float64)
     if a.ndim != 2 or 0 in a.shape:
-        raise UsageError(f"a channel is a matrix (inputs, outputs), not of shape {a.shape}")
+        raise UsageError(f"a channel must be a matrix of shape (inputs, outputs), got {a.shape}")
     if not np.isfinite(a).all() or (a < 0).any():
-        raise UsageError("a channel holds probabilities: no NaN, nothing negative")
+        raise UsageError("a channel must hold probabilities, got NaN or negative entries")
     sums = a.sum(1)
     off = np.nonzero(np.abs(sums - 1.0) > SLACK)[0]
     if len(off):
         raise UsageError(
-            f"row {off[0]} of the channel sums to {sums[off[0]]:.6g}, not 1"
+            f"row {off[0]} of the channel must sum to 1, got {sums[off[0]]:.6g}"
             + (" (an input without any output)" if sums[off[0]] == 0 else "")
         )
     a[a < TINY] = 0.0
@@ -56,9 +56,9 @@ def as_prior(prior: ArrayLike | None, inputs: int) -> Floats:
         return np.full(inputs, 1.0 / inputs)
     p = np.array(prior, dtype=np.float64)
     if p.shape != (inputs,):
-        raise UsageError(f"a prior for {inputs} inputs has shape ({inputs},), not {p.shape}")
+        raise UsageError(f"the prior of {inputs} inputs must have shape ({inputs},), got {p.shape}")
     if not np.isfinite(p).all() or (p < 0).any() or abs(p.sum() - 1.0) > SLACK:
-        raise UsageError("a prior holds probabilities that sum to 1")
+        raise UsageError(f"a prior must hold probabilities that sum to 1, got a sum of {p.sum():g}")
     return np.asarray(p / p.sum())
 
 
@@ -77,12 +77,12 @@ def divergences(w: Floats, q: Floats) -> Floats:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log2(q)
-        own = np.where(w > 0, w * np.log2(w), 0.0).sum(1)
+        negative_entropy = np.where(w > 0, w * np.log2(w), 0.0).sum(1)
     dead = q <= 0
-    found = own - w @ np.where(dead, 0.0, logs)
+    divergence = negative_entropy - w @ np.where(dead, 0.0, logs)
     if dead.any():
-        found[(w[:, dead] > 0).any(1)] = np.inf
-    return np.asarray(np.maximum(found, 0.0), dtype=np.float64)
+        divergence[(w[:, dead] > 0).any(1)] = np.inf
+    return np.asarray(np.maximum(divergence, 0.0), dtype=np.float64)
 
 
 def mutual_information(w: ArrayLike, prior: ArrayLike | None = None) -> float:
@@ -90,7 +90,7 @@ def mutual_information(w: ArrayLike, prior: ArrayLike | None = None) -> float:
     a = as_channel(w)
     p = as_prior(prior, len(a))
     used = p > 0
-    # An output too rare to have a mass of its own would read as impossible, at infinite cost.
+    # The mass of a very rare output may round to 0; the floor keeps its divergence finite.
     return float(p[used] @ divergences(a[used], np.maximum(p @ a, 1e-300)))
 
 
@@ -138,9 +138,9 @@ def _le_cam(p: Floats, q: Floats, square: Floats, beta: Floats) -> Floats:
 
 
 def chernoff_information(p: ArrayLike, q: ArrayLike) -> float:
-    """Best exponent (bits per look) of the error when telling law ``p`` from law ``q``.
+    """Best exponent (bits per look) of the error when distinguishing law ``p`` from law ``q``.
 
-    −min over λ of log2 Σ p^λ·q^(1−λ); +inf when the two never meet.
+    −min over λ of log2 Σ p^λ·q^(1−λ); +inf when their supports are disjoint.
     """
     a = as_channel(np.stack([np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)]))
     both = (a > 0).all(0)
@@ -173,12 +173,12 @@ def repeated(w: ArrayLike, looks: int, limit: int = 200_000) -> Floats:
 
     a = as_channel(w)
     if looks < 1:
-        raise UsageError(f"a channel is looked at once or more, not {looks} times")
+        raise UsageError(f"looks must be once or more, got {looks}")
     m = a.shape[1]
     if comb(looks + m - 1, m - 1) > limit:
         raise UsageError(
-            f"{looks} looks at {m} outputs have {comb(looks + m - 1, m - 1)} outcomes; "
-            f"the limit is {limit}"
+            f"outcomes of {looks} looks at {m} outputs must be at most limit={limit}, "
+            f"got {comb(looks + m - 1, m - 1)}"
         )
     counts = np.array([[looks]])
     for left in range(m - 1, 0, -1):
@@ -200,17 +200,18 @@ def repeated(w: ArrayLike, looks: int, limit: int = 200_000) -> Floats:
 
 
 def cascade(*stages: ArrayLike) -> Floats:
-    """The matrix product of channels in series; assumes each sees only the one before (Markov).
+    """The matrix product of channels in series, each depending on the one before only (Markov).
 
     Raises:
-        UsageError: one stage's outputs are not the next one's inputs.
+        UsageError: the outputs of a stage are not the inputs of the next.
     """
     matrices = [as_channel(s) for s in stages]
     whole = matrices[0]
     for k, stage in enumerate(matrices[1:], 2):
         if whole.shape[1] != stage.shape[0]:
             raise UsageError(
-                f"stage {k} takes {stage.shape[0]} inputs, but gets {whole.shape[1]} outputs"
+                f"stage {k} takes {stage.shape[0]} inputs, so the stage before must have as many "
+                f"outputs, got {whole.shape[1]}"
             )
         whole = whole @ stage
     return whole

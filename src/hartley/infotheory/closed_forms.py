@@ -1,4 +1,4 @@
-"""Channels whose capacity is a formula, and how many bits they carry in few uses."""
+"""Channels with closed-form capacity, and the bits they carry in few uses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def erasure(alphabet: int, lost: float) -> Floats:
 
 
 def symmetric(alphabet: int, accuracy: float) -> Floats:
-    """K-ary symmetric channel: right with ``accuracy``, else any other symbol alike."""
+    """K-ary symmetric channel: right with ``accuracy``, else uniform over the other symbols."""
     k, a = _size(alphabet), _rate(accuracy)
     if k == 1:
         return np.ones((1, 1))
@@ -100,7 +100,7 @@ def typewriter_capacity(alphabet: int, stay: float) -> float:
 
 
 def noisy_permutation(items: int, keep: float) -> dict[str, float]:
-    """A uniform permutation of n items that survives with ``keep``, else is drawn afresh.
+    """A uniform permutation of n items that survives with ``keep``, else is redrawn.
 
     An n!-ary symmetric channel in closed form, since n! outgrows any matrix.
 
@@ -128,8 +128,10 @@ def dispersion(w: ArrayLike, prior: ArrayLike) -> float:
     p = as_prior(prior, len(a))
     joint = p[:, None] * a
     q = joint.sum(0)
-    seen = joint > 0
-    density = np.log2(np.where(seen, a, 1.0) / np.where(q > 0, q, 1.0), where=seen, out=joint * 0)
+    possible = joint > 0
+    density = np.log2(
+        np.where(possible, a, 1.0) / np.where(q > 0, q, 1.0), where=possible, out=joint * 0
+    )
     mean = float((joint * density).sum())
     return max(0.0, float((joint * (density - mean) ** 2).sum()))
 
@@ -146,27 +148,31 @@ def normal_approximation(uses: int, capacity: float, spread: float, error: float
         error: block error, in 0..1.
     """
     if uses < 1 or not 0.0 < error < 1.0:
-        raise UsageError("a block has one use or more, and an error strictly between 0 and 1")
+        raise UsageError(
+            f"uses must be 1 or more and error strictly between 0 and 1, got {uses}, {error!r}"
+        )
     back = math.sqrt(uses * spread) * -phi_inverse(error)
     return max(0.0, uses * capacity - back + 0.5 * math.log2(uses))
 
 
 def uses_for(bits: float, capacity: float, spread: float, error: float) -> int:
-    """The least block length whose normal approximation reaches ``bits``.
+    """The smallest block length whose normal approximation reaches ``bits``.
 
     Raises:
-        UsageError: capacity 0 never gets there.
+        UsageError: the capacity is 0, so that no block length suffices.
     """
     if not capacity > 0.0:
-        raise UsageError("a channel of capacity 0 carries nothing in any number of uses")
+        raise UsageError(
+            f"capacity must be above 0 (capacity 0 carries 0 bits in any block), got {capacity!r}"
+        )
     high = 1
     while normal_approximation(high, capacity, spread, error) < bits:
         high *= 2
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        done = normal_approximation(middle, capacity, spread, error) >= bits
-        low, high = (low, middle) if done else (middle, high)
+        reached = normal_approximation(middle, capacity, spread, error) >= bits
+        low, high = (low, middle) if reached else (middle, high)
     return high
 
 
@@ -204,11 +210,11 @@ def breaks_dpi(certified: float, proved: float) -> bool:
 
 def _rate(p: float) -> float:
     if not 0.0 <= p <= 1.0:
-        raise UsageError(f"a probability lies in 0..1, not {p!r}")
+        raise UsageError(f"a probability must be in 0..1, got {p!r}")
     return p
 
 
 def _size(alphabet: int) -> int:
     if alphabet < 1:
-        raise UsageError(f"an alphabet has at least one symbol, not {alphabet}")
+        raise UsageError(f"alphabet must have at least 1 symbol, got {alphabet}")
     return alphabet

@@ -1,4 +1,4 @@
-"""Numbers for decisions: which defence, how many queries, what best-of-N buys, does a loop grow."""
+"""Numbers for decisions: choice of a defense, queries needed, best-of-N, growth of a loop."""
 
 from __future__ import annotations
 
@@ -24,63 +24,65 @@ class Choice:
     """The defender's best answer to all attacks.
 
     Attributes:
-        pure: leak of the best single defence, if it meets the utility floor.
-        defence: its index.
-        value: leak of the best mixture that the attacker knows but whose draw he does not see.
-        mixture: (defences,) its probabilities.
+        pure: leak of the best single defense, if it meets the utility floor.
+        defense: its index.
+        value: leak of the best mixture that the attacker knows but whose draw they do not see.
+        mixture: (defenses,) its probabilities.
     """
 
     pure: float
-    defence: int
+    defense: int
     value: float
     mixture: Floats
 
     @property
     def price_of_determinism(self) -> float:
-        """What sticking to one defence costs, in the unit of the leaks."""
+        """The extra leak of using a single defense, in the unit of the leaks."""
         return self.pure - self.value
 
 
 def minimax(leaks: ArrayLike, utility: ArrayLike | None = None, floor: float = -math.inf) -> Choice:
-    """Least worst-case leak over single defences and over mixtures (a linear programme, HiGHS).
+    """Least worst-case leak over single defenses and over mixtures (a linear programme, HiGHS).
 
     Args:
-        leaks: (attacks, defences) of one kind and unit, attacks adapted to each defence included.
-        utility: (defences,) utility of each; a mixture's is the mean.
+        leaks: (attacks, defenses) of one kind and unit, attacks adapted to each defense included.
+        utility: (defenses,) utility of each; a mixture's is the mean.
         floor: utility that must be kept.
 
     Raises:
-        UsageError: shapes that do not fit, NaN, or no defence or mixture meets the floor.
+        UsageError: shapes do not match, there are NaN, or nothing meets the floor.
     """
     from scipy.optimize import linprog
 
     m = np.asarray(leaks, dtype=np.float64)
     if m.ndim != 2 or 0 in m.shape or not np.isfinite(m).all():
-        raise UsageError(f"leaks are finite numbers (attacks, defences), not of shape {m.shape}")
-    attacks, defences = m.shape
-    u = np.zeros(defences) if utility is None else np.asarray(utility, dtype=np.float64)
-    if u.shape != (defences,) or not np.isfinite(u).all():
-        raise UsageError(f"{defences} defences need as many utilities")
-    allowed = np.nonzero(u >= floor)[0] if utility is not None else np.arange(defences)
+        raise UsageError(f"leaks must be finite numbers (attacks, defenses), got shape {m.shape}")
+    attacks, defenses = m.shape
+    u = np.zeros(defenses) if utility is None else np.asarray(utility, dtype=np.float64)
+    if u.shape != (defenses,) or not np.isfinite(u).all():
+        raise UsageError(
+            f"utility must have shape ({defenses},) and finite values, got shape {u.shape}"
+        )
+    allowed = np.nonzero(u >= floor)[0] if utility is not None else np.arange(defenses)
     if not len(allowed):
-        raise UsageError(f"no defence keeps the utility at {floor:g}; the best has {u.max():g}")
+        raise UsageError(f"floor must be at most the best utility, {u.max():g}, got {floor:g}")
     worst = m.max(0)
     best = int(allowed[worst[allowed].argmin()])
     rows, limits = np.column_stack([m, -np.ones(attacks)]), np.zeros(attacks)
     if utility is not None and math.isfinite(floor):
         rows, limits = np.vstack([rows, [*-u, 0.0]]), np.append(limits, -floor)
-    found = linprog(
-        [*np.zeros(defences), 1.0],
+    solution = linprog(
+        [*np.zeros(defenses), 1.0],
         A_ub=rows,
         b_ub=limits,
-        A_eq=[[*np.ones(defences), 0.0]],
+        A_eq=[[*np.ones(defenses), 0.0]],
         b_eq=[1.0],
-        bounds=[(0.0, 1.0)] * defences + [(None, None)],
+        bounds=[(0.0, 1.0)] * defenses + [(None, None)],
         method="highs",
     )
-    if found.status != 0:
-        raise UsageError(f"the linear programme has no solution: {found.message}")
-    mixture = np.maximum(found.x[:-1], 0.0)
+    if solution.status != 0:
+        raise UsageError(f"the linear programme has no solution: {solution.message}")
+    mixture = np.maximum(solution.x[:-1], 0.0)
     mixture /= mixture.sum()
     return Choice(float(worst[best]), best, float((m @ mixture).max()), mixture)
 
@@ -96,7 +98,9 @@ def loop_gain(gains: ArrayLike) -> float:
     """
     g = np.asarray(gains, dtype=np.float64)
     if g.ndim != 2 or g.shape[0] != g.shape[1] or not np.isfinite(g).all() or (g < 0).any():
-        raise UsageError("gains form a square matrix of finite numbers, none negative")
+        raise UsageError(
+            f"gains must be a square matrix of finite numbers ≥ 0, got shape {g.shape}"
+        )
     return float(np.abs(np.linalg.eigvals(g)).max()) if len(g) else 0.0
 
 
@@ -104,7 +108,7 @@ def in_units(gains: ArrayLike, units: ArrayLike) -> Floats:
     """The same gains with asset i counted in ``units[i]``: D⁻¹GD."""
     g, d = np.asarray(gains, dtype=np.float64), np.asarray(units, dtype=np.float64)
     if d.shape != g.shape[:1] or not (d > 0).all():
-        raise UsageError("one positive unit an asset")
+        raise UsageError(f"units must be positive with shape {g.shape[:1]}, got shape {d.shape}")
     return np.asarray(g * d[None, :] / d[:, None])
 
 
@@ -115,7 +119,9 @@ def best_of_n(alpha: float, beta: float, n: int) -> float:
     0.774 against 0.418 at Beta(0.3, 20), n = 100 (MEASURE §7.10).
     """
     if not (alpha > 0 and beta > 0) or n < 0:
-        raise UsageError("a Beta law has positive parameters; tries are 0 or more")
+        raise UsageError(
+            f"alpha and beta must be above 0 and n 0 or more, got {alpha!r}, {beta!r}, {n}"
+        )
     up = math.lgamma(beta + n) + math.lgamma(alpha + beta)
     down = math.lgamma(alpha + beta + n) + math.lgamma(beta)
     return -math.expm1(up - down)
@@ -142,17 +148,17 @@ def pass_at_k(n: int, right: int, k: int) -> float:
     1 − C(n − c, k)/C(n, k); plugging c/n into 1 − (1 − p)^k is biased low.
 
     Raises:
-        UsageError: more successes or tries than were made.
+        UsageError: more successes or tries than n.
     """
     if not 0 <= right <= n or not 0 <= k <= n:
-        raise UsageError(f"{right} successes and k={k} must lie in 0..{n}")
+        raise UsageError(f"right and k must be in 0..{n}, got {right} and {k}")
     return 1.0 - math.comb(n - right, k) / math.comb(n, k)
 
 
 def selection_bits(n: int) -> float:
     """Most bits by which best-of-n shifts a law: log2 n − (n − 1)/n·log2 e (arXiv:2401.01879)."""
     if n < 1:
-        raise UsageError(f"best of one or more, not of {n}")
+        raise UsageError(f"n must be 1 or more, got {n}")
     return math.log2(n) - (n - 1) / n * LOG2E
 
 
@@ -166,20 +172,25 @@ def fano_queries(entropy: float, capacity: float, error: float, alphabet: int) -
         alphabet: K ≥ 2.
     """
     if not capacity > 0 or alphabet < 2:
-        raise UsageError("a query bound needs a capacity above 0 and two secrets or more")
+        raise UsageError(
+            f"capacity must be above 0 and alphabet 2 or more, got {capacity!r}, {alphabet}"
+        )
     rest = error * math.log2(alphabet - 1) if alphabet > 2 else 0.0
     return max(0.0, (entropy - h2(error) - rest) / capacity)
 
 
 def bretagnolle_huber_queries(divergence: float, error: float) -> float:
-    """Least looks to tell two laws apart: ln(1/4ε)/KL (Bretagnolle–Huber).
+    """Least looks to distinguish two laws: ln(1/4ε)/KL (Bretagnolle–Huber).
 
     Args:
         divergence: KL of one look, in *bits*.
         error: allowed chance to be wrong under either law.
     """
     if not divergence > 0 or not 0 < error < 1:
-        raise UsageError("two laws apart and an error strictly between 0 and 1 are needed")
+        raise UsageError(
+            f"divergence must be above 0 and error strictly between 0 and 1, got {divergence!r}, "
+            f"{error!r}"
+        )
     return max(0.0, math.log(1.0 / (4.0 * error)) / (divergence / LOG2E))
 
 
@@ -206,7 +217,7 @@ def queries_that_suffice(w: ArrayLike, error: float, limit: int = 1000) -> int:
     for looks in range(1, limit + 1):
         if error_after(w, looks) <= error:
             return looks
-    raise UsageError(f"{limit} looks do not bring the error to {error:g}")
+    raise UsageError(f"limit must be larger to reach an error of {error:g}, got {limit} looks")
 
 
 def unicity_distance(key: float, alphabet: int, language: float) -> float:

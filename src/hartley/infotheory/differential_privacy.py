@@ -1,4 +1,4 @@
-"""The languages of differential privacy and how they convert: (ε, δ), μ-GDP, ρ-zCDP, trade-offs."""
+"""Conversions between forms of differential privacy: (ε, δ), μ-GDP, ρ-zCDP, trade-offs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def delta_of_laplace(epsilon: float, at: float) -> float:
 
 
 def epsilon_of_mu(mu: float, delta: float) -> float:
-    """The least ε for which μ-GDP gives (ε, δ)-DP; 0 when δ(0) is already small enough.
+    """The smallest ε for which μ-GDP gives (ε, δ)-DP; 0 when δ(0) is already small enough.
 
     Raises:
         UsageError: δ is 0 while μ is not (no finite ε) or out of range.
@@ -53,7 +53,7 @@ def epsilon_of_mu(mu: float, delta: float) -> float:
     if not_negative(mu, "mu") == 0.0 or delta_of_mu(mu, 0.0) <= delta:
         return 0.0
     if delta == 0.0:
-        raise UsageError("μ-GDP gives no finite ε at δ = 0; name a δ above 0")
+        raise UsageError("δ must be above 0 for μ-GDP, got δ = 0, where ε is infinite")
     # The privacy loss is N(μ²/2, μ²), so this upper end is past the δ quantile.
     return _bisect(
         lambda e: delta - delta_of_mu(mu, e), mu * mu / 2 + mu * (1 - phi_inverse(delta))
@@ -77,25 +77,25 @@ def mu_of_epsilon(epsilon: float, delta: float) -> float:
 def epsilon_of_rho(rho: float, delta: float) -> float:
     """ε at δ of ρ-zCDP, ρ + 2·√(ρ·ln(1/δ))."""
     if not 0.0 < delta <= 1.0:
-        raise UsageError(f"a zCDP conversion needs 0 < δ ≤ 1, not {delta!r}")
+        raise UsageError(f"δ must be above 0 and at most 1 for a zCDP conversion, got {delta!r}")
     return not_negative(rho, "rho") + 2.0 * math.sqrt(rho * math.log(1.0 / delta))
 
 
 def check_dp(epsilon: float, delta: float) -> None:
-    """Refuse parameters that no DP guarantee has.
+    """Check the parameters of a DP guarantee.
 
     Raises:
-        UsageError: negative or NaN ε, or δ outside 0..1.
+        UsageError: ε is negative or NaN, or δ is outside 0..1.
     """
     not_negative(epsilon, "epsilon")
     if not 0.0 <= delta <= 1.0:
-        raise UsageError(f"δ lies in 0..1, not {delta!r}")
+        raise UsageError(f"δ must be in 0..1, got {delta!r}")
 
 
 def not_negative(value: float, what: str) -> float:
     """Return ``value``, or raise UsageError when it is negative or NaN."""
     if not value >= 0.0:
-        raise UsageError(f"{what} is not negative; got {value!r}")
+        raise UsageError(f"{what} must be 0 or more, got {value!r}")
     return value
 
 

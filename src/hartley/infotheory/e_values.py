@@ -1,7 +1,7 @@
-"""E8: evidence that may be looked at after every event, and a budget that cannot be overrun.
+"""E8: evidence that is valid after every event, and a budget that cannot be exceeded.
 
 An e-process E has mean at most 1 under the null at every stopping time, so that P(E ever reaches
-1/alpha) ≤ alpha (Ville). Peeking costs nothing.
+1/alpha) ≤ alpha (Ville). Looking early does not weaken it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def log2_fixed_bet(successes: int, n: int, p0: float, bet: float) -> float:
 class Breaker:
     """A KT e-process on decoy secrets with a known chance p0; O(1) an event.
 
-    It weighs "not at rate p0", on either side: decoys guessed oddly seldom also speak of a leak.
+    It tests "not at rate p0" on both sides: decoys that are guessed too rarely also show a leak.
 
     Attributes:
         p0: chance of a success when nothing leaks.
@@ -104,7 +104,7 @@ def rate_sequence(successes: int, n: int, alpha: float = 0.05) -> tuple[float, f
 BETS = np.array([0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 1.0])
 PRIOR = np.array([0.5, 1.0, 1.0, 1.5, 1.5, 2.0, 2.0, 3.0, 4.0, 6.0, 4.0])
 PRIOR /= PRIOR.sum()
-"""Bets as shares of the largest allowed one, and what is staked on each at the start. Weighted to
+"""Bets as shares of the largest allowed one, and the initial stake on each. Weighted to
 large bets, because with few clusters only these can pay."""
 
 
@@ -129,7 +129,7 @@ def ratio_lower(
     """Return a betting lower bound on E[total] / E[size] from independent units.
 
     Args:
-        total: (m,) what each unit yielded, at least ``floor``.
+        total: (m,) the yield of each unit, at least ``floor``.
         size: (m,) positive weights of the units, for example their numbers of uses.
         alpha: error level.
         floor: a proved lower limit of every total.
@@ -139,10 +139,11 @@ def ratio_lower(
         return floor
     low, high = floor / float(s.min()), float(w.max() / s.min())
     limit = math.log(1.0 / alpha)
-    # With unequal sizes the refuted means need not be one interval: scan for the first that stands.
+    # With unequal sizes the refuted means need not be one interval: scan for the first that is not
+    # refuted.
     scan = np.linspace(low, high, 65)
-    stands = [_wealth(w, s, float(mean), floor) < limit for mean in scan]
-    first = stands.index(True) if any(stands) else len(scan) - 1
+    survives = [_wealth(w, s, float(mean), floor) < limit for mean in scan]
+    first = survives.index(True) if any(survives) else len(scan) - 1
     if first == 0:
         return low
     low, high = float(scan[first - 1]), float(scan[first])
@@ -179,10 +180,11 @@ class Overrun(ValueError):
 
 @dataclass(slots=True)
 class Odometer:
-    """Leakage in min-capacity bits: adds up plainly, even when queries adapt to answers.
+    """Leakage in min-capacity bits: the sum of all charges, even when queries adapt to answers.
 
-    ``limit`` makes it a filter: what would pass the limit is refused before it is answered. Then
-    a secret that could be guessed with chance p is guessed with chance at most 2^limit · p.
+    ``limit`` makes it a filter: a query that would exceed the limit is refused before it is
+    answered. Then a secret that could be guessed with chance p is guessed with chance at most
+    2^limit · p.
 
     Attributes:
         limit: bits, or infinity to count only.
@@ -199,7 +201,7 @@ class Odometer:
             Overrun: the charge is negative or not a number.
         """
         if not bits >= 0.0:
-            raise Overrun(f"a charge is a number of bits at least 0, not {bits!r}")
+            raise Overrun(f"a charge must be 0 bits or more, got {bits!r}")
         if self.spent + bits > self.limit:
             return False
         self.spent += bits

@@ -1,7 +1,7 @@
 """Noise laws with known answers: Gaussian, BPSK, parallel Gaussian, uniform, Laplace, coin flips.
 
 Everything here is a formula for a fully known channel, so its numbers are of kind *theory*. One
-use is one real number. Shannon–Hartley speaks of hertz, and B Hz carry 2B real uses a second; the
+use is one real number. Shannon–Hartley counts in hertz, and B Hz carry 2B real uses a second; the
 factor 2 is written out wherever the two meet (MEASURE §1).
 """
 
@@ -43,10 +43,10 @@ def h2(p: float) -> float:
     """Binary entropy in bits.
 
     Raises:
-        UsageError: ``p`` is no probability.
+        UsageError: ``p`` is not a probability.
     """
     if not 0.0 <= p <= 1.0:
-        raise UsageError(f"a probability lies in 0..1, not {p!r}")
+        raise UsageError(f"a probability must be in 0..1, got {p!r}")
     return 0.0 if p in (0.0, 1.0) else -p * math.log2(p) - (1 - p) * math.log1p(-p) * LOG2E
 
 
@@ -137,15 +137,17 @@ def water_fill(noise: ArrayLike, power: float) -> Waters:
         power: total signal power, 0 or more.
 
     Raises:
-        UsageError: a variance that is not positive, no channel, or negative power.
+        UsageError: a variance is not positive, there are 0 channels, or power is negative.
     """
     n = np.asarray(noise, dtype=np.float64)
     if n.ndim != 1 or not len(n) or not (np.isfinite(n).all() and (n > 0).all()):
-        raise UsageError("water-filling needs a row of positive finite noise variances")
+        raise UsageError(
+            f"noise must be a 1-D array of positive finite variances, got shape {n.shape}"
+        )
     _ratio(power, "power")
     floor = np.sort(n)
     levels = (power + np.cumsum(floor)) / np.arange(1, len(n) + 1)
-    # The level of the largest prefix whose every member lies under water.
+    # The level of the largest prefix whose members are all below the level.
     level = float(levels[np.nonzero(levels >= floor)[0][-1]])
     share = np.maximum(level - n, 0.0)
     return Waters(float(0.5 * np.log2(1.0 + share / n).sum()), level, share)
@@ -159,11 +161,13 @@ def gaussian_mi(cov: ArrayLike, dx: int) -> float:
         dx: how many leading coordinates belong to X, 0 < dx < d.
 
     Raises:
-        UsageError: not a square positive definite matrix, or nothing on one side.
+        UsageError: ``cov`` is not a positive definite matrix, or one block is empty.
     """
     c = np.asarray(cov, dtype=np.float64)
     if c.ndim != 2 or c.shape[0] != c.shape[1] or not 0 < dx < c.shape[0]:
-        raise UsageError(f"a joint covariance is square with 0 < dx < d; got {c.shape}, dx={dx}")
+        raise UsageError(
+            f"a joint covariance must be square with 0 < dx < d, got {c.shape}, dx={dx}"
+        )
     signs, logs = zip(*(np.linalg.slogdet(m) for m in (c[:dx, :dx], c[dx:, dx:], c)), strict=True)
     if min(signs) <= 0 or not np.allclose(c, c.T) or np.linalg.eigvalsh(c)[0] <= 0:
         raise UsageError("a joint covariance must be symmetric and positive definite")
@@ -193,14 +197,14 @@ def gaussian_rate(variance: ArrayLike, distortion: ArrayLike) -> float:
         np.asarray(variance, dtype=np.float64), np.asarray(distortion, dtype=np.float64)
     )
     if not ((v > 0).all() and (d > 0).all()):
-        raise UsageError("a rate needs positive variances and positive distortions")
+        raise UsageError("variances and distortions must be positive, got values of 0 or less")
     return float(0.5 * np.log2(np.maximum(v / d, 1.0)).sum())
 
 
 def uniform_noise(half_width: float, inputs: Sequence[float] = (0.0, 1.0)) -> dict[str, float]:
     """A fair bit sent as one of two levels in uniform noise: ``mi`` (bits) and ``advantage``.
 
-    Where the two supports overlap the output says nothing, elsewhere everything.
+    Where the supports overlap the output is uninformative, elsewhere it reveals the bit.
     """
     if _ratio(half_width, "a half width") == 0.0:
         return {"mi": 1.0, "advantage": 1.0}
@@ -215,7 +219,7 @@ def laplace_noise(scale: float, sensitivity: float = 1.0) -> dict[str, float]:
         ``epsilon`` (nats), ``mi`` (bits at the fair prior), ``advantage``, ``auc``.
     """
     if not (scale > 0 and math.isfinite(scale)):
-        raise UsageError(f"a Laplace scale is positive, not {scale!r}")
+        raise UsageError(f"a Laplace scale must be positive and finite, got {scale!r}")
     e = _ratio(sensitivity, "a sensitivity") / scale
     a = math.exp(-e)
     root = math.exp(-e / 2)
@@ -240,7 +244,7 @@ def laplace_noise(scale: float, sensitivity: float = 1.0) -> dict[str, float]:
 def randomised_response(epsilon: float, alphabet: int = 2) -> NDArray[np.float64]:
     """The (K, K) channel matrix of K-ary randomised response: truth with e^ε / (e^ε + K − 1)."""
     if alphabet < 1:
-        raise UsageError(f"an alphabet has at least one symbol, not {alphabet}")
+        raise UsageError(f"alphabet must have at least 1 symbol, got {alphabet}")
     other = math.exp(-_ratio(epsilon, "epsilon"))
     rows: NDArray[Any] = np.full((alphabet, alphabet), other)
     np.fill_diagonal(rows, 1.0)
@@ -268,5 +272,5 @@ def gaussian_scores(d_prime: float) -> dict[str, float]:
 
 def _ratio(value: float, what: str = "a signal-to-noise ratio") -> float:
     if not (math.isfinite(value) and value >= 0.0):
-        raise UsageError(f"{what} is finite and not negative, not {value!r}")
+        raise UsageError(f"{what} must be finite and 0 or more, got {value!r}")
     return value

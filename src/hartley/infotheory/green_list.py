@@ -1,4 +1,4 @@
-"""Watermarks in text: what a count of green tokens says (the KGW family, arXiv:2301.10226)."""
+"""Watermarks in text: evidence in a count of green tokens (KGW, arXiv:2301.10226)."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ def green_list(tokens: int, green: int, share: float) -> dict[str, float]:
         text is greener than chance, else 0.
 
     Raises:
-        UsageError: counts that do not fit or a share that is no chance.
+        UsageError: the counts do not match, or the share is not strictly between 0 and 1.
     """
     from scipy.special import log_ndtr, rel_entr
 
     if not 0 <= green <= tokens or tokens < 1 or not 0.0 < share < 1.0:
-        raise UsageError(f"{green} of {tokens} tokens green at share {share!r} cannot be")
+        raise UsageError(
+            f"counts must be 0 ≤ green ≤ tokens with 0 < share < 1, got {green}, {tokens}, "
+            f"{share!r}"
+        )
     z = (green - share * tokens) / math.sqrt(tokens * share * (1.0 - share))
-    seen = green / tokens
-    kl = float(rel_entr(seen, share) + rel_entr(1.0 - seen, 1.0 - share)) * LOG2E
+    observed = green / tokens
+    kl = float(rel_entr(observed, share) + rel_entr(1.0 - observed, 1.0 - share)) * LOG2E
     return {
         "z": z,
         "log2_p": log2_binomial_tail(green, tokens, share),
         "log2_p_normal": float(log_ndtr(-z)) * LOG2E,
-        "bits_per_token": kl if seen > share else 0.0,
+        "bits_per_token": kl if observed > share else 0.0,
     }

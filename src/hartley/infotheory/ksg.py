@@ -1,7 +1,7 @@
 """Mutual information of continuous samples (E7): estimates, never certificates.
 
-KSG falls short in high dimension without a word (10 + 10 dimensions: −46 %, MEASURE §3.2), so its
-kind is ``estimate`` and ``cross_check`` holds it against a bound that does not depend on it.
+KSG is too low in high dimension, without a warning (10 + 10 dimensions: −46 %, MEASURE §3.2). Its
+kind is therefore ``estimate``, and ``cross_check`` compares it with an independent bound.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TREE_UNTIL = 4
 """Largest joint dimension for which the tree beats the blocks (``bench/estimators.py``)."""
 SHRINK = 1e-10
-"""``u ± r`` rounds so that it may take in the k-th neighbour itself, which costs 0.012 bit."""
+"""``u ± r`` rounds so that it may include the k-th neighbour itself, which costs 0.012 bit."""
 GRID, FAR = 16000, np.iinfo(np.int16).max
 """Largest coordinate on the 16-bit grid, so that differences fit; the distance of the padding."""
 CACHED, FOLD = 400_000, 32
@@ -50,9 +50,11 @@ def ksg(x: ArrayLike, y: ArrayLike, k: int = 3, *, method: str = "auto") -> Quan
     a, b = _samples(x), _samples(y)
     n = len(a)
     if len(b) != n or not 1 <= k < n:
-        raise UsageError(f"KSG needs paired samples and 1 ≤ k < n; got {n}, {len(b)}, k={k}")
+        raise UsageError(
+            f"x and y must be paired with 1 ≤ k < n, got {n} and {len(b)} samples, k={k}"
+        )
     if method not in {"auto", "tree", "blocks"}:
-        raise UsageError(f"a KSG method is auto, tree or blocks, not {method!r}")
+        raise UsageError(f"a KSG method must be auto, tree or blocks, got {method!r}")
     if method == "auto":
         d = a.shape[1] + b.shape[1]
         # Blocks cost n²; in d dimensions the tree catches up at about these sizes.
@@ -87,8 +89,8 @@ def _within(u: Floats, radius: Floats) -> NDArray[np.intp]:
     from scipy.spatial import cKDTree
 
     if u.shape[1] > 1:
-        found = cKDTree(u).query_ball_point(u, radius, p=np.inf, return_length=True)
-        return np.asarray(found, dtype=np.intp)
+        counted = cKDTree(u).query_ball_point(u, radius, p=np.inf, return_length=True)
+        return np.asarray(counted, dtype=np.intp)
     order = np.argsort(u[:, 0])
     line = u[order, 0]
     reach = radius[order]
@@ -123,15 +125,15 @@ def _by_blocks(a: Floats, b: Floats, k: int) -> tuple[NDArray[np.intp], NDArray[
     rows = max(1, min(64, CACHED // wide))
     room = [np.empty((rows, wide), np.int16) for _ in range(4)]
     for start in range(0, near, rows):
-        mine = slice(start, min(start + rows, near))
-        dx, dy, joint, work = (part[: mine.stop - start] for part in room)
+        block = slice(start, min(start + rows, near))
+        dx, dy, joint, work = (part[: block.stop - start] for part in room)
         for grid, d in zip(grids, (dx, dy), strict=True):
-            _max_norm(grid, mine, d, work)
+            _max_norm(grid, block, d, work)
             d[:, near:] = FAR
         np.maximum(dx, dy, out=joint)
-        radius = radii[mine] = _radius(a, b, mine, joint, k=k, near=near)
+        radius = radii[block] = _radius(a, b, block, joint, k=k, near=near)
         for side, z, d in zip(counts, (a, b), (dx, dy), strict=True):
-            side[mine] = _nearer(z, mine, d, work, radius, step=step, near=near)
+            side[block] = _nearer(z, block, d, work, radius, step=step, near=near)
     _no_ties(radii)
     back = np.argsort(order)
     return counts[0][back], counts[1][back]
@@ -155,21 +157,21 @@ def _on_grid(z: Floats) -> NDArray[np.int16]:
 
 
 def _max_norm(
-    grid: NDArray[np.int16], mine: slice, out: NDArray[np.int16], work: NDArray[np.int16]
+    grid: NDArray[np.int16], block: slice, out: NDArray[np.int16], work: NDArray[np.int16]
 ) -> None:
-    """Chebyshev distances, in grid steps, of the points ``mine`` to all points, into ``out``."""
-    np.subtract(grid[0, mine, None], grid[0], out=out)
+    """Write the Chebyshev distances, in grid steps, of ``block`` to all points into ``out``."""
+    np.subtract(grid[0, block, None], grid[0], out=out)
     np.abs(out, out=out)
     for axis in grid[1:]:
-        np.subtract(axis[mine, None], axis, out=work)
+        np.subtract(axis[block, None], axis, out=work)
         np.abs(work, out=work)
         np.maximum(out, work, out=out)
 
 
 def _radius(
-    a: Floats, b: Floats, mine: slice, joint: NDArray[np.int16], *, k: int, near: int
+    a: Floats, b: Floats, block: slice, joint: NDArray[np.int16], *, k: int, near: int
 ) -> Floats:
-    """Exact distance of each point of ``mine`` to its k-th joint neighbour.
+    """Exact distance of each point of ``block`` to its k-th joint neighbour.
 
     The columns are folded by minimum first: the rank-k entry of the folds bounds that of the row
     from above, so only the handful of pairs under it (two steps of rounding added) are candidates.
@@ -180,15 +182,15 @@ def _radius(
         folds = joint.reshape(rows, FOLD, wide // FOLD).min(1)
     bound = np.partition(folds, k, axis=1)[:, k : k + 1]
     row, column = _pairs(joint <= np.minimum(bound, FAR - 3) + np.int16(2), near, len(a))
-    found = np.maximum(_distance(a, mine, row, column), _distance(b, mine, row, column))
-    order = np.lexsort((found, row))
+    distances = np.maximum(_distance(a, block, row, column), _distance(b, block, row, column))
+    order = np.lexsort((distances, row))
     first = np.searchsorted(row[order], np.arange(rows))
-    return np.asarray(found[order][first + k])
+    return np.asarray(distances[order][first + k])
 
 
 def _nearer(
     z: Floats,
-    mine: slice,
+    block: slice,
     d: NDArray[np.int16],
     work: NDArray[np.int16],
     radius: Floats,
@@ -196,7 +198,7 @@ def _nearer(
     step: float,
     near: int,
 ) -> NDArray[np.intp]:
-    """How many points lie strictly within ``radius`` of each point of ``mine``, itself included."""
+    """Count the points strictly within ``radius`` of each point of ``block``, itself included."""
     reach = radius[:, None] / step
     sure = (np.ceil(reach - 1.001) - 1).astype(np.int16)
     doubt = (np.floor(reach + 1.001) - sure).astype(np.uint16)
@@ -204,15 +206,15 @@ def _nearer(
     np.subtract(d, sure + np.int16(1), out=work)
     # As unsigned numbers, what was surely inside wraps to large values: one comparison for a band.
     row, column = _pairs(work.view(np.uint16) < doubt, near, len(z))
-    inside = _distance(z, mine, row, column) < radius[row]
+    inside = _distance(z, block, row, column) < radius[row]
     counts += np.bincount(row[inside], minlength=len(counts))
     return counts
 
 
 def _pairs(mask: NDArray[np.bool_], near: int, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of the few true entries, and of every stray, which the mask says nothing of.
+    """Row and column of the few true entries, and of every stray, which the mask does not cover.
 
-    Eight columns are looked at a time; numpy finds true entries ten times as fast as non-zeros.
+    Eight columns are scanned at once; numpy finds true entries ten times as fast as non-zeros.
     """
     words = np.flatnonzero(mask.view(np.uint64) != 0)
     word, bit = np.nonzero(mask.reshape(-1, 8)[words])
@@ -223,20 +225,20 @@ def _pairs(mask: NDArray[np.bool_], near: int, n: int) -> tuple[NDArray[np.intp]
     return row, column
 
 
-def _distance(z: Floats, mine: slice, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
-    return np.asarray(np.abs(z[mine][row] - z[column]).max(1))
+def _distance(z: Floats, block: slice, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
+    return np.asarray(np.abs(z[block][row] - z[column]).max(1))
 
 
 def gaussian_estimate(x: ArrayLike, y: ArrayLike) -> Quantity:
     """I(X; Y) as if both were jointly Gaussian, by log-determinants of the sample covariance.
 
     The plug-in's first-order bias, dx·dy/2n nats, is taken off. For other laws it is only the part
-    that linear prediction sees (no bound in either direction in general).
+    that linear prediction captures (in general not a bound in either direction).
     """
     a, b = _samples(x), _samples(y)
     n, dx, dy = len(a), a.shape[1], b.shape[1]
     if len(b) != n or n <= dx + dy + 1:
-        raise UsageError(f"a covariance of {dx + dy} columns needs more rows than {n}")
+        raise UsageError(f"rows must be more than {dx + dy + 1} for {dx + dy} columns, got {n}")
     plug_in = gaussian_mi(np.cov(np.column_stack([a, b]).T), dx)
     return Quantity(
         name="mutual information",
@@ -257,7 +259,8 @@ def cross_check(estimate: Quantity, *bounds: Quantity) -> Quantity:
 
     Returns:
         The estimate; where it lies below a bound, with an assumption "contradicted by …" that
-        names the largest such bound. Its value stays: a wrong estimate is not repaired by mixing.
+        names the largest such bound. Its value stays as it is: mixing does not repair a wrong
+        estimate.
     """
     above = [b for b in bounds if b.lower is not None and b.lower > estimate.value]
     if not above:
@@ -271,13 +274,14 @@ def _samples(x: ArrayLike) -> Floats:
     a = np.asarray(x, dtype=np.float64)
     a = a[:, None] if a.ndim == 1 else a
     if a.ndim != 2 or 0 in a.shape or not np.isfinite(a).all():
-        raise UsageError(f"samples are finite numbers of shape (n,) or (n, d), not {a.shape}")
+        raise UsageError(f"samples must be finite numbers of shape (n,) or (n, d), got {a.shape}")
     return a
 
 
 def _no_ties(radius: NDArray[np.floating]) -> None:
     if (radius <= 0).any():
         raise UsageError(
-            f"{int((radius <= 0).sum())} points coincide with k others: KSG needs continuous data; "
-            "measure discrete outputs as symbols"
+            f"samples must be continuous, got {int((radius <= 0).sum())} points that coincide "
+            "with k "
+            "others; measure discrete outputs as symbols"
         )

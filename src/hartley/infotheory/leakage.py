@@ -1,7 +1,7 @@
 """Quantitative information flow: how much an attacker with a given aim gains (E6).
 
 Min-entropy quantities are not Shannon bits (MEASURE §0.6): every name here says which it is.
-A gain table g has one row a guess and one column a secret; the identity is Bayes vulnerability.
+A gain table g has one row per guess and one column per secret; the identity is Bayes vulnerability.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def vulnerability(prior: ArrayLike, gain: ArrayLike | None = None) -> float:
-    """Expected gain of the best guess before anything is seen.
+    """Expected gain of the best guess before any output.
 
     Args:
         prior: (K,) law of the secret.
@@ -42,7 +42,7 @@ def multiplicative_leakage(prior: ArrayLike, w: ArrayLike, gain: ArrayLike | Non
     """log2 of posterior over prior vulnerability, in (min-entropy or g-leakage) bits."""
     before = vulnerability(prior, gain)
     if before <= 0:
-        raise UsageError("a multiplicative leakage needs a prior gain above 0")
+        raise UsageError(f"the prior vulnerability must be above 0, got {before:g}")
     return math.log2(posterior_vulnerability(prior, w, gain) / before)
 
 
@@ -58,7 +58,7 @@ def tries(prior: ArrayLike, k: int, w: ArrayLike | None = None) -> float:
         UsageError: fewer than one try.
     """
     if k < 1:
-        raise UsageError(f"an attacker has one try or more, not {k}")
+        raise UsageError(f"k must be 1 try or more, got {k}")
     joint = _ranked(prior, w)
     return float(joint[:k].sum())
 
@@ -78,20 +78,20 @@ def work_factor(prior: ArrayLike, w: ArrayLike | None = None, chance: float = 0.
 def leakage_per_cost(
     prior: ArrayLike, w: ArrayLike, cost: float, gain: ArrayLike | None = None
 ) -> float:
-    """Multiplicative leakage bits per unit of what one look at the channel costs."""
+    """Multiplicative leakage bits per unit of the cost of one use of the channel."""
     if not cost > 0:
-        raise UsageError(f"a cost is positive, not {cost!r}")
+        raise UsageError(f"cost must be above 0, got {cost!r}")
     return multiplicative_leakage(prior, w, gain) / cost
 
 
 def held_out_vulnerability(
     gains: ArrayLike, prior_vulnerability: float, *, alpha: float = 0.05
 ) -> Quantity:
-    """Certified lower bound on leakage from gains that a *fixed* attacker made on fresh secrets.
+    """Certified lower bound on leakage from the gains of a *fixed* attacker on fresh secrets.
 
     The attacker's mean gain is at most the posterior vulnerability, so its betting lower bound
-    certifies the latter; divided by the prior vulnerability it certifies the leakage. Any part of
-    the attack that was tuned must have been tuned on other trials.
+    certifies the latter; divided by the prior vulnerability it certifies the leakage. Every tuned
+    part of the attack must have been tuned on other trials.
 
     Args:
         gains: (n,) gains in 0..1, one a trial, independent.
@@ -102,7 +102,9 @@ def held_out_vulnerability(
         Min-entropy (g-)leakage in bits: ``value`` plug-in, ``lower`` certified.
     """
     if not 0.0 < prior_vulnerability <= 1.0:
-        raise UsageError("a prior vulnerability lies above 0 and not above 1")
+        raise UsageError(
+            f"the prior vulnerability must be above 0 and at most 1, got {prior_vulnerability!r}"
+        )
     x = _gains(gains)
     low = betting_lower(x, alpha=alpha)
     mean = float(x.mean()) if len(x) else 0.0
@@ -122,7 +124,7 @@ def held_out_vulnerability(
 def betting_lower(gains: ArrayLike, *, alpha: float = 0.05) -> float:
     """(1 − alpha) lower confidence bound on the mean of bounded gains, by betting.
 
-    Against "the mean is m" a gambler stakes λ_t(m) = min(λ_t, ½/m) on gains above m; his capital
+    Against "the mean is m" a bettor stakes λ_t(m) = min(λ_t, ½/m) on gains above m; the capital
     Π(1 + λ_t(m)(x_t − m)) is a test martingale, so it ever passes 1/α with probability at most α
     (Ville). Every factor falls as m grows, so the means that are *not* refuted are an interval, and
     bisection finds its lower end. λ_t is the predictable plug-in of arXiv:2010.09686.
@@ -134,7 +136,7 @@ def betting_lower(gains: ArrayLike, *, alpha: float = 0.05) -> float:
     x = _gains(gains)
     n = len(x)
     if not 0.0 < alpha < 1.0:
-        raise UsageError(f"an error level lies strictly between 0 and 1, not {alpha!r}")
+        raise UsageError(f"alpha must be strictly between 0 and 1, got {alpha!r}")
     if not n or not x.any():
         return 0.0
     t = np.arange(1, n + 1)
@@ -158,7 +160,7 @@ def betting_lower(gains: ArrayLike, *, alpha: float = 0.05) -> float:
 def _gains(gains: ArrayLike) -> Floats:
     x = np.asarray(gains, dtype=np.float64)
     if x.ndim != 1 or not np.isfinite(x).all() or (x < 0).any() or (x > 1).any():
-        raise UsageError("gains are a row of numbers in 0..1")
+        raise UsageError(f"gains must be a 1-D array of numbers in 0..1, got shape {x.shape}")
     return x
 
 
@@ -167,7 +169,9 @@ def _gain(gain: ArrayLike | None, secrets: int) -> Floats:
         return np.eye(secrets)
     g = np.asarray(gain, dtype=np.float64)
     if g.ndim != 2 or g.shape[1] != secrets or not np.isfinite(g).all():
-        raise UsageError(f"a gain table has shape (guesses, {secrets}), not {g.shape}")
+        raise UsageError(
+            f"a gain table must be finite with shape (guesses, {secrets}), got {g.shape}"
+        )
     return g
 
 

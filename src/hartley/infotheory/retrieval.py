@@ -1,8 +1,8 @@
-"""Which of N? Retrieval certifies information between continuous things, where KSG guesses (E7).
+"""N-way retrieval: certified information between continuous variables, where KSG estimates (E7).
 
 The auditor hides the true partner among decoys of the same law; the share of hits is a binomial,
-and Fano turns it into bits. InfoNCE reads the same scores more finely, without a finite-sample
-guarantee, and like retrieval it stops at log2 N.
+and Fano turns it into bits. InfoNCE uses the same scores in more detail, but without a
+finite-sample guarantee, and like retrieval it is at most log2 N.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def n_way(
         kind ``certified``; at most log2 N.
 
     Raises:
-        UsageError: shapes that do not fit, NaN, or no rows.
+        UsageError: shapes do not match, there are NaN, or 0 rows.
     """
     s, t = np.asarray(scores, dtype=np.float64), np.asarray(truth)
     if s.ndim != 2 or 0 in s.shape or t.shape != s.shape[:1] or np.isnan(s).any():
-        raise UsageError(f"retrieval needs (n, N) scores and (n,) places; got {s.shape}, {t.shape}")
+        raise UsageError(f"scores must be (n, N) and places (n,), got {s.shape}, {t.shape}")
     n, ways = s.shape
     if t.dtype.kind not in "iu" or (t < 0).any() or (t >= ways).any():
-        raise UsageError(f"the true place is an integer in 0..{ways - 1}")
+        raise UsageError(f"the true place must be an integer in 0..{ways - 1}")
     rivals = s.copy()
     rivals[np.arange(n), t] = -np.inf
-    # A tie is a miss: a constant score must not be paid for the order of the candidates.
+    # A tie is a miss: a constant score must not gain from the order of the candidates.
     hits = s[np.arange(n), t] > rivals.max(1)
     if cluster is None:
         low, units = _binomial_lower(int(hits.sum()), n, alpha), n
@@ -91,16 +91,16 @@ def info_nce(scores: ArrayLike, *, alpha: float = 0.05) -> Quantity:
         kind ``calibrated`` with two batches or more, else ``estimate``.
 
     Raises:
-        UsageError: not a stack of square score tables.
+        UsageError: ``scores`` is not a stack of square tables.
     """
     from scipy.special import logsumexp, stdtrit
 
     s = np.asarray(scores, dtype=np.float64)
     if s.ndim != 3 or s.shape[1] != s.shape[2] or 0 in s.shape or not np.isfinite(s).all():
-        raise UsageError(f"InfoNCE needs finite scores of shape (batches, N, N), not {s.shape}")
+        raise UsageError(f"scores must be finite with shape (batches, N, N), got {s.shape}")
     batches, ways = s.shape[:2]
-    own = np.einsum("bii->bi", s)
-    each = (own - logsumexp(s, axis=2)).mean(1) * LOG2E + math.log2(ways)
+    true_scores = np.einsum("bii->bi", s)
+    each = (true_scores - logsumexp(s, axis=2)).mean(1) * LOG2E + math.log2(ways)
     value = float(each.mean())
     lower = None
     if batches > 1:
@@ -122,11 +122,11 @@ def info_nce(scores: ArrayLike, *, alpha: float = 0.05) -> Quantity:
 def info_nce_optimum(alphabet: int, batch: int) -> float:
     """What InfoNCE with the *best* critic expects on a noiseless K-ary channel, in bits.
 
-    log2 K is there, but the decoys that coincide with the truth hide part of it:
+    The channel carries log2 K, but decoys that equal the truth hide part of it:
     E log2(N/(1 + Binomial(N − 1, 1/K))) (MEASURE C59: 1.681 of 2 bits at batch 8).
     """
     if alphabet < 1 or batch < 1:
-        raise UsageError("an alphabet and a batch hold one or more")
+        raise UsageError(f"alphabet and batch must be 1 or more, got {alphabet} and {batch}")
     p, n = 1.0 / alphabet, batch - 1
     mass = [math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(n + 1)]
     return sum(m * math.log2(batch / (1 + j)) for j, m in enumerate(mass))
@@ -149,12 +149,14 @@ def gaussian_critic(x: ArrayLike, y: ArrayLike) -> Critic:
     cov = np.cov(joint.T).reshape(joint.shape[1], -1)
     cov += 1e-9 * np.trace(cov) / len(cov) * np.eye(len(cov))
     precise = np.linalg.inv(cov)
-    own = [precise[:dx, :dx] - np.linalg.inv(cov[:dx, :dx])]
-    own.append(precise[dx:, dx:] - np.linalg.inv(cov[dx:, dx:]))
+    own_precision = [precise[:dx, :dx] - np.linalg.inv(cov[:dx, :dx])]
+    own_precision.append(precise[dx:, dx:] - np.linalg.inv(cov[dx:, dx:]))
 
     def critic(left: Floats, right: Floats) -> Floats:
         u, v = left - centre[:dx], right - centre[dx:]
-        square = [np.einsum("ni,ij,nj->n", z, m, z) for z, m in zip((u, v), own, strict=True)]
+        square = [
+            np.einsum("ni,ij,nj->n", z, m, z) for z, m in zip((u, v), own_precision, strict=True)
+        ]
         cross = u @ precise[:dx, dx:] @ v.T
         return np.asarray(-0.5 * (square[0][:, None] + square[1]) - cross)
 
@@ -167,7 +169,7 @@ def audited_ksg(
     """KSG, flagged when a Gaussian critic on the other half of the data proves it too low.
 
     The critic is fitted on even rows and judged on odd rows, by retrieval (certified) and InfoNCE
-    (calibrated), each at ``alpha``/2. Rows must be in an order that says nothing about them.
+    (calibrated), each at ``alpha``/2. The order of the rows must not depend on their values.
     """
     a, b = _table(x), _table(y)
     estimate = ksg(a, b, k)
@@ -175,13 +177,13 @@ def audited_ksg(
     if batches < 2:
         return estimate
     critic = gaussian_critic(a[::2], b[::2])
-    held = slice(1, 2 * batches * batch, 2)
-    pairs = zip(np.split(a[held], batches), np.split(b[held], batches), strict=True)
+    held_out = slice(1, 2 * batches * batch, 2)
+    pairs = zip(np.split(a[held_out], batches), np.split(b[held_out], batches), strict=True)
     scores = np.stack([critic(u, v) for u, v in pairs])
     flat = scores.reshape(-1, batch)
     places = np.tile(np.arange(batch), batches)
-    found = n_way(flat, places, cluster=np.repeat(np.arange(batches), batch), alpha=alpha / 2)
-    return cross_check(estimate, found, info_nce(scores, alpha=alpha / 2))
+    certified = n_way(flat, places, cluster=np.repeat(np.arange(batches), batch), alpha=alpha / 2)
+    return cross_check(estimate, certified, info_nce(scores, alpha=alpha / 2))
 
 
 def _fano(accuracy: float, ways: int) -> float:
@@ -196,7 +198,7 @@ def _binomial_lower(hits: int, n: int, alpha: float) -> float:
 
 def _cluster_means(hits: NDArray[np.bool_], cluster: NDArray[Any]) -> Floats:
     if cluster.shape != hits.shape:
-        raise UsageError(f"{len(hits)} rows need as many clusters, not {cluster.shape}")
+        raise UsageError(f"cluster must have shape ({len(hits)},), got {cluster.shape}")
     _, index, size = np.unique(cluster, return_inverse=True, return_counts=True)
     return np.asarray(np.bincount(index, weights=hits) / size)
 

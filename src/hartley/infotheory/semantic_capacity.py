@@ -1,6 +1,6 @@
-"""Seed B's four quantities, in the meaning of its early or of its late edition, never mixed.
+"""Seed B's four quantities, as its early or its late edition defines them, never mixed.
 
-C = B·log2(1 + S/N) keeps its letters while their meaning changes (arXiv:2411.11195): early, they
+C = B·log2(1 + S/N) keeps its letters but changes their meaning (arXiv:2411.11195): early, they
 are those of a channel; late (v6), C is the effective semantic capacity I(z; y | t), S the energy of
 an embedding along a concept, and B the entropy of the actions that the system's rules allow. The
 two bandwidths are different quantities: uses per second that an attacker can make, and bits that
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Meaning(StrEnum):
-    """Which edition's words are used."""
+    """The edition whose definitions are used."""
 
     EARLY = "early"
     LATE = "late"
@@ -75,16 +75,16 @@ def terms(
     Raises:
         UsageError: the bandwidth given belongs to the other meaning.
     """
-    mine, other = uses_per_second, authorised_bits
+    bandwidth, other = uses_per_second, authorised_bits
     if meaning is Meaning.LATE:
-        mine, other = authorised_bits, uses_per_second
+        bandwidth, other = authorised_bits, uses_per_second
     if other is not None:
         raise UsageError(
-            "the early bandwidth is uses_per_second, the late one authorised_bits; "
-            f"the {meaning} meaning was asked for, and the other was given"
+            "the early bandwidth must be given as uses_per_second, the late one as "
+            f"authorised_bits; got the other one with the {meaning} meaning"
         )
     unit = "use/s" if meaning is Meaning.EARLY else "bit"
-    return Terms(meaning, capacity, signal, noise, mine, unit)
+    return Terms(meaning, capacity, signal, noise, bandwidth, unit)
 
 
 def authorised_bits(actions: int | ArrayLike) -> float:
@@ -96,7 +96,7 @@ def authorised_bits(actions: int | ArrayLike) -> float:
     """
     if isinstance(actions, int | np.integer):
         if actions < 1:
-            raise UsageError("a system allows one action at least (doing nothing is one)")
+            raise UsageError(f"actions must be 1 or more (doing nothing counts), got {actions}")
         return math.log2(int(actions))
     return entropy(np.asarray(actions, dtype=np.float64))
 
@@ -131,7 +131,9 @@ def concept(clean: ArrayLike) -> Floats:
     mean = e.mean(0)
     length = float(np.linalg.norm(mean))
     if length <= 1e-12 * max(1.0, float(np.abs(e).max())):
-        raise UsageError("the references cancel: they share no concept direction")
+        raise UsageError(
+            "the references must share a concept direction, got embeddings that cancel"
+        )
     return np.asarray(mean / length)
 
 
@@ -143,17 +145,19 @@ def project(
     Args:
         embeddings: (n, d), or (passes, n, d) from a stochastic encoder.
         direction: (d,) concept vector, of any length above 0.
-        clean: (n, d) embeddings of the same records undisturbed.
+        clean: (n, d) embeddings of the same records without disturbance.
 
     Raises:
-        UsageError: shapes that do not fit, NaN, or a zero direction.
+        UsageError: shapes that do not match, NaN, or a zero direction.
     """
     e = _embeddings(embeddings, (2, 3))
     e = e[None] if e.ndim == 2 else e
     c = np.asarray(direction, dtype=np.float64)
     length = float(np.linalg.norm(c))
     if c.shape != e.shape[2:] or not length > 0:
-        raise UsageError(f"a concept is a vector of {e.shape[2]} numbers with a direction")
+        raise UsageError(
+            f"a concept must be a non-zero vector of {e.shape[2]} numbers, got shape {c.shape}"
+        )
     c = c / length
     mean = e.mean(0)
     internal = ((e - mean) ** 2).sum(2).mean(0)
@@ -163,7 +167,9 @@ def project(
     if clean is not None:
         reference = _embeddings(clean, (2,))
         if reference.shape != mean.shape:
-            raise UsageError(f"clean embeddings have shape {mean.shape}, not {reference.shape}")
+            raise UsageError(
+                f"clean embeddings must have shape {mean.shape}, got {reference.shape}"
+            )
         moved = mean - reference
         external = np.minimum(np.maximum((moved**2).sum(1) - (moved @ c) ** 2, 0.0), noise)
     return Projection(signal, noise, external, internal)
@@ -181,34 +187,35 @@ def effective_capacity(
     """C_eff = I(z; y | t) from below, by a held-out classifier on z: H(y | t) − cross-entropy.
 
     Barber and Agakov's bound. With targets drawn by the auditor (``prior``) H is exact and the
-    result calibrated. Without it H is guessed from the same labels, and the result is only an
-    estimate: MEASURE §2.1. Predictions are mixed with the prior so that one miss costs at most
+    result calibrated. Without it H is estimated from the same labels, and the result is only an
+    estimate (MEASURE §2.1). Predictions are mixed with the prior so that one miss costs at most
     log2(1/floor) bits.
 
     Args:
         log_probabilities: (n, K) natural log of the classifier's law of y, given z and t.
         target: (n,) integers in 0..K−1.
         task: (n,) which task each row belongs to; one task when None.
-        prior: (K,) the auditor's law of y in every task, or None when nobody drew y.
+        prior: (K,) the auditor's law of y in every task, or None when y was not drawn.
         floor: weight of the prior in the mixture, in 0..1.
         alpha: error level of the one-sided normal bound.
 
     Raises:
-        UsageError: shapes that do not fit, NaN, or targets outside the alphabet.
+        UsageError: shapes that do not match, NaN, or targets outside the alphabet.
     """
     from scipy.special import stdtrit
 
     logs, y = np.asarray(log_probabilities, dtype=np.float64), np.asarray(target)
     if logs.ndim != 2 or y.shape != logs.shape[:1] or len(y) < 2 or np.isnan(logs).any():
         raise UsageError(
-            "effective capacity needs (n, K) log-probabilities and (n,) targets, n ≥ 2"
+            "log-probabilities must have shape (n, K) and targets (n,), n ≥ 2, got "
+            f"{logs.shape} and {y.shape}"
         )
     n, k = logs.shape
     if y.dtype.kind not in "iu" or (y < 0).any() or (y >= k).any():
-        raise UsageError(f"targets are integers in 0..{k - 1}")
+        raise UsageError(f"targets must be integers in 0..{k - 1}")
     t = np.zeros(n, dtype=np.intp) if task is None else np.unique(task, return_inverse=True)[1]
     if t.shape != y.shape:
-        raise UsageError("one task a row")
+        raise UsageError(f"task must have shape {y.shape}, got {t.shape}")
     if prior is None:
         tables = np.zeros((t.max() + 1, k))
         np.add.at(tables, (t, y), 1.0)
@@ -216,9 +223,9 @@ def effective_capacity(
     else:
         law = np.broadcast_to(as_prior(prior, k), (n, k))
     rows = np.arange(n)
-    said = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))[rows, y]
+    posterior = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))[rows, y]
     before = law[rows, y]
-    gain = np.log((1.0 - floor) * said + floor * before) - np.log(before)
+    gain = np.log((1.0 - floor) * posterior + floor * before) - np.log(before)
     value = float(gain.mean()) * LOG2E
     lower = None
     if prior is not None:
@@ -244,5 +251,7 @@ def effective_capacity(
 def _embeddings(e: ArrayLike, ranks: tuple[int, ...]) -> Floats:
     a = np.asarray(e, dtype=np.float64)
     if a.ndim not in ranks or 0 in a.shape or not np.isfinite(a).all():
-        raise UsageError(f"embeddings are finite numbers of {ranks} axes, not of shape {a.shape}")
+        raise UsageError(
+            f"embeddings must be finite numbers with {ranks} axes, got shape {a.shape}"
+        )
     return a

@@ -1,7 +1,7 @@
-"""E4: how surprising a success is, and what that certifies about the leak (MEASURE §3.2).
+"""E4: how unlikely a success is by chance, and the leak that this certifies (MEASURE §3.2).
 
 If an event E of (secret, observation) has probability at most p for every fixed observation when
-the secret is drawn afresh, then under a channel of min-capacity L it has probability at most
+the secret is redrawn, then under a channel of min-capacity L it has probability at most
 2^L·p. So a p-value that small certifies L ≥ −log2 p − log2(1/alpha), whatever the dependence, in
 one single run, and against adaptive attackers. Tails here are exact down to log2 p = −10⁶ and
 beyond. It bounds L (maximal leakage), not Shannon information.
@@ -36,7 +36,9 @@ def log2_binomial_tail(k: int, n: int, p: float) -> float:
         ValueError: not 0 ≤ k ≤ n, or p outside 0..1.
     """
     if not (0 <= k <= n and 0.0 <= p <= 1.0):
-        raise ValueError(f"a tail needs 0 ≤ k ≤ n and 0 ≤ p ≤ 1, not k={k}, n={n}, p={p}")
+        raise ValueError(
+            f"a binomial tail must have 0 ≤ k ≤ n and 0 ≤ p ≤ 1, got k={k}, n={n}, p={p}"
+        )
     if k == 0 or p == 1.0:
         return 0.0
     if p == 0.0:
@@ -54,12 +56,12 @@ def log2_binomial_tail(k: int, n: int, p: float) -> float:
 
 def _ratios(k: int, n: int, p: float) -> float:
     odds = p / (1.0 - p)
-    total, term, done = 1.0, 1.0, 0
-    while done < n - k:
-        i = np.arange(k + done, min(n, k + done + 4096), dtype=np.float64)
+    total, term, taken = 1.0, 1.0, 0
+    while taken < n - k:
+        i = np.arange(k + taken, min(n, k + taken + 4096), dtype=np.float64)
         terms = term * np.cumprod((n - i) / (i + 1.0) * odds)
         total += float(terms.sum())
-        term, done = float(terms[-1]), done + len(i)
+        term, taken = float(terms[-1]), taken + len(i)
         if term < 1e-18 * total:
             break
     return total
@@ -90,7 +92,7 @@ def log2_rank_tail(rank: int, candidates: int) -> float:
         ValueError: not 1 ≤ rank ≤ candidates.
     """
     if not 1 <= rank <= candidates:
-        raise ValueError(f"a rank lies in 1..{candidates}, not {rank}")
+        raise ValueError(f"rank must be in 1..{candidates}, got {rank}")
     return math.log2(rank) - math.log2(candidates)
 
 
@@ -101,7 +103,7 @@ def log2_gamma_tail(n: int, s: float) -> float:
         ValueError: n < 1 or s is negative or not a number.
     """
     if n < 1 or not s >= 0.0:
-        raise ValueError(f"a Gamma tail needs n ≥ 1 and s ≥ 0, not n={n}, s={s}")
+        raise ValueError(f"a Gamma tail must have n ≥ 1 and s ≥ 0, got n={n}, s={s}")
     from scipy.special import gammainc, gammaincc
 
     tail = float(gammaincc(n, s))
@@ -112,12 +114,12 @@ def log2_gamma_tail(n: int, s: float) -> float:
     if math.isinf(s):
         return -math.inf
     # e^−s Σ_{k<n} s^k/k!: terms fall from the last, k = n − 1, since s is far above n.
-    total, term, done = 1.0, 1.0, 0
-    while done < n - 1:
-        k = np.arange(n - 1 - done, max(0, n - 1 - done - 4096), -1, dtype=np.float64)
+    total, term, taken = 1.0, 1.0, 0
+    while taken < n - 1:
+        k = np.arange(n - 1 - taken, max(0, n - 1 - taken - 4096), -1, dtype=np.float64)
         terms = term * np.cumprod(k / s)
         total += float(terms.sum())
-        term, done = float(terms[-1]), done + len(k)
+        term, taken = float(terms[-1]), taken + len(k)
         if term < 1e-18 * total:
             break
     m = n - 1

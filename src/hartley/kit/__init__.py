@@ -1,7 +1,5 @@
-"""Shared tools that know no attack: a room for each subject, and what serves them all.
+"""Shared tools that know no game: for models, for one kind of record, or for several parts.
 
-``membership``, ``inversion`` (with ``release``) and ``memorization`` hold steps that the attacks
-and judges of one class share; ``shields`` those of defences; ``wires`` the models that know all or
-nothing; ``fleet`` trains many nets at once; ``language``, ``vision`` and ``graph`` handle one kind
-of record. What lies here directly serves several of them.
+``fleet`` trains many nets at once; ``language``, ``vision`` and ``graph`` each handle one kind of
+record. The modules beside them (``nets``, ``cache``, ``ridge`` …) serve more than one of these.
 """

@@ -1,7 +1,7 @@
-"""The user's cache folder: what trains here is trained once, keyed by a digest of its recipe.
+"""The user's cache folder: a model is trained once, keyed by a digest of its recipe.
 
-Only arrays are kept, as safetensors: nothing that is loaded can run code. Two processes that want
-the same thing wait for one another instead of making it twice.
+Files hold arrays only, as safetensors, so that loading cannot run code. Of two processes that need
+the same arrays one builds them and the other waits.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 Arrays = dict[str, "NDArray[Any]"]
 
 NOUNS = ("hartley.core",)
-"""Code that computes no array: a new noun does not make old weights wrong."""
+"""Code that does not compute arrays: a change of it leaves cached weights valid."""
 
 
-def folder() -> Path:
+def cache_folder() -> Path:
     """The cache folder: ``$HARTLEY_CACHE``, else the platform's place for caches."""
     if named := os.environ.get("HARTLEY_CACHE"):
         return Path(named)
@@ -42,7 +42,7 @@ def digest(recipe: Any) -> str:
     """Return the sha256 (hex) of a recipe: plain values, arrays and bytes, nested as needed.
 
     Raises:
-        TypeError: something in it has no stable bytes.
+        TypeError: a value has no stable bytes.
     """
     state = hashlib.sha256()
     _feed(state, recipe)
@@ -58,14 +58,14 @@ def cached(
 ) -> Arrays:
     """Return the arrays of ``build()``, from the cache when the same recipe was built before.
 
-    The code that builds is part of the key, with all that it imports: what an edited function
-    would make differently is made again. What building took is kept with the arrays, and is shared
-    work of everyone who asks for them (``kit.shared_work``).
+    The key includes the building code with all its imports: after an edit the arrays are built
+    again. The build time is stored with the arrays; it counts as shared work of every part that
+    uses them (``kit.shared_work``).
 
     Args:
-        name: a word for the file name, for a person who looks into the folder.
+        name: the sub-folder, readable for a person.
         recipe: everything else that the result depends on (see ``digest``).
-        build: makes the arrays.
+        build: computes the arrays.
         code: a function of the module that does the work, where ``build`` only passes it on.
     """
     from safetensors import safe_open
@@ -73,7 +73,7 @@ def cached(
 
     versions = library_versions()
     key = digest([recipe, code_of(code or build, without=NOUNS), versions])
-    path = folder() / name / f"{key[:32]}.safetensors"
+    path = cache_folder() / name / f"{key[:32]}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Work(name, str(path))
     with work.use(), FileLock(f"{path}.lock"):
@@ -84,12 +84,12 @@ def cached(
                 work.took({SECONDS: float(recorded[SECONDS])})
             return dict(load_file(path))
         started = time.perf_counter()
-        made = {key: np.ascontiguousarray(array) for key, array in build().items()}
+        arrays = {key: np.ascontiguousarray(array) for key, array in build().items()}
         took = time.perf_counter() - started
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file(made, partial, metadata={SECONDS: repr(took)})
+        save_file(arrays, partial, metadata={SECONDS: repr(took)})
         partial.replace(path)
-        return made
+        return arrays
 
 
 def _feed(state: Any, value: Any) -> None:
@@ -113,4 +113,6 @@ def _feed(state: Any, value: Any) -> None:
     elif value is None or isinstance(value, bool | int | float | str):
         state.update(f"{type(value).__name__}:{json.dumps(value)}".encode())
     else:
-        raise TypeError(f"cannot digest a {type(value).__name__}")
+        raise TypeError(
+            f"a recipe must hold plain values, arrays and bytes, got {type(value).__name__}"
+        )

@@ -11,7 +11,7 @@ from hartley.core import Ensemble, Model
 
 
 def separate(members: Sequence[Model], facts: Mapping[str, Any] | None = None) -> Ensemble:
-    """Return K models as an ensemble; for networks that can be asked at once see ``kit.fleet``.
+    """Return K models as an ensemble; for networks that can be queried at once see ``kit.fleet``.
 
     Args:
         members: the models, in the order of their subsets.

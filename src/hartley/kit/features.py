@@ -1,6 +1,6 @@
-"""Plain features of records of any modality, for judges and attackers who fit small models.
+"""Plain features of records of any modality, for judges and attackers that fit small models.
 
-No model is asked: a text is its counts, everything else its numbers, and a label stands beside.
+A model is not queried: a text becomes counts, other records stay numbers, a label is appended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WIDTH = 512
 """Features a record at most, labels apart; more are mixed at random into as many."""
 
 
-def features(data: Data, classes: int = 0) -> Floats:
+def plain_features(data: Data, classes: int = 0) -> Floats:
     """Features (n, ≤ 512 + classes) of records (n, …), with labels as columns of their own.
 
     Args:

@@ -33,7 +33,7 @@ class Towers:
         split: columns of a record that are the picture's features; the others are the caption's.
         width: of the shared space.
         epochs: passes over a model's own records.
-        batch: pairs a step: the others of a batch are what a pair is told from.
+        batch: pairs a step: a pair is contrasted with the others of its batch.
         lr: first learning rate.
         decay: decoupled weight decay.
     """
@@ -47,7 +47,9 @@ class Towers:
 
     def __post_init__(self) -> None:
         if self.split < 1 or self.epochs < 0 or self.batch < 2 or self.lr <= 0:
-            raise UsageError(f"not a recipe for pairs: {self}")
+            raise UsageError(
+                f"training must have split ≥ 1, epochs ≥ 0, batch ≥ 2 and lr > 0, got {self}"
+            )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class Towers:
         return {"pairs": 1, **asdict(self)}
 
 
-def train(
+def train_towers(
     how: Towers, x: NDArray[Any], include: NDArray[Any], seed: int, first: int = 0
 ) -> tuple[Stack, dict[str, Any]]:
     """Train one pair of projections on each subset.
@@ -63,7 +65,7 @@ def train(
     Args:
         how: the recipe.
         x: (n, d) records, features side by side.
-        include: (K, n) booleans: who trains on what.
+        include: (K, n) booleans: which model trains on which pair.
         seed: of first weights and orders.
         first: number of the first model.
 
@@ -90,18 +92,18 @@ def train(
     records = torch.from_numpy(np.array(x, dtype=np.float32))
     moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
     for at in range(int(steps.max(initial=0))):
-        # A model whose steps are used up moves no more: its rate is 0.
+        # A model without steps left stops: its rate is 0.
         rates = torch.from_numpy(how.lr * np.maximum(0.0, 1 - at / np.maximum(steps, 1))).float()
         batch = np.stack([o[at] if at < len(o) else np.zeros(how.batch, np.int64) for o in orders])
         slopes = _slopes(how, weights, records[torch.from_numpy(batch)])
-        for w, g, own in zip(weights, slopes, moments, strict=True):
-            _adam(w, g, own, rates, at + 1, decay=how.decay if w.ndim > 1 else 0.0)
+        for w, g, moment in zip(weights, slopes, moments, strict=True):
+            _adam(w, g, moment, rates, at + 1, decay=how.decay if w.ndim > 1 else 0.0)
         weights[2].clamp_(max=float(SHARPEST))
-    made = dict(zip(("image", "text", "sharp"), (w.numpy() for w in weights), strict=True))
-    return made, {"strategy": "batched", "seconds": time.perf_counter() - started}
+    stack = dict(zip(("image", "text", "sharp"), (w.numpy() for w in weights), strict=True))
+    return stack, {"strategy": "batched", "seconds": time.perf_counter() - started}
 
 
-def project(image: NDArray[Any], text: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
+def embed_pairs(image: NDArray[Any], text: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
     """Embeddings (n, 2·width) of records: the picture's, then the caption's, each of length 1."""
     split = len(image)
     halves = [np.asarray(x[:, :split]) @ image, np.asarray(x[:, split:]) @ text]
@@ -109,14 +111,16 @@ def project(image: NDArray[Any], text: NDArray[Any], x: NDArray[Any]) -> NDArray
     return np.asarray(np.concatenate(unit, 1), dtype=np.float32)
 
 
-def _order(rng: np.random.Generator, own: NDArray[Any], how: Towers) -> NDArray[np.int64]:
-    """Records of every step: full batches, no record twice in one."""
-    size = len(own) // how.batch * how.batch
+def _order(rng: np.random.Generator, records: NDArray[Any], how: Towers) -> NDArray[np.int64]:
+    """Records of every step: full batches, each without repeated records."""
+    size = len(records) // how.batch * how.batch
     if not size:
-        if len(own) < 2:
+        if len(records) < 2:
             return np.empty((0, how.batch), np.int64)
-        raise UsageError(f"{len(own)} pairs do not fill a batch of {how.batch}")
-    passes = [rng.permutation(own)[:size] for _ in range(how.epochs)]
+        raise UsageError(
+            f"pairs must be at least one batch of {how.batch} (or fewer than 2), got {len(records)}"
+        )
+    passes = [rng.permutation(records)[:size] for _ in range(how.epochs)]
     return np.concatenate([*passes, np.empty(0, np.int64)]).astype(np.int64).reshape(-1, how.batch)
 
 
@@ -130,8 +134,8 @@ def _slopes(how: Towers, weights: list[Any], batch: Any) -> Any:
     image = functional.normalize(torch.bmm(batch[..., : how.split], weights[0]), dim=-1)
     text = functional.normalize(torch.bmm(batch[..., how.split :], weights[1]), dim=-1)
     alike = torch.bmm(image, text.transpose(1, 2)) * weights[2].exp()[:, None, None]
-    own = torch.diagonal(alike, dim1=1, dim2=2)
-    loss = (alike.logsumexp(2) + alike.logsumexp(1) - 2 * own).mean(1).sum() / 2
+    matched = torch.diagonal(alike, dim1=1, dim2=2)
+    loss = (alike.logsumexp(2) + alike.logsumexp(1) - 2 * matched).mean(1).sum() / 2
     slopes = torch.autograd.grad(loss, weights)
     for w in weights:
         w.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Figures that carry their interval: what a scene says of its own utility."""
+"""Numbers with their interval: the utility figures of a scene."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Figure(float):
     """A number with a two-sided 95 % interval; it counts and compares as the number itself.
 
     Attributes:
-        low, high: ends of the interval, or None where one record says nothing about the next.
-        n: how many records it was read from.
+        low, high: ends of the interval, or None where one record does not allow an interval.
+        n: number of records behind it.
     """
 
     low: float | None
@@ -27,16 +27,16 @@ class Figure(float):
 
     def __new__(cls, value: float, low: float | None, high: float | None, n: int) -> Figure:
         """Attach the interval to the number."""
-        made = super().__new__(cls, value)
-        made.low, made.high, made.n = low, high, n
-        return made
+        figure = super().__new__(cls, value)
+        figure.low, figure.high, figure.n = low, high, n
+        return figure
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep the interval in a copy."""
         return type(self), (float(self), self.low, self.high, self.n)
 
 
-def share(hits: ArrayLike) -> Figure:
+def share_figure(hits: ArrayLike) -> Figure:
     """Return the share of hits with Clopper and Pearson's interval.
 
     Args:
@@ -44,20 +44,20 @@ def share(hits: ArrayLike) -> Figure:
     """
     from scipy.special import betaincinv
 
-    found = np.asarray(hits, dtype=bool)
-    k, n = int(found.sum()), len(found)
+    is_hit = np.asarray(hits, dtype=bool)
+    k, n = int(is_hit.sum()), len(is_hit)
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, ALPHA / 2))
     high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - ALPHA / 2))
     return Figure(k / n, low, high, n)
 
 
-def average(values: ArrayLike, sizes: ArrayLike | None = None) -> Figure:
+def mean_figure(values: ArrayLike, sizes: ArrayLike | None = None) -> Figure:
     """Return a mean over records with a t interval; the record is the unit of independence.
 
     Args:
-        values: (n,) one number a record, n ≥ 1.
+        values: (n,) one number per record, n ≥ 1.
         sizes: (n,) how much of the mean each record makes up (its tokens, say), ``values`` being
-            totals; None counts all alike.
+            totals; None weighs all equally.
     """
     from scipy.special import stdtrit
 
@@ -66,7 +66,7 @@ def average(values: ArrayLike, sizes: ArrayLike | None = None) -> Figure:
     value = float(x.sum() / size.sum())
     if n < 2:
         return Figure(value, None, None, n)
-    # A ratio of two sums is as uncertain as the mean of what each record leaves unexplained.
+    # The error of a ratio of sums is that of the mean residual of the records.
     left = x - value * size
     error = math.sqrt(float((left**2).sum()) * n / (n - 1)) / float(size.sum())
     reach = float(stdtrit(n - 1, 1 - ALPHA / 2)) * error

@@ -38,7 +38,7 @@ def split(
     """
     rows = flat(x)
     if len(rows) < regions:
-        raise ValueError(f"{len(rows)} records cannot fill {regions} regions")
+        raise ValueError(f"regions must be at most the {len(rows)} records, got {regions}")
     chosen = [int(rng.integers(len(rows)))]
     away = distances(rows, rows[chosen]).min(1)
     while len(chosen) < regions:

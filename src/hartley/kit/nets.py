@@ -50,9 +50,12 @@ class Net:
 
     def __post_init__(self) -> None:
         if self.kind not in {"dense", "conv"}:
-            raise UsageError(f"a net is dense or conv, not {self.kind!r}")
+            raise UsageError(f"kind must be dense or conv, got {self.kind!r}")
         if bool(self.channels) != (self.kind == "conv"):
-            raise UsageError("channels belong to a conv net, and to no other")
+            raise UsageError(
+                f"channels must be given for a conv net and only there, got {self.channels} with "
+                f"kind {self.kind!r}"
+            )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -85,25 +88,25 @@ class Net:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each parameter, by name, in the order of the layers."""
-        found: dict[str, tuple[int, ...]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         names = [name for _, name in self.steps]
         widths = [*pairwise((self.inputs[0], *self.channels))] if self.channels else []
         for name, (a, b) in zip(names, widths, strict=False):
-            found |= {f"{name}.weight": (b, a, 3, 3), f"{name}.bias": (b,)}
+            shapes |= {f"{name}.weight": (b, a, 3, 3), f"{name}.bias": (b,)}
         layers = pairwise((self.features, *self.hidden, self.classes))
         for name, (a, b) in zip(names[len(widths) :], layers, strict=True):
-            found |= {f"{name}.weight": (b, a), f"{name}.bias": (b,)}
-        return found
+            shapes |= {f"{name}.weight": (b, a), f"{name}.bias": (b,)}
+        return shapes
 
     def initial(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         """Draw first weights, by torch's law for these layers: uniform within ±1/√fan-in."""
-        made: dict[str, NDArray[np.float32]] = {}
+        weights: dict[str, NDArray[np.float32]] = {}
         bound = 1.0
         for name, shape in self.shapes.items():
             if name.endswith("weight"):
                 bound = 1 / sqrt(prod(shape[1:]))
-            made[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
-        return made
+            weights[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
+        return weights
 
     def forward(self, weights: Tensors, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, classes) of records (n, *inputs), as a pure function of the weights."""

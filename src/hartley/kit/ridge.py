@@ -40,21 +40,21 @@ class Ridge:
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         at, level = x.mean(0), y.mean(0)
         left, size, right = np.linalg.svd(x - at, full_matrices=False)
-        seen = left.T @ (y - level)
-        # Where all embeddings are alike nothing is told, and nothing divided by 0.
+        projected = left.T @ (y - level)
+        # Equal embeddings carry no information; the floor avoids a division by 0.
         scale = max(float((size**2).mean()), 1e-12)
         best, slope = np.full(y.shape[1], np.inf), np.zeros((x.shape[1], y.shape[1]))
         for calm in CALM:
             shrunk = size**2 / (size**2 + calm * scale)
-            # Leaving a row out costs no second fit: its error grows by 1/(1 − leverage).
+            # Leave-one-out errors without another fit: the error divided by 1 − leverage.
             lever = 1 / len(x) + (left**2) @ shrunk
-            gap = (y - level - left @ (shrunk[:, None] * seen)) / np.maximum(1 - lever, 1e-9)[
+            gap = (y - level - left @ (shrunk[:, None] * projected)) / np.maximum(1 - lever, 1e-9)[
                 :, None
             ]
             error = (gap**2).mean(0)
             weight = size / (size**2 + calm * scale)
-            made = right.T @ (weight[:, None] * seen)
-            slope = np.where(error < best, made, slope)
+            candidate = right.T @ (weight[:, None] * projected)
+            slope = np.where(error < best, candidate, slope)
             best = np.minimum(best, error)
         return cls(at, slope, level, best)
 

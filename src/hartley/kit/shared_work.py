@@ -2,8 +2,8 @@
 
 Reference models, a decoder of embeddings or a victim's answers are made by the first attack that
 needs them; the others find them made. On the first one's clock they would look like its own cost,
-and the costs of all would follow from the order of play. So whoever makes such a thing measures it
-as a ``Work``, and whoever uses it has it on the ledger, the first as well as the last.
+and the costs of all would follow from the order of play. So the maker of such a thing measures it
+as a ``Work``, and every part that uses it has it on its ledger, the first as well as the last.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Work:
         return self.name, id(self) if self.key is None else self.key
 
     def used(self) -> None:
-        """Note that whoever plays now uses it."""
+        """Note that the current play uses it."""
         block, ledger = _block.get(), _ledger.get()
         if block is None:
             if ledger is not None:
@@ -105,10 +105,10 @@ class Ledger:
     def shared(self) -> dict[str, Amounts]:
         """What making all that was used took, by the name of the work; parts count once."""
         counted: set[tuple[str, Any]] = set()
-        found: dict[str, Amounts] = {}
+        amounts: dict[str, Amounts] = {}
         for work in self.works.values():
-            _collect(work, counted, found.setdefault(work.name, {}))
-        return found
+            _collect(work, counted, amounts.setdefault(work.name, {}))
+        return amounts
 
 
 @dataclass(slots=True)

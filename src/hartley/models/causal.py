@@ -1,4 +1,4 @@
-"""Any causal transformer as a ``Model``: what it needs is hidden states and a head.
+"""Any causal transformer as a ``Model``, from its hidden states and its head.
 
 Rows that share their beginnings are read as a tree: each shared token goes through the network
 once, and a mask keeps the branches apart. A thousand candidates after one prefix cost little more
@@ -65,7 +65,7 @@ def causal(
         weights: its parameters, where an attacker may see them.
         offers: what an attacker may use.
         facts: anything else worth carrying.
-        identity: what tells these weights from all others; empty declares nothing.
+        identity: a digest that is unique to these weights; empty if not declared.
         worth: tokens that rows must share to be read as a tree: a small network reads them sooner
             than the tree is made.
     """
@@ -87,19 +87,21 @@ def causal(
             out /= out.sum(1, keepdims=True)
         return out
 
-    def told(tokens: NDArray[Any], read: Reading, width: int) -> NDArray[np.float64]:
+    def per_token(tokens: NDArray[Any], read: Reading, width: int) -> NDArray[np.float64]:
         """(n, t−1, width): what ``read`` makes of the law of every token that follows another."""
         rows = np.asarray(tokens, dtype=np.int64)
         if rows.shape[1] > context:
-            raise RunError(f"{name} reads {context} tokens, not {rows.shape[1]}")
+            raise RunError(
+                f"texts for {name} must have at most {context} tokens, got {rows.shape[1]}"
+            )
         out = np.zeros((len(rows), rows.shape[1] - 1, width))
         for where, places, states in _states(hidden, rows, worth):
             following = rows[where, np.minimum(places + 1, rows.shape[1] - 1)]
             goes_on = np.flatnonzero((places + 1 < rows.shape[1]) & (following >= 0))
             for first in range(0, len(goes_on), chunk):
                 some = goes_on[first : first + chunk]
-                said = _read(head, states, some, following[some], read)
-                out[where[some], places[some]] = said
+                numbers = _read(head, states, some, following[some], read)
+                out[where[some], places[some]] = numbers
         return out
 
     return Model(
@@ -108,8 +110,8 @@ def causal(
         query,
         output,
         vocabulary,
-        score=lambda tokens: told(tokens, _likelihood, 1)[..., 0],
-        moments=lambda tokens: told(tokens, _moments, 3),
+        score=lambda tokens: per_token(tokens, _likelihood, 1)[..., 0],
+        moments=lambda tokens: per_token(tokens, _moments, 3),
         generate=lambda tokens, new, seed: text.sample(logits, tokens, new, seed),
         weights=weights,
         offers=offers,
@@ -158,7 +160,8 @@ def _moments(logits: Tensor, following: Tensor) -> Tensor:
     """The same, with mean and standard deviation (m, 3) of it under the model's own law.
 
     A logit is a log-probability but for a constant, so the moments are those of the logits; the
-    deviations are squared about the mean, because float32 forgives no difference of squares.
+    deviations are squared about the mean, because a difference of squares loses precision in
+    float32.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A copy of a classifier, trained on what the original answered."""
+"""A copy of a classifier, trained on the answers of the original."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 def transfer_set(
-    held: NDArray[Any], size: int, rng: np.random.Generator, *, mix: bool = True
+    records: NDArray[Any], size: int, rng: np.random.Generator, *, mix: bool = True
 ) -> NDArray[Any]:
-    """Records to ask about: ``held`` ones in random order, then mixtures of two of them.
+    """Records to query: the attacker's ``records`` in random order, then mixtures of two of them.
 
     Args:
-        held: (n, …) records that the thief holds.
+        records: (n, …) records of the attacker.
         size: how many to return at most.
         rng: the order, the pairs and their weights.
         mix: False returns no more than the n records.
     """
-    order = rng.permutation(len(held))[:size]
-    chosen = held[order]
+    order = rng.permutation(len(records))[:size]
+    chosen = records[order]
     missing = size - len(chosen)
-    if not mix or missing <= 0 or not len(held):
+    if not mix or missing <= 0 or not len(records):
         return chosen
-    a, b = rng.integers(len(held), size=(2, missing))
-    share = rng.uniform(0.3, 0.7, missing).reshape(-1, *(1,) * (held.ndim - 1))
-    mixed = held[a] * share + held[b] * (1 - share)
-    return np.concatenate([chosen, mixed.astype(held.dtype)])
+    a, b = rng.integers(len(records), size=(2, missing))
+    share = rng.uniform(0.3, 0.7, missing).reshape(-1, *(1,) * (records.ndim - 1))
+    mixed = records[a] * share + records[b] * (1 - share)
+    return np.concatenate([chosen, mixed.astype(records.dtype)])
 
 
 def probabilities(answers: NDArray[Any], output: Output, classes: int) -> NDArray[np.float32]:

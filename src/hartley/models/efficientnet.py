@@ -78,8 +78,8 @@ def _weights() -> tuple[dict[str, Tensor], Folded]:
     pairs = {"_conv_stem": "_bn0", "_conv_head": "_bn1"}
     for block in range(sum(count for count, _ in STAGES)):
         at = f"_blocks.{block}."
-        own = ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"), ("_expand_conv", "_bn0")
-        pairs |= {at + conv: at + norm for conv, norm in own if f"{at}{conv}.weight" in state}
+        layers = ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"), ("_expand_conv", "_bn0")
+        pairs |= {at + conv: at + norm for conv, norm in layers if f"{at}{conv}.weight" in state}
     return state, {conv: _fold(state, conv, norm) for conv, norm in pairs.items()}
 
 

@@ -1,4 +1,4 @@
-"""Frozen encoders as models: what every one of them shares.
+"""Frozen encoders as models: the part that all of them share.
 
 An encoder answers with embeddings, one a record. Encoding a data set takes seconds to a minute, so
 it is done once and kept on disk by content.
@@ -32,7 +32,7 @@ def encoder(
         modality: what it reads.
         encode: the network.
         width: d.
-        revision: which weights these are, for the caches of what it computes.
+        revision: the version of the weights, for the cache of embeddings.
     """
     return Model(
         name,
@@ -48,26 +48,26 @@ def encoder(
 def embedded(model: Model, x: NDArray[Any]) -> NDArray[np.float32]:
     """Embeddings of a whole data set, computed once and kept on disk by content."""
     recipe = ["embeddings", 1, model.name, model.facts.get("revision", ""), x]
-    made = cached("embeddings", recipe, lambda: {"e": model.query(x).astype(np.float32)})
-    return np.asarray(made["e"])
+    arrays = cached("embeddings", recipe, lambda: {"e": model.query(x).astype(np.float32)})
+    return np.asarray(arrays["e"])
 
 
 def remembering(model: Model, x: NDArray[Any]) -> Model:
-    """The same encoder, which knows the embeddings of the records ``x`` by heart.
+    """The same encoder, with stored embeddings of the records ``x``.
 
-    They are computed (or read from disk) when the first of them is asked for; every other record
-    goes through the network. Rows of tokens are known whatever their padding.
+    They are computed (or read from disk) at the first query of one; other records go through the
+    network. Rows of tokens match with any padding.
     """
 
     @cache
     def known() -> dict[bytes, NDArray[np.float32]]:
         return dict(zip(_keys(x), embedded(model, x), strict=True))
 
-    def query(asked: NDArray[Any]) -> NDArray[Any]:
-        table, keys = known(), _keys(asked)
+    def query(records: NDArray[Any]) -> NDArray[Any]:
+        table, keys = known(), _keys(records)
         new = [i for i, key in enumerate(keys) if key not in table]
-        out = np.empty((len(asked), model.classes), np.float32)
-        fresh = model.query(asked[new])
+        out = np.empty((len(records), model.classes), np.float32)
+        fresh = model.query(records[new])
         out[new] = fresh
         for i, key in enumerate(keys):
             if key in table:

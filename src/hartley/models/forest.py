@@ -1,4 +1,4 @@
-"""scikit-learn's random forest, grown without what its ``fit`` repeats for every tree.
+"""scikit-learn's random forest, grown without the work that ``fit`` repeats for every tree.
 
 On a few hundred records scikit-learn grows a tree in a fifth of the time that it spends around it:
 cloning, inspecting signatures, checking labels, and building two random generators from the
@@ -67,10 +67,10 @@ def grow(classifier: Any, x: NDArray[Any], y: NDArray[Any], seed: int) -> Forest
     seeds, stream = np.random.RandomState(seed), np.random.RandomState(0)
     trees = []
     for _ in range(classifier.n_estimators):
-        own = seeds.randint(deepest)
-        stream.seed(own)
+        tree_seed = seeds.randint(deepest)
+        stream.seed(tree_seed)
         weight = np.bincount(stream.randint(0, n, n), minlength=n).astype(np.float64)
-        stream.seed(own)
+        stream.seed(tree_seed)
         criterion = CRITERIA_CLF[classifier.criterion](1, counts)
         splitter = BestSplitter(criterion, tried, 1, 0.0, stream, None)
         tree = Tree(features, counts, 1)
@@ -92,12 +92,12 @@ def same(classifier: Any, x: NDArray[Any], y: NDArray[Any]) -> bool:
         return False
     known = clone(classifier).set_params(n_estimators=2, random_state=7).fit(x, y)
     try:
-        found = grow(known, x, y, 7)
+        forest = grow(known, x, y, 7)
         splits = [
             np.array_equal(a.tree_.__getstate__()["nodes"], b.__getstate__()["nodes"])
-            for a, b in zip(known.estimators_, found.trees, strict=True)
+            for a, b in zip(known.estimators_, forest.trees, strict=True)
         ]
-        return all(splits) and np.array_equal(known.predict_proba(x), found.predict_proba(x))
+        return all(splits) and np.array_equal(known.predict_proba(x), forest.predict_proba(x))
     except (ImportError, AttributeError, KeyError, TypeError, ValueError):
         return False  # another version of scikit-learn: its own fit will do
 

@@ -28,7 +28,7 @@ class NodePipeline:
     """How an owner trains on the nodes of one graph.
 
     A record is the number of a node, (n, 1). The links are those that the records carry
-    (``Data.edges``), and the graph's own where they carry none: so a defence that hides links, or
+    (``Data.edges``), and the graph's own where they carry none: so a defense that hides links, or
     a game that leaves some out, changes the records and nothing here.
 
     Attributes:
@@ -71,11 +71,11 @@ class NodePipeline:
 
         def trained(chosen: NDArray[np.bool_], first: int) -> Trained:
             started = time.perf_counter()
-            made = train_nodes(
+            weights = train_nodes(
                 graph, rows, labels, chosen, self.schedule,
                 classes=self.classes, seed=seed, first=first,
             )  # fmt: skip
-            return made, {"seconds": time.perf_counter() - started}
+            return weights, {"seconds": time.perf_counter() - started}
 
         stamp = ""
         if self.cached:
@@ -100,11 +100,11 @@ def _ensemble(
 
     def member(k: int) -> Model:
         if k not in members:
-            own = {name: array[k] for name, array in weights.items()}
+            member_weights = {name: array[k] for name, array in weights.items()}
             members[k] = node_model(
                 graph,
-                own,
-                weights=(lambda: own) if offers & Access.WEIGHTS else None,
+                member_weights,
+                weights=(lambda: member_weights) if offers & Access.WEIGHTS else None,
                 offers=offers,
                 fit=fit if offers & Access.TRAIN else None,
                 facts={"parameters": facts["parameters"]},
@@ -154,10 +154,10 @@ class GraphPipeline:
 
         def trained(chosen: NDArray[np.bool_], first: int) -> Trained:
             started = time.perf_counter()
-            made = train_graphs(
+            weights = train_graphs(
                 self.shape, data.x, labels, chosen, self.study, seed=seed, first=first
             )
-            return made, {"seconds": time.perf_counter() - started}
+            return weights, {"seconds": time.perf_counter() - started}
 
         stamp = cache.digest({"x": data.x, "y": labels}) if self.cached else ""
         weights, facts = kept(

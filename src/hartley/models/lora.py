@@ -120,8 +120,8 @@ def train(
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
     network.eval()
-    found = get_peft_model_state_dict(network, adapter_name=ADAPTER)
-    return {name: value.detach().float().numpy().copy() for name, value in found.items()}
+    weights_by_name = get_peft_model_state_dict(network, adapter_name=ADAPTER)
+    return {name: value.detach().float().numpy().copy() for name, value in weights_by_name.items()}
 
 
 def load(network: Any, adapters: Mapping[str, NDArray[Any]]) -> None:

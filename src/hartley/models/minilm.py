@@ -83,11 +83,11 @@ def _encode(network: Any, tokens: NDArray[Any]) -> NDArray[np.float32]:
         ids[:, 1:-1] = tokens[rows, :width]
         ids[np.arange(len(rows)), sizes[rows] + 1] = END
         ids[~mask] = 0
-        seen = torch.from_numpy(mask)
+        attended = torch.from_numpy(mask)
         with torch.no_grad():
             states = network(
-                input_ids=torch.from_numpy(ids), attention_mask=seen.long()
+                input_ids=torch.from_numpy(ids), attention_mask=attended.long()
             ).last_hidden_state
-            mean = (states * seen[..., None]).sum(1) / seen.sum(1, keepdim=True)
+            mean = (states * attended[..., None]).sum(1) / attended.sum(1, keepdim=True)
             out[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
     return out

@@ -43,7 +43,7 @@ class DualEncoder:
         stamp = cache.digest({"x": data.x}) if self.cached else ""
 
         def trained(rows: NDArray[np.bool_], first: int) -> Trained:
-            return infonce_towers.train(self.towers, data.x, rows, seed, first)
+            return infonce_towers.train_towers(self.towers, data.x, rows, seed, first)
 
         weights, facts = kept(
             self.recipe, include, seed, trained, records=stamp, cached=self.cached
@@ -54,7 +54,7 @@ class DualEncoder:
             return Model(
                 "dual encoder",
                 Modality.PAIRED,
-                lambda x: infonce_towers.project(image, text, x),
+                lambda x: infonce_towers.embed_pairs(image, text, x),
                 Output.EMBEDDINGS,
                 2 * self.towers.width,
                 fit=self.fit,

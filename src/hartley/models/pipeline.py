@@ -34,7 +34,7 @@ class Pipeline:
         training: the recipe.
         modality: what the records are.
         private: train by DP-SGD with these numbers, or None.
-        objective: what else than the cross-entropy with the labels is minimised, or None.
+        objective: another objective than the cross-entropy with the labels, or None.
         offers: what the models offer an attacker.
         cached: keep what was trained on disk.
         workers: processes for training; results do not depend on it.
@@ -55,7 +55,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         if self.private is not None and self.objective is not None:
-            raise UsageError("a pipeline trains by DP-SGD or for an objective, not both")
+            raise UsageError("a pipeline must have `private` or `objective`, got both")
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -68,8 +68,7 @@ class Pipeline:
             "strategy": self.strategy,
             "device": self.device.split(":")[0],
         }
-        # Left out where there is none: what was kept on disk before there were objectives is still
-        # found.
+        # Left out when None, so that older cache entries stay valid.
         return plain if self.objective is None else {**plain, "objective": self.objective.recipe}
 
     def with_(self, **changes: Any) -> Pipeline:
@@ -78,17 +77,17 @@ class Pipeline:
 
     @property
     def epochs(self) -> int:
-        """Passes over the records; at none it takes no step."""
+        """Passes over the records; with 0 the weights stay as drawn."""
         return self.training.epochs
 
     def privately(self, privacy: Privacy) -> Pipeline:
-        """The same owner, who trains by DP-SGD from now on.
+        """Return the same owner, training by DP-SGD.
 
         Raises:
-            RunError: he minimises something else than the plain cross-entropy.
+            RunError: the owner has another objective than the plain cross-entropy.
         """
         if self.objective is not None:
-            raise RunError("dp_sgd clips the plain cross-entropy; the scene is trained for another")
+            raise RunError("dp_sgd clips the plain cross-entropy; the scene has another objective")
         return self.with_(private=privacy)
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:

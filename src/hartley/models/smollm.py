@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from hartley.core.errors import MissingExtra
 from hartley.data.packs import locate
-from hartley.kit.cache import folder
+from hartley.kit.cache import cache_folder
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -58,16 +58,16 @@ def network(dtype: str = "") -> Any:
 
     config = LlamaConfig(**json.loads((home / "config.json").read_text(encoding="utf-8")))
     with torch.device("meta"):
-        made = LlamaForCausalLM(config)
+        model = LlamaForCausalLM(config)
     state = load_file(home / "model.safetensors")
     kind = getattr(torch, dtype or native())
     state = {name: tensor.to(kind) for name, tensor in state.items()}
-    made.load_state_dict(state, strict=False, assign=True)
-    made.tie_weights()
-    # The rotary frequencies are no parameters: they must leave the meta device too.
-    made.model.rotary_emb = type(made.model.rotary_emb)(config=config)
-    made.train(False)
-    return made
+    model.load_state_dict(state, strict=False, assign=True)
+    model.tie_weights()
+    # The rotary frequencies are not parameters; they must leave the meta device too.
+    model.model.rotary_emb = type(model.model.rotary_emb)(config=config)
+    model.train(False)
+    return model
 
 
 def words() -> text.Vocabulary:
@@ -86,7 +86,7 @@ def native() -> str:
 def converted() -> Path:
     """Return the folder with safetensors, configuration and tokenizer; make it on first use."""
     source = next(locate("smollm2").glob("*.gguf"))
-    home = folder() / "smollm2" / f"v{VERSION}"
+    home = cache_folder() / "smollm2" / f"v{VERSION}"
     if (home / "model.safetensors").exists():
         return home
     home.parent.mkdir(parents=True, exist_ok=True)

@@ -44,8 +44,8 @@ def speaker() -> Model:
             for at in range(0, len(x), BATCH):
                 mels = energies(np.asarray(x[at : at + BATCH, 0])).transpose(0, 2, 1)
                 _, (last, _) = lstm(torch.from_numpy(np.ascontiguousarray(mels)))
-                made = torch.relu(linear(last[-1]))
-                parts.append(torch.nn.functional.normalize(made, dim=1).numpy())
+                activations = torch.relu(linear(last[-1]))
+                parts.append(torch.nn.functional.normalize(activations, dim=1).numpy())
         return np.concatenate(parts)
 
     return encoder("Resemblyzer", Modality.AUDIO, encode, WIDTH)
@@ -62,6 +62,8 @@ def _network() -> Any:
     lstm = torch.nn.LSTM(BANDS, WIDTH, LAYERS, batch_first=True)
     linear = torch.nn.Linear(WIDTH, WIDTH)
     for name, module in (("lstm", lstm), ("linear", linear)):
-        own = {k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{name}.")}
-        module.load_state_dict(own)
+        module_state = {
+            k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{name}.")
+        }
+        module.load_state_dict(module_state)
     return lstm.eval(), linear.eval()

@@ -37,7 +37,7 @@ class TextPipeline:
         lesson: the recipe.
         start: parameters that every network starts from, made without any of the records; None
             draws them.
-        private: train by DP-SGD with these numbers, a text a record, or None.
+        private: train by DP-SGD with these numbers, one record per text, or None.
         name: what to call the models.
         offers: what the models offer an attacker.
         cached: keep what was trained on disk.
@@ -53,7 +53,7 @@ class TextPipeline:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What a cache key must say about it."""
+        """The part of a cache key that describes the pipeline."""
         stamp: dict[str, Any] = {} if self.start is None else {"start": digest(self.start)}
         if self.private is not None:
             stamp["private"] = [ghost_clipping.VERSION, self.private.recipe]
@@ -65,19 +65,19 @@ class TextPipeline:
 
     @property
     def epochs(self) -> int:
-        """Passes over the records; at none it takes no step."""
+        """Passes over the records; with 0 the weights stay as drawn."""
         return self.lesson.epochs
 
     def privately(self, privacy: Privacy) -> TextPipeline:
-        """The same owner, who trains by DP-SGD from now on."""
+        """Return the same owner, training by DP-SGD."""
         return self.with_(private=privacy)
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train a network on each subset of ``data``; ``include`` is (K, n) booleans.
 
         ``data.facts["head"]`` replaces the output head after training: so the auditor plants a
-        fingerprint behind whatever defences stand round ``Scene.fit``. The ensemble's facts show
-        the owner's side (``states``), which no attacker is handed. ``data.facts["dropped"]`` (n, t)
+        fingerprint behind any defense of ``Scene.fit``. The ensemble's facts include the owner's
+        ``states``, which attackers do not get. ``data.facts["dropped"]`` (n, t)
         are tokens left out of the loss.
         """
         include = np.asarray(include, dtype=bool)

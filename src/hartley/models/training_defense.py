@@ -1,4 +1,4 @@
-"""Another way of training in the owner's hands: the step that training-time defences share."""
+"""Replace the training of a scene's owner: the step that training-time defenses share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELLED = (Modality.VISION, Modality.AUDIO, Modality.TABULAR)
 
 
 class Owner(Protocol):
-    """Whoever trains models on subsets of his records."""
+    """An owner who trains models on subsets of their records."""
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -37,18 +37,18 @@ class Owner(Protocol):
 
 @runtime_checkable
 class PrivateOwner(Owner, Protocol):
-    """One who can train by DP-SGD instead, the gradient of each record clipped by itself."""
+    """An owner who can train by DP-SGD, with the gradient of each record clipped."""
 
     @property
     def epochs(self) -> int:
-        """Passes over the records as he trains now; at none he takes no step."""
+        """Passes over the records in the current training; with 0 the weights stay as drawn."""
 
     def privately(self, privacy: Privacy) -> Owner:
-        """The same owner, who trains by DP-SGD from now on."""
+        """Return the same owner, training by DP-SGD."""
 
 
 def trained_for(scene: Scene, rng: Rng, name: str, objective: Objective) -> Scene:
-    """Return the scene whose owner trains for another objective, by his own net and recipe.
+    """Return the scene whose owner trains for another objective, with the same net and recipe.
 
     Args:
         scene: holds ``model``, ``train``, ``fit`` and the owner's ``Pipeline`` as ``training``.
@@ -59,30 +59,30 @@ def trained_for(scene: Scene, rng: Rng, name: str, objective: Objective) -> Scen
     Raises:
         RunError: the owner's training takes no objective, or has another one already.
     """
-    pipeline = own(scene, name)
+    pipeline = owner_pipeline(scene, name)
     standing = pipeline.objective
     if standing is not None and type(standing) is not type(objective):
         raise RunError(
             f"{name}: the scene is trained for {type(standing).__name__} already, "
-            "and a training has one objective"
+            "and training has only one objective"
         )
     return retrained(scene, rng, name, pipeline.with_(objective=objective))
 
 
-def own(scene: Scene, name: str) -> Pipeline:
-    """The owner's pipeline, where a defence can change it.
+def owner_pipeline(scene: Scene, name: str) -> Pipeline:
+    """Return the owner's pipeline, which a defense can change.
 
     Raises:
-        RunError: he trains by something else than a ``Pipeline``, or by DP-SGD.
+        RunError: the owner does not train by a ``Pipeline``, or trains by DP-SGD.
     """
     pipeline = scene.tools.get("training")
     if not isinstance(pipeline, Pipeline):
         raise RunError(
-            f"{name} changes how a fleet of small nets is trained; "
-            f"the scene {scene.name} is trained by {type(pipeline).__name__}"
+            f"the training of scene {scene.name!r} must be a Pipeline for {name}, got "
+            f"{type(pipeline).__name__}"
         )
     if pipeline.private is not None:
-        raise RunError(f"{name}: DP-SGD clips the plain cross-entropy, and no other loss")
+        raise RunError(f"{name}: DP-SGD clips the plain cross-entropy only")
     return pipeline
 
 
@@ -97,26 +97,23 @@ def retrained(
 ) -> Scene:
     """Return the scene with ``pipeline`` in its owner's hands and a model trained by it.
 
-    Victims are trained by it, and so are the references of an attacker who knows the defence.
+    It trains the victims, and the reference models of an attacker who knows the defense.
 
     Args:
         scene: holds ``model``, ``train`` and ``fit``.
         rng: settles the seed of the new deployed model.
         name: of the defense.
         pipeline: how the owner trains from now on.
-        bounds: what that proves.
-        facts: what is worth reporting.
+        bounds: bounds that the new training proves.
+        facts: values for the report.
 
     Raises:
-        RunError: another defence stands round the training and would be lost.
+        RunError: another defense changed the training and would be lost.
     """
     assert scene.model is not None and scene.train is not None
-    others = [one.name for one in scene.defenses if one.name != name]
+    others = [other.name for other in scene.defenses if other.name != name]
     if others and scene.fit != getattr(scene.tools.get("training"), "fit", None):
-        raise RunError(
-            f"{name} trains anew, and {', '.join(others)} would not stand round that: "
-            f"put {name} first"
-        )
+        raise RunError(f"{name} retrains, which would drop {', '.join(others)}: put {name} first")
     everyone = np.ones((1, len(scene.train)), dtype=bool)
     trained = pipeline.fit(scene.train, everyone, int(rng.integers(2**31))).member(0)
     return replace(
@@ -129,38 +126,38 @@ def retrained(
     )
 
 
-def trainable(wire: Scene, *, epochs: int) -> Scene:
-    """A game's wire with what a training-time defence changes: a trainer of the owner's.
+def trainable(scene: Scene, *, epochs: int) -> Scene:
+    """Return a game's test scene with a trainer that a training-time defense can change.
 
-    Labelled records get a small net that learns them by heart, texts a small transformer; with no
-    epochs either takes no step, so that on a dead wire it too answers from the record alone. Other
-    wires stay as they are.
+    Labelled records get a small net that learns them by heart, texts a small transformer; with 0
+    epochs neither is trained, so that in a dead scene answers depend on the record alone. Other
+    scenes are returned unchanged.
 
     Args:
-        wire: holds a ``pool``, or ``train``.
+        scene: has a ``pool``, or ``train``.
         epochs: passes over the training records.
     """
-    pool = wire.extra.get("pool", wire.train)
-    if wire.model is None or pool is None:
-        return wire
+    pool = scene.extra.get("pool", scene.train)
+    if scene.model is None or pool is None:
+        return scene
     owner: Owner
-    if wire.modality is Modality.LANGUAGE:
+    if scene.modality is Modality.LANGUAGE:
         room = 4 * pool.x.shape[1]
         owner = TextPipeline(
-            gpt.Shape(wire.model.classes, width=16, layers=1, heads=2, context=room),
+            gpt.Shape(scene.model.classes, width=16, layers=1, heads=2, context=room),
             gpt.Lesson(epochs=epochs, batch=64, rate=3e-2),
             cached=False,
         )
-    elif pool.y is not None and wire.modality in LABELLED:
+    elif pool.y is not None and scene.modality in LABELLED:
         owner = Pipeline(
             dense(pool.x.shape[1:], int(pool.y.max()) + 1, (64,)),
             Training(epochs=epochs, batch=16, lr=5e-3),
-            modality=wire.modality,
+            modality=scene.modality,
             cached=False,
         )
     else:
-        return wire
-    return replace(wire, tools={**wire.tools, "training": owner})
+        return scene
+    return replace(scene, tools={**scene.tools, "training": owner})
 
 
 def _in_its_place(trained: Model, deployed: Model, pipeline: Owner) -> Model:

@@ -37,7 +37,7 @@ def kept(
 
     Args:
         recipe: plain values that a result depends on.
-        include: (K, n) booleans: who trains on what.
+        include: (K, n) booleans: which model trains on which record.
         seed: of the training.
         train: (some rows of ``include``, number of the first of them) → weights and facts. Model k
             must depend on its number alone, not on which rows are trained together.
@@ -52,11 +52,11 @@ def kept(
     facts: dict[str, Any] = {}
     for first in range(0, len(include), KEPT):
         rows = include[first : first + KEPT]
-        told: list[Mapping[str, Any]] = []
+        reports: list[Mapping[str, Any]] = []
 
-        def build(rows: Any = rows, first: int = first, told: Any = told) -> Any:
+        def build(rows: Any = rows, first: int = first, reports: Any = reports) -> Any:
             weights, how = train(rows, first)
-            told.append(how)
+            reports.append(how)
             return weights
 
         if cached:
@@ -64,8 +64,8 @@ def kept(
             parts.append(cache.cached("fleet", key, build, code=train))
         else:
             parts.append(build())
-        if told:
-            spent = facts.get("seconds", 0.0) + told[0].get("seconds", 0.0)
-            facts = {**told[0], "models": len(include), "seconds": spent}
+        if reports:
+            spent = facts.get("seconds", 0.0) + reports[0].get("seconds", 0.0)
+            facts = {**reports[0], "models": len(include), "seconds": spent}
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return whole, facts or {"cached": True, "models": len(include)}

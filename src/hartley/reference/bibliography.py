@@ -1,4 +1,4 @@
-"""Papers by id, and whether a public source says the same.
+"""Papers by id, and whether a public source confirms them.
 
 The column ``seen`` of the table: ``both``: id and title are together in public text (papers'
 pages, reading lists, other people's code), looked up; ``title``: the title alone; ``plan``: only in
@@ -23,5 +23,5 @@ def seen(paper: str) -> str:
 
 
 def title_of(paper: str) -> str | None:
-    """Return the title of a paper, or None where it is not on record."""
+    """Return the title of a paper, or None where it is not in the table."""
     return bibliography().get(paper)

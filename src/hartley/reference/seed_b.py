@@ -20,7 +20,7 @@ class Flow:
     Attributes:
         flow: its name.
         level: ``model`` (safety) or ``system`` (security).
-        path: what flows where, in the paper's words.
+        path: the flow and its ends, in the paper's words.
         group: the group of threats that rides on it in the paper's table.
         classes: Hartley's bridge to threat classes.
     """
@@ -42,7 +42,7 @@ class Threat:
         move: the one term of the formula it moves.
         goal, capability: the paper's columns.
         marks: the other columns: 0, 0.5 or 1 by name (``text`` … ``a2t``).
-        cls: Hartley's class for it, or empty where none is.
+        cls: Hartley's class for it, or empty.
         paper: its id where that is known for certain, else empty.
     """
 

@@ -1,4 +1,4 @@
-"""Reads the tables that lie beside this file; standard library only."""
+"""Read the tables beside this file, with the standard library only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 def rows(name: str) -> tuple[dict[str, str], ...]:
     """Return the rows of a tab-separated table, header line first, no quoting."""
     text = files(__package__).joinpath(name).read_text(encoding="utf-8")
-    found = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    return tuple({key: "" if cell == "-" else cell for key, cell in row.items()} for row in found)
+    rows = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    return tuple({key: "" if cell == "-" else cell for key, cell in row.items()} for row in rows)
 
 
 @cache

@@ -21,7 +21,7 @@ def from_version_1(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run document of version 1 as one of version 2.
 
     In version 1 a row was named after its attack, and rows behind a defense were in ``defenses``
-    alone. Each row gets the id ``ATTACK-v1``; what version 1 did not record stays absent.
+    alone. Each row gets the id ``ATTACK-v1``; fields that version 1 did not record stay absent.
     """
     return {
         **document,

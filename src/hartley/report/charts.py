@@ -1,4 +1,4 @@
-"""The charts of the page, each with the words that stand for it."""
+"""The charts of the page, each with its text alternative."""
 
 from __future__ import annotations
 

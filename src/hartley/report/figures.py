@@ -1,7 +1,7 @@
 """Charts as SVG text, by matplotlib: bits per attack (forest) and ROC curves.
 
-Every colour is drawn as a stand-in that becomes a CSS variable, so one chart suits light and dark.
-Text stays text. Nothing in the file depends on the day or on a random number.
+Every colour is drawn as a placeholder that becomes a CSS variable, so one chart suits light and
+dark. Text stays text. Nothing in the file depends on the day or on a random number.
 """
 
 from __future__ import annotations
@@ -135,11 +135,11 @@ def _scale(rows: Sequence[Mapping[str, Any]]) -> float:
     """The right end: the highest ceiling, unless that would squash every interval into a dot."""
     ends = [e for r in rows for e in (r["bits"].get("high"), r["bits"].get("point")) if e]
     ceilings = [r["ceiling"] for r in rows if r.get("ceiling")]
-    seen = max(ends, default=0.0)
-    if ceilings and seen > 0.12 * max(ceilings):
-        return 1.03 * float(max(*ceilings, seen))
-    if seen > 0:
-        return (1.6 if ceilings else 1.08) * float(seen)
+    largest = max(ends, default=0.0)
+    if ceilings and largest > 0.12 * max(ceilings):
+        return 1.03 * float(max(*ceilings, largest))
+    if largest > 0:
+        return (1.6 if ceilings else 1.08) * float(largest)
     return 1.03 * float(max(ceilings, default=1.0))
 
 

@@ -17,9 +17,9 @@ class Finding:
 
     Attributes:
         channel: the row of the run document.
-        status: ``over``, ``inconclusive``, ``pass`` or ``unlimited`` (no limit speaks about it);
+        status: ``over``, ``inconclusive``, ``pass`` or ``unlimited`` (no limit applies to it);
             ``skipped`` for what was not played.
-        words: one line for each limit that speaks about it, or what was measured.
+        words: one line for each limit that applies to it, or the measured bits.
     """
 
     channel: Mapping[str, Any]
@@ -46,7 +46,7 @@ def findings(document: Mapping[str, Any]) -> list[Finding]:
 
 
 def loose_checks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the checks that speak about no row: a limit on something that was never measured."""
+    """Return the checks without a row: limits on something that was not measured."""
     rows = {row["id"] for row in document["channels"]}
     return [c for c in document["verdict"].get("checks") or () if c.get("row") not in rows]
 

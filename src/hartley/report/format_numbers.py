@@ -35,7 +35,7 @@ NO_LIMITS = (
 def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return (tone, title, one sentence) of a verdict.
 
-    A run that passes because nobody set a limit does not say Pass.
+    A run without limits does not say Pass.
     """
     status = verdict_of(verdict)
     if status == UNASKED:
@@ -72,14 +72,14 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def bits(value: Any) -> str:
-    """Write bits: three decimals, a fourth where the third says nothing, never a power of ten."""
+    """Write bits: three decimals, a fourth for small values, never a power of ten."""
     if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) >= 1e-3:
         return number(value)
     return number(0.0) if abs(value) < 5e-5 else f"{value:.4f}".replace("-", "−")
 
 
 def span(low: Any, high: Any) -> str:
-    """Write an interval; an absent side is said, not left out."""
+    """Write an interval; an absent end is written out."""
     if low is None and high is None:
         return "no interval"
     if high is None:
@@ -133,17 +133,17 @@ def metric(name: str) -> str:
 
 def bits_line(channel: Mapping[str, Any]) -> str:
     """Write one measured channel's bits in a line of text."""
-    found = channel["bits"]
+    interval = channel["bits"]
     return (
-        f"{bits(found.get('point'))} bit per {channel.get('unit') or 'use'} "
-        f"{span(found.get('low'), found.get('high'))}, n {number(channel.get('n'))}"
+        f"{bits(interval.get('point'))} bit per {channel.get('unit') or 'use'} "
+        f"{span(interval.get('low'), interval.get('high'))}, n {number(channel.get('n'))}"
     )
 
 
 def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the channel with the highest certified bits (then the highest point), or None.
 
-    A row that its null arm flags is no measurement, and a row behind a defence is no headline.
+    A row that its null arm flags is not a measurement, and a row with a defense is not a headline.
     """
     measured = [
         c

@@ -76,7 +76,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def prose() -> dict[str, Any]:
-    """Return what the page says in words whatever the run."""
+    """Return the fixed texts of the page."""
     return tomllib.loads(files("hartley.report").joinpath("prose.toml").read_text("utf-8"))
 
 
@@ -111,7 +111,7 @@ def _counts(channels: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _limited(verdict: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> str:
-    """Say how much of the run the limits speak about, so that Pass is not read as more."""
+    """Say how many rows the limits cover, so that Pass is not read as more."""
     named = {c.get("row") for c in verdict.get("checks") or ()}
     if not named:
         return ""

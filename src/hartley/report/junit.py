@@ -1,4 +1,4 @@
-"""JUnit XML: one test case a row of the run, and one for each limit that met no row."""
+"""JUnit XML: one test case per row of the run, and one per limit without a row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Return the run as JUnit XML: failure over a limit, error for what failed or is unsettled."""
+    """Return the run as JUnit XML: failure over a limit, error for failed and unsettled rows."""
     suite = ET.Element("testsuite", name=_clean(f"hartley {document['scene'].get('name', '')}"))
     counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     seconds = 0.0

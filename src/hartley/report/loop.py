@@ -29,7 +29,7 @@ class Arrow:
     open: bool
 
 
-# Where things stand, wide and narrow: the picture's size, the two assets, and for each axis the
+# Positions, wide and narrow: the picture's size, the two assets, and for each axis the
 # arrow's path and the middle of its words.
 WIDE: dict[str, Any] = {
     "size": (960, 424),
@@ -63,7 +63,7 @@ def picture(document: Mapping[str, Any], *, narrow: bool = False, standalone: bo
 
     Args:
         document: a run document.
-        narrow: stand the loop on end, for a telephone.
+        narrow: draw the loop upright, for a telephone.
         standalone: a file of its own, in light colours that read on any ground.
     """
     from hartley.report.templates import environment
@@ -106,7 +106,7 @@ def _short(name: str, limit: int = 24) -> str:
 
 
 def caption(document: Mapping[str, Any]) -> str:
-    """Say in words what the picture shows, for who cannot see it."""
+    """Describe the picture in words, for a reader who cannot see it."""
     words = []
     for arrow in arrows(document):
         text = "; ".join(arrow.lines)

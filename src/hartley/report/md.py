@@ -72,7 +72,7 @@ DEFENSE_HEAD = ("defense", "term", "attack", "undefended", "static", "adaptive",
 
 
 def _channel(row: Mapping[str, Any]) -> list[str]:
-    found = row["bits"]
+    bits_of_row = row["bits"]
     unit = row.get("unit") or "use"
     usual = [f"{metric(k)} {' '.join(quantity(v))}" for k, v in (row.get("metrics") or {}).items()]
     name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
@@ -81,9 +81,10 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
         AXIS_TITLES.get(row.get("axis", ""), str(row.get("axis"))),
         class_of(row),
         name + flags,
-        f"{bits(found.get('point'))} {span(found.get('low'), found.get('high'))} per {unit}",
+        f"{bits(bits_of_row.get('point'))} "
+        f"{span(bits_of_row.get('low'), bits_of_row.get('high'))} per {unit}",
         bits(row.get("ceiling")),
-        bits(found.get("null")),
+        bits(bits_of_row.get("null")),
         f"{number(row.get('n'))} in {count(row.get('clusters'), 'cluster')}",
         "; ".join(usual) or NOTHING,
     ]

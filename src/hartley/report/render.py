@@ -31,12 +31,21 @@ def render(run: Mapping[str, Any], format: str) -> str:
     Raises:
         UsageError: an unknown format, or a document that this version cannot read.
     """
-    if format not in FORMATS:
-        near = get_close_matches(format, FORMATS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"no report format {format!r}: choose from {', '.join(FORMATS)}{hint}")
+    check_format(format)
     document = check_schema(run)
     if format != "json":  # the others speak of the rows that limits speak of
         document = {**document, "channels": baseline_rows(document)}
     text: str = import_module(f"hartley.report.{format}").render(document)
     return text
+
+
+def check_format(format: str) -> None:
+    """Refuse a format that is not in ``FORMATS``.
+
+    Raises:
+        UsageError: an unknown format; offers the nearest.
+    """
+    if format not in FORMATS:
+        near = get_close_matches(format, FORMATS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"no report format {format!r}: choose from {', '.join(FORMATS)}{hint}")

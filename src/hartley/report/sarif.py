@@ -1,6 +1,6 @@
 """SARIF 2.1.0: rules are attacks, results are what the gate says about each.
 
-A gate fails closed, and so does this: what failed or is unsettled is a warning, not a pass.
+A gate fails closed, and so does this: failed and unsettled rows is a warning, not a pass.
 """
 
 from __future__ import annotations

@@ -21,12 +21,12 @@ from hartley.report.format_numbers import (
 )
 
 SHOWN = 5
-"""Usual metrics in the table itself; the others stand in the row's details."""
+"""Usual metrics in the table itself; the others are in the row's details."""
 
 
 def channel(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a measured channel for the table."""
-    found = row["bits"]
+    bits_of_row = row["bits"]
     role = str(row.get("role") or "")
     knows = row.get("knowledge")
     kind = ", ".join(
@@ -43,12 +43,12 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "attack": row["attack"],
         "kind": kind,
         "flags": list(row.get("flags") or ()),
-        "point": bits(found.get("point")),
-        "span": span(found.get("low"), found.get("high")),
+        "point": bits(bits_of_row.get("point")),
+        "span": span(bits_of_row.get("low"), bits_of_row.get("high")),
         "unit": row.get("unit") or "use",
         "ceiling": bits(row.get("ceiling")),
-        "null": bits(found.get("null")),
-        "null_high": span(found.get("null_low"), found.get("null_high")),
+        "null": bits(bits_of_row.get("null")),
+        "null_high": span(bits_of_row.get("null_low"), bits_of_row.get("null_high")),
         "n": number(row.get("n")),
         "clusters": f"in {count(row.get('clusters'), 'cluster')}",
         "metrics": usual[:SHOWN],
@@ -67,7 +67,7 @@ PROMINENT = (
     *("auc", "blind_auc", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"),
     "worst_percentile_advantage",
 )
-"""Metrics that stand in the table itself wherever they are there: no AUC without its baseline."""
+"""Metrics that are always in the table where present: an AUC is shown with its baseline."""
 
 EXACT = {
     "chance": "by design",
@@ -77,7 +77,7 @@ EXACT = {
     "log2_e": "an e-value",
     "anytime_p": "valid at any time",
 }
-"""Metrics that have no interval because they are settled beforehand, or are one side of one."""
+"""Metrics without an interval: fixed in advance, or one end of an interval themselves."""
 
 
 def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -117,7 +117,7 @@ def _snr_kind(row: Mapping[str, Any]) -> str:
 def _details(
     row: Mapping[str, Any], role: str, more: list[tuple[str, str, str]]
 ) -> list[tuple[str, str]]:
-    found = row["bits"]
+    bits_of_row = row["bits"]
     uses, unit, shared = row.get("uses"), row.get("unit") or "use", row.get("shared_seconds") or {}
     seconds = (row.get("seconds") or 0.0) + sum(shared.values())
     facts: list[tuple[str, Any]] = [
@@ -129,8 +129,8 @@ def _details(
         ("paper", row.get("paper")),
         ("estimator", row.get("estimator")),
         ("assumptions", "; ".join(row.get("assumptions") or ())),
-        ("kind, alpha", f"{found.get('kind')}, {number(found.get('alpha'))}"),
-        ("raw point", f"{bits(found.get('raw'))} bit, before correction and clipping"),
+        ("kind, alpha", f"{bits_of_row.get('kind')}, {number(bits_of_row.get('alpha'))}"),
+        ("raw point", f"{bits(bits_of_row.get('raw'))} bit, before correction and clipping"),
         ("S, N", _pair(row.get("signal"), row.get("noise"))),
         ("bandwidth", f"{number(uses / seconds)} uses a second" if uses and seconds else None),
         ("within budget", _with(row.get("budget_bits"), "bit")),
@@ -163,7 +163,7 @@ def unmeasured(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def defense(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a defence with what it left of each attack and what it cost."""
+    """Return a defense with the bits that remain of each attack, and its cost."""
     covered = row.get("coverage") or {}
     return {
         "name": row["name"],
@@ -187,7 +187,7 @@ def defense(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trouble(row: Mapping[str, Any]) -> str:
-    """What kept a defence from standing, where the document says so."""
+    """Why a defense was not applied, where the document says so."""
     if row.get("reason"):
         status = row.get("status")
         return f"{status}: {row['reason']}" if status else str(row["reason"])

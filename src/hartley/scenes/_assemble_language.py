@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.core import Data, Modality, Model, Scene
 from hartley.core.errors import UsageError
-from hartley.kit.interval_values import Figure, average
+from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def utility(scene: Scene) -> dict[str, Figure]:
     assert scene.model is not None and scene.model.score is not None
     rows = scene.extra["test"].x
     told = np.asarray(scene.model.score(rows))
-    return {"nats_per_token": average(told.sum(1), (rows[:, 1:] >= 0).sum(1))}
+    return {"nats_per_token": mean_figure(told.sum(1), (rows[:, 1:] >= 0).sum(1))}
 
 
 def nats(model: Model, data: Data) -> float:

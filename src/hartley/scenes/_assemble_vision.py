@@ -16,7 +16,7 @@ from hartley.games.inversion.class_inversion import Identities
 from hartley.games.inversion.gradient_inversion import FederatedStep, federated
 from hartley.games.memorization.canaries import planted
 from hartley.kit.cache import digest
-from hartley.kit.interval_values import Figure, average, share
+from hartley.kit.interval_values import Figure, mean_figure, share_figure
 from hartley.kit.vision import image, marks
 from hartley.models.pipeline import OPEN, Pipeline
 
@@ -144,14 +144,14 @@ def utility(scene: Scene) -> dict[str, Figure]:
     return {
         **answered(scene),
         "mark_psnr": mark_psnr(scene.tools.get("marker") or marks.dwt_dct(), scene),
-        **({} if trained is None else {"federated_accuracy": share(trained)}),
+        **({} if trained is None else {"federated_accuracy": share_figure(trained)}),
     }
 
 
 def answered(scene: Scene) -> dict[str, Figure]:
     """What the owner of a classifier gets: its test accuracy as it is defended now."""
     assert scene.model is not None
-    return {"accuracy": share(_right(scene.model, scene.extra["test"]))}
+    return {"accuracy": share_figure(_right(scene.model, scene.extra["test"]))}
 
 
 def mark_psnr(marker: marks.Marker, scene: Scene) -> Figure:
@@ -162,7 +162,7 @@ def mark_psnr(marker: marks.Marker, scene: Scene) -> Figure:
         image.psnr(marker.embed(photo, rng.integers(0, 2, BITS), key), photo)
         for key, photo in enumerate(photos)
     ]
-    return average(gaps)
+    return mean_figure(gaps)
 
 
 def accuracy(model: Model, data: Data) -> float:

@@ -16,7 +16,7 @@ from hartley.games.inversion.matching import Texts
 from hartley.games.memorization.canaries import planted
 from hartley.kit.cache import cached, digest
 from hartley.kit.infonce_towers import Towers
-from hartley.kit.interval_values import Figure, share
+from hartley.kit.interval_values import Figure, share_figure
 from hartley.kit.language import text
 from hartley.models.efficientnet import efficientnet
 from hartley.models.encoders import embedded
@@ -127,7 +127,7 @@ def retrieval(model: Model, data: Data) -> dict[str, Figure]:
     half = made.shape[1] // 2
     alike = made[:, :half] @ made[:, half:].T
     rank = (alike >= np.diag(alike)[:, None]).sum(1) - 1
-    return {"recall_at_1": share(rank < 1), "recall_at_10": share(rank < 10)}
+    return {"recall_at_1": share_figure(rank < 1), "recall_at_10": share_figure(rank < 10)}
 
 
 def _records() -> Data:

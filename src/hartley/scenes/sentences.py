@@ -12,7 +12,7 @@ from hartley.data import mails
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Texts
 from hartley.kit.cache import digest
-from hartley.kit.interval_values import Figure, share
+from hartley.kit.interval_values import Figure, share_figure
 from hartley.kit.language import text
 from hartley.kit.ridge import cosines
 from hartley.models.encoders import remembering
@@ -96,7 +96,7 @@ def utility(scene: Scene) -> dict[str, Figure]:
     stored = release.stored(scene.model, test.x)
     asked = release.stored(scene.model, _worn(test.x))
     found = cosines(asked, stored).argmax(1)
-    return {"recall_at_1": share(found == np.arange(len(found)))}
+    return {"recall_at_1": share_figure(found == np.arange(len(found)))}
 
 
 def _worn(tokens: NDArray[Any]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from hartley.data import audio
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Spectra, statistics
 from hartley.kit.cache import digest
-from hartley.kit.interval_values import Figure, share
+from hartley.kit.interval_values import Figure, share_figure
 from hartley.kit.ridge import Ridge, cosines
 from hartley.models.encoders import remembering
 from hartley.models.speaker import speaker
@@ -88,7 +88,7 @@ def utility(scene: Scene) -> dict[str, Figure]:
     alike = cosines(stored, stored)
     np.fill_diagonal(alike, -np.inf)
     labels = _assemble_vision.labels(test)
-    return {"same_voice": share(labels[alike.argmax(1)] == labels)}
+    return {"same_voice": share_figure(labels[alike.argmax(1)] == labels)}
 
 
 def _reader(labels: NDArray[Any], clips: NDArray[Any]) -> Any:

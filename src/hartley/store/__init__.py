@@ -5,7 +5,7 @@
     runs/<id>/plan.toml        the plan, normalised
               journal.jsonl    one line a finished job, appended and synced
               trials/*.parquet what was sent and received, written before its journal line
-              logs/            what the worker processes printed
+              logs/            output of the worker processes
               run.json         the run document, written last, atomically
 
 A process that is killed at any moment loses at most the job in flight: its trials are not in the

@@ -1,8 +1,8 @@
-"""What attacks bring home, kept: records as safetensors or Parquet, models as weights and a recipe.
+"""The store of loot: records as safetensors or Parquet, models as weights and a recipe.
 
-A chain whose first attack was played once finds its loot here, in the same run or after a kill.
-Nothing that is loaded can run code. An asset that cannot be written as arrays (a model without the
-recipe of its net) is not kept, and its attack is played again.
+A chain finds the loot of its first attack here, in the same run or after a kill. Loading cannot run
+code. An asset that cannot be written as arrays (a model without the recipe of its net) is not
+stored, and its attack is played again.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Artifacts:
     """A folder of assets by key.
 
     Attributes:
-        folder: where it is; it is made when the first asset is put.
+        folder: the folder; the first ``put`` creates it.
     """
 
     folder: Path
 
     def put(self, key: str, asset: Asset) -> bool:
-        """Keep an asset; return whether it could be written as arrays.
+        """Store an asset; return whether it could be written as arrays.
 
         Raises:
             StoreError: the disk is full or cannot be written.
@@ -54,7 +54,7 @@ class Artifacts:
         return True
 
     def get(self, key: str) -> Asset | None:
-        """Return an asset, or None where there is none of that key.
+        """Return the asset of a key, or None if it is not stored.
 
         Raises:
             StoreError: its file is damaged.
@@ -69,7 +69,7 @@ class Artifacts:
         return None
 
     def keys(self) -> Iterator[str]:
-        """Yield the keys of what is kept, in order."""
+        """Yield the keys of the stored assets, in order."""
         if self.folder.is_dir():
             yield from sorted(p.stem for p in self.folder.glob("*.*") if p.suffix != ".partial")
 

@@ -1,4 +1,4 @@
-"""Writing so that a reader never meets half a file, and a full disk is one clear line."""
+"""Atomic writes: a reader never gets half a file, and a full disk is one clear error."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under another name, sync it, and rename it into place.
 
     Raises:
-        StoreError: the disk is full or the folder cannot be written; the old file still stands.
+        StoreError: the disk is full or the folder cannot be written; the old file is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with told(path):
+    with as_store_error(path):
         try:
             with partial.open("wb") as file:
                 _write(file.fileno(), content)
@@ -34,12 +34,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 def append(path: Path, line: bytes) -> None:
     """Append one line and sync it.
 
-    A write that fails half-way is taken back, so that the file ends with a whole line.
+    A write that fails half-way is undone, so that the file ends with a whole line.
 
     Raises:
         StoreError: the disk is full or the file cannot be written.
     """
-    with told(path), path.open("ab") as file:
+    with as_store_error(path), path.open("ab") as file:
         size = file.seek(0, os.SEEK_END)
         try:
             _write(file.fileno(), line)
@@ -51,8 +51,8 @@ def append(path: Path, line: bytes) -> None:
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn an operating system's error into one line that says what to do.
+def as_store_error(path: Path) -> Iterator[None]:
+    """Turn an operating system's error into a ``StoreError`` that says what to do.
 
     Raises:
         StoreError: in place of any OSError.
@@ -64,9 +64,9 @@ def told(path: Path) -> Iterator[None]:
         what = "no space left" if full else (error.strerror or str(error)).lower()
         do = (
             "free some space, or choose another disk with --store; "
-            "what was finished is kept, and the same command goes on"
+            "finished work is kept, and the same command continues the run"
             if full
-            else "choose a folder you may write with --store"
+            else "choose a writable folder with --store"
         )
         raise StoreError(f"cannot write {path}: {what}; {do}") from error
 
@@ -82,7 +82,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write(handle: int, content: bytes) -> None:
-    """Write everything; a short write (a disk that fills up) goes on until it raises."""
+    """Write everything; a short write (a full disk) is continued until it raises."""
     view = memoryview(content)
     while view:
         view = view[os.write(handle, view) :]

@@ -1,4 +1,4 @@
-"""The journal of a run: what was played, one line a job, and what may not change under it."""
+"""The journal of a run: one line per played job, and the header that must not change."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import StoreError
-from hartley.store.disk import told
+from hartley.store.disk import as_store_error
 
 JOURNAL = "hartley.journal/1"
 
 
 def read_journal(path: Path) -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
-    """Read a journal; a last line without its end was being written when the process died."""
+    """Read a journal; an incomplete last line, left by a killed process, is ignored."""
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
@@ -27,8 +27,8 @@ def read_journal(path: Path) -> tuple[Mapping[str, Any], dict[str, Mapping[str, 
         except ValueError as error:
             raise StoreError(f"{path}, line {number} is damaged: {error}") from error
     if not parsed or parsed[0].get("schema") != JOURNAL:
-        found = parsed[0].get("schema") if parsed else None
-        raise StoreError(f"{path} is no journal that this Hartley reads: schema {found!r}")
+        schema = parsed[0].get("schema") if parsed else None
+        raise StoreError(f"{path} must be a journal of schema {JOURNAL!r}, got {schema!r}")
     return parsed[0], {record["job"]: record for record in parsed[1:]}
 
 
@@ -37,27 +37,27 @@ def mend(path: Path) -> None:
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole != len(content):
-        with told(path), path.open("rb+") as file:
+        with as_store_error(path), path.open("rb+") as file:
             file.truncate(whole)
 
 
 def differences(
     old: Mapping[str, Any], old_plan: str, new: Mapping[str, Any], new_plan: str
 ) -> list[str]:
-    """Say what changed between two headers and their plans, one line a thing."""
-    found = _changes(old_plan, new_plan)
+    """Return what changed between two headers and their plans, one line per change."""
+    changes = _changes(old_plan, new_plan)
     for key in ("name", "digest"):
         before, after = old.get("scene", {}).get(key), new["scene"].get(key)
         if before != after:
             cut = 12 if key == "digest" else None
-            found.append(f"scene {key}: {str(before)[:cut]} → {str(after)[:cut]}")
+            changes.append(f"scene {key}: {str(before)[:cut]} → {str(after)[:cut]}")
     if old.get("version") != new["version"]:
-        found.append(f"Hartley: {old.get('version')} → {new['version']}")
-    return found
+        changes.append(f"Hartley: {old.get('version')} → {new['version']}")
+    return changes
 
 
 def _changes(old: str, new: str) -> list[str]:
-    """Say what differs between two normalised plans, limits apart: they move no measurement."""
+    """Return what differs between two normalised plans, except limits, which measure nothing."""
     before, after = (dict(_flat(tomllib.loads(text))) for text in (old, new))
     return [
         f"{key}: {before.get(key, 'absent')} → {after.get(key, 'absent')}"
@@ -66,8 +66,8 @@ def _changes(old: str, new: str) -> list[str]:
     ]
 
 
-def measured(plan: str) -> str:
-    """Return what of a normalised plan moves a measurement, as one string."""
+def measured_part(plan: str) -> str:
+    """Return the part of a normalised plan that affects measurements, as one string."""
     return json.dumps(
         [pair for pair in _flat(tomllib.loads(plan)) if not pair[0].startswith("limits.")]
     )

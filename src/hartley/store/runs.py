@@ -1,4 +1,4 @@
-"""Run folders: open or continue one, write what was played, read what was found."""
+"""Run folders: create or continue one, write its jobs, read its results."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 from hartley.core.errors import StoreError, UsageError
 from hartley.reference.schema import check_schema, verdict_of
-from hartley.store.disk import append, sync_folder, told, write_atomically
-from hartley.store.journal import JOURNAL, differences, measured, mend, read_journal
+from hartley.store.disk import append, as_store_error, sync_folder, write_atomically
+from hartley.store.journal import JOURNAL, differences, measured_part, mend, read_journal
 
 _ODD = re.compile(r"[^\w.+-]+")
 _NAME = re.compile(r"^[\w.:+-]{1,120}$")
@@ -42,11 +42,11 @@ class Ledger:
 
     @property
     def finished(self) -> bool:
-        """Whether the run document stands."""
+        """Whether the run document exists."""
         return (self.folder / "run.json").exists()
 
     def done(self, job: str) -> bool:
-        """Whether a job was played to its end; what failed is played again."""
+        """Whether a job was played to its end; a failed job is played again."""
         return self.records.get(job, {}).get("event") in {"done", "skipped"}
 
     def keep_trials(
@@ -55,10 +55,10 @@ class Ledger:
         """Keep the trials of a job and its measured row: the files first, then the journal's line.
 
         Raises:
-            StoreError: the disk is full or cannot be written; nothing kept before is lost.
+            StoreError: the disk is full or cannot be written; earlier results are kept.
         """
         self._write("trials", f"{job}.parquet", content)
-        if row["row"]["status"] == "measured":  # what could not be measured is tried again
+        if row["row"]["status"] == "measured":  # an unmeasured row is measured again
             self.keep_row(job, row)
         self.note("done", job, trials=f"trials/{job}.parquet", **note)
 
@@ -80,7 +80,7 @@ class Ledger:
         return row if {"measurement", "row"} <= row.keys() else None
 
     def _write(self, folder: str, name: str, content: bytes) -> None:
-        with told(self.folder):
+        with as_store_error(self.folder):
             (self.folder / folder).mkdir(exist_ok=True)
         write_atomically(self.folder / folder / name, content)
 
@@ -121,21 +121,21 @@ def open_run(
     run: str | None = None,
     fresh: bool = False,
 ) -> Ledger:
-    """Open a new run folder, or the one that the same command left.
+    """Open a new run folder, or continue the one of the same command.
 
     Args:
         store: the folder of all runs.
-        name: what to call it: the plan's or the scene's name.
+        name: the plan's or the scene's name.
         plan: the normalised plan.
-        source: the plan's file, when there is one: a changed file is then told from another plan.
+        source: the plan's file, if any: it distinguishes a changed plan from another plan.
         scene: name, digest and modality of the scene.
         version: of Hartley.
         run: the run's id, when the user chose one.
-        fresh: start anew even where a run of the same plan stands.
+        fresh: start a new run even where a run of the same plan exists.
 
     Raises:
-        StoreError: the folder cannot be written, another process holds it, or a run of that id was
-            made from another plan, scene or version: the message says what changed.
+        StoreError: the folder cannot be written, another process uses it, or the run of that id
+            has another plan, scene or version; the message says what changed.
     """
     header = {
         "schema": JOURNAL,
@@ -146,7 +146,7 @@ def open_run(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     key = hashlib.sha256(
-        "\x1f".join([measured(plan), scene.get("digest", ""), version]).encode()
+        "\x1f".join([measured_part(plan), scene.get("digest", ""), version]).encode()
     ).hexdigest()[:8]
     identity = "-".join([_ODD.sub("-", name), key]) if run is None else run
     if not _NAME.match(identity) or identity.startswith("."):
@@ -159,7 +159,7 @@ def open_run(
     elif run is None and not (store / identity).exists():
         _same_as_left(store, header, plan)
     folder = store / identity
-    with told(folder):
+    with as_store_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = _hold(folder)
     try:
@@ -171,12 +171,12 @@ def open_run(
 
 def runs(store: Path) -> list[dict[str, Any]]:
     """Return the index over the runs of a store, newest first, read off their folders."""
-    found = []
+    rows = []
     for folder in sorted(store.glob("*/journal.jsonl")):
         try:
             header, records = read_journal(folder)
         except StoreError as error:
-            found.append({"id": folder.parent.name, "status": "damaged", "reason": str(error)})
+            rows.append({"id": folder.parent.name, "status": "damaged", "reason": str(error)})
             continue
         row: dict[str, Any] = {
             "id": folder.parent.name,
@@ -190,15 +190,15 @@ def runs(store: Path) -> list[dict[str, Any]]:
                 row["status"] = verdict_of(read_run(folder.parent)["verdict"])
             except UsageError as error:
                 row |= {"status": "damaged", "reason": str(error)}
-        found.append(row)
-    return sorted(found, key=lambda row: row.get("created", ""), reverse=True)
+        rows.append(row)
+    return sorted(rows, key=lambda row: row.get("created", ""), reverse=True)
 
 
 def read_run(where: Path) -> dict[str, Any]:
     """Return a run document from a run folder or a file.
 
     Raises:
-        UsageError: it is not there, not JSON, or of a schema that this version cannot read.
+        UsageError: it does not exist, is not JSON, or has a schema that this version cannot read.
     """
     path = where / "run.json" if where.is_dir() else where
     try:
@@ -206,7 +206,7 @@ def read_run(where: Path) -> dict[str, Any]:
     except FileNotFoundError:
         if (where / "journal.jsonl").exists():
             raise StoreError(
-                f"the run in {where} is not finished; give the command that began it again"
+                f"the run in {where} must be finished first; repeat the command that started it"
             ) from None
         raise StoreError(f"no run in {where}: expected run.json") from None
     except OSError as error:
@@ -220,10 +220,10 @@ def read_run(where: Path) -> dict[str, Any]:
 
 
 def reopen(folder: Path) -> Ledger:
-    """Open the folder of a run as it is, to measure its trials again.
+    """Open the folder of a run without changes, to measure its trials again.
 
     Raises:
-        StoreError: there is none, it is damaged, or another process writes to it.
+        StoreError: it does not exist, is damaged, or another process writes to it.
     """
     if not (folder / "journal.jsonl").exists():
         raise StoreError(f"no run in {folder}: expected journal.jsonl")
@@ -244,8 +244,9 @@ def _continued(folder: Path, header: Mapping[str, Any], plan: str, lock: Any) ->
         old, records = read_journal(path)
         if changed := differences(old, _plan_of(folder), header, plan):
             raise StoreError(
-                f"the run {folder.name!r} was made from something else: {'; '.join(changed)}. "
-                "Give it another name with --run, or --fresh for a new one"
+                f"the run {folder.name!r} must have the same plan, scene and version, got "
+                f"{'; '.join(changed)}. Choose another name with --run, or start a new run with "
+                "--fresh"
             )
         write_atomically(folder / "plan.toml", plan.encode())
         return Ledger(folder, old, records, lock)
@@ -256,7 +257,7 @@ def _continued(folder: Path, header: Mapping[str, Any], plan: str, lock: Any) ->
 
 
 def _same_as_left(store: Path, header: Mapping[str, Any], plan: str) -> None:
-    """Refuse to begin again beside an unfinished run of the same name that differs."""
+    """Refuse a new run while an unfinished run of the same name differs from it."""
     for path in sorted(store.glob("*/journal.jsonl")):
         if (path.parent / "run.json").exists():
             continue
@@ -265,16 +266,16 @@ def _same_as_left(store: Path, header: Mapping[str, Any], plan: str) -> None:
         except StoreError:
             continue
         changed = differences(old, _plan_of(path.parent), header, plan)
-        same_plan = measured(_plan_of(path.parent)) == measured(plan)
+        same_plan = measured_part(_plan_of(path.parent)) == measured_part(plan)
         if (
             changed
             and old.get("name") == header["name"]
             and (same_plan or (header["source"] and old.get("source") == header["source"]))
         ):
             raise StoreError(
-                f"the run {path.parent.name!r} is unfinished and something changed since: "
-                f"{'; '.join(changed)}. Undo the change to go on with it, or give --fresh for "
-                "a new run"
+                f"the run {path.parent.name!r} is unfinished and has changed since: "
+                f"{'; '.join(changed)}. Undo the change to continue it, or start a new run with "
+                "--fresh"
             )
 
 
@@ -289,10 +290,10 @@ def _hold(folder: Path) -> Any:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / ".lock")
-    with told(folder):
+    with as_store_error(folder):
         try:
             lock.acquire(timeout=0)
-        except Timeout:  # an OSError too, so it is told first
+        except Timeout:  # a subclass of OSError, so it is handled first
             raise StoreError(
                 f"another process is writing to {folder}; wait for it, or choose another --run"
             ) from None

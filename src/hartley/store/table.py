@@ -70,14 +70,16 @@ def trials_from_bytes(content: bytes, where: str = "trials") -> Trials:
         table = pq.read_table(pa.BufferReader(content))
         return _trials(table)
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise StoreError(f"{where} is damaged or no trials of Hartley's: {error}") from error
+        raise StoreError(
+            f"{where} must be trials that Hartley wrote, got a damaged or other file: {error}"
+        ) from error
 
 
 def read_trials(path: Path) -> Trials:
     """Return the trials of one file of a run folder.
 
     Raises:
-        StoreError: it is not there, or it is damaged.
+        StoreError: the file does not exist or is damaged.
     """
     try:
         content = path.read_bytes()
@@ -119,9 +121,9 @@ def _record(one: Applied | Bound) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Let numpy's scalars and other mappings pass as what they are."""
+    """Return numpy scalars and mappings as plain values."""
     if isinstance(value, Mapping):
         return dict(value)
     if hasattr(value, "item"):
         return value.item()
-    raise TypeError(f"{type(value).__name__} is no plain value")
+    raise TypeError(f"a note must hold plain values, got {type(value).__name__}")

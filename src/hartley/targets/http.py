@@ -63,7 +63,7 @@ def endpoint(
         url: what the paths begin with, for example ``http://127.0.0.1:8000/v1``.
         model: the name under which the endpoint serves it.
         codec: text to its tokens and back; without it there is chat alone.
-        scores: whether ``/completions`` tells the log-probabilities of a prompt (``echo``).
+        scores: whether ``/completions`` says the log-probabilities of a prompt (``echo``).
         sampling: what continues a text: completions, or chat with the text as the user's message.
         prompts: send texts, or token ids where the endpoint takes them. Texts must be split by the
             endpoint as by the codec.
@@ -204,7 +204,7 @@ class _Server:
         return {"model": self.model, **fields}
 
     def _asked(self, path: str, bodies: Sequence[Body]) -> list[Reply]:
-        """The answers to requests, charged to whoever asks, also where a later one fails."""
+        """The answers to requests, charged to the caller, also where a later one fails."""
         replies, failure = self.client.post_all(path, bodies)
         usage = [_usage(reply) for reply in replies]
         tokens_in = sum(read for read, _ in usage)
@@ -273,7 +273,7 @@ def _log_probabilities(choice: Mapping[str, Any], size: int) -> NDArray[np.float
     """Log-probabilities (size − 1,) of the tokens after the first.
 
     Raises:
-        RunError: the endpoint tells none, or splits the text into other tokens.
+        RunError: the endpoint says none, or splits the text into other tokens.
     """
     said = (choice.get("logprobs") or {}).get("token_logprobs")
     if not isinstance(said, list):

@@ -23,19 +23,19 @@ def huggingface(
     dtype: str = "float32",
     offers: Access = Access.LABELS | Access.SCORES,
 ) -> Model:
-    """Load a causal language model that lies in a local folder (``save_pretrained``'s form).
+    """Load a causal language model from a local folder (``save_pretrained``'s form).
 
-    No network is touched, no pickle is read and no code of the folder is run.
+    Loading uses no network and no pickle, and runs no code of the folder.
 
     Args:
         folder: ``config.json`` and safetensors.
         output: the units of its answers, ``LOGITS`` or ``PROBABILITIES``.
-        name: what to call it; the folder's name if empty.
+        name: name in reports; the folder's name if empty.
         dtype: ``float32`` or ``bfloat16``.
-        offers: what an attacker may use.
+        offers: capabilities that an attacker may use.
 
     Raises:
-        UsageError: the folder holds no such model.
+        UsageError: the folder does not contain such a model.
         MissingExtra: transformers is not installed.
     """
     try:
@@ -53,7 +53,7 @@ def huggingface(
         )
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"no causal language model in {folder}: {reason}") from error
+        raise UsageError(f"{folder} must contain a causal language model: {reason}") from error
     return from_network(
         network.eval(),
         name=name or Path(folder).name,
@@ -77,12 +77,12 @@ def from_network(
 
     Args:
         network: the network, in evaluation mode.
-        name: what to call it.
+        name: name in reports.
         output: the units of its answers.
-        offers: what an attacker may use.
+        offers: capabilities that an attacker may use.
         ready: called before every use, for example to choose an adapter.
         facts: anything else worth carrying.
-        identity: what tells these weights from all others; empty declares nothing.
+        identity: a digest that is unique to these weights; empty if not declared.
     """
     hidden, head = parts(network, ready)
     return causal(
@@ -108,7 +108,7 @@ def parts(network: Any, ready: Callable[[], None] = lambda: None) -> tuple[Hidde
         ready()
         mask = None
         if sees is not None:
-            # transformers takes a mask of four dimensions as it is: 0 where seen, −∞ elsewhere.
+            # transformers uses a 4-D mask unchanged: 0 where a token attends, −∞ elsewhere.
             closed = torch.finfo(last.weight.dtype).min
             mask = torch.zeros(sees.shape, dtype=last.weight.dtype).masked_fill(~sees, closed)[
                 :, None

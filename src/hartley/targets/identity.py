@@ -1,4 +1,4 @@
-"""What tells one model from every other: digests of weights, declared and never probed."""
+"""Identities of models: digests of their weights, declared and never probed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def of_weights(kind: str, weights: Mapping[str, NDArray[Any]]) -> str:
     """Return the identity of a model from its parameters by name.
 
     Args:
-        kind: what else tells it from others: the code and the form of the network.
+        kind: what else is part of the identity: the code and the form of the network.
         weights: arrays by name.
     """
     return f"weights:{digest([kind, dict(weights)])[:32]}"
 
 
 def of_object(fitted: Any) -> str:
-    """Return the identity of a fitted estimator from everything that it holds.
+    """Return the identity of a fitted estimator from all its attributes.
 
     Returns:
-        Empty where it holds something that has no stable bytes: then nothing can be declared.
+        Empty if an attribute has no stable bytes; the model then has no declared identity.
     """
     kind = f"{type(fitted).__module__}.{type(fitted).__qualname__}"
     try:

@@ -37,22 +37,22 @@ def from_sklearn(
     Args:
         classifier: a fitted scikit-learn classifier with ``predict_proba``.
         classes: number of classes.
-        name: what to call it; the class's name if empty.
+        name: name in reports; the class's name if empty.
         modality: what the records are; they are flattened to (n, features).
-        offers: what an attacker may use.
+        offers: capabilities that an attacker may use.
         fit: the training that the attacker knows.
-        identity: what tells this classifier from every other; None takes the digest of all that it
-            holds, and an empty string declares nothing.
+        identity: a digest that is unique to this classifier; None computes it from all its
+            attributes, an empty string declares none.
 
     Raises:
-        UsageError: the classifier gives no probabilities, or was fitted on other labels.
+        UsageError: the classifier has no predict_proba, or was fitted on other labels.
     """
     if not hasattr(classifier, "predict_proba"):
-        raise UsageError(f"{type(classifier).__name__} has no predict_proba")
+        raise UsageError(f"a classifier must have predict_proba, got {type(classifier).__name__}")
     known = np.asarray(classifier.classes_).astype(np.int64)
     if len(known) and not 0 <= known.min() <= known.max() < classes:
         raise UsageError(
-            f"the classifier was fitted on labels {known.tolist()}, not 0..{classes - 1}"
+            f"the classifier must be fitted on labels 0..{classes - 1}, got {known.tolist()}"
         )
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
@@ -96,7 +96,7 @@ class SklearnPipeline:
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K classifiers; ``include`` is (K, n) booleans."""
         if data.y is None:
-            raise UsageError(f"{data.name!r} carries no labels to train on")
+            raise UsageError(f"{data.name!r} must have labels to train on, got y=None")
         started = time.perf_counter()
         x = np.ascontiguousarray(np.asarray(data.x).reshape(len(data), -1))
         finite = bool(np.isfinite(x).all())
@@ -110,13 +110,13 @@ class SklearnPipeline:
         fitted = spread(_train, shared, parts, workers=self.workers)
         offers = Access.LABELS | Access.SCORES | Access.TRAIN
 
-        # Both ways grow the same models; which one ran is told, since the quick one reaches into
-        # modules that another scikit-learn may have moved.
+        # Both ways grow the same models; ``facts`` says which one ran, since the quick one reaches
+        # into modules that another scikit-learn may have moved.
         facts = {"grown": "tree builder" if quick else "fit"}
 
         def member(k: int) -> Model:
             _, row, own_seed = parts[k]
-            made = from_sklearn(
+            model = from_sklearn(
                 fitted[k],
                 classes=self.classes,
                 modality=self.modality,
@@ -124,7 +124,7 @@ class SklearnPipeline:
                 fit=self.fit,
                 identity=f"trained:{digest([stamp, row, own_seed])[:32]}" if stamp else "",
             )
-            return replace(made, facts=facts)
+            return replace(model, facts=facts)
 
         spent = {"strategy": "sklearn", "seconds": time.perf_counter() - started}
         return separate([member(k) for k in range(len(fitted))], {**spent, **facts})
@@ -138,9 +138,9 @@ def _train(shared: Any, part: Any) -> Any:
     k, row, seed = part
     if quick:
         return grow(classifier, x[row], y[row], seed)
-    one = clone(classifier)
-    if "random_state" in one.get_params():
-        one.set_params(random_state=seed)
+    copy = clone(classifier)
+    if "random_state" in copy.get_params():
+        copy.set_params(random_state=seed)
     # The records were checked once for all, the parameters by the first model.
     with config_context(assume_finite=finite, skip_parameter_validation=k > 0):
-        return one.fit(x[row], y[row])
+        return copy.fit(x[row], y[row])

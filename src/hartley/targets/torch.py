@@ -35,32 +35,32 @@ def from_torch(
 ) -> Model:
     """Wrap a torch module that reads float records (n, …) as a model.
 
-    The module is put into evaluation mode and is asked in batches, without gradients.
+    The module is put into evaluation mode and queried in batches, without gradients.
 
     Args:
         module: the module.
-        name: what to call it in reports.
+        name: name in reports.
         modality: what it reads.
         classes: number of classes, or the width of an embedding.
         gives: what the module itself returns. A last softmax layer means ``PROBABILITIES``; most
-            classifiers are trained without one and give ``LOGITS``. Said by the caller, never
+            classifiers are trained without one and give ``LOGITS``. Declared by the caller, never
             guessed; the engine checks it on every answer.
-        output: what the model shall answer: as ``gives``, or logits turned into probabilities, or
+        output: form of the answers: as ``gives``, or logits turned into probabilities, or
             either turned into labels.
-        offers: what an attacker may use. ``GRADIENTS`` and ``WEIGHTS`` make ``grad`` and
-            ``weights`` present, ``TRAIN`` needs ``fit``.
+        offers: capabilities that an attacker may use. ``GRADIENTS`` and ``WEIGHTS`` make ``grad``
+            and ``weights`` present, ``TRAIN`` needs ``fit``.
         fit: the training that the attacker knows.
         device: a torch device.
         batch: records a forward pass.
         facts: anything worth carrying.
-        identity: what tells this module from every other; None takes the digest of its form, its
+        identity: a digest that is unique to this module; None computes it from its form, its
             parameters and its buffers, and an empty string declares nothing.
 
     Returns:
         The model; its callables read and return numpy arrays.
 
     Raises:
-        UsageError: units that cannot be made of what the module gives.
+        UsageError: answers that cannot be computed from what the module returns.
     """
     answer = _units(gives, output)
     module = module.to(device).eval()
@@ -134,4 +134,4 @@ def _units(gives: Output, output: Output) -> Callable[[NDArray[Any]], NDArray[An
         return lambda answers: np.asarray(answers.argmax(1))
     if gives is Output.LOGITS and output is Output.PROBABILITIES:
         return softmax
-    raise UsageError(f"a module that gives {gives} cannot answer with {output}")
+    raise UsageError(f"output must follow from what the module gives ({gives}), got {output}")

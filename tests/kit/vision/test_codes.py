@@ -47,5 +47,5 @@ def test_coding_beats_repetition_at_equal_energy():
 
 
 def test_wrong_length_is_refused():
-    with pytest.raises(ValueError, match="114 soft values"):
+    with pytest.raises(ValueError, match="soft must have 114 values"):
         codes.decode(np.zeros(113), 32)

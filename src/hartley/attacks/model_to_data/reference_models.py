@@ -18,7 +18,7 @@ import numpy as np
 from hartley.core import Data, Ensemble, Model, Output, View, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.cache import digest
-from hartley.kit.language.tokens import average, likelihoods
+from hartley.kit.language.tokens import likelihoods, mean_over_tokens
 from hartley.kit.shared_work import Work
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ class References:
             if first.moments is not None and data.y is None:
                 # The question that every attack on texts asks: each network reads them once.
                 real = np.asarray(data.x[:, 1:]) >= 0
-                return np.stack([average(told[..., 0], real) for told in self._moments(data)])
+                each = [mean_over_tokens(told[..., 0], real) for told in self._moments(data)]
+                return np.stack(each)
             if first.score is not None and data.y is None:
                 models = [self.ensemble.member(k) for k in range(self.ensemble.size)]
                 return np.stack([of_model(m, data) for m in models])
@@ -244,7 +245,7 @@ def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float
 
 def _tokens(model: Model, data: Data) -> NDArray[np.float64]:
     """Mean log-probability (n,) of each record's tokens."""
-    return average(likelihoods(model, data.x), np.asarray(data.x[:, 1:]) >= 0)
+    return mean_over_tokens(likelihoods(model, data.x), np.asarray(data.x[:, 1:]) >= 0)
 
 
 def _cosine(answers: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Make data safe and plain once, when a pack comes: what is read later can run no code."""
+"""Convert a pack to plain data when it is fetched, so that later reads cannot run code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def convert(how: str, folder: Path) -> None:
         folder: the pack's files.
 
     Raises:
-        UsageError: a file is not what it should be.
+        UsageError: a file is not of the expected format.
         MissingExtra: torch is needed and not installed.
     """
     if how == "torch":
@@ -63,18 +63,18 @@ def strings(raw: bytes) -> list[str]:
     """
     at = 14
     if raw[:2] != b"X\n":
-        raise UsageError("not an R serialisation in XDR form")
+        raise UsageError("the file must be an R serialisation in XDR form")
     if struct.unpack(">i", raw[2:6])[0] == 3:
         at += 4 + struct.unpack(">i", raw[14:18])[0]
     flags, count = struct.unpack(">ii", raw[at : at + 8])
     if flags & 0xFF != 16:
-        raise UsageError(f"R type {flags & 0xFF} where a character vector was expected")
+        raise UsageError(f"the R object must be a character vector, got type {flags & 0xFF}")
     at += 8
     lines = []
     for _ in range(count):
         kind, length = struct.unpack(">ii", raw[at : at + 8])
         if kind & 0xFF != 9:
-            raise UsageError("an R character vector holds something else than characters")
+            raise UsageError("the R character vector must hold characters only")
         at += 8
         lines.append(raw[at : at + max(length, 0)].decode("utf-8"))
         at += max(length, 0)

@@ -1,4 +1,4 @@
-"""The package clients: each brings one archive into a folder and runs none of its code."""
+"""The package clients: each downloads one archive into a folder and runs none of its code."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Member = tuple[str, Callable[[], bytes]]
 
 
 def download(pack: Pack, into: Path, progress: Progress | None = None) -> Path:
-    """Bring the pack's archive into a folder; return its path.
+    """Download the pack's archive into a folder; return its path.
 
     Raises:
-        UsageError: the client is not on PATH, fails (no network, unknown package), or brings
-            nothing.
+        UsageError: the client is not on PATH, fails (no network, unknown package), or
+            downloads nothing.
     """
     if pack.client == "apt":
         _apt(pack, into, progress)
@@ -35,14 +35,16 @@ def download(pack: Pack, into: Path, progress: Progress | None = None) -> Path:
         done = _call(_command(pack, into), into, pack, progress)
         if done.returncode:
             raise UsageError(_failed(pack, done))
-    found = [path for path in into.iterdir() if path.is_file()]
-    if len(found) != 1:
-        raise UsageError(f"{pack.client} brought {len(found)} files for {pack.package}, not one")
-    return found[0]
+    files = [path for path in into.iterdir() if path.is_file()]
+    if len(files) != 1:
+        raise UsageError(
+            f"{pack.client} must download one file for {pack.package}, got {len(files)}"
+        )
+    return files[0]
 
 
 def members(pack: Pack, archive: Path) -> Iterator[Member]:
-    """Yield the plain files of an archive: no links, no devices, nothing is written.
+    """Yield the plain files of an archive: no links, no devices; nothing is written.
 
     Raises:
         UsageError: the archive cannot be read.
@@ -62,7 +64,7 @@ def members(pack: Pack, archive: Path) -> Iterator[Member]:
         else:
             yield from _deb(archive)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise UsageError(f"{archive.name} is not a readable archive: {error}") from error
+        raise UsageError(f"{archive.name} must be a readable archive: {error}") from error
 
 
 def _deb(archive: Path) -> Iterator[Member]:
@@ -110,7 +112,7 @@ def _apt(pack: Pack, into: Path, progress: Progress | None) -> None:
     fetch = [tool, "download", "--quiet", pack.package]
     done = _call(fetch, into, pack, progress)
     if done.returncode and os.geteuid() == 0:
-        # A fresh container has no package lists; root may bring them, and only then.
+        # A fresh container has no package lists; only root may fetch them.
         _call([tool, "update", "--quiet"], into, pack, None)
         done = _call(fetch, into, pack, progress)
     if done.returncode:
@@ -157,8 +159,8 @@ def _tool(name: str, owner: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise UsageError(
-            f"{name} is not on PATH (it comes with {owner}); "
-            "install it, or bring the files yourself with --from FOLDER"
+            f"{name} must be on PATH (it comes with {owner}); "
+            "install it, or give your own files with --from FOLDER"
         )
     return path
 
@@ -166,5 +168,5 @@ def _tool(name: str, owner: str) -> str:
 def _failed(pack: Pack, done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "e:", "npm err"))]
-    said = (errors or lines or ["no message"])[-1].rstrip(".")[:200]
-    return f"{pack.client} could not fetch {pack.package} {pack.version}: {said}"
+    reason = (errors or lines or ["no message"])[-1].rstrip(".")[:200]
+    return f"{pack.client} could not fetch {pack.package} {pack.version}: {reason}"

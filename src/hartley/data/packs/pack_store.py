@@ -1,4 +1,4 @@
-"""Where packs lie, and how one gets there: whole and checked, or not at all."""
+"""The folder of packs: a pack is stored complete and checked, or not at all."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def folder() -> Path:
 
 
 def locate(name: str) -> Path:
-    """Return the folder of a pack that is here; touches no network.
+    """Return the folder of a fetched pack, without the network.
 
     Raises:
-        UnknownName: no pack of that name.
-        MissingPack: it was not fetched yet, or only an older version of it was.
+        UnknownName: an unknown pack.
+        MissingPack: it is not fetched, or only in an older version.
     """
     pack = _find(name)
     home = folder() / name
@@ -54,21 +54,21 @@ def get(
     trust: bool = False,
     progress: downloaders.Progress | None = None,
 ) -> Path:
-    """Fetch a pack unless it is here; return its folder.
+    """Fetch a pack unless it is stored already; return its folder.
 
-    Several processes may ask at once: one fetches, the others wait. A download that ends early
-    leaves nothing behind that counts.
+    Of several processes one fetches and the others wait. An incomplete download leaves nothing
+    that counts as a pack.
 
     Args:
         name: the pack.
-        source: a folder of the user's that holds the pack's data files, instead of a download.
-        trust: take ``source`` even when its files are not the ones pinned here; ``pack.json``
-            then says that they are not verified.
-        progress: told (bytes so far, bytes expected) while it downloads.
+        source: a folder of the user's with the pack's data files, instead of a download.
+        trust: use ``source`` even if its files differ from the pinned ones; ``pack.json`` then
+            says that they are not verified.
+        progress: called with (bytes so far, bytes expected) during the download.
 
     Raises:
-        UnknownName: no pack of that name.
-        UsageError: no client, no network, a wrong digest, a full disk.
+        UnknownName: an unknown pack.
+        UsageError: the client or the network is missing, the digest is wrong, or the disk is full.
     """
     pack = _find(name)
     home = folder() / name
@@ -95,10 +95,10 @@ def get(
 
 
 def verify(name: str) -> bool:
-    """Hash every file of a pack again; return whether all are as they were when it came.
+    """Hash every file of a pack again; return whether none has changed since it was fetched.
 
     Raises:
-        MissingPack: it was not fetched yet.
+        MissingPack: it is not fetched.
     """
     home = locate(name)
     card = _card(home) or {}
@@ -145,10 +145,10 @@ def _fill(
     into = work / "archive"
     into.mkdir()
     archive = downloaders.download(pack, into, progress)
-    if pack.client != "apt" and (found := _sha256(archive)) != pack.archive:
+    if pack.client != "apt" and (digest := _sha256(archive)) != pack.archive:
         raise UsageError(
-            f"the archive of pack {pack.name!r} has sha256 {found[:16]}…, "
-            f"not {pack.archive[:16]}…: it was changed on the way, and is thrown away"
+            f"the archive of pack {pack.name!r} must have sha256 {pack.archive[:16]}…, "
+            f"got {digest[:16]}…: it was changed on the way and is discarded"
         )
     for path, read in downloaders.members(pack, archive):
         if path == pack.notice:
@@ -161,24 +161,24 @@ def _fill(
 
 
 def _place(pack: Pack, path: str) -> str | None:
-    """Where a file of the archive goes, or None if it is no data file of the pack."""
+    """Where a file of the archive goes, or None if it is not a data file of the pack."""
     if not path.startswith(pack.strip):
         return None
     place = path.removeprefix(pack.strip)
     unsafe = place.startswith("/") or ".." in place.split("/")
-    return place if not unsafe and any(fnmatch(place, one) for one in pack.keep) else None
+    return place if not unsafe and any(fnmatch(place, pattern) for pattern in pack.keep) else None
 
 
 def _copy(pack: Pack, source: Path, ready: Path) -> None:
     if not source.is_dir():
-        raise UsageError(f"{source} is not a folder")
+        raise UsageError(f"--from must be a folder, got {source}")
     for path in sorted(source.rglob("*")):
         place = path.relative_to(source).as_posix()
-        if path.is_file() and any(fnmatch(place, one) for one in pack.keep):
+        if path.is_file() and any(fnmatch(place, pattern) for pattern in pack.keep):
             (ready / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, ready / place)
     if not any(ready.iterdir()):
-        raise UsageError(f"{source} holds no file like {' or '.join(pack.keep)}")
+        raise UsageError(f"{source} must contain files like {' or '.join(pack.keep)}, got none")
 
 
 def _finish(pack: Pack, ready: Path, origin: str, *, trust: bool) -> None:
@@ -187,8 +187,8 @@ def _finish(pack: Pack, ready: Path, origin: str, *, trust: bool) -> None:
     verified = fingerprint(raw) == pack.digest
     if not verified and not trust:
         raise UsageError(
-            f"the data of pack {pack.name!r} are not the ones pinned here: "
-            f"{len(raw)} files with digest {fingerprint(raw)[:16]}…, not {pack.digest[:16]}…"
+            f"the data of pack {pack.name!r} must have digest {pack.digest[:16]}…, got {len(raw)} "
+            f"files with digest {fingerprint(raw)[:16]}…; --trust accepts them"
         )
     convert.convert(pack.convert, ready)
     if not (ready / NOTICE).exists():
@@ -209,7 +209,7 @@ def _finish(pack: Pack, ready: Path, origin: str, *, trust: bool) -> None:
 
 
 def _swap(ready: Path, home: Path) -> None:
-    """Put the finished folder in its place; an older one steps aside first."""
+    """Put the finished folder in its place; an older one is moved away first."""
     if home.exists():
         old = ready.parent / "old"
         home.replace(old)
@@ -218,12 +218,14 @@ def _swap(ready: Path, home: Path) -> None:
 
 @contextmanager
 def _room(home: Path) -> Iterator[None]:
-    """Turn what a disk can refuse into one line."""
+    """Turn the errors of a disk into one-line messages."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise UsageError(f"no room on the disk for the pack in {home.parent}") from error
+            raise UsageError(
+                f"not enough space on the disk for the pack in {home.parent}"
+            ) from error
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
             raise UsageError(f"cannot write the pack into {home.parent}: {error}") from error
         raise

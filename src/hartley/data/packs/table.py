@@ -1,4 +1,4 @@
-"""The table of packs: what there is, where it comes from, and the digests it must have."""
+"""The table of packs: names, sources, and the digests that the data must have."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Pack:
 
     Attributes:
         name: its name on the command line.
-        summary: what is inside, in one line.
+        summary: the contents, in one line.
         client: which package client brings it: ``pip``, ``npm`` or ``apt``.
-        package, version: what the client is asked for.
-        licence: under which terms the data stand.
+        package, version: what the client fetches.
+        licence: the terms of the data.
         size: bytes to download.
         archive: sha256 of the archive. Not compared for ``apt``, which serves only the current
             build of a package: there the digest of the data decides.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.core.errors import RunError
 from hartley.kit.fleet import Objective, Seen
-from hartley.models.training_defense import own, trained_for
+from hartley.models.training_defense import owner_pipeline, trained_for
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def mid(scene: Scene, rng: Rng, *, beta: Annotated[float, Range(0)] = 0.04) -> S
     Raises:
         RunError: the owner's net has no hidden layer.
     """
-    net = own(scene, "mid").net
+    net = owner_pipeline(scene, "mid").net
     if not net.hidden and not net.channels:
         raise RunError("mid: the owner's net has no hidden layer to squeeze")
     return trained_for(scene, rng, "mid", Bottleneck(beta))

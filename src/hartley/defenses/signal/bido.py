@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.core.errors import RunError
 from hartley.kit.fleet import Objective, Seen
-from hartley.models.training_defense import own, trained_for
+from hartley.models.training_defense import owner_pipeline, trained_for
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ def bido(
     Raises:
         RunError: the owner's net has no hidden layer.
     """
-    net = own(scene, "bido").net
+    net = owner_pipeline(scene, "bido").net
     if not net.hidden and not net.channels:
         raise RunError("bido: the owner's net has no hidden layer")
     return trained_for(scene, rng, "bido", Bilateral(apart, together))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Data
-from hartley.kit.features import features, standardised
+from hartley.kit.features import plain_features, standardised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def blind_auc(data: Data, coins: NDArray[Any], groups: NDArray[Any]) -> dict[str
     fold = rng.permutation(int(groups.max()) + 1)[groups[rows]] % FOLDS
     some = replace(data, x=data.x[rows], y=None if data.y is None else data.y[rows])
     labels = 0 if some.y is None else int(some.y.max()) + 1
-    table = standardised(features(some, labels))
+    table = standardised(plain_features(some, labels))
     kernel = _kernel(table / math.sqrt(max(int(table.any(0).sum()), 1)))
     wanted = np.where(coins[:, rows], 1.0, -1.0).T
     found: list[list[tuple[float, float, int]]] = [[] for _ in range(len(coins))]

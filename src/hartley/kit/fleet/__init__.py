@@ -3,7 +3,7 @@
 from hartley.kit.fleet.dp_training import Privacy, train_private
 from hartley.kit.fleet.fleet import Fleet, train
 from hartley.kit.fleet.objective import Apprentice, Objective, Seen
-from hartley.kit.fleet.training import Training, choose
+from hartley.kit.fleet.training import Training, choose_strategy
 
 __all__ = [
     "Apprentice",
@@ -12,7 +12,7 @@ __all__ = [
     "Privacy",
     "Seen",
     "Training",
-    "choose",
+    "choose_strategy",
     "train",
     "train_private",
 ]

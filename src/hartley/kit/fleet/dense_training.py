@@ -111,7 +111,7 @@ class Mover:
         """Set up the optimiser.
 
         Args:
-            buffers: what holds the weights, in as few tensors as may be.
+            buffers: tensors that hold the weights, as few as possible.
             slopes: the gradient of each buffer; written by the caller before each step.
             weights: views into the buffers whose first axis is the model, covering all of them.
             lengths: steps of each model.
@@ -127,9 +127,9 @@ class Mover:
         self.optimiser = adam(parameters, training)
         self.lengths = torch.tensor([max(1, n) for n in lengths], device=buffers[0].device)
         # The same places in the moves as the weights have in their buffers.
-        one = len(buffers) == 1
+        is_single = len(buffers) == 1
         self.shares = [self.term[0].as_strided(w.shape, w.stride(), w.storage_offset())
-                       for w in weights] if one else self.term  # fmt: skip
+                       for w in weights] if is_single else self.term  # fmt: skip
 
     def step(self, t: int) -> None:
         """Take step ``t`` (from 0) along the slopes."""

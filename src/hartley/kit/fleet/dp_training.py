@@ -39,7 +39,7 @@ TINY = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """The numbers of a DP-SGD run; the accountant that joins them to ε lives with the defence.
+    """The numbers of a DP-SGD run; the accountant that computes ε from them is in the defense.
 
     Attributes:
         noise: standard deviation of the noise, in units of ``clip``.
@@ -61,7 +61,10 @@ class Privacy:
 
     def __post_init__(self) -> None:
         if not (self.noise >= 0 and self.clip > 0 and 0 < self.rate <= 1 and self.expected > 0):
-            raise UsageError(f"not a DP-SGD run: {self}")
+            raise UsageError(
+                "a DP-SGD run must have noise ≥ 0, clip > 0, 0 < rate ≤ 1 and expected > 0, got "
+                f"{self}"
+            )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -238,9 +241,9 @@ def _dense(
                 add_noise(grads, rngs, scale)
             slope.div_(privacy.expected)
             optimiser.step()
-    made = zip_names(work.net, weights)
-    assert [name for name, _ in made] == names
-    return [{n: w[k].numpy().copy() for n, w in made} for k in range(len(starts))]
+    named = zip_names(work.net, weights)
+    assert [name for name, _ in named] == names
+    return [{n: w[k].numpy().copy() for n, w in named} for k in range(len(starts))]
 
 
 def _opacus(work: _Work, start: Stack, own: NDArray[Any], rng: np.random.Generator) -> Stack:

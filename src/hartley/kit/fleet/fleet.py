@@ -19,7 +19,7 @@ from hartley.kit.fleet.sequential_training import (
     train_stacked,
     train_tight,
 )
-from hartley.kit.fleet.training import GROUP, Lesson, Training, batches, choose, stream
+from hartley.kit.fleet.training import GROUP, Lesson, Training, batches, choose_strategy, stream
 from hartley.kit.fleet.workers import spread
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class Fleet:
         out = np.empty((len(self), len(records), self.net.classes), np.float32)
         with torch.no_grad():
             if self.net.kind == "dense":
-                held = {n: torch.from_numpy(np.array(w)) for n, w in self.weights.items()}
+                tensors = {n: torch.from_numpy(np.array(w)) for n, w in self.weights.items()}
                 for at in range(0, len(records), ASK):
                     rows = records[at : at + ASK].flatten(1)
-                    out[:, at : at + ASK] = self._dense(held, rows).numpy()
+                    out[:, at : at + ASK] = self._dense(tensors, rows).numpy()
                 return out
             records = records.contiguous(memory_format=torch.channels_last)
             for k in range(len(self)):
@@ -78,18 +78,18 @@ class Fleet:
         """Model k as a torch module of its own."""
         return self.net.module({name: array[k] for name, array in self.weights.items()})
 
-    def _dense(self, held: dict[str, torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
+    def _dense(self, tensors: dict[str, torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
         import torch
 
         names = [name for _, name in self.net.steps]
-        first = held[f"{names[0]}.weight"]
+        first = tensors[f"{names[0]}.weight"]
         # All first layers read the same records: one wide matrix product instead of K narrow ones.
         hidden = rows @ first.reshape(-1, first.shape[2]).T
         hidden = hidden.view(len(rows), *first.shape[:2]).transpose(0, 1)
-        hidden = hidden + held[f"{names[0]}.bias"].unsqueeze(1)
+        hidden = hidden + tensors[f"{names[0]}.bias"].unsqueeze(1)
         for name in names[1:]:
-            weight = held[f"{name}.weight"].transpose(1, 2)
-            hidden = torch.baddbmm(held[f"{name}.bias"].unsqueeze(1), hidden.relu(), weight)
+            weight = tensors[f"{name}.weight"].transpose(1, 2)
+            hidden = torch.baddbmm(tensors[f"{name}.bias"].unsqueeze(1), hidden.relu(), weight)
         return hidden
 
 
@@ -133,18 +133,18 @@ def train(
         x: (n, …) records, float.
         y: (n,) integer labels, (n, classes) rows that sum to 1, or (K, n, classes) rows: every
             model its own.
-        include: (K, n) booleans: who trains on what.
+        include: (K, n) booleans: which model trains on which record.
         training: the recipe.
         seed: root of the models' own streams.
         first: number of the first model: ``train(include[8:], first=8)`` gives models 8, 9, …
             exactly as ``train(include)`` does.
-        strategy: ``auto`` (see :func:`choose`), ``batched``, ``loop`` or ``plain``.
+        strategy: ``auto`` (see :func:`choose_strategy`), ``batched``, ``loop`` or ``plain``.
         precision: ``auto`` (bfloat16 arithmetic in a tight loop of convolutions where the processor
             has it), ``float32`` or ``bfloat16``.
         workers: processes, one thread each; the result does not depend on it.
         device: a torch device.
         progress: called with the number of groups that are finished.
-        objective: what else than the cross-entropy with ``y`` the models are trained for; one with
+        objective: the training objective, if not the cross-entropy with ``y``; one with
             a loss of its own is trained by autograd (``shaped``), whatever the strategy.
 
     Raises:
@@ -153,15 +153,15 @@ def train(
     training = training or Training()
     started = time.perf_counter()
     if include.ndim != 2 or include.shape[1] != len(x) or not len(include):
-        raise UsageError(f"include is {include.shape}; (models, {len(x)}) is due")
+        raise UsageError(f"include must have shape (models ≥ 1, {len(x)}), got {include.shape}")
     targets = targets_of(y, net.classes)
     if targets.shape[-2] != len(x) or (targets.ndim == 3 and len(targets) != len(include)):
         raise UsageError(
-            f"targets are {y.shape}; there are {len(x)} records, {len(include)} models"
+            f"targets must match {len(x)} records and {len(include)} models, got shape {y.shape}"
         )
     if tuple(x.shape[1:]) != net.inputs:
-        raise UsageError(f"records are {x.shape[1:]}; the net reads {net.inputs}")
-    chosen = choose(net, device, strategy)
+        raise UsageError(f"records must have shape {net.inputs}, got {tuple(x.shape[1:])}")
+    chosen = choose_strategy(net, device, strategy)
     records = np.ascontiguousarray(x, np.float32)
     if objective is not None:
 
@@ -189,8 +189,8 @@ def train(
         device=device,
     )
     parts = _groups(include, first, work, workers)
-    made = spread(_train_group, work, parts, workers=workers, progress=progress)
-    stacks = sorted((k, s) for part, group in zip(parts, made, strict=True) for (k, _), s in
+    trained = spread(_train_group, work, parts, workers=workers, progress=progress)
+    stacks = sorted((k, s) for part, group in zip(parts, trained, strict=True) for (k, _), s in
                     zip(part, group, strict=True))  # fmt: skip
     return Fleet(
         net,
@@ -216,13 +216,13 @@ def targets_of(y: NDArray[Any], classes: int) -> NDArray[np.float32]:
     if y.ndim > 1:
         return np.ascontiguousarray(y, np.float32)
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
-        raise UsageError(f"labels run from {y.min()} to {y.max()}; the net has {classes} classes")
+        raise UsageError(f"labels must be in 0..{classes - 1}, got {y.min()}..{y.max()}")
     return np.asarray(np.eye(classes, dtype=np.float32)[y])
 
 
 def _bfloat16(net: Net, strategy: str, precision: str, device: str) -> bool:
     if precision not in {"auto", "float32", "bfloat16"}:
-        raise UsageError(f"precision {precision!r} is none of auto, float32, bfloat16")
+        raise UsageError(f"precision must be auto, float32 or bfloat16, got {precision!r}")
     if precision != "auto" or strategy != "loop" or net.kind != "conv":
         return precision == "bfloat16" and strategy == "loop"
     return native_bfloat16(device)
@@ -231,13 +231,13 @@ def _bfloat16(net: Net, strategy: str, precision: str, device: str) -> bool:
 def _groups(
     include: NDArray[np.bool_], first: int, work: _Work, workers: int
 ) -> list[list[tuple[int, NDArray[np.bool_]]]]:
-    """Cut the fleet into groups: as large as pays, and at least one a worker."""
+    """Cut the fleet into groups: as large as is efficient, at least one per worker."""
     members = [(first + k, row) for k, row in enumerate(include)]
     size = 1
     if work.strategy == "batched" or (work.strategy == "shaped" and work.net.kind == "dense"):
         size = min(GROUP.get(work.device.split(":")[0], GROUP["cpu"]), -(-len(members) // workers))
         # Models of about equal length end together, so that little of a stack is thrown away.
-        members.sort(key=lambda one: (int(one[1].sum()), one[0]))
+        members.sort(key=lambda member: (int(member[1].sum()), member[0]))
     return [members[i : i + size] for i in range(0, len(members), size)]
 
 
@@ -245,8 +245,10 @@ def _train_group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> 
     import torch
 
     x = torch.from_numpy(np.array(work.x)).to(work.device)
-    own = work.targets.ndim == 3
-    taught = work.targets[[k - work.first for k, _ in part]] if own else np.array(work.targets)
+    per_model = work.targets.ndim == 3
+    taught = (
+        work.targets[[k - work.first for k, _ in part]] if per_model else np.array(work.targets)
+    )
     targets = torch.from_numpy(taught).to(work.device)
     lesson = Lesson(work.net, x, targets, work.training)
     starts, orders, seeds = [], [], []
@@ -262,12 +264,12 @@ def _train_group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> 
         if work.net.kind == "dense":
             return train_dense(replace(lesson, x=x.flatten(1)), starts, orders)
         return train_stacked(lesson, starts, orders)
-    made: list[Stack] = []
+    trained: list[Stack] = []
     for i, (start, order) in enumerate(zip(starts, orders, strict=True)):
-        mine = replace(lesson, targets=targets[i]) if own else lesson
+        own_lesson = replace(lesson, targets=targets[i]) if per_model else lesson
         if work.strategy == "plain":
-            made.append(train_plain(mine, start, order))
+            trained.append(train_plain(own_lesson, start, order))
         else:
             tight = train_conv if work.net.kind == "conv" else train_tight
-            made.append(tight(mine, start, order, bfloat16=work.bfloat16))
-    return made
+            trained.append(tight(own_lesson, start, order, bfloat16=work.bfloat16))
+    return trained

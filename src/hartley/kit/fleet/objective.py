@@ -1,4 +1,4 @@
-"""Another objective than the cross-entropy with the labels: what a training-time defence asks.
+"""Objectives other than the cross-entropy with the labels, as training-time defenses need.
 
 An ``Objective`` changes two things, either or both: the targets that records are taught with, and
 the loss of a step. Changed targets run on every fast strategy. A changed loss is trained here, by
@@ -6,7 +6,7 @@ autograd: dense nets as one stack, where a loss sees all models of a group at on
 apart by the first axis, convolutional nets one after another by the same code with a stack of one.
 
 An objective is a frozen dataclass of plain fields, so that it keys caches and travels to workers.
-It lives in the file of its defence; nothing has to be registered.
+It lives in the file of its defense; there is no registry.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Seen:
 
 
 class Objective:
-    """What a fleet is trained for; the base of those that defences bring.
+    """The training objective of a fleet; the base class of the objectives of defenses.
 
     ``shaped`` says whether :meth:`loss` replaces the mean cross-entropy of a step; ``alone``
     whether who holds a few records can be taught them with nobody else's at hand, as a client of
@@ -144,29 +144,29 @@ def train_shaped(
     weights = {n: torch.from_numpy(np.stack([s[n] for s in starts])).to(device) for n in net.shapes}
     extra = {n: torch.zeros(len(starts), *shape, device=device)
              for n, shape in objective.extra(net).items()}  # fmt: skip
-    held = [*weights.values(), *extra.values()]
-    leaves = [tensor.detach().requires_grad_() for tensor in held]
+    tensors = [*weights.values(), *extra.values()]
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
     used = dict(zip([*weights, *extra], leaves, strict=True))
-    slopes = [torch.zeros_like(tensor) for tensor in held]
+    slopes = [torch.zeros_like(tensor) for tensor in tensors]
     lengths = [len(order) for order in orders]
-    mover = Mover(held, slopes, held, lengths, training)
+    mover = Mover(tensors, slopes, tensors, lengths, training)
     noise = _Noise(seeds, training.batch, device)
     reader = _Reader(lesson, orders)
-    done = [{**start, **{n: e[k].cpu().numpy().copy() for n, e in extra.items()}}
+    trained = [{**start, **{n: e[k].cpu().numpy().copy() for n, e in extra.items()}}
             for k, start in enumerate(starts)]  # fmt: skip
     for t in range(max(lengths)):
-        inputs, wanted = reader.batch(t)
-        seen = forward(net, used, inputs, wanted)
-        seen.epoch, seen.extra, seen.noise = reader.epoch(t), {n: used[n] for n in extra}, noise
+        inputs, targets = reader.batch(t)
+        batch = forward(net, used, inputs, targets)
+        batch.epoch, batch.extra, batch.noise = reader.epoch(t), {n: used[n] for n in extra}, noise
         # Each model's loss depends on its own weights alone, so the sum has everyone's own slopes.
-        found = torch.autograd.grad(objective.loss(seen).sum(), leaves, allow_unused=True)
+        gradients = torch.autograd.grad(objective.loss(batch).sum(), leaves, allow_unused=True)
         with torch.no_grad():
-            for slope, value in zip(slopes, found, strict=True):
+            for slope, value in zip(slopes, gradients, strict=True):
                 slope.zero_() if value is None else slope.copy_(value)
             mover.step(t)
         for k in (k for k, length in enumerate(lengths) if length == t + 1):
-            done[k] = {n: w[k].cpu().numpy().copy() for n, w in zip(used, held, strict=True)}
-    return done
+            trained[k] = {n: w[k].cpu().numpy().copy() for n, w in zip(used, tensors, strict=True)}
+    return trained
 
 
 class _Reader:

@@ -120,17 +120,17 @@ def train_stacked(
 
     slopes = torch.func.vmap(torch.func.grad(loss))
     lengths = [len(order) for order in orders]
-    held = list(weights.values())
-    grads = [torch.zeros_like(value) for value in held]
-    mover = Mover(held, grads, held, lengths, training)
+    tensors = list(weights.values())
+    grads = [torch.zeros_like(value) for value in tensors]
+    mover = Mover(tensors, grads, tensors, lengths, training)
     each = torch.arange(len(orders), device=x.device)[:, None]
     for t in range(max(lengths)):
         rows = numpy.stack([o[min(t, len(o) - 1)] if len(o) else _idle(o) for o in orders])
         index = torch.from_numpy(rows).long().to(x.device)
         wanted = targets[index] if targets.dim() == 2 else targets[each, index]
-        found = slopes(weights, x[index], wanted)
+        gradients = slopes(weights, x[index], wanted)
         with torch.no_grad():
-            for grad, value in zip(grads, found.values(), strict=True):
+            for grad, value in zip(grads, gradients.values(), strict=True):
                 grad.copy_(value)
             mover.step(t)
         for k in (k for k, length in enumerate(lengths) if length == t + 1):
@@ -146,7 +146,7 @@ def anneal(optimiser: torch.optim.Optimizer, training: Training, t: int, steps: 
 
 
 def _idle(order: NDArray[np.int32]) -> NDArray[np.int32]:
-    """A batch for a model without records, whose result nobody reads."""
+    """A batch for a model without records; its result is not used."""
     import numpy
 
     return numpy.zeros(order.shape[1], numpy.int32)

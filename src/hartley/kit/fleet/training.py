@@ -47,7 +47,7 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.batch < 1 or self.lr <= 0:
-            raise UsageError(f"not a training recipe: {self}")
+            raise UsageError(f"training must have epochs ≥ 0, batch ≥ 1 and lr > 0, got {self}")
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Lesson:
     training: Training
 
 
-def choose(net: Net, device: str, strategy: str = "auto") -> str:
+def choose_strategy(net: Net, device: str, strategy: str = "auto") -> str:
     """Return the strategy: a fixed rule, from the measurements that ``bench/fleet.py`` prints.
 
     Stacked computation where the work per call is small against the cost of calling (dense nets)
@@ -80,12 +80,12 @@ def choose(net: Net, device: str, strategy: str = "auto") -> str:
     convolution kernels are slower than one model after another.
 
     Raises:
-        UsageError: no such strategy.
+        UsageError: an unknown strategy.
     """
     if strategy == "auto":
         return "batched" if net.kind == "dense" or device != "cpu" else "loop"
     if strategy not in STRATEGIES:
-        raise UsageError(f"strategy {strategy!r} is none of auto, {', '.join(STRATEGIES)}")
+        raise UsageError(f"strategy must be one of auto, {', '.join(STRATEGIES)}, got {strategy!r}")
     return strategy
 
 
@@ -100,13 +100,13 @@ def batches(
     """Draw the records of every step: (steps, batch) indices into all records.
 
     The passes, each freshly shuffled, form one stream that is cut into full batches; the number of
-    steps follows from the model's own record count alone. A model without records takes none.
+    steps follows from the model's own record count alone. A model without records takes 0 steps.
     """
-    own = np.flatnonzero(included).astype(np.int32)
-    steps = round(training.epochs * len(own) / training.batch)
+    records = np.flatnonzero(included).astype(np.int32)
+    steps = round(training.epochs * len(records) / training.batch)
     if not steps:
         return np.empty((0, training.batch), np.int32)
-    due = steps * training.batch
-    passes = -(-due // len(own))
-    order = np.concatenate([rng.permutation(own) for _ in range(passes)])
-    return order[:due].reshape(steps, training.batch)
+    needed = steps * training.batch
+    passes = -(-needed // len(records))
+    order = np.concatenate([rng.permutation(records) for _ in range(passes)])
+    return order[:needed].reshape(steps, training.batch)

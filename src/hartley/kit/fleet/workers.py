@@ -37,13 +37,13 @@ def spread(
     Raises:
         RunError: a worker died, for example for lack of memory.
     """
-    made: list[Any] = [None] * len(parts)
+    results: list[Any] = [None] * len(parts)
     if workers <= 1 or len(parts) <= 1:
         for i, part in enumerate(parts):
-            made[i] = job(shared, part)
+            results[i] = job(shared, part)
             if progress:
                 progress(i + 1)
-        return made
+        return results
     pool = ProcessPoolExecutor(
         min(workers, len(parts)), get_context("spawn"), initializer=_start, initargs=(job, shared)
     )
@@ -51,14 +51,14 @@ def spread(
         waiting = {pool.submit(_one, part): i for i, part in enumerate(parts)}
         try:
             for count, ready in enumerate(as_completed(waiting), 1):
-                made[waiting[ready]] = ready.result()
+                results[waiting[ready]] = ready.result()
                 if progress:
                     progress(count)
         except BrokenProcessPool as fault:
             raise RunError(
                 "a worker process of the fleet died (out of memory?): try fewer workers"
             ) from fault
-    return made
+    return results
 
 
 def _start(job: Callable[[Any, Any], Any], shared: Any) -> None:

@@ -52,11 +52,11 @@ class Shape:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each parameter by name, in the order of the layers."""
         wide = (self.features, self.hidden, self.hidden, self.classes)
-        found: dict[str, tuple[int, ...]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         for i in range(3):
             into = wide[i] if i < 2 else 2 * self.hidden
-            found |= {f"{i}.weight": (wide[i + 1], into), f"{i}.bias": (wide[i + 1],)}
-        return found
+            shapes |= {f"{i}.weight": (wide[i + 1], into), f"{i}.bias": (wide[i + 1],)}
+        return shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Study:
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.batch < 1 or self.lr <= 0:
-            raise UsageError(f"not a training recipe: {self}")
+            raise UsageError(f"training must have epochs ≥ 0, batch ≥ 1 and lr > 0, got {self}")
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def train_graphs(
         shape: of records and network.
         x: (n, nodes, nodes + features) records.
         y: (n,) integer labels.
-        include: (K, n) booleans: who trains on what.
+        include: (K, n) booleans: which network trains on which graph.
         study: the recipe.
         seed: root of the networks' own streams.
         first: number of the first network.
@@ -116,23 +116,23 @@ def train_graphs(
     streams = [np.random.default_rng(spawn(seed, "graphs", first + k)) for k in range(len(include))]
     starts = [_initial(shape, rng) for rng in streams]
     orders = [_orders(rng, row, study) for rng, row in zip(streams, include, strict=True)]
-    held = [torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts])))
+    parameters = [torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts])))
             for n in shape.shapes]  # fmt: skip
-    done = [[p[k].detach().numpy().copy() for p in held] for k in range(len(include))]
-    mover = torch.optim.Adam(held, lr=study.lr, fused=True)
+    trained = [[p[k].detach().numpy().copy() for p in parameters] for k in range(len(include))]
+    mover = torch.optim.Adam(parameters, lr=study.lr, fused=True)
     lengths = [len(order) for order in orders]
     for t in range(max(lengths, default=0)):
-        # Whose steps are used up stays in the stack on his last batch, already read off.
+        # A network without steps left repeats its last batch; its weights are already copied.
         rows = torch.from_numpy(np.stack([_at(order, t) for order in orders]))
-        out = _forward(held, sums[rows], links[rows], places[rows])
+        out = _forward(parameters, sums[rows], links[rows], places[rows])
         # A sum over networks: each one's gradient is that of its own mean loss.
         loss = F.cross_entropy(out.flatten(0, 1), labels[rows].flatten(), reduction="sum")
         mover.zero_grad()
         (loss / study.batch).backward()  # type: ignore[no-untyped-call]
         mover.step()
         for k in (k for k, length in enumerate(lengths) if length == t + 1):
-            done[k] = [p[k].detach().numpy().copy() for p in held]
-    return {n: np.stack([one[i] for one in done]) for i, n in enumerate(shape.shapes)}
+            trained[k] = [p[k].detach().numpy().copy() for p in parameters]
+    return {n: np.stack([weights[i] for weights in trained]) for i, n in enumerate(shape.shapes)}
 
 
 def _at(order: NDArray[np.int64], t: int) -> NDArray[np.int64]:
@@ -148,16 +148,16 @@ def ask(shape: Shape, weights: Weights, x: NDArray[Any]) -> NDArray[np.float32]:
     """
     import torch
 
-    held = [torch.from_numpy(np.array(weights[n])) for n in shape.shapes]
-    out = np.empty((len(held[0]), len(x), shape.classes), np.float32)
+    tensors = [torch.from_numpy(np.array(weights[n])) for n in shape.shapes]
+    out = np.empty((len(tensors[0]), len(x), shape.classes), np.float32)
     with torch.no_grad():
         for at in range(0, len(x), ASK):
             part = x[at : at + ASK]
             mixed, filled = _mixed(shape, part)
             inputs = [torch.from_numpy(a) for a in (mixed, _links(shape, part), filled)]
             for k in range(len(out)):
-                one = [w[k : k + 1] for w in held]
-                out[k, at : at + ASK] = _forward(one, *(i[None] for i in inputs))[0].numpy()
+                own_weights = [w[k : k + 1] for w in tensors]
+                out[k, at : at + ASK] = _forward(own_weights, *(i[None] for i in inputs))[0].numpy()
     return out
 
 
@@ -183,36 +183,36 @@ def _forward(
 
 def _links(shape: Shape, x: NDArray[Any]) -> NDArray[np.float32]:
     """A + I (n, nodes, nodes) of records, after a look at their shape."""
-    due = (shape.nodes, shape.nodes + shape.features)
-    if tuple(np.shape(x)[1:]) != due:
-        raise UsageError(f"records are {np.shape(x)[1:]}; the net reads graphs of {due}")
+    expected = (shape.nodes, shape.nodes + shape.features)
+    if tuple(np.shape(x)[1:]) != expected:
+        raise UsageError(f"records must be graphs of shape {expected}, got {np.shape(x)[1:]}")
     return np.asarray(x[..., : shape.nodes], np.float32) + np.eye(shape.nodes, dtype=np.float32)
 
 
 def _mixed(shape: Shape, x: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(A + I)·features, and which places are filled (n, nodes)."""
     links = _links(shape, x)
-    held = np.asarray(x[..., shape.nodes :], np.float32)
+    features = np.asarray(x[..., shape.nodes :], np.float32)
     filled = (np.abs(x).sum(2) > 0).astype(np.float32)
-    return links @ held, filled
+    return links @ features, filled
 
 
 def _initial(shape: Shape, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
     """First weights by torch's law for dense layers: uniform within ±1/√fan-in."""
-    made, bound = {}, 1.0
+    weights, bound = {}, 1.0
     for name, size in shape.shapes.items():
         if name.endswith("weight"):
             bound = 1 / np.sqrt(size[1])
-        made[name] = rng.uniform(-bound, bound, size).astype(np.float32)
-    return made
+        weights[name] = rng.uniform(-bound, bound, size).astype(np.float32)
+    return weights
 
 
 def _orders(rng: np.random.Generator, row: NDArray[np.bool_], study: Study) -> NDArray[np.int64]:
     """The records of every step (steps, batch): passes in one stream, cut into full batches."""
-    own = np.flatnonzero(row)
-    steps = round(study.epochs * len(own) / study.batch)
+    records = np.flatnonzero(row)
+    steps = round(study.epochs * len(records) / study.batch)
     if not steps:
         return np.empty((0, study.batch), np.int64)
-    passes = -(-steps * study.batch // len(own))
-    order = np.concatenate([rng.permutation(own) for _ in range(passes)])
+    passes = -(-steps * study.batch // len(records))
+    order = np.concatenate([rng.permutation(records) for _ in range(passes)])
     return np.asarray(order[: steps * study.batch].reshape(steps, study.batch))

@@ -60,7 +60,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.hidden < 1 or self.steps < 0 or self.lr <= 0:
-            raise UsageError(f"not a training recipe: {self}")
+            raise UsageError(f"training must have hidden ≥ 1, steps ≥ 0 and lr > 0, got {self}")
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -72,24 +72,24 @@ def smoothing(edges: NDArray[Any], nodes: int, dtype: Any = np.float64) -> Any:
     """Â = D^(−½)·(A + I)·D^(−½) as a sparse (nodes, nodes) matrix.
 
     Raises:
-        UsageError: an end of a link is no node.
+        UsageError: an end of a link is not a node.
     """
     from scipy.sparse import coo_array
 
     a, b = np.asarray(edges, dtype=np.int64).reshape(2, -1)
     if a.size and not 0 <= min(a.min(), b.min()) <= max(a.max(), b.max()) < nodes:
-        raise UsageError(f"links name nodes outside 0..{nodes - 1}")
+        raise UsageError(f"links must join nodes 0..{nodes - 1}, got numbers outside")
     every = np.arange(nodes)
     row, column = np.r_[a, b, every], np.r_[b, a, every]
     degree = np.bincount(row, minlength=nodes) ** -0.5
     # Links that are there twice would add up; canonical form sums them, so cut the values to one.
-    held = coo_array((np.ones(len(row)), (row, column)), shape=(nodes, nodes)).tocsr()
-    held.data = np.minimum(held.data, 1.0)
-    if held.nnz != len(row):
-        degree = np.asarray(held.sum(1)).reshape(-1) ** -0.5
-    held = held.tocoo()
-    held.data = degree[held.coords[0]] * degree[held.coords[1]]
-    return held.tocsr().astype(dtype)
+    matrix = coo_array((np.ones(len(row)), (row, column)), shape=(nodes, nodes)).tocsr()
+    matrix.data = np.minimum(matrix.data, 1.0)
+    if matrix.nnz != len(row):
+        degree = np.asarray(matrix.sum(1)).reshape(-1) ** -0.5
+    matrix = matrix.tocoo()
+    matrix.data = degree[matrix.coords[0]] * degree[matrix.coords[1]]
+    return matrix.tocsr().astype(dtype)
 
 
 def logits(weights: Weights, smooth: Any, features: NDArray[Any]) -> NDArray[np.float64]:
@@ -113,7 +113,7 @@ def train_nodes(
     """Train K networks on K known subsets of labelled nodes of one graph.
 
     Args:
-        graph: the graph; all of it is seen in training (transductive).
+        graph: the graph; training uses all of it (transductive).
         rows: (n,) nodes that carry a label.
         labels: (n,) integers.
         include: (K, n) booleans: whose labels each network is trained on.
@@ -137,37 +137,41 @@ def train_nodes(
     shares = include / np.maximum(include.sum(1, keepdims=True), 1)
     weigh = torch.from_numpy(shares.astype(np.float32)).unsqueeze(2)
     wanted = torch.from_numpy(np.eye(classes, dtype=np.float32)[labels])
-    seen = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+    labelled = torch.from_numpy(np.asarray(rows, dtype=np.int64))
     starts = [_initial(spawn(seed, "nodes", first + k), graph, schedule, classes)
               for k in range(size)]  # fmt: skip
     names = ("0.weight", "0.bias", "1.weight", "1.bias")
-    held = [torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts]))) for n in names]
-    mover = torch.optim.AdamW(held, lr=schedule.lr, weight_decay=schedule.decay, fused=True)
+    parameters = [
+        torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts]))) for n in names
+    ]
+    mover = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=schedule.decay, fused=True)
 
     def times(sparse: Any, x: torch.Tensor) -> torch.Tensor:
         """A sparse matrix (out, N) times x (K, N, width), of every network."""
         wide = x.transpose(0, 1).reshape(x.shape[1], -1)
-        done = torch.from_numpy(sparse @ wide.numpy())
-        return done.view(len(done), size, -1).transpose(0, 1)
+        product = torch.from_numpy(sparse @ wide.numpy())
+        return product.view(len(product), size, -1).transpose(0, 1)
 
     with torch.no_grad():
-        w0, b0, w1, b1 = (p.data for p in held)
+        w0, b0, w1, b1 = (p.data for p in parameters)
         for _ in range(schedule.steps):
             flat = w0.reshape(-1, w0.shape[2]).T.contiguous().numpy()
             hidden = torch.from_numpy(inputs @ flat).view(nodes, size, -1).transpose(0, 1)
             hidden = hidden.add_(b0.unsqueeze(1)).relu_()
-            out = times(smooth, torch.bmm(hidden, w1.transpose(1, 2)))[:, seen] + b1.unsqueeze(1)
+            out = times(smooth, torch.bmm(hidden, w1.transpose(1, 2)))[:, labelled] + b1.unsqueeze(
+                1
+            )
             slope = torch.softmax(out, 2).sub_(wanted).mul_(weigh)
-            back = torch.zeros(size, nodes, classes).index_add_(1, seen, slope)
+            back = torch.zeros(size, nodes, classes).index_add_(1, labelled, slope)
             # Â is symmetric, so what smooths forwards smooths backwards.
             back = times(smooth, back)
             into = torch.bmm(back, w1).mul_(hidden > 0)
-            held[0].grad = times(turned, into).transpose(1, 2).contiguous()
-            held[1].grad = into.sum(1)
-            held[2].grad = torch.bmm(back.transpose(1, 2), hidden)
-            held[3].grad = slope.sum(1)
+            parameters[0].grad = times(turned, into).transpose(1, 2).contiguous()
+            parameters[1].grad = into.sum(1)
+            parameters[2].grad = torch.bmm(back.transpose(1, 2), hidden)
+            parameters[3].grad = slope.sum(1)
             mover.step()
-    return {n: p.detach().numpy().copy() for n, p in zip(names, held, strict=True)}
+    return {n: p.detach().numpy().copy() for n, p in zip(names, parameters, strict=True)}
 
 
 def _initial(
@@ -184,15 +188,15 @@ def _initial(
 
 
 class Answers:
-    """What one network says about the nodes of the graph that it holds.
+    """The answers of one network about the nodes of its graph.
 
-    A question (n, 1) names nodes. A question (n, 2) names a second node whose features are sent
-    larger by the share ``NUDGE`` (−1: none): who holds the features may send others, which is the
-    setting of arXiv:2108.06504.
+    A query (n, 1) holds nodes. A query (n, 2) adds a second node whose features are scaled by
+    1 + ``NUDGE`` (−1: none): the owner of the features may change them, which is the setting of
+    arXiv:2108.06504.
     """
 
     def __init__(self, graph: Graph, weights: Weights) -> None:
-        """Take hold of the network; nothing is computed before the first question."""
+        """Store the network; the first query computes its answers."""
         self._graph, self._weights = graph, weights
         self._held: tuple[Any, ...] | None = None
 
@@ -200,13 +204,13 @@ class Answers:
         """Probabilities (n, classes).
 
         Raises:
-            UsageError: records that name no nodes of the graph.
+            UsageError: records that are not nodes of the graph.
         """
-        asked = nodes_of(x, len(self._graph))
+        queried = nodes_of(x, len(self._graph))
         _, _, _, plain = self._computed()
-        out = plain[asked[:, 0]]
-        if asked.shape[1] > 1:
-            for i, (node, changed) in enumerate(asked):
+        out = plain[queried[:, 0]]
+        if queried.shape[1] > 1:
+            for i, (node, changed) in enumerate(queried):
                 if changed >= 0:
                     out[i] += self._moved(int(node), int(changed))
         out = np.exp(out - out.max(1, keepdims=True))
@@ -222,17 +226,17 @@ class Answers:
         return self._held
 
     def _moved(self, node: int, changed: int) -> NDArray[np.float64]:
-        """How far the logits of ``node`` move: only what ``changed`` reaches is computed anew."""
+        """How far the logits of ``node`` move: only what ``changed`` reaches is recomputed."""
         smooth, sent, first, _ = self._computed()
         near = slice(*smooth.indptr[changed : changed + 2])
         reached, share = smooth.indices[near], smooth.data[near]
-        own = slice(*smooth.indptr[node : node + 2])
-        at = dict(zip(smooth.indices[own].tolist(), smooth.data[own].tolist(), strict=True))
-        heard = np.array([at.get(r, 0.0) for r in reached.tolist()])
+        row = slice(*smooth.indptr[node : node + 2])
+        at = dict(zip(smooth.indices[row].tolist(), smooth.data[row].tolist(), strict=True))
+        weights = np.array([at.get(r, 0.0) for r in reached.tolist()])
         before = first[reached]
         after = before + NUDGE * share[:, None] * sent[changed]
         gap = np.maximum(after, 0) - np.maximum(before, 0)
-        return np.asarray((heard @ gap) @ self._weights["1.weight"].T)
+        return np.asarray((weights @ gap) @ self._weights["1.weight"].T)
 
 
 def node_model(graph: Graph, held: Weights, /, **rest: Any) -> Model:
@@ -253,17 +257,17 @@ def nodes_of(x: NDArray[Any], nodes: int) -> NDArray[np.int64]:
     """Records as node numbers (n, 1) or (n, 2).
 
     Raises:
-        UsageError: another shape, or numbers that are no nodes.
+        UsageError: another shape, or numbers that are not nodes.
     """
-    asked = np.asarray(x)
-    if asked.ndim != 2 or asked.shape[1] not in {1, 2}:
-        raise UsageError(f"a graph net is asked for nodes, (n, 1), not for {asked.shape}")
-    asked = asked.astype(np.int64)
-    if len(asked) and not (
-        asked[:, 0].min() >= 0 and asked.max() < nodes and asked[:, -1].min() >= -1
+    numbers = np.asarray(x)
+    if numbers.ndim != 2 or numbers.shape[1] not in {1, 2}:
+        raise UsageError(f"records must be nodes of shape (n, 1) or (n, 2), got {numbers.shape}")
+    numbers = numbers.astype(np.int64)
+    if len(numbers) and not (
+        numbers[:, 0].min() >= 0 and numbers.max() < nodes and numbers[:, -1].min() >= -1
     ):
-        raise UsageError(f"the graph has nodes 0..{nodes - 1}; asked {asked.min()}..{asked.max()}")
-    return asked
+        raise UsageError(f"nodes must be in 0..{nodes - 1}, got {numbers.min()}..{numbers.max()}")
+    return numbers
 
 
 def neighbours(edges: NDArray[Any], nodes: int) -> NDArray[np.float64]:
@@ -273,5 +277,5 @@ def neighbours(edges: NDArray[Any], nodes: int) -> NDArray[np.float64]:
     a, b = np.asarray(edges, dtype=np.int64).reshape(2, -1)
     degree = np.maximum(np.bincount(np.r_[a, b], minlength=nodes), 1)
     row, column = np.r_[a, b], np.r_[b, a]
-    held: Any = coo_array((1 / degree[row], (row, column)), shape=(nodes, nodes)).tocsr()
-    return held  # type: ignore[no-any-return]
+    matrix: Any = coo_array((1 / degree[row], (row, column)), shape=(nodes, nodes)).tocsr()
+    return matrix  # type: ignore[no-any-return]

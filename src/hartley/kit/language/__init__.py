@@ -1,1 +1,1 @@
-"""Texts and what reads them: tokens, a small transformer, letter statistics, ciphers."""
+"""Tools for texts: tokens, a small transformer, per-token statistics."""

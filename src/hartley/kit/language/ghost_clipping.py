@@ -1,4 +1,4 @@
-"""DP-SGD for the transformer of ``kit.language.gpt``: a text is a record; no gradient is kept.
+"""DP-SGD for the transformer of ``kit.language.gpt``; a record is one text (ghost clipping).
 
 A layer's gradient on one text is a sum of outer products over its tokens, GᵀA, so that its norm
 follows from the two Gram matrices of the tokens, ⟨AAᵀ, GGᵀ⟩ (arXiv:2110.05679), and the clipped sum
@@ -47,7 +47,7 @@ def train_private(
     Args:
         rows: (n, t) token ids, padded with −1 on the right, t ≤ ``shape.context``.
         shape: the network.
-        privacy: the numbers of the run; none of them may follow from ``rows``.
+        privacy: the numbers of the run; none of them may depend on ``rows``.
         seed: of the initial weights, the batches and the noise.
         dropped: (n, t) tokens that are read but not learnt.
         start: parameters to start from, made without any of the rows; None draws them.
@@ -98,8 +98,8 @@ def add_clipped(
 ) -> Tensor:
     """Add Σᵢ gᵢ·min(1, clip/‖gᵢ‖) to ``sums`` and return the norms ‖gᵢ‖ (n,).
 
-    gᵢ is the gradient of text i's own loss: the mean of −log p over its tokens that are learnt, 0
-    where there are none.
+    gᵢ is the gradient of text i's own loss: the mean of −log p over its learnt tokens, or 0
+    without any.
 
     Args:
         state: parameters by name.
@@ -117,13 +117,13 @@ def add_clipped(
     real = rows[:, 1:] >= 0
     if dropped is not None:
         real = real & ~dropped[:, 1:]
-    met: dict[str, Tensor] = {}
-    made: dict[str, Tensor] = {}
+    inputs: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def tap(name: str, given: Tensor, out: Tensor) -> Tensor:
-        # No parameter asks for a gradient: the graph begins at the embedded tokens.
-        met[name], made[name] = given, out.requires_grad_() if name == "tokens" else out
-        return made[name]
+        # Parameters do not require gradients: the graph begins at the embedded tokens.
+        inputs[name], outputs[name] = given, out.requires_grad_() if name == "tokens" else out
+        return outputs[name]
 
     places = torch.arange(t - 1).expand(n, t - 1)
     with torch.enable_grad():
@@ -133,34 +133,36 @@ def add_clipped(
         blame = (last @ state["tokens"].T).softmax(-1)
         blame.scatter_add_(2, ids[:, 1:, None], blame.new_full((n, t - 1, 1), -1.0))
         blame *= (real / real.sum(1, keepdim=True).clamp(min=1))[..., None]
-        slopes = torch.autograd.grad(states, list(made.values()), blame @ state["tokens"])
-        back = dict(zip(made, slopes, strict=True))
+        slopes = torch.autograd.grad(states, list(outputs.values()), blame @ state["tokens"])
+        back = dict(zip(outputs, slopes, strict=True))
         begin, embedded = ids[:, :-1], back.pop("tokens")
-        own: dict[str, Tensor] = {}
+        norm_gradients: dict[str, Tensor] = {}
         for name, slope in back.items():
             if name.rpartition(".")[2].startswith("norm"):
-                own[name] = (slope * functional.rms_norm(met[name], (shape.width,))).sum(1)
+                norm_gradients[name] = (
+                    slope * functional.rms_norm(inputs[name], (shape.width,))
+                ).sum(1)
         # The embedding and the head are one matrix: ‖E + H‖² = ‖E‖² + ‖H‖² + 2⟨E, H⟩, where E has
         # rows by the tokens that were read and H by those that might have come.
         alike = begin[:, :, None] == begin[:, None, :]
-        told = blame.gather(2, begin[:, None, :].expand(n, t - 1, t - 1))
+        begin_blame = blame.gather(2, begin[:, None, :].expand(n, t - 1, t - 1))
         square = (_gram(embedded) * alike).sum((1, 2))
         square += (_gram(blame) * _gram(last)).sum((1, 2))
-        square += 2 * (told * (last @ embedded.transpose(1, 2))).sum((1, 2))
+        square += 2 * (begin_blame * (last @ embedded.transpose(1, 2))).sum((1, 2))
         square += embedded.square().sum((1, 2))  # the positions
         for name, slope in back.items():
-            if name in own:
-                square += own[name].square().sum(1)
+            if name in norm_gradients:
+                square += norm_gradients[name].square().sum(1)
             else:
-                square += (_gram(met[name]) * _gram(slope)).sum((1, 2))
+                square += (_gram(inputs[name]) * _gram(slope)).sum((1, 2))
         norms = square.clamp_(min=0).sqrt()
         factor = (clip / (norms + TINY)).clamp_(max=1.0)
         each = factor[:, None, None]
         for name, slope in back.items():
-            if name in own:
-                sums[name].addmv_(own[name].T, factor)
+            if name in norm_gradients:
+                sums[name].addmv_(norm_gradients[name].T, factor)
             else:
-                _product(sums[name], slope * each, met[name])
+                _product(sums[name], slope * each, inputs[name])
         embedded = embedded * each
         _product(sums["tokens"], blame * each, last)
         sums["tokens"].index_add_(0, begin.flatten(), embedded.flatten(0, 1))

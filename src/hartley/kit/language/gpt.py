@@ -23,7 +23,7 @@ Hidden = Callable[[Any, Any, Any], Any]
 """(ids (b, t), positions (b, t), sees (b, t, t) booleans or None) → hidden states (b, t, width)."""
 
 Tap = Callable[[str, Any, Any], Any]
-"""(a parameter's name, what it met, what came out of it) → what goes on in its place."""
+"""(parameter name, its input, its output) → the output to use instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +166,17 @@ def hidden(
     for layer in range(shape.layers):
         flat = times(f"{layer}.qkv", norm(f"{layer}.norm1", x))
         q, k, v = flat.view(b, t, 3, shape.heads, -1).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(
+        mixed = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None
         )
-        x = x + times(f"{layer}.out", seen.transpose(1, 2).reshape(b, t, -1))
+        x = x + times(f"{layer}.out", mixed.transpose(1, 2).reshape(b, t, -1))
         inner = times(f"{layer}.up", norm(f"{layer}.norm2", x))
         x = x + times(f"{layer}.down", functional.gelu(inner))
     return norm("norm", x)
 
 
 def recipe(shape: Shape, lesson: Lesson) -> dict[str, Any]:
-    """Return what a cache key must say about the network and its training."""
+    """Return the part of a cache key that describes the network and its training."""
     return {"gpt": 2, **asdict(shape), **asdict(lesson)}
 
 

@@ -27,9 +27,9 @@ class Vocabulary:
 
     Attributes:
         size: number of tokens.
-        encode: text → ids; no token is added at either end.
+        encode: text → ids; without added tokens at either end.
         decode: ids → text.
-        digest: what the vocabulary was made from, for the digest of whatever uses it.
+        digest: sha256 of the vocabulary, for cache keys that depend on it.
     """
 
     size: int
@@ -56,23 +56,23 @@ def byte_pair(text: str, size: int = 2048) -> Vocabulary:
         raise MissingExtra("tokenizers", "language") from error
 
     def build() -> dict[str, NDArray[Any]]:
-        made = Tokenizer(models.BPE())
-        made.pre_tokenizer = pre_tokenizers.Sequence(
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Digits(individual_digits=True),
                 pre_tokenizers.ByteLevel(add_prefix_space=False),
             ]
         )
-        made.decoder = decoders.ByteLevel()
+        tokenizer.decoder = decoders.ByteLevel()
         letters = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(
             vocab_size=size, min_frequency=2, show_progress=False, initial_alphabet=letters
         )
-        made.train_from_iterator(text.split("\n"), trainer)
-        return {"json": np.frombuffer(made.to_str().encode(), dtype=np.uint8)}
+        tokenizer.train_from_iterator(text.split("\n"), trainer)
+        return {"json": np.frombuffer(tokenizer.to_str().encode(), dtype=np.uint8)}
 
-    made = cached("vocabulary", ["byte_pair", 1, text, size], build)
-    return vocabulary(made["json"].tobytes().decode())
+    arrays = cached("vocabulary", ["byte_pair", 1, text, size], build)
+    return vocabulary(arrays["json"].tobytes().decode())
 
 
 def vocabulary(json: str) -> Vocabulary:
@@ -111,7 +111,7 @@ def pad(rows: Sequence[Sequence[int]], width: int = 0) -> NDArray[np.int64]:
 
     Args:
         rows: token ids, of any lengths.
-        width: at least so many columns.
+        width: least number of columns.
     """
     longest = max([width, *(len(row) for row in rows)])
     out = np.full((len(rows), longest), PAD, dtype=np.int64)
@@ -145,7 +145,7 @@ def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float
     if output is Output.PROBABILITIES:
         return np.asarray(np.log(np.maximum(wide, 1e-300)))
     if output is not Output.LOGITS:
-        raise RunError(f"{output} are no scores of the next token")
+        raise RunError(f"output must be scores of the next token, got {output}")
     wide = wide - wide.max(1, keepdims=True)
     return np.asarray(wide - np.log(np.exp(wide).sum(1, keepdims=True)))
 

@@ -1,8 +1,8 @@
-"""What every likelihood attack on a text reads: one question, one forward pass, one table.
+"""Per-token statistics that every likelihood attack on texts uses: one query, one table.
 
-A text that was trained on is surprising nowhere. Attacks differ in which tokens they listen to and
-what they hold a token's log-probability against; all of them start from the same numbers, which
-``Model.moments`` gives for every token at once.
+A training text has high probability at every token. Attacks differ in the tokens they use and in
+the reference of a token's log-probability; all start from the same numbers, which ``Model.moments``
+returns for all tokens at once.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST = 1e-6
-"""A law that is sure of its token has no spread; deviations are raised to this."""
+"""Least standard deviation: a near-certain prediction has a spread of almost 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of every token that follows another, in rows padded on the right.
+    """Numbers of every token that follows another, in rows padded on the right.
 
     Attributes:
-        said: (n, t−1) natural log-probability of the token, 0 at padding.
-        mean: (n, t−1) of the log-probability under the model's own law there, or None of a model
-            that does not tell it.
+        log_probs: (n, t−1) natural log-probability of the token, 0 at padding.
+        mean: (n, t−1) of the log-probability under the model's law at that place, or None if the
+            model has no `moments`.
         spread: (n, t−1) its standard deviation, likewise.
-        real: (n, t−1) booleans: not padding.
+        real: (n, t−1) booleans: False at padding.
         name: of the model.
     """
 
-    said: NDArray[np.float64]
+    log_probs: NDArray[np.float64]
     mean: NDArray[np.float64] | None
     spread: NDArray[np.float64] | None
     real: NDArray[np.bool_]
@@ -44,92 +44,96 @@ class Statistics:
 
     @property
     def calibrated(self) -> NDArray[np.float64]:
-        """(n, t−1) how much likelier the token was than a token usually is there, in deviations.
+        """(n, t−1) log-probabilities less the mean at that place, in standard deviations.
 
         Raises:
-            UsageError: the model does not tell the moments of its law.
+            UsageError: the model does not return the moments of its law.
         """
         if self.mean is None or self.spread is None:
             raise UsageError(
-                f"the model {self.name!r} must tell the moments of its law, which this attack reads"
+                f"the model {self.name!r} must have `moments`, which this attack reads, got None"
             )
-        return np.where(self.real, (self.said - self.mean) / np.maximum(self.spread, LEAST), 0.0)
+        return np.where(
+            self.real, (self.log_probs - self.mean) / np.maximum(self.spread, LEAST), 0.0
+        )
 
 
 def statistics(model: Model, tokens: NDArray[Any]) -> Statistics:
-    """Ask a language model once about every token of rows (n, t).
+    """Query a language model once about every token of rows (n, t).
 
     Raises:
-        UsageError: the model does not say how likely a text is.
+        UsageError: the model does not return the probabilities of a text.
     """
     real = np.asarray(tokens[:, 1:]) >= 0
     if model.moments is None:
         return Statistics(likelihoods(model, tokens), None, None, real, model.name)
-    told = np.asarray(model.moments(tokens), dtype=np.float64)
-    return Statistics(told[..., 0], told[..., 1], told[..., 2], real, model.name)
+    moments = np.asarray(model.moments(tokens), dtype=np.float64)
+    return Statistics(moments[..., 0], moments[..., 1], moments[..., 2], real, model.name)
 
 
 def likelihoods(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
     """Log-probabilities (n, t−1) of the tokens of rows (n, t), 0 at padding.
 
-    Asked as ``moments`` where the model has them: then it is the same question as that of every
-    other attack on texts, and the network runs once for all of them.
+    Read from ``moments`` where the model has them: every other attack on texts makes the same
+    query, so that the network runs once for all of them.
 
     Raises:
-        UsageError: the model does not say how likely a text is.
+        UsageError: the model does not return the probabilities of a text.
     """
     if model.moments is not None:
         return np.asarray(model.moments(tokens), dtype=np.float64)[..., 0]
     if model.score is None:
-        raise UsageError(f"{model.name!r} does not say how likely a text is")
+        raise UsageError(
+            f"{model.name!r} must have `moments` or `score` for this attack, got neither"
+        )
     return np.asarray(model.score(tokens), dtype=np.float64)
 
 
-def average(values: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.float64]:
+def mean_over_tokens(values: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean (n,) over the real places of each row; 0 for a row that has none."""
     return np.asarray(np.where(real, values, 0.0).sum(1) / np.maximum(real.sum(1), 1))
 
 
 def lowest(values: NDArray[Any], real: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
-    """Mean (n,) of the smallest values of each row: ``share`` of its real places, one at least."""
+    """Mean (n,) of the smallest values of each row: ``share`` of its real places, at least one."""
     ordered = np.sort(np.where(real, values, np.inf), axis=1)
     counts = np.maximum((real.sum(1) * share).astype(np.int64), 1)
-    kept = np.arange(values.shape[1]) < counts[:, None]
-    return average(np.where(np.isfinite(ordered), ordered, 0.0), kept)
+    smallest = np.arange(values.shape[1]) < counts[:, None]
+    return mean_over_tokens(np.where(np.isfinite(ordered), ordered, 0.0), smallest)
 
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Parts of a text that Min-K % listens to, in a portrait."""
+"""Shares of the tokens that Min-K % uses, in a portrait."""
 
 
-def portrait(told: Statistics, zlib_bytes: NDArray[Any]) -> NDArray[np.float64]:
+def portrait(numbers: Statistics, zlib_bytes: NDArray[Any]) -> NDArray[np.float64]:
     """All scores of each text side by side: (n, 3 + 2·shares), each larger for a member.
 
     Args:
-        told: of the texts.
+        numbers: the statistics of the texts.
         zlib_bytes: (n,) see :func:`compressed`.
     """
-    plain, calibrated = told.said, told.calibrated
+    plain, calibrated = numbers.log_probs, numbers.calibrated
     columns = [
-        average(plain, told.real),
-        average(calibrated, told.real),
-        np.where(told.real, plain, 0.0).sum(1) / zlib_bytes,
-        *(lowest(plain, told.real, share) for share in SHARES),
-        *(lowest(calibrated, told.real, share) for share in SHARES),
+        mean_over_tokens(plain, numbers.real),
+        mean_over_tokens(calibrated, numbers.real),
+        np.where(numbers.real, plain, 0.0).sum(1) / zlib_bytes,
+        *(lowest(plain, numbers.real, share) for share in SHARES),
+        *(lowest(calibrated, numbers.real, share) for share in SHARES),
     ]
     return np.stack(columns, 1)
 
 
-def claims(asked: Data, guess: NDArray[Any]) -> Data:
+def claims(texts: Data, guess: NDArray[Any]) -> Data:
     """The loot: the half of the texts that score highest."""
-    return Data("claimed members", asked.modality, asked.x[guess > np.median(guess)])
+    return Data("claimed members", texts.modality, texts.x[guess > np.median(guess)])
 
 
 def compressed(data: Data) -> NDArray[np.int64]:
     """Bytes (n,) that zlib leaves of each text.
 
-    ``facts["zlib"]`` where the scene has measured its texts; else the token numbers, two bytes
-    each, which repeat themselves where the text does.
+    ``facts["zlib"]`` where the scene has measured its texts; else of the token numbers, two
+    bytes each.
     """
     measured = data.facts.get("zlib")
     if measured is not None and len(measured) == len(data):

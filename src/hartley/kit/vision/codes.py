@@ -38,14 +38,14 @@ def decode(soft: NDArray[Any], bits: int) -> NDArray[Any]:
     """Return the message of largest correlation with what was received.
 
     Args:
-        soft: (length(bits),) real numbers, larger = more like 1, 0 = no idea.
+        soft: (length(bits),) real numbers, larger = more like 1, 0 = unknown.
         bits: how many message bits.
 
     Raises:
         ValueError: ``soft`` has another length than the code.
     """
     if len(soft) != length(bits):
-        raise ValueError(f"{length(bits)} soft values carry {bits} bits, not {len(soft)}")
+        raise ValueError(f"soft must have {length(bits)} values for {bits} bits, got {len(soft)}")
     before, output = _trellis()
     signs = 2.0 * output - 1.0
     score = np.full(STATES, -np.inf)

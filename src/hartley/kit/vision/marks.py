@@ -3,7 +3,7 @@
 A :class:`Marker` is the owner's tool: ``embed(image, bits, key)`` and ``soft(image, key, m)``.
 All marks here are *dither modulation* (quantisation index modulation, doi:10.1109/18.923725): a
 coefficient is moved to the nearest point of one of two interleaved lattices, which a key shifts, so
-that the picture itself is no noise to the decoder.
+that the picture itself does not add noise for the decoder.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def dwt_dct(step: float = 30.0) -> Marker:
 def diverse(step: float = 60.0) -> Marker:
     """Hide the mark in six low coefficients of the luma: twice Haar, 4 × 4 DCT blocks.
 
-    The decoder weighs each coefficient by how well its lattice can still be seen, which needs
-    neither the bits nor the original.
+    The decoder weighs each coefficient by how well its lattice can still be coefficients, which
+    needs neither the bits nor the original.
 
     Args:
         step: lattice step of every coefficient, in units of 1/255.
@@ -101,8 +101,10 @@ def spread_spectrum(step: float = 300.0, low: float = 0.01, high: float = 0.1) -
         shape = planes[LUMA].shape
         spectrum = dctn(planes[LUMA], norm="ortho").ravel()
         where, signs, dither = _directions(shape, len(bits), key, low, high)
-        seen = (spectrum[where] * signs).sum(1)
-        spectrum[where] += (_nearest(seen, bits, dither, step) - seen)[:, None] * signs
+        coefficients = (spectrum[where] * signs).sum(1)
+        spectrum[where] += (_nearest(coefficients, bits, dither, step) - coefficients)[
+            :, None
+        ] * signs
         planes[LUMA] = idctn(spectrum.reshape(shape), norm="ortho")
         return image.from_ycc(planes)
 
@@ -111,8 +113,8 @@ def spread_spectrum(step: float = 300.0, low: float = 0.01, high: float = 0.1) -
 
         luma = image.to_ycc(picture)[LUMA]
         where, signs, dither = _directions(luma.shape, m, key, low, high)
-        seen = (dctn(luma, norm="ortho").ravel()[where] * signs).sum(1)
-        return _side(seen, dither, step)
+        coefficients = (dctn(luma, norm="ortho").ravel()[where] * signs).sum(1)
+        return _side(coefficients, dither, step)
 
     return Marker("spread_spectrum", embed, soft, facts)
 
@@ -135,7 +137,7 @@ def coded(inner: Marker) -> Marker:
 
 
 def lowest_bit() -> Marker:
-    """Write the message into the pixels' lowest bits: any change at all erases it (a live wire)."""
+    """Write the message into the pixels' lowest bits: any change erases it (for live scenes)."""
 
     def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
         levels = np.round(picture * 255.0).astype(np.int64)
@@ -154,7 +156,7 @@ def lowest_bit() -> Marker:
 
 
 def unmarked() -> Marker:
-    """Publish the picture as it is; what is read is the key's own dither (a dead wire)."""
+    """Publish the picture as it is; the decoder reads the dither of the key (for dead scenes)."""
 
     def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
         del bits, key
@@ -182,9 +184,9 @@ def _modulation(
             for index, layer in enumerate(layers):
                 if layer.plane == plane:
                     which, dither = _sites(len(cut), len(bits), key, index)
-                    seen = cut[:, layer.row, layer.column]
+                    coefficients = cut[:, layer.row, layer.column]
                     cut[:, layer.row, layer.column] = _nearest(
-                        seen, bits[which], dither, layer.step
+                        coefficients, bits[which], dither, layer.step
                     )
             blocks = idctn(cut, axes=(1, 2), norm="ortho")
             pyramid[0] = image.untile(blocks, *low.shape)
@@ -203,9 +205,11 @@ def _modulation(
             for index, layer in enumerate(layers):
                 if layer.plane == plane:
                     which, dither = _sites(len(cut), m, key, index)
-                    seen = cut[:, layer.row, layer.column]
-                    weight = _sharpness(seen, dither, layer.step) if len(layers) > 1 else 1.0
-                    total += weight * np.bincount(which, _side(seen, dither, layer.step), m)
+                    coefficients = cut[:, layer.row, layer.column]
+                    weight = (
+                        _sharpness(coefficients, dither, layer.step) if len(layers) > 1 else 1.0
+                    )
+                    total += weight * np.bincount(which, _side(coefficients, dither, layer.step), m)
         return total
 
     return Marker(name, embed, soft, facts)
@@ -234,7 +238,7 @@ def _side(seen: NDArray[Any], dither: NDArray[Any], step: float) -> NDArray[Any]
 
 
 def _sharpness(seen: NDArray[Any], dither: NDArray[Any], step: float) -> float:
-    """How well a layer's lattice can still be seen, 0..1.
+    """How well a layer's lattice can still be coefficients, 0..1.
 
     At twice the angle the bit drops out; Gaussian noise shrinks that mean by the fourth power of
     what it takes from the bit itself, hence the root.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.TABULAR,),
     paper="hartley",
+    adapts="trains",
 )
 def attribute_calibration(
     view: View, rng: Rng, *, references: Annotated[int, Range(1, 512)] = 16

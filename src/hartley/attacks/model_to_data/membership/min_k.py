@@ -31,5 +31,5 @@ def min_k(
     asked = view.question
     assert asked is not None
     told = statistics(view.model, asked.x)
-    guess = lowest(told.said, told.real, share)
+    guess = lowest(told.log_probs, told.real, share)
     return Outcome(guess=guess, asset=claims(asked, guess))

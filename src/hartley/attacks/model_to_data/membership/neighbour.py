@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
-from hartley.kit.language.tokens import average, claims, likelihoods, statistics
+from hartley.kit.language.tokens import claims, likelihoods, mean_over_tokens, statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +45,10 @@ def neighbour(
     texts = [asked.x] if view.public is None else [asked.x, view.public.x]
     followers = _followers(texts)
     copies = [_altered(asked.x, followers, share, rng) for _ in range(neighbours)]
-    near = np.mean([average(likelihoods(view.model, copy), told.real) for copy in copies], axis=0)
-    guess = average(told.said, told.real) - near
+    near = np.mean(
+        [mean_over_tokens(likelihoods(view.model, copy), told.real) for copy in copies], axis=0
+    )
+    guess = mean_over_tokens(told.log_probs, told.real) - near
     return Outcome(guess=guess, asset=claims(asked, guess))
 
 

@@ -12,7 +12,7 @@ from hartley.core import ALL, Access, Data, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.games.membership.split_checks import claimed
-from hartley.kit.features import features, standardised
+from hartley.kit.features import plain_features, standardised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def _tables(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Strangers and asked records in the strangers' principal components, and their labels."""
     labels = 0 if strangers.y is None else classes
-    law, other = features(strangers), features(asked)
+    law, other = plain_features(strangers), plain_features(asked)
     other, law = standardised(other, law), standardised(law)
     _, _, axes = np.linalg.svd(law, full_matrices=False)
     axes = axes[: min(components, len(law) // 4)].T

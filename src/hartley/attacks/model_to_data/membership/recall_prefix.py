@@ -10,7 +10,7 @@ from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, att
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import membership
 from hartley.kit.language import text
-from hartley.kit.language.tokens import average, claims, likelihoods, statistics
+from hartley.kit.language.tokens import claims, likelihoods, mean_over_tokens, statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,13 +41,13 @@ def recall_prefix(view: View, rng: Rng, *, prefixes: Annotated[int, Range(1)] = 
     asked = view.question
     assert asked is not None
     told = statistics(view.model, asked.x)
-    alone = average(told.said, told.real)
+    alone = mean_over_tokens(told.log_probs, told.real)
     after = np.zeros(len(asked))
     chosen = _prefixes(view, prefixes, rng)
     for prefix in chosen:
         rows = text.append(np.repeat(prefix[None], len(asked), axis=0), asked.x)
         said = likelihoods(view.model, rows)[:, len(prefix) :]
-        after += average(said, told.real) / len(chosen)
+        after += mean_over_tokens(said, told.real) / len(chosen)
     guess = after / np.minimum(alone, -LEAST)
     return Outcome(guess=guess, asset=claims(asked, guess))
 

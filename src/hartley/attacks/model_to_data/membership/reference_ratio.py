@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.reference_models import references as trained
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.membership.membership import membership
-from hartley.kit.language.tokens import average, claims, statistics
+from hartley.kit.language.tokens import claims, mean_over_tokens, statistics
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -39,7 +39,7 @@ def reference_ratio(
     assert asked is not None
     fleet = trained(view, references)
     told = statistics(view.model, asked.x)
-    elsewhere = np.stack([average(m[..., 0], told.real) for m in fleet.moments(asked)])
+    elsewhere = np.stack([mean_over_tokens(m[..., 0], told.real) for m in fleet.moments(asked)])
     without = np.where(fleet.include, 0.0, elsewhere).sum(0) / (~fleet.include).sum(0)
-    guess = average(told.said, told.real) - without
+    guess = mean_over_tokens(told.log_probs, told.real) - without
     return Outcome(guess=guess, asset=claims(asked, guess))

@@ -32,6 +32,6 @@ def zlib_ratio(view: View, rng: Rng, *, whole: bool = True) -> Outcome:
     asked = view.question
     assert asked is not None
     told = statistics(view.model, asked.x)
-    said = told.said.sum(1)
+    said = told.log_probs.sum(1)
     guess = (said if whole else said / told.real.sum(1).clip(1)) / compressed(asked)
     return Outcome(guess=guess, asset=claims(asked, guess))
