@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from hartley.core import Access, Bound, Data, Ensemble, Modality, Model, Scene
+from hartley.core import Access, Bound, Modality, Model, Scene, TrainingPipeline
 from hartley.core.errors import RunError
 from hartley.kit.fleet import Objective, Privacy, Training
 from hartley.kit.language import gpt
@@ -16,35 +16,22 @@ from hartley.models.pipeline import Pipeline
 from hartley.models.text_pipeline import TextPipeline
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 LABELLED = (Modality.VISION, Modality.AUDIO, Modality.TABULAR)
 """What a ``Pipeline`` trains on: labelled records of numbers."""
 
 
-class Owner(Protocol):
-    """Whoever trains models on subsets of his records."""
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """Plain values that a result depends on, for a digest."""
-
-    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        """A ``core.Fit``."""
-
-
 @runtime_checkable
-class PrivateOwner(Owner, Protocol):
-    """One who can train by DP-SGD instead, the gradient of each record clipped by itself."""
+class PrivatePipeline(TrainingPipeline, Protocol):
+    """One that can train by DP-SGD instead, the gradient of each record clipped by itself."""
 
     @property
     def epochs(self) -> int:
-        """Passes over the records as he trains now; at none he takes no step."""
+        """Passes over the records as it trains now; at none it takes no step."""
 
-    def privately(self, privacy: Privacy) -> Owner:
-        """The same owner, who trains by DP-SGD from now on."""
+    def privately(self, privacy: Privacy) -> TrainingPipeline:
+        """The same pipeline, which trains by DP-SGD from now on."""
 
 
 def trained_for(scene: Scene, rng: Rng, name: str, objective: Objective) -> Scene:
@@ -75,7 +62,7 @@ def own(scene: Scene, name: str) -> Pipeline:
     Raises:
         RunError: he trains by something else than a ``Pipeline``, or by DP-SGD.
     """
-    pipeline = scene.tools.get("training")
+    pipeline = scene.training
     if not isinstance(pipeline, Pipeline):
         raise RunError(
             f"{name} changes how a fleet of small nets is trained; "
@@ -90,7 +77,7 @@ def retrained(
     scene: Scene,
     rng: Rng,
     name: str,
-    pipeline: Owner,
+    pipeline: TrainingPipeline,
     *,
     bounds: tuple[Bound, ...] = (),
     facts: dict[str, float] | None = None,
@@ -112,7 +99,8 @@ def retrained(
     """
     assert scene.model is not None and scene.train is not None
     others = [one.name for one in scene.defenses if one.name != name]
-    if others and scene.fit != getattr(scene.tools.get("training"), "fit", None):
+    standing = scene.training
+    if others and scene.fit != (None if standing is None else standing.fit):
         raise RunError(
             f"{name} trains anew, and {', '.join(others)} would not stand round that: "
             f"put {name} first"
@@ -123,7 +111,7 @@ def retrained(
         scene,
         model=_in_its_place(trained, scene.model, pipeline),
         fit=pipeline.fit,
-        tools={**scene.tools, "training": pipeline},
+        training=pipeline,
         bounds=(*scene.bounds, *bounds),
         facts={**scene.facts, **(facts or {})},
     )
@@ -143,7 +131,7 @@ def trainable(wire: Scene, *, epochs: int) -> Scene:
     pool = wire.extra.get("pool", wire.train)
     if wire.model is None or pool is None:
         return wire
-    owner: Owner
+    owner: TrainingPipeline
     if wire.modality is Modality.LANGUAGE:
         room = 4 * pool.x.shape[1]
         owner = TextPipeline(
@@ -160,10 +148,10 @@ def trainable(wire: Scene, *, epochs: int) -> Scene:
         )
     else:
         return wire
-    return replace(wire, tools={**wire.tools, "training": owner})
+    return replace(wire, training=owner)
 
 
-def _in_its_place(trained: Model, deployed: Model, pipeline: Owner) -> Model:
+def _in_its_place(trained: Model, deployed: Model, pipeline: TrainingPipeline) -> Model:
     """The new model under the old one's name, with the training that an informed attacker knows."""
     offered = deployed.offers & Access.TRAIN
     return trained.with_(
