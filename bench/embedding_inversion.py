@@ -28,6 +28,7 @@ from hartley.core import Scene
 from hartley.engine import build_scene
 from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
+from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.kit.ridge import cosines
 
 Rate = tuple[int, int]
@@ -91,7 +92,7 @@ def row(
 def warmed(name: str) -> Scene:
     """The scene, its encoder's answers to what it knows by heart computed beforehand."""
     scene = build_scene.build(name, {})
-    scene.model.query(scene.tools["stored_embeddings"].public.x[:1])
+    scene.model.query(scene.part(StoredEmbeddings).public.x[:1])
     return scene
 
 
@@ -141,7 +142,7 @@ def captions(rounds: int, seed: int) -> None:
     scene = warmed("captions")
     print("captions (the scene's own dual encoder)")
     right, n = row(scene, "caption_inversion", rounds, seed)
-    release = scene.tools["stored_embeddings"]
+    release = scene.part(StoredEmbeddings)
     half = scene.model.classes // 2
     made = np.asarray(scene.model.query(release.secret.x))
     rng = np.random.default_rng(seed)

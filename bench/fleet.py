@@ -113,7 +113,7 @@ def lira() -> None:
     from hartley.scenes.digits import digits as scene_of
 
     scene = scene_of(records=600, epochs=40)
-    pipeline, found = scene.tools["training"], {}
+    pipeline, found = scene.training, {}
     for strategy in ("plain", "batched"):
         fit = pipeline.with_(strategy=strategy, cached=False).fit
         from dataclasses import replace
@@ -173,7 +173,7 @@ def budget(quick: bool) -> None:
         pool, test = scene.extra["pool"], scene.extra["test"]
         include = np.random.default_rng(0).random((count // 4 if quick else count, len(pool))) < 0.5
         start, cpu = time.perf_counter(), time.process_time()
-        fleet = scene.tools["training"].with_(cached=False).fit(pool, include, 0)
+        fleet = scene.training.with_(cached=False).fit(pool, include, 0)
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
         right = fleet.query(test.x).argmax(2) == test.y
         own = fleet.query(pool.x).argmax(2) == pool.y

@@ -61,7 +61,7 @@ SHIELDS = (
 
 
 def psnr(scene, release: FederatedStep, attack: str, rounds: int, **params) -> np.ndarray:
-    held = replace(scene, tools={**scene.tools, "federated_step": release})
+    held = scene.with_part(release)
     part = catalog.load("attack", attack)
     trials = play(part, held, seed=1, params=params, game_params={"rounds": rounds})
     return np.array(trials.metrics_by_round["psnr"])
@@ -138,7 +138,7 @@ def exact(scene, base: FederatedStep, rounds: int) -> None:
     """How far the analytic attack is off, at worst, on a first dense layer."""
     print("\n=== analytic, first dense layer ===")
     for b in BATCHES:
-        held = replace(scene, tools={**scene.tools, "federated_step": replace(base, batches=(b,))})
+        held = scene.with_part(replace(base, batches=(b,)))
         values = psnr(held, replace(base, batches=(b,)), "analytic_gradient", rounds)
         # 100 dB is the cap of our PSNR: a mean square error of 1e-10, 1e-5 a pixel.
         share = float((values >= 80).mean())
@@ -157,7 +157,7 @@ def cell(
     scene, release: FederatedStep, attack: str, undefended, rounds: int
 ) -> tuple[int, int, float]:
     """(records identified, records, mean PSNR) of one attack on clients of a scene."""
-    held = replace(scene, tools={**scene.tools, "federated_step": release})
+    held = scene.with_part(release)
     trials = play(
         catalog.load("attack", attack),
         held,

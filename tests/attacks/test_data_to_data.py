@@ -1,7 +1,5 @@
 """Removal and decryption on real photographs and a real novel, before and after a defence."""
 
-from dataclasses import replace
-
 import pytest
 
 from hartley.attacks.data_to_data.decryption.frequency import frequency
@@ -105,7 +103,7 @@ def test_a_lower_floor_lets_more_of_the_mark_be_destroyed(photos):
 def test_a_removal_works_on_odd_sizes_and_without_own_photographs():
     photo = carriers(1).x[:, :, :120, :90]
     scene = Scene("odd", Modality.VISION, extra={"carriers": Data("p", Modality.VISION, photo)})
-    scene = replace(scene, tools={"marker": marks.lowest_bit()})
+    scene = scene.with_part(marks.lowest_bit())
     for attack in (compression, regeneration, resampling):
         trials = play(attack, scene, seed=0, game_params={"rounds": 2})
         assert trials.metrics["violated"] == 0

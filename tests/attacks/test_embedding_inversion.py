@@ -14,12 +14,22 @@ from hartley.attacks.model_to_data.inversion.embedding_words import embedding_wo
 from hartley.attacks.model_to_data.inversion.speaker_inversion import speaker_inversion
 from hartley.attacks.model_to_data.membership.pair_similarity import pair_similarity
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Modality, Model, Output, Scene
+from hartley.core import (
+    Access,
+    Data,
+    Modality,
+    Model,
+    Output,
+    Scene,
+    Settings,
+)
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import play
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings, live
 from hartley.games.inversion.matching import Spectra, Texts
 from hartley.games.membership.membership import live as members
+
+TWO = Settings({"embedding_inversion": 2})
 
 
 def _rng(seed: int = 0) -> np.random.Generator:
@@ -28,13 +38,13 @@ def _rng(seed: int = 0) -> np.random.Generator:
 
 def _blurred(scene, scale: float):
     """The same wire, with noise on what is stored."""
-    release = scene.tools["stored_embeddings"]
+    store = scene.part(StoredEmbeddings)
 
     def keep(made):
         noise = np.random.default_rng(len(made)).standard_normal(made.shape)
         return made + scale * made.std() * noise
 
-    return replace(scene, tools={"stored_embeddings": replace(release, keep=(keep,))})
+    return scene.with_part(replace(store, keep=(keep,)))
 
 
 def test_corrections_find_words_that_the_first_guess_lacked() -> None:
@@ -77,8 +87,14 @@ def test_a_kernel_tells_what_a_line_cannot() -> None:
         2,
         offers=Access.EMBEDDINGS,
     )
-    release = StoredEmbeddings(secret, public, Spectra(secret.x), number=32, targets=24, rounds=2)
-    scene = Scene("waves", Modality.AUDIO, model=ear, tools={"stored_embeddings": release})
+    store = StoredEmbeddings(secret, public, Spectra(secret.x), number=32, targets=24)
+    scene = Scene(
+        "waves",
+        Modality.AUDIO,
+        model=ear,
+        parts=(store,),
+        settings=Settings({"embedding_inversion": 2}),
+    )
     straight = play(speaker_inversion, scene, seed=0, params={"curved": False}).metrics
     curved = play(speaker_inversion, scene, seed=0).metrics
     assert curved["distortion"] < 0.5 * straight["distortion"]
@@ -108,10 +124,16 @@ def test_pictures_that_look_alike_tell_words_where_captions_lie_anywhere() -> No
         48,
         offers=Access.EMBEDDINGS,
     )
-    release = StoredEmbeddings(
-        part(slice(32)), part(slice(32, None)), Texts(captions[:32]), (0, 24), number=32, rounds=2
+    store = StoredEmbeddings(
+        part(slice(32)), part(slice(32, None)), Texts(captions[:32]), (0, 24), number=32
     )
-    scene = Scene("kinds", Modality.PAIRED, model=towers, tools={"stored_embeddings": release})
+    scene = Scene(
+        "kinds",
+        Modality.PAIRED,
+        model=towers,
+        parts=(store,),
+        settings=Settings({"embedding_inversion": 2}),
+    )
     found = play(caption_inversion, scene, seed=0).metrics
     assert found["identified"] > 0.9 and found["identified_without_target"] < 0.15
 

@@ -9,7 +9,7 @@ import pytest
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.core import Data, Modality, Outcome
+from hartley.core import Data, Modality, Outcome, Settings
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses.signal.selena import Distilled
 from hartley.engine.defend import defended
@@ -33,13 +33,11 @@ def _own_cache(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
 
 
-def _scene(**changes):
+def _scene(rounds: int = 6, **changes):
     scene = gradient_inversion.live(Modality.VISION, np.random.default_rng(0))
     net = dense((1, 4, 4), 6, (48,))
-    release = FederatedStep(
-        **{"batches": (4,), "candidates": 16, "rounds": 6, "net": net, **changes}
-    )
-    return replace(scene, tools={**scene.tools, "federated_step": release})
+    step = FederatedStep(**{"batches": (4,), "candidates": 16, "net": net, **changes})
+    return replace(scene.with_part(step), settings=Settings({"gradient_inversion": rounds}))
 
 
 def _play(name: str, scene, **more):
@@ -136,7 +134,7 @@ def test_protections_stack_to_the_stricter_and_prove_what_holds() -> None:
         noise,
         {"noise": 4.0},
     )
-    assert scene.tools["federated_step"].protection == Protection(1.0, 5.0, 0.2)
+    assert scene.part(FederatedStep).protection == Protection(1.0, 5.0, 0.2)
     assert [d.name for d in scene.defenses].count("gradient_noise") == 2
     deal = gradient_inversion(scene, rng, rounds=1)
     assert [(b.kind, b.params["rho"]) for b in deal.bounds] == [("zcdp", pytest.approx(2 / 25))]
@@ -203,7 +201,7 @@ def test_clients_take_the_owners_step_and_only_who_knows_is_told_it() -> None:
     scene = _defended("mid")
     deal, plain = (
         gradient_inversion(s, np.random.default_rng(0), rounds=1).rounds[0]
-        for s in (scene, replace(scene, tools={**scene.tools, "training": _pipeline()}))
+        for s in (scene, replace(scene, training=_pipeline()))
     )
     sent, bare = deal.view.facts["gradient"], plain.view.facts["gradient"]
     assert set(sent) - set(bare) == {"spread.weight", "spread.bias"}
@@ -241,15 +239,15 @@ def test_nets_are_trained_by_the_owners_objective_before_the_step() -> None:
 def test_private_steps_prove_what_one_record_can_tell() -> None:
     scene = _defended("label_smoothing")
     private = Privacy(noise=4.0, clip=0.5, rate=0.25, steps=8, expected=24.0)
-    pipeline = replace(scene.tools["training"], objective=None, private=private)
-    scene = replace(scene, tools={**scene.tools, "training": pipeline})
+    pipeline = replace(scene.training, objective=None, private=private)
+    scene = replace(scene, training=pipeline)
     deal = gradient_inversion(scene, np.random.default_rng(0), rounds=1)
     assert [(b.kind, b.params["rho"], b.games) for b in deal.bounds] == [
         ("zcdp", pytest.approx(2 / 16), ("gradient_inversion",))
     ]
     assert _play("analytic_gradient", scene).metrics["psnr"] < 15
-    trained = replace(scene.tools["federated_step"], epochs=3)
-    scene = replace(scene, tools={**scene.tools, "federated_step": trained})
+    trained = replace(scene.part(FederatedStep), epochs=3)
+    scene = scene.with_part(trained)
     deal = gradient_inversion(scene, np.random.default_rng(0), rounds=1)
     assert deal.rounds[0].view.defenses[-1].step.private == private
 
@@ -258,7 +256,7 @@ def test_a_step_that_needs_everybodys_records_is_not_measured() -> None:
     entry = catalog.find("attack", "analytic_gradient")
     scene = _defended("label_smoothing")
     assert unplayable(entry, scene) is None
-    scene = replace(scene, tools={**scene.tools, "training": _pipeline(objective=Distilled(4, 2))})
+    scene = replace(scene, training=_pipeline(objective=Distilled(4, 2)))
     obstacle = unplayable(entry, scene)
     assert obstacle is not None
     assert "no client of federated learning" in obstacle.reason
@@ -272,7 +270,7 @@ def _pipeline(**more) -> Pipeline:
 def _trained(epochs: int = 0):
     """The scene with an owner's training."""
     scene = _scene(batches=(1,), net=None, epochs=epochs)
-    return replace(scene, tools={**scene.tools, "training": _pipeline()})
+    return replace(scene, training=_pipeline())
 
 
 def _defended(name: str, *, epochs: int = 0, **params):

@@ -21,7 +21,15 @@ from hartley.attacks.model_to_data.membership.rmia import rmia
 from hartley.attacks.model_to_data.membership.zlib_ratio import zlib_ratio
 from hartley.attacks.model_to_data.reference_models import references
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Ensemble, Modality, Scene, View
+from hartley.core import (
+    Access,
+    Data,
+    Ensemble,
+    Modality,
+    Scene,
+    Settings,
+    View,
+)
 from hartley.core.errors import UsageError
 from hartley.engine.run.answer_cache import forget
 from hartley.engine.run.play import deal, play
@@ -70,7 +78,8 @@ def scene():
     return Scene(
         "small", Modality.LANGUAGE, model=ensemble.member(0), train=pool, holdout=pool, fit=fit,
         extra={"pool": pool, "public": public},
-        facts={"rounds:membership": 2, "references": 2, "state": ensemble.facts["states"][0]},
+        settings=Settings({"membership": 2}, references=2),
+        facts={"state": ensemble.facts["states"][0]},
     )  # fmt: skip
 
 
@@ -183,7 +192,7 @@ def test_groups_are_known_where_texts_are_doubtful(scene):
         model=replace(scene.model, fit=brief),
         fit=brief,
         extra={**scene.extra, "pool": pool},
-        facts={"rounds:membership": 6, "references": 2},
+        settings=Settings({"membership": 6}, references=2),
     )
     alone = play(min_k, doubtful, seed=2)
     group = play(dataset_inference, doubtful, seed=2)

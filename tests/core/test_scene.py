@@ -1,72 +1,51 @@
-"""A scene hands out victims as an attacker may see them."""
+"""A scene's typed parts and settings: found by type, required by name, replaced in their place."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
 import pytest
 
-from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene
+from hartley.core import Modality, Scene, Settings
 from hartley.core.errors import UsageError
-
-RECORDS = Data("records", Modality.TABULAR, np.arange(6.0).reshape(3, 2), np.array([0, 1, 0]))
-HALVES = np.array([[True, False, True], [False, True, False]])
+from hartley.core.scene import part_names
 
 
-def _fit(output: Output, offers: Access) -> Any:
-    """A pipeline whose models answer with how many records they were trained on."""
+@dataclass(frozen=True)
+class StoredLetters:
+    """A part that no game knows."""
 
-    def fit(data: Data, include: Any, seed: int) -> Ensemble:
-        def member(k: int) -> Model:
-            size = float(include[k].sum())
-            query = lambda x: np.full((len(x), 2), size)  # noqa: E731
-            return Model("trained", data.modality, query, output, 2, offers=offers, fit=fit)
-
-        return Ensemble(len(include), lambda x: np.zeros((len(include), len(x), 2)), member)
-
-    return fit
+    count: int = 1
 
 
-def _scene(known: Any, output: Output = Output.LOGITS) -> Scene:
-    model = Model(
-        "deployed",
-        Modality.TABULAR,
-        lambda x: np.zeros((len(x), 2)),
-        Output.PROBABILITIES,
-        2,
-        fit=known,
-        offers=Access.LABELS | Access.TRAIN,
-    )
-    owner = _fit(output, Access.SCORES | Access.WEIGHTS)
-    return Scene("scene", Modality.TABULAR, model=model, fit=owner)
+class SealedLetters(StoredLetters):
+    """A kind of them."""
 
 
-def test_a_victim_offers_what_the_deployed_model_offers_and_the_training_that_is_known() -> None:
-    known = _fit(Output.LOGITS, Access.LABELS)
-    scene = _scene(known)
-    victims = scene.victims(RECORDS, HALVES, 0)
-    assert victims.size == 2
-    for k, size in enumerate((2, 1)):
-        victim = victims.member(k)
-        assert victim.fit is known is not scene.fit
-        assert victim.offers == Access.LABELS | Access.TRAIN
-        assert (victim.query(RECORDS.x) == size).all()
-        assert victim.output is Output.LOGITS, "its answers keep their units"
-    assert _scene(None).victims(RECORDS, HALVES, 0).member(0).fit is None
+def test_a_part_is_found_by_its_type_and_required_by_its_name() -> None:
+    bare = Scene("desk", Modality.LANGUAGE)
+    assert bare.find(StoredLetters) is None and not bare.has("stored_letters")
+    with pytest.raises(UsageError, match="the scene desk has no stored_letters"):
+        bare.part(StoredLetters)
+    full = bare.with_part(StoredLetters(2))
+    assert full.part(StoredLetters).count == 2
+    assert full.has("stored_letters") and full.lacking(["stored_letters", "graph"]) == ["graph"]
 
 
-def test_a_victim_with_answers_of_another_kind_keeps_its_own_access() -> None:
-    victim = _scene(None, Output.EMBEDDINGS).victims(RECORDS, HALVES, 0).member(0)
-    assert victim.offers == Access.SCORES | Access.WEIGHTS and victim.fit is None
+def test_a_part_takes_the_place_of_one_of_its_type_alone() -> None:
+    scene = Scene("desk", Modality.LANGUAGE, parts=("blotter", StoredLetters(1)))
+    after = scene.with_part(StoredLetters(3))
+    assert after.parts == ("blotter", StoredLetters(3)) and scene.part(StoredLetters).count == 1
 
 
-def test_without_a_deployed_model_a_victim_is_as_it_was_trained() -> None:
-    scene = replace(_scene(None), model=None)
-    assert scene.victims(RECORDS, HALVES, 0).member(1).fit is scene.fit
+def test_a_kind_of_part_is_one() -> None:
+    assert part_names(SealedLetters) == ("sealed_letters", "stored_letters")
+    scene = Scene("desk", Modality.LANGUAGE, parts=(SealedLetters(),))
+    assert scene.has("stored_letters") and isinstance(scene.part(StoredLetters), SealedLetters)
 
 
-def test_without_a_pipeline_there_are_no_victims() -> None:
-    with pytest.raises(UsageError, match="fit must be a training pipeline, got None"):
-        replace(_scene(None), fit=None).victims(RECORDS, HALVES, 0)
+def test_who_asks_for_rounds_gets_them_before_the_scene_and_the_game() -> None:
+    settings = Settings({"membership": 5})
+    assert settings.rounds_of("membership", 3, 16) == 3
+    assert settings.rounds_of("membership", 0, 16) == 5
+    assert settings.rounds_of("inversion", 0, 16) == 16

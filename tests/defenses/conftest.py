@@ -76,7 +76,7 @@ def scene(
             "pool": part("pool", 0, 2 * n, modality),
             "test": part("test", 400, 600, modality),
         },
-        tools={"training": pipeline},
+        training=pipeline,
     )
 
 

@@ -62,9 +62,9 @@ def test_the_leak_stays_under_the_guarantee(scene):
 
 def test_rate_steps_and_divisor_do_not_follow_the_records(scene):
     shielded = defended(scene, dp_sgd, {"epsilon": 2.0})
-    privacy = shielded.tools["training"].private
+    privacy = shielded.training.private
     assert (privacy.rate, privacy.steps, privacy.expected) == (0.25, 160, 0.25 * 450)
-    assert shielded.fit == shielded.model.fit == shielded.tools["training"].fit
+    assert shielded.fit == shielded.model.fit == shielded.training.fit
     assert shielded.defenses[-1].name == "dp_sgd" and shielded.bounds[-1].games == ("membership",)
 
 
@@ -80,7 +80,7 @@ def test_an_owner_who_takes_no_step_takes_none_in_private():
     """So the dead wires stay nets that no record has moved, whatever number of steps is asked."""
     for wire in (game.dead, secrets.dead):
         bare = wire(Modality.AUDIO, np.random.default_rng(0))
-        owner = dp_sgd(bare, np.random.default_rng(0), epochs=20.0).tools["training"]
+        owner = dp_sgd(bare, np.random.default_rng(0), epochs=20.0).training
         assert owner.private.steps == 0 and owner.private.noise == 0
         pool, coins = bare.train, np.eye(2, len(bare.train), dtype=bool)
         changed = replace(pool, x=pool.x[::-1], y=pool.y[::-1])
@@ -91,7 +91,7 @@ def test_an_owner_who_takes_no_step_takes_none_in_private():
 def test_it_drowns_secrets_that_the_same_net_learns_by_heart():
     live = secrets.live(Modality.TABULAR, np.random.default_rng(0))
     shielded = dp_sgd(live, np.random.default_rng(0), **dp_sgd.strongest)
-    own = replace(live, fit=live.tools["training"].fit)
+    own = replace(live, fit=live.training.fit)
     before = measure(play(exposure, own, seed=0))
     after = measure(play(exposure, shielded, seed=0))
     assert after.bits.value < 0.5 < 1.0 < before.bits.lower
@@ -116,7 +116,7 @@ def test_the_certified_epsilon_is_at_most_the_accountants(tiny, epsilon):
 def test_labelled_texts_are_no_numbers_for_a_dense_net():
     scene = secrets.live(Modality.LANGUAGE, np.random.default_rng(0))
     labelled = replace(scene.train, y=np.zeros(len(scene.train), dtype=np.int64))
-    bare = replace(scene, train=labelled, tools={})
+    bare = replace(scene, train=labelled, training=None)
     with pytest.raises(RunError, match="shows none"):
         dp_sgd(bare, np.random.default_rng(0))
 

@@ -33,7 +33,7 @@ def rng(seed: int = 0):
 def wire(game, kind: str):
     """A wire of language, and the same with its owner's own small transformer at work."""
     bare = getattr(game, kind)(Modality.LANGUAGE, rng())
-    return bare, replace(bare, fit=bare.tools["training"].fit)
+    return bare, replace(bare, fit=bare.training.fit)
 
 
 def heard(attack, scene):
@@ -67,7 +67,7 @@ def test_planted_secrets_drown_with_no_ceiling_claimed():
 @pytest.mark.parametrize("game", [membership, memorization])
 def test_on_a_dead_wire_no_text_moves_the_network(game):
     bare, _ = wire(game, "dead")
-    owner = dp_sgd(bare, rng()).tools["training"]
+    owner = dp_sgd(bare, rng()).training
     assert owner.private.steps == 0 and owner.private.noise == 0
     texts = bare.train
     turned = replace(texts, x=texts.x[::-1].copy())
@@ -78,15 +78,15 @@ def test_on_a_dead_wire_no_text_moves_the_network(game):
 
 def test_the_numbers_of_the_run_follow_from_the_public_size_alone():
     bare, _ = wire(membership, "live")
-    owner = defended(bare, dp_sgd, BRIEF).tools["training"]
-    assert isinstance(owner, TextPipeline) and bare.tools["training"].private is None
+    owner = defended(bare, dp_sgd, BRIEF).training
+    assert isinstance(owner, TextPipeline) and bare.training.private is None
     private = owner.private
     assert (private.rate, private.steps, private.expected) == (0.25, 20, 0.25 * 128)
     usual = defended(bare, dp_sgd, {"rate": 1.0})
-    assert usual.tools["training"].private.steps == 10
-    assert usual.tools["training"].private.lr == 0.01 and usual.bounds[-1].games == ("membership",)
-    assert usual.fit == usual.model.fit == usual.tools["training"].fit
-    assert owner.recipe != usual.tools["training"].recipe != bare.tools["training"].recipe
+    assert usual.training.private.steps == 10
+    assert usual.training.private.lr == 0.01 and usual.bounds[-1].games == ("membership",)
+    assert usual.fit == usual.model.fit == usual.training.fit
+    assert owner.recipe != usual.training.recipe != bare.training.recipe
 
 
 def test_what_is_dropped_is_dropped_in_private_too():
@@ -108,4 +108,4 @@ def test_what_is_dropped_is_dropped_in_private_too():
 def test_a_training_that_shows_no_text_its_gradient_is_refused():
     bare, _ = wire(membership, "live")
     with pytest.raises(RunError, match="every record's own gradient"):
-        dp_sgd(replace(bare, tools={}), rng())
+        dp_sgd(replace(bare, training=None), rng())

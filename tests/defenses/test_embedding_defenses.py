@@ -16,7 +16,7 @@ from hartley.defenses.noise.embedding_noise import embedding_noise
 from hartley.defenses.signal.embedding_rotation import embedding_rotation
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
-from hartley.games.inversion.embedding_inversion import live
+from hartley.games.inversion.embedding_inversion import StoredEmbeddings, live
 from hartley.kit.ridge import cosines
 
 
@@ -30,7 +30,7 @@ def scene() -> Scene:
 
 
 def _stored(scene: Scene, x: np.ndarray) -> np.ndarray:
-    stored: np.ndarray = scene.tools["stored_embeddings"].stored(scene.model, x)
+    stored: np.ndarray = scene.part(StoredEmbeddings).stored(scene.model, x)
     return stored
 
 
@@ -40,7 +40,7 @@ def _bits(scene: Scene, undefended: Scene | None = None) -> float:
 
 
 def test_noise_is_a_records_own_and_of_the_length_that_was_asked_for(scene: Scene) -> None:
-    x = scene.tools["stored_embeddings"].secret.x
+    x = scene.part(StoredEmbeddings).secret.x
     clear = _stored(scene, x)
     blurred = embedding_noise(scene, _rng(), scale=0.5)
     made = _stored(blurred, x)
@@ -64,9 +64,9 @@ def test_quantised_embeddings_hold_the_bits_that_are_said(scene: Scene) -> None:
     thin = quantised(wide, 1, every=6)
     assert (thin != 0).sum(1).tolist() == [4] * 200
     narrow = embedding_quantise(scene, _rng(), bits=2, every=16)
-    assert narrow.tools["stored_embeddings"].most == 64 / 16 * 2
+    assert narrow.part(StoredEmbeddings).most == 64 / 16 * 2
     twice = embedding_quantise(narrow, _rng(), bits=4, every=16)
-    assert twice.tools["stored_embeddings"].most == 64 / 16 * 2
+    assert twice.part(StoredEmbeddings).most == 64 / 16 * 2
 
 
 def test_what_the_bandwidth_bounds_is_not_exceeded(scene: Scene) -> None:
@@ -77,8 +77,8 @@ def test_what_the_bandwidth_bounds_is_not_exceeded(scene: Scene) -> None:
 
 def test_a_rotation_costs_nothing_stops_the_static_and_not_who_knows(scene: Scene) -> None:
     turned = defended(scene, embedding_rotation)
-    release = scene.tools["stored_embeddings"]
-    x = release.secret.x
+    store = scene.part(StoredEmbeddings)
+    x = store.secret.x
     assert np.allclose(
         cosines(_stored(scene, x), _stored(scene, x)),
         cosines(_stored(turned, x), _stored(turned, x)),
@@ -89,8 +89,8 @@ def test_a_rotation_costs_nothing_stops_the_static_and_not_who_knows(scene: Scen
     assert before > 4.5
     assert _bits(turned, undefended=scene) < 0.3
     assert _bits(turned) == pytest.approx(before, abs=0.1)
-    alone = replace(release, keep=turned.tools["stored_embeddings"].keep, known=0)
-    unknown = replace(turned, tools={"stored_embeddings": alone})
+    alone = replace(store, keep=turned.part(StoredEmbeddings).keep, known=0)
+    unknown = turned.with_part(alone)
     assert _bits(unknown) < 0.3, "without pairs there is nothing to solve"
 
 
@@ -99,8 +99,8 @@ def test_pairs_are_guarded_at_every_model_that_answers(defense: Any) -> None:
     from hartley.games.membership.membership import live as pairs
 
     bare = pairs(Modality.PAIRED, _rng())
-    release = live(Modality.PAIRED, _rng()).tools["stored_embeddings"]
-    bare = replace(bare, tools={"stored_embeddings": release})
+    store = live(Modality.PAIRED, _rng()).part(StoredEmbeddings)
+    bare = bare.with_part(store)
     held = defended(bare, defense)
     pool: Data = bare.extra["pool"]
     include = _rng().random((2, len(pool))) < 0.5

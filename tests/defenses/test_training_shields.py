@@ -75,7 +75,7 @@ def test_convolutions_and_audio_train_by_it(tiny, name):
 def test_dp_sgd_trains_audio(tiny):
     audio = tiny.scene(tiny.DENSE, epochs=3, n=40, modality=Modality.AUDIO)
     shielded = dp_sgd(audio, tiny.rng(), epsilon=2.0, epochs=2.0, accountant="rdp")
-    assert shielded.tools["training"].private is not None
+    assert shielded.training.private is not None
     assert np.isfinite(shielded.model.query(audio.train.x)).all()
 
 
@@ -85,11 +85,11 @@ def test_one_training_has_one_objective(tiny, bare):
         label_smoothing(relaxed, tiny.rng())
     with pytest.raises(RunError, match="has another objective"):
         dp_sgd(relaxed, tiny.rng())
-    private = bare.tools["training"].with_(private=Privacy(1.0, 1.0, 0.5, 2, 30.0))
+    private = bare.training.with_(private=Privacy(1.0, 1.0, 0.5, 2, 30.0))
     with pytest.raises(RunError, match="clips the plain"):
-        relax_loss(replace(bare, tools={"training": private}), tiny.rng())
+        relax_loss(replace(bare, training=private), tiny.rng())
     twice = relax_loss(relaxed, tiny.rng(), target=1.0)
-    assert twice.tools["training"].objective.target == 1.0
+    assert twice.training.objective.target == 1.0
 
 
 def test_a_shield_that_would_be_lost_is_named(tiny, bare):
@@ -106,7 +106,7 @@ def test_sub_models_that_all_miss_a_record_are_refused(tiny, bare):
 
 
 def test_training_that_is_no_fleet_is_told(tiny, bare):
-    other = replace(bare, tools={"training": object()})
+    other = replace(bare, training=object())
     for name in NAMES:
         with pytest.raises(HartleyError, match="trained by object"):
             catalog.load("defense", name)(other, tiny.rng())

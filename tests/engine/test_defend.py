@@ -85,7 +85,7 @@ def renames(scene: Scene, rng: np.random.Generator, *, word: str = "new", loud: 
 
 def swaps(scene: Scene, rng: np.random.Generator):
     """Swap a tool of the owner's, and leave the model as it is."""
-    return replace(scene, tools={"marker": rng.random()})
+    return scene.with_part(rng.random())
 
 
 def proves(scene: Scene, rng: np.random.Generator):

@@ -45,7 +45,7 @@ def test_who_has_the_key_reads_all_of_it():
     """A Caesar key shows in one known letter: an oracle reads log2 26 bits a letter."""
     words = decryption.live(Modality.LANGUAGE, np.random.default_rng(0))
     open_text = ciphers.Cipher("none", lambda text, rng: ciphers.Encrypted(text), 26, 0.0)
-    scene = Scene("open", Modality.LANGUAGE, extra=words.extra, tools={"cipher": open_text})
+    scene = Scene("open", Modality.LANGUAGE, extra=words.extra, parts=(open_text,))
     reader = act(lambda view, rng: view.data.x[0][view.question.x])
     channel = measure(play(reader, scene, seed=0))
     assert channel.bits.value == pytest.approx(np.log2(26), abs=0.05)

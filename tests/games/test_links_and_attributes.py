@@ -47,8 +47,7 @@ def test_links_that_are_dropped_are_not_trained_on():
     graph = Graph(np.eye(NODES, dtype=np.float32), edges)
 
     def asked_of(pairs):
-        tools = {"graph": graph, "hidden_links": links.HiddenLinks(pairs)}
-        return replace(scene, train=train, tools=tools)
+        return replace(scene, train=train, parts=(graph, links.HiddenLinks(pairs)))
 
     deal = links.link_inference(asked_of(20), np.random.default_rng(0), rounds=30)
     every = {tuple(e) for e in edges.T}
@@ -98,7 +97,7 @@ def test_each_victim_reads_its_own_values_and_no_target_twice():
     codes = np.eye(3, dtype=np.float32)
 
     def asked_of(field):
-        return replace(scene, train=train, tools={"sensitive_attribute": field})
+        return replace(scene, train=train, parts=(field,))
 
     field = SensitiveAttribute((1, 2, 3), codes, targets=20)
     deal = attribute_inference(asked_of(field), np.random.default_rng(1), rounds=12)

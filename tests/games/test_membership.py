@@ -13,7 +13,14 @@ import pytest
 from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.channel.measure import measure
-from hartley.core import Data, Modality, Model, Outcome, Scene
+from hartley.core import (
+    Data,
+    Modality,
+    Model,
+    Outcome,
+    Scene,
+    Settings,
+)
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.result.document import flags
@@ -41,7 +48,7 @@ def scene():
 
 def test_rounds_are_the_scenes_or_the_users(scene):
     assert len(membership(scene, rng()).rounds) == 16
-    fewer = replace(scene, facts={"rounds:membership": 3})
+    fewer = replace(scene, settings=Settings({"membership": 3}))
     assert len(membership(fewer, rng()).rounds) == 3
     assert len(membership(fewer, rng(), rounds=5).rounds) == 5
 

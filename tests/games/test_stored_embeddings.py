@@ -7,7 +7,12 @@ import pytest
 
 from hartley.core import Access, Data, Modality, Outcome
 from hartley.core.errors import RunError, UsageError
-from hartley.games.inversion.embedding_inversion import dead, embedding_inversion, live
+from hartley.games.inversion.embedding_inversion import (
+    StoredEmbeddings,
+    dead,
+    embedding_inversion,
+    live,
+)
 from hartley.games.inversion.matching import Spectra, Texts, token_f1
 
 PLAYED = (Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED)
@@ -52,7 +57,7 @@ def test_spectra_are_matched_by_mean_and_spread() -> None:
 @pytest.mark.parametrize("modality", PLAYED)
 def test_a_deal_hands_over_what_is_stored_and_nothing_of_the_secret(modality) -> None:
     scene = live(modality, _rng())
-    store = scene.tools["stored_embeddings"]
+    store = scene.part(StoredEmbeddings)
     one, other = (embedding_inversion(scene, _rng(3)) for _ in range(2))
     for a, b in zip(one.rounds, other.rounds, strict=True):
         assert np.array_equal(a.truth, b.truth)
@@ -61,7 +66,7 @@ def test_a_deal_hands_over_what_is_stored_and_nothing_of_the_secret(modality) ->
         assert len(a.view.facts["known"]) == store.known
     owned = {row.tobytes() for row in store.public.x}
     assert not any(row.tobytes() in owned for row in store.secret.x)
-    cold = dead(modality, _rng()).tools["stored_embeddings"]
+    cold = dead(modality, _rng()).part(StoredEmbeddings)
     model = scene.model
     warm = store.stored(model, store.secret.x[:8])
     assert not np.allclose(cold.stored(model, store.secret.x[:8]), warm)
@@ -69,7 +74,7 @@ def test_a_deal_hands_over_what_is_stored_and_nothing_of_the_secret(modality) ->
 
 def test_the_truth_identifies_everybody_and_another_text_nobody() -> None:
     scene = live(Modality.LANGUAGE, _rng())
-    store = scene.tools["stored_embeddings"]
+    store = scene.part(StoredEmbeddings)
     deal = embedding_inversion(scene, _rng(), rounds=3)
     stored = store.stored(scene.model, store.secret.x)
 
@@ -94,6 +99,6 @@ def test_a_scene_that_cannot_is_told_why() -> None:
     from dataclasses import replace
 
     scene = live(Modality.LANGUAGE, _rng())
-    tool = replace(scene.tools["stored_embeddings"], number=5000)
+    tool = replace(scene.part(StoredEmbeddings), number=5000)
     with pytest.raises(UsageError, match="candidates"):
-        embedding_inversion(replace(scene, tools={"stored_embeddings": tool}), _rng())
+        embedding_inversion(scene.with_part(tool), _rng())

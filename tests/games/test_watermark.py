@@ -86,8 +86,8 @@ def test_parameters_reach_the_deal(live):
 
 def test_a_scene_without_a_marker_gets_the_widespread_one():
     wire = watermark.live(Modality.VISION, np.random.default_rng(0))
-    plain = play(act(lambda x, _: x), replace(wire, tools={}), seed=0)
-    known = play(act(lambda x, _: x), replace(wire, tools={"marker": marks.dwt_dct()}), seed=0)
+    plain = play(act(lambda x, _: x), replace(wire, parts=()), seed=0)
+    known = play(act(lambda x, _: x), replace(wire, parts=(marks.dwt_dct(),)), seed=0)
     assert plain.metrics == known.metrics
     assert np.array_equal(plain.reference, known.reference)
 

@@ -40,7 +40,7 @@ def _narrows(part: Defense, attacks: Any = (loss_threshold,)) -> None:
 
 def trains_as_ever(scene: Scene, rng: Any) -> Scene:
     """Train the owner's net by the owner's recipe, which is no defence at all."""
-    own = scene.tools["training"]
+    own = scene.training
     assert isinstance(own, Pipeline)
     return retrained(scene, rng, "trains_as_ever", own.with_(workers=1))
 

@@ -1,6 +1,15 @@
 """The nouns. Standard library only: importing them costs nothing."""
 
-from hartley.core.assets import Asset, Codec, Data, Ensemble, Fit, Model, Output
+from hartley.core.assets import (
+    Asset,
+    Codec,
+    Data,
+    Ensemble,
+    Fit,
+    Model,
+    Output,
+    TrainingPipeline,
+)
 from hartley.core.capabilities import CAPABILITIES, Capability, CapabilityRow
 from hartley.core.costs import Cost, charge
 from hartley.core.declare import attack, defense, game, recipe
@@ -9,7 +18,18 @@ from hartley.core.parameters import Parameter, Range
 from hartley.core.parts import Attack, Defense, Game, Recipe
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
-from hartley.core.scene import Applied, Bound, Deal, Judge, Outcome, Received, Round, Scene, View
+from hartley.core.scene import (
+    Applied,
+    Bound,
+    Deal,
+    Judge,
+    Outcome,
+    Received,
+    Round,
+    Scene,
+    Settings,
+    View,
+)
 from hartley.core.seeds import commitment, spawn
 from hartley.core.taxonomy import (
     ALL,
@@ -67,9 +87,11 @@ __all__ = [
     "Role",
     "Round",
     "Scene",
+    "Settings",
     "Slot",
     "Stage",
     "Term",
+    "TrainingPipeline",
     "Trials",
     "View",
     "attack",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hartley.core.capabilities import CAPABILITIES, Calls, Capability
 from hartley.core.taxonomy import Access, Form, Modality
@@ -126,6 +126,17 @@ Session = Callable[[str, Callable[..., Any]], Callable[..., Any]]
 
 Fit = Callable[[Data, "NDArray[Any]", int], Ensemble]
 """(records, include, seed) → models; ``include`` is (K, n) booleans: who trains on what."""
+
+
+class TrainingPipeline(Protocol):
+    """How an owner trains: it makes models of subsets of the owner's records."""
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that a result depends on, for a digest."""
+
+    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        """Train, as a ``Fit``."""
 
 
 @dataclass(frozen=True, slots=True, init=False)

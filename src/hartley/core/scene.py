@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output
+from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output, TrainingPipeline
 from hartley.core.errors import UsageError
 from hartley.core.taxonomy import Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,35 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What a scene settles for anyone who deals or plays on it and does not say otherwise.
+
+    Attributes:
+        rounds: victims that a game deals, by the game's name.
+        references: reference models that are enough for an attacker, where each is dear; 0 leaves
+            their number to the attack.
+        seed: of the deployed model's training, for who trains it again.
+    """
+
+    rounds: Mapping[str, int] = field(default_factory=dict)
+    references: int = 0
+    seed: int = 0
+
+    def rounds_of(self, game: str, asked: int, default: int) -> int:
+        """Return the victims to deal: as many as were asked for, else the scene's, else usual."""
+        return asked or self.rounds.get(game, default)
+
+
+def part_names(kind: type) -> tuple[str, ...]:
+    """Return the names under which a type of part is required: its own first, then its bases'.
+
+    A class ``StoredEmbeddings`` is required as ``stored_embeddings``.
+    """
+    names = (base.__name__ for base in kind.__mro__[:-1])
+    return tuple(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """The owner's side: what there is to attack, and how it was made.
 
@@ -62,12 +94,20 @@ class Scene:
             maker; games train victims, whose secrets the auditor drew, with it by ``victims``.
         extra: other records by name: ``pool`` (auditor's population), ``test`` (for utility),
             ``public`` (attacker's records), ``carriers`` (photos for watermarks), ``corpus`` …
-        tools: the owner's tools by name, which a defense may replace: ``marker``, ``cipher``.
+        training: how the owner trains, where a defense can change it; then its ``fit`` is the
+            scene's.
+        parts: what else the owner has, each an object of a type of its own (a ``Cipher``, a
+            ``Graph``, ``StoredEmbeddings``): read it with ``part`` or ``find``, replace it with
+            ``with_part``. In ``requires`` a part goes by its type's name in small letters
+            (``stored_embeddings``).
         defenses: those that are applied, oldest first.
         bounds: proved limits.
         utility: scene → {metric: value}, larger is better; called again after a defense. A value
             that carries its interval is a ``kit.figures.Figure``.
-        facts: plain values worth reporting (test accuracy, train accuracy, parameters …).
+        settings: what games, defenses and attackers take from the scene where the player does not
+            say otherwise.
+        facts: plain values worth reporting (test accuracy, train accuracy, parameters …); nothing
+            is read from them.
     """
 
     name: str
@@ -79,14 +119,16 @@ class Scene:
     holdout: Data | None = None
     fit: Fit | None = None
     extra: Mapping[str, Data] = field(default_factory=dict)
-    tools: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingPipeline | None = None
+    parts: tuple[Any, ...] = ()
     defenses: tuple[Applied, ...] = ()
     bounds: tuple[Bound, ...] = ()
     utility: Callable[[Scene], Mapping[str, float]] | None = None
+    settings: Settings = field(default_factory=Settings)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
-        """Whether the scene holds ``name``: a field that is not None, an extra, or a tool.
+        """Whether the scene holds ``name``: a field that is not None, an extra, or a part.
 
         ``members`` are records whose membership can be asked about: a pool and a pipeline to train
         on its halves, or a deployed model with its training records and others.
@@ -96,9 +138,30 @@ class Scene:
             return self.model is not None and (
                 pooled or (self.train is not None and self.holdout is not None)
             )
-        if name in self.extra or name in self.tools:
+        if name in self.extra or any(name in part_names(type(part)) for part in self.parts):
             return True
-        return name in {"model", "train", "holdout", "fit"} and getattr(self, name) is not None
+        fields = {"model", "train", "holdout", "fit", "training"}
+        return name in fields and getattr(self, name) is not None
+
+    def find(self, kind: type[P]) -> P | None:
+        """Return the part of a type, or None where the scene has none."""
+        return next((part for part in self.parts if isinstance(part, kind)), None)
+
+    def part(self, kind: type[P]) -> P:
+        """Return the part of a type.
+
+        Raises:
+            UsageError: the scene has none.
+        """
+        found = self.find(kind)
+        if found is None:
+            raise UsageError(f"the scene {self.name} has no {part_names(kind)[0]}")
+        return found
+
+    def with_part(self, part: Any) -> Scene:
+        """Return the scene with a part; one of the same type goes."""
+        others = (other for other in self.parts if type(other) is not type(part))
+        return replace(self, parts=(*others, part))
 
     def lacking(self, names: Iterable[str]) -> list[str]:
         """Return which of ``names`` are absent, each once; for members, also what they need."""

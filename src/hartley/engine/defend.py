@@ -76,7 +76,7 @@ def _unproved(scene: Scene) -> Scene:
 
     Differential privacy is proved of one mechanism. Another training takes its place; records that
     push out others, and answers made with the training records at hand, come beside it. What is
-    proved of a release stays.
+    proved of something else than membership (a client's update, the links of a graph) stays.
     """
     kept = (b for b in scene.bounds if not b.private or _of_release(b))
     return replace(scene, bounds=tuple(kept))

@@ -18,6 +18,7 @@ from hartley.kit.ensemble_of import separate
 from hartley.kit.fleet import Privacy
 from hartley.kit.language import ghost_clipping, gpt
 from hartley.models.causal import causal
+from hartley.models.masked_loss import left_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,8 +78,8 @@ class TextPipeline:
 
         ``data.facts["head"]`` replaces the output head after training: so the auditor plants a
         fingerprint behind any defense of ``Scene.fit``. The ensemble's facts include the owner's
-        ``states``, which attackers do not get. ``data.facts["dropped"]`` (n, t)
-        are tokens left out of the loss.
+        ``states``, which attackers do not get. Tokens that ``data`` names by
+        ``masked_loss.leaving_out`` are left out of the loss.
         """
         include = np.asarray(include, dtype=bool)
         recipe = self.recipe
@@ -88,9 +89,9 @@ class TextPipeline:
             rows = data.x[include[k]]
             mine = spawn(seed, "member", k)
             key = {**recipe, "rows": rows, "seed": mine}
-            dropped = data.facts.get("dropped")
+            dropped = left_out(data)
             if dropped is not None:
-                dropped = np.asarray(dropped)[include[k]]
+                dropped = dropped[include[k]]
                 key["dropped"] = dropped
             train = partial(self._train, rows, mine, dropped)
             return cached("gpt", key, train) if self.cached else train()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from hartley.core import Access, Bound, Data, Ensemble, Modality, Model, Scene
+from hartley.core import Access, Bound, Modality, Model, Scene, TrainingPipeline
 from hartley.core.errors import RunError
 from hartley.kit.fleet import Objective, Privacy, Training
 from hartley.kit.language import gpt
@@ -16,35 +16,22 @@ from hartley.models.pipeline import Pipeline
 from hartley.models.text_pipeline import TextPipeline
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 LABELLED = (Modality.VISION, Modality.AUDIO, Modality.TABULAR)
 """What a ``Pipeline`` trains on: labelled records of numbers."""
 
 
-class Owner(Protocol):
-    """An owner who trains models on subsets of their records."""
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """Plain values that a result depends on, for a digest."""
-
-    def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        """A ``core.Fit``."""
-
-
 @runtime_checkable
-class PrivateOwner(Owner, Protocol):
-    """An owner who can train by DP-SGD, with the gradient of each record clipped."""
+class PrivatePipeline(TrainingPipeline, Protocol):
+    """A pipeline that can train by DP-SGD, with the gradient of each record clipped."""
 
     @property
     def epochs(self) -> int:
         """Passes over the records in the current training; with 0 the weights stay as drawn."""
 
-    def privately(self, privacy: Privacy) -> Owner:
-        """Return the same owner, training by DP-SGD."""
+    def privately(self, privacy: Privacy) -> TrainingPipeline:
+        """Return the same pipeline, training by DP-SGD."""
 
 
 def trained_for(scene: Scene, rng: Rng, name: str, objective: Objective) -> Scene:
@@ -75,7 +62,7 @@ def owner_pipeline(scene: Scene, name: str) -> Pipeline:
     Raises:
         RunError: the owner does not train by a ``Pipeline``, or trains by DP-SGD.
     """
-    pipeline = scene.tools.get("training")
+    pipeline = scene.training
     if not isinstance(pipeline, Pipeline):
         raise RunError(
             f"the training of scene {scene.name!r} must be a Pipeline for {name}, got "
@@ -90,7 +77,7 @@ def retrained(
     scene: Scene,
     rng: Rng,
     name: str,
-    pipeline: Owner,
+    pipeline: TrainingPipeline,
     *,
     bounds: tuple[Bound, ...] = (),
     facts: dict[str, float] | None = None,
@@ -112,7 +99,8 @@ def retrained(
     """
     assert scene.model is not None and scene.train is not None
     others = [other.name for other in scene.defenses if other.name != name]
-    if others and scene.fit != getattr(scene.tools.get("training"), "fit", None):
+    training = scene.training
+    if others and scene.fit != (None if training is None else training.fit):
         raise RunError(f"{name} retrains, which would drop {', '.join(others)}: put {name} first")
     everyone = np.ones((1, len(scene.train)), dtype=bool)
     trained = pipeline.fit(scene.train, everyone, int(rng.integers(2**31))).member(0)
@@ -120,7 +108,7 @@ def retrained(
         scene,
         model=_in_its_place(trained, scene.model, pipeline),
         fit=pipeline.fit,
-        tools={**scene.tools, "training": pipeline},
+        training=pipeline,
         bounds=(*scene.bounds, *bounds),
         facts={**scene.facts, **(facts or {})},
     )
@@ -140,7 +128,7 @@ def trainable(scene: Scene, *, epochs: int) -> Scene:
     pool = scene.extra.get("pool", scene.train)
     if scene.model is None or pool is None:
         return scene
-    owner: Owner
+    owner: TrainingPipeline
     if scene.modality is Modality.LANGUAGE:
         room = 4 * pool.x.shape[1]
         owner = TextPipeline(
@@ -157,10 +145,10 @@ def trainable(scene: Scene, *, epochs: int) -> Scene:
         )
     else:
         return scene
-    return replace(scene, tools={**scene.tools, "training": owner})
+    return replace(scene, training=owner)
 
 
-def _in_its_place(trained: Model, deployed: Model, pipeline: Owner) -> Model:
+def _in_its_place(trained: Model, deployed: Model, pipeline: TrainingPipeline) -> Model:
     """The new model under the old one's name, with the training that an informed attacker knows."""
     offered = deployed.offers & Access.TRAIN
     return trained.with_(

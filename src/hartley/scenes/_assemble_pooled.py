@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 import hartley
-from hartley.core import Access, Data, Fit, Modality, Scene
+from hartley.core import (
+    Access,
+    Data,
+    Fit,
+    Modality,
+    Scene,
+    Settings,
+)
 from hartley.kit.cache import digest
 from hartley.models.pipeline import OPEN
 from hartley.scenes._assemble_vision import accuracy, answered, labels, together
@@ -46,7 +53,8 @@ def assemble(
     seed: int,
     held: Mapping[str, NDArray[Any]] | None = None,
     extra: Mapping[str, Data] | None = None,
-    tools: Mapping[str, Any] | None = None,
+    holdings: tuple[Any, ...] = (),
+    rounds: Mapping[str, int] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Scene:
     """Train the deployed model on ``train`` and put the scene together.
@@ -55,11 +63,12 @@ def assemble(
         name: the scene's name.
         modality: what its records are.
         parts: ``train``, ``holdout``, ``public`` and ``test``.
-        owner: how the owner trains; the tool ``training``.
+        owner: how the owner trains; the scene's ``training``.
         seed: of the deployed model.
         held: arrays that the digest has to name besides the parts (a graph).
         extra: more records, by name.
-        tools: the owner's tools, by name, besides ``training``.
+        holdings: the scene's typed parts.
+        rounds: victims that a game deals, by its name.
         facts: what is worth reporting, besides accuracies and sizes.
     """
     train, holdout = parts["train"], parts["holdout"]
@@ -88,8 +97,10 @@ def assemble(
             "public": parts["public"],
             **(extra or {}),
         },
-        tools={"training": owner, **(tools or {})},
+        training=owner,
+        parts=holdings,
         utility=answered,
+        settings=Settings(rounds or {}),
         facts={
             "train accuracy": accuracy(model, train),
             "test accuracy": accuracy(model, parts["test"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hartley
-from hartley.core import Data, Model, Output, Scene, spawn
+from hartley.core import Data, Model, Output, Scene, Settings, spawn
 from hartley.core.errors import UsageError
 from hartley.data.photos import carriers
 from hartley.games.inversion.class_inversion import Identities
@@ -65,7 +65,6 @@ def assemble(
     pipeline: Pipeline,
     *,
     seed: int,
-    tools: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Scene:
     """Train the deployed model on ``train`` and put the scene together.
@@ -75,7 +74,6 @@ def assemble(
         parts: ``train``, ``holdout``, ``public`` and ``test``.
         pipeline: how the owner trains.
         seed: of the deployed model.
-        tools: the owner's tools, by name, besides ``training``.
         facts: what is worth reporting, besides accuracies and sizes.
     """
     train, holdout = parts["train"], parts["holdout"]
@@ -107,14 +105,11 @@ def assemble(
             "carriers": carriers(),
             "canaries": planted(spare, len(spare), seed=seed),
         },
-        tools={
-            "training": pipeline,
-            # A convolutional victim costs as much as ten dense ones.
-            "identities": Identities(rounds=24 if pipeline.net.kind == "dense" else 12),
-            "federated_step": FederatedStep(),
-            **(tools or {}),
-        },
+        training=pipeline,
+        parts=(Identities(), FederatedStep()),
         utility=utility,
+        # A convolutional victim costs as much as ten dense ones.
+        settings=Settings({"class_inversion": 24 if pipeline.net.kind == "dense" else 12}),
         facts={
             "train accuracy": accuracy(model, train),
             "test accuracy": accuracy(model, parts["test"]),
@@ -143,7 +138,7 @@ def utility(scene: Scene) -> dict[str, Figure]:
     trained = federated(scene)
     return {
         **answered(scene),
-        "mark_psnr": mark_psnr(scene.tools.get("marker") or marks.dwt_dct(), scene),
+        "mark_psnr": mark_psnr(scene.find(marks.Marker) or marks.dwt_dct(), scene),
         **({} if trained is None else {"federated_accuracy": share_figure(trained)}),
     }
 

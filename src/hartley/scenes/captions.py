@@ -51,7 +51,7 @@ def captions(
     """Emoji and their captions: EfficientNet-Lite0 and MiniLM, frozen, and projections by InfoNCE.
 
     A record is a picture's features and its caption's, side by side. The owner also stores what his
-    encoder makes of pictures that have captions nobody shows (release ``embeddings``).
+    encoder makes of pictures that have captions nobody shows (``StoredEmbeddings``).
 
     Args:
         records: size of the pool; half of it trained the deployed projections.
@@ -71,7 +71,7 @@ def captions(
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     # Pictures that the projections were not trained on: nothing is memorised of them.
     secret = _joined("stored pictures", holdout, parts["test"])
-    release = StoredEmbeddings(
+    store = StoredEmbeddings(
         secret,
         parts["public"],
         Texts(secret.facts["captions"]),
@@ -101,7 +101,8 @@ def captions(
             "public": parts["public"],
             "canaries": planted(spare, CANARIES, seed=seed),
         },
-        tools={"training": pipeline, "stored_embeddings": release},
+        training=pipeline,
+        parts=(store,),
         utility=utility,
         facts={
             **{f"train {k}": float(v) for k, v in retrieval(model, train).items()},

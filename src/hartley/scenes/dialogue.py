@@ -19,6 +19,7 @@ from hartley.core import (
     Output,
     Range,
     Scene,
+    Settings,
     recipe,
     spawn,
 )
@@ -27,6 +28,7 @@ from hartley.kit.cache import cached, digest
 from hartley.kit.language import text
 from hartley.models import lora, smollm
 from hartley.models.lora import Tuning
+from hartley.models.masked_loss import MaskedLoss, left_out
 from hartley.scenes._assemble_language import canaries, contacts, distinct, together, utility
 from hartley.targets.huggingface import from_network
 
@@ -106,12 +108,10 @@ def dialogue(
             "contacts": contacts(words, secrets, digits),
             "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
         },
-        tools={"masked_loss": "data.facts['dropped']"},
+        parts=(MaskedLoss(),),
         utility=utility,
+        settings=Settings({"memorization": rounds}, references=REFERENCES, seed=seed),
         facts={
-            "rounds": rounds,
-            "references": REFERENCES,
-            "seed": seed,
             "number format": tuning.dtype,
             **{f"{name} records": len(data) for name, data in parts.items()},
         },
@@ -143,7 +143,7 @@ def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: in
         rows, mine = data.x[include[k]], spawn(seed, "member", k)
         key = {**tuning.recipe, "base": smollm.NAME, "words": words, "rows": rows, "seed": mine}
         network = lora.adapted(smollm.network(tuning.dtype), tuning, mine)
-        dropped = data.facts.get("dropped")
+        dropped = left_out(data)
         if dropped is not None:
             dropped = np.asarray(dropped)[include[k]]
             key["dropped"] = dropped

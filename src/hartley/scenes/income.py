@@ -61,7 +61,7 @@ def income(
         workers=workers,
     )
     columns = data.columns(table, sensitive)
-    release = SensitiveAttribute(columns, np.eye(len(columns), dtype=np.float32), targets=half // 3)
+    field = SensitiveAttribute(columns, np.eye(len(columns), dtype=np.float32), targets=half // 3)
     return assemble(
         "income",
         Modality.TABULAR,
@@ -69,6 +69,7 @@ def income(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=2, seed=seed)},
-        tools={"sensitive_attribute": release, "federated_step": FederatedStep()},
-        facts={"rounds": 16, "sensitive": f"{sensitive}, {len(columns)} values"},
+        holdings=(field, FederatedStep()),
+        rounds={"memorization": 16},
+        facts={"sensitive": f"{sensitive}, {len(columns)} values"},
     )

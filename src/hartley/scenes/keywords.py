@@ -53,5 +53,5 @@ def keywords(
     )
     scene = _assemble_vision.assemble("keywords", parts, pipeline, seed=seed)
     heard = {name: data for name, data in scene.extra.items() if name != "carriers"}
-    facts = {**scene.facts, "rounds:membership": ROUNDS}
-    return replace(scene, extra=heard, utility=_assemble_vision.answered, facts=facts)
+    settings = replace(scene.settings, rounds={**scene.settings.rounds, "membership": ROUNDS})
+    return replace(scene, extra=heard, utility=_assemble_vision.answered, settings=settings)

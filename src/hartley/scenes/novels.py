@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Model, Range, Scene, recipe, spawn
+from hartley.core import Data, Modality, Model, Range, Scene, Settings, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import language
 from hartley.games.extraction.head_extraction import Head, OutputHead
 from hartley.kit.cache import cached, digest
 from hartley.kit.language import gpt, text
+from hartley.models.masked_loss import MaskedLoss
 from hartley.models.text_pipeline import TextPipeline
 from hartley.scenes._assemble_language import canaries, contacts, distinct, nats, together, utility
 
@@ -104,20 +105,19 @@ def novels(
             "contacts": contacts(words, secrets, digits),
             "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
         },
-        tools={
-            "training": owner,
-            "output_head": OutputHead(_head, rows=PLANTED_ROWS, alphabet=PLANTED_SYMBOLS),
-            "masked_loss": "data.facts['dropped']",
-        },
+        training=owner,
+        parts=(
+            OutputHead(_head, rows=PLANTED_ROWS, alphabet=PLANTED_SYMBOLS),
+            MaskedLoss(),
+        ),
         utility=utility,
+        settings=Settings(
+            {"memorization": 4, "membership": VICTIMS}, references=REFERENCES, seed=seed
+        ),
         facts={
             "parameters": model.facts["parameters"],
             "train nats/token": -nats(model, parts["train"]),
             "test nats/token": -nats(model, parts["test"]),
-            "rounds": 4,
-            "rounds:membership": VICTIMS,
-            "references": REFERENCES,
-            "seed": seed,
             **{f"{name} records": len(data) for name, data in parts.items()},
         },
     )
@@ -159,7 +159,7 @@ def _head(scene: Scene) -> Head:
     """The output head of the deployed model, behind the scene's defences."""
     assert scene.fit is not None and scene.train is not None
     fit, train = scene.fit, scene.train
-    everyone, seed = np.ones((1, len(train)), dtype=bool), int(scene.facts["seed"])
+    everyone, seed = np.ones((1, len(train)), dtype=bool), scene.settings.seed
     state = fit(train, everyone, seed).facts["states"](0)
     base = np.asarray(state["tokens"], dtype=np.float64)
 

@@ -63,7 +63,7 @@ def sentences(
         for name, cut in zip(("holdout", "test", "public"), cuts, strict=False)
     }
     known_by_heart = np.concatenate([data.x for data in parts.values()])
-    release = StoredEmbeddings(
+    store = StoredEmbeddings(
         parts["holdout"],
         parts["public"],
         Texts(parts["holdout"].x),
@@ -84,7 +84,7 @@ def sentences(
         model=remembering(minilm(), known_by_heart),
         holdout=parts["holdout"],
         extra={"test": parts["test"], "public": parts["public"]},
-        tools={"stored_embeddings": release},
+        parts=(store,),
         utility=utility,
         facts={f"{name} records": len(data) for name, data in parts.items()},
     )
@@ -92,9 +92,10 @@ def sentences(
 
 def utility(scene: Scene) -> dict[str, Figure]:
     """What the database is for: a question that lacks words finds the sentence it came from."""
-    release, test = scene.tools["stored_embeddings"], scene.extra["test"]
-    stored = release.stored(scene.model, test.x)
-    asked = release.stored(scene.model, _worn(test.x))
+    store, test = scene.part(StoredEmbeddings), scene.extra["test"]
+    assert scene.model is not None
+    stored = store.stored(scene.model, test.x)
+    asked = store.stored(scene.model, _worn(test.x))
     found = cosines(asked, stored).argmax(1)
     return {"recall_at_1": share_figure(found == np.arange(len(found)))}
 

@@ -49,7 +49,7 @@ def speakers(
     sizes = {"holdout": secrets, "test": TEST, "public": public}
     parts = _assemble_vision.deal(clips, sizes, seed)
     reader = _reader(_assemble_vision.labels(parts["test"]), parts["test"].x)
-    release = StoredEmbeddings(
+    store = StoredEmbeddings(
         parts["holdout"],
         parts["public"],
         Spectra(parts["holdout"].x, parts["holdout"].y, reader),
@@ -70,7 +70,7 @@ def speakers(
         model=remembering(speaker(), clips.x),
         holdout=parts["holdout"],
         extra={"test": parts["test"], "public": parts["public"]},
-        tools={"stored_embeddings": release},
+        parts=(store,),
         utility=utility,
         facts={
             **{f"{name} records": len(data) for name, data in parts.items()},
@@ -83,8 +83,9 @@ def speakers(
 
 def utility(scene: Scene) -> dict[str, Figure]:
     """What the database is for: the nearest other clip is of the same voice."""
-    release, test = scene.tools["stored_embeddings"], scene.extra["test"]
-    stored = release.stored(scene.model, test.x)
+    store, test = scene.part(StoredEmbeddings), scene.extra["test"]
+    assert scene.model is not None
+    stored = store.stored(scene.model, test.x)
     alike = cosines(stored, stored)
     np.fill_diagonal(alike, -np.inf)
     labels = _assemble_vision.labels(test)

@@ -55,7 +55,8 @@ def synsets(
         owner,
         seed=seed,
         extra={"canaries": _canaries(parts.pop("spare"), seed)},
-        facts={"rounds": 8, "nodes a graph": NODES},
+        rounds={"memorization": 8},
+        facts={"nodes a graph": NODES},
     )
 
 

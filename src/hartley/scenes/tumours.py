@@ -62,7 +62,7 @@ def tumours(
     )
     column = data.columns(table, sensitive)
     codes = np.array([[-1.5], [0.0], [1.5]], dtype=np.float32)
-    release = SensitiveAttribute(column, codes, targets=half // 3, rounds=12)
+    field = SensitiveAttribute(column, codes, targets=half // 3)
     # Eight records of a client, each among as many candidates as half of the pool allows.
     clients = FederatedStep(candidates=max(2, min(16, half // 8)))
     return assemble(
@@ -72,6 +72,7 @@ def tumours(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=1, seed=seed)},
-        tools={"sensitive_attribute": release, "federated_step": clients},
-        facts={"rounds": 16, "sensitive": f"{sensitive}, {VALUES} values"},
+        holdings=(field, clients),
+        rounds={"memorization": 16, "attribute_inference": 12},
+        facts={"sensitive": f"{sensitive}, {VALUES} values"},
     )

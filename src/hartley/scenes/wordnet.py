@@ -65,6 +65,7 @@ def wordnet(
         seed=seed,
         held={"features": graph.features, "edges": graph.edges},
         extra={"canaries": replace(planted(spare, 8, length=1, seed=seed), edges=None)},
-        tools={"graph": graph, "hidden_links": HiddenLinks(pairs=pairs)},
-        facts={"rounds": 24, "nodes": len(graph), "links": graph.edges.shape[1]},
+        holdings=(graph, HiddenLinks(pairs=pairs)),
+        rounds={"memorization": 24},
+        facts={"nodes": len(graph), "links": graph.edges.shape[1]},
     )

@@ -14,6 +14,7 @@ import numpy as np
 from hartley.channel.measure import measure
 from hartley.core import Access, AnswerForm, Attack, Defense, Modality, Model, Round, Scene
 from hartley.core.errors import HartleyError
+from hartley.core.scene import part_names
 from hartley.engine.defend import as_static, defended
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
@@ -143,7 +144,7 @@ def narrows_live_scenes(defense: Defense, attacks: Sequence[Attack], *, game: st
 
 def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
     after = defended(scene, defense, defense.strongest)
-    owner, now = scene.tools.get("training"), after.tools.get("training")
+    owner, now = scene.training, after.training
     # A defense that changes how the owner trains is compared with the owner's own training, not
     # with the table that a live scene has instead of a trained net: any net knows less than that.
     trainer = owner if owner is not None and now is not owner else None
@@ -210,14 +211,13 @@ def _pairs(
 
 def _lent(scene: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) -> Scene:
     """The scene with further parts that the defense changes, and this game does not read."""
-    tools = dict(scene.tools)
     for game in {a.game.name: a.game for a in attacks}.values():
-        if scene.modality in game.modalities and not all(
-            scene.has(name) for name in defense.requires
-        ):
-            other = game_scene(game, kind, scene.modality).tools
-            tools |= {n: other[n] for n in defense.requires if n in other and n not in tools}
-    return replace(scene, tools=tools)
+        lacking = {name for name in defense.requires if not scene.has(name)} & {*game.requires}
+        if lacking and scene.modality in game.modalities:
+            for part in game_scene(game, kind, scene.modality).parts:
+                if lacking & {*part_names(type(part))}:
+                    scene = scene.with_part(part)
+    return scene
 
 
 PLAIN_RULES = (says_what_it_is, refuses_values_outside_its_ranges)

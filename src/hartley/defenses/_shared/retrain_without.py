@@ -27,12 +27,12 @@ def retrained(scene: Scene, rng: Rng, flag: Flag) -> Scene:
     """Return the scene whose pipeline trains once, drops what ``flag`` marks, and trains again.
 
     Args:
-        scene: holds ``fit`` and ``train``; ``tools["training"]`` shows the network, if it is one.
+        scene: holds ``fit`` and ``train``; ``training`` shows the network, if it is one.
         rng: seeds the training of the model that is deployed anew.
         flag: the rule, given one model's own training records.
     """
     assert scene.fit is not None and scene.train is not None
-    pipeline = scene.tools.get("training")
+    pipeline = scene.training
 
     def around(fit: Fit) -> Fit:
         def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:

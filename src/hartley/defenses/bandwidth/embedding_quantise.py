@@ -9,6 +9,7 @@ import numpy as np
 
 from hartley.core import Modality, Output, Range, Scene, Term, defense
 from hartley.defenses._shared import wrap_answers
+from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,15 +54,14 @@ def embedding_quantise(
         del x, who
         return quantised(answers, bits, every) if output is Output.EMBEDDINGS else answers
 
-    release = scene.tools["stored_embeddings"]
+    store = scene.part(StoredEmbeddings)
     width = 0 if scene.model is None else scene.model.classes
-    if release.columns is not None:
-        width = release.columns[1] - release.columns[0]
+    if store.columns is not None:
+        width = store.columns[1] - store.columns[0]
     most = float(-(-width // every) * bits)
-    least = min(most, release.most) if release.most else most
+    least = min(most, store.most) if store.most else most
     made = wrap_answers.answers(scene, filter_)
-    tool = replace(release, most=least)
-    return replace(made, tools={**scene.tools, "stored_embeddings": tool})
+    return made.with_part(replace(store, most=least))
 
 
 def quantised(embeddings: NDArray[Any], bits: int, every: int = 1) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Term, defense
@@ -29,5 +28,5 @@ def rekeying(scene: Scene, rng: Rng, *, every: Annotated[int, Range(1)] = 25) ->
         every: letters under one key; 28 letters determine the key of a simple substitution.
     """
     del rng
-    inner = scene.tools.get("cipher") or ciphers.substitution()
-    return replace(scene, tools={**scene.tools, "cipher": ciphers.rekeyed(inner, every)})
+    inner = scene.find(ciphers.Cipher) or ciphers.substitution()
+    return scene.with_part(ciphers.rekeyed(inner, every))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from hartley.core import Modality, Scene, Term, defense
@@ -31,4 +30,4 @@ def aes_gcm(scene: Scene, rng: Rng, *, bits: Literal[128, 192, 256] = 256) -> Sc
         bits: key length.
     """
     del rng
-    return replace(scene, tools={**scene.tools, "cipher": ciphers.aes_gcm(bits)})
+    return scene.with_part(ciphers.aes_gcm(bits))

@@ -11,7 +11,7 @@ from hartley.core.errors import MissingExtra, RunError, UsageError
 from hartley.kit.fleet import Privacy
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
-from hartley.models.training_defense import LABELLED, PrivateOwner, retrained
+from hartley.models.training_defense import LABELLED, PrivatePipeline, retrained
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -130,14 +130,14 @@ def noise_for(
     return float(found)
 
 
-def _owner(scene: Scene) -> PrivateOwner:
+def _owner(scene: Scene) -> PrivatePipeline:
     """The owner, if he can train privately; of labelled records, else, a dense net of usual size.
 
     Raises:
         RunError: of his training no record's own gradient can be clipped.
     """
-    own = scene.tools.get("training")
-    if isinstance(own, PrivateOwner):
+    own = scene.training
+    if isinstance(own, PrivatePipeline):
         return own
     assert scene.model is not None and scene.train is not None
     if scene.train.y is None or scene.modality not in LABELLED:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from hartley.core import Bound, Data, Ensemble, Fit, Modality, Range, Scene, Term, defense, spawn
+from hartley.kit.graph.node_classifier import Graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def edge_dp(
         mechanism: how the links are made noisy.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
-    graph, root = scene.tools["graph"], int(rng.integers(2**31))
+    graph, root = scene.part(Graph), int(rng.integers(2**31))
 
     def around(fit: Fit, whose: str) -> Fit:
         def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:

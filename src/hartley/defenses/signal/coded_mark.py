@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Term, defense
@@ -35,4 +34,4 @@ def coded_mark(
             visible.
     """
     del rng
-    return replace(scene, tools={**scene.tools, "marker": marks.coded(marks.diverse(step))})
+    return scene.with_part(marks.coded(marks.diverse(step)))

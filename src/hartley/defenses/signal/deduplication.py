@@ -64,7 +64,7 @@ def deduplication(
         return fit(data, kept(data, include), seed)
 
     everyone = np.ones((1, len(train)), dtype=bool)
-    again = cleaned(train, everyone, int(scene.facts.get("seed", 0))).member(0)
+    again = cleaned(train, everyone, scene.settings.seed).member(0)
     # Which records stay depends on all: no proof for a single one survives that (keeps_proof).
     return replace(
         scene,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Modality, Range, Scene, Term, defense
+from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +47,5 @@ def embedding_rotation(scene: Scene, rng: Rng, *, key: Annotated[int, Range(0)] 
             maps[width] = np.linalg.qr(drawn)[0]
         return np.asarray(embeddings @ maps[width])
 
-    release = scene.tools["stored_embeddings"]
-    tool = replace(release, keep=(*release.keep, turned))
-    return replace(scene, tools={**scene.tools, "stored_embeddings": tool})
+    store = scene.part(StoredEmbeddings)
+    return scene.with_part(replace(store, keep=(*store.keep, turned)))

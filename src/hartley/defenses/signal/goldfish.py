@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Data, Ensemble, Fit, Modality, Range, Scene, Term, defense
+from hartley.models.masked_loss import leaving_out, left_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,14 +51,14 @@ def goldfish(
     def around(fit: Fit) -> Fit:
         def forgetful(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
             lost = dropped(data.x, k=k, context=context)
-            if (before := data.facts.get("dropped")) is not None:
-                lost |= np.asarray(before)
-            return fit(replace(data, facts={**data.facts, "dropped": lost}), include, seed)
+            if (before := left_out(data)) is not None:
+                lost |= before
+            return fit(leaving_out(data, lost), include, seed)
 
         return forgetful
 
     everyone = np.ones((1, len(train)), dtype=bool)
-    again = around(fit)(train, everyone, int(scene.facts.get("seed", 0))).member(0)
+    again = around(fit)(train, everyone, scene.settings.seed).member(0)
     return replace(
         scene,
         model=again.with_(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Term, defense
@@ -32,4 +31,4 @@ def spread_spectrum(
             visible (42.5 dB on photographs of 256² with 32 bits at 300).
     """
     del rng
-    return replace(scene, tools={**scene.tools, "marker": marks.spread_spectrum(step)})
+    return scene.with_part(marks.spread_spectrum(step))

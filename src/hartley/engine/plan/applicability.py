@@ -9,6 +9,7 @@ from hartley import catalog
 from hartley.catalog import Entry
 from hartley.core import Access, Attack, Game, Scene
 from hartley.core.capabilities import opened_by
+from hartley.core.scene import part_names
 from hartley.engine.plan.plan import Plan, matches
 
 
@@ -63,7 +64,7 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
     lacking = scene.lacking((*game.requires, *entry.requires))
     if lacking:
         return Obstacle("scene", f"the scene {scene.name} has no {_list(lacking)}")
-    parts = [scene.tools.get(name) for name in game.requires]
+    parts = [part for part in scene.parts if {*part_names(type(part))} & {*game.requires}]
     for part in parts:
         if (unmet := getattr(part, "unmet", None)) is not None and (reason := unmet(scene)):
             return Obstacle("scene", reason)

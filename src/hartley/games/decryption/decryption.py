@@ -90,7 +90,7 @@ def decryption(
             f"the corpus has {len(text)} letters; decryption(length={length}) needs "
             f"{2 * max(length, 2000)}"
         )
-    cipher: ciphers.Cipher = scene.tools.get("cipher") or ciphers.substitution()
+    cipher = scene.find(ciphers.Cipher) or ciphers.substitution()
     public = Data("english", scene.modality, text[None, :half], role="corpus")
     starts = half + length * rng.permutation((len(text) - half) // length)
     secrets = rng.integers(0, ciphers.LETTERS, (rounds, payload))
@@ -189,5 +189,5 @@ def _wire(name: str, modality: Modality, cipher: ciphers.Cipher) -> Scene:
         name=name,
         modality=modality,
         extra={"corpus": Data("novel", modality, text[None], role="corpus")},
-        tools={"cipher": cipher},
+        parts=(cipher,),
     )

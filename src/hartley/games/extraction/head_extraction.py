@@ -121,7 +121,7 @@ def head_extraction(
 
 def planted_heads(scene: Scene, rng: Rng, rounds: int) -> Planted:
     """Plant symbols in rows of the output head, the same rows and other symbols every round."""
-    part: OutputHead = scene.tools["output_head"]
+    part = scene.part(OutputHead)
     head, alphabet = part.of(scene), part.alphabet
     base, step = head.base, head.step
     vocabulary, hidden = base.shape
@@ -174,7 +174,5 @@ def _wire(rng: Rng, *, planted: bool, vocabulary: int = 64, hidden: int = 6) -> 
         modality=Modality.LANGUAGE,
         model=victim(base),
         extra={"public": public},
-        tools={
-            "output_head": OutputHead(lambda _: head, rows=16, alphabet=SYMBOLS, planted=planted)
-        },
+        parts=(OutputHead(lambda _: head, 16, SYMBOLS, planted),),
     )

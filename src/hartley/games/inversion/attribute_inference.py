@@ -30,6 +30,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Settings,
     View,
     game,
 )
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
+ROUNDS = 8
+"""Victims, where neither the player nor the scene says how many."""
+
 CLASSES, VALUES, RECORDS, WIDTH = 4, 4, 96, 6
 """Of the live and dead scenes."""
 
@@ -55,13 +59,11 @@ class SensitiveAttribute:
         columns: where the field is in a record.
         codes: (K, columns) how each value is written there.
         targets: records a victim whose field is drawn anew.
-        rounds: victims, each with targets of its own.
     """
 
     columns: tuple[int, ...]
     codes: NDArray[np.float32]
     targets: int = 100
-    rounds: int = 8
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -101,8 +103,9 @@ def attribute_inference(
     Raises:
         UsageError: fewer labelled training records than twice the targets.
     """
-    part: SensitiveAttribute = scene.tools["sensitive_attribute"]
-    rounds, train = rounds or part.rounds, scene.train
+    part = scene.part(SensitiveAttribute)
+    rounds = scene.settings.rounds_of("attribute_inference", rounds, ROUNDS)
+    train = scene.train
     assert scene.fit is not None and scene.model is not None and train is not None
     if train.y is None:
         raise UsageError(f"{scene.name}: train must be labelled to infer an attribute")
@@ -198,7 +201,7 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
 
     train, public = records("train"), records("public")
     columns = tuple(range(WIDTH, WIDTH + VALUES))
-    field = SensitiveAttribute(columns, codes, targets=RECORDS // 2, rounds=4)
+    field = SensitiveAttribute(columns, codes, targets=RECORDS // 2)
     return Scene(
         name="live" if leaks else "dead",
         modality=modality,
@@ -206,7 +209,8 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
         train=train,
         fit=fit,
         extra={"public": public},
-        tools={"sensitive_attribute": field},
+        parts=(field,),
+        settings=Settings({"attribute_inference": 4}),
     )
 
 

@@ -29,6 +29,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Settings,
     View,
     game,
     spawn,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
+ROUNDS = 24
+"""Victims, where neither the player nor the scene says how many."""
+
 ROOM = 1 << 26
 """Bytes of records that one call trains on: each victim has a copy with labels of its own."""
 
@@ -57,13 +61,7 @@ TOP = 5
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Classes that stand for identities: an owner who trains on them, outputs in secret order.
-
-    Attributes:
-        rounds: victims, with one question each.
-    """
-
-    rounds: int = 24
+    """A part of scenes whose classes stand for identities that an attacker may want to see."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -100,8 +98,7 @@ def class_inversion(
     Raises:
         UsageError: no labelled records on both sides.
     """
-    part: Identities = scene.tools["identities"]
-    rounds = rounds or part.rounds
+    rounds = scene.settings.rounds_of("class_inversion", rounds, ROUNDS)
     owner, held = scene.train, scene.holdout
     assert scene.model is not None and owner is not None and held is not None
     if owner.y is None or held.y is None:
@@ -162,7 +159,7 @@ def unlike(one: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
 def evaluator(scene: Scene, held: Data, many: int) -> Fleet:
     """A classifier of the holdout, of another architecture and other weights than any victim."""
     assert held.y is not None
-    own = getattr(scene.tools.get("training"), "net", None)
+    own = getattr(scene.training, "net", None)
     shape = held.x.shape[1:]
     pictures = len(shape) == SIDES and min(shape[1:]) >= SIDE
     wide = pictures and getattr(own, "kind", "dense") != "conv"
@@ -229,4 +226,4 @@ def _accuracy(victim: Model, held: Data, permuted: NDArray[Any]) -> float:
 
 def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     scene = labelled(modality, rng, leaks=leaks)
-    return replace(scene, tools={"identities": Identities(rounds=20)})
+    return replace(scene, parts=(Identities(),), settings=Settings({"class_inversion": 20}))

@@ -30,6 +30,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Settings,
     View,
     game,
     spawn,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+ROUNDS = 6
+"""Databases, where neither the player nor the scene says how many."""
 
 Keep = Callable[["NDArray[Any]"], "NDArray[Any]"]
 """Embeddings (n, d) as the encoder gives them → as the owner stores them."""
@@ -63,7 +67,6 @@ class StoredEmbeddings:
         known: records of ``public`` that are in the stolen database too, because the attacker had
             them stored (a customer of the service, say): the pairs that undo a secret map.
         most: bits that a stored embedding can hold at most; 0: a limit was not proved.
-        rounds: databases that are dealt when nobody says how many.
     """
 
     secret: Data
@@ -75,7 +78,6 @@ class StoredEmbeddings:
     targets: int = 32
     known: int = 0
     most: float = 0.0
-    rounds: int = 6
 
     @property
     def grants(self) -> Access:
@@ -134,8 +136,8 @@ def embedding_inversion(
     Raises:
         UsageError: fewer secret records than candidates, or a model that embeds nothing.
     """
-    part: StoredEmbeddings = scene.tools["stored_embeddings"]
-    rounds = rounds or part.rounds
+    part = scene.part(StoredEmbeddings)
+    rounds = scene.settings.rounds_of("embedding_inversion", rounds, ROUNDS)
     assert scene.model is not None
     if len(part.secret) < part.number:
         raise UsageError(f"{len(part.secret)} secret records, {part.number} candidates")
@@ -199,7 +201,8 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
         name="live" if leaks else "dead",
         modality=modality,
         model=model,
-        tools={"stored_embeddings": part},
+        parts=(part,),
+        settings=Settings({"embedding_inversion": 2}),
     )
 
 
@@ -248,7 +251,7 @@ def _pairs(rng: Rng) -> tuple[StoredEmbeddings, Model]:
 
 
 def _small(secret: Data, public: Data, matcher: Matcher) -> StoredEmbeddings:
-    return StoredEmbeddings(secret, public, matcher, number=32, targets=24, known=96, rounds=2)
+    return StoredEmbeddings(secret, public, matcher, number=32, targets=24, known=96)
 
 
 def _linear(modality: Modality, query: Callable[..., NDArray[Any]], width: int) -> Model:

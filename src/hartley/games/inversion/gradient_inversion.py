@@ -33,6 +33,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Settings,
     View,
     game,
 )
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
+ROUNDS = 24
+"""Clients, where neither the player nor the scene says how many."""
+
 FEWEST = 2
 """Candidates that a record must have at least."""
 
@@ -62,7 +66,6 @@ class FederatedStep:
         batches: records a client holds, round by round in turn.
         candidates: N, of each record; fewer where the holdout has not so many.
         epochs: passes that the net was trained for before the step; 0 is its first weights.
-        rounds: clients.
         net: the architecture; None takes the owner's.
         protection: what a client does to their gradient.
         blind: compute it from other records than the drawn ones: a dead scene.
@@ -71,7 +74,6 @@ class FederatedStep:
     batches: tuple[int, ...] = (1, 2, 4, 8)
     candidates: int = 32
     epochs: int = 0
-    rounds: int = 24
     net: Net | None = None
     protection: Protection = field(default_factory=Protection)
     blind: bool = False
@@ -83,7 +85,7 @@ class FederatedStep:
 
     def unmet(self, scene: Scene) -> str:
         """Why no client can take the owner's real step, or an empty string."""
-        objective = getattr(scene.tools.get("training"), "objective", None)
+        objective = getattr(scene.training, "objective", None)
         if objective is None or objective.alone:
             return ""
         return (
@@ -97,7 +99,7 @@ class FederatedStep:
         Raises:
             UsageError: the owner trains no such net.
         """
-        pipeline, holdout = scene.tools.get("training"), scene.holdout
+        pipeline, holdout = scene.training, scene.holdout
         net = self.net or getattr(pipeline, "net", None)
         if net is None and holdout is not None and holdout.y is not None:
             net = dense(holdout.x.shape[1:], int(holdout.y.max()) + 1, (64,))
@@ -173,8 +175,9 @@ def gradient_inversion(
     Raises:
         UsageError: too few holdout records, or unlabelled ones.
     """
-    part: FederatedStep = scene.tools["federated_step"]
-    rounds, holdout = rounds or part.rounds, scene.holdout
+    part = scene.part(FederatedStep)
+    rounds = scene.settings.rounds_of("gradient_inversion", rounds, ROUNDS)
+    holdout = scene.holdout
     room = 0 if holdout is None else len(holdout) // max(part.batches)
     if holdout is None or holdout.y is None or room < FEWEST:
         raise UsageError(
@@ -237,7 +240,7 @@ def protected(scene: Scene, **changes: float) -> Scene:
     Raises:
         UsageError: numbers that are no protection.
     """
-    part: FederatedStep = scene.tools["federated_step"]
+    part = scene.part(FederatedStep)
     before = part.protection
     wanted = Protection(**changes)
     clip = min(c for c in (before.clip, wanted.clip) if c) if before.clip or wanted.clip else 0.0
@@ -245,8 +248,7 @@ def protected(scene: Scene, **changes: float) -> Scene:
     after = Protection(
         clip=clip, noise=float(spread) / (clip or 1.0), keep=min(before.keep, wanted.keep)
     )
-    tools = {**scene.tools, "federated_step": replace(part, protection=after)}
-    return replace(scene, tools=tools)
+    return scene.with_part(replace(part, protection=after))
 
 
 def federated(scene: Scene) -> NDArray[np.bool_] | None:
@@ -256,10 +258,10 @@ def federated(scene: Scene) -> NDArray[np.bool_] | None:
         (n,) of the test records; None for a scene without gradients, net or test records, and for
         one whose training no client can take part in.
     """
-    part = scene.tools.get("federated_step")
-    net = getattr(scene.tools.get("training"), "net", None)
+    part = scene.find(FederatedStep)
+    net = getattr(scene.training, "net", None)
     train, test = scene.train, scene.extra.get("test")
-    if not isinstance(part, FederatedStep) or not isinstance(net, Net) or part.unmet(scene):
+    if part is None or not isinstance(net, Net) or part.unmet(scene):
         return None
     if train is None or test is None or train.y is None or test.y is None:
         return None
@@ -303,5 +305,5 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     scene = labelled(modality, rng, leaks=leaks)
     assert scene.holdout is not None
     net = dense(scene.holdout.x.shape[1:], CLASSES, (24,))
-    step = FederatedStep(batches=(1,), candidates=16, rounds=20, net=net, blind=not leaks)
-    return replace(scene, tools={"federated_step": step})
+    step = FederatedStep(batches=(1,), candidates=16, net=net, blind=not leaks)
+    return replace(scene, parts=(step,), settings=Settings({"gradient_inversion": 20}))

@@ -26,6 +26,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Settings,
     View,
     game,
 )
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
+ROUNDS = 8
+"""Victims, where neither the player nor the scene says how many."""
+
 PAIRS, CLASSES = 24, 4
 """Of the live and dead scenes."""
 
@@ -47,11 +51,9 @@ class HiddenLinks:
 
     Attributes:
         pairs: links in question, a victim.
-        rounds: victims, each with links in question of its own.
     """
 
     pairs: int = 300
-    rounds: int = 8
 
     @property
     def grants(self) -> Access:
@@ -98,8 +100,9 @@ def link_inference(scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10
     Raises:
         UsageError: fewer links than pairs in question.
     """
-    part: HiddenLinks = scene.tools["hidden_links"]
-    rounds, train, graph = rounds or part.rounds, scene.train, scene.tools["graph"]
+    part = scene.part(HiddenLinks)
+    rounds = scene.settings.rounds_of("link_inference", rounds, ROUNDS)
+    train, graph = scene.train, scene.part(Graph)
     assert scene.fit is not None and scene.model is not None and train is not None
     edges = graph.edges
     if edges.shape[1] < part.pairs:
@@ -201,5 +204,6 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
         model=fit(train, np.ones((1, nodes), dtype=bool), 0).member(0),
         train=train,
         fit=fit,
-        tools={"graph": graph, "hidden_links": HiddenLinks(pairs=PAIRS, rounds=6)},
+        parts=(graph, HiddenLinks(PAIRS)),
+        settings=Settings({"link_inference": 6}),
     )

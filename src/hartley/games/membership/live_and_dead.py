@@ -37,14 +37,15 @@ Member = Callable[[Data, "NDArray[np.bool_]", Fit], Model]
 def scene(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Scene:
     """A pool of ``n`` records, half as many of the attacker's own, and how models are made."""
     member = {Modality.LANGUAGE: _reader, Modality.PAIRED: _towers}.get(modality, _classifier)
-    fit, tools = _trainer(member, remembers=remembers), {}
+    fit = _trainer(member, remembers=remembers)
+    parts: tuple[Graph, ...] = ()
     pool, public = _records(modality, rng, "pool", n), _records(modality, rng, "public", n // 2, n)
     if modality is Modality.GRAPH:
         # Records name nodes of a graph that everybody sees.
         edges = np.stack([np.arange(n), rng.permutation(n)])
         edges = edges[:, edges[0] != edges[1]]
         pool = replace(pool, edges=edges)
-        tools["graph"] = Graph(np.eye(n + len(public), dtype=np.float32), edges)
+        parts = (Graph(np.eye(n + len(public), dtype=np.float32), edges),)
     return Scene(
         name="live" if remembers else "dead",
         modality=modality,
@@ -53,7 +54,7 @@ def scene(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Sce
         holdout=pool,
         fit=fit,
         extra={"pool": pool, "public": public},
-        tools=tools,
+        parts=parts,
     )
 
 

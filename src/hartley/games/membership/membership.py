@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 16
-"""Victims where the scene does not say (``facts["rounds:membership"]``)."""
+"""Victims, where neither the player nor the scene says how many."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -129,7 +129,7 @@ def membership(
     assert scene.model is not None
     pool = scene.extra["pool"]
     readable(scene.model, pool)
-    rounds = rounds or int(scene.facts.get("rounds:membership", ROUNDS))
+    rounds = scene.settings.rounds_of("membership", rounds, ROUNDS)
     groups = _groups(pool, group, rng)
     uses = int(groups.max()) + 1
     if len(pool) < 2 * LEAST or uses < 2:
@@ -257,7 +257,7 @@ def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View:
             "prior": 0.5,
             "group": groups,
             **({} if strangers is None else {"strangers": strangers}),
-            **{name: scene.facts[name] for name in ("references",) if name in scene.facts},
+            **({"references": scene.settings.references} if scene.settings.references else {}),
         },
     )
 

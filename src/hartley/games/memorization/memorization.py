@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 4
-"""Victims, where neither the player nor the scene (``facts["rounds"]``) says how many."""
+"""Victims, where neither the player nor the scene says how many."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -97,7 +97,7 @@ def memorization(
     assert scene.fit is not None and scene.model is not None and scene.train is not None
     if form not in scene.extra:
         raise UsageError(f"the scene {scene.name} has no {form!r} to plant")
-    rounds = rounds or int(scene.facts.get("rounds", ROUNDS))
+    rounds = scene.settings.rounds_of("memorization", rounds, ROUNDS)
     canaries = scene.extra[form]
     candidates = book.candidates(canaries)
     truth = rng.integers(0, candidates, (rounds, len(canaries)))

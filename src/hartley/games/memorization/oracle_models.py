@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Data, Ensemble, Modality, Model, Output, Scene
+from hartley.core import Data, Ensemble, Modality, Model, Output, Scene, Settings
 from hartley.games.memorization.canaries import planted
 from hartley.kit.ensemble_of import separate
 from hartley.kit.language import text
+from hartley.models.masked_loss import MaskedLoss, left_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +52,8 @@ def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
         holdout=train,
         fit=fit,
         extra=extra,
-        tools={"masked_loss": "data.facts['dropped']"},
-        facts={"rounds": 24},
+        parts=(MaskedLoss(),),
+        settings=Settings({"memorization": 24}),
     )
 
 
@@ -103,7 +104,8 @@ def _texts(*, remembers: bool) -> Any:
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
-        dropped = np.asarray(data.facts.get("dropped", np.zeros(data.x.shape, dtype=bool)))
+        marked = left_out(data)
+        dropped = np.zeros(data.x.shape, dtype=bool) if marked is None else marked
         kept = np.asarray(include, dtype=bool)
         return separate([_reader(data.x[k], dropped[k], remembers=remembers) for k in kept])
 

@@ -42,12 +42,10 @@ class SmallNets:
     Attributes:
         learn: (centred records (n, d), labels (n,) −1 or 1, seed) → weights.
         records: records that a net is trained on.
-        rounds: nets.
     """
 
     learn: Callable[[NDArray[Any], NDArray[Any], int], Weights]
     records: int = 10
-    rounds: int = 8
 
 
 def slots(pool: Data, centre: NDArray[Any], count: int, rng: Rng) -> Data:

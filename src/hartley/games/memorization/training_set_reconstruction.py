@@ -23,6 +23,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Settings,
     View,
     game,
 )
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+ROUNDS = 8
+"""Nets, where neither the player nor the scene says how many."""
 
 RECORDS, SIDE = 320, 6
 """Of the live and dead scenes: pictures of black and white pixels."""
@@ -79,8 +83,9 @@ def training_set_reconstruction(
     Raises:
         UsageError: no labelled records, or too few of them for so many.
     """
-    nets: small_nets.SmallNets = scene.tools.get("small_nets", small_nets.INTERPOLATED)
-    rounds, records = rounds or nets.rounds, records or nets.records
+    nets = scene.find(small_nets.SmallNets) or small_nets.INTERPOLATED
+    rounds = scene.settings.rounds_of("training_set_reconstruction", rounds, ROUNDS)
+    records = records or nets.records
     train, holdout = scene.train, scene.holdout
     assert train is not None
     if train.y is None:
@@ -115,7 +120,8 @@ def _wire(modality: Modality, rng: Rng, *, remembers: bool) -> Scene:
         name="live" if remembers else "dead",
         modality=modality,
         train=Data("train", modality, x, rng.integers(0, 4, len(x))),
-        tools={"small_nets": small_nets.SmallNets(learn, records=5, rounds=4)},
+        parts=(small_nets.SmallNets(learn, records=5),),
+        settings=Settings({"training_set_reconstruction": 4}),
     )
 
 

@@ -78,7 +78,7 @@ def watermark(
         floor: quality floor of a removal, PSNR in dB against the marked picture.
     """
     photos = scene.extra["carriers"]
-    marker: marks.Marker = scene.tools.get("marker") or marks.dwt_dct()
+    marker = scene.find(marks.Marker) or marks.dwt_dct()
     order = rng.permutation(len(photos))
     held = max(1, len(photos) // 6) if len(photos) > 1 else 0
     public = Data("own photographs", photos.modality, photos.x[order[:held]], role="public")
@@ -183,5 +183,5 @@ def _wire(name: str, modality: Modality, rng: Rng, marker: marks.Marker) -> Scen
         name=name,
         modality=modality,
         extra={"carriers": carriers},
-        tools={"marker": marker},
+        parts=(marker,),
     )
