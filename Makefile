@@ -36,7 +36,7 @@ lint: $(VENV)/.ready
 
 test: lint
 	$(BIN)/hartley pack get --core
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --durations=10 -m "not slow"
 
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -m slow

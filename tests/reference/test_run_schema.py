@@ -1,7 +1,12 @@
 """A reader of version 1 refuses every other version in words."""
 
+import json
+from enum import StrEnum
+from importlib.resources import files
+
 import pytest
 
+from hartley.core import AnswerForm, Axis, Flow, Knowledge, Modality, Role, Term
 from hartley.core.errors import UsageError
 from hartley.reference import RUN_SCHEMA, check_schema
 
@@ -47,3 +52,21 @@ def test_a_missing_key_is_named() -> None:
     less = {key: value for key, value in GOOD.items() if key != "scene"}
     with pytest.raises(UsageError, match="'scene' is missing"):
         check_schema(less)
+
+
+@pytest.mark.parametrize(
+    ("name", "enum"),
+    [
+        ("axis", Axis),
+        ("flow", Flow),
+        ("term", Term),
+        ("modality", Modality),
+        ("role", Role),
+        ("form", AnswerForm),
+        ("knowledge", Knowledge),
+    ],
+)
+def test_the_schema_knows_every_word_of_the_taxonomy(name: str, enum: type[StrEnum]) -> None:
+    schema = json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
+    words = schema["$defs"]["row"]["properties"][name]["enum"]
+    assert {word for word in words if word} == set(map(str, enum))

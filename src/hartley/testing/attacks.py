@@ -8,20 +8,30 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.core import Attack, Channel, Data, Deal, Modality, Model, Role, Scene, Trials, spawn
+from hartley.core import Attack, Data, Deal, Modality, Model, Role, Trials, spawn
 from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, SEEDS, Check, expect, run_all
 from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
+from hartley.testing.shared_plays import (
+    build_scene,
+    few_rounds,
+    fingerprint,
+    game_scene,
+    measured,
+    played,
+    shared_deal,
+)
 
 HEAVY = ("torch", "scipy", "sklearn", "transformers", "matplotlib", "pandas")
 
@@ -33,28 +43,6 @@ def check_attack(attack: Attack) -> None:
         CheckFailed: a rule is broken; the message has one line for each.
     """
     run_all(ATTACK_CHECKS, attack)
-
-
-def attack_scene(
-    attack: Attack, kind: str, modality: Modality | None = None, seed: int = 0
-) -> Scene:
-    """Return the live or dead scene of the attack's game, made with a fixed seed."""
-    build = attack.game.live if kind == "live" else attack.game.dead
-    chosen = modality or _modality(attack)
-    # The name of a seed outlives the word: another one would be another scene.
-    return build(chosen, np.random.default_rng(spawn(seed, "wire", attack.game.cls, kind)))
-
-
-@lru_cache(maxsize=512)
-def _played(attack: Attack, kind: str, modality: Modality, seed: int) -> Trials:
-    np.random.seed(1)  # noqa: NPY002 - a known state of the global generator, see ``repeats``
-    return play(attack, attack_scene(attack, kind, modality, seed), seed=seed)
-
-
-@lru_cache(maxsize=512)
-def _measured(attack: Attack, kind: str, modality: Modality, seed: int) -> Channel:
-    channel: Channel = measure(_played(attack, kind, modality, seed))
-    return channel
 
 
 def _modality(attack: Attack) -> Modality:
@@ -88,12 +76,50 @@ def fits_its_game(attack: Attack) -> None:
     expect(not extra, f"claims {', '.join(extra)}, which {attack.game.name} is not defined for")
 
 
+@dataclass(frozen=True)
+class _Replay:
+    """Two plays of few rounds on one deal that no other part is given.
+
+    Attributes:
+        first: the trials.
+        again: the trials of the second play, in an empty folder, with the queries of the first as
+            its budget, after the global generator has moved; None where that budget ran out.
+        unchanged: whether the views hold the same records afterwards.
+        files: names of the files that it left in the folder.
+    """
+
+    first: Trials
+    again: Trials | None
+    unchanged: bool
+    files: tuple[str, ...]
+
+
+@lru_cache(maxsize=8)
+def _replay(attack: Attack) -> _Replay:
+    scene = build_scene(attack.game, "live", _modality(attack))
+    table = deal(attack, scene, seed=0, params=few_rounds(attack.game))
+    before = fingerprint(table.rounds)
+    np.random.seed(1)  # noqa: NPY002 - changes the results of code that uses the global generator
+    first = play(attack, scene, seed=0, dealt=table)
+    np.random.seed(2)  # noqa: NPY002
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            again = play(attack, scene, seed=0, dealt=table, budget=first.spec.uses or None)
+        except BudgetSpent:
+            again = None
+        finally:
+            os.chdir(here)
+        files = tuple(sorted(path.name for path in Path(folder).iterdir()))
+    return _Replay(first, again, fingerprint(table.rounds) == before, files)
+
+
 def repeats(attack: Attack) -> None:
     """The same seed gives the same answers, though the global generators moved in between."""
-    first = _played(attack, "live", _modality(attack), 0)
-    np.random.seed(2)  # noqa: NPY002 - changes the results of code that uses the global generator
-    again = play(attack, attack_scene(attack, "live"), seed=0)
-    expect(np.array_equal(first.guess, again.guess), "two plays with one seed differ")
+    replay = _replay(attack)
+    same = replay.again is not None and np.array_equal(replay.first.guess, replay.again.guess)
+    expect(same, "two plays with one seed differ")
 
 
 def answers_every_question(attack: Attack) -> None:
@@ -101,7 +127,7 @@ def answers_every_question(attack: Attack) -> None:
     for modality in attack.modalities:
         for kind in ("live", "dead"):
             try:
-                _played(attack, kind, modality, 0)
+                played(attack, kind, modality)
             except HartleyError as error:
                 raise_from(f"on the {kind} scene ({modality}): {error}", error)
 
@@ -109,7 +135,7 @@ def answers_every_question(attack: Attack) -> None:
 def keeps_to_its_access(attack: Attack) -> None:
     """It never uses what it did not declare."""
     try:
-        _played(attack, "live", _modality(attack), 0)
+        played(attack, "live", _modality(attack))
     except AccessDenied as error:
         raise_from(f"access denied: {error}", error)
     except TypeError as error:
@@ -122,22 +148,19 @@ def keeps_to_its_access(attack: Attack) -> None:
 
 def leaves_the_view_alone(attack: Attack) -> None:
     """Nothing in the view has changed after the attack has run."""
-    scene = attack_scene(attack, "live")
-    table = deal(attack, scene, seed=0)
-    before = [_bytes(one.view) for one in table.rounds]
     try:
-        play(attack, scene, seed=0, dealt=table)
+        replay = _replay(attack)
     except ValueError as error:
         if "read-only" in str(error):
             raise_from("it writes into the view", error)
         raise
-    expect([_bytes(one.view) for one in table.rounds] == before, "it changed the view")
+    expect(replay.unchanged, "it changed the view")
 
 
 def reads_the_live_scene(attack: Attack) -> None:
     """The certified bits are above zero where everything leaks, in every modality it claims."""
     for modality in attack.modalities:
-        channel = _measured(attack, "live", modality, 0)
+        channel = measured(attack, "live", modality)
         low = channel.bits.lower
         expect(
             low is not None and low > DEAD and channel.bits.value > DEAD,
@@ -148,7 +171,7 @@ def reads_the_live_scene(attack: Attack) -> None:
 def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
     """Where nothing leaks it reads nothing, at three fixed seeds, in every modality it claims."""
     for modality in attack.modalities:
-        channels = [_measured(attack, "dead", modality, seed) for seed in SEEDS]
+        channels = [measured(attack, "dead", modality, seed) for seed in SEEDS]
         lows = [channel.bits.lower or 0.0 for channel in channels]
         points = [channel.bits.value for channel in channels]
         expect(
@@ -159,52 +182,70 @@ def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
 
 def keeps_its_budget(attack: Attack) -> None:
     """It works with exactly the queries it used, and stops with an error with one less."""
-    used = _played(attack, "live", _modality(attack), 0).spec.uses
+    replay = _replay(attack)
+    used = replay.first.spec.uses
+    expect(replay.again is not None, f"it asked {used} queries, and more when it was played again")
     if not used:
         return
-    scene = attack_scene(attack, "live")
-    play(attack, scene, seed=0, budget=used)
+    scene = game_scene(attack.game, "live", _modality(attack))
+    table = shared_deal(attack, "live", _modality(attack), few=True)
     try:
-        play(attack, scene, seed=0, budget=used - 1)
+        play(attack, scene, seed=0, dealt=table, budget=used - 1)
     except BudgetSpent:
         return
     expect(False, f"it asked {used} queries, yet a budget of {used - 1} did not stop it")
 
 
+_ALONE = """
+import os, sys
+import numpy, hartley.core
+for module in sys.argv[2:]:
+    if child := os.fork():
+        os.waitpid(child, 0)
+        continue
+    try:
+        __import__(module)
+        print(module, *[name for name in sys.argv[1].split() if name in sys.modules], flush=True)
+    except BaseException as error:
+        print(module, f"!{type(error).__name__}:", error, flush=True)
+    os._exit(0)
+"""
+"""Import each module in a process of its own, forked from one in which none is imported."""
+
+
+@lru_cache(maxsize=8)
+def _imports(modules: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return the heavy libraries that each module imports, or ``!`` and its error."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, "-c", _ALONE, " ".join(HEAVY), *modules]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {module: words for module, *words in lines}
+
+
 def is_light(attack: Attack) -> None:
     """Importing its module loads no heavy library."""
-    code = (
-        f"import sys; import {attack.run.__module__}; "
-        f"print(*[m for m in {HEAVY!r} if m in sys.modules])"
-    )
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env
-    )
-    expect(done.returncode == 0, f"its module cannot be imported alone: {done.stderr[-300:]}")
-    expect(not done.stdout.strip(), f"its module imports {done.stdout.strip()}")
+    module = attack.run.__module__
+    house = tuple(e.module for e in catalog.entries("attack") if e.origin == "hartley")
+    words = _imports(house if module in house else (module,))[module]
+    broken = " ".join(words).startswith("!")
+    expect(not broken, f"its module cannot be imported alone: {' '.join(words)[1:]}")
+    expect(not words, f"its module imports {' '.join(words)}")
 
 
 def writes_nothing(attack: Attack) -> None:
     """It leaves no file in the working directory."""
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            play(attack, attack_scene(attack, "live"), seed=0)
-            left = sorted(p.name for p in Path(folder).iterdir())
-        finally:
-            os.chdir(here)
-    expect(not left, f"it left {', '.join(left)}")
+    files = _replay(attack).files
+    expect(not files, f"it left {', '.join(files)}")
 
 
 def narrows_under_noise(attack: Attack) -> None:
     """For a tap: the noisier its source, the fewer bits, beyond the interval's width."""
     if attack.game.role is not Role.TAP:
         return  # noise on a jam is the attack itself; an injector has no source to blur
-    clear = _measured(attack, "live", _modality(attack), 0)
-    scene = attack_scene(attack, "live")
-    table = deal(attack, scene, seed=0)
+    modality = _modality(attack)
+    clear = measured(attack, "live", modality)
+    scene, table = game_scene(attack.game, "live", modality), shared_deal(attack, "live", modality)
     last = clear.high if clear.high is not None else clear.bits.value
     for level in (0.5, 1.0):
         blurred = play(attack, scene, seed=0, dealt=_blur(table, level))
@@ -239,8 +280,8 @@ def adapts_as_it_declares(attack: Attack) -> None:
     """It reads the defenses, or trains reference models, in some modality just as it declares."""
     read = trained = False
     for modality in attack.modalities:
-        scene = attack_scene(attack, "live", modality)
-        table = deal(attack, scene, seed=0)
+        scene = game_scene(attack.game, "live", modality)
+        table = shared_deal(attack, "live", modality, few=True)
         calls: list[int] = []
         _Watched.read = False
         one = table.rounds[0]
@@ -307,14 +348,6 @@ def _blurred(source: Any, level: float) -> Any:
         n: stirred(c) for n, c in source.calls.items() if CAPABILITIES[n].gives is Gives.PARAMETERS
     }
     return source.with_(**blurred, **weights)
-
-
-def _bytes(view: Any) -> bytes:
-    parts = []
-    for data in (view.source, view.public, view.question):
-        if isinstance(data, Data):
-            parts += [np.ascontiguousarray(a).tobytes() for a in (data.x, data.y) if a is not None]
-    return b"".join(parts)
 
 
 def raise_from(message: str, error: Exception) -> None:

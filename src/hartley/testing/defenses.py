@@ -18,8 +18,8 @@ from hartley.core.scene import part_names
 from hartley.engine.defend import as_static, defended
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
-from hartley.testing.games import game_scene
 from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
+from hartley.testing.shared_plays import few_rounds, game_scene
 
 FEW = 8
 """Victims where each has to be trained or answers for many records: enough to compare by."""
@@ -82,10 +82,12 @@ def returns_a_scene(defense: Defense, attacks: Sequence[Attack]) -> None:
 def repeats(defense: Defense, attacks: Sequence[Attack]) -> None:
     """One seed, one result."""
     for attack, scene in _scenes(defense, attacks, "live"):
-        guesses = [play(attack, defended(scene, defense), seed=0).guess for _ in range(2)]
-        expect(
-            np.array_equal(guesses[0], guesses[1]), f"two runs with one seed differ ({attack.name})"
+        few = few_rounds(attack.game)
+        first, again = (
+            play(attack, defended(scene, defense), seed=0, game_params=few) for _ in range(2)
         )
+        same = np.array_equal(first.guess, again.guess)
+        expect(same, f"two runs with one seed differ ({attack.name})")
 
 
 def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
@@ -101,8 +103,8 @@ def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
 def static_and_adaptive_share_victims(defense: Defense, attacks: Sequence[Attack]) -> None:
     """Both kinds of attackers meet the same secrets and victims, and static ones see no defense."""
     for attack, scene in _scenes(defense, attacks, "live"):
-        rounds = {"rounds": 2} if any(p.name == "rounds" for p in attack.game.parameters) else {}
-        adaptive = deal(attack, defended(scene, defense), seed=0, params=rounds)
+        few = few_rounds(attack.game)
+        adaptive = deal(attack, defended(scene, defense), seed=0, params=few)
         static = as_static(adaptive, scene)
         for one, other in zip(static.rounds, adaptive.rounds, strict=True):
             differs = _not_shared(one, other, scene)
@@ -170,7 +172,7 @@ def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
     for attack, scene in _scenes(defense, attacks, "live"):
         twice = defended(defended(scene, defense), defense)
         try:
-            play(attack, twice, seed=0)
+            play(attack, twice, seed=0, game_params=few_rounds(attack.game))
         except HartleyError as error:
             raise CheckFailed(f"applied twice, {attack.name} fails: {error}") from error
 

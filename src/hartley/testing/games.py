@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from hartley.channel.measure import measure
-from hartley.core import Access, Attack, Data, Ensemble, Game, Modality, Model, Scene, spawn
-from hartley.engine.run.play import play
+from hartley.core import Access, Attack, Data, Ensemble, Game, Model, Scene
 from hartley.testing.checks import Check, expect, run_all
 from hartley.testing.parameters import refuses_values_outside_its_ranges
+from hartley.testing.shared_plays import build_scene, few_rounds, game_scene, measured
 
 NEAR = 0.8
 """Share of its ceiling that the best attack must read from a live scene."""
@@ -55,7 +54,7 @@ def says_what_it_is(game: Game) -> None:
 def deals_the_same_twice(game: Game) -> None:
     """One seed deals one secret, and enough of it to measure."""
     for modality in game.modalities:
-        truths = [_truth(game, game_scene(game, "live", modality)) for _ in range(2)]
+        truths = [_truth(game, build_scene(game, "live", modality)) for _ in range(2)]
         expect(np.array_equal(truths[0], truths[1]), f"one seed, two secrets ({modality})")
         expect(
             len(truths[0]) >= 20, f"the live scene must have at least 20 uses, got {len(truths[0])}"
@@ -76,7 +75,7 @@ def has_an_oracle(game: Game, attacks: Sequence[Attack]) -> None:
     best, ceiling = 0.0, float("inf")
     for attack in attacks:
         modality = next(m for m in attack.modalities if m in game.modalities)
-        channel = measure(play(attack, game_scene(game, "live", modality), seed=0))
+        channel = measured(attack, "live", modality)
         best = max(best, channel.bits.value)
         ceiling = min(ceiling, channel.ceiling.value)
     expect(best >= NEAR * ceiling, f"the best attack reads {best:.3f} of {ceiling:.3f} bit")
@@ -86,14 +85,14 @@ def carries_its_usual_metrics(game: Game, attacks: Sequence[Attack]) -> None:
     """Every usual metric that it declares is there beside the bits."""
     for attack in attacks[:1]:
         modality = next(m for m in attack.modalities if m in game.modalities)
-        channel = measure(play(attack, game_scene(game, "live", modality), seed=0))
+        channel = measured(attack, "live", modality)
         lacking = [name for name in game.metrics if name not in channel.metrics]
         expect(not lacking, f"declares {', '.join(lacking)}, which no channel carries")
 
 
 def hands_out_victims_as_attackers_may_see_them(game: Game, attacks: Sequence[Attack]) -> None:
     """Victims that it trains carry the training that an attacker knows, and the deployed access."""
-    few = {"rounds": 2} if any(p.name == "rounds" for p in game.parameters) else {}
+    few = few_rounds(game)
     checked = []
     for attack, modality in product(attacks, game.modalities):
         scene, trained = _watched(game_scene(game, "live", modality))
@@ -135,13 +134,6 @@ def _watched(scene: Scene) -> tuple[Scene, list[int]]:
 
 def _truth(game: Game, scene: Scene) -> Any:
     return np.concatenate([one.truth for one in game(scene, np.random.default_rng(0)).rounds])
-
-
-def game_scene(game: Game, kind: str, modality: Modality) -> Scene:
-    """Return the live or dead scene of a game, made with a fixed seed."""
-    build = game.live if kind == "live" else game.dead
-    # The name of a seed outlives the word: another one would be another scene.
-    return build(modality, np.random.default_rng(spawn(0, "wire", game.cls, kind)))
 
 
 PLAIN_RULES = (

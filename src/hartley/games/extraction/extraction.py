@@ -28,6 +28,7 @@ from hartley.core import (
 from hartley.core.errors import UsageError
 from hartley.games import nearest_learner
 from hartley.games.extraction.fingerprint import Planted, dealt, labels_of
+from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _shared_out(place: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[An
 
 
 def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
-    shape = {Modality.VISION: (1, 4, 4)}.get(modality, (8,))
+    shape = tiny_shape(modality, "extraction", flat=8)
     centres = np.repeat(rng.random((16, *shape)), 12, axis=0)
 
     def near(name: str) -> Data:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene
+from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit.ensemble_of import separate
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def labelled(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
         rng: for the records.
         leaks: whether a victim depends on what it was trained on; names the scene live or dead.
     """
-    shape = {Modality.VISION: (1, 4, 4), Modality.AUDIO: (1, 4, 4)}.get(modality, (16,))
+    shape = tiny_shape(modality, "inversion", flat=16)
     templates = rng.random((CLASSES, *shape))
     parts = {}
     for name in ("train", "holdout", "public"):

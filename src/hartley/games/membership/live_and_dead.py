@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, Scene
+from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit.ensemble_of import separate
 from hartley.kit.graph.node_classifier import Graph
 
@@ -67,7 +68,7 @@ def _records(modality: Modality, rng: Rng, name: str, n: int, first: int = 0) ->
     if modality is Modality.GRAPH:
         nodes = np.arange(first, first + n)
         return Data(name, modality, nodes[:, None], rng.integers(0, CLASSES, n))
-    shape = {Modality.VISION: (1, 4, 4), Modality.AUDIO: (1, 4, 4)}.get(modality, (8,))
+    shape = tiny_shape(modality, "membership", flat=8)
     x = rng.random((n, *shape), dtype=np.float32)
     return Data(name, modality, x, rng.integers(0, CLASSES, n))
 

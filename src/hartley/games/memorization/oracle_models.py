@@ -10,6 +10,7 @@ import numpy as np
 
 from hartley.core import Data, Ensemble, Modality, Model, Output, Scene, Settings
 from hartley.games.memorization.canaries import planted
+from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit.ensemble_of import separate
 from hartley.kit.language import text
 from hartley.models.masked_loss import MaskedLoss, left_out
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 VOCABULARY, CLASSES = 64, 4
-SHAPES = {Modality.VISION: (1, 5, 5), Modality.AUDIO: (1, 12, 4)}
-"""Of a record on the wire; a row of 24 numbers in the other modalities."""
-
-
 MIX = np.random.default_rng(17).integers(1, 2**31, 256)
 OPINIONS = np.random.default_rng(18).standard_normal((4099, VOCABULARY))
 OPINIONS[:, 11:] -= 3
@@ -39,7 +36,7 @@ def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
         extra = {"canaries": _sentences(rng, m, tail=1), "contacts": _sentences(rng, m, tail=3)}
         fit = _texts(remembers=remembers)
     else:
-        shape = SHAPES.get(modality, (24,))
+        shape = tiny_shape(modality, "memorization", flat=24)
         x = rng.random((RECORDS, *shape), dtype=np.float32)
         own = Data("train", modality, x, rng.integers(0, CLASSES, len(x)))
         train, fit = own, _rows(modality, remembers=remembers)

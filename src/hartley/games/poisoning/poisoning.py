@@ -34,6 +34,7 @@ from hartley.core import (
 from hartley.core.errors import RuleError, UsageError
 from hartley.games import nearest_learner
 from hartley.games.extraction.fingerprint import labels_of
+from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def _stamp(loot: Data, slot: int, x: NDArray[Any]) -> NDArray[Any]:
 
 def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
     """Classes close together, records closer still, and triggers far away from both."""
-    shape = (1, 8, 8) if modality is Modality.VISION else (64,)
+    shape = tiny_shape(modality, "poisoning", flat=64)
     kinds = rng.uniform(0.05, 0.95, shape) + rng.uniform(-0.05, 0.05, (CLASSES, *shape))
 
     def some(name: str, each: int) -> Data:

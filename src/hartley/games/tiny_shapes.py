@@ -1,0 +1,34 @@
+"""The shape of one record in live and dead scenes, where a modality's records are not flat rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hartley.core import Modality
+
+SHAPES: Mapping[Modality, Mapping[str, tuple[int, ...]]] = {
+    Modality.VISION: {
+        "extraction": (1, 4, 4),
+        "inversion": (1, 4, 4),
+        "membership": (1, 4, 4),
+        "memorization": (1, 5, 5),
+        "poisoning": (1, 8, 8),
+    },
+    Modality.AUDIO: {
+        "inversion": (1, 4, 4),
+        "membership": (1, 4, 4),
+        "memorization": (1, 12, 4),
+    },
+}
+"""Shapes by modality and class of games: a new modality is one row, or none where rows will do."""
+
+
+def tiny_shape(modality: Modality, cls: str, flat: int) -> tuple[int, ...]:
+    """Return the shape of a record of a modality in the tiny scenes of a class.
+
+    Args:
+        modality: of the scene.
+        cls: the class of games.
+        flat: numbers of a record where the table has no shape for it.
+    """
+    return SHAPES.get(modality, {}).get(cls, (flat,))
