@@ -1,6 +1,6 @@
 """Framework ids of each threat class: MITRE ATLAS, OWASP LLM and ML, NIST AI 100-2.
 
-Ids are always kept with their edition: OWASP renumbered its LLM list between 2025 and 2026, so a
+Ids always include their edition: OWASP renumbered its LLM list between 2025 and 2026, so a
 bare ``LLM03`` has two meanings. No framework maps itself to the two papers' classes, nor NIST's ids
 to the others'. ``official`` means that the entry's own title or text names the threat;
 ``asserted`` means that Hartley places it there.
@@ -26,7 +26,7 @@ class Tag(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a framework: where it was read, what it is called."""
+    """One entry of a framework: its title and its source."""
 
     scheme: str
     edition: str
@@ -49,24 +49,24 @@ def tags(cls: str, extra: Iterable[str] = ()) -> list[Tag]:
     Raises:
         ValueError: an extra id does not have the three pieces.
     """
-    found: list[Tag] = [
+    tags: list[Tag] = [
         Tag(scheme=row["scheme"], edition=row["edition"], id=row["id"], origin=row["origin"])
         for row in rows("frameworks.tsv")
         if row["class"] == cls
     ]
-    seen = {(tag["scheme"], tag["id"]) for tag in found}
+    known = {(tag["scheme"], tag["id"]) for tag in tags}
     for text in extra:
         pieces = text.split(":", 2)
         if len(pieces) != 3 or not all(pieces):
-            raise ValueError(f"a tag is written scheme:edition:id, not {text!r}")
+            raise ValueError(f"a tag must be scheme:edition:id, got {text!r}")
         scheme, edition, name = pieces
-        if (scheme, name) not in seen:
-            found.append(Tag(scheme=scheme, edition=edition, id=name, origin="asserted"))
-    return found
+        if (scheme, name) not in known:
+            tags.append(Tag(scheme=scheme, edition=edition, id=name, origin="asserted"))
+    return tags
 
 
 def note_of(cls: str, identity: str) -> str:
-    """Return why an id is given for a class, or an empty string."""
+    """Return why an id is assigned to a class, or an empty string."""
     for row in rows("frameworks.tsv"):
         if (row["class"], row["id"]) == (cls, identity):
             return row["note"]

@@ -29,18 +29,16 @@ def check_schema(document: object) -> Mapping[str, Any]:
     """Return the run document when this version can read it.
 
     Raises:
-        UsageError: it is not a run document, is of another version, or lacks what every run has.
+        UsageError: not a run document, of another version, or without the fields of every run.
     """
     if not isinstance(document, Mapping):
-        raise UsageError(f"not a run document: expected an object, got {type(document).__name__}")
-    found = document.get("schema")
-    if found is None:
+        raise UsageError(f"a run document must be an object, got {type(document).__name__}")
+    schema = document.get("schema")
+    if schema is None:
+        raise UsageError(f"a run document must have 'schema': {RUN_SCHEMA!r}, got none")
+    if schema not in (RUN_SCHEMA, OLD_SCHEMA):
         raise UsageError(
-            f"not a run document: it has no 'schema'; expected 'schema': {RUN_SCHEMA!r}"
-        )
-    if found not in (RUN_SCHEMA, OLD_SCHEMA):
-        raise UsageError(
-            f"cannot read schema {found!r}: this Hartley reads {RUN_SCHEMA!r} and {OLD_SCHEMA!r}; "
+            f"schema must be {RUN_SCHEMA!r} or {OLD_SCHEMA!r}, got {schema!r}; "
             "use the Hartley that wrote the run, or a newer one"
         )
     for key, kind in REQUIRED.items():
@@ -50,10 +48,10 @@ def check_schema(document: object) -> Mapping[str, Any]:
     for index, row in enumerate(document["channels"]):
         if not isinstance(row, Mapping) or row.get("status") not in STATUSES:
             raise UsageError(
-                f"damaged run document: channels[{index}] has no status "
-                f"out of {', '.join(STATUSES)}"
+                f"damaged run document: channels[{index}].status must be one of "
+                f"{', '.join(STATUSES)}"
             )
-    return document if found == RUN_SCHEMA else from_version_1(document)
+    return document if schema == RUN_SCHEMA else from_version_1(document)
 
 
 STATUSES = ("measured", "skipped", "failed")
@@ -74,14 +72,14 @@ def baseline_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 UNASKED = "none"
-"""The verdict on a run that nobody set a limit for."""
+"""The verdict on a run without limits."""
 
 
 def verdict_of(verdict: Mapping[str, Any]) -> str:
     """Return in one word what the verdict of a run document says: its status, or ``none``.
 
-    Nothing failed and nothing was asked: the document's status is then ``pass`` with no check
-    behind it (its exit code is 0), and no reader may call that a pass.
+    Without limits the document's status is ``pass`` (exit code 0), but nothing was checked. A
+    reader must not show that as a pass.
     """
     status = str(verdict.get("status"))
     return UNASKED if status == "pass" and not verdict.get("checks") else status

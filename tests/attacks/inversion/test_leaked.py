@@ -63,8 +63,8 @@ def test_who_knows_that_entries_are_left_out_reads_the_rest_better() -> None:
         for s in (False, True)
     )
     assert knowing < 0.7 * plain
-    assert gradient_leaks.knowledge((Applied("gradient_compression"),), "gradient_compression")
-    assert not gradient_leaks.knowledge((), "gradient_compression")
+    assert gradient_leaks.knows((Applied("gradient_compression"),), "gradient_compression")
+    assert not gradient_leaks.knows((), "gradient_compression")
 
 
 def test_the_records_behind_features_have_those_features() -> None:
