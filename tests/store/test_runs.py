@@ -235,6 +235,6 @@ def test_unknown_runs_get_the_nearest(tmp_path):
     begin(tmp_path, run="nightly").close()
     with pytest.raises(UnknownName, match="did you mean nightly"):
         folder_of("nigtly", tmp_path)
-    with pytest.raises(StoreError, match="there are no runs"):
+    with pytest.raises(StoreError, match="holds no runs"):
         folder_of("x", tmp_path / "none")
     assert folder_of("latest", tmp_path) == tmp_path / "nightly"

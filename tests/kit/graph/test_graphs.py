@@ -155,6 +155,6 @@ def test_small_graph_nets_learn_their_own_records_whatever_their_company():
 
 
 def test_small_graphs_of_another_shape_are_refused():
-    with pytest.raises(UsageError, match="the net reads graphs"):
+    with pytest.raises(UsageError, match="records must be graphs of shape"):
         ask(SHAPE, {n: np.zeros((1, *s), np.float32) for n, s in SHAPE.shapes.items()},
             np.zeros((2, 5, 9)))  # fmt: skip
