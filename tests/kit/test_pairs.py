@@ -72,5 +72,5 @@ def test_as_a_model_it_says_embeddings_and_is_surer_of_members(include, tmp_path
 def test_recipes_that_cannot_be_are_named(records) -> None:
     with pytest.raises(UsageError, match="training must have split"):
         Towers(split=0)
-    with pytest.raises(UsageError, match="fill a batch"):
+    with pytest.raises(UsageError, match="at least one batch"):
         train_towers(HOW, records, np.arange(120)[None] < 10, seed=0)
