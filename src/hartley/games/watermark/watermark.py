@@ -65,7 +65,7 @@ def watermark(
     *,
     rounds: Annotated[int, Range(1, 10_000)] = 40,
     bits: Annotated[int, Range(1)] = 32,
-    floor: Annotated[float, Range(0, open_low=True)] = 34.0,
+    floor: Annotated[float, Range(0)] = 34.0,
 ) -> Deal:
     """Deal a uniform message and a key for each of several marked photographs.
 
@@ -75,7 +75,7 @@ def watermark(
     Args:
         rounds: marked pictures; each is one cluster.
         bits: length of every message.
-        floor: quality floor of a removal, PSNR in dB against the marked picture.
+        floor: quality floor of a removal, PSNR in dB against the marked picture; 0 sets none.
     """
     photos = scene.extra["carriers"]
     marker = scene.find(marks.Marker) or marks.dwt_dct()
