@@ -105,7 +105,7 @@ def test_a_failed_row_is_inconclusive_even_when_the_limit_is_kept(hartley, run, 
     ("change", "words"),
     [
         ({"schema": "hartley.run/3"}, "got 'hartley.run/3'"),
-        ({"schema": None}, "no 'schema'"),
+        ({"schema": None}, "must have 'schema'"),
         ({"channels": 3}, "'channels' has the wrong type"),
     ],
 )
