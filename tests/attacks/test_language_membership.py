@@ -30,7 +30,7 @@ from hartley.core import (
     Settings,
     View,
 )
-from hartley.core.errors import UsageError
+from hartley.core.errors import NotOffered, UsageError
 from hartley.engine.run.answer_cache import forget
 from hartley.engine.run.play import deal, play
 from hartley.kit.language import gpt, text, tokens
@@ -269,8 +269,10 @@ def test_a_dear_scene_says_how_many_references_are_enough(scene, dealt):
 
 def test_a_model_without_moments_is_refused(scene):
     mute = scene.model.with_(moments=None)
-    with pytest.raises(UsageError, match="moments"):
+    with pytest.raises(NotOffered, match="does not offer moments"):
         _ = tokens.statistics(mute, scene.extra["pool"].x).calibrated
+    with pytest.raises(NotOffered, match="does not offer moments"):
+        tokens.statistics(mute.with_(score=None), scene.extra["pool"].x, moments=True)
     rows = scene.extra["pool"].x
     np.testing.assert_allclose(
         tokens.likelihoods(mute, rows), tokens.likelihoods(scene.model, rows), atol=1e-6

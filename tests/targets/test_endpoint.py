@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.targets.openai_server import Backend, serving
 
+from hartley import catalog
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.attacks.model_to_data.membership.min_k import min_k
 from hartley.attacks.model_to_data.membership.min_k_plus_plus import min_k_plus_plus
@@ -18,7 +19,7 @@ from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.attacks.model_to_data.memorization.prefix_completion import prefix_completion
 from hartley.channel.measure import measure
 from hartley.core import Codec, Data, Ensemble, Form, Modality, Model, Scene, Trials
-from hartley.core.errors import AccessDenied, RunError, UsageError
+from hartley.core.errors import NotOffered, RunError, UsageError
 from hartley.engine.run import answer_cache
 from hartley.engine.run.play import play
 from hartley.kit.ensemble_of import separate
@@ -261,9 +262,9 @@ def test_what_an_endpoint_does_not_offer_is_denied_in_words() -> None:
     backend = Backend(codec(), {"small": trained()})
     with serving(backend) as url:
         model = endpoint(url, "small", codec=codec())
-        with pytest.raises(UsageError, match="'small' must have `moments`"):
+        with pytest.raises(NotOffered, match="does not offer moments, which this attack needs"):
             play(min_k_plus_plus, told_apart(model))
-        with pytest.raises(AccessDenied, match="does not offer query"):
+        with pytest.raises(NotOffered, match="does not offer query"):
             model.query(np.zeros((1, 2), int))
         mute = endpoint(url, "small", codec=codec(), scores=False)
         with pytest.raises(UsageError, match="needs scores; the model of texts offers labels"):
@@ -305,3 +306,41 @@ def test_identity_is_address_name_and_revision() -> None:
     assert declared.identity == "http://127.0.0.1:9/v1 m 2026-01-01"
     assert endpoint(where, "m", codec=codec()).identity == ""
     assert not declared.deterministic
+
+
+def test_a_whole_audit_of_an_endpoint_counts_what_the_endpoint_answered(
+    strangers: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every attack on texts, in two processes, on a bad line: each row is measured or says why."""
+    del strangers
+    from strangers.spoken import WORDS, texts  # type: ignore[import-not-found]
+
+    from hartley.engine.assess import assess
+    from hartley.engine.plan.plan import Plan
+    from hartley.games.membership.membership import membership
+
+    fit = membership.live(Modality.LANGUAGE, np.random.default_rng(0)).fit
+    assert fit is not None
+    rows = Data("members", Modality.LANGUAGE, WORDS.encode(list(texts("members").x)))
+    known = fit(rows, np.ones((1, len(rows)), bool), 0).member(0)
+    backend = Backend(WORDS, {"small": known}, faults=0.2)
+    place = "hartley.attacks.model_to_data.membership."
+    only = tuple(e.name for e in catalog.entries("attack") if e.module.startswith(place))
+    plan = Plan(scene="spoken", only=only, workers=2, scenes={"spoken": {"revision": "1"}})
+    store = tmp_path / "runs"
+    with serving(backend) as url:
+        monkeypatch.setenv("SPOKEN", url)
+        document = assess(plan, store=store)
+        again = assess(plan, store=store)
+    played = [row for row in document["channels"] if row["attack"] in only]
+    failed = {row["attack"]: row["reason"] for row in played if row["status"] == "failed"}
+    assert not failed, failed
+    measured = {row["attack"]: row for row in played if row["status"] == "measured"}
+    assert {"loss_threshold", "min_k", "zlib_ratio"} <= set(measured)
+    assert measured["loss_threshold"]["bits"]["low"] > 0.3
+    reasons = {row["attack"]: row["reason"] for row in played if row["status"] == "skipped"}
+    assert reasons["min_k_plus_plus"] == "the model does not offer moments, which this attack needs"
+    assert sum(row["uses"] for row in measured.values()) == backend.answered > 0
+    asked = sum(row["cost"]["tokens_in"] for row in measured.values())
+    assert asked == backend.tokens[0] and sum(n for kind, n in backend.met.items() if kind) > 5
+    assert again == document, "a declared identity resumes, and nothing is asked again"

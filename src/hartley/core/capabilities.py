@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hartley.core.errors import AccessDenied, BadModel
+from hartley.core.errors import AccessDenied, BadModel, NotOffered
 from hartley.core.taxonomy import Access, Form
 
 if TYPE_CHECKING:
@@ -108,7 +108,11 @@ class CapabilityRow:
 
 
 class Calls(dict[Capability, Callable[..., Any]]):
-    """Callables by capability. One that is absent is None for ``get``, and denied by ``[…]``."""
+    """Callables by capability. One that is absent is None for ``get``, and denied by ``[…]``.
+
+    ``calls["grad"]`` raises ``NotOffered`` where the model does not have it, and ``AccessDenied``
+    where an attack did not declare access to it.
+    """
 
     def __init__(
         self, calls: Mapping[Capability, Callable[..., Any] | None], undeclared: Iterable[str] = ()
@@ -137,7 +141,7 @@ class Calls(dict[Capability, Callable[..., Any]]):
         needed = " or ".join(CAPABILITIES[name].access.words)
         if name in self.undeclared:
             raise AccessDenied(f"{name} used without declaring {needed}")
-        raise AccessDenied(f"the model does not offer {name}")
+        raise NotOffered(f"the model does not offer {name}, which this attack needs")
 
 
 def opened_by() -> Access:

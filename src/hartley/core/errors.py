@@ -13,6 +13,7 @@
     │   └── StoreError        a run folder that cannot be written, read or continued
     ├── RuleError             an attack broke the rules of its game
     │   ├── AccessDenied      used what it did not declare, or what the model does not offer
+    │   │   └── NotOffered    the model does not have a capability that the attack needs
     │   └── BudgetSpent       asked more questions than allowed
     ├── RunError              a part failed while it ran: the row ends as ``failed``
     │   ├── BadModel          the model answered with NaN, a wrong shape or undeclared units
@@ -103,6 +104,10 @@ class RuleError(HartleyError):
 
 class AccessDenied(RuleError):
     """An attack used what it did not declare, or what the model does not offer."""
+
+
+class NotOffered(AccessDenied):
+    """The model does not have a capability that the attack needs: it cannot be played there."""
 
 
 class BudgetSpent(RuleError):

@@ -79,16 +79,15 @@ class References:
         """What each model says of every token (K, n, t−1, 3); see ``Model.moments``.
 
         Raises:
-            UsageError: the models do not say it.
+            NotOffered: the models do not say it.
         """
         return self._moments(data)[: len(self.include)]
 
     def _moments(self, data: Data) -> NDArray[np.float64]:
         def ask() -> NDArray[Any]:
-            asked = [self.ensemble.member(k).moments for k in range(self.ensemble.size)]
-            if not all(asked):
-                raise UsageError("the reference models tell no moments of their law")
-            return np.stack([np.asarray(f(data.x), np.float64) for f in asked if f is not None])
+            members = [self.ensemble.member(k) for k in range(self.ensemble.size)]
+            asked = [member.calls["moments"] for member in members]
+            return np.stack([np.asarray(moments(data.x), np.float64) for moments in asked])
 
         return self._once(f"moments {digest(data.x)}", ask)
 

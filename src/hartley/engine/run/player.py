@@ -16,6 +16,7 @@ from hartley.core.errors import (
     HartleyError,
     MissingExtra,
     MissingPack,
+    NotOffered,
     UsageError,
 )
 from hartley.engine import build_scene
@@ -111,6 +112,8 @@ class Player:
                 undefended=self._undefended(experiment),
                 dealt=dealt,
             )
+        except NotOffered as error:
+            return _skipped(Obstacle("access", str(error)))
         except AccessDenied as error:
             if experiment.defenses:  # the defense took the access away: that is what it does
                 names = " + ".join(one.name for one in experiment.defenses)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Data, Model
-from hartley.core.errors import UsageError
+from hartley.core.errors import NotOffered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,42 +33,43 @@ class Statistics:
             model has no `moments`.
         spread: (n, t−1) its standard deviation, likewise.
         real: (n, t−1) booleans: False at padding.
-        name: of the model.
     """
 
     log_probs: NDArray[np.float64]
     mean: NDArray[np.float64] | None
     spread: NDArray[np.float64] | None
     real: NDArray[np.bool_]
-    name: str = ""
 
     @property
     def calibrated(self) -> NDArray[np.float64]:
         """(n, t−1) log-probabilities less the mean at that place, in standard deviations.
 
         Raises:
-            UsageError: the model does not return the moments of its law.
+            NotOffered: the model does not return the moments of its law.
         """
         if self.mean is None or self.spread is None:
-            raise UsageError(
-                f"the model {self.name!r} must have `moments`, which this attack reads, got None"
-            )
+            raise NotOffered("the model does not offer moments, which this attack needs")
         return np.where(
             self.real, (self.log_probs - self.mean) / np.maximum(self.spread, LEAST), 0.0
         )
 
 
-def statistics(model: Model, tokens: NDArray[Any]) -> Statistics:
+def statistics(model: Model, tokens: NDArray[Any], *, moments: bool = False) -> Statistics:
     """Query a language model once about every token of rows (n, t).
 
+    Args:
+        model: the model.
+        tokens: the rows.
+        moments: whether the moments of its law are needed; a model without them is not asked then.
+
     Raises:
-        UsageError: the model does not return the probabilities of a text.
+        NotOffered: the model does not return the probabilities of a text, or not its moments.
     """
     real = np.asarray(tokens[:, 1:]) >= 0
-    if model.moments is None:
-        return Statistics(likelihoods(model, tokens), None, None, real, model.name)
-    moments = np.asarray(model.moments(tokens), dtype=np.float64)
-    return Statistics(moments[..., 0], moments[..., 1], moments[..., 2], real, model.name)
+    if model.moments is None and not moments:
+        return Statistics(likelihoods(model, tokens), None, None, real)
+    law = np.asarray(model.calls["moments"](tokens), dtype=np.float64)
+    return Statistics(law[..., 0], law[..., 1], law[..., 2], real)
 
 
 def likelihoods(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
@@ -78,15 +79,11 @@ def likelihoods(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
     query, so that the network runs once for all of them.
 
     Raises:
-        UsageError: the model does not return the probabilities of a text.
+        NotOffered: the model does not return the probabilities of a text.
     """
     if model.moments is not None:
         return np.asarray(model.moments(tokens), dtype=np.float64)[..., 0]
-    if model.score is None:
-        raise UsageError(
-            f"{model.name!r} must have `moments` or `score` for this attack, got neither"
-        )
-    return np.asarray(model.score(tokens), dtype=np.float64)
+    return np.asarray(model.calls["score"](tokens), dtype=np.float64)
 
 
 def mean_over_tokens(values: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -33,6 +33,6 @@ def min_k_plus_plus(
     del rng
     asked = view.question
     assert asked is not None
-    told = statistics(view.model, asked.x)
+    told = statistics(view.model, asked.x, moments=True)
     guess = lowest(told.calibrated, told.real, share)
     return Outcome(guess=guess, asset=claims(asked, guess))

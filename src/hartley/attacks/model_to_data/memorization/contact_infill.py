@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.core.errors import AccessDenied
 from hartley.games.memorization import canaries, text_canaries
 from hartley.games.memorization.memorization import memorization
 
@@ -45,8 +44,7 @@ def contact_infill(
     asked, length = view.question, int(view.facts["length"])
     assert asked is not None
     model = view.model
-    if model.score is None:
-        raise AccessDenied(f"{model.name!r} does not score texts")
+    score = model.calls["score"]
     symbols = np.asarray(asked.facts["symbols"])
     before = np.stack(
         [text_canaries.likelihoods(model, prefix, length, symbols) for prefix in asked.x]
@@ -62,7 +60,7 @@ def contact_infill(
         some = np.array(sorted({*best.tolist(), *found[i]}))
         whole = canaries.every(asked, i).x[some]
         start = int((asked.x[i] >= 0).sum())
-        guess[i, some] = np.asarray(model.score(whole))[:, start - 1 :].sum(1)
+        guess[i, some] = np.asarray(score(whole))[:, start - 1 :].sum(1)
     read = canaries.write(asked, guess.argmax(1))
     return Outcome(
         guess=guess, asset=Data("contacts filled in", asked.modality, read, role="secrets")

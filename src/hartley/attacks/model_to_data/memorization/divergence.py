@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.core.errors import AccessDenied
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.memorization import memorization
 
@@ -46,14 +45,13 @@ def divergence(
     """
     asked = view.question
     assert asked is not None
-    if view.model.generate is None:
-        raise AccessDenied(f"{view.model.name!r} does not generate text")
+    generate = view.model.calls["generate"]
     known = [asked.x, view.public.x] if view.public is not None else [asked.x]
     seen = np.unique(np.concatenate([x[x >= 0] for x in known]))
     some = np.r_[asked.x[:, 0], rng.choice(seen, min(tokens, len(seen)), replace=False)]
     prompts = np.repeat(np.unique(some), samples)[:, None].repeat(repeats, 1)
     new = asked.x.shape[1] + int(view.facts["length"])
-    said = view.model.generate(prompts, new, int(rng.integers(2**31)))
+    said = generate(prompts, new, int(rng.integers(2**31)))
     # The last token of the prompt may be the first of a canary.
     texts, counts = np.unique(
         np.concatenate([prompts[:, -1:], said], 1), axis=0, return_counts=True

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.core.errors import AccessDenied
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.canaries import write
 from hartley.games.memorization.memorization import memorization
@@ -41,9 +40,7 @@ def prefix_completion(view: View, rng: Rng, *, samples: Annotated[int, Range(1)]
     """
     asked, length = view.question, int(view.facts["length"])
     assert asked is not None
-    generate = view.model.generate
-    if generate is None:
-        raise AccessDenied(f"{view.model.name!r} does not generate text")
+    generate = view.model.calls["generate"]
     symbols = np.asarray(asked.facts["symbols"])
     if any(d.name == "memfree" for d in view.defenses):
         few = max(1, samples // 4)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.core.errors import AccessDenied
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.memorization import memorization
 from hartley.kit.language import text
@@ -88,9 +87,7 @@ def _draw(
 
 def _worth(view: View, texts: NDArray[np.int64], by: str) -> NDArray[np.float64]:
     """How promising each text (n, t) is."""
-    if view.model.score is None:
-        raise AccessDenied(f"{view.model.name!r} does not score texts")
-    said = np.asarray(view.model.score(texts), dtype=np.float64)
+    said = np.asarray(view.model.calls["score"](texts), dtype=np.float64)
     surprise = np.asarray(-said.mean(1))
     if by == "perplexity":
         return np.asarray(-surprise)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.core.errors import AccessDenied
 from hartley.games.memorization import small_nets as net
 from hartley.games.memorization.training_set_reconstruction import training_set_reconstruction
 
@@ -40,9 +39,8 @@ def weight_reconstruction(
     """
     asked = view.question
     assert asked is not None and asked.y is not None
-    if view.model.weights is None:
-        raise AccessDenied(f"{view.model.name!r} does not show its weights")
-    found, sign = net.reconstruct(view.model.weights(), 2 * len(asked), rng, steps=steps, rate=rate)
+    weights = view.model.calls["weights"]()
+    found, sign = net.reconstruct(weights, 2 * len(asked), rng, steps=steps, rate=rate)
     centre, codes = np.asarray(asked.facts["centre"]), np.asarray(asked.facts["codes"])
     guess = np.empty(codes.shape[:2])
     for i, label in enumerate(asked.y):
