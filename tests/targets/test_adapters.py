@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from hartley.core import Access, Data, Modality, Output
+from hartley.core.costs import billed
 from hartley.core.errors import UsageError
 from hartley.kit import nets
 from hartley.kit.fleet import Training
@@ -111,3 +115,32 @@ def test_what_was_trained_is_read_back_and_more_models_extend_it(monkeypatch):
     pipeline.fit(data, include, 4)  # another seed is another fleet
     assert trained == [16, 4, 16, 4]
     check_model(both.member(0), data.x)
+
+
+def test_the_adapter_of_the_extension_page_keeps_what_it_says():
+    """It is tried again after a timeout, charges what it says, and is what it declares."""
+    page = (Path(__file__).parents[2] / "docs" / "extend.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (block,) = [b for b in blocks if "def from_program" in b]
+    names: dict = {}
+    exec(compile(block, "extend.md", "exec"), names)
+
+    class Program:
+        failures = 1
+
+        def predict(self, x):
+            if self.failures:
+                self.failures -= 1
+                raise TimeoutError
+            odds = np.exp(np.asarray(x)[:, :3])
+            return odds / odds.sum(1, keepdims=True)
+
+    model, other = (
+        names["from_program"](Program(), classes=3, weights=weights) for weights in (b"1", b"2")
+    )
+    x = np.random.default_rng(0).random((10, 4))
+    with billed() as bill:
+        assert model.query(x).shape == (10, 3)
+    assert bill.cost.money == pytest.approx(0.01)
+    assert model.identity and model.identity != other.identity
+    check_model(model, x)
