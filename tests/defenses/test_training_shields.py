@@ -105,8 +105,8 @@ def test_sub_models_that_all_miss_a_record_are_refused(tiny, bare):
         catalog.load("defense", "selena")(bare, tiny.rng(), parts=4, apart=4)
 
 
-def test_training_that_is_no_fleet_is_told(tiny, bare):
+def test_training_that_is_not_a_fleet_is_refused(tiny, bare):
     other = replace(bare, training=object())
     for name in NAMES:
-        with pytest.raises(HartleyError, match="trained by object"):
+        with pytest.raises(HartleyError, match=r"must be a Pipeline for .*, got object"):
             catalog.load("defense", name)(other, tiny.rng())

@@ -6,8 +6,8 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from hartley.core import Data, Modality
-from hartley.models import sklearn as pipelines
 from hartley.models.forest import Forest, grow, same
+from hartley.targets import sklearn as pipelines
 from hartley.targets.sklearn import SklearnPipeline
 
 SETTINGS = (

@@ -10,7 +10,7 @@ from hartley.kit.fleet import Privacy
 from hartley.kit.language import gpt
 from hartley.models import causal, text_pipeline
 from hartley.models.text_pipeline import TextPipeline
-from hartley.models.training_defense import PrivateOwner
+from hartley.models.training_defense import PrivatePipeline
 
 pytest.importorskip("torch")
 
@@ -38,7 +38,7 @@ def test_models_are_kept_by_what_they_depend_on(tmp_path, monkeypatch):
         )
     halves = np.arange(16) % 2 == np.array([[0], [1]])
     private = OWNER.privately(PRIVACY)
-    assert isinstance(OWNER, PrivateOwner) and private.private == PRIVACY and OWNER.epochs == 2
+    assert isinstance(OWNER, PrivatePipeline) and private.private == PRIVACY and OWNER.epochs == 2
     for owner, times in ((OWNER, 2), (OWNER, 2), (private, 4), (private, 4)):
         owner.fit(pool(), halves, 5)
         assert len(trained) == times
