@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -143,6 +144,45 @@ def test_an_enum_is_read_however_it_is_reached(site, written, modalities):
 
 
 @pytest.mark.parametrize(
+    ("lines", "written", "modalities"),
+    [
+        ("FLAT = hartley.Modality.TABULAR", "(FLAT,)", ("tabular",)),
+        ("FLAT: Modality = Modality.TABULAR", "(FLAT, Modality.AUDIO)", ("tabular", "audio")),
+        ("A = Modality.AUDIO\nBOTH = (A, Modality.VISION)", "BOTH", ("audio", "vision")),
+        ("EVERY = ALL", "EVERY", tuple(map(str, Modality))),
+    ],
+)
+def test_an_alias_is_read_as_what_it_stands_for(site, lines, written, modalities):
+    source = part(modalities=written).replace("\n@attack", f"\n{lines}\n\n@attack")
+    (entry,) = site({"one": "extra_pkg.fine"}, fine=source)
+    assert entry.modalities == modalities and not entry.error
+
+
+@pytest.mark.parametrize(
+    ("lines", "written", "words"),
+    [
+        ("", "(FLAT,)", "'FLAT' in line 6 is not a literal"),
+        ("FLAT = Modality.AUDIO\nFLAT = Modality.VISION", "(FLAT,)", "'FLAT' in line 9 is not a"),
+        ("A = B\nB = A", "(A,)", "'A' in line 6 is not a literal"),
+        (
+            "from elsewhere import FLAT",
+            "(FLAT,)",
+            "modalities must be of vision, .*, got 'FLAT' in line 8",
+        ),
+        ("", "(Modality.TABLE,)", "modalities must be of vision, .*, got 'table' in line 6"),
+    ],
+)
+def test_a_name_that_cannot_be_read_is_refused_and_not_read_as_a_word(site, lines, written, words):
+    source = part(modalities=written).replace(
+        "\n@attack", f"\n{lines}\n\n@attack" if lines else "\n@attack"
+    )
+    (entry,) = site({"one": "extra_pkg.fine"}, fine=source)
+    assert re.search(words, entry.error), entry.error
+    with pytest.raises(UsageError, match="cannot be used"):
+        catalog.find("attack", entry.name)
+
+
+@pytest.mark.parametrize(
     ("points", "modules", "words"),
     [
         ({"one": "extra_pkg.gone"}, {}, "names 'extra_pkg.gone', which cannot be found"),
@@ -156,8 +196,6 @@ def test_an_enum_is_read_however_it_is_reached(site, written, modalities):
     ],
 )
 def test_a_broken_plugin_stands_in_the_list_with_its_error(site, points, modules, words):
-    import re
-
     (entry,) = site(points, **modules)
     assert re.search(words, entry.error)
     if entry.kind == "attack":

@@ -65,6 +65,8 @@ def test_public_names_are_exactly_these() -> None:
             "measure",
             "play",
             "recipe",
+            "wrap_answers",
+            "wrap_models",
         ]
     )
     for name in hartley.__all__:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _VERBS = {
-    "assess": "hartley.engine.assess",
-    "measure": "hartley.channel.measure",
-    "play": "hartley.engine.run.play",
+    "assess": ("hartley.engine.assess", "assess"),
+    "measure": ("hartley.channel.measure", "measure"),
+    "play": ("hartley.engine.run.play", "play"),
+    "wrap_answers": ("hartley.defenses._shared.wrap_answers", "answers"),
+    "wrap_models": ("hartley.defenses._shared.wrap_answers", "models"),
 }
-"""The module of each verb; every other public name is a noun or a decorator of ``core``."""
+"""Module and name of each verb; every other public name is a noun or a decorator of ``core``."""
 
 if TYPE_CHECKING:
     from hartley.channel.measure import measure
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
         game,
         recipe,
     )
+    from hartley.defenses._shared.wrap_answers import answers as wrap_answers
+    from hartley.defenses._shared.wrap_answers import models as wrap_models
     from hartley.engine.assess import assess
     from hartley.engine.run.play import play
 
@@ -77,6 +81,8 @@ __all__ = [
     "measure",
     "play",
     "recipe",
+    "wrap_answers",
+    "wrap_models",
 ]
 
 
@@ -86,7 +92,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'hartley' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_VERBS.get(name, "hartley.core")), name)
+    module, attribute = _VERBS.get(name, ("hartley.core", name))
+    value = getattr(import_module(module), attribute)
     globals()[name] = value
     return value
 

@@ -18,6 +18,8 @@ from hartley.defenses.noise.dp_sgd import dp_sgd, noise_for
 from hartley.defenses.noise.memguard import memguard
 from hartley.defenses.signal.deduplication import deduplication
 from hartley.engine.defend import defended
+from hartley.engine.plan.plan import Plan
+from hartley.engine.plan.worklist import applied
 from hartley.engine.run.play import play
 from hartley.games.membership import membership as game
 from hartley.games.memorization import memorization as secrets
@@ -74,6 +76,18 @@ def test_it_narrows_the_live_wire():
     before = measure(play(loss_threshold, live))
     after = measure(play(loss_threshold, shielded, undefended=live))
     assert after.bits.value < 0.1 < before.bits.lower
+
+
+@pytest.mark.parametrize(
+    ("params", "epochs", "lr"), [({}, 40.0, 0.02), ({"epochs": 3.0, "lr": 0.5}, 3.0, 0.5)]
+)
+def test_what_it_trained_with_is_recorded(params, epochs, lr):
+    live = game.live(Modality.TABULAR, np.random.default_rng(0))
+    (record,) = defended(live, dp_sgd, params).defenses
+    assert (record.params["epochs"], record.params["lr"]) == (epochs, lr)
+    assert applied("dp_sgd", Plan(defenses={"dp_sgd": params}), live) == record
+    privacy = defended(live, dp_sgd, params).training.private
+    assert privacy.steps == round(epochs / record.params["rate"]) and privacy.lr == lr
 
 
 def test_an_owner_who_takes_no_step_takes_none_in_private():

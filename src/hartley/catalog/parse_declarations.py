@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ DECLARED: dict[str, Any] = {}
 for _field in (f for kind in ("attack", "game", "defense", "scene") for f in _FIELDS[kind]):
     DECLARED.setdefault(_field.listed_as, "" if _field.shape == "scalar" else ())
 """What an entry says of a field that it does not declare, by name: in the order of a listing."""
+_ALL = tuple(str(modality) for modality in Modality)
+"""What ``hartley.ALL`` is read as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,47 @@ class Source:
     kind: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the names of a file stand for, as far as its own lines say.
+
+    Attributes:
+        imported: from the name in the file to the name in the module that it comes from.
+        aliases: names that the file binds once to an expression, ``FLAT = Modality.TABULAR``.
+        functions: names of the file's functions: of the games, those that attacks name.
+    """
+
+    imported: Mapping[str, str]
+    aliases: Mapping[str, ast.expr]
+    functions: frozenset[str]
+
+    @classmethod
+    def of(cls, tree: ast.Module) -> _Names:
+        """Read the top level of a file."""
+        imported = {
+            alias.asname or alias.name: alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        bound = [
+            (target.id, node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
+        ]
+        # Which value holds where a name is bound twice, only running code can say.
+        times = Counter(name for name, _ in bound)
+        aliases = {name: value for name, value in bound if times[name] == 1}
+        functions = frozenset(n.name for n in tree.body if isinstance(n, ast.FunctionDef))
+        return cls(imported, aliases, functions)
+
+    def without(self, name: str) -> _Names:
+        """Return the names but for one alias, so that an alias of itself comes to an end."""
+        return replace(self, aliases={k: v for k, v in self.aliases.items() if k != name})
+
+
 def read(source: Source) -> Iterator[Entry]:
     """Yield the parts that one file declares."""
     stem = source.path.stem
@@ -119,18 +163,13 @@ def read(source: Source) -> Iterator[Entry]:
             error=f"{type(error).__name__}: {getattr(error, 'msg', error)}{line}",
         )
         return
-    imported = {
-        alias.asname or alias.name: alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+    names = _Names.of(tree)
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
             continue
         for mark in node.decorator_list:
-            if isinstance(mark, ast.Call) and (kind := _DECORATORS.get(_last(mark.func, imported))):
-                yield _entry(kind, node, mark, source, imported)
+            if isinstance(mark, ast.Call) and (kind := _DECORATORS.get(_last(mark.func, names))):
+                yield _entry(kind, node, mark, source, names)
 
 
 def _parsed(source: Source) -> ast.Module:
@@ -154,7 +193,7 @@ def _parsed(source: Source) -> ast.Module:
 
 
 def _entry(
-    kind: str, node: ast.FunctionDef, mark: ast.Call, source: Source, imported: dict[str, str]
+    kind: str, node: ast.FunctionDef, mark: ast.Call, source: Source, names: _Names
 ) -> Entry:
     summary = (ast.get_docstring(node) or "").split("\n", 1)[0].strip()
     plain = Entry(kind, node.name, module=source.module, origin=source.origin, summary=summary)
@@ -162,7 +201,7 @@ def _entry(
     if None not in given and (mistake := keyword_mistake(RECORDS[kind], map(str, given))):
         return replace(plain, error=f"{mistake} (line {mark.lineno})")
     try:
-        declared = {f.listed_as: _read(f, given.get(f.name), imported) for f in _FIELDS[kind]}
+        declared = {f.listed_as: _read(f, given.get(f.name), names) for f in _FIELDS[kind]}
     except ValueError as error:
         return replace(plain, error=f"its declaration cannot be read without running it: {error}")
     if kind == "game":
@@ -170,22 +209,30 @@ def _entry(
     return replace(plain, declared=declared)
 
 
-def _read(field: Declared, node: ast.expr | None, imported: dict[str, str]) -> Any:
+def _read(field: Declared, node: ast.expr | None, names: _Names) -> Any:
     """Read a declared value, or take the field's default: in words, pairs or as it is."""
     if field.shape == "mapping":
-        return tuple(_mapping(node).items()) if node is not None else ()
+        return tuple(_mapping(node, names).items()) if node is not None else ()
     if node is None:
         words = (field.default,) if field.shape == "scalar" else field.default or ()
     else:
-        words = _words(node, imported)
+        words = _words(node, names)
+        odd = [word for word in words if field.words and str(word) not in field.words]
+        if odd:
+            expected = ", ".join(field.words)
+            raise ValueError(
+                f"{field.name} must be of {expected}, got {odd[0]!r} in line {node.lineno}"
+            )
     if DECLARED[field.listed_as] == ():  # as the first kind of part reads the field of that name
         return tuple(str(word) for word in words if word != "nothing")
     value = words[0] if words else None
     return "" if value is None else str(value) if isinstance(value, str) else value
 
 
-def _mapping(node: ast.expr) -> dict[str, Any]:
+def _mapping(node: ast.expr, names: _Names) -> dict[str, Any]:
     """Read a dictionary of plain values."""
+    if isinstance(node, ast.Name) and node.id in names.aliases:
+        return _mapping(names.aliases[node.id], names.without(node.id))
     try:
         value = ast.literal_eval(node)
     except ValueError:
@@ -195,28 +242,36 @@ def _mapping(node: ast.expr) -> dict[str, Any]:
     return value
 
 
-def _words(node: ast.expr, imported: dict[str, str]) -> tuple[Any, ...]:
-    """Read a declared literal: a constant, an enum member, a union, a tuple of them, or a name."""
+def _words(node: ast.expr, names: _Names) -> tuple[Any, ...]:
+    """Read a declared literal: a constant, an enum member, a union, a tuple of them, or a name.
+
+    A name is one that the file imports, a function of the file, or an alias of a literal.
+    """
     if isinstance(node, ast.Constant):
         return () if node.value is None else (node.value,)
     if isinstance(node, ast.Tuple | ast.List):
-        return tuple(word for item in node.elts for word in _words(item, imported))
+        return tuple(word for item in node.elts for word in _words(item, names))
     if isinstance(node, ast.Starred):
-        return _words(node.value, imported)
+        return _words(node.value, names)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _words(node.left, imported) + _words(node.right, imported)
+        return _words(node.left, names) + _words(node.right, names)
     if isinstance(node, ast.Attribute):
         # Modality.VISION as well as hartley.Modality.VISION; hartley.ALL is ALL.
         if node.attr != "ALL":
             return (node.attr.lower() if node.attr.isupper() else node.attr,)
-        node = ast.Name(node.attr)
+        return _ALL
     if isinstance(node, ast.Name):
-        name = imported.get(node.id, node.id)
-        return tuple(str(m) for m in Modality) if name == "ALL" else (name,)
+        if node.id in names.aliases:
+            return _words(names.aliases[node.id], names.without(node.id))
+        name = names.imported.get(node.id, node.id)
+        if name == "ALL":
+            return _ALL
+        if node.id in names.imported or node.id in names.functions:
+            return (name,)
     raise ValueError(f"{ast.unparse(node)!r} in line {node.lineno} is not a literal")
 
 
-def _last(node: ast.expr, imported: dict[str, str]) -> str:
+def _last(node: ast.expr, names: _Names) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
-    return imported.get(node.id, node.id) if isinstance(node, ast.Name) else ""
+    return names.imported.get(node.id, node.id) if isinstance(node, ast.Name) else ""

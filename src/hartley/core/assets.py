@@ -152,6 +152,8 @@ class Model:
         output: the units of the answers of ``query``.
         classes: number of classes (vocabulary size of a language model; d for embeddings).
         width: numbers in an embedding of ``embed``, where that is not ``query``.
+        reads: numbers in a record, where it reads records of one size alone; 0 where that is not
+            known. A scene with other records is refused before anything is asked.
         identity: a name that this model has and no other: the digest of its weights, or address,
             name and revision. Empty where it is not declared; a run on it is then never continued.
         codec: text to its tokens and back, for a model that reads tokens of language.
@@ -178,6 +180,7 @@ class Model:
     output: Output = Output.PROBABILITIES
     classes: int = 0
     width: int = 0
+    reads: int = 0
     identity: str = ""
     codec: Codec | None = None
     deterministic: bool = True
@@ -197,6 +200,7 @@ class Model:
         *,
         calls: Mapping[Capability, Callable[..., Any] | None] | None = None,
         width: int = 0,
+        reads: int = 0,
         identity: str = "",
         codec: Codec | None = None,
         deterministic: bool = True,
@@ -218,6 +222,7 @@ class Model:
             "output": output,
             "classes": classes,
             "width": width,
+            "reads": reads,
             "identity": identity,
             "codec": codec,
             "deterministic": deterministic,

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import Enum, Flag
 from re import Pattern
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -58,6 +59,26 @@ class Declared:
         if origin is Callable:
             return "code"
         return "words" if origin is tuple or self.hint is Access else "scalar"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of which it takes one or several, or none where it takes any."""
+        return _words(self.hint)
+
+
+def _words(hint: Any) -> tuple[str, ...]:
+    """The words that an annotation of enums and literals allows; none where it allows others."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return _words(arguments[0])
+    if origin in {Union, UnionType}:
+        parts = [_words(one) for one in arguments if one is not NoneType]
+        return tuple(word for part in parts for word in part) if all(parts) else ()
+    if origin is Literal:
+        return tuple(map(str, arguments))
+    if isinstance(hint, type) and issubclass(hint, Flag):
+        return tuple(str(one.name).lower() for one in hint.__members__.values())
+    return tuple(map(str, hint)) if isinstance(hint, type) and issubclass(hint, Enum) else ()
 
 
 def about(text: str, *, listed: bool = True, listed_as: str = "") -> Mapping[str, Any]:

@@ -250,10 +250,23 @@ class Defense(Part):
             "modalities as words"
         ),
     )
+    usual: Callable[[Scene], Mapping[str, Any]] | None = field(
+        default=None,
+        metadata=about(
+            "(scene) → the values of parameters that are 0 by default, where 0 leaves the choice "
+            "to the defense",
+            listed=False,
+        ),
+    )
     expected_failures: Mapping[str, str] = field(
         default_factory=dict,
         metadata=about("conformance checks it cannot pass, each with its reason", listed=False),
     )
+
+    def settled(self, scene: Scene, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return its parameters as they act on a scene: what is 0 has the usual value."""
+        usual = {} if self.usual is None else self.usual(scene)
+        return {name: value or usual.get(name, value) for name, value in params.items()}
 
     def covers(self, game: str, modality: Modality) -> bool:
         """Whether it claims to narrow that game in that modality."""
@@ -269,7 +282,8 @@ class Defense(Part):
 
     def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Scene:
         """Return the scene with the defense in it."""
-        return self.apply(scene, rng, **params)
+        given = {one.name: one.default for one in self.parameters} | params
+        return self.apply(scene, rng, **self.settled(scene, given))
 
 
 RECORDS: Mapping[str, type[Part]] = {

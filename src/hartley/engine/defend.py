@@ -31,7 +31,7 @@ def defended(
 ) -> Scene:
     """Return the scene with a defense in it, and its record.
 
-    No defense records itself. Here its name and all its parameters, defaults included, join
+    No defense records itself. Here its name and all its parameters, as they act, join
     ``Scene.defenses``; the digest follows from the one before, the name, the parameters and the
     seed; a model that it changed has its name in the lineage; and what differential privacy proved
     of the training before it is dropped, unless the defense ``keeps_proof``. What it proves itself
@@ -49,7 +49,7 @@ def defended(
     """
     part: Defense = catalog.load("defense", defense) if isinstance(defense, str) else defense
     name = part.name
-    settings = defaults(part.parameters) | checked(part, params or {})
+    settings = part.settled(scene, defaults(part.parameters) | checked(part, params or {}))
     if reason := unfit(part, scene):
         raise RunError(reason)
     before = scene if part.keeps_proof else _unproved(scene)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Model, Scene, recipe
+from hartley.targets.sklearn import from_sklearn
 
 WIDTH, CLASSES = 4, 3
 
@@ -47,4 +48,9 @@ def owned(*, fault: str = "", n: int = 120) -> Scene:
 
     offers = Access.LABELS | Access.SCORES
     model = Model("mine", Modality.TABULAR, query, classes=CLASSES, offers=offers)
+    if fault == "width":
+        from sklearn.tree import DecisionTreeClassifier
+
+        tree = DecisionTreeClassifier().fit(np.zeros((CLASSES, 7)), range(CLASSES))
+        model = from_sklearn(tree, classes=CLASSES)
     return Scene("owned", Modality.TABULAR, model=model, train=train, holdout=holdout)

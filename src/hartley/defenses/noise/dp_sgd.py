@@ -16,9 +16,12 @@ from hartley.models.training_defense import LABELLED, PrivatePipeline, retrained
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
-USUAL = {Modality.LANGUAGE: (10.0, 0.01)}
-NETS = (40.0, 0.02)
-"""Epochs and learning rate where nobody names them: of a transformer, and of small nets."""
+
+def usual(scene: Scene) -> dict[str, float]:
+    """Return the epochs and the learning rate of a transformer, or of small nets."""
+    if scene.modality is Modality.LANGUAGE:
+        return {"epochs": 10.0, "lr": 0.01}
+    return {"epochs": 40.0, "lr": 0.02}
 
 
 @defense(
@@ -32,6 +35,7 @@ NETS = (40.0, 0.02)
     paper="arXiv:1607.00133",
     strongest={"epsilon": 0.5},
     requires=("fit", "model", "train"),
+    usual=usual,
 )
 def dp_sgd(
     scene: Scene,
@@ -72,8 +76,7 @@ def dp_sgd(
         UsageError: no noise reaches the guarantee.
     """
     assert scene.fit is not None and scene.model is not None and scene.train is not None
-    usual = USUAL.get(scene.modality, NETS)
-    owner, epochs, lr = _owner(scene), epochs or usual[0], lr or usual[1]
+    owner = _owner(scene)
     steps = max(1, round(epochs / rate)) if owner.epochs else 0
     privacy = Privacy(
         noise=noise_for(epsilon, delta, rate=rate, steps=steps, accountant=accountant),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 from hartley import catalog
 from hartley.catalog import Entry
-from hartley.core import Access, Attack, Game, Scene
+from hartley.core import Access, Attack, Data, Form, Game, Scene
 from hartley.core.capabilities import opened_by
+from hartley.core.errors import UsageError
 from hartley.core.scene import part_names
 from hartley.engine.plan.plan import Plan, matches
 
@@ -52,7 +54,13 @@ def left_out(entry: Entry, plan: Plan) -> str:
 
 
 def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
-    """Return why an attack cannot be played on a scene, or None, whatever the plan says."""
+    """Return why an attack cannot be played on a scene, or None, whatever the plan says.
+
+    Raises:
+        UsageError: no attack can, because the scene's model cannot read its records.
+    """
+    if mistake := unreadable(scene):
+        raise UsageError(mistake)
     game = entry.game if isinstance(entry.game, Game) else catalog.find("game", entry.game)
     access = entry.access.words if isinstance(entry.access, Access) else entry.access
     for who, fits in (
@@ -83,6 +91,24 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
                 "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
             )
     return None
+
+
+def unreadable(scene: Scene) -> str:
+    """Return which records of a scene its model cannot read, or an empty string."""
+    model = scene.model
+    if model is None or not model.reads:
+        return ""
+    named = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
+    for name, data in named.items():
+        if not isinstance(data, Data) or data.form is not Form.ARRAY:
+            continue
+        size = prod(data.x.shape[1:])
+        if data.modality is model.modality and size != model.reads:
+            return (
+                f"records of {name} in the scene {scene.name} must have {model.reads} numbers "
+                f"each, because the model {model.name} reads that many, got {size}"
+            )
+    return ""
 
 
 def _list(words: Iterable[str]) -> str:

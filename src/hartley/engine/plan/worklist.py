@@ -60,7 +60,7 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     Raises:
         UsageError: a parameter that a part does not take, or an attack that cannot follow another.
     """
-    deployed = tuple(applied(name, plan) for name in plan.deployed)
+    deployed = tuple(applied(name, plan, scene) for name in plan.deployed)
     bare = Experiment(
         scene=plan.scene,
         scene_params=dict(plan.scenes.get(plan.scene, {})),
@@ -118,15 +118,15 @@ def _chains(plan: Plan, bare: Experiment) -> Iterator[Experiment]:
         yield replace(bare, stages=stages, knowledge=known, replicate=replicate)
 
 
-def applied(name: str, plan: Plan) -> Applied:
-    """Return a defense as a plan sets it, with all its parameters.
+def applied(name: str, plan: Plan, scene: Scene) -> Applied:
+    """Return a defense as a plan sets it, with all its parameters as they act on the scene.
 
     Raises:
         UsageError: a parameter that the defense does not take.
     """
     part = catalog.load("defense", name)
     given = checked(part, plan.defenses.get(name, {}))
-    return Applied(name, defaults(part.parameters) | given)
+    return Applied(name, part.settled(scene, defaults(part.parameters) | given))
 
 
 def _behind(
@@ -137,7 +137,7 @@ def _behind(
     playable: Iterable[tuple[Entry, Stage]],
 ) -> Iterator[Line]:
     """The rows behind one defense, or behind several that are applied together."""
-    added = tuple(applied(name, plan) for name in names.split("+"))
+    added = tuple(applied(name, plan, scene) for name in names.split("+"))
     behind = replace(bare, defenses=(*bare.defenses, *added), baseline=False)
     parts = [catalog.load("defense", one.name) for one in added]
     if any(unfit(part, scene) for part in parts):
@@ -287,9 +287,9 @@ def _declared(names: str, plan: Plan, scene: Scene) -> dict[str, Any]:
         "stage": "+".join(dict.fromkeys(entry.stage for entry in entries)),
         "paper": entries[0].paper if len(entries) == 1 else None,
         "summary": " ".join(entry.summary for entry in entries),
-        "params": dict(applied(names, plan).params)
+        "params": dict(applied(names, plan, scene).params)
         if len(entries) == 1
-        else {entry.name: dict(applied(entry.name, plan).params) for entry in entries},
+        else {entry.name: dict(applied(entry.name, plan, scene).params) for entry in entries},
         "protects": list(dict.fromkeys(game for part in parts for game in part.protects)),
         "reason": "; ".join(reasons) or None,
     }
