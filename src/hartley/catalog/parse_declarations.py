@@ -247,28 +247,37 @@ def _words(node: ast.expr, names: _Names) -> tuple[Any, ...]:
 
     A name is one that the file imports, a function of the file, or an alias of a literal.
     """
-    if isinstance(node, ast.Constant):
-        return () if node.value is None else (node.value,)
-    if isinstance(node, ast.Tuple | ast.List):
-        return tuple(word for item in node.elts for word in _words(item, names))
-    if isinstance(node, ast.Starred):
-        return _words(node.value, names)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _words(node.left, names) + _words(node.right, names)
+    match node:
+        case ast.Constant():
+            return () if node.value is None else (node.value,)
+        case ast.Starred():
+            return _words(node.value, names)
+        case ast.BinOp(op=ast.BitOr()):
+            return _words(node.left, names) + _words(node.right, names)
+        case ast.Tuple() | ast.List():
+            return tuple(word for item in node.elts for word in _words(item, names))
+        case ast.Name() | ast.Attribute():
+            return _named(node, names)
+    raise _unreadable(node)
+
+
+def _named(node: ast.Name | ast.Attribute, names: _Names) -> tuple[Any, ...]:
+    """Read a name, or a member: ``Modality.VISION`` as well as ``hartley.Modality.VISION``."""
     if isinstance(node, ast.Attribute):
-        # Modality.VISION as well as hartley.Modality.VISION; hartley.ALL is ALL.
-        if node.attr != "ALL":
-            return (node.attr.lower() if node.attr.isupper() else node.attr,)
+        word = node.attr.lower() if node.attr.isupper() else node.attr
+        return _ALL if node.attr == "ALL" else (word,)
+    if node.id in names.aliases:
+        return _words(names.aliases[node.id], names.without(node.id))
+    name = names.imported.get(node.id, node.id)
+    if name == "ALL":
         return _ALL
-    if isinstance(node, ast.Name):
-        if node.id in names.aliases:
-            return _words(names.aliases[node.id], names.without(node.id))
-        name = names.imported.get(node.id, node.id)
-        if name == "ALL":
-            return _ALL
-        if node.id in names.imported or node.id in names.functions:
-            return (name,)
-    raise ValueError(f"{ast.unparse(node)!r} in line {node.lineno} is not a literal")
+    if node.id not in names.imported and node.id not in names.functions:
+        raise _unreadable(node)
+    return (name,)
+
+
+def _unreadable(node: ast.expr) -> ValueError:
+    return ValueError(f"{ast.unparse(node)!r} in line {node.lineno} is not a literal")
 
 
 def _last(node: ast.expr, names: _Names) -> str:

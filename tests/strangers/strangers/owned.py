@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Model, Scene, recipe
@@ -48,9 +50,14 @@ def owned(*, fault: str = "", n: int = 120) -> Scene:
 
     offers = Access.LABELS | Access.SCORES
     model = Model("mine", Modality.TABULAR, query, classes=CLASSES, offers=offers)
-    if fault == "width":
-        from sklearn.tree import DecisionTreeClassifier
-
-        tree = DecisionTreeClassifier().fit(np.zeros((CLASSES, 7)), range(CLASSES))
-        model = from_sklearn(tree, classes=CLASSES)
     return Scene("owned", Modality.TABULAR, model=model, train=train, holdout=holdout)
+
+
+@recipe(modality=Modality.TABULAR)
+def misread() -> Scene:
+    """A classifier of 7 numbers, and records of 4."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    tree = DecisionTreeClassifier().fit(np.zeros((CLASSES, 7)), range(CLASSES))
+    model = from_sklearn(tree, classes=CLASSES)
+    return replace(owned(), name="misread", model=model)
