@@ -100,7 +100,7 @@ def test_labels_only_are_one_hot_and_their_alphabet_is_known() -> None:
     (bound,) = shielded.bounds
     assert bound.kind == "alphabet" and bound.params["bits"] == pytest.approx(np.log2(5))
     vectors = _table(Output.EMBEDDINGS)
-    with pytest.raises(RunError, match="no label"):
+    with pytest.raises(RunError, match="must answer with scores or labels"):
         label_only(vectors, _rng())
 
 

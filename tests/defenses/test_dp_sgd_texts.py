@@ -107,5 +107,5 @@ def test_what_is_dropped_is_dropped_in_private_too():
 
 def test_a_training_that_shows_no_text_its_gradient_is_refused():
     bare, _ = wire(membership, "live")
-    with pytest.raises(RunError, match="every record's own gradient"):
+    with pytest.raises(RunError, match="the gradient of every record"):
         dp_sgd(replace(bare, training=None), rng())

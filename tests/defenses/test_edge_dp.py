@@ -7,7 +7,7 @@ import pytest
 
 from hartley.channel.measure import measure
 from hartley.core import Modality
-from hartley.defenses.noise.edge_dp import COUNTED, edge_dp, noisy
+from hartley.defenses.noise.edge_dp import COUNT_SHARE, edge_dp, noisy
 from hartley.engine.run.play import play
 from hartley.games.inversion.link_inference import live
 
@@ -42,7 +42,9 @@ def test_the_largest_cells_keep_the_number_of_links_and_within_the_ratio():
         pairs = NODES * (NODES - 1) // 2
         found = true * EDGES.shape[1] + other * (pairs - EDGES.shape[1])
         # The noisy count is unbiased but for the cut at zero.
-        assert found == pytest.approx(EDGES.shape[1], rel=0.05 if COUNTED * epsilon > 0.1 else 0.5)
+        assert found == pytest.approx(
+            EDGES.shape[1], rel=0.05 if COUNT_SHARE * epsilon > 0.1 else 0.5
+        )
         assert true / other <= np.exp(epsilon) * 1.1
     assert true > 4 * other
     exact = noisy(EDGES, NODES, 1e6, "laplace", np.random.default_rng(0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hartley.defenses.bandwidth.hamp import BANK, Doubtful, hamp, sureness
+from hartley.defenses.bandwidth.hamp import BANK, Doubtful, hamp, label_probability
 from hartley.engine.defend import defended
 
 
@@ -43,7 +43,7 @@ def test_victims_and_references_do_not_share_their_random_numbers(tiny, bare):
 
 @pytest.mark.parametrize("share", [0.1, 0.6, 0.95])
 def test_labels_have_the_entropy_asked_for(share):
-    own = sureness(share, 10)
+    own = label_probability(share, 10)
     law = np.array([own, *[(1 - own) / 9] * 9])
     assert -(law * np.log(law)).sum() / np.log(10) == pytest.approx(share, abs=1e-6)
     hard = np.eye(10, dtype=np.float32)[[3]]

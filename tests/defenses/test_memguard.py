@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hartley.core import Output
-from hartley.defenses.noise.memguard import Judges, learn, logs_of, memguard
+from hartley.defenses.noise.memguard import AttackClassifiers, learn, log_probabilities, memguard
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def judged(tiny, bare):
     return made, include, pool, judges
 
 
-def verdicts(judges: Judges, logs: np.ndarray) -> np.ndarray:
+def verdicts(judges: AttackClassifiers, logs: np.ndarray) -> np.ndarray:
     held = [torch.from_numpy(np.array(w)) for w in judges.weights.values()]
     with torch.no_grad():
         return judges.verdict(torch.from_numpy(logs.astype(np.float32)), held).numpy()
@@ -31,7 +31,7 @@ def verdicts(judges: Judges, logs: np.ndarray) -> np.ndarray:
 
 def test_the_owner_can_tell_his_members_and_then_no_longer(judged):
     made, include, pool, judges = judged
-    clear = logs_of(made.query(pool.x), Output.PROBABILITIES)
+    clear = log_probabilities(made.query(pool.x), Output.PROBABILITIES)
     sure = verdicts(judges, clear)
     said = [(v[row].mean() - v[~row].mean()) for v, row in zip(sure, include, strict=True)]
     assert min(said) > 0.3  # it hears members it learnt from above strangers it never saw
@@ -80,5 +80,10 @@ def test_the_deployed_model_is_guarded_in_its_own_units(tiny, bare):
     guarded = memguard(scene, tiny.rng(), budget=2.0)
     x = bare.train.x
     before, after = logits.query(x), guarded.model.query(x)
-    assert np.abs(logs_of(before, Output.LOGITS) - logs_of(after, Output.LOGITS)).max() > 1e-3
+    assert (
+        np.abs(
+            log_probabilities(before, Output.LOGITS) - log_probabilities(after, Output.LOGITS)
+        ).max()
+        > 1e-3
+    )
     np.testing.assert_array_equal(before.argmax(1), after.argmax(1))

@@ -56,5 +56,5 @@ def test_the_noise_is_learnt_and_is_a_models_own(tiny):
 
 def test_a_net_without_a_hidden_layer_is_refused(tiny):
     flat = tiny.scene(dense((1, 8, 8), 10, ()), epochs=1, n=40)
-    with pytest.raises(RunError, match="no hidden layer"):
+    with pytest.raises(RunError, match="must have a hidden layer"):
         mid(flat, tiny.rng())

@@ -101,7 +101,7 @@ def test_a_shield_that_would_be_lost_is_named(tiny, bare):
 
 
 def test_sub_models_that_all_miss_a_record_are_refused(tiny, bare):
-    with pytest.raises(UsageError, match="selena: 4 of 4 sub-models"):
+    with pytest.raises(UsageError, match="selena: apart must be below parts, got 4 of 4"):
         catalog.load("defense", "selena")(bare, tiny.rng(), parts=4, apart=4)
 
 

@@ -125,7 +125,7 @@ Session = Callable[[str, Callable[..., Any]], Callable[..., Any]]
 """One attacker's session with a model: (capability, its callable) → as it answers that attacker."""
 
 Fit = Callable[[Data, "NDArray[Any]", int], Ensemble]
-"""(records, include, seed) → models; ``include`` is (K, n) booleans: who trains on what."""
+"""(records, include, seed) → K models; ``include`` (K, n): which record trains which model."""
 
 
 class TrainingPipeline(Protocol):

@@ -117,7 +117,7 @@ class Calls(dict[Capability, Callable[..., Any]]):
     def __init__(
         self, calls: Mapping[Capability, Callable[..., Any] | None], undeclared: Iterable[str] = ()
     ) -> None:
-        """Take the callables over, less those that are None.
+        """Take over the callables that are not None.
 
         Args:
             calls: by name.

@@ -49,7 +49,7 @@ class Experiment:
         defenses: every defense that is applied, those that are deployed first.
         knowledge: what the attacker knows of the defenses.
         replicate: 0, 1, …: the same experiment with fresh secrets and models.
-        baseline: no defense was added to what is deployed; limits speak of these rows.
+        baseline: no defense was added to what is deployed; limits apply to these rows.
         seed: of the run.
         budget: queries that each attack may ask, or None.
         alpha: error level of the bounds.

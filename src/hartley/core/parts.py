@@ -116,7 +116,7 @@ class Recipe(Part):
 class Game(Part):
     """One game of a threat class: ``play(scene, rng, **params) -> Deal``.
 
-    A class may have several games. Limits, the matrix and the taxonomies speak of the class;
+    A class may have several games. Limits, the matrix and the taxonomies refer to the class;
     attacks and defenses name their game.
     """
 

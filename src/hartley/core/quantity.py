@@ -27,7 +27,7 @@ class Quantity:
     """One measured number.
 
     ``value`` is the point; ``lower`` and ``upper`` are None where that side is not bounded.
-    A certified bound belongs to one side: ``kind`` speaks of the sides that are present.
+    A certified bound belongs to one side: ``kind`` refers to the sides that are present.
     """
 
     name: str

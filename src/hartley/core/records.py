@@ -98,7 +98,7 @@ class Trials:
         reference: (n,) what is received without the attack, for a jam; else None.
         cluster: (n,) integers; rows of one cluster share a victim (``run`` of MEASURE §3.1).
         trial: (n,) numbers of the rows, each once; with ``run_id`` they name a row for good.
-        item: (n,) which record, canary, trigger, photograph … of the round the row speaks of.
+        item: (n,) which record, canary, trigger, photograph … of the round the row is about.
         split: (n,) 0 = the attacker tuned on this row, which is then not measured; 1 = measured.
         order: (n,) time of the row, for evidence that is gathered row by row.
         logq: (n,) log2 of the posterior that the attacker gave the true secret, at most 0.

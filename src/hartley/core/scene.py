@@ -281,7 +281,7 @@ class Outcome:
         posterior: how likely the attacker takes each symbol to be: (m, alphabet) rows that sum to
             1, or (m,) probabilities of symbol 1 of a secret bit. The engine looks up the true
             symbol's (``Trials.logq``), which an attack cannot.
-        columns: (m,) columns of the trials that the attacker alone can tell, by names out of
+        columns: (m,) columns of the trials that only the attacker knows, by names in
             ``BY_ATTACK``.
     """
 

@@ -1,1 +1,1 @@
-"""Seed B's tree: ``<signal|noise|bandwidth>/x.py`` holds the defence ``x``."""
+"""Seed B's tree: ``<signal|noise|bandwidth>/x.py`` holds the defense ``x``."""

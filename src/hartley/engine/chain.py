@@ -1,9 +1,9 @@
-"""Chains: what one attack brings home enters the scene of the next.
+"""Chains: the loot of one attack enters the scene of the next.
 
-A loot enters by a *slot*. Poison enters the training records of everybody who trains in the scene;
-a stolen model takes the place of the victim it was stolen from. The first attack is aimed at what
-the next game asks about (``Game.aim``, ``Game.targets``), so that both speak of the same records
-and victims. Which attack can follow which is checked before anything is played.
+Loot enters by a *slot*. Poison enters the training records of every model that the scene trains; a
+stolen model takes the place of the victim that it was stolen from. The first attack is aimed at
+what the next game asks about (``Game.aim``, ``Game.targets``), so that both are about the same
+records and victims. Which attack can follow which is checked before anything is played.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def loot_of(
     aimed_at: Any = (),
     artifacts: Artifacts | None = None,
 ) -> tuple[Asset, int]:
-    """Aim the attacks of a chain at one target, in order, and return what the last brings home.
+    """Aim the attacks of a chain at one target, in order, and return the loot of the last.
 
     Args:
         stages: the attacks whose loot is wanted.
@@ -214,9 +214,9 @@ def loot_of(
         target: records that the next game asks about, or a victim that it dealt.
         seed: of the chain.
         budget: queries that each attack may ask, or None.
-        aimed_at: plain values that tell this target from every other of the scene: the next game,
-            its parameters, and the number of the victim.
-        artifacts: where loot is kept; what was brought home before is taken from there.
+        aimed_at: plain values that identify this target in the scene: the next game, its
+            parameters, and the number of the victim.
+        artifacts: where loot is kept; loot that is already there is not made again.
 
     Returns:
         The asset, with the names of the attacks as its lineage, and what the last attack asked.

@@ -83,7 +83,7 @@ def _unproved(scene: Scene) -> Scene:
 
 
 def _of_release(bound: Bound) -> bool:
-    """Whether it speaks of what inversion reads, which the owner let out, and of no training."""
+    """Whether a bound is about released values, which inversion reads, and not about training."""
     released = {entry.name for entry in catalog.entries("game") if entry.cls == "inversion"}
     return bool(bound.games) and released.issuperset(bound.games)
 

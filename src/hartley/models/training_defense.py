@@ -117,7 +117,7 @@ def retrained(
 def trainable(scene: Scene, *, epochs: int) -> Scene:
     """Return a game's test scene with a trainer that a training-time defense can change.
 
-    Labelled records get a small net that learns them by heart, texts a small transformer; with 0
+    Labelled records get a small net that memorises them, texts a small transformer; with 0
     epochs neither is trained, so that in a dead scene answers depend on the record alone. Other
     scenes are returned unchanged.
 

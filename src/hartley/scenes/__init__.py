@@ -1,1 +1,1 @@
-"""Recipes of the embedded scenes: data, how the model is trained, what is planted."""
+"""Recipes of the built-in scenes: the data, the training of the model, and the canaries."""

@@ -1,4 +1,4 @@
-"""What the language scenes share: canaries (invented people and their numbers), and utility."""
+"""Parts of every language scene: canaries (invented people and their numbers), and utility."""
 
 from __future__ import annotations
 
@@ -15,56 +15,57 @@ from hartley.kit.language import text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Scenes declare at most 64 secrets: these are the names that there are.
+# Scenes declare at most 64 secrets, since there are 8 × 8 names.
 FIRST = ("Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal")
 LAST = ("Lark", "Finch", "Heron", "Wren", "Swift", "Crane", "Teal", "Robin")
 
 
 def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:
-    """Return ``count`` beginnings to which a game adds ``digits`` digits.
+    """Return ``count`` prefixes of canaries, to which a game appends secret digits.
 
     Args:
         words: the scene's vocabulary; a digit must be one token.
         count: at most 64.
-        digits: of the secret.
+        digits: number of digits of a secret.
 
     Returns:
-        Data with x (count, p) token ids padded with −1; facts as ``kit.memorization.spoken.write``
-        reads them: ``symbols`` (10,), ``length``, ``ending``.
+        Data with x (count, p), token ids padded with −1. Its facts are those that
+        ``games.memorization.text_canaries.write`` reads: ``symbols`` (10,), ``length``, ``ending``.
 
     Raises:
         UsageError: digits are not single tokens of the vocabulary.
     """
-    said = [(f"{first} {last} keeps the number ", ".") for first, last in _names(count)]
-    return _written("canaries", words, said, digits)
+    frames = [(f"{first} {last} keeps the number ", ".") for first, last in _names(count)]
+    return _encoded("canaries", words, frames, digits)
 
 
 def contacts(words: text.Vocabulary, count: int, digits: int) -> Data:
-    """Return ``count`` contact records with a gap for the number: a name and an address around it.
+    """Return ``count`` contact records with a gap for the number, between a name and an address.
 
-    As :func:`canaries`, but what follows the gap tells of the person as well: ``ending`` is
-    (count, e), padded with −1 (personal data of arXiv:2302.00539, here invented).
+    They differ from :func:`canaries` in that the text after the gap also depends on the person:
+    ``ending`` is (count, e), padded with −1. The people are invented; arXiv:2302.00539 uses real
+    personal data.
     """
-    said = [
+    frames = [
         (f"{first} {last}, {first.lower()}@{last.lower()}.example, phone ", f", {last} House.")
         for first, last in _names(count)
     ]
-    return _written("contacts", words, said, digits)
+    return _encoded("contacts", words, frames, digits)
 
 
 def _names(count: int) -> list[tuple[str, str]]:
-    # Neighbours in the list share neither name, so that few canaries are as unlike as can be.
+    # Neighbours in the list share neither name, so that a few canaries are as unlike as possible.
     return [(FIRST[(i + i // len(LAST)) % len(FIRST)], LAST[i % len(LAST)]) for i in range(count)]
 
 
-def _written(name: str, words: text.Vocabulary, said: list[tuple[str, str]], digits: int) -> Data:
-    prefix = [words.encode(before) for before, _ in said]
-    endings = [words.encode(after) for _, after in said]
+def _encoded(name: str, words: text.Vocabulary, frames: list[tuple[str, str]], digits: int) -> Data:
+    prefix = [words.encode(before) for before, _ in frames]
+    endings = [words.encode(after) for _, after in frames]
     symbols = [words.encode(str(d)) for d in range(10)]
-    together = words.encode(f"{said[0][0]}0123456789{said[0][1]}")
-    if together != prefix[0] + [s[0] for s in symbols] + endings[0]:
-        raise UsageError("this vocabulary does not keep every digit as a token of its own")
-    alike = all(ending == endings[0] for ending in endings)
+    whole_text = words.encode(f"{frames[0][0]}0123456789{frames[0][1]}")
+    if whole_text != prefix[0] + [s[0] for s in symbols] + endings[0]:
+        raise UsageError("every digit must be a token of its own in the vocabulary")
+    same_ending = all(ending == endings[0] for ending in endings)
     return Data(
         name,
         Modality.LANGUAGE,
@@ -73,35 +74,36 @@ def _written(name: str, words: text.Vocabulary, said: list[tuple[str, str]], dig
         facts={
             "symbols": np.array([s[0] for s in symbols]),
             "length": digits,
-            "ending": np.array(endings[0]) if alike else text.pad(endings),
+            "ending": np.array(endings[0]) if same_ending else text.pad(endings),
         },
     )
 
 
 RUN = 8
-"""Tokens in a row that two passages may not share."""
+"""Number of successive tokens that two passages may not share."""
 
 
 def distinct(passages: NDArray[Any]) -> NDArray[Any]:
-    """Return passages (n, t) less those that repeat a run of tokens from one before them.
+    """Return passages (n, t) without those that repeat a run of tokens of an earlier passage.
 
-    A non-member that quotes a member would be half a member (arXiv:2402.07841).
+    A non-member that quotes a member would be partly a member (arXiv:2402.07841).
     """
-    seen: set[bytes] = set()
-    kept = []
+    earlier_runs: set[bytes] = set()
+    rows = []
     for i, row in enumerate(np.ascontiguousarray(passages)):
         real = row[row >= 0]
         runs = {real[at : at + RUN].tobytes() for at in range(max(1, len(real) - RUN + 1))}
-        if not runs & seen:
-            kept.append(i)
-        seen |= runs
-    return np.asarray(passages[kept])
+        if not runs & earlier_runs:
+            rows.append(i)
+        earlier_runs |= runs
+    return np.asarray(passages[rows])
 
 
 def together(train: Data, holdout: Data, words: text.Vocabulary) -> Data:
-    """Return the auditor's population for membership: the records that a coin dealt, as one.
+    """Return the population of the membership game: members and non-members as one data set.
 
-    ``facts["zlib"]`` holds how many bytes zlib leaves of each text (arXiv:2012.07805).
+    ``facts["zlib"]`` is the number of bytes of each text after zlib compression
+    (arXiv:2012.07805).
     """
     rows = np.concatenate([train.x, holdout.x])
     bytes_left = [len(zlib.compress(words.decode(row).encode())) for row in rows.tolist()]
@@ -109,14 +111,14 @@ def together(train: Data, holdout: Data, words: text.Vocabulary) -> Data:
 
 
 def utility(scene: Scene) -> dict[str, Figure]:
-    """Mean log-probability of a token of the test records, in nats: larger is better."""
+    """Return the mean log-probability of a token of the test records, in nats: larger is better."""
     assert scene.model is not None and scene.model.score is not None
     rows = scene.extra["test"].x
-    told = np.asarray(scene.model.score(rows))
-    return {"nats_per_token": mean_figure(told.sum(1), (rows[:, 1:] >= 0).sum(1))}
+    log_probs = np.asarray(scene.model.score(rows))
+    return {"nats_per_token": mean_figure(log_probs.sum(1), (rows[:, 1:] >= 0).sum(1))}
 
 
 def nats(model: Model, data: Data) -> float:
-    """Mean natural log-probability that a model gives to the tokens of records."""
+    """Return the mean log-probability, in nats, that a model gives to a token of the records."""
     assert model.score is not None
     return float(np.asarray(model.score(data.x)).sum() / (data.x[:, 1:] >= 0).sum())

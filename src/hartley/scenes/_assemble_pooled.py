@@ -1,4 +1,4 @@
-"""What graph and tabular scenes share: parts, a deployed model, and its accuracy as utility."""
+"""Build a graph or tabular scene: its parts, a deployed model, and its accuracy as utility."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from hartley.core import (
 )
 from hartley.kit.cache import digest
 from hartley.models.pipeline import OPEN
-from hartley.scenes._assemble_vision import accuracy, answered, labels, together
+from hartley.scenes._assemble_vision import accuracy, accuracy_utility, labels, together
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class Owner(Protocol):
-    """How an owner trains, of whatever modality."""
+    """The training of an owner, of any modality."""
 
     @property
     def offers(self) -> Access:
-        """What his models offer an attacker."""
+        """What the trained models offer an attacker."""
         ...
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Plain values that a result depends on."""
+        """Plain values that the trained models depend on."""
         ...
 
     @property
     def fit(self) -> Fit:
-        """His training."""
+        """Trains victims on subsets of records."""
         ...
 
 
@@ -57,23 +57,23 @@ def assemble(
     rounds: Mapping[str, int] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Scene:
-    """Train the deployed model on ``train`` and put the scene together.
+    """Train the deployed model on ``train`` and return the scene.
 
     Args:
         name: the scene's name.
-        modality: what its records are.
+        modality: of its records.
         parts: ``train``, ``holdout``, ``public`` and ``test``.
         owner: how the owner trains; the scene's ``training``.
         seed: of the deployed model.
-        held: arrays that the digest has to name besides the parts (a graph).
+        held: arrays that the digest covers besides the parts (a graph).
         extra: more records, by name.
         holdings: the scene's typed parts.
-        rounds: victims that a game deals, by its name.
-        facts: what is worth reporting, besides accuracies and sizes.
+        rounds: number of victims that a game trains, by its name.
+        facts: values for the report besides accuracies and sizes.
     """
     train, holdout = parts["train"], parts["holdout"]
     model = owner.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
-    kept = {**parts, **(extra or {})}
+    records = {**parts, **(extra or {})}
     return Scene(
         name=name,
         modality=modality,
@@ -82,7 +82,7 @@ def assemble(
                 "version": hartley.__version__,
                 "owner": owner.recipe,
                 "offers": list((owner.offers & OPEN).words),
-                "parts": {part: [data.x, labels(data)] for part, data in kept.items()},
+                "parts": {part: [data.x, labels(data)] for part, data in records.items()},
                 "held": dict(held or {}),
                 "seed": seed,
             }
@@ -99,13 +99,13 @@ def assemble(
         },
         training=owner,
         parts=holdings,
-        utility=answered,
+        utility=accuracy_utility,
         settings=Settings(rounds or {}),
         facts={
             "train accuracy": accuracy(model, train),
             "test accuracy": accuracy(model, parts["test"]),
             "parameters": model.facts.get("parameters"),
-            **{f"{part} records": len(data) for part, data in kept.items()},
+            **{f"{part} records": len(data) for part, data in records.items()},
             **(facts or {}),
         },
     )

@@ -1,4 +1,4 @@
-"""What the vision scenes share: dealing records into parts, and putting a scene together."""
+"""Build a vision scene: deal records into parts, train the model, plant canaries and marks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MARKED, BITS = 8, 32
-"""Photographs and bits of the mark that its utility is read from."""
+"""Photographs and watermark bits that the utility of the watermark is measured on."""
 
 CANARIES = 16
-"""Records that the memorization game may plant, made of the attacker's own."""
+"""Records of the memorization game's canaries, taken from the attacker's share."""
 
 
 def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
-    """Cut a data set into disjoint parts of given sizes, at random; what is left is not used.
+    """Cut a data set at random into disjoint parts of given sizes; other records are not used.
 
     Raises:
         UsageError: the data set is too small.
@@ -39,8 +39,8 @@ def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
     order = np.random.default_rng(spawn(seed, "parts", data.name)).permutation(len(data))
     assert data.y is not None
     if sum(sizes.values()) > len(order):
-        asked = " + ".join(f"{size} {name}" for name, size in sizes.items())
-        raise UsageError(f"{data.name!r} must hold {asked} records, got {len(order)}")
+        demand = " + ".join(f"{size} {name}" for name, size in sizes.items())
+        raise UsageError(f"{data.name!r} must have {demand} records, got {len(order)}")
     parts, at = {}, 0
     for name, size in sizes.items():
         rows = order[at : at + size]
@@ -50,7 +50,7 @@ def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
 
 
 def together(train: Data, holdout: Data) -> Data:
-    """The auditor's population for membership: labelled records that a coin dealt, as one."""
+    """Return the population of the membership game: members and non-members as one data set."""
     return replace(
         train,
         name="pool",
@@ -67,18 +67,18 @@ def assemble(
     seed: int,
     facts: Mapping[str, Any] | None = None,
 ) -> Scene:
-    """Train the deployed model on ``train`` and put the scene together.
+    """Train the deployed model on ``train`` and return the scene.
 
     Args:
         name: the scene's name.
         parts: ``train``, ``holdout``, ``public`` and ``test``.
         pipeline: how the owner trains.
         seed: of the deployed model.
-        facts: what is worth reporting, besides accuracies and sizes.
+        facts: values for the report besides accuracies and sizes.
     """
     train, holdout = parts["train"], parts["holdout"]
-    # What canaries are written on is nobody's else: the attacker's records do not hold it.
-    public, spare = apart(parts["public"], min(CANARIES, len(parts["public"]) // 2))
+    # The attacker does not have the records that canaries are made of.
+    public, spare = split_off(parts["public"], min(CANARIES, len(parts["public"]) // 2))
     parts = {**parts, "public": public}
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     sizes = {f"{part} records": len(data) for part, data in parts.items()}
@@ -108,7 +108,7 @@ def assemble(
         training=pipeline,
         parts=(Identities(), FederatedStep()),
         utility=utility,
-        # A convolutional victim costs as much as ten dense ones.
+        # Training a convolutional victim takes as long as training ten dense ones.
         settings=Settings({"class_inversion": 24 if pipeline.net.kind == "dense" else 12}),
         facts={
             "train accuracy": accuracy(model, train),
@@ -120,58 +120,58 @@ def assemble(
     )
 
 
-def apart(data: Data, count: int) -> tuple[Data, Data]:
-    """All records but the last ``count``, and those."""
+def split_off(data: Data, count: int) -> tuple[Data, Data]:
+    """Return all records but the last ``count``, and the last ``count``."""
     cut = len(data) - count
-    rest, last = (
+    first, last = (
         replace(data, x=data.x[rows], y=None if data.y is None else data.y[rows])
         for rows in (slice(cut), slice(cut, None))
     )
-    return rest, last
+    return first, last
 
 
 def utility(scene: Scene) -> dict[str, Figure]:
-    """What the owner gets: the model's test accuracy as it is defended now, and the mark's PSNR.
+    """Return the defended model's test accuracy, the watermark's PSNR and federated accuracy.
 
-    Besides the accuracy of a net that is trained on the updates which clients send.
+    The last is the accuracy of a net that is trained on the defended updates of clients.
     """
-    trained = federated(scene)
+    correct = federated(scene)
     return {
-        **answered(scene),
+        **accuracy_utility(scene),
         "mark_psnr": mark_psnr(scene.find(marks.Marker) or marks.dwt_dct(), scene),
-        **({} if trained is None else {"federated_accuracy": share_figure(trained)}),
+        **({} if correct is None else {"federated_accuracy": share_figure(correct)}),
     }
 
 
-def answered(scene: Scene) -> dict[str, Figure]:
-    """What the owner of a classifier gets: its test accuracy as it is defended now."""
+def accuracy_utility(scene: Scene) -> dict[str, Figure]:
+    """Return the test accuracy of the defended classifier."""
     assert scene.model is not None
-    return {"accuracy": share_figure(_right(scene.model, scene.extra["test"]))}
+    return {"accuracy": share_figure(_correct(scene.model, scene.extra["test"]))}
 
 
 def mark_psnr(marker: marks.Marker, scene: Scene) -> Figure:
-    """How close marked photographs are to their originals: mean dB over a few of them."""
+    """Return the mean PSNR, in dB, of watermarked photographs against their originals."""
     rng = np.random.default_rng(spawn(0, "mark utility"))
     photos = scene.extra["carriers"].x[:MARKED]
-    gaps = [
+    decibels = [
         image.psnr(marker.embed(photo, rng.integers(0, 2, BITS), key), photo)
         for key, photo in enumerate(photos)
     ]
-    return mean_figure(gaps)
+    return mean_figure(decibels)
 
 
 def accuracy(model: Model, data: Data) -> float:
-    """Share of records that the model labels as ``data`` does."""
-    return float(_right(model, data).mean())
+    """Return the share of records whose label the model predicts."""
+    return float(_correct(model, data).mean())
 
 
-def _right(model: Model, data: Data) -> NDArray[Any]:
+def _correct(model: Model, data: Data) -> NDArray[Any]:
     answers = np.asarray(model.query(data.x))
-    said = answers if model.output is Output.LABELS else answers.argmax(1)
-    return np.asarray(said == labels(data))
+    predicted = answers if model.output is Output.LABELS else answers.argmax(1)
+    return np.asarray(predicted == labels(data))
 
 
 def labels(data: Data) -> NDArray[Any]:
-    """The labels of labelled records."""
-    assert data.y is not None, f"{data.name} carries no labels"
+    """Return the labels of labelled records."""
+    assert data.y is not None, f"{data.name} has no labels"
     return data.y

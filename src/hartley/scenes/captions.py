@@ -1,4 +1,4 @@
-"""Captions: a dual encoder of emoji and their captions, on two real frozen towers."""
+"""Captions: a dual encoder of emoji and their captions, on two frozen pretrained encoders."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEST = 300
-"""Pairs that utility is measured on; what the pool leaves of the others is the attacker's."""
+"""Pairs that utility is measured on; the attacker has all pairs that are in no other part."""
 
 LONGEST = 24
-"""Tokens of a caption."""
+"""Tokens that are kept of a caption."""
 
 CANARIES, SPARE = 16, 116
-"""Pictures that the memorization game may caption anew, and the pairs that they and their hundred
-captions come from: nobody else has those."""
+"""Pictures that the memorization game may give other captions, and the pairs that these pictures
+and captions come from, which are in no other part."""
 
 
 @recipe(modality=Modality.PAIRED, packs=("emoji", "emoji-captions", "minilm", "efficientnet-lite0"))
@@ -48,18 +48,18 @@ def captions(
     known: Annotated[int, Range(0)] = 128,
     seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
-    """Emoji and their captions: EfficientNet-Lite0 and MiniLM, frozen, and projections by InfoNCE.
+    """Emoji and captions: frozen EfficientNet-Lite0 and MiniLM with projections trained by InfoNCE.
 
-    A record is a picture's features and its caption's, side by side. The owner also stores what his
-    encoder makes of pictures that have captions nobody shows (``StoredEmbeddings``).
+    A record is the features of a picture and of its caption, side by side. The owner also stores
+    the embeddings of pictures whose captions are secret (``StoredEmbeddings``).
 
     Args:
         records: size of the pool; half of it trained the deployed projections.
-        width: of the shared space.
+        width: dimension of the shared space.
         epochs: passes over the training pairs.
-        batch: pairs a step.
-        candidates: pictures that a stored embedding may be of.
-        known: pairs of the attacker's own that lie in the database too.
+        batch: pairs per step.
+        candidates: number of pictures that a stored embedding may belong to.
+        known: number of the attacker's pairs that are in the database too.
         seed: of the split and of the training.
     """
     everything = _records()
@@ -69,7 +69,7 @@ def captions(
     train, holdout = parts["train"], parts["holdout"]
     pool = _joined("pool", train, holdout)
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
-    # Pictures that the projections were not trained on: nothing is memorised of them.
+    # The projections were not trained on these pictures, so the leak is not memorization.
     secret = _joined("stored pictures", holdout, parts["test"])
     store = StoredEmbeddings(
         secret,
@@ -114,34 +114,35 @@ def captions(
 
 
 def utility(scene: Scene) -> dict[str, Figure]:
-    """What the owner gets: pictures that find their own caption among the test captions."""
+    """Return how often a test picture retrieves its own caption among the test captions."""
     assert scene.model is not None
     return retrieval(scene.model, scene.extra["test"])
 
 
 def retrieval(model: Model, data: Data) -> dict[str, Figure]:
-    """Share of pictures whose own caption is the nearest (recall_at_1), or among ten.
+    """Return the share of pictures whose caption is the nearest, or one of the ten nearest.
 
-    Captions that are as near as the own one count as nearer: answers that are cut tie many.
+    Captions at the same distance as a picture's own count as nearer, since answers of a defended
+    model have many ties.
     """
-    made = np.asarray(model.query(data.x))
-    half = made.shape[1] // 2
-    alike = made[:, :half] @ made[:, half:].T
-    rank = (alike >= np.diag(alike)[:, None]).sum(1) - 1
+    embeddings = np.asarray(model.query(data.x))
+    half = embeddings.shape[1] // 2
+    similarity = embeddings[:, :half] @ embeddings[:, half:].T
+    rank = (similarity >= np.diag(similarity)[:, None]).sum(1) - 1
     return {"recall_at_1": share_figure(rank < 1), "recall_at_10": share_figure(rank < 10)}
 
 
 def _records() -> Data:
-    """All pairs: features of both towers, scaled to unit entries; tokens of the captions."""
-    shown = paired.emoji()
-    tokens = text.pad([words().encode(caption)[:LONGEST] for caption in shown.captions])
+    """Return all pairs: features of both encoders, scaled to unit entries, and caption tokens."""
+    emoji = paired.emoji()
+    tokens = text.pad([words().encode(caption)[:LONGEST] for caption in emoji.captions])
 
     def build() -> dict[str, NDArray[Any]]:
-        return {"x": efficientnet().query(paired.enlarged(shown.pictures))}
+        return {"x": efficientnet().query(paired.enlarged(emoji.pictures))}
 
-    pictures = cached("embeddings", ["emoji", 1, shown.pictures], build)["x"]
+    pictures = cached("embeddings", ["emoji", 1, emoji.pictures], build)["x"]
     sentences = embedded(minilm(), tokens)
-    # A tower's mean and spread are its own, told by all pictures there are: they hold no label.
+    # Mean and deviation are taken over all pictures and depend on no caption.
     pictures = (pictures - pictures.mean(0)) / (pictures.std(0) + 1e-3)
     x = np.concatenate([pictures, sentences * np.sqrt(sentences.shape[1])], 1).astype(np.float32)
     facts = {"captions": tokens, "split": pictures.shape[1]}

@@ -1,4 +1,4 @@
-"""Dialogue: SmolLM2-135M-Instruct, fine-tuned here by LoRA on real dialogues."""
+"""Dialogue: SmolLM2-135M-Instruct, fine-tuned by LoRA on real dialogues."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 OFFERS = Access.LABELS | Access.SCORES | Access.TRAIN
 WINDOW = 24
-"""Tokens of the longest dialogue that is used: tuning time grows with every token."""
+"""Tokens of the longest dialogue that is used; longer ones take longer to fine-tune on."""
 
 REFERENCES = 2
-"""Adapters that an attacker on membership tunes for comparison."""
+"""Reference adapters that a membership attack fine-tunes."""
 
 TEST = 48
-"""Dialogues that utility is measured on; as many are the attacker's own."""
+"""Dialogues that utility is measured on; the attacker owns as many others."""
 
 
 @recipe(modality=Modality.LANGUAGE, packs=("smollm2", "dialogue"))
@@ -59,21 +59,21 @@ def dialogue(
     rounds: Annotated[int, Range(1, 10_000)] = 1,
     seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
-    """A real chat model, fine-tuned on dialogues; half of the records, by coin, tuned it.
+    """A chat model that was fine-tuned on half of the dialogues of the pool, drawn by coin.
 
-    The deployed model is tuned when it is first asked: games that train their own victims do not
-    wait for it.
+    The deployed model is fine-tuned at the first query, so that games which train their own victims
+    do not wait for it.
 
     Args:
-        records: dialogues; a fair coin makes each a member or a non-member.
+        records: size of the pool; a fair coin makes each dialogue a member or a non-member.
         secrets: canaries that the memorization game may plant.
-        digits: digits of a canary's secret.
+        digits: number of digits of a canary's secret.
         epochs: passes over the training records.
-        batch: records a step.
+        batch: records per step.
         rank: of the adapters.
         rate: learning rate.
-        rounds: victims that a game tunes unless it is told otherwise.
-        seed: of the split and of the tuning.
+        rounds: default number of victims of the memorization game.
+        seed: of the split and of the training.
     """
     words = smollm.words()
     tuning = Tuning(rank=rank, epochs=epochs, batch=batch, rate=rate, dtype=smollm.native())
@@ -96,7 +96,7 @@ def dialogue(
                 "seed": seed,
             }
         ),
-        model=_later(lambda: fit(parts["train"], everyone, seed).member(0), words.size, fit),
+        model=_lazy(lambda: fit(parts["train"], everyone, seed).member(0), words.size, fit),
         train=parts["train"],
         holdout=parts["holdout"],
         fit=fit,
@@ -119,38 +119,44 @@ def dialogue(
 
 
 def _parts(words: text.Vocabulary, records: int, seed: int) -> dict[str, Data]:
-    spoken = [words.encode("\n".join(talk)) for talk in language.dialogues()]
-    short = distinct(text.pad([row for row in spoken if 8 <= len(row) <= WINDOW]))
+    encoded = [words.encode("\n".join(turns)) for turns in language.dialogues()]
+    short = distinct(text.pad([row for row in encoded if 8 <= len(row) <= WINDOW]))
     rng = np.random.default_rng(spawn(seed, "parts", "dialogue"))
     short = short[rng.permutation(len(short))]
-    pool, rest = short[:records], short[records:]
+    pool, others = short[:records], short[records:]
     coin = rng.random(len(pool)) < 0.5
     cut = {
         "train": pool[coin],
         "holdout": pool[~coin],
-        "test": rest[:TEST],
-        "public": rest[TEST : 2 * TEST],
+        "test": others[:TEST],
+        "public": others[TEST : 2 * TEST],
     }
     return {name: Data(name, Modality.LANGUAGE, x) for name, x in cut.items()}
 
 
 def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-    """Tune adapters on each subset; the adapters, and nothing else, are kept on disk."""
+    """Train adapters on each subset (K, n); only the adapters are cached on disk."""
     include = np.asarray(include, dtype=bool)
 
     @cache
     def member(k: int) -> Model:
-        rows, mine = data.x[include[k]], spawn(seed, "member", k)
-        key = {**tuning.recipe, "base": smollm.NAME, "words": words, "rows": rows, "seed": mine}
-        network = lora.adapted(smollm.network(tuning.dtype), tuning, mine)
-        dropped = left_out(data)
-        if dropped is not None:
-            dropped = np.asarray(dropped)[include[k]]
-            key["dropped"] = dropped
+        rows, member_seed = data.x[include[k]], spawn(seed, "member", k)
+        key = {
+            **tuning.recipe,
+            "base": smollm.NAME,
+            "words": words,
+            "rows": rows,
+            "seed": member_seed,
+        }
+        network = lora.adapted(smollm.network(tuning.dtype), tuning, member_seed)
+        mask = left_out(data)
+        if mask is not None:
+            mask = np.asarray(mask)[include[k]]
+            key["dropped"] = mask
         adapters = cached(
             "lora",
             key,
-            lambda: lora.train(network, rows, tuning, mine, dropped),
+            lambda: lora.train(network, rows, tuning, member_seed, mask),
             code=lora.train,
         )
         lora.load(network, adapters)
@@ -169,13 +175,13 @@ def _fit(tuning: Tuning, words: str, data: Data, include: NDArray[Any], seed: in
     )
 
 
-def _later(make: Callable[[], Model], vocabulary: int, fit: Fit) -> Model:
-    """A model that is made when it is first asked."""
-    real = cache(make)
+def _lazy(make: Callable[[], Model], vocabulary: int, fit: Fit) -> Model:
+    """Return a model that is made at the first query."""
+    model = cache(make)
 
     def through(name: str) -> Callable[..., NDArray[Any]]:
-        def call(*asked: Any) -> NDArray[Any]:
-            answers: NDArray[Any] = getattr(real(), name)(*asked)
+        def call(*arguments: Any) -> NDArray[Any]:
+            answers: NDArray[Any] = getattr(model(), name)(*arguments)
             return answers
 
         return call

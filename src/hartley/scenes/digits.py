@@ -1,4 +1,4 @@
-"""Digits: a dense net on scikit-learn's handwritten digits; needs nothing but pip."""
+"""Digits: a dense net on the handwritten digits of scikit-learn; needs no pack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 500, 397
-"""The attacker's own records, and those that utility is measured on; 900 are left to the pool."""
+"""The attacker's records, and those that utility is measured on; the other 900 are the pool."""
 
 
 @recipe(modality=Modality.VISION)
@@ -26,16 +26,16 @@ def digits(
     opened: bool = False,
     workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
-    """Handwritten digits, 8×8, and the 64-128-10 net that was trained on half of the pool.
+    """Handwritten digits, 8×8, and a 64-128-10 net that was trained on half of them.
 
     Args:
         records: size of the pool; half of it trained the deployed model.
         hidden: width of the hidden layer.
         epochs: passes over the training records.
-        batch: records a step.
+        batch: records per step.
         seed: of the split and of the training.
-        opened: also show attackers gradients and weights.
-        workers: processes for training; the result does not depend on it.
+        opened: also give attackers gradients and weights.
+        workers: processes for training; the result does not depend on their number.
     """
     half = records // 2
     parts = _assemble_vision.deal(

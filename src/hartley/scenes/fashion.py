@@ -1,4 +1,4 @@
-"""Fashion: a strided convolutional net on Fashion-MNIST, from its pack."""
+"""Fashion: a strided convolutional net on Fashion-MNIST, a pack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 4000, 5000
-"""The attacker's own records, and those that utility is measured on."""
+"""The attacker's records, and those that utility is measured on."""
 
 
 @recipe(modality=Modality.VISION, packs=("fashion-mnist",))
@@ -25,15 +25,15 @@ def fashion(
     opened: bool = False,
     workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
-    """Clothes, 28×28, and the small convolutional net that was trained on half of the pool.
+    """Pictures of clothes, 28×28, and a small convolutional net that was trained on half of them.
 
     Args:
         records: size of the pool; half of it trained the deployed model.
         epochs: passes over the training records.
-        batch: records a step.
+        batch: records per step.
         seed: of the split and of the training.
-        opened: also show attackers gradients and weights.
-        workers: processes for training; the result does not depend on it.
+        opened: also give attackers gradients and weights.
+        workers: processes for training; the result does not depend on their number.
     """
     half = records // 2
     train, test = data.fashion()

@@ -1,4 +1,4 @@
-"""Income: a dense net on the census of 1994, from its pack."""
+"""Income: a dense net on the US census of 1994 (Adult), a pack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hartley.scenes import _assemble_vision
 from hartley.scenes._assemble_pooled import assemble
 
 PUBLIC, TEST, SPARE = 1500, 4000, 64
-"""The attacker's own records, those for utility, and those that canaries are made of."""
+"""The attacker's records, those that utility is measured on, and those of canaries."""
 
 
 @recipe(modality=Modality.TABULAR, packs=("adult",))
@@ -35,18 +35,18 @@ def income(
     opened: bool = False,
     workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
-    """People of a census, and the net that learnt who of half of the pool earns more than $50,000.
+    """People of a census, and a net that was trained on half of them to predict high income.
 
     Args:
         records: size of the pool; half of it trained the deployed model.
         hidden: width of the hidden layer.
         epochs: passes over the training records.
-        batch: records a step.
-        sensitive: the field that is a secret in attribute inference: marital (7 values), race (5),
+        batch: records per step.
+        sensitive: the secret field of attribute inference: marital (7 values), race (5),
             sex (2), relationship (6), workclass (9), education (16) or occupation (15).
         seed: of the split and of the training.
-        opened: also show attackers gradients and weights.
-        workers: processes for training; the result does not depend on it.
+        opened: also give attackers gradients and weights.
+        workers: processes for training; the result does not depend on their number.
     """
     half = records // 2
     table = data.income()

@@ -1,4 +1,4 @@
-"""Keywords: a small convolutional net that hears which of twenty languages a clip is in."""
+"""Keywords: a small convolutional net that classifies the language of spoken letters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 236, 300
-"""The attacker's own clips, and those that utility is measured on; 1,300 are left to the pool."""
+"""The attacker's clips, and those that utility is measured on; the other 1,300 are the pool."""
 
 ROUNDS = 8
-"""Victims of a membership game unless it is told otherwise: each takes seconds to train."""
+"""Default number of victims of a membership game; each takes seconds to train."""
 
 
 @recipe(modality=Modality.AUDIO, packs=("klettres",))
@@ -29,15 +29,15 @@ def keywords(
     opened: bool = False,
     workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
-    """Spoken letters and syllables in twenty languages, and the net trained on half of the pool.
+    """Spoken letters in twenty languages, and a net that was trained on half of them.
 
     Args:
         records: size of the pool; half of it trained the deployed model.
         epochs: passes over the training clips.
-        batch: clips a step.
+        batch: clips per step.
         seed: of the split and of the training.
-        opened: also show attackers gradients and weights.
-        workers: processes for training; the result does not depend on it.
+        opened: also give attackers gradients and weights.
+        workers: processes for training; the result does not depend on their number.
     """
     half = records // 2
     clips = audio.keywords()
@@ -52,6 +52,7 @@ def keywords(
         workers=workers,
     )
     scene = _assemble_vision.assemble("keywords", parts, pipeline, seed=seed)
-    heard = {name: data for name, data in scene.extra.items() if name != "carriers"}
+    # A scene of sound has no photographs to carry a watermark.
+    extra = {name: data for name, data in scene.extra.items() if name != "carriers"}
     settings = replace(scene.settings, rounds={**scene.settings.rounds, "membership": ROUNDS})
-    return replace(scene, extra=heard, utility=_assemble_vision.answered, settings=settings)
+    return replace(scene, extra=extra, utility=_assemble_vision.accuracy_utility, settings=settings)

@@ -1,4 +1,4 @@
-"""Novels: a 1.1-million-parameter transformer, trained here from scratch on Jane Austen's prose."""
+"""Novels: a transformer of 1.1 million parameters, trained from scratch on a Jane Austen novel."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 
 TEST, PUBLIC = 400, 400
-"""Records that utility is measured on, and the attacker's own."""
+"""Records that utility is measured on, and the attacker's records."""
 
 VICTIMS, REFERENCES = 3, 8
-"""Networks that the membership game trains, and that an attacker on it trains for comparison."""
+"""Victims of the membership game, and reference models of a membership attack."""
 
 PLANTED_ROWS, PLANTED_SYMBOLS = 16, 4
 PLANTED_STEP = 0.02
-"""Of the typical norm of a head's row: far below what a reader of the model's text could notice."""
+"""Step of a planted symbol, as a share of the mean norm of a row of the head: too small to notice
+in the model's text."""
 
 
 @recipe(modality=Modality.LANGUAGE)
@@ -54,20 +55,20 @@ def novels(
         "sense-and-sensibility",
     ] = "persuasion",
 ) -> Scene:
-    """A small language model of a novel; half of the records, by coin, trained it.
+    """A small language model that was trained on half of the passages of a novel, drawn by coin.
 
     Args:
-        records: passages of the novel; a fair coin makes each a member or a non-member.
-        window: tokens a passage.
+        records: size of the pool; a fair coin makes each passage a member or a non-member.
+        window: tokens per passage.
         secrets: canaries that the memorization game may plant.
-        digits: digits of a canary's secret.
+        digits: number of digits of a canary's secret.
         epochs: passes over the training records.
-        batch: records a step.
+        batch: records per step.
         rate: peak learning rate.
-        pretrained: passes over the rest of the novel, which holds none of the records, that every
-            network starts from; 0 starts from nothing.
+        pretrained: passes over the remainder of the novel, which contains no record, before the
+            training of every network; 0 starts from random weights.
         seed: of the split and of the training.
-        novel: which one; all but persuasion need the pack austen.
+        novel: which novel; all but persuasion need the pack austen.
     """
     words = text.byte_pair(language.novel(novel))
     shape = gpt.Shape(vocabulary=words.size, context=2 * window)
@@ -130,14 +131,14 @@ def _parts(
     passages = distinct(ids[: len(ids) // window * window].reshape(-1, window))
     rng = np.random.default_rng(spawn(seed, "parts", "novels"))
     passages = passages[rng.permutation(len(passages))]
-    pool, rest = passages[:records], passages[records:]
+    pool, others = passages[:records], passages[records:]
     coin = rng.random(records) < 0.5
     cut = {
         "train": pool[coin],
         "holdout": pool[~coin],
-        "test": rest[:TEST],
-        "public": rest[TEST : TEST + PUBLIC],
-        "rest": rest[TEST + PUBLIC :],
+        "test": others[:TEST],
+        "public": others[TEST : TEST + PUBLIC],
+        "rest": others[TEST + PUBLIC :],
     }
     return {name: Data(name, Modality.LANGUAGE, x) for name, x in cut.items()}
 
@@ -145,18 +146,20 @@ def _parts(
 def _pretrained(
     shape: gpt.Shape, rows: NDArray[Any], epochs: int, seed: int
 ) -> dict[str, NDArray[Any]] | None:
-    """What every network starts from; None where it starts from nothing."""
+    """Return the weights that every network starts from; None means random weights."""
     if not epochs:
         return None
     if not len(rows):
-        raise UsageError("no passage of the novel is left to pretrain on; deal fewer records")
-    lesson, mine = gpt.Lesson(epochs=epochs), spawn(seed, "pretrained")
-    key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": mine}
-    return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, mine), code=gpt.train)
+        raise UsageError(
+            "records must leave passages of the novel to pretrain on, got none; lower records"
+        )
+    lesson, start_seed = gpt.Lesson(epochs=epochs), spawn(seed, "pretrained")
+    key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": start_seed}
+    return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, start_seed), code=gpt.train)
 
 
 def _head(scene: Scene) -> Head:
-    """The output head of the deployed model, behind the scene's defences."""
+    """Return the output head of the deployed model, trained under the scene's defenses."""
     assert scene.fit is not None and scene.train is not None
     fit, train = scene.fit, scene.train
     everyone, seed = np.ones((1, len(train)), dtype=bool), scene.settings.seed

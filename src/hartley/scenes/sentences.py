@@ -1,4 +1,4 @@
-"""Sentences: a vector database of sentences from real mail, embedded by MiniLM."""
+"""Sentences: a vector database of sentences from real e-mails, embedded by MiniLM."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TEST = 400
 """Sentences that utility is measured on."""
 
 LONGEST = 18
-"""Tokens of a sentence."""
+"""Tokens of the longest sentence that is used."""
 
 LOST = 0.3
-"""Share of its tokens that a question to the database lacks."""
+"""Share of the tokens of a sentence that a query to the database lacks."""
 
 
 @recipe(modality=Modality.LANGUAGE, packs=("minilm", "spam-assassin"))
@@ -41,18 +41,18 @@ def sentences(
     known: Annotated[int, Range(0)] = 512,
     seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
-    """Sentences of mail that nobody but the owner should read, kept as MiniLM embeddings.
+    """Private sentences of e-mails, stored as MiniLM embeddings.
 
     Args:
-        secrets: the owner's sentences.
-        public: the attacker's own, from other mails of the same lists.
-        candidates: sentences that a stored embedding may be of.
-        targets: stolen embeddings a round.
-        known: sentences of the attacker's that lie in the database too.
+        secrets: number of the owner's sentences.
+        public: number of the attacker's sentences, from other e-mails of the same mailing lists.
+        candidates: number of sentences that a stored embedding may belong to.
+        targets: stolen embeddings per round.
+        known: number of the attacker's sentences that are in the database too.
         seed: of the split.
     """
     vocabulary = words()
-    rows = [vocabulary.encode(one) for one in mails.sentences()]
+    rows = [vocabulary.encode(sentence) for sentence in mails.sentences()]
     tokens = text.pad([row for row in rows if len(row) <= LONGEST])
     tokens = tokens[
         np.random.default_rng(spawn(seed, "parts", "sentences")).permutation(len(tokens))
@@ -62,7 +62,7 @@ def sentences(
         name: Data(name, Modality.LANGUAGE, cut)
         for name, cut in zip(("holdout", "test", "public"), cuts, strict=False)
     }
-    known_by_heart = np.concatenate([data.x for data in parts.values()])
+    cached_tokens = np.concatenate([data.x for data in parts.values()])
     store = StoredEmbeddings(
         parts["holdout"],
         parts["public"],
@@ -81,7 +81,7 @@ def sentences(
                 "release": [candidates, targets, known],
             }
         ),
-        model=remembering(minilm(), known_by_heart),
+        model=remembering(minilm(), cached_tokens),
         holdout=parts["holdout"],
         extra={"test": parts["test"], "public": parts["public"]},
         parts=(store,),
@@ -91,22 +91,22 @@ def sentences(
 
 
 def utility(scene: Scene) -> dict[str, Figure]:
-    """What the database is for: a question that lacks words finds the sentence it came from."""
+    """Return how often a query that lacks some words retrieves the sentence that it comes from."""
     store, test = scene.part(StoredEmbeddings), scene.extra["test"]
     assert scene.model is not None
     stored = store.stored(scene.model, test.x)
-    asked = store.stored(scene.model, _worn(test.x))
-    found = cosines(asked, stored).argmax(1)
-    return {"recall_at_1": share_figure(found == np.arange(len(found)))}
+    queries = store.stored(scene.model, _without_some_tokens(test.x))
+    nearest = cosines(queries, stored).argmax(1)
+    return {"recall_at_1": share_figure(nearest == np.arange(len(nearest)))}
 
 
-def _worn(tokens: NDArray[Any]) -> NDArray[np.int64]:
-    """Each sentence with some of its tokens lost."""
+def _without_some_tokens(tokens: NDArray[Any]) -> NDArray[np.int64]:
+    """Return each sentence (n, t) without a random share ``LOST`` of its tokens."""
     rng = np.random.default_rng(spawn(0, "questions"))
     rows = []
     for row in tokens:
         real = row[row >= 0]
-        kept = rng.random(len(real)) >= LOST
-        kept[0] |= not kept.any()
-        rows.append([int(token) for token in real[kept]])
+        stays = rng.random(len(real)) >= LOST
+        stays[0] |= not stays.any()
+        rows.append([int(token) for token in real[stays]])
     return text.pad(rows)

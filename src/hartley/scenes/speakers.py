@@ -1,4 +1,4 @@
-"""Speakers: a database of voice embeddings, made by Resemblyzer from spoken letters."""
+"""Speakers: a database of voice embeddings that Resemblyzer computes from spoken letters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEST = 300
-"""Clips that utility is measured on, and that the evaluation model learnt from."""
+"""Clips that utility is measured on; the evaluation model is trained on them."""
 
 
 @recipe(modality=Modality.AUDIO, packs=("klettres", "resemblyzer"))
@@ -35,14 +35,14 @@ def speakers(
     known: Annotated[int, Range(0)] = 320,
     seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
-    """Voices of twenty languages, kept as speaker embeddings.
+    """Voices in twenty languages, stored as speaker embeddings.
 
     Args:
-        secrets: the owner's clips.
-        public: the attacker's own clips.
-        candidates: clips that a stored embedding may be of.
-        targets: stolen embeddings a round.
-        known: clips of the attacker's that lie in the database too.
+        secrets: number of the owner's clips.
+        public: number of the attacker's clips.
+        candidates: number of clips that a stored embedding may belong to.
+        targets: stolen embeddings per round.
+        known: number of the attacker's clips that are in the database too.
         seed: of the split.
     """
     clips = audio.speech()
@@ -82,17 +82,17 @@ def speakers(
 
 
 def utility(scene: Scene) -> dict[str, Figure]:
-    """What the database is for: the nearest other clip is of the same voice."""
+    """Return how often the nearest other clip has the same voice."""
     store, test = scene.part(StoredEmbeddings), scene.extra["test"]
     assert scene.model is not None
     stored = store.stored(scene.model, test.x)
-    alike = cosines(stored, stored)
-    np.fill_diagonal(alike, -np.inf)
+    similarity = cosines(stored, stored)
+    np.fill_diagonal(similarity, -np.inf)
     labels = _assemble_vision.labels(test)
-    return {"same_voice": share_figure(labels[alike.argmax(1)] == labels)}
+    return {"same_voice": share_figure(labels[similarity.argmax(1)] == labels)}
 
 
 def _reader(labels: NDArray[Any], clips: NDArray[Any]) -> Any:
-    """The evaluation model: which language a clip is in, by the statistics of its spectrum."""
-    told = Ridge.fit(statistics(clips), np.eye(labels.max() + 1)[labels])
-    return lambda x: told(statistics(x)).argmax(1)
+    """Return the evaluation model, which predicts a clip's language from its spectrum."""
+    regression = Ridge.fit(statistics(clips), np.eye(labels.max() + 1)[labels])
+    return lambda x: regression(statistics(x)).argmax(1)

@@ -1,4 +1,4 @@
-"""Synsets: small graphs around a word's sense, and the net that tells their subject."""
+"""Synsets: a graph network that classifies the subject of small graphs of word senses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hartley.scenes import _assemble_vision
 from hartley.scenes._assemble_pooled import assemble
 
 NODES, WIDTH = 12, 32
-"""Places and features a node of a record."""
+"""Nodes of a record, and features of a node."""
 
 PUBLIC, TEST, SPARE = 600, 1200, 64
 
@@ -31,14 +31,14 @@ def synsets(
     seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
 ) -> Scene:
-    """Small graphs out of WordNet, and the isomorphism net that was trained on half of the pool.
+    """Small graphs of WordNet, and a graph isomorphism network that was trained on half of them.
 
     Args:
         records: size of the pool; half of it trained the deployed model.
         hidden: width of the two hidden layers.
         epochs: passes over the training records.
         seed: of the split and of the training.
-        opened: also show attackers weights.
+        opened: also give attackers weights.
     """
     half = records // 2
     sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
@@ -61,7 +61,7 @@ def synsets(
 
 
 def _canaries(spare: Data, seed: int) -> Data:
-    """Secrets written into the features of a graph's middle node, as words that it never has."""
-    made = planted(spare, 16, length=2, seed=seed)
-    width = len(made.facts["cells"])
-    return replace(made, facts={**made.facts, "cells": np.arange(NODES, NODES + width)})
+    """Return canaries: secrets in the features of a graph's central node, as words it never has."""
+    canaries = planted(spare, 16, length=2, seed=seed)
+    width = len(canaries.facts["cells"])
+    return replace(canaries, facts={**canaries.facts, "cells": np.arange(NODES, NODES + width)})

@@ -1,4 +1,4 @@
-"""Tumours: a dense net on scikit-learn's breast tumours; needs nothing but pip."""
+"""Tumours: a dense net on the breast cancer table of scikit-learn; needs no pack."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hartley.scenes import _assemble_vision
 from hartley.scenes._assemble_pooled import assemble
 
 PUBLIC, TEST, SPARE = 100, 120, 29
-"""The attacker's own records, those for utility, and those that canaries are made of."""
+"""The attacker's records, those that utility is measured on, and those of canaries."""
 
 VALUES = 3
-"""Of the sensitive measure: low, middle and high."""
+"""Values of the sensitive measure: low, middle and high."""
 
 
 @recipe(modality=Modality.TABULAR)
@@ -36,17 +36,17 @@ def tumours(
     opened: bool = False,
     workers: Annotated[int, Range(1)] = 1,
 ) -> Scene:
-    """Thirty measures of breast tumours, and the net that was trained on half of the pool.
+    """Thirty measures of breast tumours, and a net that was trained on half of them.
 
     Args:
         records: size of the pool; half of it trained the deployed model.
         hidden: width of the hidden layer.
         epochs: passes over the training records.
-        batch: records a step.
+        batch: records per step.
         sensitive: the measure whose value (low, middle, high) is a secret in attribute inference.
         seed: of the split and of the training.
-        opened: also show attackers gradients and weights.
-        workers: processes for training; the result does not depend on it.
+        opened: also give attackers gradients and weights.
+        workers: processes for training; the result does not depend on their number.
     """
     half = records // 2
     table = data.tumours()
@@ -63,7 +63,7 @@ def tumours(
     column = data.columns(table, sensitive)
     codes = np.array([[-1.5], [0.0], [1.5]], dtype=np.float32)
     field = SensitiveAttribute(column, codes, targets=half // 3)
-    # Eight records of a client, each among as many candidates as half of the pool allows.
+    # A client has eight records, each among as many candidates as half of the pool allows.
     clients = FederatedStep(candidates=max(2, min(16, half // 8)))
     return assemble(
         "tumours",

@@ -1,4 +1,4 @@
-"""WordNet: a graph network that tells the subject of a word's sense, from its pack."""
+"""WordNet: a graph network that classifies the subject of word senses; needs a pack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hartley.scenes import _assemble_vision
 from hartley.scenes._assemble_pooled import assemble
 
 PUBLIC, TEST, SPARE = 400, 800, 320
-"""Labelled nodes of the attacker's own, those for utility, and those that canaries are made of."""
+"""The attacker's labelled nodes, those that utility is measured on, and those of canaries."""
 
 
 @recipe(modality=Modality.GRAPH, packs=("wordnet",))
@@ -31,25 +31,25 @@ def wordnet(
     seed: Annotated[int, Range(0)] = 0,
     opened: bool = False,
 ) -> Scene:
-    """A graph of 2,800 word senses, and the graph net that learnt the subject of some of them.
+    """A graph of 2,800 word senses, and a graph network trained on the subject of some of them.
 
-    Records are node numbers: everybody sees the graph in the membership game, and whose labels
-    were learnt is the secret. In the game of links the graph is the secret.
+    Records are indices of nodes. In the membership game the graph is public, and the secret is
+    which labels the network was trained on. In link inference the graph is the secret.
 
     Args:
         records: size of the pool; half of it trained the deployed model.
         hidden: width of the hidden layer.
         steps: steps of the optimiser.
-        pairs: links of a victim whose existence is drawn by coin.
+        pairs: number of links of a victim that a coin keeps or drops.
         seed: of the split and of the training.
-        opened: also show attackers weights.
+        opened: also give attackers weights.
     """
     graph, subjects = data.mixed_senses()
     nodes = np.arange(len(graph))[:, None]
-    every = Data("senses of WordNet", Modality.GRAPH, nodes, subjects, graph.edges)
+    senses = Data("senses of WordNet", Modality.GRAPH, nodes, subjects, graph.edges)
     half = records // 2
     sizes = {"train": half, "holdout": half, "public": PUBLIC, "test": TEST, "spare": SPARE}
-    parts = _assemble_vision.deal(every, sizes, seed)
+    parts = _assemble_vision.deal(senses, sizes, seed)
     spare = parts.pop("spare")
     owner = NodePipeline(
         graph,

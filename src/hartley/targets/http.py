@@ -270,16 +270,16 @@ def _reply(choice: Mapping[str, Any]) -> str:
 
 
 def _log_probabilities(choice: Mapping[str, Any], size: int) -> NDArray[np.float64]:
-    """Log-probabilities (size − 1,) of the tokens after the first.
+    """Return the log-probabilities (size − 1,) of the tokens after the first.
 
     Raises:
-        RunError: the endpoint says none, or splits the text into other tokens.
+        RunError: the endpoint gives none, or splits the text into other tokens.
     """
     said = (choice.get("logprobs") or {}).get("token_logprobs")
     if not isinstance(said, list):
         raise RunError(
             "the endpoint must answer with logprobs of the prompt (echo), got none; "
-            "where it does not tell them, set scores=False"
+            "if it has none, set scores=False"
         )
     # Some endpoints put one token before the text, and say how likely its first token is then.
     extra = len(said) - size
@@ -290,7 +290,7 @@ def _log_probabilities(choice: Mapping[str, Any], size: int) -> NDArray[np.float
         )
     values = np.array([np.nan if v is None else float(v) for v in said[1 + extra :]])
     if not np.isfinite(values).all():
-        raise RunError("the endpoint must tell a finite log-probability of every token")
+        raise RunError("the endpoint must give a finite log-probability of every token")
     return values
 
 

@@ -1,1 +1,1 @@
-"""What several defences use, and nothing else does."""
+"""Helpers that only defenses use."""

@@ -1,4 +1,4 @@
-"""Numbers that a secret key and a record settle: asked twice, a shield draws the same."""
+"""Pseudo-random numbers that depend on a secret key and a record, the same at every query."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRAIN = 2
-"""Decimals of a record that its numbers depend on: records that differ by less share them."""
+"""Decimals to which records are rounded first: records that differ by less share their numbers."""
 
 
 def uniform(x: NDArray[Any], shape: tuple[int, ...], key: int) -> NDArray[np.float64]:
-    """Numbers in (0, 1) of ``shape`` (n, …) that depend on the key and on each record alone."""
+    """Return numbers in (0, 1), which depend on the key and on each record alone.
+
+    Args:
+        x: (n, …) records.
+        shape: (n, …) of the result.
+        key: the owner's secret key.
+    """
     rows = np.ascontiguousarray(np.asarray(x)).reshape(len(x), -1)
     if rows.dtype.kind == "f":
-        rows = np.round(rows.astype(np.float64), GRAIN) + 0.0  # −0 and 0 are one record
+        rows = np.round(rows.astype(np.float64), GRAIN) + 0.0  # −0 and 0 are the same record
     words = np.ascontiguousarray(rows.astype(np.float64)).view(np.uint64)
     weights = np.random.default_rng(key).integers(
         0, 2**63, words.shape[1], dtype=np.uint64
@@ -30,7 +36,7 @@ def uniform(x: NDArray[Any], shape: tuple[int, ...], key: int) -> NDArray[np.flo
 
 
 def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of splitmix64: every bit of the input reaches every bit of the output."""
+    """Return the finaliser of splitmix64: every output bit depends on every input bit."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

@@ -1,9 +1,9 @@
-"""A defence of the answers that knows, for each model, what that model was trained on.
+"""Output defenses with a filter per model, made from the records that the model was trained on.
 
-``wrap_answers`` puts one and the same filter before every model. Some defences are made for
-each model anew, from its own members or from its own answers to other records. A *guard* is made
-for a whole ensemble at once, when it is first asked, so that what many models need is computed
-together.
+``wrap_answers`` passes the answers of all models through the same filter. Some defenses need a
+filter for each model, made from its own members or from its own answers to other records. Such a
+filter is made for a whole ensemble at once, at the first query, so that work which several models
+need is done together.
 """
 
 from __future__ import annotations
@@ -21,66 +21,73 @@ from hartley.core.errors import RunError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Guard = Callable[["NDArray[Any]", "NDArray[Any]", list[int]], "NDArray[Any]"]
-"""(records (n, …), answers (j, n, classes) of j models, their numbers) → answers, same units."""
+PerModelFilter = Callable[["NDArray[Any]", "NDArray[Any]", list[int]], "NDArray[Any]"]
+"""(records (n, …), answers (j, n, classes) of j models, their indices) → answers, same units."""
 
-MakeGuard = Callable[[Ensemble, Data, "NDArray[np.bool_]", str], Guard]
-"""(models, records, who trained on what (K, n), whose: deployed, victim, reference) → guard."""
+MakeFilter = Callable[[Ensemble, Data, "NDArray[np.bool_]", str], PerModelFilter]
+"""(models, records, training sets (K, n), kind: deployed, victim or reference) → filter."""
 
 
-def behind(scene: Scene, make: MakeGuard) -> Scene:
-    """Return the scene with every model's answers behind a guard that was made for it.
+def answers(scene: Scene, make: MakeFilter) -> Scene:
+    """Return the scene with every model's answers passed through a filter made for that model.
 
-    The deployed model, the victims of ``Scene.fit``, and the references of an attacker who knows.
+    These are the deployed model, the victims that ``Scene.fit`` trains, and the reference models
+    of an adaptive attacker.
+
+    Args:
+        scene: what to defend.
+        make: makes the filter of an ensemble.
 
     Raises:
         RunError: the scene has no model with class scores.
     """
     deployed = scene.model
     if deployed is None or deployed.output is Output.EMBEDDINGS:
-        raise RunError(f"{scene.name} gives no class scores to guard")
+        raise RunError(f"the model of scene {scene.name!r} must give class scores")
     alone = Ensemble(1, lambda x: deployed.query(x)[None], lambda _: deployed)
     train = scene.train
     assert train is not None
     include = np.ones((1, len(train)), dtype=bool)
-    shielded = _guarded(alone, lambda: make(alone, train, include, "deployed"), deployed.output)
+    defended = _filtered(alone, lambda: make(alone, train, include, "deployed"), deployed.output)
     return replace(
         scene,
-        model=shielded.member(0).with_(
-            fit=_round(deployed.fit, make, "reference", deployed.output)
+        model=defended.member(0).with_(
+            fit=_filtered_fit(deployed.fit, make, "reference", deployed.output)
         ),
-        fit=_round(scene.fit, make, "victim", deployed.output),
+        fit=_filtered_fit(scene.fit, make, "victim", deployed.output),
     )
 
 
-def _round(fit: Fit | None, make: MakeGuard, whose: str, output: Output) -> Fit | None:
+def _filtered_fit(fit: Fit | None, make: MakeFilter, kind: str, output: Output) -> Fit | None:
     if fit is None:
         return None
 
     def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         trained = fit(data, include, seed)
-        kept = np.asarray(include, dtype=bool)
-        return _guarded(trained, lambda: make(trained, data, kept, whose), output)
+        members = np.asarray(include, dtype=bool)
+        return _filtered(trained, lambda: make(trained, data, members, kind), output)
 
     return defended
 
 
-def _guarded(trained: Ensemble, make: Callable[[], Guard], output: Output) -> Ensemble:
-    guard = cache(make)
+def _filtered(trained: Ensemble, make: Callable[[], PerModelFilter], output: Output) -> Ensemble:
+    filter_ = cache(make)
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
-        clear = trained.query(x)
+        true_answers = trained.query(x)
         if output is Output.LABELS:
-            return clear
-        return guard()(x, clear, list(range(trained.size)))
+            return true_answers
+        return filter_()(x, true_answers, list(range(trained.size)))
 
     def member(k: int) -> Model:
-        one = trained.member(k)
+        model = trained.member(k)
 
-        def asked(x: NDArray[Any]) -> NDArray[Any]:
-            clear = one.query(x)
-            return clear if output is Output.LABELS else guard()(x, clear[None], [k])[0]
+        def query_one(x: NDArray[Any]) -> NDArray[Any]:
+            true_answers = model.query(x)
+            if output is Output.LABELS:
+                return true_answers
+            return filter_()(x, true_answers[None], [k])[0]
 
-        return one.with_(query=asked, clear=one.clear or one)
+        return model.with_(query=query_one, clear=model.clear or model)
 
     return replace(trained, query=query, member=member)

@@ -1,6 +1,6 @@
-"""Training twice: a first model shows which of its own records look like poison, then they go.
+"""Train twice: a first model shows which of its records look like poison; the second omits them.
 
-Several defences share everything but the rule that flags the records.
+The defenses that do so differ only in the rule that flags the records.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Flag = Callable[["NDArray[Any]", "NDArray[Any]"], "NDArray[np.bool_]"]
 
 
 def retrained(scene: Scene, rng: Rng, flag: Flag) -> Scene:
-    """Return the scene whose pipeline trains once, drops what ``flag`` marks, and trains again.
+    """Return the scene whose pipeline trains, drops the flagged records, and trains again.
 
     Args:
-        scene: holds ``fit`` and ``train``; ``training`` shows the network, if it is one.
-        rng: seeds the training of the model that is deployed anew.
-        flag: the rule, given one model's own training records.
+        scene: has ``fit`` and ``train``; ``training`` gives access to the network, if there is one.
+        rng: draws the seed of the new deployed model.
+        flag: which of a model's training records to drop.
     """
     assert scene.fit is not None and scene.train is not None
     pipeline = scene.training
@@ -37,19 +37,19 @@ def retrained(scene: Scene, rng: Rng, flag: Flag) -> Scene:
     def around(fit: Fit) -> Fit:
         def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
             include = np.asarray(include, dtype=bool)
-            kept = include.copy()
-            for k, seen in enumerate(_representations(pipeline, data, include, seed)):
+            cleaned = include.copy()
+            for k, activations in enumerate(_representations(pipeline, data, include, seed)):
                 rows = np.flatnonzero(include[k])
-                kept[k, rows[flag(seen, np.asarray(data.y)[rows])]] = False
-            return fit(data, kept, seed)
+                cleaned[k, rows[flag(activations, np.asarray(data.y)[rows])]] = False
+            return fit(data, cleaned, seed)
 
         return defended
 
     owner, deployed = around(scene.fit), scene.model
     if deployed is not None:
-        whole = np.ones((1, len(scene.train)), dtype=bool)
-        again = owner(scene.train, whole, int(rng.integers(2**31))).member(0)
-        deployed = again.with_(
+        everyone = np.ones((1, len(scene.train)), dtype=bool)
+        retrained_model = owner(scene.train, everyone, int(rng.integers(2**31))).member(0)
+        deployed = retrained_model.with_(
             name=deployed.name,
             fit=None if deployed.fit is None else around(deployed.fit),
             offers=deployed.offers,
@@ -60,18 +60,19 @@ def retrained(scene: Scene, rng: Rng, flag: Flag) -> Scene:
 def _representations(
     pipeline: Any, data: Data, include: NDArray[np.bool_], seed: int
 ) -> list[NDArray[Any]]:
-    """For each model, what it makes of its own training records: (rows, d)."""
+    """Return the last hidden layer (rows, d) of each model for its own training records."""
     if pipeline is None:
         return [kmeans.flat(data.x[row]) for row in include]
     import torch
 
-    # The owner looks into his own first models, whatever attackers may see of them.
+    # Owners may read the weights of their first models, whatever attackers may see of them.
     first = pipeline.with_(offers=pipeline.offers | Access.WEIGHTS).fit(data, include, seed)
-    found = []
+    activations = []
     for k, row in enumerate(include):
         weights = first.member(k).weights
         assert weights is not None
         body = pipeline.net.module(weights())[:-1]
         with torch.no_grad():
-            found.append(body(torch.from_numpy(np.asarray(data.x[row], np.float32))).numpy())
-    return found
+            x = torch.from_numpy(np.asarray(data.x[row], np.float32))
+            activations.append(body(x).numpy())
+    return activations

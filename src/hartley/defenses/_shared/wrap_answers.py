@@ -1,10 +1,10 @@
-"""Put a defence round everything that answers in a scene.
+"""Pass the answers of every model of a scene through a filter.
 
-An output defence has to stand in front of the deployed model, of every victim that a game trains
-through ``Scene.fit``, and of the references that an adaptive attacker trains through ``Model.fit``
-(he knows the defence, so his references should answer as the victim does). It leaves gradients and
-weights alone: who may read those does not ask through the door that it guards, and gets the answers
-of the model behind it (``Model.clear``).
+An output defense applies to the deployed model, to every victim that a game trains through
+``Scene.fit``, and to the reference models that an adaptive attacker trains through ``Model.fit``
+(the attacker knows the defense, so their reference models should answer as the victim does). It
+leaves gradients and weights alone: an attacker who may read those can compute the undefended
+answers, and gets the undefended model (``Model.clear``).
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Filter = Callable[["NDArray[Any]", "NDArray[Any]", Output, str], "NDArray[Any]"]
-"""(records (n, …), answers (n, …), their units, who answers) → answers in the same units."""
+"""(records (n, …), answers (n, …), their units, which model answers) → answers, same units."""
 
 Scores = Callable[["NDArray[Any]", "NDArray[Any]", str], "NDArray[Any]"]
-"""(tokens (n, t), log-probabilities (n, t−1), who answers) → the same after the defence."""
+"""(tokens (n, t), log-probabilities (n, t−1), which model answers) → log-probabilities."""
 
 Call = Callable[["NDArray[Any]"], "NDArray[Any]"]
 """Records or tokens → answers about them."""
 
 MOMENTS = ("", " mean", " deviation")
+"""Suffixes of the model's name for the three numbers of ``moments``, so that noise differs."""
 
 Change = Callable[[Model, str], Model]
-"""(model, who answers) → the model behind the defence."""
+"""(model, which model it is) → the defended model."""
 
 
 def answers(
@@ -47,10 +48,10 @@ def answers(
 
     Args:
         scene: what to defend.
-        filter_: what it does to answers and embeddings. ``who`` tells the answering models apart:
+        filter_: what it does to answers and embeddings. ``who`` names the answering model:
             ``deployed``, ``victim 3`` (from ``Scene.fit``), ``reference 3`` (from ``Model.fit``).
         score: what it does to a language model's scores; None leaves them alone.
-        bounds: what the defence proves, added to the scene's.
+        bounds: bounds that the defense proves, added to the scene's.
     """
 
     def filtered(call: Call, output: Output, who: str) -> Call:
@@ -62,12 +63,15 @@ def answers(
 
     def moved(call: Call, who: str) -> Call:
         def moments(tokens: NDArray[Any]) -> NDArray[Any]:
-            # The same law for all three numbers, or the two that it spares would tell the first.
-            # A standard deviation is passed as a negative number, as log-probabilities are.
+            # All three numbers pass through the filter: an unfiltered mean and deviation would
+            # give the first away. The deviation is negated, since log-probabilities are negative.
             assert score is not None
-            clear = call(tokens) * (1, 1, -1)
-            parts = [score(tokens, clear[..., c], f"{who}{w}") for c, w in enumerate(MOMENTS)]
-            return np.stack(parts, -1) * (1, 1, -1)
+            true_moments = call(tokens) * (1, 1, -1)
+            columns = [
+                score(tokens, true_moments[..., c], f"{who}{suffix}")
+                for c, suffix in enumerate(MOMENTS)
+            ]
+            return np.stack(columns, -1) * (1, 1, -1)
 
         return moments
 
@@ -97,28 +101,28 @@ def models(
     filter_: Filter | None = None,
     bounds: tuple[Bound, ...] = (),
 ) -> Scene:
-    """Return the scene with ``change`` made to every model that it holds or trains.
+    """Return the scene with ``change`` applied to every model that it contains or trains.
 
     Args:
         scene: what to defend.
-        change: what happens to one model.
-        filter_: what that means for the answers of a whole ensemble at once; None leaves them.
-        bounds: what the defence proves, added to the scene's.
+        change: turns a model into the defended one.
+        filter_: the same for the answers of a whole ensemble at once; None leaves them alone.
+        bounds: bounds that the defense proves, added to the scene's.
     """
     output = scene.model.output if scene.model is not None else Output.PROBABILITIES
 
-    def around(fit: Fit | None, whose: str) -> Fit | None:
+    def around(fit: Fit | None, kind: str) -> Fit | None:
         if fit is None:
             return None
 
         def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-            return _ensemble(fit(data, include, seed), whose, change, filter_, output)
+            return _ensemble(fit(data, include, seed), kind, change, filter_, output)
 
         return defended
 
     def deployed(model: Model) -> Model:
-        made = _before(model, change(model, "deployed"))
-        return made.with_(fit=around(model.fit, "reference"))
+        defended_model = _keep_undefended(model, change(model, "deployed"))
+        return defended_model.with_(fit=around(model.fit, "reference"))
 
     return replace(
         scene,
@@ -128,22 +132,22 @@ def models(
     )
 
 
-def _before(model: Model, shielded: Model) -> Model:
-    """The shielded model, with the one behind all shields for who can open it."""
-    return replace(shielded, clear=model.clear or model)
+def _keep_undefended(model: Model, defended_model: Model) -> Model:
+    """Return the defended model with the undefended one as its ``clear``."""
+    return replace(defended_model, clear=model.clear or model)
 
 
 def _ensemble(
-    trained: Ensemble, whose: str, change: Change, filter_: Filter | None, output: Output
+    trained: Ensemble, kind: str, change: Change, filter_: Filter | None, output: Output
 ) -> Ensemble:
     def query(x: NDArray[Any]) -> NDArray[Any]:
         raw = trained.query(x)
         if filter_ is None:
             return raw
-        return np.stack([filter_(x, raw[k], output, f"{whose} {k}") for k in range(trained.size)])
+        return np.stack([filter_(x, raw[k], output, f"{kind} {k}") for k in range(trained.size)])
 
     def member(k: int) -> Model:
         model = trained.member(k)
-        return _before(model, change(model, f"{whose} {k}"))
+        return _keep_undefended(model, change(model, f"{kind} {k}"))
 
     return replace(trained, query=query, member=member)

@@ -1,1 +1,1 @@
-"""Defences that move the bandwidth term."""
+"""Defenses that lower the bandwidth term B of C = B·log₂(1 + S/N)."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 SPAN = 3.0
-"""Levels cover so many root mean squares of an embedding to either side; what is beyond is cut."""
+"""The levels cover ± this many root mean squares of an embedding; larger values are clipped."""
 
 
 @defense(
@@ -40,13 +40,13 @@ def embedding_quantise(
 ) -> Scene:
     """Round each coordinate of an embedding to a few levels; at one bit, its sign.
 
-    The levels follow from the length of the embedding alone, which is itself not kept. Coordinates
-    can also be left out: the database then holds d·bits/every bits a record, and nobody reads
-    more.
+    The levels depend only on the length of the embedding, which is not stored. Coordinates can also
+    be left out: the database then contains d·bits/every bits per record, which bounds what an
+    attacker can read.
 
     Args:
-        bits: bits that are kept of a coordinate.
-        every: keep one coordinate in so many, and set the others to 0.
+        bits: number of bits per coordinate.
+        every: keep one coordinate in this many, and set the others to 0.
     """
     del rng
 
@@ -60,17 +60,17 @@ def embedding_quantise(
         width = store.columns[1] - store.columns[0]
     most = float(-(-width // every) * bits)
     least = min(most, store.most) if store.most else most
-    made = wrap_answers.answers(scene, filter_)
-    return made.with_part(replace(store, most=least))
+    defended = wrap_answers.answers(scene, filter_)
+    return defended.with_part(replace(store, most=least))
 
 
 def quantised(embeddings: NDArray[Any], bits: int, every: int = 1) -> NDArray[np.float64]:
-    """Embeddings (n, d) with ``2**bits`` levels a coordinate, in units of their own size."""
+    """Return embeddings (n, d) in units of their root mean square, at ``2**bits`` levels."""
     wide = np.asarray(embeddings, dtype=np.float64)
     size = np.sqrt((wide**2).mean(1, keepdims=True)) + 1e-12
     levels = 2**bits
     step = 2 * SPAN / levels
     cell = np.clip(np.floor(wide / size / step), -levels // 2, levels // 2 - 1)
-    made = (cell + 0.5) * step
-    made[:, np.arange(wide.shape[1]) % every != 0] = 0.0
-    return np.asarray(made)
+    rounded = (cell + 0.5) * step
+    rounded[:, np.arange(wide.shape[1]) % every != 0] = 0.0
+    return np.asarray(rounded)

@@ -1,4 +1,4 @@
-"""Gradient compression: a client sends the few largest entries of its update, and no others."""
+"""Gradient compression: a client sends only the largest entries of its update."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def gradient_compression(
 ) -> Scene:
     """Set all but the largest entries of each array of an update to 0.
 
-    What training hardly misses an attacker may miss more (arXiv:1906.08935 recommends it). Nothing
-    is proved: the entries that are sent are exact. The deployed model is left as it is; the cost
-    shows in the utility ``federated_accuracy``.
+    Training hardly needs the small entries, and an attacker may need them more (arXiv:1906.08935
+    recommends this defense). It proves no bound: the entries that are sent are exact. The deployed
+    model does not change; the utility ``federated_accuracy`` shows the cost.
 
     Args:
-        keep: share of the entries of each array that are sent.
+        keep: share of the entries of each array that is sent.
     """
     del rng
     return protected(scene, keep=keep)

@@ -1,4 +1,4 @@
-"""HAMP: teach doubt, then answer with the numbers of a random record in the order of this one."""
+"""HAMP: train for uncertain answers, then publish only the order of the scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 BANK = 256
-"""Random records whose answers lend their numbers."""
+"""Number of random records whose scores replace the true ones."""
 
 
 @defense(
@@ -43,55 +43,57 @@ def hamp(
 ) -> Scene:
     """Train on high-entropy labels with a reward for entropy, and hide all but the order of scores.
 
-    What it moves is the bandwidth: of an answer nothing is left but the order of the classes, since
-    its numbers are those of a random record that a secret key and the asked record choose. Training
-    works on the signal besides: labels as uncertain as ``entropy`` says, and doubt is rewarded, so
-    that members and strangers are ordered alike. A model answers with the numbers it gave itself to
-    random records, drawn evenly between the least and largest value of each feature.
+    It lowers the bandwidth: only the order of the classes remains of an answer. The scores are
+    replaced by the model's scores for a random record, which a secret key and the queried record
+    select. Random records are uniform between the least and the largest value of each feature.
+    Training also lowers the signal: the labels have the entropy ``entropy`` and the loss rewards
+    uncertain answers, so that members and non-members are ordered alike.
 
     Args:
-        entropy: entropy of the labels taught, as a share of the logarithm of the classes.
+        entropy: entropy of the training labels, as a share of the logarithm of the classes.
         price: reward for a nat of entropy of the answers in training.
-        output: also hide the numbers; without it only training is changed, which by itself tells
-            an attacker who knows more than plain training does (bench/privacy_defenses.py).
+        output: also replace the scores. Without it only training changes, which by itself leaks
+            more to an adaptive attacker than plain training (bench/privacy_defenses.py).
     """
     key, train = int(rng.integers(2**62)), scene.train
-    doubting = trained_for(scene, rng, "hamp", Doubtful(entropy, price))
+    uncertain = trained_for(scene, rng, "hamp", Doubtful(entropy, price))
     if not output:
-        return doubting
+        return uncertain
     assert train is not None
     low, high = train.x.min(0), train.x.max(0)
     bank = np.random.default_rng(spawn(key, "bank")).random((BANK, *low.shape))
     random_records = (low + bank * (high - low)).astype(train.x.dtype)
 
-    def make(made: Ensemble, data: Data, include: Any, whose: str) -> per_model_filter.Guard:
+    def make(
+        ensemble: Ensemble, data: Data, include: Any, kind: str
+    ) -> per_model_filter.PerModelFilter:
         del data, include
 
         @cache
-        def lent() -> NDArray[Any]:
-            """(K, BANK, classes) answers to random records, each sorted from the least."""
-            return np.sort(made.query(random_records), axis=2)
+        def sorted_scores() -> NDArray[Any]:
+            """Return answers to the random records (K, BANK, classes), each in ascending order."""
+            return np.sort(ensemble.query(random_records), axis=2)
 
-        def guard(x: NDArray[Any], answers: NDArray[Any], models: list[int]) -> NDArray[Any]:
+        def filter_(x: NDArray[Any], answers: NDArray[Any], models: list[int]) -> NDArray[Any]:
             out = np.empty_like(answers)
             for j, k in enumerate(models):
-                drawn = uniform(x, (len(x), 1), spawn(key, whose, k))[:, 0]
-                numbers = lent()[k, (drawn * BANK).astype(np.int64)]
-                np.put_along_axis(out[j], answers[j].argsort(1), numbers, 1)
+                choice = uniform(x, (len(x), 1), spawn(key, kind, k))[:, 0]
+                scores = sorted_scores()[k, (choice * BANK).astype(np.int64)]
+                np.put_along_axis(out[j], answers[j].argsort(1), scores, 1)
             return out
 
-        return guard
+        return filter_
 
-    return per_model_filter.behind(doubting, make)
+    return per_model_filter.answers(uncertain, make)
 
 
 @dataclass(frozen=True, slots=True)
 class Doubtful(Objective):
-    """Cross-entropy with soft labels less the reward for entropy.
+    """Cross-entropy with soft labels, minus the reward for entropy.
 
     Attributes:
-        entropy: of the labels, as a share of ln(classes).
-        price: of a nat of entropy.
+        entropy: entropy of the labels, as a share of ln(classes).
+        price: reward for a nat of entropy.
     """
 
     shaped: ClassVar[bool] = True
@@ -101,11 +103,11 @@ class Doubtful(Objective):
     def teach(
         self, x: Any, targets: NDArray[np.float32], include: Any, **rest: Any
     ) -> NDArray[np.float32]:
-        """The label at the probability that leaves the wanted entropy, the rest spread evenly."""
+        """Return soft targets (n, classes) with the entropy ``entropy``, spread evenly."""
         del x, include, rest
         classes = targets.shape[-1]
-        own = sureness(self.entropy, classes)
-        soft = targets * own + (1 - targets) * (1 - own) / (classes - 1)
+        right = label_probability(self.entropy, classes)
+        soft = targets * right + (1 - targets) * (1 - right) / (classes - 1)
         return np.asarray(soft, dtype=np.float32)
 
     def loss(self, seen: Seen) -> torch.Tensor:
@@ -113,17 +115,22 @@ class Doubtful(Objective):
         import torch
 
         logs = torch.log_softmax(seen.logits, 2)
-        doubt = -(logs.exp() * logs).sum(2)
-        return (seen.cross_entropy() - self.price * doubt).mean(1)
+        entropy = -(logs.exp() * logs).sum(2)
+        return (seen.cross_entropy() - self.price * entropy).mean(1)
 
 
-def sureness(entropy: float, classes: int) -> float:
-    """Probability of one class at which, the rest spread evenly, the entropy is this share."""
+def label_probability(entropy: float, classes: int) -> float:
+    """Return the label's probability at which a soft label has this entropy.
+
+    Args:
+        entropy: as a share of ln(classes).
+        classes: their number; the other classes share the remaining probability evenly.
+    """
     low, high = 1 / classes, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        rest = np.full(classes - 1, (1 - middle) / (classes - 1))
-        law = np.maximum([middle, *rest], 1e-300)
+        others = np.full(classes - 1, (1 - middle) / (classes - 1))
+        law = np.maximum([middle, *others], 1e-300)
         if -(law * np.log(law)).sum() / np.log(classes) > entropy:
             low = middle
         else:

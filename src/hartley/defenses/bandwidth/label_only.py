@@ -1,4 +1,4 @@
-"""Label only: say which class, never how sure."""
+"""Label only: publish the class and no confidence."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
     strongest={},
     keeps_proof=True,
     expected_failures={
-        "narrows_extraction": "the wire's victims are certain, so that labels say all there is; "
-        "on digits knockoff loses a fifth of its bits, copycat none"
+        "narrows_extraction": "the victims of the live scene answer with certainty, so that labels "
+        "contain everything; on digits knockoff loses a fifth of its bits, and copycat none"
     },
 )
 def label_only(scene: Scene, rng: Rng) -> Scene:
     """Answer with certainty for the likeliest class, and nothing else.
 
-    The answers keep their units (a one-hot row where probabilities are declared), so that attacks
-    that read scores still run on exactly what a label service gives them. What a class looks like
-    is told by labels as well: no attack on the classes of digits loses a bit by it.
+    The answers keep their units (a one-hot row for a model that returns probabilities), so that
+    attacks which read scores still run, on exactly what a service that returns labels gives them.
+    Labels also show what a class looks like: no attack on the classes of digits loses a bit.
 
     Raises:
-        RunError: the model answers with embeddings, which hold no label.
+        RunError: the model answers with embeddings, which contain no label.
     """
     del rng
     model = scene.model
     if model is not None and model.output is Output.EMBEDDINGS:
-        raise RunError(f"{model.name!r} answers with embeddings: they hold no label to publish")
+        raise RunError(f"{model.name!r} must answer with scores or labels, got embeddings")
     hidden = model is not None and not model.offers & (Access.WEIGHTS | Access.GRADIENTS)
-    # Other games hand out more than answers: gradients of a step, weights, stored embeddings.
+    # In other games the attacker gets more than answers: gradients, weights, stored embeddings.
     games = ("membership", "extraction")
     bounds = (Bound("alphabet", {"bits": log2(model.classes)}, games),) if model and hidden else ()
     return wrap_answers.answers(scene, _filter, bounds=bounds)

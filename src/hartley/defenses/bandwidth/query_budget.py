@@ -1,4 +1,4 @@
-"""Query budget: answer the first records of each asker, and no more."""
+"""Query budget: answer a limited number of records per attacker."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     keeps_proof=True,
 )
 def query_budget(scene: Scene, rng: Rng, *, queries: Annotated[int, Range(0)] = 100) -> Scene:
-    """Answer each asker's first records and give everyone the same empty answer after that.
+    """Answer the first records of each session, and give the same empty answer after that.
 
-    One asker is one session with one victim (``Model.session``): the engine opens one for every
-    attack and round, and all callables of the model share it. A refusal is no error: it is the
-    uniform row (zeros for logits and embeddings, label 0, a blind guess for a token's score), so
-    that an attacker who did not expect the budget goes on with nothing in his hands. One who knows
-    of it can recognise it and leave it out. The owner and the judge ask without limit.
+    A session belongs to one attack and one victim (``Model.session``): the engine opens it, and all
+    capabilities of the model share it. A refusal is not an error but an empty answer: the uniform
+    row (zeros for logits and embeddings, label 0, a blind guess for the score of a token). A static
+    attacker takes it for an answer; an adaptive attacker can recognise it and ignore it. The owner
+    and the judge have no limit.
 
     Args:
-        queries: records that each asker gets an answer for.
+        queries: number of records that are answered in a session.
     """
     del rng
 
     def change(model: Model, who: str) -> Model:
-        # An attacker's own references cost no question to the victim.
+        # Queries to an attacker's own reference models are not queries to the victim.
         return model if who.startswith("reference") else _limited(model, queries)
 
     return wrap_answers.models(scene, change)
@@ -56,23 +56,22 @@ def _limited(model: Model, queries: int) -> Model:
     inner = model.session
 
     def opened() -> Session:
-        within = inner() if inner is not None else None
-        left = queries
+        inner_session = inner() if inner is not None else None
+        remaining = queries
 
         def session(name: str, function: Callable[..., Any]) -> Any:
-            answer = within(name, function) if within is not None else function
-
+            answer = inner_session(name, function) if inner_session is not None else function
             empty = CAPABILITIES[name].empty
             assert empty is not None, f"{name} has no empty answer"
 
-            def call(x: Any, *rest: Any) -> Any:
-                nonlocal left
-                served = min(left, len(x))
-                left -= served
-                parts = [empty(model, (x[served:], *rest))]
+            def call(x: Any, *arguments: Any) -> Any:
+                nonlocal remaining
+                served = min(remaining, len(x))
+                remaining -= served
+                parts = [empty(model, (x[served:], *arguments))]
                 if served:
-                    others = [r[:served] if isinstance(r, np.ndarray) else r for r in rest]
-                    parts.insert(0, answer(x[:served], *others))
+                    first = [a[:served] if isinstance(a, np.ndarray) else a for a in arguments]
+                    parts.insert(0, answer(x[:served], *first))
                 return _joined(parts)
 
             return call
@@ -83,7 +82,7 @@ def _limited(model: Model, queries: int) -> Model:
 
 
 def _joined(parts: list[Any]) -> Any:
-    """Answers to the first and to the later records as one."""
+    """Return the answers to the first and to the later records as one list or array."""
     if isinstance(parts[-1], list):
         return [answer for part in parts for answer in part]
     return np.concatenate([np.asarray(part) for part in parts])

@@ -1,4 +1,4 @@
-"""Re-keying: give an attacker fewer letters under one key than it takes to tell keys apart."""
+"""Re-keying: encrypt fewer letters under each key than determine the key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     requires=("corpus",),
 )
 def rekeying(scene: Scene, rng: Rng, *, every: Annotated[int, Range(1)] = 25) -> Scene:
-    """Change the cipher's key after every so many letters, below the unicity distance.
+    """Change the cipher's key after a number of letters below the unicity distance.
 
     Args:
         every: letters under one key; 28 letters determine the key of a simple substitution.

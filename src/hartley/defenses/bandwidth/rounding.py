@@ -1,4 +1,4 @@
-"""Rounding: publish each score with a few digits only."""
+"""Rounding: publish each score with a few decimals."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     strongest={"digits": 0},
     keeps_proof=True,
     expected_failures={
-        "narrows_extraction": "the wire's victims are certain, so that labels say all there is; "
-        "on digits knockoff loses a fifth of its bits, copycat none"
+        "narrows_extraction": "the victims of the live scene answer with certainty, so that labels "
+        "contain everything; on digits knockoff loses a fifth of its bits, and copycat none"
     },
 )
 def rounding(scene: Scene, rng: Rng, *, digits: Annotated[int, Range(0, 15)] = 1) -> Scene:
     """Round every score that the model gives to a fixed number of decimals.
 
-    Rounded probabilities are scaled back to sum to 1 (which tells nothing more); a row in which
-    all round to 0 becomes uniform. Labels stay as they are, and tell what a class looks like: no
-    attack on the classes of digits loses a bit. Nor does a text that is known by heart, since a
-    probability near 1 stays near 1.
+    Rounded probabilities are scaled to sum to 1 again, which reveals nothing more; a row in which
+    all scores round to 0 becomes uniform. Labels do not change, and they show what a class looks
+    like: no attack on the classes of digits loses a bit. Attacks on a memorised text lose none
+    either, since a probability near 1 stays near 1.
 
     Args:
-        digits: decimals that are kept; 0 keeps only scores of at least one half.
+        digits: number of decimals; with 0 only scores of at least one half differ from 0.
     """
     del rng
 
@@ -52,7 +52,7 @@ def rounding(scene: Scene, rng: Rng, *, digits: Annotated[int, Range(0, 15)] = 1
 
     def score(tokens: NDArray[Any], scores: NDArray[Any], who: str) -> NDArray[Any]:
         del tokens, who
-        # What rounds to probability 0 is known to lie below half a step, and no more.
+        # Of a probability that rounds to 0 the attacker knows only that it is below half a step.
         out: NDArray[Any] = np.log(np.maximum(np.round(np.exp(scores), digits), 0.5 / 10**digits))
         return out
 
@@ -60,7 +60,7 @@ def rounding(scene: Scene, rng: Rng, *, digits: Annotated[int, Range(0, 15)] = 1
 
 
 def rounded(answers: NDArray[Any], digits: int, output: Output) -> NDArray[Any]:
-    """Answers (n, …) with ``digits`` decimals, still in the units of ``output``."""
+    """Return answers (n, …) with ``digits`` decimals, in the units of ``output``."""
     if output is Output.LABELS:
         return answers
     out: NDArray[Any] = np.round(np.asarray(answers, dtype=np.float64), digits)
@@ -71,9 +71,10 @@ def rounded(answers: NDArray[Any], digits: int, output: Output) -> NDArray[Any]:
 
 
 def _bound(scene: Scene, digits: int) -> tuple[Bound, ...]:
-    """log2 of the rows of rounded probabilities there can be, where answers are all that is read.
+    """Return the bound that log2 of the number of possible answers sets.
 
-    K roundings of numbers that sum to 1 sum to at most 10^digits + K/2 steps.
+    It holds for a black-box attacker only; otherwise there is none. K rounded numbers whose exact
+    values sum to 1 sum to at most 10^digits + K/2 steps.
     """
     model = scene.model
     white_box = Access.WEIGHTS | Access.GRADIENTS
@@ -81,5 +82,5 @@ def _bound(scene: Scene, digits: int) -> tuple[Bound, ...]:
         return ()
     most = 10**digits + model.classes // 2
     bits = log2(comb(most + model.classes, model.classes))
-    # Other games hand out more than answers: gradients of a step, weights, stored embeddings.
+    # In other games the attacker gets more than answers: gradients, weights, stored embeddings.
     return (Bound("alphabet", {"bits": bits}, games=("membership", "extraction")),)

@@ -1,4 +1,4 @@
-"""Top-k: publish the k largest scores, and of the others only that they are smaller."""
+"""Top-k: publish only the k largest scores."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 ABSENT = 1e-6
-"""Probability that stands for one that is not published, where a logarithm has to be given."""
+"""Probability in place of one that is not published, where a logarithm is needed."""
 
 ROOM = 2**22
-"""Scores of a language model's vocabulary that are held at once."""
+"""Scores of a language model's vocabulary that are computed at once; limits memory."""
 
 
 @defense(
@@ -37,8 +37,8 @@ ROOM = 2**22
     strongest={"k": 1, "rest": "drop"},
     keeps_proof=True,
     expected_failures={
-        "narrows_extraction": "the wire's victims are certain, so that labels say all there is; "
-        "on digits knockoff loses a fifth of its bits, copycat none"
+        "narrows_extraction": "the victims of the live scene answer with certainty, so that labels "
+        "contain everything; on digits knockoff loses a fifth of its bits, and copycat none"
     },
 )
 def top_k(
@@ -50,15 +50,15 @@ def top_k(
 ) -> Scene:
     """Keep the k largest scores of every answer.
 
-    What it moves is the bandwidth: k numbers and their places leave the model instead of all.
-    Probabilities that are not published share what the k leave (``spread``), or are 0 and the k are
-    scaled to sum to 1 (``drop``); logits likewise, in the units of their own softmax. Of an
-    embedding the k numbers of largest magnitude stay. A language model's scores are those of the
-    published law: it is asked at every prefix, which costs a forward pass a token.
+    It lowers the bandwidth: k scores and their classes leave the model instead of all scores. The
+    other probabilities share the remainder evenly (``spread``), or are 0 while the k are scaled to
+    sum to 1 (``drop``). Logits are treated alike, by their softmax. Of an embedding the k
+    coordinates of largest magnitude remain. A language model scores a text by its published
+    distributions: it is queried at every prefix, which costs one forward pass per token.
 
     Args:
-        k: scores that are kept.
-        rest: what becomes of the others.
+        k: number of scores that are kept.
+        rest: what happens to the other scores.
     """
     del rng
 
@@ -66,57 +66,59 @@ def top_k(
         del x, who
         return published(answers, output, k, rest)
 
-    shielded = wrap_answers.answers(scene, filter_)
-    return _spoken(shielded) if _speaks(scene.model) else shielded
+    defended = wrap_answers.answers(scene, filter_)
+    return _scored_by_answers(defended) if _scores_texts(scene.model) else defended
 
 
 def published(answers: NDArray[Any], output: Output, k: int, rest: str) -> NDArray[Any]:
-    """Answers (n, classes) with the k largest scores of each row, in the same units."""
+    """Return answers (n, classes) with the k largest scores of each row, in the same units."""
     if output is Output.LABELS or k >= answers.shape[1]:
         return answers
     scores = np.asarray(answers, dtype=np.float64)
     size = np.abs(scores) if output is Output.EMBEDDINGS else scores
-    # A stable order, so that ties are kept by the number of the class and not by chance.
-    kept = np.zeros(scores.shape, dtype=bool)
-    np.put_along_axis(kept, np.argsort(-size, 1, kind="stable")[:, :k], True, 1)
+    # A stable order settles ties by the number of the class and not by chance.
+    largest = np.zeros(scores.shape, dtype=bool)
+    np.put_along_axis(largest, np.argsort(-size, 1, kind="stable")[:, :k], True, 1)
     if output is Output.EMBEDDINGS:
-        return np.asarray(np.where(kept, scores, 0.0))
+        return np.asarray(np.where(largest, scores, 0.0))
     if output is Output.PROBABILITIES:
-        return _law(scores, kept, rest)
+        return _renormalised(scores, largest, rest)
     top = scores.max(1, keepdims=True)
     law = np.exp(scores - top)
-    share = np.where(kept, 0, law).sum(1, keepdims=True) / (~kept).sum(1, keepdims=True)
+    share = np.where(largest, 0, law).sum(1, keepdims=True) / (~largest).sum(1, keepdims=True)
     if rest == "drop":
-        share = ABSENT * np.where(kept, law, 0).sum(1, keepdims=True)
-    return np.asarray(np.where(kept, scores, np.log(np.maximum(share, ABSENT**2)) + top))
+        share = ABSENT * np.where(largest, law, 0).sum(1, keepdims=True)
+    return np.asarray(np.where(largest, scores, np.log(np.maximum(share, ABSENT**2)) + top))
 
 
-def _law(law: NDArray[Any], kept: NDArray[np.bool_], rest: str) -> NDArray[Any]:
-    held = np.where(kept, law, 0)
+def _renormalised(law: NDArray[Any], largest: NDArray[np.bool_], rest: str) -> NDArray[Any]:
+    published_law = np.where(largest, law, 0)
     if rest == "drop":
-        total = held.sum(1, keepdims=True)
-        return np.asarray(np.where(total > 0, held / np.maximum(total, ABSENT), 1 / law.shape[1]))
-    # What is left is counted from the published numbers, which is all that the world sees.
-    left = np.maximum(1 - held.sum(1, keepdims=True), 0)
-    return np.asarray(np.where(kept, law, left / (~kept).sum(1, keepdims=True)))
+        total = published_law.sum(1, keepdims=True)
+        return np.asarray(
+            np.where(total > 0, published_law / np.maximum(total, ABSENT), 1 / law.shape[1])
+        )
+    # The remainder follows from the published numbers alone, so it reveals nothing more.
+    remainder = np.maximum(1 - published_law.sum(1, keepdims=True), 0)
+    return np.asarray(np.where(largest, law, remainder / (~largest).sum(1, keepdims=True)))
 
 
-def _speaks(model: Model | None) -> bool:
+def _scores_texts(model: Model | None) -> bool:
     return model is not None and (model.score is not None or model.moments is not None)
 
 
-def _spoken(scene: Scene) -> Scene:
-    """The scene whose language models score by the answers that they publish."""
+def _scored_by_answers(scene: Scene) -> Scene:
+    """Return the scene whose language models score texts by their published answers."""
 
     def around(fit: Fit | None) -> Fit | None:
         if fit is None:
             return None
 
-        def made(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
             trained = fit(data, include, seed)
             return replace(trained, member=lambda j: _by_answers(trained.member(j)))
 
-        return made
+        return defended
 
     assert scene.model is not None
     model = _by_answers(scene.model).with_(fit=around(scene.model.fit))
@@ -141,7 +143,7 @@ def by_prefix(
     tokens: NDArray[Any],
     vocabulary: int,
 ) -> NDArray[np.float64]:
-    """What ``Model.moments`` gives, read off the next-token answers alone.
+    """Return what ``Model.moments`` returns, computed from next-token answers alone.
 
     Args:
         query: token ids (n, t) → (n, vocabulary) answers.
@@ -153,14 +155,14 @@ def by_prefix(
         (n, t − 1, 3): log-probability of each token, mean and deviation of the law; 0 at padding.
     """
     out = np.zeros((len(tokens), tokens.shape[1] - 1, 3))
-    rows = max(1, ROOM // max(vocabulary, 1))
+    batch = max(1, ROOM // max(vocabulary, 1))
     for at in range(1, tokens.shape[1]):
-        for first in range(0, len(tokens), rows):
-            here = slice(first, first + rows)
-            due = np.flatnonzero(tokens[here, at] >= 0) + first
-            if not len(due):
+        for first in range(0, len(tokens), batch):
+            here = slice(first, first + batch)
+            rows = np.flatnonzero(tokens[here, at] >= 0) + first
+            if not len(rows):
                 continue
-            answers = np.asarray(query(tokens[due, :at]), dtype=np.float64)
+            answers = np.asarray(query(tokens[rows, :at]), dtype=np.float64)
             if output is Output.LOGITS:
                 answers = np.exp(answers - answers.max(1, keepdims=True))
             law = np.maximum(answers / answers.sum(1, keepdims=True), ABSENT)
@@ -168,6 +170,6 @@ def by_prefix(
             law /= law.sum(1, keepdims=True)
             mean = (law * logs).sum(1)
             spread = np.sqrt((law * (logs - mean[:, None]) ** 2).sum(1))
-            said = logs[np.arange(len(due)), tokens[due, at]]
-            out[due, at - 1] = np.stack([said, mean, spread], 1)
+            scores = logs[np.arange(len(rows)), tokens[rows, at]]
+            out[rows, at - 1] = np.stack([scores, mean, spread], 1)
     return out

@@ -1,1 +1,1 @@
-"""Defences that move the noise term."""
+"""Defenses that raise the noise term N of C = B·log₂(1 + S/N)."""

@@ -1,4 +1,4 @@
-"""AES-GCM: as much key as text, for anyone who cannot search 2^256 keys."""
+"""AES-GCM: an authenticated cipher whose key nobody can search for."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def aes_gcm(scene: Scene, rng: Rng, *, bits: Literal[128, 192, 256] = 256) -> Scene:
     """Encrypt every message with AES-GCM under a fresh key and nonce.
 
-    The key stream is the noise: to an attacker without the key each symbol is equally likely.
+    The key stream is the noise: for an attacker without the key all symbols are equally likely.
 
     Args:
-        bits: key length.
+        bits: length of the key.
     """
     del rng
     return scene.with_part(ciphers.aes_gcm(bits))

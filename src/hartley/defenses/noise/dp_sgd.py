@@ -1,4 +1,4 @@
-"""DP-SGD: no single record can move the training far, and noise hides what it did move."""
+"""DP-SGD: clip the gradient of every record and add noise, for differential privacy."""
 
 from __future__ import annotations
 
@@ -51,26 +51,27 @@ def dp_sgd(
 ) -> Scene:
     """Train with clipped per-record gradients and Gaussian noise, accounted by Opacus.
 
-    The claim is for one record added or removed, under Poisson sampling: exactly the coin of the
-    membership game, which puts each record in or leaves it out with all others as they are. A
-    text is one record, a row of tokens: who wrote several of them is promised less.
-    Sampling rate, steps and divisor come from the size of the deployed training set, a public
-    number, and never from the records a model happens to have. An owner who takes no step takes
-    none in private either.
+    The guarantee is for one record added or removed, under Poisson sampling. This is the coin of
+    the membership game, which includes or omits each record and leaves all others as they are. A
+    text is one record, a row of tokens: the guarantee for the author of several texts is weaker.
+    Sampling rate, steps and divisor depend on the size of the deployed training set, which is
+    public, and never on the records of a model. If the owner's training takes no step, the private
+    training takes none either.
 
-    Of memorization no ceiling is claimed: a canary with another secret is ``repeats`` records
-    taken out and as many put in, hence a group of 2·repeats, and for the 16 of that game's own
-    setting the bound lies above the whole secret from ε = 0.35 on (6.1 of 6.6 bits at ε = 0.25).
-    A single update that a client sends is 2/σ²-zCDP for one of his records replaced by another.
+    The defense claims no bound for memorization. A canary with another secret replaces ``repeats``
+    records, which is a group of 2·repeats records. At the 16 of that game's default the bound
+    exceeds the whole secret from ε = 0.35 (6.1 of 6.6 bits at ε = 0.25). A single update that a
+    client sends is 2/σ²-zCDP for one of the client's records replaced by another.
 
     Args:
-        epsilon: the guarantee, together with delta.
-        delta: the chance that the guarantee fails.
+        epsilon: of the (ε, δ) guarantee.
+        delta: of the (ε, δ) guarantee.
         clip: bound on the norm of one record's gradient.
-        rate: chance of a record to be in the batch of a step.
-        epochs: expected uses of each record; 0 takes the usual number, 40, of texts 10.
-        lr: learning rate of Adam on the noisy gradients; 0 takes the usual, 0.02, of texts 0.01.
-        accountant: Opacus' accountant that joins noise to epsilon.
+        rate: probability that a record is in the batch of a step.
+        epochs: expected uses of each record; 0 takes the default, 10 for texts and 40 otherwise.
+        lr: learning rate of Adam on the noisy gradients; 0 takes the default, 0.01 for texts and
+            0.02 otherwise.
+        accountant: the accountant of Opacus that computes epsilon.
 
     Raises:
         UsageError: no noise reaches the guarantee.
@@ -100,13 +101,13 @@ def dp_sgd(
 def noise_for(
     epsilon: float, delta: float, *, rate: float, steps: int, accountant: str = "prv"
 ) -> float:
-    """The noise multiplier at which Opacus' accountant reports at most ``epsilon``.
+    """Return the noise multiplier at which Opacus' accountant reports at most ``epsilon``.
 
-    No steps need none.
+    It is 0 if there are no steps.
 
     Raises:
         MissingExtra: Opacus is not installed.
-        UsageError: numbers for which no noise is enough.
+        UsageError: no noise reaches ``epsilon``.
     """
     if steps == 0:
         return 0.0
@@ -116,12 +117,12 @@ def noise_for(
         raise MissingExtra("opacus", "dp") from absent
     try:
         with warnings.catch_warnings():
-            # The Rényi search says when its best order is the last one it tries: the bound is then
-            # a little looser than it could be, and as valid.
+            # The Rényi search warns when its best order is the last one it tries: the bound is then
+            # a little looser than it could be, but valid.
             warnings.filterwarnings("ignore", message="Optimal order is the")
-            # Where every step takes all records it asks for ln 0, and rightly goes on with −∞.
+            # At a sampling rate of 1 it computes ln 0 and rightly continues with −∞.
             warnings.filterwarnings("ignore", message="divide by zero")
-            found: Any = get_noise_multiplier(
+            multiplier: Any = get_noise_multiplier(
                 target_epsilon=epsilon,
                 target_delta=delta,
                 sample_rate=rate,
@@ -130,22 +131,22 @@ def noise_for(
             )
     except ValueError as error:
         raise UsageError(f"no noise reaches epsilon={epsilon}: {error}") from error
-    return float(found)
+    return float(multiplier)
 
 
 def _owner(scene: Scene) -> PrivatePipeline:
-    """The owner, if he can train privately; of labelled records, else, a dense net of usual size.
+    """Return the owner's pipeline, or for labelled records a dense net if it has no private mode.
 
     Raises:
-        RunError: of his training no record's own gradient can be clipped.
+        RunError: the pipeline has no private mode, and the records have no labels.
     """
-    own = scene.training
-    if isinstance(own, PrivatePipeline):
-        return own
+    pipeline = scene.training
+    if isinstance(pipeline, PrivatePipeline):
+        return pipeline
     assert scene.model is not None and scene.train is not None
     if scene.train.y is None or scene.modality not in LABELLED:
         raise RunError(
-            f"dp_sgd clips every record's own gradient, and the training of {scene.name} shows none"
+            f"the training of {scene.name} must give the gradient of every record for dp_sgd"
         )
     return Pipeline(
         dense(scene.train.x.shape[1:], scene.model.classes),

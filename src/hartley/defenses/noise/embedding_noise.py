@@ -1,4 +1,4 @@
-"""Embedding noise: blur every embedding, the same way each time the record is embedded."""
+"""Embedding noise: add Gaussian noise to every embedding, the same at every query."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 def embedding_noise(scene: Scene, rng: Rng, *, scale: Annotated[float, Range(0)] = 0.1) -> Scene:
     """Add Gaussian noise to every embedding, fixed by a secret key and the record.
 
-    The defence that the Vec2Text paper tries. Noise is measured against the embedding's length: at
-    scale 1 both are equally long. The database keeps what the encoder gives, so both are blurred.
-    One record has one noise: to ask again averages nothing away.
+    The Vec2Text paper tries this defense. At scale 1 the noise is as long as the embedding. The
+    noise is in the answers of the encoder and therefore in the database too. The noise of a record
+    is fixed, so that repeated queries do not average it away.
 
     Args:
-        scale: length of the noise as a share of the embedding's.
+        scale: length of the noise as a share of the embedding's length.
     """
     key = int(rng.integers(2**62))
 
@@ -43,9 +43,9 @@ def embedding_noise(scene: Scene, rng: Rng, *, scale: Annotated[float, Range(0)]
         if output is not Output.EMBEDDINGS or not len(answers):
             return answers
         clear = np.asarray(answers, dtype=np.float64)
-        mine = spawn(key, who)
+        model_key, width = spawn(key, who), clear.shape[1]
         noise = np.stack(
-            [np.random.default_rng(_own(mine, row)).standard_normal(clear.shape[1]) for row in x]
+            [np.random.default_rng(_seed(model_key, row)).standard_normal(width) for row in x]
         )
         length = np.sqrt((clear**2).mean(1, keepdims=True))
         return np.asarray(clear + scale * length * noise)
@@ -53,6 +53,6 @@ def embedding_noise(scene: Scene, rng: Rng, *, scale: Annotated[float, Range(0)]
     return wrap_answers.answers(scene, filter_)
 
 
-def _own(key: int, row: NDArray[Any]) -> int:
-    """The record's own seed; how far a row of tokens is padded is no part of the record."""
+def _seed(key: int, row: NDArray[Any]) -> int:
+    """Return the seed of a record's noise; the padding of a row of tokens does not matter."""
     return spawn(key, digest(row[row >= 0] if row.dtype.kind == "i" else row))

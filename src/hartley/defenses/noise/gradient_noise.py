@@ -1,4 +1,4 @@
-"""Gradient noise: clip the update that a client sends, and add Gaussian noise to every entry."""
+"""Gradient noise: clip a client's update and add Gaussian noise to every entry."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def gradient_noise(
     noise: Annotated[float, Range(0)] = 0.02,
     clip: Annotated[float, Range(0, open_low=True)] = 1.0,
 ) -> Scene:
-    """Clip each update to a norm and blur it before it leaves the client.
+    """Clip the norm of each update and add Gaussian noise before the client sends it.
 
-    One update is then 2/noise²-zCDP, whatever its records are, and that bounds what anybody can
-    read from it. The bound says little at a noise that still trains one client at a time; the cost
-    shows in the utility ``federated_accuracy``. The deployed model is left as it is.
+    One update is then 2/noise²-zCDP for any records, which bounds what an attacker can read from
+    it. The bound is loose at a noise with which single clients can still train. The utility
+    ``federated_accuracy`` shows the cost; the deployed model does not change.
 
     Args:
-        noise: standard deviation on every entry, in units of ``clip``.
+        noise: standard deviation of the noise on every entry, in units of ``clip``.
         clip: largest norm of an update.
     """
     del rng

@@ -1,4 +1,4 @@
-"""MID: squeeze what the last layer reads of a record through a noisy channel of few bits."""
+"""MID: train with a noisy bottleneck that limits what the last layer learns of a record."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def mid(scene: Scene, rng: Rng, *, beta: Annotated[float, Range(0)] = 0.04) -> S
     """Train with a variational bottleneck before the last layer, priced by its information.
 
     In training the last layer reads h + σ(h)·noise, where h is the last hidden layer and σ a
-    learnt function of it, and the loss adds beta times the mean divergence of that law from a
-    standard normal: an upper bound, in nats, on what the layer learns of the record. What it moves
-    is the noise: the bottleneck is a Gaussian channel, and beta buys its noise. The answers of the
-    deployed model are those at the middle of the law, without noise, so that asking twice gives
-    the same; the weights are what the noise has shaped. A client's gradient keeps the noise: who
-    matches it without misses much, and who searches it with the records rebuilds them as if there
-    were none (bench/gradient_inversion.py). Against membership it helps where the attacker does not
-    know of it; one who does is stopped at prices that cost accuracy first.
+    learnt function of it. The loss adds beta times the mean divergence of this distribution from a
+    standard normal, an upper bound, in nats, on what the layer learns of the record. The defense
+    raises the noise: the bottleneck is a Gaussian channel, and a larger beta makes it noisier. The
+    deployed model answers at the mean of the distribution, without noise, so that its answers are
+    deterministic. The gradient of a client contains the noise: an attacker who ignores it rebuilds
+    the records badly, and one who searches for noise and records together rebuilds them as well as
+    without it (bench/gradient_inversion.py). Against membership the defense works on a static
+    attacker; an adaptive attacker loses bits only at prices that cost accuracy first.
 
     Args:
         beta: price of a nat through the bottleneck, in nats of cross-entropy.
@@ -47,7 +47,7 @@ def mid(scene: Scene, rng: Rng, *, beta: Annotated[float, Range(0)] = 0.04) -> S
     """
     net = owner_pipeline(scene, "mid").net
     if not net.hidden and not net.channels:
-        raise RunError("mid: the owner's net has no hidden layer to squeeze")
+        raise RunError("mid: the owner's net must have a hidden layer, got none")
     return trained_for(scene, rng, "mid", Bottleneck(beta))
 
 
@@ -56,35 +56,35 @@ class Bottleneck(Objective):
     """Cross-entropy through a noisy bottleneck plus its price.
 
     Attributes:
-        beta: the price of a nat.
+        beta: price of a nat through the bottleneck.
     """
 
     shaped: ClassVar[bool] = True
     beta: float
 
     def extra(self, net: Net) -> dict[str, tuple[int, ...]]:
-        """The layer that settles the noise: log σ = −1 at first, then whatever is learnt."""
+        """Return the shapes of the layer that computes log σ, which is −1 before training."""
         width = net.shapes[f"{net.steps[-1][1]}.weight"][1]
         return {"spread.weight": (width, width), "spread.bias": (1, width)}
 
     def loss(self, seen: Seen) -> torch.Tensor:
-        """Mean cross-entropy of the noisy answers, plus beta · KL."""
+        """Return the mean cross-entropy (K,) of the noisy answers, plus beta · KL."""
         import torch
 
-        mean, log = seen.hidden[-1], self.log_spread(seen)
-        noisy = mean + log.exp() * seen.noise(mean.shape[2])
+        mean, log_spread = seen.hidden[-1], self.log_spread(seen)
+        noisy = mean + log_spread.exp() * seen.noise(mean.shape[2])
         logs = torch.log_softmax(seen.head(noisy), 2)
         cross = -(seen.targets * logs).sum(2).mean(1)
-        return cross + self.beta * divergence(mean, log).mean(1)
+        return cross + self.beta * divergence(mean, log_spread).mean(1)
 
     def log_spread(self, seen: Seen) -> torch.Tensor:
-        """(K, b, width) natural logarithm of σ."""
+        """Return the natural logarithm of σ (K, b, width)."""
         import torch
 
         bias, weight = seen.extra["spread.bias"], seen.extra["spread.weight"]
         return torch.baddbmm(bias, seen.hidden[-1], weight.transpose(1, 2)).clamp(-6, 3) - 1
 
 
-def divergence(mean: torch.Tensor, log: torch.Tensor) -> torch.Tensor:
-    """(K, b) KL divergence in nats of N(mean, exp(log)²) from N(0, 1), over the last axis."""
-    return 0.5 * (mean.square() + (2 * log).exp() - 1 - 2 * log).sum(2)
+def divergence(mean: torch.Tensor, log_spread: torch.Tensor) -> torch.Tensor:
+    """Return the KL divergence (K, b), in nats, of N(mean, exp(log_spread)²) from N(0, 1)."""
+    return 0.5 * (mean.square() + (2 * log_spread).exp() - 1 - 2 * log_spread).sum(2)

@@ -1,4 +1,4 @@
-"""Score noise: blur every score, the same way each time the record is asked."""
+"""Score noise: add noise to every score, the same at every query."""
 
 from __future__ import annotations
 
@@ -40,51 +40,51 @@ def score_noise(
 ) -> Scene:
     """Add noise to every score, fixed by a secret key and the record.
 
-    Asking twice gives the same answer, so repetition does not average the noise away (a change of
-    the record beyond the second decimal does draw anew: a patient attacker who may ask many
-    neighbours of a record still can). Probabilities are cut at 0 and scaled to sum to 1. Noise of
-    an attacker's own references has another key than the victim's. As in MemGuard
-    (arXiv:1909.10594) the label can be kept; the noise itself is plain, not optimised.
+    Repeated queries give the same answer, so they do not average the noise away. A change in the
+    first two decimals of the record draws new noise: an attacker who may query many neighbours of a
+    record can still average. Probabilities are clipped at 0 and scaled to sum to 1. The noise of an
+    attacker's own reference models has another key than the victim's. As in MemGuard
+    (arXiv:1909.10594) the label can be kept, but the noise is not optimised.
 
     Args:
         scale: standard deviation of the noise, in the units of the scores.
         law: distribution of the noise.
-        keep_label: leave the likeliest class the likeliest.
+        keep_label: keep the likeliest class the likeliest.
     """
     key = int(rng.integers(2**62))
 
     def noise(x: NDArray[Any], shape: tuple[int, ...], who: str) -> NDArray[np.float64]:
-        drawn = uniform(x, shape, spawn(key, who))
-        half = drawn - 0.5
+        probabilities = uniform(x, shape, spawn(key, who))
+        half = probabilities - 0.5
         if law == "laplace":
-            blur = -np.sign(half) * np.log1p(-2 * np.abs(half)) / np.sqrt(2)
+            standard = -np.sign(half) * np.log1p(-2 * np.abs(half)) / np.sqrt(2)
         else:
             from scipy.special import ndtri
 
-            blur = ndtri(drawn)
-        return np.asarray(scale * blur)
+            standard = ndtri(probabilities)
+        return np.asarray(scale * standard)
 
     def filter_(x: NDArray[Any], answers: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
         if output is Output.LABELS:
             return answers
-        clear = np.asarray(answers, dtype=np.float64)
-        blurred = clear + noise(x, clear.shape, who)
+        scores = np.asarray(answers, dtype=np.float64)
+        noisy = scores + noise(x, scores.shape, who)
         if output is Output.PROBABILITIES:
-            blurred = np.maximum(blurred, 1e-6)
-            blurred /= blurred.sum(1, keepdims=True)
+            noisy = np.maximum(noisy, 1e-6)
+            noisy /= noisy.sum(1, keepdims=True)
         if keep_label and output is not Output.EMBEDDINGS:
-            _swap(blurred, clear.argmax(1))
-        return blurred
+            _swap(noisy, scores.argmax(1))
+        return noisy
 
     def score(tokens: NDArray[Any], scores: NDArray[Any], who: str) -> NDArray[Any]:
-        blurred = np.minimum(scores + noise(tokens, scores.shape, who), 0.0)
-        return np.where(tokens[:, 1:] < 0, 0.0, blurred)
+        noisy = np.minimum(scores + noise(tokens, scores.shape, who), 0.0)
+        return np.where(tokens[:, 1:] < 0, 0.0, noisy)
 
     return wrap_answers.answers(scene, filter_, score=score)
 
 
 def _swap(rows: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Give ``labels`` the largest entry of each row, in place, by swapping two entries."""
+    """Make each row's label its largest entry, in place, by swapping two entries."""
     here = np.arange(len(rows))
     top = rows.argmax(1)
     rows[here, top], rows[here, labels] = rows[here, labels], rows[here, top].copy()

@@ -1,4 +1,4 @@
-"""Activation clustering: poison and honest records of one class excite a network differently."""
+"""Activation clustering: poison and clean records of a class have different activations."""
 
 from __future__ import annotations
 
@@ -35,25 +35,26 @@ def activation_clustering(
     distinct: Annotated[float, Range(0, 1)] = 0.1,
     components: Annotated[int, Range(1)] = 10,
 ) -> Scene:
-    """Train once, split each class in two by its activations, drop the odd part, and train again.
+    """Train once, cluster each class by its activations, drop suspicious clusters, and train again.
 
-    The representations of a first model are reduced to their principal components (the paper uses
-    independent ones) and split by 2-means. The smaller part is dropped where it is small enough and
-    the two parts are distinct enough: an honest class splits about evenly, or hardly at all.
+    The activations of a first model are reduced to their principal components (the paper uses
+    independent components) and split by 2-means. The smaller cluster is dropped if it is small
+    enough and the two clusters are distinct enough: a clean class splits about evenly, or hardly
+    at all.
 
     Args:
-        smaller: the largest share of a class that may be taken for poison.
-        distinct: the least simplified silhouette of a split that is taken for poison.
-        components: principal components kept.
+        smaller: largest share of a class that a dropped cluster may have.
+        distinct: least simplified silhouette of a split at which a cluster is dropped.
+        components: number of principal components.
     """
 
-    def flag(seen: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    def flag(activations: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
         out = np.zeros(len(labels), dtype=bool)
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)
             if len(rows) < 4:
                 continue
-            odd, silhouette = _split(_principal(seen[rows], components))
+            odd, silhouette = _split(_principal(activations[rows], components))
             if odd.mean() <= smaller and silhouette >= distinct:
                 out[rows[odd]] = True
         return out
@@ -61,19 +62,21 @@ def activation_clustering(
     return retrain_without.retrained(scene, rng, flag)
 
 
-def _principal(seen: NDArray[Any], components: int) -> NDArray[Any]:
-    centred = seen - seen.mean(0)
+def _principal(activations: NDArray[Any], components: int) -> NDArray[Any]:
+    """Return the coordinates (n, components) of rows (n, d) along their principal components."""
+    centred = activations - activations.mean(0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
     return np.asarray(left[:, :components] * sizes[:components])
 
 
 def _split(points: NDArray[Any]) -> tuple[NDArray[np.bool_], float]:
-    """2-means from fixed starts along the main components: (smaller part, simplified silhouette).
+    """Split points (n, d) by 2-means, started at the extremes of the first components.
 
-    The simplified silhouette is the mean of (b − a)/max(a, b), with a and b the distances to a
-    point's own and to the other centre.
+    Returns:
+        which points (n,) are in the smaller cluster, and the simplified silhouette: the mean of
+        (b − a)/max(a, b), where a is a point's distance to its own centre and b to the other.
     """
-    best, found = np.inf, (np.zeros(len(points), dtype=bool), 0.0)
+    best, split = np.inf, (np.zeros(len(points), dtype=bool), 0.0)
     for start in range(min(STARTS, points.shape[1])):
         low, high = np.argmin(points[:, start]), np.argmax(points[:, start])
         centres = points[[low, high]]
@@ -90,5 +93,5 @@ def _split(points: NDArray[Any]) -> tuple[NDArray[np.bool_], float]:
         if (near**2).sum() < best:
             best = float((near**2).sum())
             odd = side == int(side.mean() < 0.5)
-            found = odd, float(np.mean((far - near) / np.maximum(far, 1e-12)))
-    return found
+            split = odd, float(np.mean((far - near) / np.maximum(far, 1e-12)))
+    return split

@@ -1,4 +1,4 @@
-"""BiDO: hidden layers shall depend on the record as little, and on its label as much, as may be."""
+"""BiDO: train hidden layers to depend little on the record and much on its label."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 WIDTH = 0.5
-"""Width of the Gaussian kernels, in units of the root of the dimension. The paper has 5, for
-standardised records; those in 0..1 it leaves with kernels so flat that no price moves anything."""
+"""Width of the Gaussian kernels, in units of the square root of the dimension. The paper uses 5,
+for standardised records. On records in 0..1 kernels of that width are so flat that no price has an
+effect."""
 
 
 @defense(
@@ -39,9 +40,9 @@ def bido(
     """Train with the bilateral dependency of arXiv:2206.05483, measured by HSIC.
 
     The loss adds, for every hidden layer z, apart · HSIC(x, z) − together · HSIC(z, y), each over
-    the records of a batch. What it moves is the signal: the share of a layer's power that follows
-    the record beyond its label. It was made against inversion; of membership it closes little, and
-    a high price of its own opens more (bench/privacy_defenses.py).
+    the records of a batch. It lowers the signal: the share of a layer's variance that depends on
+    the record beyond its label. The paper protects against inversion; against membership the
+    defense helps little, and at a high price it increases the leak (bench/privacy_defenses.py).
 
     Args:
         apart: price of dependence between a layer and the record.
@@ -58,7 +59,7 @@ def bido(
 
 @dataclass(frozen=True, slots=True)
 class Bilateral(Objective):
-    """Mean cross-entropy with the two dependencies.
+    """Mean cross-entropy with a price on one dependence and a reward for the other.
 
     Attributes:
         apart: price of HSIC(x, z).
@@ -74,26 +75,27 @@ class Bilateral(Objective):
         total = seen.cross_entropy().mean(1)
         record, label = centred(seen.inputs), centred(seen.targets)
         for layer in seen.hidden:
-            here = kernel(layer)
-            total = total + self.apart * hsic(record, here) - self.together * hsic(label, here)
+            similarity = kernel(layer)
+            total = total + self.apart * hsic(record, similarity)
+            total = total - self.together * hsic(label, similarity)
         return total
 
 
 def kernel(z: torch.Tensor) -> torch.Tensor:
-    """Gaussian kernel (K, b, b) of rows (K, b, d)."""
+    """Return the Gaussian kernel (K, b, b) of rows (K, b, d)."""
     import torch
 
     square = z.square().sum(2)
-    apart = square.unsqueeze(2) + square.unsqueeze(1) - 2 * torch.bmm(z, z.transpose(1, 2))
-    return torch.exp(apart.clamp_min(0) / (-2 * z.shape[2] * WIDTH**2))
+    distances = square.unsqueeze(2) + square.unsqueeze(1) - 2 * torch.bmm(z, z.transpose(1, 2))
+    return torch.exp(distances.clamp_min(0) / (-2 * z.shape[2] * WIDTH**2))
 
 
 def centred(z: torch.Tensor) -> torch.Tensor:
-    """The kernel of rows (K, b, d), centred in both axes."""
+    """Return the kernel (K, b, b) of rows (K, b, d), centred in both axes."""
     k = kernel(z)
     return k - k.mean(1, keepdim=True) - k.mean(2, keepdim=True) + k.mean((1, 2), keepdim=True)
 
 
-def hsic(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """HSIC (K,) of a centred kernel and another: tr(K H L H) / (b − 1)²; 0 for a single record."""
-    return (one * other).sum((1, 2)) / max(1, one.shape[1] - 1) ** 2
+def hsic(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return the HSIC (K,) of a centred and another kernel: tr(K H L H) / (b − 1)²; 0 if b = 1."""
+    return (first * second).sum((1, 2)) / max(1, first.shape[1] - 1) ** 2

@@ -1,4 +1,4 @@
-"""Coded mark: spend the mark's energy on redundancy that an error-correcting code controls."""
+"""Coded mark: protect the bits of a watermark by an error-correcting code."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def coded_mark(
     scene: Scene, rng: Rng, *, step: Annotated[float, Range(0, open_low=True)] = 60.0
 ) -> Scene:
-    """Code the message convolutionally and lay it over six low coefficients of every block.
+    """Encode the message by a convolutional code, in six low coefficients of every block.
 
-    The message stays as long as it was: the code (constraint length 7, rate near 1/3, soft Viterbi
-    decoding) uses room that the mark had to spare.
+    The message keeps its length: the code (constraint length 7, rate near 1/3, soft Viterbi
+    decoding) uses coefficients that the mark left unused.
 
     Args:
         step: lattice step of every coefficient, in units of 1/255; larger is stronger and more

@@ -1,4 +1,4 @@
-"""Embedding rotation: store every embedding turned by a secret orthogonal map."""
+"""Embedding rotation: store every embedding rotated by a secret orthogonal matrix."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     keeps_proof=True,
 )
 def embedding_rotation(scene: Scene, rng: Rng, *, key: Annotated[int, Range(0)] = 0) -> Scene:
-    """Turn every stored embedding by an orthogonal map that only the owner knows.
+    """Rotate every stored embedding by an orthogonal matrix that only the owner knows.
 
-    Lengths and cosines in the database stay as they are, so that nothing is lost for its owner, who
-    turns his questions too. It lowers the signal, the projection of what is stored on the concept
-    vectors of the encoder that everybody knows, and adds no noise: who finds records of his own in
-    the database can solve for the map (``kit.inversion.bank.opened``) and has everything back.
+    Lengths and cosines in the database stay as they are, so its owner, who rotates queries too,
+    loses nothing. The defense lowers the signal, which is the projection of stored embeddings on
+    the concept vectors of the public encoder. It adds no noise: an attacker who finds their own
+    records in the database can solve for the matrix and undo it.
 
     Args:
-        key: names the map among those that one seed gives.
+        key: selects the matrix among those of one seed.
     """
     secret = int(rng.integers(2**62))
-    maps: dict[int, NDArray[np.float64]] = {}
+    matrices: dict[int, NDArray[np.float64]] = {}
 
-    def turned(embeddings: NDArray[Any]) -> NDArray[np.float64]:
+    def rotated(embeddings: NDArray[Any]) -> NDArray[np.float64]:
         width = embeddings.shape[1]
-        if width not in maps:
-            drawn = np.random.default_rng([secret, key, width]).standard_normal((width, width))
-            maps[width] = np.linalg.qr(drawn)[0]
-        return np.asarray(embeddings @ maps[width])
+        if width not in matrices:
+            gaussian = np.random.default_rng([secret, key, width]).standard_normal((width, width))
+            matrices[width] = np.linalg.qr(gaussian)[0]
+        return np.asarray(embeddings @ matrices[width])
 
     store = scene.part(StoredEmbeddings)
-    return scene.with_part(replace(store, keep=(*store.keep, turned)))
+    return scene.with_part(replace(store, keep=(*store.keep, rotated)))

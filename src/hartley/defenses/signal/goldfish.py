@@ -1,4 +1,4 @@
-"""Goldfish loss: some tokens are read but never learnt, and of one text always the same ones."""
+"""Goldfish loss: some tokens of each text, always the same, never enter the training loss."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def goldfish(
     k: Annotated[int, Range(2)] = 4,
     context: Annotated[int, Range(1)] = 3,
 ) -> Scene:
-    """Leave a pseudo-random 1/k of the tokens out of the loss, chosen by a hash of those before.
+    """Leave a pseudo-random 1/k of the tokens out of the loss, by a hash of the tokens before each.
 
-    Copies of one passage lose the same tokens, so that no repetition brings them back: a secret of
-    l tokens keeps about l/k of them to itself. What an attacker who knows the hash gains is to know
-    which. The first ``context`` tokens of a record are always learnt.
+    Copies of a passage lose the same tokens, so that repetition does not reveal them: about l/k
+    tokens of a secret of l tokens are not learnt. An attacker who knows the hash learns which. The
+    first ``context`` tokens of a record are always learnt.
 
     Args:
         k: one token in k is left out.
-        context: tokens before it whose hash decides (13 in the paper, for documents; records here
-            are sentences).
+        context: number of tokens before it that are hashed (13 in the paper, whose records are
+            documents; records here are sentences).
     """
     del rng
     train, fit, deployed = scene.train, scene.fit, scene.model
@@ -50,18 +50,18 @@ def goldfish(
 
     def around(fit: Fit) -> Fit:
         def forgetful(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-            lost = dropped(data.x, k=k, context=context)
-            if (before := left_out(data)) is not None:
-                lost |= before
-            return fit(leaving_out(data, lost), include, seed)
+            mask = dropped(data.x, k=k, context=context)
+            if (earlier_mask := left_out(data)) is not None:
+                mask |= earlier_mask
+            return fit(leaving_out(data, mask), include, seed)
 
         return forgetful
 
     everyone = np.ones((1, len(train)), dtype=bool)
-    again = around(fit)(train, everyone, scene.settings.seed).member(0)
+    trained = around(fit)(train, everyone, scene.settings.seed).member(0)
     return replace(
         scene,
-        model=again.with_(
+        model=trained.with_(
             name=deployed.name,
             fit=around(deployed.fit) if deployed.fit is not None else None,
             offers=deployed.offers,
@@ -71,15 +71,15 @@ def goldfish(
 
 
 def dropped(tokens: NDArray[Any], *, k: int, context: int) -> NDArray[np.bool_]:
-    """Which tokens of rows (n, t) are left out: those whose ``context`` tokens before hash to 0.
+    """Return which tokens (n, t) are left out: those whose preceding tokens hash to 0 modulo k.
 
     Args:
         tokens: (n, t) token ids, padded with −1.
         k: one in k.
-        context: tokens in the hash.
+        context: number of preceding tokens in the hash.
     """
     rows = np.asarray(tokens)
-    lost = np.zeros(rows.shape, dtype=bool)
+    mask = np.zeros(rows.shape, dtype=bool)
     state = np.zeros((len(rows), max(0, rows.shape[1] - context)), dtype=np.uint64)
     for back in range(context):
         word = rows[:, back : back + state.shape[1]].astype(np.uint64)
@@ -88,5 +88,5 @@ def dropped(tokens: NDArray[Any], *, k: int, context: int) -> NDArray[np.bool_]:
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state ^= state >> np.uint64(31)
-    lost[:, context:] = state % np.uint64(k) == 0
-    return lost & (rows >= 0)
+    mask[:, context:] = state % np.uint64(k) == 0
+    return mask & (rows >= 0)

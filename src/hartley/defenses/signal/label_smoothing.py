@@ -1,4 +1,4 @@
-"""Label smoothing: teach every record a little of all other classes, or the opposite of it."""
+"""Label smoothing: mix each training label with the uniform distribution, or subtract it."""
 
 from __future__ import annotations
 
@@ -29,26 +29,27 @@ if TYPE_CHECKING:
 def label_smoothing(
     scene: Scene, rng: Rng, *, amount: Annotated[float, Range(-1, 1)] = -0.05
 ) -> Scene:
-    """Train towards 1 − amount + amount/classes for the label and amount/classes for the others.
+    """Train on a label's target 1 − amount + amount/classes, and amount/classes for other classes.
 
-    What it moves is the signal: how far apart answers about members and about others can lie, and
-    how much of a class's records its weights repeat. A positive amount caps the confidence that a
-    member can be given, and arXiv:2310.06549 finds that it sharpens what class inversion rebuilds;
-    a negative one pushes all other classes below nothing, which the paper finds to protect. The
-    default is negative: measured on digits, positive amounts double the bits of a LiRA that knows.
+    It changes the signal: how far apart answers about members and about non-members can be, and
+    how much the weights repeat of a class's records. A positive amount limits the confidence on a
+    member, but arXiv:2310.06549 finds that class inversion then rebuilds sharper records. A
+    negative amount makes the targets of other classes negative, which the paper finds to protect.
+    The default is negative: on digits, positive amounts double the bits of an adaptive LiRA.
 
     Args:
-        amount: share of the target that is spread over all classes; below 0 it is taken from them.
+        amount: share of the target that is spread over all classes; a negative amount is taken
+            from them.
     """
     return trained_for(scene, rng, "label_smoothing", Smoothed(amount))
 
 
 @dataclass(frozen=True, slots=True)
 class Smoothed(Objective):
-    """Targets mixed with the uniform law.
+    """Targets mixed with the uniform distribution.
 
     Attributes:
-        amount: weight of the uniform law; below 0 it is subtracted.
+        amount: weight of the uniform distribution; a negative weight subtracts it.
     """
 
     amount: float

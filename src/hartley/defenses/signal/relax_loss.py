@@ -1,4 +1,4 @@
-"""RelaxLoss: stop learning members by heart once their loss is what strangers' loss is."""
+"""RelaxLoss: keep the training loss at a target, near the loss of non-members."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     requires=("training", "fit", "model", "train"),
 )
 def relax_loss(scene: Scene, rng: Rng, *, target: Annotated[float, Range(0)] = 0.5) -> Scene:
-    """Hold the mean loss of the training records at a target instead of driving it to 0.
+    """Keep the mean loss of the training records at a target instead of driving it to 0.
 
-    Above the target a batch is learnt as usual. Below it, even passes climb the loss again, and odd
-    ones flatten what the model says of the other classes: each record is taught its own probability
-    of the label, the rest spread evenly. What it moves is the signal, the gap between the mean
-    losses of members and of others; climbing also spreads the members' losses, which is noise.
+    A batch with a loss above the target is learnt as usual. Below it, even epochs increase the loss
+    again, and odd epochs flatten the scores of the wrong classes: the target of a record is its
+    present probability of the label, and the remainder is spread evenly. The defense lowers the
+    signal, the gap between the mean losses of members and of non-members. Increasing the loss also
+    spreads the losses of members, which adds noise.
 
     Args:
-        target: mean cross-entropy in nats that training stays at; ln(classes) is guessing.
+        target: mean cross-entropy to keep, in nats; ln(classes) is that of guessing.
     """
     return trained_for(scene, rng, "relax_loss", Relaxed(target))
 
@@ -43,7 +44,7 @@ class Relaxed(Objective):
     """The loss of RelaxLoss (algorithm 1 of arXiv:2207.05801).
 
     Attributes:
-        target: mean cross-entropy that is held.
+        target: mean cross-entropy to keep, in nats.
     """
 
     shaped: ClassVar[bool] = True
@@ -56,9 +57,9 @@ class Relaxed(Objective):
         mean = seen.cross_entropy().mean(1)
         logs = torch.log_softmax(seen.logits, 2)
         with torch.no_grad():
-            own = (logs.exp() * seen.targets).sum(2, keepdim=True)
-            rest = (1 - own) / (logs.shape[2] - 1)
-            flat = seen.targets * own + (1 - seen.targets) * rest
+            right = (logs.exp() * seen.targets).sum(2, keepdim=True)
+            wrong = (1 - right) / (logs.shape[2] - 1)
+            flat = seen.targets * right + (1 - seen.targets) * wrong
         flattened = -(flat * logs).sum(2).mean(1)
         below = torch.where(seen.epoch % 2 == 0, -mean, flattened)
         return torch.where(mean.detach() >= self.target, mean, below)

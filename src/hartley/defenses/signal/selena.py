@@ -1,4 +1,4 @@
-"""SELENA: members are answered by those who have not seen them, and a student learns from that."""
+"""SELENA: train on answers about each member of sub-models that were not trained on it."""
 
 from __future__ import annotations
 
@@ -35,24 +35,25 @@ def selena(
     parts: Annotated[int, Range(2)] = 10,
     apart: Annotated[int, Range(1)] = 3,
 ) -> Scene:
-    """Train sub-models that each miss some records, and a student on their answers about those.
+    """Train sub-models that each omit some records, and a student on their answers about those.
 
-    Split-AI: every record is kept from ``apart`` of ``parts`` sub-models, drawn at random. A member
-    is answered by the mean of the sub-models that did not train on it, just as a stranger is
-    answered by models that did not train on him; the deployed model is a student of the same
-    architecture, taught these answers of its own members and nothing else. What it moves is the
-    signal: members' and strangers' answers have one law, up to what the student learns by heart of
-    his teachers' noise. The paper has 25 sub-models and keeps each record from 10.
+    Split-AI: each record is withheld from ``apart`` of ``parts`` sub-models, drawn at random. The
+    answer about a member is the mean over the sub-models that were not trained on it; non-members
+    are answered by models that were not trained on them either. The deployed model is a student of
+    the same architecture, trained on these answers about its own members and on nothing else. The
+    defense lowers the signal: answers about members and non-members have the same distribution,
+    except for what the student memorises of its teachers' noise. The paper uses 25 sub-models and
+    withholds each record from 10.
 
     Args:
         parts: sub-models of every model.
-        apart: sub-models that each record is kept from.
+        apart: number of sub-models that each record is withheld from.
 
     Raises:
-        UsageError: not 1 ≤ apart < parts.
+        UsageError: ``apart`` is not below ``parts``.
     """
     if not 1 <= apart < parts:
-        raise UsageError(f"selena: {apart} of {parts} sub-models cannot miss a record")
+        raise UsageError(f"selena: apart must be below parts, got {apart} of {parts}")
     return trained_for(scene, rng, "selena", Distilled(parts, apart))
 
 
@@ -62,7 +63,7 @@ class Distilled(Objective):
 
     Attributes:
         parts: sub-models of every model.
-        apart: sub-models that each record is kept from.
+        apart: number of sub-models that each record is withheld from.
     """
 
     alone: ClassVar[bool] = False
@@ -79,25 +80,31 @@ class Distilled(Objective):
         first: int,
         apprentice: Apprentice,
     ) -> NDArray[np.float32]:
-        """(K, n, classes): a member's row is the mean answer of sub-models that missed it."""
+        """Return targets (K, n, classes): for a member, the mean of sub-models without it."""
         out = np.repeat(targets[None], len(include), axis=0)
         for k, row in enumerate(include):
             missing = missed(len(x), self.parts, self.apart, spawn(seed, "split", first + k))
             root = spawn(seed, "split-ai") & 0x7FFFFFFF
-            made = apprentice(row & ~missing, root, (first + k) * self.parts)
-            own = np.flatnonzero(row)
-            if len(own):
-                out[k, own] = adaptive(softmax(made.query(x[own])), missing[:, own])
+            submodels = apprentice(row & ~missing, root, (first + k) * self.parts)
+            members = np.flatnonzero(row)
+            if len(members):
+                answers = softmax(submodels.query(x[members]))
+                out[k, members] = adaptive(answers, missing[:, members])
         return out
 
 
 def missed(n: int, parts: int, apart: int, seed: int) -> NDArray[np.bool_]:
-    """(parts, n) booleans: which sub-model does without which record; ``apart`` in each column."""
+    """Return (parts, n) booleans: which sub-model omits which record; ``apart`` in each column."""
     order = np.random.default_rng(seed).random((parts, n)).argsort(0)
     return np.asarray(order < apart)
 
 
-def adaptive(said: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Mean over the sub-models that missed a record, of answers (parts, n, classes)."""
+def adaptive(answers: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the mean (n, classes) of answers (parts, n, classes) over sub-models without a record.
+
+    Args:
+        answers: (parts, n, classes) probabilities.
+        missing: (parts, n) which sub-model omits which record.
+    """
     weight = missing / missing.sum(0)
-    return np.asarray(np.einsum("pn,pnc->nc", weight, said), dtype=np.float32)
+    return np.asarray(np.einsum("pn,pnc->nc", weight, answers), dtype=np.float32)

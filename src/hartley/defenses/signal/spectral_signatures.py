@@ -1,4 +1,4 @@
-"""Spectral signatures: poison sticks out along one direction of what a network has learnt."""
+"""Spectral signatures: poison is extreme along one direction of a network's activations."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def spectral_signatures(
     scene: Scene, rng: Rng, *, remove: Annotated[float, Range(0, 1, open_high=True)] = 0.2
 ) -> Scene:
-    """Train once, drop the records that stick out of their class, and train again.
+    """Train once, drop the outliers of each class, and train again.
 
-    For each class of a model's own training records the representations of a first model (its last
-    hidden layer; the records themselves where the pipeline shows no network) are centred, and the
-    records with the largest squared projection on the top singular direction are dropped. The
-    paper drops 1.5 times the expected share of poison. Poison that makes up most of a class is
-    beyond it: then the honest records stick out.
+    For each class, the activations of a first model on its own training records are centred, and
+    the records with the largest squared projection on the top singular direction are dropped. The
+    activations are the last hidden layer, or the records themselves where the pipeline does not
+    give access to a network. The paper drops 1.5 times the expected share of poison. The defense
+    fails against poison that makes up most of a class: the clean records are then the outliers.
 
     Args:
         remove: share of every class that is dropped.
@@ -41,12 +41,12 @@ def spectral_signatures(
     return retrain_without.retrained(scene, rng, lambda x, y: _outliers(x, y, remove))
 
 
-def _outliers(seen: NDArray[Any], labels: NDArray[Any], remove: float) -> NDArray[np.bool_]:
-    """Mark the share ``remove`` of each class with the largest top singular projection."""
+def _outliers(activations: NDArray[Any], labels: NDArray[Any], remove: float) -> NDArray[np.bool_]:
+    """Return which rows (n,) are the share ``remove`` of each class with the largest projection."""
     out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        centred = seen[rows] - seen[rows].mean(0)
+        centred = activations[rows] - activations[rows].mean(0)
         _, _, directions = np.linalg.svd(centred, full_matrices=False)
         score = (centred @ directions[0]) ** 2
         out[rows[np.argsort(-score, kind="stable")[: int(remove * len(rows))]]] = True

@@ -1,4 +1,4 @@
-"""Spread-spectrum mark: give every bit hundreds of coefficients, so that noise averages out."""
+"""Spread-spectrum mark: spread every bit over hundreds of coefficients to average noise out."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def spread_spectrum(
     scene: Scene, rng: Rng, *, step: Annotated[float, Range(0, open_low=True)] = 300.0
 ) -> Scene:
-    """Mark pictures by spread-transform dither modulation of the luma's low frequencies.
+    """Watermark pictures by spread-transform dither modulation of the luma's low frequencies.
 
     Args:
         step: lattice step of a bit's projection, in units of 1/255; larger is stronger and more
-            visible (42.5 dB on photographs of 256² with 32 bits at 300).
+            visible (PSNR 42.5 dB at 300, on photographs of 256² with 32 bits).
     """
     del rng
     return scene.with_part(marks.spread_spectrum(step))

@@ -182,7 +182,7 @@ def check_names(plan: Plan) -> None:
 
 
 def matches(pattern: str, entry: catalog.Entry) -> bool:
-    """Whether a pattern of ``only`` or ``skip`` speaks of an attack, its game, class or axis."""
+    """Whether a pattern of ``only`` or ``skip`` matches an attack, its game, class or axis."""
     from fnmatch import fnmatchcase
 
     kind, _, rest = pattern.rpartition(":")

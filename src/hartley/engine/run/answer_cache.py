@@ -34,13 +34,13 @@ WORTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one question was answered with.
+    """The answer to one query.
 
     Attributes:
         given: a read-only array, or the items of a list.
-        cost: what the adapter reported for it.
-        work: the time that it took, which is everybody's who asks.
-        function: who answered; kept with the answers, so that no other can have its identity.
+        cost: what the adapter reported.
+        work: the time that it took, counted for every attack that sends the query.
+        function: the callable that answered. It is referenced here so that its id stays unique.
         nbytes: how much room it takes.
     """
 

@@ -3,7 +3,7 @@
 The batch is the innermost axis of every array, (channels, height, width, batch). So the patches of
 a strided 3×3 convolution are copied in runs as long as the batch, the product of weights and
 patches already has the layout that the next layer reads, and no reordering is left between layers.
-Gradients are written out, the input's own gradient is never formed, all parameters lie in one flat
+Gradients are written out, the input's own gradient is never formed, all parameters are in one flat
 buffer (one fused optimiser call), and where the processor multiplies bfloat16 in hardware one
 bfloat16 copy of that buffer does the arithmetic beside the float32 weights that are moved.
 """

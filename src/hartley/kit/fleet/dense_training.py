@@ -1,7 +1,7 @@
 """Many dense nets as one computation: stacked weights, batched matrix products, one optimiser.
 
 The gradients are written out by hand: for nets this small, autograd's bookkeeping costs as much as
-the arithmetic. All K·P numbers lie in one flat buffer, so the optimiser is a single fused call.
+the arithmetic. All K·P numbers are in one flat buffer, so the optimiser is a single fused call.
 """
 
 from __future__ import annotations

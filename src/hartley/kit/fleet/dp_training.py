@@ -6,8 +6,8 @@ over all models. Convolutions go through Opacus' own module and optimiser, one m
 test holds the first against the second on the same inputs.
 
 Nothing here depends on how many records a model has, beyond the records themselves: the sampling
-rate, the number of steps and the divisor are fixed numbers, since a divisor that followed the count
-would tell an attacker about the one record that the privacy claim is about.
+rate, the number of steps and the divisor are fixed numbers, since a divisor that depended on the
+count would reveal the one record that the guarantee is about.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Stack = dict[str, NDArray[np.float32]]
 
 Apprentice = Callable[["NDArray[np.bool_]", int, int], "Fleet"]
-"""(who trains on what (m, n), seed, number of the first) → m ordinary nets on the given targets."""
+"""(training sets (m, n), seed, index of the first) → m ordinary nets on the given targets."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Objective:
         Args:
             x: (n, …) records.
             targets: (n, classes) what their labels say.
-            include: (K, n) who trains on what.
+            include: (K, n) which model is trained on which record.
             seed: of the fleet.
             first: number of the first model.
             apprentice: trains ordinary nets of the same architecture and recipe.
@@ -194,7 +194,7 @@ class _Reader:
         return self.x[rows], targets[at]
 
     def epoch(self, t: int) -> torch.Tensor:
-        """(K,) passes that lie behind step ``t``."""
+        """Return the passes (K,) that are complete at step ``t``."""
         return (self.passes * t).floor()
 
 

@@ -15,7 +15,7 @@ PATCH = 8
 
 
 def grid(picture: NDArray[Any]) -> NDArray[Any]:
-    """Return the colour patches of one grid, (patches, 192), less what is left at the border."""
+    """Return the colour patches of a grid, (patches, 192), without the remainder at the border."""
     _, height, width = picture.shape
     whole = picture[:, : height // PATCH * PATCH, : width // PATCH * PATCH]
     cut = image.tiles(whole, PATCH)
