@@ -86,7 +86,8 @@ def _filtered(trained: Ensemble, make: Callable[[], PerModelFilter], output: Out
             true_answers = model.query(x)
             if output is Output.LABELS:
                 return true_answers
-            return filter_()(x, true_answers[None], [k])[0]
+            filtered: NDArray[Any] = filter_()(x, true_answers[None], [k])[0]
+            return filtered
 
         return model.with_(query=query_one, clear=model.clear or model)
 
