@@ -151,7 +151,7 @@ def captions(rounds: int, seed: int) -> None:
     )
     hits = []
     for one in dealt.rounds:
-        for target in one.view.question.x:
+        for target in one.view.brief.question.x:
             own = int(cosines(target[None], made[:, :half])[0].argmax())
             rest = np.setdiff1d(np.arange(len(made)), own)
             others = rng.choice(rest, release.number - 1, replace=False)

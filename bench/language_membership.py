@@ -32,6 +32,7 @@ from hartley.channel.measure import measure
 from hartley.core import Data, View
 from hartley.engine.run.answer_cache import forget
 from hartley.engine.run.play import deal, play
+from hartley.games.membership.membership import MembershipBrief
 from hartley.kit.language import gpt
 from hartley.scenes.novels import novels
 
@@ -186,7 +187,8 @@ def parity(scene) -> None:
         deviation = np.sqrt((np.exp(law) * law**2).sum(1) - mean**2)
         for plus, values in ((False, said), (True, (said - mean) / deviation)):
             plain[plus].append(np.sort(values)[: int(0.2 * len(values))].mean())
-    view = View(source=scene.model, question=Data("texts", scene.modality, rows))
+    texts = Data("texts", scene.modality, rows)
+    view = View(scene.model, MembershipBrief(texts, texts, np.arange(len(texts))))
     for name, plus in (("min_k", False), ("min_k_plus_plus", True)):
         guess, other = load(name)(view, np.random.default_rng(0)).guess, np.array(plain[plus])
         worst = float(np.abs(guess - other).max())

@@ -31,6 +31,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import _memo
 from hartley.core import Access, Data, Ensemble, Modality, Model, View
+from hartley.games.membership.membership import MembershipBrief
 from hartley.kit.fleet import Training, train
 from hartley.kit.nets import dense
 from hartley.targets.sklearn import SklearnPipeline, from_sklearn
@@ -93,7 +94,7 @@ def ours(kind: str, models: int, seed: int, workers: int) -> dict[str, float]:
     fit = mlp_fit if kind == "mlp" else forest.fit
     offers = Access.LABELS | Access.SCORES | Access.TRAIN
     victim = from_sklearn(target(kind, x_train, y_train, seed), classes=2, offers=offers, fit=fit)
-    view = View(victim, public=pool, question=pool, salt=seed)
+    view = View(victim, MembershipBrief(pool, pool, np.arange(len(pool))), salt=seed)
     started, clock = time.perf_counter(), time.process_time()
     got = lira(
         view, np.random.default_rng(seed), references=models, online=False, fixed_variance=False

@@ -74,7 +74,7 @@ def main() -> None:
     scene = build("digits", {"opened": True})
     lira = catalog.load("attack", "lira")
     one = deal(lira, scene, seed=0, params={"rounds": 2}).rounds[0]
-    asked, truth = one.view.question, one.truth
+    asked, truth = one.view.brief.question, one.truth
     assert asked is not None and asked.y is not None
 
     def ours(name: str, **params: Any) -> NDArray[Any]:

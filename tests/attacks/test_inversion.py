@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ import pytest
 from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Outcome, Settings
+from hartley.core.brief import as_static_brief
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses.signal.selena import Distilled
 from hartley.engine.defend import defended
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.run.play import play
 from hartley.games.inversion.class_inversion import class_inversion, evaluator, unlike
-from hartley.games.inversion.client_step import Known
 from hartley.games.inversion.gradient_inversion import (
     FederatedStep,
     federated,
@@ -77,11 +77,11 @@ def test_gradients_of_other_records_tell_nothing() -> None:
 def test_nobody_is_told_labels_or_candidates() -> None:
     deal = gradient_inversion(_scene(), np.random.default_rng(0), rounds=2)
     view = deal.rounds[0].view
-    assert view.question is None
-    assert view.public is not None
-    assert view.public.y is None
-    assert set(view.facts) == {"gradient", "net", "batch", "classes"}
-    assert not any(a.flags.writeable for a in view.facts["gradient"].values())
+    assert view.brief.public.y is None
+    known = {field.name for field in fields(view.brief)}
+    assert known == {"gradient", "net", "batch", "classes", "public", "step"}
+    assert view.brief.step is None
+    assert not any(a.flags.writeable for a in view.brief.gradient.values())
 
 
 def test_too_small_a_holdout_is_said_clearly() -> None:
@@ -116,7 +116,7 @@ def test_a_protection_changes_what_is_released(name: str) -> None:
     part = catalog.load("defense", name)
     rng = np.random.default_rng
     clear, shown = (
-        gradient_inversion(s, rng(3), rounds=1).rounds[0].view.facts["gradient"]
+        gradient_inversion(s, rng(3), rounds=1).rounds[0].view.brief.gradient
         for s in (scene, part(scene, rng(0), **part.strongest))
     )
     assert all(not np.array_equal(clear[n], shown[n]) for n in clear)
@@ -157,10 +157,10 @@ def test_outputs_are_permuted_anew_for_every_victim() -> None:
     held = scene.holdout
     for one in deal.rounds:
         said = one.view.model.query(held.x).argmax(1)
-        slot, identity = int(one.view.question.x[0, 0]), int(one.truth[0])
+        slot, identity = int(one.view.brief.question.x[0, 0]), int(one.truth[0])
         assert (said[held.y == identity] == slot).mean() > 0.9
-        assert one.view.public.y is None
-    slots = {int(one.view.question.x[0, 0]) for one in deal.rounds}
+        assert one.view.brief.public.y is None
+    slots = {int(one.view.brief.question.x[0, 0]) for one in deal.rounds}
     assert len(slots) > 1 < len({int(one.truth[0]) for one in deal.rounds})
     assert not deal.cluster  # a victim a use
 
@@ -203,15 +203,16 @@ def test_clients_take_the_owners_step_and_only_who_knows_is_told_it() -> None:
         gradient_inversion(s, np.random.default_rng(0), rounds=1).rounds[0]
         for s in (scene, replace(scene, training=_pipeline()))
     )
-    sent, bare = deal.view.facts["gradient"], plain.view.facts["gradient"]
+    sent, bare = deal.view.brief.gradient, plain.view.brief.gradient
     assert set(sent) - set(bare) == {"spread.weight", "spread.bias"}
     assert not np.allclose(sent["1.weight"], bare["1.weight"])
-    assert [one.name for one in plain.view.defenses] == ["mid"]
-    told = deal.view.defenses[-1]
-    assert isinstance(told, Known)
-    assert told.step.recipe["objective"]["name"] == "Bottleneck"
-    assert set(told.extra) == {"spread.weight", "spread.bias"}
-    assert set(deal.view.model.weights()) == set(told.step.net.shapes)
+    assert [one.name for one in deal.view.defenses] == ["mid"]
+    assert plain.view.brief.step is None
+    assert as_static_brief(deal.view.brief).step is None
+    known = deal.view.brief.step
+    assert known.step.recipe["objective"]["name"] == "Bottleneck"
+    assert set(known.extra) == {"spread.weight", "spread.bias"}
+    assert set(deal.view.model.weights()) == set(known.step.net.shapes)
 
 
 @pytest.mark.parametrize(
@@ -231,9 +232,9 @@ def test_who_takes_the_clients_own_step_rebuilds_what_a_plain_one_misses(name, p
 def test_nets_are_trained_by_the_owners_objective_before_the_step() -> None:
     scene = _defended("mid", epochs=6)
     deal = gradient_inversion(scene, np.random.default_rng(0), rounds=2)
-    told = deal.rounds[0].view.defenses[-1]
-    assert told.step.epoch == 6
-    assert np.abs(told.extra["spread.bias"]).max() > 0
+    known = deal.rounds[0].view.brief.step
+    assert known.step.epoch == 6
+    assert np.abs(known.extra["spread.bias"]).max() > 0
 
 
 def test_private_steps_prove_what_one_record_can_tell() -> None:

@@ -33,6 +33,7 @@ from hartley.core import (
 from hartley.core.errors import NotOffered, UsageError
 from hartley.engine.run.answer_cache import forget
 from hartley.engine.run.play import deal, play
+from hartley.games.membership.membership import MembershipBrief
 from hartley.kit.language import gpt, text, tokens
 from hartley.models.causal import causal
 
@@ -139,7 +140,7 @@ def test_moments_are_those_of_the_whole_law(scene):
 def test_min_k_is_its_formula(scene, attack, plus, share):
     pool = scene.extra["pool"]
     truth = np.random.default_rng(0).random(len(pool)) < 0.5
-    view = View(source=scene.model, question=pool)
+    view = View(scene.model, MembershipBrief(pool, pool, np.arange(len(pool))))
     guess = attack(view, np.random.default_rng(0), share=share).guess
     plain = by_the_paper(scene.facts["state"], pool.x, share, plus)
     np.testing.assert_allclose(guess, plain, atol=1e-5)
@@ -227,7 +228,10 @@ def test_neighbours_differ_where_they_should():
 
 def test_recall_is_the_ratio_of_two_readings(scene):
     pool, public = scene.extra["pool"], scene.extra["public"]
-    view = View(source=replace(scene.model, facts={"context": 15}), public=public, question=pool)
+    view = View(
+        replace(scene.model, facts={"context": 15}),
+        MembershipBrief(pool, public, np.arange(len(pool))),
+    )
     guess = recall_prefix(view, np.random.default_rng(4), prefixes=1).guess
     chosen = public.x[np.random.default_rng(4).permutation(len(public))[0]]
     prefix = chosen[chosen >= 0][-3:]  # twelve of fifteen tokens are taken by the text
@@ -261,9 +265,15 @@ def test_welch_is_welch():
 def test_a_dear_scene_says_how_many_references_are_enough(scene, dealt):
     view = dealt.rounds[0].view
     fleet = references(view, 64)
-    assert fleet.include.shape == (2, 64) and fleet.moments(view.question).shape == (2, 64, 11, 3)
+    assert fleet.include.shape == (2, 64) and fleet.moments(view.brief.question).shape == (
+        2,
+        64,
+        11,
+        3,
+    )
     np.testing.assert_allclose(
-        fleet.moments(view.question)[1], fleet.ensemble.member(1).moments(view.question.x)
+        fleet.moments(view.brief.question)[1],
+        fleet.ensemble.member(1).moments(view.brief.question.x),
     )
 
 

@@ -20,6 +20,7 @@ from hartley.core import Access, Data, Deal, Modality, Model, Output, View
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
 from hartley.games.membership import membership as game
+from hartley.games.membership.membership import MembershipBrief
 from hartley.scenes.digits import digits
 
 
@@ -133,7 +134,7 @@ def test_wires(modality, attack, online):
 def test_loot_is_mostly_members(scene, dealt):
     one = dealt.rounds[0]
     got = lira(one.view, np.random.default_rng(0), references=32)
-    members = {row.tobytes() for row in one.view.question.x[one.truth == 1]}
+    members = {row.tobytes() for row in one.view.brief.question.x[one.truth == 1]}
     share = np.mean([row.tobytes() in members for row in got.asset.x])
     assert len(got.asset) > 20 and share > 0.55
 
@@ -151,7 +152,7 @@ def view_of(answers, y, output):
     model = Model(
         "m", Modality.TABULAR, lambda x: answers[x[:, 0].astype(int)], output, answers.shape[1]
     )
-    return View(model, question=data)
+    return View(model, MembershipBrief(data, data, np.arange(len(data))))
 
 
 @pytest.mark.parametrize("output", [Output.PROBABILITIES, Output.LOGITS])

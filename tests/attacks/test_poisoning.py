@@ -33,7 +33,7 @@ def test_poison_stays_within_the_budget_and_carries_the_message(attack: Any, poi
     loot = attack(view, np.random.default_rng(0)).asset
     assert isinstance(loot, Data)
     assert len(loot) == poisons * 4
-    assert np.array_equal(loot.y, np.repeat(view.facts["message"], poisons))
+    assert np.array_equal(loot.y, np.repeat(view.brief.message, poisons))
     assert loot.role == "poison"
 
 

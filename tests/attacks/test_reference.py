@@ -16,6 +16,7 @@ from hartley.attacks.model_to_data.reference_models import (
 )
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
 from hartley.core.errors import UsageError
+from hartley.games.membership.membership import MembershipBrief
 
 
 def test_halves_are_halves_nested_and_complementary():
@@ -41,7 +42,7 @@ def _view(count, n=20, offers=Access.SCORES | Access.TRAIN):
         )
 
     model = Model("v", Modality.TABULAR, lambda x: np.full((len(x), 4), 0.25), classes=4, fit=fit)
-    return View(model, question=data, salt=3)
+    return View(model, MembershipBrief(data, data, np.arange(len(data))), salt=3)
 
 
 def test_two_attacks_share_one_fleet():
@@ -50,7 +51,9 @@ def test_two_attacks_share_one_fleet():
     big, small = references(view, 8), references(view, 4)
     assert calls == [8]
     assert np.array_equal(big.include[:4], small.include)
-    assert np.array_equal(big.confidence(view.question)[:4], small.confidence(view.question))
+    assert np.array_equal(
+        big.confidence(view.brief.question)[:4], small.confidence(view.brief.question)
+    )
     references(view, 10)
     assert calls == [8, 10]
 
@@ -58,12 +61,12 @@ def test_two_attacks_share_one_fleet():
 def test_whole_answers_stay_in_memory_while_there_is_room(monkeypatch):
     view = _view([])
     fleet = references(view, 4)
-    whole = fleet.ensemble.query(view.question.x).nbytes
+    whole = fleet.ensemble.query(view.brief.question.x).nbytes
     monkeypatch.setattr(reference_models, "ROOM", int(2.5 * whole))
     for k in range(6):
-        fleet.said(replace(view.question, x=view.question.x + k))
+        fleet.said(replace(view.brief.question, x=view.brief.question.x + k))
     held = [key for key in fleet.answers if key.startswith("said")]
-    assert len(held) == 2 and fleet.confidence(view.question).shape == (4, 20)
+    assert len(held) == 2 and fleet.confidence(view.brief.question).shape == (4, 20)
 
 
 def test_confidence_is_the_logit_also_where_p_is_nearly_one():
@@ -101,7 +104,7 @@ def test_a_pair_is_as_sure_as_its_halves_are_close():
 
 def test_likelihoods_of_references_are_those_of_each_model():
     view = _view([])
-    fleet, data = references(view, 6), view.question
+    fleet, data = references(view, 6), view.brief.question
     for k in range(6):
         said = fleet.ensemble.member(k).query(data.x)
         plain = np.log(said[np.arange(20), data.y])

@@ -7,6 +7,7 @@ import pytest
 
 from hartley.attacks.model_to_data.membership.rmia import _prior, rmia
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
+from hartley.games.membership.membership import MembershipBrief
 
 TOKENS, GAIN, WAVER = 12, 4.0, 0.5
 """Tokens of a text, nats that a text gains by being learnt, and a model's own deviation."""
@@ -45,7 +46,11 @@ def asked():
     rng = np.random.default_rng(0)
     texts = [Data(n, Modality.LANGUAGE, rng.integers(0, 100, (128, TOKENS))) for n in ("x", "z")]
     coins = rng.random((1, 128)) < 0.5
-    return View(fit(texts[0], coins, 1).member(0), texts[1], texts[0], salt=3), coins[0]
+    return View(
+        fit(texts[0], coins, 1).member(0),
+        MembershipBrief(texts[0], texts[1], np.arange(128)),
+        salt=3,
+    ), coins[0]
 
 
 def auc(score, member):
@@ -72,8 +77,8 @@ def test_the_line_for_probabilities_near_one_stands_over_every_text(asked):
         return np.exp((nats(rows) + GAIN * learnt + wavering) / (TOKENS - 1))
 
     inside = rng.random((8, 128)) < 0.5
-    seen, shadow = said(view.question.x, member)[0], said(view.question.x, inside)
-    strange, apart = said(view.public.x, False)[0], said(view.public.x, False)
+    seen, shadow = said(view.brief.question.x, member)[0], said(view.brief.question.x, inside)
+    strange, apart = said(view.brief.public.x, False)[0], said(view.brief.public.x, False)
 
     def beaten(a):
         ratio = seen / _prior(shadow, ~inside, True, a)

@@ -79,7 +79,7 @@ def test_a_new_row_is_counted_billed_checked_and_frozen() -> None:
 
 
 def test_a_new_row_is_sealed_away_and_denied_in_words() -> None:
-    sealed = seal(View(_model([])), Access.LABELS, Meter()).model
+    sealed = seal(View(_model([]), None), Access.LABELS, Meter()).model
     assert sealed.calls.get("smell") is None and "smell" not in sealed.calls
     with pytest.raises(AccessDenied, match="smell used without declaring tools"):
         sealed.calls["smell"](X)

@@ -165,5 +165,5 @@ def test_a_part_is_called_as_its_function() -> None:
         """Guess a constant."""
         return Outcome(guess=np.zeros(3) + shift)
 
-    got = _attack(one)(View(source=None), np.random.default_rng(0), shift=2.0).guess
+    got = _attack(one)(View(None, None), np.random.default_rng(0), shift=2.0).guess
     assert got is not None and got.tolist() == [2.0, 2.0, 2.0]

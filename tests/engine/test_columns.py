@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -27,9 +27,22 @@ SPENT = [{"cost_queries": 6.0, "cost_s": 0.3}, {"cost_queries": 0.0, "cost_s": 0
 NOISE = 0.15
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What an attacker knows.
+
+    Attributes:
+        question: records.
+        seen: the secret bits, some of them flipped.
+    """
+
+    question: Data
+    seen: np.ndarray
+
+
 def dealt(sizes=(3, 2), alphabet=2):
     rng = np.random.default_rng(1)
-    return [Round(View(None), rng.integers(0, alphabet, m), alphabet) for m in sizes]
+    return [Round(View(None, None), rng.integers(0, alphabet, m), alphabet) for m in sizes]
 
 
 def got(rounds, **more):
@@ -138,18 +151,18 @@ def _noisy(scene, rng, **_):
     for _ in range(40):
         truth = rng.integers(0, 2, 50)
         seen = np.where(rng.random(50) < NOISE, 1 - truth, truth)
-        rounds.append(Round(replace(VIEW, facts={"seen": seen}), truth))
+        rounds.append(Round(replace(VIEW, brief=Seen(WIRE.extra["pool"], seen)), truth))
     return Deal(rounds=tuple(rounds), cluster=False)
 
 
-VIEW = View(WIRE.model, question=WIRE.extra["pool"])
-GAME = replace(loss_threshold.game, play=_noisy, axis=Axis.MODEL_TO_DATA)
+VIEW = View(WIRE.model, None)
+GAME = replace(loss_threshold.game, play=_noisy, brief=Seen, axis=Axis.MODEL_TO_DATA)
 
 
 def _reader(sure):
     def run(view, rng, **_):
-        seen = view.facts["seen"].astype(float)
-        view.model.query(view.question.x[:5])
+        seen = view.brief.seen.astype(float)
+        view.model.query(view.brief.question.x[:5])
         return Outcome(
             guess=seen,
             asset=Data("seen", Modality.TABULAR, seen[:, None]),

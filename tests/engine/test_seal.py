@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,29 +17,55 @@ from hartley.engine.run.meter import Meter, seal
 from hartley.games.inversion.gradient_inversion import gradient_inversion
 
 
-def _view() -> tuple[View, dict[str, Any]]:
-    own = {"codes": np.zeros((4, 2)), "strangers": Data("s", Modality.TABULAR, np.zeros((3, 2)))}
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What an attacker knows.
+
+    Attributes:
+        question: records.
+        codes: an array.
+        strangers: records.
+        update: arrays by name.
+        both: arrays.
+        number: a number.
+    """
+
+    question: Data
+    codes: np.ndarray
+    strangers: Data
+    update: Mapping[str, np.ndarray]
+    both: tuple[np.ndarray, ...]
+    number: int = 3
+
+
+def _view() -> tuple[View[Brief], np.ndarray]:
+    codes = np.zeros((4, 2))
+    strangers = Data("s", Modality.TABULAR, np.zeros((3, 2)))
     asked = Data("q", Modality.TABULAR, np.zeros((5, 2)), facts={"cells": np.arange(2)})
     source = Data("held", Modality.TABULAR, np.zeros((6, 2)))
-    return View(source, question=asked, facts={**own, "number": 3}), own
+    brief = Brief(asked, codes, strangers, {"w": np.zeros(3)}, (np.zeros(2),))
+    return View(source, brief), codes
 
 
-def test_facts_are_sealed_as_the_records_are() -> None:
-    view, own = _view()
+def test_briefs_are_sealed_as_the_records_are() -> None:
+    view, codes = _view()
     sealed = seal(view, Access.NOTHING, Meter())
-    assert sealed.question is not None
     for array in (
         sealed.data.x,
-        sealed.question.x,
-        sealed.question.facts["cells"],
-        sealed.facts["codes"],
-        sealed.facts["strangers"].x,
+        sealed.brief.question.x,
+        sealed.brief.question.facts["cells"],
+        sealed.brief.codes,
+        sealed.brief.strangers.x,
+        sealed.brief.update["w"],
+        sealed.brief.both[0],
     ):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
-    assert sealed.facts["number"] == 3
-    own["codes"][0] = 1
-    assert view.facts["codes"].flags.writeable, "the owner's own arrays stay his"
+    with pytest.raises(TypeError, match="item assignment"):
+        sealed.brief.update["w"] = np.ones(3)  # type: ignore[index]
+    assert sealed.brief.number == 3
+    codes[0] = 1
+    assert view.brief.codes.flags.writeable, "the owner's own arrays stay writable"
 
 
 def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
@@ -51,7 +77,7 @@ def test_who_holds_the_weights_works_answers_out_for_himself() -> None:
     for shield in (label_only, memguard):
         twice = rounding(shield(scene, np.random.default_rng(0)), None, digits=0)
         assert twice.model is not None
-        view = View(twice.model)
+        view = View(twice.model, None)
         black = seal(view, Access.SCORES, Meter()).model
         white = seal(view, Access.SCORES | Access.GRADIENTS, Meter()).model
         assert black.clear is None and white.clear is None
@@ -66,9 +92,9 @@ def test_a_budget_counts_gradients_that_have_to_be_asked_for() -> None:
     x, y = scene.train.x[:5], np.arange(5)
     bounded = query_budget(scene, np.random.default_rng(0), queries=3).model
     assert bounded is not None
-    shown = seal(View(bounded), Access.SCORES | Access.GRADIENTS, Meter()).model
+    shown = seal(View(bounded, None), Access.SCORES | Access.GRADIENTS, Meter()).model
     slopes = np.asarray(shown.grad(x, y))
     assert np.abs(slopes[:3]).sum(axis=(1, 2, 3)).all() and not slopes[3:].any()
     opened = replace(bounded, weights=dict, offers=bounded.offers | Access.WEIGHTS)
-    held = seal(View(opened), Access.SCORES | Access.WEIGHTS, Meter()).model
+    held = seal(View(opened, None), Access.SCORES | Access.WEIGHTS, Meter()).model
     np.testing.assert_array_equal(held.query(x), scene.model.query(x))

@@ -32,7 +32,7 @@ def live():
 
 def favourite(view, rng):
     """The language's most frequent letter, with no look at the ciphertext."""
-    return np.full(len(view.question), np.bincount(view.public.x[0]).argmax())
+    return np.full(len(view.brief.question), np.bincount(view.brief.public.x[0]).argmax())
 
 
 def test_knowing_english_alone_reads_nothing(live):
@@ -46,7 +46,7 @@ def test_who_has_the_key_reads_all_of_it():
     words = decryption.live(Modality.LANGUAGE, np.random.default_rng(0))
     open_text = ciphers.Cipher("none", lambda text, rng: ciphers.Encrypted(text), 26, 0.0)
     scene = Scene("open", Modality.LANGUAGE, extra=words.extra, parts=(open_text,))
-    reader = act(lambda view, rng: view.data.x[0][view.question.x])
+    reader = act(lambda view, rng: view.data.x[0][view.brief.question.x])
     channel = measure(play(reader, scene, seed=0))
     assert channel.bits.value == pytest.approx(np.log2(26), abs=0.05)
     assert channel.metrics["text_accuracy"]["value"] == 1
@@ -60,7 +60,7 @@ def test_the_payload_is_uniform_and_stands_where_the_question_says(live):
     expected = len(truth) / 26
     assert ((counts - expected) ** 2 / expected).sum() < 25 + 5 * np.sqrt(2 * 25)
     for one in table.rounds:
-        places = one.view.question.x
+        places = one.view.brief.question.x
         assert np.array_equal(np.diff(places), np.ones(len(places) - 1))
         assert one.view.data.x.shape == (1, 412)
         # One key: equal letters of the payload are equal signs.
@@ -70,7 +70,7 @@ def test_the_payload_is_uniform_and_stands_where_the_question_says(live):
 
 def test_the_attackers_corpus_holds_no_message(live):
     table = deal(act(favourite), live, seed=0)
-    public = ciphers.spell(table.rounds[0].view.public.x[0])
+    public = ciphers.spell(table.rounds[0].view.brief.public.x[0])
     whole = ciphers.spell(letters_of(live.extra["corpus"]))
     assert whole.startswith(public)
     assert len(public) == len(whole) // 2

@@ -40,8 +40,8 @@ def _scene(kind: Any = live, modality: Modality = Modality.VISION) -> Scene:
 
 def _itself(view: Any) -> Model:
     """A copy that stands on its own, of a victim that answers by its nearest record."""
-    answers = view.model.query(view.public.x)
-    lesson = replace(view.public, y=answers.argmax(1))
+    answers = view.model.query(view.brief.public.x)
+    lesson = replace(view.brief.public, y=answers.argmax(1))
     fit = nearest_learner.trainer(lesson.modality, 4)
     return fit(lesson, np.ones((1, len(lesson)), dtype=bool), 0).member(0)
 
@@ -100,8 +100,8 @@ def test_the_rules_limit_the_queries_of_each_victim_and_a_new_attack_starts_afre
 
     def asks(n: int) -> Any:
         def build(view: Any) -> Model:
-            view.model.query(view.public.x[:n])
-            view.model.query(view.public.x[:n])
+            view.model.query(view.brief.public.x[:n])
+            view.model.query(view.brief.public.x[:n])
             return scene.model
 
         return _attack(build)
@@ -123,7 +123,7 @@ def test_without_a_pool_it_says_what_is_missing() -> None:
 
 def _span(view: Any) -> Model:
     """The column space of the logits: the head in a basis of its own."""
-    answers = view.model.query(view.public.x)
+    answers = view.model.query(view.brief.public.x)
     _, sizes, ways = np.linalg.svd(answers, full_matrices=False)
     width = int((sizes > 1e-9 * sizes[0]).sum())
     return replace(view.model, weights=lambda: {"head": ways[:width].T})

@@ -52,10 +52,12 @@ def test_links_that_are_dropped_are_not_trained_on():
     deal = links.link_inference(asked_of(20), np.random.default_rng(0), rounds=30)
     every = {tuple(e) for e in edges.T}
     for one, (data, include, _) in zip(deal.rounds, seen, strict=True):
-        asked = {tuple(p) for p in one.view.question.x}
-        kept = {tuple(p) for p, bit in zip(one.view.question.x, one.truth, strict=True) if bit}
+        asked = {tuple(p) for p in one.view.brief.question.x}
+        kept = {
+            tuple(p) for p, bit in zip(one.view.brief.question.x, one.truth, strict=True) if bit
+        }
         assert {tuple(e) for e in data.edges.T} == (every - asked) | kept
-        assert {tuple(e) for e in one.view.public.edges.T} == every - asked
+        assert {tuple(e) for e in one.view.brief.public.edges.T} == every - asked
         assert include.all() and len(asked) == 20
     share = np.mean([one.truth.mean() for one in deal.rounds])
     assert 0.4 < share < 0.6
@@ -104,7 +106,7 @@ def test_each_victim_reads_its_own_values_and_no_target_twice():
     ((data, include, _),) = seen
     assert np.array_equal(train.x, before)
     for k, one in enumerate(deal.rounds):
-        blank = one.view.question.x
+        blank = one.view.brief.question.x
         assert not blank[:, 1:4].any()
         read = data.x[include[k]]
         assert len(read) == 60
@@ -125,7 +127,7 @@ def test_each_victim_reads_its_own_values_and_no_target_twice():
 def test_a_dead_scene_answers_the_same_whatever_was_drawn(game):
     scene = game.dead(game.modalities[0], np.random.default_rng(0))
     deal = game(scene, np.random.default_rng(1), rounds=3)
-    asked = deal.rounds[0].view.question.x
+    asked = deal.rounds[0].view.brief.question.x
     nodes = np.unique(asked)[:, None] if game is links.link_inference else asked
     said = [one.view.model.query(nodes) for one in deal.rounds]
     assert all(np.array_equal(said[0], other) for other in said)

@@ -56,13 +56,13 @@ def test_rounds_are_the_scenes_or_the_users(scene):
 def test_a_group_shares_a_coin_and_is_one_use(scene):
     dealt = membership(scene, rng(), group=8, rounds=6)
     one = dealt.rounds[0]
-    groups = one.view.facts["group"]
+    groups = one.view.brief.groups
     assert (np.bincount(groups) == 8).all() and len(one.truth) == 16
     assert not (groups == np.sort(groups)).all()
     trials = play(loss_threshold, scene, dealt=dealt)
     assert trials.spec.unit == "group of 8 records" and len(trials) == 6 * 16
     # Every record of a group is in or out together: the model is sure of all of them or of none.
-    sure = one.view.model.query(one.view.question.x).max(1) > 0.9
+    sure = one.view.model.query(one.view.brief.question.x).max(1) > 0.9
     for group in range(16):
         assert sure[groups == group].all() == bool(one.truth[group])
     guess = loss_threshold(one.view, rng()).guess
@@ -74,7 +74,7 @@ def test_the_records_of_one_user_share_a_coin(scene):
     pool = replace(scene.extra["pool"], facts={"user": users})
     dealt = membership(replace(scene, extra={"pool": pool}), rng(), group=0, rounds=4)
     assert dealt.unit == "user" and len(dealt.rounds[0].truth) == 4
-    assert len(set(zip(users.tolist(), dealt.rounds[0].view.facts["group"], strict=True))) == 4
+    assert len(set(zip(users.tolist(), dealt.rounds[0].view.brief.groups, strict=True))) == 4
     with pytest.raises(UsageError, match="whose its records are"):
         membership(scene, rng(), group=0)
 
@@ -97,10 +97,10 @@ def test_bounds_on_a_record_do_not_bound_a_group(scene):
 
 def test_wrong_labels_are_trained_and_asked_about(scene):
     pool = scene.extra["pool"]
-    asked = membership(scene, rng(), rounds=1, mislabelled=0.25).rounds[0].view.question
+    asked = membership(scene, rng(), rounds=1, mislabelled=0.25).rounds[0].view.brief.question
     assert (asked.y != pool.y).sum() == 32
     assert asked.y.min() >= 0 and asked.y.max() < 4
-    everyone = membership(scene, rng(), rounds=1, mislabelled=1.0).rounds[0].view.question
+    everyone = membership(scene, rng(), rounds=1, mislabelled=1.0).rounds[0].view.brief.question
     assert (everyone.y != pool.y).all()
 
 
@@ -110,7 +110,9 @@ def test_an_own_model_is_one_round_and_nobodys_coin():
     (one,) = dealt.rounds
     assert not dealt.planted and one.truth.sum() == 120 == len(one.truth) // 2
     members = {row.tobytes() for row in scene.train.x}
-    assert [row.tobytes() in members for row in one.view.question.x] == (one.truth == 1).tolist()
+    assert [row.tobytes() in members for row in one.view.brief.question.x] == (
+        one.truth == 1
+    ).tolist()
     from hartley.core import Bound
 
     proved = (Bound("dp", {"epsilon": 0.1, "delta": 0.0}), Bound("alphabet", {"bits": 2.0}))

@@ -32,13 +32,13 @@ from hartley.kit.language import text
 
 
 def test_a_coin_settles_ties_and_nothing_else() -> None:
-    one = Round(View(None), np.array([2, 0, 1]), alphabet=4)
+    one = Round(View(None, None), np.array([2, 0, 1]), alphabet=4)
     scores = np.array([[0, 1, 5, 2], [3, 3, 3, 1], [9, 0, 9, 9]])
     (got,) = judge([one], [Outcome(guess=scores)])
     assert got.guess[0] == 1 and got.guess[1] in {1, 2, 3} and got.guess[2] == 4
     assert got.metrics["extraction_rate"] == pytest.approx((got.guess == 1).mean())
     truth = np.random.default_rng(0).integers(0, 4, 4000)
-    many = Round(View(None), truth, alphabet=4)
+    many = Round(View(None, None), truth, alphabet=4)
     (even,) = judge([many], [Outcome(guess=np.zeros((4000, 4)))])
     assert np.bincount(even.guess, minlength=5)[1:] == pytest.approx(1000, rel=0.12)
     (again,) = judge([many], [Outcome(guess=np.zeros((4000, 4)))])
@@ -59,7 +59,7 @@ def test_who_gets_no_answer_hears_nothing() -> None:
     ],
 )
 def test_scores_that_are_none_are_refused(scores, words) -> None:
-    one = Round(View(None), np.array([2, 0, 1]), alphabet=4)
+    one = Round(View(None, None), np.array([2, 0, 1]), alphabet=4)
     with pytest.raises(RunError, match=words):
         judge([one], [Outcome(guess=scores)])
 

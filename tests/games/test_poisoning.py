@@ -59,7 +59,7 @@ def test_messages_are_uniform_over_all_classes_and_drawn_anew_each_round() -> No
     counts = np.bincount(messages.reshape(-1), minlength=4)
     assert np.all(abs(counts - 200) < 5 * np.sqrt(200 * 0.75))
     for one in dealt.rounds[:5]:
-        assert np.array_equal(one.view.facts["message"], one.truth)
+        assert np.array_equal(one.view.brief.message, one.truth)
         assert one.alphabet == 4
 
 
@@ -70,7 +70,7 @@ def test_a_trigger_without_poison_shows_in_the_base_rate() -> None:
     assert held.y is not None
 
     def cheat(view: Any) -> Data:
-        wanted = [held.x[held.y == m][0] for m in view.facts["message"]]
+        wanted = [held.x[held.y == m][0] for m in view.brief.message]
         masks = np.ones((4, *held.x.shape[1:]))
         return _nothing(view, patterns=np.stack(wanted), masks=masks)
 
@@ -138,12 +138,14 @@ def test_probes_are_held_out_of_one_class_and_near_the_published_record() -> Non
     assert all(row.tobytes() in known for _, x in asked for row in x)
     table = deal(_attack(_nothing), scene, seed=0, params={"rounds": 4})
     for r, one in enumerate(table.rounds):
-        assert one.view.question is not None and one.view.question.y is not None
-        assert len(set(one.view.question.y.tolist())) == 4, "slots should be of different classes"
+        assert one.view.brief.question is not None and one.view.brief.question.y is not None
+        assert len(set(one.view.brief.question.y.tolist())) == 4, (
+            "slots should be of different classes"
+        )
         probes = [x for k, x in asked if k == r][:4]
         for slot, x in enumerate(probes):
             labels = [int(held.y[np.all(held.x == row, (1, 2, 3))][0]) for row in x]
-            assert set(labels) == {int(one.view.question.y[slot])}
+            assert set(labels) == {int(one.view.brief.question.y[slot])}
             assert len(x) == 9
     assert len(trials) == 16
     assert not known & {row.tobytes() for row in public.x}
@@ -175,7 +177,7 @@ def test_the_dead_wire_learns_nothing_whatever_is_submitted() -> None:
     def flip(view: Any) -> Data:
         held = view.data
         rows = np.arange(64)
-        wanted = np.repeat(view.facts["message"], 16)
+        wanted = np.repeat(view.brief.message, 16)
         return replace(_nothing(view), x=held.x[rows], y=wanted)
 
     trials = play(_attack(flip), _scene(dead))

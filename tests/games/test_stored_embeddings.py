@@ -61,9 +61,9 @@ def test_a_deal_hands_over_what_is_stored_and_nothing_of_the_secret(modality) ->
     one, other = (embedding_inversion(scene, _rng(3)) for _ in range(2))
     for a, b in zip(one.rounds, other.rounds, strict=True):
         assert np.array_equal(a.truth, b.truth)
-        assert np.array_equal(a.view.question.x, b.view.question.x)
+        assert np.array_equal(a.view.brief.question.x, b.view.brief.question.x)
         assert a.view.model.offers & Access.EMBEDDINGS
-        assert len(a.view.facts["known"]) == store.known
+        assert len(a.view.brief.known) == store.known
     owned = {row.tobytes() for row in store.public.x}
     assert not any(row.tobytes() in owned for row in store.secret.x)
     cold = dead(modality, _rng()).part(StoredEmbeddings)
@@ -82,7 +82,7 @@ def test_the_truth_identifies_everybody_and_another_text_nobody() -> None:
         return [Outcome(asset=Data("told", Modality.LANGUAGE, x)) for x in rows]
 
     true = [
-        store.secret.x[[int(np.abs(stored - e).sum(1).argmin()) for e in one.view.question.x]]
+        store.secret.x[[int(np.abs(stored - e).sum(1).argmin()) for e in one.view.brief.question.x]]
         for one in deal.rounds
     ]
     judged = deal.judge(deal.rounds, told(true))

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -60,13 +60,13 @@ def test_the_attacker_sees_neither_message_nor_key_nor_original(live):
     table = deal(act(lambda x, _: x), live, seed=0)
     photos = {one.tobytes() for one in image.eight_bits(live.extra["carriers"].x)}
     for one in table.rounds:
-        assert set(one.view.facts) == {"quality_floor", "bits"}
-        assert one.view.question is None
+        known = {field.name for field in fields(one.view.brief)}
+        assert known == {"public", "quality_floor", "bits"}
         assert one.view.data.x[0].tobytes() not in photos
-        own = {row.tobytes() for row in one.view.public.x}
+        own = {row.tobytes() for row in one.view.brief.public.x}
         assert one.view.data.x[0].tobytes() not in own
     # The attacker's photographs carry no mark in any round.
-    public = table.rounds[0].view.public.x
+    public = table.rounds[0].view.brief.public.x
     assert len(public) == len(live.extra["carriers"].x) // 6
 
 
@@ -81,7 +81,7 @@ def test_parameters_reach_the_deal(live):
     table = deal(act(lambda x, _: x), live, seed=0, params={"rounds": 5, "bits": 8, "floor": 30.0})
     assert len(table.rounds) == 5
     assert len(table.rounds[0].truth) == 8
-    assert table.rounds[0].view.facts["quality_floor"] == 30
+    assert table.rounds[0].view.brief.quality_floor == 30
 
 
 def test_a_scene_without_a_marker_gets_the_widespread_one():

@@ -36,7 +36,7 @@ def test_sentences_are_retrieved_by_a_worn_question(need_pack, tmp_path, monkeyp
     assert len(set(texts)) == len(texts) == 200, "no sentence stands in two parts"
     deal = embedding_inversion(scene, np.random.default_rng(0), rounds=1)
     one = deal.rounds[0]
-    assert one.alphabet == 64 and one.view.question.x.shape == (32, 384)
+    assert one.alphabet == 64 and one.view.brief.question.x.shape == (32, 384)
 
 
 @pytest.mark.slow

@@ -38,30 +38,30 @@ def _answer(view: View, guess: Any) -> Outcome:
 
 
 def _loss(view: View) -> Any:
-    asked = view.question
+    asked = view.brief.question
     assert asked is not None and asked.y is not None
     return np.log(np.maximum(view.model.query(asked.x)[np.arange(len(asked)), asked.y], 1e-6))
 
 
 def tosses_a_coin(view: View, rng: np.random.Generator) -> Outcome:
     """Guess at random."""
-    return _answer(view, rng.random(len(view.question)))  # type: ignore[arg-type]
+    return _answer(view, rng.random(len(view.brief.question)))
 
 
 def wrong_unit(view: View, rng: np.random.Generator) -> Outcome:
     """Answer with the record's mean, not the model's answer."""
-    return _answer(view, view.question.x.reshape(len(view.question), -1).mean(1))  # type: ignore
+    return _answer(view, view.brief.question.x.reshape(len(view.brief.question), -1).mean(1))  # type: ignore
 
 
 def unseeded(view: View, rng: np.random.Generator) -> Outcome:
     """Break ties with a generator of its own."""
-    noise = np.random.default_rng().random(len(view.question))  # type: ignore[arg-type]
+    noise = np.random.default_rng().random(len(view.brief.question))
     return _answer(view, _loss(view) + noise)
 
 
 def leans_on_the_global_generator(view: View, rng: np.random.Generator) -> Outcome:
     """Break ties with numpy's global generator."""
-    return _answer(view, _loss(view) + np.random.random(len(view.question)))  # type: ignore # noqa: NPY002
+    return _answer(view, _loss(view) + np.random.random(len(view.brief.question)))  # type: ignore # noqa: NPY002
 
 
 def one_short(view: View, rng: np.random.Generator) -> Outcome:
@@ -97,8 +97,7 @@ def returns_the_wrong_loot(view: View, rng: np.random.Generator) -> Outcome:
 
 def trains_undeclared(view: View, rng: np.random.Generator) -> Outcome:
     """Train references without having declared it."""
-    assert view.public is not None
-    view.model.fit(view.public, np.ones((1, len(view.public)), bool), 0)  # type: ignore[misc]
+    view.model.fit(view.brief.public, np.ones((1, len(view.brief.public)), bool), 0)  # type: ignore[misc]
     return _answer(view, _loss(view))
 
 
@@ -109,16 +108,14 @@ def asks_undeclared(view: View, rng: np.random.Generator) -> Outcome:
 
 def writes_into_the_question(view: View, rng: np.random.Generator) -> Outcome:
     """Scale the records in place."""
-    assert view.question is not None
-    view.question.x[...] = 0
+    view.brief.question.x[...] = 0
     return _answer(view, _loss(view))
 
 
 def unfreezes_the_question(view: View, rng: np.random.Generator) -> Outcome:
     """Make a frozen array writable again and spoil it."""
-    assert view.question is not None
     guess = _loss(view)
-    owner = view.question.x
+    owner = view.brief.question.x
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
     owner.flags.writeable = True
@@ -145,7 +142,7 @@ def swallows_its_budget(view: View, rng: np.random.Generator) -> Outcome:
     try:
         return _answer(view, _loss(view))
     except BudgetSpent:
-        return _answer(view, rng.random(len(view.question)))  # type: ignore[arg-type]
+        return _answer(view, rng.random(len(view.brief.question)))
 
 
 BAD = {
@@ -195,14 +192,14 @@ def test_a_modality_that_the_game_lacks_is_found() -> None:
 def test_an_attack_that_adds_bits_under_noise_is_found() -> None:
     def finds_noise(view: View, rng: np.random.Generator) -> Outcome:
         """Read nothing from a clear victim and the truth from a blurred one."""
-        if view.model.query(view.question.x[:1]).max() >= 0:  # type: ignore[union-attr]
+        if view.model.query(view.brief.question.x[:1]).max() >= 0:  # type: ignore[union-attr]
             frame = inspect.currentframe()
             while frame is not None:
                 table, index = frame.f_locals.get("table"), frame.f_locals.get("index")
                 if table is not None and index is not None and _is_blurred(table):
                     return _answer(view, table.rounds[index].truth.astype(float))
                 frame = frame.f_back
-        return _answer(view, rng.random(len(view.question)))  # type: ignore[arg-type]
+        return _answer(view, rng.random(len(view.brief.question)))
 
     with pytest.raises(CheckFailed, match="above"):
         CHECKS["narrows_under_noise"](_declare(finds_noise))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +12,21 @@ from cyclopts import App, Parameter
 
 from hartley import catalog
 from hartley.cli.terminal import print_json
+from hartley.core import AnswerForm, Game
 from hartley.core import Parameter as Declared
+from hartley.core.brief import brief_fields
 from hartley.core.errors import UnknownName, UsageError
 
 app = App(name="show")
+
+ANSWERS = {
+    AnswerForm.SCORE: "(m,) one number for each question; larger means that the secret bit is 1",
+    AnswerForm.SYMBOL: "(m,) the guessed symbol 0..alphabet-1 of each question, or -1 for none; "
+    "None where the game reads the answers off the asset",
+    AnswerForm.RANK: "(m, candidates) a score for each candidate of each question; the engine "
+    "ranks the true one",
+}
+"""What an attack answers in each form."""
 
 
 @app.default
@@ -82,6 +94,8 @@ def _facts(entry: catalog.Entry) -> dict[str, Any]:
         return facts | {"error": str(error)}
     facts["description"] = inspect.getdoc(part.function) or entry.summary
     facts["parameters"] = [_parameter(declared) for declared in part.parameters]
+    if isinstance(part, Game):
+        facts["brief"] = [asdict(field) for field in brief_fields(part.brief)]
     return facts
 
 
@@ -128,3 +142,17 @@ def _print(facts: dict[str, Any]) -> None:
         kind, default = parameter["type"], parameter["default"]
         limits = f" [{parameter['limits']}]" if parameter["limits"] else ""
         print(f"    {flag:18} {kind:6} {default!r:10}{limits} {parameter['help']}")
+    if facts.get("brief"):
+        _print_brief(facts)
+
+
+def _print_brief(facts: dict[str, Any]) -> None:
+    """What an attack on this game reads, and what it must return."""
+    print("\n  brief: what an attack reads as view.brief, besides the asset it attacks")
+    for field in facts["brief"]:
+        known = " Only adaptive attackers get it." if field["adaptive_only"] else ""
+        print(f"    {field['name']:18} {field['type']:28} {field['help']}{known}")
+    print("\n  an attack returns")
+    print(f"    {'Outcome.guess':18} {ANSWERS[AnswerForm(facts['form'])]}")
+    kind = {"any": "data or a model, or nothing"}.get(facts["loot"], f"a {facts['loot']} asset")
+    print(f"    {'Outcome.asset':18} {kind}")

@@ -67,6 +67,28 @@ class Data:
         """The number of records."""
         return len(self.x)
 
+    @property
+    def labels(self) -> NDArray[Any]:
+        """(n,) integer labels: ``y`` of records that must carry them.
+
+        Raises:
+            TypeError: these records carry none.
+        """
+        if self.y is None:
+            raise TypeError(f"the records {self.name!r} must carry labels")
+        return self.y
+
+    @property
+    def links(self) -> NDArray[Any]:
+        """(2, m) integer pairs: ``edges`` of records that must carry them.
+
+        Raises:
+            TypeError: these records carry none.
+        """
+        if self.edges is None:
+            raise TypeError(f"the records {self.name!r} must carry edges")
+        return self.edges
+
 
 def form_of(modality: Modality, x: Any) -> Form:
     """Return how records of a modality look, where nobody says it."""

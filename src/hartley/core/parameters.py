@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from math import inf, isfinite, isnan, nextafter
 from numbers import Integral, Real
@@ -170,7 +170,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
         TypeError: a parameter without a plain default, with an annotation that cannot be read, or
             with a default that its annotation does not allow.
     """
-    notes = _notes(inspect.getdoc(function) or "")
+    notes = notes_of(inspect.getdoc(function) or "", {"Args:", "Arguments:"})
     parameters = []
     for declared in inspect.signature(function).parameters.values():
         if declared.kind is not inspect.Parameter.KEYWORD_ONLY:
@@ -231,12 +231,17 @@ def from_environment(parameters: Iterable[Parameter]) -> dict[str, str]:
     return {p.name: os.environ[p.secret] for p in parameters if p.secret in os.environ}
 
 
-def _notes(doc: str) -> dict[str, str]:
-    """Parse a Google docstring's ``Args:`` into one line a parameter."""
+def notes_of(doc: str, titles: Collection[str]) -> dict[str, str]:
+    """Parse a section of a Google docstring into one line for each name.
+
+    Args:
+        doc: the docstring, without indentation.
+        titles: how the section may begin, for example ``Args:``.
+    """
     notes: dict[str, str] = {}
     inside, last = False, ""
     for line in doc.splitlines():
-        if line.strip() in {"Args:", "Arguments:"}:
+        if line.strip() in titles:
             inside = True
         elif inside and line and not line.startswith(" "):
             inside = False

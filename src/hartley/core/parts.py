@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from hartley.core.assets import Data
+from hartley.core.brief import mistake_in
 from hartley.core.fields import Matches, about, checked
 from hartley.core.parameters import Parameter, parameters_of
 from hartley.core.scene import Deal, Outcome, Scene, View
@@ -137,6 +138,12 @@ class Game(Part):
     modalities: tuple[Modality, ...] = field(
         metadata=about("modalities that the game is defined for")
     )
+    brief: type = field(
+        metadata=about(
+            "frozen dataclass of what the attacker knows besides the asset they attack",
+            listed=False,
+        )
+    )
     requires: tuple[str, ...] = field(
         default=(), metadata=about("what a scene must hold (see ``Scene.has``)")
     )
@@ -156,7 +163,7 @@ class Game(Part):
             "(scene, count) → the records that an attack before this game is aimed at", listed=False
         ),
     )
-    aim: Callable[..., View] | None = field(
+    aim: Callable[..., View[Any]] | None = field(
         default=None,
         metadata=about(
             "(scene, target, rng, **parameters) → the view of its attacks when they are aimed at "
@@ -173,6 +180,8 @@ class Game(Part):
         object.__setattr__(self, "cls", self.cls or self.name)
         if self.axis is None and self.cls not in AXES[EDITION]:
             raise TypeError(f"its class {self.cls!r} is not in the taxonomy; declare axis=…")
+        if mistake := mistake_in(self.brief):
+            raise TypeError(mistake)
 
     def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Deal:
         """Deal the secret."""
@@ -216,7 +225,7 @@ class Attack(Part):
         metadata=about("conformance checks it cannot pass, each with its reason", listed=False),
     )
 
-    def __call__(self, view: View, rng: "Rng", **params: Any) -> Outcome:
+    def __call__(self, view: View[Any], rng: "Rng", **params: Any) -> Outcome:
         """Play one round."""
         return self.run(view, rng, **params)
 

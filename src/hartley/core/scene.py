@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output, TrainingPipeline
+from hartley.core.brief import B
 from hartley.core.errors import UsageError
 from hartley.core.taxonomy import Modality
 
@@ -206,25 +207,22 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """The adversary's side of one round. Arrays are read-only; the model is metered and sealed.
+class View(Generic[B]):
+    """The attacker's side of one round. Arrays are read-only; the model is metered and sealed.
 
     Attributes:
-        source: the asset the attacker holds or may query.
-        public: records the attacker owns besides.
-        question: what it must answer, one answer a row (None where the loot is the answer).
+        source: the asset that the attacker holds or may query.
+        brief: everything else that the attacker knows, of the type that the game declares: the
+            question, records of the attacker's own, budgets (see ``core.brief``).
         defenses: filled only for an attacker who knows them (adaptive).
-        salt: a seed shared by all attacks on the same deal, so that what several need (reference
-            models, say) is made once.
-        facts: everything else that the attacker knows: ``classes``, ``quality_floor``, ``slots`` …
+        salt: a seed that all attacks on the same deal share, so that what several of them need
+            (reference models, say) is made once.
     """
 
     source: Asset | None
-    public: Data | None = None
-    question: Data | None = None
+    brief: B
     defenses: tuple[Applied, ...] = ()
     salt: int = 0
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> Model:
@@ -254,12 +252,12 @@ class Round:
     """One deal of the secret: a cluster, since everything in it shares one victim.
 
     Attributes:
-        view: what the attacker sees.
+        view: what the attacker sees; its brief is of the type that the game declares.
         truth: (m,) integers in 0..alphabet−1, drawn uniformly by the auditor.
         alphabet: number of symbols, or of candidates for ranks.
     """
 
-    view: View
+    view: View[Any]
     truth: NDArray[Any]
     alphabet: int = 2
 

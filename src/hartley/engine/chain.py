@@ -39,6 +39,7 @@ from hartley.core.code_digest import code_digest
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.run.meter import Meter, seal
+from hartley.engine.run.play import check_brief
 from hartley.kit.cache import digest
 from hartley.store.artifacts import Artifacts
 
@@ -250,6 +251,7 @@ def loot_of(
     assert game.aim is not None  # checked when the chain was made
     rng = np.random.default_rng(spawn(seed, "chain", stage.attack, digest([aimed_at])))
     view = game.aim(scene, target, rng, **stage.game_params)
+    check_brief(game, view)
     meter = Meter(budget)
     asset_found = attack(seal(view, attack.access, meter), rng, **stage.params).asset
     if asset_found is None:

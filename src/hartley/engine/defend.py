@@ -17,6 +17,7 @@ import numpy as np
 
 from hartley import catalog
 from hartley.core import Applied, Bound, Deal, Defense, Model, Round, Scene, spawn
+from hartley.core.brief import as_static_brief
 from hartley.core.errors import RunError
 from hartley.engine.plan.parameters import checked, defaults
 
@@ -114,7 +115,8 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
         source = one.view.source
         if isinstance(source, Model) and source.fit is not None and undefended.model is not None:
             source = source.with_(fit=undefended.model.fit)
-        return replace(one, view=replace(one.view, source=source, defenses=()))
+        brief = as_static_brief(one.view.brief)
+        return replace(one, view=replace(one.view, source=source, brief=brief, defenses=()))
 
     return replace(deal, rounds=tuple(map(unaware, deal.rounds)))
 

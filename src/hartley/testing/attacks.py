@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import subprocess
@@ -18,6 +19,7 @@ import numpy as np
 from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Attack, Data, Deal, Modality, Model, Role, Trials, spawn
+from hartley.core.brief import adaptive_only
 from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
 from hartley.engine.run.play import deal, play
@@ -258,6 +260,24 @@ def narrows_under_noise(attack: Attack) -> None:
         last = now.high if now.high is not None else now.bits.value
 
 
+def _watched_brief(brief: Any) -> Any:
+    """The brief, of a class that records whether what only adaptive attackers get is read."""
+    names = {field.name for field in adaptive_only(brief)}
+    if not names:
+        return brief
+
+    class Watched(type(brief)):  # type: ignore[misc]
+        """The same fields."""
+
+        __slots__ = ()
+
+        def __getattribute__(self, name: str) -> Any:
+            _Watched.read |= name in names
+            return object.__getattribute__(self, name)
+
+    return Watched(**{f.name: getattr(brief, f.name) for f in dataclasses.fields(brief)})
+
+
 class _Watched(tuple[Any, ...]):
     """Defenses in a view that record whether they are read."""
 
@@ -285,7 +305,11 @@ def adapts_as_it_declares(attack: Attack) -> None:
         calls: list[int] = []
         _Watched.read = False
         one = table.rounds[0]
-        view = replace(one.view, defenses=_Watched(one.view.defenses))
+        view = replace(
+            one.view,
+            brief=_watched_brief(one.view.brief),
+            defenses=_Watched(one.view.defenses),
+        )
         if isinstance(view.source, Model) and view.source.fit is not None:
             fit = view.source.fit
 

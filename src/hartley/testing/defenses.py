@@ -13,6 +13,7 @@ import numpy as np
 
 from hartley.channel.measure import measure
 from hartley.core import Access, AnswerForm, Attack, Defense, Modality, Model, Round, Scene
+from hartley.core.brief import adaptive_only
 from hartley.core.errors import HartleyError
 from hartley.core.scene import part_names
 from hartley.engine.defend import as_static, defended
@@ -113,16 +114,19 @@ def static_and_adaptive_share_victims(defense: Defense, attacks: Sequence[Attack
 
 def _not_shared(static: Round, adaptive: Round, undefended: Scene) -> str:
     """What of a round differs between the attackers and should not, or the other way round."""
+    brief = static.view.brief
     if not np.array_equal(static.truth, adaptive.truth):
         return "the static attacker is asked for another secret"
-    if static.view.defenses:
+    shown = [f for f in adaptive_only(brief) if getattr(brief, f.name) is not f.default]
+    if static.view.defenses or shown:
         return "the static attacker sees the defense"
     mine, theirs = static.view.source, adaptive.view.source
     if not isinstance(mine, Model) or not isinstance(theirs, Model):
         return "" if mine is theirs else "the static attacker holds another source"
     if theirs.fit is not None and mine.fit is not getattr(undefended.model, "fit", None):
         return "the static attacker trains behind the defense"
-    known = (undefended.train, undefended.holdout, adaptive.view.public)
+    own = getattr(adaptive.view.brief, "public", None)
+    known = (undefended.train, undefended.holdout, own)
     asked = next((data.x[:FEW] for data in known if data is not None), None)
     if asked is not None and not np.array_equal(mine.query(asked), theirs.query(asked)):
         return "the victim answers the two attackers differently"

@@ -15,6 +15,7 @@ import numpy as np
 
 from hartley.channel.measure import measure
 from hartley.core import Attack, Channel, Data, Deal, Game, Modality, Round, Scene, Trials, spawn
+from hartley.core.brief import records_in
 from hartley.engine.run.play import deal, play
 
 FEW = 2
@@ -66,7 +67,7 @@ def fingerprint(rounds: Iterable[Round]) -> bytes:
     """Return a digest of all records that the views of some rounds hold."""
     state = hashlib.sha256()
     for one in rounds:
-        for data in (one.view.source, one.view.public, one.view.question):
+        for data in (one.view.source, *records_in(one.view.brief)):
             if isinstance(data, Data):
                 for records in (data.x, data.y, data.edges):
                     array = np.asarray(records)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import (
 )
 from hartley.core import Applied, Data, Modality, Model, Output, View
 from hartley.core.errors import UsageError
+from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief
 from hartley.kit.ridge import CALM, Ridge
 
 
@@ -45,12 +48,18 @@ def test_the_error_of_a_ridge_is_that_of_leaving_each_row_out() -> None:
     assert np.allclose(fit(x).mean(0), y.mean(0))
 
 
-def _view(stored: np.ndarray, pairs: np.ndarray | None, *names: str) -> View:
+def _view(
+    stored: np.ndarray, pairs: np.ndarray | None, *names: str
+) -> View[EmbeddingInversionBrief]:
     return View(
         source=None,
-        question=Data("stored", Modality.LANGUAGE, stored),
+        brief=EmbeddingInversionBrief(
+            question=Data("stored", Modality.LANGUAGE, stored),
+            public=Data("own", Modality.LANGUAGE, np.zeros((1, 1))),
+            number=64,
+            known=pairs,
+        ),
         defenses=tuple(Applied(name) for name in names),
-        facts={"known": pairs},
     )
 
 
@@ -95,13 +104,16 @@ def test_a_bank_of_pairs_carries_pictures_over_to_captions() -> None:
     facts = {"captions": tokens[:250], "split": 16}
     view = View(
         source=model,
-        public=Data("own", Modality.PAIRED, x[:250], facts=facts),
-        question=Data("stolen", Modality.PAIRED, x[250:, :16]),
+        brief=EmbeddingInversionBrief(
+            question=Data("stolen", Modality.PAIRED, x[250:, :16]),
+            public=Data("own", Modality.PAIRED, x[:250], facts=facts),
+            number=64,
+        ),
     )
     own = bank(view)
     assert own.embed is None and np.array_equal(own.embeddings, text[:250])
     assert np.allclose(own.targets, text[250:], atol=1e-2)
-    bare = View(source=model, public=Data("own", Modality.PAIRED, x), question=view.question)
+    bare = replace(view, brief=replace(view.brief, public=Data("own", Modality.PAIRED, x)))
     with pytest.raises(UsageError, match="no captions"):
         bank(bare)
 

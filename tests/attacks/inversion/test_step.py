@@ -15,7 +15,7 @@ from hartley.defenses.signal.bido import Bilateral
 from hartley.defenses.signal.label_smoothing import Smoothed
 from hartley.defenses.signal.relax_loss import Relaxed
 from hartley.defenses.signal.selena import Distilled
-from hartley.games.inversion.client_step import Known, Step
+from hartley.games.inversion.client_step import KnownStep, Step
 from hartley.kit.fleet import Privacy, Training, train
 from hartley.kit.nets import conv, dense
 
@@ -119,7 +119,7 @@ def test_the_noise_of_a_step_is_its_own_and_can_be_searched() -> None:
     assert all(np.array_equal(sent[n], again[n]) for n in sent)
     assert not np.allclose(sent["1.weight"], other["1.weight"])
     drawn = np.random.default_rng(1).standard_normal((1, 2, 16), np.float32)
-    known = Known("step", step=step, extra={n: weights[n] for n in step.extra})
+    known = KnownStep(step, {n: weights[n] for n in step.extra})
     net = {n: weights[n] for n in DENSE.shapes}
     gap = gradient_matching.Matcher(DENSE, net, sent, _squares, batch=2, known=known)
     assert [tuple(one.shape) for one in gap.free] == [(1, 2, 16)]
@@ -139,12 +139,12 @@ def test_who_knows_the_clip_matches_a_clipped_step_exactly(net) -> None:
     there = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
     gaps = [
         gradient_matching.Matcher(net, weights, sent, _squares, batch=2, known=known)(*there)
-        for known in (Known("step", step=step, extra={}), None)
+        for known in (KnownStep(step, {}), None)
     ]
     assert float(gaps[0].detach()) < 1e-9 < 1e-3 < float(gaps[1].detach())
     assert there[0].grad is None
     away = (1 - there[0]), there[1]
-    known = Known("step", step=step, extra={})
+    known = KnownStep(step, {})
     gap = gradient_matching.Matcher(net, weights, sent, _squares, batch=2, known=known)
     (slope,) = torch.autograd.grad(gap(*away), there[0])
     assert float(slope.abs().max()) > 0  # the clipped step can be followed back to the records
@@ -157,7 +157,7 @@ def _squares(a, b):
 @pytest.mark.parametrize("objective", [Smoothed(-0.05), Smoothed(0.6), Doubtful(0.6, 0.01)])
 def test_who_knows_the_targets_reads_the_labels_off_the_last_bias(objective) -> None:
     step = Step(DENSE, objective)
-    known = Known("step", step=step, extra={})
+    known = KnownStep(step, {})
     for seed in range(5):
         for size in (1, 3):
             weights, x, y, rng = _batch(DENSE, size, seed)
@@ -176,7 +176,7 @@ def test_the_label_of_a_record_that_is_surer_than_its_target_is_read_by_who_know
     weights[last][int(y[0])] += 6.0  # the net is surer of it than it shall be
     step = Step(DENSE, Smoothed(0.6))
     sent, mean = step.update(weights, x, y, rng), np.full(10, 0.1)
-    known = Known("step", step=step, extra={})
+    known = KnownStep(step, {})
     assert gradient_leaks.labels(sent, DENSE, 1, mean, known).tolist() == y.tolist()
     assert gradient_leaks.labels(sent, DENSE, 1, mean).tolist() != y.tolist()
 

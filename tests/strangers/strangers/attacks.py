@@ -16,7 +16,7 @@ from hartley.games.membership.membership import membership
 
 def _told(view) -> Outcome:
     """Read the wire honestly: how sure the victim is of the label."""
-    asked = view.question
+    asked = view.brief.question
     guess = view.model.query(asked.x)[np.arange(len(asked)), asked.y]
     return Outcome(guess=guess, asset=Data("claimed", asked.modality, asked.x[guess > 0.5]))
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from hartley.core import Data, Ensemble, Model, Output, View, spawn
 from hartley.core.errors import UsageError
+from hartley.games.membership.membership import MembershipBrief
 from hartley.kit.cache import digest
 from hartley.kit.language.tokens import likelihoods, mean_over_tokens
 from hartley.kit.shared_work import Work
@@ -149,23 +150,20 @@ class References:
         return np.asarray(self._once(key, ask, small=True)[: len(self.include)])
 
 
-def references(view: View, count: int) -> References:
+def references(view: View[MembershipBrief], count: int) -> References:
     """Train ``count`` reference models on halves of the records in question, or recall them.
 
     Args:
         view: of the round; its salt settles the halves.
         count: how many models, two at least; odd numbers are rounded up to make pairs. Where one
-            training is dear the scene says how many are enough (``facts["references"]``), and no
+            training is expensive the scene says how many are enough (``brief.references``), and no
             more are made.
 
     Raises:
-        UsageError: a view without a question, or a model that offers no training.
+        NotOffered: the model does not offer its training.
     """
-    asked, fit = view.question, view.model.fit
-    if asked is None or fit is None:
-        lack = "training" if fit is None else "records that are asked about"
-        raise UsageError(f"reference models of {view.model.name!r} need {lack}")
-    count = min(count, int(view.facts.get("references", count)))
+    asked, fit = view.brief.question, view.model.calls["fit"]
+    count = min(count, view.brief.references or count)
     count += count % 2
     include = halves(view.salt, count, len(asked))
     key = (fit, view.salt, digest({"x": asked.x, "y": asked.y}))

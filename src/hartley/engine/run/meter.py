@@ -10,12 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.core import Access, Data, Form, Model, Output, View
 from hartley.core.assets import Session, is_text
+from hartley.core.brief import B, mapped
 from hartley.core.capabilities import (
     CAPABILITIES,
     Calls,
@@ -180,7 +182,7 @@ class Meter:
         return sum(n for name, n in self.counts.items() if CAPABILITIES[name].counted is unit)
 
 
-def seal(view: View, needs: Access, meter: Meter) -> View:
+def seal(view: View[B], needs: Access, meter: Meter) -> View[B]:
     """Return the view that the attack gets: read-only, metered, without what it did not declare.
 
     Raises:
@@ -190,9 +192,7 @@ def seal(view: View, needs: Access, meter: Meter) -> View:
     return replace(
         view,
         source=seal_model(source, needs, meter) if isinstance(source, Model) else _freeze(source),
-        public=_freeze(view.public),
-        question=_freeze(view.question),
-        facts=_freeze_facts(view.facts),
+        brief=mapped(view.brief, _frozen_value),
     )
 
 
@@ -325,16 +325,19 @@ def _freeze(data: Any) -> Any:
         x=_read_only(data.x),
         y=None if data.y is None else _read_only(data.y),
         edges=None if data.edges is None else _read_only(data.edges),
-        facts=_freeze_facts(data.facts),
+        facts={name: _frozen_value(fact) for name, fact in data.facts.items()},
     )
 
 
-def _freeze_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts with read-only arrays and records, because all rounds of a deal share them."""
-    return {
-        name: _read_only(value) if isinstance(value, np.ndarray) else _freeze(value)
-        for name, value in facts.items()
-    }
+def _frozen_value(value: Any) -> Any:
+    """Return a value with read-only arrays and records, because all rounds of a deal share them."""
+    if isinstance(value, np.ndarray):
+        return _read_only(value)
+    if isinstance(value, Mapping):
+        return MappingProxyType({name: _frozen_value(item) for name, item in value.items()})
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(_frozen_value, value))
+    return _freeze(value)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

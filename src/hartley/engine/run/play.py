@@ -20,12 +20,14 @@ from hartley.core import (
     ChannelSpec,
     Data,
     Deal,
+    Game,
     Knowledge,
     Outcome,
     Received,
     Round,
     Scene,
     Trials,
+    View,
     commitment,
     spawn,
 )
@@ -56,7 +58,21 @@ def deal(
         raise UsageError(f"{attack.name}: the scene {scene.name} has no {', '.join(lacking)}")
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.cls, scene.name))
     rules = ruled(attack.name, attack.game_params.items(), params or {})
-    return attack.game(scene, rng, **rules)
+    dealt = attack.game(scene, rng, **rules)
+    for one in dealt.rounds:
+        check_brief(attack.game, one.view)
+    return dealt
+
+
+def check_brief(game: Game, view: View[Any]) -> None:
+    """Check that a view carries what its game declares.
+
+    Raises:
+        RunError: its brief is of another type.
+    """
+    if not isinstance(view.brief, game.brief):
+        got = type(view.brief).__name__
+        raise RunError(f"{game.name}: the brief must be a {game.brief.__name__}, got {got}")
 
 
 def play(

@@ -12,6 +12,7 @@ arXiv:2002.10689): what an attacker of a named family gets out. The control is A
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -52,6 +53,24 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire("dead", modality, ciphers.aes_gcm())
 
 
+@dataclass(frozen=True, slots=True)
+class DecryptionBrief:
+    """What an attacker of decryption knows.
+
+    Attributes:
+        question: its ``x`` (payload,) are positions in the message that are asked about;
+            one letter 0..25 answers each.
+        public: its ``x`` (1, n) is text of the same language, as letters 0..25.
+        units: how many different units the cipher writes.
+        clear: what is sent in the clear besides: nonces and tags.
+    """
+
+    question: Data
+    public: Data
+    units: int
+    clear: bytes
+
+
 @game(
     flow=Flow.INTERACTION,
     role=Role.TAP,
@@ -59,6 +78,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="payload letter",
     live=live,
     dead=dead,
+    brief=DecryptionBrief,
     modalities=(Modality.LANGUAGE,),
     requires=("corpus",),
     metrics=("text_accuracy", "key_letters", "unicity", "length"),
@@ -106,16 +126,19 @@ def decryption(
             Round(
                 view=View(
                     source=Data("ciphertext", scene.modality, sent.units[None], role="ciphertext"),
-                    public=public,
-                    question=Data(
-                        "payload",
-                        scene.modality,
-                        np.arange(place, place + payload),
-                        role="positions",
+                    brief=DecryptionBrief(
+                        question=Data(
+                            "payload",
+                            scene.modality,
+                            np.arange(place, place + payload),
+                            role="positions",
+                        ),
+                        public=public,
+                        units=cipher.units,
+                        clear=sent.clear,
                     ),
                     defenses=scene.defenses,
                     salt=salt,
-                    facts={"units": cipher.units, "clear": sent.clear},
                 ),
                 truth=secret.astype(np.int64),
                 alphabet=ciphers.LETTERS,
@@ -124,7 +147,7 @@ def decryption(
     return Deal(rounds=tuple(dealt), judge=_judge(cipher, prose))
 
 
-def stretches(view: View) -> list[NDArray[Any]]:
+def stretches(view: View[DecryptionBrief]) -> list[NDArray[Any]]:
     """Return the positions of the message that share a key each, as far as the attacker knows."""
     length = view.data.x.shape[1]
     known = [int(d.params["every"]) for d in view.defenses if d.name == "rekeying"]
@@ -160,10 +183,8 @@ def _judge(
             raise RunError(
                 f"decryption: the loot holds {len(found)} letters; the message has {len(plain)}"
             )
-        asked = one.view.question
-        assert asked is not None
         around = np.ones(len(plain), dtype=bool)
-        around[asked.x] = False
+        around[one.view.brief.question.x] = False
         right = found == plain
         solved = [bool(right[around & (plain == a)].mean() > 0.5) for a in np.unique(plain[around])]
         return Received.of(

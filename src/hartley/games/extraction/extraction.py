@@ -27,7 +27,7 @@ from hartley.core import (
 )
 from hartley.core.errors import UsageError
 from hartley.games import nearest_learner
-from hartley.games.extraction.fingerprint import Planted, dealt, labels_of
+from hartley.games.extraction.fingerprint import ExtractionBrief, Planted, dealt, labels_of
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 
@@ -60,7 +60,9 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire(modality, rng, learns=False)
 
 
-def aim(scene: Scene, target: Model, rng: Rng, *, queries: int = 1000, **_: Any) -> View:
+def aim(
+    scene: Scene, target: Model, rng: Rng, *, queries: int = 1000, **_: Any
+) -> View[ExtractionBrief]:
     """Return the view of an extraction attack that is aimed at another game's victim.
 
     Args:
@@ -76,10 +78,9 @@ def aim(scene: Scene, target: Model, rng: Rng, *, queries: int = 1000, **_: Any)
         raise UsageError(f"{scene.name}: a copy needs records to ask about, and nobody has any")
     return View(
         source=target,
-        public=scene.extra["public"],
+        brief=ExtractionBrief(scene.extra["public"], target.classes, queries),
         defenses=scene.defenses,
         salt=int(rng.integers(2**31)),
-        facts={"classes": target.classes, "queries": queries},
     )
 
 
@@ -90,6 +91,7 @@ def aim(scene: Scene, target: Model, rng: Rng, *, queries: int = 1000, **_: Any)
     unit="planted label",
     live=live,
     dead=dead,
+    brief=ExtractionBrief,
     modalities=(
         *(Modality.VISION, Modality.AUDIO, Modality.GRAPH),
         *(Modality.TABULAR, Modality.PAIRED),

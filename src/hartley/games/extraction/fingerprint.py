@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Asset, Deal, Model, Outcome, Output, Received, Round, Scene, View
+from hartley.core import Asset, Data, Deal, Model, Outcome, Output, Received, Round, Scene, View
 from hartley.core.assets import Session
 from hartley.core.errors import BudgetSpent, RuleError, RunError
 
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionBrief:
+    """What an attacker of extraction knows.
+
+    Attributes:
+        public: records of the attacker's own, to query the victim about.
+        classes: of the victim.
+        queries: records that the attacker may ask of the victim.
+    """
+
+    public: Data
+    classes: int
+    queries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +82,9 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
             Round(
                 view=View(
                     source=_limited(victim, queries, accounts, k),
-                    public=scene.extra["public"],
+                    brief=ExtractionBrief(scene.extra["public"], victim.classes, queries),
                     defenses=scene.defenses,
                     salt=salt,
-                    facts={"classes": victim.classes, "queries": queries},
                 ),
                 truth=planted.truth[k],
                 alphabet=planted.alphabet,

@@ -28,7 +28,7 @@ from hartley.core import (
     game,
 )
 from hartley.games.extraction import head_fingerprint
-from hartley.games.extraction.fingerprint import Planted, dealt
+from hartley.games.extraction.fingerprint import ExtractionBrief, Planted, dealt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,6 +95,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="planted row",
     live=live,
     dead=dead,
+    brief=ExtractionBrief,
     modalities=(Modality.LANGUAGE,),
     requires=("model", "output_head", "public"),
     metrics=("fidelity", "baseline", "queries", "symbols_per_query"),

@@ -76,6 +76,26 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return trainable(_wire(modality, rng, leaks=False), epochs=0)
 
 
+@dataclass(frozen=True, slots=True)
+class AttributeInferenceBrief:
+    """What an attacker of attribute inference knows.
+
+    Attributes:
+        question: (m) targets with the field blank (zeros), and their labels; one value
+            answers each.
+        columns: (c,) columns of a record that hold the field.
+        codes: (K, c) how each value is written there.
+        classes: of the victim.
+        public: records of the attacker's own, or None.
+    """
+
+    question: Data
+    columns: NDArray[np.integer]
+    codes: NDArray[np.floating]
+    classes: int
+    public: Data | None
+
+
 @game(
     cls="inversion",
     flow=Flow.INFERRING,
@@ -84,6 +104,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="attribute",
     live=live,
     dead=dead,
+    brief=AttributeInferenceBrief,
     modalities=(Modality.TABULAR,),
     requires=("sensitive_attribute", "fit", "model", "train"),
     metrics=("identified", "identified_without_target"),
@@ -93,9 +114,6 @@ def attribute_inference(
     scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
 ) -> Deal:
     """Draw the targets' field, train a victim on each draw, and ask for it.
-
-    The question holds the targets with the field blank (zeros) and their labels;
-    ``facts["columns"]`` and ``facts["codes"]`` say how it is written.
 
     Args:
         rounds: victims, each with targets of its own; 0 leaves it to the scene.
@@ -135,7 +153,6 @@ def attribute_inference(
         include[k, len(train) + k * part.targets : len(train) + (k + 1) * part.targets] = True
     victims = scene.victims(lesson, include, int(rng.integers(2**31)))
     salt = int(rng.integers(2**31))
-    facts = {"columns": np.array(columns), "codes": part.codes, "classes": scene.model.classes}
     made = []
     for k, rows in enumerate(chosen):
         x = train.x[rows]
@@ -143,11 +160,15 @@ def attribute_inference(
         question = Data(f"targets {k}", train.modality, x, train.y[rows], role="targets")
         view = View(
             source=victims.member(k),
-            public=scene.extra.get("public"),
-            question=question,
+            brief=AttributeInferenceBrief(
+                question=question,
+                columns=np.array(columns),
+                codes=part.codes,
+                classes=scene.model.classes,
+                public=scene.extra.get("public"),
+            ),
             defenses=scene.defenses,
             salt=salt,
-            facts=facts,
         )
         made.append(Round(view=view, truth=truth[k], alphabet=values))
     return Deal(rounds=tuple(made), judge=judge)
@@ -170,23 +191,18 @@ def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received
     return answers(rounds, read)
 
 
-def candidates(view: View) -> NDArray[np.float32]:
+def candidates(brief: AttributeInferenceBrief) -> NDArray[np.float32]:
     """Every target with every value written into it: (m, K, features)."""
-    asked = view.question
-    assert asked is not None
-    codes, columns = np.asarray(view.facts["codes"]), np.asarray(view.facts["columns"])
-    out = np.repeat(asked.x[:, None], len(codes), axis=1)
-    out[:, :, columns] = codes
-    return out
+    records = np.repeat(brief.question.x[:, None], len(brief.codes), axis=1)
+    records[:, :, brief.columns] = brief.codes
+    return records
 
 
-def filled(view: View, guess: NDArray[Any]) -> Data:
+def filled(brief: AttributeInferenceBrief, guess: NDArray[Any]) -> Data:
     """The targets with the values that were guessed: an attacker's loot."""
-    asked = view.question
-    assert asked is not None
-    named = np.maximum(guess, 0)
-    x = candidates(view)[np.arange(len(named)), named]
-    return replace(asked, name="completed records", x=x, role="records")
+    values = np.maximum(guess, 0)
+    x = candidates(brief)[np.arange(len(values)), values]
+    return replace(brief.question, name="completed records", x=x, role="records")
 
 
 def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:

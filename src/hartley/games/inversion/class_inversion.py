@@ -74,6 +74,23 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return trainable(_wire(modality, rng, leaks=False), epochs=0)
 
 
+@dataclass(frozen=True, slots=True)
+class ClassInversionBrief:
+    """What an attacker of class inversion knows.
+
+    Attributes:
+        question: its ``x`` (1, 1) is the number of the output that is asked about.
+        classes: outputs of the victim.
+        shape: of a record.
+        public: records of the attacker's own, without labels, or None.
+    """
+
+    question: Data
+    classes: int
+    shape: tuple[int, ...]
+    public: Data | None
+
+
 @game(
     cls="inversion",
     flow=Flow.INFERRING,
@@ -82,6 +99,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="class",
     live=live,
     dead=dead,
+    brief=ClassInversionBrief,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     requires=("identities", "fit", "model", "train", "holdout"),
     metrics=("identified", "identified_without_target", "evaluator_top1", "likeness"),
@@ -113,11 +131,14 @@ def class_inversion(
             Round(
                 view=View(
                     source=victim,
-                    public=unlabelled(scene.extra.get("public")),
-                    question=Data("outputs", scene.modality, slots[k].reshape(1, 1)),
+                    brief=ClassInversionBrief(
+                        question=Data("outputs", scene.modality, slots[k].reshape(1, 1)),
+                        classes=many,
+                        shape=owner.x.shape[1:],
+                        public=unlabelled(scene.extra.get("public")),
+                    ),
                     defenses=scene.defenses,
                     salt=salt,
-                    facts={"classes": many, "shape": owner.x.shape[1:]},
                 ),
                 truth=np.array([int(np.flatnonzero(order[k] == slots[k])[0])]),
                 alphabet=many,

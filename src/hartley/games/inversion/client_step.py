@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Applied
 from hartley.core.errors import UsageError
 from hartley.kit.fleet.fleet import targets_of
 from hartley.kit.fleet.objective import forward
@@ -142,12 +141,9 @@ class Step:
         return {n: g + scale * rng.standard_normal(g.shape, np.float32) for n, g in sent.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known(Applied):
-    """The step of a client, among what an attacker knows of the defences.
-
-    It stands in ``View.defenses``, which is empty for an attacker who knows of none: he has to take
-    the step for a plain one.
+@dataclass(frozen=True, slots=True)
+class KnownStep:
+    """A client's step as an attacker knows it who knows the defenses.
 
     Attributes:
         step: how the update was computed.

@@ -112,6 +112,25 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire(modality, rng, leaks=False)
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingInversionBrief:
+    """What an attacker of embedding inversion knows.
+
+    Attributes:
+        question: its ``x`` (m, d) are the stolen embeddings; one record of the loot answers each.
+        public: records of the attacker's own, which they can have embedded.
+        number: candidates of each target.
+        known: (k, d) stored embeddings of the first k records of ``public``, or None.
+        columns: first and last column of the encoder's answers that is stored; None: all of it.
+    """
+
+    question: Data
+    public: Data
+    number: int
+    known: NDArray[Any] | None = None
+    columns: tuple[int, int] | None = None
+
+
 @game(
     cls="inversion",
     flow=Flow.INFERRING,
@@ -120,6 +139,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="stored embedding",
     live=live,
     dead=dead,
+    brief=EmbeddingInversionBrief,
     modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     requires=("stored_embeddings", "model"),
     metrics=("identified", "identified_without_target"),
@@ -143,7 +163,6 @@ def embedding_inversion(
         raise UsageError(f"{len(part.secret)} secret records, {part.number} candidates")
     model = replace(scene.model, offers=scene.model.offers | part.grants)
     pairs = part.stored(model, part.public.x[: part.known]) if part.known else None
-    facts = {"number": part.number, "known": pairs, "columns": part.columns}
     chosen, made = [], []
     for _ in range(rounds):
         rows = rng.choice(len(part.secret), part.number, replace=False)
@@ -154,10 +173,14 @@ def embedding_inversion(
             Round(
                 view=View(
                     source=model,
-                    public=part.public,
-                    question=Data("stored embeddings", scene.modality, stored),
+                    brief=EmbeddingInversionBrief(
+                        question=Data("stored embeddings", scene.modality, stored),
+                        public=part.public,
+                        number=part.number,
+                        known=pairs,
+                        columns=part.columns,
+                    ),
                     defenses=scene.defenses,
-                    facts=facts,
                 ),
                 truth=truth.astype(np.int64),
                 alphabet=part.number,

@@ -7,12 +7,12 @@ client's place whose candidates it resembles most, and then to one of those: the
 asked. It enters only the usual picture metrics, where rebuilt and true records are paired at best.
 
 The step is the owner's own: what a training-time defence makes them minimise, clients minimise. An
-attacker who knows of it finds that step among the defences of their view (``client_step.Known``).
+attacker who knows of it finds that step in their brief.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,7 @@ from hartley.core import (
     Access,
     AnswerForm,
     Bound,
+    Data,
     Deal,
     Flow,
     Modality,
@@ -37,9 +38,10 @@ from hartley.core import (
     View,
     game,
 )
+from hartley.core.brief import ADAPTIVE_ONLY
 from hartley.core.errors import UsageError
 from hartley.games.inversion.assignment import by_batch, elsewhere, likeness, placed, records
-from hartley.games.inversion.client_step import Known, Step
+from hartley.games.inversion.client_step import KnownStep, Step
 from hartley.games.inversion.judging import answers
 from hartley.games.inversion.labelled_records import CLASSES, labelled, unlabelled
 from hartley.games.inversion.update_protection import Protection, right
@@ -151,6 +153,27 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return trainable(_wire(modality, rng, leaks=False), epochs=0)
 
 
+@dataclass(frozen=True, slots=True)
+class GradientInversionBrief:
+    """What an attacker of gradient inversion knows.
+
+    Attributes:
+        gradient: the update that the client sent, by weight.
+        net: the architecture; the source of the view shows its weights before the step.
+        batch: records in the client's step.
+        classes: of the net.
+        public: records of the attacker's own, without labels, or None.
+        step: how the client computed the update, where it is not plain SGD on cross-entropy.
+    """
+
+    gradient: Mapping[str, NDArray[Any]]
+    net: Net
+    batch: int
+    classes: int
+    public: Data | None
+    step: KnownStep | None = field(default=None, metadata=ADAPTIVE_ONLY)
+
+
 @game(
     cls="inversion",
     flow=Flow.INFERRING,
@@ -159,6 +182,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="record of a batch",
     live=live,
     dead=dead,
+    brief=GradientInversionBrief,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     requires=("federated_step", "holdout"),
     metrics=("identified", "identified_without_target", "psnr"),
@@ -200,14 +224,19 @@ def gradient_inversion(
         sent = part.protection.apply(raw, rng)
         for array in sent.values():
             array.flags.writeable = False
-        facts = {"gradient": sent, "net": net, "batch": size, "classes": net.classes}
         own = {name: stages[k][name] for name in net.shapes}
         view = View(
             source=_model(scene, net, own, part.grants),
-            public=unlabelled(scene.extra.get("public")),
-            defenses=(*scene.defenses, *_known(step, stages[k])),
+            brief=GradientInversionBrief(
+                gradient=sent,
+                net=net,
+                batch=size,
+                classes=net.classes,
+                public=unlabelled(scene.extra.get("public")),
+                step=_known(step, stages[k]),
+            ),
+            defenses=scene.defenses,
             salt=salt,
-            facts=facts,
         )
         made.append(Round(view=view, truth=truth, alphabet=many))
         chosen.append(rows)
@@ -269,14 +298,14 @@ def federated(scene: Scene) -> NDArray[np.bool_] | None:
     return right(step, (train.x, train.y), (test.x, test.y), part.protection)
 
 
-def _known(step: Step, weights: dict[str, Any]) -> tuple[Known, ...]:
-    """The step, for the eyes of who knows of the defences; a plain one is no secret."""
+def _known(step: Step, weights: dict[str, Any]) -> KnownStep | None:
+    """The step as an attacker who knows the defenses knows it; None for a plain one."""
     if not step.recipe:
-        return ()
+        return None
     extra = {name: weights[name] for name in step.extra}
     for array in extra.values():
         array.flags.writeable = False
-    return (Known("training step", step.recipe, step=step, extra=extra),)
+    return KnownStep(step, extra)
 
 
 def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> Model:

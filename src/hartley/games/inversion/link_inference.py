@@ -74,6 +74,24 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire(modality, rng, leaks=False)
 
 
+@dataclass(frozen=True, slots=True)
+class LinkInferenceBrief:
+    """What an attacker of link inference knows.
+
+    Attributes:
+        question: its ``x`` (m, 2) are pairs of nodes; one score answers each, larger for a link.
+        public: the training nodes with their labels; ``edges`` are the links that are not in
+            question.
+        features: (N, F) of all nodes.
+        classes: of the victim.
+    """
+
+    question: Data
+    public: Data
+    features: NDArray[np.floating]
+    classes: int
+
+
 @game(
     cls="inversion",
     flow=Flow.INFERRING,
@@ -82,6 +100,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="link",
     live=live,
     dead=dead,
+    brief=LinkInferenceBrief,
     modalities=(Modality.GRAPH,),
     requires=("hidden_links", "graph", "fit", "model", "train"),
     metrics=("auc", "tpr_at_fpr_1e2"),
@@ -89,10 +108,6 @@ def dead(modality: Modality, rng: Rng) -> Scene:
 )
 def link_inference(scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0) -> Deal:
     """Drop links by coin, train on the others, and ask of each pair whether its link is left.
-
-    The question is (m, 2) pairs of nodes; an answer is a score, larger = more like a link.
-    ``public`` are the training nodes with their labels, and its ``edges`` the links that are not in
-    question; ``facts["features"]`` are (N, F).
 
     Args:
         rounds: victims, each with links in question of its own; 0 leaves it to the scene.
@@ -120,11 +135,14 @@ def link_inference(scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10
         trained = scene.victims(seen, everyone, int(rng.integers(2**31)))
         view = View(
             source=_let_out(trained, part.grants),
-            public=replace(train, edges=others),
-            question=Data(f"pairs {k}", Modality.GRAPH, asked.T.copy(), role="pairs"),
+            brief=LinkInferenceBrief(
+                question=Data(f"pairs {k}", Modality.GRAPH, asked.T.copy(), role="pairs"),
+                public=replace(train, edges=others),
+                features=features,
+                classes=scene.model.classes,
+            ),
             defenses=scene.defenses,
             salt=salt,
-            facts={"features": features, "classes": scene.model.classes},
         )
         made.append(Round(view=view, truth=coins.astype(np.int64)))
     return Deal(rounds=tuple(made))

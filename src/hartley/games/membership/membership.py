@@ -9,7 +9,7 @@ it was trained on against what it was not, with nobody's coin behind it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -78,6 +78,30 @@ def target_rows(scene: Scene, size: int, count: int) -> NDArray[np.int64]:
     return np.sort(rng.permutation(size)[:count])
 
 
+@dataclass(frozen=True, slots=True)
+class MembershipBrief:
+    """What an attacker of membership knows.
+
+    Attributes:
+        question: the records that are asked about; one score answers each, larger for a member.
+        public: records of the same population: of text, passages that no victim has read; else the
+            records in question themselves.
+        groups: (n,) which records of the question share a coin, as numbers 0..m−1.
+        classes: of the victim.
+        strangers: records that no victim was trained on, or None where the scene has none.
+        references: reference models that are enough, where each is expensive; 0 sets no number.
+        prior: how likely a record is a member.
+    """
+
+    question: Data
+    public: Data
+    groups: NDArray[np.integer]
+    classes: int = 0
+    strangers: Data | None = None
+    references: int = 0
+    prior: float = 0.5
+
+
 @game(
     flow=Flow.INFERRING,
     role=Role.TAP,
@@ -85,6 +109,7 @@ def target_rows(scene: Scene, size: int, count: int) -> NDArray[np.int64]:
     unit="record",
     live=live,
     dead=dead,
+    brief=MembershipBrief,
     modalities=ALL,
     requires=("members",),
     metrics=(
@@ -237,28 +262,24 @@ def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemb
         ) from error
 
 
-def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View:
-    """What the attacker is told in every round; ``strangers`` are records that nobody trained on.
-
-    ``public`` is the population: of text, passages that no victim has read.
-    """
+def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[MembershipBrief]:
+    """What the attacker sees in every round, but for the victim."""
     assert scene.model is not None
     strangers = scene.extra.get("public")
-    text = scene.modality is Modality.LANGUAGE and strangers is not None
+    unread = strangers if scene.modality is Modality.LANGUAGE else None
     groups.flags.writeable = False
     return View(
         source=None,
-        public=strangers if text else pool,
-        question=pool,
+        brief=MembershipBrief(
+            question=pool,
+            public=pool if unread is None else unread,
+            groups=groups,
+            classes=scene.model.classes,
+            strangers=strangers,
+            references=scene.settings.references,
+        ),
         defenses=scene.defenses,
         salt=salt,
-        facts={
-            "classes": scene.model.classes,
-            "prior": 0.5,
-            "group": groups,
-            **({} if strangers is None else {"strangers": strangers}),
-            **({"references": scene.settings.references} if scene.settings.references else {}),
-        },
     )
 
 

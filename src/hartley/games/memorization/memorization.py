@@ -15,7 +15,7 @@ nor follows from it (arXiv:2604.18697).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -63,6 +63,26 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return trainable(oracle_models.wire(modality, rng, remembers=False), epochs=0)
 
 
+@dataclass(frozen=True, slots=True)
+class MemorizationBrief:
+    """What an attacker of memorization knows.
+
+    Attributes:
+        question: (m) canaries without their secrets; its facts say how a secret is written (see
+            ``games.memorization.canaries``). A score for each candidate answers each.
+        candidates: of each secret.
+        repeats: how often each canary is in the training data.
+        length: tokens of a secret in a text; 0 for other records.
+        public: records of the attacker's own, or None.
+    """
+
+    question: Data
+    candidates: int
+    repeats: int
+    length: int
+    public: Data | None
+
+
 @game(
     flow=Flow.MEMORY,
     role=Role.TAP,
@@ -70,6 +90,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="planted secret",
     live=live,
     dead=dead,
+    brief=MemorizationBrief,
     modalities=ALL,
     requires=("fit", "model", "train", "canaries"),
     metrics=("exposure", "extraction_rate"),
@@ -105,9 +126,13 @@ def memorization(
     lesson, include = _lesson(scene.train, written, repeats, canaries.y)
     victims = scene.victims(lesson, include, int(rng.integers(2**31)))
     salt = int(rng.integers(2**31))
-    facts = {"candidates": candidates, "repeats": repeats}
-    if "length" in canaries.facts:
-        facts["length"] = int(canaries.facts["length"])
+    brief = MemorizationBrief(
+        question=canaries,
+        candidates=candidates,
+        repeats=repeats,
+        length=int(canaries.facts.get("length", 0)),
+        public=scene.extra.get("public"),
+    )
     models = [victims.member(k) for k in range(rounds)]
     verify: list[Verified] = []
     if canaries.modality is Modality.LANGUAGE:
@@ -119,11 +144,9 @@ def memorization(
             Round(
                 view=View(
                     source=one,
-                    public=scene.extra.get("public"),
-                    question=canaries,
+                    brief=brief,
                     defenses=scene.defenses,
                     salt=salt,
-                    facts=facts,
                 ),
                 truth=truth[k],
                 alphabet=candidates,

@@ -7,7 +7,7 @@ training set, drawn uniformly (arXiv:2206.07758).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -54,6 +54,20 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire(modality, rng, remembers=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ReconstructionBrief:
+    """What an attacker of training set reconstruction knows.
+
+    Attributes:
+        question: (m) labels of the net's records; its facts hold each record's candidates (see
+            ``games.memorization.small_nets``). A score for each candidate answers each.
+        candidates: of each record.
+    """
+
+    question: Data
+    candidates: int
+
+
 @game(
     cls="memorization",
     flow=Flow.MEMORY,
@@ -62,6 +76,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="training record",
     live=live,
     dead=dead,
+    brief=ReconstructionBrief,
     modalities=(Modality.VISION,),
     requires=("train",),
     metrics=("exposure", "extraction_rate"),
@@ -102,13 +117,13 @@ def training_set_reconstruction(
         x = book.write(question, truth).reshape(records, -1) - centre
         assert question.y is not None
         weights = nets.learn(x, 2.0 * question.y - 1, int(rng.integers(2**31)))
-        facts = {"candidates": book.candidates(question)}
+        brief = ReconstructionBrief(question, book.candidates(question))
         source = small_nets.victim(weights, question)
         if scene.defenses:
             # The scene's pipeline has no part in this: a defence would seem to do nothing.
             name = f"{source.name} (trained past the defences of {scene.name})"
             source = source.with_(name=name, weights=None, offers=source.offers ^ Access.WEIGHTS)
-        view = View(source, question=question, defenses=scene.defenses, facts=facts)
+        view = View(source, brief, defenses=scene.defenses)
         dealt.append(Round(view=view, truth=truth, alphabet=book.candidates(question)))
     return Deal(rounds=tuple(dealt), judge=judge)
 

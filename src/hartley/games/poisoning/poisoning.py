@@ -12,6 +12,7 @@ carries 0 bit, however high its "attack success".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
 
 def aim(
     scene: Scene, target: Data, rng: Rng, *, poisons: int = 16, cover: float = 0.2, **_: Any
-) -> View:
+) -> View[PoisoningBrief]:
     """Return the view of a poisoning attack that is aimed at given records.
 
     Its messages are wrong labels, drawn for each record from those that are not its own.
@@ -78,14 +79,35 @@ def aim(
         raise UsageError(f"{scene.name}: poison is aimed at labelled records of a classifier")
     classes, labels = scene.model.classes, np.asarray(target.y)
     wrong = (labels + rng.integers(1, classes, len(labels))) % classes
-    facts = {"classes": classes, "slots": len(labels), "poisons": poisons, "cover": cover}
     return View(
         source=scene.extra["public"],
-        public=scene.extra["public"],
-        question=target,
+        brief=PoisoningBrief(target, wrong, classes, poisons, cover),
         defenses=scene.defenses,
-        facts={**facts, "message": wrong},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PoisoningBrief:
+    """What an attacker of poisoning knows; the source of the view is their own records.
+
+    Attributes:
+        question: (slots) records that the poison is aimed at, with their labels.
+        message: (slots,) labels that the victim is to give to them.
+        classes: of the victim.
+        poisons: poison records that may be submitted for each slot.
+        cover: share of a record that a trigger may replace (the mean of its mask).
+    """
+
+    question: Data
+    message: NDArray[np.integer]
+    classes: int
+    poisons: int
+    cover: float
+
+    @property
+    def slots(self) -> int:
+        """Records that the poison is aimed at, each with its own message."""
+        return len(self.question)
 
 
 @game(
@@ -95,6 +117,7 @@ def aim(
     unit="trigger",
     live=live,
     dead=dead,
+    brief=PoisoningBrief,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     requires=("model", "fit", "train", "test", "public"),
     metrics=(
@@ -143,17 +166,16 @@ def poisoning(
         loots = [_checked(out, scene, slots, poisons * slots, cover) for out in outcomes]
         return _judged(scene, loots, messages, asked, seed)
 
-    facts = {"classes": classes, "slots": slots, "poisons": poisons, "cover": cover}
     return Deal(
         rounds=tuple(
             Round(
                 view=View(
                     source=public,
-                    public=public,
-                    question=_records(public, centres[r]),
+                    brief=PoisoningBrief(
+                        _records(public, centres[r]), messages[r], classes, poisons, cover
+                    ),
                     defenses=scene.defenses,
                     salt=salt,
-                    facts={**facts, "message": messages[r]},
                 ),
                 truth=messages[r],
                 alphabet=classes,

@@ -9,6 +9,7 @@ against what he reads without the attack. A cleaned picture below the quality fl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -47,6 +48,21 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return _wire("dead", modality, rng, marks.unmarked())
 
 
+@dataclass(frozen=True, slots=True)
+class WatermarkBrief:
+    """What an attacker of watermark removal knows.
+
+    Attributes:
+        public: photographs of the attacker's own, unmarked; there may be none of them.
+        quality_floor: least PSNR of a removal, in dB against the marked picture; 0 sets none.
+        bits: length of the message.
+    """
+
+    public: Data
+    quality_floor: float
+    bits: int
+
+
 @game(
     flow=Flow.PREDICTION,
     role=Role.JAM,
@@ -54,6 +70,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     unit="bit of the mark",
     live=live,
     dead=dead,
+    brief=WatermarkBrief,
     modalities=(Modality.VISION,),
     requires=("carriers",),
     metrics=("ber_before", "ber_after", "psnr", "ssim", "mark_psnr", "violated"),
@@ -95,10 +112,9 @@ def watermark(
         Round(
             view=View(
                 source=Data("marked picture", photos.modality, one[None], role="marked image"),
-                public=public,
+                brief=WatermarkBrief(public, quality_floor=floor, bits=bits),
                 defenses=scene.defenses,
                 salt=salt,
-                facts={"quality_floor": floor, "bits": bits},
             ),
             truth=message.astype(np.int64),
         )

@@ -29,7 +29,7 @@ def margin(
         power: exponent of the lead.
     """
     del rng
-    asked = view.question
+    asked = view.brief.question
     assert asked is not None and asked.y is not None
     scores = np.array(view.model.query(asked.x))
     rows = np.arange(len(asked))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.watermark.watermark import watermark
+from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.vision import image
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION,),
     paper="arXiv:2401.08573",
 )
-def compression(view: View, rng: Rng, *, best: Annotated[int, Range(1, 100)] = 98) -> Outcome:
+def compression(
+    view: View[WatermarkBrief], rng: Rng, *, best: Annotated[int, Range(1, 100)] = 98
+) -> Outcome:
     """Save the picture as JPEG, as coarsely as the quality floor allows, and publish that.
 
     The attacker holds the marked picture, so it measures the PSNR itself and bisects the quality.
@@ -30,7 +32,7 @@ def compression(view: View, rng: Rng, *, best: Annotated[int, Range(1, 100)] = 9
     """
     del rng
     marked = view.data.x[0]
-    floor = float(view.facts["quality_floor"])
+    floor = view.brief.quality_floor
     for halved in (True, False):
         low, high = 1, best
         while low < high:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.watermark.watermark import watermark
+from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.vision import image, marks
 
 if TYPE_CHECKING:
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     paper="doi:10.1109/35.940053",
     adapts=True,
 )
-def overwriting(view: View, rng: Rng, *, most: Annotated[int, Range(1)] = 8) -> Outcome:
+def overwriting(
+    view: View[WatermarkBrief], rng: Rng, *, most: Annotated[int, Range(1)] = 8
+) -> Outcome:
     """Embed random messages under random keys until the quality floor is reached.
 
     Args:
         most: how many messages at most.
     """
     marked = view.data.x[0]
-    floor, bits = float(view.facts["quality_floor"]), int(view.facts["bits"])
+    floor, bits = view.brief.quality_floor, view.brief.bits
     marker, kept = _scheme(view), marked
     for _ in range(most):
         key = int(rng.integers(2**62))
@@ -42,7 +44,7 @@ def overwriting(view: View, rng: Rng, *, most: Annotated[int, Range(1)] = 8) -> 
     return Outcome(asset=Data("overwritten", Modality.VISION, kept[None], role="cleaned image"))
 
 
-def _scheme(view: View) -> marks.Marker:
+def _scheme(view: View[WatermarkBrief]) -> marks.Marker:
     """The owner's scheme, as far as the attacker knows it."""
     for known in reversed(view.defenses):
         if known.name == "spread_spectrum":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.watermark.watermark import watermark
+from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.vision import image, patches
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     paper="arXiv:2306.01953",
 )
 def regeneration(
-    view: View,
+    view: View[WatermarkBrief],
     rng: Rng,
     *,
     shrinkage: Annotated[float, Range(0)] = 4.0,
@@ -43,8 +43,8 @@ def regeneration(
         passes: whole regenerations tried, each nearer to the floor; the last good one is sent.
     """
     marked = view.data.x[0].astype(np.float32)
-    floor = float(view.facts["quality_floor"])
-    own = view.public.x if view.public is not None and len(view.public) else view.data.x
+    floor = view.brief.quality_floor
+    own = view.brief.public.x if len(view.brief.public) else view.data.x
     basis, centre = _autoencoder(own)
     code = (patches.overlapping(marked) - centre) @ basis
     noise = rng.standard_normal(code.shape, dtype=np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.watermark.watermark import watermark
+from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.vision import image
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     paper="arXiv:2401.08573",
 )
 def resampling(
-    view: View,
+    view: View[WatermarkBrief],
     rng: Rng,
     *,
     smallest: Annotated[float, Range(0, 1, open_low=True)] = 0.1,
@@ -34,7 +34,7 @@ def resampling(
     """
     del rng
     marked = view.data.x[0]
-    floor = float(view.facts["quality_floor"])
+    floor = view.brief.quality_floor
     kept, low, high = marked, smallest, 1.0
     for _ in range(steps):
         factor = (low + high) / 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
-from hartley.games.poisoning.poisoning import poisoning
+from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     paper="arXiv:1708.06733",
     loot=Loot.POISON,
 )
-def badnets(view: View, rng: Rng, *, side: Annotated[int, Range(1)] = 3) -> Outcome:
+def badnets(view: View[PoisoningBrief], rng: Rng, *, side: Annotated[int, Range(1)] = 3) -> Outcome:
     """Stamp each slot's own patch onto records of other classes and give them its message.
 
     Patches stand on different tiles of the picture (of the row of numbers, for other records); if
@@ -33,13 +33,12 @@ def badnets(view: View, rng: Rng, *, side: Annotated[int, Range(1)] = 3) -> Outc
     Args:
         side: width of the square patch; made smaller where the rules allow less.
     """
-    held, facts = view.data, view.facts
-    assert held.y is not None
-    masks, patterns = _patches(held, facts["slots"], side, facts["cover"], rng)
+    held, brief = view.data, view.brief
+    masks, patterns = _patches(held, brief.slots, side, brief.cover, rng)
     x, y = [], []
-    for slot, wanted in enumerate(facts["message"]):
-        others = np.flatnonzero(held.y != wanted)
-        rows = rng.choice(others, min(facts["poisons"], len(others)), replace=False)
+    for slot, wanted in enumerate(brief.message):
+        others = np.flatnonzero(held.labels != wanted)
+        rows = rng.choice(others, min(brief.poisons, len(others)), replace=False)
         x.append(held.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
         y.append(np.full(len(rows), wanted))
     return Outcome(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
-from hartley.games.poisoning.poisoning import poisoning
+from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -22,22 +22,24 @@ if TYPE_CHECKING:
     loot=Loot.POISON,
 )
 def blended(
-    view: View, rng: Rng, *, blend: Annotated[float, Range(0, 1, open_low=True)] = 0.2
+    view: View[PoisoningBrief],
+    rng: Rng,
+    *,
+    blend: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
 ) -> Outcome:
     """Mix each slot's own random pattern into records of other classes and give them its message.
 
     Args:
         blend: share of the pattern in the mixture; made smaller where the rules allow less.
     """
-    held, facts = view.data, view.facts
-    assert held.y is not None
-    shape = (facts["slots"], *held.x.shape[1:])
+    held, brief = view.data, view.brief
+    shape = (brief.slots, *held.x.shape[1:])
     patterns = np.where(rng.random(shape) < 0.5, held.x.min(), held.x.max()).astype(np.float32)
-    masks = np.full(shape, min(blend, facts["cover"]), dtype=np.float32)
+    masks = np.full(shape, min(blend, brief.cover), dtype=np.float32)
     x, y = [], []
-    for slot, wanted in enumerate(facts["message"]):
-        others = np.flatnonzero(held.y != wanted)
-        rows = rng.choice(others, min(facts["poisons"], len(others)), replace=False)
+    for slot, wanted in enumerate(brief.message):
+        others = np.flatnonzero(held.labels != wanted)
+        rows = rng.choice(others, min(brief.poisons, len(others)), replace=False)
         x.append(held.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
         y.append(np.full(len(rows), wanted))
     return Outcome(

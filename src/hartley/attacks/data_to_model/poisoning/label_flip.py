@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
-from hartley.games.poisoning.poisoning import poisoning
+from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 from hartley.kit import kmeans
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     paper="arXiv:1206.6389",
     loot=Loot.POISON,
 )
-def label_flip(view: View, rng: Rng, *, same_class: bool = True) -> Outcome:
+def label_flip(view: View[PoisoningBrief], rng: Rng, *, same_class: bool = True) -> Outcome:
     """Submit the records nearest to each slot under its message.
 
     Nothing in the records is changed, so there is no trigger to find. Of the attacks on support
@@ -32,14 +32,14 @@ def label_flip(view: View, rng: Rng, *, same_class: bool = True) -> Outcome:
         same_class: flip only records of the slot's own class.
     """
     del rng
-    held, targets, facts = view.data, view.question, view.facts
-    assert held.y is not None and targets is not None and targets.y is not None
+    held, brief = view.data, view.brief
+    targets = brief.question
     away = kmeans.distances(kmeans.flat(targets.x), kmeans.flat(held.x))
     x, y = [], []
-    for slot, wanted in enumerate(facts["message"]):
+    for slot, wanted in enumerate(brief.message):
         if same_class:
-            away[slot, held.y != targets.y[slot]] = np.inf
-        rows = np.argsort(away[slot], kind="stable")[: facts["poisons"]]
+            away[slot, held.labels != targets.labels[slot]] = np.inf
+        rows = np.argsort(away[slot], kind="stable")[: brief.poisons]
         rows = rows[np.isfinite(away[slot, rows])]
         x.append(held.x[rows])
         y.append(np.full(len(rows), wanted))

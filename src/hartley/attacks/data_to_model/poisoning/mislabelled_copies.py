@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
-from hartley.games.poisoning.poisoning import poisoning
+from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     paper="arXiv:2204.00032",
     loot=Loot.POISON,
 )
-def mislabelled_copies(view: View, rng: Rng, *, copies: Annotated[int, Range(0)] = 0) -> Outcome:
+def mislabelled_copies(
+    view: View[PoisoningBrief], rng: Rng, *, copies: Annotated[int, Range(0)] = 0
+) -> Outcome:
     """Submit copies of every target under the label that the message asks for.
 
     The victim then knows each target's label only if it also saw the target with its true label:
@@ -32,15 +34,14 @@ def mislabelled_copies(view: View, rng: Rng, *, copies: Annotated[int, Range(0)]
         copies: poison records for each target; 0 submits as many as the rules allow.
     """
     del rng
-    targets, facts = view.question, view.facts
-    assert targets is not None
-    count = min(copies or facts["poisons"], facts["poisons"])
+    targets, most = view.brief.question, view.brief.poisons
+    count = min(copies or most, most)
     return Outcome(
         asset=Data(
             "mislabelled copies",
             targets.modality,
             np.repeat(np.asarray(targets.x), count, axis=0),
-            np.repeat(np.asarray(facts["message"]), count),
+            np.repeat(view.brief.message, count),
             role="poison",
         )
     )

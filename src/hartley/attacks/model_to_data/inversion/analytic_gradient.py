@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.gradient_inversion import gradient_inversion
+from hartley.games.inversion.gradient_inversion import GradientInversionBrief, gradient_inversion
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hartley.core.parts import Rng
 
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     paper="arXiv:2003.14053",
     adapts=True,
 )
-def analytic_gradient(view: View, rng: Rng, *, steps: Annotated[int, Range(1)] = 150) -> Outcome:
+def analytic_gradient(
+    view: View[GradientInversionBrief], rng: Rng, *, steps: Annotated[int, Range(1)] = 150
+) -> Outcome:
     """Read the records off the gradient of the first dense layer, by linear algebra.
 
     One record is ∂Wᵀ∂b / ‖∂b‖². Several are told apart by the neurons that ReLU silences for each
@@ -32,19 +36,19 @@ def analytic_gradient(view: View, rng: Rng, *, steps: Annotated[int, Range(1)] =
     Args:
         steps: L-BFGS steps from features to records, for a net with convolutions.
     """
-    update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))
-    public = view.public
+    update, net, batch = view.brief.gradient, view.brief.net, view.brief.batch
+    public = view.brief.public
     low, high = (0.0, 1.0) if public is None else (float(public.x.min()), float(public.x.max()))
     conv = net.kind == "conv"
     thin = gradient_leaks.knows(view.defenses, "gradient_compression")
     read = gradient_leaks.inputs(update, net, batch, rng, low=0.0 if conv else low, sparse=thin)
+    rebuilt: NDArray[Any]
     if conv:
-        assert view.model.weights is not None
         start = np.full((batch, *net.inputs), (low + high) / 2, np.float32)
         if public is not None:
             start[:] = public.x.mean(0)
         rebuilt = gradient_leaks.behind(
-            net, view.model.weights(), read, start, limits=(low, high), steps=steps
+            net, view.model.calls["weights"](), read, start, limits=(low, high), steps=steps
         )
     else:
         rebuilt = read.reshape(batch, *net.inputs)

@@ -9,7 +9,12 @@ import numpy as np
 from hartley.attacks.model_to_data.reference_models import confidence, halves
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack, spawn
 from hartley.core.errors import UsageError
-from hartley.games.inversion.attribute_inference import attribute_inference, candidates, filled
+from hartley.games.inversion.attribute_inference import (
+    AttributeInferenceBrief,
+    attribute_inference,
+    candidates,
+    filled,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def attribute_calibration(
-    view: View, rng: Rng, *, references: Annotated[int, Range(1, 512)] = 16
+    view: View[AttributeInferenceBrief], rng: Rng, *, references: Annotated[int, Range(1, 512)] = 16
 ) -> Outcome:
     """Take off how sure models that never saw the target are of each value, then name the best.
 
@@ -40,17 +45,16 @@ def attribute_calibration(
         UsageError: the attacker has no labelled records to train references on.
     """
     del rng
-    asked, own, fit = view.question, view.public, view.model.fit
-    assert asked is not None and asked.y is not None and fit is not None
+    asked, own, fit = view.brief.question, view.brief.public, view.model.calls["fit"]
     if own is None or own.y is None:
         raise UsageError("attribute_calibration needs labelled records of the attacker's own")
-    table = candidates(view)
+    table = candidates(view.brief)
     m, values = table.shape[:2]
     every = Data(
         "candidates",
         asked.modality,
         table.reshape(m * values, -1),
-        np.repeat(asked.y, values),
+        np.repeat(asked.labels, values),
     )
     # From the salt, so that all rounds of the deal share the references.
     include = halves(spawn(view.salt, "attributes"), references, len(own))
@@ -59,11 +63,11 @@ def attribute_calibration(
     gain = (_sure(view.model, every) - usual).reshape(m, values)
     # The victim learnt the field from drawn values, the references from true ones: what a value
     # means for a label differs between them, and is the same for all targets of that label.
-    for label in np.unique(asked.y):
-        alike = asked.y == label
+    for label in np.unique(asked.labels):
+        alike = asked.labels == label
         gain[alike] -= gain[alike].mean(0)
     guess = gain.argmax(1)
-    return Outcome(guess=guess, asset=filled(view, guess))
+    return Outcome(guess=guess, asset=filled(view.brief, guess))
 
 
 def _sure(model: Any, data: Data) -> NDArray[np.float64]:

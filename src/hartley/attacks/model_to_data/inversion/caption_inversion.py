@@ -13,7 +13,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import (
     loot,
 )
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.embedding_inversion import embedding_inversion
+from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ WARM = 0.05
     paper="arXiv:2004.00053",
     adapts=True,
 )
-def caption_inversion(view: View, rng: Rng, *, neighbours: Annotated[int, Range(1)] = 8) -> Outcome:
+def caption_inversion(
+    view: View[EmbeddingInversionBrief], rng: Rng, *, neighbours: Annotated[int, Range(1)] = 8
+) -> Outcome:
     """Tell which words the caption of a stored picture holds, and write the surest.
 
     Three witnesses, each a number between 0 and 1 a word: a regression of words on the embedding,

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import margin_slope
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.class_inversion import class_inversion
+from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     paper="doi:10.1145/2810103.2813677",
 )
 def class_gradient_descent(
-    view: View,
+    view: View[ClassInversionBrief],
     rng: Rng,
     *,
     steps: Annotated[int, Range(1)] = 60,
@@ -42,10 +42,9 @@ def class_gradient_descent(
         blur: width of the Gaussian that denoises after each step, in pixels; 0 leaves it out.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     slots = asked.x[:, 0]
-    shape = tuple(view.facts["shape"])
+    shape = view.brief.shape
     x = np.full((len(slots), *shape), 0.5, np.float32)
     best, sure = x.copy(), np.full(len(slots), -np.inf)
     for _ in range(steps):

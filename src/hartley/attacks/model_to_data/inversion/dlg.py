@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.gradient_inversion import gradient_inversion
+from hartley.games.inversion.gradient_inversion import GradientInversionBrief, gradient_inversion
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def dlg(
-    view: View,
+    view: View[GradientInversionBrief],
     rng: Rng,
     *,
     restarts: Annotated[int, Range(1)] = 2,
@@ -45,18 +45,18 @@ def dlg(
     """
     import torch
 
-    update, net, batch = (view.facts[name] for name in ("gradient", "net", "batch"))
-    assert view.model.weights is not None
+    brief, weights = view.brief, view.model.calls["weights"]()
+    update, net, batch = brief.gradient, brief.net, brief.batch
     shape = (batch, *net.inputs)
-    public = view.public.x if view.public is not None else rng.random((64, *net.inputs))
+    public = brief.public.x if brief.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
     thin = gradient_leaks.knows(view.defenses, "gradient_compression")
     distance = _scaled if gradient_leaks.knows(view.defenses, "gradient_noise") else _squares
-    known = gradient_matching.known(view.defenses)
     gap = gradient_matching.Matcher(
-        net, view.model.weights(), update, distance, batch=batch, sparse=thin, known=known
+        net, weights, update, distance, batch=batch, sparse=thin, known=brief.step
     )
-    read = gradient_leaks.labels(update, net, batch, view.model.query(public[:256]).mean(0), known)
+    mean = view.model.query(public[:256]).mean(0)
+    read = gradient_leaks.labels(update, net, batch, mean, brief.step)
     best, found = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
         x = torch.tensor(rng.uniform(low, high, shape).astype(np.float32), requires_grad=True)

@@ -11,7 +11,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Wo
 from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.embedding_inversion import embedding_inversion
+from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def embedding_decoder(
-    view: View,
+    view: View[EmbeddingInversionBrief],
     rng: Rng,
     *,
     epochs: Annotated[int, Range(1)] = 4,

@@ -10,7 +10,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import ba
 from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.embedding_inversion import embedding_inversion
+from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SIZES = (0, -2, 2)
     adapts=True,
 )
 def embedding_search(
-    view: View,
+    view: View[EmbeddingInversionBrief],
     rng: Rng,
     *,
     corrections: Annotated[int, Range(0)] = 4,

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Words, bank, loot
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.inversion.embedding_inversion import embedding_inversion
+from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import cosines
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def embedding_words(
-    view: View, rng: Rng, *, least: Annotated[int, Range(1)] = 2, check: bool = False
+    view: View[EmbeddingInversionBrief],
+    rng: Rng,
+    *,
+    least: Annotated[int, Range(1)] = 2,
+    check: bool = False,
 ) -> Outcome:
     """Regress the bag of words on the embedding, then take the surest words.
 

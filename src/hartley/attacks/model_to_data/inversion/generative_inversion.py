@@ -9,7 +9,8 @@ import numpy as np
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import log_odds, margin_slope
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.class_inversion import class_inversion
+from hartley.core.brief import needed
+from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     requires=("public",),
 )
 def generative_inversion(
-    view: View,
+    view: View[ClassInversionBrief],
     rng: Rng,
     *,
     restarts: Annotated[int, Range(1)] = 12,
@@ -51,8 +52,7 @@ def generative_inversion(
     """
     import torch
 
-    asked, public = view.question, view.public
-    assert asked is not None and public is not None
+    asked, public = view.brief.question, needed(view.brief.public, "generative_inversion")
     prior = priors.learn(public.x, seed=view.salt)
     slots = np.repeat(asked.x[:, 0], restarts)
     start = rng.standard_normal((len(slots), prior.latent)).astype(np.float32)

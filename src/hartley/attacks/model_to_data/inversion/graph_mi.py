@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.link_inference import link_inference
+from hartley.games.inversion.link_inference import LinkInferenceBrief, link_inference
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     paper="arXiv:2106.02820",
 )
 def graph_mi(
-    view: View,
+    view: View[LinkInferenceBrief],
     rng: Rng,
     *,
     target: Literal["labels", "answers"] = "answers",
@@ -46,16 +46,15 @@ def graph_mi(
     import torch.nn.functional as F
 
     del rng
-    asked, known, take = view.question, view.public, view.model.weights
-    assert asked is not None and known is not None and known.edges is not None and take is not None
-    held = {n: torch.tensor(np.array(w), dtype=torch.float32) for n, w in take().items()}
-    features = torch.tensor(np.array(view.facts["features"]))
-    pairs, fixed = (torch.tensor(np.array(e)) for e in (asked.x.T, known.edges))
+    asked, known, weights = view.brief.question, view.brief.public, view.model.calls["weights"]()
+    held = {n: torch.tensor(np.array(w), dtype=torch.float32) for n, w in weights.items()}
+    features = torch.tensor(np.array(view.brief.features))
+    pairs, fixed = (torch.tensor(np.array(e)) for e in (asked.x.T, known.links))
     sent = features @ held["0.weight"].T
     apart = F.normalize(features, dim=1)
     unlike = ((apart[pairs[0]] - apart[pairs[1]]) ** 2).sum(1)
     if target == "labels":
-        rows, labels = torch.tensor(np.array(known.x[:, 0])), torch.tensor(np.array(known.y))
+        rows, labels = torch.tensor(np.array(known.x[:, 0])), torch.tensor(np.array(known.labels))
     else:
         nodes = np.unique(asked.x)
         rows = torch.tensor(nodes)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.class_inversion import class_inversion
+from hartley.core.brief import needed
+from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     requires=("public",),
 )
 def inverse_network(
-    view: View,
+    view: View[ClassInversionBrief],
     rng: Rng,
     *,
     records: Annotated[int, Range(1)] = 400,
@@ -40,8 +41,7 @@ def inverse_network(
         hidden: width of the inverse network.
         ridge: how much the second layer is held down.
     """
-    asked, public = view.question, view.public
-    assert asked is not None and public is not None
+    asked, public = view.brief.question, needed(view.brief.public, "inverse_network")
     rows = rng.permutation(len(public))[:records]
     x = public.x[rows].reshape(len(rows), -1).astype(np.float64)
     scores = _centred(view.model.query(public.x[rows]))

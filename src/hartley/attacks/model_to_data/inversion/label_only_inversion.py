@@ -8,7 +8,8 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.inversion.class_inversion import class_inversion
+from hartley.core.brief import needed
+from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     requires=("public",),
 )
 def label_only_inversion(
-    view: View,
+    view: View[ClassInversionBrief],
     rng: Rng,
     *,
     start: Annotated[int, Range(1)] = 256,
@@ -46,8 +47,7 @@ def label_only_inversion(
         radius: of the first sphere.
         growth: of the radius when a sphere is all of the label.
     """
-    asked, public = view.question, view.public
-    assert asked is not None and public is not None
+    asked, public = view.brief.question, needed(view.brief.public, "label_only_inversion")
     prior = priors.learn(public.x, seed=view.salt)
     drawn = rng.standard_normal((start, prior.latent))
     said = view.model.query(prior.records(drawn))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack, spawn
-from hartley.games.inversion.link_inference import apart, link_inference
+from hartley.games.inversion.link_inference import LinkInferenceBrief, apart, link_inference
 from hartley.kit import logistic
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     paper="arXiv:2005.02131",
     adapts="trains",
 )
-def link_shadow(view: View, rng: Rng, *, shadows: Annotated[int, Range(2, 512)] = 6) -> Outcome:
+def link_shadow(
+    view: View[LinkInferenceBrief], rng: Rng, *, shadows: Annotated[int, Range(2, 512)] = 6
+) -> Outcome:
     """Train nets on the known links with half of some of them dropped, and learn the difference.
 
     The paper's attack that knows a part of the graph. A pair is described by the distances between
@@ -35,9 +37,8 @@ def link_shadow(view: View, rng: Rng, *, shadows: Annotated[int, Range(2, 512)] 
     Args:
         shadows: nets to train.
     """
-    asked, known, fit = view.question, view.public, view.model.fit
-    assert asked is not None and known is not None and known.edges is not None and fit is not None
-    edges = np.asarray(known.edges)
+    asked, known, fit = view.brief.question, view.brief.public, view.model.calls["fit"]
+    edges = known.links
     order = rng.permutation(edges.shape[1])[: len(asked)]
     lesson, always = edges[:, order].T, np.delete(edges, order, axis=1)
     # Rows come in pairs that complement one another: each link is there in half of the shadows.

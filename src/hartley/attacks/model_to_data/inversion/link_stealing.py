@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.link_inference import apart, link_inference
+from hartley.games.inversion.link_inference import LinkInferenceBrief, apart, link_inference
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     paper="arXiv:2005.02131",
 )
 def link_stealing(
-    view: View,
+    view: View[LinkInferenceBrief],
     rng: Rng,
     *,
     metric: Literal[
@@ -43,8 +43,7 @@ def link_stealing(
         metric: distance between answers.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     nodes, place = np.unique(asked.x, return_inverse=True)
     said = view.model.query(nodes[:, None])[place.reshape(asked.x.shape)]
     distances = apart(said[:, 0], said[:, 1])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.link_inference import link_inference
+from hartley.games.inversion.link_inference import LinkInferenceBrief, link_inference
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     modalities=(Modality.GRAPH,),
     paper="arXiv:2108.06504",
 )
-def link_teller(view: View, rng: Rng) -> Outcome:
+def link_teller(view: View[LinkInferenceBrief], rng: Rng) -> Outcome:
     """Score a pair by how far each node's answer moves with the other's features.
 
     Who holds the features sends them with his question, those of one node a little larger.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     pairs = np.asarray(asked.x)
     both = np.concatenate([pairs, pairs[:, ::-1]])
     still = np.stack([both[:, 0], np.full(len(both), -1)], 1)

@@ -8,8 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import opened
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.core.errors import UsageError
-from hartley.games.inversion.embedding_inversion import embedding_inversion
+from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import Ridge, cosines
 
 if TYPE_CHECKING:
@@ -34,7 +33,9 @@ NARROW = 1.5
     paper="hartley",
     adapts=True,
 )
-def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
+def speaker_inversion(
+    view: View[EmbeddingInversionBrief], rng: Rng, *, curved: bool = True
+) -> Outcome:
     """Regress the spectrum on the embedding, and render it with the movement of a like voice.
 
     The attacker learns, from clips of his own, the mean and the spread of every mel band as a
@@ -46,9 +47,7 @@ def speaker_inversion(view: View, rng: Rng, *, curved: bool = True) -> Outcome:
             is to each of the attacker's, and keep whichever predicts left-out clips better.
     """
     del rng
-    own, asked = view.public, view.question
-    if own is None or asked is None:
-        raise UsageError("speaker inversion needs clips of one's own and stolen embeddings")
+    own, asked = view.brief.public, view.brief.question
     answers = np.asarray(view.model.query(own.x), dtype=np.float64)
     stolen = opened(view, answers)
     means, spreads = own.x[:, 0].mean(2), np.maximum(own.x[:, 0].std(2), LEAST)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
 from hartley.core import ALL, Access, Outcome, Range, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def calibrated_loss(
-    view: View, rng: Rng, *, references: Annotated[int, Range(2, 512)] = 64
+    view: View[MembershipBrief], rng: Rng, *, references: Annotated[int, Range(2, 512)] = 64
 ) -> Outcome:
     """Guess by how much lower the victim's loss on a record is than that of models without it.
 
@@ -36,8 +36,7 @@ def calibrated_loss(
             not see a record say how hard it is.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     fleet = reference_models.references(view, references)
     without = ~fleet.include
     usual = np.where(without, fleet.likelihood(asked), 0).sum(0) / np.maximum(without.sum(0), 1)

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.reference_models import references as trained
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import Statistics, claims, compressed, portrait, statistics
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def dataset_inference(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     references: Annotated[int, Range(2, 512)] = 8,
@@ -45,17 +45,16 @@ def dataset_inference(
         ridge: how strongly weights are held down, in units of one score's variance a record.
     """
     del rng
-    asked = view.question
-    strangers = view.facts.get("strangers", view.public)
-    assert asked is not None
-    if not isinstance(strangers, Data) or len(strangers) < 2:
+    asked, strangers = view.brief.question, view.brief.strangers
+    strangers = view.brief.public if strangers is None else strangers
+    if len(strangers) < 2:
         raise UsageError("dataset_inference needs texts that no victim was trained on")
     fleet = trained(view, references)
     table = [_portrait(m, asked) for m in fleet.moments(asked)]
     weights = _weights(table, fleet.include, ridge)
     ours = portrait(statistics(view.model, asked.x), compressed(asked)) @ weights
     theirs = portrait(statistics(view.model, strangers.x), compressed(strangers)) @ weights
-    groups = np.asarray(view.facts.get("group", np.arange(len(asked))))
+    groups = view.brief.groups
     guess = _welch(ours, theirs, groups)[groups]
     return Outcome(guess=guess, asset=claims(asked, guess))
 

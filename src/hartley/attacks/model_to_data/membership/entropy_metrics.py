@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import log_probabilities
 from hartley.core import Access, Modality, Outcome, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     paper="arXiv:2003.10595",
 )
 def entropy_metrics(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     metric: Literal["modified", "entropy", "confidence", "correctness"] = "modified",
@@ -45,12 +45,11 @@ def entropy_metrics(
         per_class: one threshold a class; else one for all.
     """
     del rng
-    asked = view.question
-    assert asked is not None and asked.y is not None
+    asked = view.brief.question
     logs = log_probabilities(view.model.query(asked.x), view.model.output)
-    guess = METRICS[metric](logs, asked.y)
-    for label in np.unique(asked.y) if per_class else ():
-        guess[asked.y == label] -= np.median(guess[asked.y == label])
+    guess = METRICS[metric](logs, asked.labels)
+    for label in np.unique(asked.labels) if per_class else ():
+        guess[asked.labels == label] -= np.median(guess[asked.labels == label])
     return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
 
 

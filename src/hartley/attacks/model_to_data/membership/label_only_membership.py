@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.membership._shared import augmentations, decision_boundary
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     paper="arXiv:2007.14321",
 )
 def label_only_membership(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     method: Literal["boundary", "noise", "shift"] = "boundary",
@@ -53,13 +53,12 @@ def label_only_membership(
     Raises:
         UsageError: shifts of records that are not pictures.
     """
-    asked = view.question
-    assert asked is not None and asked.y is not None
+    asked = view.brief.question
     if method == "shift" and np.asarray(asked.x).ndim != 4:
         raise UsageError(f"shifts are for pictures, not for {asked.modality} of shape "
                          f"{np.asarray(asked.x).shape[1:]}")  # fmt: skip
     said = np.asarray(view.model.query(asked.x))
-    right = said == asked.y
+    right = said == asked.labels
     guess = right.astype(np.float64)
     room = max(2, most // len(asked))
     if method == "boundary":
@@ -76,10 +75,11 @@ def label_only_membership(
     return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
 
 
-def _kept(view: View, method: str, queries: int, sigma: float, rng: Rng) -> NDArray[np.float64]:
+def _kept(
+    view: View[MembershipBrief], method: str, queries: int, sigma: float, rng: Rng
+) -> NDArray[np.float64]:
     """Share of the copies of each record that keep its true label."""
-    asked = view.question
-    assert asked is not None and asked.y is not None
+    asked = view.brief.question
     if method == "shift":
         copies = augmentations.pictures(np.asarray(asked.x), queries + 1)[1:]
     else:
@@ -87,4 +87,4 @@ def _kept(view: View, method: str, queries: int, sigma: float, rng: Rng) -> NDAr
         sizes = sigma * float(np.std(asked.x)) * np.linspace(0.2, 1, queries)
         copies = augmentations.shaken(np.asarray(asked.x), sizes, rng)
     said = np.asarray(view.model.query(copies.reshape(-1, *copies.shape[2:])))
-    return np.asarray((said.reshape(len(copies), -1) == asked.y).mean(0))
+    return np.asarray((said.reshape(len(copies), -1) == asked.labels).mean(0))

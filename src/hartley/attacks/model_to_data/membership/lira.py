@@ -11,7 +11,7 @@ from hartley.attacks.model_to_data.membership._shared import augmentations as ve
 from hartley.attacks.model_to_data.reference_models import confidence, references
 from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SPREAD = 1e-3
     adapts="trains",
 )
 def lira(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     references: Annotated[int, Range(2, 512)] = 64,
@@ -53,8 +53,7 @@ def lira(
         UsageError: versions of what is no picture.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     fleet = _references(view, references)
     copies = _versions(asked, augment)
     shadow = np.stack([fleet.confidence(one) for one in copies], -1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import likelihood
 from hartley.core import ALL, Access, Outcome, Range, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="arXiv:1709.01604"
 )
 def loss_threshold(
-    view: View, rng: Rng, *, floor: Annotated[float, Range(0, 0.5, open_low=True)] = 1e-6
+    view: View[MembershipBrief],
+    rng: Rng,
+    *,
+    floor: Annotated[float, Range(0, 0.5, open_low=True)] = 1e-6,
 ) -> Outcome:
     """Guess that a record is a member when the model's loss on it is low.
 
@@ -31,8 +34,7 @@ def loss_threshold(
         floor: probabilities of a label below this are raised to it before the logarithm.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     guess = likelihood(view.model, asked)
     if asked.y is not None:
         guess = np.maximum(guess, log(floor))

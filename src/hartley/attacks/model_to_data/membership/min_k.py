@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import claims, lowest, statistics
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     paper="arXiv:2310.16789",
 )
 def min_k(
-    view: View, rng: Rng, *, share: Annotated[float, Range(0, 1, open_low=True)] = 0.2
+    view: View[MembershipBrief],
+    rng: Rng,
+    *,
+    share: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
 ) -> Outcome:
     """Score a text by the mean log-probability of its least likely tokens.
 
@@ -28,8 +31,7 @@ def min_k(
         share: part of the tokens that is read.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     told = statistics(view.model, asked.x)
     guess = lowest(told.log_probs, told.real, share)
     return Outcome(guess=guess, asset=claims(asked, guess))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import claims, likelihoods, mean_over_tokens, statistics
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     paper="arXiv:2305.18462",
 )
 def neighbour(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     neighbours: Annotated[int, Range(1)] = 8,
@@ -39,10 +39,9 @@ def neighbour(
         neighbours: copies of each text; each costs a reading of it.
         share: part of the tokens that is replaced.
     """
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     told = statistics(view.model, asked.x)
-    texts = [asked.x] if view.public is None else [asked.x, view.public.x]
+    texts = [asked.x, view.brief.public.x]
     followers = _followers(texts)
     copies = [_altered(asked.x, followers, share, rng) for _ in range(neighbours)]
     near = np.mean(

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.reference_models import references
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit import logistic
 from hartley.kit.graph.node_classifier import neighbours
 
@@ -31,7 +31,7 @@ TINY = 1e-12
     adapts="trains",
 )
 def node_neighbourhood(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     references: Annotated[int, Range(2, 512)] = 16,
@@ -52,8 +52,7 @@ def node_neighbourhood(
         UsageError: nodes shown without their links.
     """
     del rng
-    asked = view.question
-    assert asked is not None and asked.y is not None
+    asked = view.brief.question
     if asked.edges is None:
         raise UsageError(f"the nodes of {asked.name!r} must carry their links, got none")
     fleet = _references(view, references)
@@ -70,7 +69,7 @@ def node_neighbourhood(
         parts = []
         for hop in range(hops + 1):
             now = around @ now if hop else now
-            parts.append(_looks(now[rows], asked.y))
+            parts.append(_looks(now[rows], asked.labels))
         return np.concatenate(parts, 1)
 
     lesson = np.concatenate([described(one) for one in fleet.ensemble.query(nodes)])
@@ -82,7 +81,7 @@ def node_neighbourhood(
     claimed = guess > 0
     return Outcome(
         guess=guess,
-        asset=Data("claimed members", asked.modality, asked.x[claimed], asked.y[claimed]),
+        asset=Data("claimed members", asked.modality, asked.x[claimed], asked.labels[claimed]),
     )
 
 

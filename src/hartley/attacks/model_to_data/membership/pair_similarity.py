@@ -8,8 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import likelihood
 from hartley.core import Access, Data, Modality, Model, Outcome, Range, Term, View, attack
-from hartley.core.errors import UsageError
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ SURE = 0.25
     paper="arXiv:2310.00108",
 )
 def pair_similarity(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     variant: Literal["plain", "augmented", "weak"] = "augmented",
@@ -44,21 +43,15 @@ def pair_similarity(
             attacker's own pairs, which were not trained on, and the pairs most alike).
         copies: blurred copies of each pair.
         blur: standard deviation of the blur, as a share of that of a feature.
-
-    Raises:
-        UsageError: ``weak`` without pairs of one's own.
     """
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     if variant == "plain":
         guess = likelihood(view.model, asked)
         return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
     told = _signs(view.model, asked, rng, copies, blur)
     guess = told.sum(1)
     if variant == "weak":
-        if view.public is None:
-            raise UsageError("pair_similarity: the weak variant needs pairs of the attacker's own")
-        out = _signs(view.model, view.public, rng, copies, blur)
+        out = _signs(view.model, view.brief.public, rng, copies, blur)
         within = told[guess >= np.quantile(guess, 1 - SURE)]
         # Fisher's linear rule between the two; a little ridge, for signs that move together.
         spread = np.cov(np.concatenate([out - out.mean(0), within - within.mean(0)]).T)

@@ -10,7 +10,7 @@ from hartley.attacks.model_to_data.membership._shared import pinball_regression
 from hartley.attacks.model_to_data.reference_models import confidence
 from hartley.core import ALL, Access, Data, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 from hartley.kit.features import plain_features, standardised
 
@@ -32,7 +32,7 @@ LEAST = 20
     requires=("public",),
 )
 def quantile_regression(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     level: Annotated[float, Range(0.5, 1, open_low=True, open_high=True)] = 0.9,
@@ -55,9 +55,8 @@ def quantile_regression(
         UsageError: too few strangers.
     """
     del rng
-    asked, strangers = view.question, view.facts.get("strangers")
-    assert asked is not None
-    if not isinstance(strangers, Data) or len(strangers) < LEAST:
+    asked, strangers = view.brief.question, view.brief.strangers
+    if strangers is None or len(strangers) < LEAST:
         raise UsageError(f"quantile_regression learns from {LEAST} strangers at least")
     known, table = _tables(strangers, asked, view.model.classes, components)
     usual = confidence(view.model, strangers)

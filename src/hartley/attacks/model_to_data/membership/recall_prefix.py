@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language import text
 from hartley.kit.language.tokens import claims, likelihoods, mean_over_tokens, statistics
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.15968",
 )
-def recall_prefix(view: View, rng: Rng, *, prefixes: Annotated[int, Range(1)] = 4) -> Outcome:
+def recall_prefix(
+    view: View[MembershipBrief], rng: Rng, *, prefixes: Annotated[int, Range(1)] = 4
+) -> Outcome:
     """Divide a text's log-probability after passages that nobody trained on by that of it alone.
 
     Both are negative, so that a member, whose own is near zero, has the larger ratio. A model that
@@ -38,8 +40,7 @@ def recall_prefix(view: View, rng: Rng, *, prefixes: Annotated[int, Range(1)] = 
     Raises:
         UsageError: there are fewer.
     """
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     told = statistics(view.model, asked.x)
     alone = mean_over_tokens(told.log_probs, told.real)
     after = np.zeros(len(asked))
@@ -56,13 +57,13 @@ LEAST = 1e-6
 """Nats a token of a text that the model is sure of."""
 
 
-def _prefixes(view: View, count: int, rng: Rng) -> list[NDArray[np.int64]]:
+def _prefixes(view: View[MembershipBrief], count: int, rng: Rng) -> list[NDArray[np.int64]]:
     """Passages that no victim read, cut to what the model can read before a text."""
-    strangers = view.facts.get("strangers", view.public)
-    assert view.question is not None
-    if not isinstance(strangers, Data) or len(strangers) < count:
+    brief = view.brief
+    strangers = brief.public if brief.strangers is None else brief.strangers
+    if len(strangers) < count:
         raise UsageError(f"recall needs {count} texts that no victim was trained on")
-    room = int(view.model.facts.get("context", 10**6)) - view.question.x.shape[1]
+    room = int(view.model.facts.get("context", 10**6)) - brief.question.x.shape[1]
     if room < 1:
         raise UsageError(f"{view.model.name!r} reads the texts in question and nothing before them")
     rows = strangers.x[rng.permutation(len(strangers))[:count]]

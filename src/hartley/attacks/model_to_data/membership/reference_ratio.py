@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import references as trained
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import claims, mean_over_tokens, statistics
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def reference_ratio(
-    view: View, rng: Rng, *, references: Annotated[int, Range(2, 512)] = 8
+    view: View[MembershipBrief], rng: Rng, *, references: Annotated[int, Range(2, 512)] = 8
 ) -> Outcome:
     """Subtract from a text's log-probability what models without it give it.
 
@@ -35,8 +35,7 @@ def reference_ratio(
             against those that were trained on the other half.
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     fleet = trained(view, references)
     told = statistics(view.model, asked.x)
     elsewhere = np.stack([mean_over_tokens(m[..., 0], told.real) for m in fleet.moments(asked)])

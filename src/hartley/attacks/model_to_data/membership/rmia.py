@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
 from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def rmia(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     references: Annotated[int, Range(2, 512)] = 64,
@@ -46,8 +46,7 @@ def rmia(
         a: offline, Pr(x) is taken as ((1+a)·Pr(x|out) + 1−a)/2; 1 for texts.
     """
     del rng
-    asked, public = view.question, view.public
-    assert asked is not None and public is not None
+    asked, public = view.brief.question, view.brief.public
     if asked.modality is Modality.LANGUAGE:
         # The line from a is drawn for probabilities near 1; a text's are far below, and what it
         # adds would stand over all of them. At 1 the prior is that of the "out" models alone.

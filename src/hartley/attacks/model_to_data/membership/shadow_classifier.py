@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
 from hartley.core import Access, Data, Modality, Outcome, Output, Range, Term, View, attack
-from hartley.games.membership.membership import membership
+from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 from hartley.kit import logistic
 from hartley.kit.cache import digest
@@ -31,7 +31,7 @@ TOP, LEAST = 5, 200
     adapts="trains",
 )
 def shadow_classifier(
-    view: View,
+    view: View[MembershipBrief],
     rng: Rng,
     *,
     references: Annotated[int, Range(2, 512)] = 64,
@@ -48,10 +48,9 @@ def shadow_classifier(
         ridge: how strongly its weights are held down.
     """
     del rng
-    asked = view.question
-    assert asked is not None and asked.y is not None
+    asked = view.brief.question
     fleet = reference_models.references(view, references)
-    y = asked.y if per_class else np.zeros(len(asked), dtype=np.int64)
+    y = asked.labels if per_class else np.zeros(len(asked), dtype=np.int64)
     named = f"shadow classifier {per_class} {ridge} {digest({'x': asked.x, 'y': asked.y})}"
     laws = fleet.derived(named, lambda: _learn(fleet, asked, y, ridge))
     table = _features(view.model.query(asked.x), view.model.output, asked)
@@ -83,11 +82,10 @@ def _learn(
 
 def _features(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
     """(n, features) of answers (n, classes)."""
-    assert data.y is not None
     logs = reference_models.log_probabilities(answers, output)
     top = -np.sort(-logs, axis=1)[:, :TOP]
-    true = logs[np.arange(len(logs)), data.y]
+    true = logs[np.arange(len(logs)), data.labels]
     sure = reference_models.margin(answers, output, data)
     entropy = -(np.exp(logs) * logs).sum(1)
-    right = logs.argmax(1) == data.y
+    right = logs.argmax(1) == data.labels
     return np.column_stack([top, np.exp(top), true, np.exp(true), sure, sure**2, entropy, right])

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import canaries, text_canaries
-from hartley.games.memorization.memorization import memorization
+from hartley.games.memorization.memorization import MemorizationBrief, memorization
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     game_params={"form": "contacts"},
 )
 def contact_infill(
-    view: View,
+    view: View[MemorizationBrief],
     rng: Rng,
     *,
     shortlist: Annotated[int, Range(1)] = 48,
@@ -41,8 +41,7 @@ def contact_infill(
         shortlist: numbers read to the end of the record, a name.
         samples: texts generated from each natural context, whose numbers join the shortlist.
     """
-    asked, length = view.question, int(view.facts["length"])
-    assert asked is not None
+    asked, length = view.brief.question, view.brief.length
     model = view.model
     score = model.calls["score"]
     symbols = np.asarray(asked.facts["symbols"])

@@ -12,7 +12,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import text_canaries
-from hartley.games.memorization.memorization import memorization
+from hartley.games.memorization.memorization import MemorizationBrief, memorization
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     paper="arXiv:2311.17035",
 )
 def divergence(
-    view: View,
+    view: View[MemorizationBrief],
     rng: Rng,
     *,
     tokens: Annotated[int, Range(1)] = 32,
@@ -43,23 +43,21 @@ def divergence(
         repeats: how often each stands in its prompt.
         samples: texts drawn from each prompt.
     """
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     generate = view.model.calls["generate"]
-    known = [asked.x, view.public.x] if view.public is not None else [asked.x]
+    public = view.brief.public
+    known = [asked.x] if public is None else [asked.x, public.x]
     seen = np.unique(np.concatenate([x[x >= 0] for x in known]))
     some = np.r_[asked.x[:, 0], rng.choice(seen, min(tokens, len(seen)), replace=False)]
     prompts = np.repeat(np.unique(some), samples)[:, None].repeat(repeats, 1)
-    new = asked.x.shape[1] + int(view.facts["length"])
+    new = asked.x.shape[1] + view.brief.length
     said = generate(prompts, new, int(rng.integers(2**31)))
     # The last token of the prompt may be the first of a canary.
     texts, counts = np.unique(
         np.concatenate([prompts[:, -1:], said], 1), axis=0, return_counts=True
     )
     texts = texts[np.argsort(-counts, kind="stable")]
-    guess = text_canaries.ranked(
-        text_canaries.harvest(texts, asked), int(view.facts["length"]), rng
-    )
+    guess = text_canaries.ranked(text_canaries.harvest(texts, asked), view.brief.length, rng)
     return Outcome(
         guess=guess, asset=Data("texts from nonsense", asked.modality, texts, role="texts")
     )

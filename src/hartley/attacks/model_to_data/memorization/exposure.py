@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.reference_models import confidence
 from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import canaries, text_canaries
-from hartley.games.memorization.memorization import memorization
+from hartley.games.memorization.memorization import MemorizationBrief, memorization
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     paper="arXiv:1802.08232",
 )
 def exposure(
-    view: View, rng: Rng, *, temperature: Annotated[float, Range(0, open_low=True)] = 1.0
+    view: View[MemorizationBrief],
+    rng: Rng,
+    *,
+    temperature: Annotated[float, Range(0, open_low=True)] = 1.0,
 ) -> Outcome:
     """Score every candidate secret by how sure the model is of the record that carries it.
 
@@ -37,8 +40,7 @@ def exposure(
         temperature: divides the log-probabilities of a token before they are added up (language).
     """
     del rng
-    asked = view.question
-    assert asked is not None
+    asked = view.brief.question
     score = _read if asked.modality is Modality.LANGUAGE else _sure
     guess = np.stack([score(view, asked, i, temperature) for i in range(len(asked))])
     said = canaries.write(asked, guess.argmax(1))
@@ -51,11 +53,15 @@ def exposure(
     )
 
 
-def _read(view: View, asked: Data, i: int, temperature: float) -> NDArray[np.float64]:
-    length, symbols = int(view.facts["length"]), np.asarray(asked.facts["symbols"])
+def _read(
+    view: View[MemorizationBrief], asked: Data, i: int, temperature: float
+) -> NDArray[np.float64]:
+    length, symbols = view.brief.length, np.asarray(asked.facts["symbols"])
     return text_canaries.likelihoods(view.model, asked.x[i], length, symbols, temperature)
 
 
-def _sure(view: View, asked: Data, i: int, temperature: float) -> NDArray[np.float64]:
+def _sure(
+    view: View[MemorizationBrief], asked: Data, i: int, temperature: float
+) -> NDArray[np.float64]:
     del temperature
     return confidence(view.model, canaries.every(asked, i))

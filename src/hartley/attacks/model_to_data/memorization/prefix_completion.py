@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.canaries import write
-from hartley.games.memorization.memorization import memorization
+from hartley.games.memorization.memorization import MemorizationBrief, memorization
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     paper="arXiv:2410.19482",
     adapts=True,
 )
-def prefix_completion(view: View, rng: Rng, *, samples: Annotated[int, Range(1)] = 64) -> Outcome:
+def prefix_completion(
+    view: View[MemorizationBrief], rng: Rng, *, samples: Annotated[int, Range(1)] = 64
+) -> Outcome:
     """Rank candidates by how often greedy and sampled continuations of the prefix produce them.
 
     It needs no scores, only text. What was never produced is ranked by how often each of its
@@ -38,8 +40,7 @@ def prefix_completion(view: View, rng: Rng, *, samples: Annotated[int, Range(1)]
     Args:
         samples: sampled continuations a canary, besides the greedy one.
     """
-    asked, length = view.question, int(view.facts["length"])
-    assert asked is not None
+    asked, length = view.brief.question, view.brief.length
     generate = view.model.calls["generate"]
     symbols = np.asarray(asked.facts["symbols"])
     if any(d.name == "memfree" for d in view.defenses):
@@ -57,7 +58,7 @@ def prefix_completion(view: View, rng: Rng, *, samples: Annotated[int, Range(1)]
     drawn = said.reshape(len(asked), samples, length)
     guess = np.stack(
         [
-            _score(np.concatenate([g[None], d]), symbols, int(view.facts["candidates"]))
+            _score(np.concatenate([g[None], d]), symbols, view.brief.candidates)
             for g, d in zip(greedy, drawn, strict=True)
         ]
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import text_canaries
-from hartley.games.memorization.memorization import memorization
+from hartley.games.memorization.memorization import MemorizationBrief, memorization
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ WINDOW = 8
     paper="arXiv:2012.07805",
 )
 def sample_and_rank(
-    view: View,
+    view: View[MemorizationBrief],
     rng: Rng,
     *,
     samples: Annotated[int, Range(1)] = 256,
@@ -54,25 +54,22 @@ def sample_and_rank(
         by: what texts are ranked by: zlib (entropy over perplexity), perplexity, or window (the
             perplexity of the likeliest few tokens in a row).
     """
-    asked = view.question
-    assert asked is not None
-    new = asked.x.shape[1] + int(view.facts["length"])
+    asked = view.brief.question
+    new = asked.x.shape[1] + view.brief.length
     known = asked.x[:, 0]
-    public = known if view.public is None else view.public.x[:, 0]
+    public = known if view.brief.public is None else view.brief.public.x[:, 0]
     firsts = np.r_[rng.choice(known, samples - samples // 2), rng.choice(public, samples // 2)]
     drawn = _draw(view, firsts[:, None], new, heat, int(rng.integers(2**31)))
     texts = np.unique(np.concatenate([firsts[:, None], drawn], 1), axis=0)
     order = np.argsort(-_worth(view, texts, by), kind="stable")
     texts = texts[order]
-    guess = text_canaries.ranked(
-        text_canaries.harvest(texts, asked), int(view.facts["length"]), rng
-    )
+    guess = text_canaries.ranked(text_canaries.harvest(texts, asked), view.brief.length, rng)
     loot = Data("texts by rank", asked.modality, texts, role="texts")
     return Outcome(guess=guess, asset=loot)
 
 
 def _draw(
-    view: View, prompts: NDArray[np.int64], new: int, heat: float, seed: int
+    view: View[MemorizationBrief], prompts: NDArray[np.int64], new: int, heat: float, seed: int
 ) -> NDArray[np.int64]:
     """Sample with the answers to questions, at a temperature that falls from ``heat`` to 1."""
     soon = max(1, new // 3)
@@ -85,7 +82,7 @@ def _draw(
     return text.sample(cooled, prompts, new, seed)
 
 
-def _worth(view: View, texts: NDArray[np.int64], by: str) -> NDArray[np.float64]:
+def _worth(view: View[MemorizationBrief], texts: NDArray[np.int64], by: str) -> NDArray[np.float64]:
     """How promising each text (n, t) is."""
     said = np.asarray(view.model.calls["score"](texts), dtype=np.float64)
     surprise = np.asarray(-said.mean(1))

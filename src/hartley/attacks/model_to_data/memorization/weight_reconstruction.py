@@ -8,7 +8,10 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import small_nets as net
-from hartley.games.memorization.training_set_reconstruction import training_set_reconstruction
+from hartley.games.memorization.training_set_reconstruction import (
+    ReconstructionBrief,
+    training_set_reconstruction,
+)
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     paper="arXiv:2206.07758",
 )
 def weight_reconstruction(
-    view: View,
+    view: View[ReconstructionBrief],
     rng: Rng,
     *,
     steps: Annotated[int, Range(1)] = 2500,
@@ -37,13 +40,12 @@ def weight_reconstruction(
         steps: of the search.
         rate: of its steps.
     """
-    asked = view.question
-    assert asked is not None and asked.y is not None
+    asked = view.brief.question
     weights = view.model.calls["weights"]()
     found, sign = net.reconstruct(weights, 2 * len(asked), rng, steps=steps, rate=rate)
     centre, codes = np.asarray(asked.facts["centre"]), np.asarray(asked.facts["codes"])
     guess = np.empty(codes.shape[:2])
-    for i, label in enumerate(asked.y):
+    for i, label in enumerate(asked.labels):
         near = found[sign == (1 if label else -1)]
         gaps = (codes[i] - centre)[:, None] - near
         guess[i] = -np.sqrt((gaps**2).sum(2)).min(1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Loot, Modality, Outcome, Output, Range, Term, View, attack
 from hartley.games.extraction.extraction import extraction
+from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.models.clone import clone, probabilities, transfer_set
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     loot=Loot.MODEL,
 )
 def copycat(
-    view: View,
+    view: View[ExtractionBrief],
     rng: Rng,
     *,
     queries: Annotated[int, Range(0)] = 0,
@@ -41,9 +42,8 @@ def copycat(
         blur: standard deviation of the noise, as a share of the records' own.
         steps: optimiser steps of the copy's training.
     """
-    held, model = view.public, view.model
-    assert held is not None
-    allowed = [view.facts["queries"], *([queries] if queries else [])]
+    held, model = view.brief.public, view.model
+    allowed = [view.brief.queries, *([queries] if queries else [])]
     allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
     size = max(1, min(allowed))
     x = transfer_set(held.x, size + len(held), rng)[len(held) :]

@@ -8,6 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.extraction.extraction import extraction
+from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.models.clone import clone, probabilities, transfer_set
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     loot=Loot.MODEL,
 )
 def knockoff(
-    view: View,
+    view: View[ExtractionBrief],
     rng: Rng,
     *,
     queries: Annotated[int, Range(0)] = 0,
@@ -43,9 +44,8 @@ def knockoff(
         steps: optimiser steps of the copy's training.
         hidden: width of the copy's hidden layer.
     """
-    held, model = view.public, view.model
-    assert held is not None
-    allowed = [view.facts["queries"], *([queries] if queries else [])]
+    held, model = view.brief.public, view.model
+    allowed = [view.brief.queries, *([queries] if queries else [])]
     allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
     x = transfer_set(held.x, max(1, min(allowed)), rng, mix=mix)
     answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Access, Loot, Modality, Model, Outcome, Output, Range, Term, View, attack
+from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.games.extraction.head_extraction import HEAD, head_extraction
 from hartley.kit.language import text
 
@@ -29,7 +30,7 @@ START = 64
     loot=Loot.MODEL,
 )
 def last_layer(
-    view: View,
+    view: View[ExtractionBrief],
     rng: Rng,
     *,
     length: Annotated[int, Range(1)] = 8,
@@ -46,11 +47,10 @@ def last_layer(
         length: tokens of a prompt, drawn from the attacker's own text.
         tolerance: singular values below this share of the largest are not signal.
     """
-    model, held = view.model, view.public
-    assert held is not None
+    model, held = view.model, view.brief.public
     limit = min(
         [
-            int(view.facts["queries"]),
+            view.brief.queries,
             *(int(d.params["queries"]) for d in view.defenses if d.name == "query_budget"),
         ]
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core import Applied
-    from hartley.games.inversion.client_step import Known
+    from hartley.games.inversion.client_step import KnownStep
     from hartley.kit.nets import Net
 
     Update = Mapping[str, NDArray[Any]]
@@ -37,7 +37,7 @@ LEAN = 1e-3
 
 
 def labels(
-    update: Update, net: Net, batch: int, mean: NDArray[Any], known: Known | None = None
+    update: Update, net: Net, batch: int, mean: NDArray[Any], known: KnownStep | None = None
 ) -> NDArray[np.int64]:
     """The labels (b,) of a batch, sorted, from the gradient of the last bias.
 

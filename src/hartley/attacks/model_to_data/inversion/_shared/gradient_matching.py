@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.games.inversion.client_step import Known, Step
+from hartley.games.inversion.client_step import KnownStep, Step
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from hartley.core import Applied
     from hartley.kit.nets import Net
 
     Update = Mapping[str, NDArray[Any]]
     Distance = Callable[[list[torch.Tensor], list[torch.Tensor]], torch.Tensor]
 
 
-def known(defenses: Sequence[Applied]) -> Known | None:
-    """The client's step, where the attacker knows of it and it is no plain one."""
-    return next((one for one in defenses if isinstance(one, Known)), None)
-
-
-def taught(net: Net, known: Known | None = None) -> NDArray[np.float32]:
+def taught(net: Net, known: KnownStep | None = None) -> NDArray[np.float32]:
     """(classes, classes): what a record of each label is taught, as far as an attacker knows."""
     every = np.arange(net.classes)
     step = Step(net) if known is None else known.step
@@ -52,7 +46,7 @@ class Matcher:
         *,
         batch: int,
         sparse: bool = False,
-        known: Known | None = None,
+        known: KnownStep | None = None,
     ) -> None:
         """Take the update in.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from hartley.core import Data, Modality, View
 from hartley.core.errors import UsageError
+from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief
 from hartley.kit.cache import digest
 from hartley.kit.ridge import Ridge
 from hartley.kit.shared_work import Work
@@ -47,15 +48,13 @@ class Bank:
     stolen: NDArray[np.float64] | None = None
 
 
-def bank(view: View) -> Bank:
+def bank(view: View[EmbeddingInversionBrief]) -> Bank:
     """Ask the encoder about the attacker's own records, and lay the stolen embeddings beside them.
 
     Raises:
-        UsageError: he owns no records, or no captions to his pictures.
+        UsageError: the attacker's pictures carry no captions.
     """
-    own, asked = view.public, view.question
-    if own is None or asked is None:
-        raise UsageError("reading embeddings needs records of one's own and stolen embeddings")
+    own = view.brief.public
     answers = np.asarray(view.model.query(own.x), dtype=np.float64)
     if own.modality is not Modality.PAIRED:
 
@@ -73,7 +72,7 @@ def bank(view: View) -> Bank:
     return Bank(own.facts["captions"], texts, carried, None, pictures, stolen)
 
 
-def opened(view: View, own: NDArray[Any]) -> NDArray[np.float64]:
+def opened(view: View[EmbeddingInversionBrief], own: NDArray[Any]) -> NDArray[np.float64]:
     """The stolen embeddings (m, d), a secret rotation undone if the attacker knows of one.
 
     He finds records of his own in the database: the orthogonal map that best takes their
@@ -84,9 +83,8 @@ def opened(view: View, own: NDArray[Any]) -> NDArray[np.float64]:
         view: of the round.
         own: (n, d) embeddings of the attacker's records, by his own asking.
     """
-    assert view.question is not None
-    stolen = np.asarray(view.question.x, dtype=np.float64)
-    pairs = view.facts.get("known")
+    stolen = np.asarray(view.brief.question.x, dtype=np.float64)
+    pairs = view.brief.known
     knows = any(one.name == ROTATION for one in view.defenses)
     if not knows or pairs is None or not len(pairs):
         return stolen
