@@ -33,7 +33,12 @@ def run(tmp_path_factory):
             *("--only", "loss_threshold", "--only", "crashes", "--run", "one"),
             *("--only", "lira", "--json"),
         ],
-        env={**os.environ, "PYTHONPATH": str(STRANGERS)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(STRANGERS), os.environ.get("PYTHONPATH")])
+            ),
+        },
         cwd=folder,
         capture_output=True,
         text=True,
@@ -191,7 +196,12 @@ def naps(tmp_path, seconds):
 def start(tmp_path, *words):
     return subprocess.Popen(
         [sys.executable, "-m", "hartley.cli.main", *words],
-        env={**os.environ, "PYTHONPATH": str(STRANGERS)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(STRANGERS), os.environ.get("PYTHONPATH")])
+            ),
+        },
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
