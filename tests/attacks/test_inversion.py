@@ -250,7 +250,7 @@ def test_private_steps_prove_what_one_record_can_tell() -> None:
     trained = replace(scene.part(FederatedStep), epochs=3)
     scene = scene.with_part(trained)
     deal = gradient_inversion(scene, np.random.default_rng(0), rounds=1)
-    assert deal.rounds[0].view.defenses[-1].step.private == private
+    assert deal.rounds[0].view.brief.step.step.private == private
 
 
 def test_a_step_that_needs_everybodys_records_is_not_measured() -> None:

@@ -140,8 +140,10 @@ def test_loot_is_mostly_members(scene, dealt):
 
 
 def test_rmia_takes_a_population_of_its_own(scene, dealt):
+    briefs = [replace(one.view.brief, public=scene.extra["public"]) for one in dealt.rounds]
     rounds = tuple(
-        replace(one, view=replace(one.view, public=scene.extra["public"])) for one in dealt.rounds
+        replace(one, view=replace(one.view, brief=brief))
+        for one, brief in zip(dealt.rounds, briefs, strict=True)
     )
     trials = play(rmia, scene, dealt=Deal(rounds), params={"references": 32})
     assert value(measure(trials), "auc") > 0.62
@@ -225,6 +227,6 @@ def test_what_cannot_be_asked_is_told(attack, params, words):
 
 def test_quantile_regression_wants_strangers(scene, dealt):
     one = dealt.rounds[0]
-    alone = replace(one.view, facts={})
+    alone = replace(one.view, brief=replace(one.view.brief, strangers=None))
     with pytest.raises(UsageError, match="20 strangers"):
         quantile_regression(alone, np.random.default_rng(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hartley.core import (
     AnswerForm,
     Attack,
     Axis,
+    Data,
     Flow,
     Modality,
     Outcome,
@@ -22,6 +24,7 @@ from hartley.core import (
     defense,
     game,
 )
+from hartley.core.brief import ADAPTIVE_ONLY, as_static_brief, brief_fields
 from hartley.core.taxonomy import AXES, SEED_A_CLASSES, axis_of
 from hartley.games.membership.membership import membership
 
@@ -133,6 +136,62 @@ def test_a_defence_acts_somewhere_known_on_games_that_it_claims(
         defense(**{**declared, **changes})(mist)
 
 
+@dataclass(frozen=True)
+class Brief:
+    """What an attacker knows.
+
+    Attributes:
+        public: records of
+            their own.
+        step: how the owner trains.
+    """
+
+    public: Data
+    step: str | None = field(default=None, metadata=ADAPTIVE_ONLY)
+
+
+@dataclass(frozen=True)
+class Mute:
+    """What an attacker knows.
+
+    Attributes:
+        public: records.
+    """
+
+    public: Data
+    classes: int
+
+
+@dataclass
+class Open:
+    """Attributes: none."""
+
+
+def test_a_brief_is_a_frozen_dataclass_that_describes_its_fields() -> None:
+    def leap(scene: Any, rng: Any) -> Any:
+        """A class of its own."""
+
+    declared: dict[str, Any] = {
+        "axis": Axis.DATA_TO_DATA,
+        "flow": Flow.PREDICTION,
+        "role": Role.TAP,
+        "form": AnswerForm.SCORE,
+        "unit": "leap",
+        "live": lambda m, r: None,
+        "dead": lambda m, r: None,
+        "modalities": (Modality.VISION,),
+    }
+    with pytest.raises(TypeError, match="brief must be a frozen dataclass, got Open"):
+        game(**declared, brief=Open)(leap)
+    with pytest.raises(TypeError, match="got nothing about classes"):
+        game(**declared, brief=Mute)(leap)
+    records, step = brief_fields(game(**declared, brief=Brief)(leap).brief)
+    assert (records.name, records.type, records.help) == ("public", "Data", "records of their own.")
+    assert step.adaptive_only and not records.adaptive_only
+    known = Brief(Data("d", Modality.VISION, np.zeros((1, 2))), step="MixUp")
+    assert as_static_brief(known) == replace(known, step=None)
+
+
 def test_a_game_outside_the_taxonomy_declares_its_axis() -> None:
     def teleport(scene: Any, rng: Any) -> Any:
         """A class of its own."""
@@ -145,6 +204,7 @@ def test_a_game_outside_the_taxonomy_declares_its_axis() -> None:
         "live": lambda m, r: None,
         "dead": lambda m, r: None,
         "modalities": (Modality.VISION,),
+        "brief": Brief,
     }
     with pytest.raises(TypeError, match="taxonomy"):
         game(**declared)(teleport)

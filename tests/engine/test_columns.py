@@ -16,7 +16,7 @@ from hartley.core import Axis, Data, Deal, Modality, Outcome, Received, Round, V
 from hartley.core.errors import RunError
 from hartley.engine.run.play import play
 from hartley.engine.run.trial_columns import complete
-from hartley.games.membership.membership import live
+from hartley.games.membership.membership import MembershipBrief, live
 from hartley.games.memorization import memorization
 from hartley.games.poisoning import poisoning
 from hartley.games.watermark import watermark
@@ -241,3 +241,9 @@ def test_a_play_survives_its_file():
         k: v.tolist() for k, v in played.costs.items()
     }
     assert measure(read) == measure(played)
+
+
+def test_a_game_hands_out_the_brief_that_it_declares():
+    other = replace(_reader(0.9), game=replace(GAME, brief=MembershipBrief))
+    with pytest.raises(RunError, match="the brief must be a MembershipBrief, got Seen"):
+        play(other, WIRE, seed=3)
