@@ -110,7 +110,7 @@ def test_each_victim_reads_its_own_values_and_no_target_twice():
         assert not blank[:, 1:4].any()
         read = data.x[include[k]]
         assert len(read) == 60
-        held = candidates(one.view)[np.arange(20), one.truth]
+        held = candidates(one.view.brief)[np.arange(20), one.truth]
         for row in held:
             assert (read == row).all(1).sum() == 1
         others = np.isin(train.x[:, 0], blank[:, 0], invert=True)
