@@ -21,9 +21,12 @@ from hartley.core import (
     defense,
 )
 from hartley.core.errors import RunError, UsageError
+from hartley.engine import build_scene
 from hartley.engine.defend import as_static, coverage, defended
 from hartley.engine.plan.applicability import obstacle, unplayable
 from hartley.engine.plan.plan import Plan
+from hartley.engine.plan.worklist import expand
+from hartley.engine.run import player as players
 from hartley.engine.run.play import play
 from hartley.engine.run.player import Player
 from hartley.games.membership.membership import membership
@@ -198,6 +201,45 @@ def test_both_kinds_of_attackers_meet_victims_that_were_trained_once(scene):
     assert static.run_id != adaptive.run_id
     np.testing.assert_array_equal(static.truth, adaptive.truth)
     np.testing.assert_array_equal(static.guess, adaptive.guess)
+
+
+def test_a_static_attacker_prepares_for_what_is_deployed_and_for_nothing_that_was_added(
+    monkeypatch,
+):
+    plan = Plan(
+        scene="live:membership",
+        only=("lira",),
+        attacks={"lira": {"references": 4}},
+        games={"membership": {"rounds": 2}},
+        deployed=("rounding",),
+        use=("score_noise",),
+    )
+    scene = build_scene.build(plan.scene)
+    rows = [one for one in expand(plan, scene) if isinstance(one, Experiment) and one.stages]
+    assert [(one.knowledge, one.baseline) for one in rows] == [
+        *((Knowledge.ADAPTIVE, True), (Knowledge.STATIC, False), (Knowledge.ADAPTIVE, False))
+    ]
+    prepared = []
+    original = players.play_rounds
+
+    def watched(*parts, undefended=None, dealt=None, **more):
+        met = as_static(dealt, undefended) if undefended is not None else dealt
+        view = met.rounds[0].view
+        answers = view.model.fit(view.question, np.ones((1, len(view.question)), bool), 0)
+        digits = np.asarray(answers.query(view.question.x)) * 10
+        coarse = bool(np.allclose(digits, np.round(digits), atol=1e-6))
+        prepared.append((tuple(d.name for d in view.defenses), coarse))
+        return original(*parts, undefended=undefended, dealt=dealt, **more)
+
+    monkeypatch.setattr(players, "play_rounds", watched)
+    player = Player()
+    results = [player.run(one) for one in rows]
+    assert {result.status for result in results} == {"done"}
+    assert prepared == [
+        (("rounding",), True),
+        (("rounding",), True),
+        (("rounding", "score_noise"), False),
+    ]
 
 
 def test_a_defence_that_does_not_fit_is_an_error(scene):

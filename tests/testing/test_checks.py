@@ -12,6 +12,7 @@ import pytest
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold as good
 from hartley.core import ALL, Access, Attack, Data, Modality, Outcome, Term, View, attack
+from hartley.core.errors import RunError
 from hartley.games.membership.membership import membership
 from hartley.testing import ATTACK_CHECKS, CheckFailed, check_attack
 
@@ -83,6 +84,17 @@ def takes_any_number(view: View, rng: np.random.Generator, *, times: int = 1) ->
         times: looks.
     """
     return _answer(view, times * _loss(view))
+
+
+def cannot_shrink(view: View, rng: np.random.Generator, *, times: int = 1) -> Outcome:
+    """Fail at the setting that it would sweep.
+
+    Args:
+        times: must not be 2.
+    """
+    if times == 2:
+        raise RunError("two is too many")
+    return _answer(view, _loss(view))
 
 
 def returns_no_loot(view: View, rng: np.random.Generator) -> Outcome:
@@ -176,6 +188,14 @@ def test_a_bad_attack_is_stopped(run: Callable[..., Outcome], check: str) -> Non
 def test_a_query_without_access_is_stopped() -> None:
     with pytest.raises(CheckFailed, match="access denied"):
         CHECKS["keeps_to_its_access"](_declare(asks_undeclared, access=Access.TRAIN))
+
+
+def test_a_setting_of_a_sweep_that_cannot_be_played_is_found() -> None:
+    declared = _declare(cannot_shrink)
+    CHECKS["plays_what_it_sweeps"](declared)
+    CHECKS["plays_what_it_sweeps"](replace(declared, sweep={"times": (3, 4)}))
+    with pytest.raises(CheckFailed, match=r"cannot be played with {'times': 2}.*two is too many"):
+        CHECKS["plays_what_it_sweeps"](replace(declared, sweep={"times": (3, 2)}))
 
 
 def test_a_stranger_in_the_wrong_file_is_found() -> None:

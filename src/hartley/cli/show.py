@@ -68,6 +68,7 @@ def show(
 def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
     """Print one row of a run, with its experiment."""
     from hartley.cli.find_run import read
+    from hartley.report.format_numbers import tuning
 
     rows = read(run, store)["channels"]
     mine = [row for row in rows if row["id"] == wanted]
@@ -80,7 +81,8 @@ def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
     for row in mine:
         for name, value in row.items():
             if value not in (None, [], {}, "") and name not in {"curve", "tags"}:
-                print(f"{name:16} {_words(value)}")
+                words = tuning(value) if name == "tuning" else _words(value)
+                print(f"{name:16} {words}")
     return 0
 
 

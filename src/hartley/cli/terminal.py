@@ -158,7 +158,8 @@ def _print_residual(row: Mapping[str, Any]) -> None:
         lines.append(
             (
                 f"  {left['attack']}",
-                *(bits(left[kind]) for kind in ("undefended", "static", "adaptive")),
+                *(bits(left[kind]) for kind in ("undefended", "static")),
+                bits(left["adaptive"]) + _setting(left.get("tuned")),
                 "–" if share is None else f"{share['point']:.0%} (≥{share['low']:.0%})",
             )
         )
@@ -173,6 +174,11 @@ def _print_residual(row: Mapping[str, Any]) -> None:
             reasons.setdefault(left["reason"], []).append(left["attack"])
     for reason, names in reasons.items():
         print(f"  {reason}: {', '.join(names)}")
+
+
+def _setting(tuned: Mapping[str, Any] | None) -> str:
+    """The setting that an adaptive attacker chose in a sweep."""
+    return "".join(f" {name}={value}" for name, value in (tuned or {}).items())
 
 
 def bits(value: Mapping[str, Any] | None) -> str:

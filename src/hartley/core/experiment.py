@@ -50,6 +50,9 @@ class Experiment:
         knowledge: what the attacker knows of the defenses.
         replicate: 0, 1, …: the same experiment with fresh secrets and models.
         baseline: no defense was added to what is deployed; limits apply to these rows.
+        deployed: how many of the defenses are deployed; a static attacker knows of these alone.
+        sweep: settings besides that of the last stage, of which an attacker who knows the defenses
+            chooses the best on tuning rounds; each gives the swept parameters by name.
         seed: of the run.
         budget: queries that each attack may ask, or None.
         alpha: error level of the bounds.
@@ -63,6 +66,8 @@ class Experiment:
     knowledge: Knowledge = Knowledge.NONE
     replicate: int = 0
     baseline: bool = True
+    deployed: int = 0
+    sweep: tuple[Mapping[str, Any], ...] = ()
     seed: int = 0
     budget: int | None = None
     alpha: float = 0.05
@@ -72,10 +77,10 @@ class Experiment:
     def id(self) -> str:
         """A short name that the same experiment has in every run, such as ``lira-4c1f2a``.
 
-        The seed, the error level, the budget and the code are not part of it: they say how a run
-        was made, and rows of two runs are compared by id.
+        The seed, the error level, the budget, the sweep and the code are not part of it: they say
+        how a run was made, and rows of two runs are compared by id.
         """
-        return f"{self.label}-{self._digest('seed', 'budget', 'alpha', 'code')[:6]}"
+        return f"{self.label}-{self._digest('seed', 'budget', 'alpha', 'sweep', 'code')[:6]}"
 
     @property
     def key(self) -> str:
@@ -91,6 +96,14 @@ class Experiment:
     def root_seed(self) -> int:
         """The seed of this replicate."""
         return spawn(self.seed, "replicate", self.replicate) if self.replicate else self.seed
+
+    @property
+    def known_defenses(self) -> tuple[Applied, ...]:
+        """The defenses that a static attacker knows of and prepares for: those of the baseline.
+
+        A baseline row is static only where the attack can make nothing of what it knows.
+        """
+        return () if self.baseline else self.defenses[: self.deployed]
 
     @property
     def prefix(self) -> Experiment | None:
@@ -132,10 +145,17 @@ class Experiment:
         )
         defenses = tuple(Applied(one["name"], one["params"]) for one in plain["defenses"])
         known = Knowledge(plain["knowledge"])
-        return cls(**{**plain, "stages": stages, "defenses": defenses, "knowledge": known})
+        sweep = tuple(plain["sweep"])
+        values = {"stages": stages, "defenses": defenses, "knowledge": known, "sweep": sweep}
+        return cls(**{**plain, **values})
 
     def _digest(self, *without: str) -> str:
         content = {name: value for name, value in asdict(self).items() if name not in without}
+        # What is deployed follows from a baseline row; what is empty changes nothing.
+        if self.baseline or not self.deployed:
+            del content["deployed"]
+        if not self.sweep:
+            content.pop("sweep", None)
         return hashlib.sha256(_plain(content).encode()).hexdigest()
 
 

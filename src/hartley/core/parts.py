@@ -13,6 +13,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from hartley.core.assets import Data
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     Rng = np.random.Generator
+
+MOST_COMBINATIONS = 6
+"""Combinations of settings that a sweep may make: each costs a play of the tuning rounds."""
 
 TinyScene = Callable[[Modality, "Rng"], Scene]
 
@@ -219,11 +223,34 @@ class Attack(Part):
             "it as a static one does"
         ),
     )
+    sweep: Mapping[str, tuple[Any, ...]] = field(
+        default_factory=dict,
+        metadata=about(
+            "values of its own parameters that an adaptive attacker tries against a defense, by "
+            "name; at most 6 combinations"
+        ),
+    )
     loot: Loot = field(default=Loot.RECORDS, metadata=about("what kind of asset it brings home"))
     expected_failures: Mapping[str, str] = field(
         default_factory=dict,
         metadata=about("conformance checks it cannot pass, each with its reason", listed=False),
     )
+
+    def _check(self) -> None:
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name, values in self.sweep.items():
+            if name not in known:
+                raise TypeError(f"sweep must name parameters of the attack, got {name!r}")
+            if not values or len({*values}) < len(values):
+                raise TypeError(f"sweep must give {name} different values, got {values!r}")
+            for value in values:
+                if mistake := known[name].mistake(value):
+                    raise TypeError(f"in sweep, {mistake}")
+        count = prod(map(len, self.sweep.values()))
+        if count > MOST_COMBINATIONS:
+            raise TypeError(
+                f"sweep must make at most {MOST_COMBINATIONS} combinations, got {count}"
+            )
 
     def __call__(self, view: View[Any], rng: "Rng", **params: Any) -> Outcome:
         """Play one round."""

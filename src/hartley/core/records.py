@@ -124,6 +124,8 @@ class Trials:
         defenses: those of the scene.
         knowledge: ``none`` (the scene had no defense), ``static`` or ``adaptive``.
         loot: one line about the asset that the attack returned.
+        tuning: how an adaptive attacker chose ``params`` on other rounds (``engine.run.tuning``);
+            empty where they chose nothing.
         stage_of: the chain it belongs to, or None.
     """
 
@@ -156,6 +158,7 @@ class Trials:
     defenses: tuple[Applied, ...] = ()
     knowledge: str = "none"
     loot: str = ""
+    tuning: Mapping[str, Any] = field(default_factory=dict)
     stage_of: str | None = None
 
     def __len__(self) -> int:

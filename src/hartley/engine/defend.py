@@ -103,20 +103,22 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
     """Return a deal on a defended scene as a static attacker meets it.
 
     Victims, secrets and judge are the adaptive attacker's, so that the two differ by what the
-    attacker knows and by nothing else. The views show no defense, and attackers who train reference
-    models train them by the pipeline of the undefended scene.
+    attacker knows and by nothing else. The views show the defenses that the undefended scene has
+    already, which are deployed, and none that was added. Attackers who train reference models train
+    them by the pipeline of the undefended scene.
 
     Args:
         deal: on the defended scene.
-        undefended: the scene before its defenses.
+        undefended: the scene before the defenses that a static attacker does not know.
     """
+    known = len(undefended.defenses)
 
     def unaware(one: Round) -> Round:
         source = one.view.source
         if isinstance(source, Model) and source.fit is not None and undefended.model is not None:
             source = source.with_(fit=undefended.model.fit)
-        brief = as_static_brief(one.view.brief)
-        return replace(one, view=replace(one.view, source=source, brief=brief, defenses=()))
+        shown, brief = one.view.defenses[:known], as_static_brief(one.view.brief)
+        return replace(one, view=replace(one.view, source=source, brief=brief, defenses=shown))
 
     return replace(deal, rounds=tuple(map(unaware, deal.rounds)))
 

@@ -119,6 +119,25 @@ def params(values: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{key}={value}" for key, value in (values or {}).items())
 
 
+def tuning(record: Mapping[str, Any] | None) -> str:
+    """Write how a setting was chosen: which, out of how many, what each read, what trying cost."""
+    if not record:
+        return ""
+    tries = [f"{params(one['setting'])}: {_tried(one)}" for one in record["tried"]]
+    cost = f"{number(record['queries'])} queries and {number(record['seconds'], 2)} s"
+    return (
+        f"{params(record['setting'])}, of {len(tries)} settings on "
+        f"{count(record['rounds'], 'round')} that are not measured, for {cost} "
+        f"({'; '.join(tries)})"
+    )
+
+
+def _tried(attempt: Mapping[str, Any]) -> str:
+    if attempt["bits"] is None:
+        return f"not playable, {attempt['reason']}"
+    return f"{bits(attempt['bits'])} bit"
+
+
 def plain(name: str) -> str:
     """Write a name of a metric or a class for a person."""
     return name.replace("_", " ")

@@ -100,6 +100,8 @@ def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
         cells = [_residual(residual.get(k)) for k in ("undefended", "static", "adaptive")]
         if cells[2] == NOTHING and residual.get("reason"):
             cells[2] = str(residual["reason"])
+        if residual.get("tuned"):
+            cells[2] += f" with {params(residual['tuned'])}"
         yield [
             name,
             str(row.get("term")),

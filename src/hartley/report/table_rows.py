@@ -18,6 +18,7 @@ from hartley.report.format_numbers import (
     plain,
     quantity,
     span,
+    tuning,
 )
 
 SHOWN = 5
@@ -138,6 +139,7 @@ def _details(
         ("capacity", _with(row.get("capacity"), f"bit per {unit}")),
         ("min-capacity", _with(row.get("leakage"), f"bit per {unit} (maximal leakage)")),
         ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),
+        ("tuning", tuning(row.get("tuning"))),
         ("shared work", ", ".join(f"{name} {number(s, 2)} s" for name, s in shared.items())),
         ("loot", row.get("loot")),
     ]
@@ -198,7 +200,9 @@ def _residual(one: Mapping[str, Any], key: str, reason: str) -> tuple[str, str]:
     value = one.get(key)
     if value is None:
         return (reason or "not measured") if key != "undefended" else "not measured", ""
-    return quantity(value)
+    point, words = quantity(value)
+    tuned = one.get("tuned") if key == "adaptive" else None
+    return point, f"{words}, {params(tuned)}" if tuned else words
 
 
 def _coverage(value: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +328,26 @@ def adapts_as_it_declares(attack: Attack) -> None:
     expect(adapts == attack.adapts, f"adapts must be {adapts!r}, got {attack.adapts!r}")
 
 
+def plays_what_it_sweeps(attack: Attack) -> None:
+    """Every setting that it sweeps plays on the live scene, in some modality that it claims."""
+    if not attack.sweep:
+        return
+    for values in product(*attack.sweep.values()):
+        setting = dict(zip(attack.sweep, values, strict=True))
+        reasons = []
+        for modality in attack.modalities:
+            table = shared_deal(attack, "live", modality, few=True)
+            scene = game_scene(attack.game, "live", modality)
+            try:
+                play(attack, scene, seed=0, dealt=table, params=setting)
+            except HartleyError as error:
+                reasons.append(f"{modality}: {error}")
+            else:
+                break
+        else:
+            expect(False, f"it cannot be played with {setting} ({'; '.join(reasons)})")
+
+
 def _blur(table: Deal, level: float) -> Deal:
     """Every answer of a model, or entry of the data, is replaced with probability ``level``."""
     return replace(
@@ -399,5 +420,6 @@ ATTACK_CHECKS: tuple[Check, ...] = tuple(
         writes_nothing,
         narrows_under_noise,
         adapts_as_it_declares,
+        plays_what_it_sweeps,
     )
 )

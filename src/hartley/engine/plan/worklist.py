@@ -7,7 +7,7 @@ each attack fits the scene are checked here and nowhere else, before anything is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -68,6 +68,7 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         budget=plan.budget,
         alpha=plan.alpha,
         defenses=deployed,
+        deployed=len(deployed),
     )
     replicates = range(plan.replicates)
     # A plan of chains alone is about them: the other attacks are not even listed.
@@ -150,24 +151,51 @@ def _behind(
         # Both kinds of attackers next to each other: they share the deal.
         for knowledge in known:
             one = replace(behind, stages=(stage,), knowledge=knowledge, replicate=k)
-            if knowledge is Knowledge.ADAPTIVE and (reason := unable_to_adapt(entry)):
+            if knowledge is not Knowledge.ADAPTIVE:
+                yield one
+                continue
+            one = replace(one, sweep=swept(entry, stage, plan))
+            if reason := unable_to_adapt(entry, one.sweep):
                 yield Skipped(one, "adapts", reason)
             else:
                 yield one
 
 
-def unable_to_adapt(entry: Entry | Attack) -> str:
-    """Return why an attack has no adaptive form, or an empty string."""
-    if entry.adapts:
+def swept(entry: Entry, stage: Stage, plan: Plan) -> tuple[dict[str, Any], ...]:
+    """Return the settings that an adaptive attacker tries besides that of a stage.
+
+    They are the combinations that the attack declares, without the parameters that the plan sets.
+    """
+    declared, given = dict(entry.sweep), plan.attacks.get(entry.name, {})
+    free = {name: list(values) for name, values in declared.items() if name not in given}
+    return tuple(
+        setting
+        for setting in sweep(free)
+        if any(stage.params[name] != value for name, value in setting.items())
+    )
+
+
+def unable_to_adapt(entry: Entry | Attack, settings: Sequence[Mapping[str, Any]]) -> str:
+    """Return why an attack has no adaptive form, or an empty string.
+
+    Args:
+        entry: the attack.
+        settings: those that it could be tuned to.
+    """
+    if entry.adapts or settings:
         return ""
-    return "not adaptive: it neither reads the defenses nor trains reference models"
+    lack = "the plan sets what it would sweep" if entry.sweep else "it declares no sweep"
+    return f"not adaptive: it neither reads the defenses nor trains reference models, and {lack}"
 
 
 def _of_deployed(entry: Entry, plan: Plan) -> Knowledge:
-    """What the attacker of a baseline row knows: of deployed defenses all that it can use."""
+    """What the attacker of a baseline row knows: of deployed defenses all that it can use.
+
+    Baseline rows are not tuned: a sweep is an answer to the defenses that a plan adds.
+    """
     if not plan.deployed:
         return Knowledge.NONE
-    return Knowledge.STATIC if unable_to_adapt(entry) else Knowledge.ADAPTIVE
+    return Knowledge.ADAPTIVE if entry.adapts else Knowledge.STATIC
 
 
 def _stages(plan: Plan, scene: Scene) -> Iterator[tuple[Entry, Stage, Obstacle | None]]:

@@ -57,6 +57,7 @@ def _defense_row(
             "undefended": before,
             "static": after.get(Knowledge.STATIC),
             "adaptive": after.get(Knowledge.ADAPTIVE),
+            "tuned": rows.get(Knowledge.ADAPTIVE, {}).get("tuning", {}).get("setting"),
             "rows": {knowledge: row["id"] for knowledge, row in rows.items()},
             "reason": "; ".join(reasons) or None,
         }

@@ -122,6 +122,9 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
         "curve": {name: list(points) for name, points in channel.curve.items()},
         "flags": flags(channel),
     }
+    if trials.tuning:
+        # The parameters that were chosen, in the place of those that the plan would have played.
+        row |= {"params": dict(trials.params), "tuning": dict(trials.tuning)}
     plain: dict[str, Any] = finite(row)
     return plain
 

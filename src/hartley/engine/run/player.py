@@ -30,6 +30,7 @@ from hartley.engine.run import answer_cache
 from hartley.engine.run.devices import devices_used
 from hartley.engine.run.play import deal, play_rounds
 from hartley.engine.run.threads import one_thread
+from hartley.engine.run.tuning import Tuned, tuned, tuning_params, tuning_seed
 from hartley.store.artifacts import Artifacts
 from hartley.store.table import trials_to_bytes
 
@@ -58,7 +59,7 @@ class Result:
 
 @dataclass(slots=True)
 class Player:
-    """Keeps the scenes, and the last deal, for the next experiment.
+    """Keeps the scenes, and the last deal with its tuning rounds, for the next experiment.
 
     Attributes:
         artifacts: where the loot of chains is kept, or None.
@@ -67,6 +68,7 @@ class Player:
     artifacts: Artifacts | None = None
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
+    _tuning_deal: Deal | None = None
 
     def run(self, experiment: Experiment) -> Result:
         """Play an experiment to its end; a part's fault ends as a failed result, not as a number.
@@ -99,11 +101,16 @@ class Player:
             return _skipped(obstacle)
         attack = catalog.load("attack", stage.attack)
         dealt = self._dealt(experiment, attack, scene)
+        tuning = None
+        if experiment.sweep and dealt.planted:
+            tuning = self._tuned(experiment, attack, scene, dealt)
+        elif experiment.sweep and not attack.adapts:
+            return _skipped(Obstacle("adapts", NOT_PLANTED))
         try:
             played = play_rounds(
                 attack,
                 scene,
-                stage.params,
+                stage.params if tuning is None else tuning.params,
                 stage.game_params,
                 seed=experiment.root_seed,
                 budget=experiment.budget,
@@ -124,7 +131,33 @@ class Player:
             if extra is None:
                 raise
             return _skipped(Obstacle("install", str(extra)))
-        return Result(DONE, {}, trials_to_bytes(played.trials), row=measured_row(played.trials))
+        trials = played.trials
+        if tuning is not None:
+            trials = replace(trials, tuning=tuning.record)
+        return Result(DONE, {}, trials_to_bytes(trials), row=measured_row(trials))
+
+    def _tuned(self, experiment: Experiment, attack: Any, scene: Scene, measured: Deal) -> Tuned:
+        """Choose the settings of an attacker who knows the defenses, on rounds of their own."""
+        stage, budget = experiment.stages[-1], experiment.budget
+        seed = tuning_seed(experiment.root_seed)
+        rules = tuning_params(attack, stage.game_params, measured)
+        if self._tuning_deal is None:
+            self._tuning_deal = deal(attack, scene, seed=seed, params=rules)
+        dealt = self._tuning_deal
+        if budget is not None:
+            # What would overspend on the measured rounds must not win on fewer.
+            budget = budget * len(dealt.rounds) // len(measured.rounds)
+        return tuned(
+            attack,
+            scene,
+            stage.params,
+            experiment.sweep,
+            rules,
+            dealt=dealt,
+            seed=seed,
+            budget=budget,
+            alpha=experiment.alpha,
+        )
 
     def _utility(self, experiment: Experiment) -> Result:
         scene = self._scene(experiment)
@@ -152,15 +185,17 @@ class Player:
         return self._scenes[key]
 
     def _undefended(self, experiment: Experiment) -> Scene | None:
-        """The scene before its defenses, where a static attacker trains."""
+        """The scene that a static attacker knows: with what is deployed, without what was added."""
         if experiment.knowledge is not Knowledge.STATIC:
             return None
-        return self._scene(replace(experiment, defenses=(), knowledge=Knowledge.NONE))
+        known = experiment.known_defenses
+        return self._scene(replace(experiment, defenses=known, knowledge=Knowledge.NONE))
 
     def _dealt(self, experiment: Experiment, attack: Any, scene: Scene) -> Deal:
         key = (_key(experiment), experiment.group, experiment.root_seed)
         if self._deal is None or self._deal[0] != key:
             self._deal = None  # let go of the last victims before the next are trained
+            self._tuning_deal = None
             answer_cache.forget()
             rules = experiment.stages[-1].game_params
             seed, budget = experiment.root_seed, experiment.budget
@@ -176,6 +211,13 @@ class Player:
                 )
             self._deal = (key, dealt)
         return self._deal[1]
+
+
+NOT_PLANTED = (
+    "not adaptive: its settings cannot be tuned here, because Hartley did not draw the secrets and "
+    "can draw no others to tune on"
+)
+"""Why an attack that adapts by its settings alone is not played on a model as it is."""
 
 
 def why(error: BaseException) -> str:
