@@ -32,7 +32,7 @@ class Tuned:
         record: plain values for the row. ``setting``: the swept parameters as they were chosen;
             ``bits``: what it read on the tuning rounds, None where no setting could be played;
             ``rounds`` and ``uses`` of the tuning rounds; ``queries`` and ``seconds`` of all tries,
-            which are no part of the row's own; ``tried``: one record a setting, the usual one
+            which are not part of the row's own; ``tried``: one record a setting, the usual one
             first, with ``reason`` where it could not be played.
     """
 
@@ -49,7 +49,7 @@ def tuning_rounds(measured: Deal) -> int:
     """Return how many rounds are dealt for tuning, given the deal that is measured.
 
     A quarter as many. Where these hold fewer than 32 uses more are dealt, but no more than half as
-    many as are measured; one at least.
+    many as are measured, and never fewer than one.
     """
     count = len(measured.rounds)
     uses = sum(len(one.truth) for one in measured.rounds) / count
