@@ -214,7 +214,8 @@ class View(Generic[B]):
         source: the asset that the attacker holds or may query.
         brief: everything else that the attacker knows, of the type that the game declares: the
             question, records of the attacker's own, budgets (see ``core.brief``).
-        defenses: filled only for an attacker who knows them (adaptive).
+        defenses: those that the attacker knows: all of them for an adaptive one, those that are
+            deployed for a static one.
         salt: a seed that all attacks on the same deal share, so that what several of them need
             (reference models, say) is made once.
     """

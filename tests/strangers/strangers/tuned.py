@@ -11,7 +11,7 @@ from hartley.games.membership.membership import membership
 
 
 def _answer(view, guess) -> Outcome:
-    asked = view.question
+    asked = view.brief.question
     return Outcome(guess=guess, asset=Data("claimed", asked.modality, asked.x[guess > 0.5]))
 
 
@@ -33,7 +33,7 @@ def picky(
             at a hundred times the price).
         sign: multiplies the guess.
     """
-    asked = view.question
+    asked = view.brief.question
     if way == "fails":
         raise ZeroDivisionError("on purpose")
     for _ in range(100 if way == "asks_often" else 1):
@@ -58,4 +58,4 @@ def guesses(view, rng, *, stream: Annotated[int, Range(0, 9)] = 0):
     Args:
         stream: which coins.
     """
-    return _answer(view, rng.spawn(10)[stream].random(len(view.question)))
+    return _answer(view, rng.spawn(10)[stream].random(len(view.brief.question)))
