@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hartley.attacks.model_to_data.membership._shared.augmentations import MOVES, pictures, shaken
+from hartley.attacks.model_to_data.membership._shared.augmentations import MOVES, noisy, pictures
 from hartley.attacks.model_to_data.membership._shared.decision_boundary import distances
 
 
@@ -50,6 +50,6 @@ def test_pictures_come_first_as_they_are_and_then_moved():
 
 def test_noise_has_the_sizes_that_were_asked_for():
     x = np.zeros((400, 10), np.float32)
-    made = shaken(x, np.array([0.1, 1.0]), np.random.default_rng(0))
+    made = noisy(x, np.array([0.1, 1.0]), np.random.default_rng(0))
     assert made.shape == (2, 400, 10)
     np.testing.assert_allclose(made.std((1, 2)), [0.1, 1.0], rtol=0.05)

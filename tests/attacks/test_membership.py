@@ -212,7 +212,7 @@ def test_all_of_them_train_one_fleet(scene, dealt):
     ("attack", "params", "words"),
     [
         (lira, {"augment": 3, "references": 2}, "augment must be 1 for records that are not"),
-        (label_only_membership, {"method": "shift"}, "shifts are for pictures"),
+        (label_only_membership, {"method": "shift"}, "must be pictures"),
         (label_only_membership, {"method": "guess"}, "must be boundary, noise or shift, got"),
         (entropy_metrics, {"metric": "gini"}, "metric must be modified, entropy"),
         (quantile_regression, {"level": 0.2}, "level must be above 0.5 and below 1, got 0.2"),

@@ -104,7 +104,7 @@ def test_a_value_that_only_the_scene_can_judge_exits_2_and_shows_the_rest(
     done = hartley("assess", "plan.toml", "--workers", workers)
     assert done.returncode == 2, done
     assert "loss_threshold" in done.stdout and "FAILED" not in done.stdout
-    assert "shifts are for" not in done.stdout and "verdict: inconclusive" in done.stdout
+    assert "must be pictures" not in done.stdout and "verdict: inconclusive" in done.stdout
     *_, kept, line = done.stderr.splitlines()
     assert kept.startswith("kept in runs/")
     assert line.startswith("hartley: the attack 'label_only_membership' cannot be played: shi")

@@ -1,1 +1,1 @@
-"""Seed A's tree: ``<axis>/<class>/x.py`` holds the attack ``x``."""
+"""The attacks: ``<axis>/<class>/x.py`` contains the attack ``x``."""

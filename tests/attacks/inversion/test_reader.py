@@ -108,6 +108,6 @@ def test_correction_finds_the_order_where_the_encoder_hears_it() -> None:
 
 def test_a_beam_holds_no_text_twice() -> None:
     rows = np.array([[[1, 2], [1, 2], [3, -1], [2, 1]]])
-    beam = Beam(rows, np.zeros((1, 4, 3)), np.array([[0.9, 0.9, 0.5, 0.7]])).kept(3)
+    beam = Beam(rows, np.zeros((1, 4, 3)), np.array([[0.9, 0.9, 0.5, 0.7]])).best(3)
     assert sorted(map(tuple, beam.rows[0])) == [(1, 2), (2, 1), (3, -1)]
-    assert beam.alike[0].tolist() == [0.9, 0.7, 0.5]
+    assert beam.similarity[0].tolist() == [0.9, 0.7, 0.5]

@@ -1,1 +1,1 @@
-"""Attacks that play the game decryption."""
+"""Attacks of the class decryption."""

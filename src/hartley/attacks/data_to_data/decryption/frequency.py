@@ -1,4 +1,4 @@
-"""Frequency: the most frequent sign stands for the most frequent letter, and so on down."""
+"""Frequency analysis: match signs of the ciphertext with letters by their frequency."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def frequency(view: View[DecryptionBrief], rng: Rng) -> Outcome:
-    """Match the ranks of the message's signs with the ranks of the language's letters.
+    """Match the most frequent sign of a message with the most frequent letter, and so on.
 
-    An attacker who knows that keys change counts each key's stretch of text alone.
+    An adaptive attacker who knows that keys change counts the stretch of text under each key alone.
     """
     del rng
-    sent, positions = view.data.x[0], view.brief.question.x
+    ciphertext, positions = view.data.x[0], view.brief.question.x
     language = letter_model.learn(view.brief.public.x[0])
-    natural = np.ones(len(sent), dtype=bool)
+    natural = np.ones(len(ciphertext), dtype=bool)
     natural[positions] = False
-    plain = np.empty(len(sent), dtype=np.int64)
+    plain = np.empty(len(ciphertext), dtype=np.int64)
     for stretch in stretches(view):
-        units = letter_model.fold(sent[stretch])
+        units = letter_model.fold(ciphertext[stretch])
         counts = np.bincount(units[natural[stretch]], minlength=letter_model.SIZE)
         plain[stretch] = letter_model.by_frequency(counts, language)[units]
     return Outcome(

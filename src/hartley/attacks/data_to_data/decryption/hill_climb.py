@@ -1,4 +1,4 @@
-"""Hill climb: swap letters of the key while the text grows more like English."""
+"""Hill climbing: swap letters of the key as long as the text becomes more like English."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 def hill_climb(
     view: View[DecryptionBrief], rng: Rng, *, restarts: Annotated[int, Range(1)] = 24
 ) -> Outcome:
-    """Solve the message as a simple substitution by the pairs and triples of its letters.
+    """Solve the message as a simple substitution by the frequency of letter pairs and triples.
 
-    An attacker who knows that keys change solves each key's stretch of text alone.
+    An adaptive attacker who knows that keys change solves the stretch of text under each key alone.
 
     Args:
-        restarts: starting keys that climb at once.
+        restarts: number of starting keys.
     """
-    sent, positions = view.data.x[0], view.brief.question.x
+    ciphertext, positions = view.data.x[0], view.brief.question.x
     language = letter_model.learn(view.brief.public.x[0])
-    natural = np.ones(len(sent), dtype=bool)
+    natural = np.ones(len(ciphertext), dtype=bool)
     natural[positions] = False
-    plain = np.empty(len(sent), dtype=np.int64)
+    plain = np.empty(len(ciphertext), dtype=np.int64)
     for stretch in stretches(view):
-        units = letter_model.fold(sent[stretch])
+        units = letter_model.fold(ciphertext[stretch])
         key = letter_model.solve(units, natural[stretch], language, rng, restarts)
         plain[stretch] = key[units]
     return Outcome(

@@ -1,1 +1,1 @@
-"""Attacks that play the game watermark."""
+"""Attacks of the class watermark."""

@@ -1,1 +1,1 @@
-"""Attacks that play the game poisoning."""
+"""Attacks of the class poisoning."""

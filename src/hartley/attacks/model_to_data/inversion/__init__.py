@@ -1,1 +1,1 @@
-"""Attacks that play the game inversion."""
+"""Attacks of the class inversion."""

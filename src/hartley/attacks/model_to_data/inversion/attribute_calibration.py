@@ -1,4 +1,4 @@
-"""Attribute inference with calibration: the value that the victim believes more than others do."""
+"""Attribute inference with calibration: compare the victim's confidence with reference models."""
 
 from __future__ import annotations
 
@@ -33,42 +33,45 @@ if TYPE_CHECKING:
 def attribute_calibration(
     view: View[AttributeInferenceBrief], rng: Rng, *, references: Annotated[int, Range(1, 512)] = 16
 ) -> Outcome:
-    """Take off how sure models that never saw the target are of each value, then name the best.
+    """Choose the value with the largest confidence of the victim over that of reference models.
 
     The completed record is a training record for one value only, so this is membership inference
-    among K candidates. What is left after calibration is no imputation (arXiv:2209.01292).
+    among K candidates. The calibration subtracts what imputation alone would give
+    (arXiv:2209.01292).
 
     Args:
-        references: models to train on random halves of one's own records.
+        references: number of reference models, trained on random halves of the attacker's records.
 
     Raises:
-        UsageError: the attacker has no labelled records to train references on.
+        UsageError: the attacker has no labelled records to train reference models on.
     """
     del rng
-    asked, own, fit = view.brief.question, view.brief.public, view.model.calls["fit"]
-    if own is None or own.y is None:
-        raise UsageError("attribute_calibration needs labelled records of the attacker's own")
+    question, public, fit = view.brief.question, view.brief.public, view.model.calls["fit"]
+    if public is None or public.y is None:
+        raise UsageError("public records must have labels for attribute_calibration, got none")
     table = candidates(view.brief)
     m, values = table.shape[:2]
-    every = Data(
+    candidate_records = Data(
         "candidates",
-        asked.modality,
+        question.modality,
         table.reshape(m * values, -1),
-        np.repeat(asked.labels, values),
+        np.repeat(question.labels, values),
     )
-    # From the salt, so that all rounds of the deal share the references.
-    include = halves(spawn(view.salt, "attributes"), references, len(own))
-    fleet = fit(own, include, spawn(view.salt, "attribute references") & 0x7FFFFFFF)
-    usual = np.mean([_sure(fleet.member(k), every) for k in range(references)], axis=0)
-    gain = (_sure(view.model, every) - usual).reshape(m, values)
-    # The victim learnt the field from drawn values, the references from true ones: what a value
-    # means for a label differs between them, and is the same for all targets of that label.
-    for label in np.unique(asked.labels):
-        alike = asked.labels == label
-        gain[alike] -= gain[alike].mean(0)
+    # The salt seeds them, so that all rounds of the deal share the reference models.
+    include = halves(spawn(view.salt, "attributes"), references, len(public))
+    fleet = fit(public, include, spawn(view.salt, "attribute references") & 0x7FFFFFFF)
+    reference = np.mean(
+        [_confidence(fleet.member(k), candidate_records) for k in range(references)], axis=0
+    )
+    gain = (_confidence(view.model, candidate_records) - reference).reshape(m, values)
+    # The victim was trained on drawn values of the field and the reference models on true ones. The
+    # relation of value and label therefore differs, by the same amount for all targets of a label.
+    for label in np.unique(question.labels):
+        same_label = question.labels == label
+        gain[same_label] -= gain[same_label].mean(0)
     guess = gain.argmax(1)
     return Outcome(guess=guess, asset=filled(view.brief, guess))
 
 
-def _sure(model: Any, data: Data) -> NDArray[np.float64]:
+def _confidence(model: Any, data: Data) -> NDArray[np.float64]:
     return confidence(model, data)

@@ -1,4 +1,4 @@
-"""Attribute inference by confidence: the value under which the model is surest of the label."""
+"""Attribute inference by confidence: the value with the most confident correct prediction."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ if TYPE_CHECKING:
     paper="arXiv:2012.03404",
 )
 def attribute_confidence(view: View[AttributeInferenceBrief], rng: Rng) -> Outcome:
-    """Of the values under which the model is right, name the one of which it is surest.
+    """Choose the value with which the model predicts the true label most confidently.
 
-    Where it is right under none, name the one under which it is least sure of what it says (the
-    confidence score-based attack, CSMIA).
+    If it predicts the true label with no value, choose the one with the least confident prediction
+    (the confidence score-based attack, CSMIA).
     """
     del rng
-    asked = view.brief.question
+    question = view.brief.question
     table = candidates(view.brief)
     m, values = table.shape[:2]
-    said = view.model.query(table.reshape(m * values, -1)).reshape(m, values, -1)
-    right = said.argmax(2) == asked.labels[:, None]
-    sure = said.max(2)
+    answers = view.model.query(table.reshape(m * values, -1)).reshape(m, values, -1)
+    correct = answers.argmax(2) == question.labels[:, None]
+    confidence = answers.max(2)
     guess = np.where(
-        right.any(1), np.where(right, sure, -1).argmax(1), np.where(right, 2, sure).argmin(1)
+        correct.any(1),
+        np.where(correct, confidence, -1).argmax(1),
+        np.where(correct, 2, confidence).argmin(1),
     )
     return Outcome(guess=guess, asset=filled(view.brief, guess))

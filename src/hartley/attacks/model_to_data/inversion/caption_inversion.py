@@ -1,4 +1,4 @@
-"""Caption inversion: put into words what a stored picture's embedding shows."""
+"""Caption inversion: rebuild the caption of a stored picture from its embedding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 WARM = 0.05
-"""Cosine by which a record must be nearer to weigh e times as much."""
+"""Difference in cosine at which a record has e times the weight of another."""
 
 
 @attack(
@@ -36,40 +36,46 @@ WARM = 0.05
 def caption_inversion(
     view: View[EmbeddingInversionBrief], rng: Rng, *, neighbours: Annotated[int, Range(1)] = 8
 ) -> Outcome:
-    """Tell which words the caption of a stored picture holds, and write the surest.
+    """Estimate which words the caption of a stored picture contains, and write the likeliest.
 
-    Three witnesses, each a number between 0 and 1 a word: a regression of words on the embedding,
-    carried over to where the picture's caption would lie; the captions of the attacker's own that
-    lie nearest to that; and the captions of those of his pictures that look most alike.
+    The score of a word is the mean of three estimates in 0..1: a regression of words on the
+    embedding, which is first mapped to where the caption's embedding should be; the attacker's
+    captions that are nearest to that point; and the captions of the attacker's most similar
+    pictures.
 
     Args:
-        neighbours: captions of the attacker's, and pictures, that are looked at.
+        neighbours: number of nearest captions, and of nearest pictures.
     """
     del rng
-    own = bank(view)
-    assert own.pictures is not None and own.stolen is not None
-    longest = own.tokens.shape[1]
-    words = Words.fit(own, least=1)
-    told = np.clip(words.scores(own.targets), 0, 1)
-    told += _voted(own, words, cosines(own.targets, own.embeddings), neighbours)
-    told += _voted(own, words, cosines(own.stolen, own.pictures), neighbours)
-    told /= 3
-    texts = np.full((len(told), longest), -1, np.int64)
-    for i, row in enumerate(told):
+    known_texts = bank(view)
+    assert known_texts.pictures is not None and known_texts.stolen is not None
+    longest = known_texts.tokens.shape[1]
+    words = Words.fit(known_texts, least=1)
+    scores = np.clip(words.scores(known_texts.targets), 0, 1)
+    scores += _vote(
+        known_texts, words, cosines(known_texts.targets, known_texts.embeddings), neighbours
+    )
+    scores += _vote(
+        known_texts, words, cosines(known_texts.stolen, known_texts.pictures), neighbours
+    )
+    scores /= 3
+    texts = np.full((len(scores), longest), -1, np.int64)
+    for i, row in enumerate(scores):
         size = int(np.clip(round(row.sum()), 1, min(longest, len(words.names))))
-        sure = np.argsort(-row, kind="stable")[:size]
-        texts[i, :size] = words.names[sure[np.argsort(words.places[sure], kind="stable")]]
+        likeliest = np.argsort(-row, kind="stable")[:size]
+        order = np.argsort(words.places[likeliest], kind="stable")
+        texts[i, :size] = words.names[likeliest[order]]
     return Outcome(asset=loot(texts))
 
 
-def _voted(own: Bank, words: Words, alike: NDArray[Any], number: int) -> NDArray[np.float64]:
-    """Share of the nearest records whose captions hold each word, nearer ones more: (m, v)."""
-    near = np.argsort(-alike, 1, kind="stable")[:, :number]
-    close = np.take_along_axis(alike, near, 1)
-    weight = np.exp((close - close.max(1, keepdims=True)) / WARM)
+def _vote(texts: Bank, words: Words, similarity: NDArray[Any], number: int) -> NDArray[np.float64]:
+    """Return the weighted share (m, v) of the nearest records whose captions contain each word."""
+    nearest = np.argsort(-similarity, 1, kind="stable")[:, :number]
+    nearest_similarity = np.take_along_axis(similarity, nearest, 1)
+    weight = np.exp((nearest_similarity - nearest_similarity.max(1, keepdims=True)) / WARM)
     weight /= weight.sum(1, keepdims=True)
-    out = np.zeros((len(near), len(words.names)))
-    for i, rows in enumerate(near):
+    out = np.zeros((len(nearest), len(words.names)))
+    for i, rows in enumerate(nearest):
         for share, row in zip(weight[i], rows, strict=True):
-            out[i, np.isin(words.names, own.tokens[row])] += share
+            out[i, np.isin(words.names, texts.tokens[row])] += share
     return out

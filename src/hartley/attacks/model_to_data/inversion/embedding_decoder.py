@@ -1,4 +1,4 @@
-"""Embedding decoder: write the text of an embedding, embed it again, and correct what is off."""
+"""Embedding decoder: decode an embedding to a text, embed the text again, and correct it."""
 
 from __future__ import annotations
 
@@ -36,25 +36,35 @@ def embedding_decoder(
     tries: Annotated[int, Range(1)] = 24,
     beam: Annotated[int, Range(1)] = 3,
 ) -> Outcome:
-    """Train a decoder on the attacker's own texts, then correct what it writes.
+    """Train a decoder on the attacker's texts, then correct the texts that it writes.
 
-    Beam search gives hypotheses (GEIA, arXiv:2305.03010); beside them stand the surest words and
-    the nearest text of the attacker's. Each is embedded, and the nearest are corrected (Vec2Text's
-    rounds, arXiv:2310.06816, by search instead of a second network).
+    Beam search gives hypotheses (GEIA, arXiv:2305.03010). The likeliest words and the attacker's
+    nearest text are two more. All are embedded, and the nearest are corrected: the rounds of
+    Vec2Text (arXiv:2310.06816), by search instead of a second network.
 
     Args:
         epochs: passes of the decoder over the attacker's texts.
         beams: hypotheses of the beam search.
-        corrections: rounds of correction; 0 only takes the best hypothesis.
-        tries: changed texts that are embedded, a target and a round.
+        corrections: rounds of correction; with 0 the best hypothesis is the result.
+        tries: changed texts that are embedded per target and round.
         beam: texts of a target that are changed further.
     """
-    own = bank(view)
-    longest = own.tokens.shape[1]
-    decoder = Decoder(epochs=epochs).train(own.embeddings, own.tokens, 0)
-    written, _ = decoder.beam(own.targets, longest, beams)
-    words = Words.fit(own).texts(own.targets, longest)[:, None]
-    nearest = own.tokens[cosines(own.targets, own.embeddings).argmax(1)][:, None]
-    first = np.concatenate([written, words, nearest], 1)
-    found = corrected(own, Reader.fit(own), first, rng, rounds=corrections, tries=tries, beam=beam)
-    return Outcome(asset=loot(found))
+    known_texts = bank(view)
+    longest = known_texts.tokens.shape[1]
+    decoder = Decoder(epochs=epochs).train(known_texts.embeddings, known_texts.tokens, 0)
+    hypotheses, _ = decoder.beam(known_texts.targets, longest, beams)
+    words = Words.fit(known_texts).texts(known_texts.targets, longest)[:, None]
+    nearest = known_texts.tokens[cosines(known_texts.targets, known_texts.embeddings).argmax(1)][
+        :, None
+    ]
+    guesses = np.concatenate([hypotheses, words, nearest], 1)
+    texts = corrected(
+        known_texts,
+        Reader.fit(known_texts),
+        guesses,
+        rng,
+        rounds=corrections,
+        tries=tries,
+        beam=beam,
+    )
+    return Outcome(asset=loot(texts))

@@ -1,4 +1,4 @@
-"""Embedding search: read the words of an embedding, then correct the text until it embeds there."""
+"""Embedding search: read words from an embedding, then search for a text that embeds there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 SIZES = (0, -2, 2)
-"""First guesses hold so many words more than the length that is told."""
+"""Numbers of words in the first guesses, relative to the predicted length."""
 
 
 @attack(
@@ -36,23 +36,25 @@ def embedding_search(
     tries: Annotated[int, Range(1)] = 24,
     beam: Annotated[int, Range(1)] = 3,
 ) -> Outcome:
-    """Read the words by what each embeds to alone, then correct the text by asking the encoder.
+    """Read words from an embedding by their own embeddings, then correct the text by queries.
 
-    Vec2Text's loop (arXiv:2310.06816) without a network for its steps: a hypothesis is embedded,
-    words that the target holds and it does not come in, others go, and of all changes those stay
-    that lie nearest to the target. No decoder is trained.
+    This is the loop of Vec2Text (arXiv:2310.06816) without its networks. A hypothesis is embedded,
+    words that the target contains and the hypothesis lacks are added, others are removed, and the
+    changed texts nearest to the target remain. No decoder is trained.
 
     Args:
-        corrections: rounds of it; 0 only takes the best of the first guesses.
-        tries: changed texts that are embedded, a target and a round.
+        corrections: rounds of correction; with 0 the best of the first guesses is the result.
+        tries: changed texts that are embedded per target and round.
         beam: texts of a target that are changed further.
     """
-    own = bank(view)
-    longest = own.tokens.shape[1]
-    reader = Reader.fit(own)
-    first = [reader.texts(own.targets, longest, more) for more in SIZES]
-    first.append(own.tokens[cosines(own.targets, own.embeddings).argmax(1)])
-    found = corrected(
-        own, reader, np.stack(first, 1), rng, rounds=corrections, tries=tries, beam=beam
+    known_texts = bank(view)
+    longest = known_texts.tokens.shape[1]
+    reader = Reader.fit(known_texts)
+    guesses = [reader.texts(known_texts.targets, longest, more) for more in SIZES]
+    guesses.append(
+        known_texts.tokens[cosines(known_texts.targets, known_texts.embeddings).argmax(1)]
     )
-    return Outcome(asset=loot(found))
+    texts = corrected(
+        known_texts, reader, np.stack(guesses, 1), rng, rounds=corrections, tries=tries, beam=beam
+    )
+    return Outcome(asset=loot(texts))

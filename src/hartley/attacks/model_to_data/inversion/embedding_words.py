@@ -1,4 +1,4 @@
-"""Embedding words: learn which words an embedding holds, and lay them out as a sentence."""
+"""Embedding words: predict the words of a text from its embedding, and order them."""
 
 from __future__ import annotations
 
@@ -31,34 +31,37 @@ def embedding_words(
     least: Annotated[int, Range(1)] = 2,
     check: bool = False,
 ) -> Outcome:
-    """Regress the bag of words on the embedding, then take the surest words.
+    """Regress the bag of words on the embedding, then write the likeliest words.
 
-    The paper's multi-label classifier as one ridge regression, whose penalties leave-one-out
-    chooses; each word is put where it stands on average.
+    The multi-label classifier of the paper is here one ridge regression whose penalties are chosen
+    by leave-one-out. Words are ordered by their average position in the attacker's texts.
 
     Args:
-        least: texts of the attacker's that must hold a word for it to be learnt.
-        check: embed what was rebuilt, and take the attacker's nearest sentence instead where that
-            lies nearer. An encoder likes a sentence better than the right words in no order: on
-            real mail this loses words.
+        least: number of the attacker's texts that must contain a word for it to be learnt.
+        check: embed the rebuilt text, and return the attacker's nearest sentence instead if that is
+            nearer. Encoders place a sentence nearer than the right words in the wrong order: on
+            real e-mails this loses words.
 
     Raises:
-        UsageError: no word is held by as many texts.
+        UsageError: no word is in as many texts.
     """
     del rng
-    own = bank(view)
-    longest = own.tokens.shape[1]
-    words = Words.fit(own, least)
+    known_texts = bank(view)
+    longest = known_texts.tokens.shape[1]
+    words = Words.fit(known_texts, least)
     if not len(words.names):
-        raise UsageError(f"least must be a number of texts that hold one word, got {least}")
-    made = words.texts(own.targets, longest)
-    if check and own.embed is not None:
-        alike = cosines(own.targets, own.embeddings)
-        nearest = own.tokens[alike.argmax(1)]
-        again = own.embed(made)
-        reached = np.array(
-            [cosines(a[None], b[None])[0, 0] for a, b in zip(own.targets, again, strict=True)]
+        raise UsageError(f"least must be a number of texts that share a word, got {least}")
+    texts = words.texts(known_texts.targets, longest)
+    if check and known_texts.embed is not None:
+        similarity = cosines(known_texts.targets, known_texts.embeddings)
+        nearest = known_texts.tokens[similarity.argmax(1)]
+        embeddings = known_texts.embed(texts)
+        rebuilt = np.array(
+            [
+                cosines(a[None], b[None])[0, 0]
+                for a, b in zip(known_texts.targets, embeddings, strict=True)
+            ]
         )
-        better = alike.max(1) > reached
-        made = np.where(better[:, None], nearest, made)
-    return Outcome(asset=loot(made))
+        better = similarity.max(1) > rebuilt
+        texts = np.where(better[:, None], nearest, texts)
+    return Outcome(asset=loot(texts))

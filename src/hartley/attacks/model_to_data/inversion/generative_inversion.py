@@ -1,4 +1,4 @@
-"""Generative inversion: search a class among likely records, keep what stays sure when moved."""
+"""Generative inversion: search a class in the latent space of a generative model of records."""
 
 from __future__ import annotations
 
@@ -36,50 +36,50 @@ def generative_inversion(
     weight: Annotated[float, Range(0)] = 0.1,
     shakes: Annotated[int, Range(1)] = 4,
 ) -> Outcome:
-    """Climb the log-odds of a class in the latent space of a prior learnt from public records.
+    """Maximise the log-odds of a class in the latent space of a prior trained on public records.
 
-    The climb is by log-odds, not by the loss, which flattens where the model is sure (the point of
-    the Poincaré loss of arXiv:2201.12179 and of the logit loss of arXiv:2304.01669). Of several
-    starts the one is kept whose record the model is surest of on average when it is shaken a little
-    (arXiv:2201.12179's robust selection).
+    The log-odds replace the loss, which is flat where the model is confident (as do the Poincaré
+    loss of arXiv:2201.12179 and the logit loss of arXiv:2304.01669). The best of several starts is
+    the one whose noisy copies have the largest mean log-odds (the robust selection of
+    arXiv:2201.12179).
 
     Args:
         restarts: random starts for each class.
-        steps: of Adam.
+        steps: steps of Adam.
         rate: step size in the latent space.
-        weight: of the prior's own odds of a latent point, against log-odds of the class.
-        shakes: disturbed copies a selection is made by.
+        weight: of the prior's log-odds of a latent point, relative to the log-odds of the class.
+        shakes: noisy copies of a record that the selection averages over.
     """
     import torch
 
-    asked, public = view.brief.question, needed(view.brief.public, "generative_inversion")
+    question, public = view.brief.question, needed(view.brief.public, "generative_inversion")
     prior = priors.learn(public.x, seed=view.salt)
-    slots = np.repeat(asked.x[:, 0], restarts)
+    slots = np.repeat(question.x[:, 0], restarts)
     start = rng.standard_normal((len(slots), prior.latent)).astype(np.float32)
     z = torch.tensor(start, requires_grad=True)
-    mover = torch.optim.Adam([z], lr=rate)
+    optimiser = torch.optim.Adam([z], lr=rate)
     for _ in range(steps):
         x = prior.decode(z)
         slope, _ = margin_slope(view.model, x.detach().numpy(), slots)
-        mover.zero_grad()
-        # The model's slope stands for the model: decoding carries it on to the latent point.
-        pull = -(x * torch.from_numpy(slope.astype(np.float32))).sum()
-        (pull + weight * (z**2).sum() / 2).backward()  # type: ignore[no-untyped-call]
-        mover.step()
-    found = prior.records(z.detach().numpy())
-    sure = np.mean(
-        [log_odds(view.model, _shaken(found, rng, prior.limits), slots) for _ in range(shakes)], 0
+        optimiser.zero_grad()
+        # The gradient at the record replaces the model; the decoder passes it to the latent point.
+        objective = -(x * torch.from_numpy(slope.astype(np.float32))).sum()
+        (objective + weight * (z**2).sum() / 2).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    records = prior.records(z.detach().numpy())
+    odds = np.mean(
+        [log_odds(view.model, _noisy(records, rng, prior.limits), slots) for _ in range(shakes)], 0
     )
-    best = [int(np.argmax(np.where(slots == slot, sure, -np.inf))) for slot in asked.x[:, 0]]
-    loot = Data("rebuilt classes", view.model.modality, found[best], y=asked.x[:, 0])
+    best = [int(np.argmax(np.where(slots == slot, odds, -np.inf))) for slot in question.x[:, 0]]
+    loot = Data("rebuilt classes", view.model.modality, records[best], y=question.x[:, 0])
     return Outcome(asset=loot)
 
 
-def _shaken(x: NDArray[Any], rng: Rng, limits: tuple[float, float]) -> NDArray[np.float32]:
-    """The records with a little noise; pictures also moved by a pixel at most, with fresh edges."""
-    moved = x + 0.05 * (limits[1] - limits[0]) * rng.standard_normal(x.shape)
+def _noisy(x: NDArray[Any], rng: Rng, limits: tuple[float, float]) -> NDArray[np.float32]:
+    """Return records (n, …) with a little noise; pictures are also shifted by up to one pixel."""
+    noisy = x + 0.05 * (limits[1] - limits[0]) * rng.standard_normal(x.shape)
     if x.ndim == 4:
-        wide = np.pad(moved, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+        padded = np.pad(noisy, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
         down, right = rng.integers(0, 3, 2)
-        moved = wide[:, :, down : down + x.shape[2], right : right + x.shape[3]]
-    return np.clip(moved, *limits).astype(np.float32)
+        noisy = padded[:, :, down : down + x.shape[2], right : right + x.shape[3]]
+    return np.clip(noisy, *limits).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Inversion by an inverse network: learn which record goes with which scores, then ask a class."""
+"""Inverse network: train a network that maps a model's scores back to records."""
 
 from __future__ import annotations
 
@@ -32,37 +32,41 @@ def inverse_network(
     hidden: Annotated[int, Range(1)] = 64,
     ridge: Annotated[float, Range(0, open_low=True)] = 0.1,
 ) -> Outcome:
-    """Train a network from the model's scores back to public records, and feed it a sure class.
+    """Train a network from the model's scores to public records, and apply it to confident scores.
 
-    The network has one hidden layer of random weights; its second layer is solved for, exactly.
+    The network has one hidden layer of random weights; its second layer is a ridge regression.
 
     Args:
-        records: public records that are asked about.
+        records: number of public records to query.
         hidden: width of the inverse network.
-        ridge: how much the second layer is held down.
+        ridge: penalty on the second layer.
     """
-    asked, public = view.brief.question, needed(view.brief.public, "inverse_network")
+    question, public = view.brief.question, needed(view.brief.public, "inverse_network")
     rows = rng.permutation(len(public))[:records]
     x = public.x[rows].reshape(len(rows), -1).astype(np.float64)
     scores = _centred(view.model.query(public.x[rows]))
     first = rng.standard_normal((scores.shape[1], hidden)), rng.standard_normal(hidden)
-    seen = _layer(scores, *first)
-    back = np.linalg.solve(seen.T @ seen + ridge * np.eye(seen.shape[1]), seen.T @ (x - x.mean(0)))
-    # As sure of the class as the surest answer was.
-    sure = np.array([scores[np.argmax(scores[:, slot])] for slot in asked.x[:, 0]])
-    found = _layer(sure, *first) @ back + x.mean(0)
-    loot = np.clip(found, public.x.min(), public.x.max()).reshape(len(sure), *public.x.shape[1:])
+    features = _layer(scores, *first)
+    second = np.linalg.solve(
+        features.T @ features + ridge * np.eye(features.shape[1]), features.T @ (x - x.mean(0))
+    )
+    # The scores of each class are those of the public record with the largest score of it.
+    confident = np.array([scores[np.argmax(scores[:, slot])] for slot in question.x[:, 0]])
+    rebuilt = _layer(confident, *first) @ second + x.mean(0)
+    loot = np.clip(rebuilt, public.x.min(), public.x.max()).reshape(
+        len(confident), *public.x.shape[1:]
+    )
     loot = loot.astype(np.float32)
-    return Outcome(asset=Data("rebuilt classes", view.model.modality, loot, y=asked.x[:, 0]))
+    return Outcome(asset=Data("rebuilt classes", view.model.modality, loot, y=question.x[:, 0]))
 
 
 def _layer(scores: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[Any]:
-    """The hidden layer's answers beside the scores themselves, and a column of ones."""
+    """Return the scores, the hidden layer and a column of ones, side by side."""
     hidden = np.maximum(scores @ weight + bias, 0)
     return np.concatenate([scores, hidden, np.ones((len(scores), 1))], 1)
 
 
-def _centred(chances: NDArray[Any]) -> NDArray[np.float64]:
-    """Log-scores less their mean, cut where rounding begins and brought to the size of one."""
-    logs = np.log(np.maximum(np.asarray(chances, np.float64), 1e-6))
+def _centred(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Return centred log-probabilities (n, classes), clipped at 1e-6 and scaled to about 1."""
+    logs = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-6))
     return np.asarray((logs - logs.mean(1, keepdims=True)) / 6, np.float64)

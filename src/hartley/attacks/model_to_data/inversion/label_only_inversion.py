@@ -1,4 +1,4 @@
-"""Label-only inversion: walk away from a class's border in the latent space of a prior."""
+"""Label-only inversion: move away from a class's decision boundary in a latent space."""
 
 from __future__ import annotations
 
@@ -35,48 +35,48 @@ def label_only_inversion(
     radius: Annotated[float, Range(0, open_low=True)] = 0.5,
     growth: Annotated[float, Range(1)] = 1.3,
 ) -> Outcome:
-    """Keep moving to where a whole sphere of latent points carries the label (BREP-MI).
+    """Move a latent point until a large sphere around it has the label of the class (BREP-MI).
 
-    Points on a sphere round the present one that carry another label repel it. When none does the
-    sphere grows; the centre of the largest sphere that was all of one label is the answer.
+    Points on the sphere with another label repel the centre. If there are none, the sphere grows.
+    The result is the centre of the largest sphere with one label.
 
     Args:
-        start: random latent points to begin from; one that carries the label is taken.
-        points: on a sphere.
-        steps: spheres.
+        start: number of random latent points; the search starts at one with the label.
+        points: number of points on a sphere.
+        steps: number of spheres.
         radius: of the first sphere.
-        growth: of the radius when a sphere is all of the label.
+        growth: factor of the radius after a sphere with one label.
     """
-    asked, public = view.brief.question, needed(view.brief.public, "label_only_inversion")
+    question, public = view.brief.question, needed(view.brief.public, "label_only_inversion")
     prior = priors.learn(public.x, seed=view.salt)
-    drawn = rng.standard_normal((start, prior.latent))
-    said = view.model.query(prior.records(drawn))
+    latents = rng.standard_normal((start, prior.latent))
+    labels = view.model.query(prior.records(latents))
     rebuilt = []
-    for slot in asked.x[:, 0]:
-        carrying = np.flatnonzero(said == slot)
-        centre = drawn[carrying[0]] if len(carrying) else 0.1 * drawn[0]
-        best, reach = centre, radius
+    for slot in question.x[:, 0]:
+        with_label = np.flatnonzero(labels == slot)
+        centre = latents[with_label[0]] if len(with_label) else 0.1 * latents[0]
+        best, current_radius = centre, radius
         for _ in range(steps):
-            ways = rng.standard_normal((points, prior.latent))
-            ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-            inside = view.model.query(prior.records(centre + reach * ways)) == slot
+            directions = rng.standard_normal((points, prior.latent))
+            directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+            inside = view.model.query(prior.records(centre + current_radius * directions)) == slot
             if inside.all():
-                best, reach = centre, reach * growth
+                best, current_radius = centre, current_radius * growth
                 continue
-            centre = centre + _away(ways, inside) * reach
-            # A latent point far from all that the prior was trained on decodes to no record.
+            centre = centre + _away(directions, inside) * current_radius
+            # A latent point far from the prior's training data does not decode to a record.
             centre *= min(1.0, FAR * np.sqrt(prior.latent) / max(np.linalg.norm(centre), 1e-12))
-            if reach == radius:
+            if current_radius == radius:
                 best = centre
         rebuilt.append(best)
-    loot = prior.records(np.array(rebuilt))
-    return Outcome(asset=Data("rebuilt classes", view.model.modality, loot, y=asked.x[:, 0]))
+    records = prior.records(np.array(rebuilt))
+    return Outcome(asset=Data("rebuilt classes", view.model.modality, records, y=question.x[:, 0]))
 
 
 FAR = 1.2
-"""Longest latent point, against the usual length of one that the prior draws."""
+"""Largest norm of a latent point, relative to the typical norm under the prior."""
 
 
-def _away(ways: NDArray[Any], inside: NDArray[Any]) -> NDArray[Any]:
-    """The mean direction away from the points that carry another label, as long as it is agreed."""
-    return np.asarray(-ways[~inside].mean(0))
+def _away(directions: NDArray[Any], inside: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean direction away from points with another label; opposite ones cancel."""
+    return np.asarray(-directions[~inside].mean(0))

@@ -1,4 +1,4 @@
-"""Link stealing with shadows: nets of one's own teach how a link shows in the answers."""
+"""Link stealing with shadow models: train a classifier on networks with known links."""
 
 from __future__ import annotations
 
@@ -28,57 +28,65 @@ if TYPE_CHECKING:
 def link_shadow(
     view: View[LinkInferenceBrief], rng: Rng, *, shadows: Annotated[int, Range(2, 512)] = 6
 ) -> Outcome:
-    """Train nets on the known links with half of some of them dropped, and learn the difference.
+    """Train a link classifier on the answers of shadow models with and without known links.
 
-    The paper's attack that knows a part of the graph. A pair is described by the distances between
-    the answers about its nodes, and by how far these lie from the distances under shadows that did
-    not have the link: how alike two nodes are anyway is thereby taken off.
+    The attacker knows a part of the graph, as in one attack of the paper. The features of a pair
+    are the distances between the answers about its nodes, and the same minus the mean distances
+    under shadow models without the link, so that the similarity of the nodes cancels.
 
     Args:
-        shadows: nets to train.
+        shadows: number of shadow models.
     """
-    asked, known, fit = view.brief.question, view.brief.public, view.model.calls["fit"]
-    edges = known.links
-    order = rng.permutation(edges.shape[1])[: len(asked)]
-    lesson, always = edges[:, order].T, np.delete(edges, order, axis=1)
-    # Rows come in pairs that complement one another: each link is there in half of the shadows.
-    half = rng.random((-(-shadows // 2), len(lesson))) < 0.5
-    there = np.stack([half, ~half], 1).reshape(-1, len(lesson))
-    both = np.concatenate([lesson, asked.x])
-    everyone = np.ones((1, len(known)), dtype=bool)
-    seen = []
-    for k, kept in enumerate(there):
-        links = np.concatenate([always, lesson[kept].T], 1)
+    question, public, fit = view.brief.question, view.brief.public, view.model.calls["fit"]
+    edges = public.links
+    order = rng.permutation(edges.shape[1])[: len(question)]
+    training_pairs, always = edges[:, order].T, np.delete(edges, order, axis=1)
+    # Rows come in complementary pairs: each link is in half of the shadow models.
+    half = rng.random((-(-shadows // 2), len(training_pairs))) < 0.5
+    included = np.stack([half, ~half], 1).reshape(-1, len(training_pairs))
+    all_pairs = np.concatenate([training_pairs, question.x])
+    every_node = np.ones((1, len(public)), dtype=bool)
+    per_shadow = []
+    for k, row in enumerate(included):
+        links = np.concatenate([always, training_pairs[row].T], 1)
         seed = spawn(int(rng.integers(2**31)), "shadow", k) & 0x7FFFFFFF
-        own = fit(replace(known, edges=links), everyone, seed).member(0)
-        seen.append(_distances(own.query, both))
-    held = np.stack(seen)
-    taught, base = held[:, : len(lesson)], held[:, len(lesson) :].mean(0)
-    rows = [_described(taught[k], _without(taught, there, k)) for k in range(len(there))]
-    lesson_rows = np.concatenate(rows)
-    middle, spread = lesson_rows.mean(0), np.maximum(lesson_rows.std(0), 1e-9)
-    learnt = logistic.fit((lesson_rows - middle) / spread, there.reshape(-1))
-    described = _described(_distances(view.model.query, asked.x), base)
-    guess = logistic.logits((described - middle) / spread, learnt)
+        shadow = fit(replace(public, edges=links), every_node, seed).member(0)
+        per_shadow.append(_distances(shadow.query, all_pairs))
+    distances = np.stack(per_shadow)
+    training_distances, base = (
+        distances[:, : len(training_pairs)],
+        distances[:, len(training_pairs) :].mean(0),
+    )
+    rows = [
+        _features(training_distances[k], _without(training_distances, included, k))
+        for k in range(len(included))
+    ]
+    table = np.concatenate(rows)
+    mean, spread = table.mean(0), np.maximum(table.std(0), 1e-9)
+    weights = logistic.fit((table - mean) / spread, included.reshape(-1))
+    victim_features = _features(_distances(view.model.query, question.x), base)
+    guess = logistic.logits((victim_features - mean) / spread, weights)
     linked = guess > np.median(guess)
-    return Outcome(guess=guess, asset=Data("links", asked.modality, asked.x[linked], role="links"))
+    return Outcome(
+        guess=guess, asset=Data("links", question.modality, question.x[linked], role="links")
+    )
 
 
 def _distances(query: Any, pairs: NDArray[Any]) -> NDArray[np.float64]:
-    """(m, 8) distances between the answers about the two nodes of each pair."""
+    """Return eight distances (m, 8) between the answers about the two nodes of each pair."""
     nodes, place = np.unique(pairs, return_inverse=True)
-    said = query(nodes[:, None])[place.reshape(pairs.shape)]
-    return np.stack(list(apart(said[:, 0], said[:, 1]).values()), 1)
+    answers = query(nodes[:, None])[place.reshape(pairs.shape)]
+    return np.stack(list(apart(answers[:, 0], answers[:, 1]).values()), 1)
 
 
-def _without(taught: NDArray[Any], there: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
-    """Mean distances (m, 8) of each pair under the other shadows that did not have its link."""
-    free = ~there
-    free[k] = False
-    count = free.sum(0)[:, None]
-    mean = (taught * free[..., None]).sum(0) / np.maximum(count, 1)
-    return np.asarray(np.where(count > 0, mean, taught[k]))
+def _without(distances: NDArray[Any], included: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+    """Return the mean distances (m, 8) of each pair under other shadow models without its link."""
+    without = ~included
+    without[k] = False
+    count = without.sum(0)[:, None]
+    mean = (distances * without[..., None]).sum(0) / np.maximum(count, 1)
+    return np.asarray(np.where(count > 0, mean, distances[k]))
 
 
-def _described(now: NDArray[Any], without: NDArray[Any]) -> NDArray[np.float64]:
-    return np.concatenate([now, now - without], 1)
+def _features(distances: NDArray[Any], without: NDArray[Any]) -> NDArray[np.float64]:
+    return np.concatenate([distances, distances - without], 1)

@@ -1,4 +1,4 @@
-"""Link stealing: nodes whose answers lie close together are taken to be linked."""
+"""Link stealing: nodes with similar answers are probably linked."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ def link_stealing(
         "canberra",
     ] = "correlation",
 ) -> Outcome:
-    """Score a pair by how little the answers about its two nodes differ.
+    """Score a pair by the distance between the answers about its two nodes.
 
-    This is the paper's attack 0: no features, no known links, no training.
+    This is attack 0 of the paper, which uses no features, no known links and no training.
 
     Args:
         metric: distance between answers.
     """
     del rng
-    asked = view.brief.question
-    nodes, place = np.unique(asked.x, return_inverse=True)
-    said = view.model.query(nodes[:, None])[place.reshape(asked.x.shape)]
-    distances = apart(said[:, 0], said[:, 1])
+    question = view.brief.question
+    nodes, positions = np.unique(question.x, return_inverse=True)
+    answers = view.model.query(nodes[:, None])[positions.reshape(question.x.shape)]
+    distances = apart(answers[:, 0], answers[:, 1])
     guess = -distances[metric]
     linked = guess > np.median(guess)
-    return Outcome(guess=guess, asset=Data("links", asked.modality, asked.x[linked], role="links"))
+    return Outcome(
+        guess=guess, asset=Data("links", question.modality, question.x[linked], role="links")
+    )

@@ -1,4 +1,4 @@
-"""LinkTeller: a node whose answer moves when another's features move is linked to it."""
+"""LinkTeller: a node is linked to another if its answer depends on the other's features."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     paper="arXiv:2108.06504",
 )
 def link_teller(view: View[LinkInferenceBrief], rng: Rng) -> Outcome:
-    """Score a pair by how far each node's answer moves with the other's features.
+    """Score a pair by how much each node's answer changes with the other node's features.
 
-    Who holds the features sends them with his question, those of one node a little larger.
+    The attacker has the features and sends them with each query, those of one node a little larger.
     """
     del rng
-    asked = view.brief.question
-    pairs = np.asarray(asked.x)
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    still = np.stack([both[:, 0], np.full(len(both), -1)], 1)
-    moved = np.abs(view.model.query(both) - view.model.query(still)).sum(1)
-    guess = moved.reshape(2, -1).sum(0)
+    question = view.brief.question
+    pairs = np.asarray(question.x)
+    directed = np.concatenate([pairs, pairs[:, ::-1]])
+    unchanged = np.stack([directed[:, 0], np.full(len(directed), -1)], 1)
+    influence = np.abs(view.model.query(directed) - view.model.query(unchanged)).sum(1)
+    guess = influence.reshape(2, -1).sum(0)
     linked = guess > np.median(guess)
-    return Outcome(guess=guess, asset=Data("links", asked.modality, asked.x[linked], role="links"))
+    return Outcome(
+        guess=guess, asset=Data("links", question.modality, question.x[linked], role="links")
+    )

@@ -1,4 +1,4 @@
-"""Speaker inversion: rebuild how somebody sounds from the embedding that should only verify him."""
+"""Speaker inversion: rebuild a voice from its speaker embedding."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 LEAST = 1e-4
-"""Least spread over time of a band that is divided by."""
+"""Least deviation over time of a band, which divides."""
 
 NARROW = 1.5
-"""The kernel's width is the mean square distance of embeddings over this."""
+"""The kernel's width is the mean squared distance of embeddings divided by this."""
 
 
 @attack(
@@ -36,56 +36,57 @@ NARROW = 1.5
 def speaker_inversion(
     view: View[EmbeddingInversionBrief], rng: Rng, *, curved: bool = True
 ) -> Outcome:
-    """Regress the spectrum on the embedding, and render it with the movement of a like voice.
+    """Predict the spectrum from the embedding, and add the course over time of a similar voice.
 
-    The attacker learns, from clips of his own, the mean and the spread of every mel band as a
-    function of the embedding. The rebuilt clip has the movement over time of his nearest clip, with
-    the mean and the spread that were told.
+    On their own clips the attacker regresses the mean and the deviation of every mel band on the
+    embedding. The rebuilt clip is the attacker's nearest clip with the predicted mean and
+    deviation.
 
     Args:
-        curved: for each number that is told, also try a kernel regression on how like the embedding
-            is to each of the attacker's, and keep whichever predicts left-out clips better.
+        curved: for each predicted number, also try a kernel regression and use the one with the
+            smaller leave-one-out error.
     """
     del rng
-    own, asked = view.brief.public, view.brief.question
-    answers = np.asarray(view.model.query(own.x), dtype=np.float64)
+    public, question = view.brief.public, view.brief.question
+    answers = np.asarray(view.model.query(public.x), dtype=np.float64)
     stolen = opened(view, answers)
-    means, spreads = own.x[:, 0].mean(2), np.maximum(own.x[:, 0].std(2), LEAST)
-    goal = np.concatenate([means, np.log(spreads)], 1).astype(np.float64)
-    straight = Ridge.fit(answers, goal)
-    told = straight(stolen)
+    means, spreads = public.x[:, 0].mean(2), np.maximum(public.x[:, 0].std(2), LEAST)
+    targets = np.concatenate([means, np.log(spreads)], 1).astype(np.float64)
+    linear = Ridge.fit(answers, targets)
+    predicted = linear(stolen)
     if curved:
-        feel = _kernel(answers)
-        bent = Ridge.fit(feel(answers), goal)
-        told = np.where(bent.error < straight.error, bent(feel(stolen)), told)
+        kernel = _kernel(answers)
+        nonlinear = Ridge.fit(kernel(answers), targets)
+        predicted = np.where(nonlinear.error < linear.error, nonlinear(kernel(stolen)), predicted)
     bands = means.shape[1]
     nearest = cosines(stolen, answers).argmax(1)
-    movement = (own.x[nearest, 0] - means[nearest][..., None]) / spreads[nearest][..., None]
-    made = told[:, :bands, None] + np.exp(told[:, bands:, None]) * movement
-    clips = np.clip(made, 0, 1).astype(np.float32)[:, None]
+    movement = (public.x[nearest, 0] - means[nearest][..., None]) / spreads[nearest][..., None]
+    spectra = predicted[:, :bands, None] + np.exp(predicted[:, bands:, None]) * movement
+    clips = np.clip(spectra, 0, 1).astype(np.float32)[:, None]
     return Outcome(
-        asset=Data("voices read from embeddings", asked.modality, clips, role="rebuilt records")
+        asset=Data("voices read from embeddings", question.modality, clips, role="rebuilt records")
     )
 
 
 def _kernel(anchors: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
-    """Features (n, k) whose inner products are a Gaussian kernel, on the span of the anchors.
+    """Return a map to features (n, k) whose inner products are a Gaussian kernel.
 
-    Entries are taken by their roots: a speaker encoder's are mostly small, and a few are large.
+    The kernel uses signed square roots of the entries, since a speaker embedding has many small
+    entries and a few large ones.
     """
 
-    def rooted(x: NDArray[Any]) -> NDArray[np.float64]:
+    def signed_root(x: NDArray[Any]) -> NDArray[np.float64]:
         return np.asarray(np.sign(x) * np.sqrt(np.abs(x)))
 
-    centres = rooted(anchors)
+    centres = signed_root(anchors)
     width = max(2 * float(centres.var(0).sum()), 1e-12) / NARROW
 
-    def alike(x: NDArray[Any]) -> NDArray[np.float64]:
-        a = rooted(x)
-        far = (a**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * a @ centres.T
-        return np.asarray(np.exp(-np.maximum(far, 0) / width))
+    def similarity(x: NDArray[Any]) -> NDArray[np.float64]:
+        a = signed_root(x)
+        squared = (a**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * a @ centres.T
+        return np.asarray(np.exp(-np.maximum(squared, 0) / width))
 
-    size, turn = np.linalg.eigh(alike(anchors))
-    real = size > 1e-9 * size[-1]
-    whiten = turn[:, real] / np.sqrt(size[real])
-    return lambda x: alike(x) @ whiten
+    eigenvalues, vectors = np.linalg.eigh(similarity(anchors))
+    large = eigenvalues > 1e-9 * eigenvalues[-1]
+    whiten = vectors[:, large] / np.sqrt(eigenvalues[large])
+    return lambda x: similarity(x) @ whiten

@@ -1,1 +1,1 @@
-"""Attacks that play the game membership."""
+"""Attacks of the class membership."""

@@ -1,4 +1,4 @@
-"""Calibrated loss: a record's loss less what it costs models that never saw it."""
+"""Calibrated loss: the loss of a record minus its mean loss on models not trained on it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 def calibrated_loss(
     view: View[MembershipBrief], rng: Rng, *, references: Annotated[int, Range(2, 512)] = 64
 ) -> Outcome:
-    """Guess by how much lower the victim's loss on a record is than that of models without it.
+    """Guess by how much lower the victim's loss is than that of models not trained on the record.
 
-    A hard record has a high loss in the training set too; what is left when its difficulty is
-    taken off speaks of membership.
+    A difficult record has a high loss even if the victim was trained on it. The loss of the
+    reference models measures the difficulty, which is subtracted.
 
     Args:
-        references: reference models, each trained on a random half of the records; those that did
-            not see a record say how hard it is.
+        references: number of reference models, each trained on a random half of the records.
     """
     del rng
-    asked = view.brief.question
+    question = view.brief.question
     fleet = reference_models.references(view, references)
     without = ~fleet.include
-    usual = np.where(without, fleet.likelihood(asked), 0).sum(0) / np.maximum(without.sum(0), 1)
-    guess = reference_models.likelihood(view.model, asked) - usual
-    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+    difficulty = np.where(without, fleet.likelihood(question), 0).sum(0) / np.maximum(
+        without.sum(0), 1
+    )
+    guess = reference_models.likelihood(view.model, question) - difficulty
+    return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))

@@ -1,4 +1,4 @@
-"""Entropy metrics: members are answered with little entropy, in the right direction."""
+"""Entropy metrics: answers about members have low entropy and favour the true label."""
 
 from __future__ import annotations
 
@@ -34,47 +34,47 @@ def entropy_metrics(
     metric: Literal["modified", "entropy", "confidence", "correctness"] = "modified",
     per_class: bool = True,
 ) -> Outcome:
-    """Guess by an entropy of the answer, held against a threshold of the record's class.
+    """Guess by the entropy of the answer, relative to a threshold of the record's class.
 
-    The paper takes a class's threshold from shadow models. Here it is the median of the class's
-    records in question, half of which are members: no model has to be trained.
+    The paper computes the threshold of a class on shadow models. Here it is the median over the
+    records of the class in question, half of which are members, so no model has to be trained.
 
     Args:
-        metric: modified (the entropy that also counts the true label), entropy, confidence (the
-            probability of the true label) or correctness.
-        per_class: one threshold a class; else one for all.
+        metric: modified (an entropy that takes the true label into account), entropy, confidence
+            (the probability of the true label) or correctness.
+        per_class: use one threshold per class; else one for all.
     """
     del rng
-    asked = view.brief.question
-    logs = log_probabilities(view.model.query(asked.x), view.model.output)
-    guess = METRICS[metric](logs, asked.labels)
-    for label in np.unique(asked.labels) if per_class else ():
-        guess[asked.labels == label] -= np.median(guess[asked.labels == label])
-    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+    question = view.brief.question
+    logs = log_probabilities(view.model.query(question.x), view.model.output)
+    guess = METRICS[metric](logs, question.labels)
+    for label in np.unique(question.labels) if per_class else ():
+        guess[question.labels == label] -= np.median(guess[question.labels == label])
+    return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))
 
 
 def modified(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """−Mentr (n,): (1 − p_y)·ln p_y + Σ over the others p_i·ln(1 − p_i)."""
+    """Return −Mentr (n,): (1 − p_y)·ln p_y + Σ over the other classes p_i·ln(1 − p_i)."""
     p, rows = np.exp(logs), np.arange(len(logs))
-    rest = np.maximum(1 - p, TINY)
-    others = p * np.log(rest)
-    others[rows, y] = 0
-    return np.asarray(rest[rows, y] * logs[rows, y] + others.sum(1))
+    complement = np.maximum(1 - p, TINY)
+    terms = p * np.log(complement)
+    terms[rows, y] = 0
+    return np.asarray(complement[rows, y] * logs[rows, y] + terms.sum(1))
 
 
 def entropy(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """Minus the entropy (n,) in nats."""
+    """Return minus the entropy (n,) in nats."""
     del y
     return np.asarray((np.exp(logs) * logs).sum(1))
 
 
 def confidence(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """The probability (n,) of the true label."""
+    """Return the probability (n,) of the true label."""
     return np.asarray(np.exp(logs[np.arange(len(logs)), y]))
 
 
 def correctness(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """1 where the true label is the likeliest, else 0."""
+    """Return 1 where the true label is the likeliest, else 0 (n,)."""
     return np.asarray((logs.argmax(1) == y).astype(np.float64))
 
 

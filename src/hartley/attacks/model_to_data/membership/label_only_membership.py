@@ -1,4 +1,4 @@
-"""Label-only: how hard is it to change the model's mind about a record?"""
+"""Label-only membership: the predicted label of a member is robust to changes of the record."""
 
 from __future__ import annotations
 
@@ -37,54 +37,57 @@ def label_only_membership(
     sigma: Annotated[float, Range(0, open_low=True)] = 0.5,
     most: Annotated[int, Range(1)] = 30_000,
 ) -> Outcome:
-    """Guess by the robustness of the label, and that a record labelled wrongly is no member.
+    """Guess that a record is a member if its label is predicted correctly and robustly.
 
     Args:
-        method: boundary (distance to where the label changes), noise (share of shaken copies that
-            keep the true label) or shift (share of shifted pictures that do).
-        queries: copies a record (noise, shift), or neighbours that show the boundary's normal.
-        starts: lines a record, each to a record of another label (boundary).
-        halvings: of each line (boundary).
+        method: boundary (distance to the decision boundary), noise (share of noisy copies that
+            keep the true label) or shift (share of shifted pictures that keep it).
+        queries: copies per record (noise, shift), or neighbours that estimate the normal of the
+            boundary (boundary).
+        starts: lines per record, each to a record with another label (boundary).
+        halvings: bisection steps of each line (boundary).
         turns: how often the boundary is approached along its normal (boundary).
         sigma: largest noise, in standard deviations of a record's numbers (noise).
-        most: questions a round; where records are many there are fewer turns, lines, halvings and
-            copies a record, down to two questions.
+        most: largest number of queries per round. If there are many records, fewer turns, lines,
+            halvings and copies are used, down to two queries per record.
 
     Raises:
-        UsageError: shifts of records that are not pictures.
+        UsageError: ``shift`` for records that are not pictures.
     """
-    asked = view.brief.question
-    if method == "shift" and np.asarray(asked.x).ndim != 4:
-        raise UsageError(f"shifts are for pictures, not for {asked.modality} of shape "
-                         f"{np.asarray(asked.x).shape[1:]}")  # fmt: skip
-    said = np.asarray(view.model.query(asked.x))
-    right = said == asked.labels
-    guess = right.astype(np.float64)
-    room = max(2, most // len(asked))
+    question = view.brief.question
+    if method == "shift" and np.asarray(question.x).ndim != 4:
+        raise UsageError(
+            f"records must be pictures for method 'shift', got {question.modality} of shape "
+            f"{np.asarray(question.x).shape[1:]}"
+        )
+    labels = np.asarray(view.model.query(question.x))
+    correct = labels == question.labels
+    guess = correct.astype(np.float64)
+    budget = max(2, most // len(question))
     if method == "boundary":
-        while turns and starts * halvings + turns * (queries + halvings + 1) > room:
+        while turns and starts * halvings + turns * (queries + halvings + 1) > budget:
             turns -= 1
-        starts = max(1, min(starts, room // halvings))
-        length = decision_boundary.distances(
-            view.model.query, asked.x, said, rng,
-            starts=starts, halvings=min(halvings, room), turns=turns, probes=queries,
+        starts = max(1, min(starts, budget // halvings))
+        distance = decision_boundary.distances(
+            view.model.query, question.x, labels, rng,
+            starts=starts, halvings=min(halvings, budget), turns=turns, probes=queries,
         )  # fmt: skip
-        guess *= length + 1e-6 * length.max(initial=1.0)
+        guess *= distance + 1e-6 * distance.max(initial=1.0)
     else:
-        guess += _kept(view, method, min(queries, room), sigma, rng)
-    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+        guess += _share_kept(view, method, min(queries, budget), sigma, rng)
+    return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))
 
 
-def _kept(
+def _share_kept(
     view: View[MembershipBrief], method: str, queries: int, sigma: float, rng: Rng
 ) -> NDArray[np.float64]:
-    """Share of the copies of each record that keep its true label."""
-    asked = view.brief.question
+    """Return the share (n,) of the copies of each record that keep its true label."""
+    question = view.brief.question
     if method == "shift":
-        copies = augmentations.pictures(np.asarray(asked.x), queries + 1)[1:]
+        copies = augmentations.pictures(np.asarray(question.x), queries + 1)[1:]
     else:
-        # Noise of several sizes: its least that changes the label stands for the distance.
-        sizes = sigma * float(np.std(asked.x)) * np.linspace(0.2, 1, queries)
-        copies = augmentations.shaken(np.asarray(asked.x), sizes, rng)
-    said = np.asarray(view.model.query(copies.reshape(-1, *copies.shape[2:])))
-    return np.asarray((said.reshape(len(copies), -1) == asked.labels).mean(0))
+        # The noise has several sizes: the least that changes the label measures the distance.
+        sizes = sigma * float(np.std(question.x)) * np.linspace(0.2, 1, queries)
+        copies = augmentations.noisy(np.asarray(question.x), sizes, rng)
+    labels = np.asarray(view.model.query(copies.reshape(-1, *copies.shape[2:])))
+    return np.asarray((labels.reshape(len(copies), -1) == question.labels).mean(0))

@@ -1,4 +1,4 @@
-"""Loss threshold: members tend to have a lower loss."""
+"""Loss threshold: members tend to have a lower loss than non-members."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def loss_threshold(
     *,
     floor: Annotated[float, Range(0, 0.5, open_low=True)] = 1e-6,
 ) -> Outcome:
-    """Guess that a record is a member when the model's loss on it is low.
+    """Guess that a record is a member if the model's loss on it is low.
 
-    The loss is what the model's declared units make it: −ln p of the label, of probabilities or of
-    logits; the mean over the tokens of a text; minus the cosine of a pair.
+    The loss depends on the model's declared output: −ln p of the label for probabilities and
+    logits, the mean over the tokens for a text, minus the cosine for a pair.
 
     Args:
         floor: probabilities of a label below this are raised to it before the logarithm.
     """
     del rng
-    asked = view.brief.question
-    guess = likelihood(view.model, asked)
-    if asked.y is not None:
+    question = view.brief.question
+    guess = likelihood(view.model, question)
+    if question.y is not None:
         guess = np.maximum(guess, log(floor))
-    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+    return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))

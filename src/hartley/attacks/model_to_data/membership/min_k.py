@@ -1,4 +1,4 @@
-"""Min-K %: members have no outliers, so only the least likely tokens of a text are listened to."""
+"""Min-K %: a text without very unlikely tokens is probably a member."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def min_k(
     """Score a text by the mean log-probability of its least likely tokens.
 
     Args:
-        share: part of the tokens that is read.
+        share: share of the tokens that are used.
     """
     del rng
-    asked = view.brief.question
-    told = statistics(view.model, asked.x)
-    guess = lowest(told.log_probs, told.real, share)
-    return Outcome(guess=guess, asset=claims(asked, guess))
+    question = view.brief.question
+    stats = statistics(view.model, question.x)
+    guess = lowest(stats.log_probs, stats.real, share)
+    return Outcome(guess=guess, asset=claims(question, guess))

@@ -1,4 +1,4 @@
-"""Min-K %++: a token counts by how far it stands above what the model expected at that place."""
+"""Min-K %++: Min-K % on log-probabilities that are normalised at every position."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def min_k_plus_plus(
     *,
     share: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
 ) -> Outcome:
-    """Score a text by its lowest log-probabilities, each in units of the model's own law there.
+    """Score a text by its lowest normalised log-probabilities.
 
-    A token's log-probability less its mean, over its standard deviation, both under what the model
-    says of every token that could stand in its place: a text that was trained on sits at a mode.
+    A token's log-probability is normalised by its mean and standard deviation over all tokens that
+    the model could predict at that position. Training texts are at modes of that distribution.
 
     Args:
-        share: part of the tokens that is read.
+        share: share of the tokens that are used.
     """
     del rng
-    asked = view.brief.question
-    told = statistics(view.model, asked.x, moments=True)
-    guess = lowest(told.calibrated, told.real, share)
-    return Outcome(guess=guess, asset=claims(asked, guess))
+    question = view.brief.question
+    stats = statistics(view.model, question.x, moments=True)
+    guess = lowest(stats.calibrated, stats.real, share)
+    return Outcome(guess=guess, asset=claims(question, guess))

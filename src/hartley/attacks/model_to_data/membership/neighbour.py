@@ -1,4 +1,4 @@
-"""Neighbour attack: a text that was trained on is likelier than texts that nearly say the same."""
+"""Neighbour attack: a member is likelier to the model than slightly changed copies of it."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def neighbour(
 ) -> Outcome:
     """Compare a text's log-probability with those of copies in which some tokens were replaced.
 
-    The paper's masked language model is replaced by pairs of neighbouring tokens, counted in the
-    texts that the attacker holds: a token is drawn among those that followed its predecessor.
+    The paper draws replacements from a masked language model. Here a bigram model of the attacker's
+    texts replaces it: a token is drawn among those that followed its predecessor.
 
     Args:
-        neighbours: copies of each text; each costs a reading of it.
-        share: part of the tokens that is replaced.
+        neighbours: copies of each text; each costs one query.
+        share: share of the tokens that are replaced.
     """
-    asked = view.brief.question
-    told = statistics(view.model, asked.x)
-    texts = [asked.x, view.brief.public.x]
+    question = view.brief.question
+    stats = statistics(view.model, question.x)
+    texts = [question.x, view.brief.public.x]
     followers = _followers(texts)
-    copies = [_altered(asked.x, followers, share, rng) for _ in range(neighbours)]
-    near = np.mean(
-        [mean_over_tokens(likelihoods(view.model, copy), told.real) for copy in copies], axis=0
+    copies = [_altered(question.x, followers, share, rng) for _ in range(neighbours)]
+    copy_scores = np.mean(
+        [mean_over_tokens(likelihoods(view.model, copy), stats.real) for copy in copies], axis=0
     )
-    guess = mean_over_tokens(told.log_probs, told.real) - near
-    return Outcome(guess=guess, asset=claims(asked, guess))
+    guess = mean_over_tokens(stats.log_probs, stats.real) - copy_scores
+    return Outcome(guess=guess, asset=claims(question, guess))
 
 
 Followers = dict[int, "NDArray[np.int64]"]
 
 
 def _followers(texts: list[NDArray[Any]]) -> Followers:
-    """Which tokens came after each token, as often as they did; under −1 all tokens."""
+    """Return the tokens that follow each token, with repetitions; under −1 all tokens."""
     pairs = np.concatenate([np.stack([x[:, :-1], x[:, 1:]], -1).reshape(-1, 2) for x in texts])
     pairs = pairs[(pairs >= 0).all(1)]
     pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
@@ -65,14 +65,14 @@ def _followers(texts: list[NDArray[Any]]) -> Followers:
 
 
 def _altered(rows: NDArray[Any], followers: Followers, share: float, rng: Rng) -> NDArray[np.int64]:
-    """A copy of each row in which some tokens after the first are others."""
+    """Return a copy of rows (n, t) in which a share of the tokens after the first is replaced."""
     out = np.array(rows, dtype=np.int64)
     for row, length in zip(out, (rows >= 0).sum(1), strict=True):
         count = max(1, round(share * (length - 1)))
         for at in 1 + rng.permutation(max(length - 1, 0))[:count]:
-            for choice in (followers.get(int(row[at - 1]), followers[-1]), followers[-1]):
-                other = choice[choice != row[at]]
-                if len(other):
-                    row[at] = other[rng.integers(len(other))]
+            for pool in (followers.get(int(row[at - 1]), followers[-1]), followers[-1]):
+                replacements = pool[pool != row[at]]
+                if len(replacements):
+                    row[at] = replacements[rng.integers(len(replacements))]
                     break
     return out

@@ -1,4 +1,4 @@
-"""Membership of a node, from what the net says about it and about the nodes round it."""
+"""Node neighbourhood: membership of a node, from the answers about it and its neighbours."""
 
 from __future__ import annotations
 
@@ -37,61 +37,65 @@ def node_neighbourhood(
     references: Annotated[int, Range(2, 512)] = 16,
     hops: Annotated[int, Range(0)] = 2,
 ) -> Outcome:
-    """Learn from nets of one's own how a member's answer and its neighbours' answers look.
+    """Train a classifier on reference models' answers about members and their neighbours.
 
-    A node is described by how sure the answer is of its label, how spread it is and how high its
-    top lies, and by the same of the mean answer one hop and more away. A logistic regression is
-    learnt on the reference models, whose members are known; the paper's shadow attack, which there
-    reads the 0-hop and the 2-hop answer with a small net.
+    The features of a node are the margin of its label, the entropy and the largest probability of
+    the answer, and the same for the mean answer of its neighbours one hop and more away. A logistic
+    regression is trained on the reference models, whose members the attacker knows. The shadow
+    attack of the paper applies a small net to the 0-hop and 2-hop answers.
 
     Args:
-        references: reference models, each trained on a random half of the nodes.
-        hops: how far it looks round a node; 0 reads the node alone.
+        references: number of reference models, each trained on a random half of the nodes.
+        hops: largest distance of the neighbours that are used; 0 uses the node alone.
 
     Raises:
-        UsageError: nodes shown without their links.
+        UsageError: the nodes have no links.
     """
     del rng
-    asked = view.brief.question
-    if asked.edges is None:
-        raise UsageError(f"the nodes of {asked.name!r} must carry their links, got none")
+    question = view.brief.question
+    if question.edges is None:
+        raise UsageError(f"the nodes of {question.name!r} must have links, got none")
     fleet = _references(view, references)
-    edges = np.asarray(asked.edges)
-    near = np.unique(np.r_[asked.x[:, 0], edges.reshape(-1)]) if hops else asked.x[:, 0]
-    nodes = near[:, None]
-    around = neighbours(edges, int(near.max()) + 1)
-    rows = asked.x[:, 0]
+    edges = np.asarray(question.edges)
+    nodes_near = np.unique(np.r_[question.x[:, 0], edges.reshape(-1)]) if hops else question.x[:, 0]
+    nodes = nodes_near[:, None]
+    adjacency = neighbours(edges, int(nodes_near.max()) + 1)
+    rows = question.x[:, 0]
 
-    def described(answers: NDArray[Any]) -> NDArray[np.float64]:
-        """(n, columns) of one model's answers about ``nodes``."""
-        now = np.zeros((around.shape[0], answers.shape[1]))
-        now[near] = answers
+    def features(answers: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the features (n, columns) of one model's answers about ``nodes``."""
+        averaged = np.zeros((adjacency.shape[0], answers.shape[1]))
+        averaged[nodes_near] = answers
         parts = []
         for hop in range(hops + 1):
-            now = around @ now if hop else now
-            parts.append(_looks(now[rows], asked.labels))
+            averaged = adjacency @ averaged if hop else averaged
+            parts.append(_answer_features(averaged[rows], question.labels))
         return np.concatenate(parts, 1)
 
-    lesson = np.concatenate([described(one) for one in fleet.ensemble.query(nodes)])
-    # The fleet may be longer than what was asked for, when another attack needed more of it.
-    lesson = lesson[: fleet.include.size]
-    middle, spread = lesson.mean(0), np.maximum(lesson.std(0), 1e-9)
-    learnt = logistic.fit((lesson - middle) / spread, fleet.include.reshape(-1))
-    guess = logistic.logits((described(view.model.query(nodes)) - middle) / spread, learnt)
+    table = np.concatenate([features(answers) for answers in fleet.ensemble.query(nodes)])
+    # The ensemble may have more models than requested, if another attack needed more.
+    table = table[: fleet.include.size]
+    mean, spread = table.mean(0), np.maximum(table.std(0), 1e-9)
+    weights = logistic.fit((table - mean) / spread, fleet.include.reshape(-1))
+    guess = logistic.logits((features(view.model.query(nodes)) - mean) / spread, weights)
     claimed = guess > 0
     return Outcome(
         guess=guess,
-        asset=Data("claimed members", asked.modality, asked.x[claimed], asked.labels[claimed]),
+        asset=Data(
+            "claimed members", question.modality, question.x[claimed], question.labels[claimed]
+        ),
     )
 
 
 _references = references
 
 
-def _looks(answers: NDArray[Any], labels: Any) -> NDArray[np.float64]:
-    """Margin of the label, entropy and top (n, 3) of answers (n, classes)."""
+def _answer_features(answers: NDArray[Any], labels: Any) -> NDArray[np.float64]:
+    """Return the label's margin, entropy and largest probability (n, 3) of answers (n, classes)."""
     total = np.maximum(answers.sum(1, keepdims=True), TINY)
-    chance = np.maximum(answers / total, TINY)
-    own = chance[np.arange(len(chance)), labels]
-    margin = np.log(own) - np.log(np.maximum(1 - own, TINY))
-    return np.stack([margin, -(chance * np.log(chance)).sum(1), chance.max(1)], 1)
+    probabilities = np.maximum(answers / total, TINY)
+    true = probabilities[np.arange(len(probabilities)), labels]
+    margin = np.log(true) - np.log(np.maximum(1 - true, TINY))
+    return np.stack(
+        [margin, -(probabilities * np.log(probabilities)).sum(1), probabilities.max(1)], 1
+    )

@@ -1,4 +1,4 @@
-"""Pair similarity: a picture and a caption that were trained together lie nearer to each other."""
+"""Pair similarity: the embeddings of a picture and its caption are closer if it is a member."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 SURE = 0.25
-"""Share of the records, the most alike, that the weak variant takes for members to learn from."""
+"""Share of the records, the most similar pairs, that the weak variant takes for members."""
 
 
 @attack(
@@ -35,40 +35,42 @@ def pair_similarity(
     copies: Annotated[int, Range(1)] = 4,
     blur: Annotated[float, Range(0, open_low=True)] = 0.1,
 ) -> Outcome:
-    """Score a pair by the cosine of its embeddings, and by how much that falls when it is blurred.
+    """Score a pair by the cosine of its embeddings, and by how much noise lowers the cosine.
 
     Args:
-        variant: plain (the cosine alone), augmented (the cosine, and its mean fall over
-            blurred copies, added), or weak (a linear rule on both, learnt between the
-            attacker's own pairs, which were not trained on, and the pairs most alike).
-        copies: blurred copies of each pair.
-        blur: standard deviation of the blur, as a share of that of a feature.
+        variant: plain (the cosine alone), augmented (the cosine plus its mean decrease over noisy
+            copies), or weak (a linear classifier on both, trained on the attacker's own pairs as
+            non-members and the most similar pairs as members).
+        copies: noisy copies of each pair.
+        blur: standard deviation of the noise, as a share of that of a feature.
     """
-    asked = view.brief.question
+    question = view.brief.question
     if variant == "plain":
-        guess = likelihood(view.model, asked)
-        return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
-    told = _signs(view.model, asked, rng, copies, blur)
-    guess = told.sum(1)
+        guess = likelihood(view.model, question)
+        return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))
+    scores = _scores(view.model, question, rng, copies, blur)
+    guess = scores.sum(1)
     if variant == "weak":
-        out = _signs(view.model, view.brief.public, rng, copies, blur)
-        within = told[guess >= np.quantile(guess, 1 - SURE)]
-        # Fisher's linear rule between the two; a little ridge, for signs that move together.
-        spread = np.cov(np.concatenate([out - out.mean(0), within - within.mean(0)]).T)
-        rule = np.linalg.solve(
-            spread + 1e-6 * np.trace(spread) * np.eye(2), within.mean(0) - out.mean(0)
+        nonmembers = _scores(view.model, view.brief.public, rng, copies, blur)
+        members = scores[guess >= np.quantile(guess, 1 - SURE)]
+        # Fisher's linear discriminant, with a small ridge since the two scores are correlated.
+        spread = np.cov(
+            np.concatenate([nonmembers - nonmembers.mean(0), members - members.mean(0)]).T
         )
-        guess = told @ rule
-    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+        rule = np.linalg.solve(
+            spread + 1e-6 * np.trace(spread) * np.eye(2), members.mean(0) - nonmembers.mean(0)
+        )
+        guess = scores @ rule
+    return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))
 
 
-def _signs(model: Model, data: Data, rng: Rng, copies: int, blur: float) -> NDArray[np.float64]:
-    """The cosine of each pair, and its mean fall over blurred copies: (n, 2)."""
-    clear = likelihood(model, data)
+def _scores(model: Model, data: Data, rng: Rng, copies: int, blur: float) -> NDArray[np.float64]:
+    """Return the cosine of each pair and its mean decrease over noisy copies (n, 2)."""
+    cosine = likelihood(model, data)
     size = blur * data.x.std(0)
-    falls: list[Any] = []
+    decreases: list[Any] = []
     for _ in range(copies):
         noise = rng.standard_normal(data.x.shape).astype(np.float32) * size
-        blurred = Data(data.name, data.modality, (data.x + noise).astype(np.float32))
-        falls.append(clear - likelihood(model, blurred))
-    return np.stack([clear, np.mean(falls, 0)], 1)
+        noisy = Data(data.name, data.modality, (data.x + noise).astype(np.float32))
+        decreases.append(cosine - likelihood(model, noisy))
+    return np.stack([cosine, np.mean(decreases, 0)], 1)

@@ -1,4 +1,4 @@
-"""Reference ratio: how much likelier a text is to the model than to models that never read it."""
+"""Reference ratio: compare a text's likelihood with that of models not trained on it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 def reference_ratio(
     view: View[MembershipBrief], rng: Rng, *, references: Annotated[int, Range(2, 512)] = 8
 ) -> Outcome:
-    """Subtract from a text's log-probability what models without it give it.
+    """Subtract from a text's log-probability the mean of reference models not trained on it.
 
-    A text that is easy for its own sake is easy for them as well.
+    A text that is likely to any model is likely to the reference models too.
 
     Args:
-        references: models, each trained on a random half of the texts in question; a text is held
-            against those that were trained on the other half.
+        references: number of reference models, each trained on a random half of the texts.
     """
     del rng
-    asked = view.brief.question
+    question = view.brief.question
     fleet = trained(view, references)
-    told = statistics(view.model, asked.x)
-    elsewhere = np.stack([mean_over_tokens(m[..., 0], told.real) for m in fleet.moments(asked)])
-    without = np.where(fleet.include, 0.0, elsewhere).sum(0) / (~fleet.include).sum(0)
-    guess = mean_over_tokens(told.log_probs, told.real) - without
-    return Outcome(guess=guess, asset=claims(asked, guess))
+    stats = statistics(view.model, question.x)
+    reference_scores = np.stack(
+        [mean_over_tokens(m[..., 0], stats.real) for m in fleet.moments(question)]
+    )
+    without = np.where(fleet.include, 0.0, reference_scores).sum(0) / (~fleet.include).sum(0)
+    guess = mean_over_tokens(stats.log_probs, stats.real) - without
+    return Outcome(guess=guess, asset=claims(question, guess))

@@ -1,4 +1,4 @@
-"""RMIA: how many records of the population does a record beat, against few reference models."""
+"""RMIA: compare a record's likelihood ratio with those of records of the population."""
 
 from __future__ import annotations
 
@@ -33,51 +33,55 @@ def rmia(
     online: bool = True,
     a: Annotated[float, Range(0, 1)] = 0.3,
 ) -> Outcome:
-    """Test a record against records of the population by the ratio of likelihood ratios.
+    """Score a record by the share of population records that it beats in likelihood ratio.
 
     The score of x is the share of population records z for which
     (Pr(x|victim)/Pr(x)) / (Pr(z|victim)/Pr(z)) is at least gamma.
 
     Args:
-        references: reference models, each trained on a random half of the records.
-        gamma: how much larger the record's ratio has to be.
-        online: Pr(x) from models with and without the record; else only from those without it,
-            corrected by ``a``.
-        a: offline, Pr(x) is taken as ((1+a)·Pr(x|out) + 1−a)/2; 1 for texts.
+        references: number of reference models, each trained on a random half of the records.
+        gamma: factor by which the record's ratio must be larger.
+        online: estimate Pr(x) from models with and without the record; else only from those without
+            it, corrected by ``a``.
+        a: offline, Pr(x) is estimated as ((1+a)·Pr(x|out) + 1−a)/2; always 1 for texts.
     """
     del rng
-    asked, public = view.brief.question, view.brief.public
-    if asked.modality is Modality.LANGUAGE:
-        # The line from a is drawn for probabilities near 1; a text's are far below, and what it
-        # adds would stand over all of them. At 1 the prior is that of the "out" models alone.
+    question, public = view.brief.question, view.brief.public
+    if question.modality is Modality.LANGUAGE:
+        # The correction by a is meant for probabilities near 1. Those of texts are far smaller than
+        # its constant term; with a = 1 the prior is that of the "out" models alone.
         a = 1.0
     fleet = reference_models.references(view, references)
-    # Log-probabilities of the true label, from the logit-scaled confidences that LiRA shares.
-    seen = _probability(reference_models.confidence(view.model, asked), asked)
-    shadow = _probability(fleet.confidence(asked), asked)
-    ratio = seen / _prior(shadow, ~fleet.include, online, a)
-    if _same(public, asked):
-        others = ratio
+    # Probabilities of the true label, from the logit-scaled confidences that LiRA uses too.
+    victim = _probability(reference_models.confidence(view.model, question), question)
+    shadow = _probability(fleet.confidence(question), question)
+    ratio = victim / _prior(shadow, ~fleet.include, online, a)
+    if _same(public, question):
+        population_ratio = ratio
     else:
-        # No reference model has seen these records: all are "out" models, for any Pr(z).
-        apart = _probability(fleet.confidence(public), public)
-        prior = _prior(apart, np.ones(apart.shape, dtype=bool), False, a)
-        others = _probability(reference_models.confidence(view.model, public), public) / prior
-    beaten = np.searchsorted(np.sort(others), ratio / gamma, side="right") / len(others)
-    claimed = beaten > 0.5
+        # No reference model was trained on these records, so all are "out" models.
+        public_shadow = _probability(fleet.confidence(public), public)
+        prior = _prior(public_shadow, np.ones(public_shadow.shape, dtype=bool), False, a)
+        population_ratio = (
+            _probability(reference_models.confidence(view.model, public), public) / prior
+        )
+    scores = np.searchsorted(np.sort(population_ratio), ratio / gamma, side="right") / len(
+        population_ratio
+    )
+    claimed = scores > 0.5
     return Outcome(
-        guess=beaten,
+        guess=scores,
         asset=Data(
             "claimed members",
-            asked.modality,
-            asked.x[claimed],
-            None if asked.y is None else asked.y[claimed],
+            question.modality,
+            question.x[claimed],
+            None if question.y is None else question.y[claimed],
         ),
     )
 
 
 def _probability(confidence: NDArray[Any], data: Data) -> NDArray[np.float64]:
-    """The probability of the true answer, from its confidence, kept away from 0."""
+    """Return the probability (n,) of the true answer, from its confidence; at least FLOOR."""
     if data.y is None:
         return np.asarray(np.exp(confidence))
     return np.asarray(np.maximum(1 / (1 + np.exp(-confidence)), reference_models.FLOOR))
@@ -86,7 +90,7 @@ def _probability(confidence: NDArray[Any], data: Data) -> NDArray[np.float64]:
 def _prior(
     shadow: NDArray[Any], out: NDArray[np.bool_], online: bool, a: float
 ) -> NDArray[np.float64]:
-    """Pr(x): (n,) over the reference models (K, n)."""
+    """Return Pr(x) (n,) from the probabilities of reference models (K, n)."""
     missing = np.where(out, shadow, 0).sum(0) / np.maximum(out.sum(0), 1)
     if not online:
         return np.asarray(np.maximum(((1 + a) * missing + (1 - a)) / 2, reference_models.FLOOR))
@@ -94,5 +98,7 @@ def _prior(
     return np.asarray(np.maximum((missing + present) / 2, reference_models.FLOOR))
 
 
-def _same(one: Data, other: Data) -> bool:
-    return one.x is other.x or (one.x.shape == other.x.shape and bool((one.x == other.x).all()))
+def _same(first: Data, second: Data) -> bool:
+    return first.x is second.x or (
+        first.x.shape == second.x.shape and bool((first.x == second.x).all())
+    )

@@ -1,4 +1,4 @@
-"""Zlib ratio: how surprising a text is to the model, against how surprising it is to zlib."""
+"""Zlib ratio: compare a text's log-probability with its size after zlib compression."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     paper="arXiv:2012.07805",
 )
 def zlib_ratio(view: View[MembershipBrief], rng: Rng, *, whole: bool = True) -> Outcome:
-    """Divide a text's log-probability by the bytes that zlib leaves of it.
+    """Divide a text's log-probability by its number of bytes after zlib compression.
 
-    What repeats itself is likely to every model; zlib says so without having seen any text.
+    A repetitive text is likely to every model; the compressed size shows that without training.
 
     Args:
-        whole: of the whole text; else of its average token, as in the paper, which favours the
-            shorter of two texts that are equally likely a byte.
+        whole: sum the log-probability over the text. Else take its mean over the tokens, as in the
+            paper, which favours the shorter of two texts with equal log-probability per byte.
     """
     del rng
-    asked = view.brief.question
-    told = statistics(view.model, asked.x)
-    said = told.log_probs.sum(1)
-    guess = (said if whole else said / told.real.sum(1).clip(1)) / compressed(asked)
-    return Outcome(guess=guess, asset=claims(asked, guess))
+    question = view.brief.question
+    stats = statistics(view.model, question.x)
+    log_probs = stats.log_probs.sum(1)
+    guess = (log_probs if whole else log_probs / stats.real.sum(1).clip(1)) / compressed(question)
+    return Outcome(guess=guess, asset=claims(question, guess))

@@ -1,1 +1,1 @@
-"""Attacks that play the game memorization."""
+"""Attacks of the class memorization."""

@@ -1,1 +1,1 @@
-"""Attacks that play the game extraction."""
+"""Attacks of the class extraction."""

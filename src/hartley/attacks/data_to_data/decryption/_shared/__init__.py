@@ -1,1 +1,1 @@
-"""What several decryption attacks use."""
+"""Code that several decryption attacks share."""

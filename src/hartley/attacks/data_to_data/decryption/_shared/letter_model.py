@@ -1,8 +1,8 @@
-"""Letter statistics of a language, and the search for the substitution that makes a text fit them.
+"""Letter statistics of a language, and a search for the substitution that makes a text fit them.
 
-The first search works on pairs of letters alone (Jakobsen 1995, doi:10.1080/0161-119591883944): the
-score of every swap of two key letters follows from a few products of 26 × 26 matrices, so that many
-restarts climb at once. The second climbs on triples from where the first one ended.
+The first search scores pairs of letters (Jakobsen 1995, doi:10.1080/0161-119591883944): a few
+products of 26 × 26 matrices give the score of every swap of two key letters, so that many restarts
+climb at once. The second search scores triples and starts at the result of the first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST, SECOND = np.triu_indices(SIZE, 1)
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """Natural log-probabilities of one, two and three letters in a row."""
+    """Natural log-probabilities of one (26,), two (26, 26) and three (26, 26, 26) letters."""
 
     one: NDArray[Any]
     two: NDArray[Any]
@@ -31,7 +31,7 @@ class Language:
 
 
 def learn(text: NDArray[Any]) -> Language:
-    """Count letters (n,) in 0..25; what was never seen borrows from shorter runs."""
+    """Count letters (n,) in 0..25; runs that do not occur are smoothed by shorter runs."""
     one = np.bincount(text, minlength=SIZE) + 0.5
     one = one / one.sum()
     two = np.bincount(text[:-1] * SIZE + text[1:], minlength=SIZE**2).reshape(SIZE, SIZE)
@@ -47,17 +47,17 @@ def learn(text: NDArray[Any]) -> Language:
 def solve(
     units: NDArray[Any], natural: NDArray[Any], language: Language, rng: Rng, restarts: int
 ) -> NDArray[Any]:
-    """Find the key: unit 0..25 → letter 0..25.
+    """Return the key (26,): unit 0..25 → letter 0..25.
 
     Args:
         units: (n,) ciphertext units 0..25.
-        natural: (n,) booleans, where the text is prose; runs never reach across the rest.
-        language: what prose looks like.
-        rng: for the restarts.
-        restarts: starting keys, the first by frequency alone.
+        natural: (n,) booleans, where the text is prose; runs do not cross other text.
+        language: letter statistics of prose.
+        rng: draws the starting keys.
+        restarts: number of starting keys; the first is by frequency alone.
     """
-    seen = units[natural]
-    starts = _starts(np.bincount(seen, minlength=SIZE), language, rng, restarts)
+    counts = np.bincount(units[natural], minlength=SIZE)
+    starts = _starts(counts, language, rng, restarts)
     linked = natural[:-1] & natural[1:]
     pairs = np.bincount(units[:-1][linked] * SIZE + units[1:][linked], minlength=SIZE**2)
     keys = climb_pairs(starts, pairs.reshape(SIZE, SIZE).astype(np.float64), language.two)
@@ -69,14 +69,14 @@ def solve(
     keys = np.unique(keys, axis=0)
     order = np.argsort(-_triples(keys, runs, language.three))[:3]
     best = [climb_triples(keys[i], runs, language.three) for i in order]
-    return max(best, key=lambda found: found[1])[0]
+    return max(best, key=lambda key_and_score: key_and_score[1])[0]
 
 
 def fold(units: NDArray[Any]) -> NDArray[Any]:
-    """Return a ciphertext over any alphabet as one over 26 signs.
+    """Return a ciphertext (n,) over any alphabet as one over 26 signs.
 
-    What already is one stays as it is; else signs are numbered by how often they occur, and every
-    26th shares a number.
+    A ciphertext over 26 signs is returned unchanged. Otherwise signs are numbered by their
+    frequency rank, modulo 26.
     """
     if len(units) == 0 or units.max() < SIZE:
         return np.asarray(units, dtype=np.int64)
@@ -88,7 +88,7 @@ def fold(units: NDArray[Any]) -> NDArray[Any]:
 
 
 def by_frequency(counts: NDArray[Any], language: Language) -> NDArray[Any]:
-    """The key that gives the most frequent unit the most frequent letter, and so on down."""
+    """Return the key (26,) that maps the most frequent unit to the most frequent letter etc."""
     key = np.empty(SIZE, dtype=np.int64)
     key[np.argsort(-counts, kind="stable")] = np.argsort(-language.one, kind="stable")
     return key
@@ -97,7 +97,7 @@ def by_frequency(counts: NDArray[Any], language: Language) -> NDArray[Any]:
 def climb_pairs(
     keys: NDArray[Any], counts: NDArray[Any], two: NDArray[Any], most: int = 200
 ) -> NDArray[Any]:
-    """Swap letters of each key (R, 26) while the pairs' likelihood rises, best swap first."""
+    """Return keys (R, 26) after the best swaps of two letters, as long as the likelihood rises."""
     keys = keys.copy()
     rows = np.arange(len(keys))
     for _ in range(most):
@@ -113,13 +113,13 @@ def climb_pairs(
 
 
 def pair_gains(keys: NDArray[Any], counts: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
-    """(R, 325) what each swap of two letters adds to Σ counts[a, b]·two[key a, key b]."""
-    seen = two[keys[:, :, None], keys[:, None, :]]
-    # Row and column sums over all partners, then the four corners put right.
-    total = counts @ seen.transpose(0, 2, 1) + counts.T @ seen
+    """Return what each swap of two letters (R, 325) adds to Σ counts[a, b]·two[key a, key b]."""
+    logs = two[keys[:, :, None], keys[:, None, :]]
+    # Row and column sums over all partners, then corrections of the four cells of the swap.
+    total = counts @ logs.transpose(0, 2, 1) + counts.T @ logs
     a, b = FIRST, SECOND
     gain = total[:, a, b] - total[:, a, a] - total[:, b, b] + total[:, b, a]
-    saa, sbb, sab, sba = (seen[:, i, j] for i, j in ((a, a), (b, b), (a, b), (b, a)))
+    saa, sbb, sab, sba = (logs[:, i, j] for i, j in ((a, a), (b, b), (a, b), (b, a)))
     caa, cbb, cab, cba = (counts[i, j] for i, j in ((a, a), (b, b), (a, b), (b, a)))
     gain -= (caa - cba) * (sba - saa) + (cab - cbb) * (sbb - sab)
     gain -= (caa - cab) * (sab - saa) + (cba - cbb) * (sbb - sba)
@@ -131,34 +131,34 @@ def pair_gains(keys: NDArray[Any], counts: NDArray[Any], two: NDArray[Any]) -> N
 def climb_triples(
     key: NDArray[Any], runs: NDArray[Any], three: NDArray[Any], most: int = 60
 ) -> tuple[NDArray[Any], float]:
-    """Swap letters of one key while the triples' likelihood rises; the key and its score."""
+    """Return a key (26,) after the best swaps by triples, and its score."""
     key, score = key.copy(), float(_triples(key[None], runs, three)[0])
     for _ in range(most):
-        tried = np.repeat(key[None], len(FIRST), 0)
+        candidates = np.repeat(key[None], len(FIRST), 0)
         row = np.arange(len(FIRST))
-        tried[row, FIRST], tried[row, SECOND] = key[SECOND], key[FIRST]
-        scores = _triples(tried, runs, three)
+        candidates[row, FIRST], candidates[row, SECOND] = key[SECOND], key[FIRST]
+        scores = _triples(candidates, runs, three)
         best = int(scores.argmax())
         if scores[best] <= score + 1e-9:
             break
-        key, score = tried[best], float(scores[best])
+        key, score = candidates[best], float(scores[best])
     return key, score
 
 
 def _triples(keys: NDArray[Any], runs: NDArray[Any], three: NDArray[Any]) -> NDArray[Any]:
-    """(K,) log-likelihood of the runs (3, n) under each key."""
+    """Return the log-likelihood (K,) of runs of three units (3, n) under each key."""
     first, second, third = keys[:, runs[0]], keys[:, runs[1]], keys[:, runs[2]]
     out: NDArray[Any] = three.ravel()[(first * SIZE + second) * SIZE + third].sum(1)
     return out
 
 
 def _starts(counts: NDArray[Any], language: Language, rng: Rng, restarts: int) -> NDArray[Any]:
-    """The key by frequency, and others that swap neighbours in rank at random."""
+    """Return starting keys (restarts, 26): by frequency, then with ranks perturbed at random."""
     rank = np.argsort(-counts, kind="stable")
     letters = np.argsort(-language.one, kind="stable")
     keys = np.empty((restarts, SIZE), dtype=np.int64)
     keys[0, rank] = letters
     for r in range(1, restarts):
-        blurred = np.argsort(np.arange(SIZE) + 4.0 * rng.standard_normal(SIZE), kind="stable")
-        keys[r, rank] = letters[blurred]
+        perturbed = np.argsort(np.arange(SIZE) + 4.0 * rng.standard_normal(SIZE), kind="stable")
+        keys[r, rank] = letters[perturbed]
     return keys

@@ -1,1 +1,1 @@
-"""What several inversion attacks use."""
+"""Code that several inversion attacks share."""

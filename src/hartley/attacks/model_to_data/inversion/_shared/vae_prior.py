@@ -1,8 +1,8 @@
-"""What records look like in general: a small variational autoencoder of somebody's own records.
+"""A small variational autoencoder of the attacker's records, as a prior of what records look like.
 
-An attacker who searches among likely records only, instead of among all arrays of numbers, finds
-pictures and not patterns that merely please a classifier (GMI, arXiv:1911.07135). The prior learns
-from unlabelled records, knows no victim, and is kept on disk by content.
+An attacker who searches among likely records instead of all arrays of numbers finds pictures and
+not adversarial patterns (GMI, arXiv:1911.07135). The prior is trained on unlabelled records,
+independently of any victim, and cached on disk.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Prior:
 
     @property
     def latent(self) -> int:
-        """Numbers that stand for a record."""
+        """The dimension of the latent space."""
         return int(self.weights["in.weight"].shape[1])
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Records (n, …) of latent points (n, latent); differentiable."""
+        """Return the records (n, …) of latent points (n, latent); differentiable."""
         import torch
 
         w = {name: torch.from_numpy(np.array(a)) for name, a in self.weights.items()}
@@ -54,7 +54,7 @@ class Prior:
         return (low + (high - low) * out).reshape(len(z), *self.shape)
 
     def records(self, z: NDArray[Any]) -> NDArray[np.float32]:
-        """Records (n, …) of latent points, as arrays."""
+        """Return the records (n, …) of latent points (n, latent), as arrays."""
         import torch
 
         with torch.no_grad():
@@ -62,13 +62,13 @@ class Prior:
 
 
 def learn(x: NDArray[Any], *, seed: int = 0, steps: int = 0, latent: int = LATENT) -> Prior:
-    """Train a prior on records (n, …), or recall it.
+    """Return a prior of records, trained or from the cache.
 
     Args:
-        x: the records.
-        seed: of weights and batches.
-        steps: of Adam; 0 takes as many as the records are worth.
-        latent: numbers that stand for a record.
+        x: (n, …) records.
+        seed: of the weights and the batches.
+        steps: steps of Adam; 0 takes ``PASSES`` per record, up to ``MOST``.
+        latent: dimension of the latent space.
     """
     steps = steps or min(MOST, PASSES * len(x))
     limits = float(x.min()), float(x.max())
@@ -76,8 +76,8 @@ def learn(x: NDArray[Any], *, seed: int = 0, steps: int = 0, latent: int = LATEN
         "version": 1, "x": x, "seed": seed, "steps": steps, "latent": latent,
         "net": [HIDDEN, BATCH, RATE],
     }  # fmt: skip
-    kept = cache.cached("prior", recipe, lambda: _train(x, limits, seed, (steps, latent)))
-    return Prior(kept, tuple(x.shape[1:]), limits)
+    weights = cache.cached("prior", recipe, lambda: _train(x, limits, seed, (steps, latent)))
+    return Prior(weights, tuple(x.shape[1:]), limits)
 
 
 def _train(
@@ -97,19 +97,19 @@ def _train(
             nn.Linear(width, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * latent)
         )
         decoder: Any = nn.Sequential(nn.Linear(latent, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, width))
-    mover = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=RATE)
-    fall = torch.optim.lr_scheduler.CosineAnnealingLR(mover, steps)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
         rows = data[torch.from_numpy(rng.integers(0, len(data), BATCH))]
         mean, spread = encoder(rows).chunk(2, 1)
         noise = torch.from_numpy(rng.standard_normal((BATCH, latent)).astype(np.float32))
-        seen = decoder(mean + (spread / 2).exp() * noise)
-        loss = nn.functional.binary_cross_entropy_with_logits(seen, rows, reduction="sum")
+        decoded = decoder(mean + (spread / 2).exp() * noise)
+        loss = nn.functional.binary_cross_entropy_with_logits(decoded, rows, reduction="sum")
         loss = loss - 0.5 * (1 + spread - mean**2 - spread.exp()).sum()
-        mover.zero_grad()
+        optimiser.zero_grad()
         (loss / BATCH).backward()
-        mover.step()
-        fall.step()
-    named = {"in.weight": decoder[0].weight, "in.bias": decoder[0].bias}
-    named |= {"out.weight": decoder[2].weight, "out.bias": decoder[2].bias}
-    return {name: value.detach().numpy().copy() for name, value in named.items()}
+        optimiser.step()
+        schedule.step()
+    parameters = {"in.weight": decoder[0].weight, "in.bias": decoder[0].bias}
+    parameters |= {"out.weight": decoder[2].weight, "out.bias": decoder[2].bias}
+    return {name: value.detach().numpy().copy() for name, value in parameters.items()}

@@ -1,1 +1,1 @@
-"""What several membership attacks use."""
+"""Code that several membership attacks share."""
