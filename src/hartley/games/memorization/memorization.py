@@ -73,6 +73,7 @@ class MemorizationBrief:
         candidates: of each secret.
         repeats: how often each canary is in the training data.
         length: tokens of a secret in a text; 0 for other records.
+        symbols: (10,) the token of each digit of a secret in a text; empty for other records.
         public: records of the attacker's own, or None.
     """
 
@@ -80,6 +81,7 @@ class MemorizationBrief:
     candidates: int
     repeats: int
     length: int
+    symbols: NDArray[np.int64]
     public: Data | None
 
 
@@ -131,6 +133,7 @@ def memorization(
         candidates=candidates,
         repeats=repeats,
         length=int(canaries.facts.get("length", 0)),
+        symbols=np.asarray(canaries.facts.get("symbols", ()), dtype=np.int64),
         public=scene.extra.get("public"),
     )
     models = [victims.member(k) for k in range(rounds)]

@@ -62,10 +62,14 @@ class ReconstructionBrief:
         question: (m) labels of the net's records; its facts hold each record's candidates (see
             ``games.memorization.small_nets``). A score for each candidate answers each.
         candidates: of each record.
+        codes: (m, candidates, pixels) the candidates themselves.
+        centre: (pixels,) mean that the owner takes off every record before training.
     """
 
     question: Data
     candidates: int
+    codes: NDArray[np.floating]
+    centre: NDArray[np.floating]
 
 
 @game(
@@ -117,7 +121,8 @@ def training_set_reconstruction(
         x = book.write(question, truth).reshape(records, -1) - centre
         assert question.y is not None
         weights = nets.learn(x, 2.0 * question.y - 1, int(rng.integers(2**31)))
-        brief = ReconstructionBrief(question, book.candidates(question))
+        codes = np.asarray(question.facts["codes"])
+        brief = ReconstructionBrief(question, book.candidates(question), codes, centre)
         source = small_nets.victim(weights, question)
         if scene.defenses:
             # The scene's pipeline has no part in this: a defence would seem to do nothing.

@@ -44,7 +44,7 @@ def contact_infill(
     asked, length = view.brief.question, view.brief.length
     model = view.model
     score = model.calls["score"]
-    symbols = np.asarray(asked.facts["symbols"])
+    symbols = view.brief.symbols
     before = np.stack(
         [text_canaries.likelihoods(model, prefix, length, symbols) for prefix in asked.x]
     )

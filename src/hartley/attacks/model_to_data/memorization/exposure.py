@@ -56,7 +56,7 @@ def exposure(
 def _read(
     view: View[MemorizationBrief], asked: Data, i: int, temperature: float
 ) -> NDArray[np.float64]:
-    length, symbols = view.brief.length, np.asarray(asked.facts["symbols"])
+    length, symbols = view.brief.length, view.brief.symbols
     return text_canaries.likelihoods(view.model, asked.x[i], length, symbols, temperature)
 
 

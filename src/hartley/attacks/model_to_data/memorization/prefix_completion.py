@@ -42,7 +42,7 @@ def prefix_completion(
     """
     asked, length = view.brief.question, view.brief.length
     generate = view.model.calls["generate"]
-    symbols = np.asarray(asked.facts["symbols"])
+    symbols = view.brief.symbols
     if any(d.name == "memfree" for d in view.defenses):
         few = max(1, samples // 4)
         seeds = rng.integers(0, 2**31, len(asked)).tolist()

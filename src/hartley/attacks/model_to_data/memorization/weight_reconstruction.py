@@ -43,7 +43,7 @@ def weight_reconstruction(
     asked = view.brief.question
     weights = view.model.calls["weights"]()
     found, sign = net.reconstruct(weights, 2 * len(asked), rng, steps=steps, rate=rate)
-    centre, codes = np.asarray(asked.facts["centre"]), np.asarray(asked.facts["codes"])
+    centre, codes = view.brief.centre, view.brief.codes
     guess = np.empty(codes.shape[:2])
     for i, label in enumerate(asked.labels):
         near = found[sign == (1 if label else -1)]
