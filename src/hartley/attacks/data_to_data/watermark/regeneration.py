@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION,),
     paper="arXiv:2306.01953",
+    sweep={"shrinkage": (1.0, 16.0)},
 )
 def regeneration(
     view: View[WatermarkBrief],

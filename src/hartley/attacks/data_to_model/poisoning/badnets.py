@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1708.06733",
     loot=Loot.POISON,
+    sweep={"side": (1, 2)},
 )
 def badnets(view: View[PoisoningBrief], rng: Rng, *, side: Annotated[int, Range(1)] = 3) -> Outcome:
     """Stamp each slot's own patch onto records of other classes and give them its message.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1712.05526",
     loot=Loot.POISON,
+    sweep={"blend": (0.05, 0.1)},
 )
 def blended(
     view: View[PoisoningBrief],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1206.6389",
     loot=Loot.POISON,
+    sweep={"same_class": (False,)},
 )
 def label_flip(view: View[PoisoningBrief], rng: Rng, *, same_class: bool = True) -> Outcome:
     """Submit the records nearest to each slot under its message.

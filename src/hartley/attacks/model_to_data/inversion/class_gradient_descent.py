@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.VISION,),
     paper="doi:10.1145/2810103.2813677",
+    sweep={"blur": (0.0, 1.0)},
 )
 def class_gradient_descent(
     view: View[ClassInversionBrief],

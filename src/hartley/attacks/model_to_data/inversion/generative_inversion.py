@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1911.07135",
     requires=("public",),
+    sweep={"weight": (0.01, 1.0)},
 )
 def generative_inversion(
     view: View[ClassInversionBrief],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
     paper="arXiv:2106.02820",
+    sweep={"target": ("labels", "answers"), "smooth": (1e-3, 1e-1)},
 )
 def graph_mi(
     view: View[LinkInferenceBrief],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1902.08552",
     requires=("public",),
+    sweep={"records": (80, 400), "ridge": (0.1, 10.0)},
 )
 def inverse_network(
     view: View[ClassInversionBrief],

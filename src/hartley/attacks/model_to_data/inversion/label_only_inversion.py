@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2203.01925",
     requires=("public",),
+    sweep={"points": (8, 32), "radius": (0.25, 1.0)},
 )
 def label_only_inversion(
     view: View[ClassInversionBrief],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
     paper="arXiv:2005.02131",
+    sweep={"metric": ("cosine", "euclidean", "cityblock", "chebyshev", "canberra")},
 )
 def link_stealing(
     view: View[LinkInferenceBrief],

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:2003.10595",
+    sweep={"metric": ("modified", "confidence", "correctness"), "per_class": (True, False)},
 )
 def entropy_metrics(
     view: View[MembershipBrief],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2007.14321",
+    sweep={"method": ("noise", "shift")},
 )
 def label_only_membership(
     view: View[MembershipBrief],

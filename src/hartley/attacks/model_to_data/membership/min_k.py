@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.16789",
+    sweep={"share": (0.1, 0.5, 1.0)},
 )
 def min_k(
     view: View[MembershipBrief],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2404.02936",
+    sweep={"share": (0.1, 0.5, 1.0)},
 )
 def min_k_plus_plus(
     view: View[MembershipBrief],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2305.18462",
+    sweep={"share": (0.1, 0.5)},
 )
 def neighbour(
     view: View[MembershipBrief],

@@ -26,6 +26,7 @@ SURE = 0.25
     term=Term.NOISE,
     modalities=(Modality.PAIRED,),
     paper="arXiv:2310.00108",
+    sweep={"variant": ("plain", "augmented", "weak"), "blur": (0.1, 0.4)},
 )
 def pair_similarity(
     view: View[MembershipBrief],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.15968",
+    sweep={"prefixes": (1, 8)},
 )
 def recall_prefix(
     view: View[MembershipBrief], rng: Rng, *, prefixes: Annotated[int, Range(1)] = 4

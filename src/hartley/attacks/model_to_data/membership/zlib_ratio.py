@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2012.07805",
+    sweep={"whole": (False,)},
 )
 def zlib_ratio(view: View[MembershipBrief], rng: Rng, *, whole: bool = True) -> Outcome:
     """Divide a text's log-probability by its number of bytes after zlib compression.

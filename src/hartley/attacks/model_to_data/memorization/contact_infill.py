@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     paper="arXiv:2302.00539",
     requires=("contacts",),
     game_params={"form": "contacts"},
+    sweep={"shortlist": (12, 192)},
 )
 def contact_infill(
     view: View[MemorizationBrief],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2311.17035",
+    sweep={"repeats": (2, 32)},
 )
 def divergence(
     view: View[MemorizationBrief],

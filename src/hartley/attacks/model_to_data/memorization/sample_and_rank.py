@@ -33,6 +33,7 @@ WINDOW = 8
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2012.07805",
+    sweep={"heat": (0.5, 2.0)},
 )
 def sample_and_rank(
     view: View[MemorizationBrief],
