@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2204.00032",
     loot=Loot.POISON,
-    sweep={"copies": (2, 6)},
 )
 def mislabelled_copies(
     view: View[PoisoningBrief], rng: Rng, *, copies: Annotated[int, Range(0)] = 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2203.01925",
     requires=("public",),
-    sweep={"points": (8, 32), "radius": (0.25, 1.0)},
+    sweep={"start": (32, 256), "points": (8, 32)},
 )
 def label_only_inversion(
     view: View[ClassInversionBrief],
