@@ -13,7 +13,7 @@ from hartley.core import Data, Modality, Outcome, Settings
 from hartley.core.brief import as_static_brief
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses.signal.selena import Distilled
-from hartley.engine.defend import defended
+from hartley.engine.defend import as_static, defended
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.run.play import play
 from hartley.games.inversion.class_inversion import class_inversion, evaluator, unlike
@@ -213,6 +213,23 @@ def test_clients_take_the_owners_step_and_only_who_knows_is_told_it() -> None:
     assert known.step.recipe["objective"]["name"] == "Bottleneck"
     assert set(known.extra) == {"spread.weight", "spread.bias"}
     assert set(deal.view.model.weights()) == set(known.step.net.shapes)
+
+
+def test_a_static_attacker_takes_the_step_by_what_is_deployed() -> None:
+    deployed, bare = _defended("label_smoothing", amount=1.0), _trained()
+    behind = defended(deployed, "gradient_compression", {"keep": 0.9})
+    deal = gradient_inversion(behind, np.random.default_rng(0), rounds=1)
+    smoothed, plain = (
+        as_static(deal, before).rounds[0].view.brief.step for before in (deployed, bare)
+    )
+    assert smoothed.step.recipe == deal.rounds[0].view.brief.step.step.recipe != {}
+    assert plain is None
+    # Of a training that was added they know nothing: they take the client's step for the plain one.
+    added = gradient_inversion(deployed, np.random.default_rng(0), rounds=1)
+    assert as_static(added, bare).rounds[0].view.brief.step is None
+    # The weights of a deployed objective are not sent once another training has replaced it.
+    squeezed = _defended("mid")
+    assert as_static(added, squeezed).rounds[0].view.brief.step is None
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from hartley.engine.run import player as players
 from hartley.engine.run.player import NOT_PLANTED, Player
 from hartley.engine.run.tuning import tuning_params, tuning_rounds
 from hartley.games.membership.membership import membership
+from hartley.report.render import render
 from hartley.store.table import trials_from_bytes
 
 PLAN = Plan(
@@ -97,7 +98,12 @@ def test_the_setting_that_reads_behind_the_defense_is_chosen(document):
     assert adaptive["uses"] == 8 * 128 * 100, "tuning is paid for apart"
     assert adaptive["run_id"] != static["run_id"]
     residual = document["defenses"][0]["residual"][baseline["id"]]
-    assert residual["tuned"] == {"way": "asks_often"} and residual["reason"] is None
+    assert residual["reason"] is None and residual["tuned"] == {
+        "setting": {"way": "asks_often"},
+        "bits": tuning["bits"],
+        "rounds": 2,
+        "settings": 4,
+    }
     assert document["defenses"][0]["coverage"][baseline["id"]]["attackers"] == [
         *("static", "adaptive")
     ]
@@ -304,3 +310,10 @@ def test_a_sweep_is_shown_where_a_part_is_shown_and_where_its_row_is(document, s
     out = capsys.readouterr().out
     assert "tuning           way=asks_often, of 4 settings on 2 rounds that are not measured" in out
     assert "way=fails: not playable, ZeroDivisionError: on purpose" in out
+
+
+def test_reports_name_the_setting_in_the_adaptive_cell_and_how_it_was_chosen(document):
+    page, table = (render(document, kind) for kind in ("html", "md"))
+    words = "(best of 4 settings on 2 tuning rounds, 0.989 bit there)"
+    assert f"n 1 024; with way=asks_often {words}" in page.replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert f"n 1 024; with way=asks\\_often {words}" in table

@@ -178,7 +178,8 @@ def _print_residual(row: Mapping[str, Any]) -> None:
 
 def _setting(tuned: Mapping[str, Any] | None) -> str:
     """The setting that an adaptive attacker chose in a sweep."""
-    return "".join(f" {name}={value}" for name, value in (tuned or {}).items())
+    setting = tuned["setting"] if tuned else {}
+    return "".join(f" {name}={value}" for name, value in setting.items())
 
 
 def bits(value: Mapping[str, Any] | None) -> str:

@@ -25,11 +25,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hartley.core.assets import Data
 from hartley.core.errors import UsageError
 from hartley.core.parameters import notes_of
+
+if TYPE_CHECKING:
+    from hartley.core.scene import Scene
 
 ADAPTIVE_ONLY: Mapping[str, Any] = MappingProxyType({"adaptive_only": True})
 """Metadata of a field that only an attacker who knows the defenses gets; all others find its
@@ -38,9 +41,30 @@ default: ``step: Step | None = field(default=None, metadata=ADAPTIVE_ONLY)``."""
 B = TypeVar("B")
 
 
-def as_static_brief(brief: B) -> B:
-    """Return a brief as an attacker gets it who does not know the defenses."""
-    return _replaced(brief, {f.name: f.default for f in adaptive_only(brief)})
+def adaptive_only_but(before: Callable[[Any, Scene], Any]) -> Mapping[str, Any]:
+    """Return the metadata of such a field of which a static attacker knows what is deployed.
+
+    Args:
+        before: (value, scene before the added defenses) → the value that a static attacker finds.
+    """
+    return MappingProxyType({**ADAPTIVE_ONLY, "before": before})
+
+
+def as_static_brief(brief: B, undefended: Scene | None = None) -> B:
+    """Return a brief as an attacker gets it who does not know the added defenses.
+
+    Args:
+        brief: as an attacker gets it who knows them.
+        undefended: the scene before they were added; None where nothing is deployed.
+    """
+    read = object.__getattribute__
+    changes = {}
+    for field in adaptive_only(brief):
+        before, value = field.metadata.get("before"), field.default
+        if before is not None and undefended is not None:
+            value = before(read(brief, field.name), undefended)
+        changes[field.name] = value
+    return _replaced(brief, changes)
 
 
 def adaptive_only(brief: Any) -> tuple[dataclasses.Field[Any], ...]:

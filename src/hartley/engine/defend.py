@@ -104,8 +104,9 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
 
     Victims, secrets and judge are the adaptive attacker's, so that the two differ by what the
     attacker knows and by nothing else. The views show the defenses that the undefended scene has
-    already, which are deployed, and none that was added. Attackers who train reference models train
-    them by the pipeline of the undefended scene.
+    already, which are deployed, and none that was added; so does what a brief holds for attackers
+    who know the defenses. Attackers who train reference models train them by the pipeline of the
+    undefended scene.
 
     Args:
         deal: on the defended scene.
@@ -117,7 +118,7 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
         source = one.view.source
         if isinstance(source, Model) and source.fit is not None and undefended.model is not None:
             source = source.with_(fit=undefended.model.fit)
-        shown, brief = one.view.defenses[:known], as_static_brief(one.view.brief)
+        shown, brief = one.view.defenses[:known], as_static_brief(one.view.brief, undefended)
         return replace(one, view=replace(one.view, source=source, brief=brief, defenses=shown))
 
     return replace(deal, rounds=tuple(map(unaware, deal.rounds)))

@@ -132,6 +132,17 @@ def tuning(record: Mapping[str, Any] | None) -> str:
     )
 
 
+def tuned(chosen: Mapping[str, Any] | None) -> str:
+    """Write what an adaptive attacker chose, for the cell of what it read."""
+    if not chosen:
+        return ""
+    there = "" if chosen["bits"] is None else f", {bits(chosen['bits'])} bit there"
+    return (
+        f"with {params(chosen['setting'])} (best of {chosen['settings']} settings on "
+        f"{count(chosen['rounds'], 'tuning round')}{there})"
+    )
+
+
 def _tried(attempt: Mapping[str, Any]) -> str:
     if attempt["bits"] is None:
         return f"not playable, {attempt['reason']}"

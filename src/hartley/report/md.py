@@ -18,6 +18,7 @@ from hartley.report.format_numbers import (
     params,
     quantity,
     span,
+    tuned,
     verdict_words,
 )
 from hartley.report.table_rows import edge
@@ -100,8 +101,8 @@ def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
         cells = [_residual(residual.get(k)) for k in ("undefended", "static", "adaptive")]
         if cells[2] == NOTHING and residual.get("reason"):
             cells[2] = str(residual["reason"])
-        if residual.get("tuned"):
-            cells[2] += f" with {params(residual['tuned'])}"
+        if chosen := tuned(residual.get("tuned")):
+            cells[2] += f"; {chosen}"
         yield [
             name,
             str(row.get("term")),

@@ -18,7 +18,7 @@ from hartley.report.format_numbers import (
     plain,
     quantity,
     span,
-    tuning,
+    tuned,
 )
 
 SHOWN = 5
@@ -139,7 +139,6 @@ def _details(
         ("capacity", _with(row.get("capacity"), f"bit per {unit}")),
         ("min-capacity", _with(row.get("leakage"), f"bit per {unit} (maximal leakage)")),
         ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),
-        ("tuning", tuning(row.get("tuning"))),
         ("shared work", ", ".join(f"{name} {number(s, 2)} s" for name, s in shared.items())),
         ("loot", row.get("loot")),
     ]
@@ -201,8 +200,8 @@ def _residual(one: Mapping[str, Any], key: str, reason: str) -> tuple[str, str]:
     if value is None:
         return (reason or "not measured") if key != "undefended" else "not measured", ""
     point, words = quantity(value)
-    tuned = one.get("tuned") if key == "adaptive" else None
-    return point, f"{words}, {params(tuned)}" if tuned else words
+    chosen = tuned(one.get("tuned")) if key == "adaptive" else ""
+    return point, f"{words}; {chosen}" if chosen else words
 
 
 def _coverage(value: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -57,7 +57,7 @@ def _defense_row(
             "undefended": before,
             "static": after.get(Knowledge.STATIC),
             "adaptive": after.get(Knowledge.ADAPTIVE),
-            "tuned": rows.get(Knowledge.ADAPTIVE, {}).get("tuning", {}).get("setting"),
+            "tuned": _tuned(rows.get(Knowledge.ADAPTIVE, {}).get("tuning")),
             "rows": {knowledge: row["id"] for knowledge, row in rows.items()},
             "reason": "; ".join(reasons) or None,
         }
@@ -82,3 +82,11 @@ def _defense_row(
         "relative_to_suite": True,
         "adaptive": any(one["adaptive"] is not None for one in residual.values()),
     }
+
+
+def _tuned(tuning: Row | None) -> dict[str, Any] | None:
+    """What an adaptive attacker chose, out of how many settings, and its bits on tuning rounds."""
+    if tuning is None:
+        return None
+    kept = {name: tuning[name] for name in ("setting", "bits", "rounds")}
+    return {**kept, "settings": len(tuning["tried"])}

@@ -38,7 +38,7 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.brief import ADAPTIVE_ONLY
+from hartley.core.brief import adaptive_only_but
 from hartley.core.errors import UsageError
 from hartley.games.inversion.assignment import by_batch, elsewhere, likeness, placed, records
 from hartley.games.inversion.client_step import KnownStep, Step
@@ -153,6 +153,17 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return trainable(_wire(modality, rng, leaks=False), epochs=0)
 
 
+def _step_before(known: KnownStep | None, undefended: Scene) -> KnownStep | None:
+    """The step that a static attacker takes the client's for: by what is deployed alone."""
+    part = undefended.find(FederatedStep)
+    step = None if part is None else part.step(undefended)
+    if step is None or not step.recipe:
+        return None
+    sent = {} if known is None else known.extra
+    # The weights of an objective come with the net's; an added defense may have replaced them.
+    return KnownStep(step, sent) if set(step.extra) <= set(sent) else None
+
+
 @dataclass(frozen=True, slots=True)
 class GradientInversionBrief:
     """What an attacker of gradient inversion knows.
@@ -171,7 +182,7 @@ class GradientInversionBrief:
     batch: int
     classes: int
     public: Data | None
-    step: KnownStep | None = field(default=None, metadata=ADAPTIVE_ONLY)
+    step: KnownStep | None = field(default=None, metadata=adaptive_only_but(_step_before))
 
 
 @game(
