@@ -146,3 +146,24 @@ def test_perfect_and_constant_scores():
     assert 0.7 < perfect.low < 1.0
     flat = roc.auc(ScorePair.of(truth, np.zeros(40)))
     assert flat.value == 0.5
+
+
+@pytest.mark.parametrize("fpr", [0.0, 0.001, 0.01, 0.1, 0.5, 1.0])
+def test_the_rates_without_each_cluster_are_those_of_a_loop_over_clusters(fpr):
+    def plainly(truth, score):
+        positives, negatives = score[truth == 1], score[truth == 0]
+        if not len(positives) or not len(negatives):
+            return np.nan
+        j = int(roc.places([fpr], len(negatives))[0])
+        return (positives > np.sort(negatives)[len(negatives) - j]).mean()
+
+    rng = np.random.default_rng(0)
+    for draw in range(60):
+        n = int(rng.integers(4, 200))
+        cluster = np.unique(rng.integers(0, rng.integers(1, 12), n), return_inverse=True)[1]
+        truth = np.r_[0, 1, rng.integers(0, 2, n - 2)]
+        score = rng.normal(size=n) if draw % 2 else rng.integers(0, 5, n).astype(float)
+        value, without = roc._tpr_without_each(truth == 1, score, cluster, fpr)
+        assert value == plainly(truth, score)
+        kept = [cluster != c for c in range(cluster.max() + 1)]
+        np.testing.assert_array_equal(without, [plainly(truth[k], score[k]) for k in kept])

@@ -12,8 +12,21 @@ from hartley.attacks.data_to_model.poisoning.badnets import badnets
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.channel.measure import measure
-from hartley.core import Axis, Data, Deal, Modality, Outcome, Received, Round, View
+from hartley.core import (
+    AnswerForm,
+    Axis,
+    ChannelSpec,
+    Data,
+    Deal,
+    Modality,
+    Outcome,
+    Received,
+    Round,
+    Trials,
+    View,
+)
 from hartley.core.errors import RunError
+from hartley.engine.result.document import measured
 from hartley.engine.run.play import play
 from hartley.engine.run.trial_columns import complete
 from hartley.games.membership.membership import MembershipBrief, live
@@ -247,3 +260,12 @@ def test_a_game_hands_out_the_brief_that_it_declares():
     other = replace(_reader(0.9), game=replace(GAME, brief=MembershipBrief))
     with pytest.raises(RunError, match="the brief must be a MembershipBrief, got Seen"):
         play(other, WIRE, seed=3)
+
+
+def test_the_document_prints_the_min_capacity_that_is_certified():
+    # Perfect answers: without the price of the error level it would read log2 16 = 4.
+    truth = np.arange(16) % 16
+    spec = ChannelSpec(form=AnswerForm.SYMBOL, alphabet=16, clustered=False)
+    trials = Trials(spec, truth, truth.copy())
+    row = measured(trials, measure(trials))
+    assert row["leakage"] == pytest.approx(4 - np.log2(20) / 16, abs=1e-9)

@@ -137,12 +137,17 @@ def _details(
         ("within budget", _with(row.get("budget_bits"), "bit")),
         ("authorised", _with(row.get("authorised_bits"), "bit per query (Seed B's bandwidth)")),
         ("capacity", _with(row.get("capacity"), f"bit per {unit}")),
-        ("min-capacity", _with(row.get("leakage"), f"bit per {unit} (maximal leakage)")),
+        ("min-capacity", _with(_least(row), f"bit per {unit} at least (maximal leakage)")),
         ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),
         ("shared work", ", ".join(f"{name} {number(s, 2)} s" for name, s in shared.items())),
         ("loot", row.get("loot")),
     ]
     return [(name, str(value)) for name, value in facts if value]
+
+
+def _least(row: Mapping[str, Any]) -> float | None:
+    """The certified min-capacity; None where nothing is certified."""
+    return row.get("leakage") or None
 
 
 def _pair(signal: Any, noise: Any) -> str | None:

@@ -149,16 +149,7 @@ def clustered_tpr(
     """Return TPR at a false-positive level with a delete-one-cluster jackknife (t quantile)."""
     from scipy.special import stdtrit
 
-    def rate(keep: Any) -> float:
-        pos, neg = score[keep & (truth == 1)], score[keep & (truth != 1)]
-        if not len(pos) or not len(neg):
-            return math.nan
-        j = int(places([fpr], len(neg))[0])
-        return float((pos > np.partition(neg, len(neg) - j)[len(neg) - j]).mean())
-
-    value = rate(np.ones(len(truth), dtype=bool))
-    m = int(cluster.max()) + 1
-    left = np.array([rate(cluster != c) for c in range(m)])
+    value, left = _tpr_without_each(truth == 1, score, np.asarray(cluster), fpr)
     left = left[np.isfinite(left)]
     if len(left) < 2:
         return Interval(value, 0.0, 1.0, len(truth))
@@ -168,6 +159,38 @@ def clustered_tpr(
         return Interval(value, *no_variance_limits(value, k, alpha / 2), len(truth))
     reach = float(stdtrit(k - 1, 1 - alpha / 2)) * error
     return Interval(value, max(0.0, value - reach), min(1.0, value + reach), len(truth))
+
+
+def _tpr_without_each(
+    is_positive: NDArray[np.bool_], score: Array, cluster: NDArray[np.int64], fpr: float
+) -> tuple[float, Array]:
+    """TPR over all clusters, and (m,) without each of them; NaN where a class is then empty.
+
+    One sort serves all clusters: which negative is the j-th largest without a cluster follows from
+    the places of that cluster's own negatives in the order of all.
+    """
+    m = int(cluster.max()) + 1
+    positives, negatives = score[is_positive], score[~is_positive]
+    own, theirs = cluster[is_positive], cluster[~is_positive]
+    # The last entry is for no cluster left out.
+    n1 = len(positives) - np.append(np.bincount(own, minlength=m), 0)
+    n0 = len(negatives) - np.append(np.bincount(theirs, minlength=m), 0)
+    j = np.minimum(np.floor(fpr * n0 + 1e-9).astype(np.int64) + 1, np.maximum(n0, 1))
+    place = n0 - j  # of the threshold, ascending from 0, among the negatives that are left
+    order = np.argsort(negatives, kind="stable")
+    ascending = negatives[order]
+    by_cluster = np.argsort(theirs[order], kind="stable")  # places, cluster by cluster
+    groups = theirs[order][by_cluster]
+    first = np.searchsorted(groups, groups)
+    # A negative of the cluster shifts the threshold by one place if it lies below it.
+    shifts = by_cluster - (np.arange(len(groups)) - first) <= place[groups]
+    place = place + np.append(np.bincount(groups[shifts], minlength=m), 0)
+    fits = (n0 > 0) & (n1 > 0)
+    cut = ascending[np.where(fits, place, 0)]
+    above = len(positives) - np.searchsorted(np.sort(positives), cut, side="right")
+    above = above - np.append(np.bincount(own[positives > cut[own]], minlength=m), 0)
+    rates = np.where(fits, above / np.maximum(n1, 1), np.nan)
+    return float(rates[-1]), rates[:-1]
 
 
 def bootstrap_tpr(scores: ScorePair, j: int, rng: np.random.Generator, replicates: int) -> Array:

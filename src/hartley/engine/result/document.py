@@ -109,7 +109,7 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
         },
         "ceiling": _top(channel.ceiling),
         "capacity": _value(channel.capacity),
-        "leakage": _value(channel.leakage),
+        "leakage": None if channel.leakage is None else channel.leakage.lower,
         "signal": channel.signal,
         "noise": channel.noise,
         "snr_db": None if not channel.snr or channel.snr <= 0 else 10 * math.log10(channel.snr),
