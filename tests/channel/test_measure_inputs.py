@@ -145,3 +145,28 @@ def test_the_null_of_the_privacy_library_that_failed_it():
         measure(score_trials(0.0, 500, seed=s)).metrics["epsilon_lower"] > 0 for s in range(30)
     )
     assert tripped <= 5
+
+
+def test_a_constant_score_in_a_sorted_file_shows_no_epsilon():
+    """Ties were once ranked by row, so that members listed first read as the surest guesses."""
+    truth, cluster = np.repeat([0, 1], 400), np.tile(np.arange(8), 100)
+    spec = ChannelSpec(clustered=True)
+    found = [
+        measure(Trials(spec, truth, np.zeros(800), cluster=cluster, seed=seed))
+        for seed in range(20)
+    ]
+    assert sum(one.metrics["epsilon_lower"] > 0 for one in found) <= 3
+
+
+def test_there_is_no_epsilon_where_nobody_tossed_a_coin_for_each_row():
+    trials = score_trials(2.0, 800, clusters=40)
+    assert measure(trials).metrics["epsilon_lower"] > 0
+    for spec in (ChannelSpec(clustered=True, planted=False), ChannelSpec(planted=False)):
+        channel = measure(
+            with_(trials, spec=spec, cluster=trials.cluster if spec.clustered else None)
+        )
+        assert channel.bits.lower > 0
+        assert not {"epsilon_lower", "epsilon_delta", "mu_lower"} & set(channel.metrics)
+    users = np.random.default_rng(0).integers(0, 2, 40)[trials.cluster]
+    shared = with_(trials, truth=users, guess=np.asarray(trials.guess) + 2.0 * users)
+    assert "epsilon_lower" not in measure(shared).metrics

@@ -185,18 +185,29 @@ def _usual(
         "high": (1 + high) / 2,
         "n": n,
     }
-    # With clusters ε follows from the coins alone, which are valid over all runs as over one.
-    epsilon = certified.get("epsilon")
-    out["epsilon_lower"] = _one_run(truth, score, spec) if epsilon is None else epsilon
-    out["epsilon_delta"] = declared_delta(spec)
-    if "mu" in certified:
-        out["mu_lower"] = certified["mu"]
+    # ε and μ are claims about coins: where nobody tossed one for each row there is none to make.
+    if spec.planted and not coins_are_shared(truth, cluster):
+        # With clusters ε follows from the coins alone, valid over all runs as over one.
+        epsilon = certified.get("epsilon")
+        out["epsilon_lower"] = _one_run(truth, score, spec, rng) if epsilon is None else epsilon
+        out["epsilon_delta"] = declared_delta(spec)
+        if "mu" in certified:
+            out["mu_lower"] = certified["mu"]
     return out
 
 
-def _one_run(truth: Whole, score: Array, spec: ChannelSpec) -> float:
+def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
+    """Whether the rows of every cluster have one secret, as if one coin had settled them all."""
+    if cluster is None:
+        return False
+    ones, sizes = np.bincount(cluster, weights=truth), np.bincount(cluster)
+    return bool(sizes.max() > 1 and ((ones == 0) | (ones == sizes)).all())
+
+
+def _one_run(truth: Whole, score: Array, spec: ChannelSpec, rng: np.random.Generator) -> float:
     """Return ε from the coins alone: guess the most extreme scores, at pre-declared shares."""
-    order = np.argsort(score, kind="stable")
+    # Equal scores are ranked in random order: the order of the rows may follow the secret.
+    order = np.lexsort((rng.random(len(score)), score))
     m, best = len(truth), 0.0
     for share in GUESSED:
         k = max(1, int(share * m / 2))
