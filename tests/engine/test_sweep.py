@@ -254,6 +254,10 @@ def test_a_sweep_is_part_of_the_key_and_not_of_the_id():
     tuned = _experiment("picky", [{"way": "whole"}], "live:membership")
     assert tuned.id == plain.id and tuned.key != plain.key
     assert Experiment.load(tuned.dump()) == tuned
+    # What is deployed is part of a row behind an added defense, and follows from a baseline row.
+    assert replace(plain, deployed=1).id != plain.id
+    baseline = replace(plain, baseline=True)
+    assert replace(baseline, deployed=1).id == baseline.id
 
 
 @pytest.mark.parametrize(
