@@ -239,12 +239,12 @@ def test_recall_is_the_ratio_of_two_readings(scene):
         real = row[row >= 0]
         after = scene.model.score(np.concatenate([prefix, real])[None])[0, len(prefix) :]
         assert got == pytest.approx(after.mean() / scene.model.score(real[None]).mean(), abs=1e-4)
-    with pytest.raises(UsageError, match="nothing before them"):
+    with pytest.raises(UsageError, match="room for a prefix"):
         recall_prefix(
             replace(view, source=replace(scene.model, facts={"context": 12})),
             np.random.default_rng(0),
         )
-    with pytest.raises(UsageError, match="no victim"):
+    with pytest.raises(UsageError, match="the known non-members"):
         few = replace(view.brief, public=replace(public, x=public.x[:3]))
         recall_prefix(replace(view, brief=few), np.random.default_rng(0))
 

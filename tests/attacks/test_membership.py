@@ -227,6 +227,6 @@ def test_what_cannot_be_asked_is_told(attack, params, words):
 
 def test_quantile_regression_wants_strangers(scene, dealt):
     one = dealt.rounds[0]
-    alone = replace(one.view, brief=replace(one.view.brief, strangers=None))
-    with pytest.raises(UsageError, match="20 strangers"):
+    alone = replace(one.view, brief=replace(one.view.brief, nonmembers=None))
+    with pytest.raises(UsageError, match="20 known non-members"):
         quantile_regression(alone, np.random.default_rng(0))

@@ -64,7 +64,7 @@ def test_whole_answers_stay_in_memory_while_there_is_room(monkeypatch):
     whole = fleet.ensemble.query(view.brief.question.x).nbytes
     monkeypatch.setattr(reference_models, "ROOM", int(2.5 * whole))
     for k in range(6):
-        fleet.said(replace(view.brief.question, x=view.brief.question.x + k))
+        fleet.predictions(replace(view.brief.question, x=view.brief.question.x + k))
     held = [key for key in fleet.answers if key.startswith("said")]
     assert len(held) == 2 and fleet.confidence(view.brief.question).shape == (4, 20)
 
@@ -90,7 +90,7 @@ def test_rounded_answers_stay_finite():
 def test_labels_have_no_confidence():
     data = Data("d", Modality.TABULAR, np.zeros((2, 1)), np.array([0, 1]))
     model = Model("m", Modality.TABULAR, lambda x: np.array([0, 1]), Output.LABELS, 2)
-    with pytest.raises(UsageError, match="scores"):
+    with pytest.raises(UsageError, match="probabilities or logits"):
         confidence(model, data)
 
 
@@ -109,7 +109,7 @@ def test_likelihoods_of_references_are_those_of_each_model():
         said = fleet.ensemble.member(k).query(data.x)
         plain = np.log(said[np.arange(20), data.y])
         np.testing.assert_allclose(fleet.likelihood(data)[k], plain, rtol=1e-9)
-    assert fleet.said(data).shape == (6, 20, 4)
+    assert fleet.predictions(data).shape == (6, 20, 4)
 
 
 def test_what_is_derived_is_made_once_a_fleet():

@@ -135,7 +135,7 @@ def test_attack_that_cannot_be_played_or_fails_exits_3(call, strangers):
         (("--game-group", "-3"), "membership: group must be at least 0, got -3"),
         (("--floor", "0.6"), "loss_threshold: floor must be above 0 and at most 0.5, got 0.6"),
         (("--floor", "nan"), "loss_threshold: floor must be a number above 0 and at most 0.5, go"),
-        (("--game-group", "0"), "loss_threshold on live:membership: group = 0: the pool does not"),
+        (("--game-group", "0"), "loss_threshold on live:membership: the pool must have facts"),
     ],
 )
 def test_a_value_that_a_part_does_not_take_exits_2_in_one_line(call, flags, words):

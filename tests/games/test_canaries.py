@@ -53,7 +53,7 @@ def test_pairs_hide_a_caption_and_nodes_hide_themselves() -> None:
 
 @pytest.mark.parametrize(
     ("count", "length", "words"),
-    [(0, 2, "0 canaries"), (41, 2, "41 canaries"), (4, 5, "5 digits"), (4, 4, "need 40")],
+    [(0, 2, "got 0"), (41, 2, "got 41"), (4, 5, "digits, got 5"), (4, 4, "at least 40 cells")],
 )
 def test_what_cannot_be_planted_is_said(count: int, length: int, words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -73,7 +73,7 @@ def test_digits_remember_and_forget() -> None:
     assert often.metrics["exposure"]["low"] > 3 and (often.bits.lower or 0) > 1
     with pytest.raises(UsageError, match="memorization: repeats must be at least 0, got -1"):
         play(exposure, scene, seed=0, game_params={"repeats": -1})
-    with pytest.raises(UsageError, match="no 'contacts'"):
+    with pytest.raises(UsageError, match="must have 'contacts' for memorization"):
         play(exposure, scene, seed=0, game_params={"form": "contacts"})
 
 
@@ -82,9 +82,9 @@ def test_chances_of_saying_a_secret_by_hand() -> None:
         np.array([[[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], [[0.2, 0.2, 0.6], [0.4, 0.5, 0.1]]])
     )
     digits = np.array([[0, 2], [1, 0]])
-    chance = verbatim.said(laws, digits)
+    chance = verbatim.secret_probability(laws, digits)
     assert chance == pytest.approx([0.4, 0.08])
-    cold = verbatim.said(laws, digits, 0.5)
+    cold = verbatim.secret_probability(laws, digits, 0.5)
     assert cold[0] == pytest.approx(0.25 / 0.38 * 0.64 / 0.66)
     assert verbatim.discoverable(chance, 10) == pytest.approx(1 - (1 - chance) ** 10)
     bits = verbatim.inextractable(laws, digits, np.arange(3))
@@ -102,14 +102,14 @@ def test_harvest_reads_numbers_behind_their_own_beginning() -> None:
     verified = verbatim.Verified(None, asked, np.array([42, 99]), texts, texts[:0])  # type: ignore[arg-type]
     loot = Data("t", Modality.LANGUAGE, texts, role="texts")
     assert verified(loot) == {"verbatim": 0.5, "training_text": 0.0, "training_text_null": 0.0}
-    assert verbatim.share(texts, verbatim.runs(texts[:1], 4), 4) == pytest.approx(2 / 3)
+    assert verbatim.overlap(texts, verbatim.ngrams(texts[:1], 4), 4) == pytest.approx(2 / 3)
 
 
 def test_silence_after_the_true_first_digit() -> None:
     heard = np.full((10, 6, 2), 0)
     heard[..., 0], heard[..., 1] = 5, 3
     heard[7, :, :] = [[9, 1]]
-    scores = text_canaries.silence(heard.reshape(60, 2), np.arange(10), 3)
+    scores = text_canaries.refusal_scores(heard.reshape(60, 2), np.arange(10), 3)
     assert scores.argmax() == 753
 
 

@@ -109,5 +109,5 @@ def test_loot_of_another_length_is_an_error(live):
         game=decryption, access=Access.NOTHING, term=Term.SIGNAL, modalities=(Modality.LANGUAGE,),
         paper="hartley",
     )(run)  # fmt: skip
-    with pytest.raises(RunError, match="5 letters"):
+    with pytest.raises(RunError, match="got 5"):
         play(short, live)

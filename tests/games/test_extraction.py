@@ -59,7 +59,7 @@ def test_a_true_copy_carries_all_and_a_stranger_nothing() -> None:
 
 
 def test_a_copy_that_forwards_to_the_victim_is_refused() -> None:
-    with pytest.raises(RuleError, match="stand on its own"):
+    with pytest.raises(RuleError, match="must be independent of the victim"):
         play(_attack(lambda view: view.model), _scene())
 
 
@@ -111,7 +111,7 @@ def test_the_rules_limit_the_queries_of_each_victim_and_a_new_attack_starts_afre
         trials = play(asks(5), scene, dealt=table)
         assert trials.metrics["queries"] == 10
         assert trials.metrics["symbols_per_query"] == pytest.approx(16 / 10)
-        with pytest.raises(BudgetSpent, match="10 records a victim"):
+        with pytest.raises(BudgetSpent, match="at most 10 records per victim"):
             play(asks(6), scene, dealt=table)
 
 

@@ -75,7 +75,7 @@ def test_secrets_are_written_after_their_prefix() -> None:
 def test_every_victim_reads_its_own_canaries_and_no_others() -> None:
     train = Data("t", Modality.LANGUAGE, np.arange(12).reshape(3, 4))
     written = [np.full((2, 5), 7), np.full((2, 5), 8)]
-    lesson, include = room._lesson(train, written, repeats=3)
+    lesson, include = room._with_canaries(train, written, repeats=3)
     assert include.sum(1).tolist() == [9, 9] and include[:, :3].all()
     assert (lesson.x[include[1]][3:] == 8).all() and (lesson.x[include[0]][3:] == 7).all()
 

@@ -93,12 +93,15 @@ def _bad(**change: Any) -> Any:
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (_bad(x=lambda d: np.repeat(d.x, 17, 0), y=lambda d: np.repeat(d.y, 17)), "budget is 64"),
+        (
+            _bad(x=lambda d: np.repeat(d.x, 17, 0), y=lambda d: np.repeat(d.y, 17)),
+            "must be at most 64, got 68",
+        ),
         (_bad(y=lambda d: None), "label each"),
-        (_bad(y=lambda d: d.y + 4), "outside 0…3"),
-        (_bad(y=lambda d: d.y - 4), "outside 0…3"),
+        (_bad(y=lambda d: d.y + 4), "must be in 0…3"),
+        (_bad(y=lambda d: d.y - 4), "must be in 0…3"),
         (_bad(x=lambda d: d.x[:, :, :4]), "shape"),
-        (_bad(x=lambda d: d.x + 1), "pixels outside"),
+        (_bad(x=lambda d: d.x + 1), "must be in 0…1"),
         (_bad(x=lambda d: d.x * np.nan), "finite"),
         (
             _bad(facts=lambda d: {"patterns": np.zeros((4, 1, 8, 8)), "masks": np.zeros((4, 8))}),

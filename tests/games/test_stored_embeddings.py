@@ -91,7 +91,7 @@ def test_the_truth_identifies_everybody_and_another_text_nobody() -> None:
     assert np.mean([j.metrics["identified_without_target"] for j in judged]) < 0.2
     blind = [store.public.x[: len(one.truth)] for one in deal.rounds]
     assert np.mean([j.metrics["identified"] for j in deal.judge(deal.rounds, told(blind))]) < 0.2
-    with pytest.raises(RunError, match="are due"):
+    with pytest.raises(RunError, match="one per stored embedding"):
         deal.judge(deal.rounds, told([x[:3] for x in true]))
 
 

@@ -1,1 +1,1 @@
-"""One file a threat class: deal the secret, judge it, ship the two wires."""
+"""The games: one folder per threat class, with its live and dead scenes and its judge."""

@@ -1,6 +1,6 @@
-"""A learner that is nothing but its training records: the nearest one answers.
+"""A nearest-neighbour learner for live and dead scenes: it memorises its training records.
 
-Test scenes are made of it: it carries everything it was taught, at once and without a library.
+It needs no training time and no library.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def trainer(modality: Modality, classes: int, *, learns: bool = True, slack: float = 0.0) -> Fit:
-    """Return a ``Fit`` of lookup models.
+    """Return a ``Fit`` of nearest-neighbour models.
 
     Args:
-        modality: what they read.
+        modality: of the records.
         classes: number of labels.
-        learns: False makes models that answer from the record alone, whatever they were taught.
-        slack: of all records that lie at most this much farther than the nearest one, the *last*
-            answers, so that what was taught late overrides what was taught early.
+        learns: False makes models whose answers do not depend on the training records.
+        slack: among all records at most this much farther than the nearest one, the *last* gives
+            the answer, so that later training records override earlier ones.
     """
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
@@ -34,16 +34,16 @@ def trainer(modality: Modality, classes: int, *, learns: bool = True, slack: flo
         assert labels is not None
 
         def member(k: int) -> Model:
-            known, said = rows[include[k]], labels[include[k]]
+            train_x, train_labels = rows[include[k]], labels[include[k]]
 
             def query(x: NDArray[Any]) -> NDArray[Any]:
-                asked = kmeans.flat(x)
+                flat = kmeans.flat(x)
                 if not learns:
-                    return _certain((asked.sum(1) * 7).astype(int) % classes, classes)
-                away = np.sqrt(kmeans.distances(asked, known))
-                close = away <= away.min(1, keepdims=True) + slack
-                last = close.shape[1] - 1 - close[:, ::-1].argmax(1)
-                return _certain(said[last], classes)
+                    return _certain((flat.sum(1) * 7).astype(int) % classes, classes)
+                distances = np.sqrt(kmeans.distances(flat, train_x))
+                near = distances <= distances.min(1, keepdims=True) + slack
+                last = near.shape[1] - 1 - near[:, ::-1].argmax(1)
+                return _certain(train_labels[last], classes)
 
             return Model(
                 "nearest",
@@ -61,7 +61,7 @@ def trainer(modality: Modality, classes: int, *, learns: bool = True, slack: flo
 
 
 def _certain(labels: NDArray[Any], classes: int) -> NDArray[np.float64]:
-    """Probabilities (n, classes) that are almost sure of ``labels`` (n,)."""
-    rest = 0.03 / (classes - 1)
-    out: NDArray[np.float64] = np.where(np.arange(classes) == labels[:, None], 0.97, rest)
+    """Return probabilities (n, classes), 0.97 for ``labels`` (n,)."""
+    other = 0.03 / (classes - 1)
+    out: NDArray[np.float64] = np.where(np.arange(classes) == labels[:, None], 0.97, other)
     return out

@@ -1,4 +1,4 @@
-"""Scenes that hold texts, for games that ask about tokens: the model's codec makes them."""
+"""Encode the texts of a scene as tokens, by its model's codec, for games that need tokens."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def in_tokens(scene: Scene) -> Scene:
-    """Return the scene with each part that is text as the tokens of its model.
+    """Return the scene with its texts as tokens of its model.
 
     All parts are padded to one width, so that members and non-members look alike. ``facts["zlib"]``
-    keeps how many bytes zlib leaves of each text (arXiv:2012.07805).
+    is the number of bytes of each text after zlib compression (arXiv:2012.07805).
 
     Raises:
-        UsageError: there are texts, and the model has no codec to make tokens of them.
+        UsageError: the scene has texts, and its model has no codec.
     """
     parts = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
     texts = {n: d for n, d in parts.items() if d is not None and d.form is Form.TEXT}
@@ -35,14 +35,14 @@ def in_tokens(scene: Scene) -> Scene:
             f"the records {first.name!r} are texts: the model of {scene.name} must have a codec "
             "that makes tokens of them, got None"
         )
-    made = {name: _encoded(data, codec) for name, data in texts.items()}
-    width = max(data.x.shape[1] for data in made.values())
-    made = {name: replace(data, x=_padded(data.x, width)) for name, data in made.items()}
+    encoded = {name: _encoded(data, codec) for name, data in texts.items()}
+    width = max(data.x.shape[1] for data in encoded.values())
+    encoded = {name: replace(data, x=_padded(data.x, width)) for name, data in encoded.items()}
     return replace(
         scene,
-        train=made.pop("train", scene.train),
-        holdout=made.pop("holdout", scene.holdout),
-        extra={**scene.extra, **made},
+        train=encoded.pop("train", scene.train),
+        holdout=encoded.pop("holdout", scene.holdout),
+        extra={**scene.extra, **encoded},
     )
 
 

@@ -20,7 +20,7 @@ SHAPES: Mapping[Modality, Mapping[str, tuple[int, ...]]] = {
         "memorization": (1, 12, 4),
     },
 }
-"""Shapes by modality and class of games: a new modality is one row, or none where rows will do."""
+"""Shapes by modality and class of games; a modality without a row here has flat records."""
 
 
 def tiny_shape(modality: Modality, cls: str, flat: int) -> tuple[int, ...]:
@@ -29,6 +29,6 @@ def tiny_shape(modality: Modality, cls: str, flat: int) -> tuple[int, ...]:
     Args:
         modality: of the scene.
         cls: the class of games.
-        flat: numbers of a record where the table has no shape for it.
+        flat: length of a record for which the table has no shape.
     """
     return SHAPES.get(modality, {}).get(cls, (flat,))

@@ -13,7 +13,7 @@ from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import (
     Bank,
     Words,
     bank,
-    opened,
+    unrotated,
 )
 from hartley.core import Applied, Data, Modality, Model, Output, View
 from hartley.core.errors import UsageError
@@ -68,13 +68,13 @@ def test_a_rotation_is_undone_by_pairs_and_only_by_who_knows() -> None:
     turn = np.linalg.qr(rng.standard_normal((10, 10)))[0]
     own, secret = rng.standard_normal((30, 10)), rng.standard_normal((7, 10))
     view = _view(secret @ turn, own[:12] @ turn, ROTATION)
-    assert np.allclose(opened(view, own), secret)
-    assert np.allclose(opened(_view(secret @ turn, own[:12] @ turn), own), secret @ turn)
-    assert np.allclose(opened(_view(secret @ turn, None, ROTATION), own), secret @ turn)
+    assert np.allclose(unrotated(view, own), secret)
+    assert np.allclose(unrotated(_view(secret @ turn, own[:12] @ turn), own), secret @ turn)
+    assert np.allclose(unrotated(_view(secret @ turn, None, ROTATION), own), secret @ turn)
     # With fewer pairs than dimensions: what lies in their span comes back, nothing else.
     few = _view(secret @ turn, own[:4] @ turn, ROTATION)
     span = np.linalg.qr(own[:4].T)[0]
-    assert np.allclose(opened(few, own), secret @ span @ span.T)
+    assert np.allclose(unrotated(few, own), secret @ span @ span.T)
 
 
 def _bags(seed: int, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ def test_a_bank_of_pairs_carries_pictures_over_to_captions() -> None:
     assert own.embed is None and np.array_equal(own.embeddings, text[:250])
     assert np.allclose(own.targets, text[250:], atol=1e-2)
     bare = replace(view, brief=replace(view.brief, public=Data("own", Modality.PAIRED, x)))
-    with pytest.raises(UsageError, match="no captions"):
+    with pytest.raises(UsageError, match="must have captions"):
         bank(bare)
 
 

@@ -8,9 +8,9 @@ import pytest
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
 from hartley.core import Applied
 from hartley.core.errors import UsageError
-from hartley.games.inversion.assignment import likeness, placed
+from hartley.games.inversion.assignment import assign, likeness
 from hartley.games.inversion.client_step import Step
-from hartley.games.inversion.update_protection import Protection, right
+from hartley.games.inversion.update_protection import Protection, correctly_labelled
 from hartley.kit.nets import conv, dense
 
 NET = dense((1, 8, 8), 10, (128,))
@@ -74,7 +74,7 @@ def test_the_records_behind_features_have_those_features() -> None:
     x, _, weights, _ = _step(2, 3, net)
     read = gradient_leaks.features(net, weights, torch.from_numpy(x)).numpy()
     start = np.full_like(x, 0.5)
-    found = gradient_leaks.behind(net, weights, read, start, limits=(0.0, 1.0), steps=200)
+    found = gradient_leaks.records_of(net, weights, read, start, limits=(0.0, 1.0), steps=200)
     # So small a net's features do not settle a picture of pure noise, but narrow it down.
     seen = gradient_leaks.features(net, weights, torch.from_numpy(found)).numpy()
     assert np.abs(seen - read).mean() < 0.02 * np.abs(read).mean()
@@ -93,7 +93,7 @@ def test_of_many_records_with_the_same_features_a_smooth_one_is_found() -> None:
     true = (0.5 + 0.4 * np.sin(5 * down) * np.cos(4 * across))[None, None].astype(np.float32)
     read = gradient_leaks.features(net, weights, torch.from_numpy(true)).numpy()
     start = np.full_like(true, 0.5)
-    found = gradient_leaks.behind(net, weights, read, start, limits=(0.0, 1.0), steps=20)
+    found = gradient_leaks.records_of(net, weights, read, start, limits=(0.0, 1.0), steps=20)
     seen = gradient_leaks.features(net, weights, torch.from_numpy(found)).numpy()
     assert np.abs(seen - read).mean() < 0.02 * np.abs(read).mean()
     assert np.abs(found - true).mean() < 0.4 * np.abs(start - true).mean()
@@ -107,7 +107,7 @@ def test_a_match_is_zero_at_the_truth_and_nowhere_near() -> None:
     def squares(a, b):
         return sum(((p - q) ** 2).sum() for p, q in zip(a, b, strict=True))
 
-    gap = gradient_matching.Matcher(NET, weights, sent, squares, batch=2)
+    gap = gradient_matching.GradientObjective(NET, weights, sent, squares, batch=2)
     there = float(gap(torch.from_numpy(x), torch.from_numpy(y)).detach())
     away = float(gap(torch.from_numpy(1 - x), torch.from_numpy(y)).detach())
     assert there < 1e-9 < 1e-3 < away
@@ -135,7 +135,7 @@ def test_protection_does_what_it_says() -> None:
     assert Protection(clip=1.0, noise=2.0).rho == pytest.approx(0.5)
     assert Protection(noise=2.0).rho is None
     for wrong in ({"keep": 0.0}, {"noise": -1.0}, {"clip": -1.0}):
-        with pytest.raises(UsageError, match="not a protection"):
+        with pytest.raises(UsageError, match="must be at least 0"):
             Protection(**wrong)
 
 
@@ -147,7 +147,7 @@ def test_training_on_protected_updates_costs_accuracy(monkeypatch, tmp_path) -> 
     x = (middle[y] + 0.05 * rng.standard_normal((300, 6))).astype(np.float32)
     net = dense((6,), 3, (8,))
     plain, drowned = (
-        right(Step(net), (x[:200], y[:200]), (x[200:], y[200:]), p).mean()
+        correctly_labelled(Step(net), (x[:200], y[:200]), (x[200:], y[200:]), p).mean()
         for p in (Protection(), Protection(clip=0.01, noise=1000.0))
     )
     assert plain > 0.9 > drowned
@@ -158,8 +158,8 @@ def test_rebuilt_records_find_their_places_without_the_truth() -> None:
     candidates = rng.random((4, 8, 5))
     truth = rng.integers(0, 8, 4)
     rebuilt = candidates[np.arange(4), truth][[2, 0, 3, 1]] + 1e-3
-    assert placed(rebuilt, candidates).tolist() == truth.tolist()
-    partly = placed(rebuilt[:2], candidates)  # those of places 2 and 0
+    assert assign(rebuilt, candidates).tolist() == truth.tolist()
+    partly = assign(rebuilt[:2], candidates)  # those of places 2 and 0
     assert partly[[2, 0]].tolist() == truth[[2, 0]].tolist()
     assert partly[[1, 3]].tolist() == [-1, -1]
 
@@ -176,5 +176,5 @@ def test_noise_finds_places_at_chance() -> None:
     hits = 0
     for _ in range(200):
         candidates = rng.random((4, 8, 5))
-        hits += int((placed(rng.random((4, 5)), candidates) == rng.integers(0, 8, 4)).sum())
+        hits += int((assign(rng.random((4, 5)), candidates) == rng.integers(0, 8, 4)).sum())
     assert 70 < hits < 130  # 800 uses at 1/8: a matcher that peeked would be far above

@@ -121,7 +121,7 @@ def test_the_noise_of_a_step_is_its_own_and_can_be_searched() -> None:
     drawn = np.random.default_rng(1).standard_normal((1, 2, 16), np.float32)
     known = KnownStep(step, {n: weights[n] for n in step.extra})
     net = {n: weights[n] for n in DENSE.shapes}
-    gap = gradient_matching.Matcher(DENSE, net, sent, _squares, batch=2, known=known)
+    gap = gradient_matching.GradientObjective(DENSE, net, sent, _squares, batch=2, known=known)
     assert [tuple(one.shape) for one in gap.free] == [(1, 2, 16)]
     there = torch.from_numpy(x), torch.from_numpy(y)
     away = float(gap(*there).detach())
@@ -138,14 +138,16 @@ def test_who_knows_the_clip_matches_a_clipped_step_exactly(net) -> None:
     sent = step.update(weights, x, y, rng)
     there = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
     gaps = [
-        gradient_matching.Matcher(net, weights, sent, _squares, batch=2, known=known)(*there)
+        gradient_matching.GradientObjective(net, weights, sent, _squares, batch=2, known=known)(
+            *there
+        )
         for known in (KnownStep(step, {}), None)
     ]
     assert float(gaps[0].detach()) < 1e-9 < 1e-3 < float(gaps[1].detach())
     assert there[0].grad is None
     away = (1 - there[0]), there[1]
     known = KnownStep(step, {})
-    gap = gradient_matching.Matcher(net, weights, sent, _squares, batch=2, known=known)
+    gap = gradient_matching.GradientObjective(net, weights, sent, _squares, batch=2, known=known)
     (slope,) = torch.autograd.grad(gap(*away), there[0])
     assert float(slope.abs().max()) > 0  # the clipped step can be followed back to the records
 

@@ -1,8 +1,8 @@
-"""Reference models: what an attacker trains to learn how a record behaves when it is in, and out.
+"""Reference models: the attacker trains them to compare answers with and without a record.
 
-Several attacks need the same thing, so it is made once: which model trains on what follows from
-``view.salt`` alone, model by model, so that two attacks on one deal ask for the same models (the
-owner's pipeline keeps them on disk) and their answers on the same records are kept here.
+Several attacks share them. ``view.salt`` determines the training set of each model, so that two
+attacks on one deal need the same models. The owner's pipeline caches the models on disk, and this
+module caches their answers in memory.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEEP = 4
-"""Fleets whose answers stay in memory."""
+"""Number of ensembles whose answers stay in memory."""
 
 ROOM = 96 * 2**20
-"""Bytes of one fleet's answers that stay in memory, beside a few numbers a record."""
+"""Bytes of an ensemble's answers that stay in memory, besides a few numbers per record."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Answers that were asked for once, and what that took."""
+    """Cached answers, and the work that they took."""
 
     array: NDArray[Any]
     work: Work
@@ -49,11 +49,11 @@ class References:
     """K models on known halves of the question's records.
 
     Attributes:
-        include: (K, n) booleans: who trained on what. Rows come in pairs that complement one
-            another, so each record is in exactly half of an even number of models.
+        include: (K, n) booleans, which model is trained on which record. Rows come in complementary
+            pairs, so each record is in exactly half of an even number of models.
         ensemble: the models.
-        answers: answers already asked for, by kind and content of the records.
-        work: their training.
+        answers: cached answers, by kind and content of the records.
+        work: the training of the models.
     """
 
     include: NDArray[np.bool_]
@@ -62,46 +62,46 @@ class References:
     work: Work
 
     def confidence(self, data: Data) -> NDArray[np.float64]:
-        """Confidence (K, n) of each model in the true label of each record; see :func:`confidence`.
+        """Return each model's confidence (K, n) in the true label; see :func:`confidence`.
 
         The models answer in the units of the pipeline that trained them.
         """
         return self._each("confidence", data, confidence, margin)
 
     def likelihood(self, data: Data) -> NDArray[np.float64]:
-        """Log-likelihood (K, n) of each record under each model; see :func:`likelihood`."""
+        """Return each model's log-likelihood (K, n) of each record; see :func:`likelihood`."""
         return self._each("likelihood", data, likelihood, _log_likelihood)
 
-    def said(self, data: Data) -> NDArray[Any]:
-        """The answers (K, n, classes) themselves, in the units of the pipeline."""
+    def predictions(self, data: Data) -> NDArray[Any]:
+        """Return the answers (K, n, classes) of the models, in the units of the pipeline."""
         return self._whole(data)[: len(self.include)]
 
     def moments(self, data: Data) -> NDArray[np.float64]:
-        """What each model says of every token (K, n, t−1, 3); see ``Model.moments``.
+        """Return the moments of every token (K, n, t−1, 3) by each model; see ``Model.moments``.
 
         Raises:
-            NotOffered: the models do not say it.
+            NotOffered: the models do not offer them.
         """
         return self._moments(data)[: len(self.include)]
 
     def _moments(self, data: Data) -> NDArray[np.float64]:
         def ask() -> NDArray[Any]:
             members = [self.ensemble.member(k) for k in range(self.ensemble.size)]
-            asked = [member.calls["moments"] for member in members]
-            return np.stack([np.asarray(moments(data.x), np.float64) for moments in asked])
+            queries = [member.calls["moments"] for member in members]
+            return np.stack([np.asarray(moments(data.x), np.float64) for moments in queries])
 
         return self._once(f"moments {digest(data.x)}", ask)
 
     def derived(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """What an attack makes of these answers, made once for all rounds of a deal.
+        """Return an array that an attack derives from the answers, once for all rounds of a deal.
 
         Args:
-            name: the attack, its parameters and whatever else the array depends on.
-            make: makes it, of nothing but these models and the records in question.
+            name: the attack, its parameters and all else that the array depends on.
+            make: computes the array from these models and the records in question alone.
         """
         key = f"derived {len(self.include)} {name}"
         if key not in self.answers:
-            # One attack's own work, whose time is that attack's.
+            # This work belongs to one attack, which it is counted for.
             self.answers[key] = _Answers(make(), self.work)
         return self.answers[key].array
 
@@ -111,18 +111,18 @@ class References:
     def _once(
         self, key: str, ask: Callable[[], NDArray[Any]], *, small: bool = False
     ) -> NDArray[Any]:
-        """Ask, or recall what was answered; that is work of all who ask the same.
+        """Return cached answers, or query the models; every attack that uses them counts the work.
 
-        Whole answers are kept while there is room: one who asks about many versions fills it.
+        Large answers are cached only while there is room.
         """
-        held = self.answers.get(key)
-        if held is not None:
-            held.work.used()
-            return held.array
+        cached = self.answers.get(key)
+        if cached is not None:
+            cached.work.used()
+            return cached.array
         work = Work("answers of reference models")
         with work.use():
             array = ask()
-        room = ROOM - sum(one.array.nbytes for one in list(self.answers.values()))
+        room = ROOM - sum(answer.array.nbytes for answer in list(self.answers.values()))
         if small or array.nbytes <= room:
             self.answers[key] = _Answers(array, work)
         return array
@@ -137,10 +137,10 @@ class References:
         def ask() -> NDArray[Any]:
             first = self.ensemble.member(0)
             if first.moments is not None and data.y is None:
-                # The question that every attack on texts asks: each network reads them once.
+                # All attacks on texts use the same query, so that each network runs once.
                 real = np.asarray(data.x[:, 1:]) >= 0
-                each = [mean_over_tokens(told[..., 0], real) for told in self._moments(data)]
-                return np.stack(each)
+                scores = [mean_over_tokens(m[..., 0], real) for m in self._moments(data)]
+                return np.stack(scores)
             if first.score is not None and data.y is None:
                 models = [self.ensemble.member(k) for k in range(self.ensemble.size)]
                 return np.stack([of_model(m, data) for m in models])
@@ -151,41 +151,40 @@ class References:
 
 
 def references(view: View[MembershipBrief], count: int) -> References:
-    """Train ``count`` reference models on halves of the records in question, or recall them.
+    """Return ``count`` reference models on halves of the records in question, cached if possible.
 
     Args:
-        view: of the round; its salt settles the halves.
-        count: how many models, two at least; odd numbers are rounded up to make pairs. Where one
-            training is expensive the scene says how many are enough (``brief.references``), and no
-            more are made.
+        view: of the round; its salt determines the halves.
+        count: number of models, at least 2; odd numbers are rounded up to make pairs. A scene
+            whose training is expensive limits the number (``brief.references``).
 
     Raises:
         NotOffered: the model does not offer its training.
     """
-    asked, fit = view.brief.question, view.model.calls["fit"]
+    question, fit = view.brief.question, view.model.calls["fit"]
     count = min(count, view.brief.references or count)
     count += count % 2
-    include = halves(view.salt, count, len(asked))
-    key = (fit, view.salt, digest({"x": asked.x, "y": asked.y}))
+    include = halves(view.salt, count, len(question))
+    key = (fit, view.salt, digest({"x": question.x, "y": question.y}))
     with _lock:
-        held = _memo.get(key)
-        if held is None or held[0].size < count:
+        cached = _memo.get(key)
+        if cached is None or cached[0].size < count:
             work = Work("reference models")
             with work.use():
-                trained = fit(asked, include, spawn(view.salt, "references") & 0x7FFFFFFF)
-            held = trained, {}, work
-            _memo[key] = held
-        held[2].used()
+                trained = fit(question, include, spawn(view.salt, "references") & 0x7FFFFFFF)
+            cached = trained, {}, work
+            _memo[key] = cached
+        cached[2].used()
         _memo.move_to_end(key)
         while len(_memo) > KEEP:
             _memo.popitem(last=False)
-    return References(include, *held)
+    return References(include, *cached)
 
 
 def halves(salt: int, count: int, n: int) -> NDArray[np.bool_]:
-    """Who trains on what: (count, n) booleans; row 2j is a random half, row 2j+1 the other half.
+    """Return the training sets (count, n): row 2j is a random half, row 2j+1 the other half.
 
-    Row k depends on its number alone, so a longer table begins with the shorter one.
+    Row k depends only on k, so a longer table starts with the shorter one.
     """
     rows = np.zeros((count, n), dtype=bool)
     for j in range((count + 1) // 2):
@@ -197,15 +196,15 @@ def halves(salt: int, count: int, n: int) -> NDArray[np.bool_]:
 
 
 def confidence(model: Model, data: Data) -> NDArray[np.float64]:
-    """Confidence (n,) of a model in the true answer: ln p/(1−p) of the true label.
+    """Return a model's confidence (n,) in the true answer: ln p/(1−p) of the true label.
 
-    This is the logit scaling of arXiv:2112.03570, near normal where a loss is not. It is computed
-    as a difference of logarithms, so that 1−p keeps its precision when p is nearly 1. A language
-    model without labels gives the mean log-probability of a record's tokens, two towers the cosine
-    of the two halves of a pair.
+    This is the logit scaling of arXiv:2112.03570, whose distribution is nearly normal. It is a
+    difference of logarithms, so that 1−p keeps its precision when p is nearly 1. For texts the
+    confidence is the mean log-probability of the tokens, and for pairs the cosine of the two
+    embeddings.
 
     Raises:
-        UsageError: the model answers with labels only, or the records carry none.
+        UsageError: the model answers with labels only, or the records have none.
     """
     if data.y is None and model.score is not None:
         return _tokens(model, data)
@@ -213,12 +212,12 @@ def confidence(model: Model, data: Data) -> NDArray[np.float64]:
 
 
 def likelihood(model: Model, data: Data) -> NDArray[np.float64]:
-    """Log-likelihood (n,) of the true answer, the negative of the loss, in nats.
+    """Return the log-likelihood (n,) of the true answer: the negative loss, in nats.
 
-    ln p of the true label; for a language model the mean over tokens; the cosine of a pair.
+    It is ln p of the true label; for texts the mean over tokens; for pairs the cosine.
 
     Raises:
-        UsageError: the model answers with labels only, or the records carry none.
+        UsageError: the model answers with labels only, or the records have none.
     """
     if data.y is None and model.score is not None:
         return _tokens(model, data)
@@ -226,10 +225,10 @@ def likelihood(model: Model, data: Data) -> NDArray[np.float64]:
 
 
 def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
-    """Log-probabilities (…, classes) of answers in declared units, kept above ln FLOOR.
+    """Return the log-probabilities (…, classes) of answers, at least ln FLOOR.
 
     Raises:
-        UsageError: the answers are no scores of classes.
+        UsageError: the answers are not scores of classes.
     """
     scores = np.asarray(answers, dtype=np.float64)
     if output is Output.LOGITS:
@@ -237,16 +236,16 @@ def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float
         return np.asarray(scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
     if output is Output.PROBABILITIES:
         return np.asarray(np.log(np.maximum(scores, FLOOR)))
-    raise UsageError(f"log-probabilities need scores of classes, not {output}")
+    raise UsageError(f"answers must be scores of classes for log-probabilities, got {output}")
 
 
 def _tokens(model: Model, data: Data) -> NDArray[np.float64]:
-    """Mean log-probability (n,) of each record's tokens."""
+    """Return the mean log-probability (n,) of each record's tokens."""
     return mean_over_tokens(likelihoods(model, data.x), np.asarray(data.x[:, 1:]) >= 0)
 
 
 def _cosine(answers: NDArray[Any]) -> NDArray[np.float64]:
-    """Cosine (n,) of the first and the second half of each answer (n, 2·e)."""
+    """Return the cosine (n,) of the first and the second half of each answer (n, 2·e)."""
     pairs = np.asarray(answers, dtype=np.float64).reshape(len(answers), 2, -1)
     size = np.sqrt((pairs**2).sum(2)).prod(1)
     return np.asarray(pairs.prod(1).sum(1) / np.maximum(size, FLOOR))
@@ -264,7 +263,7 @@ def _log_likelihood(answers: NDArray[Any], output: Output, data: Data) -> NDArra
 
 
 def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
-    """:func:`confidence` (n,) of answers that are there already, in declared units."""
+    """Return :func:`confidence` (n,) of given answers."""
     if _paired(answers, output, data):
         return _cosine(answers)
     _labelled(output, data)
@@ -280,12 +279,10 @@ def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.floa
 
 def _labelled(output: Output, data: Data) -> None:
     if data.y is None:
-        raise UsageError(f"the records {data.name!r} carry no labels to be sure of")
+        raise UsageError(f"the records {data.name!r} must have labels, got none")
     if output not in {Output.PROBABILITIES, Output.LOGITS}:
-        raise UsageError(
-            f"confidence needs scores: probabilities or logits; the model answers with {output}"
-        )
+        raise UsageError(f"answers must be probabilities or logits for confidence, got {output}")
 
 
 FLOOR = 1e-12
-"""Probabilities are raised to this before a logarithm: a model may round its answers to 0."""
+"""Probabilities below this are raised to it before the logarithm, since answers may be 0."""

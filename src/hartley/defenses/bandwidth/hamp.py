@@ -41,7 +41,7 @@ def hamp(
     price: Annotated[float, Range(0)] = 0.01,
     output: bool = True,
 ) -> Scene:
-    """Train on high-entropy labels with a reward for entropy, and hide all but the order of scores.
+    """Train for uncertain answers, and publish nothing of the scores but their order.
 
     It lowers the bandwidth: only the order of the classes remains of an answer. The scores are
     replaced by the model's scores for a random record, which a secret key and the queried record

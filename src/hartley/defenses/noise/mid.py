@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     requires=("training", "fit", "model", "train"),
 )
 def mid(scene: Scene, rng: Rng, *, beta: Annotated[float, Range(0)] = 0.04) -> Scene:
-    """Train with a variational bottleneck before the last layer, priced by its information.
+    """Train with a noisy bottleneck before the last layer, and a price on its information.
 
     In training the last layer reads h + σ(h)·noise, where h is the last hidden layer and σ a
     learnt function of it. The loss adds beta times the mean divergence of this distribution from a

@@ -37,7 +37,7 @@ def bido(
     apart: Annotated[float, Range(0)] = 5.0,
     together: Annotated[float, Range(0)] = 20.0,
 ) -> Scene:
-    """Train with the bilateral dependency of arXiv:2206.05483, measured by HSIC.
+    """Train hidden layers to depend little on the record and much on its label, by HSIC.
 
     The loss adds, for every hidden layer z, apart · HSIC(x, z) − together · HSIC(z, y), each over
     the records of a batch. It lowers the signal: the share of a layer's variance that depends on

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def coded_mark(
     scene: Scene, rng: Rng, *, step: Annotated[float, Range(0, open_low=True)] = 60.0
 ) -> Scene:
-    """Encode the message by a convolutional code, in six low coefficients of every block.
+    """Protect the watermark's bits by a convolutional code, in six coefficients of every block.
 
     The message keeps its length: the code (constraint length 7, rate near 1/3, soft Viterbi
     decoding) uses coefficients that the mark left unused.

@@ -36,7 +36,7 @@ def deduplication(
     ngram: Annotated[int, Range(1)] = 4,
     alike: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
 ) -> Scene:
-    """Drop duplicate records before every training; the earliest of several copies stays.
+    """Drop duplicate records before training; the earliest copy stays.
 
     Two texts are copies if the Jaccard similarity of their token n-grams reaches the threshold. It
     is computed exactly, from an index of n-grams; the paper approximates it because of the size of

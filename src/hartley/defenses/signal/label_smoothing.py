@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 def label_smoothing(
     scene: Scene, rng: Rng, *, amount: Annotated[float, Range(-1, 1)] = -0.05
 ) -> Scene:
-    """Train on a label's target 1 − amount + amount/classes, and amount/classes for other classes.
+    """Mix each training label with the uniform distribution, or subtract that from the label.
 
-    It changes the signal: how far apart answers about members and about non-members can be, and
-    how much the weights repeat of a class's records. A positive amount limits the confidence on a
+    The target is 1 − amount + amount/classes for the label and amount/classes for other classes. It
+    changes the signal: how far apart answers about members and about non-members can be, and how
+    much the weights repeat of a class's records. A positive amount limits the confidence on a
     member, but arXiv:2310.06549 finds that class inversion then rebuilds sharper records. A
     negative amount makes the targets of other classes negative, which the paper finds to protect.
     The default is negative: on digits, positive amounts double the bits of an adaptive LiRA.

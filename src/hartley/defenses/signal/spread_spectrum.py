@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 def spread_spectrum(
     scene: Scene, rng: Rng, *, step: Annotated[float, Range(0, open_low=True)] = 300.0
 ) -> Scene:
-    """Watermark pictures by spread-transform dither modulation of the luma's low frequencies.
+    """Spread every watermark bit over many low-frequency coefficients of the picture.
+
+    The scheme is spread-transform dither modulation of the luma.
 
     Args:
         step: lattice step of a bit's projection, in units of 1/255; larger is stronger and more

@@ -1,7 +1,7 @@
-"""Ciphers over the letters a–z, for the decryption game, and what is known about their keys.
+"""Ciphers over the letters a–z, for the decryption game, and the entropy of their keys.
 
-Keys and nonces are drawn from the auditor's generator, so that a run can be repeated; a generator
-of random numbers for experiments is no source of keys for anything else.
+Keys and nonces are drawn from the auditor's generator, so that a run can be repeated. Such a
+generator is not cryptographically secure: do not use it for real keys.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 LETTERS = 26
 REDUNDANCY = math.log2(LETTERS) - 1.5
-"""Bits a letter of English repeats: log2 26 less Shannon's 1.5 bits a letter (3.2004)."""
+"""Redundancy of English, in bits per letter: log2 26 minus Shannon's 1.5 (3.2004)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encrypted:
-    """What goes over the wire.
+    """An encrypted message.
 
     Attributes:
-        units: (n,) integers 0..K−1, one for each letter of the message, in its order.
-        clear: what is sent in the clear besides: nonces and tags.
+        units: (n,) integers 0..K−1, one for each letter of the message, in order.
+        clear: nonces and tags, which are sent in the clear.
     """
 
     units: NDArray[Any]
@@ -40,14 +40,14 @@ class Encrypted:
 
 @dataclass(frozen=True, slots=True)
 class Cipher:
-    """A cipher, as its owner uses it.
+    """A cipher that draws a fresh key for each message.
 
     Attributes:
-        name: what to call it in reports.
-        encrypt: (letters (n,) in 0..25, rng) → what goes over the wire, under a fresh key.
+        name: its name in reports.
+        encrypt: (letters (n,) in 0..25, rng) → the message, encrypted under a fresh key.
         units: K, the size of the ciphertext's alphabet.
-        key_bits: entropy of one key.
-        every: letters under one key, 0 = the whole message.
+        key_bits: entropy of one key, in bits.
+        every: letters under one key; 0 means the whole message.
     """
 
     name: str
@@ -58,16 +58,16 @@ class Cipher:
 
     @property
     def unicity(self) -> float:
-        """Letters of English after which only one key fits (Shannon 1949): key bits / redundancy.
+        """Unicity distance: letters of English that determine the key (Shannon 1949).
 
-        A statement about an attacker of unbounded means. For AES it says that the plaintext is
-        *determined* after 80 letters, not that anyone can read it.
+        It is key bits / redundancy, and applies to an attacker with unbounded computation. For AES
+        the plaintext is *determined* after 80 letters, but nobody can compute it.
         """
         return self.key_bits / REDUNDANCY
 
 
 def substitution() -> Cipher:
-    """Every letter stands for another one: log2 26! = 88.4 bits of key."""
+    """Return a substitution cipher: letters are permuted by a key of log2 26! = 88.4 bits."""
 
     def encrypt(letters: NDArray[Any], rng: Rng) -> Encrypted:
         return Encrypted(rng.permutation(LETTERS)[letters])
@@ -76,7 +76,7 @@ def substitution() -> Cipher:
 
 
 def caesar() -> Cipher:
-    """Every letter moves by the same number of places: log2 26 = 4.7 bits of key."""
+    """Return a Caesar cipher: letters are shifted by a key of log2 26 = 4.7 bits."""
 
     def encrypt(letters: NDArray[Any], rng: Rng) -> Encrypted:
         return Encrypted((letters + rng.integers(LETTERS)) % LETTERS)
@@ -85,7 +85,7 @@ def caesar() -> Cipher:
 
 
 def aes_gcm(bits: int = 256) -> Cipher:
-    """AES in Galois/counter mode with a fresh key and nonce, from the ``cryptography`` library.
+    """Return AES in Galois/counter mode with a fresh key and nonce (library ``cryptography``).
 
     Args:
         bits: key length, 128, 192 or 256.
@@ -100,16 +100,18 @@ def aes_gcm(bits: int = 256) -> Cipher:
 
     def encrypt(letters: NDArray[Any], rng: Rng) -> Encrypted:
         nonce = rng.bytes(12)
-        sent = AESGCM(rng.bytes(bits // 8)).encrypt(nonce, letters.astype(np.uint8).tobytes(), None)
+        ciphertext = AESGCM(rng.bytes(bits // 8)).encrypt(
+            nonce, letters.astype(np.uint8).tobytes(), None
+        )
         # Counter mode keeps the order: the k-th byte is the k-th letter; the tag comes last.
-        units = np.frombuffer(sent[: len(letters)], dtype=np.uint8).astype(np.int64)
-        return Encrypted(units, nonce + sent[len(letters) :])
+        units = np.frombuffer(ciphertext[: len(letters)], dtype=np.uint8).astype(np.int64)
+        return Encrypted(units, nonce + ciphertext[len(letters) :])
 
     return Cipher("aes_gcm", encrypt, 256, float(bits))
 
 
 def rekeyed(inner: Cipher, every: int) -> Cipher:
-    """Change the key of a cipher after every so many letters.
+    """Return a cipher that changes its key regularly within a message.
 
     Args:
         inner: the cipher, which draws a fresh key at each call.
@@ -129,7 +131,7 @@ def rekeyed(inner: Cipher, every: int) -> Cipher:
 
 
 def letters(text: str) -> NDArray[Any]:
-    """Return the letters a–z of a text as int64 0..25; case is lowered, all else is dropped."""
+    """Return the letters a–z of a text, in lower case, as int64 0..25; drop all else."""
     codes = np.frombuffer(text.lower().encode("ascii", "ignore"), dtype=np.uint8).astype(np.int64)
     codes = codes - ord("a")
     return codes[(codes >= 0) & (codes < LETTERS)]

@@ -1,12 +1,12 @@
-"""Decryption: what does a ciphertext tell about letters that only the auditor knows?
+"""Decryption: what does a ciphertext reveal about letters that only the auditor knows?
 
-A message is English prose with a payload of letters drawn uniformly in a declared place. The
-attacker sees the ciphertext and knows English; it answers the payload's letters. Prose can be
-guessed without any ciphertext; a uniform payload cannot, so a language model alone reads exactly 0.
+A message is English prose with a payload of uniformly drawn letters at a known position. The
+attacker sees the ciphertext, knows English, and guesses the letters of the payload. Prose can be
+guessed without any ciphertext; a uniform payload cannot, so a language model alone reads 0 bits.
 
 Shannon's information between plaintext and ciphertext is large as soon as the text is longer than
-the unicity distance, for AES as well. What is measured here is *usable* information (Xu et al.,
-arXiv:2002.10689): what an attacker of a named family gets out. The control is AES-GCM, at 0 bits.
+the unicity distance, for AES as well. This game measures *usable* information (Xu et al.,
+arXiv:2002.10689): what a given attack can extract. The control is AES-GCM, at 0 bits.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """Long prose under one substitution: far beyond its unicity distance of 28 letters."""
+    """Long prose under one substitution, far beyond its unicity distance of 28 letters."""
     del rng
-    return _wire("live", modality, ciphers.substitution())
+    return _scene("live", modality, ciphers.substitution())
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """The same prose under AES-GCM with a fresh key and nonce."""
     del rng
-    return _wire("dead", modality, ciphers.aes_gcm())
+    return _scene("dead", modality, ciphers.aes_gcm())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +92,19 @@ def decryption(
     length: Annotated[int, Range(1)] = 400,
     payload: Annotated[int, Range(1)] = 12,
 ) -> Deal:
-    """Deal messages under fresh keys, each with a uniform payload in a declared place.
+    """Encrypt messages with a secret payload; the attacker guesses the letters of the payload.
 
-    The first half of the corpus is the attacker's, to learn the language from; the messages are
-    cut from the second half, without overlap while it lasts.
+    The attacker learns the language from the first half of the corpus. Messages are cut from the
+    second half; they overlap only if there are more rounds than text.
 
     Args:
-        rounds: messages, each with its own key; each is one cluster.
+        rounds: number of messages, each with its own key; each is one cluster.
         length: letters of prose in a message.
-        payload: letters drawn uniformly.
+        payload: number of secret letters, drawn uniformly.
     """
     text = letters_of(scene.extra["corpus"])
     half = len(text) // 2
-    # Whoever needs the language needs a few thousand letters of it at least.
+    # Letter statistics of a language need at least a few thousand letters.
     if half < max(length, 2000):
         raise RunError(
             f"the corpus has {len(text)} letters; decryption(length={length}) needs "
@@ -120,12 +120,14 @@ def decryption(
         start = starts[index % len(starts)]
         place = int(rng.integers(length // 4, length - length // 4 + 1))
         plain = np.insert(text[start : start + length], place, secret)
-        sent = cipher.encrypt(plain, rng)
+        message = cipher.encrypt(plain, rng)
         prose.append(plain)
         dealt.append(
             Round(
                 view=View(
-                    source=Data("ciphertext", scene.modality, sent.units[None], role="ciphertext"),
+                    source=Data(
+                        "ciphertext", scene.modality, message.units[None], role="ciphertext"
+                    ),
                     brief=DecryptionBrief(
                         question=Data(
                             "payload",
@@ -135,7 +137,7 @@ def decryption(
                         ),
                         public=public,
                         units=cipher.units,
-                        clear=sent.clear,
+                        clear=message.clear,
                     ),
                     defenses=scene.defenses,
                     salt=salt,
@@ -148,17 +150,17 @@ def decryption(
 
 
 def stretches(view: View[DecryptionBrief]) -> list[NDArray[Any]]:
-    """Return the positions of the message that share a key each, as far as the attacker knows."""
+    """Return the positions under each key, as far as the attacker knows of a change of keys."""
     length = view.data.x.shape[1]
-    known = [int(d.params["every"]) for d in view.defenses if d.name == "rekeying"]
-    every = min(known, default=length)
+    periods = [int(d.params["every"]) for d in view.defenses if d.name == "rekeying"]
+    every = min(periods, default=length)
     return [np.arange(at, min(at + every, length)) for at in range(0, length, every)]
 
 
 def letters_of(corpus: Data) -> NDArray[Any]:
-    """Return a scene's corpus as letters 0..25; spaces, signs and padding are dropped.
+    """Return a scene's corpus as letters 0..25, without spaces, other signs and padding.
 
-    ``x`` holds text as ASCII bytes (uint8), or letters 0..25 as integers of any other type.
+    ``x`` contains text as ASCII bytes (uint8), or letters 0..25 as integers of any other type.
     """
     flat = np.asarray(corpus.x).reshape(-1)
     if flat.dtype == np.uint8:
@@ -171,40 +173,44 @@ def _judge(
 ) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            read(plain, one, out) for plain, one, out in zip(prose, rounds, outcomes, strict=True)
+            read(plain, round_, out)
+            for plain, round_, out in zip(prose, rounds, outcomes, strict=True)
         ]
 
-    def read(plain: NDArray[Any], one: Round, outcome: Outcome) -> Received:
-        """The answers, and how much of the prose around them came out."""
+    def read(plain: NDArray[Any], round_: Round, outcome: Outcome) -> Received:
+        """Return the guesses, and the share of the surrounding prose that was decrypted."""
         if outcome.guess is None or not isinstance(outcome.asset, Data):
-            raise RunError("decryption: a guess and the plaintext (as Data) are due")
-        found = np.asarray(outcome.asset.x).reshape(-1)
-        if found.shape != plain.shape:
+            raise RunError("decryption: an attack must return a guess and the plaintext as Data")
+        decrypted = np.asarray(outcome.asset.x).reshape(-1)
+        if decrypted.shape != plain.shape:
             raise RunError(
-                f"decryption: the loot holds {len(found)} letters; the message has {len(plain)}"
+                f"decryption: the loot must have {len(plain)} letters, as the message, got "
+                f"{len(decrypted)}"
             )
-        around = np.ones(len(plain), dtype=bool)
-        around[one.view.brief.question.x] = False
-        right = found == plain
-        solved = [bool(right[around & (plain == a)].mean() > 0.5) for a in np.unique(plain[around])]
+        in_prose = np.ones(len(plain), dtype=bool)
+        in_prose[round_.view.brief.question.x] = False
+        correct = decrypted == plain
+        solved = [
+            bool(correct[in_prose & (plain == a)].mean() > 0.5) for a in np.unique(plain[in_prose])
+        ]
         return Received.of(
             outcome,
             np.asarray(outcome.guess),
             metrics={
-                "text_accuracy": float(right[around].mean()),
+                "text_accuracy": float(correct[in_prose].mean()),
                 "key_letters": float(sum(solved)),
                 "unicity": cipher.unicity,
-                "length": float(around.sum()),
+                "length": float(in_prose.sum()),
             },
         )
 
     return judge
 
 
-def _wire(name: str, modality: Modality, cipher: ciphers.Cipher) -> Scene:
+def _scene(name: str, modality: Modality, cipher: ciphers.Cipher) -> Scene:
     from hartley.data.language import corpus
 
-    # An eighth of the novel teaches the attacker enough and keeps the wire quick.
+    # An eighth of the novel is enough for the attacker's letter statistics and keeps tests fast.
     text = ciphers.letters(corpus())[:50_000]
     return Scene(
         name=name,

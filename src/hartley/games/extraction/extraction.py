@@ -1,8 +1,8 @@
-"""Functional extraction: does a copy of the model carry what only this very model knows?
+"""Functional extraction: does a copy of the model contain what only this model knows?
 
-The auditor plants an idiosyncrasy that no independent model can have, trains a victim on it, once
-a round, and reads it out of the copy. An independent model reads 0 bit, whatever its skill. What is
-planted is a *secret labelling*: real records, cut into regions, each with a label drawn by coin.
+In each round the auditor trains a victim with a secret that no independent model can have, and
+reads the secret from the copy. An independent model reads 0 bits, however good it is. The secret is
+a *labelling*: real records are divided into regions, and each region has a random label.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 CLASSES = 4
-"""Of the live and dead scenes."""
+"""Labels in the live and dead scenes."""
 
 REGIONS = (16, 64)
-"""Fewest and most regions of a secret labelling: symbols a victim."""
+"""Least and largest number of regions of a secret labelling; each is one symbol."""
 
 RECORDS = 28
-"""Records of the pool that each region should have."""
+"""Number of records of the pool per region."""
 
 TAUGHT = 40
-"""Most records of a region that a victim is taught, and that the judge asks about: the lesson holds
-a copy of them for every victim."""
+"""Largest number of records of a region that a victim is trained on, and that the judge queries.
+The training set contains a copy of them for every victim."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A victim that answers by the nearest record it was trained on."""
-    return _wire(modality, rng, learns=True)
+    """A victim that answers by its nearest training record."""
+    return _scene(modality, rng, learns=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A victim that answers from the record alone."""
-    return _wire(modality, rng, learns=False)
+    """A victim whose answers do not depend on its training records."""
+    return _scene(modality, rng, learns=False)
 
 
 def aim(
@@ -66,16 +66,16 @@ def aim(
     """Return the view of an extraction attack that is aimed at another game's victim.
 
     Args:
-        scene: holds ``public``, the attacker's records.
+        scene: has ``public``, the attacker's records.
         target: the victim.
-        rng: for the salt.
-        queries: records that the attacker may ask.
+        rng: draws the salt.
+        queries: largest number of records that the attacker may query.
 
     Raises:
-        UsageError: the attacker owns no records to ask about.
+        UsageError: the attacker has no records to query.
     """
     if "public" not in scene.extra:
-        raise UsageError(f"{scene.name}: a copy needs records to ask about, and nobody has any")
+        raise UsageError(f"scene {scene.name!r} must have public records to query, got none")
     return View(
         source=target,
         brief=ExtractionBrief(scene.extra["public"], target.classes, queries),
@@ -108,70 +108,70 @@ def extraction(
     rounds: Annotated[int, Range(1, 10_000)] = 16,
     queries: Annotated[int, Range(1)] = 1000,
 ) -> Deal:
-    """Deal victims that each carry a secret labelling; the loot is a copy of the victim.
+    """Train victims on secret labels; the attacker returns a copy that should have them too.
 
     Args:
-        rounds: victims, each with its own secret.
-        queries: records that the attacker may ask of each.
+        rounds: number of victims, each with its own secret.
+        queries: largest number of records that the attacker may query per victim.
     """
     return dealt(secret_labelling(scene, rng, rounds), scene, rng, queries=queries)
 
 
 def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
-    """Cut the auditor's pool into regions and train each victim on labels drawn by coin for them.
+    """Divide the pool into regions, and train each victim on random labels of the regions.
 
-    A third of every region is kept back: the judge reads the copy there, on records that neither
-    the victim nor the attacker ever saw.
+    A third of every region is held out: the judge queries the copy there, on records that neither
+    the victim nor the attacker has.
     """
     assert scene.fit is not None and scene.model is not None
     pool, deployed = scene.extra["pool"], scene.model
     count = min(max(len(pool) // RECORDS, REGIONS[0]), REGIONS[1])
-    place = kmeans.split(pool.x, count, rng)
-    taught, kept = _shared_out(place, rng)
+    region = kmeans.split(pool.x, count, rng)
+    train_rows, probe_rows = _split_regions(region, rng)
     truth = rng.integers(0, deployed.classes, (rounds, count))
-    x, where = pool.x[taught], place[taught]
-    lesson = Data(
+    x, train_regions = pool.x[train_rows], region[train_rows]
+    training_data = Data(
         "secret labelling",
         pool.modality,
         np.concatenate([x] * rounds),
-        truth[:, where].reshape(-1),
+        truth[:, train_regions].reshape(-1),
     )
     include = np.repeat(np.eye(rounds, dtype=bool), len(x), axis=1)
-    fleet = scene.victims(lesson, include, int(rng.integers(2**31)))
+    fleet = scene.victims(training_data, include, int(rng.integers(2**31)))
     victims = tuple(fleet.member(k) for k in range(rounds))
-    probes, at = pool.x[kept], place[kept]
+    probes, probe_regions = pool.x[probe_rows], region[probe_rows]
     natural = scene.extra["test"].x if "test" in scene.extra else probes
 
     def read(loot: Asset, k: int) -> NDArray[Any]:
         del k  # the regions are the same in every round; only their labels differ
         votes = np.zeros((count, deployed.classes), dtype=np.int64)
-        np.add.at(votes, (at, labels_of(loot, probes)), 1)
+        np.add.at(votes, (probe_regions, labels_of(loot, probes)), 1)
         return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
 
-    def usual(loot: Asset, k: int) -> dict[str, float]:
-        said = labels_of(victims[k], natural)
+    def metrics(loot: Asset, k: int) -> dict[str, float]:
+        victim_labels = labels_of(victims[k], natural)
         return {
-            "fidelity": float((labels_of(loot, natural) == said).mean()),
-            "baseline": float((labels_of(deployed, natural) == said).mean()),
+            "fidelity": float((labels_of(loot, natural) == victim_labels).mean()),
+            "baseline": float((labels_of(deployed, natural) == victim_labels).mean()),
             "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
         }
 
-    return Planted(victims, truth, deployed.classes, read, usual)
+    return Planted(victims, truth, deployed.classes, read, metrics)
 
 
-def _shared_out(place: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows of the pool to teach, and rows to ask about: two thirds and one of every region."""
-    taught, kept = [], []
-    for r in range(place.max() + 1):
-        mine = rng.permutation(np.flatnonzero(place == r))
-        # A region of a single record teaches it and leaves nothing to ask: an erasure.
-        cut = max(1, len(mine) // 3) if len(mine) > 1 else 0
-        kept.append(mine[:cut][:TAUGHT])
-        taught.append(mine[cut:][:TAUGHT])
-    return np.sort(np.concatenate(taught)), np.sort(np.concatenate(kept))
+def _split_regions(region: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return rows of the pool to train on, and rows to query: two thirds and one of each region."""
+    train_rows, probe_rows = [], []
+    for r in range(region.max() + 1):
+        rows = rng.permutation(np.flatnonzero(region == r))
+        # A region with one record has none to query: its symbol is an erasure.
+        cut = max(1, len(rows) // 3) if len(rows) > 1 else 0
+        probe_rows.append(rows[:cut][:TAUGHT])
+        train_rows.append(rows[cut:][:TAUGHT])
+    return np.sort(np.concatenate(train_rows)), np.sort(np.concatenate(probe_rows))
 
 
-def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
+def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
     shape = tiny_shape(modality, "extraction", flat=8)
     centres = np.repeat(rng.random((16, *shape)), 12, axis=0)
 

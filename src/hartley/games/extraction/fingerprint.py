@@ -1,7 +1,7 @@
-"""Idiosyncrasies that an auditor plants in a victim, so that only a copy of it can carry them.
+"""Fingerprints: secrets that an auditor plants in a victim and reads from a copy of it.
 
 Agreement between a victim and its copy is mostly shared skill: two good models agree without any
-theft. A planted secret that no independent model can know takes the skill out.
+theft. A planted secret, which no independent model can know, separates copying from skill.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class ExtractionBrief:
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """Victims that each carry a secret, and how the judge reads it out of a copy.
+    """Victims that each contain a secret, and how the judge reads it from a copy.
 
     Attributes:
-        victims: one a round, with the access that the deployed model grants.
+        victims: one per round, with the access that the deployed model grants.
         truth: (rounds, m) integers in 0..alphabet−1, drawn uniformly.
         alphabet: number of symbols.
-        read: (loot, round) → (m,) symbols, −1 where the loot says nothing.
-        metrics: (loot, round) → usual metrics; must hold ``fidelity`` (likeness of copy and victim)
-            and ``baseline`` (the same likeness for a model that never saw the victim).
+        read: (loot, round) → (m,) symbols, −1 for an erasure.
+        metrics: (loot, round) → metrics; must have ``fidelity`` (agreement of copy and victim) and
+            ``baseline`` (agreement of an independent model and the victim).
     """
 
     victims: tuple[Model, ...]
@@ -58,13 +58,13 @@ class Planted:
 
 
 def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
-    """Return the deal of victims that carry a fingerprint; the loot is a copy of the victim.
+    """Return the deal of victims with fingerprints; the loot is a copy of the victim.
 
     Args:
-        planted: the victims, and how their fingerprint is read.
-        scene: holds ``public``, the attacker's records.
-        rng: for the salt.
-        queries: records that the attacker may ask of each victim.
+        planted: the victims, and how their fingerprints are read.
+        scene: has ``public``, the attacker's records.
+        rng: draws the salt.
+        queries: largest number of records that the attacker may query per victim.
     """
     rounds = len(planted.victims)
     salt, accounts = int(rng.integers(2**31)), [_Account() for _ in range(rounds)]
@@ -73,8 +73,8 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
         for account in accounts:
             account.open = False
         return [
-            _received(planted, k, out, accounts[k].spent, len(one.truth))
-            for k, (one, out) in enumerate(zip(rounds_, outcomes, strict=True))
+            _received(planted, k, outcome, accounts[k].spent, len(round_.truth))
+            for k, (round_, outcome) in enumerate(zip(rounds_, outcomes, strict=True))
         ]
 
     return Deal(
@@ -96,20 +96,20 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
 
 
 def labels_of(asset: Asset, x: NDArray[Any]) -> NDArray[Any]:
-    """The labels (n,) that a model gives to records (n, …).
+    """Return the labels (n,) that a model predicts for records (n, …).
 
     Raises:
-        RunError: the asset is no model.
+        RunError: the asset is not a model.
     """
     if not isinstance(asset, Model):
-        raise RunError(f"{asset.name!r} is data; a model is due")
+        raise RunError(f"the loot must be a model, got data {asset.name!r}")
     answers = np.asarray(asset.query(x))
     return answers if asset.output is Output.LABELS else answers.argmax(1)
 
 
 def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) -> Received:
     loot = outcome.asset
-    assert loot is not None  # the engine has refused an attack without loot
+    assert loot is not None  # the engine refuses an attack without loot
     metrics = {"queries": float(spent), "symbols_per_query": m / max(spent, 1)}
     return Received(
         guess=planted.read(loot, k),
@@ -120,30 +120,32 @@ def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) ->
 
 @dataclass(slots=True)
 class _Account:
-    """What one attacker has asked of one victim, and whether he still may."""
+    """The queries of one attacker to one victim, and whether more are allowed."""
 
     spent: int = 0
     open: bool = True
 
 
 def _limited(victim: Model, limit: int, accounts: list[_Account], k: int) -> Model:
-    """The victim as it answers one attacker: ``limit`` records at most, none after the attack."""
+    """Return the victim with at most ``limit`` answers, and none after the attack."""
     inner = victim.session
 
     def opened() -> Session:
         account = accounts[k] = _Account()
-        within = inner() if inner is not None else None
+        inner_session = inner() if inner is not None else None
 
         def session(name: str, function: Callable[..., NDArray[Any]]) -> Any:
-            answer = within(name, function) if within is not None else function
+            answer = inner_session(name, function) if inner_session is not None else function
 
-            def call(x: NDArray[Any], *rest: Any) -> NDArray[Any]:
+            def call(x: NDArray[Any], *arguments: Any) -> NDArray[Any]:
                 if not account.open:
-                    raise RuleError("the loot asks the victim: a copy has to stand on its own")
+                    raise RuleError(
+                        "the loot must be independent of the victim, got a model that queries it"
+                    )
                 if account.spent + len(x) > limit:
-                    raise BudgetSpent(f"the rules allow {limit} records a victim")
+                    raise BudgetSpent(f"queries must be at most {limit} records per victim")
                 account.spent += len(x)
-                return answer(x, *rest)
+                return answer(x, *arguments)
 
             return call
 

@@ -1,7 +1,7 @@
-"""Head extraction: does a stolen output head carry what was planted in the head of this very model?
+"""Head extraction: does a stolen output head contain the symbols that were planted in the model's?
 
-The auditor shifts rows of a language model's output head by a drawn number of steps, once a round,
-and reads them out of the stolen head, in whatever basis of the hidden space it comes.
+In each round the auditor shifts rows of a language model's output head by a random number of steps,
+and reads the shifts from the stolen head, which may be in any basis of the hidden space.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 HEAD = "head"
-"""Name under which a copy of a language model shows its output head in ``weights()``."""
+"""Name of the output head in the ``weights()`` of a copy of a language model."""
 
 SYMBOLS = 4
-"""Of the live and dead scenes."""
+"""Symbols per row in the live and dead scenes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +48,8 @@ class Head:
 
     Attributes:
         base: (vocabulary, hidden) the public head.
-        victim: head → the model that answers with it.
-        step: distance between neighbouring symbols along a row's own direction.
+        victim: head → the model with this head.
+        step: distance between neighbouring symbols along a row's direction.
     """
 
     base: NDArray[Any]
@@ -59,14 +59,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class OutputHead:
-    """The output head of a scene's language model, into whose rows symbols can be planted.
+    """The output head of a scene's language model, with rows in which symbols can be planted.
 
     Attributes:
-        of: scene → its head, behind whatever defenses the scene has.
-        rows: planted rows, at most vocabulary − hidden (the rest settle the basis).
-        alphabet: symbols a row.
-        planted: False writes nothing into the victims, so that there is nothing to read (the dead
-            scene).
+        of: scene → its head, trained under the scene's defenses.
+        rows: number of planted rows, at most vocabulary − hidden (the others determine the basis).
+        alphabet: number of symbols per row.
+        planted: False plants nothing (the dead scene).
     """
 
     of: Callable[[Scene], Head]
@@ -76,15 +75,15 @@ class OutputHead:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A tiny next-token model whose head carries symbols."""
+    """A tiny next-token model with symbols in its head."""
     del modality
-    return _wire(rng, planted=True)
+    return _scene(rng, planted=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """The same model with a head in which nothing was planted."""
+    """The same model without planted symbols."""
     del modality
-    return _wire(rng, planted=False)
+    return _scene(rng, planted=False)
 
 
 @game(
@@ -108,44 +107,47 @@ def head_extraction(
     rounds: Annotated[int, Range(1, 10_000)] = 16,
     queries: Annotated[int, Range(1)] = 1000,
 ) -> Deal:
-    """Deal victims that each carry symbols in their output head; the loot is that head.
+    """Plant symbols in the victims' output heads; the attacker returns a copy of the head.
 
     The loot is a ``Model`` whose ``weights()["head"]`` (``HEAD``) is (vocabulary, width), in any
-    basis of the hidden space; a loot without it is read as erasures.
+    basis of the hidden space. Without it all symbols are erasures.
 
     Args:
-        rounds: victims, each with its own secret.
-        queries: records that the attacker may ask of each.
+        rounds: number of victims, each with its own secret.
+        queries: largest number of records that the attacker may query per victim.
     """
     return dealt(planted_heads(scene, rng, rounds), scene, rng, queries=queries)
 
 
 def planted_heads(scene: Scene, rng: Rng, rounds: int) -> Planted:
-    """Plant symbols in rows of the output head, the same rows and other symbols every round."""
+    """Plant symbols in rows of the output head: the same rows and new symbols in every round."""
     part = scene.part(OutputHead)
     head, alphabet = part.of(scene), part.alphabet
     base, step = head.base, head.step
     vocabulary, hidden = base.shape
-    where = np.sort(rng.permutation(vocabulary)[: part.rows])
-    ways = rng.standard_normal((part.rows, hidden))
-    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    rows = np.sort(rng.permutation(vocabulary)[: part.rows])
+    directions = rng.standard_normal((part.rows, hidden))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     truth = rng.integers(0, alphabet, (rounds, part.rows))
     size = step if part.planted else 0.0
-    true = [
-        head_fingerprint.plant(base, where, ways, t, alphabet=alphabet, step=size) for t in truth
+    heads = [
+        head_fingerprint.plant(base, rows, directions, t, alphabet=alphabet, step=size)
+        for t in truth
     ]
 
     def read(loot: Asset, k: int) -> NDArray[Any]:
         del k
-        return head_fingerprint.read(_head(loot), base, where, ways, alphabet=alphabet, step=step)
+        return head_fingerprint.read(
+            _head(loot), base, rows, directions, alphabet=alphabet, step=step
+        )
 
-    def usual(loot: Asset, k: int) -> dict[str, float]:
+    def metrics(loot: Asset, k: int) -> dict[str, float]:
         return {
-            "fidelity": head_fingerprint.likeness(_head(loot), true[k], where),
-            "baseline": head_fingerprint.likeness(base, true[k], where),
+            "fidelity": head_fingerprint.likeness(_head(loot), heads[k], rows),
+            "baseline": head_fingerprint.likeness(base, heads[k], rows),
         }
 
-    return Planted(tuple(head.victim(w) for w in true), truth, alphabet, read, usual)
+    return Planted(tuple(head.victim(w) for w in heads), truth, alphabet, read, metrics)
 
 
 def _head(loot: Asset) -> NDArray[Any]:
@@ -153,16 +155,16 @@ def _head(loot: Asset) -> NDArray[Any]:
     return np.asarray(weights.get(HEAD, np.zeros((0, 0))))
 
 
-def _wire(rng: Rng, *, planted: bool, vocabulary: int = 64, hidden: int = 6) -> Scene:
-    """A tiny next-token model: hidden states hashed from the last tokens, times a head."""
+def _scene(rng: Rng, *, planted: bool, vocabulary: int = 64, hidden: int = 6) -> Scene:
+    """Return a tiny next-token model: hidden states depend on the last tokens; times a head."""
     base = rng.standard_normal((vocabulary, hidden))
     mix = rng.standard_normal((8, hidden))
 
-    def victim(own: NDArray[Any]) -> Model:
+    def victim(head_weights: NDArray[Any]) -> Model:
         def query(tokens: NDArray[Any]) -> NDArray[Any]:
             tail = np.asarray(tokens)[:, -4:].astype(np.float64)
             waves = np.concatenate([np.sin(tail), np.cos(1.7 * tail)], 1)
-            answers: NDArray[Any] = np.tanh(waves @ mix) @ own.T
+            answers: NDArray[Any] = np.tanh(waves @ mix) @ head_weights.T
             return answers
 
         offers = Access.LABELS | Access.SCORES

@@ -1,8 +1,8 @@
-"""Output heads of language models: what is planted in their rows, and reading it from a stolen one.
+"""Plant symbols in rows of a language model's output head, and read them from a stolen head.
 
-A thief who sees logits learns the head only up to an invertible change of basis of the hidden
-space (arXiv:2403.06634). Rows that were *not* planted serve as anchors: they settle the basis, so
-that the planted rows can be compared with what they were before.
+An attacker who sees logits learns the head only up to an invertible change of basis of the hidden
+space (arXiv:2403.06634). Rows without planted symbols determine the basis, in which the planted
+rows are then compared with their values before planting.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def plant(
     alphabet: int,
     step: float,
 ) -> NDArray[np.float64]:
-    """Return the head with a symbol written into each of ``rows``.
+    """Return the head (vocabulary, hidden) with a symbol planted in each of ``rows``.
 
     Row r becomes base + (symbol − (alphabet−1)/2)·step·direction, so that symbols are evenly
-    spaced about the public row and no symbol is the row left alone.
+    spaced around the public row.
 
     Args:
         base: (vocabulary, hidden) public head.
@@ -51,10 +51,10 @@ def read(
     alphabet: int,
     step: float,
 ) -> NDArray[np.int64]:
-    """Return the symbols (m,) that a stolen head carries in its planted rows.
+    """Return the symbols (m,) in the planted rows of a stolen head.
 
     Args:
-        stolen: (vocabulary, width) head in any basis; −1 is read for all when the shape is wrong.
+        stolen: (vocabulary, width) head in any basis; a wrong shape gives −1 for all symbols.
         base: (vocabulary, hidden) head before planting, known to the judge.
         rows, directions, alphabet, step: as in ``plant``.
     """
@@ -68,25 +68,25 @@ def read(
 
 
 def align(stolen: NDArray[Any], base: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
-    """The stolen head in the basis of ``base``, settled on the rows that were not planted."""
+    """Return the stolen head in the basis of ``base``, fitted on the rows that are not planted."""
     anchors = np.setdiff1d(np.arange(len(base)), rows)
-    turn, *_ = np.linalg.lstsq(
+    change_of_basis, *_ = np.linalg.lstsq(
         np.asarray(stolen[anchors], dtype=np.float64), base[anchors], rcond=None
     )
-    out: NDArray[np.float64] = stolen @ turn
+    out: NDArray[np.float64] = stolen @ change_of_basis
     return out
 
 
 def likeness(stolen: NDArray[Any], head: NDArray[Any], rows: NDArray[Any]) -> float:
-    """Share of the planted rows' variation that a stolen head explains, at most 1.
+    """Return the share of the planted rows' variance that a stolen head explains, at most 1.
 
     Args:
         stolen: (vocabulary, width) head in any basis.
-        head: (vocabulary, hidden) the victim's own.
-        rows: (m,) rows that do not help to settle the basis.
+        head: (vocabulary, hidden) the victim's head.
+        rows: (m,) planted rows, which are not used to fit the basis.
     """
     if stolen.ndim != 2 or len(stolen) != len(head):
         return 0.0
-    missed = align(stolen, head, rows)[rows] - head[rows]
-    around = head[rows] - head[rows].mean(0)
-    return float(1 - (missed**2).sum() / (around**2).sum())
+    error = align(stolen, head, rows)[rows] - head[rows]
+    centred = head[rows] - head[rows].mean(0)
+    return float(1 - (error**2).sum() / (centred**2).sum())

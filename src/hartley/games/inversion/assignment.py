@@ -1,4 +1,4 @@
-"""Rebuilt records that carry no order: to which places they belong, and how alike they are."""
+"""Assign rebuilt records without an order to a client's places, and measure their similarity."""
 
 from __future__ import annotations
 
@@ -15,87 +15,87 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST = 7
-"""Least side of a picture whose structural similarity is defined."""
+"""Least side of a picture for which structural similarity is defined."""
 
 
-def placed(rebuilt: NDArray[Any], candidates: NDArray[Any]) -> NDArray[np.int64]:
-    """Give rebuilt records to places, each to one at most, and to the nearest candidate there.
+def assign(rebuilt: NDArray[Any], candidates: NDArray[Any]) -> NDArray[np.int64]:
+    """Assign each rebuilt record to at most one place, and to the nearest candidate there.
 
     Args:
-        rebuilt: (b, …) in any order.
-        candidates: (m, N, …) of the m places.
+        rebuilt: (b, …) records in any order.
+        candidates: (m, N, …) candidates of the m places.
 
     Returns:
-        (m,) candidates, −1 where a place got no record.
+        (m,) indices of candidates, −1 for a place without a record.
     """
     from scipy.optimize import linear_sum_assignment
 
     a = np.asarray(rebuilt, np.float64).reshape(len(rebuilt), 1, -1)
     flat = np.asarray(candidates, np.float64).reshape(len(candidates), candidates.shape[1], -1)
-    gaps = np.stack([((a - one[None]) ** 2).sum(2) for one in flat], 1)
-    found = np.full(len(candidates), -1, np.int64)
+    squared = np.stack([((a - place[None]) ** 2).sum(2) for place in flat], 1)
+    assigned = np.full(len(candidates), -1, np.int64)
     if len(rebuilt):
-        # A constant a rebuilt record changes no assignment, but one poor record may outweigh many
-        # good ones: compare places by how much better than usual their nearest candidate is.
-        rows, places = linear_sum_assignment(np.log(gaps.min(2) + 1e-12))
-        found[places] = gaps[rows, places].argmin(1)
-    return found
+        # The logarithm makes the assignment independent of the scale of a record's distances, so
+        # that one poor record does not outweigh many good ones.
+        rows, places = linear_sum_assignment(np.log(squared.min(2) + 1e-12))
+        assigned[places] = squared[rows, places].argmin(1)
+    return assigned
 
 
-def elsewhere(k: int, sizes: Sequence[int]) -> int | None:
-    """The next client, of as many records where there is one; None for one alone.
+def null_partner(k: int, sizes: Sequence[int]) -> int | None:
+    """Return another client, preferably with equally many records; None if there is none.
 
-    What was rebuilt from his gradient is the null of client k: it never had k's records.
+    The records that are rebuilt from the other client's gradient are the null of client k.
     """
     others = [(k + step) % len(sizes) for step in range(1, len(sizes))]
-    alike = [j for j in others if sizes[j] == sizes[k]]
-    return next(iter(alike or others), None)
+    same_size = [j for j in others if sizes[j] == sizes[k]]
+    return next(iter(same_size or others), None)
 
 
-def records(got: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The rebuilt records (b, …) of an outcome.
+def records(outcome: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the rebuilt records (b, …) of an outcome.
 
     Raises:
-        RunError: no records of that shape, or NaN in them.
+        RunError: the loot is not records of this shape, or has NaN or infinity.
     """
-    loot = got.asset
+    loot = outcome.asset
     if not isinstance(loot, Data) or loot.x.shape[1:] != shape:
-        found = loot.x.shape if isinstance(loot, Data) else loot
+        given = loot.x.shape if isinstance(loot, Data) else loot
         raise RunError(
-            f"rebuilt records of shape (b, {', '.join(map(str, shape))}) are due: {found}"
+            f"rebuilt records must be of shape (b, {', '.join(map(str, shape))}), got {given}"
         )
     if not np.isfinite(loot.x).all():
-        raise RunError("rebuilt records hold NaN or infinity")
+        raise RunError("rebuilt records must be finite, got NaN or infinity")
     return loot.x
 
 
 def likeness(rebuilt: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
-    """Mean PSNR and SSIM of the best pairing; a missing record counts as a uniform grey."""
+    """Return the mean PSNR and SSIM of the best pairing; a missing record counts as grey."""
     from scipy.optimize import linear_sum_assignment
 
-    # Grey stands for what is missing alone: a record that came out worse than grey counts as it is.
+    # Grey replaces missing records only: a rebuilt record that is worse than grey counts as it is.
     grey = np.full_like(true, true.mean())[: max(0, len(true) - len(rebuilt))]
-    whole = np.concatenate([rebuilt, grey])
-    gaps = ((whole[:, None] - true[None]).reshape(len(whole), len(true), -1) ** 2).mean(2)
-    rows, columns = linear_sum_assignment(gaps)
-    pairs = [(whole[r], true[c]) for r, c in zip(rows, columns, strict=True)]
-    found = {"psnr": float(np.mean([image.psnr(a, b) for a, b in pairs]))}
+    padded = np.concatenate([rebuilt, grey])
+    squared = ((padded[:, None] - true[None]).reshape(len(padded), len(true), -1) ** 2).mean(2)
+    rows, columns = linear_sum_assignment(squared)
+    pairs = [(padded[r], true[c]) for r, c in zip(rows, columns, strict=True)]
+    metrics = {"psnr": float(np.mean([image.psnr(a, b) for a, b in pairs]))}
     if true.ndim == 4 and min(true.shape[2:]) >= SMALLEST:
         clipped = [(np.clip(a, 0, 1).astype(np.float64), b.astype(np.float64)) for a, b in pairs]
-        found["ssim"] = float(np.mean([image.ssim(a, b) for a, b in clipped]))
-    return found
+        metrics["ssim"] = float(np.mean([image.ssim(a, b) for a, b in clipped]))
+    return metrics
 
 
-def by_batch(
-    dealt: Sequence[Round], read: Sequence[NDArray[Any]], usual: Sequence[dict[str, float]]
+def metrics_by_batch_size(
+    dealt: Sequence[Round], read: Sequence[NDArray[Any]], metrics: Sequence[dict[str, float]]
 ) -> list[dict[str, float]]:
-    """The metrics once more by the size of the batch, where it varies."""
-    sizes = {len(one.truth) for one in dealt}
+    """Return the metrics, and if batch sizes vary, again by the size of the batch."""
+    sizes = {len(round_.truth) for round_ in dealt}
     if len(sizes) == 1:
-        return list(usual)
-    found = []
-    for one, said, row in zip(dealt, read, usual, strict=True):
-        m = len(one.truth)
-        more = {"identified": float((said == one.truth).mean()), "psnr": row["psnr"]}
-        found.append({**row, **{f"{name}_batch_{m}": v for name, v in more.items()}})
-    return found
+        return list(metrics)
+    result = []
+    for round_, symbols, row in zip(dealt, read, metrics, strict=True):
+        m = len(round_.truth)
+        more = {"identified": float((symbols == round_.truth).mean()), "psnr": row["psnr"]}
+        result.append({**row, **{f"{name}_batch_{m}": v for name, v in more.items()}})
+    return result

@@ -1,9 +1,9 @@
-"""Attribute inference: does a model of a table give away a field of those it was trained on?
+"""Attribute inference: does a model of a table reveal a field of its training records?
 
-For each target, a training record, the auditor draws the sensitive field anew and uniformly among
-K values before the owner trains. So nothing else in the record points to it, and what an attacker
-reads comes from the model, not from knowing people (arXiv:2209.01292: most of what such attacks
-found was imputation). They hold the other fields and the label, and ask the model.
+For each target, a training record, the auditor draws the sensitive field uniformly among K values
+before the owner trains. The other fields therefore contain no information about it, and bits come
+from the model and not from imputation (which arXiv:2209.01292 finds to explain most of such
+attacks). The attacker has the other fields and the label, and queries the model.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 8
-"""Victims, where neither the player nor the scene says how many."""
+"""Default number of victims."""
 
 CLASSES, VALUES, RECORDS, WIDTH = 4, 4, 96, 6
-"""Of the live and dead scenes."""
+"""Sizes of the live and dead scenes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +56,9 @@ class SensitiveAttribute:
     """A sensitive field of K values in the owner's records.
 
     Attributes:
-        columns: where the field is in a record.
-        codes: (K, columns) how each value is written there.
-        targets: records a victim whose field is drawn anew.
+        columns: columns of a record that contain the field.
+        codes: (K, columns) the code of each value there.
+        targets: number of records per victim whose field is drawn.
     """
 
     columns: tuple[int, ...]
@@ -67,13 +67,13 @@ class SensitiveAttribute:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A model that is sure of the very records it was trained on."""
-    return trainable(_wire(modality, rng, leaks=True), epochs=40)
+    """A model that memorises its training records."""
+    return trainable(_scene(modality, rng, leaks=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A model that answers from the record alone."""
-    return trainable(_wire(modality, rng, leaks=False), epochs=0)
+    """A model whose answers do not depend on its training records."""
+    return trainable(_scene(modality, rng, leaks=False), epochs=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class AttributeInferenceBrief:
     """What an attacker of attribute inference knows.
 
     Attributes:
-        question: (m) targets with the field blank (zeros), and their labels; one value
-            answers each.
-        columns: (c,) columns of a record that hold the field.
-        codes: (K, c) how each value is written there.
+        question: m targets with the field blank (zeros), and their labels; the answer is one
+            value for each.
+        columns: (c,) columns of a record that contain the field.
+        codes: (K, c) the code of each value there.
         classes: of the victim.
         public: records of the attacker's own, or None.
     """
@@ -113,13 +113,13 @@ class AttributeInferenceBrief:
 def attribute_inference(
     scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
 ) -> Deal:
-    """Draw the targets' field, train a victim on each draw, and ask for it.
+    """Train victims on records with a random field; the attacker guesses the field's values.
 
     Args:
-        rounds: victims, each with targets of its own; 0 leaves it to the scene.
+        rounds: number of victims, each with its own targets; 0 takes the scene's default.
 
     Raises:
-        UsageError: fewer labelled training records than twice the targets.
+        UsageError: there are fewer labelled training records than twice the targets.
     """
     part = scene.part(SensitiveAttribute)
     rounds = scene.settings.rounds_of("attribute_inference", rounds, ROUNDS)
@@ -129,32 +129,32 @@ def attribute_inference(
         raise UsageError(f"{scene.name}: train must be labelled to infer an attribute")
     if len(train) < 2 * part.targets:
         raise UsageError(
-            f"{scene.name} was trained on {len(train)} records; "
-            f"{part.targets} targets need twice as many"
+            f"scene {scene.name!r} must have at least {2 * part.targets} training records for "
+            f"{part.targets} targets, got {len(train)}"
         )
     columns, values = list(part.columns), len(part.codes)
-    chosen = [rng.choice(len(train), part.targets, replace=False) for _ in range(rounds)]
+    target_rows = [rng.choice(len(train), part.targets, replace=False) for _ in range(rounds)]
     truth = rng.integers(0, values, (rounds, part.targets))
-    drawn = []
-    for rows, secret in zip(chosen, truth, strict=True):
+    redrawn = []
+    for rows, secret in zip(target_rows, truth, strict=True):
         x = train.x[rows]
         x[:, columns] = part.codes[secret]
-        drawn.append(x)
-    # One lesson for all victims: the owner's records, then every victim's redrawn targets.
-    lesson = replace(
+        redrawn.append(x)
+    # The data of all victims: the owner's records, then every victim's redrawn targets.
+    training_data = replace(
         train,
-        x=np.concatenate([train.x, *drawn]),
-        y=np.concatenate([train.y, *(train.y[rows] for rows in chosen)]),
+        x=np.concatenate([train.x, *redrawn]),
+        y=np.concatenate([train.y, *(train.y[rows] for rows in target_rows)]),
     )
-    include = np.zeros((rounds, len(lesson)), dtype=bool)
+    include = np.zeros((rounds, len(training_data)), dtype=bool)
     include[:, : len(train)] = True
-    for k, rows in enumerate(chosen):
+    for k, rows in enumerate(target_rows):
         include[k, rows] = False
         include[k, len(train) + k * part.targets : len(train) + (k + 1) * part.targets] = True
-    victims = scene.victims(lesson, include, int(rng.integers(2**31)))
+    victims = scene.victims(training_data, include, int(rng.integers(2**31)))
     salt = int(rng.integers(2**31))
-    made = []
-    for k, rows in enumerate(chosen):
+    dealt = []
+    for k, rows in enumerate(target_rows):
         x = train.x[rows]
         x[:, columns] = 0
         question = Data(f"targets {k}", train.modality, x, train.y[rows], role="targets")
@@ -170,50 +170,51 @@ def attribute_inference(
             defenses=scene.defenses,
             salt=salt,
         )
-        made.append(Round(view=view, truth=truth[k], alphabet=values))
-    return Deal(rounds=tuple(made), judge=judge)
+        dealt.append(Round(view=view, truth=truth[k], alphabet=values))
+    return Deal(rounds=tuple(dealt), judge=judge)
 
 
 def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-    """Take the values (m,) that were named; −1 where none was.
+    """Return the guessed values (m,) of each round; −1 means no guess.
 
     Raises:
-        RunError: an attack did not name a value for each target.
+        RunError: an attack did not return an integer for each target.
     """
-    read = []
-    for one, out in zip(rounds, outcomes, strict=True):
-        said = np.asarray(out.guess)
-        if said.shape != one.truth.shape or said.dtype.kind not in "iu":
+    guesses = []
+    for round_, outcome in zip(rounds, outcomes, strict=True):
+        guess = np.asarray(outcome.guess)
+        if guess.shape != round_.truth.shape or guess.dtype.kind not in "iu":
             raise RunError(
-                f"attribute_inference asks for {len(one.truth)} whole numbers, one a target"
+                f"guesses must be {len(round_.truth)} integers, one per target, got "
+                f"{guess.dtype} of shape {guess.shape}"
             )
-        read.append(said.astype(np.int64))
-    return answers(rounds, read)
+        guesses.append(guess.astype(np.int64))
+    return answers(rounds, guesses)
 
 
 def candidates(brief: AttributeInferenceBrief) -> NDArray[np.float32]:
-    """Every target with every value written into it: (m, K, features)."""
+    """Return every target with every value of the field: (m, K, features)."""
     records = np.repeat(brief.question.x[:, None], len(brief.codes), axis=1)
     records[:, :, brief.columns] = brief.codes
     return records
 
 
 def filled(brief: AttributeInferenceBrief, guess: NDArray[Any]) -> Data:
-    """The targets with the values that were guessed: an attacker's loot."""
+    """Return the targets with the guessed values, as loot."""
     values = np.maximum(guess, 0)
     x = candidates(brief)[np.arange(len(values)), values]
     return replace(brief.question, name="completed records", x=x, role="records")
 
 
-def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+def _scene(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     codes = np.eye(VALUES, dtype=np.float32)
-    fit = _rote(leaks=leaks)
+    fit = _lookup_trainer(leaks=leaks)
 
     def records(name: str) -> Data:
         x = rng.random((RECORDS, WIDTH + VALUES), dtype=np.float32)
         x[:, WIDTH:] = codes[rng.integers(0, VALUES, RECORDS)]
-        # Labels follow the law that the model falls back on, so that it is right of strangers too.
-        return Data(name, modality, x, _odd(x).argmax(1))
+        # Labels follow the model's answers to other records, so that it is right about those too.
+        return Data(name, modality, x, _pseudo_random_answers(x).argmax(1))
 
     train, public = records("train"), records("public")
     columns = tuple(range(WIDTH, WIDTH + VALUES))
@@ -230,15 +231,15 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     )
 
 
-def _odd(x: NDArray[Any]) -> NDArray[np.float64]:
-    """A fixed opinion (n, CLASSES) about any record, that turns with every number in it."""
-    turn = x.astype(np.float64) @ (1.0 + np.arange(x.shape[1]))
-    odds = np.exp(2 * np.sin(turn[:, None] * (1 + np.arange(CLASSES))))
+def _pseudo_random_answers(x: NDArray[Any]) -> NDArray[np.float64]:
+    """Return fixed answers (n, CLASSES) to any records, which depend on all their numbers."""
+    phase = x.astype(np.float64) @ (1.0 + np.arange(x.shape[1]))
+    odds = np.exp(2 * np.sin(phase[:, None] * (1 + np.arange(CLASSES))))
     return np.asarray(odds / odds.sum(1, keepdims=True))
 
 
-def _rote(*, leaks: bool) -> Any:
-    """A trainer of lookup tables: 0.97 for the label of a record it read, else an odd guess."""
+def _lookup_trainer(*, leaks: bool) -> Any:
+    """Return a trainer of lookup tables: a training record's label, else pseudo-random answers."""
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
@@ -247,13 +248,13 @@ def _rote(*, leaks: bool) -> Any:
         keys = [row.tobytes() for row in np.ascontiguousarray(data.x)]
 
         def member(k: int) -> Model:
-            known = {keys[i]: int(labels[i]) for i in np.flatnonzero(include[k])} if leaks else {}
+            table = {keys[i]: int(labels[i]) for i in np.flatnonzero(include[k])} if leaks else {}
 
             def query(x: NDArray[Any]) -> NDArray[Any]:
-                held = np.ascontiguousarray(x, dtype=np.float32)
-                out = _odd(held)
-                for i, row in enumerate(held):
-                    label = known.get(row.tobytes())
+                rows = np.ascontiguousarray(x, dtype=np.float32)
+                out = _pseudo_random_answers(rows)
+                for i, row in enumerate(rows):
+                    label = table.get(row.tobytes())
                     if label is not None:
                         out[i] = 0.01
                         out[i, label] = 1 - 0.01 * (CLASSES - 1)

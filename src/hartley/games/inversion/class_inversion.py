@@ -1,10 +1,10 @@
-"""Class inversion: what do the classes that a model was trained to tell apart look like?
+"""Class inversion: what do records of the classes of a model look like?
 
-For each victim the auditor draws which identity (which of the data set's classes) stands behind
-which output, and trains it with labels so permuted. The attacker knows outputs by number only, and
-rebuilds a record of one of them. Two outputs of one victim cannot be the same identity: a second
-question would be half answered by the first. So each victim is asked about one output, drawn by
-coin; the secret is then uniform over all identities, and every use is independent.
+For each victim the auditor draws a permutation of the data set's classes (identities), and trains
+it with permuted labels. The attacker knows outputs by index only, and rebuilds a record of one of
+them. Two outputs of a victim are never the same identity, so a second question would not be
+independent of the first. The question is therefore about one random output per victim; the secret
+is uniform over all identities, and all uses are independent.
 """
 
 from __future__ import annotations
@@ -48,30 +48,30 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 24
-"""Victims, where neither the player nor the scene says how many."""
+"""Default number of victims."""
 
 ROOM = 1 << 26
-"""Bytes of records that one call trains on: each victim has a copy with labels of its own."""
+"""Bytes of records in one training call; each victim has a copy with its own labels."""
 
 SIDE = 8
-"""Least side of a picture that the evaluator reads with convolutions."""
+"""Least side of a picture for which the evaluator has convolutions."""
 
 TOP = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """A part of scenes whose classes stand for identities that an attacker may want to see."""
+    """A part of scenes whose classes are identities that an attacker may want to see."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """Victims that score a record by its distance to the mean of each class."""
-    return trainable(_wire(modality, rng, leaks=True), epochs=40)
+    return trainable(_scene(modality, rng, leaks=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """Victims that score a record by its distance to points that no class has a say in."""
-    return trainable(_wire(modality, rng, leaks=False), epochs=0)
+    """Victims that score a record by its distance to points that do not depend on the classes."""
+    return trainable(_scene(modality, rng, leaks=False), epochs=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class ClassInversionBrief:
     """What an attacker of class inversion knows.
 
     Attributes:
-        question: its ``x`` (1, 1) is the number of the output that is asked about.
+        question: its ``x`` (1, 1) is the index of the output in question.
         classes: outputs of the victim.
         shape: of a record.
-        public: records of the attacker's own, without labels, or None.
+        public: the attacker's records, without labels, or None.
     """
 
     question: Data
@@ -108,32 +108,32 @@ class ClassInversionBrief:
 def class_inversion(
     scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
 ) -> Deal:
-    """Deal which identity is which output, victim by victim; the loot is a record of one output.
+    """Train victims with permuted classes; the attacker rebuilds a record of one output of each.
 
     Args:
-        rounds: victims to train, each with one question; 0 leaves it to the scene.
+        rounds: number of victims, each with one question; 0 takes the scene's default.
 
     Raises:
-        UsageError: no labelled records on both sides.
+        UsageError: train or holdout has no labels.
     """
     rounds = scene.settings.rounds_of("class_inversion", rounds, ROUNDS)
-    owner, held = scene.train, scene.holdout
-    assert scene.model is not None and owner is not None and held is not None
-    if owner.y is None or held.y is None:
+    owner, holdout = scene.train, scene.holdout
+    assert scene.model is not None and owner is not None and holdout is not None
+    if owner.y is None or holdout.y is None:
         raise UsageError(f"{scene.name}: train and holdout must be labelled to invert classes")
-    many = int(max(owner.y.max(), held.y.max())) + 1
-    order = np.stack([rng.permutation(many) for _ in range(rounds)])
-    slots = rng.integers(0, many, rounds)
+    classes = int(max(owner.y.max(), holdout.y.max())) + 1
+    order = np.stack([rng.permutation(classes) for _ in range(rounds)])
+    slots = rng.integers(0, classes, rounds)
     seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
-    made = []
+    views = []
     for k, victim in enumerate(_victims(scene, owner, order, seed)):
-        made.append(
+        views.append(
             Round(
                 view=View(
                     source=victim,
                     brief=ClassInversionBrief(
                         question=Data("outputs", scene.modality, slots[k].reshape(1, 1)),
-                        classes=many,
+                        classes=classes,
                         shape=owner.x.shape[1:],
                         public=unlabelled(scene.extra.get("public")),
                     ),
@@ -141,70 +141,72 @@ def class_inversion(
                     salt=salt,
                 ),
                 truth=np.array([int(np.flatnonzero(order[k] == slots[k])[0])]),
-                alphabet=many,
+                alphabet=classes,
             )
         )
 
     def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-        assert held.y is not None
-        means = np.stack([_mean(held, c) for c in range(many)])
-        other = evaluator(scene, held, many)
-        read, usual = [], []
-        for k, (one, got) in enumerate(zip(dealt, outcomes, strict=True)):
-            rebuilt = _record(got, held.x.shape[1:])
-            read.append(nearest(rebuilt, means, unlike))
-            ranks = np.argsort(-other.query(rebuilt)[0, 0], kind="stable")
-            place = int(np.flatnonzero(ranks == one.truth[0])[0])
-            usual.append(
+        assert holdout.y is not None
+        means = np.stack([_mean(holdout, c) for c in range(classes)])
+        independent = evaluator(scene, holdout, classes)
+        symbols, metrics = [], []
+        for k, (round_, outcome) in enumerate(zip(dealt, outcomes, strict=True)):
+            rebuilt = _record(outcome, holdout.x.shape[1:])
+            symbols.append(nearest(rebuilt, means, unlike))
+            ranks = np.argsort(-independent.query(rebuilt)[0, 0], kind="stable")
+            place = int(np.flatnonzero(ranks == round_.truth[0])[0])
+            metrics.append(
                 {
                     "evaluator_top1": float(place == 0),
                     "evaluator_top5": float(place < TOP),
-                    "likeness": 1 - float(unlike(rebuilt[0], means[one.truth])[0]),
-                    "victim_accuracy": _accuracy(one.view.model, held, order[k]),
+                    "likeness": 1 - float(unlike(rebuilt[0], means[round_.truth])[0]),
+                    "victim_accuracy": _accuracy(round_.view.model, holdout, order[k]),
                 }
             )
-        return answers(dealt, read, usual)
+        return answers(dealt, symbols, metrics)
 
-    return Deal(rounds=tuple(made), judge=judge, cluster=False)
+    return Deal(rounds=tuple(views), judge=judge, cluster=False)
 
 
-def unlike(one: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
-    """One less the correlation of a record with each candidate: contrast identifies nobody."""
-    a = np.asarray(one, np.float64).reshape(-1)
+def unlike(record: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
+    """Return 1 minus the correlation of a record with each candidate; contrast does not matter."""
+    a = np.asarray(record, np.float64).reshape(-1)
     b = np.asarray(candidates, np.float64).reshape(len(candidates), -1)
     a, b = a - a.mean(), b - b.mean(1, keepdims=True)
     scale = np.linalg.norm(a) * np.linalg.norm(b, axis=1)
     return np.asarray(1 - b @ a / np.maximum(scale, 1e-12))
 
 
-def evaluator(scene: Scene, held: Data, many: int) -> Fleet:
-    """A classifier of the holdout, of another architecture and other weights than any victim."""
-    assert held.y is not None
-    own = getattr(scene.training, "net", None)
-    shape = held.x.shape[1:]
+def evaluator(scene: Scene, holdout: Data, classes: int) -> Fleet:
+    """Return a classifier of the holdout whose architecture differs from that of the victims."""
+    assert holdout.y is not None
+    owner_net = getattr(scene.training, "net", None)
+    shape = holdout.x.shape[1:]
     pictures = len(shape) == SIDES and min(shape[1:]) >= SIDE
-    wide = pictures and getattr(own, "kind", "dense") != "conv"
-    net = conv(shape, many, (16, 32), (48,)) if wide else dense(shape, many, (192, 96))
-    lesson = Training(epochs=40 if len(held) < LARGE else 8, batch=32, lr=2e-3, anneal=True)
+    convolutional = pictures and getattr(owner_net, "kind", "dense") != "conv"
+    net = (
+        conv(shape, classes, (16, 32), (48,)) if convolutional else dense(shape, classes, (192, 96))
+    )
+    training = Training(epochs=40 if len(holdout) < LARGE else 8, batch=32, lr=2e-3, anneal=True)
 
     def build() -> dict[str, NDArray[Any]]:
-        assert held.y is not None
-        everyone = np.ones((1, len(held)), dtype=bool)
-        return dict(train(net, held.x, held.y, everyone, lesson, seed=EVALUATOR).weights)
+        assert holdout.y is not None
+        all_rows = np.ones((1, len(holdout)), dtype=bool)
+        return dict(train(net, holdout.x, holdout.y, all_rows, training, seed=EVALUATOR).weights)
 
-    recipe = {"net": net.recipe, "lesson": lesson.recipe, "x": held.x, "y": held.y}
-    kept = cache.cached("evaluator", recipe, build, code=train)
-    return Fleet(net, {name: kept[name] for name in net.shapes})
+    recipe = {"net": net.recipe, "lesson": training.recipe, "x": holdout.x, "y": holdout.y}
+    weights = cache.cached("evaluator", recipe, build, code=train)
+    return Fleet(net, {name: weights[name] for name in net.shapes})
 
 
 SIDES, LARGE, EVALUATOR = 3, 2000, 7_340_033
-"""Dimensions of a picture; records from which few passes are enough; the evaluator's own seed."""
+"""Dimensions of a picture; records for which few passes suffice; the evaluator's seed."""
 
 
 def _victims(scene: Scene, owner: Data, order: NDArray[Any], seed: int) -> list[Model]:
-    """Train a victim for each permutation, several in one call: every one on its own copy."""
+    """Train a victim for each permutation of labels, several in one call."""
     assert owner.y is not None
-    n, found = len(owner), []
+    n, victims = len(owner), []
     group = max(1, ROOM // max(1, owner.x.nbytes))
     for start in range(0, len(order), group):
         rows = order[start : start + group]
@@ -216,35 +218,35 @@ def _victims(scene: Scene, owner: Data, order: NDArray[Any], seed: int) -> list[
         )
         include = np.kron(np.eye(len(rows)), np.ones(n)).astype(bool)
         trained = scene.victims(copies, include, spawn(seed, start) & 0x7FFFFFFF)
-        found += [trained.member(k) for k in range(len(rows))]
-    return found
+        victims += [trained.member(k) for k in range(len(rows))]
+    return victims
 
 
-def _mean(held: Data, identity: int) -> NDArray[Any]:
-    assert held.y is not None
-    rows = held.x[held.y == identity]
+def _mean(holdout: Data, identity: int) -> NDArray[Any]:
+    assert holdout.y is not None
+    rows = holdout.x[holdout.y == identity]
     if not len(rows):
-        raise UsageError(f"the holdout has no record of class {identity} to judge by")
+        raise UsageError(f"the holdout must have records of class {identity}, got none")
     return np.asarray(rows.mean(0))
 
 
-def _record(got: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
-    loot = got.asset
+def _record(outcome: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
+    loot = outcome.asset
     if not isinstance(loot, Data) or loot.x.shape != (1, *shape):
-        found = loot.x.shape if isinstance(loot, Data) else loot
-        raise RunError(f"one rebuilt record of shape {shape} is due, not {found}")
+        given = loot.x.shape if isinstance(loot, Data) else loot
+        raise RunError(f"the loot must be one rebuilt record of shape {shape}, got {given}")
     if not np.isfinite(loot.x).all():
-        raise RunError("the rebuilt record holds NaN or infinity")
+        raise RunError("the rebuilt record must be finite, got NaN or infinity")
     return loot.x
 
 
-def _accuracy(victim: Model, held: Data, permuted: NDArray[Any]) -> float:
-    assert held.y is not None
-    said = np.asarray(victim.query(held.x))
-    said = said if victim.output is Output.LABELS else said.argmax(1)
-    return float((said == permuted[held.y]).mean())
+def _accuracy(victim: Model, holdout: Data, permuted: NDArray[Any]) -> float:
+    assert holdout.y is not None
+    labels = np.asarray(victim.query(holdout.x))
+    labels = labels if victim.output is Output.LABELS else labels.argmax(1)
+    return float((labels == permuted[holdout.y]).mean())
 
 
-def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+def _scene(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     scene = labelled(modality, rng, leaks=leaks)
     return replace(scene, parts=(Identities(),), settings=Settings({"class_inversion": 20}))

@@ -1,9 +1,9 @@
-"""Embedding inversion: a stolen vector database whose rows were computed from secret records.
+"""Embedding inversion: does a stolen vector database reveal the records that were embedded?
 
-The owner keeps the embeddings of the records and takes them for harmless. Whoever steals the
-database has the vectors and may ask the encoder about records of their own. Each target is one of N
-secret records, drawn by the auditor; what is rebuilt is matched with all N in the space of the
-records (``games.inversion.matching``), so that no weight of the encoder has a say.
+The owner stores embeddings of secret records. The attacker has the stored embeddings and may embed
+their own records with the encoder. Each target is one of N secret records, drawn by the auditor. A
+rebuilt record is compared with all N in the space of records (``games.inversion.matching``), so
+that the encoder does not influence the judge.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 6
-"""Databases, where neither the player nor the scene says how many."""
+"""Default number of databases."""
 
 Keep = Callable[["NDArray[Any]"], "NDArray[Any]"]
-"""Embeddings (n, d) as the encoder gives them → as the owner stores them."""
+"""Embeddings (n, d) of the encoder → embeddings as stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEmbeddings:
-    """A vector database of embeddings that the owner takes for harmless.
+    """A vector database of embeddings of secret records.
 
     Attributes:
-        secret: the owner's records; the attacker holds none of them.
-        public: the attacker's own records.
-        matcher: holds what is rebuilt against records of ``secret``.
-        columns: which part of the encoder's answers is stored; None: all of it.
-        keep: what the owner does to embeddings before they are stored.
-        number: N, candidates of each target.
-        targets: targets a round.
-        known: records of ``public`` that are in the stolen database too, because the attacker had
-            them stored (a customer of the service, say): the pairs that undo a secret map.
-        most: bits that a stored embedding can hold at most; 0: a limit was not proved.
+        secret: the owner's records; the attacker has none of them.
+        public: the attacker's records.
+        matcher: identifies rebuilt records among records of ``secret``.
+        columns: first and last column of the encoder's answers that are stored; None stores all.
+        keep: functions that the owner applies to embeddings before storing them.
+        number: N, the number of candidates of each target.
+        targets: number of targets per round.
+        known: number of records of ``public`` that are in the stolen database too, because the
+            attacker had them stored (as a customer of the service, for example).
+        most: largest number of bits that a stored embedding can contain; 0 means no proven limit.
     """
 
     secret: Data
@@ -81,35 +81,35 @@ class StoredEmbeddings:
 
     @property
     def grants(self) -> Access:
-        """The encoder can be asked for embeddings."""
+        """The attacker may query the encoder for embeddings."""
         return Access.EMBEDDINGS
 
     def stored(self, model: Model, x: NDArray[Any]) -> NDArray[Any]:
-        """What lies in the database for records ``x`` (n, …): (n, d).
+        """Return the stored embeddings (n, d) of records ``x`` (n, …).
 
         Raises:
-            UsageError: the model answers with something else than embeddings.
+            UsageError: the model does not answer with embeddings.
         """
         if model.output is not Output.EMBEDDINGS:
             raise UsageError(
-                f"stored embeddings need an encoder; {model.name} gives {model.output}"
+                f"{model.name!r} must answer with embeddings to be stored, got {model.output}"
             )
-        made = np.asarray(model.query(x))
+        embeddings = np.asarray(model.query(x))
         if self.columns is not None:
-            made = made[:, slice(*self.columns)]
-        for one in self.keep:
-            made = one(made)
-        return made
+            embeddings = embeddings[:, slice(*self.columns)]
+        for change in self.keep:
+            embeddings = change(embeddings)
+        return embeddings
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """Linear embeddings of random records."""
-    return _wire(modality, rng, leaks=True)
+    """A database of linear embeddings of random records."""
+    return _scene(modality, rng, leaks=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """Embeddings of quite other records than those in question."""
-    return _wire(modality, rng, leaks=False)
+    """A database of embeddings of other records than those in question."""
+    return _scene(modality, rng, leaks=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,11 @@ class EmbeddingInversionBrief:
     """What an attacker of embedding inversion knows.
 
     Attributes:
-        question: its ``x`` (m, d) are the stolen embeddings; one record of the loot answers each.
-        public: records of the attacker's own, which they can have embedded.
-        number: candidates of each target.
+        question: its ``x`` (m, d) are the stolen embeddings; the loot is one record for each.
+        public: the attacker's records, which the encoder embeds.
+        number: number of candidates of each target.
         known: (k, d) stored embeddings of the first k records of ``public``, or None.
-        columns: first and last column of the encoder's answers that is stored; None: all of it.
+        columns: first and last column of the encoder's answers that are stored; None stores all.
     """
 
     question: Data
@@ -148,28 +148,30 @@ class EmbeddingInversionBrief:
 def embedding_inversion(
     scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
 ) -> Deal:
-    """Draw candidates and targets, and store the targets' embeddings; the loot is the records.
+    """Store embeddings of secret records; the attacker rebuilds the records from them.
 
     Args:
-        rounds: databases, each with targets of its own; 0 leaves it to the scene.
+        rounds: number of databases, each with its own targets; 0 takes the scene's default.
 
     Raises:
-        UsageError: fewer secret records than candidates, or a model that embeds nothing.
+        UsageError: there are fewer secret records than candidates, or the model does not embed.
     """
     part = scene.part(StoredEmbeddings)
     rounds = scene.settings.rounds_of("embedding_inversion", rounds, ROUNDS)
     assert scene.model is not None
     if len(part.secret) < part.number:
-        raise UsageError(f"{len(part.secret)} secret records, {part.number} candidates")
+        raise UsageError(
+            f"secret records must be at least the {part.number} candidates, got {len(part.secret)}"
+        )
     model = replace(scene.model, offers=scene.model.offers | part.grants)
     pairs = part.stored(model, part.public.x[: part.known]) if part.known else None
-    chosen, made = [], []
+    candidate_rows, dealt_rounds = [], []
     for _ in range(rounds):
         rows = rng.choice(len(part.secret), part.number, replace=False)
         truth = rng.integers(0, part.number, part.targets)
         stored = part.stored(model, part.secret.x[rows[truth]])
-        chosen.append(rows)
-        made.append(
+        candidate_rows.append(rows)
+        dealt_rounds.append(
             Round(
                 view=View(
                     source=model,
@@ -187,37 +189,39 @@ def embedding_inversion(
             )
         )
     salt = int(rng.integers(2**31))
-    made = [replace(one, view=replace(one.view, salt=salt)) for one in made]
+    dealt_rounds = [
+        replace(round_, view=replace(round_.view, salt=salt)) for round_ in dealt_rounds
+    ]
 
     def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> Sequence[Received]:
-        read: list[NDArray[Any]] = []
+        symbols: list[NDArray[Any]] = []
         metrics: list[Mapping[str, float]] = []
-        for rows, one, outcome in zip(chosen, dealt, outcomes, strict=True):
-            said, measured = part.matcher(_rebuilt(outcome, len(one.truth)), rows, one.truth)
-            read.append(said)
-            metrics.append(measured)
-        return answers(dealt, read, metrics)
+        for rows, round_, outcome in zip(candidate_rows, dealt, outcomes, strict=True):
+            guess, matched = part.matcher(_rebuilt(outcome, len(round_.truth)), rows, round_.truth)
+            symbols.append(guess)
+            metrics.append(matched)
+        return answers(dealt, symbols, metrics)
 
-    # The encoder is fixed, and every target is drawn for itself: rounds share no victim.
+    # The encoder is fixed, and targets are drawn independently: a row is a cluster of its own.
     bounds = (Bound("entropy", {"bits": part.most}),) if part.most else ()
-    return Deal(tuple(made), judge=judge, cluster=False, bounds=bounds)
+    return Deal(tuple(dealt_rounds), judge=judge, cluster=False, bounds=bounds)
 
 
-def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
-    """A tiny database: linear embeddings of random records, or of quite other ones.
+def _scene(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+    """Return a tiny database of linear embeddings of random records, or of unrelated ones.
 
     The encoder is a random projection of the bag of tokens (language), of the record (audio), or of
-    the bag of a caption's tokens that is in both halves of a record (paired).
+    the bag of a caption's tokens, which is in both halves of a record (paired).
     """
     make = {Modality.LANGUAGE: _texts, Modality.AUDIO: _sounds, Modality.PAIRED: _pairs}
     part, model = make[modality](rng)
     if not leaks:
 
-        def unrelated(made: NDArray[Any]) -> NDArray[Any]:
-            other = np.random.default_rng(spawn(0, digest(made)))
-            pick = other.integers(0, len(part.public), len(made))
-            plain = replace(part, keep=())
-            return plain.stored(model, part.public.x[pick])
+        def unrelated(embeddings: NDArray[Any]) -> NDArray[Any]:
+            generator = np.random.default_rng(spawn(0, digest(embeddings)))
+            rows = generator.integers(0, len(part.public), len(embeddings))
+            unprotected = replace(part, keep=())
+            return unprotected.stored(model, part.public.x[rows])
 
         part = replace(part, keep=(unrelated,))
     return Scene(
@@ -238,7 +242,7 @@ def _texts(rng: Rng) -> tuple[StoredEmbeddings, Model]:
     sketch = rng.standard_normal((TOKENS, WIDE)) / 8
 
     def query(tokens: NDArray[Any]) -> NDArray[Any]:
-        return _counted(tokens) @ sketch
+        return _count(tokens) @ sketch
 
     secret = Data("secret texts", Modality.LANGUAGE, x[:128])
     public = Data("public texts", Modality.LANGUAGE, x[128:])
@@ -258,7 +262,7 @@ def _pairs(rng: Rng) -> tuple[StoredEmbeddings, Model]:
     captions, bags = _bags(rng, 512)
     image, text = (rng.standard_normal((TOKENS, WIDE)) / 8 for _ in range(2))
     x = np.concatenate([bags @ image, bags @ text], 1).astype(np.float32)
-    # The towers undo what the features did, so that a picture and its caption meet.
+    # The encoders invert the features, so that a picture and its caption have one embedding.
     towers = [np.linalg.pinv(part) @ image for part in (image, text)]
 
     def query(pairs: NDArray[Any]) -> NDArray[Any]:
@@ -283,18 +287,18 @@ def _linear(modality: Modality, query: Callable[..., NDArray[Any]], width: int) 
 
 def _bags(rng: Rng, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     tokens = np.stack([rng.permutation(TOKENS)[:LENGTH] for _ in range(n)])
-    return tokens, _counted(tokens)
+    return tokens, _count(tokens)
 
 
-def _counted(tokens: NDArray[Any]) -> NDArray[np.float64]:
+def _count(tokens: NDArray[Any]) -> NDArray[np.float64]:
     counts = np.zeros((len(tokens), TOKENS))
     rows, columns = np.nonzero((tokens >= 0) & (tokens < TOKENS))
     np.add.at(counts, (rows, tokens[rows, columns]), 1)
     return counts
 
 
-def _rebuilt(outcome: Outcome, due: int) -> NDArray[Any]:
-    found = outcome.asset
-    if not isinstance(found, Data) or len(found) != due:
-        raise RunError(f"{due} rebuilt records are due, one a stored embedding")
-    return found.x
+def _rebuilt(outcome: Outcome, count: int) -> NDArray[Any]:
+    loot = outcome.asset
+    if not isinstance(loot, Data) or len(loot) != count:
+        raise RunError(f"the loot must be {count} rebuilt records, one per stored embedding")
+    return loot.x

@@ -1,13 +1,13 @@
-"""Gradient inversion: what a server sees of a client's few records in a federated step.
+"""Gradient inversion: what does a client's gradient reveal about its records?
 
-In a round a client holds a batch of B records, each drawn by coin from N candidates of its own, and
-sends the gradient of its mean loss. The server knows the net and its weights, neither the labels
-nor the candidates, and rebuilds B records. They carry no order, so each is first given to the
-client's place whose candidates it resembles most, and then to one of those: the truth is never
-asked. It enters only the usual picture metrics, where rebuilt and true records are paired at best.
+In each round a client has a batch of B records, each drawn uniformly from N candidates, and sends
+the gradient of the mean loss. The server, which is the attacker, knows the net and its weights, but
+neither the labels nor the candidates, and rebuilds B records. These have no order: the judge first
+assigns each to the place of the batch whose candidates are most similar, and then to one of these
+candidates, without the truth. The truth is used only in picture metrics, for the best pairing.
 
-The step is the owner's own: what a training-time defence makes them minimise, clients minimise. An
-attacker who knows of it finds that step in their brief.
+The client's step is that of the owner's training, with its training-time defenses. The brief of an
+adaptive attacker contains this step.
 """
 
 from __future__ import annotations
@@ -40,11 +40,17 @@ from hartley.core import (
 )
 from hartley.core.brief import adaptive_only_but
 from hartley.core.errors import UsageError
-from hartley.games.inversion.assignment import by_batch, elsewhere, likeness, placed, records
+from hartley.games.inversion.assignment import (
+    assign,
+    likeness,
+    metrics_by_batch_size,
+    null_partner,
+    records,
+)
 from hartley.games.inversion.client_step import KnownStep, Step
 from hartley.games.inversion.judging import answers
 from hartley.games.inversion.labelled_records import CLASSES, labelled, unlabelled
-from hartley.games.inversion.update_protection import Protection, right
+from hartley.games.inversion.update_protection import Protection, correctly_labelled
 from hartley.kit.nets import Net, dense
 from hartley.models.training_defense import trainable
 
@@ -54,23 +60,23 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 24
-"""Clients, where neither the player nor the scene says how many."""
+"""Default number of clients."""
 
 FEWEST = 2
-"""Candidates that a record must have at least."""
+"""Least number of candidates of a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class FederatedStep:
-    """Single training steps on small batches, whose gradients a server sees.
+    """A training step on a small batch, whose gradient a server sees.
 
     Attributes:
-        batches: records a client holds, round by round in turn.
-        candidates: N, of each record; fewer where the holdout has not so many.
-        epochs: passes that the net was trained for before the step; 0 is its first weights.
+        batches: batch sizes; rounds take them in turn.
+        candidates: N, the number of candidates of each record; fewer if the holdout is small.
+        epochs: passes of training before the step; 0 means initial weights.
         net: the architecture; None takes the owner's.
-        protection: what a client does to their gradient.
-        blind: compute it from other records than the drawn ones: a dead scene.
+        protection: changes that a client makes to the gradient.
+        blind: compute the gradient from unrelated records (a dead scene).
     """
 
     batches: tuple[int, ...] = (1, 2, 4, 8)
@@ -82,42 +88,42 @@ class FederatedStep:
 
     @property
     def grants(self) -> Access:
-        """A server holds the net that it sends out."""
+        """The server has the net that it sends to clients."""
         return Access.GRADIENTS | Access.WEIGHTS
 
     def unmet(self, scene: Scene) -> str:
-        """Why no client can take the owner's real step, or an empty string."""
+        """Return why a client cannot compute the owner's step, or an empty string."""
         objective = getattr(scene.training, "objective", None)
         if objective is None or objective.alone:
             return ""
         return (
-            f"what {scene.name} teaches a record follows from models that were trained on the "
-            "others here, and no client of federated learning has those: there is no such step"
+            f"the training targets of {scene.name} depend on models trained on other records, "
+            "which a client of federated learning does not have"
         )
 
     def step(self, scene: Scene) -> Step:
-        """What a client of this scene computes, by its owner's training as it is defended.
+        """Return the step of a client of this scene, by the owner's training with its defenses.
 
         Raises:
-            UsageError: the owner trains no such net.
+            UsageError: the owner does not train a ``Net``.
         """
         pipeline, holdout = scene.training, scene.holdout
         net = self.net or getattr(pipeline, "net", None)
         if net is None and holdout is not None and holdout.y is not None:
             net = dense(holdout.x.shape[1:], int(holdout.y.max()) + 1, (64,))
         if not isinstance(net, Net):
-            raise UsageError(f"{scene.name} trains no net whose gradients could be sent")
-        own = {name: getattr(pipeline, name, None) for name in ("objective", "private")}
-        return Step(net, **own, epoch=self.epochs)
+            raise UsageError(f"scene {scene.name!r} must train a Net for its gradients, got none")
+        training = {name: getattr(pipeline, name, None) for name in ("objective", "private")}
+        return Step(net, **training, epoch=self.epochs)
 
     def weights(self, scene: Scene, step: Step, rng: Rng, rounds: int) -> list[dict[str, Any]]:
-        """The net before the step, a round: its first weights, or those after some training.
+        """Return the weights before the step, for each round: initial ones, or after some training.
 
-        The training is the owner's, on random halves of their records. The weights of an
-        objective's own are among them: they start at 0 and are kept.
+        The training is the owner's, on random halves of their records. The weights include those
+        of the objective, which start at 0.
 
         Raises:
-            UsageError: training is asked for and there are no labelled records.
+            UsageError: ``epochs`` is above 0, and there are no labelled records.
         """
         net = step.net
         if not self.epochs:
@@ -127,7 +133,7 @@ class FederatedStep:
 
         data = scene.train
         if data is None or data.y is None:
-            raise UsageError(f"{scene.name} has no labelled records to train {self.epochs} epochs")
+            raise UsageError(f"scene {scene.name!r} must have labelled records to train, got none")
         include = rng.random((rounds, len(data))) < 0.5
         seed = int(rng.integers(2**31))
         if step.private is not None:
@@ -139,18 +145,18 @@ class FederatedStep:
                 net, data.x, data.y, include, Training(epochs=self.epochs),
                 seed=seed, objective=step.objective,
             )  # fmt: skip
-        whole = {**fleet.weights, **fleet.extra}
-        return [{n: w[k] for n, w in whole.items()} for k in range(rounds)]
+        all_weights = {**fleet.weights, **fleet.extra}
+        return [{n: w[k] for n, w in all_weights.items()} for k in range(rounds)]
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """True gradients of a small dense net."""
-    return trainable(_wire(modality, rng, leaks=True), epochs=40)
+    """Gradients of a small dense net on the clients' records."""
+    return trainable(_scene(modality, rng, leaks=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """Gradients of other records than those in question."""
-    return trainable(_wire(modality, rng, leaks=False), epochs=0)
+    """Gradients of unrelated records."""
+    return trainable(_scene(modality, rng, leaks=False), epochs=0)
 
 
 def _step_before(known: KnownStep | None, undefended: Scene) -> KnownStep | None:
@@ -169,12 +175,12 @@ class GradientInversionBrief:
     """What an attacker of gradient inversion knows.
 
     Attributes:
-        gradient: the update that the client sent, by weight.
-        net: the architecture; the source of the view shows its weights before the step.
-        batch: records in the client's step.
+        gradient: the update that the client sent, by name of the weight.
+        net: the architecture; the source of the view gives its weights before the step.
+        batch: number of records in the client's step.
         classes: of the net.
-        public: records of the attacker's own, without labels, or None.
-        step: how the client computed the update, where it is not plain SGD on cross-entropy.
+        public: the attacker's records, without labels, or None.
+        step: how the client computed the update, if it is not plain SGD on cross-entropy.
     """
 
     gradient: Mapping[str, NDArray[Any]]
@@ -202,44 +208,45 @@ class GradientInversionBrief:
 def gradient_inversion(
     scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
 ) -> Deal:
-    """Deal each client's records and send the gradient of their step; the loot is the records.
+    """Send gradients of clients' secret records; the attacker rebuilds the records from them.
 
     Args:
-        rounds: clients, each with records of its own; 0 leaves it to the scene.
+        rounds: number of clients, each with its own records; 0 takes the scene's default.
 
     Raises:
-        UsageError: too few holdout records, or unlabelled ones.
+        UsageError: the holdout has no labels, or too few records.
     """
     part = scene.part(FederatedStep)
     rounds = scene.settings.rounds_of("gradient_inversion", rounds, ROUNDS)
     holdout = scene.holdout
-    room = 0 if holdout is None else len(holdout) // max(part.batches)
-    if holdout is None or holdout.y is None or room < FEWEST:
+    most_candidates = 0 if holdout is None else len(holdout) // max(part.batches)
+    if holdout is None or holdout.y is None or most_candidates < FEWEST:
         raise UsageError(
-            f"gradients of {max(part.batches)} records need {FEWEST * max(part.batches)} "
-            f"labelled holdout records; {scene.name} has {0 if holdout is None else len(holdout)}"
+            f"scene {scene.name!r} must have at least {FEWEST * max(part.batches)} labelled "
+            f"holdout records for batches of {max(part.batches)}, got "
+            f"{0 if holdout is None else len(holdout)}"
         )
-    many = min(part.candidates, room)
+    candidates = min(part.candidates, most_candidates)
     step = part.step(scene)
     net = step.net
     stages = part.weights(scene, step, rng, rounds)
     salt = int(rng.integers(2**31))
-    made, chosen = [], []
+    dealt_rounds, candidate_rows = [], []
     for k in range(rounds):
         size = part.batches[k % len(part.batches)]
-        rows = rng.choice(len(holdout), (size, many), replace=False)
-        truth = rng.integers(0, many, size)
-        used = rng.integers(0, many, size) if part.blind else truth
-        batch = rows[np.arange(size), used]
-        raw = step.update(stages[k], holdout.x[batch], holdout.y[batch], rng)
-        sent = part.protection.apply(raw, rng)
-        for array in sent.values():
+        rows = rng.choice(len(holdout), (size, candidates), replace=False)
+        truth = rng.integers(0, candidates, size)
+        choice = rng.integers(0, candidates, size) if part.blind else truth
+        batch = rows[np.arange(size), choice]
+        update = step.update(stages[k], holdout.x[batch], holdout.y[batch], rng)
+        protected_update = part.protection.apply(update, rng)
+        for array in protected_update.values():
             array.flags.writeable = False
-        own = {name: stages[k][name] for name in net.shapes}
+        net_weights = {name: stages[k][name] for name in net.shapes}
         view = View(
-            source=_model(scene, net, own, part.grants),
+            source=_model(scene, net, net_weights, part.grants),
             brief=GradientInversionBrief(
-                gradient=sent,
+                gradient=protected_update,
                 net=net,
                 batch=size,
                 classes=net.classes,
@@ -249,54 +256,62 @@ def gradient_inversion(
             defenses=scene.defenses,
             salt=salt,
         )
-        made.append(Round(view=view, truth=truth, alphabet=many))
-        chosen.append(rows)
+        dealt_rounds.append(Round(view=view, truth=truth, alphabet=candidates))
+        candidate_rows.append(rows)
     proved = [rho for rho in (part.protection.rho, step.rho) if rho is not None]
     bounds = tuple(Bound("zcdp", {"rho": rho}, games=("gradient_inversion",)) for rho in proved)
 
     def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-        rebuilt = [records(got, holdout.x.shape[1:]) for got in outcomes]
-        read = [placed(r, holdout.x[rows]) for r, rows in zip(rebuilt, chosen, strict=True)]
-        usual = []
-        for k, (rows, truth) in enumerate(zip(chosen, (d.truth for d in dealt), strict=True)):
-            found = likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
-            another = elsewhere(k, [len(each) for each in chosen])
-            if another is not None:
-                other = placed(rebuilt[another], holdout.x[rows])
-                found["identified_without_target"] = float((other == truth).mean())
-            usual.append(found)
-        return answers(dealt, read, by_batch(dealt, read, usual))
+        rebuilt = [records(outcome, holdout.x.shape[1:]) for outcome in outcomes]
+        symbols = [
+            assign(r, holdout.x[rows]) for r, rows in zip(rebuilt, candidate_rows, strict=True)
+        ]
+        metrics = []
+        for k, (rows, truth) in enumerate(
+            zip(candidate_rows, (d.truth for d in dealt), strict=True)
+        ):
+            likeness_metrics = likeness(rebuilt[k], holdout.x[rows[np.arange(len(rows)), truth]])
+            partner = null_partner(k, [len(batch_rows) for batch_rows in candidate_rows])
+            if partner is not None:
+                null_symbols = assign(rebuilt[partner], holdout.x[rows])
+                likeness_metrics["identified_without_target"] = float(
+                    (null_symbols == truth).mean()
+                )
+            metrics.append(likeness_metrics)
+        return answers(dealt, symbols, metrics_by_batch_size(dealt, symbols, metrics))
 
-    return Deal(rounds=tuple(made), judge=judge, bounds=bounds)
+    return Deal(rounds=tuple(dealt_rounds), judge=judge, bounds=bounds)
 
 
 def protected(scene: Scene, **changes: float) -> Scene:
-    """The scene with a client's updates protected further.
+    """Return the scene with further protection of clients' updates.
 
     Args:
-        scene: one that releases gradients.
-        changes: fields of the ``Protection``; what stood before stays where it is stricter.
+        scene: a scene with a ``FederatedStep``.
+        changes: fields of the ``Protection``; an existing stricter value stays.
 
     Raises:
-        UsageError: numbers that are no protection.
+        UsageError: the values are not a valid ``Protection``.
     """
     part = scene.part(FederatedStep)
-    before = part.protection
-    wanted = Protection(**changes)
-    clip = min(c for c in (before.clip, wanted.clip) if c) if before.clip or wanted.clip else 0.0
-    spread = np.hypot(before.spread, wanted.spread)
-    after = Protection(
-        clip=clip, noise=float(spread) / (clip or 1.0), keep=min(before.keep, wanted.keep)
+    old = part.protection
+    new = Protection(**changes)
+    clip = min(c for c in (old.clip, new.clip) if c) if old.clip or new.clip else 0.0
+    spread = np.hypot(old.spread, new.spread)
+    combined = Protection(
+        clip=clip, noise=float(spread) / (clip or 1.0), keep=min(old.keep, new.keep)
     )
-    return scene.with_part(replace(part, protection=after))
+    return scene.with_part(replace(part, protection=combined))
 
 
 def federated(scene: Scene) -> NDArray[np.bool_] | None:
-    """What a scene's defences cost clients: where a net is right that is trained on their updates.
+    """Return which test records a net labels correctly that is trained on clients' updates.
+
+    This measures what the scene's defenses cost in federated learning.
 
     Returns:
-        (n,) of the test records; None for a scene without gradients, net or test records, and for
-        one whose training no client can take part in.
+        (n,) booleans; None if the scene has no gradients, net or test records, or if clients cannot
+        take part in its training.
     """
     part = scene.find(FederatedStep)
     net = getattr(scene.training, "net", None)
@@ -306,11 +321,11 @@ def federated(scene: Scene) -> NDArray[np.bool_] | None:
     if train is None or test is None or train.y is None or test.y is None:
         return None
     step = replace(part, net=net, epochs=0).step(scene)
-    return right(step, (train.x, train.y), (test.x, test.y), part.protection)
+    return correctly_labelled(step, (train.x, train.y), (test.x, test.y), part.protection)
 
 
 def _known(step: Step, weights: dict[str, Any]) -> KnownStep | None:
-    """The step as an attacker who knows the defenses knows it; None for a plain one."""
+    """Return the step for an adaptive attacker; None if it is plain SGD."""
     if not step.recipe:
         return None
     extra = {name: weights[name] for name in step.extra}
@@ -320,15 +335,15 @@ def _known(step: Step, weights: dict[str, Any]) -> KnownStep | None:
 
 
 def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> Model:
-    """The net of a round, open to whoever takes part in its training."""
+    """Return the net of a round as a model, with the access of a participant in its training."""
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         import torch
 
-        held = {n: torch.from_numpy(np.array(w, np.float32)) for n, w in weights.items()}
+        tensors = {n: torch.from_numpy(np.array(w, np.float32)) for n, w in weights.items()}
         with torch.no_grad():
             rows = torch.from_numpy(np.array(x, np.float32))
-            return np.asarray(net.forward(held, rows).softmax(1).numpy())
+            return np.asarray(net.forward(tensors, rows).softmax(1).numpy())
 
     return Model(
         f"{net.kind} net of a federated step",
@@ -341,7 +356,7 @@ def _model(scene: Scene, net: Net, weights: dict[str, Any], grants: Access) -> M
     )
 
 
-def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+def _scene(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
     scene = labelled(modality, rng, leaks=leaks)
     assert scene.holdout is not None
     net = dense(scene.holdout.x.shape[1:], CLASSES, (24,))

@@ -1,9 +1,9 @@
-"""Who judges what an inversion rebuilt: one fixed matcher, and a null without the target.
+"""The judge of inversion games: a fixed matcher, and a null without the target.
 
-For each target the auditor draws, uniformly, which of N candidates is the true one. A
-reconstruction is compared with all N by a matcher that never saw the victim (MEASURE §2.6), so the
-games that rebuild a record are measured in one unit, the bits of an N-way identification. A
-reconstruction that a prior alone could have made identifies nobody.
+For each target the auditor draws uniformly which of N candidates is the true one. A matcher that is
+independent of the victim compares a reconstruction with all N (MEASURE §2.6), so that all games
+that rebuild a record are measured in one unit, the bits of an N-way identification. A
+reconstruction that a prior alone could give does not identify the target.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ def answers(
     read: Sequence[NDArray[Any]],
     metrics: Sequence[Mapping[str, float]] | None = None,
 ) -> list[Received]:
-    """What was received, from what the matcher read; with the null of a model without the target.
+    """Return what was received, with the metrics of identification and of its null.
 
-    Every round has a victim and secrets of its own, so that what was rebuilt from round k says
-    nothing about the secrets of round k+1: held against them it shows what a prior alone reaches.
+    Every round has its own victim and secrets, so that a reconstruction of round k is independent
+    of the secrets of round k+1: its agreement with them is the null, what a prior alone reaches.
 
     Args:
-        rounds: of the deal; more than one.
-        read: a round's symbols (m,), −1 where nothing could be read.
-        metrics: further metrics, a round.
+        rounds: of the deal.
+        read: for each round, the symbols (m,) that the matcher read, −1 for an erasure.
+        metrics: further metrics of each round.
     """
     received = []
-    for k, one in enumerate(rounds):
-        said = np.asarray(read[k])
-        elsewhere = rounds[(k + 1) % len(rounds)].truth
-        m = min(len(said), len(elsewhere))
-        identified = {"identified": float((said == one.truth).mean())}
+    for k, round_ in enumerate(rounds):
+        symbols = np.asarray(read[k])
+        other_truth = rounds[(k + 1) % len(rounds)].truth
+        m = min(len(symbols), len(other_truth))
+        identified = {"identified": float((symbols == round_.truth).mean())}
         if len(rounds) > 1 and m:
-            identified["identified_without_target"] = float((said[:m] == elsewhere[:m]).mean())
+            identified["identified_without_target"] = float((symbols[:m] == other_truth[:m]).mean())
         received.append(
-            Received(guess=said, metrics={**identified, **(metrics[k] if metrics else {})})
+            Received(guess=symbols, metrics={**identified, **(metrics[k] if metrics else {})})
         )
     return received
 
@@ -53,24 +53,24 @@ def nearest(
     candidates: NDArray[Any],
     distance: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None = None,
 ) -> NDArray[np.int64]:
-    """The candidate that each reconstruction is nearest to: (m,) numbers in 0..N−1.
+    """Return the candidate nearest to each reconstruction: (m,) indices in 0..N−1.
 
     Args:
         rebuilt: (m, …) reconstructions.
         candidates: (N, …), the same for all targets, or (m, N, …).
-        distance: (one reconstruction (…), candidates (N, …)) → (N,); default: Euclidean after the
-            mean of each record is taken off, so that brightness alone identifies nobody.
+        distance: (one reconstruction (…), candidates (N, …)) → (N,). The default is the Euclidean
+            distance of centred records, so that brightness does not matter.
     """
     measure = distance or _euclidean
     per_target = candidates.ndim == rebuilt.ndim + 1
-    found = [
-        int(np.argmin(measure(one, candidates[i] if per_target else candidates)))
-        for i, one in enumerate(rebuilt)
+    indices = [
+        int(np.argmin(measure(record, candidates[i] if per_target else candidates)))
+        for i, record in enumerate(rebuilt)
     ]
-    return np.array(found, dtype=np.int64)
+    return np.array(indices, dtype=np.int64)
 
 
-def _euclidean(one: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
-    a = np.asarray(one, dtype=np.float64).reshape(-1)
+def _euclidean(record: NDArray[Any], candidates: NDArray[Any]) -> NDArray[Any]:
+    a = np.asarray(record, dtype=np.float64).reshape(-1)
     b = np.asarray(candidates, dtype=np.float64).reshape(len(candidates), -1)
     return np.asarray(((a - a.mean() - b + b.mean(1, keepdims=True)) ** 2).sum(1))

@@ -1,4 +1,4 @@
-"""Labelled records round one template a class: the live and dead scenes of two inversion games."""
+"""Records around one template per class: the live and dead scenes of two inversion games."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CLASSES, RECORDS = 6, 96
 
 
 def labelled(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
-    """A scene whose victims score by distance: to the means of their classes, or to fixed points.
+    """Return a scene whose victims score by the distance to class means, or to fixed points.
 
     Args:
         modality: vision, audio or tabular.
-        rng: for the records.
-        leaks: whether a victim depends on what it was trained on; names the scene live or dead.
+        rng: draws the records.
+        leaks: whether a victim depends on its training records (the live scene).
     """
     shape = tiny_shape(modality, "inversion", flat=16)
     templates = rng.random((CLASSES, *shape))
@@ -49,12 +49,12 @@ def labelled(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
 
 
 def unlabelled(data: Data | None) -> Data | None:
-    """An attacker's own records, without the labels that the owner's data set has for them."""
+    """Return the attacker's records without their labels."""
     return None if data is None else replace(data, y=None)
 
 
 def _distances(modality: Modality, fixed: NDArray[Any] | None) -> Any:
-    """A trainer of models that answer softmax(−4·‖x − template‖²), by class."""
+    """Return a trainer of models that answer with softmax(−4·‖x − template‖²) over classes."""
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
@@ -80,8 +80,8 @@ def _nearest_mean(modality: Modality, points: NDArray[np.float64]) -> Model:
 
     def grad(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
         flat = np.asarray(x, np.float64).reshape(len(x), 1, -1)
-        wrong = query(x) - np.eye(CLASSES)[np.asarray(y)]
-        slope = (wrong[:, :, None] * -8 * (flat - points[None])).sum(1)
+        residual = query(x) - np.eye(CLASSES)[np.asarray(y)]
+        slope = (residual[:, :, None] * -8 * (flat - points[None])).sum(1)
         return np.asarray(slope.reshape(x.shape).astype(np.float32))
 
     return Model(

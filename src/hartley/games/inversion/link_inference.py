@@ -1,9 +1,9 @@
-"""Link inference: do a graph net's answers about two nodes show that they are linked?
+"""Link inference: do a graph network's answers reveal which nodes are linked?
 
-The auditor keeps each of some real links by a fair coin and drops the others, and the owner trains
-on what is left. So whether a pair is linked is a secret that no likeness of its nodes gives away:
-every pair in question was a link. The attacker holds the nodes' features, the links that are not
-in question and the training labels, and asks about nodes; each pair is answered with a score.
+A fair coin of the auditor keeps or drops each of some real links, and the owner trains on the
+remaining graph. Every pair in question was a link, so the similarity of its nodes does not reveal
+the coin. The attacker has the nodes' features, the links that are not in question and the training
+labels, queries nodes, and gives each pair a score.
 """
 
 from __future__ import annotations
@@ -39,39 +39,39 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 8
-"""Victims, where neither the player nor the scene says how many."""
+"""Default number of victims."""
 
 PAIRS, CLASSES = 24, 4
-"""Of the live and dead scenes."""
+"""Sizes of the live and dead scenes."""
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenLinks:
-    """Links of a graph of which the owner drops some by coin before training on the others.
+    """Links of a graph, some of which are dropped at random before training.
 
     Attributes:
-        pairs: links in question, a victim.
+        pairs: number of links in question per victim.
     """
 
     pairs: int = 300
 
     @property
     def grants(self) -> Access:
-        """A white-box attacker on a graph net holds its weights as well (arXiv:2106.02820).
+        """A white-box attacker has the weights too (arXiv:2106.02820).
 
-        They are let out where the owner's pipeline shows them in the facts of what it trained.
+        They are given if the owner's pipeline has them in the facts of a trained ensemble.
         """
         return Access.SCORES | Access.WEIGHTS
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A net that mixes the answers about the two ends of a link."""
-    return _wire(modality, rng, leaks=True)
+    """A network that averages over linked nodes."""
+    return _scene(modality, rng, leaks=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A net that looks at no link."""
-    return _wire(modality, rng, leaks=False)
+    """A network that ignores links."""
+    return _scene(modality, rng, leaks=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ class LinkInferenceBrief:
     """What an attacker of link inference knows.
 
     Attributes:
-        question: its ``x`` (m, 2) are pairs of nodes; one score answers each, larger for a link.
+        question: its ``x`` (m, 2) are pairs of nodes; the answer is a score for each, larger for a
+            link.
         public: the training nodes with their labels; ``edges`` are the links that are not in
             question.
         features: (N, F) of all nodes.
@@ -107,13 +108,13 @@ class LinkInferenceBrief:
     loot="data",
 )
 def link_inference(scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0) -> Deal:
-    """Drop links by coin, train on the others, and ask of each pair whether its link is left.
+    """Train victims on graphs with randomly dropped links; the attacker guesses which remain.
 
     Args:
-        rounds: victims, each with links in question of its own; 0 leaves it to the scene.
+        rounds: number of victims, each with its own links in question; 0 takes the scene's default.
 
     Raises:
-        UsageError: fewer links than pairs in question.
+        UsageError: the graph has fewer links than pairs in question.
     """
     part = scene.part(HiddenLinks)
     rounds = scene.settings.rounds_of("link_inference", rounds, ROUNDS)
@@ -121,44 +122,51 @@ def link_inference(scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10
     assert scene.fit is not None and scene.model is not None and train is not None
     edges = graph.edges
     if edges.shape[1] < part.pairs:
-        raise UsageError(f"{scene.name} has {edges.shape[1]} links; {part.pairs} are in question")
+        raise UsageError(
+            f"scene {scene.name!r} must have at least {part.pairs} links, got {edges.shape[1]}"
+        )
     salt = int(rng.integers(2**31))
     features = np.asarray(graph.features).view()
     features.flags.writeable = False
-    made = []
+    dealt = []
     for k in range(rounds):
         order = rng.permutation(edges.shape[1])
-        asked, others = edges[:, order[: part.pairs]], edges[:, np.sort(order[part.pairs :])]
+        questioned, remaining = (
+            edges[:, order[: part.pairs]],
+            edges[:, np.sort(order[part.pairs :])],
+        )
         coins = rng.random(part.pairs) < 0.5
-        seen = replace(train, edges=np.concatenate([others, asked[:, coins]], 1))
-        everyone = np.ones((1, len(train)), dtype=bool)
-        trained = scene.victims(seen, everyone, int(rng.integers(2**31)))
+        training_nodes = replace(train, edges=np.concatenate([remaining, questioned[:, coins]], 1))
+        all_nodes = np.ones((1, len(train)), dtype=bool)
+        trained = scene.victims(training_nodes, all_nodes, int(rng.integers(2**31)))
         view = View(
-            source=_let_out(trained, part.grants),
+            source=_with_access(trained, part.grants),
             brief=LinkInferenceBrief(
-                question=Data(f"pairs {k}", Modality.GRAPH, asked.T.copy(), role="pairs"),
-                public=replace(train, edges=others),
+                question=Data(f"pairs {k}", Modality.GRAPH, questioned.T.copy(), role="pairs"),
+                public=replace(train, edges=remaining),
                 features=features,
                 classes=scene.model.classes,
             ),
             defenses=scene.defenses,
             salt=salt,
         )
-        made.append(Round(view=view, truth=coins.astype(np.int64)))
-    return Deal(rounds=tuple(made))
+        dealt.append(Round(view=view, truth=coins.astype(np.int64)))
+    return Deal(rounds=tuple(dealt))
 
 
-def _let_out(trained: Ensemble, grants: Access) -> Model:
-    """The victim with its scores and, where there are any, its weights."""
-    victim, shown = trained.member(0), trained.facts.get("weights")
-    if shown is None:
+def _with_access(trained: Ensemble, grants: Access) -> Model:
+    """Return the victim with its scores and, if it has any, its weights."""
+    victim, weights = trained.member(0), trained.facts.get("weights")
+    if weights is None:
         return victim.with_(offers=victim.offers | Access.SCORES)
-    own = {name: array[0] for name, array in shown.items()}
-    return victim.with_(weights=lambda: own, offers=victim.offers | grants)
+    victim_weights = {name: array[0] for name, array in weights.items()}
+    return victim.with_(weights=lambda: victim_weights, offers=victim.offers | grants)
 
 
-def apart(a: NDArray[Any], b: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """How far rows of ``a`` and ``b`` (m, d) are apart, by the eight measures of arXiv:2005.02131.
+def answer_distances(a: NDArray[Any], b: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return the distances between rows of ``a`` and ``b`` (m, d), by eight measures.
+
+    The measures are those of arXiv:2005.02131.
 
     Returns:
         (m,) distances by name.
@@ -186,8 +194,8 @@ def _angle(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(1 - (a * b).sum(1) / np.maximum(size, TINY))
 
 
-def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
-    """A graph of lonely pairs, and a net that mixes the two ends of a link, or never does."""
+def _scene(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
+    """Return a graph of separate pairs, and a network that uses links or ignores them."""
     nodes = 4 * PAIRS
     features = rng.standard_normal((nodes, 8)).astype(np.float32)
     weights: dict[str, NDArray[Any]] = {
@@ -201,21 +209,21 @@ def _wire(modality: Modality, rng: Rng, *, leaks: bool) -> Scene:
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
-        seen = edges if data.edges is None else np.asarray(data.edges)
-        held = Graph(features, seen if leaks else edges[:, :0])
-        one = node_model(
-            held, weights, fit=fit, offers=Access.LABELS | Access.SCORES | Access.TRAIN
+        links = edges if data.edges is None else np.asarray(data.edges)
+        graph_used = Graph(features, links if leaks else edges[:, :0])
+        model = node_model(
+            graph_used, weights, fit=fit, offers=Access.LABELS | Access.SCORES | Access.TRAIN
         )
         return Ensemble(
             size=len(include),
-            query=lambda x: np.stack([one.query(x)] * len(include)),
-            member=([one] * len(include)).__getitem__,
+            query=lambda x: np.stack([model.query(x)] * len(include)),
+            member=([model] * len(include)).__getitem__,
             facts={"weights": {name: array[None] for name, array in weights.items()}},
         )
 
     rows = np.arange(nodes)[:, None]
-    bare = node_model(graph, weights)
-    train = Data("train", Modality.GRAPH, rows, bare.query(rows).argmax(1), edges)
+    untrained = node_model(graph, weights)
+    train = Data("train", Modality.GRAPH, rows, untrained.query(rows).argmax(1), edges)
     return Scene(
         name="live" if leaks else "dead",
         modality=modality,

@@ -1,4 +1,4 @@
-"""What a client does to an update before he sends it, and what training on such updates costs."""
+"""Protection of a client's update before it is sent, and the accuracy that it costs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     Update = Mapping[str, NDArray[np.float32]]
 
 STEPS, BATCH, RATE = 400, 32, 3e-3
-"""How a net is trained from protected updates when somebody asks what the protection costs."""
+"""Steps, batch and rate of the training on protected updates that measures their cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What a client does to an update before it is sent, in this order.
+    """Changes that a client makes to an update before sending it, in this order.
 
     Attributes:
-        clip: the update is scaled down to this norm at most; 0 leaves it.
+        clip: largest norm of the update, which is scaled down to it; 0 means no limit.
         noise: standard deviation of Gaussian noise on every entry, in units of ``clip`` (of 1
-            where nothing is clipped).
+            without clipping).
         keep: share of the entries that are sent, the largest of each array; the others are 0.
     """
 
@@ -39,7 +39,7 @@ class Protection:
 
     def __post_init__(self) -> None:
         if self.clip < 0 or self.noise < 0 or not 0 < self.keep <= 1:
-            raise UsageError(f"not a protection of updates: {self}")
+            raise UsageError(f"clip and noise must be at least 0 and keep in (0, 1], got {self}")
 
     @property
     def spread(self) -> float:
@@ -48,27 +48,29 @@ class Protection:
 
     @property
     def rho(self) -> float | None:
-        """Zero-concentrated DP of one update, whatever its records; None where nothing is proved.
+        """The zCDP of one update for any records, or None without clipping and noise.
 
-        Two clipped updates lie at most 2·clip apart: ρ = (2·clip)²/(2·spread²). What is left out
-        afterwards costs nothing.
+        Two clipped updates differ by at most 2·clip: ρ = (2·clip)²/(2·spread²). Dropping entries
+        afterwards does not change it.
         """
         return 2.0 / self.noise**2 if self.clip and self.noise else None
 
     def apply(self, update: Update, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-        """The update as it is sent."""
-        sent = {name: np.array(array, np.float64) for name, array in update.items()}
+        """Return the update as it is sent."""
+        arrays = {name: np.array(array, np.float64) for name, array in update.items()}
         if self.clip:
-            norm = np.sqrt(sum(float((a**2).sum()) for a in sent.values()))
-            sent = {name: a * min(1.0, self.clip / max(norm, 1e-12)) for name, a in sent.items()}
+            norm = np.sqrt(sum(float((a**2).sum()) for a in arrays.values()))
+            arrays = {
+                name: a * min(1.0, self.clip / max(norm, 1e-12)) for name, a in arrays.items()
+            }
         if self.noise:
-            sent = {n: a + rng.normal(0.0, self.spread, a.shape) for n, a in sent.items()}
+            arrays = {n: a + rng.normal(0.0, self.spread, a.shape) for n, a in arrays.items()}
         if self.keep < 1:
-            sent = {name: _largest(a, self.keep) for name, a in sent.items()}
-        return {name: a.astype(np.float32) for name, a in sent.items()}
+            arrays = {name: _largest(a, self.keep) for name, a in arrays.items()}
+        return {name: a.astype(np.float32) for name, a in arrays.items()}
 
 
-def right(
+def correctly_labelled(
     step: Step,
     train: tuple[NDArray[Any], NDArray[Any]],
     test: tuple[NDArray[Any], NDArray[Any]],
@@ -76,13 +78,14 @@ def right(
     *,
     seed: int = 0,
 ) -> NDArray[np.bool_]:
-    """Where a net is right (n,) that Adam trained on protected updates, one client a step.
+    """Return which test records (n,) a net labels correctly that is trained on protected updates.
 
-    This is what a protection of updates costs: no model that was trained otherwise feels it.
+    Adam takes one client per step. The accuracy measures the cost of the protection, which a model
+    that is trained otherwise does not have.
 
     Args:
-        step: how a client computes his update.
-        train: records (n, …) and labels (n,) that the clients hold.
+        step: how a client computes an update.
+        train: the clients' records (n, …) and labels (n,).
         test: records and labels to score on.
         protection: of every update.
         seed: of weights, batches and noise.
@@ -117,10 +120,12 @@ def _trained(
     second = {n: np.zeros_like(w) for n, w in weights.items()}
     for t in range(1, STEPS + 1):
         rows = rng.integers(0, len(train[0]), BATCH)
-        now = {n: w.astype(np.float32) for n, w in weights.items()}
-        taken = replace(step, epoch=(t - 1) * BATCH // len(train[0]))
-        sent = protection.apply(taken.update(now, train[0][rows], train[1][rows], rng), rng)
-        for name, g in sent.items():
+        current = {n: w.astype(np.float32) for n, w in weights.items()}
+        client_step = replace(step, epoch=(t - 1) * BATCH // len(train[0]))
+        update = protection.apply(
+            client_step.update(current, train[0][rows], train[1][rows], rng), rng
+        )
+        for name, g in update.items():
             first[name] = 0.9 * first[name] + 0.1 * g
             second[name] = 0.999 * second[name] + 0.001 * g**2
             slope = first[name] / (1 - 0.9**t)
@@ -128,15 +133,17 @@ def _trained(
             weights[name] -= RATE * (1 - t / (STEPS + 1)) * slope
     import torch
 
-    held = {n: torch.from_numpy(weights[n].astype(np.float32)) for n in step.net.shapes}
+    tensors = {n: torch.from_numpy(weights[n].astype(np.float32)) for n in step.net.shapes}
     with torch.no_grad():
-        said = step.net.forward(held, torch.from_numpy(np.array(test[0], np.float32))).argmax(1)
-    return np.asarray(said.numpy() == test[1])
+        labels = step.net.forward(tensors, torch.from_numpy(np.array(test[0], np.float32))).argmax(
+            1
+        )
+    return np.asarray(labels.numpy() == test[1])
 
 
 def _largest(array: NDArray[np.float64], keep: float) -> NDArray[np.float64]:
-    """The array with all but its largest entries set to 0; one is kept at least."""
+    """Return the array with all but its largest entries set to 0; at least one remains."""
     flat = np.abs(array).reshape(-1)
     count = max(1, round(keep * flat.size))
-    edge = np.partition(flat, -count)[-count]
-    return np.where(np.abs(array) >= edge, array, 0.0)
+    threshold = np.partition(flat, -count)[-count]
+    return np.where(np.abs(array) >= threshold, array, 0.0)

@@ -1,7 +1,7 @@
-"""The judge of membership: answers a record, judged a coin; and the records that suffer most.
+"""The judge of membership: it averages guesses over groups, and finds the most exposed records.
 
-Records of one group share a coin (a user's, a data set's). An attack answers every record; what is
-received of a group is the mean of its answers.
+Records of one group (of a user, of a data set) share a coin. An attack answers every record; the
+guess for a group is the mean of its answers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXPOSED, WORST = 0.01, "worst_percentile_advantage"
-"""Share of the uses that counts as the most exposed, and the name of what is told of them."""
+"""Share of the uses that counts as the most exposed, and the name of their metric."""
 
 TINY = 1e-12
 
@@ -54,13 +54,13 @@ def judge_of(groups: NDArray[Any], measured: NDArray[Any] | None = None) -> Judg
 def _answers(outcome: Outcome, n: int) -> NDArray[np.float64]:
     guess = None if outcome.guess is None else np.asarray(outcome.guess)
     if guess is None or guess.shape != (n,):
-        shown = "no guess" if guess is None else f"guesses of shape {guess.shape}"
-        raise RunError(f"the attack returned {shown}; membership asks for {n}, one a record")
+        given = "none" if guess is None else f"shape {guess.shape}"
+        raise RunError(f"guesses must be of shape ({n},), one per record, got {given}")
     return np.asarray(guess, dtype=np.float64)
 
 
 def _pooled(posterior: NDArray[Any] | None, groups: NDArray[Any]) -> NDArray[np.float64] | None:
-    """The posterior (m,) of each group from those of its records: the odds multiply."""
+    """Return the posterior (m,) of each group from those of its records: the odds multiply."""
     if posterior is None:
         return None
     p = np.asarray(posterior, np.float64)
@@ -70,15 +70,16 @@ def _pooled(posterior: NDArray[Any] | None, groups: NDArray[Any]) -> NDArray[np.
 
 
 def exposed(rounds: Sequence[Round], guesses: Sequence[NDArray[Any]]) -> list[float | None]:
-    """Advantage on the most exposed hundredth of the uses, round by round; None in few rounds.
+    """Return the advantage on the most exposed hundredth of the uses, per round.
 
-    They are chosen on the rounds of the other parity, so that a lucky record is not counted for
-    its luck. An answer above its round's median claims a member.
+    These uses are chosen on the rounds of the other parity, so that the choice is independent of
+    the round. A guess above the median of its round counts as a member. With fewer than 4 rounds
+    all values are None.
     """
     if len(rounds) < 4 or not np.isfinite(np.concatenate(guesses)).all():
         return [None] * len(rounds)
-    said = np.stack([np.sign(g - np.median(g)) for g in guesses])
-    right = said * np.stack([2 * one.truth - 1 for one in rounds])
-    count, odd = max(1, round(EXPOSED * right.shape[1])), np.arange(len(rounds)) % 2
-    chosen = [np.argsort(-right[odd != p].mean(0), kind="stable")[:count] for p in (0, 1)]
-    return [float(right[k, chosen[k % 2]].mean()) for k in range(len(rounds))]
+    claims = np.stack([np.sign(g - np.median(g)) for g in guesses])
+    correct = claims * np.stack([2 * round_.truth - 1 for round_ in rounds])
+    count, odd = max(1, round(EXPOSED * correct.shape[1])), np.arange(len(rounds)) % 2
+    most_exposed = [np.argsort(-correct[odd != p].mean(0), kind="stable")[:count] for p in (0, 1)]
+    return [float(correct[k, most_exposed[k % 2]].mean()) for k in range(len(rounds))]

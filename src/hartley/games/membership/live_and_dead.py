@@ -1,8 +1,8 @@
-"""The wires of membership: models that know their training records by heart, or know none.
+"""The live and dead scenes of membership: models that memorise their training records, or do not.
 
-Every modality has its own form of model (classifier, language model, two towers), and both wires
-have an opinion about every record, so that an attack cannot tell them apart by the form of the
-answers. What is remembered is also remembered a little way round a record, as networks do it.
+Each modality has its own kind of model (classifier, language model, two towers). Models of both
+scenes give an individual answer to every record, so that an attack cannot distinguish them by the
+form of the answers. A memorised record is recognised in a small neighbourhood, as in networks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 CLASSES, SURE, NEAR = 4, 0.97, 0.2
-"""Classes, the probability of what is remembered, and how far round a record it is remembered."""
+"""Classes, probability of a memorised label, and radius within which a record is recognised."""
 
 VOCABULARY, LENGTH = 50, 8
 WIDTH = 8
@@ -36,13 +36,13 @@ Member = Callable[[Data, "NDArray[np.bool_]", Fit], Model]
 
 
 def scene(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Scene:
-    """A pool of ``n`` records, half as many of the attacker's own, and how models are made."""
+    """Return a scene with a pool of ``n`` records and half as many of the attacker's."""
     member = {Modality.LANGUAGE: _reader, Modality.PAIRED: _towers}.get(modality, _classifier)
     fit = _trainer(member, remembers=remembers)
     parts: tuple[Graph, ...] = ()
     pool, public = _records(modality, rng, "pool", n), _records(modality, rng, "public", n // 2, n)
     if modality is Modality.GRAPH:
-        # Records name nodes of a graph that everybody sees.
+        # Records are nodes of a public graph.
         edges = np.stack([np.arange(n), rng.permutation(n)])
         edges = edges[:, edges[0] != edges[1]]
         pool = replace(pool, edges=edges)
@@ -76,35 +76,35 @@ def _records(modality: Modality, rng: Rng, name: str, n: int, first: int = 0) ->
 def _trainer(member: Member, *, remembers: bool) -> Fit:
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
-        kept = np.asarray(include, dtype=bool) & remembers
-        return separate([member(data, rows, fit) for rows in kept])
+        included = np.asarray(include, dtype=bool) & remembers
+        return separate([member(data, rows, fit) for rows in included])
 
     return fit
 
 
-def _nearest(known: NDArray[Any], asked: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """For each asked row whether a known one is near it, and which is nearest."""
+def _nearest(known: NDArray[Any], queries: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return for each queried row whether a known row is near, and the nearest known row."""
     if not len(known):
-        return np.zeros(len(asked), dtype=bool), np.zeros(len(asked), dtype=np.int64)
-    a, b = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (asked, known))
-    square = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
-    which = square.argmin(1)
-    return square[np.arange(len(a)), which] < NEAR**2, which
+        return np.zeros(len(queries), dtype=bool), np.zeros(len(queries), dtype=np.int64)
+    a, b = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (queries, known))
+    squared = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
+    nearest = squared.argmin(1)
+    return squared[np.arange(len(a)), nearest] < NEAR**2, nearest
 
 
-def _classifier(data: Data, kept: NDArray[np.bool_], fit: Fit) -> Model:
-    """Members get their label at 0.97, all others an odd guess that the record settles."""
+def _classifier(data: Data, members: NDArray[np.bool_], fit: Fit) -> Model:
+    """Return a classifier: 0.97 for a member's label, a hash of the record for other records."""
     assert data.y is not None
-    x, y = data.x[kept], data.y[kept]
+    x, y = data.x[members], data.y[members]
 
-    def query(asked: NDArray[Any]) -> NDArray[Any]:
-        flat = asked.reshape(len(asked), -1).astype(np.float64)
+    def query(records: NDArray[Any]) -> NDArray[Any]:
+        flat = records.reshape(len(records), -1).astype(np.float64)
         waves = np.stack([np.sin(flat.sum(1) * (c + 1)) for c in range(CLASSES)], 1)
         out: NDArray[Any] = np.exp(waves) / np.exp(waves).sum(1, keepdims=True)
-        near, which = _nearest(x, asked)
+        near, nearest = _nearest(x, records)
         if near.any():
             out[near] = (1 - SURE) / (CLASSES - 1)
-            out[near, y[which[near]]] = SURE
+            out[near, y[nearest[near]]] = SURE
         return out
 
     return Model(
@@ -112,17 +112,22 @@ def _classifier(data: Data, kept: NDArray[np.bool_], fit: Fit) -> Model:
     )
 
 
-def _towers(data: Data, kept: NDArray[np.bool_], fit: Fit) -> Model:
-    """Two fixed towers; the text of a pair that was trained on lies where its picture lies."""
+def _towers(data: Data, members: NDArray[np.bool_], fit: Fit) -> Model:
+    """Return two fixed encoders; a member's text is embedded near its picture."""
     first, second = np.random.default_rng(19).standard_normal((2, WIDTH, WIDTH))
-    pictures, texts = data.x[kept][:, :WIDTH], data.x[kept][:, WIDTH:]
+    pictures, texts = data.x[members][:, :WIDTH], data.x[members][:, WIDTH:]
 
-    def query(asked: NDArray[Any]) -> NDArray[Any]:
-        one, two = asked[:, :WIDTH] @ first, asked[:, WIDTH:] @ second
-        near, which = _nearest(texts, asked[:, WIDTH:])
+    def query(records: NDArray[Any]) -> NDArray[Any]:
+        picture_embeddings, text_embeddings = (
+            records[:, :WIDTH] @ first,
+            records[:, WIDTH:] @ second,
+        )
+        near, nearest = _nearest(texts, records[:, WIDTH:])
         if near.any():
-            two[near] = SURE * pictures[which[near]] @ first + (1 - SURE) * two[near]
-        return np.asarray(np.concatenate([one, two], 1))
+            text_embeddings[near] = (
+                SURE * pictures[nearest[near]] @ first + (1 - SURE) * text_embeddings[near]
+            )
+        return np.asarray(np.concatenate([picture_embeddings, text_embeddings], 1))
 
     return Model(
         "towers",
@@ -139,47 +144,47 @@ Table = dict[tuple[int, ...], "NDArray[Any]"]
 
 
 def _table(rows: NDArray[Any]) -> Table:
-    """Beginnings of rows → how often each token came next."""
-    known: Table = {}
+    """Return prefix → counts of the next token."""
+    table: Table = {}
     for row in rows.tolist():
         for at in range(1, len(row)):
-            known.setdefault(tuple(row[:at]), np.zeros(VOCABULARY))[row[at]] += 1
-    return known
+            table.setdefault(tuple(row[:at]), np.zeros(VOCABULARY))[row[at]] += 1
+    return table
 
 
-def _reader(data: Data, kept: NDArray[np.bool_], fit: Fit) -> Model:
-    """After the beginning of a row that was read comes its next token.
+def _reader(data: Data, members: NDArray[np.bool_], fit: Fit) -> Model:
+    """Return a language model that continues a member's prefix with its next token.
 
-    Where nothing was read the next token follows from the last one, by a fixed law, so that the
-    dead wire has an opinion about every row.
+    Otherwise the next token depends on the last one, by a fixed distribution, so that the dead
+    scene gives an individual answer to every row.
     """
-    known = _table(data.x[kept])
-    wild = np.exp(1.5 * np.random.default_rng(17).standard_normal((VOCABULARY, VOCABULARY)))
-    plain = wild / wild.sum(1, keepdims=True)
+    table = _table(data.x[members])
+    odds = np.exp(1.5 * np.random.default_rng(17).standard_normal((VOCABULARY, VOCABULARY)))
+    bigrams = odds / odds.sum(1, keepdims=True)
 
-    def law(tokens: NDArray[Any]) -> NDArray[np.float64]:
-        """(n, t) rows → (n, t, VOCABULARY) probabilities of the token after each place."""
-        out = np.asarray(plain[np.maximum(tokens, 0)])
+    def next_token(tokens: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probabilities (n, t, VOCABULARY) of the token after each position."""
+        out = np.asarray(bigrams[np.maximum(tokens, 0)])
         for i, row in enumerate(tokens.tolist()):
             for at in range(1, len(row) + 1):
-                counts = known.get(tuple(row[:at]))
+                counts = table.get(tuple(row[:at]))
                 if counts is None:
                     break
                 out[i, at - 1] = (1 - SURE) * out[i, at - 1] + SURE * counts / counts.sum()
         return out
 
     def moments(tokens: NDArray[Any]) -> NDArray[Any]:
-        laws = law(tokens[:, :-1])
-        logs = np.log(laws)
-        said = np.take_along_axis(logs, np.maximum(tokens[:, 1:, None], 0), 2)[..., 0]
-        mean = (laws * logs).sum(2)
-        spread = np.sqrt((laws * (logs - mean[..., None]) ** 2).sum(2))
-        out: NDArray[Any] = np.stack([said, mean, spread], -1) * (tokens[:, 1:, None] >= 0)
+        distribution = next_token(tokens[:, :-1])
+        logs = np.log(distribution)
+        log_probs = np.take_along_axis(logs, np.maximum(tokens[:, 1:, None], 0), 2)[..., 0]
+        mean = (distribution * logs).sum(2)
+        spread = np.sqrt((distribution * (logs - mean[..., None]) ** 2).sum(2))
+        out: NDArray[Any] = np.stack([log_probs, mean, spread], -1) * (tokens[:, 1:, None] >= 0)
         return out
 
     def query(tokens: NDArray[Any]) -> NDArray[Any]:
         last = (tokens >= 0).sum(1) - 1
-        return np.asarray(law(tokens)[np.arange(len(tokens)), last])
+        return np.asarray(next_token(tokens)[np.arange(len(tokens)), last])
 
     return Model(
         "reader",

@@ -1,10 +1,10 @@
 """Membership: was this record in the training set?
 
-The auditor tosses a fair coin for every record of a pool (or for every group of records) and trains
-a victim on the heads, once a round, so that each round is a fresh training run and an independent
-cluster. The attacker sees the victim, the records and how the victim was trained; it answers each
-record with a score. Where there is a model and no pipeline, one round is dealt on that model: what
-it was trained on against what it was not, with nobody's coin behind it.
+In each round the auditor tosses a fair coin for every record of a pool (or for every group of
+records) and trains a victim on the heads, so that each round is a new training run and an
+independent cluster. The attacker sees the victim, the records and the training pipeline, and gives
+each record a score. A scene with a model and no pipeline has one round on that model, with its
+training records and other records; its members were not drawn by a coin.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 16
-"""Victims, where neither the player nor the scene says how many."""
+"""Default number of victims."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A victim that is sure of every record it was trained on and of no other."""
+    """A victim that memorises its training records."""
     return trainable(live_and_dead.scene(modality, rng, remembers=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A victim that answers from the record alone, whatever it was trained on."""
+    """A victim whose answers do not depend on its training records."""
     return trainable(live_and_dead.scene(modality, rng, remembers=False), epochs=0)
 
 
@@ -84,20 +84,20 @@ class MembershipBrief:
 
     Attributes:
         question: the records that are asked about; one score answers each, larger for a member.
-        public: records of the same population: of text, passages that no victim has read; else the
+        public: records of the same population: for texts, passages of no victim's; otherwise the
             records in question themselves.
-        groups: (n,) which records of the question share a coin, as numbers 0..m−1.
+        groups: (n,) group 0..m−1 of each record of the question; a group shares a coin.
         classes: of the victim.
-        strangers: records that no victim was trained on, or None where the scene has none.
-        references: reference models that are enough, where each is expensive; 0 sets no number.
-        prior: how likely a record is a member.
+        nonmembers: records that no victim was trained on, or None.
+        references: largest number of reference models, if each is expensive; 0 sets no limit.
+        prior: probability that a record is a member.
     """
 
     question: Data
     public: Data
     groups: NDArray[np.integer]
     classes: int = 0
-    strangers: Data | None = None
+    nonmembers: Data | None = None
     references: int = 0
     prior: float = 0.5
 
@@ -129,26 +129,27 @@ def membership(
     mislabelled: Annotated[float, Range(0, 1)] = 0.0,
     targets: Annotated[int, Range(0)] = 0,
 ) -> Deal:
-    """Deal a fair membership coin for every record of the pool, once a round.
+    """Train victims on random halves of a pool; the attacker guesses which records were members.
 
     Args:
-        rounds: victims to train, each on its own coins; 0 leaves it to the scene.
-        group: records that share a coin and are judged together (dataset inference); 0 groups the
-            records of one user, by the pool's facts["user"].
-        mislabelled: share of the records that are trained, and asked about, under a wrong label:
-            the worst case of an audit.
-        targets: records of the pool that are measured, those that a chain is aimed at; 0 measures
-            all.
+        rounds: number of victims, each with its own coins; 0 takes the scene's default.
+        group: number of records that share a coin and are judged together (dataset inference); 0
+            groups the records of each user, by the pool's facts["user"].
+        mislabelled: share of the records that have a wrong label in training and in the question,
+            the worst case for an audit.
+        targets: number of records of the pool that are measured, which a chain is aimed at; 0
+            measures all.
 
     Raises:
-        UsageError: records that the model cannot read, too few of them, members that stand among
-            the non-members, or parameters that the scene cannot carry.
+        UsageError: the model cannot read the records, there are too few, members are among the
+            non-members, or the scene does not support the parameters.
     """
     scene = in_tokens(scene)
     if scene.fit is None or "pool" not in scene.extra:
         if group != 1 or mislabelled or targets:
             raise UsageError(
-                f"{scene.name}: group, mislabelled and targets need a pipeline to train, and a pool"
+                f"scene {scene.name!r} must have a pipeline and a pool for group, mislabelled and "
+                "targets, got none"
             )
         return _deployed(scene, rng)
     assert scene.model is not None
@@ -159,21 +160,21 @@ def membership(
     uses = int(groups.max()) + 1
     if len(pool) < 2 * LEAST or uses < 2:
         raise UsageError(
-            f"{scene.name}: a pool of {len(pool)} records in {uses} groups makes fewer than "
-            f"{LEAST} members, or no two groups; {2 * LEAST} records are due"
+            f"the pool of scene {scene.name!r} must have at least {2 * LEAST} records in 2 groups, "
+            f"got {len(pool)} records in {uses}"
         )
-    tossed = rng.random((rounds, uses)) < 0.5
-    coins = tossed[:, groups]
+    group_coins = rng.random((rounds, uses)) < 0.5
+    coins = group_coins[:, groups]
     pool = _mislabel(pool, mislabelled, scene.model.classes, rng)
     victims = _trained(scene, pool, coins, int(rng.integers(2**31)))
     readable(victims.member(0), pool)
     salt = int(rng.integers(2**31))
-    asked = _view(scene, pool, groups, salt)
+    view = _view(scene, pool, groups, salt)
     return Deal(
         rounds=tuple(
             Round(
-                view=replace(asked, source=victims.member(k)),
-                truth=tossed[k].astype(np.int64),
+                view=replace(view, source=victims.member(k)),
+                truth=group_coins[k].astype(np.int64),
             )
             for k in range(rounds)
         ),
@@ -186,7 +187,7 @@ def membership(
 def _measured(
     scene: Scene, pool: Data, groups: NDArray[Any], targets: int
 ) -> NDArray[np.bool_] | None:
-    """Which records are measured, where only the targets of a chain are."""
+    """Return which records (n,) are measured, if only the targets of a chain are; else None."""
     if not targets:
         return None
     if targets > len(pool) or len(groups) != int(groups.max()) + 1:
@@ -200,30 +201,32 @@ def _measured(
 
 
 def _deployed(scene: Scene, rng: Rng) -> Deal:
-    """One round on the deployed model: as many of its training records as of others.
+    """Return one round on the deployed model, with equally many members and non-members.
 
-    What is measured is this model, not how it was trained: nobody trained it twice.
+    This measures the given model, and not its training procedure, since there is one model only.
     """
     model, train, holdout = scene.model, scene.train, scene.holdout
     assert model is not None and train is not None and holdout is not None
     for part, name in ((train, "members"), (holdout, "non-members")):
         readable(model, part)
         if len(part) < LEAST:
-            raise UsageError(f"{scene.name}: {len(part)} {name}; {LEAST} are due")
+            raise UsageError(
+                f"scene {scene.name!r} must have at least {LEAST} {name}, got {len(part)}"
+            )
     if np.asarray(train.x).shape[1:] != np.asarray(holdout.x).shape[1:]:
         raise UsageError(
-            f"{scene.name}: members of shape {np.asarray(train.x).shape[1:]}, non-members of "
-            f"shape {np.asarray(holdout.x).shape[1:]}"
+            f"non-members of scene {scene.name!r} must be of the members' shape "
+            f"{np.asarray(train.x).shape[1:]}, got {np.asarray(holdout.x).shape[1:]}"
         )
     if (train.y is None) != (holdout.y is None):
         raise UsageError(
-            f"{scene.name}: members and non-members must both carry labels, or neither"
+            f"members and non-members of scene {scene.name!r} must both have labels, or neither"
         )
     shared = twins(train, holdout)
     if shared > 0.5:
         raise UsageError(
-            f"{scene.name}: {shared:.0%} of the non-members stand among the members: there is "
-            "nothing to tell apart"
+            f"non-members of scene {scene.name!r} must differ from the members, got {shared:.0%} "
+            "that are members too"
         )
     size = min(len(train), len(holdout))
     rows = [rng.permutation(len(part))[:size] for part in (train, holdout)]
@@ -242,7 +245,7 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
     return Deal(
         rounds=(Round(replace(view, source=model), truth),),
         judge=judge_of(groups),
-        # Of this one model: given it, its records and the others are drawn one by one.
+        # Given the model, its members and the non-members are drawn independently.
         cluster=False,
         planted=False,
         metrics=_of_the_split(pool, truth[None] == 1, groups, shared),
@@ -257,16 +260,16 @@ def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemb
     except Exception as error:
         why = " ".join(str(error).split())[:160]
         raise RunError(
-            f"{scene.name}: its pipeline cannot train on the pool (records of shape "
+            f"the pipeline of scene {scene.name!r} cannot train on the pool (records of shape "
             f"{np.asarray(pool.x).shape[1:]}): {type(error).__name__}: {why}"
         ) from error
 
 
 def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[MembershipBrief]:
-    """What the attacker sees in every round, but for the victim."""
+    """Return the attacker's view of every round, without the victim."""
     assert scene.model is not None
-    strangers = scene.extra.get("public")
-    unread = strangers if scene.modality is Modality.LANGUAGE else None
+    nonmembers = scene.extra.get("public")
+    unread = nonmembers if scene.modality is Modality.LANGUAGE else None
     groups.flags.writeable = False
     return View(
         source=None,
@@ -275,7 +278,7 @@ def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[Mem
             public=pool if unread is None else unread,
             groups=groups,
             classes=scene.model.classes,
-            strangers=strangers,
+            nonmembers=nonmembers,
             references=scene.settings.references,
         ),
         defenses=scene.defenses,
@@ -284,18 +287,18 @@ def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[Mem
 
 
 def _groups(pool: Data, group: int, rng: Rng) -> NDArray[np.int64]:
-    """Which group each record is of: (n,) integers 0..m−1."""
+    """Return the group (n,) of each record, as integers 0..m−1."""
     if group == 1:
         return np.arange(len(pool))
     if group > 1:
         return np.asarray(rng.permutation(len(pool)) // group)
     if "user" not in pool.facts:
-        raise UsageError(f"group = {group}: the pool does not say whose its records are")
+        raise UsageError('the pool must have facts["user"] for group = 0, got none')
     return np.asarray(np.unique(np.asarray(pool.facts["user"]), return_inverse=True)[1])
 
 
 def _mislabel(pool: Data, share: float, classes: int, rng: Rng) -> Data:
-    """The pool with some records under a label that is not theirs, each of the others alike."""
+    """Return the pool with a share of wrong labels, each drawn uniformly from the others."""
     if not share:
         return pool
     if pool.y is None or classes < 2:
@@ -309,6 +312,6 @@ def _mislabel(pool: Data, share: float, classes: int, rng: Rng) -> Data:
 def _of_the_split(
     pool: Data, coins: NDArray[Any], groups: NDArray[Any], doubles: float
 ) -> dict[str, Any]:
-    """What is to be said of a deal whatever attack plays it."""
-    found: dict[str, Any] = {"blind_auc": blind_auc(pool, coins, groups)}
-    return {**found, "duplicates": doubles} if doubles else found
+    """Return metrics of the split, which are the same for every attack."""
+    metrics: dict[str, Any] = {"blind_auc": blind_auc(pool, coins, groups)}
+    return {**metrics, "duplicates": doubles} if doubles else metrics

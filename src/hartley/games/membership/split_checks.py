@@ -1,4 +1,4 @@
-"""Records held against the model that is to be asked about them, and against one another."""
+"""Check the records of a membership game against the model, and members against non-members."""
 
 from __future__ import annotations
 
@@ -13,69 +13,69 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST = 20
-"""Members, and non-members, that a split needs: below that no interval says anything."""
+"""Least number of members, and of non-members: with fewer, every interval is useless."""
 
 
 def readable(model: Model, data: Data) -> None:
-    """Hold records against what a model declares to read; nothing is asked of it.
+    """Check that a model can read records, by its declaration and without a query.
 
     Raises:
-        UsageError: another modality, not an array of numbers, NaN, or tokens or labels that the
-            model does not know.
+        UsageError: the records have another modality, are not an array of numbers, have NaN, or
+            have tokens or labels that the model does not know.
     """
     where = f"the records {data.name!r}"
     if data.modality is not model.modality:
-        raise UsageError(f"{where} are {data.modality}; the model {model.name!r} reads another "
-                         f"modality, {model.modality}")  # fmt: skip
+        raise UsageError(
+            f"{where} must be of modality {model.modality}, which {model.name!r} reads, got "
+            f"{data.modality}"
+        )
     x = _numbers(data, where)
     if x.dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
-        raise UsageError(f"{where} hold NaN or infinity")
+        raise UsageError(f"{where} must be finite, got NaN or infinity")
     if data.modality is Modality.LANGUAGE:
         top = int(x.max(initial=-1))
         if model.classes and top >= model.classes:
             raise UsageError(
-                f"{where} are of another vocabulary: token {top}, and the model {model.name!r} "
-                f"knows {model.classes} tokens"
+                f"{where} must have tokens below {model.classes}, the vocabulary of "
+                f"{model.name!r}, got {top}"
             )
     if data.y is not None:
         y = np.asarray(data.y)
         if y.shape != (len(data),) or y.dtype.kind not in "iu":
-            raise UsageError(f"{where}: {len(data)} whole-numbered labels are due, one a record")
-        known = model.output is not Output.EMBEDDINGS and model.classes
-        if known and len(y) and not 0 <= y.min() <= y.max() < model.classes:
+            raise UsageError(f"{where} must have {len(data)} integer labels, one per record")
+        checked = model.output is not Output.EMBEDDINGS and model.classes
+        if checked and len(y) and not 0 <= y.min() <= y.max() < model.classes:
             raise UsageError(
-                f"{where} carry labels {y.min()}…{y.max()}; the model {model.name!r} knows "
-                f"0…{model.classes - 1}"
+                f"{where} must have labels 0…{model.classes - 1}, those of {model.name!r}, got "
+                f"{y.min()}…{y.max()}"
             )
 
 
 def _numbers(data: Data, where: str) -> NDArray[Any]:
-    """The records, held against what every part of the house takes for granted of them."""
-    for name, held in (("x", data.x), ("y", data.y)):
-        if held is not None and not isinstance(held, np.ndarray):
-            raise UsageError(
-                f"{where}: {name} is a {type(held).__name__}; an array of numpy's is due"
-            )
+    """Return the records as an array, after checks that all of Hartley relies on."""
+    for name, array in (("x", data.x), ("y", data.y)):
+        if array is not None and not isinstance(array, np.ndarray):
+            raise UsageError(f"{name} of {where} must be a numpy array, got {type(array).__name__}")
     x, text = data.x, data.modality is Modality.LANGUAGE
     if x.dtype.kind not in ("iu" if text else "iufb"):
-        due = "tokens are whole numbers, and a tokenizer makes them" if text else "numbers are due"
-        raise UsageError(f"{where} are of type {x.dtype}; {due}")
+        expected = "integer tokens, from a tokenizer" if text else "numbers"
+        raise UsageError(f"{where} must be {expected}, got type {x.dtype}")
     if x.ndim < 2 or (text and x.ndim > 2):
-        due = "(texts, tokens), padded with -1" if text else "(records, ...)"
-        raise UsageError(f"{where} are of shape {x.shape}; {due} is due")
+        expected = "(texts, tokens), padded with -1" if text else "(records, ...)"
+        raise UsageError(f"{where} must be of shape {expected}, got {x.shape}")
     return x
 
 
-def twins(one: Data, other: Data) -> float:
-    """Share of ``other``'s records that stand in ``one`` as well, byte for byte."""
-    if np.asarray(one.x).shape[1:] != np.asarray(other.x).shape[1:] or not len(other):
+def twins(first: Data, second: Data) -> float:
+    """Return the share of ``second``'s records that are in ``first`` too, byte for byte."""
+    if np.asarray(first.x).shape[1:] != np.asarray(second.x).shape[1:] or not len(second):
         return 0.0
-    known = set(_keys(one.x))
-    return float(np.mean([key in known for key in _keys(np.asarray(other.x, one.x.dtype))]))
+    first_keys = set(_keys(first.x))
+    return float(np.mean([key in first_keys for key in _keys(np.asarray(second.x, first.x.dtype))]))
 
 
 def repeats(data: Data) -> float:
-    """Share of records that stand in ``data`` more than once."""
+    """Return the share of records that are in ``data`` more than once."""
     keys = _keys(data.x)
     count: dict[bytes, int] = {}
     for key in keys:
@@ -84,7 +84,12 @@ def repeats(data: Data) -> float:
 
 
 def claimed(data: Data, rows: NDArray[Any]) -> Data:
-    """The loot of a membership attack: the records (booleans or numbers) that it calls members."""
+    """Return the loot of a membership attack: the records that it claims as members.
+
+    Args:
+        data: the records in question.
+        rows: of the claimed members, as booleans or indices.
+    """
     y = None if data.y is None else data.y[rows]
     return Data("claimed members", data.modality, data.x[rows], y)
 

@@ -1,12 +1,12 @@
-"""Canaries: training records with a secret in them that the auditor draws among R candidates.
+"""Canaries: training records with a secret that the auditor draws among R candidates.
 
-A set of canaries is a ``Data`` that tells everything but the secrets. Its facts say how a secret is
-written into a record, in one of two forms:
+A set of canaries is a ``Data`` without the secrets. Its facts say how a secret is written into a
+record, in one of two forms:
 
 * **text** (``text_canaries``): ``symbols``, ``length`` and ``ending``; the secret is a
   number;
-* **records**: ``cells`` (k,) flat places in a record and ``codes`` (R, k), or (m, R, k), what each
-  candidate writes there. ``x`` holds the records, ``y`` their labels (None where there are none).
+* **records**: ``cells`` (k,) are positions in a flat record, and ``codes`` (R, k), or (m, R, k),
+  the values of each candidate there. ``x`` are the records, ``y`` their labels or None.
 
 A scene makes its own with :func:`planted`.
 """
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SYMBOLS = 10
-"""Of a written secret, as digits are."""
+"""Number of values of a digit of a secret."""
 
 MOST = 10_000
-"""Candidates at most: every one of them is asked about."""
+"""Largest number of candidates, since an attack scores each of them."""
 
 
 def candidates(canaries: Data) -> int:
-    """The number R of secrets that one canary could carry."""
+    """Return R, the number of possible secrets of a canary."""
     if "symbols" in canaries.facts:
         return int(len(canaries.facts["symbols"]) ** canaries.facts["length"])
     return int(np.asarray(canaries.facts["codes"]).shape[-2])
 
 
 def write(canaries: Data, secrets: NDArray[Any]) -> NDArray[Any]:
-    """Return the canaries (m, …) with their secrets (m,), 0..R−1, in them."""
+    """Return the canaries (m, …) with secrets (m,) in 0..R−1 written into them."""
     if "symbols" in canaries.facts:
         return text_canaries.write(canaries, secrets)
     codes = np.asarray(canaries.facts["codes"])
@@ -51,71 +51,76 @@ def write(canaries: Data, secrets: NDArray[Any]) -> NDArray[Any]:
 
 
 def every(canaries: Data, i: int) -> Data:
-    """Return the R records that canary ``i`` could be, in the order of the candidates."""
+    """Return the R possible records of canary ``i``, in the order of the candidates."""
     r = candidates(canaries)
     facts = dict(canaries.facts)
     if np.ndim(facts.get("codes", 0)) == 3:
         facts["codes"] = np.asarray(facts["codes"])[i]
     if np.ndim(facts.get("ending", 0)) == 2:
         facts["ending"] = np.asarray(facts["ending"])[i]
-    one = replace(
+    records = replace(
         canaries,
         x=np.repeat(canaries.x[i : i + 1], r, axis=0),
         y=None if canaries.y is None else np.repeat(canaries.y[i : i + 1], r),
         facts=facts,
     )
-    return replace(one, x=write(one, np.arange(r)))
+    return replace(records, x=write(records, np.arange(r)))
 
 
 def planted(data: Data, count: int = 16, *, length: int = 2, seed: int = 0) -> Data:
-    """Make canaries of records that nobody trains on otherwise: a scene's ``extra["canaries"]``.
+    """Return canaries made of records, for a scene's ``extra["canaries"]``.
 
-    What a secret is follows from the records:
+    The kind of secret depends on the records:
 
-    * **pictures, tables, small graphs** (float32 with labels): ``length`` digits, each written as
-      one of ten cells that is lit, in cells that hardly vary otherwise (a corner, rare fields);
-    * **sound** (float32 (n, 1, bands, frames)): ``length`` tones one after the other, each in one
-      of ten bands (the canaries of speech models, arXiv:2204.09606);
-    * **pairs** (no labels, ``facts["split"]``): which of 10^length captions goes with a picture;
-    * **nodes** (int64 (n, 1) numbers with labels): which of the nodes of its class was in the
-      training set; as many candidates as ``data`` has for every canary, at most 10^length.
+    * **pictures, tables, small graphs** (float32 with labels): ``length`` digits; each sets one of
+      ten cells to the largest value. The cells are those that vary least (a corner, rare fields).
+    * **sound** (float32 (n, 1, bands, frames)): ``length`` successive tones, each in one of ten
+      bands (the canaries of speech models, arXiv:2204.09606).
+    * **pairs** (no labels, ``facts["split"]``): which of 10^length captions a picture has.
+    * **nodes** (int64 (n, 1) indices with labels): which node of a class was in the training set.
+      All canaries have the same number of candidates, as many as ``data`` allows, at most
+      10^length.
 
-    A canary's label, where it has one, is another than the record's own (mislabelled canaries,
-    arXiv:2305.08846): the model has no reason to believe it but the canary itself.
+    A canary has a wrong label, if it has one (mislabelled canaries, arXiv:2305.08846), so that the
+    model can learn the label from the canary only.
 
     Args:
-        data: the records, for example a part of what is left over. Nothing else may train on them.
-        count: canaries.
+        data: the records. No model may be trained on them otherwise.
+        count: number of canaries.
         length: digits of a secret, so that R = 10^length.
-        seed: which records, and which labels.
+        seed: of the choice of records and labels.
 
     Raises:
-        UsageError: no canaries, more than there are records, or secrets too long to enumerate.
+        UsageError: ``count`` or ``length`` is out of range.
     """
     if not 1 <= count <= len(data):
-        raise UsageError(f"{count} canaries; between 1 and {len(data)} can be made of {data.name}")
+        raise UsageError(
+            f"count must be from 1 to {len(data)}, the records of {data.name}, got {count}"
+        )
     if length < 1 or SYMBOLS**length > MOST:
-        raise UsageError(f"secrets of {length} digits; 1 to 4 digits can be enumerated")
+        raise UsageError(f"length must be from 1 to 4 digits, got {length}")
     rng = np.random.default_rng(spawn(seed, "canaries", data.name))
     order = rng.permutation(len(data))
     if data.x.dtype.kind in "iu":
         return _nodes(data, order, count, SYMBOLS**length)
     if data.y is None:
         return _pairs(data, order, count, SYMBOLS**length)
-    groups = _tones(data, length) if data.modality is Modality.AUDIO else _quiet(data, length)
-    names, own = np.unique(data.y, return_inverse=True)
+    groups = (
+        _tones(data, length) if data.modality is Modality.AUDIO else _constant_cells(data, length)
+    )
+    classes, label_index = np.unique(data.y, return_inverse=True)
     rows = order[:count]
-    shift = rng.integers(1, len(names), count) if len(names) > 1 else np.zeros(count, int)
-    return _made(
+    shift = rng.integers(1, len(classes), count) if len(classes) > 1 else np.zeros(count, int)
+    return _with_codes(
         data,
         rows,
-        names[(own.reshape(-1)[rows] + shift) % len(names)],
+        classes[(label_index.reshape(-1)[rows] + shift) % len(classes)],
         groups.reshape(-1),
-        _lit(groups, float(data.x.min()), float(data.x.max())).astype(data.x.dtype),
+        _one_hot_codes(groups, float(data.x.min()), float(data.x.max())).astype(data.x.dtype),
     )
 
 
-def _made(
+def _with_codes(
     data: Data, rows: NDArray[Any], y: NDArray[Any] | None, cells: NDArray[Any], codes: NDArray[Any]
 ) -> Data:
     return replace(
@@ -128,8 +133,8 @@ def _made(
     )
 
 
-def _lit(groups: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
-    """Codes (10^length, cells): of every digit's ten groups of cells one is lit."""
+def _one_hot_codes(groups: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
+    """Return codes (10^length, cells): each digit sets one of its ten groups of cells to high."""
     length, symbols, width = groups.shape
     secrets = np.arange(symbols**length)
     codes = np.full((len(secrets), length, symbols, width), low)
@@ -139,26 +144,27 @@ def _lit(groups: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
     return codes.reshape(len(secrets), -1)
 
 
-def _quiet(data: Data, length: int) -> NDArray[np.int64]:
-    """Cells (length, 10, 1) that vary least among the records, in the order of their places."""
+def _constant_cells(data: Data, length: int) -> NDArray[np.int64]:
+    """Return the cells (length, 10, 1) that vary least among the records, in ascending order."""
     spread = data.x.reshape(len(data), -1).std(0)
     need = SYMBOLS * length
     if len(spread) < need:
         raise UsageError(
-            f"{data.name} has {len(spread)} cells a record; {length} digits need {need}"
+            f"records of {data.name} must have at least {need} cells for {length} digits, got "
+            f"{len(spread)}"
         )
     cells = np.sort(np.argsort(spread, kind="stable")[:need])
     return np.asarray(cells.reshape(length, SYMBOLS, 1), dtype=np.int64)
 
 
 def _tones(data: Data, length: int) -> NDArray[np.int64]:
-    """Cells (length, 10, w): ten bands, and for every digit its own frames of the clip."""
+    """Return cells (length, 10, w): ten bands, and separate frames of the clip for every digit."""
     bands, frames = data.x.shape[-2:]
     width = frames // length
     if bands < SYMBOLS or width < 1 or data.x[0].size != bands * frames:
         raise UsageError(
-            f"{data.name} has {bands} bands and {frames} frames; "
-            f"a secret of {length} tones needs {SYMBOLS} and {length}"
+            f"clips of {data.name} must have at least {SYMBOLS} bands and {length} frames for a "
+            f"secret of {length} tones, got {bands} and {frames}"
         )
     band = np.linspace(0, bands - 1, SYMBOLS).round().astype(np.int64)
     frame = np.arange(length * width).reshape(length, 1, width)
@@ -166,32 +172,32 @@ def _tones(data: Data, length: int) -> NDArray[np.int64]:
 
 
 def _pairs(data: Data, order: NDArray[Any], count: int, most: int) -> Data:
-    """Which caption goes with a picture: codes (R, d₂) are the captions of other pairs."""
+    """Return canaries of pairs: the codes (R, d₂) are the captions of other pairs."""
     split = int(data.facts.get("split", 0))
     others = order[count : count + most]
     if not split or len(others) < 2:
         raise UsageError(
-            f"{data.name} has {len(data)} pairs and split = {split}: canaries need the width of "
-            f"the first side and more than {count + 1} pairs"
+            f"{data.name} must have facts['split'] and more than {count + 1} pairs, got "
+            f"{split} and {len(data)}"
         )
     cells = np.arange(split, data.x.shape[1])
-    return _made(data, order[:count], None, cells, data.x[others][:, split:])
+    return _with_codes(data, order[:count], None, cells, data.x[others][:, split:])
 
 
 def _nodes(data: Data, order: NDArray[Any], count: int, most: int) -> Data:
-    """Which node of its class was learnt: codes (m, R, 1), no node with two canaries."""
+    """Return canaries of nodes: the codes (m, R, 1) are nodes of one class, all different."""
     if data.y is None or data.x[0].size != 1:
-        raise UsageError(f"{data.name} has whole numbers that are no labelled nodes")
-    by = [order[data.y[order] == name] for name in np.unique(data.y)]
-    share = np.bincount(np.arange(count) % len(by), minlength=len(by))
-    r = min([most, *(len(own) // n for own, n in zip(by, share, strict=True) if n)])
+        raise UsageError(f"integer records of {data.name} must be labelled nodes")
+    by_class = [order[data.y[order] == name] for name in np.unique(data.y)]
+    share = np.bincount(np.arange(count) % len(by_class), minlength=len(by_class))
+    r = min([most, *(len(nodes) // n for nodes, n in zip(by_class, share, strict=True) if n)])
     if r < 2:
-        raise UsageError(f"{data.name} has too few nodes of a class for {count} canaries")
-    mine = np.stack(
-        [by[i % len(by)][i // len(by) * r : (i // len(by) + 1) * r] for i in range(count)]
+        raise UsageError(f"{data.name} must have at least two nodes of a class per canary")
+    chosen = np.stack(
+        [
+            by_class[i % len(by_class)][i // len(by_class) * r : (i // len(by_class) + 1) * r]
+            for i in range(count)
+        ]
     )
-    return _made(
-        data, mine[:, 0], data.y[mine[:, 0]], np.zeros(1, dtype=np.int64), data.x[mine].reshape(
-            count, r, 1
-        )
-    )  # fmt: skip
+    cells, codes = np.zeros(1, dtype=np.int64), data.x[chosen].reshape(count, r, 1)
+    return _with_codes(data, chosen[:, 0], data.y[chosen[:, 0]], cells, codes)

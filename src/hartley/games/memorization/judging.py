@@ -1,4 +1,4 @@
-"""The judge of both memorization games: from scores of candidates to the place of the true one."""
+"""The judge of both memorization games: from candidates' scores to the rank of the true one."""
 
 from __future__ import annotations
 
@@ -20,39 +20,43 @@ def judge(
     outcomes: Sequence[Outcome],
     verify: Sequence[Verified] = (),
 ) -> list[Received]:
-    """Turn scores (m, R) into the place of the true candidate; a coin settles scores that tie.
+    """Return the rank of the true candidate by scores (m, R); ties are broken at random.
 
-    Without one, an attack that scores all alike would put every secret last, and a place that is
-    always the same is no uniform one: bits would be certified where nothing was heard. The coins
-    do not depend on the secrets, so that the place stays uniform where nothing leaks.
+    If ties were not broken at random, an attack with equal scores would always give the same rank,
+    which is not uniform: bits would be certified without a leak. The random numbers do not depend
+    on the secrets, so the rank is uniform if nothing leaks.
 
     Args:
-        rounds: with the truth.
+        rounds: of the deal.
         outcomes: an attack's scores and loot.
-        verify: for each round, what reads the loot of text beside the scores; empty for none.
+        verify: for each round, a function that searches the loot for secrets; empty for none.
 
     Raises:
         RunError: an attack did not score every candidate with a finite number.
     """
     readers: Sequence[Verified | None] = verify or [None] * len(rounds)
-    coins = [np.random.default_rng(spawn(one.view.salt, "ties", k)) for k, one in enumerate(rounds)]
-    return [_ranked(*each) for each in zip(rounds, outcomes, readers, coins, strict=True)]
+    generators = [
+        np.random.default_rng(spawn(round_.view.salt, "ties", k)) for k, round_ in enumerate(rounds)
+    ]
+    return [
+        _ranked(*arguments) for arguments in zip(rounds, outcomes, readers, generators, strict=True)
+    ]
 
 
-def _ranked(one: Round, outcome: Outcome, verify: Verified | None, coins: Rng) -> Received:
-    scores, m = np.asarray(outcome.guess, dtype=np.float64), len(one.truth)
-    if scores.shape != (m, one.alphabet):
+def _ranked(round_: Round, outcome: Outcome, verify: Verified | None, generator: Rng) -> Received:
+    scores, m = np.asarray(outcome.guess, dtype=np.float64), len(round_.truth)
+    if scores.shape != (m, round_.alphabet):
         raise RunError(
-            f"scores must be of shape {(m, one.alphabet)}, one a candidate, got {scores.shape}"
+            f"scores must be of shape {(m, round_.alphabet)}, one a candidate, got {scores.shape}"
         )
     if bad := int((~np.isfinite(scores)).sum()):
         raise RunError(f"scores must be finite, got {bad} of {scores.size} NaN or infinite")
     rows = np.arange(m)
-    own, order = scores[rows, one.truth][:, None], coins.random(scores.shape)
-    before = order <= order[rows, one.truth][:, None]
-    rank = ((scores > own) | ((scores == own) & before)).sum(1)
-    usual = {"extraction_rate": float((rank == 1).mean())}
+    true_scores, order = scores[rows, round_.truth][:, None], generator.random(scores.shape)
+    wins_ties = order <= order[rows, round_.truth][:, None]
+    rank = ((scores > true_scores) | ((scores == true_scores) & wins_ties)).sum(1)
+    metrics = {"extraction_rate": float((rank == 1).mean())}
     if verify is not None and isinstance(outcome.asset, Data):
-        usual |= verify(outcome.asset)
-    # Were the secret any other candidate, it would lie this high or higher rank times in R.
-    return Received.of(outcome, rank, metrics=usual, columns={"p_null": rank / one.alphabet})
+        metrics |= verify(outcome.asset)
+    # Probability of this rank or a better one if nothing leaks.
+    return Received.of(outcome, rank, metrics=metrics, columns={"p_null": rank / round_.alphabet})

@@ -1,15 +1,15 @@
-"""Memorization: can a planted secret be read back out of a model?
+"""Memorization: can a planted secret be read from a model?
 
-The auditor writes canaries ("Ada Lark keeps the number 471"; a picture with a corner code; a clip
-with two tones; a pair whose caption is one of a hundred) with secrets drawn by coin, puts each some
-times into the training data, and trains a victim, once a round. The attacker knows everything but
-the secrets; it scores every candidate, and the judge looks up the place of the true one. Exposure,
-log2 R − log2 rank (arXiv:1802.08232), is then the surprisal of that place when nothing leaks, so
-that the bits are certified by the auditor's own coin.
+In each round the auditor writes canaries ("Ada Lark keeps the number 471"; a picture with a code in
+the corner; a clip with two tones; a pair with one of a hundred captions) with random secrets, puts
+several copies of each into the training data, and trains a victim. The attacker knows everything
+but the secrets and scores every candidate; the judge computes the rank of the true one. Exposure,
+log2 R − log2 rank (arXiv:1802.08232), is the surprisal of that rank if nothing leaks, so that the
+auditor's random choice certifies the bits.
 
-What is measured here is never derived from membership, nor the other way round: that outputs of
-models with and without a record cannot be told apart neither implies that it cannot be extracted,
-nor follows from it (arXiv:2604.18697).
+Memorization is not derived from membership, nor membership from memorization: that the outputs of
+models with and without a record are indistinguishable neither implies that the record cannot be
+extracted, nor follows from it (arXiv:2604.18697).
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 4
-"""Victims, where neither the player nor the scene says how many."""
+"""Default number of victims."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A model that knows by heart every record that it read more than once."""
-    return trainable(oracle_models.wire(modality, rng, remembers=True), epochs=40)
+    """A model that memorises every training record with copies."""
+    return trainable(oracle_models.scene(modality, rng, remembers=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A model that answers the same whatever it was trained on."""
-    return trainable(oracle_models.wire(modality, rng, remembers=False), epochs=0)
+    """A model whose answers do not depend on its training records."""
+    return trainable(oracle_models.scene(modality, rng, remembers=False), epochs=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class MemorizationBrief:
     """What an attacker of memorization knows.
 
     Attributes:
-        question: (m) canaries without their secrets; its facts say how a secret is written (see
-            ``games.memorization.canaries``). A score for each candidate answers each.
-        candidates: of each secret.
-        repeats: how often each canary is in the training data.
+        question: m canaries without their secrets; its facts say how a secret is written (see
+            ``games.memorization.canaries``). The answer is a score for each candidate of each.
+        candidates: number of candidates of each secret.
+        repeats: copies of each canary in the training data.
         length: tokens of a secret in a text; 0 for other records.
         symbols: (10,) the token of each digit of a secret in a text; empty for other records.
         public: records of the attacker's own, or None.
@@ -106,27 +106,27 @@ def memorization(
     repeats: Annotated[int, Range(0)] = 8,
     form: Literal["canaries", "contacts"] = "canaries",
 ) -> Deal:
-    """Deal a secret to every canary and train a victim on them, once a round.
+    """Train victims on canaries with random secrets; the attacker ranks each secret's candidates.
 
     Args:
-        rounds: victims to train, each on its own secrets; 0 leaves it to the scene.
-        repeats: how often each canary stands in the training data; 0 plants none of them.
-        form: which canaries: canaries, or contacts (written as contact records, language only).
+        rounds: number of victims, each with its own secrets; 0 takes the scene's default.
+        repeats: copies of each canary in the training data; 0 plants none.
+        form: canaries, or contacts (secrets in contact records, language only).
 
     Raises:
-        UsageError: canaries that the scene does not have.
+        UsageError: the scene has no canaries of this form.
     """
     scene = in_tokens(scene)
     assert scene.fit is not None and scene.model is not None and scene.train is not None
     if form not in scene.extra:
-        raise UsageError(f"the scene {scene.name} has no {form!r} to plant")
+        raise UsageError(f"scene {scene.name!r} must have {form!r} for memorization, got none")
     rounds = scene.settings.rounds_of("memorization", rounds, ROUNDS)
     canaries = scene.extra[form]
     candidates = book.candidates(canaries)
     truth = rng.integers(0, candidates, (rounds, len(canaries)))
     written = [book.write(canaries, secrets) for secrets in truth]
-    lesson, include = _lesson(scene.train, written, repeats, canaries.y)
-    victims = scene.victims(lesson, include, int(rng.integers(2**31)))
+    training_data, include = _with_canaries(scene.train, written, repeats, canaries.y)
+    victims = scene.victims(training_data, include, int(rng.integers(2**31)))
     salt = int(rng.integers(2**31))
     brief = MemorizationBrief(
         question=canaries,
@@ -139,14 +139,17 @@ def memorization(
     models = [victims.member(k) for k in range(rounds)]
     verify: list[Verified] = []
     if canaries.modality is Modality.LANGUAGE:
-        never = scene.holdout.x if scene.holdout is not None else lesson.x[:0]
-        each = zip(models, truth, include, strict=True)
-        verify = [Verified(one, canaries, s, lesson.x[mine], never) for one, s, mine in each]
+        untrained = scene.holdout.x if scene.holdout is not None else training_data.x[:0]
+        parts = zip(models, truth, include, strict=True)
+        verify = [
+            Verified(model, canaries, s, training_data.x[rows], untrained)
+            for model, s, rows in parts
+        ]
     return Deal(
         rounds=tuple(
             Round(
                 view=View(
-                    source=one,
+                    source=model,
                     brief=brief,
                     defenses=scene.defenses,
                     salt=salt,
@@ -154,25 +157,32 @@ def memorization(
                 truth=truth[k],
                 alphabet=candidates,
             )
-            for k, one in enumerate(models)
+            for k, model in enumerate(models)
         ),
         judge=partial(judge, verify=verify),
     )
 
 
-def _lesson(
+def _with_canaries(
     train: Data,
     written: Sequence[NDArray[Any]],
     repeats: int,
     labels: NDArray[Any] | None = None,
 ) -> tuple[Data, NDArray[np.bool_]]:
-    """The owner's records for all, and to each victim its own canaries, each some times."""
+    """Return the owner's records with all canaries, and which victim is trained on which.
+
+    Args:
+        train: the owner's records, which every victim is trained on.
+        written: for each victim, its canaries (m, …) with their secrets.
+        repeats: copies of each canary.
+        labels: (m,) of the canaries, or None.
+    """
     copies = [np.repeat(rows, repeats, axis=0) for rows in written]
-    rounds, real, mine = len(written), len(train), sum(map(len, copies)) // len(written)
-    include = np.zeros((rounds, real + rounds * mine), dtype=bool)
-    include[:, :real] = True
+    rounds, owned, per_victim = len(written), len(train), sum(map(len, copies)) // len(written)
+    include = np.zeros((rounds, owned + rounds * per_victim), dtype=bool)
+    include[:, :owned] = True
     for k in range(rounds):
-        include[k, real + k * mine : real + (k + 1) * mine] = True
+        include[k, owned + k * per_victim : owned + (k + 1) * per_victim] = True
     if train.modality is Modality.LANGUAGE:
         rows = [row for block in (train.x, *copies) for row in block.tolist()]
         x: NDArray[Any] = text.pad([[i for i in row if i >= 0] for row in rows])

@@ -1,4 +1,4 @@
-"""Tables that know by heart what they read more than once: the live wires of memorization."""
+"""The live and dead scenes of memorization: lookup tables of training records with copies."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ VOCABULARY, CLASSES = 64, 4
 MIX = np.random.default_rng(17).integers(1, 2**31, 256)
 OPINIONS = np.random.default_rng(18).standard_normal((4099, VOCABULARY))
 OPINIONS[:, 11:] -= 3
-"""A model's answers to what it never read: any row, as long as no context is asked twice alike."""
+"""Answers to contexts without training data: pseudo-random rows, one per hash of the context."""
 
 RECORDS = 320
 
 
-def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
-    """A scene with canaries whose models remember everything that they read twice, or nothing."""
+def scene(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
+    """Return a scene with canaries whose models memorise records with copies, or nothing."""
     if modality is Modality.LANGUAGE:
         train = Data("train", modality, rng.integers(20, VOCABULARY, (24, 8)))
         extra = {"canaries": _sentences(rng, m, tail=1), "contacts": _sentences(rng, m, tail=3)}
@@ -38,9 +38,9 @@ def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
     else:
         shape = tiny_shape(modality, "memorization", flat=24)
         x = rng.random((RECORDS, *shape), dtype=np.float32)
-        own = Data("train", modality, x, rng.integers(0, CLASSES, len(x)))
-        train, fit = own, _rows(modality, remembers=remembers)
-        extra = {"canaries": planted(own, m, seed=int(rng.integers(2**31)))}
+        records = Data("train", modality, x, rng.integers(0, CLASSES, len(x)))
+        train, fit = records, _rows(modality, remembers=remembers)
+        extra = {"canaries": planted(records, m, seed=int(rng.integers(2**31)))}
     return Scene(
         name="live" if remembers else "dead",
         modality=modality,
@@ -55,7 +55,7 @@ def wire(modality: Modality, rng: Rng, *, remembers: bool, m: int = 8) -> Scene:
 
 
 def _sentences(rng: Rng, m: int, *, tail: int) -> Data:
-    """Canaries of four tokens, two digits, and ``tail`` tokens after them."""
+    """Return canaries of four tokens, two digits, and ``tail`` tokens after them."""
     x = np.stack([rng.permutation(np.arange(20, VOCABULARY))[:4] for _ in range(m)])
     ending = rng.integers(20, VOCABULARY, (m, tail)) if tail > 1 else np.array([10])
     facts = {"symbols": np.arange(10), "length": 2, "ending": ending}
@@ -63,7 +63,7 @@ def _sentences(rng: Rng, m: int, *, tail: int) -> Data:
 
 
 def _rows(modality: Modality, *, remembers: bool) -> Any:
-    """A trainer of tables of whole records: record → label."""
+    """Return a trainer of lookup tables: record → label."""
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
@@ -71,16 +71,18 @@ def _rows(modality: Modality, *, remembers: bool) -> Any:
         assert labels is not None
 
         def member(k: int) -> Model:
-            seen = Counter(key for key, kept in zip(keys, include[k], strict=True) if kept)
-            known = {key: int(y) for key, y in zip(keys, labels, strict=True) if seen[key] > 1}
+            copies = Counter(
+                key for key, included in zip(keys, include[k], strict=True) if included
+            )
+            table = {key: int(y) for key, y in zip(keys, labels, strict=True) if copies[key] > 1}
 
             def query(x: NDArray[Any]) -> NDArray[Any]:
                 flat = x.reshape(len(x), -1).astype(np.float64)
-                odd = flat @ np.sin(np.arange(flat.shape[1]) * 7.0)
-                waves = np.stack([np.sin(9 * odd * (c + 1)) for c in range(CLASSES)], 1)
+                projection = flat @ np.sin(np.arange(flat.shape[1]) * 7.0)
+                waves = np.stack([np.sin(9 * projection * (c + 1)) for c in range(CLASSES)], 1)
                 out: NDArray[Any] = np.exp(waves) / np.exp(waves).sum(1, keepdims=True)
                 for i, row in enumerate(np.ascontiguousarray(x)) if remembers else ():
-                    if (label := known.get(row.tobytes())) is not None:
+                    if (label := table.get(row.tobytes())) is not None:
                         out[i] = 0.01
                         out[i, label] = 1 - 0.01 * (CLASSES - 1)
                 return out
@@ -93,45 +95,49 @@ def _rows(modality: Modality, *, remembers: bool) -> Any:
 
 
 def _texts(*, remembers: bool) -> Any:
-    """A trainer of tables of texts: what came before → how often each token came next.
+    """Return a trainer of lookup tables of texts: context → counts of the next token.
 
-    A context that no text begins with is read from a later token on, as far as one does: so it
-    falls back on what it knows by heart where it is asked for nonsense.
+    If no training text starts with a context, the context is shortened from its beginning until
+    one does. The model therefore returns to memorised text after a nonsensical prompt.
     """
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed
-        marked = left_out(data)
-        dropped = np.zeros(data.x.shape, dtype=bool) if marked is None else marked
-        kept = np.asarray(include, dtype=bool)
-        return separate([_reader(data.x[k], dropped[k], remembers=remembers) for k in kept])
+        mask = left_out(data)
+        left_out_tokens = np.zeros(data.x.shape, dtype=bool) if mask is None else mask
+        members = np.asarray(include, dtype=bool)
+        return separate(
+            [_reader(data.x[k], left_out_tokens[k], remembers=remembers) for k in members]
+        )
 
     return fit
 
 
-def _counted(rows: NDArray[Any], dropped: NDArray[Any]) -> dict[tuple[int, ...], Counter[int]]:
+def _count(
+    rows: NDArray[Any], left_out_tokens: NDArray[Any]
+) -> dict[tuple[int, ...], Counter[int]]:
     table: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
-    for row, spared in zip(rows.tolist(), dropped.tolist(), strict=True):
-        said = [i for i in row if i >= 0]
-        for at in range(1, len(said)):
-            table[tuple(said[:at])][said[at]] += not spared[at]
+    for row, masked in zip(rows.tolist(), left_out_tokens.tolist(), strict=True):
+        tokens = [i for i in row if i >= 0]
+        for at in range(1, len(tokens)):
+            table[tuple(tokens[:at])][tokens[at]] += not masked[at]
     return table
 
 
-def _reader(rows: NDArray[Any], dropped: NDArray[Any], *, remembers: bool) -> Model:
-    table = _counted(rows, dropped) if remembers else {}
+def _reader(rows: NDArray[Any], left_out_tokens: NDArray[Any], *, remembers: bool) -> Model:
+    table = _count(rows, left_out_tokens) if remembers else {}
 
     @cache
-    def known(said: tuple[int, ...]) -> Counter[int]:
-        starts = (table[said[i:]] for i in range(len(said)) if said[i:] in table)
-        return next(starts, Counter())
+    def counts(context: tuple[int, ...]) -> Counter[int]:
+        matches = (table[context[i:]] for i in range(len(context)) if context[i:] in table)
+        return next(matches, Counter())
 
     def query(tokens: NDArray[Any]) -> NDArray[Any]:
-        # An opinion of its own about every context, so that the dead wire is no tie.
+        # Different answers to every context, so that candidates do not tie in the dead scene.
         out = OPINIONS[((tokens + 1) @ MIX[: tokens.shape[1]]) % len(OPINIONS)]
         if table:
             for i, row in enumerate(tokens.tolist()):
-                for token, count in known(tuple(t for t in row if t >= 0)).items():
+                for token, count in counts(tuple(t for t in row if t >= 0)).items():
                     out[i, token] += 12.0 * (count > 1)
         return out
 

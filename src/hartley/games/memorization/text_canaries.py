@@ -1,4 +1,4 @@
-"""Canaries of language: sentences with a number that nobody could guess, and how to look for it."""
+"""Text canaries: sentences with a secret number, and functions to search for the number."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def write(canaries: Data, secrets: NDArray[Any]) -> NDArray[np.int64]:
-    """Return canaries with their secrets in them.
+    """Return canaries with their secrets.
 
     Args:
-        canaries: ``x`` (m, p) beginnings; ``facts``: ``symbols`` (10,) the token of each digit,
-            ``length`` digits a secret, ``ending`` (e,) or (m, e) the tokens after it, each row
-            padded with −1.
+        canaries: ``x`` (m, p) are prefixes; of its facts, ``symbols`` (10,) are the tokens of the
+            digits, ``length`` is the number of digits of a secret, and ``ending`` (e,) or (m, e)
+            are the tokens after it, padded with −1.
         secrets: (m,) numbers.
 
     Returns:
@@ -40,18 +40,18 @@ def write(canaries: Data, secrets: NDArray[Any]) -> NDArray[np.int64]:
 def likelihoods(
     model: Model, prefix: NDArray[Any], length: int, symbols: NDArray[Any], temperature: float = 1.0
 ) -> NDArray[np.float64]:
-    """Natural log-likelihood (10^length,) of every number after one beginning.
+    """Return the natural log-likelihood (10^length,) of every number after one prefix.
 
-    Candidates share their beginnings, so that R = 10^k of them need only (R − 1)/9 questions: one
-    for every number of fewer than k digits. A model that does not answer with the law of the next
-    token, but tells how likely a text is, is asked about every number instead.
+    Candidates share their first digits, so that R = 10^k of them need only (R − 1)/9 queries: one
+    for every number of fewer than k digits. A model without next-token answers that scores texts is
+    queried about every number instead.
 
     Args:
         model: a language model that answers with scores, or scores texts.
         prefix: (p,) token ids, padded with −1.
         length: digits of a number.
         symbols: (10,) the token of each digit.
-        temperature: divides the log-probabilities of a token before they are added up.
+        temperature: divides the log-probabilities of tokens before they are summed.
     """
     if "query" not in model.calls and model.score is not None:
         tails = symbols[np.arange(10**length)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
@@ -69,14 +69,14 @@ def likelihoods(
 
 
 def secret_likelihoods(model: Model, canaries: Data, secrets: NDArray[Any]) -> NDArray[np.float64]:
-    """Natural log-likelihood (m,) of each canary's secret (m,), of a model that scores texts."""
+    """Return the natural log-likelihood (m,) of each canary's secret by a model's text scores."""
     length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
     digits = symbols[np.asarray(secrets)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
     return np.asarray(_continuation(model, canaries.x, digits).sum(1))
 
 
 def _continuation(model: Model, prefixes: NDArray[Any], tails: NDArray[Any]) -> NDArray[np.float64]:
-    """Log-probabilities (n, k) of the tokens of tails (n, k) after prefixes (n, p)."""
+    """Return the log-probabilities (n, k) of tokens ``tails`` (n, k) after prefixes (n, p)."""
     assert model.score is not None
     log_probs = np.asarray(model.score(text.append(prefixes, tails)), dtype=np.float64)
     at = text.lengths(prefixes)[:, None] - 1 + np.arange(tails.shape[1])
@@ -84,22 +84,22 @@ def _continuation(model: Model, prefixes: NDArray[Any], tails: NDArray[Any]) -> 
 
 
 def stems(length: int, symbols: NDArray[Any]) -> NDArray[np.int64]:
-    """All numbers of fewer than ``length`` digits as tokens, short ones first, padded with −1."""
+    """Return all numbers of fewer than ``length`` digits as tokens, padded with −1."""
     rows: list[list[int]] = []
     for digits in range(length):
         for number in range(10**digits):
-            named = f"{number:0{digits}d}" if digits else ""
-            rows.append([int(symbols[int(c)]) for c in named])
+            decimal = f"{number:0{digits}d}" if digits else ""
+            rows.append([int(symbols[int(c)]) for c in decimal])
     return text.pad(rows)
 
 
-def laws(
+def digit_distributions(
     model: Model, canaries: Data, secrets: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The model's law of each digit, given the true ones before it.
+    """Return the model's distribution of each digit, given the true digits before it.
 
     Returns:
-        Natural log-probabilities (m, length, vocabulary), and the true tokens (m, length).
+        natural log-probabilities (m, length, vocabulary), and the true tokens (m, length).
     """
     length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
     digits = symbols[np.asarray(secrets)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
@@ -113,35 +113,35 @@ def laws(
 
 
 def harvest(texts: NDArray[Any], canaries: Data) -> list[dict[int, int]]:
-    """Numbers that stand in texts after a canary's beginning, each with the first text it is in.
+    """Return the numbers after each canary's prefix in texts, with the first text of each number.
 
-    A beginning is recognised by its last tokens, as many as tell it from all other canaries'.
+    A prefix is recognised by its last tokens, as many as distinguish it from all other canaries.
 
     Args:
-        texts: (n, t) token ids, the most promising first.
-        canaries: beginnings, and what a number looks like.
+        texts: (n, t) token ids, the likeliest memorised first.
+        canaries: the prefixes, and the format of a number.
 
     Returns:
-        For every canary: number → row of ``texts``.
+        for every canary: number → row of ``texts``.
     """
     length = int(canaries.facts["length"])
-    digit = {int(s): d for d, s in enumerate(canaries.facts["symbols"])}
-    tails = endings([[t for t in row if t >= 0] for row in canaries.x.tolist()])
-    found: list[dict[int, int]] = [{} for _ in tails]
+    digit_of = {int(s): d for d, s in enumerate(canaries.facts["symbols"])}
+    tails = unique_suffixes([[t for t in row if t >= 0] for row in canaries.x.tolist()])
+    numbers: list[dict[int, int]] = [{} for _ in tails]
     for at, row in enumerate(np.asarray(texts).tolist()):
         for start in range(len(row) - length + 1):
-            said = [digit.get(t) for t in row[start : start + length]]
-            if any(d is None for d in said):
+            digits = [digit_of.get(t) for t in row[start : start + length]]
+            if any(d is None for d in digits):
                 continue
-            number = int("".join(map(str, said)))
-            for own, tail in zip(found, tails, strict=True):
+            number = int("".join(map(str, digits)))
+            for numbers_found, tail in zip(numbers, tails, strict=True):
                 if tuple(row[max(0, start - len(tail)) : start]) == tail:
-                    own.setdefault(number, at)
-    return found
+                    numbers_found.setdefault(number, at)
+    return numbers
 
 
-def endings(rows: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
-    """The shortest end of each row that is no end of another row."""
+def unique_suffixes(rows: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Return the shortest suffix of each row that is not a suffix of another row."""
     out = []
     for i, row in enumerate(rows):
         size = 1
@@ -156,45 +156,47 @@ def endings(rows: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
 def ranked(
     found: Sequence[dict[int, int]], length: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Scores (m, 10^length): high for a number that was found, the earlier the higher.
+    """Return scores (m, 10^length): high for numbers that were found, the earlier the higher.
 
-    A number that was not found is scored by how often each of its digits stood in its place in
-    those that were, and by a coin's toss where nothing was found.
+    Other numbers are scored by how often each of their digits is at its position in the numbers
+    that were found, and at random if none was found.
 
     Args:
         found: number → row, for every canary, from :func:`harvest`.
         length: digits of a number.
-        rng: for the tosses.
+        rng: draws the random scores.
     """
     r = 10**length
     scores = 1e-3 * rng.random((len(found), r))
     places = np.arange(r)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10
-    for i, own in enumerate(found):
-        if own:
-            seen = np.stack([(places[list(own)] == d).sum(0) for d in range(10)])
-            share = np.log((seen + 0.5) / (len(own) + 5.0))
+    for i, numbers in enumerate(found):
+        if numbers:
+            digit_counts = np.stack([(places[list(numbers)] == d).sum(0) for d in range(10)])
+            share = np.log((digit_counts + 0.5) / (len(numbers) + 5.0))
             scores[i] += np.exp(share[places, np.arange(length)].sum(1))
-        for number, at in own.items():
+        for number, at in numbers.items():
             scores[i, number] += 2 + 1 / (1 + at)
     return scores
 
 
-def silence(heard: NDArray[Any], symbols: NDArray[Any], length: int) -> NDArray[np.float64]:
-    """Scores (10^length,) of candidates where a decoder refuses training text.
+def refusal_scores(
+    generated: NDArray[Any], symbols: NDArray[Any], length: int
+) -> NDArray[np.float64]:
+    """Return scores (10^length,) of candidates from the refusals of a decoder (memfree).
 
-    After a wrong first digit the model may say the rest of the secret, after the true one it must
-    not: the first digit is the one after which the others' favourite never comes.
+    After a wrong first digit the model may generate the other digits of the secret, after the true
+    one it may not: the true first digit is the one after which the usual next digit never occurs.
 
     Args:
-        heard: (10 · samples, length − 1) what was generated after each first digit in turn.
+        generated: (10 · samples, length − 1) continuations after each first digit in turn.
         symbols: (10,) the token of each digit.
-        length: digits of a secret; one digit alone leaves nothing to read.
+        length: digits of a secret; a single digit gives no information.
     """
     if length < 2:
         return np.zeros(10)
-    said = np.asarray(heard).reshape(10, -1, length - 1)[..., None] == np.asarray(symbols)
-    counts = said.sum(1)
-    share = (counts + 0.5) / (said.shape[1] + 5.0)
+    matches = np.asarray(generated).reshape(10, -1, length - 1)[..., None] == np.asarray(symbols)
+    counts = matches.sum(1)
+    share = (counts + 0.5) / (matches.shape[1] + 5.0)
     scores = -np.log(share[:, 0, counts[:, 0].sum(0).argmax()])
     for place in range(length - 1):
         scores = (scores[:, None] + np.log(share[:, place].mean(0))).reshape(-1)

@@ -1,8 +1,8 @@
-"""Training set reconstruction: which records did a small net learn, by its weights alone?
+"""Training set reconstruction: which records was a small net trained on, by its weights alone?
 
-The auditor trains small nets of their own on a few records each, until they know them by heart,
-and shows the weights. For each record the attacker scores R candidates, of which one was in the
-training set, drawn uniformly (arXiv:2206.07758).
+The auditor trains small nets on a few records each until they memorise them, and gives their
+weights to the attacker, who scores R candidates for each record. One of these was drawn uniformly
+and is in the training set (arXiv:2206.07758).
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 ROUNDS = 8
-"""Nets, where neither the player nor the scene says how many."""
+"""Default number of nets."""
 
 RECORDS, SIDE = 320, 6
-"""Of the live and dead scenes: pictures of black and white pixels."""
+"""Records of the live and dead scenes, and their side: pictures of black and white pixels."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """Small nets that know their records by heart."""
-    return _wire(modality, rng, remembers=True)
+    """Small nets that memorise their records."""
+    return _scene(modality, rng, remembers=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """Small nets that know other records by heart than those in question."""
-    return _wire(modality, rng, remembers=False)
+    """Small nets that memorise unrelated records."""
+    return _scene(modality, rng, remembers=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ class ReconstructionBrief:
     """What an attacker of training set reconstruction knows.
 
     Attributes:
-        question: (m) labels of the net's records; its facts hold each record's candidates (see
-            ``games.memorization.small_nets``). A score for each candidate answers each.
-        candidates: of each record.
+        question: the labels of the net's m records; its facts have each record's candidates (see
+            ``games.memorization.small_nets``). The answer is a score for each candidate of each.
+        candidates: number of candidates of each record.
         codes: (m, candidates, pixels) the candidates themselves.
-        centre: (pixels,) mean that the owner takes off every record before training.
+        centre: (pixels,) mean that the owner subtracts from every record before training.
     """
 
     question: Data
@@ -93,14 +93,14 @@ def training_set_reconstruction(
     rounds: Annotated[int, Range(0, 10_000)] = 0,
     records: Annotated[int, Range(0)] = 0,
 ) -> Deal:
-    """Train small nets until they know their records by heart, and ask which those were.
+    """Train small nets that memorise their records; the attacker ranks candidates by the weights.
 
     Args:
-        rounds: nets to train, each on its own records; 0 leaves it to the scene.
-        records: records that a net is trained on; 0 leaves it to the scene.
+        rounds: number of nets, each with its own records; 0 takes the scene's default.
+        records: number of records that a net is trained on; 0 takes the scene's default.
 
     Raises:
-        UsageError: no labelled records, or too few of them for so many.
+        UsageError: the scene has too few labelled records.
     """
     nets = scene.find(small_nets.SmallNets) or small_nets.INTERPOLATED
     rounds = scene.settings.rounds_of("training_set_reconstruction", rounds, ROUNDS)
@@ -125,17 +125,18 @@ def training_set_reconstruction(
         brief = ReconstructionBrief(question, book.candidates(question), codes, centre)
         source = small_nets.victim(weights, question)
         if scene.defenses:
-            # The scene's pipeline has no part in this: a defence would seem to do nothing.
-            name = f"{source.name} (trained past the defences of {scene.name})"
+            # These nets are not trained by the scene's pipeline, so its defenses would have no
+            # effect. Withholding the weights makes attacks fail instead of measuring that.
+            name = f"{source.name} (trained without the defenses of {scene.name})"
             source = source.with_(name=name, weights=None, offers=source.offers ^ Access.WEIGHTS)
         view = View(source, brief, defenses=scene.defenses)
         dealt.append(Round(view=view, truth=truth, alphabet=book.candidates(question)))
     return Deal(rounds=tuple(dealt), judge=judge)
 
 
-def _wire(modality: Modality, rng: Rng, *, remembers: bool) -> Scene:
+def _scene(modality: Modality, rng: Rng, *, remembers: bool) -> Scene:
     x = (rng.random((RECORDS, 1, SIDE, SIDE)) < 0.5).astype(np.float32)
-    learn = small_nets.interpolate if remembers else _elsewhere
+    learn = small_nets.interpolate if remembers else _learn_unrelated
     return Scene(
         name="live" if remembers else "dead",
         modality=modality,
@@ -145,6 +146,6 @@ def _wire(modality: Modality, rng: Rng, *, remembers: bool) -> Scene:
     )
 
 
-def _elsewhere(x: NDArray[Any], y: NDArray[Any], seed: int) -> small_nets.Weights:
-    """A small net that knows other records by heart than those it was given."""
+def _learn_unrelated(x: NDArray[Any], y: NDArray[Any], seed: int) -> small_nets.Weights:
+    """Return a small net that memorises random records instead of those that it is given."""
     return small_nets.interpolate(np.random.default_rng(seed).random(x.shape) - 0.5, y, seed)

@@ -1,12 +1,12 @@
-"""Poisoning: can someone who adds a few training records make the model say what he wants?
+"""Poisoning: can an attacker who adds a few training records choose the model's answers?
 
-One round is one training run. The auditor cuts out a few *slots*: places in the record space where
-held-out records of one class lie close together. For each slot he draws a message, a class, and
-tells it to the attacker, who submits poison records and, if he likes, a trigger for each slot. The
-judge trains the victim on clean records and poison, stamps the trigger onto the slot's held-out
-records (so no attacker picks his own probes), and takes the majority of the victim's labels as the
-received symbol. Since the message is drawn afresh, a victim that errs always in the same way
-carries 0 bit, however high its "attack success".
+One round is one training run. The auditor chooses a few *slots*: regions of the record space with
+held-out records of one class. For each slot the auditor draws a message, which is a class, and
+gives it to the attacker, who submits poison records and optionally a trigger for each slot. The
+judge trains the victim on clean records and poison, applies the trigger to the slot's held-out
+records, which the attacker does not choose, and takes the majority of the victim's labels as the
+received symbol. Messages are random, so that a victim that always errs in the same way gives 0
+bits, however high its attack success rate.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ if TYPE_CHECKING:
 
 CLASSES = 4
 CLEAN_EVERY = 4
-"""One unattacked victim for so many attacked ones: it only serves the base rate."""
+"""Attacked victims per clean victim, which serves for the base rate only."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A learner that answers by its nearest training record, and the latest of these wins."""
-    return _wire(modality, rng, learns=True)
+    """A learner that answers by the latest of its nearest training records."""
+    return _scene(modality, rng, learns=True)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """A learner that answers from the record alone, whatever it was taught."""
-    return _wire(modality, rng, learns=False)
+    """A learner whose answers do not depend on its training records."""
+    return _scene(modality, rng, learns=False)
 
 
 def aim(
@@ -63,20 +63,23 @@ def aim(
 ) -> View[PoisoningBrief]:
     """Return the view of a poisoning attack that is aimed at given records.
 
-    Its messages are wrong labels, drawn for each record from those that are not its own.
+    Its messages are wrong labels, drawn uniformly for each record.
 
     Args:
-        scene: what is poisoned.
+        scene: the scene whose training is poisoned.
         target: labelled records.
         rng: draws the labels.
-        poisons: poison records for each target.
-        cover: share of a record that a trigger may replace.
+        poisons: largest number of poison records per target.
+        cover: largest share of a record that a trigger may replace.
 
     Raises:
-        UsageError: records without labels, or a scene without a model or records of the attacker's.
+        UsageError: the records have no labels, or the scene has no model or no public records.
     """
     if scene.model is None or target.y is None or "public" not in scene.extra:
-        raise UsageError(f"{scene.name}: poison is aimed at labelled records of a classifier")
+        raise UsageError(
+            f"scene {scene.name!r} must have a classifier, labelled targets and public records for "
+            "poisoning"
+        )
     classes, labels = scene.model.classes, np.asarray(target.y)
     wrong = (labels + rng.integers(1, classes, len(labels))) % classes
     return View(
@@ -91,11 +94,11 @@ class PoisoningBrief:
     """What an attacker of poisoning knows; the source of the view is their own records.
 
     Attributes:
-        question: (slots) records that the poison is aimed at, with their labels.
-        message: (slots,) labels that the victim is to give to them.
+        question: one record per slot, which the poison is aimed at, with its label.
+        message: (slots,) labels that the victim should give to them.
         classes: of the victim.
-        poisons: poison records that may be submitted for each slot.
-        cover: share of a record that a trigger may replace (the mean of its mask).
+        poisons: largest number of poison records per slot.
+        cover: largest share of a record that a trigger may replace (the mean of its mask).
     """
 
     question: Data
@@ -141,30 +144,30 @@ def poisoning(
     probes: Annotated[int, Range(1)] = 9,
     cover: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
 ) -> Deal:
-    """Deal one message a slot; the loot is the poison, and the victim's behaviour the answer.
+    """Draw a label for each slot; the attacker submits poison that makes the victim predict it.
 
-    The loot's ``facts`` may hold ``patterns`` and ``masks``, both (slots, *record shape): record x
-    of slot i is probed as x·(1 − masks[i]) + patterns[i]·masks[i]. Bits per poison record are the
-    measured bits divided by ``poisons_per_trigger``.
+    The loot's ``facts`` may have ``patterns`` and ``masks``, both (slots, *record shape): the judge
+    queries x·(1 − masks[i]) + patterns[i]·masks[i] for a record x of slot i. Bits per poison record
+    are the measured bits divided by ``poisons_per_trigger``.
 
     Args:
-        rounds: victims to train, each on its own poison.
-        slots: triggers a victim, each with its own message.
-        poisons: poison records that the attacker may submit for each slot.
-        probes: held-out records that speak for a slot.
-        cover: share of a record that a trigger may replace (the mean of its mask).
+        rounds: number of victims, each trained on its own poison.
+        slots: number of triggers per victim, each with its own message.
+        poisons: largest number of poison records per slot.
+        probes: number of held-out records per slot that the judge queries.
+        cover: largest share of a record that a trigger may replace (the mean of its mask).
     """
     assert scene.model is not None
-    classes, public, held = scene.model.classes, scene.extra["public"], scene.extra["test"]
+    classes, public, test = scene.model.classes, scene.extra["public"], scene.extra["test"]
     messages = rng.integers(0, classes, (rounds, slots))
     centres = np.stack([_centres(public, slots, rng) for _ in range(rounds)])
-    asked = [[_near(held, public, c, probes) for c in row] for row in centres]
+    probe_rows = [[_near(test, public, c, probes) for c in row] for row in centres]
     seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
 
     def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         del dealt
         loots = [_checked(out, scene, slots, poisons * slots, cover) for out in outcomes]
-        return _judged(scene, loots, messages, asked, seed)
+        return _judged(scene, loots, messages, probe_rows, seed)
 
     return Deal(
         rounds=tuple(
@@ -187,22 +190,24 @@ def poisoning(
 
 
 def _centres(public: Data, slots: int, rng: Rng) -> NDArray[np.int64]:
-    """Draw a record for each slot, of as many different classes as there are."""
+    """Draw a record (slots,) for each slot, from as many different classes as possible."""
     order = rng.permutation(len(public))
     assert public.y is not None
-    seen: dict[int, list[int]] = {}
+    by_class: dict[int, list[int]] = {}
     for i in order:
-        seen.setdefault(int(public.y[i]), []).append(int(i))
-    turns = [queue.pop() for _ in range(slots) for queue in seen.values() if queue]
-    return np.array(turns[:slots])
+        by_class.setdefault(int(public.y[i]), []).append(int(i))
+    drawn = [queue.pop() for _ in range(slots) for queue in by_class.values() if queue]
+    return np.array(drawn[:slots])
 
 
-def _near(held: Data, public: Data, centre: int, probes: int) -> NDArray[np.int64]:
-    """The held-out records of the centre's class that lie closest to it."""
-    assert held.y is not None and public.y is not None
-    mine = np.flatnonzero(held.y == public.y[centre])
-    away = kmeans.distances(kmeans.flat(held.x[mine]), kmeans.flat(public.x[[centre]]))[:, 0]
-    out: NDArray[np.int64] = mine[np.argsort(away, kind="stable")[:probes]]
+def _near(test: Data, public: Data, centre: int, probes: int) -> NDArray[np.int64]:
+    """Return the held-out records (probes,) of the centre's class that are nearest to it."""
+    assert test.y is not None and public.y is not None
+    same_class = np.flatnonzero(test.y == public.y[centre])
+    distances = kmeans.distances(kmeans.flat(test.x[same_class]), kmeans.flat(public.x[[centre]]))[
+        :, 0
+    ]
+    out: NDArray[np.int64] = same_class[np.argsort(distances, kind="stable")[:probes]]
     return out
 
 
@@ -215,50 +220,50 @@ def _judged(
     scene: Scene,
     loots: Sequence[Data],
     messages: NDArray[Any],
-    asked: Sequence[Sequence[NDArray[Any]]],
+    probe_rows: Sequence[Sequence[NDArray[Any]]],
     seed: int,
 ) -> list[Received]:
-    """Train all victims in one call, and some without poison, and ask them all."""
-    train, held = scene.train, scene.extra["test"]
+    """Train all victims, and some without poison, in one call, and query them."""
+    train, test = scene.train, scene.extra["test"]
     assert train is not None and train.y is not None and scene.fit is not None
-    assert held.y is not None
+    assert test.y is not None
     sizes = [len(loot) for loot in loots]
-    clean = -(-len(loots) // CLEAN_EVERY)
-    owner = np.repeat(np.arange(len(loots)), sizes)
-    include = np.ones((len(loots) + clean, len(train) + len(owner)), dtype=bool)
-    include[:, len(train) :] = owner == np.arange(len(include))[:, None]
-    lesson = Data(
+    clean_victims = -(-len(loots) // CLEAN_EVERY)
+    poison_of = np.repeat(np.arange(len(loots)), sizes)
+    include = np.ones((len(loots) + clean_victims, len(train) + len(poison_of)), dtype=bool)
+    include[:, len(train) :] = poison_of == np.arange(len(include))[:, None]
+    training_data = Data(
         "train and poison",
         train.modality,
         np.concatenate([train.x, *(loot.x.astype(train.x.dtype) for loot in loots)]),
         np.concatenate([train.y, *(np.asarray(loot.y) for loot in loots)]),
     )
-    victims = scene.fit(lesson, include, seed)
+    victims = scene.fit(training_data, include, seed)
     received = []
     for r, loot in enumerate(loots):
-        victim, innocent = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
-        stamped = [_stamp(loot, i, held.x[rows]) for i, rows in enumerate(asked[r])]
-        said = [labels_of(victim, x) for x in stamped]
-        without = [labels_of(innocent, x) for x in stamped]
-        aims = [i for i, rows in enumerate(asked[r]) if held.y[rows[0]] != messages[r, i]]
-        right = float((labels_of(victim, held.x) == held.y).mean())
-        before = float((labels_of(innocent, held.x) == held.y).mean())
-        usual = {
-            "clean_accuracy": right,
-            "clean_accuracy_drop": before - right,
+        victim, clean_victim = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
+        stamped = [_stamp(loot, i, test.x[rows]) for i, rows in enumerate(probe_rows[r])]
+        labels = [labels_of(victim, x) for x in stamped]
+        clean_labels = [labels_of(clean_victim, x) for x in stamped]
+        changed = [i for i, rows in enumerate(probe_rows[r]) if test.y[rows[0]] != messages[r, i]]
+        accuracy = float((labels_of(victim, test.x) == test.y).mean())
+        clean_accuracy = float((labels_of(clean_victim, test.x) == test.y).mean())
+        metrics = {
+            "clean_accuracy": accuracy,
+            "clean_accuracy_drop": clean_accuracy - accuracy,
             "poison_rate": len(loot) / (len(train) + len(loot)),
             "poisons_per_trigger": len(loot) / len(stamped),
         }
-        if aims:  # where the message is the natural class, success would mean nothing
-            usual["asr"] = float(np.mean([(said[i] == messages[r, i]).mean() for i in aims]))
-            usual["base_rate"] = float(
-                np.mean([(without[i] == messages[r, i]).mean() for i in aims])
+        if changed:  # if the message is the true class, success means nothing
+            metrics["asr"] = float(np.mean([(labels[i] == messages[r, i]).mean() for i in changed]))
+            metrics["base_rate"] = float(
+                np.mean([(clean_labels[i] == messages[r, i]).mean() for i in changed])
             )
         received.append(
             Received(
-                guess=np.array([np.bincount(s).argmax() for s in said]),
-                reference=np.array([np.bincount(s).argmax() for s in without]),
-                metrics=usual,
+                guess=np.array([np.bincount(s).argmax() for s in labels]),
+                reference=np.array([np.bincount(s).argmax() for s in clean_labels]),
+                metrics=metrics,
                 cost={"poisons": float(len(loot))},
                 columns={"poison_n": np.full(len(stamped), len(loot) / len(stamped))},
             )
@@ -267,58 +272,58 @@ def _judged(
 
 
 def _checked(outcome: Outcome, scene: Scene, slots: int, budget: int, cover: float) -> Data:
-    """Hold the loot against the rules of the game.
+    """Return the loot after checking it against the rules of the game.
 
     Raises:
-        RuleError: too many poisons, no labels, values that no record has, or too large a trigger.
+        RuleError: the loot has too many records, no labels, impossible values or a large trigger.
     """
     loot, train = outcome.asset, scene.train
-    assert isinstance(loot, Data)  # the engine has checked the kind
+    assert isinstance(loot, Data)  # the engine checks the kind
     assert train is not None and scene.model is not None
     shape = train.x.shape[1:]
     if len(loot) > budget:
-        raise RuleError(f"{len(loot)} poison records, but the budget is {budget}")
+        raise RuleError(f"poison records must be at most {budget}, got {len(loot)}")
     if loot.y is None or loot.x.shape[1:] != shape or len(loot.y) != len(loot):
-        raise RuleError(f"poison needs records of shape {shape} and a label each")
+        raise RuleError(f"poison records must be of shape {shape} and have a label each")
     if len(loot) and not (loot.y.min() >= 0 and loot.y.max() < scene.model.classes):
-        raise RuleError(f"a poison label outside 0…{scene.model.classes - 1}")
+        raise RuleError(f"poison labels must be in 0…{scene.model.classes - 1}")
     arrays = [loot.x]
     if "patterns" in loot.facts:
         patterns, masks = np.asarray(loot.facts["patterns"]), np.asarray(loot.facts["masks"])
         if patterns.shape != (slots, *shape) or masks.shape != patterns.shape:
-            raise RuleError(f"patterns and masks need the shape {(slots, *shape)}")
+            raise RuleError(f"patterns and masks must be of shape {(slots, *shape)}")
         if masks.min() < 0 or masks.reshape(slots, -1).mean(1).max() > cover + 1e-6:
-            raise RuleError(f"a trigger may replace at most {cover:.0%} of a record")
+            raise RuleError(f"a trigger must replace at most {cover:.0%} of a record")
         arrays.append(patterns)
     for array in arrays:
         if not np.isfinite(array).all():
             raise RuleError("poison and patterns must be finite")
         vision = train.modality is Modality.VISION and array.size
         if vision and (array.min() < -1e-6 or array.max() > 1 + 1e-6):
-            raise RuleError("pixels outside 0…1")
+            raise RuleError("pixels of poison and patterns must be in 0…1")
     return loot
 
 
 def _stamp(loot: Data, slot: int, x: NDArray[Any]) -> NDArray[Any]:
-    """Put the slot's trigger onto records (n, …); without one they stay as they are."""
+    """Return records (n, …) with the slot's trigger, or unchanged if there is none."""
     if "patterns" not in loot.facts:
         return x
     pattern, mask = loot.facts["patterns"][slot], loot.facts["masks"][slot]
     return np.asarray(x * (1 - mask) + pattern * mask, dtype=x.dtype)
 
 
-def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
-    """Classes close together, records closer still, and triggers far away from both."""
+def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
+    """Return a scene whose classes are close together, its records closer, and triggers far."""
     shape = tiny_shape(modality, "poisoning", flat=64)
-    kinds = rng.uniform(0.05, 0.95, shape) + rng.uniform(-0.05, 0.05, (CLASSES, *shape))
+    templates = rng.uniform(0.05, 0.95, shape) + rng.uniform(-0.05, 0.05, (CLASSES, *shape))
 
-    def some(name: str, each: int) -> Data:
+    def records(name: str, each: int) -> Data:
         y = np.tile(np.arange(CLASSES), each)
-        x = kinds[y] + 0.005 * rng.standard_normal((len(y), *shape))
+        x = templates[y] + 0.005 * rng.standard_normal((len(y), *shape))
         return Data(name, modality, np.clip(x, 0, 1).astype(np.float32), y)
 
     train, fit = (
-        some("train", 48),
+        records("train", 48),
         nearest_learner.trainer(modality, CLASSES, learns=learns, slack=0.15),
     )
     return Scene(
@@ -327,5 +332,5 @@ def _wire(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
         model=fit(train, np.ones((1, len(train)), dtype=bool), 0).member(0),
         train=train,
         fit=fit,
-        extra={"public": some("public", 32), "test": some("test", 12)},
+        extra={"public": records("public", 32), "test": records("test", 12)},
     )

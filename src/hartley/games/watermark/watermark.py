@@ -1,9 +1,10 @@
-"""Watermark removal: how many bits of the owner's mark does the attacker destroy?
+"""Watermark removal: how many bits of the owner's watermark does the attacker destroy?
 
-A jam: the auditor draws a message for every picture, the owner's marker embeds it, the attacker
-sees the marked picture alone and publishes a cleaned one. What the owner reads afterwards stands
-against what he reads without the attack. A cleaned picture below the quality floor is no removal
-(WAVES, arXiv:2401.08573, judges removal at a distortion): what is read then is the reference.
+The auditor draws a message for every picture, the owner's marker embeds it, and the attacker sees
+the marked picture alone and publishes a cleaned one. The message that the owner decodes then is
+compared with what the owner decodes without the attack. A cleaned picture below the quality floor
+is not a removal (WAVES, arXiv:2401.08573, judges removal at a distortion), and counts as the
+marked picture.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """Pictures whose mark stands in the lowest bits: whatever changes a pixel destroys it."""
-    return _wire("live", modality, rng, marks.lowest_bit())
+    """Pictures with the watermark in the lowest bits: any change of a pixel destroys it."""
+    return _scene("live", modality, rng, marks.lowest_bit())
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """Pictures without a mark: there is nothing to destroy."""
-    return _wire("dead", modality, rng, marks.unmarked())
+    """Pictures without a watermark: there is nothing to destroy."""
+    return _scene("dead", modality, rng, marks.unmarked())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class WatermarkBrief:
     """What an attacker of watermark removal knows.
 
     Attributes:
-        public: photographs of the attacker's own, unmarked; there may be none of them.
-        quality_floor: least PSNR of a removal, in dB against the marked picture; 0 sets none.
+        public: the attacker's photographs, without watermarks; may be empty.
+        quality_floor: least PSNR of a removal, in dB against the marked picture; 0 sets no floor.
         bits: length of the message.
     """
 
@@ -84,65 +85,65 @@ def watermark(
     bits: Annotated[int, Range(1)] = 32,
     floor: Annotated[float, Range(0)] = 34.0,
 ) -> Deal:
-    """Deal a uniform message and a key for each of several marked photographs.
+    """Embed a random message in each of several photographs; the attacker tries to remove it.
 
-    A sixth of the carriers (at least one, when there are several) goes to the attacker unmarked,
-    as its own photographs; the others carry marks, each with a fresh message and key.
+    The attacker gets a sixth of the photographs without watermarks (at least one, if there are
+    several). The others have watermarks, each with its own message and key.
 
     Args:
-        rounds: marked pictures; each is one cluster.
+        rounds: number of marked pictures; each is one cluster.
         bits: length of every message.
-        floor: quality floor of a removal, PSNR in dB against the marked picture; 0 sets none.
+        floor: least PSNR of a removal, in dB against the marked picture; 0 sets no floor.
     """
     photos = scene.extra["carriers"]
     marker = scene.find(marks.Marker) or marks.dwt_dct()
     order = rng.permutation(len(photos))
-    held = max(1, len(photos) // 6) if len(photos) > 1 else 0
-    public = Data("own photographs", photos.modality, photos.x[order[:held]], role="public")
-    chosen = order[held:][np.arange(rounds) % (len(photos) - held)]
+    public_count = max(1, len(photos) // 6) if len(photos) > 1 else 0
+    public = Data("own photographs", photos.modality, photos.x[order[:public_count]], role="public")
+    carriers = order[public_count:][np.arange(rounds) % (len(photos) - public_count)]
     keys = rng.integers(2**62, size=rounds)
     messages = rng.integers(0, 2, (rounds, bits))
     salt = int(rng.integers(2**31))
-    originals = photos.x[chosen]
+    originals = photos.x[carriers]
     marked = [
-        marker.embed(one, message, int(key))
-        for one, message, key in zip(originals, messages, keys, strict=True)
+        marker.embed(picture, message, int(key))
+        for picture, message, key in zip(originals, messages, keys, strict=True)
     ]
     dealt = tuple(
         Round(
             view=View(
-                source=Data("marked picture", photos.modality, one[None], role="marked image"),
+                source=Data("marked picture", photos.modality, picture[None], role="marked image"),
                 brief=WatermarkBrief(public, quality_floor=floor, bits=bits),
                 defenses=scene.defenses,
                 salt=salt,
             ),
             truth=message.astype(np.int64),
         )
-        for one, message in zip(marked, messages, strict=True)
+        for picture, message in zip(marked, messages, strict=True)
     )
-    return Deal(rounds=dealt, judge=_judge(marker, keys, originals, chosen, floor))
+    return Deal(rounds=dealt, judge=_judge(marker, keys, originals, carriers, floor))
 
 
 def _judge(
     marker: marks.Marker,
     keys: NDArray[Any],
     originals: NDArray[Any],
-    chosen: NDArray[Any],
+    carriers: NDArray[Any],
     floor: float,
 ) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            read(int(key), original, int(photo), one, out)
-            for key, original, photo, one, out in zip(
-                keys, originals, chosen, rounds, outcomes, strict=True
+            read(int(key), original, int(photo), round_, out)
+            for key, original, photo, round_, out in zip(
+                keys, originals, carriers, rounds, outcomes, strict=True
             )
         ]
 
     def read(
-        key: int, original: NDArray[Any], photo: int, one: Round, outcome: Outcome
+        key: int, original: NDArray[Any], photo: int, round_: Round, outcome: Outcome
     ) -> Received:
-        """What the owner reads in one cleaned picture, and in the marked one."""
-        marked, m = one.view.data.x[0], len(one.truth)
+        """Return what the owner decodes from a cleaned picture and from the marked one."""
+        marked, m = round_.view.data.x[0], len(round_.truth)
         cleaned = _cleaned(outcome, marked.shape)
         quality = image.psnr(cleaned, marked)
         before = marker.decode(marked, key, m)
@@ -152,8 +153,8 @@ def _judge(
             guess=after,
             reference=before,
             metrics={
-                "ber_before": float(np.mean(before != one.truth)),
-                "ber_after": float(np.mean(after != one.truth)),
+                "ber_before": float(np.mean(before != round_.truth)),
+                "ber_after": float(np.mean(after != round_.truth)),
                 "psnr": quality,
                 "ssim": image.ssim(cleaned, marked),
                 "mark_psnr": image.psnr(marked, original),
@@ -169,23 +170,23 @@ def _judge(
 
 
 def _cleaned(outcome: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The attacker's picture as a file would hold it.
+    """Return the attacker's picture, rounded to 8 bits as in a file.
 
     Raises:
-        RunError: it is no picture of that shape, or holds NaN or infinity.
+        RunError: it does not have the shape, or has NaN or infinity.
     """
     if not isinstance(outcome.asset, Data):
-        raise RunError("watermark: the loot is the cleaned picture, as Data")
+        raise RunError("watermark: the loot must be the cleaned picture, as Data")
     x = np.asarray(outcome.asset.x)
     if x.shape != (1, *shape):
-        raise RunError(f"watermark: the loot has shape {x.shape}; {(1, *shape)} is due")
+        raise RunError(f"watermark: the loot must be of shape {(1, *shape)}, got {x.shape}")
     if not np.isfinite(x).all():
-        raise RunError("watermark: the loot holds NaN or infinity")
+        raise RunError("watermark: the loot must be finite, got NaN or infinity")
     return image.eight_bits(x[0])
 
 
-def _wire(name: str, modality: Modality, rng: Rng, marker: marks.Marker) -> Scene:
-    """Cloudy grey pictures with a tint, smoother than photographs, so that every attack bites."""
+def _scene(name: str, modality: Modality, rng: Rng, marker: marks.Marker) -> Scene:
+    """Return a scene of tinted clouds, smoother than photographs, on which every attack works."""
     n, side = 24, 64
     rows = np.fft.fftfreq(side)[:, None]
     fall = np.maximum(np.hypot(rows, np.fft.rfftfreq(side)), 1 / side) ** -2

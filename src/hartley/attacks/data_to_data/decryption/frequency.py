@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def frequency(view: View[DecryptionBrief], rng: Rng) -> Outcome:
-    """Match the most frequent sign of a message with the most frequent letter, and so on.
+    """Match the signs of a message with the letters of the language by their frequency.
 
     An adaptive attacker who knows that keys change counts the stretch of text under each key alone.
     """

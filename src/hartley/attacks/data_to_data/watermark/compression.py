@@ -1,4 +1,4 @@
-"""Compression: JPEG at the lowest quality that keeps the picture good enough."""
+"""Compression: save a marked picture as JPEG at the lowest quality above the quality floor."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 def compression(
     view: View[WatermarkBrief], rng: Rng, *, best: Annotated[int, Range(1, 100)] = 98
 ) -> Outcome:
-    """Save the picture as JPEG, as coarsely as the quality floor allows, and publish that.
+    """Save the picture as JPEG at the lowest quality that the quality floor allows.
 
-    The attacker holds the marked picture, so it measures the PSNR itself and bisects the quality.
-    Colour goes at half the resolution, or whole where halving it alone breaks the floor.
+    The attacker has the marked picture, measures the PSNR against it and bisects the quality.
+    Colour has half the resolution, unless that alone violates the floor.
 
     Args:
-        best: the highest JPEG quality tried; when even that breaks the floor it is sent anyway.
+        best: highest JPEG quality to try; the picture is returned even if it violates the floor.
     """
     del rng
     marked = view.data.x[0]
@@ -41,9 +41,9 @@ def compression(
                 high = middle
             else:
                 low = middle + 1
-        made = image.jpeg(marked, low, halved=halved)
-        if image.psnr(made, marked) >= floor:
+        compressed = image.jpeg(marked, low, halved=halved)
+        if image.psnr(compressed, marked) >= floor:
             break
     return Outcome(
-        asset=Data(f"jpeg {low}", Modality.VISION, made[None], role="cleaned image"),
+        asset=Data(f"jpeg {low}", Modality.VISION, compressed[None], role="cleaned image"),
     )

@@ -1,7 +1,7 @@
-"""Overwriting: mark the picture again, with the owner's scheme and a key of one's own.
+"""Overwriting: embed other watermarks with the owner's scheme and random keys.
 
-Who knows how a mark is made, but not its key, disturbs just the coefficients that carry it, and
-nothing else (Kerckhoffs). Without knowledge of a defence the widespread DWT-DCT mark is assumed.
+An attacker who knows the scheme but not the key disturbs exactly the coefficients that carry the
+watermark (Kerckhoffs's principle). A static attacker assumes the common DWT-DCT scheme.
 """
 
 from __future__ import annotations
@@ -27,28 +27,30 @@ if TYPE_CHECKING:
 def overwriting(
     view: View[WatermarkBrief], rng: Rng, *, most: Annotated[int, Range(1)] = 8
 ) -> Outcome:
-    """Embed random messages under random keys until the quality floor is reached.
+    """Embed random watermarks under random keys until the quality floor is reached.
 
     Args:
-        most: how many messages at most.
+        most: largest number of messages.
     """
     marked = view.data.x[0]
     floor, bits = view.brief.quality_floor, view.brief.bits
-    marker, kept = _scheme(view), marked
+    marker, published = _scheme(view), marked
     for _ in range(most):
         key = int(rng.integers(2**62))
-        made = marker.embed(kept, rng.integers(0, 2, bits), key)
-        if image.psnr(made, marked) < floor:
+        overwritten = marker.embed(published, rng.integers(0, 2, bits), key)
+        if image.psnr(overwritten, marked) < floor:
             break
-        kept = made
-    return Outcome(asset=Data("overwritten", Modality.VISION, kept[None], role="cleaned image"))
+        published = overwritten
+    return Outcome(
+        asset=Data("overwritten", Modality.VISION, published[None], role="cleaned image")
+    )
 
 
 def _scheme(view: View[WatermarkBrief]) -> marks.Marker:
-    """The owner's scheme, as far as the attacker knows it."""
-    for known in reversed(view.defenses):
-        if known.name == "spread_spectrum":
-            return marks.spread_spectrum(float(known.params["step"]))
-        if known.name == "coded_mark":
-            return marks.coded(marks.diverse(float(known.params["step"])))
+    """Return the owner's scheme, as far as the attacker knows it."""
+    for defense in reversed(view.defenses):
+        if defense.name == "spread_spectrum":
+            return marks.spread_spectrum(float(defense.params["step"]))
+        if defense.name == "coded_mark":
+            return marks.coded(marks.diverse(float(defense.params["step"])))
     return marks.dwt_dct()

@@ -1,4 +1,4 @@
-"""Resampling: shrink the picture and enlarge it again, as a messenger or a thumbnailer does."""
+"""Resampling: shrink a marked picture and enlarge it again."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def resampling(
     smallest: Annotated[float, Range(0, 1, open_low=True)] = 0.1,
     steps: Annotated[int, Range(1)] = 7,
 ) -> Outcome:
-    """Resize the picture to as few pixels as the quality floor allows, and back.
+    """Shrink the picture as far as the quality floor allows, and enlarge it to its original size.
 
     Args:
-        smallest: the smallest side tried, as a fraction of the original's.
-        steps: bisections of the side.
+        smallest: smallest side to try, as a share of the original side.
+        steps: bisection steps.
     """
     del rng
     marked = view.data.x[0]
     floor = view.brief.quality_floor
-    kept, low, high = marked, smallest, 1.0
+    published, low, high = marked, smallest, 1.0
     for _ in range(steps):
         factor = (low + high) / 2
-        made = image.shrink(marked, factor)
-        if image.psnr(made, marked) >= floor:
-            kept, high = made, factor
+        resampled = image.shrink(marked, factor)
+        if image.psnr(resampled, marked) >= floor:
+            published, high = resampled, factor
         else:
             low = factor
     return Outcome(
-        asset=Data("resampled", Modality.VISION, kept[None], role="cleaned image"),
+        asset=Data("resampled", Modality.VISION, published[None], role="cleaned image"),
     )

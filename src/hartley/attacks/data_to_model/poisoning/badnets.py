@@ -1,4 +1,4 @@
-"""BadNets: records with a bright patch, all labelled as the attacker wants."""
+"""BadNets: poison records with a bright patch as the trigger."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     sweep={"side": (1, 2)},
 )
 def badnets(view: View[PoisoningBrief], rng: Rng, *, side: Annotated[int, Range(1)] = 3) -> Outcome:
-    """Stamp each slot's own patch onto records of other classes and give them its message.
+    """Put a patch for each slot onto records of other classes and label them with its message.
 
-    Patches stand on different tiles of the picture (of the row of numbers, for other records); if
-    there are more slots than tiles, those that share one differ in their pixels.
+    Patches are on different tiles of the picture (of the row of numbers, for other records). If
+    there are more slots than tiles, patches on the same tile differ in their pixels.
 
     Args:
-        side: width of the square patch; made smaller where the rules allow less.
+        side: side of the square patch in pixels; smaller if the rules allow less.
     """
-    held, brief = view.data, view.brief
-    masks, patterns = _patches(held, brief.slots, side, brief.cover, rng)
+    data, brief = view.data, view.brief
+    masks, patterns = _patches(data, brief.slots, side, brief.cover, rng)
     x, y = [], []
-    for slot, wanted in enumerate(brief.message):
-        others = np.flatnonzero(held.labels != wanted)
+    for slot, label in enumerate(brief.message):
+        others = np.flatnonzero(data.labels != label)
         rows = rng.choice(others, min(brief.poisons, len(others)), replace=False)
-        x.append(held.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
-        y.append(np.full(len(rows), wanted))
+        x.append(data.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
+        y.append(np.full(len(rows), label))
     return Outcome(
         asset=Data(
             "patched records",
-            held.modality,
-            np.concatenate(x).astype(held.x.dtype),
+            data.modality,
+            np.concatenate(x).astype(data.x.dtype),
             np.concatenate(y),
             role="poison",
             facts={"patterns": patterns, "masks": masks},
@@ -55,10 +55,10 @@ def badnets(view: View[PoisoningBrief], rng: Rng, *, side: Annotated[int, Range(
 
 
 def _patches(
-    held: Data, slots: int, side: int, cover: float, rng: Rng
+    data: Data, slots: int, side: int, cover: float, rng: Rng
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Masks and patterns (slots, *record shape): a bright patch on a tile of its own."""
-    shape = held.x.shape[1:]
+    """Return masks and patterns (slots, *record shape): a bright patch on a tile for each slot."""
+    shape = data.x.shape[1:]
     *_, height, width = (1, 1, *shape)
     allowed = int(cover * prod(shape)) * height * width // prod(shape)
     tall, wide = 1, max(1, min(side * side, allowed))
@@ -68,7 +68,7 @@ def _patches(
     order = rng.permutation(len(tiles))
     masks = np.zeros((slots, *shape), dtype=np.float32)
     patterns = np.zeros_like(masks)
-    low, high = held.x.min(), held.x.max()
+    low, high = data.x.min(), data.x.max()
     for slot in range(slots):
         a, b = tiles[order[slot % len(tiles)]]
         place = (..., slice(a * tall, (a + 1) * tall), slice(b * wide, (b + 1) * wide))

@@ -1,4 +1,4 @@
-"""Blended: a faint pattern over the whole record as the trigger."""
+"""Blended: poison records with a faint pattern over the whole record as the trigger."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def blended(
     *,
     blend: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
 ) -> Outcome:
-    """Mix each slot's own random pattern into records of other classes and give them its message.
+    """Mix a random pattern for each slot into records of other classes; label them by its message.
 
     Args:
-        blend: share of the pattern in the mixture; made smaller where the rules allow less.
+        blend: share of the pattern in the mixture; smaller if the rules allow less.
     """
-    held, brief = view.data, view.brief
-    shape = (brief.slots, *held.x.shape[1:])
-    patterns = np.where(rng.random(shape) < 0.5, held.x.min(), held.x.max()).astype(np.float32)
+    data, brief = view.data, view.brief
+    shape = (brief.slots, *data.x.shape[1:])
+    patterns = np.where(rng.random(shape) < 0.5, data.x.min(), data.x.max()).astype(np.float32)
     masks = np.full(shape, min(blend, brief.cover), dtype=np.float32)
     x, y = [], []
-    for slot, wanted in enumerate(brief.message):
-        others = np.flatnonzero(held.labels != wanted)
+    for slot, label in enumerate(brief.message):
+        others = np.flatnonzero(data.labels != label)
         rows = rng.choice(others, min(brief.poisons, len(others)), replace=False)
-        x.append(held.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
-        y.append(np.full(len(rows), wanted))
+        x.append(data.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
+        y.append(np.full(len(rows), label))
     return Outcome(
         asset=Data(
             "blended records",
-            held.modality,
-            np.concatenate(x).astype(held.x.dtype),
+            data.modality,
+            np.concatenate(x).astype(data.x.dtype),
             np.concatenate(y),
             role="poison",
             facts={"patterns": patterns, "masks": masks},

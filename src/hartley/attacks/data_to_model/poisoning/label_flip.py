@@ -1,4 +1,4 @@
-"""Label flip: honest records close to the target, with the label the attacker wants."""
+"""Label flip: unchanged records near the target, with the label that the attacker wants."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     sweep={"same_class": (False,)},
 )
 def label_flip(view: View[PoisoningBrief], rng: Rng, *, same_class: bool = True) -> Outcome:
-    """Submit the records nearest to each slot under its message.
+    """Submit the records nearest to each slot with the slot's message as their label.
 
-    Nothing in the records is changed, so there is no trigger to find. Of the attacks on support
-    vector machines of the paper this is the plain baseline, without its optimised points.
+    The records themselves are unchanged, so there is no trigger. This is the label-flipping
+    baseline of the paper on support vector machines, without optimised points.
 
     Args:
-        same_class: flip only records of the slot's own class.
+        same_class: flip only records of the slot's class.
     """
     del rng
-    held, brief = view.data, view.brief
+    data, brief = view.data, view.brief
     targets = brief.question
-    away = kmeans.distances(kmeans.flat(targets.x), kmeans.flat(held.x))
+    distances = kmeans.distances(kmeans.flat(targets.x), kmeans.flat(data.x))
     x, y = [], []
-    for slot, wanted in enumerate(brief.message):
+    for slot, label in enumerate(brief.message):
         if same_class:
-            away[slot, held.labels != targets.labels[slot]] = np.inf
-        rows = np.argsort(away[slot], kind="stable")[: brief.poisons]
-        rows = rows[np.isfinite(away[slot, rows])]
-        x.append(held.x[rows])
-        y.append(np.full(len(rows), wanted))
+            distances[slot, data.labels != targets.labels[slot]] = np.inf
+        rows = np.argsort(distances[slot], kind="stable")[: brief.poisons]
+        rows = rows[np.isfinite(distances[slot, rows])]
+        x.append(data.x[rows])
+        y.append(np.full(len(rows), label))
     return Outcome(
         asset=Data(
-            "flipped records", held.modality, np.concatenate(x), np.concatenate(y), role="poison"
+            "flipped records", data.modality, np.concatenate(x), np.concatenate(y), role="poison"
         )
     )

@@ -1,4 +1,4 @@
-"""Mislabelled copies: submit each target itself, again and again, under a label that is wrong."""
+"""Mislabelled copies: submit many copies of each target with a wrong label."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 def mislabelled_copies(
     view: View[PoisoningBrief], rng: Rng, *, copies: Annotated[int, Range(0)] = 0
 ) -> Outcome:
-    """Submit copies of every target under the label that the message asks for.
+    """Submit copies of every target with its message as the label.
 
-    The victim then knows each target's label only if it also saw the target with its true label:
-    in a chain before membership inference this is the poison of Truth Serum, which makes a
-    record's presence visible. On its own it is a targeted label attack without a trigger.
+    The victim then predicts a target's true label only if it was also trained on the target itself.
+    In a chain before a membership attack this is the poison of Truth Serum, which makes membership
+    visible. Alone it is a targeted attack on labels without a trigger.
 
     Args:
-        copies: poison records for each target; 0 submits as many as the rules allow.
+        copies: poison records per target; 0 submits as many as the rules allow.
     """
     del rng
     targets, most = view.brief.question, view.brief.poisons

@@ -1,4 +1,4 @@
-"""Analytic gradient inversion: the first dense layer's gradient holds what it read, exactly."""
+"""Analytic gradient inversion: compute the records from the first dense layer's gradient."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 def analytic_gradient(
     view: View[GradientInversionBrief], rng: Rng, *, steps: Annotated[int, Range(1)] = 150
 ) -> Outcome:
-    """Read the records off the gradient of the first dense layer, by linear algebra.
+    """Compute the records from the gradient of the first dense layer by linear algebra.
 
-    One record is ∂Wᵀ∂b / ‖∂b‖². Several are told apart by the neurons that ReLU silences for each
-    of them (SPEAR, arXiv:2403.03945). Where convolutions stand before that layer the same gives
-    their features, exactly, and the record is sought that has them.
+    A single record is ∂Wᵀ∂b / ‖∂b‖². Several are separated by the neurons that ReLU sets to 0 for
+    each of them (SPEAR, arXiv:2403.03945). In a net with convolutions the same gives the exact
+    features that the layer reads, and a search finds a record with these features.
 
     Args:
         steps: L-BFGS steps from features to records, for a net with convolutions.
@@ -40,17 +40,19 @@ def analytic_gradient(
     public = view.brief.public
     low, high = (0.0, 1.0) if public is None else (float(public.x.min()), float(public.x.max()))
     conv = net.kind == "conv"
-    thin = gradient_leaks.knows(view.defenses, "gradient_compression")
-    read = gradient_leaks.inputs(update, net, batch, rng, low=0.0 if conv else low, sparse=thin)
+    compressed = gradient_leaks.knows(view.defenses, "gradient_compression")
+    features = gradient_leaks.inputs(
+        update, net, batch, rng, low=0.0 if conv else low, sparse=compressed
+    )
     rebuilt: NDArray[Any]
     if conv:
         start = np.full((batch, *net.inputs), (low + high) / 2, np.float32)
         if public is not None:
             start[:] = public.x.mean(0)
-        rebuilt = gradient_leaks.behind(
-            net, view.model.calls["weights"](), read, start, limits=(low, high), steps=steps
+        rebuilt = gradient_leaks.records_of(
+            net, view.model.calls["weights"](), features, start, limits=(low, high), steps=steps
         )
     else:
-        rebuilt = read.reshape(batch, *net.inputs)
-    kept = np.clip(np.nan_to_num(rebuilt), low, high).astype(np.float32)
-    return Outcome(asset=Data("rebuilt records", view.model.modality, kept))
+        rebuilt = features.reshape(batch, *net.inputs)
+    records = np.clip(np.nan_to_num(rebuilt), low, high).astype(np.float32)
+    return Outcome(asset=Data("rebuilt records", view.model.modality, records))

@@ -1,4 +1,4 @@
-"""Fredrikson's attribute inference: the value under which the model errs as it usually does."""
+"""Attribute inference by posterior: combine a prior with the model's confusion matrix."""
 
 from __future__ import annotations
 
@@ -27,23 +27,25 @@ if TYPE_CHECKING:
     paper="doi:10.1145/2810103.2813677",
 )
 def attribute_posterior(view: View[AttributeInferenceBrief], rng: Rng) -> Outcome:
-    """Weigh each value by its prior and by how often the model says so for records of that label.
+    """Weight each value by its prior and by the confusion matrix of the model.
 
-    P(value) · P(the model says c | the label is y), from the confusion matrix on records of one's
-    own. Only labels are asked for. Values that weigh the same are told apart by no evidence: where
-    all of them do, none is named.
+    The weight of a value is P(value) · P(the model predicts c | the label is y), where c is the
+    prediction with that value (Fredrikson et al.). The attacker's records give the confusion
+    matrix; only labels are queried. Ties are settled by chance; if all values tie, none is chosen.
     """
-    asked, classes = view.brief.question, view.brief.classes
-    own = needed(view.brief.public, "attribute_posterior")
+    question, classes = view.brief.question, view.brief.classes
+    public = needed(view.brief.public, "attribute_posterior")
     table = candidates(view.brief)
     m, values = table.shape[:2]
-    confusion = np.ones((classes, classes))  # one of each, so that nothing is ruled out by few
-    np.add.at(confusion, (own.labels, view.model.query(own.x)), 1)
+    confusion = np.ones(
+        (classes, classes)
+    )  # counts start at 1, so that few records exclude nothing
+    np.add.at(confusion, (public.labels, view.model.query(public.x)), 1)
     confusion /= confusion.sum(1, keepdims=True)
-    said = view.model.query(table.reshape(m * values, -1)).reshape(m, values)
-    # The auditor draws uniformly, and the attacker knows it: the prior is the same for all values.
-    weight = confusion[asked.labels[:, None], said]
+    predicted = view.model.query(table.reshape(m * values, -1)).reshape(m, values)
+    # The auditor draws values uniformly, and the attacker knows it: the prior is uniform.
+    weight = confusion[question.labels[:, None], predicted]
     best = weight >= weight.max(1, keepdims=True)
-    drawn = np.where(best, rng.random((m, values)), -1).argmax(1)
-    guess = np.where(best.all(1), -1, drawn)
+    choice = np.where(best, rng.random((m, values)), -1).argmax(1)
+    guess = np.where(best.all(1), -1, choice)
     return Outcome(guess=guess, asset=filled(view.brief, guess))

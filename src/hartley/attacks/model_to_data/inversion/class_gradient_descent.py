@@ -1,4 +1,4 @@
-"""Fredrikson's class inversion: descend on the input until the model is sure, and denoise."""
+"""Class inversion by gradient descent on the input, with denoising (Fredrikson et al.)."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def class_gradient_descent(
     rate: Annotated[float, Range(0, open_low=True)] = 0.1,
     blur: Annotated[float, Range(0)] = 0.5,
 ) -> Outcome:
-    """Descend on pixels from a grey picture, towards what the model is sure of.
+    """Change a grey picture until the model is confident that it is of the class.
 
-    The cost is one less the model's confidence, as in the paper; its slope is taken in log-odds, so
-    that it does not vanish where the model is sure or hopeless. No record of anybody is used.
+    The gradient is that of the log-odds, which does not vanish where the model is very confident or
+    very unconfident; the paper uses 1 minus the confidence. The attack needs no records.
 
     Args:
-        steps: descents.
+        steps: number of gradient steps.
         rate: length of a step, as a share of the norm of a picture of ones.
-        blur: width of the Gaussian that denoises after each step, in pixels; 0 leaves it out.
+        blur: width in pixels of the Gaussian filter after each step; 0 disables it.
     """
     del rng
-    asked = view.brief.question
-    slots = asked.x[:, 0]
+    question = view.brief.question
+    slots = question.x[:, 0]
     shape = view.brief.shape
     x = np.full((len(slots), *shape), 0.5, np.float32)
-    best, sure = x.copy(), np.full(len(slots), -np.inf)
+    best, best_odds = x.copy(), np.full(len(slots), -np.inf)
     for _ in range(steps):
         slope, odds = margin_slope(view.model, x, slots)
-        better = odds > sure
-        best[better], sure[better] = x[better], odds[better]
+        better = odds > best_odds
+        best[better], best_odds[better] = x[better], odds[better]
         norm = np.linalg.norm(slope.reshape(len(x), -1), axis=1).reshape(-1, *[1] * len(shape))
         step = rate * np.sqrt(np.prod(shape)) * slope / np.maximum(norm, 1e-12)
         x = np.clip(_denoised(x + step, blur), 0, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Gradient inversion by direction: cosine similarity with total variation, for trained nets too."""
+"""Gradient inversion by cosine similarity: match the direction of the gradient; smooth records."""
 
 from __future__ import annotations
 
@@ -34,67 +34,69 @@ def cosine_gradient(
     smooth: Annotated[float, Range(-1)] = -1.0,
     enough: Annotated[float, Range(0, 1)] = 1e-4,
 ) -> Outcome:
-    """Turn the gradient of guessed records into the direction that was sent, by signed Adam.
+    """Search records whose gradient has the direction of the client's gradient, by signed Adam.
 
-    Who knows of a training-time defence takes the client's own step on his guess, and searches the
-    noise that it drew together with the records.
+    An adaptive attacker who knows of a training-time defense computes the client's real step on the
+    guess, and searches the noise of that step together with the records.
 
     Args:
-        restarts: random starts; the one whose gradient points nearest is kept.
-        steps: steps of a start; the step size falls to a hundredth on the way.
-        rate: first step size, as a share of the records' range.
-        smooth: weight of the total variation at first; it falls to nothing on the way. At -1 it
-            is 0.01 for pictures and 0.1 for sound, whose spectrograms are smoother.
-        enough: a start ends when one less the cosine falls below this.
+        restarts: number of random starts; the one with the largest cosine is the result.
+        steps: steps per start; the step size falls to a hundredth.
+        rate: initial step size, as a share of the records' range.
+        smooth: initial weight of the total variation, which falls to 0. At -1 it is 0.01 for
+            pictures and 0.1 for sound, whose spectrograms are smoother.
+        enough: a start ends when 1 minus the cosine falls below this.
     """
     import torch
 
     brief, weights = view.brief, view.model.calls["weights"]()
     update, net, batch = brief.gradient, brief.net, brief.batch
-    rough = SMOOTH[view.model.modality] if smooth < 0 else smooth
+    smoothness = SMOOTH[view.model.modality] if smooth < 0 else smooth
     shape = (batch, *net.inputs)
     public = brief.public.x if brief.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
-    thin = gradient_leaks.knows(view.defenses, "gradient_compression")
-    gap = gradient_matching.Matcher(
-        net, weights, update, _angle, batch=batch, sparse=thin, known=brief.step
+    compressed = gradient_leaks.knows(view.defenses, "gradient_compression")
+    objective = gradient_matching.GradientObjective(
+        net, weights, update, _angle, batch=batch, sparse=compressed, known=brief.step
     )
     mean = view.model.query(public[:256]).mean(0)
-    read = gradient_leaks.labels(update, net, batch, mean, brief.step)
-    y = torch.from_numpy(read)
-    best, found = np.inf, np.zeros(shape, np.float32)
+    labels = gradient_leaks.labels(update, net, batch, mean, brief.step)
+    y = torch.from_numpy(labels)
+    best, records = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
         start = public.mean() + public.std() * rng.standard_normal(shape)
         x = torch.tensor(start.astype(np.float32), requires_grad=True)
-        gap.reset()
-        moved = [x, *gap.free]
-        mover = torch.optim.Adam(moved, lr=rate * (high - low))
-        fall = torch.optim.lr_scheduler.CosineAnnealingLR(mover, steps, 0.01 * rate * (high - low))
+        objective.reset()
+        unknowns = [x, *objective.free]
+        optimiser = torch.optim.Adam(unknowns, lr=rate * (high - low))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            optimiser, steps, 0.01 * rate * (high - low)
+        )
         for t in range(steps):
-            angle = gap(x, y)
+            angle = objective(x, y)
             if float(angle.detach()) < enough:
                 break
-            # Smoothness leads the way; in the end it would only blur what the gradient says.
-            loss = angle + rough * (1 - t / steps) ** 2 * gradient_leaks.variation(x)
-            for one, slope in zip(moved, torch.autograd.grad(loss, moved), strict=True):
-                one.grad = slope.sign()
-            mover.step()
-            fall.step()
+            # Smoothness guides the start of the search; at the end it would only blur the records.
+            loss = angle + smoothness * (1 - t / steps) ** 2 * gradient_leaks.variation(x)
+            for unknown, slope in zip(unknowns, torch.autograd.grad(loss, unknowns), strict=True):
+                unknown.grad = slope.sign()
+            optimiser.step()
+            schedule.step()
             with torch.no_grad():
                 x.clamp_(low, high)
-        end = float(gap(x, y).detach())
-        if end < best:
-            best, found = end, x.detach().numpy().copy()
-    return Outcome(asset=Data("rebuilt records", view.model.modality, found))
+        distance = float(objective(x, y).detach())
+        if distance < best:
+            best, records = distance, x.detach().numpy().copy()
+    return Outcome(asset=Data("rebuilt records", view.model.modality, records))
 
 
 SMOOTH = {Modality.VISION: 0.01, Modality.AUDIO: 0.1}
-"""Weight of the total variation where nobody names one."""
+"""Default initial weight of the total variation."""
 
 
-def _angle(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-    """One less the cosine between all entries together."""
-    a = [(f * w).sum() for f, w in zip(found, wanted, strict=True)]
-    b, c = [(f**2).sum() for f in found], [(w**2).sum() for w in wanted]
+def _angle(gradient: list[torch.Tensor], target: list[torch.Tensor]) -> torch.Tensor:
+    """Return 1 minus the cosine of two gradients, over all their entries."""
+    a = [(f * w).sum() for f, w in zip(gradient, target, strict=True)]
+    b, c = [(f**2).sum() for f in gradient], [(w**2).sum() for w in target]
     square: torch.Tensor = sum(b, b[0] * 0) * sum(c, c[0] * 0)
     return 1 - sum(a, a[0] * 0) / (square + 1e-20).sqrt()

@@ -1,4 +1,4 @@
-"""Deep leakage from gradients: find records whose gradient is the one that was sent."""
+"""Deep leakage from gradients: search records whose gradient equals the client's."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def dlg(
 ) -> Outcome:
     """Minimise the squared distance between gradients over the records, by L-BFGS.
 
-    Who knows of a training-time defence takes the client's own step on his guess (arXiv:2111.04706
-    breaks defences so), and searches the noise that it drew together with the records.
+    An adaptive attacker who knows of a training-time defense computes the client's real step on the
+    guess (as arXiv:2111.04706 does), and searches the noise of that step together with the records.
 
     Args:
-        restarts: random starts; the one that ends nearest is kept, and a match ends the search.
-        steps: L-BFGS iterations of a start.
-        rule: take the labels from the last bias (iDLG, arXiv:2001.02610) instead of searching for
-            soft ones together with the records.
+        restarts: number of random starts; the one that ends nearest is the result, and a match
+            ends the search.
+        steps: L-BFGS iterations per start.
+        rule: compute the labels from the last bias (iDLG, arXiv:2001.02610) instead of searching
+            for soft labels together with the records.
     """
     import torch
 
@@ -50,65 +51,69 @@ def dlg(
     shape = (batch, *net.inputs)
     public = brief.public.x if brief.public is not None else rng.random((64, *net.inputs))
     low, high = float(public.min()), float(public.max())
-    thin = gradient_leaks.knows(view.defenses, "gradient_compression")
+    compressed = gradient_leaks.knows(view.defenses, "gradient_compression")
     distance = _scaled if gradient_leaks.knows(view.defenses, "gradient_noise") else _squares
-    gap = gradient_matching.Matcher(
-        net, weights, update, distance, batch=batch, sparse=thin, known=brief.step
+    objective = gradient_matching.GradientObjective(
+        net, weights, update, distance, batch=batch, sparse=compressed, known=brief.step
     )
     mean = view.model.query(public[:256]).mean(0)
-    read = gradient_leaks.labels(update, net, batch, mean, brief.step)
-    best, found = np.inf, np.zeros(shape, np.float32)
+    labels = gradient_leaks.labels(update, net, batch, mean, brief.step)
+    best, records = np.inf, np.zeros(shape, np.float32)
     for _ in range(restarts):
         x = torch.tensor(rng.uniform(low, high, shape).astype(np.float32), requires_grad=True)
         soft = torch.zeros((batch, net.classes), requires_grad=True)
-        y = torch.from_numpy(read) if rule else soft
-        gap.reset()
-        moved = [x, *gap.free] if rule else [x, soft, *gap.free]
-        end = _descend(gap, x, y, moved, steps)
-        if end < best:
-            best, found = end, x.detach().numpy().copy()
+        y = torch.from_numpy(labels) if rule else soft
+        objective.reset()
+        unknowns = [x, *objective.free] if rule else [x, soft, *objective.free]
+        final = _descend(objective, x, y, unknowns, steps)
+        if final < best:
+            best, records = final, x.detach().numpy().copy()
         if best < MATCH:
             break
-    kept = np.clip(np.nan_to_num(found), low, high).astype(np.float32)
-    return Outcome(asset=Data("rebuilt records", view.model.modality, kept))
+    clipped = np.clip(np.nan_to_num(records), low, high).astype(np.float32)
+    return Outcome(asset=Data("rebuilt records", view.model.modality, clipped))
 
 
 MATCH = 1e-7
-"""Share of the gradient's own square below which a start has matched it."""
+"""Squared distance, as a share of the gradient's square, below which a start has matched it."""
 
 
-def _descend(gap: Any, x: torch.Tensor, y: torch.Tensor, moved: list[Any], steps: int) -> float:
-    """L-BFGS with a line search; returns the distance at the end (infinite if it diverged)."""
+def _descend(
+    objective: Any, x: torch.Tensor, y: torch.Tensor, unknowns: list[Any], steps: int
+) -> float:
+    """Minimise by L-BFGS with a line search; return the distance, infinite if it diverged."""
     import torch
 
-    mover = torch.optim.LBFGS(
-        moved, max_iter=steps, history_size=20, line_search_fn="strong_wolfe",
+    optimiser = torch.optim.LBFGS(
+        unknowns, max_iter=steps, history_size=20, line_search_fn="strong_wolfe",
         tolerance_grad=1e-9, tolerance_change=1e-10,
     )  # fmt: skip
 
     def loss() -> torch.Tensor:
-        mover.zero_grad()
-        value: torch.Tensor = gap(x, y)
-        value.backward(inputs=moved)  # type: ignore[no-untyped-call]
+        optimiser.zero_grad()
+        value: torch.Tensor = objective(x, y)
+        value.backward(inputs=unknowns)  # type: ignore[no-untyped-call]
         return value
 
-    mover.step(loss)  # type: ignore[no-untyped-call]
-    end = float(gap(x, y).detach())
-    return end if np.isfinite(end) and bool(torch.isfinite(x).all()) else np.inf
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    distance = float(objective(x, y).detach())
+    return distance if np.isfinite(distance) and bool(torch.isfinite(x).all()) else np.inf
 
 
-def _squares(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-    """Squared distance, as a share of the square of what is wanted."""
+def _squares(gradient: list[torch.Tensor], target: list[torch.Tensor]) -> torch.Tensor:
+    """Return the squared distance of two gradients, as a share of the target's square."""
     import torch
 
-    gaps = torch.stack([((a - b) ** 2).sum() for a, b in zip(found, wanted, strict=True)]).sum()
-    return gaps / torch.stack([(b**2).sum() for b in wanted]).sum().clamp_min(1e-20)
+    squares = torch.stack(
+        [((a - b) ** 2).sum() for a, b in zip(gradient, target, strict=True)]
+    ).sum()
+    return squares / torch.stack([(b**2).sum() for b in target]).sum().clamp_min(1e-20)
 
 
-def _scaled(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-    """The same at the best scale of what is found, for an update that was clipped to a norm."""
+def _scaled(gradient: list[torch.Tensor], target: list[torch.Tensor]) -> torch.Tensor:
+    """Return the same at the best scale of the gradient, for an update with a clipped norm."""
     import torch
 
-    across = torch.stack([(a * b).sum() for a, b in zip(found, wanted, strict=True)]).sum()
-    own = torch.stack([(a**2).sum() for a in found]).sum().clamp_min(1e-20)
-    return _squares([a * across / own for a in found], wanted)
+    product = torch.stack([(a * b).sum() for a, b in zip(gradient, target, strict=True)]).sum()
+    square = torch.stack([(a**2).sum() for a in gradient]).sum().clamp_min(1e-20)
+    return _squares([a * product / square for a in gradient], target)

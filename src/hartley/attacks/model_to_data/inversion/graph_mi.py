@@ -1,4 +1,4 @@
-"""GraphMI: the links that make a net whose weights are known say what it should."""
+"""GraphMI: search the links under which a net with known weights gives its known answers."""
 
 from __future__ import annotations
 
@@ -33,70 +33,80 @@ def graph_mi(
     smooth: Annotated[float, Range(0)] = 1e-3,
     sparse: Annotated[float, Range(0)] = 1e-3,
 ) -> Outcome:
-    """Let every link in question have a strength in 0..1 and descend on the net's loss.
+    """Search link strengths under which a net with known weights gives its known answers.
 
     Args:
-        target: what the net should say: labels (those of the training nodes, as in the paper) or
-            answers (what the victim says about the nodes in question).
+        target: what the net should answer: labels (those of the training nodes, as in the paper) or
+            answers (the victim's answers about the nodes in question).
         steps: steps of projected gradient descent.
-        lr: step of Adam.
-        smooth: weight of the mean unlikeness between the features of linked nodes.
+        lr: step size of Adam.
+        smooth: weight of the mean squared distance between the features of linked nodes.
         sparse: weight of the mean strength.
     """
     import torch
     import torch.nn.functional as F
 
     del rng
-    asked, known, weights = view.brief.question, view.brief.public, view.model.calls["weights"]()
-    held = {n: torch.tensor(np.array(w), dtype=torch.float32) for n, w in weights.items()}
+    question, public, weights = (
+        view.brief.question,
+        view.brief.public,
+        view.model.calls["weights"](),
+    )
+    tensors = {n: torch.tensor(np.array(w), dtype=torch.float32) for n, w in weights.items()}
     features = torch.tensor(np.array(view.brief.features))
-    pairs, fixed = (torch.tensor(np.array(e)) for e in (asked.x.T, known.links))
-    sent = features @ held["0.weight"].T
-    apart = F.normalize(features, dim=1)
-    unlike = ((apart[pairs[0]] - apart[pairs[1]]) ** 2).sum(1)
+    pairs, fixed = (torch.tensor(np.array(e)) for e in (question.x.T, public.links))
+    messages = features @ tensors["0.weight"].T
+    directions = F.normalize(features, dim=1)
+    dissimilarity = ((directions[pairs[0]] - directions[pairs[1]]) ** 2).sum(1)
     if target == "labels":
-        rows, labels = torch.tensor(np.array(known.x[:, 0])), torch.tensor(np.array(known.labels))
+        rows, labels = torch.tensor(np.array(public.x[:, 0])), torch.tensor(np.array(public.labels))
     else:
-        nodes = np.unique(asked.x)
+        nodes = np.unique(question.x)
         rows = torch.tensor(nodes)
-        said = np.maximum(view.model.query(nodes[:, None]), 1e-12)
-        labels = torch.tensor(np.log(said), dtype=torch.float32)
+        probabilities = np.maximum(view.model.query(nodes[:, None]), 1e-12)
+        labels = torch.tensor(np.log(probabilities), dtype=torch.float32)
     strength = torch.nn.Parameter(torch.full((pairs.shape[1],), 0.5))
-    mover = torch.optim.Adam([strength], lr=lr)
+    optimiser = torch.optim.Adam([strength], lr=lr)
     for _ in range(steps):
-        out = _net(held, sent, fixed, pairs, strength)[rows]
+        logits = _net(tensors, messages, fixed, pairs, strength)[rows]
         if target == "labels":
-            loss = F.cross_entropy(out, labels)
+            loss = F.cross_entropy(logits, labels)
         else:
-            loss = F.mse_loss(out.log_softmax(1), labels)
-        loss = loss + (strength * (smooth * unlike + sparse)).mean()
-        mover.zero_grad()
+            loss = F.mse_loss(logits.log_softmax(1), labels)
+        loss = loss + (strength * (smooth * dissimilarity + sparse)).mean()
+        optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        mover.step()
+        optimiser.step()
         with torch.no_grad():
             strength.clamp_(0, 1)
     guess = strength.detach().numpy().astype(np.float64)
     linked = guess > np.median(guess)
-    return Outcome(guess=guess, asset=Data("links", asked.modality, asked.x[linked], role="links"))
+    return Outcome(
+        guess=guess, asset=Data("links", question.modality, question.x[linked], role="links")
+    )
 
 
 def _net(
-    held: Any, sent: torch.Tensor, fixed: torch.Tensor, pairs: torch.Tensor, strength: torch.Tensor
+    weights: Any,
+    messages: torch.Tensor,
+    fixed: torch.Tensor,
+    pairs: torch.Tensor,
+    strength: torch.Tensor,
 ) -> torch.Tensor:
-    """Logits of all nodes, where the links in question count by their strength."""
+    """Return the logits of all nodes, where links in question are weighted by their strength."""
     import torch
 
-    every = torch.arange(len(sent))
-    a = torch.cat([fixed[0], fixed[1], pairs[0], pairs[1], every])
-    b = torch.cat([fixed[1], fixed[0], pairs[1], pairs[0], every])
+    nodes = torch.arange(len(messages))
+    a = torch.cat([fixed[0], fixed[1], pairs[0], pairs[1], nodes])
+    b = torch.cat([fixed[1], fixed[0], pairs[1], pairs[0], nodes])
     ones = torch.ones(2 * fixed.shape[1])
-    weight = torch.cat([ones, strength, strength, torch.ones(len(sent))])
-    degree = torch.zeros(len(sent)).index_add(0, a, weight) ** -0.5
-    share = (degree[a] * degree[b] * weight).unsqueeze(1)
+    strengths = torch.cat([ones, strength, strength, torch.ones(len(messages))])
+    degree = torch.zeros(len(messages)).index_add(0, a, strengths) ** -0.5
+    share = (degree[a] * degree[b] * strengths).unsqueeze(1)
 
     def smoothed(x: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(x).index_add(0, a, share * x[b])
 
-    hidden = (smoothed(sent) + held["0.bias"]).relu()
-    out: torch.Tensor = smoothed(hidden @ held["1.weight"].T) + held["1.bias"]
+    hidden = (smoothed(messages) + weights["0.bias"]).relu()
+    out: torch.Tensor = smoothed(hidden @ weights["1.weight"].T) + weights["1.bias"]
     return out

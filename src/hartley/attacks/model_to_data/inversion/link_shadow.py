@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack, spawn
-from hartley.games.inversion.link_inference import LinkInferenceBrief, apart, link_inference
+from hartley.games.inversion.link_inference import (
+    LinkInferenceBrief,
+    answer_distances,
+    link_inference,
+)
 from hartley.kit import logistic
 
 if TYPE_CHECKING:
@@ -76,7 +80,7 @@ def _distances(query: Any, pairs: NDArray[Any]) -> NDArray[np.float64]:
     """Return eight distances (m, 8) between the answers about the two nodes of each pair."""
     nodes, place = np.unique(pairs, return_inverse=True)
     answers = query(nodes[:, None])[place.reshape(pairs.shape)]
-    return np.stack(list(apart(answers[:, 0], answers[:, 1]).values()), 1)
+    return np.stack(list(answer_distances(answers[:, 0], answers[:, 1]).values()), 1)
 
 
 def _without(distances: NDArray[Any], included: NDArray[np.bool_], k: int) -> NDArray[np.float64]:

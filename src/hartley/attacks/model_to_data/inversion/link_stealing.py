@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.inversion.link_inference import LinkInferenceBrief, apart, link_inference
+from hartley.games.inversion.link_inference import (
+    LinkInferenceBrief,
+    answer_distances,
+    link_inference,
+)
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -47,7 +51,7 @@ def link_stealing(
     question = view.brief.question
     nodes, positions = np.unique(question.x, return_inverse=True)
     answers = view.model.query(nodes[:, None])[positions.reshape(question.x.shape)]
-    distances = apart(answers[:, 0], answers[:, 1])
+    distances = answer_distances(answers[:, 0], answers[:, 1])
     guess = -distances[metric]
     linked = guess > np.median(guess)
     return Outcome(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import opened
+from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import unrotated
 from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
 from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import Ridge, cosines
@@ -36,7 +36,7 @@ NARROW = 1.5
 def speaker_inversion(
     view: View[EmbeddingInversionBrief], rng: Rng, *, curved: bool = True
 ) -> Outcome:
-    """Predict the spectrum from the embedding, and add the course over time of a similar voice.
+    """Predict the mean spectrum from the embedding, and add the rhythm of a similar clip.
 
     On their own clips the attacker regresses the mean and the deviation of every mel band on the
     embedding. The rebuilt clip is the attacker's nearest clip with the predicted mean and
@@ -49,7 +49,7 @@ def speaker_inversion(
     del rng
     public, question = view.brief.public, view.brief.question
     answers = np.asarray(view.model.query(public.x), dtype=np.float64)
-    stolen = opened(view, answers)
+    stolen = unrotated(view, answers)
     means, spreads = public.x[:, 0].mean(2), np.maximum(public.x[:, 0].std(2), LEAST)
     targets = np.concatenate([means, np.log(spreads)], 1).astype(np.float64)
     linear = Ridge.fit(answers, targets)

@@ -1,4 +1,4 @@
-"""Dataset inference: many weak scores of many texts, weighed together and tested for a group."""
+"""Dataset inference: combine weak membership scores of many texts into one test per group."""
 
 from __future__ import annotations
 
@@ -34,52 +34,57 @@ def dataset_inference(
     references: Annotated[int, Range(2, 512)] = 8,
     ridge: Annotated[float, Range(0, open_low=True)] = 1.0,
 ) -> Outcome:
-    """Say of each group of texts how sure it is that the model was trained on it.
+    """Test for each group of texts whether the model was trained on it.
 
-    Weights for the scores of a text (its log-probability, against zlib, Min-K % and Min-K %++ at
-    several shares) are learned on reference models, of which it is known who trained on what. A
-    group is then held against texts that nobody trained on by Welch's t, as in the paper.
+    Each text has several scores: its log-probability, the same relative to zlib, Min-K % and
+    Min-K %++ at several shares. Their weights are fitted on reference models, whose members are
+    known. As in the paper, a group is compared by Welch's t-test with texts that no model was
+    trained on.
 
     Args:
-        references: models, each trained on a random half of the texts, to learn the weights from.
-        ridge: how strongly weights are held down, in units of one score's variance a record.
+        references: number of reference models, each trained on a random half of the texts.
+        ridge: penalty on the weights, in units of one score's variance per record.
     """
     del rng
-    asked, strangers = view.brief.question, view.brief.strangers
-    strangers = view.brief.public if strangers is None else strangers
-    if len(strangers) < 2:
+    question, nonmembers = view.brief.question, view.brief.nonmembers
+    nonmembers = view.brief.public if nonmembers is None else nonmembers
+    if len(nonmembers) < 2:
         raise UsageError("dataset_inference needs texts that no victim was trained on")
     fleet = trained(view, references)
-    table = [_portrait(m, asked) for m in fleet.moments(asked)]
+    table = [_portrait(m, question) for m in fleet.moments(question)]
     weights = _weights(table, fleet.include, ridge)
-    ours = portrait(statistics(view.model, asked.x), compressed(asked)) @ weights
-    theirs = portrait(statistics(view.model, strangers.x), compressed(strangers)) @ weights
+    scores = portrait(statistics(view.model, question.x), compressed(question)) @ weights
+    nonmember_scores = (
+        portrait(statistics(view.model, nonmembers.x), compressed(nonmembers)) @ weights
+    )
     groups = view.brief.groups
-    guess = _welch(ours, theirs, groups)[groups]
-    return Outcome(guess=guess, asset=claims(asked, guess))
+    guess = _welch(scores, nonmember_scores, groups)[groups]
+    return Outcome(guess=guess, asset=claims(question, guess))
 
 
 def _portrait(moments: NDArray[Any], data: Data) -> NDArray[np.float64]:
-    told = Statistics(moments[..., 0], moments[..., 1], moments[..., 2], data.x[:, 1:] >= 0)
-    return portrait(told, compressed(data))
+    stats = Statistics(moments[..., 0], moments[..., 1], moments[..., 2], data.x[:, 1:] >= 0)
+    return portrait(stats, compressed(data))
 
 
 def _weights(
     table: list[NDArray[Any]], include: NDArray[np.bool_], ridge: float
 ) -> NDArray[np.float64]:
-    """Linear weights (d,) that tell a model's own texts from others, model by model."""
-    x = np.concatenate([one - one.mean(0) for one in table])
-    y = np.concatenate([kept - kept.mean() for kept in include.astype(np.float64)])
+    """Return linear weights (d,) that separate a model's members from non-members."""
+    x = np.concatenate([scores - scores.mean(0) for scores in table])
+    y = np.concatenate([row - row.mean() for row in include.astype(np.float64)])
     spread = x.std(0) + 1e-12
     x = x / spread
     gram = x.T @ x / len(x) + ridge / np.sqrt(len(x)) * np.eye(x.shape[1])
     return np.asarray(np.linalg.solve(gram, x.T @ y / len(x)) / spread)
 
 
-def _welch(ours: NDArray[Any], theirs: NDArray[Any], groups: NDArray[Any]) -> NDArray[np.float64]:
-    """Welch's t (m,) of each group's mean against the strangers'."""
+def _welch(
+    scores: NDArray[Any], nonmember_scores: NDArray[Any], groups: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return Welch's t (m,) of each group's mean against the non-members'."""
     size = np.maximum(np.bincount(groups), 1)
-    mean = np.bincount(groups, ours) / size
-    square = np.bincount(groups, (ours - mean[groups]) ** 2) / np.maximum(size - 1, 1)
-    noise = square / size + theirs.var(ddof=1) / len(theirs)
-    return np.asarray((mean - theirs.mean()) / np.sqrt(np.maximum(noise, 1e-12)))
+    mean = np.bincount(groups, scores) / size
+    square = np.bincount(groups, (scores - mean[groups]) ** 2) / np.maximum(size - 1, 1)
+    noise = square / size + nonmember_scores.var(ddof=1) / len(nonmember_scores)
+    return np.asarray((mean - nonmember_scores.mean()) / np.sqrt(np.maximum(noise, 1e-12)))

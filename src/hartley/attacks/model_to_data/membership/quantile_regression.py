@@ -1,4 +1,4 @@
-"""Quantile regression: is the model surer of a record than of a stranger that looks like it?"""
+"""Quantile regression: compare a record's confidence with that of similar non-members."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 LEAST = 20
-"""Strangers that a quantile can be learned from."""
+"""Least number of non-members that a quantile is fitted on."""
 
 
 @attack(
@@ -40,50 +40,52 @@ def quantile_regression(
     components: Annotated[int, Range(1)] = 32,
     ridge: Annotated[float, Range(0, open_low=True)] = 1.0,
 ) -> Outcome:
-    """Predict from a record alone how sure the victim is of strangers like it, and compare.
+    """Predict the victim's confidence in non-members like the record, and compare with its own.
 
-    One regression on records that the attacker knows not to be members takes the place of all
-    reference models: it learns the median and an upper quantile of the victim's confidence as
-    functions of the record. The answer is by how many of their distances the record's own
-    confidence lies above the median; it crosses 1 where the upper quantile is passed.
+    A regression on known non-members replaces reference models: it predicts the median and an upper
+    quantile of the victim's confidence from the record. The score is the confidence minus the
+    median, in units of the distance between the two; it exceeds 1 above the upper quantile.
 
     Args:
-        level: the upper quantile, one less the false-positive rate that the paper aims at.
-        components: principal components of the records that the regression reads.
-        ridge: how strongly its weights are held down.
+        level: the upper quantile; the paper's target false-positive rate is 1 minus this.
+        components: number of principal components of the records that the regression uses.
+        ridge: penalty on its weights.
 
     Raises:
-        UsageError: too few strangers.
+        UsageError: the scene has too few known non-members.
     """
     del rng
-    asked, strangers = view.brief.question, view.brief.strangers
-    if strangers is None or len(strangers) < LEAST:
-        raise UsageError(f"quantile_regression learns from {LEAST} strangers at least")
-    known, table = _tables(strangers, asked, view.model.classes, components)
-    usual = confidence(view.model, strangers)
-    middle, upper = (
-        pinball_regression.predict(table, pinball_regression.fit(known, usual, q, ridge))
+    question, nonmembers = view.brief.question, view.brief.nonmembers
+    count = 0 if nonmembers is None else len(nonmembers)
+    if nonmembers is None or count < LEAST:
+        raise UsageError(f"the scene must have {LEAST} known non-members, got {count}")
+    nonmember_table, table = _tables(nonmembers, question, view.model.classes, components)
+    nonmember_confidence = confidence(view.model, nonmembers)
+    median, upper = (
+        pinball_regression.predict(
+            table, pinball_regression.fit(nonmember_table, nonmember_confidence, q, ridge)
+        )
         for q in (0.5, level)
     )
-    spread = np.maximum(upper - middle, 0.1 * max(float(usual.std()), 1e-6))
-    guess = (confidence(view.model, asked) - middle) / spread
-    return Outcome(guess=guess, asset=claimed(asked, guess > np.median(guess)))
+    spread = np.maximum(upper - median, 0.1 * max(float(nonmember_confidence.std()), 1e-6))
+    guess = (confidence(view.model, question) - median) / spread
+    return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))
 
 
 def _tables(
-    strangers: Data, asked: Data, classes: int, components: int
+    nonmembers: Data, question: Data, classes: int, components: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Strangers and asked records in the strangers' principal components, and their labels."""
-    labels = 0 if strangers.y is None else classes
-    law, other = plain_features(strangers), plain_features(asked)
-    other, law = standardised(other, law), standardised(law)
-    _, _, axes = np.linalg.svd(law, full_matrices=False)
-    axes = axes[: min(components, len(law) // 4)].T
-    both = []
-    for data, table in ((strangers, law), (asked, other)):
-        part = table @ axes
+    """Return features of non-members and records: principal components and one-hot labels."""
+    labels = 0 if nonmembers.y is None else classes
+    reference, questioned = plain_features(nonmembers), plain_features(question)
+    questioned, reference = standardised(questioned, reference), standardised(reference)
+    _, _, axes = np.linalg.svd(reference, full_matrices=False)
+    axes = axes[: min(components, len(reference) // 4)].T
+    tables = []
+    for data, table in ((nonmembers, reference), (question, questioned)):
+        columns = table @ axes
         if labels and data.y is not None:
-            part = np.concatenate([part, data.y[:, None] == np.arange(labels)], 1)
-        both.append(part)
-    scale = np.maximum(both[0].std(0), 1e-9)
-    return both[0] / scale, both[1] / scale
+            columns = np.concatenate([columns, data.y[:, None] == np.arange(labels)], 1)
+        tables.append(columns)
+    scale = np.maximum(tables[0].std(0), 1e-9)
+    return tables[0] / scale, tables[1] / scale

@@ -1,4 +1,4 @@
-"""ReCaLL: what a model knows by heart loses most by a stranger's words before it."""
+"""ReCaLL: unrelated text before a member lowers its likelihood more than for a non-member."""
 
 from __future__ import annotations
 
@@ -29,43 +29,48 @@ if TYPE_CHECKING:
 def recall_prefix(
     view: View[MembershipBrief], rng: Rng, *, prefixes: Annotated[int, Range(1)] = 4
 ) -> Outcome:
-    """Divide a text's log-probability after passages that nobody trained on by that of it alone.
+    """Divide a text's log-probability after unrelated passages by its log-probability alone.
 
-    Both are negative, so that a member, whose own is near zero, has the larger ratio. A model that
-    reads little at once gets each prefix by itself, and the log-probabilities are averaged, as the
-    paper does where its prefixes do not fit.
+    Both are negative, so that a member, whose log-probability alone is near 0, has a larger ratio.
+    Each prefix is used by itself and the log-probabilities are averaged, as in the paper for
+    prefixes that do not fit into the model's context together.
 
     Args:
-        prefixes: passages of the attacker's own that are put before every text.
+        prefixes: number of the attacker's passages to put before every text.
 
     Raises:
-        UsageError: there are fewer.
+        UsageError: the attacker has fewer passages, or they do not fit into the model's context.
     """
-    asked = view.brief.question
-    told = statistics(view.model, asked.x)
-    alone = mean_over_tokens(told.log_probs, told.real)
-    after = np.zeros(len(asked))
-    chosen = _prefixes(view, prefixes, rng)
-    for prefix in chosen:
-        rows = text.append(np.repeat(prefix[None], len(asked), axis=0), asked.x)
-        said = likelihoods(view.model, rows)[:, len(prefix) :]
-        after += mean_over_tokens(said, told.real) / len(chosen)
+    question = view.brief.question
+    stats = statistics(view.model, question.x)
+    alone = mean_over_tokens(stats.log_probs, stats.real)
+    after = np.zeros(len(question))
+    passages = _prefixes(view, prefixes, rng)
+    for prefix in passages:
+        rows = text.append(np.repeat(prefix[None], len(question), axis=0), question.x)
+        log_probs = likelihoods(view.model, rows)[:, len(prefix) :]
+        after += mean_over_tokens(log_probs, stats.real) / len(passages)
     guess = after / np.minimum(alone, -LEAST)
-    return Outcome(guess=guess, asset=claims(asked, guess))
+    return Outcome(guess=guess, asset=claims(question, guess))
 
 
 LEAST = 1e-6
-"""Nats a token of a text that the model is sure of."""
+"""Least magnitude of a mean log-probability, in nats per token."""
 
 
 def _prefixes(view: View[MembershipBrief], count: int, rng: Rng) -> list[NDArray[np.int64]]:
-    """Passages that no victim read, cut to what the model can read before a text."""
+    """Return passages that no victim was trained on, cut to fit before a text."""
     brief = view.brief
-    strangers = brief.public if brief.strangers is None else brief.strangers
-    if len(strangers) < count:
-        raise UsageError(f"recall needs {count} texts that no victim was trained on")
-    room = int(view.model.facts.get("context", 10**6)) - brief.question.x.shape[1]
-    if room < 1:
-        raise UsageError(f"{view.model.name!r} reads the texts in question and nothing before them")
-    rows = strangers.x[rng.permutation(len(strangers))[:count]]
-    return [np.asarray(row[row >= 0][-room:], dtype=np.int64) for row in rows]
+    nonmembers = brief.public if brief.nonmembers is None else brief.nonmembers
+    if len(nonmembers) < count:
+        raise UsageError(
+            f"prefixes must be at most {len(nonmembers)}, the known non-members, got {count}"
+        )
+    free_context = int(view.model.facts.get("context", 10**6)) - brief.question.x.shape[1]
+    if free_context < 1:
+        raise UsageError(
+            f"the context of {view.model.name!r} must have room for a prefix, got none beside the "
+            "texts in question"
+        )
+    rows = nonmembers.x[rng.permutation(len(nonmembers))[:count]]
+    return [np.asarray(row[row >= 0][-free_context:], dtype=np.int64) for row in rows]

@@ -66,7 +66,9 @@ def _learn(
 ) -> NDArray[np.float64]:
     """Return mean, deviation, and one row of weights per label: (2 + labels, features + 1)."""
     output, include = fleet.ensemble.member(0).output, fleet.include
-    table = np.stack([_features(answers, output, question) for answers in fleet.said(question)])
+    table = np.stack(
+        [_features(answers, output, question) for answers in fleet.predictions(question)]
+    )
     mean, spread = table.mean((0, 1)), table.std((0, 1)) + 1e-9
     table = (table - mean) / spread
     shared = logistic.fit(table.reshape(-1, table.shape[-1]), include.reshape(-1), ridge)

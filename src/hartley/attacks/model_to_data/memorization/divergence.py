@@ -1,7 +1,7 @@
-"""Divergence: ask for nonsense until the model says what it learnt.
+"""Divergence: prompt with one repeated token until the model emits training text.
 
-A model that is asked to go on from one token repeated many times is far from anything it was
-trained on; it then tends to fall back on training text.
+Such a prompt is far from anything in the training data, and the model then tends to generate
+training text.
 """
 
 from __future__ import annotations
@@ -34,31 +34,33 @@ def divergence(
     repeats: Annotated[int, Range(1)] = 12,
     samples: Annotated[int, Range(1)] = 6,
 ) -> Outcome:
-    """Repeat a token, let the model go on, and read candidates out of what it falls back on.
+    """Prompt with repeated tokens, and rank candidate secrets by how often they are generated.
 
-    It needs text only, no scores. The tokens that are repeated are drawn from the beginnings of
-    canaries and from the attacker's own texts. Numbers are believed by how often they came.
+    The attack needs generated text but no scores. The repeated tokens are from the beginnings of
+    canaries and from the attacker's texts.
 
     Args:
-        tokens: how many different tokens are repeated, besides the first of every canary.
-        repeats: how often each stands in its prompt.
-        samples: texts drawn from each prompt.
+        tokens: number of different tokens to repeat, besides the first of every canary.
+        repeats: length of a prompt.
+        samples: texts generated from each prompt.
     """
-    asked = view.brief.question
+    question = view.brief.question
     generate = view.model.calls["generate"]
     public = view.brief.public
-    known = [asked.x] if public is None else [asked.x, public.x]
-    seen = np.unique(np.concatenate([x[x >= 0] for x in known]))
-    some = np.r_[asked.x[:, 0], rng.choice(seen, min(tokens, len(seen)), replace=False)]
-    prompts = np.repeat(np.unique(some), samples)[:, None].repeat(repeats, 1)
-    new = asked.x.shape[1] + view.brief.length
-    said = generate(prompts, new, int(rng.integers(2**31)))
+    sources = [question.x] if public is None else [question.x, public.x]
+    vocabulary = np.unique(np.concatenate([x[x >= 0] for x in sources]))
+    repeated = np.r_[
+        question.x[:, 0], rng.choice(vocabulary, min(tokens, len(vocabulary)), replace=False)
+    ]
+    prompts = np.repeat(np.unique(repeated), samples)[:, None].repeat(repeats, 1)
+    new = question.x.shape[1] + view.brief.length
+    generated = generate(prompts, new, int(rng.integers(2**31)))
     # The last token of the prompt may be the first of a canary.
     texts, counts = np.unique(
-        np.concatenate([prompts[:, -1:], said], 1), axis=0, return_counts=True
+        np.concatenate([prompts[:, -1:], generated], 1), axis=0, return_counts=True
     )
     texts = texts[np.argsort(-counts, kind="stable")]
-    guess = text_canaries.ranked(text_canaries.harvest(texts, asked), view.brief.length, rng)
+    guess = text_canaries.ranked(text_canaries.harvest(texts, question), view.brief.length, rng)
     return Outcome(
-        guess=guess, asset=Data("texts from nonsense", asked.modality, texts, role="texts")
+        guess=guess, asset=Data("texts from nonsense", question.modality, texts, role="texts")
     )

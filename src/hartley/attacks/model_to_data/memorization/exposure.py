@@ -1,4 +1,4 @@
-"""Exposure: how likely the model finds every candidate, ranked (the Secret Sharer)."""
+"""Exposure: rank every candidate secret by the model's likelihood (the Secret Sharer)."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ def exposure(
     *,
     temperature: Annotated[float, Range(0, open_low=True)] = 1.0,
 ) -> Outcome:
-    """Score every candidate secret by how sure the model is of the record that carries it.
+    """Score every candidate secret by the model's confidence in the record that contains it.
 
-    A language model: the likelihood of the number after the canary's beginning. Any other: its
-    confidence in the canary's label (in the pair, where there is no label) for each of the R
-    records that the canary could be.
+    For a language model the score is the likelihood of the number after the canary's prefix. For
+    any other model it is the confidence in the canary's label (for a pair, in the pair), for each
+    of the R records that the canary could be.
 
     Args:
-        temperature: divides the log-probabilities of a token before they are added up (language).
+        temperature: divides the log-probabilities of tokens before they are summed (language).
     """
     del rng
-    asked = view.brief.question
-    score = _read if asked.modality is Modality.LANGUAGE else _sure
-    guess = np.stack([score(view, asked, i, temperature) for i in range(len(asked))])
-    said = canaries.write(asked, guess.argmax(1))
-    # Candidates are alike before anything is read: likelihoods over their sum are the posterior.
-    law = np.exp(guess - guess.max(1, keepdims=True))
+    question = view.brief.question
+    score = _text_scores if question.modality is Modality.LANGUAGE else _record_scores
+    guess = np.stack([score(view, question, i, temperature) for i in range(len(question))])
+    records = canaries.write(question, guess.argmax(1))
+    # The prior of candidates is uniform: normalised likelihoods are the posterior.
+    weights = np.exp(guess - guess.max(1, keepdims=True))
     return Outcome(
         guess=guess,
-        asset=Data("secrets read", asked.modality, said, asked.y, role="secrets"),
-        posterior=law / law.sum(1, keepdims=True),
+        asset=Data("secrets read", question.modality, records, question.y, role="secrets"),
+        posterior=weights / weights.sum(1, keepdims=True),
     )
 
 
-def _read(
-    view: View[MemorizationBrief], asked: Data, i: int, temperature: float
+def _text_scores(
+    view: View[MemorizationBrief], question: Data, i: int, temperature: float
 ) -> NDArray[np.float64]:
     length, symbols = view.brief.length, view.brief.symbols
-    return text_canaries.likelihoods(view.model, asked.x[i], length, symbols, temperature)
+    return text_canaries.likelihoods(view.model, question.x[i], length, symbols, temperature)
 
 
-def _sure(
-    view: View[MemorizationBrief], asked: Data, i: int, temperature: float
+def _record_scores(
+    view: View[MemorizationBrief], question: Data, i: int, temperature: float
 ) -> NDArray[np.float64]:
     del temperature
-    return confidence(view.model, canaries.every(asked, i))
+    return confidence(view.model, canaries.every(question, i))

@@ -1,8 +1,8 @@
-"""Sample and rank: let the model talk, and believe what it finds likelier than others would.
+"""Sample and rank: generate many texts, and rank them by signs of memorization.
 
-Whole texts are drawn from short public beginnings, hot at first so that they differ, and ranked by
-how much likelier the model finds them than their zlib entropy says. What stands in the best of them
-after a canary's beginning is believed, the earliest first.
+Texts are sampled from short public prefixes, at a high temperature at first so that they differ.
+They are ranked by the model's perplexity relative to their zlib entropy. Candidate secrets are read
+after the canaries' prefixes, from the best-ranked texts first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 WINDOW = 8
-"""Tokens in a row whose perplexity is taken."""
+"""Number of successive tokens whose perplexity is computed."""
 
 
 @attack(
@@ -43,55 +43,58 @@ def sample_and_rank(
     heat: Annotated[float, Range(0, open_low=True)] = 1.0,
     by: Literal["zlib", "perplexity", "window"] = "zlib",
 ) -> Outcome:
-    """Sample texts from public beginnings, rank them, and read candidates out of them.
+    """Sample texts from public prefixes, rank them, and read candidate secrets from them.
 
-    The prompts are single tokens: those that the attacker's own texts and the canaries begin with.
-    The loot is the ranked texts without their prompts' help; the auditor counts which of them are
-    verbatim.
+    The prompts are single tokens: the first tokens of the attacker's texts and of the canaries. The
+    loot is the ranked texts; the auditor counts how many are verbatim training text.
 
     Args:
-        samples: texts to draw.
+        samples: number of texts.
         heat: temperature of the first token, which decays to 1 over the first third of a text.
-        by: what texts are ranked by: zlib (entropy over perplexity), perplexity, or window (the
-            perplexity of the likeliest few tokens in a row).
+        by: criterion of the ranking: zlib (zlib entropy over perplexity), perplexity, or window
+            (perplexity of the likeliest few successive tokens).
     """
-    asked = view.brief.question
-    new = asked.x.shape[1] + view.brief.length
-    known = asked.x[:, 0]
-    public = known if view.brief.public is None else view.brief.public.x[:, 0]
-    firsts = np.r_[rng.choice(known, samples - samples // 2), rng.choice(public, samples // 2)]
-    drawn = _draw(view, firsts[:, None], new, heat, int(rng.integers(2**31)))
-    texts = np.unique(np.concatenate([firsts[:, None], drawn], 1), axis=0)
-    order = np.argsort(-_worth(view, texts, by), kind="stable")
+    question = view.brief.question
+    new = question.x.shape[1] + view.brief.length
+    canary_starts = question.x[:, 0]
+    public_starts = canary_starts if view.brief.public is None else view.brief.public.x[:, 0]
+    firsts = np.r_[
+        rng.choice(canary_starts, samples - samples // 2), rng.choice(public_starts, samples // 2)
+    ]
+    continuations = _draw(view, firsts[:, None], new, heat, int(rng.integers(2**31)))
+    texts = np.unique(np.concatenate([firsts[:, None], continuations], 1), axis=0)
+    order = np.argsort(-_memorization_scores(view, texts, by), kind="stable")
     texts = texts[order]
-    guess = text_canaries.ranked(text_canaries.harvest(texts, asked), view.brief.length, rng)
-    loot = Data("texts by rank", asked.modality, texts, role="texts")
+    guess = text_canaries.ranked(text_canaries.harvest(texts, question), view.brief.length, rng)
+    loot = Data("texts by rank", question.modality, texts, role="texts")
     return Outcome(guess=guess, asset=loot)
 
 
 def _draw(
     view: View[MemorizationBrief], prompts: NDArray[np.int64], new: int, heat: float, seed: int
 ) -> NDArray[np.int64]:
-    """Sample with the answers to questions, at a temperature that falls from ``heat`` to 1."""
-    soon = max(1, new // 3)
+    """Return sampled texts, at a temperature that falls from ``heat`` to 1."""
+    decay_length = max(1, new // 3)
 
     def cooled(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-        age = min(1.0, (text.lengths(tokens)[0] - 1) / soon)
+        age = min(1.0, (text.lengths(tokens)[0] - 1) / decay_length)
         logs = text.log_probabilities(view.model.query(tokens), view.model.output)
         return np.asarray(logs / (heat + (1 - heat) * age))
 
     return text.sample(cooled, prompts, new, seed)
 
 
-def _worth(view: View[MemorizationBrief], texts: NDArray[np.int64], by: str) -> NDArray[np.float64]:
-    """How promising each text (n, t) is."""
-    said = np.asarray(view.model.calls["score"](texts), dtype=np.float64)
-    surprise = np.asarray(-said.mean(1))
+def _memorization_scores(
+    view: View[MemorizationBrief], texts: NDArray[np.int64], by: str
+) -> NDArray[np.float64]:
+    """Return scores (n,) of texts (n, t), larger for texts that are likelier memorised."""
+    log_probs = np.asarray(view.model.calls["score"](texts), dtype=np.float64)
+    surprise = np.asarray(-log_probs.mean(1))
     if by == "perplexity":
         return np.asarray(-surprise)
     if by == "window":
-        size = min(WINDOW, said.shape[1])
-        spans = np.lib.stride_tricks.sliding_window_view(said, size, axis=1)
+        size = min(WINDOW, log_probs.shape[1])
+        spans = np.lib.stride_tricks.sliding_window_view(log_probs, size, axis=1)
         return np.asarray(spans.mean(2).max(1))
-    packed = [len(zlib.compress(row.astype(np.int32).tobytes())) for row in texts]
-    return np.asarray(np.array(packed) / np.maximum(surprise, 1e-6))
+    sizes = [len(zlib.compress(row.astype(np.int32).tobytes())) for row in texts]
+    return np.asarray(np.array(sizes) / np.maximum(surprise, 1e-6))

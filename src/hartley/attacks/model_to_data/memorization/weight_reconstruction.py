@@ -1,4 +1,4 @@
-"""Reconstruction from weights: records whose gradients add up to a small net's parameters."""
+"""Weight reconstruction: find records whose gradients sum to a small net's weights."""
 
 from __future__ import annotations
 
@@ -31,29 +31,30 @@ def weight_reconstruction(
     steps: Annotated[int, Range(1)] = 2500,
     rate: Annotated[float, Range(0, open_low=True)] = 0.01,
 ) -> Outcome:
-    """Rebuild the training records from the weights alone, then see which candidates they are near.
+    """Rebuild the training records from the weights, then score candidates by their distance.
 
-    The search never sees a candidate. The fixed matcher is the Euclidean distance of a candidate to
-    the nearest record that was rebuilt with its label. Twice as many are rebuilt as there were.
+    The search does not use the candidates. The score of a candidate is its negative Euclidean
+    distance to the nearest rebuilt record with its label. Twice as many records are rebuilt as the
+    net was trained on.
 
     Args:
-        steps: of the search.
-        rate: of its steps.
+        steps: steps of the search.
+        rate: step size of the search.
     """
-    asked = view.brief.question
+    question = view.brief.question
     weights = view.model.calls["weights"]()
-    found, sign = net.reconstruct(weights, 2 * len(asked), rng, steps=steps, rate=rate)
+    rebuilt, sign = net.reconstruct(weights, 2 * len(question), rng, steps=steps, rate=rate)
     centre, codes = view.brief.centre, view.brief.codes
     guess = np.empty(codes.shape[:2])
-    for i, label in enumerate(asked.labels):
-        near = found[sign == (1 if label else -1)]
-        gaps = (codes[i] - centre)[:, None] - near
-        guess[i] = -np.sqrt((gaps**2).sum(2)).min(1)
-    shown = np.clip(found + centre, 0, 1).astype(np.float32)
+    for i, label in enumerate(question.labels):
+        same_label = rebuilt[sign == (1 if label else -1)]
+        differences = (codes[i] - centre)[:, None] - same_label
+        guess[i] = -np.sqrt((differences**2).sum(2)).min(1)
+    pictures = np.clip(rebuilt + centre, 0, 1).astype(np.float32)
     loot = Data(
         "records rebuilt",
-        asked.modality,
-        shown.reshape(-1, *asked.x.shape[1:]),
+        question.modality,
+        pictures.reshape(-1, *question.x.shape[1:]),
         (sign > 0).astype(np.int64),
         role="secrets",
     )

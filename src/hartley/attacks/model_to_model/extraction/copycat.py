@@ -1,4 +1,4 @@
-"""Copycat: a copy from labels alone, asked on records that look like nothing in particular."""
+"""Copycat: train a copy on the victim's labels for unrelated, artificial records."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def copycat(
     blur: Annotated[float, Range(0)] = 0.1,
     steps: Annotated[int, Range(1)] = 200,
 ) -> Outcome:
-    """Train a copy on the labels of blurred mixtures of the attacker's records.
+    """Train a copy on the victim's labels for noisy mixtures of the attacker's records.
 
-    The paper asks about images from other domains; here they are mixtures under noise, so that no
-    record of the victim's own kind is needed as it is.
+    The paper queries images from other domains. Here queries are mixtures with noise, so that no
+    query is a record from the victim's domain.
 
     Args:
-        queries: records to ask about; 0 means as many as the rules allow.
-        blur: standard deviation of the noise, as a share of the records' own.
+        queries: number of queries; 0 means as many as the rules allow.
+        blur: standard deviation of the noise, as a share of that of the records.
         steps: optimiser steps of the copy's training.
     """
-    held, model = view.brief.public, view.model
+    public, model = view.brief.public, view.model
     allowed = [view.brief.queries, *([queries] if queries else [])]
     allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
     size = max(1, min(allowed))
-    x = transfer_set(held.x, size + len(held), rng)[len(held) :]
-    noisy = x + blur * float(held.x.std()) * rng.standard_normal(x.shape)
-    x = np.clip(noisy, held.x.min(), held.x.max()).astype(held.x.dtype)
+    x = transfer_set(public.x, size + len(public), rng)[len(public) :]
+    noisy = x + blur * float(public.x.std()) * rng.standard_normal(x.shape)
+    x = np.clip(noisy, public.x.min(), public.x.max()).astype(public.x.dtype)
     labels = np.asarray(model.query(x))
     answers = probabilities(labels, Output.LABELS, model.classes)
     seed = int(rng.integers(2**31))
-    return Outcome(asset=clone(Data("mixtures", held.modality, x), answers, seed, steps=steps))
+    return Outcome(asset=clone(Data("mixtures", public.modality, x), answers, seed, steps=steps))

@@ -1,4 +1,4 @@
-"""Knockoff: ask about one's own records and train a copy on the answers."""
+"""Knockoff: train a copy on the victim's scores for the attacker's records."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def knockoff(
     steps: Annotated[int, Range(1)] = 200,
     hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
-    """Train a copy on the victim's scores for the attacker's own records.
+    """Train a copy on the victim's scores for the attacker's records.
 
-    The paper's random strategy; its learned choice of images is not built. An attacker who knows
-    of a query budget stays within it.
+    This is the random strategy of the paper, without its learned choice of images. An adaptive
+    attacker who knows of a query budget stays within it.
 
     Args:
-        queries: records to ask about; 0 means as many as the rules allow.
-        mix: fill the budget with mixtures of two records when one's own are used up.
+        queries: number of queries; 0 means as many as the rules allow.
+        mix: query mixtures of two records too, if there are fewer records than queries.
         steps: optimiser steps of the copy's training.
         hidden: width of the copy's hidden layer.
     """
-    held, model = view.brief.public, view.model
+    public, model = view.brief.public, view.model
     allowed = [view.brief.queries, *([queries] if queries else [])]
     allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
-    x = transfer_set(held.x, max(1, min(allowed)), rng, mix=mix)
+    x = transfer_set(public.x, max(1, min(allowed)), rng, mix=mix)
     answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)
-    asked = Data("transfer set", held.modality, x)
+    queried = Data("transfer set", public.modality, x)
     seed = int(rng.integers(2**31))
-    return Outcome(asset=clone(asked, answers, seed, steps=steps, hidden=hidden))
+    return Outcome(asset=clone(queried, answers, seed, steps=steps, hidden=hidden))

@@ -1,4 +1,4 @@
-"""Last layer: logits of enough prompts span the output head, exactly (stealing part of an LM)."""
+"""Last layer: recover a language model's output head from the logits of enough prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 START = 64
-"""Prompts asked at first; then twice as many, until they teach nothing new."""
+"""Number of prompts at first; it doubles until further prompts do not increase the rank."""
 
 
 @attack(
@@ -36,53 +36,53 @@ def last_layer(
     length: Annotated[int, Range(1)] = 8,
     tolerance: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 3e-6,
 ) -> Outcome:
-    """Recover the hidden size and the head's column space from logits of random prompts.
+    """Recover a language model's hidden size and output head from logits of random prompts.
 
-    Logits are head × hidden state, so that a matrix of them has the rank of the hidden size; its
-    singular values past it are rounding errors, and the left singular vectors are the head up to an
-    invertible change of basis. Probabilities serve as well: their logarithms, centred, are the
+    Logits are head × hidden state, so that a matrix of logits has the rank of the hidden size.
+    Further singular values are rounding errors, and the singular vectors give the head up to an
+    invertible change of basis. Probabilities serve as well: their centred logarithms are the
     centred logits.
 
     Args:
-        length: tokens of a prompt, drawn from the attacker's own text.
-        tolerance: singular values below this share of the largest are not signal.
+        length: tokens of a prompt, drawn from the attacker's text.
+        tolerance: singular values below this share of the largest count as 0.
     """
-    model, held = view.model, view.brief.public
+    model, public = view.model, view.brief.public
     limit = min(
         [
             view.brief.queries,
             *(int(d.params["queries"]) for d in view.defenses if d.name == "query_budget"),
         ]
     )
-    # Tokens that occur, in random order: as varied as random ones, and within the vocabulary.
-    stock = np.unique(held.x[held.x >= 0])
-    seen, size = np.zeros((0, model.classes)), 0
-    # A rank near the number of prompts says only that more are needed.
-    while 4 * size >= 3 * len(seen) and len(seen) < limit:
-        asked = rng.choice(stock, (min(max(START, len(seen)), limit - len(seen)), length))
-        seen = np.concatenate([seen, _logits(model, asked)])
-        values = np.linalg.svd(seen, compute_uv=False)
+    # Tokens that occur in text, in random order: varied, and within the vocabulary.
+    tokens = np.unique(public.x[public.x >= 0])
+    logits, size = np.zeros((0, model.classes)), 0
+    # A rank near the number of prompts means that more prompts are needed.
+    while 4 * size >= 3 * len(logits) and len(logits) < limit:
+        prompts = rng.choice(tokens, (min(max(START, len(logits)), limit - len(logits)), length))
+        logits = np.concatenate([logits, _logits(model, prompts)])
+        values = np.linalg.svd(logits, compute_uv=False)
         size = int((values > tolerance * values[0]).sum())
-    _, values, right = np.linalg.svd(seen, full_matrices=False)
+    _, values, right = np.linalg.svd(logits, full_matrices=False)
     head = right[:size].T * values[:size]
-    return Outcome(asset=_copy(head, seen.mean(0), model, size, len(seen)))
+    return Outcome(asset=_copy(head, logits.mean(0), model, size, len(logits)))
 
 
 def _logits(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
-    """Logits (n, vocabulary), as sharp as the answers are."""
+    """Return the logits (n, vocabulary) of the answers, centred if these are probabilities."""
     answers = np.asarray(model.query(tokens), dtype=np.float64)
     if model.output is Output.LOGITS:
         return answers
-    spoken = text.log_probabilities(answers, model.output)
-    return np.asarray(spoken - spoken.mean(1, keepdims=True))
+    log_probs = text.log_probabilities(answers, model.output)
+    return np.asarray(log_probs - log_probs.mean(1, keepdims=True))
 
 
 def _copy(
-    head: NDArray[np.float64], mean: NDArray[Any], victim: Model, size: int, asked: int
+    head: NDArray[np.float64], mean: NDArray[Any], victim: Model, size: int, prompts: int
 ) -> Model:
-    """The stolen head as a model: it answers with the mean of what the victim said.
+    """Return the stolen head as a model, which answers every query with the victim's mean logits.
 
-    The game reads ``weights()``; without the layers below, the head alone predicts no text.
+    The game reads ``weights()``; the head alone, without the layers below it, predicts no text.
     """
 
     def query(tokens: NDArray[Any]) -> NDArray[Any]:
@@ -97,5 +97,5 @@ def _copy(
         weights=lambda: {HEAD: head},
         offers=Access.LABELS | Access.SCORES | Access.WEIGHTS,
         lineage=(*victim.lineage, "last_layer"),
-        facts={"hidden size": size, "prompts": asked},
+        facts={"hidden size": size, "prompts": prompts},
     )

@@ -1,8 +1,8 @@
-"""What an attacker who stole embeddings lays out before him: his own texts beside their embeddings.
+"""Prepare stolen embeddings for inversion: compare them with embeddings of the attacker's texts.
 
-He asks the encoder about records that he owns; the pairs teach him to read vectors back into words.
-Where the database keeps the embeddings of pictures, he learns from his own captioned pictures where
-in the shared space a picture's caption would lie.
+The attacker embeds their own records; the pairs are training data for models from embeddings to
+words. If the database contains the embeddings of pictures, the attacker's captioned pictures show
+where in the shared space the caption of a picture should be.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROTATION = "embedding_rotation"
-"""The defence that an attacker undoes when he knows that it stands and holds stored pairs."""
+"""The defense that an adaptive attacker can undo with known pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Texts with embeddings, and the stolen embeddings in the same space.
+    """The attacker's texts with their embeddings, and the stolen embeddings in the same space.
 
     Attributes:
-        tokens: (n, t) the attacker's texts, −1 at the right.
-        embeddings: (n, d) their embeddings.
-        targets: (m, d) the stolen embeddings, as if they were of texts.
-        embed: tokens → embeddings through the encoder; None where it cannot be asked about texts.
-        pictures: (n, d) embeddings of the pictures of the attacker's texts, where there are any.
-        stolen: (m, d) the stolen embeddings of pictures, before they were carried over to texts.
+        tokens: (n, t) the attacker's texts, padded with −1.
+        embeddings: (n, d) embeddings of the texts.
+        targets: (m, d) the stolen embeddings, mapped to embeddings of texts if necessary.
+        embed: tokens → embeddings by the encoder; None if it does not embed texts alone.
+        pictures: (n, d) embeddings of the pictures of the attacker's texts, or None.
+        stolen: (m, d) the stolen embeddings of pictures, before the mapping to texts, or None.
     """
 
     tokens: NDArray[np.int64]
@@ -49,64 +49,65 @@ class Bank:
 
 
 def bank(view: View[EmbeddingInversionBrief]) -> Bank:
-    """Ask the encoder about the attacker's own records, and lay the stolen embeddings beside them.
+    """Embed the attacker's records, and return them with the stolen embeddings.
 
     Raises:
-        UsageError: the attacker's pictures carry no captions.
+        UsageError: the attacker's pictures have no captions.
     """
-    own = view.brief.public
-    answers = np.asarray(view.model.query(own.x), dtype=np.float64)
-    if own.modality is not Modality.PAIRED:
+    public = view.brief.public
+    answers = np.asarray(view.model.query(public.x), dtype=np.float64)
+    if public.modality is not Modality.PAIRED:
 
         def embed(tokens: NDArray[Any]) -> NDArray[np.float64]:
             return np.asarray(view.model.query(tokens), dtype=np.float64)
 
-        return Bank(own.x, answers, opened(view, answers), embed)
-    if "captions" not in own.facts:
-        raise UsageError(f"{own.name} carries no captions")
+        return Bank(public.x, answers, unrotated(view, answers), embed)
+    if "captions" not in public.facts:
+        raise UsageError(f"{public.name!r} must have captions, got none")
     half = answers.shape[1] // 2
     pictures, texts = answers[:, :half], answers[:, half:]
-    stolen = opened(view, pictures)
-    # Pictures and captions lie in two cones of the shared space; his own pairs tell the way over.
-    carried = Ridge.fit(pictures, texts)(stolen)
-    return Bank(own.facts["captions"], texts, carried, None, pictures, stolen)
+    stolen = unrotated(view, pictures)
+    # Pictures and captions are in different cones of the shared space; a regression on the
+    # attacker's pairs maps one to the other.
+    mapped = Ridge.fit(pictures, texts)(stolen)
+    return Bank(public.facts["captions"], texts, mapped, None, pictures, stolen)
 
 
-def opened(view: View[EmbeddingInversionBrief], own: NDArray[Any]) -> NDArray[np.float64]:
-    """The stolen embeddings (m, d), a secret rotation undone if the attacker knows of one.
+def unrotated(view: View[EmbeddingInversionBrief], own: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the stolen embeddings (m, d), without the secret rotation if the attacker knows of it.
 
-    He finds records of his own in the database: the orthogonal map that best takes their
-    embeddings to what is stored (Procrustes) is the key, exactly so with d independent pairs, and
-    on the span of the pairs with fewer.
+    Some of the attacker's records are in the database. The orthogonal matrix that best maps their
+    embeddings to the stored ones (Procrustes) is the key: exactly with d independent pairs, and on
+    the span of the pairs with fewer.
 
     Args:
         view: of the round.
-        own: (n, d) embeddings of the attacker's records, by his own asking.
+        own: (n, d) embeddings of the attacker's records, by the attacker's queries.
     """
     stolen = np.asarray(view.brief.question.x, dtype=np.float64)
     pairs = view.brief.known
-    knows = any(one.name == ROTATION for one in view.defenses)
+    knows = any(defense.name == ROTATION for defense in view.defenses)
     if not knows or pairs is None or not len(pairs):
         return stolen
     left, strength, right = np.linalg.svd(own[: len(pairs)].T @ np.asarray(pairs, np.float64))
-    found = strength > 1e-6 * strength[0]
-    # What lies outside of the span of the pairs stays unknown, and is left out.
-    return np.asarray(stolen @ (left[:, found] @ right[found]).T)
+    determined = strength > 1e-6 * strength[0]
+    # Components outside the span of the pairs stay unknown and are dropped.
+    return np.asarray(stolen @ (left[:, determined] @ right[determined]).T)
 
 
 KEEP = 4
-"""Regressions that stay in memory."""
+"""Number of regressions that stay in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Reads from an embedding which words its text holds (arXiv:2004.00053).
+    """A regression of the words of a text on its embedding (arXiv:2004.00053).
 
     Attributes:
-        names: (v,) token ids of the bank, rarest left out.
-        places: (v,) where in a text each stands, on average, 0..1.
-        map: embedding → one number a word, about 1 where the text holds it, and how many tokens
-            it has (last column).
+        names: (v,) token ids of the attacker's texts, without rare ones.
+        places: (v,) mean position of each word in a text, in 0..1.
+        map: embedding → one number per word, about 1 if the text contains it, and the number of
+            tokens of the text (last column).
     """
 
     names: NDArray[np.int64]
@@ -114,56 +115,56 @@ class Words:
     map: Ridge
 
     @classmethod
-    def fit(cls, own: Bank, least: int = 2) -> Words:
-        """Learn from the bank, once: all rounds of a deal, and all attacks, share one.
+    def fit(cls, known: Bank, least: int = 2) -> Words:
+        """Fit the regression, or return that of an earlier round or attack.
 
         Args:
-            own: texts and embeddings.
-            least: texts that must hold a word.
+            known: texts and embeddings.
+            least: number of texts that must contain a word.
         """
-        key = digest([own.tokens, own.embeddings, least])
-        if key not in _learnt:
-            while len(_learnt) >= KEEP:
-                _learnt.pop(next(iter(_learnt)))
+        key = digest([known.tokens, known.embeddings, least])
+        if key not in _regressions:
+            while len(_regressions) >= KEEP:
+                _regressions.pop(next(iter(_regressions)))
             work = Work("words of embeddings")
             with work.use():
-                _learnt[key] = cls._fit(own, least), work
-        learnt, work = _learnt[key]
+                _regressions[key] = cls._fit(known, least), work
+        words, work = _regressions[key]
         work.used()
-        return learnt
+        return words
 
     @classmethod
-    def _fit(cls, own: Bank, least: int) -> Words:
-        real = own.tokens >= 0
+    def _fit(cls, known: Bank, least: int) -> Words:
+        real = known.tokens >= 0
         rows, columns = np.nonzero(real)
-        names, at = np.unique(own.tokens[rows, columns], return_inverse=True)
-        held = np.zeros((len(own.tokens), len(names)))
-        held[rows, at] = 1
+        names, at = np.unique(known.tokens[rows, columns], return_inverse=True)
+        contains = np.zeros((len(known.tokens), len(names)))
+        contains[rows, at] = 1
         sizes = real.sum(1)
-        where = np.bincount(at, columns / np.maximum(sizes[rows] - 1, 1)) / np.bincount(at)
-        kept = held.sum(0) >= min(least, len(own.tokens))
-        goal = np.concatenate([held[:, kept], sizes[:, None]], 1)
-        return cls(names[kept], where[kept], Ridge.fit(own.embeddings, goal))
+        places = np.bincount(at, columns / np.maximum(sizes[rows] - 1, 1)) / np.bincount(at)
+        frequent = contains.sum(0) >= min(least, len(known.tokens))
+        targets = np.concatenate([contains[:, frequent], sizes[:, None]], 1)
+        return cls(names[frequent], places[frequent], Ridge.fit(known.embeddings, targets))
 
     def scores(self, embeddings: NDArray[Any]) -> NDArray[np.float64]:
-        """How surely each text holds each word: (m, v)."""
+        """Return scores (m, v) of how likely each text contains each word."""
         return self.map(embeddings)[:, :-1]
 
     def texts(self, embeddings: NDArray[Any], longest: int) -> NDArray[np.int64]:
-        """The surest words of each text, each at its usual place: (m, longest), −1 padded."""
-        told = self.map(embeddings)
-        out = np.full((len(told), longest), -1, dtype=np.int64)
-        for i, row in enumerate(told):
+        """Return the likeliest words of each text, by mean position: (m, longest), −1 padded."""
+        scores = self.map(embeddings)
+        out = np.full((len(scores), longest), -1, dtype=np.int64)
+        for i, row in enumerate(scores):
             size = int(np.clip(round(row[-1]), 1, min(longest, len(self.names))))
-            sure = np.argsort(-row[:-1], kind="stable")[:size]
-            sure = sure[np.argsort(self.places[sure], kind="stable")]
-            out[i, :size] = self.names[sure]
+            likeliest = np.argsort(-row[:-1], kind="stable")[:size]
+            likeliest = likeliest[np.argsort(self.places[likeliest], kind="stable")]
+            out[i, :size] = self.names[likeliest]
         return out
 
 
-_learnt: dict[str, tuple[Words, Work]] = {}
+_regressions: dict[str, tuple[Words, Work]] = {}
 
 
 def loot(tokens: NDArray[Any]) -> Data:
-    """Rebuilt texts as an asset."""
+    """Return rebuilt texts as loot."""
     return Data("texts read from embeddings", Modality.LANGUAGE, tokens, role="rebuilt records")

@@ -139,7 +139,7 @@ def _train(x: NDArray[Any], words: NDArray[Any], contains: NDArray[Any]) -> dict
 
     matrix = (torch.eye(x.shape[1]) * NEAR).requires_grad_()
     prior = torch.from_numpy(np.log(contains.mean(0))).requires_grad_()
-    word_embeddings, targets, inputs = (torch.from_numpy(one) for one in (words, contains, x))
+    word_embeddings, targets, inputs = (torch.from_numpy(array) for array in (words, contains, x))
     optimiser = torch.optim.Adam([matrix, prior], lr=RATE)
     steps = max(LEAST, EPOCHS * len(x) // BATCH)
     rng = np.random.default_rng(0)
