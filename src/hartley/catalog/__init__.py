@@ -64,15 +64,15 @@ def find(kind: str, name: str) -> Entry:
         UnknownName: no part of that kind and name; offers the nearest.
         UsageError: the part cannot be used, or the name is that of a class and not of a game.
     """
-    mine = [e for e in entries(kind) if e.name == name]
-    if not mine:
+    matches = [e for e in entries(kind) if e.name == name]
+    if not matches:
         if kind == "game" and (games := [e.name for e in entries(kind) if e.cls == name]):
             raise UsageError(f"{name} is a class; its games are {', '.join(games)}")
         raise UnknownName(kind, name, [e.name for e in entries(kind) if e.kind == kind])
-    for entry in mine:
+    for entry in matches:
         if entry.error:
             raise UsageError(f"the {kind} {name!r} cannot be used: {entry.error}")
-    return mine[0]
+    return matches[0]
 
 
 def load(kind: str, name: str) -> Any:
@@ -116,23 +116,23 @@ def matrix() -> list[dict[str, Any]]:
     defenses = [e for e in entries("defense") if e.kind == "defense" and not e.error]
     cells = []
     for name in classes():
-        played = [game for game in games if game.cls == name]
+        class_games = [game for game in games if game.cls == name]
         for modality in Modality:
-            fitting = {game.name for game in played if modality in game.modalities}
-            mine = [a.name for a in attacks if a.game in fitting and modality in a.modalities]
+            fitting = {game.name for game in class_games if modality in game.modalities}
+            names = [a.name for a in attacks if a.game in fitting and modality in a.modalities]
             covering = [d.name for d in defenses if any(d.covers(g, modality) for g in fitting)]
-            defined = dict.fromkeys(m for game in played for m in game.modalities)
-            if not played:
+            defined = dict.fromkeys(m for game in class_games for m in game.modalities)
+            if not class_games:
                 reason: str | None = f"no game of the class {name} is built yet"
             elif not fitting:
                 reason = f"{name} is not defined for {modality} (it fits {', '.join(defined)})"
             else:
-                reason = None if mine else f"no attack on {name} fits {modality} yet"
+                reason = None if names else f"no attack on {name} fits {modality} yet"
             cells.append(
                 {
                     "class": name,
                     "modality": str(modality),
-                    "attacks": mine,
+                    "attacks": names,
                     "defenses": covering,
                     "reason": reason,
                 }
@@ -147,12 +147,12 @@ def refresh() -> None:
 
 @cache
 def _all() -> tuple[Entry, ...]:
-    found: list[Entry] = []
-    for source in (*built_in(), *plugins(found)):
-        found.extend(read(source))
-    games = {e.name: e for e in found if e.kind == "game"}
-    placed = [_placed(e, games) for e in found]
-    return tuple(sorted(_collided(placed), key=lambda e: (e.kind, e.name, e.origin)))
+    parsed: list[Entry] = []
+    for source in (*built_in(), *plugins(parsed)):
+        parsed.extend(read(source))
+    games = {e.name: e for e in parsed if e.kind == "game"}
+    located = [_placed(e, games) for e in parsed]
+    return tuple(sorted(_collided(located), key=lambda e: (e.kind, e.name, e.origin)))
 
 
 def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:

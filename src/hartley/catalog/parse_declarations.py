@@ -197,11 +197,11 @@ def _entry(
 ) -> Entry:
     summary = (ast.get_docstring(node) or "").split("\n", 1)[0].strip()
     plain = Entry(kind, node.name, module=source.module, origin=source.origin, summary=summary)
-    given = {mark.arg: mark.value for mark in mark.keywords}
-    if None not in given and (mistake := keyword_mistake(RECORDS[kind], map(str, given))):
+    arguments = {mark.arg: mark.value for mark in mark.keywords}
+    if None not in arguments and (mistake := keyword_mistake(RECORDS[kind], map(str, arguments))):
         return replace(plain, error=f"{mistake} (line {mark.lineno})")
     try:
-        declared = {f.listed_as: _read(f, given.get(f.name), names) for f in _FIELDS[kind]}
+        declared = {f.listed_as: _read(f, arguments.get(f.name), names) for f in _FIELDS[kind]}
     except ValueError as error:
         return replace(plain, error=f"its declaration cannot be read without running it: {error}")
     if kind == "game":

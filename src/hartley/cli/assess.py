@@ -153,8 +153,10 @@ def finish(
 def _refused(row: Mapping[str, Any], without: frozenset[str]) -> bool:
     """Whether nothing was measured behind a defense because its rows are left out."""
     residual = row["residual"].values()
-    ids = {row_id for left in residual for row_id in left["rows"].values()}
-    measured = any(left[known] for left in residual for known in ("static", "adaptive"))
+    ids = {row_id for residual_row in residual for row_id in residual_row["rows"].values()}
+    measured = any(
+        residual_row[knowledge] for residual_row in residual for knowledge in ("static", "adaptive")
+    )
     return bool(ids & without) and not measured
 
 

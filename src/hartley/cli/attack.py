@@ -46,8 +46,8 @@ def _application(name: str) -> App:
     part: Attack = catalog.load("attack", name)
     attack_group = Group("Parameters of the attack")
     game_group = Group("Parameters of the game")
-    taken = {"scene", "set", "seed", "budget", "alpha", "json"}
-    flags = {(f"attack_{p.name}" if p.name in taken else p.name): p for p in part.parameters}
+    own_flags = {"scene", "set", "seed", "budget", "alpha", "json"}
+    flags = {(f"attack_{p.name}" if p.name in own_flags else p.name): p for p in part.parameters}
     game_flags = {
         f"game_{p.name}": p for p in part.game.parameters if p.name not in part.game_params
     }
@@ -62,9 +62,9 @@ def _application(name: str) -> App:
     def run(**given: Any) -> int:
         params = {flags[k].name: v for k, v in given.items() if k in flags}
         rules = {game_flags[k].name: v for k, v in given.items() if k in game_flags}
-        rest = {k: v for k, v in given.items() if k in taken}
-        rest["scene_params"] = settings(rest.pop("set", []))
-        return _play(part, params, rules, **rest)
+        recipe_settings = {k: v for k, v in given.items() if k in own_flags}
+        recipe_settings["scene_params"] = settings(recipe_settings.pop("set", []))
+        return _play(part, params, rules, **recipe_settings)
 
     signature = inspect.Signature(
         [

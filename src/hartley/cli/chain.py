@@ -91,8 +91,8 @@ def chain(
         print_json(document)
     else:
         _print(document, store)
-    played = [row for row in document["channels"] if row["status"] != "skipped"]
-    return 0 if all(row["status"] == "measured" for row in played) else _FAILED
+    played_rows = [row for row in document["channels"] if row["status"] != "skipped"]
+    return 0 if all(row["status"] == "measured" for row in played_rows) else _FAILED
 
 
 def _tables(pairs: Mapping[str, Any], scene: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -106,8 +106,8 @@ def _tables(pairs: Mapping[str, Any], scene: str) -> dict[str, dict[str, dict[st
         if part == scene:
             kinds = ["scene"]
         if not kinds:
-            known = {e.name for kind in tables for e in catalog.entries(kind)}
-            raise UnknownName("part", part, known)
+            names = {e.name for kind in tables for e in catalog.entries(kind)}
+            raise UnknownName("part", part, names)
         if len(kinds) > 1:
             raise UsageError(
                 f"--set {key}: {part} names several parts ({', '.join(kinds)}); rename one"

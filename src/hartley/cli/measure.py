@@ -35,8 +35,8 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
     table = read_trials(trials)
     label = table.attack or trials.stem
     names = {"game": table.game or None, "class": table.cls or None}
-    known: dict[str, Any] = {"attack": label, **names, "params": {}}
-    row = {**known, **measured(table, to_bits(table))}
+    row_facts: dict[str, Any] = {"attack": label, **names, "params": {}}
+    row = {**row_facts, **measured(table, to_bits(table))}
     if json:
         print_json(row)
         return 0

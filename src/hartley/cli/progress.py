@@ -75,8 +75,8 @@ class _Lines:
         elif event == "not resumable":
             note(_not_resumable(facts))
         elif event == "jobs":
-            kept = f", {facts['kept']} of them already done" if facts["kept"] else ""
-            note(f"run {facts['run']}: {facts['total']} jobs{kept}")
+            already_done = f", {facts['kept']} of them already done" if facts["kept"] else ""
+            note(f"run {facts['run']}: {facts['total']} jobs{already_done}")
         elif event == "ended":
             line = f"{facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s)"
             note(f"  {line}{self.reasons.once(facts)}")
@@ -101,6 +101,6 @@ class _Reasons:
         reason = facts.get("reason")
         if not reason:
             return ""
-        known = reason in self.seen
+        repeated = reason in self.seen
         self.seen.add(reason)
-        return ": for the same reason" if known else f": {reason}"
+        return ": for the same reason" if repeated else f": {reason}"

@@ -24,9 +24,9 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
                 f"--set must be NAME=VALUE, got {pair!r}; for example: --set opened=true"
             )
         try:
-            read = tomllib.loads(f"value = {value}")
+            table = tomllib.loads(f"value = {value}")
         except tomllib.TOMLDecodeError:
-            read = {}
+            table = {}
         # A bare word is a string, as it is for any other flag; a list of assignments is not read.
-        values[name] = read["value"] if list(read) == ["value"] else value
+        values[name] = table["value"] if list(table) == ["value"] else value
     return values

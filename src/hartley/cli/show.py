@@ -53,10 +53,10 @@ def show(
     """
     if row is not None:
         return _show_row(name, row, store, json=json)
-    mine = [e for e in catalog.entries() if e.name == name]
-    if not mine:
+    matches = [e for e in catalog.entries() if e.name == name]
+    if not matches:
         raise UnknownName("part", name, [e.name for e in catalog.entries()])
-    facts = [_facts(entry) for entry in mine]
+    facts = [_facts(entry) for entry in matches]
     if json:
         print_json(facts[0] if len(facts) == 1 else facts)
         return 0
@@ -71,14 +71,14 @@ def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
     from hartley.report.format_numbers import tuning
 
     rows = read(run, store)["channels"]
-    mine = [row for row in rows if row["id"] == wanted]
-    mine = mine or [row for row in rows if row["attack"] == wanted and row["baseline"]]
-    if not mine:
+    matches = [row for row in rows if row["id"] == wanted]
+    matches = matches or [row for row in rows if row["attack"] == wanted and row["baseline"]]
+    if not matches:
         raise UnknownName("row", wanted, [row["id"] for row in rows])
     if json:
-        print_json(mine[0] if len(mine) == 1 else mine)
+        print_json(matches[0] if len(matches) == 1 else matches)
         return 0
-    for row in mine:
+    for row in matches:
         for name, value in row.items():
             if value not in (None, [], {}, "") and name not in {"curve", "tags"}:
                 words = tuning(value) if name == "tuning" else _words(value)
@@ -152,8 +152,8 @@ def _print_brief(facts: dict[str, Any]) -> None:
     """What an attack on this game reads, and what it must return."""
     print("\n  brief: what an attack reads as view.brief, besides the asset it attacks")
     for field in facts["brief"]:
-        known = " Only adaptive attackers get it." if field["adaptive_only"] else ""
-        print(f"    {field['name']:18} {field['type']:28} {field['help']}{known}")
+        note = " Only adaptive attackers get it." if field["adaptive_only"] else ""
+        print(f"    {field['name']:18} {field['type']:28} {field['help']}{note}")
     print("\n  an attack returns")
     print(f"    {'Outcome.guess':18} {ANSWERS[AnswerForm(facts['form'])]}")
     kind = {"any": "data or a model, or nothing"}.get(facts["loot"], f"a {facts['loot']} asset")

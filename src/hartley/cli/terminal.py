@@ -58,20 +58,23 @@ def print_table(
     """
     table = [tuple(columns), *map(tuple, rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
-    shown = list(range(len(columns)))
+    columns_shown = list(range(len(columns)))
     room = _width() if lively(sys.stdout) else None
     for index in drop:
-        taken = sum(widths[i] + 2 for i in shown[:-1]) + min(widths[shown[-1]], _LAST)
-        if room is not None and taken > room:
-            shown.remove(index)
-    left = sum(widths[i] + 2 for i in shown[:-1])
+        width = sum(widths[i] + 2 for i in columns_shown[:-1]) + min(
+            widths[columns_shown[-1]], _LAST
+        )
+        if room is not None and width > room:
+            columns_shown.remove(index)
+    indent = sum(widths[i] + 2 for i in columns_shown[:-1])
     for place, row in enumerate(table):
         cells = [
-            row[i].rjust(widths[i]) if i in numbers else row[i].ljust(widths[i]) for i in shown
+            row[i].rjust(widths[i]) if i in numbers else row[i].ljust(widths[i])
+            for i in columns_shown
         ]
-        if room is not None and len("  ".join(cells).rstrip()) > room and left < room - 16:
-            folded = textwrap.wrap(row[shown[-1]], room - left) or [""]
-            cells[-1] = f"\n{' ' * left}".join(folded)
+        if room is not None and len("  ".join(cells).rstrip()) > room and indent < room - 16:
+            folded = textwrap.wrap(row[columns_shown[-1]], room - indent) or [""]
+            cells[-1] = f"\n{' ' * indent}".join(folded)
         line = "  ".join(cells).rstrip()
         print(f"\033[1m{line}\033[0m" if place == 0 and _coloured() else line)
 
@@ -153,13 +156,13 @@ def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_residual(row: Mapping[str, Any]) -> None:
     lines = []
-    for row_id, left in row["residual"].items():
+    for row_id, residual in row["residual"].items():
         share = row["coverage"].get(row_id)
         lines.append(
             (
-                f"  {left['attack']}",
-                *(bits(left[kind]) for kind in ("undefended", "static")),
-                bits(left["adaptive"]) + _setting(left.get("tuned")),
+                f"  {residual['attack']}",
+                *(bits(residual[kind]) for kind in ("undefended", "static")),
+                bits(residual["adaptive"]) + _setting(residual.get("tuned")),
                 "–" if share is None else f"{share['point']:.0%} (≥{share['low']:.0%})",
             )
         )
@@ -169,9 +172,9 @@ def _print_residual(row: Mapping[str, Any]) -> None:
         drop=(1,),
     )
     reasons: dict[str, list[str]] = {}
-    for left in row["residual"].values():
-        if left["reason"]:
-            reasons.setdefault(left["reason"], []).append(left["attack"])
+    for residual in row["residual"].values():
+        if residual["reason"]:
+            reasons.setdefault(residual["reason"], []).append(residual["attack"])
     for reason, names in reasons.items():
         print(f"  {reason}: {', '.join(names)}")
 

@@ -105,7 +105,7 @@ def is_text(x: Any) -> bool:
     kind = getattr(getattr(x, "dtype", None), "kind", "O")
     if kind != "O" or isinstance(x, str | bytes):
         return bool(kind == "U")
-    return len(x) > 0 and all(isinstance(one, str) for one in x)
+    return len(x) > 0 and all(isinstance(text, str) for text in x)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,22 +66,22 @@ def closure(modules: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[st
     """
     start = [module for module in modules if module]
     tops = {"hartley", *(module.partition(".")[0] for module in start)}
-    found: dict[str, Path] = {}
-    left = list(start)
-    while left:
-        module = left.pop()
+    paths: dict[str, Path] = {}
+    pending = list(start)
+    while pending:
+        module = pending.pop()
         excluded = any(module == name or module.startswith(f"{name}.") for name in without)
-        if excluded or module in found or module.partition(".")[0] not in tops:
+        if excluded or module in paths or module.partition(".")[0] not in tops:
             continue
         path = _located(module, tuple(sys.path))
         # The top package only passes names on, and imports nothing until they are asked for.
         if path is None or module == "hartley":
             continue
-        found[module] = path
+        paths[module] = path
         # Importing a.b.c runs a and a.b as well.
-        left += [module.rsplit(".", 1)[0]] if "." in module else []
-        left += _imports(module, path)
-    return found
+        pending += [module.rsplit(".", 1)[0]] if "." in module else []
+        pending += _imports(module, path)
+    return paths
 
 
 def library_versions() -> dict[str, str]:
@@ -91,13 +91,13 @@ def library_versions() -> dict[str, str]:
 
 @cache
 def _versions() -> tuple[tuple[str, str], ...]:
-    known = []
+    versions = []
     for name in LIBRARIES:
         try:
-            known.append((name, version(name)))
+            versions.append((name, version(name)))
         except PackageNotFoundError:
             continue
-    return tuple(known)
+    return tuple(versions)
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:

@@ -77,10 +77,10 @@ def charge(
         ValueError: a number below 0, or one that is not finite.
     """
     cost = Cost(tokens_in, tokens_out, money, seconds)
-    for one in fields(Cost):
-        value = getattr(cost, one.name)
+    for amount in fields(Cost):
+        value = getattr(cost, amount.name)
         if not isfinite(value) or value < 0:
-            raise ValueError(f"{one.name} must be a finite number of at least 0, got {value}")
+            raise ValueError(f"{amount.name} must be a finite number of at least 0, got {value}")
     bill = _open.get()
     if bill is not None:
         bill.add(cost)

@@ -127,8 +127,8 @@ class Experiment:
         attacks = " then ".join(stage.attack for stage in self.stages)
         name = attacks or f"utility of {self.scene}"
         if self.defenses:
-            known = f" ({self.knowledge})" if self.stages else ""
-            name += f" behind {' + '.join(one.name for one in self.defenses)}{known}"
+            suffix = f" ({self.knowledge})" if self.stages else ""
+            name += f" behind {' + '.join(defense.name for defense in self.defenses)}{suffix}"
         return f"{name}, replicate {self.replicate}" if self.replicate else name
 
     def dump(self) -> dict[str, Any]:
@@ -143,10 +143,12 @@ class Experiment:
             Stage(**{**stage, "slot": Slot(stage["slot"]) if stage.get("slot") else None})
             for stage in plain["stages"]
         )
-        defenses = tuple(Applied(one["name"], one["params"]) for one in plain["defenses"])
-        known = Knowledge(plain["knowledge"])
+        defenses = tuple(
+            Applied(applied["name"], applied["params"]) for applied in plain["defenses"]
+        )
+        knowledge = Knowledge(plain["knowledge"])
         sweep = tuple(plain["sweep"])
-        values = {"stages": stages, "defenses": defenses, "knowledge": known, "sweep": sweep}
+        values = {"stages": stages, "defenses": defenses, "knowledge": knowledge, "sweep": sweep}
         return cls(**{**plain, **values})
 
     def _digest(self, *without: str) -> str:

@@ -72,12 +72,12 @@ def _words(hint: Any) -> tuple[str, ...]:
     if origin is tuple:
         return _words(arguments[0])
     if origin in {Union, UnionType}:
-        parts = [_words(one) for one in arguments if one is not NoneType]
+        parts = [_words(hint_part) for hint_part in arguments if hint_part is not NoneType]
         return tuple(word for part in parts for word in part) if all(parts) else ()
     if origin is Literal:
         return tuple(map(str, arguments))
     if isinstance(hint, type) and issubclass(hint, Flag):
-        return tuple(str(one.name).lower() for one in hint.__members__.values())
+        return tuple(str(hint_part.name).lower() for hint_part in hint.__members__.values())
     return tuple(map(str, hint)) if isinstance(hint, type) and issubclass(hint, Enum) else ()
 
 
@@ -109,16 +109,16 @@ def declared_fields(record: type) -> tuple[Declared, ...]:
     return tuple(table)
 
 
-def keyword_mistake(record: type, given: Iterable[str]) -> str:
+def keyword_mistake(record: type, keywords: Iterable[str]) -> str:
     """Say which keyword is unknown or missing, or return an empty string."""
     table = declared_fields(record)
-    known, given = [field.name for field in table], tuple(given)
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+    names, keywords = [field.name for field in table], tuple(keywords)
+    for name in keywords:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(names)}"
             return f"{record.__name__.lower()} takes no keyword {name!r}; {hint}"
-    missing = [field.name for field in table if field.required and field.name not in given]
+    missing = [field.name for field in table if field.required and field.name not in keywords]
     return f"{record.__name__.lower()} must declare {', '.join(missing)}" if missing else ""
 
 
@@ -147,7 +147,7 @@ def _fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911  one line a form of a
     if origin is Literal:
         return value in arguments
     if origin in {Union, UnionType}:
-        return any(_fits(value, one) for one in arguments)
+        return any(_fits(value, argument) for argument in arguments)
     if origin is tuple:
         return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
     if origin is Mapping:
@@ -167,7 +167,7 @@ def _expected(hint: Any) -> str:  # noqa: PLR0911  one line a form of annotation
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if origin in {Union, UnionType}:
-        return " or ".join(_expected(one) for one in arguments)
+        return " or ".join(_expected(argument) for argument in arguments)
     if origin is tuple:
         return f"a tuple of {_expected(arguments[0])}"
     if origin is Mapping:

@@ -237,14 +237,14 @@ class Attack(Part):
     )
 
     def _check(self) -> None:
-        known = {parameter.name: parameter for parameter in self.parameters}
+        parameters = {parameter.name: parameter for parameter in self.parameters}
         for name, values in self.sweep.items():
-            if name not in known:
+            if name not in parameters:
                 raise TypeError(f"sweep must name parameters of the attack, got {name!r}")
             if not values or len({*values}) < len(values):
                 raise TypeError(f"sweep must give {name} different values, got {values!r}")
             for value in values:
-                if mistake := known[name].mistake(value):
+                if mistake := parameters[name].mistake(value):
                     raise TypeError(f"in sweep, {mistake}")
         count = prod(map(len, self.sweep.values()))
         if count > MOST_COMBINATIONS:
@@ -301,8 +301,8 @@ class Defense(Part):
 
     def settled(self, scene: Scene, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return its parameters as they act on a scene: what is 0 has the usual value."""
-        usual = {} if self.usual is None else self.usual(scene)
-        return {name: value or usual.get(name, value) for name, value in params.items()}
+        defaults = {} if self.usual is None else self.usual(scene)
+        return {name: value or defaults.get(name, value) for name, value in params.items()}
 
     def covers(self, game: str, modality: Modality) -> bool:
         """Whether it claims to narrow that game in that modality."""
@@ -318,8 +318,8 @@ class Defense(Part):
 
     def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Scene:
         """Return the scene with the defense in it."""
-        given = {one.name: one.default for one in self.parameters} | params
-        return self.apply(scene, rng, **self.settled(scene, given))
+        values = {parameter.name: parameter.default for parameter in self.parameters} | params
+        return self.apply(scene, rng, **self.settled(scene, values))
 
 
 RECORDS: Mapping[str, type[Part]] = {

@@ -154,10 +154,10 @@ class Scene:
         Raises:
             UsageError: the scene has none.
         """
-        found = self.find(kind)
-        if found is None:
+        part = self.find(kind)
+        if part is None:
             raise UsageError(f"the scene {self.name} has no {part_names(kind)[0]}")
-        return found
+        return part
 
     def with_part(self, part: Any) -> Scene:
         """Return the scene with a part; one of the same type goes."""
@@ -199,7 +199,7 @@ class Scene:
 
         def member(k: int) -> Model:
             victim = trained.member(k)
-            embeds = {one.output is Output.EMBEDDINGS for one in (victim, deployed)}
+            embeds = {model.output is Output.EMBEDDINGS for model in (victim, deployed)}
             offers = deployed.offers if len(embeds) == 1 else victim.offers
             return victim.with_(fit=deployed.fit, offers=offers)
 

@@ -106,8 +106,8 @@ def _keyword(wave: NDArray[Any]) -> NDArray[np.float32]:
     loud = np.flatnonzero(np.abs(wave) > QUIET)
     first = max(0, int(loud[0]) - LEAD) if len(loud) else 0
     second = np.zeros(audio.RATE, np.float32)
-    heard = wave[first : first + audio.RATE]
-    second[: len(heard)] = heard
+    clip = wave[first : first + audio.RATE]
+    second[: len(clip)] = clip
     logs = np.log(audio.mel(second, window=512, hop=160, low=50) + 1e-6)
     # Two and a half standard deviations to either side of a clip's own mean fill 0..1.
     scaled = np.clip(0.5 + (logs - logs.mean()) / (5 * logs.std() + 1e-6), 0, 1)

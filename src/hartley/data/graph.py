@@ -115,25 +115,25 @@ def _mixed(each: int, words: int) -> dict[str, NDArray[Any]]:
         max((o for o, s in senses.items() if s.subject == n), key=lambda o: (foreign[o], o))
         for n in numbers
     ]
-    waiting, met, taken = deque(first), set(first), Counter[int]()
-    chosen: list[str] = []
+    waiting, visited, per_subject = deque(first), set(first), Counter[int]()
+    offsets: list[str] = []
     while waiting:
         offset = waiting.popleft()
         subject = senses[offset].subject
-        if taken[subject] >= each:
+        if per_subject[subject] >= each:
             continue
-        taken[subject] += 1
-        chosen.append(offset)
+        per_subject[subject] += 1
+        offsets.append(offset)
         order = sorted(near[offset], key=lambda o: (senses[o].subject == subject, o))
-        fresh = [o for o in order if o not in met][:FAN]
-        met.update(fresh)
+        fresh = [o for o in order if o not in visited][:FAN]
+        visited.update(fresh)
         waiting.extend(fresh)
-    place = {o: i for i, o in enumerate(chosen)}
-    pairs = {tuple(sorted((place[a], place[b]))) for a in chosen for b in near[a] if b in place}
+    place = {o: i for i, o in enumerate(offsets)}
+    pairs = {tuple(sorted((place[a], place[b]))) for a in offsets for b in near[a] if b in place}
     return {
-        "features": _bags([senses[o].gloss for o in chosen], words),
+        "features": _bags([senses[o].gloss for o in offsets], words),
         "edges": np.array(sorted(pairs), dtype=np.int64).T.copy(),
-        "labels": np.array([numbers.index(senses[o].subject) for o in chosen], dtype=np.int64),
+        "labels": np.array([numbers.index(senses[o].subject) for o in offsets], dtype=np.int64),
     }
 
 
@@ -184,12 +184,12 @@ def _ego(
     width: int,
 ) -> NDArray[np.float32]:
     """One record: the first senses of a walk in breadth that follows few neighbours of each."""
-    found, at = [middle], 0
-    while at < len(found) and len(found) < nodes:
-        fresh = [o for o in near[found[at]] if o not in found][:FAN]
-        found.extend(fresh[: nodes - len(found)])
+    members, at = [middle], 0
+    while at < len(members) and len(members) < nodes:
+        fresh = [o for o in near[members[at]] if o not in members][:FAN]
+        members.extend(fresh[: nodes - len(members)])
         at += 1
-    place = {o: i for i, o in enumerate(found)}
+    place = {o: i for i, o in enumerate(members)}
     out = np.zeros((nodes, nodes + width), np.float32)
     for offset, i in place.items():
         for other in near[offset]:
@@ -212,13 +212,13 @@ def _folded(gloss: str, width: int) -> NDArray[np.float32]:
 
 def _near(senses: Mapping[str, Sense]) -> dict[str, list[str]]:
     """The pointers of each sense, both ways; sorted, so that the order is fixed."""
-    met: dict[str, set[str]] = {o: set() for o in senses}
+    neighbours_of: dict[str, set[str]] = {o: set() for o in senses}
     for offset, sense in senses.items():
-        for other in sense.points:
-            if other in met:
-                met[offset].add(other)
-                met[other].add(offset)
-    return {o: sorted(others) for o, others in met.items()}
+        for target in sense.points:
+            if target in neighbours_of:
+                neighbours_of[offset].add(target)
+                neighbours_of[target].add(offset)
+    return {o: sorted(targets) for o, targets in neighbours_of.items()}
 
 
 def _bags(glosses: Iterable[str], words: int) -> NDArray[np.float32]:

@@ -74,12 +74,12 @@ def carriers(count: int = 48, size: int = 256) -> Data:
             f"count must be at most {len(dealt)}, the crops of {size}² in the photographs, got "
             f"{count}"
         )
-    chosen = dealt[:count]
+    photos = dealt[:count]
     return Data(
         "photographs",
         Modality.VISION,
-        np.stack([crop for _, crop in chosen]),
-        np.array([k for k, _ in chosen], dtype=np.int64),
+        np.stack([crop for _, crop in photos]),
+        np.array([k for k, _ in photos], dtype=np.int64),
         role="carriers",
         facts={"photos": tuple(file for _, file in PHOTOS)},
     )

@@ -115,20 +115,24 @@ def assess(
         fresh=fresh or not scene.resumable,
     )
     try:
-        todo = [one for one in experiments(lines) if not ledger.done(one.key)]
+        todo = [experiment for experiment in experiments(lines) if not ledger.done(experiment.key)]
         rows = planned(lines, plan, scene)
         if not todo and ledger.finished and ledger.records.get("plan", {}).get("lines") == rows:
-            kept = runs.read_run(ledger.folder)
-            whole = all(row["status"] != FAILED for row in kept["channels"])
-            if whole and dict(kept["plan"]) == _plain(plan) and _measured_alike(ledger, rows):
+            run_document = runs.read_run(ledger.folder)
+            complete = all(row["status"] != FAILED for row in run_document["channels"])
+            if (
+                complete
+                and dict(run_document["plan"]) == _plain(plan)
+                and _measured_alike(ledger, rows)
+            ):
                 watch("kept", {"run": ledger.id, "folder": ledger.folder})
-                return kept
+                return run_document
         ledger.note("planned", "plan", lines=rows, scene=document.finite(dict(scene.facts)))
         refused = _play(experiments(lines), plan, scene, ledger, watch)
         watch("measuring", {"jobs": len(experiments(lines))})
         made = assemble(ledger, plan)
         if mistakes := _mistakes(experiments(lines), plan, refused):
-            ids = [one.id for one in experiments(lines) if one.key in refused]
+            ids = [experiment.id for experiment in experiments(lines) if experiment.key in refused]
             raise Mistaken(mistakes, ids, made)
         return made
     finally:
@@ -174,7 +178,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
     ]
-    made = document.document(
+    assembled = document.document(
         identity=ledger.id,
         plan=_plain(plan),
         scene={**ledger.header["scene"], "facts": ledger.records["plan"].get("scene", {})},
@@ -190,8 +194,8 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         notes=flagged,
         devices=[*_devices(ledger), *devices_used()],
     )
-    ledger.finish(made)
-    return made
+    ledger.finish(assembled)
+    return assembled
 
 
 def _devices(ledger: runs.Ledger) -> list[str]:
@@ -204,25 +208,25 @@ def _play(
 ) -> dict[str, str]:
     """Play what is not done yet; return what was refused as the user's mistake, by key."""
     refused: dict[str, str] = {}
-    left = [one for one in todo if not ledger.done(one.key)]
-    total, kept = len(todo), len(todo) - len(left)
-    watch("jobs", {"total": total, "kept": kept, "run": ledger.id, "folder": ledger.folder})
+    pending = [job for job in todo if not ledger.done(job.key)]
+    total, already_done = len(todo), len(todo) - len(pending)
+    watch("jobs", {"total": total, "kept": already_done, "run": ledger.id, "folder": ledger.folder})
 
     def finished(experiment: Experiment, result: Result) -> None:
-        nonlocal kept
+        nonlocal already_done
         if result.status == DONE and result.content:
             ledger.keep_trials(experiment.key, result.content, result.row, result.note)
         else:
             ledger.note(result.status, experiment.key, **result.note)
         if result.mistake:
             refused[experiment.key] = result.mistake
-        kept += 1
+        already_done += 1
         watch("ended", {"job": experiment, "status": result.status, **result.note})
 
     workers = executor.cores() if plan.workers is None else plan.workers
     try:
         executor.perform(
-            left,
+            pending,
             workers=workers,
             scene=scene,
             scene_params=plan.scenes.get(plan.scene, {}),
@@ -232,50 +236,52 @@ def _play(
             finished=finished,
         )
     except KeyboardInterrupt:
-        raise Stopped(ledger.folder, kept, total, scene.resumable) from None
+        raise Stopped(ledger.folder, already_done, total, scene.resumable) from None
     return refused
 
 
 def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]) -> list[str]:
     """Messages for each game, defense or configured attack of which every row was refused."""
     subjects: dict[str, list[Experiment]] = {}
-    for one in done:
-        if not one.baseline:
-            names = [f"the defense {added(one, plan)!r} cannot be applied"]
-        elif one.stages:
-            stage = one.stages[-1]
+    for experiment in done:
+        if not experiment.baseline:
+            names = [f"the defense {added(experiment, plan)!r} cannot be applied"]
+        elif experiment.stages:
+            stage = experiment.stages[-1]
             names = [f"the game {stage.game!r} cannot be played"]
             if stage.attack in plan.attacks:
                 names.append(f"the attack {stage.attack!r} cannot be played")
         else:
             names = []
         for name in names:
-            subjects.setdefault(name, []).append(one)
+            subjects.setdefault(name, []).append(experiment)
     lines: dict[str, str] = {}
     for subject, rows in subjects.items():
-        if all(one.key in refused for one in rows):
+        if all(experiment.key in refused for experiment in rows):
             reason = " ".join(refused[rows[0].key].split())
             lines.setdefault(reason, f"{subject}: {reason}")
     return list(lines.values())
 
 
 def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[str, Any]:
-    standing = line["standing"]
+    row_standing = line["standing"]
     if "status" in line:
-        return document.unmeasured(standing, line["status"], line["reason"], line["cause"])
+        return document.unmeasured(row_standing, line["status"], line["reason"], line["cause"])
     record = ledger.records.get(line["key"])
     if record is None:
-        return document.unmeasured(standing, FAILED, "not played: the run was stopped before it")
+        return document.unmeasured(
+            row_standing, FAILED, "not played: the run was stopped before it"
+        )
     if record["event"] != DONE:
         return document.unmeasured(
-            standing, record["event"], record.get("reason", ""), record.get("cause")
+            row_standing, record["event"], record.get("reason", ""), record.get("cause")
         )
     stored = None if anew else ledger.row(line["key"])
     if stored is None or stored["measurement"] != code_digest(MEASURE):
         stored = measured_row(runs.read_trials(ledger.folder / record["trials"]))
         if stored["row"]["status"] != FAILED:
             ledger.keep_row(line["key"], stored)
-    return {**standing, **stored["row"]}
+    return {**row_standing, **stored["row"]}
 
 
 def _edge(
@@ -291,12 +297,12 @@ def _edge(
         None,
     )
     if twin is None or not all(
-        ledger.records.get(one["key"], {}).get("event") == DONE for one in (line, twin)
+        ledger.records.get(edge_line["key"], {}).get("event") == DONE for edge_line in (line, twin)
     ):
         return None
     before, after = (
-        runs.read_trials(ledger.folder / ledger.records[one["key"]]["trials"])
-        for one in (twin, line)
+        runs.read_trials(ledger.folder / ledger.records[edge_line["key"]]["trials"])
+        for edge_line in (twin, line)
     )
     gains = gain(before, after)
     names = [stage["attack"] for stage in experiment["stages"]]

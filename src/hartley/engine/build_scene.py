@@ -69,8 +69,8 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         return replace(scene, name=name, digest=scene.digest or digest)
     recipe = _recipe(name)
     try:
-        given = checked(recipe, params or {})
-        scene = recipe(**{**given, **from_environment(recipe.parameters)})
+        values = checked(recipe, params or {})
+        scene = recipe(**{**values, **from_environment(recipe.parameters)})
     except HartleyError:
         raise
     except ImportError as error:
@@ -94,7 +94,7 @@ def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:
     parts: dict[str, Any] = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
     records = {key: part for key, part in parts.items() if isinstance(part, Data)}
     model = scene.model
-    made = digest(
+    content = digest(
         {
             "version": __version__,
             "name": name,
@@ -104,7 +104,7 @@ def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:
             "model": None if model is None else model.identity,
         }
     )
-    return replace(scene, digest=made, resumable=model is None or bool(model.identity))
+    return replace(scene, digest=content, resumable=model is None or bool(model.identity))
 
 
 def _recipe(name: str) -> Recipe:
@@ -115,13 +115,13 @@ def _recipe(name: str) -> Recipe:
 
 
 def _test_scene(name: str) -> tuple[str, Game, Modality]:
-    kind, _, rest = name.partition(":")
-    game_name, _, asked = rest.partition(":")
+    kind, _, remainder = name.partition(":")
+    game_name, _, parameter = remainder.partition(":")
     if game_name not in {e.name for e in catalog.entries("game")}:
         raise UnknownName("scene", name, known())
     game: Game = catalog.load("game", game_name)
-    if not asked:
+    if not parameter:
         return kind, game, game.modalities[0]
-    if asked not in set(Modality) or Modality(asked) not in game.modalities:
-        raise UnknownName("modality", asked, [str(m) for m in game.modalities])
-    return kind, game, Modality(asked)
+    if parameter not in set(Modality) or Modality(parameter) not in game.modalities:
+        raise UnknownName("modality", parameter, [str(m) for m in game.modalities])
+    return kind, game, Modality(parameter)

@@ -82,25 +82,25 @@ def stages_of(
     if slots and len(slots) != len(names) - 1:
         raise UsageError(f"slots must be {len(names) - 1} names, got {len(slots)}")
     attacks: list[Attack] = [catalog.load("attack", name) for name in names]
-    made = []
+    stages = []
     for k, attack in enumerate(attacks):
-        given = (params or {}).get(attack.name, {})
+        values = (params or {}).get(attack.name, {})
         rules = ruled(
             attack.name, attack.game_params.items(), (game_params or {}).get(attack.game.name, {})
         )
         slot = None
         if k + 1 < len(attacks):
             slot = _slot(attack, attacks[k + 1], slots[k] if slots else "")
-        made.append(
+        stages.append(
             Stage(
                 attack=attack.name,
-                params=defaults(attack.parameters) | checked(attack, given),
+                params=defaults(attack.parameters) | checked(attack, values),
                 game=attack.game.name,
                 game_params=defaults(attack.game.parameters) | checked(attack.game, rules),
                 slot=slot,
             )
         )
-    return tuple(made)
+    return tuple(stages)
 
 
 def _slot(attack: Attack, after: Attack, name: str) -> Slot:
@@ -226,8 +226,8 @@ def loot_of(
         RunError: an attack returned no asset.
     """
     key = _key(stages, scene, target, [seed, budget, aimed_at]) if artifacts else ""
-    if artifacts and key and (kept := artifacts.get(key)) is not None:
-        return kept, int(kept.facts.get("queries", 0))
+    if artifacts and key and (stored := artifacts.get(key)) is not None:
+        return stored, int(stored.facts.get("queries", 0))
     *before, stage = stages
     lineage: tuple[str, ...] = ()
     if before:
@@ -320,9 +320,9 @@ def held_instead(
     *before, last = stages
     if not before or before[-1].slot is not Slot.SOURCE:
         return deal
-    rounds, asked = [], 0
-    for index, one in enumerate(deal.rounds):
-        victim = one.view.source
+    rounds, queries_sent = [], 0
+    for index, round_ in enumerate(deal.rounds):
+        victim = round_.view.source
         if not isinstance(victim, Model):
             raise UsageError("the slot source needs victims that are models, got data")
         stolen, queries = loot_of(
@@ -336,9 +336,9 @@ def held_instead(
         )
         if not isinstance(stolen, Model):
             raise RunError(f"{before[-1].attack} must bring home a model, got {stolen.name!r}")
-        asked += queries
-        rounds.append(replace(one, view=replace(one.view, source=stolen)))
-    metrics = {**deal.metrics, "queries_to_copy": asked / len(rounds)}
+        queries_sent += queries
+        rounds.append(replace(round_, view=replace(round_.view, source=stolen)))
+    metrics = {**deal.metrics, "queries_to_copy": queries_sent / len(rounds)}
     return replace(deal, rounds=tuple(rounds), metrics=metrics)
 
 
@@ -386,8 +386,8 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
         rng = np.random.default_rng(spawn(before.seed, "gain", before.attack, before.scene))
         pairs = []
         for _ in range(RESAMPLES):
-            drawn = rng.choice(victims, len(victims))
-            pairs.append([_point(trials, drawn) for trials in (clean, chained)])
+            sample = rng.choice(victims, len(victims))
+            pairs.append([_point(trials, sample) for trials in (clean, chained)])
         reached = np.array(pairs)
         gains["bits"] |= _ends(reached[:, 1] - reached[:, 0], alpha)
         if gains["ratio"] is not None and (reached[:, 0] > 0).all():
@@ -409,21 +409,21 @@ def _rows(trials: Trials, rows: NDArray[Any], cluster: NDArray[Any] | None = Non
         and len(value) == n
     }
     costs = {name: np.asarray(value)[rows] for name, value in trials.costs.items()}
-    chosen = replace(trials, **columns, costs=costs)
-    return chosen if cluster is None else replace(chosen, cluster=cluster, trial=None)
+    selected = replace(trials, **columns, costs=costs)
+    return selected if cluster is None else replace(selected, cluster=cluster, trial=None)
 
 
 def _point(trials: Trials, drawn: NDArray[Any]) -> float:
     """Bits of a resample of victims, by the measurement's own point."""
     assert trials.cluster is not None
-    each = [np.flatnonzero(trials.cluster == victim) for victim in drawn]
-    cluster = np.repeat(np.arange(len(each)), [len(rows) for rows in each])
-    return point_of(_rows(trials, np.concatenate(each), cluster))
+    victim_rows = [np.flatnonzero(trials.cluster == victim) for victim in drawn]
+    cluster = np.repeat(np.arange(len(victim_rows)), [len(rows) for rows in victim_rows])
+    return point_of(_rows(trials, np.concatenate(victim_rows), cluster))
 
 
 def _auc(trials: Trials, victim: int) -> float:
-    mine = np.flatnonzero(trials.cluster == victim)
-    truth, score = trials.truth[mine], trials.guess[mine]
+    rows = np.flatnonzero(trials.cluster == victim)
+    truth, score = trials.truth[rows], trials.guess[rows]
     high, low = score[truth == 1], np.sort(score[truth == 0])
     if not len(high) or not len(low):
         return 0.5

@@ -79,8 +79,8 @@ def _unproved(scene: Scene) -> Scene:
     push out others, and answers made with the training records at hand, come beside it. What is
     proved of something else than membership (a client's update, the links of a graph) stays.
     """
-    kept = (b for b in scene.bounds if not b.private or _of_release(b))
-    return replace(scene, bounds=tuple(kept))
+    bounds = (b for b in scene.bounds if not b.private or _of_release(b))
+    return replace(scene, bounds=tuple(bounds))
 
 
 def _of_release(bound: Bound) -> bool:
@@ -112,14 +112,16 @@ def as_static(deal: Deal, undefended: Scene) -> Deal:
         deal: on the defended scene.
         undefended: the scene before the defenses that a static attacker does not know.
     """
-    known = len(undefended.defenses)
+    undefended_count = len(undefended.defenses)
 
-    def unaware(one: Round) -> Round:
-        source = one.view.source
+    def unaware(round_: Round) -> Round:
+        source = round_.view.source
         if isinstance(source, Model) and source.fit is not None and undefended.model is not None:
             source = source.with_(fit=undefended.model.fit)
-        shown, brief = one.view.defenses[:known], as_static_brief(one.view.brief, undefended)
-        return replace(one, view=replace(one.view, source=source, brief=brief, defenses=shown))
+        visible = round_.view.defenses[:undefended_count]
+        brief = as_static_brief(round_.view.brief, undefended)
+        view = replace(round_.view, source=source, brief=brief, defenses=visible)
+        return replace(round_, view=view)
 
     return replace(deal, rounds=tuple(map(unaware, deal.rounds)))
 
@@ -141,8 +143,8 @@ def coverage(
     """
     if undefended is None or not residuals or undefended["point"] <= 0:
         return None
-    worst = max(one["point"] for one in residuals)
-    highs = [one["high"] for one in residuals]
+    worst = max(residual["point"] for residual in residuals)
+    highs = [residual["high"] for residual in residuals]
     before = undefended["low"] or 0.0
     low = 0.0
     if before > 0 and all(high is not None for high in highs):

@@ -19,7 +19,7 @@ def separate(members: Sequence[Model], facts: Mapping[str, Any] | None = None) -
     """
     return Ensemble(
         size=len(members),
-        query=lambda x: np.stack([one.query(x) for one in members]),
+        query=lambda x: np.stack([member.query(x) for member in members]),
         member=members.__getitem__,
         facts=facts or {},
     )

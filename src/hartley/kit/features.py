@@ -51,10 +51,10 @@ def _counts(tokens: NDArray[Any]) -> Floats:
     there = tokens >= 0
     out = np.zeros((len(tokens), WIDTH - 1))
     row = np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
-    whole = tokens.astype(np.int64)
-    np.add.at(out, (row[there], _hashed(whole[there]) % half), 1)
-    pair, both = whole[:, :-1] * 40503 + whole[:, 1:], there[:, 1:]
-    np.add.at(out, (row[:, 1:][both], half + _hashed(pair[both]) % half), 1)
+    ids = tokens.astype(np.int64)
+    np.add.at(out, (row[there], _hashed(ids[there]) % half), 1)
+    pair, both_real = ids[:, :-1] * 40503 + ids[:, 1:], there[:, 1:]
+    np.add.at(out, (row[:, 1:][both_real], half + _hashed(pair[both_real]) % half), 1)
     out[:, -1] = there.sum(1)
     return np.asarray(np.log1p(out))
 

@@ -67,7 +67,7 @@ def mean_figure(values: ArrayLike, sizes: ArrayLike | None = None) -> Figure:
     if n < 2:
         return Figure(value, None, None, n)
     # The error of a ratio of sums is that of the mean residual of the records.
-    left = x - value * size
-    error = math.sqrt(float((left**2).sum()) * n / (n - 1)) / float(size.sum())
+    residual = x - value * size
+    error = math.sqrt(float((residual**2).sum()) * n / (n - 1)) / float(size.sum())
     reach = float(stdtrit(n - 1, 1 - ALPHA / 2)) * error
     return Figure(value, value - reach, value + reach, n)

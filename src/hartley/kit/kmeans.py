@@ -39,12 +39,12 @@ def split(
     rows = flat(x)
     if len(rows) < regions:
         raise ValueError(f"regions must be at most the {len(rows)} records, got {regions}")
-    chosen = [int(rng.integers(len(rows)))]
-    away = distances(rows, rows[chosen]).min(1)
-    while len(chosen) < regions:
-        chosen.append(int(away.argmax()))
-        away = np.minimum(away, distances(rows, rows[chosen[-1:]])[:, 0])
-    centres = rows[chosen]
+    centre_rows = [int(rng.integers(len(rows)))]
+    away = distances(rows, rows[centre_rows]).min(1)
+    while len(centre_rows) < regions:
+        centre_rows.append(int(away.argmax()))
+        away = np.minimum(away, distances(rows, rows[centre_rows[-1:]])[:, 0])
+    centres = rows[centre_rows]
     place = distances(rows, centres).argmin(1)
     for _ in range(sweeps):
         counts = np.bincount(place, minlength=regions)

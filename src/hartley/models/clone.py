@@ -28,14 +28,14 @@ def transfer_set(
         mix: False returns no more than the n records.
     """
     order = rng.permutation(len(records))[:size]
-    chosen = records[order]
-    missing = size - len(chosen)
+    queries = records[order]
+    missing = size - len(queries)
     if not mix or missing <= 0 or not len(records):
-        return chosen
+        return queries
     a, b = rng.integers(len(records), size=(2, missing))
     share = rng.uniform(0.3, 0.7, missing).reshape(-1, *(1,) * (records.ndim - 1))
     mixed = records[a] * share + records[b] * (1 - share)
-    return np.concatenate([chosen, mixed.astype(records.dtype)])
+    return np.concatenate([queries, mixed.astype(records.dtype)])
 
 
 def probabilities(answers: NDArray[Any], output: Output, classes: int) -> NDArray[np.float32]:

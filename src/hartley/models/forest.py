@@ -62,7 +62,7 @@ def grow(classifier: Any, x: NDArray[Any], y: NDArray[Any], seed: int) -> Forest
     counts = np.array([len(classes)], dtype=np.intp)
     deepest = np.iinfo(np.int32).max
     depth = deepest if classifier.max_depth is None else classifier.max_depth
-    tried = _tried(classifier.max_features, features)
+    max_features = _tried(classifier.max_features, features)
     # Seeding a generator anew gives the stream of a new one, in a tenth of the time.
     seeds, stream = np.random.RandomState(seed), np.random.RandomState(0)
     trees = []
@@ -72,7 +72,7 @@ def grow(classifier: Any, x: NDArray[Any], y: NDArray[Any], seed: int) -> Forest
         weight = np.bincount(stream.randint(0, n, n), minlength=n).astype(np.float64)
         stream.seed(tree_seed)
         criterion = CRITERIA_CLF[classifier.criterion](1, counts)
-        splitter = BestSplitter(criterion, tried, 1, 0.0, stream, None)
+        splitter = BestSplitter(criterion, max_features, 1, 0.0, stream, None)
         tree = Tree(features, counts, 1)
         builder = DepthFirstTreeBuilder(splitter, 2, 1, 0.0, depth, 0.0)
         builder.build(tree, x, labels, weight, None)
@@ -87,17 +87,17 @@ def same(classifier: Any, x: NDArray[Any], y: NDArray[Any]) -> bool:
 
     if type(classifier) is not RandomForestClassifier or not np.isfinite(x).all():
         return False
-    usual = RandomForestClassifier().get_params()
-    if any(v != usual[k] for k, v in classifier.get_params().items() if k not in FREE):
+    defaults = RandomForestClassifier().get_params()
+    if any(v != defaults[k] for k, v in classifier.get_params().items() if k not in FREE):
         return False
-    known = clone(classifier).set_params(n_estimators=2, random_state=7).fit(x, y)
+    reference = clone(classifier).set_params(n_estimators=2, random_state=7).fit(x, y)
     try:
-        forest = grow(known, x, y, 7)
+        forest = grow(reference, x, y, 7)
         splits = [
             np.array_equal(a.tree_.__getstate__()["nodes"], b.__getstate__()["nodes"])
-            for a, b in zip(known.estimators_, forest.trees, strict=True)
+            for a, b in zip(reference.estimators_, forest.trees, strict=True)
         ]
-        return all(splits) and np.array_equal(known.predict_proba(x), forest.predict_proba(x))
+        return all(splits) and np.array_equal(reference.predict_proba(x), forest.predict_proba(x))
     except (ImportError, AttributeError, KeyError, TypeError, ValueError):
         return False  # another version of scikit-learn: its own fit will do
 

@@ -87,13 +87,13 @@ class TextPipeline:
         @cache
         def state(k: int) -> dict[str, NDArray[Any]]:
             rows = data.x[include[k]]
-            mine = spawn(seed, "member", k)
-            key = {**recipe, "rows": rows, "seed": mine}
+            member_seed = spawn(seed, "member", k)
+            key = {**recipe, "rows": rows, "seed": member_seed}
             dropped = left_out(data)
             if dropped is not None:
                 dropped = dropped[include[k]]
                 key["dropped"] = dropped
-            train = partial(self._train, rows, mine, dropped)
+            train = partial(self._train, rows, member_seed, dropped)
             return cached("gpt", key, train) if self.cached else train()
 
         def member(k: int) -> Model:

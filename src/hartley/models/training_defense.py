@@ -47,10 +47,10 @@ def trained_for(scene: Scene, rng: Rng, name: str, objective: Objective) -> Scen
         RunError: the owner's training takes no objective, or has another one already.
     """
     pipeline = owner_pipeline(scene, name)
-    standing = pipeline.objective
-    if standing is not None and type(standing) is not type(objective):
+    current = pipeline.objective
+    if current is not None and type(current) is not type(objective):
         raise RunError(
-            f"{name}: the scene is trained for {type(standing).__name__} already, "
+            f"{name}: the scene is trained for {type(current).__name__} already, "
             "and training has only one objective"
         )
     return retrained(scene, rng, name, pipeline.with_(objective=objective))
@@ -150,9 +150,9 @@ def trainable(scene: Scene, *, epochs: int) -> Scene:
 
 def _in_its_place(trained: Model, deployed: Model, pipeline: TrainingPipeline) -> Model:
     """The new model under the old one's name, with the training that an informed attacker knows."""
-    offered = deployed.offers & Access.TRAIN
+    training_offer = deployed.offers & Access.TRAIN
     return trained.with_(
         name=deployed.name,
-        fit=pipeline.fit if offered else None,
-        offers=(trained.offers & ~Access.TRAIN) | offered,
+        fit=pipeline.fit if training_offer else None,
+        offers=(trained.offers & ~Access.TRAIN) | training_offer,
     )

@@ -65,7 +65,7 @@ def kept(
         else:
             parts.append(build())
         if reports:
-            spent = facts.get("seconds", 0.0) + reports[0].get("seconds", 0.0)
-            facts = {**reports[0], "models": len(include), "seconds": spent}
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return whole, facts or {"cached": True, "models": len(include)}
+            seconds = facts.get("seconds", 0.0) + reports[0].get("seconds", 0.0)
+            facts = {**reports[0], "models": len(include), "seconds": seconds}
+    stacked = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return stacked, facts or {"cached": True, "models": len(include)}

@@ -54,13 +54,13 @@ def tags(cls: str, extra: Iterable[str] = ()) -> list[Tag]:
         for row in rows("frameworks.tsv")
         if row["class"] == cls
     ]
-    known = {(tag["scheme"], tag["id"]) for tag in tags}
+    pairs = {(tag["scheme"], tag["id"]) for tag in tags}
     for text in extra:
         pieces = text.split(":", 2)
         if len(pieces) != 3 or not all(pieces):
             raise ValueError(f"a tag must be scheme:edition:id, got {text!r}")
         scheme, edition, name = pieces
-        if (scheme, name) not in known:
+        if (scheme, name) not in pairs:
             tags.append(Tag(scheme=scheme, edition=edition, id=name, origin="asserted"))
     return tags
 

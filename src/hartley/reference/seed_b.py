@@ -99,9 +99,9 @@ def implemented_by(threat: Threat, attacks: Iterable[Mapping[str, Any]]) -> dict
         row's class, which measure the same channel by other means. Both empty: not implemented.
     """
     same_paper, same_class = [], []
-    for one in attacks:
-        if threat.paper and one.get("paper") == threat.paper:
-            same_paper.append(str(one["name"]))
-        elif threat.cls and one.get("class") == threat.cls:
-            same_class.append(str(one["name"]))
+    for attack in attacks:
+        if threat.paper and attack.get("paper") == threat.paper:
+            same_paper.append(str(attack["name"]))
+        elif threat.cls and attack.get("class") == threat.cls:
+            same_class.append(str(attack["name"]))
     return {"same_paper": sorted(same_paper), "same_class": sorted(same_class)}

@@ -30,7 +30,7 @@ def from_version_1(document: Mapping[str, Any]) -> dict[str, Any]:
         "defenses": [_defense(row) for row in document.get("defenses") or ()],
         "verdict": {
             **document["verdict"],
-            "checks": [_check(one) for one in document["verdict"].get("checks") or ()],
+            "checks": [_check(check) for check in document["verdict"].get("checks") or ()],
         },
     }
 
@@ -51,18 +51,18 @@ def _channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "game_params": {},
         "slot": None,
     }
-    known = {"stages": [stage], "defenses": [], "knowledge": "none", "replicate": 0}
+    experiment = {"stages": [stage], "defenses": [], "knowledge": "none", "replicate": 0}
     new = {"id": _id(row.get("attack")), "baseline": True, "baseline_id": None, "added": None}
     old = {name: value for name, value in row.items() if name != "stage_of"}
-    return {**_renamed(old, _ROW), **new, "experiment": known}
+    return {**_renamed(old, _ROW), **new, "experiment": experiment}
 
 
 def _defense(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **_renamed(row, _DEFENSE),
         "residual": {
-            _id(attack): {**left, "attack": attack}
-            for attack, left in (row.get("residual") or {}).items()
+            _id(attack): {**residual, "attack": attack}
+            for attack, residual in (row.get("residual") or {}).items()
         },
         "coverage": {_id(a): share for a, share in (row.get("coverage") or {}).items()},
     }

@@ -52,10 +52,10 @@ def curves(measured: Sequence[Mapping[str, Any]], drawn: Any) -> Iterator[dict[s
         lines = []
         for row in rows:
             auc = (row.get("metrics") or {}).get("auc")
-            told = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
-            if "n " not in told:
-                told += f", n {number(row.get('n'))}"
-            lines.append(f"{row['attack']}: {told}")
+            caption = f"AUC {' '.join(quantity(auc))}" if auc is not None else "no AUC"
+            if "n " not in caption:
+                caption += f", n {number(row.get('n'))}"
+            lines.append(f"{row['attack']}: {caption}")
         yield {
             "title": f"{plain(game)}, true against false positives",
             "lines": lines,
@@ -69,19 +69,19 @@ def defenses(document: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any]
     units = {c["id"]: c.get("unit") or "use" for c in document["channels"]}
     labels = {c["id"]: c["attack"] for c in document["channels"]}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for one in document.get("defenses") or ():
-        for row_id, left in (one.get("residual") or {}).items():
+    for defense_row in document.get("defenses") or ():
+        for row_id, residual in (defense_row.get("residual") or {}).items():
             for key in ("undefended", "static", "adaptive"):
-                name = f"{one['name']}, {key}" if key != "undefended" else "without"
-                known = any(row["attack"] == name for row in rows.get(row_id, ()))
-                if left.get(key) is not None and not known:
-                    row = {"attack": name, "bits": left[key], "n": left[key].get("n")}
+                name = f"{defense_row['name']}, {key}" if key != "undefended" else "without"
+                measured = any(row["attack"] == name for row in rows.get(row_id, ()))
+                if residual.get(key) is not None and not measured:
+                    row = {"attack": name, "bits": residual[key], "n": residual[key].get("n")}
                     rows.setdefault(row_id, []).append(row | {"unit": units.get(row_id, "use")})
-    for i, (row_id, found) in enumerate(rows.items()):
-        words = f"{labels.get(row_id, row_id)}, bits per {found[0]['unit']}"
-        told = "; ".join(f"{row['attack']}: {bits_line(row)}" for row in found)
+    for i, (row_id, attack_rows) in enumerate(rows.items()):
+        words = f"{labels.get(row_id, row_id)}, bits per {attack_rows[0]['unit']}"
+        caption = "; ".join(f"{row['attack']}: {bits_line(row)}" for row in attack_rows)
         yield {
             "title": words,
-            "label": f"Defenses against {words}. {told}.",
-            "svg": drawn(figures.forest(found, f"defense-{i}", narrow=True)),
+            "label": f"Defenses against {words}. {caption}.",
+            "svg": drawn(figures.forest(attack_rows, f"defense-{i}", narrow=True)),
         }

@@ -123,9 +123,9 @@ def roc(rows: Sequence[Mapping[str, Any]], name: str) -> str:
         axes.set(xscale="log", yscale="log", xlim=(floor, 1), ylim=(floor, 1.02))
         axes.set(xlabel="false-positive rate", ylabel="true-positive rate")
         plain = FuncFormatter(lambda value, _: f"{value:g}")
-        for one in (axes.xaxis, axes.yaxis):
-            one.set_major_formatter(plain)
-            one.set_minor_formatter(FuncFormatter(lambda *_: ""))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(plain)
+            axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
         axes.grid(color=COLOURS["line"], linewidth=0.3, alpha=0.6)
         axes.legend(frameon=False, loc="lower right", fontsize=7.5, handlelength=2.6)
         return _svg(figure, name)

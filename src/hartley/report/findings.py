@@ -52,15 +52,15 @@ def loose_checks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _finding(row: Mapping[str, Any], checks: Any) -> Finding:
-    mine = [c for c in checks if c.get("row") == row["id"]]
-    words = tuple(str(c["reason"]) for c in mine)
-    if row["status"] == "skipped" and not mine:
+    row_checks = [c for c in checks if c.get("row") == row["id"]]
+    words = tuple(str(c["reason"]) for c in row_checks)
+    if row["status"] == "skipped" and not row_checks:
         return Finding(row, "skipped", (str(row.get("reason") or "no reason given"),))
     if row["status"] != "measured":
         reason = str(row.get("reason") or "no reason given")
         return Finding(row, "inconclusive", words or (f"{row['status']}: {reason}",))
-    if mine:
-        worst = max((c["status"] for c in mine), key=lambda s: RANK.get(s, 2))
+    if row_checks:
+        worst = max((c["status"] for c in row_checks), key=lambda s: RANK.get(s, 2))
         return Finding(row, worst, words)
     if row.get("flags"):
         return Finding(row, "inconclusive", tuple(map(str, row["flags"])))

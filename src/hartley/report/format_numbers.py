@@ -123,7 +123,7 @@ def tuning(record: Mapping[str, Any] | None) -> str:
     """Write how a setting was chosen: which, out of how many, what each read, what trying cost."""
     if not record:
         return ""
-    tries = [f"{params(one['setting'])}: {_tried(one)}" for one in record["tried"]]
+    tries = [f"{params(tried['setting'])}: {_tried(tried)}" for tried in record["tried"]]
     cost = f"{number(record['queries'])} queries and {number(record['seconds'], 2)} s"
     return (
         f"{params(record['setting'])}, of {len(tries)} settings on "
@@ -156,8 +156,8 @@ def plain(name: str) -> str:
 
 def metric(name: str) -> str:
     """Write the name of a usual metric: acronyms as such, rates in percent."""
-    if found := re.fullmatch(r"tpr_at_fpr_1e(\d)", name):
-        return f"TPR at {10 ** (2 - int(found[1])):g} % FPR"
+    if match := re.fullmatch(r"tpr_at_fpr_1e(\d)", name):
+        return f"TPR at {10 ** (2 - int(match[1])):g} % FPR"
     return " ".join(w.upper() if w in ACRONYMS else w for w in name.split("_"))
 
 

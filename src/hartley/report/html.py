@@ -37,10 +37,10 @@ def render(document: Mapping[str, Any]) -> str:
 
     measured = [c for c in document["channels"] if c["status"] == "measured"]
     # Drawings come from our own code, which escapes what it writes; all else is escaped here.
-    drawn: Any = Markup
+    svg: Any = Markup
     table = list(_threats(measured))
     context = {
-        "css": drawn(text("page.css")),
+        "css": svg(text("page.css")),
         "run": {key: document.get(key) for key in ("id", "created", "seed", "version")},
         "scene": {"modality": "", **document["scene"]},
         "verdict": _verdict(document["verdict"]),
@@ -50,12 +50,12 @@ def render(document: Mapping[str, Any]) -> str:
         "widest": _widest(document["channels"]),
         "level": _level(measured),
         "caption": loop.caption(document),
-        "loop_wide": drawn(loop.picture(document)),
-        "loop_tall": drawn(loop.picture(document, narrow=True)),
-        "axes": [charts.axis(str(axis), measured, drawn) for axis in Axis],
-        "curves": list(charts.curves(measured, drawn)),
+        "loop_wide": svg(loop.picture(document)),
+        "loop_tall": svg(loop.picture(document, narrow=True)),
+        "axes": [charts.axis(str(axis), measured, svg) for axis in Axis],
+        "curves": list(charts.curves(measured, svg)),
         "defenses": [defense(row) for row in document.get("defenses") or ()],
-        "defense_charts": list(charts.defenses(document, drawn)),
+        "defense_charts": list(charts.defenses(document, svg)),
         "edges": [edge(row) for row in document.get("edges") or ()],
         "loops": [edge(row) for row in document.get("loops") or ()],
         "weakest": _words(document.get("weakest_cut")),
@@ -63,7 +63,7 @@ def render(document: Mapping[str, Any]) -> str:
         "skipped": [unmeasured(c) for c in document["channels"] if c["status"] == "skipped"],
         "definitions": prose()["definitions"].items(),
         "provenance": prose()["provenance"],
-        "classes": [_class(one, document["channels"]) for one in seed_a()],
+        "classes": [_class(class_row, document["channels"]) for class_row in seed_a()],
         "threats": table,
         "flows": list(_flows(table)),
         "papers": list(_papers(document["channels"])),
@@ -103,10 +103,10 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(channels: Sequence[Mapping[str, Any]]) -> str:
-    found = {s: sum(c["status"] == s for c in channels) for s in ("measured", "skipped", "failed")}
+    counts = {s: sum(c["status"] == s for c in channels) for s in ("measured", "skipped", "failed")}
     return (
-        f"{count(found['measured'], 'channel')} measured, {found['skipped']} not run, "
-        f"{found['failed']} failed."
+        f"{count(counts['measured'], 'channel')} measured, {counts['skipped']} not run, "
+        f"{counts['failed']} failed."
     )
 
 
@@ -155,8 +155,10 @@ def _threats(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
         {"name": c["attack"], "class": class_of(c), "paper": c.get("paper")} for c in measured
     ]
     for row in threats():
-        found = implemented_by(row, attacks)
-        words = [f"{name} (its own paper)" for name in found["same_paper"]] + found["same_class"]
+        attack_names = implemented_by(row, attacks)
+        words = [f"{name} (its own paper)" for name in attack_names["same_paper"]] + attack_names[
+            "same_class"
+        ]
         yield {
             "name": row.name,
             "flow": str(row.flow),
@@ -169,12 +171,12 @@ def _threats(measured: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
 
 
 def _flows(table: Sequence[Mapping[str, str]]) -> Iterator[dict[str, str]]:
-    for one in flows():
-        rows = [row for row in table if row["flow"] == str(one.flow)]
+    for flow in flows():
+        rows = [row for row in table if row["flow"] == str(flow.flow)]
         yield {
-            "name": str(one.flow),
-            "path": one.path,
-            "level": one.level,
+            "name": str(flow.flow),
+            "path": flow.path,
+            "level": flow.level,
             "threats": str(len(rows)),
             "here": str(sum(bool(row["measured"]) for row in rows)),
         }
@@ -196,10 +198,10 @@ def _papers(channels: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
 
 def _link(paper: str) -> str:
     """Where a paper can be read, for ids of the two known forms and for nothing else."""
-    if found := re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", paper):
-        return f"https://arxiv.org/abs/{found[1]}"
-    if found := re.fullmatch(r"doi:(10\.\d{4,}/[\w.()/:;-]+)", paper):
-        return f"https://doi.org/{found[1]}"
+    if match := re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", paper):
+        return f"https://arxiv.org/abs/{match[1]}"
+    if match := re.fullmatch(r"doi:(10\.\d{4,}/[\w.()/:;-]+)", paper):
+        return f"https://doi.org/{match[1]}"
     return ""
 
 

@@ -88,12 +88,12 @@ def _arrow(axis: str, document: Mapping[str, Any]) -> Arrow:
     if best is None:
         why = "not measured" if here else "no attack was played"
         return Arrow(axis, AXIS_TITLES[axis], (why,), 0.0, False)
-    found, ceiling = best["bits"], best.get("ceiling")
-    low = found.get("low")
+    best_bits, ceiling = best["bits"], best.get("ceiling")
+    low = best_bits.get("low")
     unit = best.get("unit") or "use"
     lines = (
-        f"≥ {bits(low)} bit" if low is not None else f"{bits(found.get('point'))} bit",
-        f"point {bits(found.get('point'))} {span(low, found.get('high'))}",
+        f"≥ {bits(low)} bit" if low is not None else f"{bits(best_bits.get('point'))} bit",
+        f"point {bits(best_bits.get('point'))} {span(low, best_bits.get('high'))}",
         _short(plain(best["attack"])),
         f"per {unit}, n {number(best.get('n'))}",
     )

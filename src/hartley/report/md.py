@@ -75,7 +75,9 @@ DEFENSE_HEAD = ("defense", "term", "attack", "undefended", "static", "adaptive",
 def _channel(row: Mapping[str, Any]) -> list[str]:
     bits_of_row = row["bits"]
     unit = row.get("unit") or "use"
-    usual = [f"{metric(k)} {' '.join(quantity(v))}" for k, v in (row.get("metrics") or {}).items()]
+    metrics = [
+        f"{metric(k)} {' '.join(quantity(v))}" for k, v in (row.get("metrics") or {}).items()
+    ]
     name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
     flags = "".join(f" ⚠ {flag}" for flag in row.get("flags") or ())
     return [
@@ -87,7 +89,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
         bits(row.get("ceiling")),
         bits(bits_of_row.get("null")),
         f"{number(row.get('n'))} in {count(row.get('clusters'), 'cluster')}",
-        "; ".join(usual) or NOTHING,
+        "; ".join(metrics) or NOTHING,
     ]
 
 

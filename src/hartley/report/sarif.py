@@ -25,16 +25,16 @@ LEVELS = {
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the run as a SARIF log."""
-    found = findings(document)
+    all_findings = findings(document)
     loose = loose_checks(document)
-    rules = list({rule["id"]: rule for rule in map(_rule, found)}.values())
+    rules = list({rule["id"]: rule for rule in map(_rule, all_findings)}.values())
     if loose:
         words = {"text": "A limit speaks about something that was not measured."}
         rules.append({"id": "hartley/limit", "name": "limit", "shortDescription": words})
     index = {rule["id"]: i for i, rule in enumerate(rules)}
-    results = [_result(document, f, index) for f in found]
+    results = [_result(document, f, index) for f in all_findings]
     results += [_limit(document, c, index["hartley/limit"]) for c in loose]
-    crashed = [f for f in found if f.channel["status"] == "failed"]
+    crashed = [f for f in all_findings if f.channel["status"] == "failed"]
     log = {
         "$schema": SCHEMA,
         "version": "2.1.0",

@@ -39,7 +39,7 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         )
         if word
     )
-    usual = _usual(row)
+    metrics = _usual(row)
     return {
         "attack": row["attack"],
         "kind": kind,
@@ -52,14 +52,14 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "null_high": span(bits_of_row.get("null_low"), bits_of_row.get("null_high")),
         "n": number(row.get("n")),
         "clusters": f"in {count(row.get('clusters'), 'cluster')}",
-        "metrics": usual[:SHOWN],
+        "metrics": metrics[:SHOWN],
         "uses": number(row.get("uses")),
         "seconds": number(row.get("seconds"), 2),
         "rate": number(row.get("rate_bits_per_s")),
         "snr": number(row.get("snr_db"), 1),
         "snr_kind": _snr_kind(row),
         "params": params(row.get("params")) or "no parameters",
-        "details": _details(row, role, usual[SHOWN:]),
+        "details": _details(row, role, metrics[SHOWN:]),
         "tags": list(row.get("tags") or ()),
     }
 
@@ -179,16 +179,16 @@ def defense(row: Mapping[str, Any]) -> dict[str, Any]:
         "status": _trouble(row),
         "rows": [
             {
-                "attack": one.get("attack", row_id),
+                "attack": value.get("attack", row_id),
                 "cells": [
-                    _residual(one, key, str(one.get("reason") or ""))
+                    _residual(value, key, str(value.get("reason") or ""))
                     for key in ("undefended", "static", "adaptive")
                 ],
                 "coverage": _coverage(covered.get(row_id)),
             }
-            for row_id, one in (row.get("residual") or {}).items()
+            for row_id, value in (row.get("residual") or {}).items()
         ],
-        "utility": [_utility(name, one) for name, one in (row.get("utility") or {}).items()],
+        "utility": [_utility(name, value) for name, value in (row.get("utility") or {}).items()],
     }
 
 

@@ -35,10 +35,10 @@ def read_journal(path: Path) -> tuple[Mapping[str, Any], dict[str, Mapping[str, 
 def mend(path: Path) -> None:
     """Cut off the half line that a killed process left."""
     content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole != len(content):
+    complete = content.rfind(b"\n") + 1
+    if complete != len(content):
         with as_store_error(path), path.open("rb+") as file:
-            file.truncate(whole)
+            file.truncate(complete)
 
 
 def differences(

@@ -37,7 +37,7 @@ def trials_to_bytes(trials: Trials) -> bytes:
     columns |= {name: pa.array(np.ascontiguousarray(v)) for name, v in trials.costs.items()}
     spec = {f.name: getattr(trials.spec, f.name) for f in fields(ChannelSpec)}
     spec["bounds"] = [_record(b) for b in trials.spec.bounds]
-    rest = {
+    facts = {
         f.name: getattr(trials, f.name)
         for f in fields(Trials)
         if f.name not in {*_COLUMNS, "spec", "defenses", "costs"}
@@ -46,7 +46,7 @@ def trials_to_bytes(trials: Trials) -> bytes:
         "version": VERSION,
         "spec": spec,
         "defenses": [_record(d) for d in trials.defenses],
-        **rest,
+        **facts,
     }
     table = pa.table(columns).replace_schema_metadata(
         {KEY: json.dumps(note, default=_plain).encode()}
@@ -105,11 +105,11 @@ def _trials(table: pa.Table) -> Trials:
     }
     costs = {name: table.column(name).to_numpy() for name in COSTS if name in table.column_names}
     defenses = tuple(Applied(d["name"], d["params"]) for d in note.pop("defenses"))
-    each = {name: tuple(values) for name, values in note.pop("metrics_by_round", {}).items()}
+    by_round = {name: tuple(values) for name, values in note.pop("metrics_by_round", {}).items()}
     return Trials(
         spec=ChannelSpec(**spec),
         defenses=defenses,
-        metrics_by_round=each,
+        metrics_by_round=by_round,
         costs=costs,
         **columns,
         **note,

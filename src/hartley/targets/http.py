@@ -128,16 +128,18 @@ class _Server:
         rows = np.asarray(tokens, dtype=np.int64)
         sizes = lengths(rows)
         out = np.zeros((len(rows), max(rows.shape[1] - 1, 0)))
-        asked = np.flatnonzero(sizes > 1)
-        prompts = self._prompts(rows[asked])
-        groups = _cut(len(asked), self.batch)
+        scored = np.flatnonzero(sizes > 1)
+        prompts = self._prompts(rows[scored])
+        groups = _cut(len(scored), self.batch)
         bodies = [
             self._body(prompt=prompts[part], max_tokens=0, echo=True, logprobs=1, temperature=0)
             for part in groups
         ]
         replies = self._asked("/completions", bodies)
         for part, reply in zip(groups, replies, strict=True):
-            for i, choice in zip(asked[part], _choices(reply, part.stop - part.start), strict=True):
+            for i, choice in zip(
+                scored[part], _choices(reply, part.stop - part.start), strict=True
+            ):
                 out[i, : sizes[i] - 1] = _log_probabilities(choice, int(sizes[i]))
         return out
 
@@ -151,14 +153,14 @@ class _Server:
         """Continuations (n, new), padded with −1: replies to the beginnings as messages."""
         assert self.codec is not None
         texts = self.codec.decode(np.asarray(tokens, dtype=np.int64))
-        asked = [[{"role": "user", "content": text}] for text in texts]
-        return self._tokens(self.chat(asked, new, seed), new)
+        conversations = [[{"role": "user", "content": text}] for text in texts]
+        return self._tokens(self.chat(conversations, new, seed), new)
 
     def chat(self, conversations: Sequence[Any], new: int, seed: int) -> list[str]:
         """Replies to n conversations, each of at most ``new`` tokens."""
         before = [{"role": "system", "content": self.system}] if self.system else []
-        asked = [[*before, *map(dict, messages)] for messages in conversations]
-        return self._sampled(CHAT, asked, new, seed)
+        conversations_ = [[*before, *map(dict, messages)] for messages in conversations]
+        return self._sampled(CHAT, conversations_, new, seed)
 
     def _prompts(self, rows: NDArray[np.int64]) -> list[Any]:
         if self.prompts == "tokens":
@@ -170,8 +172,8 @@ class _Server:
         assert self.codec is not None
         if not len(texts):
             return np.empty((0, new), dtype=np.int64)
-        made = np.asarray(self.codec.encode(list(texts)), dtype=np.int64)[:, :new]
-        return pad(made.tolist(), new)
+        tokens = np.asarray(self.codec.encode(list(texts)), dtype=np.int64)[:, :new]
+        return pad(tokens.tolist(), new)
 
     def _sampled(self, way: _Way, prompts: Sequence[Any], new: int, seed: int) -> list[str]:
         """One text for each prompt; those of one prompt are choices of the same requests.
@@ -187,10 +189,10 @@ class _Server:
         for key, rows in where.items():
             parts = [rows] if seed < 0 else [rows[part] for part in _cut(len(rows), self.choices)]
             for number, part in enumerate(parts):
-                drawn = {"temperature": 1, "n": len(part), "seed": _draw(seed, key, number)}
-                how = {"temperature": 0, "n": 1} if seed < 0 else drawn
-                asked = {way.prompt: prompts[part[0]], "max_tokens": new, "top_p": 1, **how}
-                bodies.append(self._body(**asked))
+                sampling = {"temperature": 1, "n": len(part), "seed": _draw(seed, key, number)}
+                how = {"temperature": 0, "n": 1} if seed < 0 else sampling
+                request = {way.prompt: prompts[part[0]], "max_tokens": new, "top_p": 1, **how}
+                bodies.append(self._body(**request))
                 places.append(part)
         texts = [""] * len(prompts)
         replies = self._asked(way.path, bodies)
@@ -207,8 +209,8 @@ class _Server:
         """The answers to requests, charged to the caller, also where a later one fails."""
         replies, failure = self.client.post_all(path, bodies)
         usage = [_usage(reply) for reply in replies]
-        tokens_in = sum(read for read, _ in usage)
-        tokens_out = sum(written for _, written in usage)
+        tokens_in = sum(read_tokens for read_tokens, _ in usage)
+        tokens_out = sum(written_tokens for _, written_tokens in usage)
         charge(
             tokens_in=tokens_in,
             tokens_out=tokens_out,
@@ -246,9 +248,9 @@ def _choices(reply: Reply, count: int) -> list[Mapping[str, Any]]:
     """
     choices = reply.body.get("choices")
     if not isinstance(choices, list) or len(choices) != count:
-        got = len(choices) if isinstance(choices, list) else "none"
+        given = len(choices) if isinstance(choices, list) else "none"
         raise RunError(
-            f"the endpoint must answer with {count} choices, got {got}; "
+            f"the endpoint must answer with {count} choices, got {given}; "
             "where it takes one prompt or one choice a request, set batch=1 or choices=1"
         )
     return sorted(choices, key=lambda choice: int(choice.get("index", 0)))
@@ -275,20 +277,20 @@ def _log_probabilities(choice: Mapping[str, Any], size: int) -> NDArray[np.float
     Raises:
         RunError: the endpoint gives none, or splits the text into other tokens.
     """
-    said = (choice.get("logprobs") or {}).get("token_logprobs")
-    if not isinstance(said, list):
+    log_probs = (choice.get("logprobs") or {}).get("token_logprobs")
+    if not isinstance(log_probs, list):
         raise RunError(
             "the endpoint must answer with logprobs of the prompt (echo), got none; "
             "if it has none, set scores=False"
         )
     # Some endpoints put one token before the text, and say how likely its first token is then.
-    extra = len(said) - size
+    extra = len(log_probs) - size
     if extra not in (0, 1):
         raise RunError(
             f"the endpoint must split the text as the codec does, into {size} tokens, got "
-            f"{len(said)}; give the codec of this model, or set prompts='tokens'"
+            f"{len(log_probs)}; give the codec of this model, or set prompts='tokens'"
         )
-    values = np.array([np.nan if v is None else float(v) for v in said[1 + extra :]])
+    values = np.array([np.nan if v is None else float(v) for v in log_probs[1 + extra :]])
     if not np.isfinite(values).all():
         raise RunError("the endpoint must give a finite log-probability of every token")
     return values

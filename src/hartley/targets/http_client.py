@@ -217,11 +217,11 @@ class Client:
     ) -> tuple[int, float, bytes]:
         """Status, seconds to wait, and answer; a connection that was kept may be gone."""
         try:
-            kept = self._idle.get_nowait()
+            connection = self._idle.get_nowait()
         except Empty:
             return self._over(self._connection(), path, content, headers)
         try:
-            return self._over(kept, path, content, headers)
+            return self._over(connection, path, content, headers)
         except (ConnectionError, http.client.RemoteDisconnected, http.client.CannotSendRequest):
             return self._over(self._connection(), path, content, headers)
 

@@ -49,16 +49,16 @@ def from_sklearn(
     """
     if not hasattr(classifier, "predict_proba"):
         raise UsageError(f"a classifier must have predict_proba, got {type(classifier).__name__}")
-    known = np.asarray(classifier.classes_).astype(np.int64)
-    if len(known) and not 0 <= known.min() <= known.max() < classes:
+    label_values = np.asarray(classifier.classes_).astype(np.int64)
+    if len(label_values) and not 0 <= label_values.min() <= label_values.max() < classes:
         raise UsageError(
-            f"the classifier must be fitted on labels 0..{classes - 1}, got {known.tolist()}"
+            f"the classifier must be fitted on labels 0..{classes - 1}, got {label_values.tolist()}"
         )
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         out = np.zeros((len(x), classes))
         if len(x):
-            out[:, known] = classifier.predict_proba(np.asarray(x).reshape(len(x), -1))
+            out[:, label_values] = classifier.predict_proba(np.asarray(x).reshape(len(x), -1))
         return out
 
     return Model(
@@ -127,8 +127,8 @@ class SklearnPipeline:
             )
             return replace(model, facts=facts)
 
-        spent = {"strategy": "sklearn", "seconds": time.perf_counter() - started}
-        return separate([member(k) for k in range(len(fitted))], {**spent, **facts})
+        costs = {"strategy": "sklearn", "seconds": time.perf_counter() - started}
+        return separate([member(k) for k in range(len(fitted))], {**costs, **facts})
 
 
 def _train(shared: Any, part: Any) -> Any:

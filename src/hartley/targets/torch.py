@@ -86,8 +86,8 @@ def from_torch(
             out = out.clamp_min(1e-12).log()
         # A sum over records: each record's gradient is that of its own loss.
         loss = F.cross_entropy(out, labels, reduction="sum")
-        (found,) = torch.autograd.grad(loss, rows)
-        return np.asarray(found.cpu().numpy())
+        (gradient,) = torch.autograd.grad(loss, rows)
+        return np.asarray(gradient.cpu().numpy())
 
     def weights() -> Mapping[str, NDArray[Any]]:
         return {k: v.detach().cpu().numpy() for k, v in module.state_dict().items()}

@@ -57,8 +57,8 @@ def says_what_it_is(attack: Attack) -> None:
     module = inspect.getmodule(attack.run)
     expect(bool(attack.summary), "the function has no docstring")
     expect(bool(module and module.__doc__), "the module has no docstring")
-    for one in attack.parameters:
-        expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
+    for parameter in attack.parameters:
+        expect(bool(parameter.help), f"parameter {parameter.name!r} has no line under Args:")
     accepts(attack.game, "game_params", dict(attack.game_params))
 
 
@@ -221,8 +221,8 @@ def _imports(modules: tuple[str, ...]) -> dict[str, list[str]]:
     """Return the heavy libraries that each module imports, or ``!`` and its error."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     command = [sys.executable, "-c", _ALONE, " ".join(HEAVY), *modules]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-    lines = [line.split() for line in done.stdout.splitlines()]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    lines = [line.split() for line in process.stdout.splitlines()]
     return {module: words for module, *words in lines}
 
 
@@ -247,9 +247,9 @@ def narrows_under_noise(attack: Attack) -> None:
     if attack.game.role is not Role.TAP:
         return  # noise on a jam is the attack itself; an injector has no source to blur
     modality = _modality(attack)
-    clear = measured(attack, "live", modality)
+    undefended = measured(attack, "live", modality)
     scene, table = game_scene(attack.game, "live", modality), shared_deal(attack, "live", modality)
-    last = clear.high if clear.high is not None else clear.bits.value
+    last = undefended.high if undefended.high is not None else undefended.bits.value
     for level in (0.5, 1.0):
         blurred = play(attack, scene, seed=0, dealt=_blur(table, level))
         now = measure(blurred)
@@ -305,11 +305,11 @@ def adapts_as_it_declares(attack: Attack) -> None:
         table = shared_deal(attack, "live", modality, few=True)
         calls: list[int] = []
         _Watched.read = False
-        one = table.rounds[0]
+        round_ = table.rounds[0]
         view = replace(
-            one.view,
-            brief=_watched_brief(one.view.brief),
-            defenses=_Watched(one.view.defenses),
+            round_.view,
+            brief=_watched_brief(round_.view.brief),
+            defenses=_Watched(round_.view.defenses),
         )
         if isinstance(view.source, Model) and view.source.fit is not None:
             fit = view.source.fit
@@ -320,7 +320,7 @@ def adapts_as_it_declares(attack: Attack) -> None:
 
             view = replace(view, source=view.source.with_(fit=counted))
         # One round is enough to see what it reads; what it answers is not judged here.
-        alone = replace(table, rounds=(replace(one, view=view),), judge=None)
+        alone = replace(table, rounds=(replace(round_, view=view),), judge=None)
         with suppress(HartleyError):
             play(attack, scene, seed=0, dealt=alone)
         read, trained = read or _Watched.read, trained or bool(calls)
@@ -353,8 +353,8 @@ def _blur(table: Deal, level: float) -> Deal:
     return replace(
         table,
         rounds=tuple(
-            replace(one, view=replace(one.view, source=_blurred(one.view.source, level)))
-            for one in table.rounds
+            replace(round_, view=replace(round_.view, source=_blurred(round_.view.source, level)))
+            for round_ in table.rounds
         ),
     )
 

@@ -58,19 +58,19 @@ def run_all(checks: Iterable[Check], part: Any) -> None:
         CheckFailed: a rule is broken; the message has one line for each.
     """
     checks = tuple(checks)
-    known = {check.name for check in checks}
-    broken = [
+    names = {check.name for check in checks}
+    failures = [
         f"expected_failures must name checks, got {name!r}"
         for name in getattr(part, "expected_failures", {})
-        if name not in known
+        if name not in names
     ]
     for check in checks:
         try:
             check(part)
         except CheckFailed as failure:
-            broken.append(f"{check.name}: {failure}")
-    if broken:
-        raise CheckFailed(f"{part.name}:\n  " + "\n  ".join(broken))
+            failures.append(f"{check.name}: {failure}")
+    if failures:
+        raise CheckFailed(f"{part.name}:\n  " + "\n  ".join(failures))
 
 
 def expect(condition: bool, message: str) -> None:

@@ -64,8 +64,8 @@ def says_what_it_is(defense: Defense) -> None:
     if module.startswith("hartley.defenses."):
         place = f"hartley.defenses.{defense.term}.{defense.name}"
         expect(module == place, f"the module must be {place}, got {module}")
-    for one in defense.parameters:
-        expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
+    for parameter in defense.parameters:
+        expect(bool(parameter.help), f"parameter {parameter.name!r} has no line under Args:")
     accepts(defense, "strongest", dict(defense.strongest))
 
 
@@ -107,8 +107,8 @@ def static_and_adaptive_share_victims(defense: Defense, attacks: Sequence[Attack
         few = few_rounds(attack.game)
         adaptive = deal(attack, defended(scene, defense), seed=0, params=few)
         static = as_static(adaptive, scene)
-        for one, other in zip(static.rounds, adaptive.rounds, strict=True):
-            differs = _not_shared(one, other, scene)
+        for static_round, adaptive_round in zip(static.rounds, adaptive.rounds, strict=True):
+            differs = _not_shared(static_round, adaptive_round, scene)
             expect(not differs, f"{differs} ({attack.game.name})")
 
 
@@ -117,18 +117,22 @@ def _not_shared(static: Round, adaptive: Round, undefended: Scene) -> str:
     brief = static.view.brief
     if not np.array_equal(static.truth, adaptive.truth):
         return "the static attacker is asked for another secret"
-    shown = [f for f in adaptive_only(brief) if getattr(brief, f.name) is not f.default]
-    if static.view.defenses or shown:
+    leaked = [f for f in adaptive_only(brief) if getattr(brief, f.name) is not f.default]
+    if static.view.defenses or leaked:
         return "the static attacker sees the defense"
-    mine, theirs = static.view.source, adaptive.view.source
-    if not isinstance(mine, Model) or not isinstance(theirs, Model):
-        return "" if mine is theirs else "the static attacker holds another source"
-    if theirs.fit is not None and mine.fit is not getattr(undefended.model, "fit", None):
+    static_model, adaptive_model = static.view.source, adaptive.view.source
+    if not isinstance(static_model, Model) or not isinstance(adaptive_model, Model):
+        return "" if static_model is adaptive_model else "the static attacker holds another source"
+    if adaptive_model.fit is not None and static_model.fit is not getattr(
+        undefended.model, "fit", None
+    ):
         return "the static attacker trains behind the defense"
-    own = getattr(adaptive.view.brief, "public", None)
-    known = (undefended.train, undefended.holdout, own)
-    asked = next((data.x[:FEW] for data in known if data is not None), None)
-    if asked is not None and not np.array_equal(mine.query(asked), theirs.query(asked)):
+    public = getattr(adaptive.view.brief, "public", None)
+    sources = (undefended.train, undefended.holdout, public)
+    records = next((data.x[:FEW] for data in sources if data is not None), None)
+    if records is not None and not np.array_equal(
+        static_model.query(records), adaptive_model.query(records)
+    ):
         return "the victim answers the two attackers differently"
     return ""
 
@@ -183,12 +187,12 @@ def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
 
 def _scenes(defense: Defense, attacks: Sequence[Attack], kind: str) -> list[tuple[Attack, Scene]]:
     """The lightest attack on each game it protects, with the scene of the first modality."""
-    found: dict[str, tuple[Attack, Scene]] = {}
+    scenes: dict[str, tuple[Attack, Scene]] = {}
     for game, modality in dict.fromkeys((a.game.name, m) for a in attacks for m in a.modalities):
-        if game not in found and (pairs := _pairs(defense, attacks, kind, game, modality)):
-            found[game] = pairs[0]
-    expect(bool(found), "no scene of a game it protects holds what it requires")
-    return list(found.values())
+        if game not in scenes and (pairs := _pairs(defense, attacks, kind, game, modality)):
+            scenes[game] = pairs[0]
+    expect(bool(scenes), "no scene of a game it protects holds what it requires")
+    return list(scenes.values())
 
 
 def _pairs(

@@ -47,8 +47,8 @@ def says_what_it_is(game: Game) -> None:
     if module.startswith("hartley.games."):
         place = f"hartley.games.{game.cls}.{game.name}"
         expect(module == place, f"the module must be {place}, got {module}")
-    for one in game.parameters:
-        expect(bool(one.help), f"parameter {one.name!r} has no line under Args:")
+    for parameter in game.parameters:
+        expect(bool(parameter.help), f"parameter {parameter.name!r} has no line under Args:")
 
 
 def deals_the_same_twice(game: Game) -> None:
@@ -103,18 +103,18 @@ def hands_out_victims_as_attackers_may_see_them(game: Game, attacks: Sequence[At
             continue
         checked.append((modality, params))
         deal = game(scene, np.random.default_rng(0), **params, **few)
-        victims = [one.view.source for one in deal.rounds] if trained else []
+        victims = [round_.view.source for round_ in deal.rounds] if trained else []
         for victim in victims:
             if isinstance(victim, Model):
                 same = victim.fit is scene.model.fit
                 expect(same, f"a victim carries another training ({modality})")
-                lost = scene.model.offers & Access.TRAIN & ~victim.offers
-                expect(not lost, f"a victim does not offer the training ({modality})")
+                missing = scene.model.offers & Access.TRAIN & ~victim.offers
+                expect(not missing, f"a victim does not offer the training ({modality})")
 
 
 def _watched(scene: Scene) -> tuple[Scene, list[int]]:
     """The scene, with a training of its model that can be recognized, and sizes of trainings."""
-    owner, known = scene.fit, None if scene.model is None else scene.model.fit
+    owner, reference_fit = scene.fit, None if scene.model is None else scene.model.fit
     trained: list[int] = []
 
     def owners(data: Data, include: Any, seed: int) -> Ensemble:
@@ -123,17 +123,17 @@ def _watched(scene: Scene) -> tuple[Scene, list[int]]:
         return owner(data, include, seed)
 
     def attackers(data: Data, include: Any, seed: int) -> Ensemble:
-        assert known is not None
-        return known(data, include, seed)
+        assert reference_fit is not None
+        return reference_fit(data, include, seed)
 
     model = scene.model
     if model is not None:
-        model = model.with_(fit=None if known is None else attackers)
+        model = model.with_(fit=None if reference_fit is None else attackers)
     return replace(scene, model=model, fit=None if owner is None else owners), trained
 
 
 def _truth(game: Game, scene: Scene) -> Any:
-    return np.concatenate([one.truth for one in game(scene, np.random.default_rng(0)).rounds])
+    return np.concatenate([round_.truth for round_ in game(scene, np.random.default_rng(0)).rounds])
 
 
 PLAIN_RULES = (

@@ -31,12 +31,14 @@ def check_model(model: Model, records: NDArray[Any], *, tolerance: float = 1e-4)
     expect(len(records) >= 4, f"records must be at least 4, got {len(records)}")
     try:
         together = check_answers(model, model.query(records), len(records))
-        apart = np.concatenate([check_answers(model, model.query(r[None]), 1) for r in records])
+        one_by_one = np.concatenate(
+            [check_answers(model, model.query(r[None]), 1) for r in records]
+        )
     except BadModel as error:
         raise CheckFailed(str(error)) from error
     expect(
-        np.allclose(together, apart, atol=tolerance),
-        f"batching changes answers by up to {np.abs(together - apart).max():.2g}",
+        np.allclose(together, one_by_one, atol=tolerance),
+        f"batching changes answers by up to {np.abs(together - one_by_one).max():.2g}",
     )
     again = model.query(records)
     expect(

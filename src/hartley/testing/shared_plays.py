@@ -66,8 +66,8 @@ _deals: dict[Hashable, tuple[Deal, bytes]] = {}
 def fingerprint(rounds: Iterable[Round]) -> bytes:
     """Return a digest of all records that the views of some rounds hold."""
     state = hashlib.sha256()
-    for one in rounds:
-        for data in (one.view.source, *records_in(one.view.brief)):
+    for round_ in rounds:
+        for data in (round_.view.source, *records_in(round_.view.brief)):
             if isinstance(data, Data):
                 for records in (data.x, data.y, data.edges):
                     array = np.asarray(records)

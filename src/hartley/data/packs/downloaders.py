@@ -32,9 +32,9 @@ def download(pack: Pack, into: Path, progress: Progress | None = None) -> Path:
     if pack.client == "apt":
         _apt(pack, into, progress)
     else:
-        done = _call(_command(pack, into), into, pack, progress)
-        if done.returncode:
-            raise UsageError(_failed(pack, done))
+        process = _call(_command(pack, into), into, pack, progress)
+        if process.returncode:
+            raise UsageError(_failed(pack, process))
     files = [path for path in into.iterdir() if path.is_file()]
     if len(files) != 1:
         raise UsageError(
@@ -110,14 +110,14 @@ def _command(pack: Pack, into: Path) -> Sequence[str]:
 def _apt(pack: Pack, into: Path, progress: Progress | None) -> None:
     tool = _tool("apt-get", "Debian or Ubuntu")
     fetch = [tool, "download", "--quiet", pack.package]
-    done = _call(fetch, into, pack, progress)
-    if done.returncode and os.geteuid() == 0:
+    process = _call(fetch, into, pack, progress)
+    if process.returncode and os.geteuid() == 0:
         # A fresh container has no package lists; only root may fetch them.
         _call([tool, "update", "--quiet"], into, pack, None)
-        done = _call(fetch, into, pack, progress)
-    if done.returncode:
+        process = _call(fetch, into, pack, progress)
+    if process.returncode:
         hint = "" if os.geteuid() == 0 else " (are the package lists here? sudo apt-get update)"
-        raise UsageError(_failed(pack, done) + hint)
+        raise UsageError(_failed(pack, process) + hint)
 
 
 def _call(

@@ -53,9 +53,9 @@ def _mistakes(plan: Plan) -> Iterator[UsageError]:
 def _check(plan: Plan, kind: str, name: str, params: Mapping[str, Any]) -> None:
     part = catalog.load(kind, name)
     for settings in sweep(params) if kind == "attack" else [params]:
-        given = checked(part, settings)
+        values = checked(part, settings)
         if kind == "game":
-            _settled(plan, name, given)
+            _settled(plan, name, values)
 
 
 def _settled(plan: Plan, game: str, rules: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ def _settled(plan: Plan, game: str, rules: Mapping[str, Any]) -> None:
     for name, value in rules.items():
         if not fixed or any(params.get(name, value) == value for params in fixed):
             continue
-        known = sorted({str(params[name]) for params in fixed})
-        near = get_close_matches(str(value), known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else f"they play {', '.join(known)}"
+        names = sorted({str(params[name]) for params in fixed})
+        near = get_close_matches(str(value), names, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"they play {', '.join(names)}"
         raise UsageError(f"the game {game!r}: no attack plays it with {name} = {value!r}; {hint}")

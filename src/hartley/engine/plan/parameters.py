@@ -26,18 +26,18 @@ def checked(part: Part, params: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: a parameter that the part does not have, or a value of another type, outside its
             range or not among its choices.
     """
-    known = {p.name: p for p in part.parameters}
+    declared = {p.name: p for p in part.parameters}
     for name, value in params.items():
-        if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.4)
-            listed = ", ".join(known) or "none"
+        if name not in declared:
+            near = get_close_matches(name, declared, n=1, cutoff=0.4)
+            listed = ", ".join(declared) or "none"
             hint = f"did you mean {near[0]}?" if near else f"it has: {listed}"
             raise UsageError(f"the {part.kind} {part.name!r} has no parameter {name!r}; {hint}")
-        if mistake := known[name].mistake(value):
-            near = get_close_matches(str(value), map(str, known[name].choices), n=1)
+        if mistake := declared[name].mistake(value):
+            near = get_close_matches(str(value), map(str, declared[name].choices), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UsageError(f"{part.name}: {mistake}{hint}")
-    return {name: known[name].kind(value) for name, value in params.items()}
+    return {name: declared[name].kind(value) for name, value in params.items()}
 
 
 def defaults(declared: Iterable[Parameter]) -> dict[str, Any]:

@@ -174,10 +174,10 @@ def check_names(plan: Plan) -> None:
     for together in (*plan.use, *plan.deployed):
         for name in together.split("+"):
             catalog.find("defense", name)
-    known = [e for e in catalog.entries("attack") if e.kind == "attack"]
+    attacks = [e for e in catalog.entries("attack") if e.kind == "attack"]
     for pattern in (*plan.only, *plan.skip):
-        if pattern != CHAINS and not any(matches(pattern, e) for e in known):
-            names = {name for e in known for name in (e.name, e.game, e.cls)}
+        if pattern != CHAINS and not any(matches(pattern, e) for e in attacks):
+            names = {name for e in attacks for name in (e.name, e.game, e.cls)}
             raise UnknownName("attack", pattern, names | {f"axis:{a}" for a in Axis})
 
 
@@ -201,8 +201,8 @@ def sweep(params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the settings that an attack's table orders: a list gives each of its values in turn."""
     names = list(params)
     values = [v if isinstance(v := params[name], list) else [v] for name in names]
-    for chosen in product(*values):
-        yield dict(zip(names, chosen, strict=True))
+    for combination in product(*values):
+        yield dict(zip(names, combination, strict=True))
 
 
 def normalised(plan: Plan) -> str:
@@ -271,30 +271,30 @@ class _Reader:
     def parts(self, raw: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
         for name, params in raw.items():
             if not isinstance(params, dict):
-                known = " (besides use and adaptive)" if kind == "defense" else ""
+                note = " (besides use and adaptive)" if kind == "defense" else ""
                 raise BadPlan(
                     f"{self.source}: {kind}s.{name} must be a table of parameters, "
-                    f"[{kind}s.{name}]{known}, got {_kind(params)}"
+                    f"[{kind}s.{name}]{note}, got {_kind(params)}"
                 )
             if not (kind == "scene" and ":" in name):
                 catalog.find(kind, name)
         return {name: dict(params) for name, params in raw.items()}
 
     def chains(self, raw: Any) -> tuple[Chain, ...]:
-        if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
+        if not isinstance(raw, list) or not all(isinstance(table, dict) for table in raw):
             raise BadPlan(f"{self.source}: chains must be tables, [[chains]], got {_kind(raw)}")
-        made = []
-        for one in raw:
-            self.known(one, "chains.", ["attacks", "slots", "params", "games"])
-            made.append(
+        chains = []
+        for table in raw:
+            self.known(table, "chains.", ["attacks", "slots", "params", "games"])
+            chains.append(
                 Chain(
-                    attacks=self.strings(one.get("attacks", []), "chains.attacks"),
-                    slots=self.strings(one.get("slots", []), "chains.slots"),
-                    params=self.parts(self.table(one, "params"), "attack"),
-                    games=self.parts(self.table(one, "games"), "game"),
+                    attacks=self.strings(table.get("attacks", []), "chains.attacks"),
+                    slots=self.strings(table.get("slots", []), "chains.slots"),
+                    params=self.parts(self.table(table, "params"), "attack"),
+                    games=self.parts(self.table(table, "games"), "game"),
                 )
             )
-        return tuple(made)
+        return tuple(chains)
 
     def limits(self, raw: Mapping[str, Any]) -> dict[str, float]:
         flat: dict[str, float] = {}

@@ -89,7 +89,7 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         for _, stage, why_not in stages
         if why_not is not None
     ]
-    lines += [one for one in _chains(plan, bare) if one not in lines]
+    lines += [line for line in _chains(plan, bare) if line not in lines]
     if plan.use or plan.deployed:
         lines.append(bare)
     for names in plan.use:
@@ -114,9 +114,9 @@ def _chains(plan: Plan, bare: Experiment) -> Iterator[Experiment]:
             for name in {*single, *chain.params}
         }
         stages = stages_of(chain.attacks, chain.slots, params=params, game_params=games)
-        known = _of_deployed(catalog.find("attack", stages[-1].attack), plan)
-        yield replace(bare, stages=stages[-1:], knowledge=known, replicate=replicate)
-        yield replace(bare, stages=stages, knowledge=known, replicate=replicate)
+        knowledge = _of_deployed(catalog.find("attack", stages[-1].attack), plan)
+        yield replace(bare, stages=stages[-1:], knowledge=knowledge, replicate=replicate)
+        yield replace(bare, stages=stages, knowledge=knowledge, replicate=replicate)
 
 
 def applied(name: str, plan: Plan, scene: Scene) -> Applied:
@@ -126,8 +126,8 @@ def applied(name: str, plan: Plan, scene: Scene) -> Applied:
         UsageError: a parameter that the defense does not take.
     """
     part = catalog.load("defense", name)
-    given = checked(part, plan.defenses.get(name, {}))
-    return Applied(name, part.settled(scene, defaults(part.parameters) | given))
+    values = checked(part, plan.defenses.get(name, {}))
+    return Applied(name, part.settled(scene, defaults(part.parameters) | values))
 
 
 def _behind(
@@ -139,26 +139,26 @@ def _behind(
 ) -> Iterator[Line]:
     """The rows behind one defense, or behind several that are applied together."""
     added = tuple(applied(name, plan, scene) for name in names.split("+"))
-    behind = replace(bare, defenses=(*bare.defenses, *added), baseline=False)
-    parts = [catalog.load("defense", one.name) for one in added]
+    defended = replace(bare, defenses=(*bare.defenses, *added), baseline=False)
+    parts = [catalog.load("defense", experiment.name) for experiment in added]
     if any(unfit(part, scene) for part in parts):
         return
-    yield behind
-    known = (Knowledge.STATIC, Knowledge.ADAPTIVE) if plan.adaptive else (Knowledge.STATIC,)
+    yield defended
+    knowledges = (Knowledge.STATIC, Knowledge.ADAPTIVE) if plan.adaptive else (Knowledge.STATIC,)
     for k, (entry, stage) in product(range(plan.replicates), playable):
         if not any(part.covers(entry.game, scene.modality) for part in parts):
             continue
         # Both kinds of attackers next to each other: they share the deal.
-        for knowledge in known:
-            one = replace(behind, stages=(stage,), knowledge=knowledge, replicate=k)
+        for knowledge in knowledges:
+            experiment = replace(defended, stages=(stage,), knowledge=knowledge, replicate=k)
             if knowledge is not Knowledge.ADAPTIVE:
-                yield one
+                yield experiment
                 continue
-            one = replace(one, sweep=swept(entry, stage, plan))
-            if reason := unable_to_adapt(entry, one.sweep):
-                yield Skipped(one, "adapts", reason)
+            experiment = replace(experiment, sweep=swept(entry, stage, plan))
+            if reason := unable_to_adapt(entry, experiment.sweep):
+                yield Skipped(experiment, "adapts", reason)
             else:
-                yield one
+                yield experiment
 
 
 def swept(entry: Entry, stage: Stage, plan: Plan) -> tuple[dict[str, Any], ...]:
@@ -166,8 +166,8 @@ def swept(entry: Entry, stage: Stage, plan: Plan) -> tuple[dict[str, Any], ...]:
 
     They are the combinations that the attack declares, without the parameters that the plan sets.
     """
-    declared, given = dict(entry.sweep), plan.attacks.get(entry.name, {})
-    free = {name: list(values) for name, values in declared.items() if name not in given}
+    declared, own_params = dict(entry.sweep), plan.attacks.get(entry.name, {})
+    free = {name: list(values) for name, values in declared.items() if name not in own_params}
     return tuple(
         setting
         for setting in sweep(free)
@@ -208,11 +208,11 @@ def _stages(plan: Plan, scene: Scene) -> Iterator[tuple[Entry, Stage, Obstacle |
             if part is None:
                 yield entry, Stage(entry.name, params, entry.game, rules), why_not
                 continue
-            given = checked(part, params)
+            values = checked(part, params)
             rules = ruled(entry.name, entry.game_params, rules)
             stage = Stage(
                 attack=entry.name,
-                params=defaults(part.parameters) | given,
+                params=defaults(part.parameters) | values,
                 game=entry.game,
                 game_params=defaults(part.game.parameters) | checked(part.game, rules),
             )
@@ -244,7 +244,7 @@ def _coded(lines: Iterable[Line]) -> Iterator[Line]:
 
 def _modules(experiment: Experiment) -> tuple[str, ...]:
     """The modules of the engine and of every part that an experiment runs."""
-    names = [("defense", one.name) for one in experiment.defenses]
+    names = [("defense", defense.name) for defense in experiment.defenses]
     for stage in experiment.stages:
         names += [("attack", stage.attack), ("game", stage.game)]
     modules = [catalog.find(kind, name).module for kind, name in names]
@@ -258,8 +258,8 @@ def scene_module(name: str) -> str:
     kind, _, rest = name.partition(":")
     if kind in {"live", "dead"} and rest:
         return catalog.find("game", rest.partition(":")[0]).module
-    known = {entry.name: entry.module for entry in catalog.entries("scene")}
-    return known.get(name, "")
+    modules = {entry.name: entry.module for entry in catalog.entries("scene")}
+    return modules.get(name, "")
 
 
 def experiments(lines: Iterable[Line]) -> list[Experiment]:
@@ -284,7 +284,7 @@ def standing(line: Line, modality: str, plan: Plan) -> dict[str, Any]:
 
 def added(experiment: Experiment, plan: Plan) -> str:
     """Return the names of the defenses that were added to those deployed, joined by ``+``."""
-    return "+".join(one.name for one in experiment.defenses[len(plan.deployed) :])
+    return "+".join(defense.name for defense in experiment.defenses[len(plan.deployed) :])
 
 
 def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:

@@ -36,13 +36,13 @@ def _defense_row(
     channels: Sequence[Row],
     utilities: Mapping[str, Row],
 ) -> dict[str, Any]:
-    behind = [row for row in channels if row.get("added") == declared["name"]]
+    defended_rows = [row for row in channels if row.get("added") == declared["name"]]
     residual: dict[str, Any] = {}
     covered: dict[str, Any] = {}
-    for baseline_id in dict.fromkeys(row["baseline_id"] for row in behind):
+    for baseline_id in dict.fromkeys(row["baseline_id"] for row in defended_rows):
         rows = {
             row["experiment"]["knowledge"]: row
-            for row in behind
+            for row in defended_rows
             if row["baseline_id"] == baseline_id
         }
         before = interval(by_id[baseline_id]) if baseline_id in by_id else None
@@ -61,15 +61,15 @@ def _defense_row(
             "rows": {knowledge: row["id"] for knowledge, row in rows.items()},
             "reason": "; ".join(reasons) or None,
         }
-        known = [knowledge for knowledge, value in after.items() if value is not None]
+        measured = [knowledge for knowledge, value in after.items() if value is not None]
         share = coverage(before, [value for value in after.values() if value is not None])
         if share is not None:
-            covered[baseline_id] = {**share, "attackers": known}
-    used = utilities.get(declared["name"], {})
-    left, right = utilities.get("", {}).get("values", {}), used.get("values", {})
+            covered[baseline_id] = {**share, "attackers": measured}
+    utility = utilities.get(declared["name"], {})
+    left, right = utilities.get("", {}).get("values", {}), utility.get("values", {})
     return {
         **declared,
-        "reason": declared["reason"] or used.get("reason"),
+        "reason": declared["reason"] or utility.get("reason"),
         "utility": {
             name: {
                 "before": figure(left[name]) if name in left else None,
@@ -80,7 +80,7 @@ def _defense_row(
         "residual": residual,
         "coverage": covered,
         "relative_to_suite": True,
-        "adaptive": any(one["adaptive"] is not None for one in residual.values()),
+        "adaptive": any(effect["adaptive"] is not None for effect in residual.values()),
     }
 
 

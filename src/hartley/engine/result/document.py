@@ -178,7 +178,7 @@ def document(
     devices: Sequence[str] = ("cpu",),
 ) -> dict[str, Any]:
     """Return the whole run document; ``devices`` are those that anything was computed on."""
-    made: dict[str, Any] = finite(
+    result: dict[str, Any] = finite(
         {
             "schema": RUN_SCHEMA,
             "id": identity,
@@ -199,7 +199,7 @@ def document(
             "notes": list(notes),
         }
     )
-    return made
+    return result
 
 
 def host(devices: Sequence[str]) -> dict[str, Any]:

@@ -57,14 +57,14 @@ def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
     """
     document = {**document, "channels": baseline_rows(document)}
     checks = [check for key, limit in limits.items() for check in _checks(document, key, limit)]
-    broken = [
+    violated = [
         {"status": INCONCLUSIVE, "reason": f"{_label(row)} {row['status']}: {row['reason']}"}
         for row in document["channels"]
         if row["status"] == "failed" or (row["status"] == "skipped" and not row.get("reason"))
     ]
     if not limits and not any(row["status"] == "measured" for row in document["channels"]):
-        broken.append({"status": INCONCLUSIVE, "reason": "nothing was measured"})
-    everything: list[Mapping[str, Any]] = [*checks, *broken]
+        violated.append({"status": INCONCLUSIVE, "reason": "nothing was measured"})
+    everything: list[Mapping[str, Any]] = [*checks, *violated]
     statuses = {check["status"] for check in everything}
     status = next((s for s in (OVER, INCONCLUSIVE) if s in statuses), PASS)
     reasons = [c["reason"] for c in everything if c["status"] == OVER]
@@ -79,12 +79,14 @@ def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
 def _checks(document: Mapping[str, Any], key: str, limit: float) -> Iterator[Mapping[str, Any]]:
     subject, _, metric = key.partition(".")
     rows = [row for row in document["channels"] if _speaks(subject, row)]
-    played = [row for row in rows if row["status"] != "skipped" or row.get("cause") not in CARRIED]
+    played_rows = [
+        row for row in rows if row["status"] != "skipped" or row.get("cause") not in CARRIED
+    ]
     if not any(row["status"] == "measured" for row in rows):
         why = "; ".join(f"{_label(row)}: {row.get('reason')}" for row in rows[:3])
         reason = f"{key}: nothing was measured" + (f" ({why})" if why else "")
         yield {"limit": key, "at": limit, "status": INCONCLUSIVE, "reason": reason}
-    for row in played:
+    for row in played_rows:
         status, reason = _row(row, metric, limit)
         yield {
             "limit": key,
@@ -112,8 +114,8 @@ def _row(row: Mapping[str, Any], metric: str, limit: float) -> tuple[str, str]:
     high = min(ends)
     if high <= limit:
         return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}"
-    left = "?" if low is None else f"{low:.4g}"
-    return INCONCLUSIVE, f"lies in [{left}, {high:.4g}]{unit}, across the limit {limit:g}"
+    shown_low = "?" if low is None else f"{low:.4g}"
+    return INCONCLUSIVE, f"lies in [{shown_low}, {high:.4g}]{unit}, across the limit {limit:g}"
 
 
 def _bits(row: Mapping[str, Any]) -> tuple[float | None, list[float], str]:
@@ -159,10 +161,10 @@ def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
         subject, _, metric = key.partition(".")
         rows = [r for r in baseline_rows(document) if _speaks(subject, r)]
         metrics = [set(r.get("metrics") or {}) for r in rows if r["status"] == "measured"]
-        if not metric or not metrics or metric in (known := set().union(*metrics)):
+        if not metric or not metrics or metric in (names := set().union(*metrics)):
             continue
-        near = sorted(n for n in known if metric in n) or get_close_matches(metric, sorted(known))
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it has: {_names(known)}"
+        near = sorted(n for n in names if metric in n) or get_close_matches(metric, sorted(names))
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has: {_names(names)}"
         raise UsageError(f"{subject} has no metric named {metric!r}; {hint}")
 
 
@@ -182,9 +184,9 @@ def check_limit(key: str) -> None:
         if name not in set(Axis):
             raise UnknownName("axis", name, list(Axis))
     elif kind == "attack":
-        known = [e.name for e in catalog.entries("attack") if e.kind == "attack"]
-        if name not in known:
-            raise UnknownName("attack", name, known)
+        attacks = [e.name for e in catalog.entries("attack") if e.kind == "attack"]
+        if name not in attacks:
+            raise UnknownName("attack", name, attacks)
     else:
         classes = set(catalog.classes())
         games = {e.name for e in catalog.entries("game") if e.kind == "game"}

@@ -115,12 +115,12 @@ def recalled(function: Callable[..., Any], x: Any, *rest: Any) -> Any:
         return answer.fresh()
     work = Work("answers of victims")
     with work.use(), billed() as bill:
-        given = function(x, *rest)
-    if isinstance(given, list):
-        answer = Answer(tuple(given), bill.cost, work, function, len(repr(given)))
+        returned = function(x, *rest)
+    if isinstance(returned, list):
+        answer = Answer(tuple(returned), bill.cost, work, function, len(repr(returned)))
     else:
         # A copy always: what the callable gave may be a part of it, or the question itself.
-        array = np.array(given)
+        array = np.array(returned)
         array.flags.writeable = False
         answer = Answer(array, bill.cost, work, function, array.nbytes)
     if answer.nbytes <= ROOM // 4:

@@ -10,10 +10,10 @@ def devices_used() -> list[str]:
 
     Torch is not imported for it: where nobody has loaded it, nobody has used a device by it.
     """
-    found, torch = ["cpu"], sys.modules.get("torch")
+    devices, torch = ["cpu"], sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
-        return found
+        return devices
     for index in range(torch.cuda.device_count()):
         if torch.cuda.max_memory_allocated(index) > 0:
-            found.append(f"cuda:{index} ({torch.cuda.get_device_name(index)})")
-    return found
+            devices.append(f"cuda:{index} ({torch.cuda.get_device_name(index)})")
+    return devices

@@ -38,14 +38,14 @@ def prints_apart() -> Iterator[None]:
     Libraries in C write to the descriptor itself, so it is redirected too.
     """
     sys.stdout.flush()
-    kept = os.dup(1)
+    stdout_copy = os.dup(1)
     try:
         os.dup2(2, 1)
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout_copy, 1)
+        os.close(stdout_copy)
 
 
 def cores() -> int:
@@ -165,8 +165,8 @@ def _hire(
     worker.reader.start()
     with contextlib.suppress(BrokenPipeError):
         assert process.stdin is not None
-        kept = str(artifacts.absolute()) if artifacts else None
-        send(process.stdin, {"path": sys.path, "artifacts": kept})
+        artifacts_path = str(artifacts.absolute()) if artifacts else None
+        send(process.stdin, {"path": sys.path, "artifacts": artifacts_path})
     return worker
 
 

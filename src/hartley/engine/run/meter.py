@@ -101,9 +101,9 @@ def by_unit(rounds: Sequence[Spent]) -> list[dict[str, float]]:
     Units: ``models`` trained, ``tokens_in`` and ``tokens_out``, ``money``, and ``model_s``, the
     seconds that the model itself took, where its adapter measures them.
     """
-    each = [_amounts(r.models, r.cost) for r in rounds]
-    used = [unit for unit in (each[0] if each else ()) if any(r[unit] for r in each)]
-    return [{unit: r[unit] for unit in used} for r in each]
+    amounts = [_amounts(r.models, r.cost) for r in rounds]
+    units = [unit for unit in (amounts[0] if amounts else ()) if any(r[unit] for r in amounts)]
+    return [{unit: r[unit] for unit in units} for r in amounts]
 
 
 def _amounts(models: float, cost: Cost) -> dict[str, float]:
@@ -167,11 +167,11 @@ class Meter:
         Raises:
             BudgetSpent: the budget does not cover them; they are not answered.
         """
-        counted = CAPABILITIES[what].counted
-        if counted is Counted.NOTHING:
+        how = CAPABILITIES[what].counted
+        if how is Counted.NOTHING:
             return
         total = self.queries + uses
-        if counted is Counted.QUERIES and self.budget is not None and total > self.budget:
+        if how is Counted.QUERIES and self.budget is not None and total > self.budget:
             raise BudgetSpent(
                 f"{total} queries, but the budget is {self.budget}: "
                 "ask for fewer records or raise the budget"
@@ -208,15 +208,15 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
             f"(it offers {', '.join(model.offers.words) or 'nothing'})"
         )
     if model.clear is not None and needs & (Access.WEIGHTS | Access.GRADIENTS):
-        behind = model.clear
+        undefended = model.clear
         calls = {name: call for name, call in model.calls.items() if not _by_record(name)}
-        calls |= {name: call for name, call in behind.calls.items() if _by_record(name)}
+        calls |= {name: call for name, call in undefended.calls.items() if _by_record(name)}
         model = replace(
             model,
             calls=Calls(calls),
-            output=behind.output,
+            output=undefended.output,
             # An attacker with gradients alone still has to ask for them, within the budget.
-            session=behind.session if needs & Access.WEIGHTS else model.session,
+            session=undefended.session if needs & Access.WEIGHTS else model.session,
         )
     ask: Ask = recalled if model.deterministic and model.session is None else _anew
     if model.session is not None:
@@ -292,10 +292,10 @@ class _Metered:
             raise
         except Exception as error:
             shape = getattr(arguments[0], "shape", None) if arguments else None
-            given = "" if shape is None else f" of arguments of shape {shape}"
+            shape_note = "" if shape is None else f" of arguments of shape {shape}"
             why = " ".join(str(error).split())[:160]
             raise RunError(
-                f"{self.name}{given} failed in the model {self.model.name!r}: "
+                f"{self.name}{shape_note} failed in the model {self.model.name!r}: "
                 f"{type(error).__name__}: {why}"
             ) from error
 

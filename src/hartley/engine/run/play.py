@@ -59,8 +59,8 @@ def deal(
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.cls, scene.name))
     rules = ruled(attack.name, attack.game_params.items(), params or {})
     dealt = attack.game(scene, rng, **rules)
-    for one in dealt.rounds:
-        check_brief(attack.game, one.view)
+    for round_ in dealt.rounds:
+        check_brief(attack.game, round_.view)
     return dealt
 
 
@@ -71,8 +71,8 @@ def check_brief(game: Game, view: View[Any]) -> None:
         RunError: its brief is of another type.
     """
     if not isinstance(view.brief, game.brief):
-        got = type(view.brief).__name__
-        raise RunError(f"{game.name}: the brief must be a {game.brief.__name__}, got {got}")
+        kind = type(view.brief).__name__
+        raise RunError(f"{game.name}: the brief must be a {game.brief.__name__}, got {kind}")
 
 
 def play(
@@ -141,17 +141,17 @@ def checked_play(
         UsageError: an unknown name, a parameter that is not taken, or an unplayable scene.
     """
     part = catalog.load("attack", attack) if isinstance(attack, str) else attack
-    built = build_scene.build(scene) if isinstance(scene, str) else scene
-    for value, kind, name in ((part, Attack, "attack"), (built, Scene, "scene")):
+    built_scene = build_scene.build(scene) if isinstance(scene, str) else scene
+    for value, kind, name in ((part, Attack, "attack"), (built_scene, Scene, "scene")):
         if not isinstance(value, kind):
             raise UsageError(
                 f"{name} must be a {kind.__name__} or its name, got {type(value).__name__}"
             )
-    given = checked(part, params)
+    values = checked(part, params)
     rules = checked(part.game, game_params)
-    if obstacle := unplayable(part, built):
+    if obstacle := unplayable(part, built_scene):
         raise UsageError(f"{part.name} cannot be played: {obstacle.reason}")
-    return part, built, given, rules
+    return part, built_scene, values, rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +183,11 @@ def play_rounds(
         RuleError: the attack broke the rules.
         RunError: the attack returned a wrong shape, NaN, or no asset.
     """
-    known = Knowledge(knowledge) if knowledge else _knowledge(scene, undefended)
-    if (known is Knowledge.STATIC) != (undefended is not None):
+    attacker = Knowledge(knowledge) if knowledge else _knowledge(scene, undefended)
+    if (attacker is Knowledge.STATIC) != (undefended is not None):
         raise UsageError(
             "undefended must be the scene before its defenses for a static attacker, and for no "
-            f"other, got {type(undefended).__name__} where knowledge is {known}"
+            f"other, got {type(undefended).__name__} where knowledge is {attacker}"
         )
     table = dealt or deal(attack, scene, seed=seed, params=game_params)
     if undefended is not None:
@@ -206,8 +206,8 @@ def play_rounds(
     spent = with_shared(spent, meter.ledger)
     _check_loot(attack, outcomes)
     received = _judge(attack, table, outcomes)
-    truth = np.concatenate([one.truth for one in table.rounds])
-    sizes = [len(one.truth) for one in table.rounds]
+    truth = np.concatenate([dealt.truth for dealt in table.rounds])
+    sizes = [len(dealt.truth) for dealt in table.rounds]
     alphabet = table.rounds[0].alphabet
     trials = Trials(
         spec=ChannelSpec(
@@ -219,7 +219,7 @@ def play_rounds(
             clustered=table.cluster,
             alpha=alpha,
             bounds=_bounds(scene, attack, table),
-            seconds=sum(one.seconds for one in spent),
+            seconds=sum(cost.seconds for cost in spent),
             uses=meter.queries,
             budget=budget,
             commit=commitment(seed),
@@ -235,14 +235,14 @@ def play_rounds(
         params=dict(params),
         seed=seed,
         queried=meter.queries > 0,
-        shared_seconds={name: one[SECONDS] for name, one in meter.ledger.shared().items()},
+        shared_seconds={name: shared[SECONDS] for name, shared in meter.ledger.shared().items()},
         metrics={**_mean([r.metrics for r in received]), **table.metrics},
         metrics_by_round=_each([r.metrics for r in received]),
         cost={**_mean([r.cost for r in received]), **_mean(by_unit(spent))},
         defenses=scene.defenses,
-        knowledge=str(known),
+        knowledge=str(attacker),
         loot=_describe(outcomes[-1].asset),
-        run_id=_identity(attack, scene, seed, params, game_params, budget, str(known)),
+        run_id=_identity(attack, scene, seed, params, game_params, budget, str(attacker)),
         **complete(attack, table.rounds, received, by_column(spent)),
     )
     return Played(trials, tuple(out.asset for out in outcomes if out.asset is not None))
@@ -258,8 +258,8 @@ def _knowledge(scene: Scene, undefended: Scene | None) -> Knowledge:
 def _identity(attack: Attack, scene: Scene, seed: int, *rest: Any) -> str:
     """What was played, in 16 hexadecimal digits; ``rest``: parameters, budget, knowledge."""
     defenses = [[applied.name, dict(applied.params)] for applied in scene.defenses]
-    played = [scene.name, scene.digest, attack.game.name, attack.name, seed, defenses, *rest]
-    text = json.dumps(played, sort_keys=True, default=repr)
+    identity = [scene.name, scene.digest, attack.game.name, attack.name, seed, defenses, *rest]
+    text = json.dumps(identity, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -268,8 +268,8 @@ def _judge(attack: Attack, table: Deal, outcomes: Sequence[Outcome]) -> Sequence
         received = table.judge(table.rounds, outcomes)
     else:
         received = [_answer(attack, out) for out in outcomes]
-    for one, got in zip(table.rounds, received, strict=True):
-        _fits(attack, one, got)
+    for round_, outcome in zip(table.rounds, received, strict=True):
+        _fits(attack, round_, outcome)
     return received
 
 

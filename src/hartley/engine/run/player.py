@@ -107,7 +107,7 @@ class Player:
         elif experiment.sweep and not attack.adapts:
             return _skipped(Obstacle("adapts", NOT_PLANTED))
         try:
-            played = play_rounds(
+            result = play_rounds(
                 attack,
                 scene,
                 stage.params if tuning is None else tuning.params,
@@ -123,7 +123,7 @@ class Player:
             return _skipped(Obstacle("access", str(error)))
         except AccessDenied as error:
             if experiment.defenses:  # the defense took the access away: that is what it does
-                names = " + ".join(one.name for one in experiment.defenses)
+                names = " + ".join(defense.name for defense in experiment.defenses)
                 return _skipped(Obstacle("access", f"denied behind {names}: {error}"))
             raise
         except ImportError as error:
@@ -131,7 +131,7 @@ class Player:
             if extra is None:
                 raise
             return _skipped(Obstacle("install", str(extra)))
-        trials = played.trials
+        trials = result.trials
         if tuning is not None:
             trials = replace(trials, tuning=tuning.record)
         return Result(DONE, {}, trials_to_bytes(trials), row=measured_row(trials))
@@ -188,8 +188,8 @@ class Player:
         """The scene that a static attacker knows: with what is deployed, without what was added."""
         if experiment.knowledge is not Knowledge.STATIC:
             return None
-        known = experiment.known_defenses
-        return self._scene(replace(experiment, defenses=known, knowledge=Knowledge.NONE))
+        defenses = experiment.known_defenses
+        return self._scene(replace(experiment, defenses=defenses, knowledge=Knowledge.NONE))
 
     def _dealt(self, experiment: Experiment, attack: Any, scene: Scene) -> Deal:
         key = (_key(experiment), experiment.group, experiment.root_seed)
@@ -288,25 +288,27 @@ def play_row(
             attack cannot be played with.
     """
     part = catalog.load("attack", attack)
-    given = checked(part, params)
+    values = checked(part, params)
     rules = ruled(attack, part.game_params.items(), game_params)
     stage = Stage(
         attack=attack,
-        params=defaults(part.parameters) | given,
+        params=defaults(part.parameters) | values,
         game=part.game.name,
         game_params=defaults(part.game.parameters) | checked(part.game, rules),
     )
     settings = dict(scene_params or {})
     experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)
     one_thread()
-    built = build_scene.build(scene, settings)
+    built_scene = build_scene.build(scene, settings)
     player = Player()
-    player.hold(built, settings)
+    player.hold(built_scene, settings)
     result = player.run(experiment)
     if result.mistake:
         raise UsageError(f"{attack} on {scene}: {result.mistake}")
-    known = document.standing_of(catalog.find("attack", attack), str(built.modality), experiment)
+    standing = document.standing_of(
+        catalog.find("attack", attack), str(built_scene.modality), experiment
+    )
     if result.status == DONE:
-        return {**known, **result.row["row"]}
+        return {**standing, **result.row["row"]}
     note = result.note
-    return document.unmeasured(known, result.status, note["reason"], note.get("cause"))
+    return document.unmeasured(standing, result.status, note["reason"], note.get("cause"))

@@ -43,30 +43,34 @@ def complete(
     Raises:
         RunError: a column has a wrong name, length or range, holds NaN, or is missing in a round.
     """
-    sizes = [len(one.truth) for one in rounds]
+    sizes = [len(round_.truth) for round_ in rounds]
     n = sum(sizes)
-    given: dict[str, NDArray[Any]] = {}
-    for name in dict.fromkeys(name for got in received for name in got.columns):
+    filled: dict[str, NDArray[Any]] = {}
+    for name in dict.fromkeys(name for outcome in received for name in outcome.columns):
         if name not in (*BY_ATTACK, *BY_JUDGE):
             raise RunError(
                 f"{attack.name}: a column must be one of {', '.join((*BY_ATTACK, *BY_JUDGE))}, "
                 f"got {name!r}"
             )
-        parts = [_column(attack, name, got, m) for got, m in zip(received, sizes, strict=True)]
-        given[name] = np.concatenate(parts)
+        parts = [
+            _column(attack, name, outcome, m) for outcome, m in zip(received, sizes, strict=True)
+        ]
+        filled[name] = np.concatenate(parts)
     where = np.repeat(np.arange(len(sizes)), sizes)
     place = np.concatenate([np.arange(m) for m in sizes])
-    order = np.lexsort((given.pop("order", place), where))
+    order = np.lexsort((filled.pop("order", place), where))
     columns: dict[str, Any] = {"trial": np.arange(n), "item": place, "order": _ranks(order)}
-    columns |= {name: column for name, column in given.items() if name not in COSTS}
+    columns |= {name: column for name, column in filled.items() if name not in COSTS}
     shares = {
-        name: np.array([one[name] / max(m, 1) for one, m in zip(spent, sizes, strict=True)])[where]
+        name: np.array([cost[name] / max(m, 1) for cost, m in zip(spent, sizes, strict=True)])[
+            where
+        ]
         for name in (spent[0] if spent else ())
     }
-    columns["costs"] = shares | {name: v for name, v in given.items() if name in COSTS}
+    columns["costs"] = shares | {name: v for name, v in filled.items() if name in COSTS}
     logq = [
-        _log2_posterior_of_truth(attack, one, got)
-        for one, got in zip(rounds, received, strict=True)
+        _log2_posterior_of_truth(attack, round_, outcome)
+        for round_, outcome in zip(rounds, received, strict=True)
     ]
     if any(part is not None for part in logq):
         if any(part is None for part in logq):
@@ -84,7 +88,7 @@ def _ranks(order: NDArray[Any]) -> NDArray[np.int64]:
 def _column(attack: Attack, name: str, got: Received, m: int) -> NDArray[Any]:
     if name not in got.columns:
         raise RunError(f"{attack.name}: the column {name} must be given in every round or in none")
-    values, (low, high, whole) = np.asarray(got.columns[name]), COLUMNS[name]
+    values, (low, high, integers) = np.asarray(got.columns[name]), COLUMNS[name]
     if values.shape != (m,):
         raise RunError(f"{attack.name}: {name} must have shape {(m,)}, got {values.shape}")
     if values.dtype.kind not in "biuf" or not np.isfinite(values.astype(np.float64)).all():
@@ -92,7 +96,7 @@ def _column(attack: Attack, name: str, got: Received, m: int) -> NDArray[Any]:
             f"{attack.name}: {name} must be finite numbers, got NaN, infinity or another type"
         )
     values = values.astype(np.float64)
-    if whole and (values != np.round(values)).any():
+    if integers and (values != np.round(values)).any():
         raise RunError(f"{attack.name}: {name} must be whole numbers")
     outside = (low is not None and (values < low).any()) or (
         high is not None and (values > high).any()
@@ -101,7 +105,7 @@ def _column(attack: Attack, name: str, got: Received, m: int) -> NDArray[Any]:
         raise RunError(
             f"{attack.name}: {name} must be {_allowed(name)}, got {values.min():g}…{values.max():g}"
         )
-    return values.astype(np.int64) if whole else values
+    return values.astype(np.int64) if integers else values
 
 
 def _allowed(name: str) -> str:

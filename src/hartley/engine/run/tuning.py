@@ -52,7 +52,7 @@ def tuning_rounds(measured: Deal) -> int:
     many as are measured, and never fewer than one.
     """
     count = len(measured.rounds)
-    uses = sum(len(one.truth) for one in measured.rounds) / count
+    uses = sum(len(round_.truth) for round_ in measured.rounds) / count
     wanted = max(ceil(count / SHARE), ceil(FEWEST_USES / uses))
     return max(1, min(wanted, count // 2))
 
@@ -101,11 +101,11 @@ def tuned(
     from hartley.channel.trials.validate import measured_rows
 
     names = list(dict.fromkeys(name for setting in sweep for name in setting))
-    usual = {name: params[name] for name in names}
-    tried: list[dict[str, Any]] = []
-    for setting in (usual, *({**usual, **one} for one in sweep)):
+    default_setting = {name: params[name] for name in names}
+    attempts: list[dict[str, Any]] = []
+    for setting in (default_setting, *({**default_setting, **entry} for entry in sweep)):
         attempt: dict[str, Any] = {"setting": setting, "bits": None, "reason": None}
-        tried.append(attempt)
+        attempts.append(attempt)
         try:
             trials = play_rounds(
                 attack,
@@ -128,15 +128,15 @@ def tuned(
             "queries": trials.spec.uses or 0,
             "seconds": round(trials.spec.seconds or 0.0, 4),
         }
-    played = [one for one in tried if one["bits"] is not None]
-    best = max(played, key=lambda one: one["bits"], default=tried[0])
+    measured = [entry for entry in attempts if entry["bits"] is not None]
+    best = max(measured, key=lambda entry: entry["bits"], default=attempts[0])
     record = {
         "setting": best["setting"],
         "bits": best["bits"],
         "rounds": len(dealt.rounds),
-        "uses": sum(len(one.truth) for one in dealt.rounds),
-        "queries": sum(one["queries"] for one in played),
-        "seconds": round(sum(one["seconds"] for one in played), 4),
-        "tried": tried,
+        "uses": sum(len(round_.truth) for round_ in dealt.rounds),
+        "queries": sum(entry["queries"] for entry in measured),
+        "seconds": round(sum(entry["seconds"] for entry in measured), 4),
+        "tried": attempts,
     }
     return Tuned({**params, **best["setting"]}, record)

@@ -199,7 +199,7 @@ def _group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> list[S
     owns = [np.flatnonzero(row) for _, row in part]
     if work.net.kind == "dense":
         return _dense(work, starts, owns, rngs)
-    return [_opacus(work, *one) for one in zip(starts, owns, rngs, strict=True)]
+    return [_opacus(work, *arguments) for arguments in zip(starts, owns, rngs, strict=True)]
 
 
 def _dense(

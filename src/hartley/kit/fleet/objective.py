@@ -146,7 +146,7 @@ def train_shaped(
              for n, shape in objective.extra(net).items()}  # fmt: skip
     tensors = [*weights.values(), *extra.values()]
     leaves = [tensor.detach().requires_grad_() for tensor in tensors]
-    used = dict(zip([*weights, *extra], leaves, strict=True))
+    leaf_tensors = dict(zip([*weights, *extra], leaves, strict=True))
     slopes = [torch.zeros_like(tensor) for tensor in tensors]
     lengths = [len(order) for order in orders]
     mover = Mover(tensors, slopes, tensors, lengths, training)
@@ -156,8 +156,12 @@ def train_shaped(
             for k, start in enumerate(starts)]  # fmt: skip
     for t in range(max(lengths)):
         inputs, targets = reader.batch(t)
-        batch = forward(net, used, inputs, targets)
-        batch.epoch, batch.extra, batch.noise = reader.epoch(t), {n: used[n] for n in extra}, noise
+        batch = forward(net, leaf_tensors, inputs, targets)
+        batch.epoch, batch.extra, batch.noise = (
+            reader.epoch(t),
+            {n: leaf_tensors[n] for n in extra},
+            noise,
+        )
         # Each model's loss depends on its own weights alone, so the sum has everyone's own slopes.
         gradients = torch.autograd.grad(objective.loss(batch).sum(), leaves, allow_unused=True)
         with torch.no_grad():
@@ -165,7 +169,9 @@ def train_shaped(
                 slope.zero_() if value is None else slope.copy_(value)
             mover.step(t)
         for k in (k for k, length in enumerate(lengths) if length == t + 1):
-            trained[k] = {n: w[k].cpu().numpy().copy() for n, w in zip(used, tensors, strict=True)}
+            trained[k] = {
+                n: w[k].cpu().numpy().copy() for n, w in zip(leaf_tensors, tensors, strict=True)
+            }
     return trained
 
 
@@ -215,8 +221,8 @@ class _Noise:
     def __call__(self, width: int) -> torch.Tensor:
         import torch
 
-        drawn = [torch.randn(self.batch, width, generator=g) for g in self.generators]
-        return torch.stack(drawn).to(self.device)
+        noise = [torch.randn(self.batch, width, generator=g) for g in self.generators]
+        return torch.stack(noise).to(self.device)
 
 
 def forward(

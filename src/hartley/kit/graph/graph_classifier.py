@@ -169,13 +169,13 @@ def _forward(
 
     w0, b0, w1, b1, w2, b2 = weights
     k, batch, nodes, _ = sums.shape
-    shown = places.unsqueeze(3)
+    node_masks = places.unsqueeze(3)
     flat = sums.reshape(k, batch * nodes, -1)
     hidden = torch.baddbmm(b0.unsqueeze(1), flat, w0.transpose(1, 2)).relu()
-    hidden = hidden.view(k, batch, nodes, -1) * shown
+    hidden = hidden.view(k, batch, nodes, -1) * node_masks
     hidden = torch.matmul(links, hidden).view(k, batch * nodes, -1)
     hidden = torch.baddbmm(b1.unsqueeze(1), hidden, w1.transpose(1, 2)).relu()
-    hidden = hidden.view(k, batch, nodes, -1) * shown
+    hidden = hidden.view(k, batch, nodes, -1) * node_masks
     count = places.sum(2, keepdim=True).clamp_min(1)
     pooled = torch.cat([hidden.sum(2) / count, hidden.amax(2)], 2)
     return torch.baddbmm(b2.unsqueeze(1), pooled, w2.transpose(1, 2))

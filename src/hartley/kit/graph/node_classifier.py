@@ -182,9 +182,9 @@ def _initial(
     wide, hidden = graph.features.shape[1], schedule.hidden
     shapes = {"0.weight": (hidden, wide), "0.bias": (hidden,)}
     last = {"1.weight": (classes, hidden), "1.bias": (classes,)}
-    drawn = {n: rng.uniform(-1, 1, s) / np.sqrt(wide) for n, s in shapes.items()}
-    drawn |= {n: rng.uniform(-1, 1, s) / np.sqrt(hidden) for n, s in last.items()}
-    return {n: w.astype(np.float32) for n, w in drawn.items()}
+    weights = {n: rng.uniform(-1, 1, s) / np.sqrt(wide) for n, s in shapes.items()}
+    weights |= {n: rng.uniform(-1, 1, s) / np.sqrt(hidden) for n, s in last.items()}
+    return {n: w.astype(np.float32) for n, w in weights.items()}
 
 
 class Answers:
@@ -219,22 +219,22 @@ class Answers:
     def _computed(self) -> tuple[Any, ...]:
         if self._held is None:
             smooth = smoothing(self._graph.edges, len(self._graph))
-            sent = self._graph.features @ self._weights["0.weight"].T.astype(np.float64)
-            first = smooth @ sent + self._weights["0.bias"]
+            messages = self._graph.features @ self._weights["0.weight"].T.astype(np.float64)
+            first = smooth @ messages + self._weights["0.bias"]
             last = np.maximum(first, 0) @ self._weights["1.weight"].T.astype(np.float64)
-            self._held = smooth, sent, first, smooth @ last + self._weights["1.bias"]
+            self._held = smooth, messages, first, smooth @ last + self._weights["1.bias"]
         return self._held
 
     def _moved(self, node: int, changed: int) -> NDArray[np.float64]:
         """How far the logits of ``node`` move: only what ``changed`` reaches is recomputed."""
-        smooth, sent, first, _ = self._computed()
+        smooth, messages, first, _ = self._computed()
         near = slice(*smooth.indptr[changed : changed + 2])
         reached, share = smooth.indices[near], smooth.data[near]
         row = slice(*smooth.indptr[node : node + 2])
         at = dict(zip(smooth.indices[row].tolist(), smooth.data[row].tolist(), strict=True))
         weights = np.array([at.get(r, 0.0) for r in reached.tolist()])
         before = first[reached]
-        after = before + NUDGE * share[:, None] * sent[changed]
+        after = before + NUDGE * share[:, None] * messages[changed]
         gap = np.maximum(after, 0) - np.maximum(before, 0)
         return np.asarray((weights @ gap) @ self._weights["1.weight"].T)
 

@@ -177,8 +177,8 @@ def sample(
                 out[here, step] = answers.argmax(1)[back[here] - first]
             else:
                 heap = np.exp(answers - answers.max(1, keepdims=True)).cumsum(1)
-                mine = heap[back[here] - first]
-                out[here, step] = (mine < draws[here, step, None] * mine[:, -1:]).sum(1)
+                cumulative = heap[back[here] - first]
+                out[here, step] = (cumulative < draws[here, step, None] * cumulative[:, -1:]).sum(1)
         rows = append(rows, out[:, step : step + 1])
     return out
 

@@ -53,8 +53,8 @@ def decode(soft: NDArray[Any], bits: int) -> NDArray[Any]:
     choice = np.zeros((bits + MEMORY, STATES), dtype=np.int64)
     # A state names the last six bits; its newest bit says which input led to it.
     newest = np.arange(STATES) >> (MEMORY - 1)
-    for step, heard in enumerate(np.asarray(soft).reshape(-1, len(GENERATORS))):
-        gain = signs @ heard
+    for step, received in enumerate(np.asarray(soft).reshape(-1, len(GENERATORS))):
+        gain = signs @ received
         paths = score[before] + gain[before, newest[:, None]]
         if step >= bits:
             paths[newest == 1] = -np.inf

@@ -130,8 +130,8 @@ def coded(inner: Marker) -> Marker:
         return inner.embed(picture, codes.encode(bits), key)
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
-        heard = inner.soft(picture, key, codes.length(m))
-        return 2.0 * codes.decode(heard, m) - 1.0
+        soft_bits = inner.soft(picture, key, codes.length(m))
+        return 2.0 * codes.decode(soft_bits, m) - 1.0
 
     return replace(inner, name=f"coded {inner.name}", embed=embed, soft=soft)
 
@@ -149,8 +149,8 @@ def lowest_bit() -> Marker:
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
         levels = np.round(picture * 255.0).astype(np.int64).reshape(-1)
         where, mask = _pixels(levels.size, m, key)
-        read: NDArray[Any] = 2.0 * ((levels[where] & 1) ^ mask) - 1.0
-        return read
+        soft_bits: NDArray[Any] = 2.0 * ((levels[where] & 1) ^ mask) - 1.0
+        return soft_bits
 
     return Marker("lowest_bit", embed, soft)
 
