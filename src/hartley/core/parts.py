@@ -231,6 +231,14 @@ class Attack(Part):
         ),
     )
     loot: Loot = field(default=Loot.RECORDS, metadata=about("what kind of asset it brings home"))
+    light: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=about(
+            "parameters of a setting that costs less and still reads a live scene; conformance "
+            "plays dead, noisy and defended scenes at it",
+            listed=False,
+        ),
+    )
     expected_failures: Mapping[str, str] = field(
         default_factory=dict,
         metadata=about("conformance checks it cannot pass, each with its reason", listed=False),

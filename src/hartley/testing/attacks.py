@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -60,6 +61,7 @@ def says_what_it_is(attack: Attack) -> None:
     for parameter in attack.parameters:
         expect(bool(parameter.help), f"parameter {parameter.name!r} has no line under Args:")
     accepts(attack.game, "game_params", dict(attack.game_params))
+    accepts(attack, "light", dict(attack.light))
 
 
 def is_in_its_folder(attack: Attack) -> None:
@@ -103,13 +105,20 @@ def _replay(attack: Attack) -> _Replay:
     table = deal(attack, scene, seed=0, params=few_rounds(attack.game))
     before = fingerprint(table.rounds)
     np.random.seed(1)  # noqa: NPY002 - changes the results of code that uses the global generator
-    first = play(attack, scene, seed=0, dealt=table)
+    first = play(attack, scene, seed=0, dealt=table, params=attack.light)
     np.random.seed(2)  # noqa: NPY002
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            again = play(attack, scene, seed=0, dealt=table, budget=first.spec.uses or None)
+            again = play(
+                attack,
+                scene,
+                seed=0,
+                dealt=table,
+                params=attack.light,
+                budget=first.spec.uses or None,
+            )
         except BudgetSpent:
             again = None
         finally:
@@ -130,7 +139,7 @@ def answers_every_question(attack: Attack) -> None:
     for modality in attack.modalities:
         for kind in ("live", "dead"):
             try:
-                played(attack, kind, modality)
+                played(attack, kind, modality, light=True)
             except HartleyError as error:
                 raise_from(f"on the {kind} scene ({modality}): {error}", error)
 
@@ -161,26 +170,48 @@ def leaves_the_view_alone(attack: Attack) -> None:
 
 
 def reads_the_live_scene(attack: Attack) -> None:
-    """The certified bits are above zero where everything leaks, in every modality it claims."""
-    for modality in attack.modalities:
-        channel = measured(attack, "live", modality)
-        low = channel.bits.lower
+    """The certified bits are above zero where everything leaks, in every modality it claims.
+
+    At its light setting, which dead scenes are played at: where that reads nothing, a dead scene
+    shows nothing. At its defaults in the first modality alone.
+    """
+    plays = [(modality, True) for modality in attack.modalities]
+    if attack.light:
+        plays.append((_modality(attack), False))
+    for modality, light in plays:
+        channel = measured(attack, "live", modality, light=light)
+        low, at = channel.bits.lower, f" at {dict(attack.light)}" if light and attack.light else ""
         expect(
             low is not None and low > DEAD and channel.bits.value > DEAD,
-            f"reads {channel.bits.value:.4f} bit (certified {low}) on the live scene ({modality})",
+            f"reads {channel.bits.value:.4f} bit (certified {low}) on the live scene "
+            f"({modality}){at}",
         )
 
 
 def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
-    """Where nothing leaks it reads nothing, at three fixed seeds, in every modality it claims."""
+    """Where nothing leaks it reads nothing, in every modality it claims.
+
+    A point estimate may be high by chance: then the median of three fixed seeds counts. Where the
+    first seeds read nothing, the others are not played: two in the first modality, one in each of
+    the others, since who knows what they should not knows it in all of them.
+    """
     for modality in attack.modalities:
-        channels = [measured(attack, "dead", modality, seed) for seed in SEEDS]
-        lows = [channel.bits.lower or 0.0 for channel in channels]
-        points = [channel.bits.value for channel in channels]
+        enough = 2 if modality is attack.modalities[0] else 1
+        lows, points = _dead(attack, modality, SEEDS[:enough])
+        if max(points) > DEAD:
+            lows, points = _dead(attack, modality, SEEDS)
         expect(
             max(lows) <= DEAD and float(np.median(points)) <= DEAD,
             f"reads {points} bit (certified {lows}) from the dead scene ({modality})",
         )
+
+
+def _dead(
+    attack: Attack, modality: Modality, seeds: Sequence[int]
+) -> tuple[list[float], list[float]]:
+    """Certified bits and point estimates on the dead scene, by seed."""
+    bits = [measured(attack, "dead", modality, seed, light=True).bits for seed in seeds]
+    return [one.lower or 0.0 for one in bits], [one.value for one in bits]
 
 
 def keeps_its_budget(attack: Attack) -> None:
@@ -193,7 +224,7 @@ def keeps_its_budget(attack: Attack) -> None:
     scene = game_scene(attack.game, "live", _modality(attack))
     table = shared_deal(attack, "live", _modality(attack), few=True)
     try:
-        play(attack, scene, seed=0, dealt=table, budget=used - 1)
+        play(attack, scene, seed=0, dealt=table, params=attack.light, budget=used - 1)
     except BudgetSpent:
         return
     expect(False, f"it asked {used} queries, yet a budget of {used - 1} did not stop it")
@@ -247,11 +278,11 @@ def narrows_under_noise(attack: Attack) -> None:
     if attack.game.role is not Role.TAP:
         return  # noise on a jam is the attack itself; an injector has no source to blur
     modality = _modality(attack)
-    undefended = measured(attack, "live", modality)
+    undefended = measured(attack, "live", modality, light=True)
     scene, table = game_scene(attack.game, "live", modality), shared_deal(attack, "live", modality)
     last = undefended.high if undefended.high is not None else undefended.bits.value
     for level in (0.5, 1.0):
-        blurred = play(attack, scene, seed=0, dealt=_blur(table, level))
+        blurred = play(attack, scene, seed=0, dealt=_blur(table, level), params=attack.light)
         now = measure(blurred)
         low = now.bits.lower or 0.0
         expect(
@@ -322,7 +353,7 @@ def adapts_as_it_declares(attack: Attack) -> None:
         # One round is enough to see what it reads; what it answers is not judged here.
         alone = replace(table, rounds=(replace(round_, view=view),), judge=None)
         with suppress(HartleyError):
-            play(attack, scene, seed=0, dealt=alone)
+            play(attack, scene, seed=0, dealt=alone, params=attack.light)
         read, trained = read or _Watched.read, trained or bool(calls)
     adapts = True if read else "trains" if trained else False
     expect(adapts == attack.adapts, f"adapts must be {adapts!r}, got {attack.adapts!r}")

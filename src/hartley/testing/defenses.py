@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hartley.channel.measure import measure
-from hartley.core import Access, AnswerForm, Attack, Defense, Modality, Model, Round, Scene
+from hartley.core import Access, AnswerForm, Attack, Deal, Defense, Modality, Model, Round, Scene
 from hartley.core.brief import adaptive_only
 from hartley.core.errors import HartleyError
 from hartley.core.scene import part_names
@@ -83,18 +83,37 @@ def returns_a_scene(defense: Defense, attacks: Sequence[Attack]) -> None:
 def repeats(defense: Defense, attacks: Sequence[Attack]) -> None:
     """One seed, one result."""
     for attack, scene in _scenes(defense, attacks, "live"):
-        few = few_rounds(attack.game)
         first, again = (
-            play(attack, defended(scene, defense), seed=0, game_params=few) for _ in range(2)
+            play(attack, after, seed=0, params=attack.light, dealt=table)
+            for after, table in (_defended(defense, attack, scene), _anew(defense, attack, scene))
         )
         same = np.array_equal(first.guess, again.guess)
         expect(same, f"two runs with one seed differ ({attack.name})")
 
 
+def _anew(defense: Defense, attack: Attack, scene: Scene) -> tuple[Scene, Deal]:
+    """A scene behind a defense at its defaults, and a deal of few rounds on it."""
+    after = defended(scene, defense)
+    return after, deal(attack, after, seed=0, params=few_rounds(attack.game))
+
+
+def _defended(defense: Defense, attack: Attack, scene: Scene) -> tuple[Scene, Deal]:
+    """The same for all checks of one defense: what trains behind it is trained once."""
+    key = (defense, attack, scene.name, scene.modality, *map(type, scene.parts))
+    if key not in _behind:
+        for other in [one for one in _behind if one[0] is not defense]:
+            del _behind[other]
+        _behind[key] = _anew(defense, attack, scene)
+    return _behind[key]
+
+
+_behind: dict[tuple[Any, ...], tuple[Scene, Deal]] = {}
+
+
 def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
     """It opens no channel where there was none."""
     for attack, scene in _scenes(defense, attacks, "dead"):
-        bits = measure(play(attack, defended(scene, defense), seed=0)).bits
+        bits = measure(play(attack, defended(scene, defense), seed=0, params=attack.light)).bits
         expect(
             (bits.lower or 0.0) <= DEAD,
             f"{attack.name} reads {bits.lower:.3f} bit from a defended dead scene",
@@ -104,8 +123,7 @@ def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
 def static_and_adaptive_share_victims(defense: Defense, attacks: Sequence[Attack]) -> None:
     """Both kinds of attackers meet the same secrets and victims, and static ones see no defense."""
     for attack, scene in _scenes(defense, attacks, "live"):
-        few = few_rounds(attack.game)
-        adaptive = deal(attack, defended(scene, defense), seed=0, params=few)
+        _, adaptive = _defended(defense, attack, scene)
         static = as_static(adaptive, scene)
         for static_round, adaptive_round in zip(static.rounds, adaptive.rounds, strict=True):
             differs = _not_shared(static_round, adaptive_round, scene)
@@ -159,7 +177,9 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
     # with the table that a live scene has instead of a trained net: any net knows less than that.
     trainer = owner if owner is not None and now is not owner else None
     few = {"rounds": FEW} if trainer is not None or attack.game.form is AnswerForm.SCORE else {}
-    channel = measure(play(attack, after, seed=0, game_params=few, undefended=scene))
+    channel = measure(
+        play(attack, after, seed=0, params=attack.light, game_params=few, undefended=scene)
+    )
     return channel.bits.value < _undefended(attack, scene, trainer, few) - DEAD
 
 
@@ -168,7 +188,8 @@ def _undefended(attack: Attack, scene: Scene, owner: Any, few: dict[str, Any]) -
     key = (attack.run, scene.name, scene.modality, owner is not None)
     if key not in _bare:
         played = scene if owner is None else replace(scene, fit=owner.fit)
-        _bare[key] = measure(play(attack, played, seed=0, game_params=few)).bits.value
+        trials = play(attack, played, seed=0, params=attack.light, game_params=few)
+        _bare[key] = measure(trials).bits.value
     return _bare[key]
 
 
@@ -178,9 +199,10 @@ _bare: dict[Any, float] = {}
 def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
     """Applied twice, it still plays."""
     for attack, scene in _scenes(defense, attacks, "live"):
-        twice = defended(defended(scene, defense), defense)
+        twice = defended(_defended(defense, attack, scene)[0], defense)
+        few = few_rounds(attack.game)
         try:
-            play(attack, twice, seed=0, game_params=few_rounds(attack.game))
+            play(attack, twice, seed=0, params=attack.light, game_params=few)
         except HartleyError as error:
             raise CheckFailed(f"applied twice, {attack.name} fails: {error}") from error
 

@@ -76,14 +76,35 @@ def fingerprint(rounds: Iterable[Round]) -> bytes:
     return state.digest()
 
 
+def played(
+    attack: Attack, kind: str, modality: Modality, seed: int = 0, *, light: bool = False
+) -> Trials:
+    """Return the trials of one play of the whole deal on a live or dead scene.
+
+    Args:
+        attack: at its defaults, or at its light setting.
+        kind: ``live`` or ``dead``.
+        modality: of the scene.
+        seed: of scene, deal and play.
+        light: whether the light setting is enough.
+    """
+    return _played(attack, kind, modality, seed, light and bool(attack.light))
+
+
 @lru_cache(maxsize=1024)
-def played(attack: Attack, kind: str, modality: Modality, seed: int = 0) -> Trials:
-    """Return the trials of one play of the whole deal on a live or dead scene."""
+def _played(attack: Attack, kind: str, modality: Modality, seed: int, light: bool) -> Trials:
     table = shared_deal(attack, kind, modality, seed)
-    return play(attack, game_scene(attack.game, kind, modality, seed), seed=seed, dealt=table)
+    scene, params = game_scene(attack.game, kind, modality, seed), attack.light if light else {}
+    return play(attack, scene, seed=seed, dealt=table, params=params)
+
+
+def measured(
+    attack: Attack, kind: str, modality: Modality, seed: int = 0, *, light: bool = False
+) -> Channel:
+    """Return the channel that is measured from that play."""
+    return _measured(attack, kind, modality, seed, light and bool(attack.light))
 
 
 @lru_cache(maxsize=1024)
-def measured(attack: Attack, kind: str, modality: Modality, seed: int = 0) -> Channel:
-    """Return the channel that is measured from that play."""
-    return measure(played(attack, kind, modality, seed))
+def _measured(attack: Attack, kind: str, modality: Modality, seed: int, light: bool) -> Channel:
+    return measure(_played(attack, kind, modality, seed, light))

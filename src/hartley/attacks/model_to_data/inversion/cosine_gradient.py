@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO),
     paper="arXiv:2003.14053",
     adapts=True,
+    light={"steps": 30},
 )
 def cosine_gradient(
     view: View[GradientInversionBrief],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.VISION,),
     paper="arXiv:2206.07758",
+    light={"steps": 600},
 )
 def weight_reconstruction(
     view: View[ReconstructionBrief],

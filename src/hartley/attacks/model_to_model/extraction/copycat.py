@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     paper="arXiv:1806.05476",
     adapts=True,
     loot=Loot.MODEL,
+    light={"steps": 40},
 )
 def copycat(
     view: View[ExtractionBrief],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     paper="arXiv:1812.02766",
     adapts=True,
     loot=Loot.MODEL,
+    light={"steps": 40},
 )
 def knockoff(
     view: View[ExtractionBrief],
