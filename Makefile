@@ -11,6 +11,9 @@ export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export HF_HUB_OFFLINE := 1
 
+# Where nothing keeps bytecode, each of the processes that the tests start compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slow lint clean
 
 # torch first: what depends on it must find it, not fetch another build.
@@ -36,7 +39,7 @@ lint: $(VENV)/.ready
 
 test: lint
 	$(BIN)/hartley pack get --core
-	$(BIN)/pytest -n 2 --durations=10 -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=10 -m "not slow"
 
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -m slow

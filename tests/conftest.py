@@ -12,9 +12,25 @@ import pytest
 
 from hartley import catalog
 from hartley.core.errors import MissingPack
+from hartley.core.parts import Part
 from hartley.data import packs
 
 STRANGERS = Path(__file__).parent / "strangers"
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests of a file to one worker, so that a module's fixtures are made once.
+
+    The conformance checks, half of all the time, are one group for each defense and for the attacks
+    on each game, which share its deals.
+    """
+    for item in items:
+        group = item.nodeid.split("::")[0]
+        part = item.callspec.params.get("part") if hasattr(item, "callspec") else None
+        if isinstance(part, Part):
+            group = f"{group} {getattr(part, 'game', part).name}"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ def novel():
 @pytest.fixture(scope="module")
 def destroyed(photos):
     """Bits of 32 destroyed an image, by (attack, mark, what the attacker knows)."""
-    size = {"rounds": 24}
+    # 12 photographs hold 384 bits of marks: enough for shares that differ by a fifth.
+    size = {"rounds": 12}
     found = {}
     for attack in REMOVALS:
         found[attack.name, "dwt_dct", "none"] = measure(

@@ -50,10 +50,11 @@ def test_the_noise_is_what_opacus_asks_for(accountant):
 
 
 def test_the_leak_stays_under_the_guarantee(scene):
-    before = measure(play(lira, scene, game_params={"rounds": 8}, params={"references": 32}))
+    # Both sides with few references: what DP-SGD halves, 8 of them still read without it.
+    before = measure(play(lira, scene, game_params={"rounds": 8}, params={"references": 8}))
     shielded = defended(scene, dp_sgd, {"epsilon": 1.0})
     assert 0.3 < shielded.utility(shielded)["accuracy"] < scene.utility(scene)["accuracy"]
-    for attack, params in ((lira, {"references": 16}), (loss_threshold, {})):
+    for attack, params in ((lira, {"references": 8}), (loss_threshold, {})):
         after = measure(play(attack, shielded, game_params={"rounds": 8}, params=params))
         assert after.ceiling.value == pytest.approx(0.160, abs=0.001)
         assert after.bits.lower <= after.ceiling.value

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 import hartley
@@ -21,6 +22,7 @@ from hartley.engine import assess as line
 from hartley.engine.assess import Stopped, assess, remeasure
 from hartley.engine.plan.plan import Plan
 from hartley.engine.run import player
+from hartley.engine.run.play import play
 from hartley.store import read_trials
 
 SOURCE = Path(hartley.__file__).parent
@@ -264,16 +266,15 @@ def test_static_and_adaptive_rows_are_measured_with_one_seed(store):
     assert channels[0] == channels[1] == channels[2]
 
 
-@pytest.mark.parametrize(
-    ("edited", "words"),
-    [
-        ("attacks/model_to_data/reference_models.py", "np.log(ratio"),
-        ("games/membership/membership.py", "rng.random((rounds, uses)) < 0.5"),
-        ("engine/run/meter.py", "def seal("),
-        ("kit/nets.py", '"""'),
-    ],
+EDITED = (
+    "attacks/model_to_data/reference_models.py",
+    "games/membership/membership.py",
+    "engine/run/meter.py",
+    "kit/nets.py",
 )
-def test_an_edited_file_is_played_again_however_far_from_the_attack(tmp_path, edited, words):
+
+
+def test_an_edited_file_is_played_again_however_far_from_the_attack(tmp_path):
     """Real files: a copy of the package is edited, and the same command is given again."""
     package = tmp_path / "src" / "hartley"
     shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -292,10 +293,33 @@ def test_an_edited_file_is_played_again_however_far_from_the_attack(tmp_path, ed
 
     assert "lira" in run()
     assert "complete" in run()
-    path = package / edited
-    path.write_text(path.read_text() + "\n\nEDITED = 1\n")
-    again = run()
-    assert "complete" not in again and "lira" in again
+    for edited in EDITED:
+        path = package / edited
+        path.write_text(path.read_text() + "\n\nEDITED = 1\n")
+        again = run()
+        assert "complete" not in again and "lira" in again, edited
+    assert "complete" in run()
+
+
+def test_python_the_command_line_and_a_plan_give_the_same_trials(store, hartley):
+    given = {"loss_threshold": {"floor": 1e-3}}
+    plan = replace(LIVE, seed=3, only=("loss_threshold",), attacks=given, games=FEW)
+    document = assess(plan, store=store)
+    (path,) = store.glob("*/trials/*.parquet")
+    planned, rules = read_trials(path), FEW["membership"]
+    direct = play("loss_threshold", "live:membership", seed=3, floor=1e-3, game_params=rules)
+    assert direct.run_id == planned.run_id
+    for column in ("truth", "guess", "cluster"):
+        assert np.array_equal(getattr(direct, column), getattr(planned, column)), column
+    flags = [word for name, value in rules.items() for word in (f"--game-{name}", str(value))]
+    done = hartley(
+        *("attack", "loss_threshold", "--scene", "live:membership", "--seed", "3"),
+        *("--floor", "1e-3", "--json", *flags),
+    )
+    row, (of_plan,) = json.loads(done.stdout), document["channels"][:1]
+    assert row["run_id"] == of_plan["run_id"] == direct.run_id
+    for name in ("bits", "metrics", "n", "uses", "params"):
+        assert row[name] == of_plan[name], name
 
 
 def test_an_edited_step_that_attacks_share_changes_what_the_same_command_says(tmp_path):

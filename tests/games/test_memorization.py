@@ -13,7 +13,9 @@ from hartley.attacks.model_to_data.memorization.prefix_completion import (
     prefix_completion,
 )
 from hartley.channel.measure import measure
-from hartley.core import ALL, Data, Modality, Outcome, Round, View
+from hartley.core import ALL, Data, Ensemble, Modality, Outcome, Round, View
+from hartley.core.capabilities import CAPABILITIES
+from hartley.core.costs import charge
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.signal.deduplication import (
@@ -168,3 +170,29 @@ def test_repetition_leaks_and_deduplication_stops_it() -> None:
         assert (after.bits.lower or 0) == 0 and after.bits.value < 0.1
         single = measure(play(attack, scene, seed=0, game_params={"repeats": 1}))
         assert single.bits.value < 0.1
+
+
+def test_what_the_judge_asks_is_counted_apart_from_the_attacker() -> None:
+    """A model that is paid by the record: who verifies the loot pays for it, and no attacker."""
+    bare = room.live(Modality.LANGUAGE, np.random.default_rng(0))
+
+    def priced(call):
+        def ask(x, *rest):
+            charge(money=len(x))
+            return call(x, *rest)
+
+        return ask
+
+    def fit(data, include, seed):
+        trained = bare.fit(data, include, seed)
+
+        def member(k):
+            model = trained.member(k)
+            names = [name for name in model.calls if CAPABILITIES[name].by_record]
+            return model.with_(**{name: priced(model.calls[name]) for name in names})
+
+        return Ensemble(trained.size, trained.query, member)
+
+    trials = play(prefix_completion, replace(bare, fit=fit), game_params={"rounds": 2})
+    assert trials.cost["judge_money"] == trials.cost["judge_queries"] > 0
+    assert trials.cost["money"] * 2 == trials.spec.uses

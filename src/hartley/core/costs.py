@@ -44,15 +44,26 @@ class Cost:
 
 @dataclass(slots=True)
 class Bill:
-    """What was reported so far."""
+    """What was reported so far.
+
+    Attributes:
+        cost: by adapters.
+        queries: records that a judge asked about; those of an attacker the meter counts.
+    """
 
     cost: Cost = field(default_factory=Cost)
+    queries: int = 0
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, cost: Cost) -> None:
         """Add to it, from any thread."""
         with self._lock:
             self.cost = self.cost + cost
+
+    def count(self, queries: int) -> None:
+        """Add a judge's queries, from any thread."""
+        with self._lock:
+            self.queries += queries
 
 
 _open: ContextVar[Bill | None] = ContextVar("hartley_bill", default=None)
@@ -86,6 +97,12 @@ def charge(
         bill.add(cost)
 
 
+def count_queries(queries: int) -> None:
+    """Report to the engine that a judge asks about so many records (``games.judged_model``)."""
+    if (bill := _open.get()) is not None:
+        bill.count(queries)
+
+
 @contextmanager
 def billed() -> Iterator[Bill]:
     """Collect what adapters report in this block. A bill in another's block collects for both."""
@@ -97,3 +114,4 @@ def billed() -> Iterator[Bill]:
         _open.reset(token)
         if outer is not None:
             outer.add(bill.cost)
+            outer.count(bill.queries)

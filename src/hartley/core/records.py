@@ -120,7 +120,8 @@ class Trials:
         metrics: metrics from the judge, mean over rounds, and those of the deal itself, by name:
             floats, or {value, low, high, n}.
         metrics_by_round: the same metrics round by round, by name; their intervals come from these.
-        cost: what the attacker spent, by unit.
+        cost: what the attacker spent in a round, by unit; ``judge_queries`` and the like are what
+            the judge spent, apart from that.
         defenses: those of the scene.
         knowledge: ``none`` (the scene had no defense), ``static`` or ``adaptive``.
         loot: one line about the asset that the attack returned.

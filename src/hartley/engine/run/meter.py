@@ -26,7 +26,7 @@ from hartley.core.capabilities import (
     Counted,
     opened_by,
 )
-from hartley.core.costs import Cost, billed
+from hartley.core.costs import Bill, Cost, billed
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError, RunError
 from hartley.engine.run.answer_cache import recalled
 from hartley.kit.shared_work import SECONDS, Ledger
@@ -104,6 +104,15 @@ def by_unit(rounds: Sequence[Spent]) -> list[dict[str, float]]:
     amounts = [_amounts(r.models, r.cost) for r in rounds]
     units = [unit for unit in (amounts[0] if amounts else ()) if any(r[unit] for r in amounts)]
     return [{unit: r[unit] for unit in units} for r in amounts]
+
+
+def by_judge(bill: Bill, rounds: int) -> dict[str, float]:
+    """What the judge used in a round, by unit: ``judge_queries``, ``judge_money`` and so on.
+
+    It is the auditor's and no attacker's: it counts neither towards a budget nor as a use.
+    """
+    amounts = {"queries": float(bill.queries), **_amounts(0.0, bill.cost)}
+    return {f"judge_{unit}": amount / rounds for unit, amount in amounts.items() if amount}
 
 
 def _amounts(models: float, cost: Cost) -> dict[str, float]:

@@ -31,13 +31,14 @@ from hartley.core import (
     commitment,
     spawn,
 )
+from hartley.core.costs import billed
 from hartley.core.errors import RunError, UsageError
 from hartley.core.parameters import from_environment
 from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.parameters import checked, ruled
-from hartley.engine.run.meter import Meter, Spent, by_column, by_unit, seal, with_shared
+from hartley.engine.run.meter import Meter, Spent, by_column, by_judge, by_unit, seal, with_shared
 from hartley.engine.run.trial_columns import complete
 from hartley.kit.shared_work import SECONDS
 
@@ -205,7 +206,8 @@ def play_rounds(
         spent.append(meter.reading().since(before))
     spent = with_shared(spent, meter.ledger)
     _check_loot(attack, outcomes)
-    received = _judge(attack, table, outcomes)
+    with billed() as judging:
+        received = _judge(attack, table, outcomes)
     truth = np.concatenate([dealt.truth for dealt in table.rounds])
     sizes = [len(dealt.truth) for dealt in table.rounds]
     alphabet = table.rounds[0].alphabet
@@ -238,7 +240,11 @@ def play_rounds(
         shared_seconds={name: shared[SECONDS] for name, shared in meter.ledger.shared().items()},
         metrics={**_mean([r.metrics for r in received]), **table.metrics},
         metrics_by_round=_each([r.metrics for r in received]),
-        cost={**_mean([r.cost for r in received]), **_mean(by_unit(spent))},
+        cost={
+            **_mean([r.cost for r in received]),
+            **_mean(by_unit(spent)),
+            **by_judge(judging, len(table.rounds)),
+        },
         defenses=scene.defenses,
         knowledge=str(attacker),
         loot=_describe(outcomes[-1].asset),

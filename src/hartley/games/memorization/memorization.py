@@ -36,6 +36,7 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import UsageError
+from hartley.games.judged_model import judged
 from hartley.games.memorization import canaries as book
 from hartley.games.memorization import oracle_models
 from hartley.games.memorization.judging import judge
@@ -142,7 +143,7 @@ def memorization(
         untrained = scene.holdout.x if scene.holdout is not None else training_data.x[:0]
         parts = zip(models, truth, include, strict=True)
         verify = [
-            Verified(model, canaries, s, training_data.x[rows], untrained)
+            Verified(judged(model), canaries, s, training_data.x[rows], untrained)
             for model, s, rows in parts
         ]
     return Deal(
