@@ -37,7 +37,7 @@ from hartley.core.parameters import from_environment
 from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
-from hartley.engine.plan.parameters import checked, ruled
+from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.run.meter import Meter, Spent, by_column, by_judge, by_unit, seal, with_shared
 from hartley.engine.run.trial_columns import complete
 from hartley.kit.shared_work import SECONDS
@@ -211,6 +211,9 @@ def play_rounds(
     truth = np.concatenate([dealt.truth for dealt in table.rounds])
     sizes = [len(dealt.truth) for dealt in table.rounds]
     alphabet = table.rounds[0].alphabet
+    # A default that a plan spells out is the same setting as one that a caller leaves out.
+    given = defaults(attack.parameters) | dict(params)
+    rules = {**defaults(attack.game.parameters), **attack.game_params, **game_params}
     trials = Trials(
         spec=ChannelSpec(
             role=attack.game.role,
@@ -248,7 +251,7 @@ def play_rounds(
         defenses=scene.defenses,
         knowledge=str(attacker),
         loot=_describe(outcomes[-1].asset),
-        run_id=_identity(attack, scene, seed, params, game_params, budget, str(attacker)),
+        run_id=_identity(attack, scene, seed, given, rules, budget, str(attacker)),
         **complete(attack, table.rounds, received, by_column(spent)),
     )
     return Played(trials, tuple(out.asset for out in outcomes if out.asset is not None))
