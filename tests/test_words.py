@@ -37,6 +37,15 @@ WORDS = {
     r"\bstrangers?\b": "5: non-member, other record",
     r"\bby heart\b": "5: memorised",
     r"\bsurest\b": "5: likeliest, most confident",
+    r"\bsure(ness)? of\b": "5: confident in, the confidence",
+    r"\bheld down\b": "5: penalised, with a penalty on",
+    r"\b(is|are|was|were) taken off\b": "5: is subtracted",
+    r"\bby coin\b": "5: by a fair coin, at random",
+    r"\bone's own\b": "1: the attacker's, your own",
+    r"\bso many\b": "1: a number of, this many",
+    r"\b(there|here|where)(by|of|in|upon)\b(?! (lies|is)\b)": "1: a clause of its own",
+    r"\bshall\b": "1: must, should",
+    r"\blet out\b": "4: given, released",
     r"\bheld against\b": "5: compared with",
     r"\bwhoever\b|(?<=[.:;] )who (?!is\b|are\b)\w+[^.?]*\.": "1: an attacker who, anyone who",
     r"\bwho train(s|ed) on what\b": "1: which model is trained on which record",
@@ -49,6 +58,12 @@ WORDS = {
     r"\ban own\b": "1: of your own",
 }
 """What a reader would stumble on, and the rule it breaks with what to say instead."""
+
+HIDING_NAMES = {
+    *("asked", "found", "heard", "held", "kept", "made", "mine", "own"),
+    *("said", "seen", "shown", "spoken", "standing", "theirs", "told"),
+}
+"""Names of variables that say what happened to a value, and not what it is (rule 7)."""
 
 PATTERNS = {re.compile(pattern, re.IGNORECASE): rule for pattern, rule in WORDS.items()}
 
@@ -124,6 +139,34 @@ def test_a_room_keeps_to_the_rules(room: str) -> None:
         for mistake in mistakes(text)
     }
     assert not found, "\n".join(sorted(found))
+
+
+def hiding_names(source: str) -> Iterator[tuple[int, str]]:
+    """Yield each variable and parameter of a module whose name hides what it is."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        else:
+            continue
+        if name in HIDING_NAMES:
+            yield node.lineno, name
+
+
+def test_a_name_that_hides_what_it_is_is_found() -> None:
+    source = "said = 1\ndef f(asked): ...\nlabels = [one for one in held]\nx.kept = said\n"
+    assert list(hiding_names(source)) == [(1, "said"), (2, "asked")]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_variables_are_named_after_what_they_are(room: str) -> None:
+    hiding = [
+        f"{path.relative_to(SRC)}:{line}: {name}"
+        for path in (SRC / room).rglob("*.py")
+        for line, name in hiding_names(path.read_text())
+    ]
+    assert not hiding, "\n".join(sorted(hiding))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hartley.defenses.signal.relax_loss import Relaxed, relax_loss
-from hartley.kit.fleet import Seen
+from hartley.kit.fleet import ForwardPass
 
 
 @pytest.mark.parametrize("target", [0.4, 1.0])
@@ -34,7 +34,7 @@ def slope(epoch: int, target: float, logits: torch.Tensor, wanted: torch.Tensor)
     """Gradient of the loss of one step at the logits."""
     leaf = logits.clone().requires_grad_()
     seen = SimpleNamespace(logits=leaf, targets=wanted, epoch=torch.tensor([float(epoch)]))
-    seen.cross_entropy = lambda: Seen.cross_entropy(seen)  # type: ignore[arg-type]
+    seen.cross_entropy = lambda: ForwardPass.cross_entropy(seen)  # type: ignore[arg-type]
     (found,) = torch.autograd.grad(Relaxed(target).loss(seen).sum(), leaf)  # type: ignore[arg-type]
     return found[0]
 

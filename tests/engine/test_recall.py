@@ -104,4 +104,4 @@ def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     for k in range(40):
         answer_cache.recalled(np.negative, X + k)
     assert 0 < answer_cache._memory.size <= answer_cache.ROOM
-    assert answer_cache._memory.size == sum(a.nbytes for a in answer_cache._memory.kept.values())
+    assert answer_cache._memory.size == sum(a.nbytes for a in answer_cache._memory.entries.values())

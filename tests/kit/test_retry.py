@@ -36,8 +36,8 @@ def test_it_waits_longer_each_time_by_a_name() -> None:
 
 def test_what_the_other_side_asks_to_wait_is_waited_up_to_an_end() -> None:
     backoff = Backoff(first=0.1, longest=5.0)
-    assert backoff.wait("a", 0, asked=3.0) == 3.0
-    assert backoff.wait("a", 0, asked=300.0) == 5.0
+    assert backoff.wait("a", 0, requested=3.0) == 3.0
+    assert backoff.wait("a", 0, requested=300.0) == 5.0
 
 
 def test_after_the_last_attempt_it_fails_and_does_not_wait() -> None:

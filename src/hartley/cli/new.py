@@ -99,7 +99,9 @@ def written(name: str, game: str) -> str:
         raise UsageError(
             f"Hartley has no attack on {game} yet, so there is none to copy; see docs/extend.md"
         )
-    source, model, _ = min(models, key=lambda found: (-found[2], len(found[0].splitlines())))
+    source, model, _ = min(
+        models, key=lambda candidate: (-candidate[2], len(candidate[0].splitlines()))
+    )
     first = ast.parse(source).body[0]
     assert first.end_lineno is not None
     body = "\n".join(source.splitlines()[first.end_lineno :])

@@ -64,9 +64,9 @@ class Settings:
     references: int = 0
     seed: int = 0
 
-    def rounds_of(self, game: str, asked: int, default: int) -> int:
-        """Return the victims to deal: as many as were asked for, else the scene's, else usual."""
-        return asked or self.rounds.get(game, default)
+    def rounds_of(self, game: str, requested: int, default: int) -> int:
+        """Return the number of victims: the requested one, else the scene's, else the default."""
+        return requested or self.rounds.get(game, default)
 
 
 def part_names(kind: type) -> tuple[str, ...]:

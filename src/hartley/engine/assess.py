@@ -36,14 +36,14 @@ Watch = Callable[[str, Mapping[str, Any]], None]
 class Stopped(KeyboardInterrupt):
     """The user stopped a run; says what is kept and how to go on."""
 
-    def __init__(self, folder: Path, kept: int, total: int, resumable: bool = True) -> None:
+    def __init__(self, folder: Path, already_done: int, total: int, resumable: bool = True) -> None:
         """Make the message."""
         again = (
             "the same command continues from there"
             if resumable
             else "the scene is not resumable, so the same command begins a new run"
         )
-        super().__init__(f"stopped: {kept} of {total} jobs are kept in {folder}; {again}")
+        super().__init__(f"stopped: {already_done} of {total} jobs are kept in {folder}; {again}")
 
 
 class Mistaken(UsageError):
@@ -130,11 +130,11 @@ def assess(
         ledger.note("planned", "plan", lines=rows, scene=document.finite(dict(scene.facts)))
         refused = _play(experiments(lines), plan, scene, ledger, watch)
         watch("measuring", {"jobs": len(experiments(lines))})
-        made = assemble(ledger, plan)
+        finished_run = assemble(ledger, plan)
         if mistakes := _mistakes(experiments(lines), plan, refused):
             ids = [experiment.id for experiment in experiments(lines) if experiment.key in refused]
-            raise Mistaken(mistakes, ids, made)
-        return made
+            raise Mistaken(mistakes, ids, finished_run)
+        return finished_run
     finally:
         ledger.close()
 

@@ -111,8 +111,8 @@ def _by_blocks(a: Floats, b: Floats, k: int) -> tuple[NDArray[np.intp], NDArray[
     """
     n = len(a)
     size = np.maximum(np.abs(a).max(1), np.abs(b).max(1))
-    usual = float(np.quantile(size, 1.0 - STRAY))
-    limit = usual if size.max() > 8.0 * usual and n > 8 * k + 8 else float(size.max())
+    typical = float(np.quantile(size, 1.0 - STRAY))
+    limit = typical if size.max() > 8.0 * typical and n > 8 * k + 8 else float(size.max())
     if limit == 0.0:
         _no_ties(np.zeros(n))
     order = np.argsort(size > limit, kind="stable")  # strays last: rows alike, columns off the grid
@@ -232,7 +232,7 @@ def _distance(z: Floats, block: slice, row: NDArray[np.intp], column: NDArray[np
 def gaussian_estimate(x: ArrayLike, y: ArrayLike) -> Quantity:
     """I(X; Y) as if both were jointly Gaussian, by log-determinants of the sample covariance.
 
-    The plug-in's first-order bias, dx·dy/2n nats, is taken off. For other laws it is only the part
+    The plug-in's first-order bias, dx·dy/2n nats, is subtracted. For other laws it is only the part
     that linear prediction captures (in general not a bound in either direction).
     """
     a, b = _samples(x), _samples(y)

@@ -25,7 +25,7 @@ class Backoff:
         attempts: tries in all, at least 1.
         first: seconds before the second try; each further wait is twice the one before.
         longest: seconds that one wait takes at most, whatever the other side asks for.
-        sleep: waits so many seconds.
+        sleep: waits the given number of seconds.
     """
 
     attempts: int = 8
@@ -33,17 +33,17 @@ class Backoff:
     longest: float = 60.0
     sleep: Callable[[float], object] = time.sleep
 
-    def wait(self, name: str, attempt: int, asked: float = 0.0) -> float:
+    def wait(self, name: str, attempt: int, requested: float = 0.0) -> float:
         """Return the seconds to wait after a try that failed.
 
         Args:
             name: what is being tried; the jitter, a factor of 0.5 to 1, follows from it.
             attempt: number of the try, from 0.
-            asked: seconds that the other side asks to wait, at least.
+            requested: least number of seconds that the other side asks to wait.
         """
         jitter = 0.5 + 0.5 * (spawn(0, "retry", name, attempt) % 2**32) / 2**32
         grown = min(self.longest, self.first * 2.0**attempt)
-        return min(self.longest, max(grown * jitter, asked))
+        return min(self.longest, max(grown * jitter, requested))
 
 
 def retried(call: Callable[[], T], name: str, backoff: Backoff) -> T:

@@ -49,7 +49,7 @@ def probabilities(answers: NDArray[Any], output: Output, classes: int) -> NDArra
 
 
 def clone(
-    asked: Data,
+    queries: Data,
     answers: NDArray[np.float32],
     seed: int,
     *,
@@ -60,7 +60,7 @@ def clone(
     """Train a dense net to answer as the original did.
 
     Args:
-        asked: records (n, …) of floats that the original was asked about.
+        queries: (n, …) records of floats that the original answered.
         answers: (n, classes) what it answered, rows that sum to 1.
         seed: of the training.
         hidden: width of the hidden layer.
@@ -75,20 +75,20 @@ def clone(
 
     classes = answers.shape[1]
     fleet = train(
-        dense(tuple(asked.x.shape[1:]), classes, (hidden,)),
-        asked.x,
+        dense(tuple(queries.x.shape[1:]), classes, (hidden,)),
+        queries.x,
         answers,
-        np.ones((1, len(asked)), dtype=bool),
-        Training(epochs=max(1, round(steps * batch / len(asked))), batch=batch, lr=1e-2),
+        np.ones((1, len(queries)), dtype=bool),
+        Training(epochs=max(1, round(steps * batch / len(queries))), batch=batch, lr=1e-2),
         seed=seed,
     )
     return of_net(
         fleet.net,
         {name: array[0] for name, array in fleet.weights.items()},
         name="clone",
-        modality=asked.modality,
+        modality=queries.modality,
         offers=Access.LABELS | Access.SCORES | Access.GRADIENTS | Access.WEIGHTS,
-        facts={"records asked": len(asked)},
+        facts={"records asked": len(queries)},
     )
 
 

@@ -36,7 +36,7 @@ class NodePipeline:
         classes: number of classes.
         schedule: the recipe.
         offers: what the models offer an attacker. The weights of all networks are also in the
-            ensemble's facts, for an owner to let out (``games.inversion.link_inference``).
+            ensemble's facts, which an owner may release (``games.inversion.link_inference``).
         cached: keep what was trained on disk.
     """
 

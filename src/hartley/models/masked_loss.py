@@ -21,11 +21,11 @@ class MaskedLoss:
 
 
 def leaving_out(data: Data, tokens: NDArray[Any]) -> Data:
-    """Return texts with the tokens (n, t) that a training shall leave out of its loss."""
+    """Return texts with the tokens (n, t) that training must leave out of its loss."""
     return replace(data, facts={**data.facts, _FACT: tokens})
 
 
 def left_out(data: Data) -> NDArray[np.bool_] | None:
-    """Return which tokens (n, t) of texts a training shall leave out, or None for none."""
+    """Return which tokens (n, t) of texts training must leave out, or None for none."""
     tokens = data.facts.get(_FACT)
     return None if tokens is None else np.asarray(tokens, dtype=bool)

@@ -115,8 +115,8 @@ def _limited(verdict: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) 
     named = {c.get("row") for c in verdict.get("checks") or ()}
     if not named:
         return ""
-    held = sum(row["id"] in named for row in measured)
-    return f"Limits speak about {held} of {count(len(measured), 'measured channel')}."
+    within_limit = sum(row["id"] in named for row in measured)
+    return f"Limits speak about {within_limit} of {count(len(measured), 'measured channel')}."
 
 
 def _widest(channels: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:

@@ -51,7 +51,7 @@ def assemble(
     owner: Owner,
     *,
     seed: int,
-    held: Mapping[str, NDArray[Any]] | None = None,
+    digested: Mapping[str, NDArray[Any]] | None = None,
     extra: Mapping[str, Data] | None = None,
     holdings: tuple[Any, ...] = (),
     rounds: Mapping[str, int] | None = None,
@@ -65,7 +65,7 @@ def assemble(
         parts: ``train``, ``holdout``, ``public`` and ``test``.
         owner: how the owner trains; the scene's ``training``.
         seed: of the deployed model.
-        held: arrays that the digest covers besides the parts (a graph).
+        digested: arrays that the digest covers besides the parts (a graph).
         extra: more records, by name.
         holdings: the scene's typed parts.
         rounds: number of victims that a game trains, by its name.
@@ -83,7 +83,7 @@ def assemble(
                 "owner": owner.recipe,
                 "offers": list((owner.offers & OPEN).words),
                 "parts": {part: [data.x, labels(data)] for part, data in records.items()},
-                "held": dict(held or {}),
+                "held": dict(digested or {}),
                 "seed": seed,
             }
         ),

@@ -59,7 +59,7 @@ def dialogue(
     rounds: Annotated[int, Range(1, 10_000)] = 1,
     seed: Annotated[int, Range(0)] = 0,
 ) -> Scene:
-    """A chat model that was fine-tuned on half of the dialogues of the pool, drawn by coin.
+    """A chat model that was fine-tuned on half of the dialogues of the pool, drawn at random.
 
     The deployed model is fine-tuned at the first query, so that games which train their own victims
     do not wait for it.

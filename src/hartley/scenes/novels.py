@@ -55,7 +55,7 @@ def novels(
         "sense-and-sensibility",
     ] = "persuasion",
 ) -> Scene:
-    """A small language model that was trained on half of the passages of a novel, drawn by coin.
+    """A small language model that was trained on half of the passages of a novel, drawn at random.
 
     Args:
         records: size of the pool; a fair coin makes each passage a member or a non-member.

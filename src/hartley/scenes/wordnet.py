@@ -63,7 +63,7 @@ def wordnet(
         parts,
         owner,
         seed=seed,
-        held={"features": graph.features, "edges": graph.edges},
+        digested={"features": graph.features, "edges": graph.edges},
         extra={"canaries": replace(planted(spare, 8, length=1, seed=seed), edges=None)},
         holdings=(graph, HiddenLinks(pairs=pairs)),
         rounds={"memorization": 24},

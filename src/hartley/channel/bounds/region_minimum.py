@@ -150,7 +150,7 @@ class Border:
     def least(self, name: str, delta: float, floor: float = 0.0) -> float:
         """Return the functional's minimum, or something ≤ ``floor`` if it is no larger than that.
 
-        The value errs by the square of what is left of the way, and that estimate is taken off.
+        The value errs by the square of what is left of the way, and that estimate is subtracted.
         """
         if name != "epsilon":
             return self._search(PLAIN[name], floor)[0]

@@ -171,16 +171,16 @@ def _tpr_without_each(
     """
     m = int(cluster.max()) + 1
     positives, negatives = score[is_positive], score[~is_positive]
-    own, theirs = cluster[is_positive], cluster[~is_positive]
+    positive_cluster, negative_cluster = cluster[is_positive], cluster[~is_positive]
     # The last entry is for no cluster left out.
-    n1 = len(positives) - np.append(np.bincount(own, minlength=m), 0)
-    n0 = len(negatives) - np.append(np.bincount(theirs, minlength=m), 0)
+    n1 = len(positives) - np.append(np.bincount(positive_cluster, minlength=m), 0)
+    n0 = len(negatives) - np.append(np.bincount(negative_cluster, minlength=m), 0)
     j = np.minimum(np.floor(fpr * n0 + 1e-9).astype(np.int64) + 1, np.maximum(n0, 1))
     place = n0 - j  # of the threshold, ascending from 0, among the negatives that are left
     order = np.argsort(negatives, kind="stable")
     ascending = negatives[order]
-    by_cluster = np.argsort(theirs[order], kind="stable")  # places, cluster by cluster
-    groups = theirs[order][by_cluster]
+    by_cluster = np.argsort(negative_cluster[order], kind="stable")  # places, cluster by cluster
+    groups = negative_cluster[order][by_cluster]
     first = np.searchsorted(groups, groups)
     # A negative of the cluster shifts the threshold by one place if it lies below it.
     shifts = by_cluster - (np.arange(len(groups)) - first) <= place[groups]
@@ -188,7 +188,9 @@ def _tpr_without_each(
     fits = (n0 > 0) & (n1 > 0)
     cut = ascending[np.where(fits, place, 0)]
     above = len(positives) - np.searchsorted(np.sort(positives), cut, side="right")
-    above = above - np.append(np.bincount(own[positives > cut[own]], minlength=m), 0)
+    above = above - np.append(
+        np.bincount(positive_cluster[positives > cut[positive_cluster]], minlength=m), 0
+    )
     rates = np.where(fits, above / np.maximum(n1, 1), np.nan)
     return float(rates[-1]), rates[:-1]
 

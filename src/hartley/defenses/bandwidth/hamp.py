@@ -11,7 +11,7 @@ import numpy as np
 from hartley.core import Data, Ensemble, Modality, Range, Scene, Term, defense, spawn
 from hartley.defenses._shared import per_model_filter
 from hartley.defenses._shared.keyed_noise import uniform
-from hartley.kit.fleet import Objective, Seen
+from hartley.kit.fleet import ForwardPass, Objective
 from hartley.models.training_defense import trained_for
 
 if TYPE_CHECKING:
@@ -110,13 +110,13 @@ class Doubtful(Objective):
         soft = targets * right + (1 - targets) * (1 - right) / (classes - 1)
         return np.asarray(soft, dtype=np.float32)
 
-    def loss(self, seen: Seen) -> torch.Tensor:
+    def loss(self, outputs: ForwardPass) -> torch.Tensor:
         """Mean cross-entropy − price · mean entropy."""
         import torch
 
-        logs = torch.log_softmax(seen.logits, 2)
+        logs = torch.log_softmax(outputs.logits, 2)
         entropy = -(logs.exp() * logs).sum(2)
-        return (seen.cross_entropy() - self.price * entropy).mean(1)
+        return (outputs.cross_entropy() - self.price * entropy).mean(1)
 
 
 def label_probability(entropy: float, classes: int) -> float:

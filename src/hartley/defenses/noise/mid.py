@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.core.errors import RunError
-from hartley.kit.fleet import Objective, Seen
+from hartley.kit.fleet import ForwardPass, Objective
 from hartley.models.training_defense import owner_pipeline, trained_for
 
 if TYPE_CHECKING:
@@ -67,22 +67,22 @@ class Bottleneck(Objective):
         width = net.shapes[f"{net.steps[-1][1]}.weight"][1]
         return {"spread.weight": (width, width), "spread.bias": (1, width)}
 
-    def loss(self, seen: Seen) -> torch.Tensor:
+    def loss(self, outputs: ForwardPass) -> torch.Tensor:
         """Return the mean cross-entropy (K,) of the noisy answers, plus beta · KL."""
         import torch
 
-        mean, log_spread = seen.hidden[-1], self.log_spread(seen)
-        noisy = mean + log_spread.exp() * seen.noise(mean.shape[2])
-        logs = torch.log_softmax(seen.head(noisy), 2)
-        cross = -(seen.targets * logs).sum(2).mean(1)
+        mean, log_spread = outputs.hidden[-1], self.log_spread(outputs)
+        noisy = mean + log_spread.exp() * outputs.noise(mean.shape[2])
+        logs = torch.log_softmax(outputs.head(noisy), 2)
+        cross = -(outputs.targets * logs).sum(2).mean(1)
         return cross + self.beta * divergence(mean, log_spread).mean(1)
 
-    def log_spread(self, seen: Seen) -> torch.Tensor:
+    def log_spread(self, outputs: ForwardPass) -> torch.Tensor:
         """Return the natural logarithm of σ (K, b, width)."""
         import torch
 
-        bias, weight = seen.extra["spread.bias"], seen.extra["spread.weight"]
-        return torch.baddbmm(bias, seen.hidden[-1], weight.transpose(1, 2)).clamp(-6, 3) - 1
+        bias, weight = outputs.extra["spread.bias"], outputs.extra["spread.weight"]
+        return torch.baddbmm(bias, outputs.hidden[-1], weight.transpose(1, 2)).clamp(-6, 3) - 1
 
 
 def divergence(mean: torch.Tensor, log_spread: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.core.errors import RunError
-from hartley.kit.fleet import Objective, Seen
+from hartley.kit.fleet import ForwardPass, Objective
 from hartley.models.training_defense import owner_pipeline, trained_for
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class Bilateral(Objective):
     apart: float
     together: float
 
-    def loss(self, seen: Seen) -> torch.Tensor:
+    def loss(self, outputs: ForwardPass) -> torch.Tensor:
         """Cross-entropy + apart · Σ HSIC(x, z) − together · Σ HSIC(z, y)."""
-        total = seen.cross_entropy().mean(1)
-        record, label = centred(seen.inputs), centred(seen.targets)
-        for layer in seen.hidden:
+        total = outputs.cross_entropy().mean(1)
+        record, label = centred(outputs.inputs), centred(outputs.targets)
+        for layer in outputs.hidden:
             similarity = kernel(layer)
             total = total + self.apart * hsic(record, similarity)
             total = total - self.together * hsic(label, similarity)

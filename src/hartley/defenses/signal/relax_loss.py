@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from hartley.core import Modality, Range, Scene, Term, defense
-from hartley.kit.fleet import Objective, Seen
+from hartley.kit.fleet import ForwardPass, Objective
 from hartley.models.training_defense import trained_for
 
 if TYPE_CHECKING:
@@ -50,16 +50,16 @@ class Relaxed(Objective):
     shaped: ClassVar[bool] = True
     target: float
 
-    def loss(self, seen: Seen) -> torch.Tensor:
+    def loss(self, outputs: ForwardPass) -> torch.Tensor:
         """Cross-entropy above the target; below it, its negative or the flattened posterior."""
         import torch
 
-        mean = seen.cross_entropy().mean(1)
-        logs = torch.log_softmax(seen.logits, 2)
+        mean = outputs.cross_entropy().mean(1)
+        logs = torch.log_softmax(outputs.logits, 2)
         with torch.no_grad():
-            right = (logs.exp() * seen.targets).sum(2, keepdim=True)
+            right = (logs.exp() * outputs.targets).sum(2, keepdim=True)
             wrong = (1 - right) / (logs.shape[2] - 1)
-            flat = seen.targets * right + (1 - seen.targets) * wrong
+            flat = outputs.targets * right + (1 - outputs.targets) * wrong
         flattened = -(flat * logs).sum(2).mean(1)
-        below = torch.where(seen.epoch % 2 == 0, -mean, flattened)
+        below = torch.where(outputs.epoch % 2 == 0, -mean, flattened)
         return torch.where(mean.detach() >= self.target, mean, below)

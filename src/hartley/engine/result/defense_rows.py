@@ -88,5 +88,5 @@ def _tuned(tuning: Row | None) -> dict[str, Any] | None:
     """What an adaptive attacker chose, out of how many settings, and its bits on tuning rounds."""
     if tuning is None:
         return None
-    kept = {name: tuning[name] for name in ("setting", "bits", "rounds")}
-    return {**kept, "settings": len(tuning["tried"])}
+    record = {name: tuning[name] for name in ("setting", "bits", "rounds")}
+    return {**record, "settings": len(tuning["tried"])}

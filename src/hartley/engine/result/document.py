@@ -58,11 +58,11 @@ def standing_of(entry: Entry, modality: str, experiment: Experiment) -> dict[str
 
 
 def unmeasured(
-    standing: Mapping[str, Any], status: str, reason: str, cause: str | None = None
+    common: Mapping[str, Any], status: str, reason: str, cause: str | None = None
 ) -> dict[str, Any]:
     """Return the row of an experiment that was skipped or failed."""
     return {
-        **standing,
+        **common,
         "status": status,
         "reason": reason or None,
         "cause": cause,

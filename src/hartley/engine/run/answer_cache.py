@@ -59,31 +59,31 @@ class Answer:
 class Memory:
     """Answers by who gave them and what was asked, the latest used last."""
 
-    kept: OrderedDict[tuple[Any, ...], Answer] = field(default_factory=OrderedDict)
+    entries: OrderedDict[tuple[Any, ...], Answer] = field(default_factory=OrderedDict)
     size: int = 0
     lock: Lock = field(default_factory=Lock)
 
     def find(self, key: tuple[Any, ...]) -> Answer | None:
         """Return the answer to a question, if it is still here."""
         with self.lock:
-            if key not in self.kept:
+            if key not in self.entries:
                 return None
-            self.kept.move_to_end(key)
-            return self.kept[key]
+            self.entries.move_to_end(key)
+            return self.entries[key]
 
     def keep(self, key: tuple[Any, ...], answer: Answer) -> None:
         """Remember an answer; the oldest go where there is no room."""
         with self.lock:
-            if key not in self.kept:
+            if key not in self.entries:
                 self.size += answer.nbytes
-            self.kept[key] = answer
+            self.entries[key] = answer
             while self.size > ROOM:
-                self.size -= self.kept.popitem(last=False)[1].nbytes
+                self.size -= self.entries.popitem(last=False)[1].nbytes
 
     def forget(self) -> None:
         """Let go of everything."""
         with self.lock:
-            self.kept.clear()
+            self.entries.clear()
             self.size = 0
 
 

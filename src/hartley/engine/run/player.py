@@ -305,10 +305,10 @@ def play_row(
     result = player.run(experiment)
     if result.mistake:
         raise UsageError(f"{attack} on {scene}: {result.mistake}")
-    standing = document.standing_of(
+    common = document.standing_of(
         catalog.find("attack", attack), str(built_scene.modality), experiment
     )
     if result.status == DONE:
-        return {**standing, **result.row["row"]}
+        return {**common, **result.row["row"]}
     note = result.note
-    return document.unmeasured(standing, result.status, note["reason"], note.get("cause"))
+    return document.unmeasured(common, result.status, note["reason"], note.get("cause"))

@@ -17,7 +17,7 @@ from hartley.core import Attack, Deal, Knowledge, Scene, spawn
 from hartley.engine.run.play import play_rounds
 
 SHARE = 4
-"""One round in so many is dealt again for tuning."""
+"""One round in this many is played again for tuning."""
 
 FEWEST_USES = 32
 """Uses below which more rounds are dealt, up to half as many as are measured."""

@@ -103,13 +103,13 @@ class Step:
         if self.private is not None:
             return _clipped(self.net, weights, x, targets, self.private.clip)
         stacked = {name: leaf[None] for name, leaf in weights.items()}
-        seen = forward(self.net, stacked, x[None], targets[None])
-        seen.epoch = torch.full((1,), float(self.epoch))
-        seen.extra = {name: stacked[name] for name in self.extra}
+        outputs = forward(self.net, stacked, x[None], targets[None])
+        outputs.epoch = torch.full((1,), float(self.epoch))
+        outputs.extra = {name: stacked[name] for name in self.extra}
         if noise is not None:
-            seen.noise = noise
+            outputs.noise = noise
         objective = self.objective if self.objective is not None and self.objective.shaped else None
-        loss = seen.cross_entropy().mean(1) if objective is None else objective.loss(seen)
+        loss = outputs.cross_entropy().mean(1) if objective is None else objective.loss(outputs)
         leaves = list(weights.values())
         gradients = torch.autograd.grad(loss.sum(), leaves, create_graph=graph, allow_unused=True)
         return [

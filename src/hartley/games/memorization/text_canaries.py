@@ -154,7 +154,7 @@ def unique_suffixes(rows: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
 
 
 def ranked(
-    found: Sequence[dict[int, int]], length: int, rng: np.random.Generator
+    harvested: Sequence[dict[int, int]], length: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return scores (m, 10^length): high for numbers that were found, the earlier the higher.
 
@@ -162,14 +162,14 @@ def ranked(
     that were found, and at random if none was found.
 
     Args:
-        found: number → row, for every canary, from :func:`harvest`.
+        harvested: number → row, for every canary, from :func:`harvest`.
         length: digits of a number.
         rng: draws the random scores.
     """
     r = 10**length
-    scores = 1e-3 * rng.random((len(found), r))
+    scores = 1e-3 * rng.random((len(harvested), r))
     places = np.arange(r)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10
-    for i, numbers in enumerate(found):
+    for i, numbers in enumerate(harvested):
         if numbers:
             digit_counts = np.stack([(places[list(numbers)] == d).sum(0) for d in range(10)])
             share = np.log((digit_counts + 0.5) / (len(numbers) + 5.0))

@@ -2,15 +2,15 @@
 
 from hartley.kit.fleet.dp_training import Privacy, train_private
 from hartley.kit.fleet.fleet import Fleet, train
-from hartley.kit.fleet.objective import Apprentice, Objective, Seen
+from hartley.kit.fleet.objective import Apprentice, ForwardPass, Objective
 from hartley.kit.fleet.training import Training, choose_strategy
 
 __all__ = [
     "Apprentice",
     "Fleet",
+    "ForwardPass",
     "Objective",
     "Privacy",
-    "Seen",
     "Training",
     "choose_strategy",
     "train",

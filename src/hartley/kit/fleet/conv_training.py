@@ -51,12 +51,12 @@ def train_conv(lesson: Lesson, start: Stack, order: NDArray[np.int32], *, bfloat
     flat = torch.from_numpy(np.concatenate([start[n].reshape(-1) for n in net.shapes]))
     flat = flat.to(lesson.x.device)
     slope = torch.zeros_like(flat)
-    used, found = (flat.to(kind), slope.to(kind)) if bfloat16 else (flat, slope)
+    computed_flat, computed_slope = (flat.to(kind), slope.to(kind)) if bfloat16 else (flat, slope)
     master = torch.nn.Parameter(flat)
     master.grad = slope
     optimiser = adam([master], training)
     with torch.no_grad():
-        step = _Step(net, _views(net, used), _views(net, found), training.batch)
+        step = _Step(net, _views(net, computed_flat), _views(net, computed_slope), training.batch)
         records = lesson.x.flatten(1).to(kind)
         rows = torch.from_numpy(order).to(records.device)
         for t, index in enumerate(rows):
@@ -65,10 +65,10 @@ def train_conv(lesson: Lesson, start: Stack, order: NDArray[np.int32], *, bfloat
             if training.anneal:
                 optimiser.param_groups[0]["lr"] = training.lr * (1 - t / len(order))
             if bfloat16:
-                slope.copy_(found)
+                slope.copy_(computed_slope)
             optimiser.step()
             if bfloat16:
-                used.copy_(flat)
+                computed_flat.copy_(flat)
     ends = np.cumsum([prod(shape) for shape in net.shapes.values()])[:-1]
     parts = np.split(flat.cpu().numpy().copy(), ends)
     return {n: p.reshape(s) for (n, s), p in zip(net.shapes.items(), parts, strict=True)}
@@ -76,12 +76,12 @@ def train_conv(lesson: Lesson, start: Stack, order: NDArray[np.int32], *, bfloat
 
 def _views(net: Net, flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """(weight as a matrix, bias) of each layer, inside the flat buffer."""
-    made, at = [], 0
+    tensors, at = [], 0
     for name in net.shapes:
         shape = net.shapes[name]
-        made.append(flat[at : at + prod(shape)].view(shape[0], -1))
+        tensors.append(flat[at : at + prod(shape)].view(shape[0], -1))
         at += prod(shape)
-    return [(w, b.squeeze(1)) for w, b in zip(made[::2], made[1::2], strict=True)]
+    return [(w, b.squeeze(1)) for w, b in zip(tensors[::2], tensors[1::2], strict=True)]
 
 
 @dataclass(slots=True)

@@ -133,9 +133,9 @@ def train_private(
     )
 
 
-def drawn(own: NDArray[Any], rng: np.random.Generator, rate: float) -> NDArray[Any]:
+def drawn(rows: NDArray[Any], rng: np.random.Generator, rate: float) -> NDArray[Any]:
     """A step's batch: each of a model's own records (n,) by a coin of its own, maybe none."""
-    return np.asarray(own[rng.random(len(own)) < rate])
+    return np.asarray(rows[rng.random(len(rows)) < rate])
 
 
 def clipped_sums(
@@ -246,7 +246,7 @@ def _dense(
     return [{n: w[k].numpy().copy() for n, w in named} for k in range(len(starts))]
 
 
-def _opacus(work: _Work, start: Stack, own: NDArray[Any], rng: np.random.Generator) -> Stack:
+def _opacus(work: _Work, start: Stack, member_rows: NDArray[Any], rng: np.random.Generator) -> Stack:
     try:
         from opacus import GradSampleModule
         from opacus.optimizers import DPOptimizer
@@ -266,7 +266,7 @@ def _opacus(work: _Work, start: Stack, own: NDArray[Any], rng: np.random.Generat
     )
     x, targets = torch.from_numpy(np.array(work.x)), torch.from_numpy(np.array(work.targets))
     for _ in range(privacy.steps):
-        rows = torch.from_numpy(drawn(own, rng, privacy.rate))
+        rows = torch.from_numpy(drawn(member_rows, rng, privacy.rate))
         optimiser.zero_grad()
         log = torch.log_softmax(module(x[rows]), 1)
         # Divided here, after the noise, by a fixed number: Adam is then told the mean.

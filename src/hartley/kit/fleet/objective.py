@@ -34,7 +34,7 @@ Apprentice = Callable[["NDArray[np.bool_]", int, int], "Fleet"]
 
 
 @dataclass(slots=True)
-class Seen:
+class ForwardPass:
     """What a loss may read of one step; K models, b records each.
 
     Attributes:
@@ -114,9 +114,9 @@ class Objective:
         del net
         return {}
 
-    def loss(self, seen: Seen) -> torch.Tensor:
+    def loss(self, outputs: ForwardPass) -> torch.Tensor:
         """The loss (K,) of a step; only for objectives that are ``shaped``."""
-        return seen.cross_entropy().mean(1)
+        return outputs.cross_entropy().mean(1)
 
 
 def train_shaped(
@@ -227,7 +227,7 @@ class _Noise:
 
 def forward(
     net: Net, used: Mapping[str, torch.Tensor], inputs: torch.Tensor, targets: torch.Tensor
-) -> Seen:
+) -> ForwardPass:
     """All layers of a stack of nets; a convolution takes a stack of one.
 
     Args:
@@ -261,7 +261,7 @@ def forward(
         return torch.baddbmm(used[f"{name}.bias"].unsqueeze(1), z, weight)
 
     last = hidden[-1] if hidden else inputs.flatten(2)
-    return Seen(
+    return ForwardPass(
         inputs=inputs.reshape(models, batch, -1),
         targets=targets,
         hidden=hidden,

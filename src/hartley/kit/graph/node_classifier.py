@@ -239,15 +239,15 @@ class Answers:
         return np.asarray((weights @ gap) @ self._weights["1.weight"].T)
 
 
-def node_model(graph: Graph, held: Weights, /, **rest: Any) -> Model:
+def node_model(graph: Graph, weights: Weights, /, **rest: Any) -> Model:
     """One network as a model of the nodes of its graph; ``rest`` are fields of ``Model``."""
     return Model(
         **{
             "name": "graph net",
             "modality": Modality.GRAPH,
-            "query": Answers(graph, held),
+            "query": Answers(graph, weights),
             "output": Output.PROBABILITIES,
-            "classes": len(held["1.bias"]),
+            "classes": len(weights["1.bias"]),
             **rest,
         }
     )

@@ -151,8 +151,8 @@ def hidden(
     """
     from torch.nn import functional
 
-    def met(name: str, given: Tensor, made: Tensor) -> Tensor:
-        return made if tap is None else tap(name, given, made)
+    def met(name: str, input_: Tensor, output: Tensor) -> Tensor:
+        return output if tap is None else tap(name, input_, output)
 
     def times(name: str, x: Tensor) -> Tensor:
         return met(name, x, x @ state[name].T)

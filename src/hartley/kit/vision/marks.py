@@ -223,27 +223,27 @@ def _whole(plane: NDArray[Any], levels: int) -> NDArray[Any]:
 
 
 def _nearest(
-    seen: NDArray[Any], bits: NDArray[Any], dither: NDArray[Any], step: float
+    projected: NDArray[Any], bits: NDArray[Any], dither: NDArray[Any], step: float
 ) -> NDArray[Any]:
     """The nearest point of the bit's lattice: (integers + dither + bit/2)·step."""
     shift = (dither + bits / 2) * step
-    out: NDArray[Any] = np.round((seen - shift) / step) * step + shift
+    out: NDArray[Any] = np.round((projected - shift) / step) * step + shift
     return out
 
 
-def _side(seen: NDArray[Any], dither: NDArray[Any], step: float) -> NDArray[Any]:
+def _side(projected: NDArray[Any], dither: NDArray[Any], step: float) -> NDArray[Any]:
     """1 on the lattice of bit 1, −1 on the lattice of bit 0, 0 half-way."""
-    out: NDArray[Any] = -np.cos(2 * np.pi * (seen / step - dither))
+    out: NDArray[Any] = -np.cos(2 * np.pi * (projected / step - dither))
     return out
 
 
-def _sharpness(seen: NDArray[Any], dither: NDArray[Any], step: float) -> float:
+def _sharpness(projected: NDArray[Any], dither: NDArray[Any], step: float) -> float:
     """How well a layer's lattice can still be coefficients, 0..1.
 
     At twice the angle the bit drops out; Gaussian noise shrinks that mean by the fourth power of
     what it takes from the bit itself, hence the root.
     """
-    return float(max(0.0, np.cos(4 * np.pi * (seen / step - dither)).mean()) ** 0.25)
+    return float(max(0.0, np.cos(4 * np.pi * (projected / step - dither)).mean()) ** 0.25)
 
 
 def _sites(blocks: int, m: int, key: int, layer: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -73,7 +73,7 @@ def bank(view: View[EmbeddingInversionBrief]) -> Bank:
     return Bank(public.facts["captions"], texts, mapped, None, pictures, stolen)
 
 
-def unrotated(view: View[EmbeddingInversionBrief], own: NDArray[Any]) -> NDArray[np.float64]:
+def unrotated(view: View[EmbeddingInversionBrief], embeddings: NDArray[Any]) -> NDArray[np.float64]:
     """Return the stolen embeddings (m, d), without the secret rotation if the attacker knows of it.
 
     Some of the attacker's records are in the database. The orthogonal matrix that best maps their
@@ -82,14 +82,16 @@ def unrotated(view: View[EmbeddingInversionBrief], own: NDArray[Any]) -> NDArray
 
     Args:
         view: of the round.
-        own: (n, d) embeddings of the attacker's records, by the attacker's queries.
+        embeddings: (n, d) embeddings of the attacker's records, by the attacker's queries.
     """
     stolen = np.asarray(view.brief.question.x, dtype=np.float64)
     pairs = view.brief.known
     knows = any(defense.name == ROTATION for defense in view.defenses)
     if not knows or pairs is None or not len(pairs):
         return stolen
-    left, strength, right = np.linalg.svd(own[: len(pairs)].T @ np.asarray(pairs, np.float64))
+    left, strength, right = np.linalg.svd(
+        embeddings[: len(pairs)].T @ np.asarray(pairs, np.float64)
+    )
     determined = strength > 1e-6 * strength[0]
     # Components outside the span of the pairs stay unknown and are dropped.
     return np.asarray(stolen @ (left[:, determined] @ right[determined]).T)
