@@ -246,7 +246,9 @@ def _dense(
     return [{n: w[k].numpy().copy() for n, w in named} for k in range(len(starts))]
 
 
-def _opacus(work: _Work, start: Stack, member_rows: NDArray[Any], rng: np.random.Generator) -> Stack:
+def _opacus(
+    work: _Work, start: Stack, member_rows: NDArray[Any], rng: np.random.Generator
+) -> Stack:
     try:
         from opacus import GradSampleModule
         from opacus.optimizers import DPOptimizer
