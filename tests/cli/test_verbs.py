@@ -147,7 +147,7 @@ def test_a_value_that_a_part_does_not_take_exits_2_in_one_line(call, flags, word
 def test_help_and_show_print_ranges_and_choices_beside_the_defaults(call):
     text = " ".join(call("attack", "lira", "--help")[1].replace("│", " ").split())
     assert "random half of the records. [from 2 to 512] [default: 64]" in text
-    assert "leaves it to the scene. [from 0 to 10000] [default: 0]" in text
+    assert "takes the scene's default. [from 0 to 10000] [default: 0]" in text
     text = " ".join(call("attack", "pair_similarity", "--help")[1].replace("│", " ").split())
     assert "[plain, augmented or weak] [default: augmented]" in text
     assert "int 64 [from 2 to 512] number of reference" in " ".join(call("show", "lira")[1].split())

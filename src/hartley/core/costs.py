@@ -98,7 +98,7 @@ def charge(
 
 
 def count_queries(queries: int) -> None:
-    """Report to the engine that a judge asks about so many records (``games.judged_model``)."""
+    """Report to the engine that a judge asks about this many records (``games.judged_model``)."""
     if (bill := _open.get()) is not None:
         bill.count(queries)
 
