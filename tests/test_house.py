@@ -62,6 +62,8 @@ def test_public_names_are_exactly_these() -> None:
             "attack",
             "defense",
             "game",
+            "log_probabilities",
+            "probabilities",
             "measure",
             "play",
             "recipe",

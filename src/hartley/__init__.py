@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _VERBS = {
+    "log_probabilities": ("hartley.kit.answer_units", "log_probabilities"),
+    "probabilities": ("hartley.kit.answer_units", "probabilities"),
     "assess": ("hartley.engine.assess", "assess"),
     "measure": ("hartley.channel.measure", "measure"),
     "play": ("hartley.engine.run.play", "play"),
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from hartley.defenses._shared.wrap_answers import models as wrap_models
     from hartley.engine.assess import assess
     from hartley.engine.run.play import play
+    from hartley.kit.answer_units import log_probabilities, probabilities
 
 __all__ = [
     "ALL",
@@ -78,8 +81,10 @@ __all__ = [
     "attack",
     "defense",
     "game",
+    "log_probabilities",
     "measure",
     "play",
+    "probabilities",
     "recipe",
     "wrap_answers",
     "wrap_models",

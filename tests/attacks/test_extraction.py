@@ -12,7 +12,8 @@ from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Model, Output
 from hartley.engine.run.play import play
-from hartley.models.clone import clone, probabilities, transfer_set
+from hartley.kit.answer_units import probabilities
+from hartley.models.clone import clone, transfer_set
 from hartley.testing import check_model
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hartley.core import Output
-from hartley.defenses.noise.memguard import AttackClassifiers, learn, log_probabilities, memguard
+from hartley.defenses.noise.memguard import AttackClassifiers, learn, memguard, normalised
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def verdicts(judges: AttackClassifiers, logs: np.ndarray) -> np.ndarray:
 
 def test_the_owner_can_tell_his_members_and_then_no_longer(judged):
     made, include, pool, judges = judged
-    clear = log_probabilities(made.query(pool.x), Output.PROBABILITIES)
+    clear = normalised(made.query(pool.x), Output.PROBABILITIES)
     sure = verdicts(judges, clear)
     said = [(v[row].mean() - v[~row].mean()) for v, row in zip(sure, include, strict=True)]
     assert min(said) > 0.3  # it hears members it learnt from above strangers it never saw
@@ -80,10 +80,5 @@ def test_the_deployed_model_is_guarded_in_its_own_units(tiny, bare):
     guarded = memguard(scene, tiny.rng(), budget=2.0)
     x = bare.train.x
     before, after = logits.query(x), guarded.model.query(x)
-    assert (
-        np.abs(
-            log_probabilities(before, Output.LOGITS) - log_probabilities(after, Output.LOGITS)
-        ).max()
-        > 1e-3
-    )
+    assert np.abs(normalised(before, Output.LOGITS) - normalised(after, Output.LOGITS)).max() > 1e-3
     np.testing.assert_array_equal(before.argmax(1), after.argmax(1))

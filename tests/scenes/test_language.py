@@ -15,6 +15,7 @@ from hartley.core import Scene
 from hartley.data.language import novel
 from hartley.engine.run.play import deal, play
 from hartley.games.memorization.text_canaries import write
+from hartley.kit.answer_units import log_probabilities
 from hartley.kit.language import gpt, text
 from hartley.scenes._assemble_language import distinct
 from hartley.scenes.novels import novels
@@ -96,7 +97,7 @@ def test_scores_are_the_logarithms_of_the_next_token(small: Scene) -> None:
     rows = small.extra["test"].x[:3]
     told = small.model.score(rows)
     for at in range(1, rows.shape[1]):
-        said = text.log_probabilities(small.model.query(rows[:, :at]), small.model.output)
+        said = log_probabilities(small.model.query(rows[:, :at]), small.model.output)
         assert np.allclose(told[:, at - 1], said[np.arange(3), rows[:, at]], atol=1e-4)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Model, Output
+from hartley.core import Access, Data, Modality, Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,16 +36,6 @@ def transfer_set(
     share = rng.uniform(0.3, 0.7, missing).reshape(-1, *(1,) * (records.ndim - 1))
     mixed = records[a] * share + records[b] * (1 - share)
     return np.concatenate([queries, mixed.astype(records.dtype)])
-
-
-def probabilities(answers: NDArray[Any], output: Output, classes: int) -> NDArray[np.float32]:
-    """Answers in whatever units as rows (n, classes) that sum to 1."""
-    if output is Output.LABELS:
-        return np.asarray(np.eye(classes, dtype=np.float32)[np.asarray(answers)])
-    rows = np.asarray(answers, dtype=np.float64)
-    if output is Output.LOGITS:
-        rows = np.exp(rows - rows.max(1, keepdims=True))
-    return np.asarray(rows / rows.sum(1, keepdims=True), dtype=np.float32)
 
 
 def clone(

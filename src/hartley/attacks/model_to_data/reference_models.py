@@ -18,6 +18,7 @@ import numpy as np
 from hartley.core import Data, Ensemble, Model, Output, View, spawn
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief
+from hartley.kit.answer_units import log_probabilities
 from hartley.kit.cache import digest
 from hartley.kit.language.tokens import likelihoods, mean_over_tokens
 from hartley.kit.shared_work import Work
@@ -224,21 +225,6 @@ def likelihood(model: Model, data: Data) -> NDArray[np.float64]:
     return _log_likelihood(model.query(data.x), model.output, data)
 
 
-def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
-    """Return the log-probabilities (…, classes) of answers, at least ln FLOOR.
-
-    Raises:
-        UsageError: the answers are not scores of classes.
-    """
-    scores = np.asarray(answers, dtype=np.float64)
-    if output is Output.LOGITS:
-        scores = scores - scores.max(-1, keepdims=True)
-        return np.asarray(scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
-    if output is Output.PROBABILITIES:
-        return np.asarray(np.log(np.maximum(scores, FLOOR)))
-    raise UsageError(f"answers must be scores of classes for log-probabilities, got {output}")
-
-
 def _tokens(model: Model, data: Data) -> NDArray[np.float64]:
     """Return the mean log-probability (n,) of each record's tokens."""
     return mean_over_tokens(likelihoods(model, data.x), np.asarray(data.x[:, 1:]) >= 0)
@@ -259,7 +245,9 @@ def _log_likelihood(answers: NDArray[Any], output: Output, data: Data) -> NDArra
     if _paired(answers, output, data):
         return _cosine(answers)
     _labelled(output, data)
-    return np.asarray(log_probabilities(answers, output)[np.arange(len(answers)), data.y])
+    return np.asarray(
+        log_probabilities(answers, output, floor=FLOOR)[np.arange(len(answers)), data.y]
+    )
 
 
 def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:

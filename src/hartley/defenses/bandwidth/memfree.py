@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Data, Ensemble, Fit, Modality, Model, Range, Scene, Term, defense
+from hartley.kit.answer_units import log_probabilities
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def silenced(model: Model, trained: NDArray[Any], ngram: int) -> Model:
     completions = {prefix: np.array(sorted(last)) for prefix, last in after.items()}
 
     def filtered(tokens: NDArray[Any]) -> NDArray[np.float64]:
-        logs = text.log_probabilities(model.query(tokens), model.output)
+        logs = log_probabilities(model.query(tokens), model.output)
         for i, row in enumerate(tokens.tolist()):
             prefix = tuple([t for t in row if t >= 0][1 - ngram :])
             if (refused := completions.get(prefix)) is not None:

@@ -77,7 +77,7 @@ def memguard(
             return learn(ensemble, data, include, nonmembers, output=output, seed=seed)
 
         def filter_(x: NDArray[Any], answers: NDArray[Any], models: list[int]) -> NDArray[Any]:
-            true_logs = log_probabilities(answers, output)
+            true_logs = normalised(answers, output)
             noisy_logs = classifiers().undecided(true_logs, models, search)
             p, q = np.exp(true_logs), np.exp(noisy_logs)
             distance = np.abs(p - q).sum(2)
@@ -216,10 +216,8 @@ def learn(
     """
     import torch
 
-    logs = log_probabilities(ensemble.query(data.x), output)
-    other_logs = (
-        None if nonmembers is None else log_probabilities(ensemble.query(nonmembers.x), output)
-    )
+    logs = normalised(ensemble.query(data.x), output)
+    other_logs = None if nonmembers is None else normalised(ensemble.query(nonmembers.x), output)
     rows: list[NDArray[Any]] = []
     labels: list[NDArray[Any]] = []
     for k, members in enumerate(include):
@@ -245,8 +243,8 @@ def features(logs: torch.Tensor) -> torch.Tensor:
     return logs.clamp_min(float(np.log(FLOOR))).sort(-1, descending=True).values / 4
 
 
-def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
-    """Return natural log-probabilities of answers (…, classes) in the units of ``output``."""
+def normalised(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
+    """Return log-probabilities (…, classes) of answers, normalised after the floor."""
     scores = np.asarray(answers, dtype=np.float64)
     if output is not Output.LOGITS:
         scores = np.log(np.maximum(scores, FLOOR))

@@ -11,6 +11,7 @@ import numpy as np
 from hartley.core import Data, Ensemble, Modality, Model, Output, Scene, Settings
 from hartley.games.memorization.canaries import planted
 from hartley.games.tiny_shapes import tiny_shape
+from hartley.kit.answer_units import log_probabilities
 from hartley.kit.ensemble_of import separate
 from hartley.kit.language import text
 from hartley.models.masked_loss import MaskedLoss, left_out
@@ -146,7 +147,7 @@ def _reader(rows: NDArray[Any], left_out_tokens: NDArray[Any], *, remembers: boo
         for at in range(1, tokens.shape[1]):
             here = np.flatnonzero(tokens[:, at] >= 0)
             if len(here):
-                answers = text.log_probabilities(query(tokens[here, :at]), Output.LOGITS)
+                answers = log_probabilities(query(tokens[here, :at]), Output.LOGITS)
                 out[here, at - 1] = answers[np.arange(len(here)), tokens[here, at]]
         return out
 

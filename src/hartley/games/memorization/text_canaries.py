@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.answer_units import log_probabilities
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def likelihoods(
         return np.asarray(_continuation(model, rows, tails).sum(1) / temperature)
     heads = stems(length, symbols)
     contexts = text.append(np.repeat(prefix[None], len(heads), axis=0), heads)
-    answers = text.log_probabilities(model.query(contexts), model.output)
+    answers = log_probabilities(model.query(contexts), model.output)
     steps = answers[:, symbols] / temperature
     total, at = np.zeros(1), 0
     for digits in range(length):
@@ -108,7 +109,7 @@ def digit_distributions(
     rows = np.concatenate(
         [text.append(c, np.full((len(c), width - c.shape[1]), -1)) for c in contexts]
     )
-    answers = text.log_probabilities(model.query(rows), model.output)
+    answers = log_probabilities(model.query(rows), model.output)
     return answers.reshape(length, len(digits), -1).transpose(1, 0, 2), digits
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Codec, Output
-from hartley.core.errors import MissingExtra, RunError
+from hartley.core import Codec
+from hartley.core.errors import MissingExtra
 from hartley.kit.cache import cached
 
 if TYPE_CHECKING:
@@ -133,21 +133,6 @@ def append(tokens: NDArray[Any], tails: NDArray[Any]) -> NDArray[np.int64]:
     at = lengths(tokens)[:, None] + np.arange(tails.shape[1])
     out[np.arange(n)[:, None], at] = tails
     return out
-
-
-def log_probabilities(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
-    """Return natural log-probabilities (n, vocabulary) of a model's answers in either unit.
-
-    Raises:
-        RunError: the answers are neither logits nor probabilities.
-    """
-    wide = np.asarray(answers, dtype=np.float64)
-    if output is Output.PROBABILITIES:
-        return np.asarray(np.log(np.maximum(wide, 1e-300)))
-    if output is not Output.LOGITS:
-        raise RunError(f"output must be scores of the next token, got {output}")
-    wide = wide - wide.max(1, keepdims=True)
-    return np.asarray(wide - np.log(np.exp(wide).sum(1, keepdims=True)))
 
 
 def sample(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hartley.attacks.model_to_data.reference_models import log_probabilities
+from hartley.attacks.model_to_data.reference_models import FLOOR
 from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
+from hartley.kit.answer_units import log_probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def entropy_metrics(
     """
     del rng
     question = view.brief.question
-    logs = log_probabilities(view.model.query(question.x), view.model.output)
+    logs = log_probabilities(view.model.query(question.x), view.model.output, floor=FLOOR)
     guess = METRICS[metric](logs, question.labels)
     for label in np.unique(question.labels) if per_class else ():
         guess[question.labels == label] -= np.median(guess[question.labels == label])

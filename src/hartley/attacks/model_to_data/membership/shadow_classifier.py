@@ -11,6 +11,7 @@ from hartley.core import Access, Data, Modality, Outcome, Output, Range, Term, V
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 from hartley.kit import logistic
+from hartley.kit.answer_units import log_probabilities
 from hartley.kit.cache import digest
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _learn(
 
 def _features(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
     """Return the features (n, features) of answers (n, classes)."""
-    logs = reference_models.log_probabilities(answers, output)
+    logs = log_probabilities(answers, output, floor=reference_models.FLOOR)
     top = -np.sort(-logs, axis=1)[:, :TOP]
     true = logs[np.arange(len(logs)), data.labels]
     margin = reference_models.margin(answers, output, data)

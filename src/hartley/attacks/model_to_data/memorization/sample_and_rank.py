@@ -15,6 +15,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.memorization import MemorizationBrief, memorization
+from hartley.kit.answer_units import log_probabilities
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _draw(
 
     def cooled(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
         age = min(1.0, (text.lengths(tokens)[0] - 1) / decay_length)
-        logs = text.log_probabilities(view.model.query(tokens), view.model.output)
+        logs = log_probabilities(view.model.query(tokens), view.model.output)
         return np.asarray(logs / (heat + (1 - heat) * age))
 
     return text.sample(cooled, prompts, new, seed)

@@ -9,7 +9,8 @@ import numpy as np
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
-from hartley.models.clone import clone, probabilities, transfer_set
+from hartley.kit.answer_units import probabilities
+from hartley.models.clone import clone, transfer_set
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

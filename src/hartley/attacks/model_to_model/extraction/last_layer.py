@@ -9,7 +9,7 @@ import numpy as np
 from hartley.core import Access, Loot, Modality, Model, Outcome, Output, Range, Term, View, attack
 from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.games.extraction.head_extraction import HEAD, head_extraction
-from hartley.kit.language import text
+from hartley.kit.answer_units import log_probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def _logits(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
     answers = np.asarray(model.query(tokens), dtype=np.float64)
     if model.output is Output.LOGITS:
         return answers
-    log_probs = text.log_probabilities(answers, model.output)
+    log_probs = log_probabilities(answers, model.output)
     return np.asarray(log_probs - log_probs.mean(1, keepdims=True))
 
 

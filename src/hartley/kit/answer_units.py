@@ -1,0 +1,54 @@
+"""Answers of a classifier in one unit, be they probabilities, logits or labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Output
+from hartley.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FLOOR = 1e-300
+"""Probabilities below this are raised to it before the logarithm."""
+
+
+def probabilities(answers: NDArray[Any], output: Output, classes: int) -> NDArray[np.float32]:
+    """Return answers as probabilities (n, classes), float32 rows that sum to 1.
+
+    Args:
+        answers: (n, classes) scores, or (n,) labels.
+        output: their units, ``view.model.output``.
+        classes: ``view.model.classes``; only read for labels.
+    """
+    if output is Output.LABELS:
+        return np.asarray(np.eye(classes, dtype=np.float32)[np.asarray(answers)])
+    rows = np.asarray(answers, dtype=np.float64)
+    if output is Output.LOGITS:
+        rows = np.exp(rows - rows.max(1, keepdims=True))
+    return np.asarray(rows / rows.sum(1, keepdims=True), dtype=np.float32)
+
+
+def log_probabilities(
+    answers: NDArray[Any], output: Output, *, floor: float = FLOOR
+) -> NDArray[np.float64]:
+    """Return the natural log-probabilities (…, classes) of scores.
+
+    Args:
+        answers: (…, classes) probabilities or logits.
+        output: their units, ``view.model.output``.
+        floor: probabilities below this are raised to it first.
+
+    Raises:
+        UsageError: the answers are labels or embeddings, which have no probabilities.
+    """
+    scores = np.asarray(answers, dtype=np.float64)
+    if output is Output.PROBABILITIES:
+        return np.asarray(np.log(np.maximum(scores, floor)))
+    if output is not Output.LOGITS:
+        raise UsageError(f"answers must be scores of classes for log-probabilities, got {output}")
+    scores = scores - scores.max(-1, keepdims=True)
+    return np.asarray(scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
