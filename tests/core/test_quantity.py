@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hartley.core import Kind, Quantity
@@ -90,6 +90,7 @@ def test_scaling_needs_a_positive_finite_number(factor):
         certified().scaled(factor, "bit/s")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine three floats are slow
 @given(st.floats(1e-6, 1e6), st.floats(0, 10), st.floats(0, 10))
 def test_scaling_keeps_kind_and_order(factor, value, lower):
     made = certified(value, lower).scaled(factor, "bit/s")

@@ -76,6 +76,7 @@ def test_the_attackers_corpus_holds_no_message(live):
     assert len(public) == len(whole) // 2
     secret = whole[len(public) :]
     # The messages come from the other half; a stretch of 60 letters of it is not in the public one.
+    assert len(secret) > 4000
     assert all(secret[at : at + 60] not in public for at in range(0, len(secret) - 60, 400))
 
 

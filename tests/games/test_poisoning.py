@@ -138,7 +138,7 @@ def test_probes_are_held_out_of_one_class_and_near_the_published_record() -> Non
     trials = play(_attack(_nothing), scene, game_params={"rounds": 4})
     held, public = scene.extra["test"], scene.extra["public"]
     known = {row.tobytes() for row in held.x}
-    assert all(row.tobytes() in known for _, x in asked for row in x)
+    assert asked and all(row.tobytes() in known for _, x in asked for row in x)
     table = deal(_attack(_nothing), scene, seed=0, params={"rounds": 4})
     for r, one in enumerate(table.rounds):
         assert one.view.brief.question is not None and one.view.brief.question.y is not None

@@ -118,6 +118,8 @@ def test_a_process_killed_in_its_first_line_left_nothing(tmp_path):
     folder.mkdir()
     (folder / "journal.jsonl").write_bytes(b'{"schema": "hart')
     begin(tmp_path, run="mine").close()
+    first, *_ = (folder / "journal.jsonl").read_text().splitlines()
+    assert json.loads(first)["schema"]
 
 
 def test_two_writers_are_kept_apart(tmp_path):
