@@ -330,6 +330,7 @@ def test_a_whole_audit_of_an_endpoint_counts_what_the_endpoint_answered(
     store = tmp_path / "runs"
     with serving(backend) as url:
         monkeypatch.setenv("SPOKEN", url)
+        monkeypatch.setenv("SPOKEN_KEY", "sk-s3cret")
         document = assess(plan, store=store)
         again = assess(plan, store=store)
     played = [row for row in document["channels"] if row["attack"] in only]
@@ -344,3 +345,6 @@ def test_a_whole_audit_of_an_endpoint_counts_what_the_endpoint_answered(
     asked = sum(row["cost"]["tokens_in"] for row in measured.values())
     assert asked == backend.tokens[0] and sum(n for kind, n in backend.met.items() if kind) > 5
     assert again == document, "a declared identity resumes, and nothing is asked again"
+    assert backend.keys == {"Bearer sk-s3cret"}
+    files = [path for path in store.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if b"sk-s3cret" in path.read_bytes()]

@@ -29,7 +29,7 @@ def texts(name: str, count: int = 40) -> Data:
 
 @recipe(modality=Modality.LANGUAGE)
 def spoken(*, revision: str = "") -> Scene:
-    """An endpoint at $SPOKEN, and texts that its model was trained on and others.
+    """An endpoint at $SPOKEN with a key, and texts that its model was trained on and others.
 
     Args:
         revision: which version is served there.
@@ -37,6 +37,7 @@ def spoken(*, revision: str = "") -> Scene:
     model = endpoint(
         os.environ["SPOKEN"],
         "small",
+        key_env="SPOKEN_KEY",
         codec=WORDS,
         revision=revision,
         batch=3,
