@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
+
+from hartley.cli.main import run
+
+
+@pytest.fixture
+def call(strangers, capsys, tmp_path, monkeypatch):
+    """The command in this process, in an empty folder: a new one would import all of it anew."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*words):
+        code = run(words)
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    return called
 
 
 @pytest.mark.parametrize(
@@ -42,8 +58,8 @@ import pytest
         (("new", "attack", "mine", "--game", "menbership"), "did you mean membership"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_2(hartley, words, said):
-    done = hartley(*words)
+def test_a_mistake_is_one_line_and_exit_2(call, words, said):
+    done = call(*words)
     assert done.returncode == 2, done
     lines = done.stderr.strip().splitlines()
     assert said in lines[-1] and lines[-1].startswith("hartley: "), done.stderr
@@ -83,10 +99,10 @@ MISSPELT = [
 
 
 @pytest.mark.parametrize(("table", "said"), MISSPELT)
-def test_a_wrong_parameter_of_a_plan_is_told_before_anything_runs(hartley, tmp_path, table, said):
+def test_a_wrong_parameter_of_a_plan_is_told_before_anything_runs(call, tmp_path, table, said):
     """Also of a part that the plan does not use: it was meant to be used."""
     (tmp_path / "plan.toml").write_text(f'scene = "live:membership"\n{table}\n')
-    done = hartley("assess", "plan.toml", "--workers", "0")
+    done = call("assess", "plan.toml", "--workers", "0")
     assert done.returncode == 2 and said in done.stderr, done
     assert done.stderr.startswith("hartley: ") and done.stderr.count("\n") == 1
     assert done.stdout == "" and not (tmp_path / "runs").exists()

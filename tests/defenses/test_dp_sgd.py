@@ -84,10 +84,12 @@ def test_it_narrows_the_live_wire():
 )
 def test_what_it_trained_with_is_recorded(params, epochs, lr):
     live = game.live(Modality.TABULAR, np.random.default_rng(0))
-    (record,) = defended(live, dp_sgd, params).defenses
+    params = {**params, "accountant": "rdp"}
+    shielded = defended(live, dp_sgd, params)
+    (record,) = shielded.defenses
     assert (record.params["epochs"], record.params["lr"]) == (epochs, lr)
     assert applied("dp_sgd", Plan(defenses={"dp_sgd": params}), live) == record
-    privacy = defended(live, dp_sgd, params).training.private
+    privacy = shielded.training.private
     assert privacy.steps == round(epochs / record.params["rate"]) and privacy.lr == lr
 
 

@@ -83,8 +83,10 @@ def test_a_copy_is_held_in_place_of_each_victim_and_the_victim_is_asked_no_more(
 
 
 def test_poison_before_membership_raises_what_it_reads_on_digits():
-    """Truth Serum, small: same attack, same budget, 8 victims an arm."""
-    alone, chained = _both(["mislabelled_copies", "calibrated_loss"], "digits", FEW)
+    """Truth Serum, small: same attack, same budget, 8 victims an arm, few references."""
+    few = {"references": 16}
+    names = ["mislabelled_copies", "calibrated_loss"]
+    alone, chained = _both(names, "digits", FEW, calibrated_loss=few)
     assert np.array_equal(alone.truth, chained.truth)
     assert alone.spec.uses == chained.spec.uses
     found = gain(alone, chained)
@@ -138,8 +140,8 @@ def test_a_plan_that_links_what_does_not_fit_is_refused(tmp_path):
     assert not list(tmp_path.glob("*/journal.jsonl"))
 
 
-def _both(names, scene, games):
-    stages = stages_of(names, game_params=games)
+def _both(names, scene, games, **params):
+    stages = stages_of(names, params=params, game_params=games)
     player = Player()
     results = [player.run(Experiment(scene, stages=each)) for each in (stages[-1:], stages)]
     assert [one.status for one in results] == ["done", "done"], [one.note for one in results]
