@@ -167,7 +167,7 @@ def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
 
 
 def _collided(placed: Iterable[Entry]) -> Iterator[Entry]:
-    """Where two parts have one kind and name, neither can be used; the error names both origins."""
+    """Mark parts of the same kind and name as unusable, with an error that names both origins."""
     all_entries = list(placed)
     for entry in all_entries:
         twins = [e for e in all_entries if (e.kind, e.name) == (entry.kind, entry.name)]

@@ -149,7 +149,7 @@ def _print(facts: dict[str, Any]) -> None:
 
 
 def _print_brief(facts: dict[str, Any]) -> None:
-    """What an attack on this game reads, and what it must return."""
+    """Print what an attack on this game reads, and what it must return."""
     print("\n  brief: what an attack reads as view.brief, besides the asset it attacks")
     for field in facts["brief"]:
         note = " Only adaptive attackers get it." if field["adaptive_only"] else ""

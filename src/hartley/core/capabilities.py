@@ -99,7 +99,7 @@ class CapabilityRow:
         return self.counted is Counted.QUERIES
 
     def uses(self, arguments: tuple[Any, ...]) -> int:
-        """What a call with these arguments is counted as, in units of ``counted``."""
+        """Return what a call with these arguments counts as, in units of ``counted``."""
         if self.counted is Counted.NOTHING:
             return 0
         if self.counted is Counted.MODELS:

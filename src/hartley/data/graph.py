@@ -222,7 +222,7 @@ def _near(senses: Mapping[str, Sense]) -> dict[str, list[str]]:
 
 
 def _bags(glosses: Iterable[str], words: int) -> NDArray[np.float32]:
-    """Which of the commonest words are in each gloss: (n, words) zeros and ones."""
+    """Return which of the commonest words are in each gloss, as (n, words) zeros and ones."""
     bags = [set(WORD.findall(gloss.lower())) for gloss in glosses]
     counts = Counter(word for bag in bags for word in bag)
     common = sorted(counts, key=lambda word: (-counts[word], word))[:words]

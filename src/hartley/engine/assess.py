@@ -287,7 +287,7 @@ def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[st
 def _edge(
     ledger: runs.Ledger, line: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """What a chain gains over its last attack alone, on the same deals."""
+    """Return what a chain gains over its last attack alone, on the same deals."""
     experiment = line.get("standing", {}).get("experiment", {})
     if len(experiment.get("stages", ())) < 2 or not line.get("key"):
         return None

@@ -225,6 +225,6 @@ def _newton(
 
 
 def _room(x: Floats, dx: Floats) -> float:
-    """How far x may go along dx and stay positive, at most 1."""
+    """Return the largest step of x along dx, at most 1, at which x stays positive."""
     falling = dx < 0
     return min(1.0, 0.99 * float((-x[falling] / dx[falling]).min())) if falling.any() else 1.0

@@ -70,7 +70,7 @@ def entropy(p: ArrayLike) -> float:
 
 
 def divergences(w: Floats, q: Floats) -> Floats:
-    """(K,) divergence D(W_x ‖ q) of each row from an output law, in bits; +inf where q lacks mass.
+    """Return the divergence D(W_x ‖ q) (K,) of each row, in bits; +inf where q lacks mass.
 
     Computed as −H(W_x) − Σ W log q with one product, so its rounding error is about 1e-15 × the
     size of the logarithms.

@@ -150,7 +150,7 @@ def _of_strays(a: Floats, b: Floats, near: int, k: int) -> tuple[NDArray[np.intp
 
 
 def _on_grid(z: Floats) -> NDArray[np.int16]:
-    """(d, m) coordinates as integers, padded to a multiple of FOLD points."""
+    """Return coordinates (d, m) as integers, padded to a multiple of FOLD points."""
     grid = np.zeros((z.shape[1], -(-len(z) // FOLD) * FOLD), np.int16)
     grid[:, : len(z)] = np.rint(z).T
     return grid

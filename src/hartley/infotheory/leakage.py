@@ -122,7 +122,7 @@ def held_out_vulnerability(
 
 
 def betting_lower(gains: ArrayLike, *, alpha: float = 0.05) -> float:
-    """(1 − alpha) lower confidence bound on the mean of bounded gains, by betting.
+    """Return a (1 − alpha) lower confidence bound on the mean of bounded gains, by betting.
 
     Against "the mean is m" a bettor stakes λ_t(m) = min(λ_t, ½/m) on gains above m; the capital
     Π(1 + λ_t(m)(x_t − m)) is a test martingale, so it ever passes 1/α with probability at most α
@@ -181,7 +181,7 @@ def _joint(prior: ArrayLike, w: ArrayLike) -> Floats:
 
 
 def _ranked(prior: ArrayLike, w: ArrayLike | None) -> Floats:
-    """(K, M) joint masses, each output's secrets from the likeliest down."""
+    """Return joint masses (K, M), each output's secrets from the likeliest down."""
     if w is None:
         p = as_prior(prior, np.size(np.asarray(prior)))
         return np.asarray(np.sort(p)[::-1, None])

@@ -120,7 +120,7 @@ def info_nce(scores: ArrayLike, *, alpha: float = 0.05) -> Quantity:
 
 
 def info_nce_optimum(alphabet: int, batch: int) -> float:
-    """What InfoNCE with the *best* critic expects on a noiseless K-ary channel, in bits.
+    """Return the expected InfoNCE of the *best* critic on a noiseless K-ary channel, in bits.
 
     The channel carries log2 K, but decoys that equal the truth hide part of it:
     E log2(N/(1 + Binomial(N − 1, 1/K))) (MEASURE C59: 1.681 of 2 bits at batch 8).

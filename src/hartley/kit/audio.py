@@ -70,7 +70,7 @@ def scaled(energies: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def energies(records: NDArray[Any]) -> NDArray[np.float32]:
-    """What :func:`scaled` was made from (up to its floor and its ceiling)."""
+    """Return the inverse of :func:`scaled`, up to its floor and its ceiling."""
     return np.asarray(FLOOR * np.exp(np.asarray(records, np.float64) * SPAN), dtype=np.float32)
 
 

@@ -103,7 +103,7 @@ class Ledger:
             _block.reset(block)
 
     def shared(self) -> dict[str, Amounts]:
-        """What making all that was used took, by the name of the work; parts count once."""
+        """Return the cost of all shared work that was used, by its name; parts count once."""
         counted: set[tuple[str, Any]] = set()
         amounts: dict[str, Amounts] = {}
         for work in self.works.values():

@@ -103,7 +103,7 @@ def same(classifier: Any, x: NDArray[Any], y: NDArray[Any]) -> bool:
 
 
 def _tried(most: Any, features: int) -> int:
-    """How many features a split looks at, as scikit-learn reads its parameter."""
+    """Return the number of features that a split considers, as scikit-learn computes it."""
     if most == "sqrt":
         return max(1, int(np.sqrt(features)))
     if most == "log2":

@@ -197,7 +197,7 @@ def _papers(channels: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
 
 
 def _link(paper: str) -> str:
-    """Where a paper can be read, for ids of the two known forms and for nothing else."""
+    """Return the address of a paper by its arXiv id or DOI, or an empty string."""
     if match := re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", paper):
         return f"https://arxiv.org/abs/{match[1]}"
     if match := re.fullmatch(r"doi:(10\.\d{4,}/[\w.()/:;-]+)", paper):

@@ -273,7 +273,7 @@ def _refused(status: int, wait: float, answer: bytes) -> RunError:
 
 
 def _message(answer: bytes) -> str:
-    """What a server says about an error, in one line."""
+    """Return a server's message about an error, in one line."""
     try:
         error = json.loads(answer)["error"]
         reason = error["message"] if isinstance(error, dict) else error

@@ -101,7 +101,7 @@ def dp_min_entropy(epsilon: float, values: int) -> float:
 
 
 def dp_contraction(epsilon: float) -> tuple[float, float]:
-    """(η_TV, η_KL) that no ε-LDP channel exceeds: tanh(ε/2) and its square (arXiv:2210.13386)."""
+    """Return bounds on (η_TV, η_KL) of ε-LDP channels: tanh(ε/2), its square (arXiv:2210.13386)."""
     check_dp(epsilon, 0.0)
     t = math.tanh(epsilon / 2.0)
     return t, t * t

@@ -69,7 +69,7 @@ class Rules:
     zeros: Array
 
     def flagged(self, score: Array, rule: int) -> NDArray[np.bool_]:
-        """Which rows a rule flags."""
+        """Return which rows a rule flags."""
         cut = self.cut[rule]
         return np.asarray(score < cut if self.reverse[rule] else score > cut)
 
@@ -115,7 +115,7 @@ def tabulate(
 
 
 def _counts(truth: Whole, score: Array, fold: Whole, cuts: Array) -> NDArray[np.float64]:
-    """(2, cuts, folds): rows of secret 0 and 1 strictly above each cut."""
+    """Return counts (2, cuts, folds) of rows of secret 0 and 1 strictly above each cut."""
     order = np.argsort(cuts)
     passed = np.searchsorted(cuts[order], score, side="left")
     k = len(cuts) + 1

@@ -161,7 +161,7 @@ def _fill(
 
 
 def _place(pack: Pack, path: str) -> str | None:
-    """Where a file of the archive goes, or None if it is not a data file of the pack."""
+    """Return the path for a file of the archive, or None if it is not a data file of the pack."""
     if not path.startswith(pack.strip):
         return None
     place = path.removeprefix(pack.strip)

@@ -58,7 +58,7 @@ class Smoothed(Objective):
     def teach(
         self, x: Any, targets: NDArray[np.float32], include: Any, **rest: Any
     ) -> NDArray[np.float32]:
-        """(1 − amount) · targets + amount / classes."""
+        """Return the mixed targets, (1 − amount) · targets + amount / classes."""
         del x, include, rest
         mixed = (1 - self.amount) * targets + self.amount / targets.shape[-1]
         return np.asarray(mixed, dtype=np.float32)

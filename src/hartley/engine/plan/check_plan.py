@@ -30,7 +30,7 @@ def check_parameters(plan: Plan) -> None:
 
 
 def _mistakes(plan: Plan) -> Iterator[UsageError]:
-    """What is wrong with the tables of a plan, one error a table at most."""
+    """Return the errors in the tables of a plan, at most one per table."""
     tables = {"attack": plan.attacks, "game": plan.games, "defense": plan.defenses}
     for kind, table in tables.items():
         for name, params in table.items():

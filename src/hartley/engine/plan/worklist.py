@@ -305,7 +305,7 @@ def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
 
 
 def _declared(names: str, plan: Plan, scene: Scene) -> dict[str, Any]:
-    """What a defense, or several together, declare, for the document."""
+    """Return what one or several defenses declare, for the document."""
     parts = [catalog.load("defense", name) for name in names.split("+")]
     entries = [catalog.find("defense", name) for name in names.split("+")]
     reasons = [reason for part in parts if (reason := unfit(part, scene))]

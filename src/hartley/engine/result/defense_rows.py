@@ -85,7 +85,7 @@ def _defense_row(
 
 
 def _tuned(tuning: Row | None) -> dict[str, Any] | None:
-    """What an adaptive attacker chose, out of how many settings, and its bits on tuning rounds."""
+    """Return an adaptive attacker's choice among its settings, and its bits on tuning rounds."""
     if tuning is None:
         return None
     record = {name: tuning[name] for name in ("setting", "bits", "rounds")}

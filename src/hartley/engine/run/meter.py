@@ -55,7 +55,7 @@ class Spent:
     seconds: float = 0.0
 
     def since(self, before: Spent) -> Spent:
-        """What was used after ``before``."""
+        """Return what was used after ``before``."""
         return Spent(
             self.queries - before.queries,
             self.models - before.models,
@@ -65,7 +65,7 @@ class Spent:
 
 
 def with_shared(rounds: Sequence[Spent], ledger: Ledger) -> list[Spent]:
-    """What each round used, with its share of the shared work that the attack used.
+    """Return what each round used, with its share of the shared work that the attack used.
 
     Every attack that uses shared work has all of it here, whichever attack it was made for, so that
     what is recorded does not depend on the order of play. Time is reported apart: see
@@ -80,7 +80,7 @@ def with_shared(rounds: Sequence[Spent], ledger: Ledger) -> list[Spent]:
 
 
 def by_column(rounds: Sequence[Spent]) -> list[dict[str, float]]:
-    """What each round used, by the columns of the trials; tokens and money where there are any."""
+    """Return what each round used, by columns of the trials; tokens and money if there are any."""
     costs = [r.cost for r in rounds]
     tokens = any(c.tokens_in or c.tokens_out for c in costs)
     money = any(c.money for c in costs)
@@ -96,7 +96,7 @@ def by_column(rounds: Sequence[Spent]) -> list[dict[str, float]]:
 
 
 def by_unit(rounds: Sequence[Spent]) -> list[dict[str, float]]:
-    """What each round used beside queries and time, by unit; units that nobody used are left out.
+    """Return what each round used besides queries and time, by unit, without unused units.
 
     Units: ``models`` trained, ``tokens_in`` and ``tokens_out``, ``money``, and ``model_s``, the
     seconds that the model itself took, where its adapter measures them.
@@ -107,7 +107,7 @@ def by_unit(rounds: Sequence[Spent]) -> list[dict[str, float]]:
 
 
 def by_judge(bill: Bill, rounds: int) -> dict[str, float]:
-    """What the judge used in a round, by unit: ``judge_queries``, ``judge_money`` and so on.
+    """Return what the judge used in a round, by unit: ``judge_queries``, ``judge_money`` etc.
 
     It is the auditor's and no attacker's: it counts neither towards a budget nor as a use.
     """
@@ -161,7 +161,7 @@ class Meter:
         return self._sum(Counted.MODELS)
 
     def reading(self) -> Spent:
-        """What was used until now outside of shared work, by the clock of this moment."""
+        """Return what was used until now, without shared work."""
         inside = self.ledger.inside
         return Spent(
             self.queries,

@@ -258,14 +258,14 @@ def play_rounds(
 
 
 def _knowledge(scene: Scene, undefended: Scene | None) -> Knowledge:
-    """What the attacker knows of the defenses, where the caller does not say."""
+    """Return the attacker's default knowledge of the defenses."""
     if undefended is not None:
         return Knowledge.STATIC
     return Knowledge.ADAPTIVE if scene.defenses else Knowledge.NONE
 
 
 def _identity(attack: Attack, scene: Scene, seed: int, *rest: Any) -> str:
-    """What was played, in 16 hexadecimal digits; ``rest``: parameters, budget, knowledge."""
+    """Return a digest of what was played; ``rest`` are parameters, budget and knowledge."""
     defenses = [[applied.name, dict(applied.params)] for applied in scene.defenses]
     identity = [scene.name, scene.digest, attack.game.name, attack.name, seed, defenses, *rest]
     text = json.dumps(identity, sort_keys=True, default=repr)
@@ -316,7 +316,7 @@ def _span(guess: NDArray[Any]) -> str:
 
 
 def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:
-    """What is proved of the secrets that were dealt: by the scene of the game, or by the deal."""
+    """Return the bounds on the secrets that were dealt: those of the scene and of the deal."""
     # The bounds of a scene are per unit of the game, not per group of units with one secret.
     of_scene = () if table.unit else scene.bounds
     if not table.planted:

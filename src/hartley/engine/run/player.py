@@ -235,7 +235,7 @@ def _skipped(obstacle: Obstacle) -> Result:
 
 
 def _key(experiment: Experiment) -> tuple[Any, ...]:
-    """What the scene of an experiment depends on."""
+    """Return what the scene of an experiment depends on."""
     last = experiment.stages[-1] if experiment.stages else None
     # What enters a scene is aimed at the targets of the last stage's game.
     prefix = (

@@ -160,7 +160,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
 
 
 def _step_before(known: KnownStep | None, undefended: Scene) -> KnownStep | None:
-    """The step that a static attacker takes the client's for: by what is deployed alone."""
+    """Return the step that a static attacker assumes: with the deployed defenses only."""
     part = undefended.find(FederatedStep)
     step = None if part is None else part.step(undefended)
     if step is None or not step.recipe:

@@ -75,7 +75,7 @@ def train_conv(lesson: Lesson, start: Stack, order: NDArray[np.int32], *, bfloat
 
 
 def _views(net: Net, flat: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """(weight as a matrix, bias) of each layer, inside the flat buffer."""
+    """Return (weight as a matrix, bias) of each layer, as views into the flat buffer."""
     tensors, at = [], 0
     for name in net.shapes:
         shape = net.shapes[name]

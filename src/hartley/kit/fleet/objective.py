@@ -59,7 +59,7 @@ class ForwardPass:
     noise: Callable[[int], torch.Tensor]
 
     def cross_entropy(self) -> torch.Tensor:
-        """(K, b) cross-entropy of each record with its target, in nats."""
+        """Return the cross-entropy (K, b) of each record with its target, in nats."""
         import torch
 
         return -(self.targets * torch.log_softmax(self.logits, 2)).sum(2)
@@ -93,7 +93,7 @@ class Objective:
         first: int,
         apprentice: Apprentice,
     ) -> NDArray[np.float32]:
-        """What the records are taught as; model k's must depend on its number ``first + k`` alone.
+        """Return training targets; those of model k must depend on its index ``first + k`` alone.
 
         Args:
             x: (n, …) records.
@@ -115,7 +115,7 @@ class Objective:
         return {}
 
     def loss(self, outputs: ForwardPass) -> torch.Tensor:
-        """The loss (K,) of a step; only for objectives that are ``shaped``."""
+        """Return the loss (K,) of a step; only for objectives that are ``shaped``."""
         return outputs.cross_entropy().mean(1)
 
 

@@ -190,7 +190,7 @@ def _links(shape: Shape, x: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _mixed(shape: Shape, x: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(A + I)·features, and which places are filled (n, nodes)."""
+    """Return (A + I)·features, and which nodes (n, nodes) exist."""
     links = _links(shape, x)
     features = np.asarray(x[..., shape.nodes :], np.float32)
     filled = (np.abs(x).sum(2) > 0).astype(np.float32)

@@ -226,7 +226,7 @@ class Answers:
         return self._held
 
     def _moved(self, node: int, changed: int) -> NDArray[np.float64]:
-        """How far the logits of ``node`` move: only what ``changed`` reaches is recomputed."""
+        """Return the change of the logits of ``node``, from what depends on ``changed`` only."""
         smooth, messages, first, _ = self._computed()
         near = slice(*smooth.indptr[changed : changed + 2])
         reached, share = smooth.indices[near], smooth.data[near]

@@ -171,7 +171,7 @@ def add_clipped(
 
 
 def _gram(x: Tensor) -> Tensor:
-    """(n, t, d) → (n, t, t) inner products of a text's tokens."""
+    """Return the inner products (n, t, t) of each text's tokens (n, t, d)."""
     return x @ x.transpose(1, 2)
 
 

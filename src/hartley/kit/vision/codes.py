@@ -69,7 +69,7 @@ def decode(soft: NDArray[Any], bits: int) -> NDArray[Any]:
 
 @cache
 def _trellis() -> tuple[NDArray[Any], NDArray[Any]]:
-    """(states, 2) predecessors of each state, and (states, 2, generators) coded bits."""
+    """Return each state's predecessors (states, 2) and coded bits (states, 2, generators)."""
     state = np.arange(STATES)
     before = ((state << 1) & (STATES - 1))[:, None] | np.arange(2)
     register = (np.arange(2) << MEMORY) | state[:, None]

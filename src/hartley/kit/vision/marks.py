@@ -238,16 +238,16 @@ def _side(projected: NDArray[Any], dither: NDArray[Any], step: float) -> NDArray
 
 
 def _sharpness(projected: NDArray[Any], dither: NDArray[Any], step: float) -> float:
-    """How well a layer's lattice can still be coefficients, 0..1.
+    """Return how well coefficients fit a layer's lattice, in 0..1.
 
-    At twice the angle the bit drops out; Gaussian noise shrinks that mean by the fourth power of
-    what it takes from the bit itself, hence the root.
+    The angle is doubled so that the bit cancels. Gaussian noise lowers the mean at the double angle
+    by the fourth power of its factor at the single angle, hence the fourth root.
     """
     return float(max(0.0, np.cos(4 * np.pi * (projected / step - dither)).mean()) ** 0.25)
 
 
 def _sites(blocks: int, m: int, key: int, layer: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Which bit each block carries in this layer, and its dither."""
+    """Return which bit each block contains in this layer, and its dither."""
     rng = np.random.default_rng([key, layer])
     # Every bit gets the same number of blocks, to within one; the offset spreads the remainder.
     return (rng.permutation(blocks) + layer * 7) % m, rng.random(blocks)
@@ -256,7 +256,7 @@ def _sites(blocks: int, m: int, key: int, layer: int) -> tuple[NDArray[Any], NDA
 def _directions(
     shape: tuple[int, ...], m: int, key: int, low: float, high: float
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """(m, k) places in the flat spectrum, unit ±1 directions there, and (m,) dithers."""
+    """Return places (m, k) in the flat spectrum, ±1 directions there, and dithers (m,)."""
     rows, columns = np.arange(shape[0]) / shape[0], np.arange(shape[1]) / shape[1]
     radius = np.hypot(rows[:, None], columns[None, :]).ravel()
     band = np.flatnonzero((radius >= low) & (radius <= high))

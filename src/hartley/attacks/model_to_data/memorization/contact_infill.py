@@ -68,7 +68,7 @@ def contact_infill(
 
 
 def _numbers(texts: NDArray[np.int64], symbols: NDArray[np.int64]) -> list[dict[int, int]]:
-    """The numbers among continuations (m, samples, length), for every record."""
+    """Return the numbers among continuations (m, samples, length), for every record."""
     hit = texts[..., None] == symbols
     numbers = (hit.argmax(3) * 10 ** np.arange(texts.shape[2] - 1, -1, -1)).sum(2)
     whole = hit.any(3).all(2)
