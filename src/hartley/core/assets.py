@@ -9,13 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hartley.core.capabilities import CAPABILITIES, Calls, Capability
+from hartley.core.errors import did_you_mean
 from hartley.core.taxonomy import Access, Form, Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def _member(kind: type[E], word: str, field_name: str) -> E:
+    """Return the member of an enum that a word names."""
+    if word in {*kind}:
+        return kind(word)
+    known = [*map(str, kind)]
+    expected = f"{', '.join(known[:-1])} or {known[-1]}"
+    hint = did_you_mean(str(word), known)
+    raise TypeError(f"{field_name} must be {expected}, got {word!r}{hint}")
 
 
 class Output(StrEnum):
@@ -193,7 +207,8 @@ class Model:
         facts: anything else worth carrying (plain values), by name.
 
     Raises:
-        TypeError: a capability that is not in the table, or that cannot be called.
+        TypeError: a capability that is not in the table, or that cannot be called; a modality or an
+            output that is not one of theirs.
     """
 
     name: str
@@ -233,15 +248,18 @@ class Model:
         facts: Mapping[str, Any] | None = None,
         **named: Callable[..., Any] | None,
     ) -> None:
-        """Take what is given; ``query`` and ``named`` win over ``calls``."""
+        """Take what is given; ``query`` and ``named`` win over ``calls``.
+
+        The words of ``modality`` and ``output`` are taken for their members: ``"tabular"``.
+        """
         if query is not None:
             named["query"] = query
         same = isinstance(calls, Calls) and not named
         values = {
             "name": name,
-            "modality": modality,
+            "modality": _member(Modality, modality, "modality"),
             "calls": calls if same else Calls({**(calls or {}), **named}),
-            "output": output,
+            "output": _member(Output, output, "output"),
             "classes": classes,
             "width": width,
             "reads": reads,

@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hartley.core.errors import AccessDenied, BadModel, NotOffered
+from hartley.core.errors import AccessDenied, BadModel, NotOffered, RunError, did_you_mean
 from hartley.core.taxonomy import Access, Form
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class CapabilityRow:
 class Calls(dict[Capability, Callable[..., Any]]):
     """Callables by capability. One that is absent is None for ``get``, and denied by ``[…]``.
 
-    ``calls["grad"]`` raises ``NotOffered`` where the model does not have it, and ``AccessDenied``
-    where an attack did not declare access to it.
+    ``calls["grad"]`` raises ``NotOffered`` where the model does not have it, ``AccessDenied`` where
+    an attack did not declare access to it, and ``RunError`` for a name that is not a capability.
     """
 
     def __init__(
@@ -137,7 +137,8 @@ class Calls(dict[Capability, Callable[..., Any]]):
 
     def __missing__(self, name: Capability) -> Callable[..., Any]:
         if name not in CAPABILITIES:
-            raise KeyError(name)
+            hint = did_you_mean(name, CAPABILITIES) or f"; they are {', '.join(CAPABILITIES)}"
+            raise RunError(f"there is no capability {name!r}{hint}")
         needed = " or ".join(CAPABILITIES[name].access.words)
         if name in self.undeclared:
             raise AccessDenied(f"{name} used without declaring {needed}")

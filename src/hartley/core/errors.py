@@ -27,6 +27,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` with the nearest known word, or an empty string."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 class HartleyError(Exception):
     """Everything Hartley raises on purpose."""
 

@@ -12,6 +12,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -58,6 +59,9 @@ Stage = Literal["data", "training", "output", "budget", "marker", "cipher"]
 the owner's watermark or in the owner's cipher."""
 
 STAGES: tuple[str, ...] = get_args(Stage)
+
+DEFENSE_NAME: ContextVar[str] = ContextVar("DEFENSE_NAME", default="")
+"""The defense that is being applied: what it puts around a model can name it in errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -327,7 +331,11 @@ class Defense(Part):
     def __call__(self, scene: Scene, rng: "Rng", **params: Any) -> Scene:
         """Return the scene with the defense in it."""
         values = {parameter.name: parameter.default for parameter in self.parameters} | params
-        return self.apply(scene, rng, **self.settled(scene, values))
+        token = DEFENSE_NAME.set(self.name)
+        try:
+            return self.apply(scene, rng, **self.settled(scene, values))
+        finally:
+            DEFENSE_NAME.reset(token)
 
 
 RECORDS: Mapping[str, type[Part]] = {

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from hartley.core.errors import HartleyError
@@ -54,23 +56,40 @@ class Check:
 def run_all(checks: Iterable[Check], part: Any) -> None:
     """Run every check on a part and report all failures at once.
 
+    A check that raises another error has failed too, and the checks after it still run.
+
     Raises:
-        CheckFailed: a rule is broken; the message has one line for each.
+        CheckFailed: a rule is broken; the message has one line for each, or one for all checks
+            that failed for the same reason.
     """
     checks = tuple(checks)
     names = {check.name for check in checks}
-    failures = [
+    lines = [
         f"expected_failures must name checks, got {name!r}"
         for name in getattr(part, "expected_failures", {})
         if name not in names
     ]
+    failed: dict[str, list[str]] = {}
+    cause: Exception | None = None
     for check in checks:
         try:
             check(part)
         except CheckFailed as failure:
-            failures.append(f"{check.name}: {failure}")
-    if failures:
-        raise CheckFailed(f"{part.name}:\n  " + "\n  ".join(failures))
+            failed.setdefault(str(failure), []).append(check.name)
+        except Exception as error:
+            failed.setdefault(_reason(error), []).append(check.name)
+            cause = cause or error
+    lines += [f"{', '.join(rules)}: {reason}" for reason, rules in failed.items()]
+    if lines:
+        raise CheckFailed(f"{part.name}:\n  " + "\n  ".join(lines)) from cause
+
+
+def _reason(error: Exception) -> str:
+    """Return the error in a line, with its line of code where it was not raised on purpose."""
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, HartleyError) or not (frames := extract_tb(error.__traceback__)):
+        return reason
+    return f"{reason} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
 
 
 def expect(condition: bool, message: str) -> None:

@@ -9,14 +9,17 @@ answers, and gets the undefended model (``Model.clear``).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Bound, Data, Ensemble, Fit, Model, Output, Scene
-from hartley.core.capabilities import CAPABILITIES, Gives
+from hartley.core import Bound, Data, Ensemble, Fit, Modality, Model, Output, Scene
+from hartley.core.capabilities import CAPABILITIES, Gives, check_answers
+from hartley.core.errors import BadModel, RunError
+from hartley.core.parts import DEFENSE_NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +29,9 @@ Filter = Callable[["NDArray[Any]", "NDArray[Any]", Output, str], "NDArray[Any]"]
 
 Scores = Callable[["NDArray[Any]", "NDArray[Any]", str], "NDArray[Any]"]
 """(tokens (n, t), log-probabilities (n, t−1), which model answers) → log-probabilities."""
+
+_STAND_IN = Model("answers", Modality.TABULAR)
+"""A model whose answers may have any width, for the check of their units."""
 
 Call = Callable[["NDArray[Any]"], "NDArray[Any]"]
 """Records or tokens → answers about them."""
@@ -52,7 +58,12 @@ def answers(
             ``deployed``, ``victim 3`` (from ``Scene.fit``), ``reference 3`` (from ``Model.fit``).
         score: what it does to a language model's scores; None leaves them alone.
         bounds: bounds that the defense proves, added to the scene's.
+
+    Raises:
+        RunError: the filter does not take these four arguments. A call raises it where the filter
+            answers in another shape or in other units.
     """
+    filter_ = _checked(filter_)
 
     def filtered(call: Call, output: Output, who: str) -> Call:
         return lambda x: filter_(x, call(x), output, who)
@@ -92,6 +103,44 @@ def answers(
         )
 
     return models(scene, change, filter_=filter_, bounds=bounds)
+
+
+def _checked(filter_: Filter) -> Filter:
+    """Return the filter with its answers checked: its mistakes are its own, not the model's."""
+    name = DEFENSE_NAME.get() or getattr(filter_, "__name__", type(filter_).__name__)
+    signature = inspect.signature(filter_)
+    try:
+        signature.bind(*range(4))
+    except TypeError:
+        raise RunError(
+            f"the defense {name}: its filter must take (x, answers, output, who), got {signature}"
+        ) from None
+
+    def checked(x: NDArray[Any], raw: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
+        result = filter_(x, raw, output, who)
+        mistake = _mistake(result, raw, output)
+        if mistake and not _mistake(raw, raw, output):
+            raise RunError(
+                f"the defense {name}: its filter must return {output} of shape {np.shape(raw)}, "
+                f"as it gets them, got {mistake}"
+            )
+        return result
+
+    return checked
+
+
+def _mistake(answers: Any, raw: NDArray[Any], output: Output) -> str:
+    """Return what is wrong with answers in the place of ``raw``, or an empty string."""
+    if not isinstance(answers, np.ndarray):
+        return type(answers).__name__
+    if answers.shape != np.shape(raw):
+        return f"shape {answers.shape}"
+    try:
+        check_answers(_STAND_IN.with_(output=output), answers, len(answers))
+    except BadModel:
+        finite = output is Output.LABELS or np.isfinite(answers).all()
+        return "rows that do not sum to 1 or are negative" if finite else "NaN or infinity"
+    return ""
 
 
 def models(

@@ -32,7 +32,7 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.costs import billed
-from hartley.core.errors import RunError, UsageError
+from hartley.core.errors import RunError, UsageError, did_you_mean
 from hartley.core.parameters import from_environment
 from hartley.engine import build_scene
 from hartley.engine.defend import as_static
@@ -53,6 +53,7 @@ def deal(
 
     Raises:
         UsageError: a scene or parameters that the attack cannot be played with.
+        RunError: the game did not return a deal of rounds.
     """
     needed = dict.fromkeys((*attack.game.requires, *attack.requires))
     if lacking := scene.lacking(needed):
@@ -60,9 +61,40 @@ def deal(
     rng = np.random.default_rng(spawn(seed, "deal", attack.game.cls, scene.name))
     rules = ruled(attack.name, attack.game_params.items(), params or {})
     dealt = attack.game(scene, rng, **rules)
+    _check_deal(attack.game, dealt)
     for round_ in dealt.rounds:
         check_brief(attack.game, round_.view)
     return dealt
+
+
+def _check_deal(game: Game, dealt: Any) -> None:
+    """Check that a game returned a deal of rounds, each with a truth for every question.
+
+    Raises:
+        RunError: it returned something else; the message says what is expected.
+    """
+    if not isinstance(dealt, Deal):
+        raise RunError(f"the game {game.name} must return a Deal, got {_kind(dealt)}")
+    if not isinstance(dealt.rounds, Sequence) or not dealt.rounds:
+        raise RunError(
+            f"the game {game.name}: rounds of its Deal must be a tuple of at least one Round, "
+            f"got {_kind(dealt.rounds)}"
+        )
+    for round_ in dealt.rounds:
+        if not isinstance(round_, Round):
+            raise RunError(
+                f"the game {game.name}: rounds of its Deal must be Rounds, got {_kind(round_)}"
+            )
+        if np.ndim(round_.truth) != 1:
+            raise RunError(
+                f"the game {game.name}: truth of a Round must have shape (m,), one integer a "
+                f"question, got shape {np.shape(round_.truth)}"
+            )
+
+
+def _kind(value: Any) -> str:
+    empty = isinstance(value, Sequence) and not value
+    return f"an empty {type(value).__name__}" if empty else type(value).__name__
 
 
 def check_brief(game: Game, view: View[Any]) -> None:
@@ -184,7 +216,7 @@ def play_rounds(
         RuleError: the attack broke the rules.
         RunError: the attack returned a wrong shape, NaN, or no asset.
     """
-    attacker = Knowledge(knowledge) if knowledge else _knowledge(scene, undefended)
+    attacker = _knowledge(knowledge, scene, undefended)
     if (attacker is Knowledge.STATIC) != (undefended is not None):
         raise UsageError(
             "undefended must be the scene before its defenses for a static attacker, and for no "
@@ -202,7 +234,10 @@ def play_rounds(
         rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
         with meter.ledger.opened():
             view = seal(round_.view, attack.access, meter)
-            outcomes.append(attack(view, rng, **params, **secrets))
+            outcome = attack(view, rng, **params, **secrets)
+        if not isinstance(outcome, Outcome):
+            raise RunError(f"{attack.name} must return an Outcome, got {_kind(outcome)}")
+        outcomes.append(outcome)
         spent.append(meter.reading().since(before))
     spent = with_shared(spent, meter.ledger)
     _check_loot(attack, outcomes)
@@ -257,8 +292,16 @@ def play_rounds(
     return Played(trials, tuple(out.asset for out in outcomes if out.asset is not None))
 
 
-def _knowledge(scene: Scene, undefended: Scene | None) -> Knowledge:
-    """Return the attacker's default knowledge of the defenses."""
+def _knowledge(given: Knowledge | str | None, scene: Scene, undefended: Scene | None) -> Knowledge:
+    """Return the attacker's knowledge of the defenses: the caller's, else the scene's default."""
+    if given:
+        if given not in {*Knowledge}:
+            names = [*map(str, Knowledge)]
+            raise UsageError(
+                f"knowledge must be {', '.join(names[:-1])} or {names[-1]}, got {given!r}"
+                f"{did_you_mean(str(given), names)}"
+            )
+        return Knowledge(given)
     if undefended is not None:
         return Knowledge.STATIC
     return Knowledge.ADAPTIVE if scene.defenses else Knowledge.NONE
