@@ -209,6 +209,28 @@ def test_a_name_that_is_taken_twice_names_both_origins(site):
         catalog.load("attack", "loss_threshold")
 
 
+DEFENSE = """
+from hartley import Modality, Scene, Term, defense
+
+@defense(
+    term=Term.NOISE,
+    stage="output",
+    protects=("membershp",),
+    modalities=(Modality.VISION,),
+    paper="hartley",
+    strongest={},
+)
+def veil(scene: Scene, rng) -> Scene:
+    'Hide nothing.'
+    return scene
+"""
+
+
+def test_a_defense_of_a_game_that_is_not_there(site):
+    (entry,) = site({"one": "extra_pkg.veil"}, veil=DEFENSE)
+    assert entry.error == "protects must name games, got 'membershp'; did you mean membership?"
+
+
 def test_an_attack_on_a_game_that_is_not_there(site):
     (entry,) = site({"one": "extra_pkg.lost"}, lost=part().replace("membership as m", "chess as m"))
     assert entry.error == "there is no game named 'chess'"

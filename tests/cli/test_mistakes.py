@@ -47,6 +47,15 @@ def call(strangers, capsys, tmp_path, monkeypatch):
         (("attack", "honest", "--scene", "live:membership", "--noize", "1"), "--noise"),
         (("attack", "honest", "--scene", "live:membership", "--alpha", "2"), "--alpha"),
         (("list", "atacks"), "did you mean attacks"),
+        (
+            ("attack", "lira", "--scene", "live:membership", "--set", "membership.rounds=2"),
+            "got membership.rounds; set it with --game-rounds",
+        ),
+        (
+            ("attack", "lira", "--scene", "live:membership", "--set", "references=2"),
+            "got references; set it with --references",
+        ),
+        (("show", "latest"), "holds no runs"),
         (("show", "los_threshold"), "did you mean loss_threshold"),
         (("gate", "x", "--limits", "gone.toml"), "cannot read the plan"),
         (("report", "x"), "holds no runs"),
@@ -91,6 +100,12 @@ MISSPELT = [
     (
         "[defenses]\nuse = ['rounding']\n[defenses.rounding]\ndigits = 'a'",
         "digits must be a whole number",
+    ),
+    ("[defenses.rounding]\ndigits = 2", "add 'rounding' to defenses.use"),
+    ("[defenses]\nused = ['rounding']", "did you mean defenses.use?"),
+    (
+        "[defenses]\nuse = ['rounding(digits=2)']",
+        "got 'rounding(digits=2)'; set its parameters in [defenses.rounding]",
     ),
     ("[scenes.digits]\nepoch = 2", "did you mean epochs?"),
     ('[scenes."live:membershi"]', "did you mean live:membership"),

@@ -7,15 +7,16 @@ with its error, because an audit that silently loses an attack looks safe (it wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from traceback import TracebackException
 from typing import Any
 
 from hartley.catalog.find_sources import GROUP, built_in, plugins
 from hartley.catalog.parse_declarations import DECLARED, Entry, read
-from hartley.core.errors import MissingExtra, UnknownName, UsageError
+from hartley.core.errors import MissingExtra, UnknownName, UsageError, did_you_mean
 from hartley.core.parts import RECORDS
 from hartley.core.taxonomy import AXES, EDITION, Modality
 
@@ -31,6 +32,7 @@ __all__ = [
     "load",
     "matrix",
     "missing",
+    "protects_mistake",
     "refresh",
 ]
 
@@ -67,7 +69,7 @@ def find(kind: str, name: str) -> Entry:
     matches = [e for e in entries(kind) if e.name == name]
     if not matches:
         if kind == "game" and (games := [e.name for e in entries(kind) if e.cls == name]):
-            raise UsageError(f"{name} is a class; its games are {', '.join(games)}")
+            raise UsageError(_is_class(name, games))
         raise UnknownName(kind, name, [e.name for e in entries(kind) if e.kind == kind])
     for entry in matches:
         if entry.error:
@@ -101,6 +103,26 @@ def missing(error: ImportError) -> MissingExtra | None:
     """Return the error that says which extra to install, if the module is one of ours."""
     top = (error.name or "").split(".")[0]
     return MissingExtra(top, _EXTRAS[top]) if top in _EXTRAS else None
+
+
+def protects_mistake(protects: Iterable[str], games: Mapping[str, str]) -> str:
+    """Return what is wrong with the games that a defense names, or an empty string.
+
+    Args:
+        protects: what it declares.
+        games: the class of each game, by the game's name.
+    """
+    for name in protects:
+        if name in games:
+            continue
+        if of_class := [game for game, cls in games.items() if cls == name]:
+            return f"protects must name games, got {name!r}: {_is_class(name, sorted(of_class))}"
+        return f"protects must name games, got {name!r}{did_you_mean(name, games)}"
+    return ""
+
+
+def _is_class(name: str, games: Iterable[str]) -> str:
+    return f"{name} is a class; its games are {', '.join(games)}"
 
 
 def classes() -> list[str]:
@@ -156,7 +178,10 @@ def _all() -> tuple[Entry, ...]:
 
 
 def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
-    """Fill in the class, the axis and the flow from the game."""
+    """Fill in the class, the axis and the flow from the game; check the games of a defense."""
+    if entry.kind == "defense" and not entry.error:
+        named = {name: game.cls for name, game in games.items()}
+        return replace(entry, error=protects_mistake(entry.protects, named))
     if entry.kind not in {"attack", "game"} or entry.error:
         return entry
     game = games.get(entry.game)
@@ -180,6 +205,15 @@ def _collided(placed: Iterable[Entry]) -> Iterator[Entry]:
 
 def _broken(entry: Entry, error: Exception) -> UsageError:
     return UsageError(
-        f"the {entry.kind} {entry.name!r} from {entry.origin} cannot be imported: "
-        f"{type(error).__name__}: {error}"
+        f"the {entry.kind} {entry.name!r} from {entry.origin} cannot be imported: {_reason(error)}"
     )
+
+
+def _reason(error: Exception) -> str:
+    """Return the error in a line, with the name that was meant, where Python knows a near one."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, type):
+        near = did_you_mean(error.name or "", dir(error.obj))
+        return f"AttributeError: {error.obj.__name__} has no {error.name}{near}"
+    if isinstance(error, AttributeError | ImportError | NameError):
+        return "".join(TracebackException.from_exception(error).format_exception_only()).strip()
+    return f"{type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hartley.core.errors import did_you_mean
 from hartley.core.fields import Declared, declared_fields, keyword_mistake
 from hartley.core.parts import RECORDS
 from hartley.core.taxonomy import Modality
@@ -222,6 +223,7 @@ def _read(field: Declared, node: ast.expr | None, names: _Names) -> Any:
             expected = ", ".join(field.words)
             raise ValueError(
                 f"{field.name} must be of {expected}, got {odd[0]!r} in line {node.lineno}"
+                f"{did_you_mean(str(odd[0]), field.words)}"
             )
     if DECLARED[field.listed_as] == ():  # as the first kind of part reads the field of that name
         return tuple(str(word) for word in words if word != "nothing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
@@ -64,6 +64,7 @@ def _application(name: str) -> App:
         rules = {game_flags[k].name: v for k, v in given.items() if k in game_flags}
         recipe_settings = {k: v for k, v in given.items() if k in own_flags}
         recipe_settings["scene_params"] = settings(recipe_settings.pop("set", []))
+        _check_set(part, recipe_settings, {**flags, **game_flags})
         return _play(part, params, rules, **recipe_settings)
 
     signature = inspect.Signature(
@@ -88,6 +89,24 @@ def _application(name: str) -> App:
     run.__doc__ = part.summary
     inner.default(run)
     return inner
+
+
+def _check_set(part: Attack, given: Mapping[str, Any], flags: Mapping[str, Declared]) -> None:
+    """Refuse a parameter of the attack or of its game in ``--set``, and say its flag.
+
+    Raises:
+        UsageError: there is one that is not a parameter of the scene as well.
+    """
+    scenes = [entry for entry in catalog.entries("scene") if entry.name == given["scene"]]
+    taken = catalog.load("scene", given["scene"]).parameters if scenes else ()
+    for name in set(given["scene_params"]) - {parameter.name for parameter in taken}:
+        bare = name.removeprefix(f"{part.game.name}.").removeprefix(f"{part.name}.")
+        for flag, parameter in flags.items():
+            if parameter.name == bare:
+                raise UsageError(
+                    f"--set takes parameters of the scene, got {name}; "
+                    f"set it with --{flag.replace('_', '-')}"
+                )
 
 
 def _flags(pairs: Iterable[tuple[str, Declared]], group: Group) -> Iterable[inspect.Parameter]:

@@ -73,6 +73,8 @@ def list_(
         ],
         drop=(6, 5, 4, 2, 0),
     )
+    if what == "defenses":
+        note("class: of the games that a defense protects; hartley show NAME lists these games")
     if what == "scenes":
         note("every game has two more: live:GAME leaks everything to it, dead:GAME leaks nothing")
     return 0

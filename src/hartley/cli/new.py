@@ -83,21 +83,22 @@ def attack(
 def written(name: str, game: str) -> str:
     """Return the source of a new attack on a game.
 
-    The source is a copy, under the new name, of the shortest of Hartley's attacks among those that
-    play the game in the most modalities. So it plays and passes the checks at once, and shows what
-    the game gives to an attack.
+    The source is a copy, under the new name, of the shortest attack among those that play the game
+    in the most modalities: of Hartley's, or of plugins' where Hartley has none. So it plays and
+    passes the checks at once, and shows what the game gives to an attack.
 
     Raises:
-        UsageError: Hartley has no attack on the game yet.
+        UsageError: there is no attack on the game yet.
     """
+    playing = [e for e in catalog.entries("attack") if e.game == game and not e.error]
+    of_hartley = [e for e in playing if e.origin == "hartley"]
     models = [
         (Path(_file(e.module)).read_text(encoding="utf-8"), e.name, len(e.modalities))
-        for e in catalog.entries("attack")
-        if e.game == game and e.origin == "hartley" and not e.error
+        for e in of_hartley or playing
     ]
     if not models:
         raise UsageError(
-            f"Hartley has no attack on {game} yet, so there is none to copy; see docs/extend.md"
+            f"there is no attack on {game} yet, so there is none to copy; see docs/extend.md"
         )
     source, model, _ = min(
         models, key=lambda candidate: (-candidate[2], len(candidate[0].splitlines()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley import catalog
-from hartley.cli.terminal import print_json
+from hartley.cli.terminal import note, print_json, print_table
 from hartley.core import AnswerForm, Game
 from hartley.core import Parameter as Declared
 from hartley.core.brief import brief_fields
@@ -38,14 +39,15 @@ def show(
     store: Path = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Show one part, or one row of a run.
+    """Show one part, the rows of a run, or one row of it.
 
     Parameters
     ----------
     name
-        An attack, defense, game or scene; or a run, followed by the id of a row.
+        An attack, defense, game or scene; or a run, or latest.
     row
-        The id of a row of that run, such as lira-4c1f2a, or the name of its attack.
+        The id of a row of that run, such as lira-4c1f2a, or the name of its attack; where it is
+        left out, the rows are listed.
     store
         The folder of all runs.
     json
@@ -54,6 +56,8 @@ def show(
     if row is not None:
         return _show_row(name, row, store, json=json)
     matches = [e for e in catalog.entries() if e.name == name]
+    if not matches and _is_run(name, store):
+        return _list_rows(name, store, json=json)
     if not matches:
         raise UnknownName("part", name, [e.name for e in catalog.entries()])
     facts = [_facts(entry) for entry in matches]
@@ -65,6 +69,50 @@ def show(
     return 0
 
 
+def _is_run(name: str, store: Path) -> bool:
+    """Return whether it is the name or the path of a run; ``latest`` always is one."""
+    from hartley.cli.find_run import folder_of
+
+    try:
+        folder_of(name, store)
+    except UsageError:
+        if name == "latest":
+            raise
+        return False
+    return True
+
+
+def _list_rows(run: str, store: Path, *, json: bool) -> int:
+    """Print the id of each row of a run that was played, and what it read; as JSON all rows."""
+    from hartley.cli.find_run import read
+    from hartley.report.format_numbers import quantity
+
+    rows = read(run, store)["channels"]
+    if json:
+        names = ("id", "attack", "knowledge", "status", "bits")
+        print_json([{n: row.get(n) for n in names} | {"defenses": _defenses(row)} for row in rows])
+        return 0
+    print_table(
+        ("row", "attack", "defenses", "knowledge", "bits per use"),
+        [
+            (
+                *(row["id"], row["attack"]),
+                "+".join(_defenses(row)) or "none",
+                row.get("knowledge") or "none",
+                " ".join(quantity(row["bits"])) if row.get("bits") else row["status"],
+            )
+            for row in rows
+            if row["status"] != "skipped"
+        ],
+    )
+    note(f"show one with: hartley show {run} ROW")
+    return 0
+
+
+def _defenses(row: dict[str, Any]) -> list[str]:
+    return [defense["name"] for defense in row["experiment"]["defenses"]]
+
+
 def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
     """Print one row of a run, with its experiment."""
     from hartley.cli.find_run import read
@@ -74,7 +122,9 @@ def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
     matches = [row for row in rows if row["id"] == wanted]
     matches = matches or [row for row in rows if row["attack"] == wanted and row["baseline"]]
     if not matches:
-        raise UnknownName("row", wanted, [row["id"] for row in rows])
+        near = get_close_matches(wanted, [row["id"] for row in rows], n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"no row {wanted!r} in the run {run}; {hint}hartley show {run} lists them")
     if json:
         print_json(matches[0] if len(matches) == 1 else matches)
         return 0

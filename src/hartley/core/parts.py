@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from hartley.core.assets import Data
 from hartley.core.brief import mistake_in
+from hartley.core.errors import did_you_mean
 from hartley.core.fields import Matches, about, checked
 from hartley.core.parameters import Parameter, parameters_of
 from hartley.core.scene import Deal, Outcome, Scene, View
@@ -187,7 +188,9 @@ class Game(Part):
     def _check(self) -> None:
         object.__setattr__(self, "cls", self.cls or self.name)
         if self.axis is None and self.cls not in AXES[EDITION]:
-            raise TypeError(f"its class {self.cls!r} is not in the taxonomy; declare axis=…")
+            near = did_you_mean(self.cls, AXES[EDITION])
+            way = " A new class must declare axis=…" if near else "; declare axis=…"
+            raise TypeError(f"its class {self.cls!r} is not in the taxonomy{near}{way}")
         if mistake := mistake_in(self.brief):
             raise TypeError(mistake)
 

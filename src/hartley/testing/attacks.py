@@ -20,7 +20,7 @@ import numpy as np
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.core import Attack, Data, Deal, Modality, Model, Role, Trials, spawn
+from hartley.core import AnswerForm, Attack, Data, Deal, Modality, Model, Role, Trials, spawn
 from hartley.core.brief import adaptive_only
 from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
@@ -173,7 +173,8 @@ def reads_the_live_scene(attack: Attack) -> None:
     """The certified bits are above zero where everything leaks, in every modality it claims.
 
     At its light setting, which dead scenes are played at: where that reads nothing, a dead scene
-    shows nothing. At its defaults in the first modality alone.
+    shows nothing. At its defaults in the first modality alone. Scores of an inverted sign would
+    read as many bits, and fail a game that compares them with a threshold: they are refused.
     """
     plays = [(modality, True) for modality in attack.modalities]
     if attack.light:
@@ -186,6 +187,20 @@ def reads_the_live_scene(attack: Attack) -> None:
             f"reads {channel.bits.value:.4f} bit (certified {low}) on the live scene "
             f"({modality}){at}",
         )
+        if attack.game.form is AnswerForm.SCORE and attack.game.role is Role.TAP:
+            auc = _auc(played(attack, "live", modality, light=light))
+            expect(
+                auc >= 0.5,
+                f"the AUC on the live scene is {auc:.2f} ({modality}){at}: the sign of the score "
+                "is inverted; larger scores must mean truth 1",
+            )
+
+
+def _auc(trials: Trials) -> float:
+    """Return the share of pairs in which the use of truth 1 scores higher; ties count half."""
+    ones, zeros = trials.guess[trials.truth == 1], np.sort(trials.guess[trials.truth == 0])
+    below, up_to = (np.searchsorted(zeros, ones, side) for side in ("left", "right"))
+    return float((below + up_to).mean() / 2 / len(zeros))
 
 
 def reads_nothing_from_the_dead_scene(attack: Attack) -> None:

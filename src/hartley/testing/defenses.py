@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Access, AnswerForm, Attack, Deal, Defense, Modality, Model, Round, Scene
 from hartley.core.brief import adaptive_only
@@ -67,6 +68,14 @@ def says_what_it_is(defense: Defense) -> None:
     for parameter in defense.parameters:
         expect(bool(parameter.help), f"parameter {parameter.name!r} has no line under Args:")
     accepts(defense, "strongest", dict(defense.strongest))
+
+
+def protects_games(defense: Defense, attacks: Sequence[Attack]) -> None:
+    """Every name in ``protects`` is a game's: of the catalogue, or one that the attacks play."""
+    games = {entry.name: entry.cls for entry in catalog.entries("game") if entry.kind == "game"}
+    games |= {attack.game.name: attack.game.cls for attack in attacks}
+    mistake = catalog.protects_mistake(defense.protects, games)
+    expect(not mistake, mistake)
 
 
 def returns_a_scene(defense: Defense, attacks: Sequence[Attack]) -> None:
@@ -255,6 +264,7 @@ def _lent(scene: Scene, defense: Defense, attacks: Sequence[Attack], kind: str) 
 PLAIN_RULES = (says_what_it_is, refuses_values_outside_its_ranges)
 
 ORACLE_RULES = (
+    protects_games,
     returns_a_scene,
     repeats,
     dead_stays_dead,

@@ -56,6 +56,12 @@ def _check(plan: Plan, kind: str, name: str, params: Mapping[str, Any]) -> None:
         values = checked(part, settings)
         if kind == "game":
             _settled(plan, name, values)
+    used = {used_name for joined in (*plan.use, *plan.deployed) for used_name in joined.split("+")}
+    if kind == "defense" and name not in used:
+        raise UsageError(
+            f"[defenses.{name}] sets parameters of a defense that the plan does not use; add "
+            f"{name!r} to defenses.use, or drop the table"
+        )
 
 
 def _settled(plan: Plan, game: str, rules: Mapping[str, Any]) -> None:

@@ -173,6 +173,12 @@ def check_names(plan: Plan) -> None:
     """
     for together in (*plan.use, *plan.deployed):
         for name in together.split("+"):
+            bare = name.partition("(")[0]
+            if bare != name:
+                raise BadPlan(
+                    f"a defense must be given by its name, got {name!r}; set its parameters in "
+                    f"[defenses.{bare.strip()}]"
+                )
             catalog.find("defense", name)
     attacks = [e for e in catalog.entries("attack") if e.kind == "attack"]
     for pattern in (*plan.only, *plan.skip):
@@ -271,6 +277,14 @@ class _Reader:
     def parts(self, raw: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
         for name, params in raw.items():
             if not isinstance(params, dict):
+                near = (
+                    get_close_matches(name, ("use", "adaptive"), n=1) if kind == "defense" else ()
+                )
+                if near:
+                    raise BadPlan(
+                        f"{self.source}: unknown key 'defenses.{name}'; "
+                        f"did you mean defenses.{near[0]}?"
+                    )
                 note = " (besides use and adaptive)" if kind == "defense" else ""
                 raise BadPlan(
                     f"{self.source}: {kind}s.{name} must be a table of parameters, "
