@@ -66,21 +66,22 @@ def closure(modules: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[st
     """
     start = [module for module in modules if module]
     tops = {"hartley", *(module.partition(".")[0] for module in start)}
+    folders = tuple(sys.path)
     paths: dict[str, Path] = {}
     pending = list(start)
     while pending:
         module = pending.pop()
-        excluded = any(module == name or module.startswith(f"{name}.") for name in without)
-        if excluded or module in paths or module.partition(".")[0] not in tops:
+        if module in paths or module.partition(".")[0] not in tops:
             continue
-        path = _located(module, tuple(sys.path))
+        if any(module == name or module.startswith(f"{name}.") for name in without):
+            continue
+        path = _located(module, folders)
         # The top package only passes names on, and imports nothing until they are asked for.
         if path is None or module == "hartley":
             continue
         paths[module] = path
-        # Importing a.b.c runs a and a.b as well.
-        pending += [module.rsplit(".", 1)[0]] if "." in module else []
-        pending += _imports(module, path)
+        stat = path.stat()
+        pending += _reached(module, path, stat.st_mtime_ns, stat.st_size, folders)
     return paths
 
 
@@ -98,6 +99,17 @@ def _versions() -> tuple[tuple[str, str], ...]:
         except PackageNotFoundError:
             continue
     return tuple(versions)
+
+
+@cache
+def _reached(
+    module: str, path: Path, _modified: int, _size: int, folders: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the modules that a file imports directly; found again once it was changed."""
+    # Importing a.b.c runs a and a.b as well.
+    parent = [module.rsplit(".", 1)[0]] if "." in module else []
+    names = dict.fromkeys([*parent, *_imports(module, path)])
+    return tuple(name for name in names if _located(name, folders) is not None)
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
