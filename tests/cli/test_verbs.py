@@ -205,7 +205,19 @@ def test_report_and_remeasure(call, strangers, tmp_path):
         assert code == 0 and "honest" in out
     code, out, err = call("report", "latest")
     assert code == 0 and out == "" and "report.html" in err
-    assert "honest" in (tmp_path / "runs/r/report.html").read_text()
+    page = tmp_path / "runs/r/report.html"
+    assert "honest" in page.read_text()
+    stamp = page.stat().st_mtime_ns
+    code, _, err = call("report", "latest")
+    assert code == 0 and "is up to date" in err and page.stat().st_mtime_ns == stamp
+    page.write_text(page.read_text().replace("honest", "edited"))
+    call("report", "latest")
+    assert "edited" in page.read_text(), "the same run by the same code: left as it is"
+    document = tmp_path / "runs/r/run.json"
+    document.write_text(document.read_text().replace('"seed": 0', '"seed": 7', 1))
+    code, _, err = call("report", "latest")
+    assert code == 0 and "wrote" in err and "edited" not in page.read_text()
+    document.write_text(document.read_text().replace('"seed": 7', '"seed": 0', 1))
     code, _, err = call("report", "r", "--out", str(tmp_path / "no/x.html"))
     assert code == 2 and "there is no folder" in err
     before = json.loads((tmp_path / "runs/r/run.json").read_text())

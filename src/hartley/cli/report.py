@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from hartley.cli.terminal import note
+from hartley.core.code_digest import code_digest
 from hartley.core.errors import UsageError
 from hartley.report import FORMATS
 
@@ -28,7 +32,8 @@ def report(
 ) -> int:
     """Render a stored run.
 
-    HTML goes to report.html in the run's folder, everything else to standard output.
+    HTML goes to report.html in the run's folder, everything else to standard output. A page that
+    was made from the same run by the same code is left as it is.
 
     Parameters
     ----------
@@ -46,19 +51,39 @@ def report(
     from hartley.store import write_atomically
 
     check_format(format)
-    text = render(read(run, store), format)
+    document, stamp = read(run, store), ""
     if out is None and (format == "html" or open):
         path = Path(run) if Path(run).is_file() else folder_of(run, store)
         out = (path.parent if path.is_file() else path) / f"report.{format}"
+        stamp = _stamp(document) if format == "html" else ""
     if out is None:
-        print(text)
+        print(render(document, format))
         return 0
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
-    write_atomically(out, text.encode())
-    note(f"wrote {out}")
+    if stamp and out.is_file() and out.read_text(encoding="utf-8").endswith(stamp):
+        note(f"{out} is up to date")
+    else:
+        write_atomically(out, (render(document, format) + stamp).encode())
+        note(f"wrote {out}")
     if open:
         import webbrowser
 
         webbrowser.open(out.resolve().as_uri())
     return 0
+
+
+def _stamp(document: Mapping[str, Any]) -> str:
+    """A comment that names the run document and the code that a page is made from.
+
+    A page that ends with it need not be drawn again.
+    """
+    from importlib.resources import files
+
+    templates = [
+        files("hartley.report.templates") / name for name in ("page.html", "page.css", "loop.svg")
+    ]
+    state = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
+    for part in (code_digest("hartley.report.html").encode(), *(p.read_bytes() for p in templates)):
+        state.update(part)
+    return f"\n<!-- {state.hexdigest()[:16]} -->\n"
