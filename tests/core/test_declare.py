@@ -167,20 +167,23 @@ class Open:
     """Attributes: none."""
 
 
+LEAP: dict[str, Any] = {
+    "flow": Flow.PREDICTION,
+    "role": Role.TAP,
+    "form": AnswerForm.SCORE,
+    "unit": "leap",
+    "live": lambda m, r: None,
+    "dead": lambda m, r: None,
+    "modalities": (Modality.VISION,),
+}
+"""What a game of a class of its own declares, but for its axis and its brief."""
+
+
 def test_a_brief_is_a_frozen_dataclass_that_describes_its_fields() -> None:
     def leap(scene: Any, rng: Any) -> Any:
         """A class of its own."""
 
-    declared: dict[str, Any] = {
-        "axis": Axis.DATA_TO_DATA,
-        "flow": Flow.PREDICTION,
-        "role": Role.TAP,
-        "form": AnswerForm.SCORE,
-        "unit": "leap",
-        "live": lambda m, r: None,
-        "dead": lambda m, r: None,
-        "modalities": (Modality.VISION,),
-    }
+    declared = {**LEAP, "axis": Axis.DATA_TO_DATA}
     with pytest.raises(TypeError, match="brief must be a frozen dataclass, got Open"):
         game(**declared, brief=Open)(leap)
     with pytest.raises(TypeError, match="got nothing about classes"):
@@ -196,16 +199,7 @@ def test_a_game_outside_the_taxonomy_declares_its_axis() -> None:
     def teleport(scene: Any, rng: Any) -> Any:
         """A class of its own."""
 
-    declared: dict[str, Any] = {
-        "flow": Flow.PREDICTION,
-        "role": Role.TAP,
-        "form": AnswerForm.SCORE,
-        "unit": "leap",
-        "live": lambda m, r: None,
-        "dead": lambda m, r: None,
-        "modalities": (Modality.VISION,),
-        "brief": Brief,
-    }
+    declared = {**LEAP, "brief": Brief}
     with pytest.raises(TypeError, match="taxonomy"):
         game(**declared)(teleport)
     assert game(**declared, axis=Axis.DATA_TO_DATA)(teleport).axis_in() is Axis.DATA_TO_DATA
