@@ -61,7 +61,7 @@ def report(
         return 0
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
-    if stamp and out.is_file() and out.read_text(encoding="utf-8").endswith(stamp):
+    if stamp and out.is_file() and out.read_bytes().endswith(stamp.encode()):
         note(f"{out} is up to date")
     else:
         write_atomically(out, (render(document, format) + stamp).encode())

@@ -253,7 +253,7 @@ def normalised(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
 
 
 def _nonmembers(scene: Scene) -> Data | None:
-    """Return the owner's records that no model was trained on, if there are any."""
+    """Return records that no model was trained on, or None where the owner has none."""
     test = scene.extra.get("test")
     if test is not None:
         return test
