@@ -218,6 +218,9 @@ def test_report_and_remeasure(call, strangers, tmp_path):
     code, _, err = call("report", "latest")
     assert code == 0 and "wrote" in err and "edited" not in page.read_text()
     document.write_text(document.read_text().replace('"seed": 7', '"seed": 0', 1))
+    page.write_bytes(b"\xff no page")
+    code, _, err = call("report", "latest")
+    assert code == 0 and "wrote" in err and "honest" in page.read_text()
     code, _, err = call("report", "r", "--out", str(tmp_path / "no/x.html"))
     assert code == 2 and "there is no folder" in err
     before = json.loads((tmp_path / "runs/r/run.json").read_text())
