@@ -91,7 +91,7 @@ def test_a_guesser_who_knows_is_certified_whatever_the_frequencies(write):
 BAD = {
     "must have a column `truth`": "score\n1\n",
     "must have a column `guess` or `score`": "truth\n1\n",
-    "must have `guess` or `score`, got both": "truth,guess,score\n1,1,0.5\n",
+    "must have `guess` or `score`, got both": "truth,guess,score\n1,1,0.5\n0,0,0.7\n",
     "0 rows": "truth,score\n",
     "one class only": "truth,score\n1,0.5\n1,0.7\n",
     "got 1 empty or NaN, first in row 2": "truth,score\n1,0.5\n0,nan\n",

@@ -18,8 +18,9 @@ from hartley.channel.readouts.rank import measure_rank
 from hartley.channel.readouts.reading import Reading
 from hartley.channel.readouts.score import measure_score
 from hartley.channel.readouts.symbol import measure_symbol
-from hartley.channel.trials.optional_columns import declared, enrich
-from hartley.channel.trials.split_quality import doubts
+from hartley.channel.trials.assumption_checks import check_assumptions
+from hartley.channel.trials.optional_columns import at_declared_tries, declared, enrich
+from hartley.channel.trials.split_quality import blind_bits, doubts
 from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
 
@@ -48,16 +49,19 @@ def measure(trials: Trials) -> Channel:
     # The seed names the class, not the game: a game split off from its class keeps its numbers.
     cls = trials.cls or trials.game
     seed = spawn(trials.seed, "measure", trials.attack, cls, trials.scene, "none")
-    reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
+    at_level = at_declared_tries(trials)
+    reading = _read(at_level, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
     readout_metrics = reading.metrics
-    reading = enrich(reading, trials, columns)
-    reasons = tuple(doubts(trials.metrics, planted=trials.spec.planted))
+    reading = enrich(reading, at_level, columns)
+    reasons = [*doubts(trials.metrics, planted=trials.spec.planted)]
+    reasons += [check.says for check in check_assumptions(trials, columns)]
     reading = replace(reading, assumptions=(*reading.assumptions, *reasons))
     top = ceiling(trials.spec, len(trials))
     bits, high, flags = _bounded(trials, reading, top)
     spec, n, value = trials.spec, len(trials), bits.value
     # The class's own metrics come first, then what the optional columns add.
-    class_metrics = {**readout_metrics, **flags, **trials.metrics, **_by_round(trials)}
+    class_metrics = {**readout_metrics, **flags, **trials.metrics, **blind_bits(trials.metrics)}
+    class_metrics |= _by_round(trials)
     uses = spec.uses if spec.uses else n
     score = spec.form is AnswerForm.SCORE and reading.noise is not None
     seconds = (spec.seconds or 0.0) + sum(trials.shared_seconds.values())

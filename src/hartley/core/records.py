@@ -36,6 +36,8 @@ class ChannelSpec:
         judge: (sensitivity, specificity, n) of a judge who says what a success is, checked on n
             items of each class; None where success needs no judge.
         commit: ``commitment(seed)``, published before the run; ``measure`` checks the seed.
+        tries: how many thresholds, scores or attacks were tried on these rows before this one was
+            reported; every bound then has the error level ``alpha / tries`` (Bonferroni).
     """
 
     role: Role = Role.TAP
@@ -52,6 +54,7 @@ class ChannelSpec:
     budget: int | None = None
     judge: tuple[float, float, int] | None = None
     commit: str | None = None
+    tries: int = 1
 
     @property
     def registration(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from hartley import __version__
 from hartley.catalog import Entry
+from hartley.channel.trials.assumption_checks import BROKEN
 from hartley.channel.trials.split_quality import MARK
 from hartley.core import Channel, Experiment, Quantity, Trials
 from hartley.reference.frameworks import tags
@@ -139,7 +140,7 @@ def flags(channel: Channel) -> list[str]:
             f"its null arm reads {channel.null.value:.3g} bit although it leaks nothing: the "
             "measurement or the game is wrong"
         )
-    doubts += [doubt for doubt in bits.assumptions if doubt.startswith(MARK)]
+    doubts += [doubt for doubt in bits.assumptions if doubt.startswith((MARK, BROKEN))]
     if "dpi_violation" in channel.metrics:
         doubts.append(
             f"it certifies {channel.metrics['dpi_violation']:.3g} bit more than the proved "
