@@ -200,6 +200,10 @@ def test_the_law_of_multiplicities_holds_for_discrete_draws_and_not_for_copies()
     rng = np.random.default_rng(2)
     for values in (rng.poisson(30, 3000), rng.geometric(0.01, 3000), rng.integers(0, 900, 3000)):
         assert copies(np.unique(values, return_counts=True)[1])[0] > LEVEL
+    # Many light ties, as of scores in half precision: the law is nearly met with equality.
+    for _ in range(5):
+        half_precision = rng.normal(size=10_000).astype(np.float16)
+        assert copies(np.unique(half_precision, return_counts=True)[1])[0] > LEVEL
     assert copies(np.full(40, 25))[0] < LEVEL
     half = np.r_[np.ones(500, int), np.full(250, 2)]  # a quarter of the rows is there twice
     p, times = copies(half)
@@ -223,7 +227,7 @@ def test_small_tables_are_decided_by_permutations_and_large_ones_agree():
 
 
 def test_the_best_of_twenty_scores_pays_for_twenty_when_the_tries_are_declared(tmp_path, hartley):
-    """Chosen after the fact, at n = 400: certified too often at alpha, at most 5 % at alpha / 20."""
+    """Chosen after the fact, 400 rows: certified too often at alpha, at most 5 % at alpha / 20."""
     certified = {1: 0, 20: 0}
     for seed in range(60):
         rng = np.random.default_rng(seed)

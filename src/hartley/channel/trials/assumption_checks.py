@@ -265,9 +265,8 @@ def _of_clusters(signals: Signals, cluster: Whole) -> Signals:
     group = np.unique(secret, return_inverse=True)[1]
 
     def summed(values: Floats) -> Floats:
-        return np.asarray(
-            (np.bincount(cluster, weights=values) / np.sqrt(np.maximum(sizes, 1)))[order]
-        )
+        sums = np.bincount(cluster, weights=values)[order]
+        return np.asarray(sums / np.sqrt(sizes[order]))
 
     values = np.stack([standardised(summed(signal), group) for signal in signals.values])
     whole = np.zeros(len(order), np.int64)

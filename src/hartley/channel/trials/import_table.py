@@ -40,8 +40,9 @@ def read_trials(path: str | Path, *, alpha: float = 0.05, tries: int | None = No
     Args:
         path: a ``.csv`` or ``.parquet`` file.
         alpha: error level of every bound.
-        tries: how many thresholds, scores or attacks were tried on these rows; the bounds of the one
-            that is reported then hold at ``alpha / tries``. None: one, or as many as the table shows.
+        tries: how many thresholds, scores or attacks were tried on these rows; the bounds of the
+            one that is reported then hold at ``alpha / tries``. None: one, or as many as the table
+            shows.
 
     Raises:
         BadTrials: the file cannot be read or measured; the message says what to do.
@@ -100,9 +101,7 @@ def read_trials(path: str | Path, *, alpha: float = 0.05, tries: int | None = No
     )
 
 
-def _thresholds(
-    path: Path, columns: dict[str, _Column], guess: NDArray[np.int64], alphabet: int
-) -> int:
+def _thresholds(path: Path, columns: dict[str, _Column], guess: NDArray[Any], alphabet: int) -> int:
     """Return how many thresholds of the score the guess may have been chosen from.
 
     Raises:

@@ -43,8 +43,8 @@ def declared(trials: Trials) -> None:
     """Check that the run kept to its declaration.
 
     Raises:
-        BadTrials: the seed is not the committed one, or the number of tries or the judge's rates are
-            out of range.
+        BadTrials: the seed is not the committed one, or the number of tries or the judge's rates
+            are out of range.
     """
     spec = trials.spec
     if spec.commit is not None and spec.commit != commitment(trials.seed):

@@ -124,7 +124,8 @@ def _waves(group: Whole) -> tuple[Statistic, Tail]:
 
     def statistic(values: Floats) -> Floats:
         if values.ndim == 1:
-            along = waves @ np.bincount(where, weights=values, minlength=bins)
+            sums: Floats = np.bincount(where, weights=values, minlength=bins)
+            along = np.asarray(sums @ waves.T)
         else:
             along = values @ waves[:, where].T
         return np.asarray((along @ inverse * along).sum(-1))
@@ -171,8 +172,8 @@ def alike_in_groups(signals: Signals, item: Whole, rng: np.random.Generator) -> 
     n, pairs = len(item), float((sizes * (sizes - 1.0)).sum()) / 2
     if n < FEWEST or pairs == 0:
         return 1.0
-    order, sizes = np.argsort(item, kind="stable"), sizes[sizes > 0]
-    first = np.cumsum(sizes) - sizes
+    order, present = np.argsort(item, kind="stable"), sizes[sizes > 0]
+    first = np.cumsum(present) - present
 
     def statistic(values: Floats) -> Floats:
         sums = np.add.reduceat(values[..., order], first, axis=-1)
@@ -247,9 +248,9 @@ def _decided(
         used = [values for values in used if pairs * (_effective(values) / n) ** 2 >= PAIRS]
     if not used:
         return 1.0, 0
-    found = np.array([[tail(statistic(values)) for statistic, tail in tests] for values in used])
-    least, count = float(found.min()), found.size
-    best = int(found.min(0).argmin())
+    chances = np.array([[tail(statistic(values)) for statistic, tail in tests] for values in used])
+    least, count = float(chances.min()), chances.size
+    best = int(chances.min(0).argmin())
     p = min(1.0, least * count)
     if p > SUSPECT or n > EXACT:
         return p, best

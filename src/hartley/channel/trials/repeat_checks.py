@@ -55,7 +55,7 @@ def multiplicities(codes: Codes) -> Whole:
     """Return how often each distinct code occurs."""
     ordered = np.sort(codes)
     first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    return np.diff(np.r_[first, len(codes)])
+    return np.asarray(np.diff(np.r_[first, len(codes)]))
 
 
 def copies(counts: Whole) -> tuple[float, int]:
@@ -63,8 +63,8 @@ def copies(counts: Whole) -> tuple[float, int]:
 
     f_j values that occur j times each have, over independent draws of any discrete law,
     expectations with (f_c·c!)² ≤ f_(c−1)·(c−1)!·f_(c+1)·(c+1)!, as moments of a measure
-    (Poisson sampling; Cauchy–Schwarz). So many values c times and few c − 1 times make many that
-    occur c + 1 times; that they are missing has a Poisson chance.
+    (Poisson sampling; Cauchy–Schwarz). Where many values occur c times and few c − 1 times, many
+    must occur c + 1 times; that they are missing has a Poisson chance.
 
     Args:
         counts: how often each distinct row occurs.
@@ -79,12 +79,10 @@ def copies(counts: Whole) -> tuple[float, int]:
     padded = np.r_[frequency, 0, 0]
     middle, below, above = (padded[times + k].astype(float) for k in (0, -1, 1))
     least = gammaincinv(middle, SIDE)
-    rows = [
-        times / (times + 1) * least**2 / gammaincinv(below + 1, 1 - SIDE),
-        (times + 1) / times * least**2 / gammaincinv(above + 1, 1 - SIDE),
-    ]
-    tails = np.r_[_poisson_tail(above, rows[0]), _poisson_tail(below, rows[1])]
-    tails[len(times) :][times == 1] = 1.0
+    factor = times / (times + 1) * least**2
+    expected_above = factor / gammaincinv(below + 1, 1 - SIDE)
+    expected_below = factor / gammaincinv(above + 1, 1 - SIDE)
+    tails = np.r_[_poisson_tail(above, expected_above), _poisson_tail(below, expected_below)]
     # Every limit within one comparison adds its own error.
     chances = np.minimum(1.0, (tails + 2 * SIDE) * len(tails))
     best = int(chances.argmin()) % len(times)

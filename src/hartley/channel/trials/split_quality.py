@@ -9,8 +9,8 @@ MARK = "FLAWED SPLIT"
 """The first words of every doubt. A row with one is flagged and cannot decide a limit."""
 
 BLIND = f"{MARK}: a classifier that never queries the model"
-"""The first words of the doubt that the blind baseline raises. It leaves a limit open only where the
-baseline could explain by how much the row is over (``unsettling``)."""
+"""The first words of the doubt that the blind baseline raises. It leaves a limit open only where
+the baseline could explain by how much the row is over (``unsettling``)."""
 
 BLIND_TOLERANCE = 0.05
 """How far from ½ the AUC of the blind baseline may lie before the split counts as flawed."""
