@@ -124,8 +124,8 @@ def _waves(group: Whole) -> tuple[Statistic, Tail]:
 
     def statistic(values: Floats) -> Floats:
         if values.ndim == 1:
-            sums: Floats = np.bincount(where, weights=values, minlength=bins)
-            along = np.asarray(sums @ waves.T)
+            sums = np.bincount(where, weights=values, minlength=bins)
+            along = np.asarray(sums @ waves.T, np.float64)
         else:
             along = values @ waves[:, where].T
         return np.asarray((along @ inverse * along).sum(-1))
