@@ -74,6 +74,7 @@ EXACT = {
     "chance": "by design",
     "epsilon_delta": "by choice",
     "epsilon_lower": "certified bound",
+    "epsilon_lower_gaussian": "certified bound, assuming a Gaussian trade-off family",
     "mu_lower": "certified bound",
     "log2_e": "an e-value",
     "anytime_p": "valid at any time",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, one_run_dp, profile_likelihood
+from hartley.channel.bounds import cluster_code, one_run_dp, one_run_fdp, profile_likelihood
 from hartley.channel.bounds.degenerate_intervals import LONE, no_variance_limits
 from hartley.channel.bounds.score_audit import certify_scores, declared_delta
 from hartley.channel.readouts.reading import Reading
@@ -24,6 +24,7 @@ from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.thresholds import Best, best_rule, folds, tabulate
 from hartley.core import ChannelSpec, Kind, Quantity
 from hartley.infotheory import binary_channel
+from hartley.infotheory.differential_privacy import epsilon_of_mu
 from hartley.infotheory.surprisal import certificate
 
 if TYPE_CHECKING:
@@ -186,14 +187,27 @@ def _usual(
         "n": n,
     }
     # ε and μ are claims about coins: where nobody tossed one for each row there is none to make.
-    if spec.planted and not coins_are_shared(truth, cluster):
+    if drawn_alone(truth, cluster, spec):
         # With clusters ε follows from the coins alone, valid over all runs as over one.
-        epsilon = certified.get("epsilon")
-        out["epsilon_lower"] = _one_run(truth, score, spec, rng) if epsilon is None else epsilon
-        out["epsilon_delta"] = declared_delta(spec)
-        if "mu" in certified:
-            out["mu_lower"] = certified["mu"]
+        delta = declared_delta(spec)
+        if cluster is None:
+            epsilon, mu = certified["epsilon"], certified["mu"]
+        else:
+            epsilon, mu = _one_run(truth, score, spec, delta, rng)
+        out |= {"epsilon_lower": epsilon, "epsilon_delta": delta, "mu_lower": mu}
+        if delta > 0.0:  # at δ = 0 every Gaussian trade-off has an infinite ε
+            out["epsilon_lower_gaussian"] = epsilon_of_mu(mu, delta)
     return out
+
+
+def drawn_alone(truth: Whole, cluster: Whole | None, spec: ChannelSpec) -> bool:
+    """Whether an independent coin of the auditor settled the secret of each row."""
+    if not spec.planted:
+        return False
+    # Rows of no cluster are judged given their secrets, which may then be balanced by design.
+    return cluster is None or not (
+        coins_are_shared(truth, cluster) or exchangeable(truth, cluster, spec)
+    )
 
 
 def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
@@ -204,14 +218,17 @@ def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
     return bool(sizes.max() > 1 and ((ones == 0) | (ones == sizes)).all())
 
 
-def _one_run(truth: Whole, score: Array, spec: ChannelSpec, rng: np.random.Generator) -> float:
-    """Return ε from the coins alone: guess the most extreme scores, at pre-declared shares."""
+def _one_run(
+    truth: Whole, score: Array, spec: ChannelSpec, delta: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return ε and μ from the coins alone: guess the most extreme scores, at declared shares."""
     # Equal scores are ranked in random order: the order of the rows may follow the secret.
     order = np.lexsort((rng.random(len(score)), score))
-    m, best = len(truth), 0.0
+    m, epsilon, mu = len(truth), 0.0, 0.0
     for share in GUESSED:
         k = max(1, int(share * m / 2))
         right = int(truth[order[-k:]].sum() + (1 - truth[order[:k]]).sum())
         alpha = spec.alpha / len(GUESSED)
-        best = max(best, one_run_dp.epsilon_lower(m, 2 * k, right, alpha, declared_delta(spec)))
-    return best
+        epsilon = max(epsilon, one_run_dp.epsilon_lower(m, 2 * k, right, alpha, delta))
+        mu = max(mu, one_run_fdp.mu_lower(m, 2 * k, right, alpha))
+    return epsilon, mu
