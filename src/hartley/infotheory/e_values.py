@@ -142,8 +142,8 @@ def ratio_lower(
     # With unequal sizes the refuted means need not be one interval: scan for the first that is not
     # refuted.
     scan = np.linspace(low, high, 65)
-    survives = [_wealth(w, s, float(mean), floor) < limit for mean in scan]
-    first = survives.index(True) if any(survives) else len(scan) - 1
+    survivors = (i for i, mean in enumerate(scan) if _wealth(w, s, float(mean), floor) < limit)
+    first = next(survivors, len(scan) - 1)
     if first == 0:
         return low
     low, high = float(scan[first - 1]), float(scan[first])
