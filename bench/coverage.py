@@ -43,7 +43,9 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             wrong["erasures"] += symbol.erasure_lower(right, answered, n, 10) > 0
             ranks = rng.integers(1, 1001, n)
             spec = ChannelSpec(form=AnswerForm.RANK, alphabet=1000)
-            wrong["rank"] += rank.measure_rank(ranks, None, spec, full=False).lower > 0
+            wrong["rank"] += (
+                rank.measure_rank(ranks, None, spec, rng, full=False, certify=True).lower > 0
+            )
             gain = cluster_code.score_gains(
                 truth, score, cluster, rng, exchangeable=False, ranges=True
             )

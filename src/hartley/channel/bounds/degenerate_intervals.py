@@ -27,6 +27,8 @@ LONE = (
     "however many uses it has"
 )
 """The assumption that a row with a single cluster lists about its intervals."""
+ALONE = "one cluster: no bits are certified from it alone; see leakage"
+"""The assumption that a certificate from a single cluster lists."""
 
 
 def no_variance_limits(

@@ -71,7 +71,7 @@ def measure_jam(
         raw=before.raw - after.raw,
         lower=max(0.0, before.lower - after.upper),
         high=max(0.0, before.high - after.low),
-        calibrated=max(0.0, before.low - after.high),
+        quantity="bits a use that the attack destroyed: the owner's channel before minus after",
         method=f"lower(before) − upper(after), {'2×2' if plain else 'symmetrised'}, by {units}",
         assumptions=(
             f"{units} independent",
