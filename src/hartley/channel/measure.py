@@ -30,6 +30,9 @@ NULL_CERTIFICATES = 4
 """In how many of these the certified bound is computed as well."""
 
 
+ONE_COIN = "all rows of a cluster have one secret: a cluster is one use"
+
+
 def measure(trials: Trials) -> Channel:
     """Measure one attack's trials as a channel.
 
@@ -52,15 +55,19 @@ def measure(trials: Trials) -> Channel:
     cls = trials.cls or trials.game
     seed = spawn(trials.seed, "measure", trials.attack, cls, trials.scene, "none")
     at_level = at_declared_tries(trials)
-    reading = _read(at_level, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
+    uses_of = columns.with_one_use_per_coin(trials.spec.form)
+    reading = _read(at_level, uses_of, np.random.default_rng(spawn(seed, "folds")), full=True)
     readout_metrics = reading.metrics
     reading = enrich(reading, at_level, columns)
     reasons = [*doubts(trials.metrics, planted=trials.spec.planted)]
     reasons += [check.says for check in check_assumptions(trials, columns)]
+    if len(uses_of.truth) < len(columns.truth):
+        reasons.insert(0, ONE_COIN)
     reading = replace(reading, assumptions=(*reading.assumptions, *reasons))
     top = ceiling(trials.spec, len(trials))
-    bits, high, flags = _bounded(trials, reading, top)
-    spec, n, value = trials.spec, len(trials), bits.value
+    n = len(uses_of.truth)
+    bits, high, flags = _bounded(trials, reading, top, n)
+    spec, value = trials.spec, bits.value
     # The class's own metrics come first, then what the optional columns add.
     class_metrics = {**readout_metrics, **flags, **trials.metrics, **blind_bits(trials.metrics)}
     class_metrics |= _by_round(trials)
@@ -77,7 +84,7 @@ def measure(trials: Trials) -> Channel:
         bits=bits,
         high=high,
         raw=reading.raw,
-        null=_null(trials, columns, seed),
+        null=_null(trials, uses_of, seed),
         ceiling=top,
         capacity=reading.capacity,
         leakage=reading.leakage,
@@ -90,14 +97,14 @@ def measure(trials: Trials) -> Channel:
         budget_bits=value * n / uses * spec.budget if spec.budget is not None else None,
         authorised=_authorised(trials),
         n=n,
-        clusters=n if columns.cluster is None else int(columns.cluster.max()) + 1,
+        clusters=n if uses_of.cluster is None else int(uses_of.cluster.max()) + 1,
         metrics={
             **class_metrics,
             **{name: v for name, v in reading.metrics.items() if name not in class_metrics},
         },
         estimator=reading.method,
         curve=reading.curve,
-        lows=tuple((a, min(low, top.value)) for a, low in reading.lows),
+        lows=tuple((a * spec.tries, min(low, top.value)) for a, low in reading.lows),
         quantity=reading.quantity,
     )
 
@@ -110,6 +117,7 @@ def point_of(trials: Trials) -> float:
     """
     columns = check_columns(trials)
     seed = spawn(trials.seed, "point", trials.attack, trials.game, trials.scene)
+    columns = columns.with_one_use_per_coin(trials.spec.form)
     return max(0.0, _read(trials, columns, np.random.default_rng(seed), full=False).point)
 
 
@@ -144,7 +152,7 @@ def _read(
 
 
 def _bounded(
-    trials: Trials, reading: Reading, top: Quantity
+    trials: Trials, reading: Reading, top: Quantity, n: int
 ) -> tuple[Quantity, float, dict[str, float]]:
     """Limit the reading to the ceiling; flag it where it was above."""
     limit = top.value
@@ -169,7 +177,7 @@ def _bounded(
         lower=lower,
         kind=Kind.CERTIFIED,
         alpha=trials.spec.alpha,
-        n=len(trials),
+        n=n,
         method=reading.method,
         assumptions=assumptions,
     )

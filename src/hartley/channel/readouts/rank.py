@@ -16,6 +16,7 @@ from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.readouts.symbol import design
 from hartley.core import ChannelSpec
 from hartley.infotheory import binary_channel
+from hartley.infotheory.e_values import mean_interval
 from hartley.infotheory.surprisal import (
     certificate,
     expected_exposure,
@@ -99,10 +100,19 @@ def measure_rank(
     error = float(exposures.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
     most = math.log2(r)
     mean = min(most, float(exposures.mean()))
-    ends = degenerate_intervals.no_variance_limits(mean, units or n, spec.alpha / 2, 0.0, most)
+    ends = degenerate_intervals.no_variance_limits(mean, units or n, spec.alpha, 0.0, most)
     if units != 1 and exposures.min() < exposures.max():
-        step = math.sqrt(profile_likelihood.quantile(spec.alpha / 2, units)) * error
+        step = math.sqrt(profile_likelihood.quantile(spec.alpha, units or n)) * error
         ends = max(0.0, mean - step), min(most, mean + step)
+        # An exposure is bounded: with few units a mean's skew shows, and a bet on it does not err.
+        if (units or n) <= SKEWED:
+            values = (
+                exposures
+                if cluster is None
+                else np.bincount(cluster, exposures) / np.bincount(cluster)
+            )
+            low, high = mean_interval(values / most, 2.0 * spec.alpha)
+            ends = min(ends[0], low * most), max(ends[1], high * most)
     return replace(
         reading,
         leakage=certificate(
@@ -150,6 +160,8 @@ def rank_reader(counts: Array, edges: Whole, candidates: int) -> Array:
     return np.asarray(np.log2(candidates * density))
 
 
+SKEWED = 16
+"""Units up to which the exposure's limits are at least as wide as a bet's (E8)."""
 PRIOR = 2.0
 """Rows that the law of a rank is worth before any was seen."""
 EXACT = 4096
