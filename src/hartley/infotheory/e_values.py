@@ -170,7 +170,7 @@ def _wealth(w: NDArray[Any], s: NDArray[Any], mean: float, floor: float) -> floa
 
 
 FEW = 200
-"""Up to this many units bets are mixed over fixed shares; above, one bet follows the spread seen."""
+"""Up to this many units bets are mixed over fixed shares; above, one follows the spread seen."""
 
 
 def units_lower(values: ArrayLike, floors: ArrayLike, alpha: float = 0.05) -> float:
@@ -216,7 +216,7 @@ def _fixed_bets(x: NDArray[Any], floor: NDArray[Any], mean: float) -> float:
 
 
 def _following_bets(x: NDArray[Any], alpha: float) -> Callable[..., float]:
-    """Bets whose stake follows the spread of the units before; the largest log wealth on the way."""
+    """Bets whose stake follows the spread of the units before: their largest log wealth."""
     t = np.arange(1, len(x) + 1)
     mean = np.cumsum(x) / t
     # One unit of variance counts as seen before the first: a cautious start.

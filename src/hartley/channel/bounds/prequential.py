@@ -33,7 +33,7 @@ GROWTH = 1.25
 MEMORY = 1 << 15
 """Most rows of either secret that a reader learns from: the latest ones."""
 UNITS = 8192
-"""Most units that are bet on; where there are more, as many means of neighbours take their place."""
+"""Most units that are bet on; where there are more, means of neighbours take their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _matched(
     rare, other = (
         reader.gain(part[start:stop], secret) for part, secret in zip(scores, secrets, strict=True)
     )
-    return (rare + other.mean(1)) / 2
+    return np.asarray((rare + other.mean(1)) / 2)
 
 
 def thinned(values: Array, floors: Array) -> Gains:
@@ -237,7 +237,7 @@ def cluster_gains(
 
 
 DRAWS = 8
-"""Draws that thin clusters of unequal classes to even ones; each is a valid code, so is the mean."""
+"""Draws that thin clusters of unequal classes to even ones: the mean of codes is a code."""
 EXACT = 4096
 """Largest cluster for which what the number of ones tells is computed exactly."""
 
@@ -268,7 +268,7 @@ def _log_ratios(
         if exchangeable:
             # Where the number of ones tells *against* the code, knowing it would gain bits that no
             # use alone has: these are not counted.
-            sums = sums - np.maximum(counting(chance[keep], cluster[keep], counted), 0.0)
+            sums = sums - np.maximum(counting(chance[keep], counted), 0.0)
         columns.append(sums)
     return np.stack(columns, 1)
 
@@ -283,7 +283,7 @@ def _even(truth: Whole, cluster: Whole, counted: Whole, rng: np.random.Generator
     return rank < counted[cluster] // 2
 
 
-def counting(chance: Array, cluster: Whole, sizes: Whole) -> Array:
+def counting(chance: Array, sizes: Whole) -> Array:
     """Return what the number of ones tells of each cluster's secrets, in bits.
 
     Of 2n secrets n are ones: a code that knows it has log2 P(n ones) + log2(4^n / C(2n, n)) bits
@@ -291,8 +291,7 @@ def counting(chance: Array, cluster: Whole, sizes: Whole) -> Array:
     independent bits of unequal chances (one discrete Fourier transform).
 
     Args:
-        chance: (n,) chance of secret 1 of each row under the code.
-        cluster: (n,) integers 0..m−1, ascending.
+        chance: (n,) chance of secret 1 of each row under the code, cluster by cluster.
         sizes: (m,) even numbers of rows.
     """
     from scipy.special import gammaln

@@ -105,7 +105,7 @@ def weights(truth: Whole, cluster: Whole | None, coins: bool) -> Array:
     if coins:
         return np.asarray(1.0 / (m * np.bincount(cluster)[cluster]))
     number = np.bincount(cluster * 2 + truth, minlength=2 * m).reshape(m, 2)
-    both = (number > 0).all(1)
+    both = np.asarray((number > 0).all(1))
     if not both.any():
         return np.full(len(truth), 1.0 / len(truth))
     weight = both[cluster] * 0.5 / (both.sum() * np.maximum(number[cluster, truth], 1))
@@ -137,7 +137,7 @@ def cross_fitted(rows: WeighedRows, pieces: int) -> float:
             continue
         rest = np.maximum(rest, 0.0) / share
         posterior = smoothed(rest, fit_posterior(rest, pieces), rows.rows * share)
-        total += bits_of(part, posterior)
+        total += bits_of(np.asarray(part, np.float64), posterior)
     return total
 
 

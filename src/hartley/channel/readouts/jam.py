@@ -15,8 +15,9 @@ import numpy as np
 from hartley.channel.bounds import profile_likelihood, two_rates
 from hartley.channel.bounds.cluster_code import grouped
 from hartley.channel.bounds.degenerate_intervals import LONE, share_interval
+from hartley.channel.readouts.many_symbols import fano
 from hartley.channel.readouts.reading import Reading
-from hartley.channel.readouts.symbol import design, fano, plug_in
+from hartley.channel.readouts.symbol import design, plug_in
 from hartley.core import ChannelSpec
 from hartley.infotheory import binary_channel
 from hartley.infotheory.e_values import mean_interval

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,8 +75,8 @@ def measure_rank(
     lows: Lows = ()
     method = "point"
     if full or certify:
-        lows, method = _certify(rank, bucket, edges, cluster, spec, rng, HALVINGS if full else 1)
-    assumed = ("secrets uniform on the candidates",)
+        lows, method = _certify(rank, cluster, spec, rng, HALVINGS if full else 1)
+    assumed: tuple[str, ...] = ("secrets uniform on the candidates",)
     if cluster is None:
         assumed = ("uses independent", *assumed)
     else:
@@ -145,7 +145,7 @@ def octaves(candidates: int) -> Whole:
     return np.asarray(starts[starts <= candidates], np.int64)
 
 
-def rank_reader(counts: Array, edges: Whole, candidates: int) -> Array:
+def rank_reader(counts: NDArray[Any], edges: Whole, candidates: int) -> Array:
     """Return log2 R·f of a rank in each bucket, for a law learned from counts, in bits.
 
     One row is added before: half of it spread over the ranks, half over the buckets. The law is then
@@ -208,14 +208,13 @@ def _upper_end(
 
 def _certify(
     rank: Whole,
-    bucket: Whole,
-    edges: Whole,
     cluster: Whole | None,
     spec: ChannelSpec,
     rng: np.random.Generator,
     halvings: int,
 ) -> tuple[Lows, str]:
-    r, n = spec.alphabet, len(rank)
+    r, n, edges = spec.alphabet, len(rank), octaves(spec.alphabet)
+    bucket = np.searchsorted(edges, rank, side="right") - 1
     alphas = [spec.alpha / 2**i for i in range(halvings)]
     if cluster is not None:
         code = _cluster_code(bucket, edges, cluster, r)

@@ -86,7 +86,7 @@ def measure_score(
         lows[0][1],
         high,
         method,
-        _assumptions(cluster, spec, rows, shuffled=shuffled) + assumed,
+        _assumptions(cluster, rows, shuffled=shuffled) + assumed,
         lows=lows,
         quantity=quantity(spec, cluster),
     )
@@ -134,16 +134,14 @@ def _enumerated(
 
 
 def _assumptions(
-    cluster: Whole | None, spec: ChannelSpec, rows: information.WeighedRows, *, shuffled: bool
+    cluster: Whole | None, rows: information.WeighedRows, *, shuffled: bool
 ) -> tuple[str, ...]:
     """Return what the certified bound and the upper end rest on."""
     if cluster is None:
-        few = ()
-        if rows.rows < 2 * information.RARE:
-            few = (
-                f"fewer than {information.RARE} records of one secret: the upper end is the ceiling",
-            )
-        return few
+        if rows.rows >= 2 * information.RARE:
+            return ()
+        few = information.RARE
+        return (f"fewer than {few} records of one secret: the upper end is the ceiling",)
     m = int(cluster.max()) + 1
     assumed = [
         "secrets shuffled within each cluster" if shuffled else "secrets are the auditor's coins",

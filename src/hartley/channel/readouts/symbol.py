@@ -8,69 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, profile_likelihood, two_rates
-from hartley.channel.bounds.degenerate_intervals import ALONE, LONE, share_interval
-from hartley.channel.bounds.prequential import (
-    ClusterGains,
-    Gains,
-    runs_of,
-    stages,
-    thinned,
-)
+from hartley.channel.bounds import cluster_code, profile_likelihood
+from hartley.channel.bounds.degenerate_intervals import share_interval
 from hartley.channel.readouts import information
-from hartley.channel.readouts.information import HALVINGS, exchangeable, folds_of
+from hartley.channel.readouts.information import HALVINGS, exchangeable
+from hartley.channel.readouts.many_symbols import (
+    assumptions_of,
+    fano,
+    fano_lower,
+    mean_of,
+    measure_many,
+)
 from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import ChannelSpec
-from hartley.infotheory import binary_channel
 from hartley.infotheory.surprisal import certificate, log2_binomial_tail
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
 LN2 = math.log(2.0)
-
-
-def fano(accuracy: ArrayLike, alphabet: int) -> Array:
-    """Return the least bits of a channel whose guess of a uniform K-ary secret has this accuracy.
-
-    log2 K − h₂(e) − e·log2(K − 1) with e = 1 − accuracy: Fano's inequality, met by the K-ary
-    symmetric channel. It is the divergence between success at that rate and success by chance.
-    """
-    from scipy.special import rel_entr
-
-    p = np.asarray(accuracy, np.float64)
-    if alphabet < 2:
-        return np.zeros_like(p)
-    return np.asarray((rel_entr(p, 1.0 / alphabet) + rel_entr(1.0 - p, 1.0 - 1.0 / alphabet)) / LN2)
-
-
-def fano_lower(correct: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
-    """Return certified bits per use from ``correct`` right guesses of n (Clopper–Pearson)."""
-    if n <= 0 or alphabet < 2:
-        return 0.0
-    low = float(binary_channel.clopper_pearson(correct, n, alpha)[0])
-    return float(fano(low, alphabet)) if low > 1.0 / alphabet else 0.0
-
-
-def erasure_lower(correct: int, answered: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
-    """Return certified bits per use when the attacker may abstain, visibly.
-
-    I(S; Ŝ) ≥ P(answered)·fano(P(right | answered)). Answers are binomial, and given them so are
-    right answers: two independent p-values, hence the same product region as in E1.
-    """
-    if answered <= 0 or alphabet < 2:
-        return 0.0
-    z = two_rates.fisher_level(alpha)
-    u = np.linspace(0.0, 1.0, 801)
-    rate = binary_channel.rate_low(answered, n, z**u)
-    right = binary_channel.rate_low(correct, answered, z ** (1.0 - u))
-    # Between two grid points both rates are at least these: the grid errs on the safe side.
-    value = rate[1:] * np.where(right[:-1] > 1.0 / alphabet, fano(right[:-1], alphabet), 0.0)
-    return float(value.min())
 
 
 def measure_symbol(
@@ -104,9 +64,9 @@ def measure_symbol(
     k, n = spec.alphabet, len(truth)
     halvings = HALVINGS if full else int(certify)
     if k == 2 and 0 < truth.sum() < n:
-        reading = _binary(truth, guess, cluster, spec, rng, halvings)
+        reading = _binary(truth, guess, cluster, spec, rng, halvings=halvings)
     else:
-        reading = _many(truth, guess, cluster, spec, rng, halvings)
+        reading = measure_many(truth, guess, cluster, spec, rng, halvings=halvings)
     if not full:
         return reading
     right, answered = guess == truth, int((guess >= 0).sum())
@@ -138,6 +98,7 @@ def _binary(
     cluster: Whole | None,
     spec: ChannelSpec,
     rng: np.random.Generator,
+    *,
     halvings: int,
 ) -> Reading:
     """Two symbols: a score of at most three values, read by any posterior (two pieces)."""
@@ -172,271 +133,22 @@ def _binary(
         lows[0][1] if lows else 0.0,
         information.upper_end(rows, raw, gains, spec.alpha),
         method,
-        _assumed(cluster, spec.planted),
+        assumptions_of(cluster, spec.planted),
         lows=lows,
-        quantity="bits a use of the table of guesses, both secrets weighing alike" + _mean(cluster),
+        quantity=f"bits a use of the table of guesses, secrets weighing alike{mean_of(cluster)}",
     )
-
-
-def _many(
-    truth: Whole,
-    guess: Whole,
-    cluster: Whole | None,
-    spec: ChannelSpec,
-    rng: np.random.Generator,
-    halvings: int,
-) -> Reading:
-    """More than two symbols: one rate of right answers, wrong ones spread evenly."""
-    k, n = spec.alphabet, len(truth)
-    weight = class_weights(truth, cluster, k, planted=spec.planted)
-    telling = n >= 20 * k * k and bool((guess < 0).any())
-    outcome = np.where(guess < 0, ABSTAINED, np.where(guess == truth, RIGHT, WRONG))
-    counts = symbol_counts(outcome, truth, weight, k)
-    raw, gains = read_symbols(counts, outcome, truth, k, telling=telling)
-    fold = folds_of(n, cluster, rng)
-    point = 0.0
-    for part in range(int(fold.max()) + 1):
-        rest = fold != part
-        if rest.all() or not rest.any():
-            continue
-        learned = symbol_reader(
-            symbol_counts(outcome[rest], truth[rest], weight[rest] * n, k), k, telling=telling
-        )
-        point += float((weight * learned[outcome, truth])[~rest].sum())
-    high = _high_of_many(outcome, weight, gains, cluster, spec, raw)
-    lows, method = (), "point"
-    if halvings:
-        lows, method = _certify_many(truth, guess, outcome, cluster, spec, rng, telling, halvings)
-    return Reading(
-        point,
-        raw,
-        lows[0][1] if lows else 0.0,
-        high,
-        method,
-        _assumed(cluster, spec.planted),
-        lows=lows,
-        quantity=(
-            f"bits a use of right, wrong or abstained among {k}, classes weighing alike"
-            + _mean(cluster)
-        ),
-    )
-
-
-RIGHT, WRONG, ABSTAINED = 0, 1, 2
-
-
-def class_weights(truth: Whole, cluster: Whole | None, k: int, *, planted: bool) -> Array:
-    """Return the weight of each row, (n,) with sum 1: classes alike, and each cluster once.
-
-    Secrets that were drawn uniformly have equal classes on average: their rows weigh alike.
-    """
-    weight = np.ones(len(truth))
-    if cluster is not None:
-        weight /= np.bincount(cluster)[cluster]
-    if not planted:
-        by_class = np.bincount(truth, weights=weight, minlength=k)
-        weight /= by_class[truth]
-    return np.asarray(weight / weight.sum())
-
-
-def symbol_counts(outcome: Whole, truth: Whole, weight: Array, k: int) -> Array:
-    """Return the weight of right, wrong and abstained answers by class, (3, K)."""
-    flat = np.bincount(outcome * k + truth, weights=weight, minlength=3 * k)
-    return np.asarray(flat.reshape(3, k), np.float64)
-
-
-def symbol_reader(counts: Array, k: int, *, telling: bool, prior: float = 0.5) -> Array:
-    """Return log2 K·f(secret | outcome) of a reader learned from counts, (3, K) bits.
-
-    Args:
-        counts: (3, K) rows by outcome and class.
-        k: the alphabet.
-        telling: abstentions are read by class; else they say nothing.
-        prior: rows added to right and to wrong answers, and spread over the classes that abstain.
-    """
-    right, wrong = float(counts[RIGHT].sum()), float(counts[WRONG].sum())
-    # A guess that is right less often than by chance is not a guess: it is read as chance.
-    rate = max((right + prior) / (right + wrong + 2.0 * prior), 1.0 / k)
-    rate = min(rate, 1.0 - 1e-12)
-    bits = np.zeros((3, k))
-    if k < 2:
-        return bits
-    bits[RIGHT] = math.log2(k * rate)
-    bits[WRONG] = math.log2(k * (1.0 - rate) / (k - 1))
-    if telling:
-        by_class = counts[ABSTAINED] + prior
-        bits[ABSTAINED] = np.log2(k * by_class / by_class.sum())
-    return bits
-
-
-def read_symbols(
-    counts: Array, outcome: Whole, truth: Whole, k: int, *, telling: bool
-) -> tuple[float, Array]:
-    """Return the most bits that such a reader has on the sample, and (n,) those of its rows."""
-    bits = symbol_reader(counts, k, telling=telling, prior=1e-12)
-    return float((counts * bits).sum()), bits[outcome, truth]
-
-
-def _high_of_many(
-    outcome: Whole,
-    weight: Array,
-    gains: Array,
-    cluster: Whole | None,
-    spec: ChannelSpec,
-    raw: float,
-) -> float:
-    """The larger of: the sample's maximum plus z errors, and the bits at the rates' limits.
-
-    The second serves where every answer was right or wrong: the sample then shows no spread.
-    """
-    from scipy.special import ndtri, stdtrit
-
-    k, alpha = spec.alphabet, spec.alpha
-    if cluster is None:
-        units, n = weight * gains, 1.0 / float((weight**2).sum())
-        error = math.sqrt(max(0.0, float((weight * gains**2).sum()) - raw * raw) / n)
-        reach, m = float(ndtri(1.0 - alpha)) * error, len(outcome)
-    else:
-        m = int(cluster.max()) + 1
-        if m < information.FEW_CLUSTERS:
-            return math.log2(k)
-        units = np.bincount(cluster, weights=weight * gains) * m
-        reach = float(stdtrit(m - 1, 1.0 - alpha)) * float(units.std(ddof=1)) / math.sqrt(m)
-        n = float(m)
-    if m < information.RARE and cluster is None:
-        return math.log2(k)
-    right, wrong = (float(weight[outcome == o].sum()) for o in (RIGHT, WRONG))
-    wide = 1.0
-    if cluster is not None:
-        hits = np.bincount(cluster, weights=weight * (outcome == RIGHT)) * m
-        base = right * (1.0 - right)
-        wide = max(float(hits.var(ddof=1)) / base, 1e-9) if base > 0 else 1.0
-        n = m / wide if base > 0 else float(m)
-    most = _limit(right, n, alpha / 2)
-    least = 1.0 - _limit(1.0 - wrong, n, alpha / 2)
-    total = min(1.0, most + least)
-    rate = most / total if total > 0 else 0.0
-    by_rates = total * float(fano(rate, k)) if rate > 1.0 / k else 0.0
-    return min(math.log2(k), max(raw + reach, by_rates))
-
-
-def _limit(rate: float, n: float, alpha: float) -> float:
-    """Upper Clopper–Pearson limit of a rate among n effective uses."""
-    from scipy.special import betaincinv
-
-    hits = rate * n
-    return float(betaincinv(hits + 1.0, max(n - hits, 1e-9), 1.0 - alpha)) if hits < n else 1.0
-
-
-def _certify_many(
-    truth: Whole,
-    guess: Whole,
-    outcome: Whole,
-    cluster: Whole | None,
-    spec: ChannelSpec,
-    rng: np.random.Generator,
-    telling: bool,
-    halvings: int,
-) -> tuple[Lows, str]:
-    k, alphas = spec.alphabet, [spec.alpha / 2**i for i in range(halvings)]
-    if cluster is not None:
-        code = _cluster_code(truth, outcome, cluster, spec, telling)
-        m = int(cluster.max()) + 1
-        lows = [(a, code.lower(a)) for a in alphas]
-        return information.falling(lows), f"prequential code and betting over {m} clusters"
-    if not spec.planted:
-        keep = even(truth, rng)
-        truth, guess, outcome = truth[keep], guess[keep], outcome[keep]
-    n = len(truth)
-    correct, answered = int((outcome == RIGHT).sum()), int((outcome != ABSTAINED).sum())
-    gains = None
-    if n >= 2 * information.FROM and spec.planted:
-        gains = _row_code(truth, outcome, k, rng, telling=telling)
-    lows = []
-    for alpha in alphas:
-        level = alpha / 2 if gains is not None else alpha
-        low = (
-            fano_lower(correct, n, k, level)
-            if answered == n
-            else erasure_lower(correct, answered, n, k, level)
-        )
-        lows.append((alpha, max(low, 0.0 if gains is None else gains.lower(level))))
-    name = "Fano, Clopper–Pearson" if answered == n else "Fano with erasures, product region"
-    return information.falling(lows), name if gains is None else (
-        f"{name}, or prequential code and betting"
-    )
-
-
-def _row_code(
-    truth: Whole, outcome: Whole, k: int, rng: np.random.Generator, *, telling: bool
-) -> Gains:
-    """The prequential code of independent rows whose secrets were drawn uniformly."""
-    order = rng.permutation(len(truth))
-    truth, outcome = truth[order], outcome[order]
-    values, floors = [], []
-    for start, stop in stages(len(truth)):
-        counts = symbol_counts(outcome[:start], truth[:start], np.ones(start), k)
-        bits = symbol_reader(counts, k, telling=telling)
-        values.append(bits[outcome[start:stop], truth[start:stop]])
-        floors.append(np.full(stop - start, bits.min()))
-    if not values:
-        return Gains(np.empty(0), np.empty(0))
-    return thinned(np.concatenate(values), np.concatenate(floors))
-
-
-def _cluster_code(
-    truth: Whole, outcome: Whole, cluster: Whole, spec: ChannelSpec, telling: bool
-) -> ClusterGains | Gains:
-    """The prequential code of clusters.
-
-    Secrets that nobody drew have no law within a cluster: its gain is then the mean of its rows',
-    weighted by class, without a hedge.
-    """
-    k, m = spec.alphabet, int(cluster.max()) + 1
-    weight = class_weights(truth, cluster, k, planted=spec.planted)
-    sizes = np.bincount(cluster).astype(np.float64)
-    log_ratios = np.zeros(m)
-    means, floors = np.zeros(m), np.zeros(m)
-    for start, stop in runs_of(m):
-        past, now = cluster < start, (cluster >= start) & (cluster < stop)
-        share = weight[past] * past.sum() / weight[past].sum()
-        bits = symbol_reader(
-            symbol_counts(outcome[past], truth[past], share, k), k, telling=telling
-        )
-        gain = bits[outcome[now], truth[now]]
-        log_ratios += np.bincount(cluster[now], weights=gain, minlength=m)
-        part = np.bincount(cluster[now], weights=weight[now] * m * gain, minlength=m)
-        means[start:stop] = part[start:stop]
-        total = np.bincount(cluster[now], weights=weight[now] * m, minlength=m)
-        floors[start:stop] = total[start:stop].max(initial=1.0) * min(bits.min(), 0.0)
-    if spec.planted:
-        return ClusterGains(log_ratios[:, None], sizes)
-    return Gains(means[1:], floors[1:])
 
 
 def _halved(lows: Lows) -> list[tuple[float, float]]:
     """The bounds at half of each error level, which leaves the other half to another bound."""
-    later = [low for _, low in lows[1:]] + [lows[-1][1] / 2]
+    later = [*(low for _, low in lows[1:]), 0.0]
     return [(alpha, low) for (alpha, _), low in zip(lows, later, strict=True)]
-
-
-def _assumed(cluster: Whole | None, planted: bool) -> tuple[str, ...]:
-    drawn = "secrets drawn uniformly" if planted else "classes weigh alike, whatever their sizes"
-    if cluster is None:
-        return ("uses independent given their secrets", drawn)
-    m = int(cluster.max()) + 1
-    alike = "clusters independent, none of which leaks the other way round than the rest"
-    return (drawn, alike, *((ALONE, LONE) if m == 1 else ()))
-
-
-def _mean(cluster: Whole | None) -> str:
-    return "" if cluster is None else ", mean over clusters"
 
 
 def table_bits(
     truth: Whole, guess: Whole, k: int, cluster: Whole | None, alpha: float
 ) -> dict[str, float] | None:
-    """Return the bits of the whole K × (K + 1) table at the uniform prior, None if a class is absent.
+    """Return the bits of the K × (K + 1) table at the uniform prior, None if a class is absent.
 
     Args:
         truth, guess: (n,) symbols.
@@ -493,20 +205,6 @@ def plug_in(
 
 def _log2(x: float) -> float:
     return math.log2(x) if x > 0.0 else 0.0
-
-
-def even(truth: Whole, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which rows to keep so that every class is as frequent as the rarest.
-
-    Fano's bits are for a uniform secret. Rows of frequent classes are dropped at random, whether or
-    not a test would notice that they are more frequent: a bound must hold where it does not.
-    """
-    counts = np.bincount(truth)
-    order = np.lexsort((rng.random(len(truth)), truth))
-    place = np.arange(len(truth)) - (np.cumsum(counts) - counts)[truth[order]]
-    keep = np.empty(len(truth), dtype=bool)
-    keep[order] = place < counts[counts > 0].min()
-    return keep
 
 
 def design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[float, int]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 BINS = 2048
-"""Most bins of a score. 2,048 equal bins lose less than a millionth of a bit of a Gaussian shift."""
+"""Most bins of a score: so many lose less than a millionth of a bit of a Gaussian shift."""
 SAMPLE = 1 << 18
 """Most rows that the edges of the bins are computed from."""
 TURNS = 16
@@ -41,9 +41,9 @@ def edges_of(score: Array, bins: int = BINS) -> Array:
     ascending = np.sort(np.asarray(score, np.float64))
     new = np.concatenate([[True], np.diff(ascending) > 0])
     if int(new.sum()) <= bins:
-        return ascending[new]
+        return np.asarray(ascending[new])
     last = np.arange(1, bins + 1) * len(ascending) // bins - 1
-    return np.asarray(np.unique(ascending[last]), np.float64)
+    return np.unique(ascending[last])
 
 
 def place(score: Array, edges: Array) -> Whole:
@@ -125,7 +125,7 @@ def smoothed(table: Array, posterior: Array, rows: float) -> Array:
 
 
 def logistic(table: Array, rows: float) -> Array:
-    """Return a logistic posterior in the normal score of the bins' middle ranks: a smooth reader."""
+    """Return a logistic posterior in the normal score of the bins' ranks: a smooth reader."""
     from scipy.special import expit, ndtri
 
     weight = table.sum(1)

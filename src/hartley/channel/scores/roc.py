@@ -49,7 +49,7 @@ def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
 
 
 def auc(scores: ScorePair, alpha: float = 0.05) -> Interval:
-    """Return the AUC with DeLong's interval on the logit scale, each end one-sided; ties count half."""
+    """Return the AUC with DeLong's interval on the logit scale; ties count half."""
     from scipy.special import ndtri
 
     over, under = _placements(scores.positives.ascending, scores.negatives.ascending)
@@ -134,8 +134,8 @@ def tpr_at_fpr(
     so the value lies between those of the two places around the level; below the first place it
     lies on the line to (0, 0), which a concave ROC is never under. With ten negatives above the
     level the interval is the bootstrap's, whose law is drawn exactly, without resampling: the
-    threshold of a resample is the ⌈n₀·U⌉-th largest negative with U ~ Beta(j, n₀ − j + 1), and given
-    it the resampled positives above are binomial. With fewer it is exact: the places whose rate
+    threshold of a resample is the ⌈n₀·U⌉-th largest negative with U ~ Beta(j, n₀ − j + 1), and
+    given it the resampled positives above are binomial. With fewer it is exact: the places whose rate
     lies below, and above, the level but for alpha / 2, with Clopper–Pearson limits at alpha / 2.
     """
     n0, n1 = len(scores.negatives), len(scores.positives)
@@ -173,7 +173,9 @@ def _between(fpr: float, negatives: int, rate_above: Callable[[int], float]) -> 
 
 
 def places_around(fpr: float, negatives: int, alpha: float) -> tuple[int, int]:
-    """Return the last place whose false-positive rate exceeds a level with chance ≤ alpha, and the
+    """Return the places whose false-positive rates lie below and above a level but for ``alpha``.
+
+    The first is the last place whose rate exceeds the level with chance ≤ alpha, the second the
     first that falls below it with chance ≤ alpha; 0 where there is no such place.
     """
     from scipy.special import betainc

@@ -135,7 +135,7 @@ class Best:
         point, raw: bias-corrected and plug-in bits per use.
         low, high: calibrated limits of the bits.
         a, b: its rates.
-        advantage: |a − b|, each fifth of the uses read by the rule that has most of it in the others.
+        advantage: |a − b|, each fifth of the uses read by the rule that is best in the others.
         spread: its standard error, over clusters where there are any.
         units: clusters, 0 when rows are independent.
     """
@@ -191,7 +191,7 @@ def best_rule(
         a=a,
         b=b,
         advantage=max(0.0, float(gaps.sum())),
-        spread=_spread_of_gap(rules, apart, turn, truth, score, cluster),
+        spread=_spread_of_gap(rules, (apart, turn), truth, score, cluster),
         units=units,
     )
 
@@ -213,9 +213,10 @@ def _design(flag: Any, truth: Whole, cluster: Whole | None) -> tuple[float, floa
 
 
 def _spread_of_gap(
-    rules: Rules, chosen: Whole, turn: Array, truth: Whole, score: Array, cluster: Whole | None
+    rules: Rules, how: tuple[Whole, Array], truth: Whole, score: Array, cluster: Whole | None
 ) -> float:
     """Standard error of the cross-fitted advantage, from rows or from clusters."""
+    chosen, turn = how
     n1, n0 = float(rules.ones.sum()), float(rules.zeros.sum())
     if cluster is None:
         fold = np.arange(FOLDS)

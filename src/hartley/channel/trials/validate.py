@@ -68,15 +68,17 @@ class Columns:
         if m < 2 or len(self.truth) == m or bool((least < most).any()):
             return self
         sizes = np.bincount(self.cluster)
-        columns = []
-        for column in (self.guess, self.reference):
-            if column is None:
-                columns.append(None)
-            elif form is AnswerForm.SCORE:
-                columns.append(np.bincount(self.cluster, weights=column) / sizes)
-            else:
-                columns.append(_most_frequent(column, self.cluster))
-        return replace(self, truth=least, guess=columns[0], reference=columns[1], cluster=None)
+        cluster = self.cluster
+
+        def together(column: NDArray[Any]) -> NDArray[Any]:
+            if form is AnswerForm.SCORE:
+                return np.asarray(np.bincount(cluster, weights=column) / sizes)
+            return _most_frequent(column, cluster)
+
+        reference = None if self.reference is None else together(self.reference)
+        return replace(
+            self, truth=least, guess=together(self.guess), reference=reference, cluster=None
+        )
 
 
 def _most_frequent(guess: Whole, cluster: Whole) -> Whole:
