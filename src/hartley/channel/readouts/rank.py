@@ -148,8 +148,8 @@ def octaves(candidates: int) -> Whole:
 def rank_reader(counts: NDArray[Any], edges: Whole, candidates: int) -> Array:
     """Return log2 R·f of a rank in each bucket, for a law learned from counts, in bits.
 
-    One row is added before: half of it spread over the ranks, half over the buckets. The law is then
-    made to fall with the rank.
+    ``PRIOR`` rows are added before: half of them spread over the ranks, half over the buckets. The
+    law is then made to fall with the rank.
     """
     from scipy.optimize import isotonic_regression
 

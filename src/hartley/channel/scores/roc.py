@@ -135,8 +135,9 @@ def tpr_at_fpr(
     lies on the line to (0, 0), which a concave ROC is never under. With ten negatives above the
     level the interval is the bootstrap's, whose law is drawn exactly, without resampling: the
     threshold of a resample is the ⌈n₀·U⌉-th largest negative with U ~ Beta(j, n₀ − j + 1), and
-    given it the resampled positives above are binomial. With fewer it is exact: the places whose rate
-    lies below, and above, the level but for alpha / 2, with Clopper–Pearson limits at alpha / 2.
+    given it the resampled positives above are binomial. With fewer it is exact: the places whose
+    rate lies below, and above, the level but for alpha / 2, with Clopper–Pearson limits at
+    alpha / 2.
     """
     n0, n1 = len(scores.negatives), len(scores.positives)
     value = _between(
