@@ -189,21 +189,21 @@ def cluster_gains(
         cluster: (n,) integers 0..m−1; the order is the order of learning.
         pieces: k of the readers.
         rng: thins clusters of unequal classes.
-        exchangeable: secrets were only shuffled, not drawn by fair coins: what the number of ones
-            in a cluster tells is then taken off.
+        exchangeable: secrets were only shuffled, not drawn by fair coins: the bits that the number
+            of ones carries are then taken off.
     """
     order = np.argsort(cluster, kind="stable")
     truth, score, cluster = truth[order], score[order], cluster[order]
     sizes = np.bincount(cluster)
     ones = np.bincount(cluster, weights=truth).astype(np.int64)
     counted = sizes if not exchangeable else 2 * np.minimum(ones, sizes - ones)
-    kept = counted > 0
+    both = counted > 0
     # A cluster of one secret only has no use at a uniform prior.
-    if not kept.all():
-        rows = kept[cluster]
+    if not both.all():
+        rows = both[cluster]
         truth, score = truth[rows], score[rows]
         cluster = np.unique(cluster[rows], return_inverse=True)[1]
-        sizes, ones, counted = sizes[kept], ones[kept], counted[kept]
+        sizes, ones, counted = sizes[both], ones[both], counted[both]
     m = len(sizes)
     if m < 2:
         return ClusterGains(np.zeros((m, 1)), counted.astype(float))
@@ -239,7 +239,7 @@ def cluster_gains(
 DRAWS = 8
 """Draws that thin clusters of unequal classes to even ones: the mean of codes is a code."""
 EXACT = 4096
-"""Largest cluster for which what the number of ones tells is computed exactly."""
+"""Largest cluster for which what the number of ones says is computed exactly."""
 
 
 def _mean_gains(reader: Reader, truth: Whole, score: Array, cluster: Whole) -> float:
@@ -266,7 +266,7 @@ def _log_ratios(
         keep = slice(None) if thinning is None else _even(truth, cluster, counted, thinning)
         sums = np.bincount(cluster[keep], weights=gain[keep], minlength=len(counted))
         if exchangeable:
-            # Where the number of ones tells *against* the code, knowing it would gain bits that no
+            # Where the number of ones speaks *against* the code, knowing it would gain bits that no
             # use alone has: these are not counted.
             sums = sums - np.maximum(counting(chance[keep], counted), 0.0)
         columns.append(sums)
@@ -284,10 +284,10 @@ def _even(truth: Whole, cluster: Whole, counted: Whole, rng: np.random.Generator
 
 
 def counting(chance: Array, sizes: Whole) -> Array:
-    """Return what the number of ones tells of each cluster's secrets, in bits.
+    """Return what the number of ones says of each cluster's secrets, in bits.
 
     Of 2n secrets n are ones: a code that knows it has log2 P(n ones) + log2(4^n / C(2n, n)) bits
-    less to tell, where P is the chance of n ones under the code's own product law, a sum of
+    less to say, where P is the chance of n ones under the code's own product law, a sum of
     independent bits of unequal chances (one discrete Fourier transform).
 
     Args:

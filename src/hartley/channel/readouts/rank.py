@@ -45,7 +45,7 @@ def measure_rank(
     """Measure ranks 1..R of planted secrets among ``spec.alphabet`` candidates.
 
     I_F = max over laws f of the rank that do not increase with it of E[log2 R·f(rank)]: a secret
-    that nothing tells of has a uniform rank. Certified for independent uses by "the secret is among
+    that does not leak has a uniform rank. Certified for independent uses by "the secret is among
     the first k", whose rate p gives I ≥ d(p ‖ k/R) (k powers of four; half of its share of alpha is
     for k = 1), or by a prequential code of the rank.
 

@@ -1,6 +1,6 @@
 """The SCORE answer form: a real number about a secret bit → I_F, the bits of the best reader.
 
-``readouts.information`` says what I_F is. Beside it stand the bits of the best single threshold
+``readouts.information`` says what I_F is. The metrics have the bits of the best single threshold
 out of the declared false-positive levels, realised as order statistics of the measured negatives
 (``roc.places``), and the usual metrics.
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 BINS = 2048
-"""Most bins of a score: so many lose less than a millionth of a bit of a Gaussian shift."""
+"""Most bins of a score: 2,048 lose less than a millionth of a bit of a Gaussian shift."""
 SAMPLE = 1 << 18
 """Most rows that the edges of the bins are computed from."""
 TURNS = 16

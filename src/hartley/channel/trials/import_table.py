@@ -31,7 +31,9 @@ SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
 """Columns with two names: the short one and that of stored trials."""
 
 
-def read_trials(path: str | Path, *, alpha: float = 0.05, tries: int | None = None) -> Trials:
+def read_trials(
+    path: str | Path, *, alpha: float = 0.05, tries: int | None = None, pieces: int = 1
+) -> Trials:
     """Read a table of trials.
 
     The secrets do not count as drawn by the auditor: with clusters they count as shuffled, and
@@ -43,6 +45,7 @@ def read_trials(path: str | Path, *, alpha: float = 0.05, tries: int | None = No
         tries: how many thresholds, scores or attacks were tried on these rows; the bounds of the
             one that is reported then hold at ``alpha / tries``. None: one, or as many as the table
             shows.
+        pieces: k of the posteriors that read a score.
 
     Raises:
         BadTrials: the file cannot be read or measured; the message says what to do.
@@ -91,6 +94,7 @@ def read_trials(path: str | Path, *, alpha: float = 0.05, tries: int | None = No
             seconds=_total(path, columns, "seconds", "cost_s"),
             uses=None if uses is None else round(uses),
             tries=1 if tries is None else tries,
+            pieces=pieces,
         ),
         truth=truth,
         guess=guess,

@@ -51,6 +51,8 @@ def declared(trials: Trials) -> None:
         raise BadTrials(f"seed must be the one committed to before the run, got {trials.seed}")
     if spec.tries < 1 or spec.tries != int(spec.tries):
         raise BadTrials(f"tries must be a whole number of 1 or more, got {spec.tries:g}")
+    if spec.pieces not in (1, 2):
+        raise BadTrials(f"pieces must be 1 or 2, got {spec.pieces}")
     if spec.judge is not None:
         right, clear, n = spec.judge
         if not (0.0 <= right <= 1.0 and 0.0 <= clear <= 1.0 and n >= 1):
