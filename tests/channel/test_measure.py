@@ -146,14 +146,14 @@ def test_points_are_right_on_average():
 
 
 def test_symbol_points_are_right_on_average():
-    from hartley.channel.readouts.symbol import fano
+    from hartley.channel.readouts.many_symbols import fano
 
     points = [measure(symbol_trials(10, 0.7, 3000, seed=s)).bits.value for s in range(6)]
     assert np.mean(points) == pytest.approx(float(fano(0.7, 10)), abs=0.03)
 
 
 def test_the_kary_channel_of_case_c09():
-    from hartley.channel.readouts.symbol import fano
+    from hartley.channel.readouts.many_symbols import fano
 
     assert float(fano(0.7, 10)) == pytest.approx(1.4896596952239753, abs=1e-12)
 
