@@ -21,7 +21,7 @@ from coverage_rows import ALPHA, Rng, Row, Suite, times
 
 from hartley.channel.bounds import cluster_code, one_run_dp, two_rates
 from hartley.channel.bounds.score_audit import certify_scores
-from hartley.channel.readouts import many_symbols, rank, symbol
+from hartley.channel.readouts import many_symbols, rank
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import AnswerForm, ChannelSpec
 from hartley.infotheory import binary_channel, surprisal
