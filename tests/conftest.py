@@ -27,8 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         group = item.nodeid.split("::")[0]
-        part = item.callspec.params.get("part") if hasattr(item, "callspec") else None
-        if isinstance(part, Part) and item.callspec.params["check"].name == "is_light":
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        part, check = params.get("part"), params.get("check")
+        if isinstance(part, Part) and getattr(check, "name", None) == "is_light":
             group = f"{group} is_light"
         elif isinstance(part, Part):
             group = f"{group} {getattr(part, 'game', part).name}"
