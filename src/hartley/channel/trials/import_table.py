@@ -100,7 +100,8 @@ def read_trials(
         guess=guess,
         cluster=None if cluster is None else _labels(path, cluster),
         **_optional(path, columns),
-        attack=path.stem,
+        # Without a name: the measurement's seed depends on names, and one table under two names
+        # has one measurement.
         scene="table",
     )
 
