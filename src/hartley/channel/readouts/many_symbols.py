@@ -97,6 +97,7 @@ def measure_many(
             symbol_counts(outcome[rest], truth[rest], weight[rest] * n, k), k, telling=telling
         )
         point += float((weight * learned[outcome, truth])[~rest].sum())
+    point = information.halfway(raw, point)
     high = _upper_end(answers, weight, gains, spec.alpha)
     lows: Lows = ()
     method = "point"

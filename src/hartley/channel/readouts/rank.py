@@ -11,7 +11,14 @@ import numpy as np
 from hartley.channel.bounds import degenerate_intervals, profile_likelihood
 from hartley.channel.bounds.degenerate_intervals import ALONE, LONE
 from hartley.channel.bounds.prequential import ClusterGains, runs_of, stages, thinned
-from hartley.channel.readouts.information import FEW_CLUSTERS, HALVINGS, RARE, falling, folds_of
+from hartley.channel.readouts.information import (
+    FEW_CLUSTERS,
+    HALVINGS,
+    RARE,
+    falling,
+    folds_of,
+    halfway,
+)
 from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.readouts.symbol import design
 from hartley.core import ChannelSpec
@@ -72,6 +79,7 @@ def measure_rank(
         law = rank_reader(np.bincount(bucket[rest], weight[rest] * n, len(edges)), edges, r)
         point += float((weight * law[bucket])[~rest].sum())
     raw, gains = _in_sample(rank, weight, r)
+    point = halfway(raw, point)
     lows: Lows = ()
     method = "point"
     if full or certify:

@@ -60,7 +60,8 @@ def measure_score(
     scores = ScorePair.of(truth, score)
     fair = spec.planted and not exchangeable(truth, cluster, spec)
     rows = information.weigh(truth, score, cluster, rng, coins=fair)
-    point = information.cross_fitted(rows, spec.pieces)
+    raw, gains = information.in_sample(rows, spec.pieces)
+    point = information.halfway(raw, information.cross_fitted(rows, spec.pieces))
     if not full:
         lows: Lows = ()
         if certify:
@@ -71,7 +72,6 @@ def measure_score(
         return Reading(point, point, lows[0][1] if lows else 0.0, 1.0, "point", (), lows=lows)
     # The AUC and the curve need all scores sorted.
     scores.sort()
-    raw, gains = information.in_sample(rows, spec.pieces)
     high = information.upper_end(rows, raw, gains, spec.alpha)
     shuffled = cluster is not None and not fair
     lows, method = information.certified(

@@ -106,8 +106,8 @@ def _binary(
     spec = replace(spec, pieces=2)
     fair = spec.planted and not exchangeable(truth, cluster, spec)
     rows = information.weigh(truth, score, cluster, rng, coins=fair)
-    point = information.cross_fitted(rows, 2)
     raw, gains = information.in_sample(rows, 2)
+    point = information.halfway(raw, information.cross_fitted(rows, 2))
     lows: Lows = ()
     method = "point"
     if halvings:
