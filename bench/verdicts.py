@@ -8,8 +8,8 @@ ships with. It is dealt twice (victims, coins and answers new), measured by ``me
 the truth. Printed are, for each limit, the shares of runs that pass, are inconclusive and are over,
 and the share of pairs of which one passes and the other is over.
 
-The last lines are whole plans: 23 channels exactly at their limits (how often is the run over?), and
-22 far below with one at 1.5 times its limit (how often does the run pass?).
+The last lines are whole plans: 23 channels exactly at their limits (how often is the run over?),
+and 22 far below with one at 1.5 times its limit (how often does the run pass?).
 
 ``--scene`` plays a real, cheap scene instead: the demo's digits, each deal with its own seed. The
 truth is not known there; the mean of the points of all deals takes its place.
