@@ -30,6 +30,12 @@ def test_every_field_is_filled_and_in_order(name):
     assert 0.0 <= found.null.value <= found.null.upper < max(0.02, 0.25 * found.bits.value)
     assert found.null.value < 0.02
     assert found.n == len(trials)
+    # What the gate decides over all checks: from the row's own level on, both fall.
+    (first, low), *rest = found.lows
+    assert (first, low) == (trials.spec.alpha, pytest.approx(found.bits.lower))
+    assert min(level for level, _ in rest) == trials.spec.alpha / 4096
+    for column in zip(*found.lows, strict=True):
+        assert list(column) == sorted(column, reverse=True)
     assert found.snr > 0
     assert found.estimator
     assert found.bits.assumptions

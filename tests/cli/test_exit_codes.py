@@ -58,7 +58,7 @@ def run(tmp_path_factory):
     ("text", "code", "word"),
     [
         ("membership = 1.0", 0, "pass"),
-        ('"attack:loss_threshold" = 0.01', 1, "over the limit"),
+        ("membership = 0.01", 1, "at the level of all 2 checks"),
         ('"attack:lira" = 0.01', 1, "over"),
         ('"axis:model_to_data" = 1', 0, "pass"),
         ("membership = 0.9", 3, "inconclusive"),

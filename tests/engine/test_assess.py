@@ -79,7 +79,7 @@ def test_what_was_played_is_not_played_again(store, monkeypatch):
     again = assess(LIVE, store=store, watch=lambda event, facts: seen.append(event))
     assert again == first and seen == ["scene", "kept"]
     monkeypatch.setattr(player.Player, "run", None)  # nothing may be played any more
-    limited = replace(LIVE, limits={"attack:loss_threshold": 0.01})
+    limited = replace(LIVE, limits={"membership": 0.01})
     over = assess(limited, store=store)
     assert over["id"] == first["id"] and over["verdict"]["status"] == "over"
     assert over["channels"] == first["channels"]

@@ -244,7 +244,8 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
             f"is above the limit {limit:g} alone (at least {low:.4g}{unit} at "
             f"{100 * (1 - check.level):.4g} %), not {family}"
         )
-        lack = "; its lower bound is known at one level only: measure the run again"
+        lack = "; its lower bound is known at one level only"
+        lack += "" if check.metric else ": measure the run again"
         return INCONCLUSIVE, reason + (lack if len(check.lows) < 2 else "")
     assert check.row is not None
     if not check.ends:
