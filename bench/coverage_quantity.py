@@ -21,8 +21,7 @@ from coverage_cases import HEAD, Asked, Case, Ends, measure_case
 from coverage_guesses import ranks, symbols
 from coverage_rows import Rng
 
-from hartley.channel.readouts import information
-from hartley.channel.scores.lazy_sort import ScorePair
+from hartley.channel.readouts.score import measure_score
 from hartley.core import ChannelSpec
 
 Array = np.ndarray
@@ -33,24 +32,10 @@ def score_ends(
 ) -> Ends:
     """The ends of a score row, without its other metrics."""
     spec = ChannelSpec(planted=planted, pieces=pieces, clustered=cluster is not None)
-    fair = planted and not information.exchangeable(secret, cluster, spec)
-    rows = information.weigh(secret, score, cluster, rng, coins=fair)
-    point = information.cross_fitted(rows, pieces)
-    raw, gains = information.in_sample(rows, pieces)
-    high = information.upper_end(rows, raw, gains, spec.alpha)
-    lows, _ = information.certified(
-        secret,
-        score,
-        cluster,
-        spec,
-        rng,
-        scores=ScorePair.of(secret, score),
-        exchangeable=cluster is not None and not fair,
-        halvings=3,
-    )
-    low = lows[0][1]
-    value = min(max(point, low), 1.0)
-    return Ends(low, value, min(max(high, value), 1.0))
+    reading = measure_score(secret, score, cluster, spec, rng, full=False, certify=True)
+    # As ``measure`` prints them: the point between the ends, all of them at most one bit.
+    value = min(max(reading.point, reading.lower), 1.0)
+    return Ends(reading.lower, value, min(max(reading.high, value), 1.0))
 
 
 def read_rows(law: laws.ScoreLaw, n: int, ones: float | None, rng: Rng) -> Ends:
