@@ -17,6 +17,7 @@ import numpy as np
 from hartley.channel.bounds.prequential import cluster_gains, row_gains
 from hartley.channel.bounds.score_audit import certify_scores
 from hartley.channel.scores.monotone import (
+    LN2,
     bits_of,
     class_table,
     edges_of,
@@ -153,6 +154,10 @@ def cross_fitted(rows: WeighedRows, pieces: int) -> float:
 def upper_end(rows: WeighedRows, raw: float, gains: Array, alpha: float) -> float:
     """Return the maximum on the sample plus z (t over clusters) standard errors; 1 where too few.
 
+    Bits bend upwards in the rates that they are computed from: the second term of their series is
+    added, which for n independent rows is z²/(2n ln 2). Without it a score of two values of which
+    300 rows were read with 60 % right is covered in 90 % of runs, not in 95 %.
+
     Args:
         rows: the rows.
         raw, gains: of ``in_sample``.
@@ -166,7 +171,8 @@ def upper_end(rows: WeighedRows, raw: float, gains: Array, alpha: float) -> floa
         if number.min() < RARE:
             return 1.0
         spread = [float(gains[rows.truth == s].var(ddof=1)) / number[s] for s in (0, 1)]
-        return raw + float(ndtri(1.0 - alpha)) * 0.5 * math.sqrt(sum(spread))
+        reach = float(ndtri(1.0 - alpha)) * 0.5 * math.sqrt(sum(spread))
+        return raw + reach + bend(reach, raw, gains, rows.weight)
     m = int(rows.cluster.max()) + 1
     gain = np.where(used, gains, 0.0)
     sums = np.bincount(rows.cluster, weights=rows.weight * gain, minlength=m)
@@ -175,7 +181,18 @@ def upper_end(rows: WeighedRows, raw: float, gains: Array, alpha: float) -> floa
     if m < FEW_CLUSTERS:
         return 1.0
     means = sums[counts > 0] * m
-    return raw + float(stdtrit(m - 1, 1.0 - alpha)) * float(means.std(ddof=1)) / math.sqrt(m)
+    reach = float(stdtrit(m - 1, 1.0 - alpha)) * float(means.std(ddof=1)) / math.sqrt(m)
+    return raw + reach + bend(reach, raw, gain, rows.weight)
+
+
+def bend(reach: float, raw: float, gains: Array, weight: Array) -> float:
+    """Return the second-order term of an upper end, in bits: reach²/(2 ln 2 · variance of a gain).
+
+    A relative entropy at a rate that is off by z standard errors is off by z²/(2n ln 2) beyond its
+    slope (Wilks); reach² is z²/n times the variance of one row's gain, times the design effect.
+    """
+    variance = float(weight @ gains**2) - raw * raw
+    return reach * reach / (2.0 * LN2 * variance) if variance > 1e-12 else 0.0
 
 
 def certified(

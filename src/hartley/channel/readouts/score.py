@@ -55,7 +55,7 @@ def measure_score(
         spec: the declaration.
         rng: for folds, the code and bootstrap draws.
         full: False yields the point alone (null arm).
-        certify: with the certified bound at alpha, where ``full`` is False.
+        certify: with the certified bound at alpha and the upper end, where ``full`` is False.
     """
     scores = ScorePair.of(truth, score)
     fair = spec.planted and not exchangeable(truth, cluster, spec)
@@ -69,7 +69,8 @@ def measure_score(
             lows, _ = information.certified(
                 truth, score, cluster, spec, rng, scores=scores, exchangeable=shuffled, halvings=1
             )
-        return Reading(point, point, lows[0][1] if lows else 0.0, 1.0, "point", (), lows=lows)
+        high = information.upper_end(rows, raw, gains, spec.alpha) if certify else 1.0
+        return Reading(point, raw, lows[0][1] if lows else 0.0, high, "point", (), lows=lows)
     # The AUC and the curve need all scores sorted.
     scores.sort()
     high = information.upper_end(rows, raw, gains, spec.alpha)
