@@ -51,9 +51,16 @@ def gate(
             f"is of {document['scene']['name']!r}"
         )
     check_metrics(document, plan.limits)
-    verdict = judge(document, plan.limits, strict=plan.strict)
+    verdict = judge(document, plan.limits)
     if json:
-        print_json({"run": document["id"], **verdict.dump()})
+        print_json(
+            {
+                "run": document["id"],
+                "status": verdict.status,
+                "reasons": list(verdict.reasons),
+                "checks": [dict(check) for check in verdict.checks],
+            }
+        )
     else:
         print(f"{document['id']}: {verdict.status}")
         for reason in verdict.reasons:

@@ -174,7 +174,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     edges = [
         edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
     ]
-    verdict = judge({"channels": channels}, plan.limits, strict=plan.strict)
+    verdict = judge({"channels": channels}, plan.limits)
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
     ]
@@ -186,7 +186,11 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         channels=channels,
         edges=edges,
         defenses=defense_rows(lines["defenses"], channels, utilities),
-        verdict=verdict.dump(),
+        verdict={
+            "status": verdict.status,
+            "reasons": list(verdict.reasons),
+            "checks": list(verdict.checks),
+        },
         notes=flagged,
         devices=[*_devices(ledger), *devices_used()],
     )

@@ -19,11 +19,8 @@ AXIS_TITLES = {
 }
 
 VERDICTS = {
-    "pass": ("Pass", "every upper end is within its limit"),
-    "over": (
-        "Over the limit",
-        "a lower bound is above its limit at the level of all checks",
-    ),
+    "pass": ("Pass", "nothing measured is over a limit"),
+    "over": ("Over the limit", "a certified lower bound is above its limit"),
     "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
 }
 
