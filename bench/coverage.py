@@ -21,7 +21,7 @@ from coverage_rows import ALPHA, Rng, Row, Suite, times
 
 from hartley.channel.bounds import cluster_code, one_run_dp, two_rates
 from hartley.channel.bounds.score_audit import certify_scores
-from hartley.channel.readouts import rank, symbol
+from hartley.channel.readouts import many_symbols, rank
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import AnswerForm, ChannelSpec
 from hartley.infotheory import binary_channel, surprisal
@@ -37,13 +37,15 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             guess, k = rng.integers(0, 10, n), rng.integers(0, 10, n)
             cluster = np.arange(n) * 10 // n
             wrong["score"] += score_lower(truth, score, "bits") > 0
-            wrong["symbol"] += symbol.fano_lower(int((guess == k).sum()), n, 10) > 0
+            wrong["symbol"] += many_symbols.fano_lower(int((guess == k).sum()), n, 10) > 0
             answered = int((guess % 2).sum())
             right = int(((guess == k) & (guess % 2 == 1)).sum())
-            wrong["erasures"] += symbol.erasure_lower(right, answered, n, 10) > 0
+            wrong["erasures"] += many_symbols.erasure_lower(right, answered, n, 10) > 0
             ranks = rng.integers(1, 1001, n)
             spec = ChannelSpec(form=AnswerForm.RANK, alphabet=1000)
-            wrong["rank"] += rank.measure_rank(ranks, None, spec, full=False).lower > 0
+            wrong["rank"] += (
+                rank.measure_rank(ranks, None, spec, rng, full=False, certify=True).lower > 0
+            )
             gain = cluster_code.score_gains(
                 truth, score, cluster, rng, exchangeable=False, ranges=True
             )
@@ -125,15 +127,15 @@ def fano(scale: float, rng: Rng) -> Iterator[Row]:
             for n in (30, 300):
                 right = rng.binomial(n, accuracy, draws)
                 seen, count = np.unique(right, return_counts=True)
-                low = np.array([symbol.fano_lower(int(c), n, k) for c in seen])
-                bad = low > float(symbol.fano(accuracy, k)) + 1e-12
+                low = np.array([many_symbols.fano_lower(int(c), n, k) for c in seen])
+                bad = low > float(many_symbols.fano(accuracy, k)) + 1e-12
                 yield Row("(4) Fano", f"K={k}, accuracy {accuracy}, n={n}", draws, count[bad].sum())
     for answered, accuracy, n in ((0.3, 0.6, 100), (0.9, 0.9, 40), (0.05, 1.0, 300)):
         draws, wrong = times(2000, scale), 0
-        truth = answered * float(symbol.fano(accuracy, 10))
+        truth = answered * float(many_symbols.fano(accuracy, 10))
         for _ in range(draws):
             got = rng.binomial(n, answered)
-            wrong += symbol.erasure_lower(rng.binomial(got, accuracy), got, n, 10) > truth
+            wrong += many_symbols.erasure_lower(rng.binomial(got, accuracy), got, n, 10) > truth
         yield Row(
             "(4) Fano", f"erasures: answered {answered}, right {accuracy}, n={n}", draws, wrong
         )

@@ -9,7 +9,7 @@ import numpy as np
 from coverage_rows import ALPHA, Rng, Row, times
 
 from hartley.channel.bounds import cluster_code, two_rates
-from hartley.channel.readouts import symbol
+from hartley.channel.readouts import many_symbols
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.roc import bootstrap_tpr
 from hartley.infotheory import binary_channel, e_values
@@ -57,7 +57,7 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
     for spread in (0.3, 0.8):
         base = math.log(0.75 / 0.25)
         rates = 1 / (1 + np.exp(-(base + spread * rng.normal(size=200_000))))
-        mean, inside = rates.mean(), float(symbol.fano(rates, 2).mean())
+        mean, inside = rates.mean(), float(many_symbols.fano(rates, 2).mean())
         rows = wrong = 0
         for _ in range(draws):
             rate = 1 / (1 + np.exp(-(base + spread * rng.normal(size=models))))

@@ -22,13 +22,16 @@ STRANGERS = Path(__file__).parent / "strangers"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give all tests of a file to one worker, so that a module's fixtures are made once.
 
-    The conformance checks, half of all the time, are one group for each defense and for the attacks
-    on each game, which share its deals.
+    The conformance checks, a third of all the time, are one group for each defense and for the
+    attacks on each game, which share its deals; ``is_light`` looks at all attacks at once.
     """
     for item in items:
         group = item.nodeid.split("::")[0]
-        part = item.callspec.params.get("part") if hasattr(item, "callspec") else None
-        if isinstance(part, Part):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        part, check = params.get("part"), params.get("check")
+        if isinstance(part, Part) and getattr(check, "name", None) == "is_light":
+            group = f"{group} is_light"
+        elif isinstance(part, Part):
             group = f"{group} {getattr(part, 'game', part).name}"
         item.add_marker(pytest.mark.xdist_group(group))
 

@@ -23,13 +23,19 @@ def test_every_field_is_filled_and_in_order(name):
     assert found.bits.kind is Kind.CERTIFIED
     assert found.bits.upper is None
     assert 0.0 <= found.bits.lower <= found.bits.value <= found.high <= found.ceiling.value
-    assert found.bits.lower > 0.0
+    assert (found.bits.lower > 0.0) is (name != "score, one run")  # one run certifies no mean
     assert found.ceiling.kind is Kind.THEORY
     assert found.ceiling.value == pytest.approx(math.log2(trials.spec.alphabet))
     assert found.null.kind is Kind.ESTIMATE
     assert 0.0 <= found.null.value <= found.null.upper < max(0.02, 0.25 * found.bits.value)
     assert found.null.value < 0.02
     assert found.n == len(trials)
+    # What the gate decides over all checks: from the row's own level on, both fall.
+    (first, low), *rest = found.lows
+    assert (first, low) == (trials.spec.alpha, pytest.approx(found.bits.lower))
+    assert min(level for level, _ in rest) == trials.spec.alpha / 4096
+    for column in zip(*found.lows, strict=True):
+        assert list(column) == sorted(column, reverse=True)
     assert found.snr > 0
     assert found.estimator
     assert found.bits.assumptions
@@ -130,36 +136,38 @@ def test_a_score_read_the_other_way_leaks_as_much():
     back = measure(dataclasses.replace(trials, guess=-trials.guess))
     ahead = measure(trials)
     assert back.bits.value == pytest.approx(ahead.bits.value, abs=0.02)
-    assert 0.6 * ahead.bits.lower < back.bits.lower < ahead.bits.lower
+    assert back.bits.lower == pytest.approx(ahead.bits.lower, rel=0.1)
     assert back.metrics["auc"]["value"] < 0.2
 
 
 def test_points_are_right_on_average():
-    """Threshold bits of unit normals at distance 1: the best declared level has 0.1133 bit."""
-    points = [measure(score_trials(1.0, 2000, seed=s)).bits.value for s in range(12)]
+    """I_F of unit normals at distance 1 is I(S; score), .160747 bit (case C30)."""
+    channels = [measure(score_trials(1.0, 2000, seed=s)) for s in range(12)]
+    assert np.mean([c.bits.value for c in channels]) == pytest.approx(0.160747, abs=0.016)
 
     levels = np.array(ChannelSpec().levels)
-    truth = float(bits(ndtr(1 + ndtri(levels)), levels).max())
-    assert np.mean(points) == pytest.approx(truth, abs=0.012)
+    threshold = float(bits(ndtr(1 + ndtri(levels)), levels).max())
+    values = [c.metrics["bits_one_threshold"]["value"] for c in channels]
+    assert np.mean(values) == pytest.approx(threshold, abs=0.012)
 
 
 def test_symbol_points_are_right_on_average():
-    from hartley.channel.readouts.symbol import fano
+    from hartley.channel.readouts.many_symbols import fano
 
     points = [measure(symbol_trials(10, 0.7, 3000, seed=s)).bits.value for s in range(6)]
     assert np.mean(points) == pytest.approx(float(fano(0.7, 10)), abs=0.03)
 
 
 def test_the_kary_channel_of_case_c09():
-    from hartley.channel.readouts.symbol import fano
+    from hartley.channel.readouts.many_symbols import fano
 
     assert float(fano(0.7, 10)) == pytest.approx(1.4896596952239753, abs=1e-12)
 
 
-def test_one_run_certifies_little_shannon_and_much_leakage():
+def test_one_run_certifies_leakage_and_nothing_of_a_mean_over_runs():
     one = measure(score_trials(3.0, clusters=1))
     many = measure(score_trials(3.0, clusters=64))
-    assert 0.0 < one.bits.lower < 0.05 < many.bits.lower
+    assert one.bits.lower == 0.0 and one.high == 1.0 and many.bits.lower > 0.05
     assert one.leakage.lower > 0.5
     assert any("one cluster" in line for line in one.bits.assumptions)
 
@@ -196,13 +204,13 @@ def test_a_metric_that_each_round_gave_has_an_interval_over_rounds():
     )
     found = measure(trials).metrics["a"]
     low, high = stats.t.interval(
-        0.95, len(rounds) - 1, loc=np.mean(rounds), scale=stats.sem(rounds)
+        0.90, len(rounds) - 1, loc=np.mean(rounds), scale=stats.sem(rounds)
     )
     assert found["value"] == pytest.approx(np.mean(rounds)) and found["n"] == 8
     assert (found["low"], found["high"]) == pytest.approx((low, high))
 
 
-def test_where_a_code_hears_more_than_a_threshold_the_interval_has_a_width():
+def test_a_cut_between_two_declared_levels_is_read():
     """Nearly half of the non-members are betrayed for sure: a cut between two declared levels."""
     rng, share = np.random.default_rng(5), 0.44
     truth = rng.integers(0, 2, 16 * 1200)
@@ -218,6 +226,7 @@ def test_where_a_code_hears_more_than_a_threshold_the_interval_has_a_width():
     sides = np.array([share / 2, share])
     entropy = -sides * np.log2(sides) - (1 - sides) * np.log2(1 - sides)
     exact = entropy[0] - entropy[1] / 2  # a Z-channel
-    assert found.raw is not None and found.raw < found.bits.lower  # the declared levels say less
-    assert found.bits.lower + 0.005 < found.bits.value < found.high - 0.005
-    assert found.bits.value <= exact
+    threshold = found.metrics["bits_one_threshold"]
+    assert threshold["value"] < found.bits.lower  # the declared levels say less
+    assert found.bits.lower < exact < found.high
+    assert found.bits.value == pytest.approx(exact, rel=0.1)

@@ -107,7 +107,7 @@ def test_all_ties_tell_nothing():
 def test_a_score_that_is_the_secret():
     trials = score_trials(0.0)
     found = measure(with_(trials, guess=trials.truth.astype(float)))
-    assert found.bits.lower > 0.95
+    assert found.bits.lower > 0.94
     assert found.snr == pytest.approx(3.0, rel=0.01)
     assert found.noise == 0.0
 
@@ -149,13 +149,16 @@ def test_the_null_of_the_privacy_library_that_failed_it():
 
 def test_a_constant_score_in_a_sorted_file_shows_no_epsilon():
     """Ties were once ranked by row, so that members listed first read as the surest guesses."""
-    truth, cluster = np.repeat([0, 1], 400), np.tile(np.arange(8), 100)
-    spec = ChannelSpec(clustered=True)
+    truth = np.sort(np.random.default_rng(0).integers(0, 2, 800))
+    spec, cluster = ChannelSpec(clustered=True), np.tile(np.arange(8), 100)
     found = [
         measure(Trials(spec, truth, np.zeros(800), cluster=cluster, seed=seed))
         for seed in range(20)
     ]
     assert sum(one.metrics["epsilon_lower"] > 0 for one in found) <= 3
+
+
+PRIVACY = {"epsilon_lower", "epsilon_lower_gaussian", "epsilon_delta", "mu_lower"}
 
 
 def test_there_is_no_epsilon_where_nobody_tossed_a_coin_for_each_row():
@@ -166,7 +169,9 @@ def test_there_is_no_epsilon_where_nobody_tossed_a_coin_for_each_row():
             with_(trials, spec=spec, cluster=trials.cluster if spec.clustered else None)
         )
         assert channel.bits.lower > 0
-        assert not {"epsilon_lower", "epsilon_delta", "mu_lower"} & set(channel.metrics)
+        assert not PRIVACY & set(channel.metrics)
     users = np.random.default_rng(0).integers(0, 2, 40)[trials.cluster]
     shared = with_(trials, truth=users, guess=np.asarray(trials.guess) + 2.0 * users)
-    assert "epsilon_lower" not in measure(shared).metrics
+    halves = with_(trials, truth=np.tile([0, 1], 400), cluster=np.repeat(np.arange(40), 20))
+    for found in (measure(shared), measure(halves)):
+        assert not PRIVACY & set(found.metrics)

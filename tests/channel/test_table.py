@@ -72,6 +72,16 @@ def test_booleans_and_spaces_around_names(write):
     assert trials.truth.tolist() == [1, 0]
 
 
+def test_one_table_has_one_measurement_under_every_name_and_for_every_attacker(write):
+    rng = np.random.default_rng(26)
+    rows = "\n".join(f"{i % 2},{rng.normal(i % 2):.6f}" for i in range(600))
+    first, second = (
+        read_trials(write("truth,score\n" + rows, name)) for name in ("lira.csv", "loss.csv")
+    )
+    channels = [measure(t) for t in (first, second, replace(first, knowledge="adaptive"))]
+    assert len({(c.bits.value, c.bits.lower, c.high, c.null.value) for c in channels}) == 1
+
+
 def test_a_guesser_of_the_frequent_class_earns_nothing(write):
     rng = np.random.default_rng(1)
     truth = np.where(rng.random(3000) < 0.9, 0, rng.integers(1, 5, 3000))
@@ -91,7 +101,7 @@ def test_a_guesser_who_knows_is_certified_whatever_the_frequencies(write):
 BAD = {
     "must have a column `truth`": "score\n1\n",
     "must have a column `guess` or `score`": "truth\n1\n",
-    "must have `guess` or `score`, got both": "truth,guess,score\n1,1,0.5\n",
+    "must have `guess` or `score`, got both": "truth,guess,score\n1,1,0.5\n0,0,0.7\n",
     "0 rows": "truth,score\n",
     "one class only": "truth,score\n1,0.5\n1,0.7\n",
     "got 1 empty or NaN, first in row 2": "truth,score\n1,0.5\n0,nan\n",

@@ -58,14 +58,14 @@ def run(tmp_path_factory):
     ("text", "code", "word"),
     [
         ("membership = 1.0", 0, "pass"),
-        ("membership = 0.01", 1, "over"),
+        ("membership = 0.01", 1, "at the level of all 2 checks"),
         ('"attack:lira" = 0.01', 1, "over"),
         ('"axis:model_to_data" = 1', 0, "pass"),
         ("membership = 0.9", 3, "inconclusive"),
         ("inversion = 1", 3, "nothing was measured"),
         ('"attack:compression" = 1', 3, "left out by the plan: only"),
         ('"membership.auc" = 1.0', 0, "pass"),
-        ('"membership.auc" = 0.5', 1, "over"),
+        ('"attack:lira.auc" = 0.5', 1, "over the limit"),
         ('"membership.epsilon_delta" = 5.0', 3, "no upper end"),
     ],
 )

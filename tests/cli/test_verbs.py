@@ -298,7 +298,7 @@ def test_new_in_a_checkout_goes_where_the_house_finds_it(tmp_path):
     import shutil
 
     source = Path(catalog.__file__).parent.parent
-    shutil.copytree(source, tmp_path / "src/hartley", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, tmp_path / "src/hartley", ignore=shutil.ignore_patterns("*.pyc.*"))
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
 
     def hartley(*words):

@@ -277,7 +277,7 @@ EDITED = (
 def test_an_edited_file_is_played_again_however_far_from_the_attack(tmp_path):
     """Real files: a copy of the package is edited, and the same command is given again."""
     package = tmp_path / "src" / "hartley"
-    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("*.pyc.*"))
     command = [
         *(sys.executable, "-m", "hartley.cli.main", "assess", "--scene", "live:membership"),
         *("--only", "lira", "--workers", "0", "--json"),
@@ -325,7 +325,7 @@ def test_python_the_command_line_and_a_plan_give_the_same_trials(store, hartley)
 def test_an_edited_step_that_attacks_share_changes_what_the_same_command_says(tmp_path):
     """The fault that was found: LiRA's shared step was zeroed, and the old bits were printed."""
     package = tmp_path / "src" / "hartley"
-    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("*.pyc.*"))
     command = [
         *(sys.executable, "-m", "hartley.cli.main", "assess", "--scene", "live:membership"),
         *("--only", "lira", "--workers", "0", "--json"),

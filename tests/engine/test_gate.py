@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from html import unescape
 
-from hartley.core.errors import UsageError
+import numpy as np
+import pytest
+from scipy.special import ndtri
+from tests.report.sample import document as sample
+
+from hartley.core.errors import BadPlan, UsageError
+from hartley.engine.plan.plan import normalised, parse
 from hartley.engine.result.gate import check_metrics, judge
+from hartley.report import render
+
+ALPHAS = [0.05 * 2.0**-k for k in range(13)]
 
 
 def row(attack="a", game="membership", low=0.1, high=0.2, **more):
@@ -19,7 +29,7 @@ def row(attack="a", game="membership", low=0.1, high=0.2, **more):
         "reason": None,
         "cause": None,
         "flags": [],
-        "bits": {"low": low, "high": high, "point": 0.15},
+        "bits": {"low": low, "high": high, "point": 0.15, "alpha": 0.05},
         "ceiling": 1.0,
         "metrics": {"auc": {"value": 0.6, "low": 0.55, "high": 0.65}, "psnr": 30.0},
         **more,
@@ -65,13 +75,140 @@ def test_a_limit_finds_its_rows(key):
     assert judge({"channels": [moved]}, {key: 0.05}).status == other
 
 
+def with_lows(attack="a", low=0.1, high=0.2, fall=0.0, **more):
+    """A row whose lower bound falls by ``fall`` each time that alpha is halved."""
+    lows = [[a, low - k * fall] for k, a in enumerate(ALPHAS)]
+    plain = row(attack, low=low, high=high)
+    return plain | {"bits": plain["bits"] | {"lows": lows} | more, "clusters": 8, "n": 400}
+
+
 def test_the_worst_row_decides():
-    assert status([row(), row("b", low=0.5, high=0.6)], membership=0.3) == "over"
+    assert status([row(), with_lows("b", 0.5, 0.6)], membership=0.3) == "over"
     assert status([row(), row("b", low=0.25, high=0.6)], membership=0.3) == "inconclusive"
 
 
 def test_over_is_told_even_when_something_else_failed():
     assert status([row(low=0.5, high=0.6), gone(status="failed")], membership=0.3) == "over"
+
+
+def test_a_row_above_its_limit_alone_is_not_over_and_says_so():
+    others = [with_lows(f"r{k}", 0.0, 0.2) for k in range(22)]
+    rows = [with_lows("rmia", 0.061, 0.09, fall=0.01), *others]
+    verdict = judge({"channels": rows}, {"membership": 0.05})
+    words = (
+        "membership: rmia is above the limit 0.05 alone (at least 0.061 bit at 95 %), not at the "
+        "level of all 23 checks"
+    )
+    assert verdict.status == "inconclusive" and words in verdict.reasons
+    assert (verdict.level, verdict.tested) == (0.05, 23)
+    assert next(c for c in verdict.checks if c["attack"] == "rmia")["p"] == 0.025
+    # Twenty-three checks need 0.05 / 23 = 0.0022: the lower bound at 0.0016 is above.
+    rows[0] = with_lows("rmia", 0.061, 0.09, fall=0.002)
+    verdict = judge({"channels": rows}, {"membership": 0.05})
+    assert verdict.status == "over"
+    assert verdict.reasons[0] == (
+        "membership: rmia is at least 0.061 bit, over the limit 0.05 at the level of all 23 checks"
+    )
+    # A row of an older run has one level only, which two checks cannot share.
+    old = [row("old", low=0.5, high=0.6), with_lows("b", 0.0, 0.2)]
+    verdict = judge({"channels": old}, {"membership": 0.3})
+    assert verdict.status == "inconclusive" and "measure the run again" in verdict.reasons[0]
+
+
+def test_holm_steps_down_and_counts_a_channel_once():
+    # p = 0.0125, 0.0125, 0.025, 0.05 of four: Bonferroni (0.0125) rejects two, Holm all of them.
+    lows = {"a": 0.0025, "b": 0.0025, "c": 0.005, "d": 0.01}
+    rows = [with_lows(name, 0.106, 0.2, fall=fall) for name, fall in lows.items()]
+    checks = judge({"channels": rows}, {"membership": 0.1}).checks
+    assert [c["p"] for c in checks] == [0.0125, 0.0125, 0.025, 0.05]
+    assert {c["status"] for c in checks} == {"over"}
+    flagged = [*rows[:1], rows[1] | {"flags": ["its null arm reads 0.3 bit"]}, *rows[2:]]
+    after = [c["status"] for c in judge({"channels": flagged}, {"membership": 0.1}).checks]
+    # A flagged row is over nothing, and goes on counting: 0.025 is too much for three checks.
+    assert after == ["over", "inconclusive", "inconclusive", "inconclusive"]
+    # Two limits on one quantity of one row share its lower bounds; a metric is another quantity.
+    twice = {"membership": 0.1, "attack:a": 0.1, "axis:model_to_data": 0.11}
+    verdict = judge({"channels": rows[:1]}, twice)
+    assert verdict.tested == 1
+    assert [c["status"] for c in verdict.checks] == ["over", "over", "inconclusive"]
+    assert judge({"channels": rows[:1]}, {"membership": 0.1, "membership.auc": 0.9}).tested == 2
+    metric = with_lows("m")
+    metric["metrics"]["auc"]["lows"] = [[a, 0.55 - 0.01 * k] for k, a in enumerate(ALPHAS)]
+    verdict = judge({"channels": [metric, rows[0]]}, {"attack:m.auc": 0.535, "attack:a": 0.9})
+    assert verdict.checks[0]["p"] == 0.025 and verdict.status == "over"
+
+
+def simulated(truth, rng, error=0.01):
+    """A row whose bounds have exactly their level: a normal estimate of ``truth``."""
+    point = rng.normal(truth, error)
+    return with_lows(low=0.0, high=point - error * ndtri(0.05)) | {
+        "id": f"r{rng.integers(1 << 60)}",
+        "bits": {
+            "alpha": 0.05,
+            "high": point - error * ndtri(0.05),
+            "low": point + error * ndtri(0.05),
+            "lows": np.column_stack([ALPHAS, point + error * ndtri(ALPHAS)]).tolist(),
+        },
+    }
+
+
+def test_a_false_over_and_a_false_pass_have_at_most_the_level_that_the_docs_promise():
+    rng, runs, limit = np.random.default_rng(9), 400, 0.05
+    over = alone = 0
+    for _ in range(runs):  # all 23 channels exactly at their limits
+        rows = [simulated(limit, rng) for _ in range(23)]
+        over += judge({"channels": rows}, {"membership": limit}).status == "over"
+        alone += any(r["bits"]["low"] > limit for r in rows)
+    assert alone / runs > 0.5  # what the gate said before it knew of families: 1 - 0.95^23 = 0.69
+    assert over / runs <= 0.05 + 2.6 * (0.05 * 0.95 / runs) ** 0.5
+    for above in (1.0, 1.1, 1.5):  # one channel at or above its limit among 22 that leak nothing
+        verdicts = []
+        for _ in range(runs):
+            rows = [simulated(above * limit, rng), *(simulated(0.0, rng) for _ in range(22))]
+            verdicts.append(judge({"channels": rows}, {"membership": limit}).status)
+        assert verdicts.count("pass") / runs <= 0.05 + 2.6 * (0.05 * 0.95 / runs) ** 0.5
+    assert verdicts.count("over") > 0
+
+
+def test_strict_limits_also_count_what_silent_victims_could_hide():
+    silent = with_lows(low=0.0, high=0.02, hidden=0.31, certifiable=0.69)
+    assert judge({"channels": [silent]}, {"membership": 0.1}).status == "pass"
+    verdict = judge({"channels": [silent]}, {"membership": 0.1}, strict=True)
+    assert verdict.status == "inconclusive" and verdict.strict
+    assert verdict.reasons[0] == (
+        "membership: a lies in [0, 0.31] bit, across the limit 0.1 (strict: 8 clusters that showed "
+        "nothing could hide that much)"
+    )
+    assert judge({"channels": [silent]}, {"membership": 0.31}, strict=True).status == "pass"
+    # A proved ceiling holds for silent victims too; a row that never counted them does not pass.
+    proved = silent | {"ceiling": 0.09}
+    assert judge({"channels": [proved]}, {"membership": 0.1}, strict=True).status == "pass"
+    old = judge({"channels": [with_lows(low=0.0, high=0.02)]}, {"membership": 0.1}, strict=True)
+    assert old.status == "inconclusive"
+    few = with_lows(low=0.0, high=0.9, certifiable=0.05)
+    reason = judge({"channels": [few]}, {"membership": 0.1}).reasons[0]
+    assert reason.endswith("; 8 clusters can certify at most 0.05 bit")
+
+
+def test_a_plan_says_strict_among_its_limits():
+    plan = parse('scene = "digits"\n[limits]\nstrict = true\nmembership = 0.1')
+    assert plan.strict and dict(plan.limits) == {"membership": 0.1}
+    assert replace(parse(normalised(plan)), name="") == plan
+    assert not parse("[limits]\nmembership = 0.1").strict
+    with pytest.raises(BadPlan, match=r"limits\.strict must be true or false, got 1"):
+        parse("[limits]\nstrict = 1")
+
+
+def test_all_reports_give_the_reason_of_a_row_that_is_above_alone():
+    document = sample()
+    rows = [r for r in document["channels"] if r["attack"] == "lira_online"]
+    reason = judge({"channels": [*rows, with_lows("z")]}, {"membership": 0.21})
+    (check,) = [c for c in reason.checks if c["attack"] == "lira_online"]
+    document["verdict"] = reason.dump()
+    assert check["status"] == "inconclusive" and "alone" in check["reason"]
+    for format in ("html", "md", "sarif", "junit"):
+        text = unescape(render(document, format)).replace("\\_", "_")
+        assert check["reason"] in text, format
 
 
 def test_what_failed_or_is_missing_is_inconclusive():

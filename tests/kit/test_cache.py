@@ -50,7 +50,7 @@ EDITS = {"channel/measure.py": False, "kit/fleet/dense_training.py": True, "kit/
 def test_weights_are_trained_again_by_edited_training_code_and_by_no_other(tmp_path):
     """Real files: a copy of the package is edited; the cache stays."""
     package = tmp_path / "src" / "hartley"
-    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("*.pyc.*"))
     environment = {
         **os.environ,
         "PYTHONPATH": str(package.parent),

@@ -31,6 +31,7 @@ class Backend:
         codec: of all models.
         models: by name.
         faults: share of the requests that meet a fault before they are answered.
+        timeouts: how many of them are left waiting; each takes the client its whole patience.
         received: requests that came, by path.
         answered: prompts that were answered, one for each choice.
         tokens: read and written, of what was answered.
@@ -41,6 +42,7 @@ class Backend:
     codec: Codec
     models: dict[str, Model] = field(default_factory=dict)
     faults: float = 0.0
+    timeouts: int = 1
     received: Counter[str] = field(default_factory=Counter)
     answered: int = 0
     tokens: list[int] = field(default_factory=lambda: [0, 0])
@@ -57,7 +59,9 @@ class Backend:
         draw = int(hashlib.sha256(f"{name} {number}".encode()).hexdigest()[:8], 16) / 2**32
         if draw >= self.faults:
             return ""
-        return FAULTS[int(draw / self.faults * len(FAULTS))]
+        kind = FAULTS[int(draw / self.faults * len(FAULTS))]
+        # After the last one that waits, the work is lost just as well, without the wait.
+        return "reset after" if kind == "timeout" and self.met[kind] >= self.timeouts else kind
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """One answer, in the shape of the interface."""

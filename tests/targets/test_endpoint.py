@@ -137,12 +137,22 @@ def test_membership_of_texts_through_an_endpoint(faults: float, prompts: Any) ->
     assert (hit > 0) == (faults > 0)
 
 
+VICTIMS: dict[Any, Ensemble] = {}
+
+
+def victims(data: Data, include: Any, seed: int) -> Ensemble:
+    """An owner's training: the same victims, however they are served, are trained once."""
+    key = (str(data.x.tolist()), include.tobytes(), seed)
+    if key not in VICTIMS:
+        VICTIMS[key] = pipeline(epochs=12).fit(data, include, seed)
+    return VICTIMS[key]
+
+
 def published(backend: Backend, url: str, **how: Any) -> Any:
     """An owner whose trained victims are served: what an attacker holds are endpoints."""
-    inner = pipeline(epochs=12)
 
     def fit(data: Data, include: Any, seed: int) -> Ensemble:
-        ensemble = inner.fit(data, include, seed)
+        ensemble = victims(data, include, seed)
 
         def member(k: int) -> Model:
             name = f"victim {seed} {k}"
@@ -178,7 +188,7 @@ GAME = {"rounds": 2, "repeats": 6}
 
 
 def test_exposure_through_completions_with_prompt_log_probabilities() -> None:
-    direct = play(exposure, planted(trained(), pipeline(epochs=12).fit), game_params=GAME)
+    direct = play(exposure, planted(trained(), victims), game_params=GAME)
     told = {}
     for faults in (0.0, 0.2):
         backend = Backend(codec(), {}, faults)
@@ -233,7 +243,7 @@ def test_prefix_completion_through_chat() -> None:
     assert requests[0.2] > requests[0.0] == 2 * 6 * 3
     direct = play(
         prefix_completion,
-        planted(trained(), pipeline(epochs=12).fit),
+        planted(trained(), victims),
         params={"samples": 32},
         game_params=GAME,
     )
@@ -343,7 +353,8 @@ def test_a_whole_audit_of_an_endpoint_counts_what_the_endpoint_answered(
     assert reasons["min_k_plus_plus"] == "the model does not offer moments, which this attack needs"
     assert sum(row["uses"] for row in measured.values()) == backend.answered > 0
     asked = sum(row["cost"]["tokens_in"] for row in measured.values())
-    assert asked == backend.tokens[0] and sum(n for kind, n in backend.met.items() if kind) > 5
+    assert asked == backend.tokens[0]
+    assert sum(n for kind, n in backend.met.items() if kind) > 5 and backend.met["timeout"] == 1
     assert again == document, "a declared identity resumes, and nothing is asked again"
     assert backend.keys == {"Bearer sk-s3cret"}
     files = [path for path in store.rglob("*") if path.is_file()]

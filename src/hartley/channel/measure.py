@@ -18,13 +18,19 @@ from hartley.channel.readouts.rank import measure_rank
 from hartley.channel.readouts.reading import Reading
 from hartley.channel.readouts.score import measure_score
 from hartley.channel.readouts.symbol import measure_symbol
-from hartley.channel.trials.optional_columns import declared, enrich
-from hartley.channel.trials.split_quality import doubts
+from hartley.channel.trials.assumption_checks import check_assumptions
+from hartley.channel.trials.optional_columns import at_declared_tries, declared, enrich
+from hartley.channel.trials.split_quality import blind_bits, doubts
 from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
 
 REDRAWS = 9
 """How many times the secrets are redrawn for the null arm."""
+NULL_CERTIFICATES = 4
+"""In how many of these the certified bound is computed as well."""
+
+
+ONE_COIN = "all rows of a cluster have one secret: a cluster is one use"
 
 
 def measure(trials: Trials) -> Channel:
@@ -48,16 +54,23 @@ def measure(trials: Trials) -> Channel:
     # The seed names the class, not the game: a game split off from its class keeps its numbers.
     cls = trials.cls or trials.game
     seed = spawn(trials.seed, "measure", trials.attack, cls, trials.scene, "none")
-    reading = _read(trials, columns, np.random.default_rng(spawn(seed, "folds")), full=True)
+    at_level = at_declared_tries(trials)
+    uses_of = columns.with_one_use_per_coin(trials.spec.form)
+    reading = _read(at_level, uses_of, np.random.default_rng(spawn(seed, "folds")), full=True)
     readout_metrics = reading.metrics
-    reading = enrich(reading, trials, columns)
-    reasons = tuple(doubts(trials.metrics, planted=trials.spec.planted))
+    reading = enrich(reading, at_level, columns)
+    reasons = [*doubts(trials.metrics, planted=trials.spec.planted)]
+    reasons += [check.says for check in check_assumptions(trials, columns)]
+    if len(uses_of.truth) < len(columns.truth):
+        reasons.insert(0, ONE_COIN)
     reading = replace(reading, assumptions=(*reading.assumptions, *reasons))
     top = ceiling(trials.spec, len(trials))
-    bits, high, flags = _bounded(trials, reading, top)
-    spec, n, value = trials.spec, len(trials), bits.value
+    n = len(uses_of.truth)
+    bits, high, flags = _bounded(trials, reading, top, n)
+    spec, value = trials.spec, bits.value
     # The class's own metrics come first, then what the optional columns add.
-    class_metrics = {**readout_metrics, **flags, **trials.metrics, **_by_round(trials)}
+    class_metrics = {**readout_metrics, **flags, **trials.metrics, **blind_bits(trials.metrics)}
+    class_metrics |= _by_round(trials)
     uses = spec.uses if spec.uses else n
     score = spec.form is AnswerForm.SCORE and reading.noise is not None
     seconds = (spec.seconds or 0.0) + sum(trials.shared_seconds.values())
@@ -71,7 +84,7 @@ def measure(trials: Trials) -> Channel:
         bits=bits,
         high=high,
         raw=reading.raw,
-        null=_null(trials, columns, seed),
+        null=_null(trials, uses_of, seed),
         ceiling=top,
         capacity=reading.capacity,
         leakage=reading.leakage,
@@ -84,13 +97,15 @@ def measure(trials: Trials) -> Channel:
         budget_bits=value * n / uses * spec.budget if spec.budget is not None else None,
         authorised=_authorised(trials),
         n=n,
-        clusters=n if columns.cluster is None else int(columns.cluster.max()) + 1,
+        clusters=n if uses_of.cluster is None else int(uses_of.cluster.max()) + 1,
         metrics={
             **class_metrics,
             **{name: v for name, v in reading.metrics.items() if name not in class_metrics},
         },
         estimator=reading.method,
         curve=reading.curve,
+        lows=tuple((a * spec.tries, min(low, top.value)) for a, low in reading.lows),
+        quantity=reading.quantity,
     )
 
 
@@ -102,15 +117,24 @@ def point_of(trials: Trials) -> float:
     """
     columns = check_columns(trials)
     seed = spawn(trials.seed, "point", trials.attack, trials.game, trials.scene)
+    columns = columns.with_one_use_per_coin(trials.spec.form)
     return max(0.0, _read(trials, columns, np.random.default_rng(seed), full=False).point)
 
 
-def _read(trials: Trials, columns: Columns, rng: np.random.Generator, *, full: bool) -> Reading:
+def _read(
+    trials: Trials,
+    columns: Columns,
+    rng: np.random.Generator,
+    *,
+    full: bool,
+    certify: bool = False,
+) -> Reading:
     spec = trials.spec
+    how = {"full": full, "certify": certify}
     if spec.form is AnswerForm.SCORE:
-        return measure_score(columns.truth, columns.guess, columns.cluster, spec, rng, full=full)
+        return measure_score(columns.truth, columns.guess, columns.cluster, spec, rng, **how)
     if spec.form is AnswerForm.RANK:
-        return measure_rank(columns.guess, columns.cluster, spec, full=full)
+        return measure_rank(columns.guess, columns.cluster, spec, rng, **how)
     if spec.role is Role.JAM:
         assert columns.reference is not None
         return measure_jam(
@@ -123,12 +147,12 @@ def _read(trials: Trials, columns: Columns, rng: np.random.Generator, *, full: b
         spec,
         rng,
         reference=columns.reference,
-        full=full,
+        **how,
     )
 
 
 def _bounded(
-    trials: Trials, reading: Reading, top: Quantity
+    trials: Trials, reading: Reading, top: Quantity, n: int
 ) -> tuple[Quantity, float, dict[str, float]]:
     """Limit the reading to the ceiling; flag it where it was above."""
     limit = top.value
@@ -153,28 +177,32 @@ def _bounded(
         lower=lower,
         kind=Kind.CERTIFIED,
         alpha=trials.spec.alpha,
-        n=len(trials),
+        n=n,
         method=reading.method,
         assumptions=assumptions,
     )
     high = min(max(reading.high, value), limit)
-    flags["bits_calibrated_low"] = min(reading.calibrated, value)
-    flags["bits_calibrated_high"] = high
     return bits, high, flags
 
 
 def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
     """Measure redrawn secrets: what the estimator reads when nothing leaks."""
     draws = REDRAWS if len(trials) <= 20_000 else 3
-    points = []
+    certified = NULL_CERTIFICATES if len(trials) <= 20_000 else 0
+    points, lows = [], []
     for k in range(draws):
         rng = np.random.default_rng(spawn(seed, "null", k))
         redrawn = columns.redrawn(trials.spec.form, trials.spec.alphabet, rng)
-        points.append(_read(trials, redrawn, rng, full=False).point)
+        reading = _read(trials, redrawn, rng, full=False, certify=k < certified)
+        points.append(max(0.0, reading.point))
+        lows.append(reading.lower)
+    # Any one certifies in one of 20 sound measurements, three of four in one of 2,000.
+    low = sorted(lows[:certified])[1] if certified else 0.0
     return Quantity(
         name="bits of re-drawn secrets",
         value=float(np.mean(points)),
         unit="bit/use",
+        lower=low,
         upper=float(np.max(points)),
         kind=Kind.ESTIMATE,
         n=len(trials),

@@ -51,16 +51,9 @@ def gate(
             f"is of {document['scene']['name']!r}"
         )
     check_metrics(document, plan.limits)
-    verdict = judge(document, plan.limits)
+    verdict = judge(document, plan.limits, strict=plan.strict)
     if json:
-        print_json(
-            {
-                "run": document["id"],
-                "status": verdict.status,
-                "reasons": list(verdict.reasons),
-                "checks": [dict(check) for check in verdict.checks],
-            }
-        )
+        print_json({"run": document["id"], **verdict.dump()})
     else:
         print(f"{document['id']}: {verdict.status}")
         for reason in verdict.reasons:

@@ -8,12 +8,20 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.terminal import bits, number, print_json, quantity
+from hartley.core.errors import UsageError
 
 app = App(name="measure")
 
 
 @app.default
-def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def measure(
+    trials: Path,
+    /,
+    *,
+    tries: int | None = None,
+    pieces: int = 1,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Measure a table of trials in bits per use.
 
     Columns: truth (the secret symbol, 0, 1, …), and one of guess (the symbol that was received, -1
@@ -25,6 +33,13 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
     ----------
     trials
         A .csv or .parquet file.
+    tries
+        How many thresholds, scores or attacks were tried on these rows before this one was chosen.
+        Every bound pays for all of them: its error level is alpha / tries. A table with a guess
+        and the score that it was cut from counts every threshold, unless this says otherwise.
+    pieces
+        A score is read by posteriors of at most this many monotone pieces: 1, or 2 where secret 1
+        has scores in the middle, or at both ends.
     json
         Print one JSON object, shaped like an entry of channels in a run document.
     """
@@ -32,7 +47,11 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
     from hartley.channel.trials.import_table import read_trials
     from hartley.engine.result.document import measured
 
-    table = read_trials(trials)
+    if tries is not None and tries < 1:
+        raise UsageError(f"--tries must be a whole number of 1 or more, got {tries}")
+    if pieces not in (1, 2):
+        raise UsageError(f"--pieces must be 1 or 2, got {pieces}")
+    table = read_trials(trials, tries=tries, pieces=pieces)
     label = table.attack or trials.stem
     names = {"game": table.game or None, "class": table.cls or None}
     row_facts: dict[str, Any] = {"attack": label, **names, "params": {}}
@@ -41,8 +60,10 @@ def measure(trials: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
         print_json(row)
         return 0
     level = 1 - row["bits"]["alpha"]
+    chosen = f" over {table.spec.tries} tries" if table.spec.tries > 1 else ""
     print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['form']} answers")
-    print(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%})")
+    print(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%}{chosen})")
+    print(f"  which is         {row['bits']['quantity']}")
     print(f"  ceiling          {number(row['ceiling'])}")
     print(f"  null arm         {number(row['bits']['null'])}")
     for name, value in row["metrics"].items():

@@ -30,12 +30,15 @@ class ChannelSpec:
         clustered: rows of one cluster are dependent.
         levels: pre-declared false-positive rates (scores).
         alpha: error level of every bound.
+        pieces: k: a score is read by posteriors of at most k monotone pieces, 1 or 2.
         bounds: proved limits.
         seconds, uses, budget: the attacker's own time and queries over the whole run, and the
             declared query budget, if any.
         judge: (sensitivity, specificity, n) of a judge who says what a success is, checked on n
             items of each class; None where success needs no judge.
         commit: ``commitment(seed)``, published before the run; ``measure`` checks the seed.
+        tries: how many thresholds, scores or attacks were tried on these rows before this one was
+            reported; every bound then has the error level ``alpha / tries`` (Bonferroni).
     """
 
     role: Role = Role.TAP
@@ -46,12 +49,14 @@ class ChannelSpec:
     clustered: bool = False
     levels: tuple[float, ...] = (0.002, 0.0044, 0.0097, 0.0213, 0.0469, 0.1032, 0.2272, 0.5)
     alpha: float = 0.05
+    pieces: int = 1
     bounds: tuple[Bound, ...] = ()
     seconds: float | None = None
     uses: int | None = None
     budget: int | None = None
     judge: tuple[float, float, int] | None = None
     commit: str | None = None
+    tries: int = 1
 
     @property
     def registration(self) -> str:
@@ -193,6 +198,9 @@ class Channel:
         metrics: the class's usual metrics: each value is a float, or {value, low, high, n}.
         estimator: which method gave ``bits``.
         curve: arrays worth drawing: ``fpr``, ``tpr`` (log-spaced), by name.
+        lows: error levels alpha, alpha/2, … each with the certified bits at it, for a gate that
+            weighs several limits together.
+        quantity: in words, what point, lower and high are of.
     """
 
     bits: Quantity
@@ -215,3 +223,5 @@ class Channel:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     estimator: str = ""
     curve: Mapping[str, list[float]] = field(default_factory=dict)
+    lows: tuple[tuple[float, float], ...] = ()
+    quantity: str = ""

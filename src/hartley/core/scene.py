@@ -34,7 +34,8 @@ class Bound:
     """A proved limit on what a scene can leak, for the theory ceiling.
 
     Attributes:
-        kind: ``dp`` (epsilon, delta), ``gdp`` (mu), ``zcdp`` (rho), ``alphabet`` (bits a query).
+        kind: ``dp`` (epsilon, delta, mi_bits), ``gdp`` (mu), ``zcdp`` (rho), ``alphabet`` (bits a
+            query).
         params: the numbers that the kind names.
         games: the games it speaks about; empty means all taps on the model.
     """

@@ -174,7 +174,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     edges = [
         edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
     ]
-    verdict = judge({"channels": channels}, plan.limits)
+    verdict = judge({"channels": channels}, plan.limits, strict=plan.strict)
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
     ]
@@ -186,11 +186,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         channels=channels,
         edges=edges,
         defenses=defense_rows(lines["defenses"], channels, utilities),
-        verdict={
-            "status": verdict.status,
-            "reasons": list(verdict.reasons),
-            "checks": list(verdict.checks),
-        },
+        verdict=verdict.dump(),
         notes=flagged,
         devices=[*_devices(ledger), *devices_used()],
     )

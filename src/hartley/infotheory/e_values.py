@@ -7,6 +7,7 @@ An e-process E has mean at most 1 under the null at every stopping time, so that
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +143,8 @@ def ratio_lower(
     # With unequal sizes the refuted means need not be one interval: scan for the first that is not
     # refuted.
     scan = np.linspace(low, high, 65)
-    survives = [_wealth(w, s, float(mean), floor) < limit for mean in scan]
-    first = survives.index(True) if any(survives) else len(scan) - 1
+    survivors = (i for i, mean in enumerate(scan) if _wealth(w, s, float(mean), floor) < limit)
+    first = next(survivors, len(scan) - 1)
     if first == 0:
         return low
     low, high = float(scan[first - 1]), float(scan[first])
@@ -166,6 +167,68 @@ def _wealth(w: NDArray[Any], s: NDArray[Any], mean: float, floor: float) -> floa
         return float(paths[-1])  # nothing to hedge: Markov's inequality, all on one bet
     top = float(paths.max())
     return top + math.log(float(PRIOR @ np.exp(paths - top)))
+
+
+FEW = 200
+"""Up to this many units bets are mixed over fixed shares; above, one follows the spread seen."""
+
+
+def units_lower(values: ArrayLike, floors: ArrayLike, alpha: float = 0.05) -> float:
+    """Return a betting lower bound on the common mean of units whose floors may differ.
+
+    Like ``mean_lower``, where the least possible value of each unit is known before it is seen. The
+    stake on many units follows the mean and spread of the units before (arXiv:2010.09686).
+
+    Args:
+        values: (m,) numbers, in the order in which they were seen.
+        floors: (m,) proved lower limits of the values, each fixed by what was seen before it.
+        alpha: error level.
+
+    Returns:
+        The least mean that the bets do not refute, and the least floor where they refute none.
+    """
+    x, floor = np.asarray(values, np.float64), np.asarray(floors, np.float64)
+    m, limit = len(x), math.log(1.0 / alpha)
+    if m == 0:
+        return -math.inf
+    bets = _fixed_bets if m <= FEW else _following_bets(x, alpha)
+    least, most = float(floor.min()), float(x.mean())
+    # Every factor 1 + λ(x − μ) falls as μ grows: the means that are not refuted are an interval.
+    if bets(x, floor, least + 1e-12) < limit or most <= least:
+        return least
+    low, high = least, most if bets(x, floor, most) < limit else float(x.max())
+    for _ in range(44):
+        middle = (low + high) / 2
+        low, high = (middle, high) if bets(x, floor, middle) >= limit else (low, middle)
+    return low
+
+
+def _fixed_bets(x: NDArray[Any], floor: NDArray[Any], mean: float) -> float:
+    """Largest log wealth of bets at fixed shares of the largest allowed stake, mixed."""
+    shares = (x - mean) / np.maximum(mean - floor, 1e-12)
+    with np.errstate(divide="ignore"):
+        paths = np.cumsum(np.log1p(np.maximum(np.outer(BETS, shares), -1.0)), 1)
+    if len(x) == 1:
+        return float(paths[-1, -1])  # nothing to hedge: Markov's inequality, all on one bet
+    top = paths.max(0)
+    top = np.where(np.isfinite(top), top, 0.0)
+    return float((top + np.log(PRIOR @ np.exp(paths - top))).max())
+
+
+def _following_bets(x: NDArray[Any], alpha: float) -> Callable[..., float]:
+    """Bets whose stake follows the spread of the units before: their largest log wealth."""
+    t = np.arange(1, len(x) + 1)
+    mean = np.cumsum(x) / t
+    # One unit of variance counts as seen before the first: a cautious start.
+    spread = (0.25 + np.cumsum((x - mean) ** 2)) / (t + 1)
+    before = np.concatenate([[0.25], spread[:-1]])
+    stake = np.sqrt(2.0 * math.log(1.0 / alpha) / (len(x) * before))
+
+    def wealth(x: NDArray[Any], floor: NDArray[Any], mean: float) -> float:
+        stakes = np.minimum(stake, 0.75 / np.maximum(mean - floor, 1e-12))
+        return float(np.cumsum(np.log1p(stakes * (x - mean))).max())
+
+    return wealth
 
 
 def mean_interval(x: ArrayLike, alpha: float = 0.05) -> tuple[float, float]:

@@ -111,7 +111,19 @@ def _convert(source: Path, home: Path) -> None:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtra(error.name or "transformers", "language") from error
-    reader = gguf.GGUFReader(source)
+
+    class Reader(gguf.GGUFReader):
+        """Reads from a plain view of the file: slices of a memory map take three times as long."""
+
+        @property
+        def data(self) -> Any:
+            return self._plain
+
+        @data.setter
+        def data(self, mapped: Any) -> None:
+            self._plain = mapped.view(np.ndarray)
+
+    reader = Reader(source)
     config = _config(reader)
     state: dict[str, Tensor] = {}
     for tensor in reader.tensors:

@@ -19,8 +19,11 @@ AXIS_TITLES = {
 }
 
 VERDICTS = {
-    "pass": ("Pass", "nothing measured is over a limit"),
-    "over": ("Over the limit", "a certified lower bound is above its limit"),
+    "pass": ("Pass", "every upper end is within its limit"),
+    "over": (
+        "Over the limit",
+        "a lower bound is above its limit at the level of all checks",
+    ),
     "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
 }
 

@@ -53,7 +53,9 @@ def _outcome(case: ET.Element, finding: Finding, counts: dict[str, int]) -> None
     bits = finding.channel.get("bits") or {}
     if bits:
         out = ET.SubElement(case, "system-out")
-        lines = [*finding.words, *(f"bits.{k} = {v}" for k, v in bits.items())]
+        # Lower bounds at every level are for the gate, not for a person.
+        ends = {k: v for k, v in bits.items() if not isinstance(v, list)}
+        lines = [*finding.words, *(f"bits.{k} = {v}" for k, v in ends.items())]
         out.text = _clean("\n".join(lines))
 
 

@@ -65,7 +65,7 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 PROMINENT = (
-    *("auc", "blind_auc", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"),
+    *("auc", "blind_auc", "blind_bits", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"),
     "worst_percentile_advantage",
 )
 """Metrics that are always in the table where present: an AUC is shown with its baseline."""
@@ -74,6 +74,7 @@ EXACT = {
     "chance": "by design",
     "epsilon_delta": "by choice",
     "epsilon_lower": "certified bound",
+    "epsilon_lower_gaussian": "certified bound, assuming a Gaussian trade-off family",
     "mu_lower": "certified bound",
     "log2_e": "an e-value",
     "anytime_p": "valid at any time",
@@ -128,10 +129,16 @@ def _details(
         ("flow, move", ", ".join(str(row[k]) for k in ("flow", "term") if row.get(k))),
         ("access", ", ".join(row.get("access") or ())),
         ("paper", row.get("paper")),
+        ("bits of", bits_of_row.get("quantity")),
         ("estimator", row.get("estimator")),
         ("assumptions", "; ".join(row.get("assumptions") or ())),
         ("kind, alpha", f"{bits_of_row.get('kind')}, {number(bits_of_row.get('alpha'))}"),
         ("raw point", f"{bits(bits_of_row.get('raw'))} bit, before correction and clipping"),
+        ("could hide", _with(bits_of_row.get("hidden"), "bit, had no victim shown anything")),
+        (
+            "could certify",
+            _with(bits_of_row.get("certifiable"), "bit at most, from so few victims"),
+        ),
         ("S, N", _pair(row.get("signal"), row.get("noise"))),
         ("bandwidth", f"{number(uses / seconds)} uses a second" if uses and seconds else None),
         ("within budget", _with(row.get("budget_bits"), "bit")),

@@ -112,13 +112,14 @@ def ceiling(spec: ChannelSpec, n_uses: int) -> Quantity:
 
     The entropy of the secret always applies. The declared bounds apply as well, by kind:
 
-    ``dp`` {epsilon, delta = 0}, ``gdp`` {mu}, ``zcdp`` {rho}: the release, for secrets that change
-    one record (``group`` records, where given; group privacy is applied first). Not for a jam,
-    whose channel is the owner's. ``alphabet`` {bits}: log2 of the number of answers a query may
-    have, for a tap that reads nothing but answers; all queries together (``spec.uses``, else
-    ``spec.budget``) are spread over the ``n_uses`` secrets. ``entropy`` {bits}: a secret that
-    is not uniform. ``sdpi`` {eta}: the secret passes a stage that keeps at most this share of any
-    information (MEASURE §4.1).
+    ``dp`` {epsilon, delta = 0, mi_bits}, ``gdp`` {mu}, ``zcdp`` {rho}: the release, for secrets
+    that change one record (``group`` records, where given; group privacy is applied first). Not for
+    a jam, whose channel is the owner's. ``mi_bits``, where given, are the most bits of a fair coin
+    for one record, from the whole privacy loss: they bound K = 2 without ``group``. ``alphabet``
+    {bits}: log2 of the number of answers a query may have, for a tap that reads nothing but
+    answers; all queries together (``spec.uses``, else ``spec.budget``) are spread over the
+    ``n_uses`` secrets. ``entropy`` {bits}: a secret that is not uniform. ``sdpi`` {eta}: the secret
+    passes a stage that keeps at most this share of any information (MEASURE §4.1).
 
     Args:
         spec: the declaration.
@@ -179,7 +180,10 @@ def _of_group(p: Mapping[str, float], group: float, alphabet: int) -> float:
         e = min(epsilon, 700.0)
         grown = math.expm1(min(group * e, 700.0)) / math.expm1(e) if e > 0 else group
         delta = min(1.0, delta * grown)
-    return dp_mi(group * epsilon, delta, alphabet)
+    limit = dp_mi(group * epsilon, delta, alphabet)
+    if group == 1 and alphabet == 2 and "mi_bits" in p:
+        return min(limit, not_negative(p["mi_bits"], "mi_bits"))
+    return limit
 
 
 def _of_alphabet(bound: Bound, spec: ChannelSpec, n_uses: int) -> float | None:

@@ -27,6 +27,8 @@ LONE = (
     "however many uses it has"
 )
 """The assumption that a row with a single cluster lists about its intervals."""
+ALONE = "one cluster: no bits are certified from it alone; see leakage"
+"""The assumption that a certificate from a single cluster lists."""
 
 
 def no_variance_limits(
@@ -78,12 +80,12 @@ def mean_limits(
     least: float = -math.inf,
     most: float = math.inf,
 ) -> tuple[float, float]:
-    """Return a two-sided interval of a mean: t over rows or clusters, or ``no_variance_limits``.
+    """Return limits of a mean, each one-sided: t over rows or clusters, or ``no_variance_limits``.
 
     Args:
         x: (n,) values.
         cluster: (n,) integers 0..m−1, or None when rows are independent.
-        alpha: error of both sides together.
+        alpha: error of one side.
         least, most: the range of a value, where one is known.
 
     Returns:
@@ -95,7 +97,7 @@ def mean_limits(
     sums = x - mean if cluster is None else cluster_code.grouped(x - mean, cluster)
     m = len(sums)
     if m < 2 or x.min() == x.max():
-        return no_variance_limits(mean, m, alpha / 2, least, most)
+        return no_variance_limits(mean, m, alpha, least, most)
     spread = math.sqrt(float((sums**2).sum()) * m / (m - 1)) / n
-    reach = float(stdtrit(m - 1, 1.0 - alpha / 2)) * spread
+    reach = float(stdtrit(m - 1, 1.0 - alpha)) * spread
     return max(least, mean - reach), min(most, mean + reach)

@@ -30,6 +30,7 @@ def certify_scores(
     *,
     delta: float | None = None,
     of: Sequence[str] = binary_channel.FUNCTIONALS,
+    alpha: float | None = None,
 ) -> tuple[dict[str, float], str, tuple[str, ...]]:
     """Return certified functionals over all rules, the method and what it rests on.
 
@@ -38,6 +39,7 @@ def certify_scores(
         spec: the declaration; its levels and its error level are used.
         delta: δ of the ε bound; the declared one if None.
         of: names out of ``binary_channel.FUNCTIONALS``.
+        alpha: error level; the declared one if None.
 
     Raises:
         ValueError: there are no scores of one of the secrets.
@@ -55,7 +57,7 @@ def certify_scores(
         if rules.claimed is not None
         else np.concatenate([negatives.above(up), negatives.below(down)]),
         len(negatives),
-        rules.alpha,
+        rules.alpha if alpha is None else rules.alpha * (alpha / spec.alpha),
         delta=declared_delta(spec) if delta is None else delta,
         of=of,
     )

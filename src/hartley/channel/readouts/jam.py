@@ -15,8 +15,10 @@ import numpy as np
 from hartley.channel.bounds import profile_likelihood, two_rates
 from hartley.channel.bounds.cluster_code import grouped
 from hartley.channel.bounds.degenerate_intervals import LONE, share_interval
+from hartley.channel.readouts.information import HALVINGS, falling
+from hartley.channel.readouts.many_symbols import fano
 from hartley.channel.readouts.reading import Reading
-from hartley.channel.readouts.symbol import design, fano, plug_in
+from hartley.channel.readouts.symbol import design, plug_in
 from hartley.core import ChannelSpec
 from hartley.infotheory import binary_channel
 from hartley.infotheory.e_values import mean_interval
@@ -71,7 +73,7 @@ def measure_jam(
         raw=before.raw - after.raw,
         lower=max(0.0, before.lower - after.upper),
         high=max(0.0, before.high - after.low),
-        calibrated=max(0.0, before.low - after.high),
+        quantity="bits a use that the attack destroyed: the owner's channel before minus after",
         method=f"lower(before) − upper(after), {'2×2' if plain else 'symmetrised'}, by {units}",
         assumptions=(
             f"{units} independent",
@@ -82,6 +84,12 @@ def measure_jam(
     )
     if not full:
         return reading
+    lows = [(spec.alpha, reading.lower)]
+    # Betting takes a while, so that every other level is left out: a p-value is larger for it.
+    for k in range(2, HALVINGS, 2):
+        at_level = replace(spec, alpha=spec.alpha / 2**k)
+        ends = [measure_owner(truth, g, cluster, at_level) for g in (reference, guess)]
+        lows.append((at_level.alpha, max(0.0, ends[0].lower - ends[1].upper)))
     metrics: dict[str, Any] = {
         f"capacity_{word}": {
             "value": side.point,
@@ -97,7 +105,7 @@ def measure_jam(
             metrics[f"ber_{word}"] = share_interval(~hit, cluster, spec.alpha)
         else:
             metrics[f"accuracy_{word}"] = share_interval(hit, cluster, spec.alpha)
-    return replace(reading, metrics=metrics)
+    return replace(reading, metrics=metrics, lows=falling(lows))
 
 
 def _two(truth: Whole, decoded: Whole, cluster: Whole | None, spec: ChannelSpec) -> OwnerChannel:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, degenerate_intervals, profile_likelihood
-from hartley.channel.readouts.reading import Reading
-from hartley.channel.readouts.symbol import by_cluster, design
+from hartley.channel.bounds import degenerate_intervals, profile_likelihood
+from hartley.channel.bounds.degenerate_intervals import ALONE, LONE
+from hartley.channel.bounds.prequential import ClusterGains, runs_of, stages, thinned
+from hartley.channel.readouts.information import (
+    FEW_CLUSTERS,
+    HALVINGS,
+    RARE,
+    falling,
+    folds_of,
+    halfway,
+)
+from hartley.channel.readouts.reading import Lows, Reading
+from hartley.channel.readouts.symbol import design
 from hartley.core import ChannelSpec
 from hartley.infotheory import binary_channel
+from hartley.infotheory.e_values import mean_interval
 from hartley.infotheory.surprisal import (
     certificate,
     expected_exposure,
@@ -23,42 +34,73 @@ from hartley.infotheory.surprisal import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Array = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
 LN2 = math.log(2.0)
 
 
 def measure_rank(
-    rank: Whole, cluster: Whole | None, spec: ChannelSpec, *, full: bool = True
+    rank: Whole,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    rng: np.random.Generator,
+    *,
+    full: bool = True,
+    certify: bool = False,
 ) -> Reading:
     """Measure ranks 1..R of planted secrets among ``spec.alphabet`` candidates.
 
-    "The secret is among the first k" happens with chance k/R when nothing leaks, so that its rate p
-    certifies I ≥ d(p ‖ k/R) (data processing); k = 1 is Fano. The k are powers of four, fixed
-    beforehand; half of alpha is for k = 1.
+    I_F = max over laws f of the rank that do not increase with it of E[log2 R·f(rank)]: a secret
+    that does not leak has a uniform rank. Certified for independent uses by "the secret is among
+    the first k", whose rate p gives I ≥ d(p ‖ k/R) (k powers of four; half of its share of alpha is
+    for k = 1), or by a prequential code of the rank.
+
+    Args:
+        rank: (n,) ranks 1..R.
+        cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
+        spec: the declaration; R = ``spec.alphabet``.
+        rng: for folds and the order of the code.
+        full: False leaves out the metrics and the leakage (null arm).
+        certify: with the certified bound at alpha, where ``full`` is False.
     """
     r, n = spec.alphabet, len(rank)
-    wide, units = design((rank == 1).astype(float), cluster)
-    ks = 4 ** np.arange(max(1, math.ceil(math.log(max(r, 2), 4))))
-    raw, point = _rank_bits(rank, ks, r, wide)
-    within = (rank[:, None] <= ks).sum(0)
-    spans = [
-        profile_likelihood.accuracy_interval(c / wide, n / wide, alpha=spec.alpha, clusters=units)
-        for c in within
-    ]
-    low = max(_excess(span[0], k, r) for span, k in zip(spans, ks.tolist(), strict=True))
-    high = max(point, *(_excess(span[1], k, r) for span, k in zip(spans, ks.tolist(), strict=True)))
+    weight = np.full(n, 1.0 / n)
+    if cluster is not None:
+        weight = 1.0 / (np.bincount(cluster)[cluster] * (int(cluster.max()) + 1.0))
+    edges = octaves(r)
+    bucket = np.searchsorted(edges, rank, side="right") - 1
+    fold = folds_of(n, cluster, rng)
+    point = 0.0
+    for part in range(int(fold.max()) + 1):
+        rest = fold != part
+        if rest.all() or not rest.any():
+            continue
+        law = rank_reader(np.bincount(bucket[rest], weight[rest] * n, len(edges)), edges, r)
+        point += float((weight * law[bucket])[~rest].sum())
+    raw, gains = _in_sample(rank, weight, r)
+    point = halfway(raw, point)
+    lows: Lows = ()
+    method = "point"
+    if full or certify:
+        lows, method = _certify(rank, cluster, spec, rng, HALVINGS if full else 1)
+    assumed: tuple[str, ...] = ("secrets uniform on the candidates",)
     if cluster is None:
-        alphas = np.where(ks == 1, 0.5, 0.5 / max(1, len(ks) - 1)) * spec.alpha
-        rates = binary_channel.clopper_pearson(within, n, alphas)[0]
-        lower = max(_excess(float(p), k, r) for p, k in zip(rates, ks.tolist(), strict=True))
-        method = f"rank among the first k, {len(ks)} pre-declared k, Clopper–Pearson"
-        assumed: tuple[str, ...] = ("uses independent", "secrets uniform on the candidates")
+        assumed = ("uses independent", *assumed)
     else:
-        gain = cluster_code.rank_gains(rank, cluster, r)
-        lower = cluster_code.certified_bits(gain, np.bincount(cluster).astype(float), spec.alpha)
-        method, assumed = by_cluster(cluster)
-    reading = Reading(max(point, 0.0), raw, lower, high, low, method, assumed)
+        m = int(cluster.max()) + 1
+        assumed = (*assumed, "clusters independent", *((ALONE, LONE) if m == 1 else ()))
+    reading = Reading(
+        point,
+        raw,
+        lows[0][1] if lows else 0.0,
+        _upper_end(gains, weight, cluster, raw, spec),
+        method,
+        assumed,
+        lows=lows,
+        quantity="I_F: bits a use through the best law that does not increase with the rank"
+        + ("" if cluster is None else ", mean over clusters"),
+    )
     if not full:
         return reading
     exposures = exposure(rank, r)
@@ -66,10 +108,19 @@ def measure_rank(
     error = float(exposures.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
     most = math.log2(r)
     mean = min(most, float(exposures.mean()))
-    ends = degenerate_intervals.no_variance_limits(mean, units or n, spec.alpha / 2, 0.0, most)
+    ends = degenerate_intervals.no_variance_limits(mean, units or n, spec.alpha, 0.0, most)
     if units != 1 and exposures.min() < exposures.max():
-        step = math.sqrt(profile_likelihood.quantile(spec.alpha / 2, units)) * error
+        step = math.sqrt(profile_likelihood.quantile(spec.alpha, units or n)) * error
         ends = max(0.0, mean - step), min(most, mean + step)
+        # An exposure is bounded: with few units a mean's skew shows, and a bet on it does not err.
+        if (units or n) <= SKEWED:
+            values = (
+                exposures
+                if cluster is None
+                else np.bincount(cluster, exposures) / np.bincount(cluster)
+            )
+            low, high = mean_interval(values / most, 2.0 * spec.alpha)
+            ends = min(ends[0], low * most), max(ends[1], high * most)
     return replace(
         reading,
         leakage=certificate(
@@ -95,25 +146,122 @@ def _excess(p: float, k: float, candidates: int) -> float:
     return float(rel_entr(p, q) + rel_entr(1.0 - p, 1.0 - q)) / LN2
 
 
-def _rank_bits(rank: Whole, ks: Whole, candidates: int, wide: float) -> tuple[float, float]:
-    """Plug-in bits at the best k, and cross-fitted ones: each fifth read at the others' best k."""
-    n = len(rank)
-    fold = np.arange(n) % 5
-    hit = rank[:, None] <= ks
-    by = np.stack([np.bincount(fold, weights=h, minlength=5) for h in hit.T])
-    sizes = np.bincount(fold, minlength=5)
-    total = by.sum(1)
-    raw = max(_excess(t / n, k, candidates) for t, k in zip(total, ks.tolist(), strict=True))
-    hits = chance = 0.0
-    for f in range(5):
-        left = max(1, n - int(sizes[f]))
-        others = [
-            _excess((t - own_hits) / left, k, candidates)
-            for t, own_hits, k in zip(total, by[:, f], ks.tolist(), strict=True)
-        ]
-        best = int(np.argmax(others))
-        hits += by[best, f]
-        chance += sizes[f] * ks[best]
-    p = hits / n
-    bias = wide / (2 * n * LN2) if 0.0 < p < 1.0 else 0.0
-    return raw, max(0.0, _excess(p, chance / n, candidates) - bias)
+def octaves(candidates: int) -> Whole:
+    """Return the first ranks of buckets that each span half an octave or one rank, from 1."""
+    steps = np.arange(2 * candidates.bit_length())
+    starts = np.unique(np.ceil(2.0 ** (steps / 2.0) - 1e-9).astype(np.int64))
+    return np.asarray(starts[starts <= candidates], np.int64)
+
+
+def rank_reader(counts: NDArray[Any], edges: Whole, candidates: int) -> Array:
+    """Return log2 R·f of a rank in each bucket, for a law learned from counts, in bits.
+
+    ``PRIOR`` rows are added before: half of them spread over the ranks, half over the buckets. The
+    law is then made to fall with the rank.
+    """
+    from scipy.optimize import isotonic_regression
+
+    widths = np.diff([*edges.tolist(), candidates + 1]).astype(np.float64)
+    prior = 0.5 * widths / candidates + 0.5 / len(widths)
+    chance = (counts + PRIOR * prior) / (counts.sum() + PRIOR)
+    density = isotonic_regression(chance / widths, weights=widths, increasing=False).x
+    return np.asarray(np.log2(candidates * density))
+
+
+SKEWED = 16
+"""Units up to which the exposure's limits are at least as wide as a bet's (E8)."""
+PRIOR = 2.0
+"""Rows that the law of a rank is worth before any was seen."""
+EXACT = 4096
+"""Most distinct ranks that the sample's maximum is taken over exactly; else over half octaves."""
+
+
+def _in_sample(rank: Whole, weight: Array, candidates: int) -> tuple[float, Array]:
+    """Return the maximum over falling laws on the sample (Grenander's), and (n,) its rows' bits."""
+    from scipy.optimize import isotonic_regression
+
+    ends = np.unique(rank)
+    if len(ends) > EXACT:
+        ends = np.unique([*(octaves(candidates)[1:] - 1).tolist(), candidates])
+    ends = ends if ends[-1] == candidates else np.append(ends, candidates)
+    widths = np.diff([0, *ends.tolist()]).astype(np.float64)
+    where = np.searchsorted(ends, rank)
+    mass = np.bincount(where, weight, len(ends))
+    density = isotonic_regression(mass / widths, weights=widths, increasing=False).x
+    with np.errstate(divide="ignore"):
+        bits = np.log2(candidates * density)
+    gains = bits[where]
+    return float((weight * gains).sum()), gains
+
+
+def _upper_end(
+    gains: Array, weight: Array, cluster: Whole | None, raw: float, spec: ChannelSpec
+) -> float:
+    """Return the sample's maximum plus z (t over clusters) errors; the ceiling where too few."""
+    from scipy.special import ndtri, stdtrit
+
+    most = math.log2(max(1, spec.alphabet))
+    if cluster is None:
+        if len(gains) < RARE:
+            return most
+        error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
+        return min(most, raw + float(ndtri(1.0 - spec.alpha)) * error)
+    m = int(cluster.max()) + 1
+    if m < FEW_CLUSTERS:
+        return most
+    means = np.bincount(cluster, weight * gains) * m
+    reach = float(stdtrit(m - 1, 1.0 - spec.alpha)) * float(means.std(ddof=1)) / math.sqrt(m)
+    return min(most, raw + reach)
+
+
+def _certify(
+    rank: Whole,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    rng: np.random.Generator,
+    halvings: int,
+) -> tuple[Lows, str]:
+    r, n, edges = spec.alphabet, len(rank), octaves(spec.alphabet)
+    bucket = np.searchsorted(edges, rank, side="right") - 1
+    alphas = [spec.alpha / 2**i for i in range(halvings)]
+    if cluster is not None:
+        code = _cluster_code(bucket, edges, cluster, r)
+        m = int(cluster.max()) + 1
+        lows = [(a, code.lower(a)) for a in alphas]
+        return falling(lows), f"prequential code and betting over {m} clusters"
+    gains = None
+    if n >= FROM_ROWS:
+        values, floors = [], []
+        shuffled = bucket[rng.permutation(n)]
+        for start, stop in stages(n):
+            law = rank_reader(np.bincount(shuffled[:start], minlength=len(edges)), edges, r)
+            values.append(law[shuffled[start:stop]])
+            floors.append(np.full(stop - start, law.min()))
+        gains = thinned(np.concatenate(values), np.concatenate(floors))
+    ks = 4 ** np.arange(max(1, math.ceil(math.log(max(r, 2), 4))))
+    within = (rank[:, None] <= ks).sum(0)
+    lows = []
+    for alpha in alphas:
+        level = alpha if gains is None else alpha / 2
+        shares = np.where(ks == 1, 0.5, 0.5 / max(1, len(ks) - 1)) * level
+        rates = binary_channel.clopper_pearson(within, n, shares)[0]
+        low = max(_excess(float(p), k, r) for p, k in zip(rates, ks.tolist(), strict=True))
+        lows.append((alpha, max(low, 0.0 if gains is None else gains.lower(level))))
+    name = f"rank among the first k, {len(ks)} pre-declared k"
+    return falling(lows), name if gains is None else f"{name}, or prequential code and betting"
+
+
+FROM_ROWS = 64
+"""Uses from which the prequential code has half of the error level."""
+
+
+def _cluster_code(bucket: Whole, edges: Whole, cluster: Whole, candidates: int) -> ClusterGains:
+    m = int(cluster.max()) + 1
+    table = np.bincount(cluster * len(edges) + bucket, minlength=m * len(edges))
+    table = table.reshape(m, len(edges)).astype(np.float64)
+    before = np.cumsum(table, 0)
+    log_ratios = np.zeros(m)
+    for start, stop in runs_of(m):
+        law = rank_reader(before[start - 1], edges, candidates)
+        log_ratios[start:stop] = table[start:stop] @ law
+    return ClusterGains(log_ratios[:, None], table.sum(1))

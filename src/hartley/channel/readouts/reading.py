@@ -8,6 +8,9 @@ from typing import Any
 
 from hartley.core import Quantity
 
+Lows = tuple[tuple[float, float], ...]
+"""Error levels, falling, each with the certified bound at it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -18,19 +21,19 @@ class Reading:
         raw: the plug-in point before correction.
         lower: certified bits per use.
         high: calibrated upper limit.
-        calibrated: calibrated lower limit, beside the certified one.
         method, assumptions: how ``lower`` was certified and what it rests on.
         leakage, capacity: certified min-capacity, and capacity of an enumerated channel.
         signal, noise: of a score, else None.
         metrics: usual metrics by name.
         curve: arrays worth drawing.
+        lows: certified bits at smaller and smaller error levels; ``lower`` is the first.
+        quantity: in words, what point, lower and high are of.
     """
 
     point: float
     raw: float
     lower: float
     high: float
-    calibrated: float
     method: str
     assumptions: tuple[str, ...]
     leakage: Quantity | None = None
@@ -39,3 +42,5 @@ class Reading:
     noise: float | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     curve: Mapping[str, list[float]] = field(default_factory=dict)
+    lows: Lows = ()
+    quantity: str = ""

@@ -1,29 +1,29 @@
-"""The SCORE answer form: a real number about a secret bit → bits at pre-declared levels.
+"""The SCORE answer form: a real number about a secret bit → I_F, the bits of the best reader.
 
-The score channel is used through one of the declared false-positive levels, realised as order
-statistics of the measured negatives (``roc.places``). The best level is chosen by
-cross-fitting, so that trying several does not inflate the point estimate; the certified bound pays
-for all of them, in both directions, by Bonferroni (90 % of alpha for the declared direction).
+``readouts.information`` says what I_F is. The metrics have the bits of the best single threshold
+out of the declared false-positive levels, realised as order statistics of the measured negatives
+(``roc.places``), and the usual metrics.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, one_run_dp, profile_likelihood
-from hartley.channel.bounds.degenerate_intervals import LONE, no_variance_limits
+from hartley.channel.bounds import cluster_code, one_run_dp, one_run_fdp
+from hartley.channel.bounds.degenerate_intervals import ALONE, LONE, no_variance_limits
 from hartley.channel.bounds.score_audit import certify_scores, declared_delta
-from hartley.channel.readouts.reading import Reading
-from hartley.channel.readouts.symbol import ALONE
+from hartley.channel.readouts import information
+from hartley.channel.readouts.information import exchangeable
+from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.scores import roc
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.thresholds import Best, best_rule, folds, tabulate
 from hartley.core import ChannelSpec, Kind, Quantity
 from hartley.infotheory import binary_channel
+from hartley.infotheory.differential_privacy import epsilon_of_mu
 from hartley.infotheory.surprisal import certificate
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def measure_score(
     rng: np.random.Generator,
     *,
     full: bool = True,
+    certify: bool = False,
 ) -> Reading:
     """Measure scores about secret bits.
 
@@ -52,39 +53,56 @@ def measure_score(
         score: (n,) finite scores, larger = more like 1.
         cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
         spec: the declaration.
-        rng: for folds and bootstrap draws.
+        rng: for folds, the code and bootstrap draws.
         full: False yields the point alone (null arm).
+        certify: with the certified bound at alpha and the upper end, where ``full`` is False.
     """
     scores = ScorePair.of(truth, score)
-    if full:
-        # The AUC and the curve need all scores sorted, the null arm only a few order statistics.
-        scores.sort()
-    rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
-    best = best_rule(rules, truth, score, cluster, spec.alpha if full else None)
+    fair = spec.planted and not exchangeable(truth, cluster, spec)
+    rows = information.weigh(truth, score, cluster, rng, coins=fair)
+    raw, gains = information.in_sample(rows, spec.pieces)
+    point = information.halfway(raw, information.cross_fitted(rows, spec.pieces))
     if not full:
-        return Reading(best.point, best.raw, 0.0, best.high, best.low, "point only", ())
-    if cluster is None:
-        certified, method, assumed = certify_scores(scores, spec)
-    else:
-        certified, method, assumed = _certify_clusters(truth, score, cluster, spec, rng)
-    lower, point, high = certified["bits"], best.point, best.high
-    if (coded := certified.get("coded", 0.0)) > point:
-        # The mixture code uses more than one threshold, so it can find more bits. The point is then
-        # its mean gain with its own limit; the old limit could lie below that point.
-        point, high = coded, max(high, certified["coded_high"])
-    reading = Reading(point, best.raw, lower, high, best.low, method, assumed)
+        lows: Lows = ()
+        if certify:
+            shuffled = cluster is not None and not fair
+            lows, _ = information.certified(
+                truth, score, cluster, spec, rng, scores=scores, exchangeable=shuffled, halvings=1
+            )
+        high = information.upper_end(rows, raw, gains, spec.alpha) if certify else 1.0
+        return Reading(point, raw, lows[0][1] if lows else 0.0, high, "point", (), lows=lows)
+    # The AUC and the curve need all scores sorted.
+    scores.sort()
+    high = information.upper_end(rows, raw, gains, spec.alpha)
+    shuffled = cluster is not None and not fair
+    lows, method = information.certified(
+        truth, score, cluster, spec, rng, scores=scores, exchangeable=shuffled
+    )
+    rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
+    best = best_rule(rules, truth, score, cluster, spec.alpha)
+    enumerated, assumed = _enumerated(scores, cluster, spec)
+    reading = Reading(
+        point,
+        raw,
+        lows[0][1],
+        high,
+        method,
+        _assumptions(cluster, rows, shuffled=shuffled) + assumed,
+        lows=lows,
+        quantity=quantity(spec, cluster),
+    )
     signal, noise = roc.signal_noise(scores)
     capacity = None
     if cluster is None:
         capacity = Quantity(
             "capacity",
-            max(certified["capacity"], float(binary_channel.capacity(*sorted((best.a, best.b))))),
+            max(enumerated["capacity"], float(binary_channel.capacity(*sorted((best.a, best.b))))),
             unit="bit/use",
-            lower=certified["capacity"],
+            lower=enumerated["capacity"],
             kind=Kind.CERTIFIED,
             alpha=spec.alpha,
             n=len(truth),
-            method=method,
+            method="Fisher product over pre-declared levels",
         )
     return replace(
         reading,
@@ -93,44 +111,48 @@ def measure_score(
         signal=signal,
         noise=noise,
         metrics=_usual(
-            truth, score, cluster, spec, scores=scores, rng=rng, best=best, certified=certified
+            truth, score, cluster, spec, scores=scores, rng=rng, best=best, certified=enumerated
         ),
         curve=roc.curve(scores),
     )
 
 
-def _certify_clusters(
-    truth: Whole, score: Array, cluster: Whole, spec: ChannelSpec, rng: np.random.Generator
-) -> tuple[dict[str, float], str, tuple[str, ...]]:
-    shuffled = exchangeable(truth, cluster, spec)
-    gain = cluster_code.score_gains(truth, score, cluster, rng, exchangeable=shuffled, ranges=False)
+def quantity(spec: ChannelSpec, cluster: Whole | None) -> str:
+    """Return in words what a score's bits are of."""
+    pieces = "monotone" if spec.pieces == 1 else f"at most {spec.pieces} monotone pieces"
+    mean = "" if cluster is None else ", mean over clusters"
+    return f"I_F: bits a use through the best posterior that is {pieces} in the score{mean}"
+
+
+def _enumerated(
+    scores: ScorePair, cluster: Whole | None, spec: ChannelSpec
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Certify what is a claim about one threshold: bits, capacity, advantage, ε and μ."""
+    if cluster is not None:
+        return {}, ()
+    bounds, _, assumed = certify_scores(scores, spec)
+    return bounds, assumed
+
+
+def _assumptions(
+    cluster: Whole | None, rows: information.WeighedRows, *, shuffled: bool
+) -> tuple[str, ...]:
+    """Return what the certified bound and the upper end rest on."""
+    if cluster is None:
+        if rows.rows >= 2 * information.RARE:
+            return ()
+        few = information.RARE
+        return (f"fewer than {few} records of one secret: the upper end is the ceiling",)
     m = int(cluster.max()) + 1
-    assumed = (
+    assumed = [
         "secrets shuffled within each cluster" if shuffled else "secrets are the auditor's coins",
-        "clusters independent, or of equal expected information given those before",
-        "bits of all answers of a cluster about all its secrets, divided by its uses",
-        *((ALONE, LONE) if m == 1 else ()),
-    )
-    sizes = np.bincount(cluster).astype(float)
-    certified = {"bits": cluster_code.certified_bits(gain, sizes, spec.alpha)}
-    if m > 1:
-        mean = float(gain.sum() / sizes.sum())
-        spread = float(np.std(gain - mean * sizes, ddof=1)) * m**0.5 / float(sizes.sum())
-        certified |= {"coded": mean, "coded_high": mean + _t(m - 1, spec.alpha) * spread}
-    return certified, f"mixture code and betting over {m} clusters", assumed
-
-
-def _t(freedom: int, alpha: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 1 - alpha / 2))
-
-
-def exchangeable(truth: Whole, cluster: Whole, spec: ChannelSpec) -> bool:
-    """Whether secrets must be taken as shuffled: not planted by coins, or balanced by design."""
-    ones, sizes = np.bincount(cluster, weights=truth), np.bincount(cluster)
-    same = bool((ones == ones[0]).all()) and (len(ones) > 1 or 2 * ones[0] == sizes[0])
-    return not spec.planted or (bool(sizes.max() > 1) and same)
+        "clusters independent, none of which leaks the other way round than the rest",
+    ]
+    if m < information.FEW_CLUSTERS:
+        assumed.append(
+            f"fewer than {information.FEW_CLUSTERS} clusters: the upper end is the ceiling"
+        )
+    return (*assumed, *((ALONE, LONE) if m == 1 else ()))
 
 
 def _leakage(
@@ -168,14 +190,15 @@ def _usual(
             out[name] = roc.tpr_at_fpr(scores, level, rng, alpha=spec.alpha).document()
         else:
             out[name] = roc.clustered_tpr(truth, score, cluster, level, spec.alpha).document()
-    gap = best.advantage
-    n, m = len(truth), min(best.units or len(truth), len(scores.positives), len(scores.negatives))
-    if m == 1 or best.spread == 0.0:
-        low, high = no_variance_limits(gap, m, spec.alpha)
-    else:
-        reach = math.sqrt(profile_likelihood.quantile(spec.alpha)) * best.spread
-        low, high = max(0.0, gap - reach), min(1.0, gap + reach)
-    low = certified.get("advantage", low)
+    out["bits_one_threshold"] = {
+        "value": best.point,
+        "low": min(best.point, certified.get("bits", best.low)),
+        "high": max(best.point, best.high),
+        "n": len(truth),
+    }
+    n, gap = len(truth), best.advantage
+    low, high = advantage_limits(best, cluster, scores, spec.alpha)
+    low = min(low, gap) if "advantage" not in certified else certified["advantage"]
     gap = max(gap, low)
     high = max(gap, high)
     out["advantage"] = {"value": gap, "low": low, "high": high, "n": n}
@@ -186,14 +209,43 @@ def _usual(
         "n": n,
     }
     # ε and μ are claims about coins: where nobody tossed one for each row there is none to make.
-    if spec.planted and not coins_are_shared(truth, cluster):
+    if drawn_alone(truth, cluster, spec):
         # With clusters ε follows from the coins alone, valid over all runs as over one.
-        epsilon = certified.get("epsilon")
-        out["epsilon_lower"] = _one_run(truth, score, spec, rng) if epsilon is None else epsilon
-        out["epsilon_delta"] = declared_delta(spec)
-        if "mu" in certified:
-            out["mu_lower"] = certified["mu"]
+        delta = declared_delta(spec)
+        if cluster is None:
+            epsilon, mu = certified["epsilon"], certified["mu"]
+        else:
+            epsilon, mu = _one_run(truth, score, spec, delta, rng)
+        out |= {"epsilon_lower": epsilon, "epsilon_delta": delta, "mu_lower": mu}
+        if delta > 0.0:  # at δ = 0 every Gaussian trade-off has an infinite ε
+            out["epsilon_lower_gaussian"] = epsilon_of_mu(mu, delta)
     return out
+
+
+def drawn_alone(truth: Whole, cluster: Whole | None, spec: ChannelSpec) -> bool:
+    """Whether an independent coin of the auditor settled the secret of each row."""
+    if not spec.planted:
+        return False
+    # Rows of no cluster are judged given their secrets, which may then be balanced by design.
+    return cluster is None or not (
+        coins_are_shared(truth, cluster) or exchangeable(truth, cluster, spec)
+    )
+
+
+def advantage_limits(
+    best: Best, cluster: Whole | None, scores: ScorePair, alpha: float
+) -> tuple[float, float]:
+    """Return calibrated limits of the advantage, each one-sided at ``alpha``."""
+    from scipy.special import ndtri, stdtrit
+
+    m = min(best.units or len(scores.positives), len(scores.positives), len(scores.negatives))
+    if m == 1 or best.spread == 0.0:
+        return no_variance_limits(best.advantage, m, alpha)
+    reach = float(ndtri(1 - alpha) if cluster is None else stdtrit(best.units - 1, 1 - alpha))
+    return (
+        max(0.0, best.advantage - reach * best.spread),
+        min(1.0, best.advantage + reach * best.spread),
+    )
 
 
 def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
@@ -204,14 +256,17 @@ def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
     return bool(sizes.max() > 1 and ((ones == 0) | (ones == sizes)).all())
 
 
-def _one_run(truth: Whole, score: Array, spec: ChannelSpec, rng: np.random.Generator) -> float:
-    """Return ε from the coins alone: guess the most extreme scores, at pre-declared shares."""
+def _one_run(
+    truth: Whole, score: Array, spec: ChannelSpec, delta: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return ε and μ from the coins alone: guess the most extreme scores, at declared shares."""
     # Equal scores are ranked in random order: the order of the rows may follow the secret.
     order = np.lexsort((rng.random(len(score)), score))
-    m, best = len(truth), 0.0
+    m, epsilon, mu = len(truth), 0.0, 0.0
     for share in GUESSED:
         k = max(1, int(share * m / 2))
         right = int(truth[order[-k:]].sum() + (1 - truth[order[:k]]).sum())
         alpha = spec.alpha / len(GUESSED)
-        best = max(best, one_run_dp.epsilon_lower(m, 2 * k, right, alpha, declared_delta(spec)))
-    return best
+        epsilon = max(epsilon, one_run_dp.epsilon_lower(m, 2 * k, right, alpha, delta))
+        mu = max(mu, one_run_fdp.mu_lower(m, 2 * k, right, alpha))
+    return epsilon, mu

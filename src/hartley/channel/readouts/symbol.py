@@ -8,61 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, profile_likelihood, two_rates
-from hartley.channel.bounds.degenerate_intervals import LONE, share_interval
-from hartley.channel.readouts.reading import Reading
+from hartley.channel.bounds import cluster_code, profile_likelihood
+from hartley.channel.bounds.degenerate_intervals import share_interval
+from hartley.channel.readouts import information
+from hartley.channel.readouts.information import HALVINGS, exchangeable
+from hartley.channel.readouts.many_symbols import (
+    assumptions_of,
+    fano,
+    fano_lower,
+    mean_of,
+    measure_many,
+)
+from hartley.channel.readouts.reading import Lows, Reading
+from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.core import ChannelSpec
-from hartley.infotheory import binary_channel
 from hartley.infotheory.surprisal import certificate, log2_binomial_tail
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
     Whole = NDArray[np.int64]
 
 LN2 = math.log(2.0)
-ALONE = "one cluster: worth about alpha times its gain; see leakage"
-"""The assumption that a certificate from a single cluster lists."""
-
-
-def fano(accuracy: ArrayLike, alphabet: int) -> Array:
-    """Return the least bits of a channel whose guess of a uniform K-ary secret has this accuracy.
-
-    log2 K − h₂(e) − e·log2(K − 1) with e = 1 − accuracy: Fano's inequality, met by the K-ary
-    symmetric channel. It is the divergence between success at that rate and success by chance.
-    """
-    from scipy.special import rel_entr
-
-    p = np.asarray(accuracy, np.float64)
-    if alphabet < 2:
-        return np.zeros_like(p)
-    return np.asarray((rel_entr(p, 1.0 / alphabet) + rel_entr(1.0 - p, 1.0 - 1.0 / alphabet)) / LN2)
-
-
-def fano_lower(correct: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
-    """Return certified bits per use from ``correct`` right guesses of n (Clopper–Pearson)."""
-    if n <= 0 or alphabet < 2:
-        return 0.0
-    low = float(binary_channel.clopper_pearson(correct, n, alpha)[0])
-    return float(fano(low, alphabet)) if low > 1.0 / alphabet else 0.0
-
-
-def erasure_lower(correct: int, answered: int, n: int, alphabet: int, alpha: float = 0.05) -> float:
-    """Return certified bits per use when the attacker may abstain, visibly.
-
-    I(S; Ŝ) ≥ P(answered)·fano(P(right | answered)). Answers are binomial, and given them so are
-    right answers: two independent p-values, hence the same product region as in E1.
-    """
-    if answered <= 0 or alphabet < 2:
-        return 0.0
-    z = two_rates.fisher_level(alpha)
-    u = np.linspace(0.0, 1.0, 801)
-    rate = binary_channel.rate_low(answered, n, z**u)
-    right = binary_channel.rate_low(correct, answered, z ** (1.0 - u))
-    # Between two grid points both rates are at least these: the grid errs on the safe side.
-    value = rate[1:] * np.where(right[:-1] > 1.0 / alphabet, fano(right[:-1], alphabet), 0.0)
-    return float(value.min())
 
 
 def measure_symbol(
@@ -74,43 +42,34 @@ def measure_symbol(
     *,
     reference: Whole | None = None,
     full: bool = True,
+    certify: bool = False,
 ) -> Reading:
     """Measure guessed symbols about K-ary secrets.
+
+    The bits are of what is known of each answer: right, wrong or abstained, with the classes
+    weighing alike. Two symbols: of the whole table of guesses. More: of a guess that is right at
+    one rate and wrong evenly, and of abstentions that depend on the class where there are 20 K²
+    uses.
 
     Args:
         truth: (n,) symbols 0..K−1.
         guess: (n,) symbols, −1 = erased.
         cluster: (n,) integers 0..m−1 when rows of one cluster are dependent, else None.
         spec: the declaration; K = ``spec.alphabet``.
-        rng: for dropping rows of frequent classes (``even``).
+        rng: for dropping rows of frequent classes (``even``), and for folds.
         reference: (n,) what is received without the attack, for the base rate.
         full: False leaves out the metrics and the leakage (null arm).
+        certify: with the certified bound at alpha, where ``full`` is False.
     """
-    k = spec.alphabet
-    if not spec.planted and k > 2:
-        keep = even(truth, rng)
-        truth, guess = truth[keep], guess[keep]
-        cluster = None if cluster is None else np.unique(cluster[keep], return_inverse=True)[1]
-        reference = None if reference is None else reference[keep]
-    n = len(truth)
-    right, live = guess == truth, guess >= 0
-    correct, answered = int(right.sum()), int(live.sum())
-    wide, units = design(right.astype(float), cluster)
-    point, raw, reach = plug_in(truth, guess, k, wide, spec.alpha)
-    limits = profile_likelihood.accuracy_interval(
-        correct / wide, n / wide, alpha=spec.alpha, clusters=units
-    )
-    by_rate = [float(fano(p, k)) if p > 1.0 / k else 0.0 for p in limits]
-    if cluster is None:
-        lower, method, assumed = _certify_rows(truth, guess, spec)
+    k, n = spec.alphabet, len(truth)
+    halvings = HALVINGS if full else int(certify)
+    if k == 2 and 0 < truth.sum() < n:
+        reading = _binary(truth, guess, cluster, spec, rng, halvings=halvings)
     else:
-        gain = cluster_code.symbol_gains(truth, guess, cluster, k)
-        lower = cluster_code.certified_bits(gain, np.bincount(cluster).astype(float), spec.alpha)
-        method, assumed = by_cluster(cluster)
-    low, high = max(by_rate[0], point - reach), max(by_rate[1], point + reach)
-    reading = Reading(point, raw, lower, high, low, method, assumed)
+        reading = measure_many(truth, guess, cluster, spec, rng, halvings=halvings)
     if not full:
         return reading
+    right, answered = guess == truth, int((guess >= 0).sum())
     rate = share_interval(right, cluster, spec.alpha)
     metrics: dict[str, Any] = {"accuracy": rate, "chance": 1.0 / k}
     if answered < n:
@@ -119,7 +78,10 @@ def measure_symbol(
         metrics["asr"] = rate
     if reference is not None:
         metrics["base_rate"] = share_interval(reference == truth, cluster, spec.alpha)
+    if k > 2 and n >= 20 * k * k and (table := table_bits(truth, guess, k, cluster, spec.alpha)):
+        metrics["bits_confusion"] = table
     # Which rows are answered is fixed by the answers; each is right with chance 1/K.
+    correct = int(right.sum())
     tail = log2_binomial_tail(correct, answered, 1.0 / k) if k > 1 else 0.0
     return replace(
         reading,
@@ -128,6 +90,78 @@ def measure_symbol(
         else certificate(tail, spec.alpha, uses=n, method="surprisal of right guesses"),
         metrics=metrics,
     )
+
+
+def _binary(
+    truth: Whole,
+    guess: Whole,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    rng: np.random.Generator,
+    *,
+    halvings: int,
+) -> Reading:
+    """Two symbols: a score of at most three values, read by any posterior (two pieces)."""
+    score = np.where(guess < 0, 0.5, guess).astype(np.float64)
+    spec = replace(spec, pieces=2)
+    fair = spec.planted and not exchangeable(truth, cluster, spec)
+    rows = information.weigh(truth, score, cluster, rng, coins=fair)
+    raw, gains = information.in_sample(rows, 2)
+    point = information.halfway(raw, information.cross_fitted(rows, 2))
+    lows: Lows = ()
+    method = "point"
+    if halvings:
+        lows, method = information.certified(
+            truth,
+            score,
+            cluster,
+            spec,
+            rng,
+            scores=ScorePair.of(truth, score),
+            exchangeable=cluster is not None and not fair,
+            halvings=halvings,
+        )
+    if cluster is None and spec.planted and halvings and (guess >= 0).all():
+        # Coins drew the secrets: Fano's bound, which needs one rate and not two, may be tighter.
+        correct, n = int((guess == truth).sum()), len(truth)
+        lows = information.falling(
+            [(a, max(low, fano_lower(correct, n, 2, a / 2))) for a, low in _halved(lows)]
+        )
+    return Reading(
+        point,
+        raw,
+        lows[0][1] if lows else 0.0,
+        information.upper_end(rows, raw, gains, spec.alpha),
+        method,
+        assumptions_of(cluster, spec.planted),
+        lows=lows,
+        quantity=f"bits a use of the table of guesses, secrets weighing alike{mean_of(cluster)}",
+    )
+
+
+def _halved(lows: Lows) -> list[tuple[float, float]]:
+    """The bounds at half of each error level, which leaves the other half to another bound."""
+    later = [*(low for _, low in lows[1:]), 0.0]
+    return [(alpha, low) for (alpha, _), low in zip(lows, later, strict=True)]
+
+
+def table_bits(
+    truth: Whole, guess: Whole, k: int, cluster: Whole | None, alpha: float
+) -> dict[str, float] | None:
+    """Return the bits of the K × (K + 1) table at the uniform prior, None if a class is absent.
+
+    Args:
+        truth, guess: (n,) symbols.
+        k: the alphabet.
+        cluster: (n,) or None.
+        alpha: error of each end.
+    """
+    if (np.bincount(truth, minlength=k) == 0).any():
+        return None
+    wide, _ = design((guess == truth).astype(float), cluster)
+    point, raw, reach = plug_in(truth, guess, k, wide, alpha)
+    most = min(math.log2(k), raw + reach)
+    return {"value": point, "low": max(0.0, point - reach), "high": most, "n": len(truth)}
 
 
 def plug_in(
@@ -171,65 +205,6 @@ def plug_in(
 
 def _log2(x: float) -> float:
     return math.log2(x) if x > 0.0 else 0.0
-
-
-def _certify_rows(
-    truth: Whole, guess: Whole, spec: ChannelSpec
-) -> tuple[float, str, tuple[str, ...]]:
-    n, k, alpha = len(truth), spec.alphabet, spec.alpha
-    correct, answered = int((guess == truth).sum()), int((guess >= 0).sum())
-    drawn = ("uses independent", "secrets drawn uniformly")
-    if answered < n:
-        lower = erasure_lower(correct, answered, n, k, alpha)
-        return lower, "Fano with erasures, product region", (*drawn, "abstaining shows")
-    always = "the attacker always answers"
-    if k != 2:
-        return fano_lower(correct, n, k, alpha), "Fano, Clopper–Pearson", (*drawn, always)
-    ones, tp = int(truth.sum()), int(guess[truth == 1].sum())
-    zeros, fp = n - ones, int(guess[truth == 0].sum())
-    # Two symbols: half of alpha for the symmetric reading, half for the two rates apart. The first
-    # needs secrets that were drawn, the second only rows independent given their secrets.
-    half = 0.5 if spec.planted else 0.0
-    both = [fano_lower(correct, n, 2, half * alpha) if half else 0.0]
-    for part, a, b in ((0.9, tp, fp), (0.1, ones - tp, zeros - fp)):
-        level = part * (1.0 - half) * alpha
-        bounds = two_rates.lower(a, ones, b, zeros, level, of=("bits",))
-        both.append(float(bounds["bits"]))
-    if spec.planted:
-        return max(both), "Fano and Fisher product", (*drawn, always)
-    return max(both), "Fisher product", ("uses independent given their secrets", always)
-
-
-def even(truth: Whole, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which rows to keep so that every class is as frequent as the rarest.
-
-    Fano's bits are for a uniform secret. Where the secrets were not drawn and class sizes differ
-    by more than chance (χ² at 0.1 %), rows of the frequent ones are dropped at random.
-    """
-    from scipy.special import chdtri
-
-    counts = np.bincount(truth)
-    present = int((counts > 0).sum())
-    mean = len(truth) / present
-    keep = np.ones(len(truth), dtype=bool)
-    if float(((counts[counts > 0] - mean) ** 2).sum()) / mean <= chdtri(present - 1, 0.001):
-        return keep
-    order = np.lexsort((rng.random(len(truth)), truth))
-    place = np.arange(len(truth)) - (np.cumsum(counts) - counts)[truth[order]]
-    keep[order] = place < counts[counts > 0].min()
-    return keep
-
-
-def by_cluster(cluster: Whole) -> tuple[str, tuple[str, ...]]:
-    """Return the method of a clustered certificate, and its assumptions."""
-    m = int(cluster.max()) + 1
-    assumed = (
-        "secrets drawn uniformly by the auditor",
-        "clusters independent, or of equal expected information given those before",
-        "bits of all answers of a cluster about all its secrets, divided by its uses",
-        *((ALONE, LONE) if m == 1 else ()),
-    )
-    return f"mixture code and betting over {m} clusters", assumed
 
 
 def design(x: Array, cluster: Whole | None, *, spread: bool = False) -> tuple[float, int]:

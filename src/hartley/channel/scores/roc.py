@@ -8,14 +8,15 @@ fixed beforehand need no second split (MEASURE §3.2).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds.degenerate_intervals import no_variance_limits
+from hartley.channel.bounds.degenerate_intervals import no_variance_limits, share_interval
 from hartley.channel.scores.lazy_sort import ScorePair
+from hartley.infotheory.binary_channel import clopper_pearson
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -48,7 +49,7 @@ def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
 
 
 def auc(scores: ScorePair, alpha: float = 0.05) -> Interval:
-    """Return the AUC with DeLong's two-sided interval on the logit scale; ties count half."""
+    """Return the AUC with DeLong's interval on the logit scale; ties count half."""
     from scipy.special import ndtri
 
     over, under = _placements(scores.positives.ascending, scores.negatives.ascending)
@@ -58,7 +59,7 @@ def auc(scores: ScorePair, alpha: float = 0.05) -> Interval:
         under.var(ddof=1) / n0 if n0 > 1 else 0.25
     )
     error, units = math.sqrt(variance), min(n1, n0)
-    low, high = _logit_limits(value, error, float(ndtri(1 - alpha / 2)), units, alpha)
+    low, high = _logit_limits(value, error, float(ndtri(1 - alpha)), units, alpha)
     return Interval(value, low, high, n1 + n0)
 
 
@@ -80,7 +81,7 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
         return Interval(value, 0.0, 1.0, len(truth))
     error = math.sqrt(float((part**2).sum()) * m / (m - 1))
     units = min(m, len(pos), len(neg))
-    low, high = _logit_limits(value, error, float(stdtrit(m - 1, 1 - alpha / 2)), units, alpha)
+    low, high = _logit_limits(value, error, float(stdtrit(m - 1, 1 - alpha)), units, alpha)
     return Interval(value, low, high, len(truth))
 
 
@@ -109,7 +110,7 @@ def _logit_limits(
 ) -> tuple[float, float]:
     if value <= 0.0 or value >= 1.0 or error == 0.0:
         # Perfect separation has no variance to measure, so the limits of equal units apply.
-        return no_variance_limits(value, units, alpha / 2)
+        return no_variance_limits(value, units, alpha)
     centre = math.log(value / (1.0 - value))
     reach = quantile * error / (value * (1.0 - value))
     return _expit(centre - reach), _expit(centre + reach)
@@ -127,38 +128,96 @@ def tpr_at_fpr(
     alpha: float = 0.05,
     replicates: int = 10_000,
 ) -> Interval:
-    """Return the true-positive rate at a false-positive level, with its bootstrap interval.
+    """Return the true-positive rate at a false-positive level; each end one-sided at ``alpha``.
 
-    The bootstrap law is drawn exactly, without resampling the scores: the threshold of a resample
-    is the ⌈n₀·U⌉-th largest negative with U ~ Beta(j, n₀ − j + 1), and given it the resampled
-    positives above are binomial.
+    The threshold of the j-th largest negative has a false-positive rate of j/(n₀ + 1) on average,
+    so the value lies between those of the two places around the level; below the first place it
+    lies on the line to (0, 0), which a concave ROC is never under. With ten negatives above the
+    level the interval is the bootstrap's, whose law is drawn exactly, without resampling: the
+    threshold of a resample is the ⌈n₀·U⌉-th largest negative with U ~ Beta(j, n₀ − j + 1), and
+    given it the resampled positives above are binomial. With fewer it is exact: the places whose
+    rate lies below, and above, the level but for alpha / 2, with Clopper–Pearson limits at
+    alpha / 2.
     """
-    n0 = len(scores.negatives)
-    j = int(places([fpr], n0)[0])
-    value = float(scores.positives.above(scores.negatives.at(n0 - j))) / len(scores.positives)
-    drawn = bootstrap_tpr(scores, j, rng, replicates)
-    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
-    if low == high:  # all positives or none are above: the bootstrap cannot see beyond them
-        low, high = no_variance_limits(value, len(scores.positives), alpha / 2)
-    return Interval(value, float(low), float(high), n0 + len(scores.positives))
+    n0, n1 = len(scores.negatives), len(scores.positives)
+    value = _between(
+        fpr, n0, lambda j: float(scores.positives.above(scores.negatives.at(n0 - j))) / n1
+    )
+    if fpr * n0 >= RESOLVED:
+        drawn = bootstrap_tpr(scores, int(places([fpr], n0)[0]), rng, replicates)
+        low, high = (float(q) for q in np.quantile(drawn, [alpha, 1 - alpha]))
+        if low == high:  # all positives or none are above: the bootstrap cannot see beyond them
+            low, high = no_variance_limits(value, n1, alpha)
+        return Interval(value, min(low, value), max(high, value), n0 + n1)
+    under, over = places_around(fpr, n0, alpha / 2)
+    low, high = 0.0, 1.0
+    if under:
+        k = float(scores.positives.above(scores.negatives.at(n0 - under)))
+        low = float(clopper_pearson(k, n1, alpha / 2)[0])
+    if over:
+        k = float(scores.positives.above(scores.negatives.at(n0 - over)))
+        high = float(clopper_pearson(k, n1, alpha / 2)[1])
+    return Interval(value, min(low, value), max(high, value), n0 + n1)
+
+
+RESOLVED = 10.0
+"""False positives that a level means on the measured negatives, from which its rate is resolved."""
+
+
+def _between(fpr: float, negatives: int, rate_above: Callable[[int], float]) -> float:
+    """Return a rate between those above the two places around a level; ``rate_above(j)``, j ≥ 1."""
+    place = fpr * (negatives + 1)
+    j = min(int(place + 1e-9), negatives)
+    under = rate_above(j) if j else 0.0
+    over = rate_above(j + 1) if j < negatives else 1.0
+    return under + (place - j) * (over - under) if place > j else under
+
+
+def places_around(fpr: float, negatives: int, alpha: float) -> tuple[int, int]:
+    """Return the places whose false-positive rates lie below and above a level but for ``alpha``.
+
+    The first is the last place whose rate exceeds the level with chance ≤ alpha, the second the
+    first that falls below it with chance ≤ alpha; 0 where there is no such place.
+    """
+    from scipy.special import betainc
+
+    j = np.arange(1, min(negatives, int(RESOLVED) + 64) + 1)
+    below = betainc(j, negatives - j + 1, fpr)  # chance that the rate of place j is below the level
+    under, over = np.flatnonzero(1.0 - below <= alpha), np.flatnonzero(below <= alpha)
+    return int(j[under[-1]]) if len(under) else 0, int(j[over[0]]) if len(over) else 0
 
 
 def clustered_tpr(
     truth: NDArray[Any], score: Array, cluster: Any, fpr: float, alpha: float = 0.05
 ) -> Interval:
-    """Return TPR at a false-positive level with a delete-one-cluster jackknife (t quantile)."""
+    """Return TPR at a false-positive level over all rows, each end one-sided at ``alpha``.
+
+    The value is as of ``tpr_at_fpr``. Where ten negatives lie above the level the interval is a
+    delete-one-cluster jackknife (t quantile); with fewer it spans the shares of positives above the
+    places around the level, with limits over clusters.
+    """
     from scipy.special import stdtrit
 
-    value, left = _tpr_without_each(truth == 1, score, np.asarray(cluster), fpr)
+    positive = truth == 1
+    pos, neg, where = score[positive], np.sort(score[~positive]), np.asarray(cluster)[positive]
+    n0, n = len(neg), len(truth)
+    value = _between(fpr, n0, lambda j: float((pos > neg[n0 - j]).mean()))
+    if fpr * n0 < RESOLVED:
+        under, over = places_around(fpr, n0, alpha / 2)
+        codes = np.unique(where, return_inverse=True)[1]
+        low = share_interval(pos > neg[n0 - under], codes, alpha / 2)["low"] if under else 0.0
+        high = share_interval(pos > neg[n0 - over], codes, alpha / 2)["high"] if over else 1.0
+        return Interval(value, min(low, value), max(high, value), n)
+    _, left = _tpr_without_each(positive, score, np.asarray(cluster), fpr)
     left = left[np.isfinite(left)]
     if len(left) < 2:
-        return Interval(value, 0.0, 1.0, len(truth))
+        return Interval(value, 0.0, 1.0, n)
     k = len(left)
     error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
     if error == 0.0:
-        return Interval(value, *no_variance_limits(value, k, alpha / 2), len(truth))
-    reach = float(stdtrit(k - 1, 1 - alpha / 2)) * error
-    return Interval(value, max(0.0, value - reach), min(1.0, value + reach), len(truth))
+        return Interval(value, *no_variance_limits(value, k, alpha), n)
+    reach = float(stdtrit(k - 1, 1 - alpha)) * error
+    return Interval(value, max(0.0, value - reach), min(1.0, value + reach), n)
 
 
 def _tpr_without_each(

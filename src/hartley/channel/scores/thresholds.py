@@ -135,8 +135,8 @@ class Best:
         point, raw: bias-corrected and plug-in bits per use.
         low, high: calibrated limits of the bits.
         a, b: its rates.
-        advantage: |a − b|, each fifth of the uses read by the rule that the others prefer.
-        spread: standard error of a − b.
+        advantage: |a − b|, each fifth of the uses read by the rule that is best in the others.
+        spread: its standard error, over clusters where there are any.
         units: clusters, 0 when rows are independent.
     """
 
@@ -170,8 +170,9 @@ def best_rule(
     left1, left0 = np.maximum(n1 - rules.ones, 1.0), np.maximum(n0 - rules.zeros, 1.0)
     a_left, b_left = (tp[:, None] - rules.tp) / left1, (fp[:, None] - rules.fp) / left0
     chosen, fold = binary_channel.bits(a_left, b_left).argmax(0), np.arange(FOLDS)
-    turn = np.sign((a_left - b_left)[chosen, fold])
-    advantage = float((turn * (rules.tp[chosen, fold] / n1 - rules.fp[chosen, fold] / n0)).sum())
+    apart = np.abs(a_left - b_left).argmax(0)
+    turn = np.sign((a_left - b_left)[apart, fold])
+    gaps = turn * (rules.tp[apart, fold] / n1 - rules.fp[apart, fold] / n0)
     wide1, wide0, units = _design(rules.flagged(score, rule), truth, cluster)
     e1, e0 = n1 / wide1, n0 / wide0
     low, high = 0.0, 1.0
@@ -189,8 +190,8 @@ def best_rule(
         high=high,
         a=a,
         b=b,
-        advantage=max(0.0, advantage),
-        spread=math.sqrt(a * (1 - a) / e1 + b * (1 - b) / e0),
+        advantage=max(0.0, float(gaps.sum())),
+        spread=_spread_of_gap(rules, (apart, turn), truth, score, cluster),
         units=units,
     )
 
@@ -209,6 +210,30 @@ def _design(flag: Any, truth: Whole, cluster: Whole | None) -> tuple[float, floa
         profile_likelihood.design_effect(by[2], by[3]),
     )
     return wide1, wide0, int(cluster.max()) + 1
+
+
+def _spread_of_gap(
+    rules: Rules, how: tuple[Whole, Array], truth: Whole, score: Array, cluster: Whole | None
+) -> float:
+    """Standard error of the cross-fitted advantage, from rows or from clusters."""
+    chosen, turn = how
+    n1, n0 = float(rules.ones.sum()), float(rules.zeros.sum())
+    if cluster is None:
+        fold = np.arange(FOLDS)
+        a, b = rules.tp[chosen, fold].sum() / n1, rules.fp[chosen, fold].sum() / n0
+        return math.sqrt(a * (1 - a) / n1 + b * (1 - b) / n0)
+    m = int(cluster.max()) + 1
+    if m < 2:
+        return 0.0
+    fold = cluster % FOLDS
+    flag = np.empty(len(score), bool)
+    for k in range(FOLDS):
+        flag[fold == k] = rules.flagged(score[fold == k], int(chosen[k]))
+    sign = turn[fold]
+    rates = [float((sign * flag)[truth == s].mean()) for s in (0, 1)]
+    part = np.where(truth == 1, 1.0 / n1, -1.0 / n0) * (sign * flag - np.take(rates, truth))
+    sums = cluster_code.grouped(part, cluster)
+    return math.sqrt(float((sums**2).sum()) * m / (m - 1))
 
 
 def _held_out(rules: Rules, chosen: Whole) -> float:

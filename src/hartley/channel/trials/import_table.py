@@ -5,7 +5,9 @@ Columns: ``truth`` and one of ``guess`` (a symbol: whole numbers or words, −1 
 cluster are dependent), ``uses`` or ``cost_queries`` (queries spent on the row), ``seconds`` or
 ``cost_s`` (time spent on it), and the others of ``core.records.COLUMNS``: ``trial``, ``item``,
 ``split``, ``order``, ``logq``, ``gain``, ``p_null``, ``observed``, ``cost_tokens``, ``cost_money``,
-``poison_n``, ``distortion``, ``utility``.
+``poison_n``, ``distortion``, ``utility``. A table may have both ``guess`` and ``score`` where the
+guess is of two symbols and was cut from the score: the guess is measured as one of as many tries as
+there are thresholds, unless ``tries`` or a column ``split`` says how the threshold was chosen.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
 """Columns with two names: the short one and that of stored trials."""
 
 
-def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
+def read_trials(
+    path: str | Path, *, alpha: float = 0.05, tries: int | None = None, pieces: int = 1
+) -> Trials:
     """Read a table of trials.
 
     The secrets do not count as drawn by the auditor: with clusters they count as shuffled, and
@@ -38,6 +42,10 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
     Args:
         path: a ``.csv`` or ``.parquet`` file.
         alpha: error level of every bound.
+        tries: how many thresholds, scores or attacks were tried on these rows; the bounds of the
+            one that is reported then hold at ``alpha / tries``. None: one, or as many as the table
+            shows.
+        pieces: k of the posteriors that read a score.
 
     Raises:
         BadTrials: the file cannot be read or measured; the message says what to do.
@@ -50,11 +58,6 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
             f"{', '.join(columns) or 'none'}"
         )
     answers = [name for name in ("guess", "score") if name in columns]
-    if len(answers) == 2:
-        raise BadTrials(
-            f"{path}: the table must have `guess` or `score`, got both; they are two channels: "
-            "use one file for each"
-        )
     if not answers:
         raise BadTrials(
             f"{path}: the table must have a column `guess` or `score`, got columns "
@@ -69,6 +72,10 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
         truth, guess, alphabet = _symbols(path, columns)
     if len(np.unique(truth)) < 2:
         raise BadTrials(f"{path}: `truth` must have two values or more, got one class only")
+    if len(answers) == 2:
+        thresholds = _thresholds(path, columns, guess, alphabet)
+        if tries is None and "split" not in columns:
+            tries = thresholds
     for other, name in SAME.items():
         if other in columns and name in columns:
             raise BadTrials(
@@ -86,14 +93,34 @@ def read_trials(path: str | Path, *, alpha: float = 0.05) -> Trials:
             alpha=alpha,
             seconds=_total(path, columns, "seconds", "cost_s"),
             uses=None if uses is None else round(uses),
+            tries=1 if tries is None else tries,
+            pieces=pieces,
         ),
         truth=truth,
         guess=guess,
         cluster=None if cluster is None else _labels(path, cluster),
         **_optional(path, columns),
-        attack=path.stem,
+        # Without a name: the measurement's seed depends on names, and one table under two names
+        # has one measurement.
         scene="table",
     )
+
+
+def _thresholds(path: Path, columns: dict[str, _Column], guess: NDArray[Any], alphabet: int) -> int:
+    """Return how many thresholds of the score the guess may have been chosen from.
+
+    Raises:
+        BadTrials: the guess is not the score cut at a threshold.
+    """
+    score = _numbers(path, columns, "score")
+    low, high = score[guess == 0], score[guess == 1]
+    is_cut = alphabet == 2 and len(low) + len(high) == len(score) and len(low) and len(high)
+    if not is_cut or low.max() >= high.min():
+        raise BadTrials(
+            f"{path}: the table must have `guess` or `score`, got both, and the guess is not the "
+            "score cut at a threshold: they are two channels; use one file for each"
+        )
+    return len(np.unique(score)) - 1
 
 
 def _optional(path: Path, columns: dict[str, _Column]) -> dict[str, Any]:

@@ -43,11 +43,16 @@ def declared(trials: Trials) -> None:
     """Check that the run kept to its declaration.
 
     Raises:
-        BadTrials: the seed is not the committed one, or the judge's rates are out of range.
+        BadTrials: the seed is not the committed one, or the number of tries or the judge's rates
+            are out of range.
     """
     spec = trials.spec
     if spec.commit is not None and spec.commit != commitment(trials.seed):
         raise BadTrials(f"seed must be the one committed to before the run, got {trials.seed}")
+    if spec.tries < 1 or spec.tries != int(spec.tries):
+        raise BadTrials(f"tries must be a whole number of 1 or more, got {spec.tries:g}")
+    if spec.pieces not in (1, 2):
+        raise BadTrials(f"pieces must be 1 or 2, got {spec.pieces}")
     if spec.judge is not None:
         right, clear, n = spec.judge
         if not (0.0 <= right <= 1.0 and 0.0 <= clear <= 1.0 and n >= 1):
@@ -55,6 +60,18 @@ def declared(trials: Trials) -> None:
                 "judge must be (sensitivity in 0…1, specificity in 0…1, items of each class ≥ 1), "
                 f"got {spec.judge}"
             )
+
+
+def at_declared_tries(trials: Trials) -> Trials:
+    """Return the trials at the error level of one of the declared tries (Bonferroni).
+
+    All bounds of all tries then hold together with probability 1 − alpha, so the best of them may
+    be reported.
+    """
+    spec = trials.spec
+    if spec.tries == 1:
+        return trials
+    return replace(trials, spec=replace(spec, alpha=spec.alpha / spec.tries))
 
 
 def enrich(reading: Reading, trials: Trials, columns: Columns) -> Reading:
@@ -79,6 +96,12 @@ def enrich(reading: Reading, trials: Trials, columns: Columns) -> Reading:
         metrics |= {"log2_e": end, "anytime_p": min(1.0, 2.0**-peak)}
     metrics |= prices(reading, trials, columns.cluster)
     assumptions = reading.assumptions
+    if spec.tries > 1:
+        line = (
+            f"chosen out of {spec.tries} tries on these rows, each of which is bounded at alpha / "
+            f"{spec.tries}"
+        )
+        assumptions = (*assumptions, line)
     if spec.judge is not None:
         metrics["judge_bits"], line = judged(spec.judge, alpha)
         assumptions = (*assumptions, line)
@@ -87,7 +110,12 @@ def enrich(reading: Reading, trials: Trials, columns: Columns) -> Reading:
         leakage = fisher(trials.p_null, None if spec.planted else columns.cluster, alpha)
     if trials.observed is not None and top is None and spec.form is not AnswerForm.RANK:
         top = observed_capacity(columns.truth, trials.observed, spec.alphabet)
-    if not metrics and leakage is reading.leakage and top is reading.capacity:
+    if (
+        not metrics
+        and leakage is reading.leakage
+        and top is reading.capacity
+        and assumptions is reading.assumptions
+    ):
         return reading
     return replace(
         reading,

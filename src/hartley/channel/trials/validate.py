@@ -54,13 +54,56 @@ class Columns:
         truth[np.argsort(self.cluster, kind="stable")] = self.truth[shuffled]
         return replace(self, truth=truth)
 
+    def with_one_use_per_coin(self, form: AnswerForm) -> Columns:
+        """Return one row a cluster where all rows of every cluster have one secret, else the same.
 
-def _mixed(truth: Whole, cluster: Whole) -> bool:
-    """Whether most clusters hold more than one symbol, so that a shuffle inside changes them."""
+        Then one coin settled all rows of a cluster, and they are one use: its score is their mean,
+        its symbol the one guessed most often (none where two are). Where the auditor's coins are
+        known to be one a row, rows stay as they are.
+        """
+        if self.planted or self.cluster is None or form is AnswerForm.RANK:
+            return self
+        m = int(self.cluster.max()) + 1
+        least, most = _ends(self.truth, self.cluster)
+        if m < 2 or len(self.truth) == m or bool((least < most).any()):
+            return self
+        sizes = np.bincount(self.cluster)
+        cluster = self.cluster
+
+        def together(column: NDArray[Any]) -> NDArray[Any]:
+            if form is AnswerForm.SCORE:
+                return np.asarray(np.bincount(cluster, weights=column) / sizes)
+            return _most_frequent(column, cluster)
+
+        reference = None if self.reference is None else together(self.reference)
+        return replace(
+            self, truth=least, guess=together(self.guess), reference=reference, cluster=None
+        )
+
+
+def _most_frequent(guess: Whole, cluster: Whole) -> Whole:
+    """Return the symbol guessed most often in each cluster, −1 where two are."""
+    pairs, counts = np.unique(np.stack([cluster, guess]), axis=1, return_counts=True)
+    order = np.lexsort((counts, pairs[0]))
+    last = np.flatnonzero(np.diff(pairs[0][order], append=-1))
+    best = pairs[1][order][last]
+    before = np.maximum(last - 1, 0)
+    same = (pairs[0][order][before] == pairs[0][order][last]) & (before < last)
+    return np.where(same & (counts[order][before] == counts[order][last]), -1, best)
+
+
+def _ends(truth: Whole, cluster: Whole) -> tuple[Whole, Whole]:
+    """Return the least and the largest symbol of each cluster."""
     m = int(cluster.max()) + 1
     least, most = np.full(m, np.iinfo(np.int64).max), np.full(m, -1)
     np.minimum.at(least, cluster, truth)
     np.maximum.at(most, cluster, truth)
+    return least, most
+
+
+def _mixed(truth: Whole, cluster: Whole) -> bool:
+    """Whether most clusters hold more than one symbol, so that a shuffle inside changes them."""
+    least, most = _ends(truth, cluster)
     return bool((least < most).mean() > 0.5)
 
 

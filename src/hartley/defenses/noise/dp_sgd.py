@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hartley.core import Access, Bound, Modality, Range, Scene, Term, defense
 from hartley.core.errors import MissingExtra, RunError, UsageError
+from hartley.infotheory.privacy_loss import subsampled_gaussian_mi
 from hartley.kit.fleet import Privacy
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
@@ -54,6 +55,8 @@ def dp_sgd(
     The guarantee is for one record added or removed, under Poisson sampling. This is the coin of
     the membership game, which includes or omits each record and leaves all others as they are. A
     text is one record, a row of tokens: the guarantee for the author of several texts is weaker.
+    The ceiling on the bits of a record (`mi_bits`) comes from the whole privacy loss of the steps,
+    which allows 3 to 13 times fewer bits than ε and δ alone.
     Sampling rate, steps and divisor depend on the size of the deployed training set, which is
     public, and never on the records of a model. If the owner's training takes no step, the private
     training takes none either.
@@ -87,12 +90,15 @@ def dp_sgd(
         expected=rate * len(scene.train),
         lr=lr,
     )
+    proved = {"epsilon": epsilon, "delta": delta}
+    if privacy.noise > 0.0:
+        proved["mi_bits"] = subsampled_gaussian_mi(privacy.noise, rate, steps)
     return retrained(
         scene,
         rng,
         "dp_sgd",
         owner.privately(privacy),
-        bounds=(Bound("dp", {"epsilon": epsilon, "delta": delta}, games=("membership",)),),
+        bounds=(Bound("dp", proved, games=("membership",)),),
         facts={"noise multiplier": privacy.noise},
     )
 

@@ -35,6 +35,7 @@
     "attack:lira" = 0.02          # one attack
     "axis:model_to_data" = 0.2    # every class on the axis
     "membership.tpr_at_fpr_1e2" = 0.05       # a usual metric, where larger is worse
+    strict = true                 # a pass also counts what victims who showed nothing could hide
 
     [executor]
     workers = 2                   # local worker processes; 0 plays in this one
@@ -98,6 +99,7 @@ class Plan:
     chains: tuple[Chain, ...] = ()
     replicates: int = 1
     limits: Mapping[str, float] = field(default_factory=dict)
+    strict: bool = False
     workers: int | None = None
     alpha: float = 0.05
     budget: int | None = None
@@ -136,6 +138,8 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     defenses = dict(reader.table(raw, "defenses"))
     use = reader.strings(defenses.pop("use", []), "defenses.use")
     adaptive = reader.of(bool, defenses.pop("adaptive", True), "defenses.adaptive")
+    limits = dict(reader.table(raw, "limits"))
+    strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
     executor = reader.table(raw, "executor")
     reader.known(executor, "executor.", ["workers"])
     plan = Plan(
@@ -149,7 +153,8 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         defenses=reader.parts(defenses, "defense"),
         use=use,
         adaptive=adaptive,
-        limits=reader.limits(reader.table(raw, "limits")),
+        limits=reader.limits(limits),
+        strict=strict,
         workers=reader.of(int, executor["workers"], "executor.workers", low=0)
         if "workers" in executor
         else None,
@@ -231,7 +236,8 @@ def normalised(plan: Plan) -> str:
         rows += ["", "[[chains]]", f"attacks = {_toml(chain.attacks)}"]
         rows += [f"slots = {_toml(chain.slots)}"]
         rows += [*_tables("chains.params", chain.params), *_tables("chains.games", chain.games)]
-    rows += ["", "[limits]", *(f"{_toml(k)} = {v!r}" for k, v in sorted(plan.limits.items()))]
+    rows += ["", "[limits]", *(["strict = true"] if plan.strict else [])]
+    rows += [*(f"{_toml(k)} = {v!r}" for k, v in sorted(plan.limits.items()))]
     return "\n".join(rows) + "\n"
 
 

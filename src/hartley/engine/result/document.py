@@ -17,6 +17,7 @@ from typing import Any
 
 from hartley import __version__
 from hartley.catalog import Entry
+from hartley.channel.trials.assumption_checks import BROKEN
 from hartley.channel.trials.split_quality import MARK
 from hartley.core import Channel, Experiment, Quantity, Trials
 from hartley.reference.frameworks import tags
@@ -26,7 +27,7 @@ NULL_TOLERANCE = 0.02
 """Bits that the null arm may read before a row is flagged, as on a dead scene; few uses cannot
 resolve that much, so the width of the row's own interval is allowed too."""
 
-_APART = ("bits_calibrated_low", "bits_calibrated_high", "dpi_violation", "over_ceiling")
+_APART = ("dpi_violation", "over_ceiling")
 """Metrics that have a field of their own in a row."""
 
 _LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "transformers", "opacus", "pyarrow")
@@ -99,7 +100,10 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
             "point": bits.value,
             "low": bits.lower,
             "high": channel.high,
-            "calibrated_low": channel.metrics.get("bits_calibrated_low"),
+            "quantity": channel.quantity or None,
+            "lows": [[level, low] for level, low in channel.lows],
+            "hidden": hidden(channel),
+            "certifiable": certifiable(channel),
             "raw": channel.raw,
             "null": null.value,
             "null_low": null.lower,
@@ -139,13 +143,36 @@ def flags(channel: Channel) -> list[str]:
             f"its null arm reads {channel.null.value:.3g} bit although it leaks nothing: the "
             "measurement or the game is wrong"
         )
-    doubts += [doubt for doubt in bits.assumptions if doubt.startswith(MARK)]
+    if channel.null.lower:
+        doubts.append(
+            f"it certifies {channel.null.lower:.3g} bit of redrawn secrets in three of four draws: "
+            "the measurement or the game is wrong"
+        )
+    doubts += [doubt for doubt in bits.assumptions if doubt.startswith((MARK, BROKEN))]
     if "dpi_violation" in channel.metrics:
         doubts.append(
             f"it certifies {channel.metrics['dpi_violation']:.3g} bit more than the proved "
             "ceiling: a side channel, a false claim, or a bug"
         )
     return doubts
+
+
+def hidden(channel: Channel) -> float | None:
+    """Return the most that the row's units, had they all shown nothing, could hide of the ceiling.
+
+    A unit that leaks everything with chance q shows nothing in m units with chance (1 − q)^m: at
+    most 1 − alpha^(1/m) of the ceiling is hidden.
+    """
+    alpha, m = channel.bits.alpha, channel.clusters
+    top = _top(channel.ceiling)
+    return None if alpha is None or m < 1 or top is None else (1.0 - alpha ** (1.0 / m)) * top
+
+
+def certifiable(channel: Channel) -> float | None:
+    """Return the most that any bound can certify from m units: alpha^(1/m) of the ceiling."""
+    alpha, m = channel.bits.alpha, channel.clusters
+    top = _top(channel.ceiling)
+    return None if alpha is None or m < 1 or top is None else alpha ** (1.0 / m) * top
 
 
 def figure(value: Any) -> dict[str, Any]:

@@ -7,10 +7,18 @@ mean worse for the owner.
 
 ===============  ==============================================================================
 pass             the upper end of every interval (or its proved ceiling) is within the limit
-over             a certified lower bound is above the limit
+over             a certified lower bound is above the limit at the level of all checks together
 inconclusive     an interval straddles the limit, or something the limit speaks about is not known:
-                 failed, missing, not installed, flagged by its null arm, or without an upper end
+                 failed, missing, not installed, flagged by its null arm, or without an upper end;
+                 or a row is above its limit alone, and not at the level of all checks
 ===============  ==============================================================================
+
+*Over* is decided at family level: were every channel within its limits, a run would be over with
+chance at most alpha, however many checks its plan has and however they depend on each other. A row
+gives lower bounds at falling alpha (``lows``), so the p-value of "at most the limit" is the least
+of those alpha whose lower bound is above the limit, and Holm's procedure (1979) runs over them.
+*Pass* needs no such correction: a run passes only if every upper end is within its limit, so a
+channel above its limit must fool its own upper end (an intersection–union test).
 
 An attack that the scene cannot carry (another modality, no such part, no such access) or that the
 plan leaves out, does not count against its class as long as another attack of the class was
@@ -19,12 +27,13 @@ measured; a limit that names it, or a class of which nothing was measured, is in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from hartley import catalog
+from hartley.channel.trials.split_quality import unsettling
 from hartley.core.errors import UnknownName, UsageError
 from hartley.core.taxonomy import Axis
 from hartley.reference.schema import baseline_rows
@@ -34,29 +43,109 @@ EXIT = {PASS: 0, OVER: 1, INCONCLUSIVE: 3}
 CARRIED = ("modality", "scene", "access", "plan")
 """Causes of a skipped row that are not a fault of the run; ``install`` is a fault of it."""
 
+ALPHA = 0.05
+"""The level of a row that does not state one (documents of version 1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict and its reasons; ``checks`` has one entry for each row that a limit covers."""
+    """The verdict and its reasons.
+
+    Attributes:
+        status: ``pass``, ``over`` or ``inconclusive``.
+        reasons: in words.
+        checks: one entry for each row that a limit covers.
+        level: alpha of "over" over all checks together; None where nothing was tested.
+        tested: how many checks that level is shared among. Two limits on one quantity of one row
+            count once: its lower bounds hold for both.
+        strict: whether a pass had to count what victims who showed nothing could hide.
+    """
 
     status: str
     reasons: tuple[str, ...]
     checks: tuple[Mapping[str, Any], ...] = ()
+    level: float | None = None
+    tested: int = 0
+    strict: bool = False
 
     @property
     def code(self) -> int:
         """The exit code."""
         return EXIT[self.status]
 
+    def dump(self) -> dict[str, Any]:
+        """Return the verdict as a run document carries it."""
+        return {
+            "status": self.status,
+            "reasons": list(self.reasons),
+            "checks": [dict(check) for check in self.checks],
+            "level": self.level,
+            "tested": self.tested,
+            "strict": self.strict,
+        }
 
-def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One row against one limit; without an interval it is settled by its ``reason``.
+
+    Attributes:
+        key, limit, row, metric: what is compared with what.
+        lows: (alpha, certified lower bound) pairs, alpha falling.
+        ends: upper ends, of which the least counts.
+        unit: of the numbers, in words.
+        level: alpha of the row's own interval.
+        reason: why it is inconclusive whatever its numbers say, or an empty string.
+    """
+
+    key: str
+    limit: float
+    row: Mapping[str, Any] | None
+    metric: str = ""
+    lows: tuple[tuple[float, float], ...] = ()
+    ends: tuple[float, ...] = ()
+    unit: str = ""
+    level: float = ALPHA
+    reason: str = ""
+
+    @property
+    def channel(self) -> tuple[str, str]:
+        """The row and the quantity that its lower bounds are of."""
+        return ("" if self.row is None else self.row["id"], self.metric)
+
+    @property
+    def p_value(self) -> float:
+        """The least alpha whose lower bound, as all those before it, is above the limit; or 1."""
+        p = 1.0
+        if not self.reason:
+            for alpha, low in self.lows:
+                if low <= self.limit:
+                    break
+                p = alpha
+        return p
+
+
+def judge(
+    document: Mapping[str, Any], limits: Mapping[str, float], *, strict: bool = False
+) -> Verdict:
     """Compare a run document with limits.
 
     Without limits nothing can be over: the verdict is ``pass`` when every row that was to be
     measured was, else ``inconclusive``.
+
+    Args:
+        document: the run document, or a mapping with its ``channels``.
+        limits: the largest allowed value by what the limit speaks about.
+        strict: a row passes only if also what victims who showed nothing could hide
+            (``bits.hidden``) is within its limit.
     """
     document = {**document, "channels": baseline_rows(document)}
-    checks = [check for key, limit in limits.items() for check in _checks(document, key, limit)]
+    compared = [c for key, limit in limits.items() for c in _compare(document, key, limit, strict)]
+    tested = [c for c in compared if c.lows]
+    level = min((c.level for c in tested), default=None)
+    over = set() if level is None else _holm(compared, level)
+    channels = len({c.channel for c in tested})
+    checks = [_settled(c, i in over, channels, strict) for i, c in enumerate(compared)]
     violated = [
         {"status": INCONCLUSIVE, "reason": f"{_label(row)} {row['status']}: {row['reason']}"}
         for row in document["channels"]
@@ -73,10 +162,28 @@ def judge(document: Mapping[str, Any], limits: Mapping[str, float]) -> Verdict:
         reasons.append("no limits were set, so nothing was compared with a limit")
     elif status == PASS:
         reasons += [c["reason"] for c in checks]
-    return Verdict(status, tuple(dict.fromkeys(reasons)), tuple(checks))
+    return Verdict(status, tuple(dict.fromkeys(reasons)), tuple(checks), level, channels, strict)
 
 
-def _checks(document: Mapping[str, Any], key: str, limit: float) -> Iterator[Mapping[str, Any]]:
+def _holm(checks: Sequence[_Check], level: float) -> set[int]:
+    """Return the indices of the checks that are over by Holm's procedure (1979) at ``level``.
+
+    The level is shared among the channels that have lower bounds and are not over all their limits
+    yet. Limits on one channel are nested: the first false "over" of a channel is at its least limit
+    that holds, which its lower bounds fail with chance at most alpha, so that it counts once.
+    A flagged row settles nothing, and still counts: whether it is flagged depends on its numbers.
+    """
+    over: set[int] = set()
+    while True:
+        rest = [i for i, check in enumerate(checks) if check.lows and i not in over]
+        share = level / max(1, len({checks[i].channel for i in rest}))
+        more = {i for i in rest if checks[i].p_value <= share}
+        if not more:
+            return over
+        over |= more
+
+
+def _compare(document: Mapping[str, Any], key: str, limit: float, strict: bool) -> Iterator[_Check]:
     subject, _, metric = key.partition(".")
     rows = [row for row in document["channels"] if _speaks(subject, row)]
     played_rows = [
@@ -84,52 +191,125 @@ def _checks(document: Mapping[str, Any], key: str, limit: float) -> Iterator[Map
     ]
     if not any(row["status"] == "measured" for row in rows):
         why = "; ".join(f"{_label(row)}: {row.get('reason')}" for row in rows[:3])
-        reason = f"{key}: nothing was measured" + (f" ({why})" if why else "")
-        yield {"limit": key, "at": limit, "status": INCONCLUSIVE, "reason": reason}
+        reason = "nothing was measured" + (f" ({why})" if why else "")
+        yield _Check(key, limit, None, reason=reason)
     for row in played_rows:
-        status, reason = _row(row, metric, limit)
-        yield {
-            "limit": key,
-            "at": limit,
-            "attack": row["attack"],
-            "row": row["id"],
-            "status": status,
-            "reason": f"{key}: {_label(row)} {reason}",
-        }
-
-
-def _row(row: Mapping[str, Any], metric: str, limit: float) -> tuple[str, str]:
-    if row["status"] != "measured":
-        return INCONCLUSIVE, f"{row['status']}: {row.get('reason') or 'no reason given'}"
-    if row.get("flags"):
-        return INCONCLUSIVE, "is flagged: " + "; ".join(row["flags"])
-    low, ends, unit = _metric(row, metric) if metric else _bits(row)
-    if low is not None and low > limit:
-        return OVER, f"is at least {low:.4g}{unit}, over the limit {limit:g}"
-    if not ends:
-        lack = (
-            f"metric {metric!r}" if metric and metric not in row.get("metrics", {}) else "upper end"
+        if row["status"] != "measured":
+            reason = f"{row['status']}: {row.get('reason') or 'no reason given'}"
+            yield _Check(key, limit, row, metric, reason=reason)
+            continue
+        lows, ends, unit = _metric(row, metric) if metric else _bits(row, strict)
+        # The least lower bound that is above the limit: a blind baseline must not explain it.
+        above = min((low for _, low in lows if low > limit), default=None)
+        flags = "; ".join(unsettling(row, limit, above, in_bits=not metric))
+        yield _Check(
+            key=key,
+            limit=limit,
+            row=row,
+            metric=metric,
+            lows=tuple(lows),
+            ends=tuple(ends),
+            unit=unit,
+            level=_alpha(row),
+            reason=f"is flagged: {flags}" if flags else "",
         )
-        return INCONCLUSIVE, f"has no {lack} to compare with the limit {limit:g}"
-    high = min(ends)
+
+
+def _settled(check: _Check, over: bool, tested: int, strict: bool) -> dict[str, Any]:
+    """Return the entry of ``checks``: what was compared, its status and the reason in words."""
+    entry = {"limit": check.key, "at": check.limit}
+    if check.row is None:
+        return entry | {"status": INCONCLUSIVE, "reason": f"{check.key}: {check.reason}"}
+    status, reason = _answer(check, over, tested, strict)
+    return entry | {
+        "attack": check.row["attack"],
+        "row": check.row["id"],
+        "status": status,
+        "reason": f"{check.key}: {_label(check.row)} {reason}",
+        "p": check.p_value if check.lows else None,
+    }
+
+
+def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, str]:
+    if check.reason:
+        return INCONCLUSIVE, check.reason
+    limit, unit = check.limit, check.unit
+    low = check.lows[0][1] if check.lows else None
+    family = f"at the level of all {tested} checks"
+    if over:
+        at_family = f" {family}" if tested > 1 else ""
+        return OVER, f"is at least {low:.4g}{unit}, over the limit {limit:g}{at_family}"
+    if low is not None and low > limit:
+        reason = (
+            f"is above the limit {limit:g} alone (at least {low:.4g}{unit} at "
+            f"{100 * (1 - check.level):.4g} %), not {family}"
+        )
+        lack = "; its lower bound is known at one level only"
+        lack += "" if check.metric else ": measure the run again"
+        return INCONCLUSIVE, reason + (lack if len(check.lows) < 2 else "")
+    assert check.row is not None
+    if not check.ends:
+        return INCONCLUSIVE, f"has no {_lack(check, strict)} to compare with the limit {limit:g}"
+    high = min(check.ends)
     if high <= limit:
         return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}"
     shown_low = "?" if low is None else f"{low:.4g}"
-    return INCONCLUSIVE, f"lies in [{shown_low}, {high:.4g}]{unit}, across the limit {limit:g}"
+    bits = {} if check.metric else check.row["bits"]
+    alone, hint = bits.get("high"), ""
+    if strict and alone is not None and alone <= limit:
+        hint = f" (strict: {_units(check.row)} that showed nothing could hide that much)"
+    if (most := bits.get("certifiable")) is not None and most <= limit:
+        hint += f"; {_units(check.row)} can certify at most {most:.4g}{unit}"
+    reason = f"lies in [{shown_low}, {high:.4g}]{unit}, across the limit {limit:g}{hint}"
+    return INCONCLUSIVE, reason
 
 
-def _bits(row: Mapping[str, Any]) -> tuple[float | None, list[float], str]:
+def _lack(check: _Check, strict: bool) -> str:
+    assert check.row is not None
+    if check.metric and check.metric not in check.row.get("metrics", {}):
+        return f"metric {check.metric!r}"
+    if strict and not check.metric and check.row["bits"].get("high") is not None:
+        return "figure of what uses that showed nothing could hide (strict)"
+    return "upper end"
+
+
+def _units(row: Mapping[str, Any]) -> str:
+    clusters, n = row.get("clusters"), row.get("n")
+    return f"{n} uses" if clusters in (None, n) else f"{clusters} clusters"
+
+
+def _bits(
+    row: Mapping[str, Any], strict: bool
+) -> tuple[list[tuple[float, float]], list[float], str]:
     bits = row["bits"]
-    ends = [end for end in (bits.get("high"), row.get("ceiling")) if end is not None]
-    return bits.get("low"), ends, " bit"
+    high = bits.get("high")
+    if strict and high is not None:
+        hidden = bits.get("hidden")
+        high = None if hidden is None else max(high, hidden)
+    ends = [end for end in (high, row.get("ceiling")) if end is not None]
+    return _lows(bits, _alpha(row)), ends, " bit"
 
 
-def _metric(row: Mapping[str, Any], metric: str) -> tuple[float | None, list[float], str]:
+def _metric(
+    row: Mapping[str, Any], metric: str
+) -> tuple[list[tuple[float, float]], list[float], str]:
     value = row.get("metrics", {}).get(metric)
     if not isinstance(value, Mapping):  # a bare number has no interval, so it settles nothing
-        return None, [], f" {metric}"
+        return [], [], f" {metric}"
     high = value.get("high")
-    return value.get("low"), [] if high is None else [high], f" {metric}"
+    return _lows(value, _alpha(row)), [] if high is None else [high], f" {metric}"
+
+
+def _lows(value: Mapping[str, Any], alpha: float) -> list[tuple[float, float]]:
+    """Return the lower bounds by falling alpha; a row of an older run has one."""
+    if pairs := value.get("lows"):
+        return sorted(((float(a), float(low)) for a, low in pairs), reverse=True)
+    low = value.get("low")
+    return [] if low is None else [(alpha, low)]
+
+
+def _alpha(row: Mapping[str, Any]) -> float:
+    return float((row.get("bits") or {}).get("alpha") or ALPHA)
 
 
 def _speaks(subject: str, row: Mapping[str, Any]) -> bool:

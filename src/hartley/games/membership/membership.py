@@ -114,7 +114,7 @@ class MembershipBrief:
     requires=("members",),
     metrics=(
         *("auc", "auc_two_sided", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3", "epsilon_lower"),
-        *("blind_auc", "worst_percentile_advantage"),
+        *("blind_auc", "blind_bits", "worst_percentile_advantage"),
     ),
     loot="data",
     accepts=(Slot.TRAIN, Slot.SOURCE),

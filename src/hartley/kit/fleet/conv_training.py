@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hartley.kit.fleet.dense_training import adam
 from hartley.kit.fleet.training import Lesson
+from hartley.kit.fused_adam import FusedAdamW
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ def train_conv(lesson: Lesson, start: Stack, order: NDArray[np.int32], *, bfloat
     computed_flat, computed_slope = (flat.to(kind), slope.to(kind)) if bfloat16 else (flat, slope)
     master = torch.nn.Parameter(flat)
     master.grad = slope
-    optimiser = adam([master], training)
+    optimiser = FusedAdamW([master], training.lr, training.decay)
     with torch.no_grad():
         step = _Step(net, _views(net, computed_flat), _views(net, computed_slope), training.batch)
         records = lesson.x.flatten(1).to(kind)
@@ -63,7 +63,7 @@ def train_conv(lesson: Lesson, start: Stack, order: NDArray[np.int32], *, bfloat
             torch.index_select(records, 0, index, out=step.rows)
             step.run(lesson.targets.index_select(0, index))
             if training.anneal:
-                optimiser.param_groups[0]["lr"] = training.lr * (1 - t / len(order))
+                optimiser.lr = training.lr * (1 - t / len(order))
             if bfloat16:
                 slope.copy_(computed_slope)
             optimiser.step()

@@ -6,11 +6,12 @@ the arithmetic. All K·P numbers are in one flat buffer, so the optimiser is a s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hartley.kit.fleet.training import Lesson, Training
+from hartley.kit.fused_adam import FusedAdamW
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +125,7 @@ class Mover:
         parameters = [torch.nn.Parameter(m) for m in self.term]
         for parameter, slope in zip(parameters, slopes, strict=True):
             parameter.grad = slope
-        self.optimiser = adam(parameters, training)
+        self.optimiser = FusedAdamW(parameters, training.lr, training.decay)
         self.lengths = torch.tensor([max(1, n) for n in lengths], device=buffers[0].device)
         # The same places in the moves as the weights have in their buffers.
         is_single = len(buffers) == 1
@@ -145,13 +146,6 @@ class Mover:
             if self.training.decay:
                 weight.mul_(1 - self.training.lr * self.training.decay * each)
             weight.addcmul_(share, each)
-
-
-def adam(parameters: list[Any], training: Training) -> torch.optim.Optimizer:
-    """AdamW in one fused kernel: equal to Adam at decay 0."""
-    import torch
-
-    return torch.optim.AdamW(parameters, lr=training.lr, weight_decay=training.decay, fused=True)
 
 
 def _gradients(

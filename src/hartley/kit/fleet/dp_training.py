@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.errors import MissingExtra, UsageError
-from hartley.kit.fleet.dense_training import adam, flatten, zip_names
+from hartley.kit.fleet.dense_training import flatten, zip_names
 from hartley.kit.fleet.fleet import Fleet, targets_of
-from hartley.kit.fleet.training import GROUP, Training, stream
+from hartley.kit.fleet.training import GROUP, stream
 from hartley.kit.fleet.workers import spread
+from hartley.kit.fused_adam import FusedAdamW
 
 if TYPE_CHECKING:
     import torch
@@ -217,7 +218,7 @@ def _dense(
     slope, grads = flatten(work.net, starts, x.device)
     parameter = torch.nn.Parameter(flat)
     parameter.grad = slope
-    optimiser = adam([parameter], Training(lr=privacy.lr, decay=privacy.decay))
+    optimiser = FusedAdamW([parameter], privacy.lr, privacy.decay)
     scale = privacy.noise * privacy.clip
     with torch.no_grad():
         for _ in range(privacy.steps):
@@ -259,7 +260,9 @@ def _opacus(
     privacy = work.privacy
     module = GradSampleModule(work.net.module(start), loss_reduction="sum")
     optimiser = DPOptimizer(
-        adam(list(module.parameters()), Training(lr=privacy.lr, decay=privacy.decay)),
+        torch.optim.AdamW(
+            module.parameters(), lr=privacy.lr, weight_decay=privacy.decay, fused=True
+        ),
         noise_multiplier=privacy.noise,
         max_grad_norm=privacy.clip,
         expected_batch_size=None,

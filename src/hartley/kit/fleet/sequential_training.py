@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hartley.kit.fleet.dense_training import Mover, adam
+from hartley.kit.fleet.dense_training import Mover
 from hartley.kit.fleet.training import Lesson, Training
+from hartley.kit.fused_adam import FusedAdamW
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,8 @@ def train_plain(
     optimiser = torch.optim.AdamW(module.parameters(), lr=training.lr, weight_decay=training.decay)
     loss = torch.nn.CrossEntropyLoss()
     for t, row in enumerate(order):
-        anneal(optimiser, training, t, len(order))
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(training, t, len(order))
         index = torch.from_numpy(row).to(x.device).long()
         optimiser.zero_grad()
         loss(module(x[index]), targets[index]).backward()
@@ -75,7 +77,7 @@ def train_tight(
     used = list(worker.parameters())
     sources: list[torch.Tensor] = [*masters]
     copies: list[torch.Tensor] = [*used]
-    optimiser = adam(masters, training)
+    optimiser = FusedAdamW(masters, training.lr, training.decay)
     kind = torch.bfloat16 if bfloat16 else torch.float32
     for first in range(0, len(order), GATHER):
         index = torch.from_numpy(order[first : first + GATHER].reshape(-1)).long().to(x.device)
@@ -86,7 +88,7 @@ def train_tight(
             loss = F.cross_entropy(worker(inputs[rows]).float(), wanted[rows])
             for master, grad in zip(masters, torch.autograd.grad(loss, used), strict=True):
                 master.grad = grad.float()
-            anneal(optimiser, training, first + at // training.batch, len(order))
+            optimiser.lr = rate_at(training, first + at // training.batch, len(order))
             optimiser.step()
             if bfloat16:
                 with torch.no_grad():
@@ -138,11 +140,9 @@ def train_stacked(
     return done
 
 
-def anneal(optimiser: torch.optim.Optimizer, training: Training, t: int, steps: int) -> None:
-    """Set the learning rate of step ``t`` of ``steps``."""
-    if training.anneal:
-        for group in optimiser.param_groups:
-            group["lr"] = training.lr * (1 - t / steps)
+def rate_at(training: Training, t: int, steps: int) -> float:
+    """Return the learning rate of step ``t`` of ``steps``."""
+    return training.lr * (1 - t / steps) if training.anneal else training.lr
 
 
 def _idle(order: NDArray[np.int32]) -> NDArray[np.int32]:

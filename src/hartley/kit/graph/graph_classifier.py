@@ -16,6 +16,7 @@ import numpy as np
 
 from hartley.core import spawn
 from hartley.core.errors import UsageError
+from hartley.kit.fused_adam import FusedAdamW
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +120,7 @@ def train_graphs(
     parameters = [torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts])))
             for n in shape.shapes]  # fmt: skip
     trained = [[p[k].detach().numpy().copy() for p in parameters] for k in range(len(include))]
-    mover = torch.optim.Adam(parameters, lr=study.lr, fused=True)
+    mover = FusedAdamW(parameters, study.lr)
     lengths = [len(order) for order in orders]
     for t in range(max(lengths, default=0)):
         # A network without steps left repeats its last batch; its weights are already copied.
@@ -127,7 +128,8 @@ def train_graphs(
         out = _forward(parameters, sums[rows], links[rows], places[rows])
         # A sum over networks: each one's gradient is that of its own mean loss.
         loss = F.cross_entropy(out.flatten(0, 1), labels[rows].flatten(), reduction="sum")
-        mover.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None
         (loss / study.batch).backward()  # type: ignore[no-untyped-call]
         mover.step()
         for k in (k for k, length in enumerate(lengths) if length == t + 1):

@@ -15,6 +15,7 @@ import numpy as np
 
 from hartley.core import Modality, Model, Output, spawn
 from hartley.core.errors import UsageError
+from hartley.kit.fused_adam import FusedAdamW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,7 +145,7 @@ def train_nodes(
     parameters = [
         torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts]))) for n in names
     ]
-    mover = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=schedule.decay, fused=True)
+    mover = FusedAdamW(parameters, schedule.lr, schedule.decay)
 
     def times(sparse: Any, x: torch.Tensor) -> torch.Tensor:
         """A sparse matrix (out, N) times x (K, N, width), of every network."""

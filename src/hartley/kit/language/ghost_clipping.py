@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import spawn
-from hartley.kit.fleet.dense_training import adam
 from hartley.kit.fleet.dp_training import TINY, Privacy, add_noise, drawn
-from hartley.kit.fleet.training import Training
+from hartley.kit.fused_adam import FusedAdamW
 from hartley.kit.language import gpt
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def train_private(
     slope, sums = _flat({name: torch.zeros_like(v) for name, v in state.items()})
     parameter = torch.nn.Parameter(flat)
     parameter.grad = slope
-    optimiser = adam([parameter], Training(lr=privacy.lr, decay=privacy.decay))
+    optimiser = FusedAdamW([parameter], privacy.lr, privacy.decay)
     rng = np.random.default_rng(spawn(seed, "private"))
     everyone, scale = np.arange(len(rows)), privacy.noise * privacy.clip
     for _ in range(privacy.steps):
