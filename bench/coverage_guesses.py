@@ -76,9 +76,10 @@ class Guesser:
         bits = 0.0
         hit, miss = (1 / k, 1 - 1 / k) if self.constant else (right.mean(), wrong.mean())
         total = hit + miss
-        if hit / total > 1 / k:
+        k = int(present.sum())  # classes that no row has are no secrets
+        if hit / total > 1 / k + 1e-12:
             bits = (xlogy(hit, hit / total * k) + xlogy(miss, miss / total * k / (k - 1))) / LN2
-        if n >= 20 * k * k and abstains.any():
+        if n >= 20 * k * k and abstains.any() and k > 1:
             share = abstains / abstains.sum()
             bits += abstains.mean() * (math.log2(k) + float(xlogy(share, share).sum()) / LN2)
         return float(bits)

@@ -80,10 +80,15 @@ def measure_many(
         truth, guess, cluster, spec, rng: as of ``measure_symbol``.
         halvings: at how many error levels bits are certified; 0 for the point alone.
     """
-    k, n = spec.alphabet, len(truth)
+    n = len(truth)
+    outcome = np.where(guess < 0, ABSTAINED, np.where(guess == truth, RIGHT, WRONG))
+    if not spec.planted:
+        # Classes that no row has are no secrets: who guesses evenly among the others knows nothing.
+        classes, truth = np.unique(truth, return_inverse=True)
+        spec = replace(spec, alphabet=len(classes))
+    k = spec.alphabet
     weight = class_weights(truth, cluster, k, planted=spec.planted)
     telling = n >= 20 * k * k and bool((guess < 0).any())
-    outcome = np.where(guess < 0, ABSTAINED, np.where(guess == truth, RIGHT, WRONG))
     answers = Answers(truth, outcome, cluster, k, telling)
     counts = symbol_counts(outcome, truth, weight, k)
     raw, gains = read_symbols(counts, outcome, truth, k, telling=telling)
