@@ -1,4 +1,4 @@
-"""A case of ``coverage_quantity.py``: a channel whose I_F is known, and what is asked of its row."""
+"""A case of ``coverage_quantity.py``: a channel whose I_F is known, and what is asked of it."""
 
 from __future__ import annotations
 
@@ -45,14 +45,13 @@ class Case:
     """A channel to draw rows from and to measure.
 
     Attributes:
-        suite, name: in words.
+        name: in words.
         truth: bits a use.
         read: draws one table and measures it.
         runs: at scale 1.
         asked: of the medians.
     """
 
-    suite: str
     name: str
     truth: float
     read: Callable[[Rng], Ends]
@@ -93,7 +92,7 @@ class Measured:
     def share(self, values: np.ndarray) -> float:
         """Median as a share of the truth, or in bits where the truth is 0."""
         middle = float(np.median(values))
-        return middle / self.case.truth if self.case.truth > 0 else middle
+        return middle / self.case.truth if self.case.truth > 1e-9 else middle
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -118,21 +117,38 @@ class Measured:
                 out.append("point is biased")
         return tuple(out)
 
-    def __str__(self) -> str:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What ``HEADS`` name."""
         low, high = self.wrong_limits
-        verdict = ", ".join(self.faults)
         return (
-            f"{self.case.suite:<9} {self.case.name:<46} {self.runs:>5} {self.case.truth:7.4f} "
-            f"{self.wrong / self.runs:6.3f} [{low:.3f}, {high:.3f}] {self.covered / self.runs:6.3f} "
-            f"{self.share(self.low):7.3f} {self.share(self.high):8.3f} {self.bias:+8.4f} "
-            f"{'FAIL: ' + verdict if verdict else 'ok'}"
+            self.case.name,
+            str(self.runs),
+            f"{self.case.truth:.4f}",
+            f"{self.wrong / self.runs:.3f}",
+            f"{low:.3f}–{high:.3f}",
+            f"{self.covered / self.runs:.3f}",
+            f"{self.share(self.low):.3f}",
+            f"{self.share(self.high):.3f}",
+            f"{self.bias:+.4f}",
+            ", ".join(self.faults) or "ok",
         )
 
 
-HEAD = (
-    f"{'suite':<9} {'case':<46} {'runs':>5} {'truth':>7} {'wrong':>6} {'99 % limits':<14} "
-    f"{'cover':>6} {'low/t':>7} {'high/t':>8} {'bias':>8}"
-)
+HEADS = (
+    "case", "runs", "truth", "low > truth", "99 % limits", "high ≥ truth",
+    "median low ÷ truth", "median high ÷ truth", "mean point − truth", "verdict",
+)  # fmt: skip
+WIDTHS = (56, 5, 8, 11, 11, 12, 18, 19, 18, 0)
+
+
+def line(columns: tuple[str, ...], *, markdown: bool) -> str:
+    if markdown:
+        return f"| {' | '.join(columns)} |"
+    first, *rest = [
+        f"{c:<{w}}" if w in (56, 0) else f"{c:>{w}}" for c, w in zip(columns, WIDTHS, strict=True)
+    ]
+    return " ".join([first, *rest])
 
 
 def measure_case(case: Case, scale: float, rng: Rng, least: int = 20) -> Measured:

@@ -44,7 +44,12 @@ class Guesser:
     def draw(self, n: int, rng: Rng) -> tuple[Array, Array, Array | None]:
         """Secrets, guesses (−1: none) and clusters."""
         k = self.alphabet
-        secret = rng.integers(0, k, n) if self.classes is None else rng.choice(k, n, p=self.classes)
+        if self.classes is None:
+            secret = rng.integers(0, k, n)
+        else:  # a table that nobody drew; each of its classes has a row
+            seen = np.flatnonzero(self.classes)
+            secret = np.append(seen, rng.choice(k, n - len(seen), p=self.classes))
+            secret = rng.permutation(secret)
         cluster = np.arange(n) * self.m // n if self.m else None
         right = self.right[secret] / np.maximum(1.0 - self.abstains[secret], 1e-12)
         if cluster is not None and self.spread:
@@ -109,67 +114,80 @@ def even(k: int, accuracy: float, abstains: float = 0.0) -> tuple[Array, Array]:
     return np.full(k, accuracy * (1 - abstains)), np.full(k, abstains)
 
 
+def skewed(k: int) -> Array:
+    """Shares of classes, the first of which is far more frequent than the others."""
+    shares = np.ones(k)
+    shares[0] += 0.6 * k
+    return np.asarray(shares / shares.sum())
+
+
 def symbols() -> Iterator[Case]:
-    """Symbols, planted and not."""
-    guessers: list[tuple[str, Guesser, tuple[int, ...], Asked]] = []
-    free, big = Asked(), Asked(bias=0.1)
+    """Symbols, planted and not: guesses, abstentions, classes and clusters."""
     for k in (2, 3, 10, 100):
         for accuracy in (1 / k, 0.6):
-            what = "null" if accuracy == 1 / k else f"right {accuracy}"
-            right, never = even(k, accuracy)
-            right_half, half = even(k, accuracy, 0.4)
-            skew = np.ones(k)
-            skew[0] += 0.6 * k
-            skew /= skew.sum()
-            guessers += [
-                (f"K={k}, planted, {what}", Guesser(k, right, never), (40, 300, 1000, 10_000), free),
-                (f"K={k}, planted, {what}, 40 % abstain", Guesser(k, right_half, half), (300, 3000), free),
-                (f"K={k}, skewed, {what}", Guesser(k, right, never, skew), (300, 3000), free),
-                (f"K={k}, skewed, {what}, 40 % abstain", Guesser(k, right_half, half, skew), (300, 3000), free),
-            ]
-            for m in (8, 20, 64):
-                for spread in (0.0, 0.5):
-                    if what == "null" and spread:
-                        continue
-                    for classes in (None, skew):
-                        name = f"K={k}, {'planted' if classes is None else 'skewed'}, {what}, m={m}"
-                        name += f", spread {spread}" if spread else ""
-                        guessers.append((name, Guesser(k, right, never, classes, m, spread), (1280,), free))
-        few = np.where(np.arange(k) < max(2, k * 7 // 10), 1.0, 0.0)
-        if k > 3:
-            right, never = even(k, 1 / few.sum())
-            guessers.append(
-                (f"K={k}, {int(few.sum())} seen, evenly guessed among these", Guesser(k, right, never, few / few.sum()), (300, 3000), free)
-            )
-        never = np.zeros(k)
-        guessers.append((f"K={k}, planted, constant guess", Guesser(k, never, never, None, constant=True), (300, 3000), free))
-        rare = np.full(k, 0.95 / (k - 1))
-        rare[-1] = 0.05
-        if k < 100:
-            tell = np.where(np.arange(k) == 0, 0.8, 0.1)
-            guessers += [
-                (f"K={k}, planted, telling abstentions", Guesser(k, (1 - tell) / k, tell), (2000, 10_000), Asked(low=0.0, bias=0.1)),
-                (f"K={k}, rare class, constant guess, 2 % abstain", Guesser(k, never, np.full(k, 0.02), rare, constant=True), (2000,), free),
-            ]
-    for name, guesser, sizes, asked in guessers:
-        for n in sizes:
-            yield Case(
-                "symbols",
-                f"{name}, n={n}",
-                guesser.truth(n),
-                lambda rng, guesser=guesser, n=n: guesser.read(n, rng),
-                200 if n < 10_000 else 60,
-                big if n == 10_000 and asked is free else asked,
-            )
+            yield from plain(k, accuracy)
+            yield from in_clusters(k, accuracy)
+        yield from special(k)
     for k in (2, 3):
         for users, each in ((20, 50), (100, 10)):
             for mixed in (False, True):
                 yield Case(
-                    "symbols",
-                    f"K={k}, one coin a user, {users} × {each}, null" + (", one user mixed" if mixed else ""),
+                    f"K={k}, one coin a user, {users} × {each}, null"
+                    + (", one user mixed" if mixed else ""),
                     0.0,
-                    lambda rng, k=k, users=users, each=each, mixed=mixed: one_coin(k, users, each, mixed, rng),
+                    lambda rng, k=k, u=users, e=each, x=mixed: one_coin(k, u, e, x, rng),
+                    200,
                 )
+
+
+def guess_case(name: str, guesser: Guesser, n: int, asked: Asked | None = None) -> Case:
+    if asked is None:
+        asked = Asked(bias=0.1 if n >= 10_000 else None)
+    truth, runs = guesser.truth(n), 200 if n < 10_000 else 60
+    return Case(f"{name}, n={n}", truth, lambda rng: guesser.read(n, rng), runs, asked)
+
+
+def plain(k: int, accuracy: float) -> Iterator[Case]:
+    what = "null" if accuracy == 1 / k else f"right {accuracy}"
+    for classes in (None, skewed(k)):
+        name = f"K={k}, {'planted' if classes is None else 'skewed'}, {what}"
+        for n in (40, 300, 1000, 10_000):
+            if classes is None or n in (300, 10_000):
+                yield guess_case(name, Guesser(k, *even(k, accuracy), classes), n)
+        silent = Guesser(k, *even(k, accuracy, 0.4), classes)
+        yield guess_case(f"{name}, 40 % abstain", silent, 3000)
+
+
+def in_clusters(k: int, accuracy: float) -> Iterator[Case]:
+    what = "null" if accuracy == 1 / k else f"right {accuracy}"
+    for m in (8, 64):
+        for classes in (None, skewed(k)):
+            name = f"K={k}, {'planted' if classes is None else 'skewed'}, {what}, m={m}"
+            yield guess_case(name, Guesser(k, *even(k, accuracy), classes, m), 1280)
+        if what != "null":
+            apart = Guesser(k, *even(k, accuracy), None, m, 0.5)
+            yield guess_case(f"K={k}, planted, {what}, m={m}, rates apart", apart, 1280)
+
+
+def special(k: int) -> Iterator[Case]:
+    """Constant guesses, classes that no row has, abstentions that tell the class."""
+    never = np.zeros(k)
+    yield guess_case(
+        f"K={k}, planted, constant guess", Guesser(k, never, never, constant=True), 3000
+    )
+    if k > 3:
+        few = np.where(np.arange(k) < k * 7 // 10, 1.0, 0.0)
+        seen = Guesser(k, *even(k, 1 / few.sum()), few / few.sum())
+        yield guess_case(f"K={k}, {few.sum():.0f} classes seen and guessed", seen, 3000)
+    if k < 100:
+        tell = np.where(np.arange(k) == 0, 0.8, 0.1)
+        told = Guesser(k, (1 - tell) / k, tell)
+        yield guess_case(f"K={k}, telling abstentions", told, 2000, Asked(low=0.0))
+        yield guess_case(f"K={k}, telling abstentions", told, 10_000, Asked(low=0.0, bias=0.1))
+        rare = np.full(k, 0.95 / (k - 1))
+        rare[-1] = 0.05
+        silent = Guesser(k, never, np.full(k, 0.02), rare, constant=True)
+        yield guess_case(f"K={k}, rare class, constant guess, 2 % abstain", silent, 2000)
 
 
 def one_coin(k: int, users: int, each: int, mixed: bool, rng: Rng) -> Ends:
@@ -218,7 +236,6 @@ def ranks() -> Iterator[Case]:
                         continue
                     least = 0.8 if name == "∝ 1/rank" and n == 640 and not m else None
                     yield Case(
-                        "ranks",
                         f"{name}, R={candidates}, n={n}" + (f", m={m}" if m else ""),
                         truth,
                         lambda rng, law=law, n=n, m=m: read_ranks(law, n, rng, m),

@@ -147,7 +147,7 @@ class Clusters:
     Attributes:
         name: in words.
         sizes: (rng) → (m,) uses of each cluster.
-        distance: (sizes, rng) → (m,) shift of secret 1 in each.
+        distance: sizes → (m,) shift of secret 1 in each.
         icc: share of the noise's variance between clusters.
         balanced: as many ones as zeros in each, else coins.
         truth: marginal I_F, each cluster counting once.
@@ -155,7 +155,7 @@ class Clusters:
 
     name: str
     sizes: Callable[[Rng], Array]
-    distance: Callable[[Array, Rng], Array]
+    distance: Callable[[Array], Array]
     icc: float
     balanced: bool
     truth: float
@@ -170,7 +170,7 @@ class Clusters:
         if self.balanced:
             secret = np.concatenate([rng.permutation(np.arange(k) % 2) for k in sizes])
         level = rng.normal(size=m) * math.sqrt(self.icc / (1.0 - self.icc))
-        far = self.distance(sizes, rng)[cluster]
+        far = self.distance(sizes)[cluster]
         return secret, rng.normal(size=n) + far * secret + level[cluster], cluster
 
 
@@ -179,8 +179,8 @@ def alike(m: int, size: int, icc: float, balanced: bool, distance: float = 1.0) 
     return Clusters(
         f"m={m} × {size}, ICC {icc:g}, {'balanced' if balanced else 'coins'}"
         + (f", shift {distance:g}" if distance != 1.0 else ""),
-        lambda rng: np.full(m, size),
-        lambda sizes, rng: np.full(len(sizes), distance),
+        lambda _: np.full(m, size),
+        lambda sizes: np.full(len(sizes), distance),
         icc,
         balanced,
         shift(distance / math.sqrt(1.0 + tau2)).truth,
@@ -195,7 +195,7 @@ def unequal(
     def sizes(rng: Rng) -> Array:
         return np.where(rng.random(m) < share, 10, 1000)
 
-    def far(size: Array, rng: Rng) -> Array:
+    def far(size: Array) -> Array:
         return distance * ((size == 10) == small_leak)
 
     weight = share if small_leak else 1 - share

@@ -235,17 +235,22 @@ def drawn_alone(truth: Whole, cluster: Whole | None, spec: ChannelSpec) -> bool:
 def advantage_limits(
     best: Best, cluster: Whole | None, scores: ScorePair, alpha: float
 ) -> tuple[float, float]:
-    """Return calibrated limits of the advantage, each one-sided at ``alpha``."""
+    """Return calibrated limits of the advantage, each one-sided at ``alpha``.
+
+    Low: the gap under rules from earlier clusters less t errors. High: the largest gap on the
+    sample plus z (t over clusters) errors.
+    """
     from scipy.special import ndtri, stdtrit
 
+    top, held = best.largest, best.held_out
     m = min(best.units or len(scores.positives), len(scores.positives), len(scores.negatives))
-    if m == 1 or best.spread == 0.0:
+    if m == 1 or top.spread == 0.0:
         return no_variance_limits(best.advantage, m, alpha)
-    reach = float(ndtri(1 - alpha) if cluster is None else stdtrit(best.units - 1, 1 - alpha))
-    return (
-        max(0.0, best.advantage - reach * best.spread),
-        min(1.0, best.advantage + reach * best.spread),
-    )
+    reach = ndtri(1 - alpha) if cluster is None else stdtrit(top.units - 1, 1 - alpha)
+    low = 0.0
+    if held.units > 1:
+        low = max(0.0, held.value - float(stdtrit(held.units - 1, 1 - alpha)) * held.spread)
+    return low, min(1.0, top.value + float(reach) * top.spread)
 
 
 def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
