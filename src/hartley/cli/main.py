@@ -24,6 +24,7 @@ VERBS = {
     "attack": "Play one attack on a scene; its own parameters are flags.",
     "chain": "Play attacks in order; the loot of each enters the scene of the next.",
     "measure": "Measure trials from a CSV or Parquet table, in bits.",
+    "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
     "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
     "pack": "List packs of real data and weights, or fetch one.",

@@ -185,7 +185,7 @@ def _holm(checks: Sequence[_Check], level: float) -> set[int]:
 
 def _compare(document: Mapping[str, Any], key: str, limit: float, strict: bool) -> Iterator[_Check]:
     subject, _, metric = key.partition(".")
-    rows = [row for row in document["channels"] if _speaks(subject, row)]
+    rows = [row for row in document["channels"] if speaks(subject, row)]
     played_rows = [
         row for row in rows if row["status"] != "skipped" or row.get("cause") not in CARRIED
     ]
@@ -312,7 +312,8 @@ def _alpha(row: Mapping[str, Any]) -> float:
     return float((row.get("bits") or {}).get("alpha") or ALPHA)
 
 
-def _speaks(subject: str, row: Mapping[str, Any]) -> bool:
+def speaks(subject: str, row: Mapping[str, Any]) -> bool:
+    """Whether a limit on ``subject`` (class, game, attack:NAME or axis:NAME) covers a row."""
     kind, _, name = subject.rpartition(":")
     if kind == "attack":
         # A row of several stages is of each attack in it.
@@ -339,7 +340,7 @@ def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
     """
     for key in limits:
         subject, _, metric = key.partition(".")
-        rows = [r for r in baseline_rows(document) if _speaks(subject, r)]
+        rows = [r for r in baseline_rows(document) if speaks(subject, r)]
         metrics = [set(r.get("metrics") or {}) for r in rows if r["status"] == "measured"]
         if not metric or not metrics or metric in (names := set().union(*metrics)):
             continue

@@ -44,7 +44,8 @@ class Result:
     Attributes:
         status: ``done``, ``failed`` or ``skipped``.
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
-            a utility, ``seconds``, and the ``devices`` that its process has used until then.
+            a utility, ``seconds``, processor seconds (``cpu``: all, and those of building scenes),
+            and the ``devices`` that its process has used until then.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
         row: of a play that was done: the measured half of its row, and the measurement's digest.
@@ -63,9 +64,11 @@ class Player:
 
     Attributes:
         artifacts: where the loot of chains is kept, or None.
+        built: processor seconds that building scenes took since the last experiment began.
     """
 
     artifacts: Artifacts | None = None
+    built: float = 0.0
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
     _tuning_deal: Deal | None = None
@@ -75,7 +78,7 @@ class Player:
 
         An attack may raise SystemExit: its row fails, not the run.
         """
-        started = time.perf_counter()
+        started, worked, self.built = time.perf_counter(), time.process_time(), 0.0
         try:
             result = self._play(experiment) if experiment.stages else self._utility(experiment)
         except KeyboardInterrupt:
@@ -86,7 +89,14 @@ class Player:
             mistake = str(error) if isinstance(error, UsageError) and not absent else ""
             result = Result(FAILED, note, mistake=mistake)
         seconds = round(time.perf_counter() - started, 4)
-        circumstances = {"seconds": seconds, "devices": devices_used()}
+        circumstances = {
+            "seconds": seconds,
+            "cpu": {
+                "all": round(time.process_time() - worked, 4),
+                "scenes": round(self.built, 4),
+            },
+            "devices": devices_used(),
+        }
         return replace(result, note={**result.note, **circumstances})
 
     def hold(self, scene: Scene, params: Mapping[str, Any]) -> None:
@@ -177,7 +187,9 @@ class Player:
         if key not in self._scenes:
             *before, last = experiment.defenses or (None,)
             if last is None:
+                began = time.process_time()
                 self._scenes[key] = build_scene.build(experiment.scene, experiment.scene_params)
+                self.built += time.process_time() - began
             else:
                 base = self._scene(replace(experiment, defenses=tuple(before)))
                 seed = experiment.root_seed
