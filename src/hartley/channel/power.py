@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Likeness:
     uses: int
     bits: float
     chances: Array
-    values: Array
+    values: NDArray[Any]
     reference: float = 1.0
     balanced: bool = False
 
@@ -145,7 +145,7 @@ def from_pilot(trials: Trials, point: float, bits: float | None = None) -> Liken
         bits: bits a use to plan for; default: the point.
 
     Raises:
-        BadTrials: the trials cannot be measured, or show no leak to scale to more bits.
+        BadTrials: the trials cannot be measured, or show no leak that could be scaled.
     """
     trials = measured_rows(trials)
     columns = check_columns(trials).with_one_use_per_coin(trials.spec.form)
@@ -155,6 +155,7 @@ def from_pilot(trials: Trials, point: float, bits: float | None = None) -> Liken
     spec = replace(spec, clustered=cluster is not None)
     truth, guess, rng = columns.truth, columns.guess, np.random.default_rng(0)
     reference, balanced = 1.0, False
+    values: NDArray[Any]
     if _is_bit(spec):
         score = np.asarray(guess, np.float64)
         if spec.form is AnswerForm.SYMBOL:
@@ -203,11 +204,11 @@ def declared(spec: ChannelSpec, bits: float, *, uses: int = 1, spread: float = 0
         spread: standard deviation of the bits a use between clusters.
 
     Raises:
-        BadTrials: no channel of that alphabet moves so many bits.
+        BadTrials: no channel of that alphabet moves that number of bits.
     """
     k = spec.alphabet
     spec = replace(spec, clustered=uses > 1)
-    values: Array = np.arange(3)
+    values: NDArray[Any] = np.arange(3)
     if _is_bit(spec) and spec.form is AnswerForm.SCORE:
         values = np.linspace(-5.0, 5.0, 257)
         shape = _shifted(values)
@@ -326,7 +327,7 @@ def fitted(
         reference: of a jam.
 
     Raises:
-        BadTrials: no strength has so many bits.
+        BadTrials: no strength has that number of bits.
     """
 
     def pair(strength: float, ratio: float) -> Array:
@@ -363,7 +364,7 @@ def fitted(
 
 
 def _between(gains: Array, cluster: Whole | None) -> float:
-    """Standard deviation between clusters of their mean gains, less that of their uses."""
+    """Standard deviation between clusters of their mean gains, without that of their uses."""
     if cluster is None or cluster.max() == 0:
         return 0.0
     size = np.bincount(cluster)

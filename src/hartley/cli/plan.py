@@ -71,7 +71,7 @@ def plan(
     if result["tests"] > 1:
         print(f"over is planned at the level of all {result['tests']} checks")
     if result["cpu_seconds"] is not None:
-        print(f"processor seconds of such a run: {number(result['cpu_seconds'], 0)}")
+        print(f"processor seconds of such a run: {number(result['cpu_seconds'], 1)}")
     return 0
 
 

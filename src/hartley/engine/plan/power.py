@@ -26,8 +26,6 @@ DOUBT = 0.5
 """How far towards a limit bits are moved that a pilot measured, as a share of its upper arm."""
 ANSWERS = "answers"
 """Shared work whose name begins so grows with the victims; other shared work does not."""
-FIXED = 0.9
-"""Largest share of a game's time that is taken not to grow with its victims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,9 @@ class Effect:
     bits: float
     uses: int = 1
     spread: float = 0.0
-    form: str = "score"
+    form: AnswerForm = AnswerForm.SCORE
     alphabet: int = 2
-    role: str = "tap"
+    role: Role = Role.TAP
     seconds: float | None = None
 
 
@@ -68,6 +66,7 @@ def parse_effect(text: str) -> tuple[str, Effect]:
     key = pairs[0][0].strip()
     check_limit(key)
     kinds: dict[str, Any] = {
+        "bits": float,
         "uses": int,
         "spread": float,
         "form": AnswerForm,
@@ -77,15 +76,16 @@ def parse_effect(text: str) -> tuple[str, Effect]:
     }
     values: dict[str, Any] = {}
     for name, _, value in [("bits", "=", pairs[0][2]), *pairs[1:]]:
-        kind = float if name == "bits" else kinds.get(name.strip())
+        if name.strip() not in kinds:
+            raise UsageError(f"the effect {key!r} takes {', '.join(kinds)}, got {name.strip()!r}")
         try:
-            values[name.strip()] = kind(value.strip())
-        except (TypeError, ValueError):
-            known = f"one of {', '.join(kinds)}" if kind is None else "a value of its kind"
+            values[name.strip()] = kinds[name.strip()](value.strip())
+        except ValueError:
             raise UsageError(
-                f"{name!r} of the effect {key!r} must be {known}, got {value!r}"
+                f"{name!r} of the effect {key!r} must be a number, or a known form or role, got "
+                f"{value!r}"
             ) from None
-    effect = Effect(**{k: str(v) if k in ("form", "role") else v for k, v in values.items()})
+    effect = Effect(**values)
     least = min(effect.bits, effect.spread, float(effect.uses - 1), float(effect.alphabet - 2))
     if not math.isfinite(effect.bits) or least < 0:
         raise UsageError(
@@ -125,7 +125,7 @@ def forecast(
         for source in sources
         if speaks(key.partition(".")[0], source.row)
     ]
-    judged = [found for found in covered if "." not in found[0]]
+    judged = [check for check in covered if "." not in check[0]]
     # As the gate counts: each quantity of each row shares the level.
     tests = len({(source.row["id"], key.partition(".")[2]) for key, _, source in covered})
     rows = []
@@ -160,23 +160,22 @@ def forecast(
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A channel to plan with: the row that limits speak of, its trials or its effect, its cost.
+    """A channel to plan with: the row that limits are about, its trials or its effect, its cost.
 
     Attributes:
-        row: what limits speak of.
+        row: what limits are about.
         trials, effect: what its shape is taken from.
         clusters: how many it has.
-        cpu, scenes: processor seconds of its job without, and of, building scenes.
-        fixed: seconds of shared work that does not grow with clusters, by name.
+        growing: processor seconds of its job that grow with clusters: dealing victims, playing.
+        fixed: the others: building scenes, reference models and other shared work.
     """
 
     row: Mapping[str, Any]
     trials: Path | None
     effect: Effect | None
     clusters: int
-    cpu: float | None
-    scenes: float
-    fixed: Mapping[str, float]
+    growing: float | None
+    fixed: float
 
 
 def _of_effects(effects: Mapping[str, Effect]) -> Iterator[_Source]:
@@ -184,7 +183,7 @@ def _of_effects(effects: Mapping[str, Effect]) -> Iterator[_Source]:
         kind, _, name = key.rpartition(":")
         field = {"attack": "attack", "axis": "axis", "game": "game"}.get(kind, "class")
         row = {"id": key, "attack": key, "game": name, "class": name, "status": "measured"}
-        yield _Source(row | {field: name}, None, effect, 1, effect.seconds, 0.0, {})
+        yield _Source(row | {field: name}, None, effect, 1, effect.seconds, 0.0)
 
 
 def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
@@ -204,16 +203,23 @@ def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
         if row["status"] != "measured":
             continue
         record = records[keys[row["id"]]]
-        shared = row.get("shared_seconds") or {}
-        spent = record.get("cpu") or {"all": record["seconds"], "scenes": 0.0}
+        spent = record.get("cpu")
+        growing, fixed = None, 0.0
+        if spent is not None:
+            shared = row.get("shared_seconds") or {}
+            played = row["seconds"] + sum(
+                s for name, s in shared.items() if name.startswith(ANSWERS)
+            )
+            rest = spent["all"] - spent["scenes"] - spent["deals"]
+            growing = spent["deals"] + min(played, rest)
+            fixed = spent["all"] - growing
         yield _Source(
             row=row,
             trials=pilot / record["trials"],
             effect=None,
             clusters=row["clusters"],
-            cpu=spent["all"] - spent["scenes"],
-            scenes=spent["scenes"],
-            fixed={name: s for name, s in shared.items() if not name.startswith(ANSWERS)},
+            growing=growing,
+            fixed=fixed,
         )
 
 
@@ -234,8 +240,8 @@ def _planned(
         if (effect := source.effect) is not None:
             planned = effect.bits
             spec = ChannelSpec(
-                role=Role(effect.role),
-                form=AnswerForm(effect.form),
+                role=effect.role,
+                form=effect.form,
                 alphabet=effect.alphabet,
                 alpha=alpha,
             )
@@ -243,41 +249,41 @@ def _planned(
         else:
             assert source.trials is not None
             stated = next((e.bits for k, e in effects.items() if speaks(k, source.row)), None)
-            planned = stated if stated is not None else _doubted(bits, limit, source.row)
+            doubt = doubted(bits, limit, source.row.get("ceiling"))
+            planned = doubt if stated is None else stated
             likeness = power.from_pilot(read_trials(source.trials), bits["point"], planned)
     except BadTrials as error:
         return line | {"bits": None, "side": None, "reason": str(error)}, None
     return line | {"bits": planned}, likeness
 
 
-def _doubted(bits: Mapping[str, Any], limit: float, row: Mapping[str, Any]) -> float:
-    """Return the measured bits, moved towards the limit by half of the interval's upper arm."""
-    point, high, top = bits["point"], bits.get("high"), row.get("ceiling")
+def doubted(bits: Mapping[str, Any], limit: float, top: float | None) -> float:
+    """Return the measured bits, moved towards the limit by half of the interval's upper arm.
+
+    They are moved at most a third of the way (of their ratio), since the number of uses grows with
+    the square of what is left.
+    """
+    point, high = bits["point"], bits.get("high")
     if high is None or (top is not None and high >= top):
         return float(point)  # the upper end says nothing, as with few clusters
     step = DOUBT * (high - point)
-    moved = point - step if point > limit else point + step
-    # A pilot that cannot say on which side the bits are is planned for at its limit.
-    return float(limit if (moved - limit) * (point - limit) <= 0 else moved)
+    if min(point, limit) <= 0:
+        return float(point)
+    third = limit * (point / limit) ** (2 / 3)
+    return float(max(point - step, third) if point > limit else min(point + step, third))
 
 
 def _cpu(rows: list[dict[str, Any]], sources: list[_Source]) -> float | None:
     """Return the processor seconds of a run in which every game has the clusters it needs most."""
-    if any(source.cpu is None for source in sources):
+    if any(source.growing is None for source in sources):
         return None
-    games: dict[Any, list[_Source]] = {}
+    clusters: dict[str, int] = {}
+    for line in rows:
+        clusters[line["row"]] = max(clusters.get(line["row"], 0), line.get("clusters") or 0)
+    needs: dict[Any, float] = {}
     for source in sources:
-        games.setdefault(source.row["game"], []).append(source)
-    clusters = {line["row"]: line.get("clusters") or 0 for line in rows}
-    total = 0.0
-    for members in games.values():
-        needs = [clusters.get(s.row["id"], 0) / s.clusters for s in members]
-        once: dict[str, float] = {}
-        for source in members:
-            for name, seconds in source.fixed.items():
-                once[name] = max(once.get(name, 0.0), seconds)
-        spent = sum(source.cpu or 0.0 for source in members)
-        # What was trained in an earlier run was read from the cache, and cost less than it says.
-        fixed = min(sum(once.values()), FIXED * spent)
-        total += sum(s.scenes for s in members) + fixed + (spent - fixed) * (max(needs) or 1.0)
-    return round(total, 1)
+        share = clusters.get(source.row["id"], 0) / source.clusters
+        needs[source.row["game"]] = max(needs.get(source.row["game"], 0.0), share)
+    return round(
+        sum(s.fixed + (s.growing or 0.0) * (needs[s.row["game"]] or 1.0) for s in sources), 1
+    )

@@ -44,7 +44,7 @@ class Result:
     Attributes:
         status: ``done``, ``failed`` or ``skipped``.
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
-            a utility, ``seconds``, processor seconds (``cpu``: all, and those of building scenes),
+            a utility, ``seconds``, processor seconds (``cpu``: all, and those of scenes and deals),
             and the ``devices`` that its process has used until then.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
@@ -65,10 +65,12 @@ class Player:
     Attributes:
         artifacts: where the loot of chains is kept, or None.
         built: processor seconds that building scenes took since the last experiment began.
+        dealing: those that dealing took: training victims and drawing secrets.
     """
 
     artifacts: Artifacts | None = None
     built: float = 0.0
+    dealing: float = 0.0
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
     _tuning_deal: Deal | None = None
@@ -78,7 +80,8 @@ class Player:
 
         An attack may raise SystemExit: its row fails, not the run.
         """
-        started, worked, self.built = time.perf_counter(), time.process_time(), 0.0
+        started, worked = time.perf_counter(), time.process_time()
+        self.built = self.dealing = 0.0
         try:
             result = self._play(experiment) if experiment.stages else self._utility(experiment)
         except KeyboardInterrupt:
@@ -94,6 +97,7 @@ class Player:
             "cpu": {
                 "all": round(time.process_time() - worked, 4),
                 "scenes": round(self.built, 4),
+                "deals": round(self.dealing, 4),
             },
             "devices": devices_used(),
         }
@@ -211,7 +215,9 @@ class Player:
             answer_cache.forget()
             rules = experiment.stages[-1].game_params
             seed, budget = experiment.root_seed, experiment.budget
+            began = time.process_time()
             dealt = deal(attack, scene, seed=seed, params=rules)
+            self.dealing += time.process_time() - began
             if len(experiment.stages) > 1:
                 dealt = held_instead(
                     experiment.stages,
