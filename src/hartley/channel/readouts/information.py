@@ -237,8 +237,11 @@ def certified(
 
 
 def falling(lows: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """Return the pairs with each bound at least those of smaller error levels."""
-    bounds = np.maximum.accumulate([low for _, low in lows][::-1])[::-1]
+    """Return the pairs with each bound at most those of larger error levels, so that both fall.
+
+    Each keeps its own error level: the larger of two levels' bounds would have the sum of theirs.
+    """
+    bounds = np.minimum.accumulate([low for _, low in lows])
     return tuple((alpha, float(b)) for (alpha, _), b in zip(lows, bounds, strict=True))
 
 

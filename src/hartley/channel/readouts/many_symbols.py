@@ -88,7 +88,8 @@ def measure_many(
         spec = replace(spec, alphabet=len(classes))
     k = spec.alphabet
     weight = class_weights(truth, cluster, k, planted=spec.planted)
-    telling = n >= 20 * k * k and bool((guess < 0).any())
+    # Where nothing was answered an abstention is a constant, which says nothing.
+    telling = n >= 20 * k * k and 0 < int((guess < 0).sum()) < n
     answers = Answers(truth, outcome, cluster, k, telling)
     counts = symbol_counts(outcome, truth, weight, k)
     raw, gains = read_symbols(counts, outcome, truth, k, telling=telling)
