@@ -50,7 +50,7 @@ def plain():
 def test_the_live_wire_of_membership_narrows_and_the_certified_epsilon_is_kept(plain, epsilon):
     shielded = dp_sgd(wire(membership, "live")[0], rng(), epsilon=epsilon, **BRIEF)
     after = heard(loss_threshold, shielded)
-    assert plain.metrics["auc"]["value"] > 0.99 and plain.bits.lower > 0.3
+    assert plain.metrics["auc"]["value"] > 0.99 and plain.bits.lower > 0.25
     assert float(plain.metrics["epsilon_lower"]) > 3
     assert after.bits.value < 0.1 and float(after.metrics["epsilon_lower"]) <= epsilon
     assert after.bits.lower <= after.ceiling.value < 1 and after.ceiling.method.startswith("dp")
@@ -60,7 +60,7 @@ def test_planted_secrets_drown_with_no_ceiling_claimed():
     bare, own = wire(memorization, "live")
     shielded = dp_sgd(bare, rng(), epsilon=0.5, **BRIEF)
     before, after = heard(exposure, own), heard(exposure, shielded)
-    assert after.bits.value < 1.0 < 2.0 < before.bits.lower
+    assert after.bits.value < 1.0 < 1.5 < before.bits.lower
     assert after.ceiling.method.startswith("entropy")
 
 

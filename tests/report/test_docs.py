@@ -154,7 +154,7 @@ def test_the_program_of_the_first_page_runs():
     names: dict = {}
     exec(compile(block, "start.md", "exec"), names)
     channel = names["channel"]
-    assert channel.n == 4 * 900
+    assert channel.n == 8 * 900
     assert 0 <= channel.bits.lower <= channel.bits.value <= channel.high < 1
 
 

@@ -206,9 +206,10 @@ def _auc(trials: Trials) -> float:
 def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
     """Where nothing leaks it reads nothing, in every modality it claims.
 
-    A point estimate may be high by chance: then the median of three fixed seeds counts. Where the
-    first seeds read nothing, the others are not played: two in the first modality, one in each of
-    the others, since who knows what they should not knows it in all of them.
+    A point estimate may be high by chance: it counts where it is above all that the same estimator
+    reads of redrawn secrets, and then the median of three fixed seeds counts. Where the first seeds
+    read nothing, the others are not played: two in the first modality, one in each of the others,
+    since who knows what they should not knows it in all of them.
     """
     for modality in attack.modalities:
         enough = 2 if modality is attack.modalities[0] else 1
@@ -224,9 +225,14 @@ def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
 def _dead(
     attack: Attack, modality: Modality, seeds: Sequence[int]
 ) -> tuple[list[float], list[float]]:
-    """Certified bits and point estimates on the dead scene, by seed."""
-    bits = [measured(attack, "dead", modality, seed, light=True).bits for seed in seeds]
-    return [one.lower or 0.0 for one in bits], [one.value for one in bits]
+    """Certified bits and point estimates on the dead scene, by seed; 0 for those of the null."""
+    lows, points = [], []
+    for seed in seeds:
+        channel = measured(attack, "dead", modality, seed, light=True)
+        value, null = channel.bits.value, channel.null.upper or 0.0
+        lows.append(channel.bits.lower or 0.0)
+        points.append(value if value > max(DEAD, null) else 0.0)
+    return lows, points
 
 
 def keeps_its_budget(attack: Attack) -> None:

@@ -185,7 +185,7 @@ def test_the_divisor_is_the_number_it_is_given(monkeypatch):
             told.append(self.param_groups[0]["params"][0].grad.clone())
 
     monkeypatch.setattr(
-        ghost_clipping, "adam", lambda parameters, training: Listener(parameters, lr=0.0)
+        ghost_clipping, "FusedAdamW", lambda parameters, lr, decay: Listener(parameters, lr=0.0)
     )
     once = replace(PRIVACY, steps=1)
     ghost_clipping.train_private(np.concatenate([rows(10)] * 2), SHAPE, once, 5)
@@ -201,7 +201,7 @@ def test_noise_is_the_multiplier_times_the_bound_over_the_expected_number(monkey
             told.append(self.param_groups[0]["params"][0].grad.clone())
 
     monkeypatch.setattr(
-        ghost_clipping, "adam", lambda parameters, training: Listener(parameters, lr=0.0)
+        ghost_clipping, "FusedAdamW", lambda parameters, lr, decay: Listener(parameters, lr=0.0)
     )
     bare = replace(PRIVACY, steps=12)
     ghost_clipping.train_private(rows(10), SHAPE, bare, 5)

@@ -242,14 +242,15 @@ def advantage_limits(
     """
     from scipy.special import ndtri, stdtrit
 
-    top, held = best.largest, best.held_out
+    top, earlier = best.largest, best.held_out
     m = min(best.units or len(scores.positives), len(scores.positives), len(scores.negatives))
     if m == 1 or top.spread == 0.0:
         return no_variance_limits(best.advantage, m, alpha)
     reach = ndtri(1 - alpha) if cluster is None else stdtrit(top.units - 1, 1 - alpha)
     low = 0.0
-    if held.units > 1:
-        low = max(0.0, held.value - float(stdtrit(held.units - 1, 1 - alpha)) * held.spread)
+    if earlier.units > 1:
+        reach_below = float(stdtrit(earlier.units - 1, 1 - alpha)) * earlier.spread
+        low = max(0.0, earlier.value - reach_below)
     return low, min(1.0, top.value + float(reach) * top.spread)
 
 

@@ -261,7 +261,7 @@ def _largest_gap(rules: Rules, truth: Whole, score: Array, cluster: Whole | None
 def _gap_from_earlier(rules: Rules, truth: Whole, score: Array, cluster: Whole | None) -> Gap:
     """Return the gap of each fifth but the first, read by the rule that is best in those before.
 
-    A cross-fitted gap is no mean of independent parts where nothing leaks: the folds agree on a
+    A cross-fitted gap is not a mean of independent parts where nothing leaks: the folds agree on a
     direction when all lean to it, so that its tail is that of the two-sided gap. Rules that are
     learned from what came before give differences of a martingale.
     """
