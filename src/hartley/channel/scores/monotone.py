@@ -78,6 +78,8 @@ def fit_posterior(table: Array, pieces: int) -> Array:
         pieces: k = 1 or 2 monotone pieces.
     """
     rates, weight = _rates(table)
+    if len(rates) <= pieces + 1:  # any function of these few bins has at most k monotone pieces
+        return np.asarray(rates)
     best = max(
         (_isotonic(rates, weight, up) for up in (True, False)), key=lambda f: bits_of(table, f)
     )
@@ -116,11 +118,10 @@ def smoothed(table: Array, posterior: Array, rows: float) -> Array:
     cut = np.flatnonzero(np.diff(steps)) + 1 if len(steps) > 1 else np.empty(0, np.int64)
     for part in np.split(np.arange(len(level)), cut + (len(cut) > 0)):
         if len(part) > 1:
-            level[part] = _isotonic(
-                level[part],
-                total[part],
-                bool(posterior[starts][part[-1]] > posterior[starts][part[0]]),
-            )
+            up = bool(posterior[starts[part[-1]]] > posterior[starts[part[0]]])
+            rise = np.diff(level[part])
+            if (rise < 0).any() if up else (rise > 0).any():
+                level[part] = _isotonic(level[part], total[part], up)
     return np.repeat(level, np.diff(np.concatenate([starts, [len(posterior)]])))
 
 
@@ -137,12 +138,15 @@ def logistic(table: Array, rows: float) -> Array:
         p = expit(design @ beta)
         slope = design.T @ (table[:, 1] - weight * p) * rows - 0.5 * beta
         curve = (design.T * (weight * p * (1 - p) * rows)) @ design + 0.5 * np.eye(2)
-        beta = beta + np.linalg.solve(curve, slope)
+        step = np.linalg.solve(curve, slope)
+        beta = beta + step
+        if np.abs(step).max() < 1e-9:
+            break
     # Few levels, which cost nothing (1/64 of the slope's range) and keep sums over a cluster cheap.
     line = design @ beta
-    step = max(float(line.max() - line.min()), 1e-9) / LEVELS
+    height = max(float(line.max() - line.min()), 1e-9) / LEVELS
     inside = 0.5 / (rows + 1.0)
-    return np.asarray(np.clip(expit(np.round(line / step) * step), inside, 1.0 - inside))
+    return np.asarray(np.clip(expit(np.round(line / height) * height), inside, 1.0 - inside))
 
 
 @dataclass(frozen=True, slots=True)
