@@ -430,6 +430,7 @@ def _score_ends(
     truth, cluster = columns.truth, columns.cluster
     score = np.asarray(columns.guess, np.float64)
     shuffled = information.exchangeable(truth, cluster, spec)
+    rows = information.weigh(truth, score, cluster, rng, coins=spec.planted and not shuffled)
     if over:
         lows, _ = information.certified(
             truth,
@@ -439,10 +440,12 @@ def _score_ends(
             rng,
             scores=ScorePair.of(truth, score),
             exchangeable=cluster is not None and shuffled,
+            means=None
+            if cluster is None
+            else information.cross_fitted(rows, spec.pieces).by_cluster,
             halvings=1,
         )
         return lows[0][1], 1.0
-    rows = information.weigh(truth, score, cluster, rng, coins=spec.planted and not shuffled)
     raw, gains = information.in_sample(rows, spec.pieces)
     return 0.0, information.upper_end(rows, raw, gains, spec.alpha)
 

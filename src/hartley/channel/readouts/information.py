@@ -133,22 +133,74 @@ def halfway(raw: float, held_out: float) -> float:
     return (raw + held_out) / 2.0
 
 
-def cross_fitted(rows: WeighedRows, pieces: int) -> float:
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Gains of rows that were read by posteriors fitted without their fold.
+
+    Attributes:
+        mean: bits a use.
+        by_cluster: (m,) bits a use of each cluster, whose mean that is; None without clusters.
+    """
+
+    mean: float
+    by_cluster: Array | None
+
+
+def cross_fitted(rows: WeighedRows, pieces: int) -> HeldOut:
     """Return the mean gain of rows read by posteriors that were fitted without their fold."""
     folds = int(rows.fold.max()) + 1
     key = (rows.fold * rows.bins + rows.where) * 2 + rows.truth
     flat = np.bincount(key, weights=rows.weight, minlength=2 * rows.bins * folds)
     tables = flat.reshape(folds, rows.bins, 2)
     whole, total = tables.sum(0), 0.0
-    for part in tables:
+    levels = np.zeros((folds, rows.bins, 2))
+    for k, part in enumerate(tables):
         rest = whole - part
         share = float(rest.sum())
         if share <= 0.0 or not (rest.sum(0) > 0).all():
             continue
         rest = np.maximum(rest, 0.0) / share
         posterior = smoothed(rest, fit_posterior(rest, pieces), rows.rows * share)
-        total += bits_of(np.asarray(part, np.float64), posterior)
-    return total
+        levels[k] = np.log2(2.0 * np.stack([1.0 - posterior, posterior], 1))
+        total += float((part * levels[k]).sum())
+    if rows.cluster is None:
+        return HeldOut(total, None)
+    gains = rows.weight * levels.ravel()[key]
+    return HeldOut(total, by_cluster(gains, rows.weight, rows.cluster))
+
+
+def by_cluster(gains: Array, weight: Array, cluster: Whole) -> Array:
+    """Return the mean gain of each cluster that counts.
+
+    Args:
+        gains: (n,) gains times weights.
+        weight: (n,) weights that sum to 1, with the same sum in each cluster that counts.
+        cluster: (n,) integers 0..m−1.
+    """
+    counts = np.bincount(cluster, weights=weight) > 0
+    return np.asarray(np.bincount(cluster, weights=gains)[counts] * counts.sum())
+
+
+def one_reader(lows: list[tuple[float, float]], means: Array | None) -> list[tuple[float, float]]:
+    """Return the bounds, each at most the lower t limit of what one reader of all clusters gains.
+
+    The code of a cluster may give up its reader where the whole cluster speaks against it: it
+    certifies the bits of the whole cluster. Where some clusters leak and others do not, these are
+    more than I_F (``design/measurement.md`` §5).
+
+    Args:
+        lows: error levels and certified bits.
+        means: (m,) held-out bits a use of each cluster.
+    """
+    from scipy.special import stdtrit
+
+    if means is None or len(means) < 2:
+        return lows
+    m, value = len(means), float(means.mean())
+    error = float(means.std(ddof=1)) / math.sqrt(m)
+    return [
+        (a, max(0.0, min(low, value - float(stdtrit(m - 1, 1 - a)) * error))) for a, low in lows
+    ]
 
 
 def upper_end(rows: WeighedRows, raw: float, gains: Array, alpha: float) -> float:
@@ -204,6 +256,7 @@ def certified(
     *,
     scores: ScorePair,
     exchangeable: bool,
+    means: Array | None,
     halvings: int = HALVINGS,
 ) -> tuple[tuple[tuple[float, float], ...], str]:
     """Return certified bits at alpha, alpha/2, …, and the method.
@@ -214,13 +267,14 @@ def certified(
         rng: of the code.
         scores: the rows by secret.
         exchangeable: secrets were shuffled, not drawn by fair coins.
+        means: (m,) held-out bits a use of each cluster, of ``cross_fitted``.
         halvings: at how many error levels.
     """
     alphas = [spec.alpha / 2**k for k in range(halvings)]
     if cluster is not None:
         code = cluster_gains(truth, score, cluster, spec.pieces, rng, exchangeable=exchangeable)
         m = max(1, len(code.sizes))
-        lows = [(a, code.lower(a)) for a in alphas]
+        lows = one_reader([(a, code.lower(a)) for a in alphas], means)
         return falling(lows), f"prequential code and betting over {m} clusters"
     rare = min(len(scores.positives), len(scores.negatives))
     share = 0.5 if rare >= FROM else 0.0

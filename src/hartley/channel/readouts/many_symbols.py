@@ -94,7 +94,7 @@ def measure_many(
     counts = symbol_counts(outcome, truth, weight, k)
     raw, gains = read_symbols(counts, outcome, truth, k, telling=telling)
     fold = folds_of(n, cluster, rng)
-    point = 0.0
+    held_out = np.zeros(n)
     for part in range(int(fold.max()) + 1):
         rest = fold != part
         if rest.all() or not rest.any():
@@ -102,13 +102,16 @@ def measure_many(
         learned = symbol_reader(
             symbol_counts(outcome[rest], truth[rest], weight[rest] * n, k), k, telling=telling
         )
-        point += float((weight * learned[outcome, truth])[~rest].sum())
-    point = information.halfway(raw, point)
+        held_out[~rest] = (weight * learned[outcome, truth])[~rest]
+    point = information.halfway(raw, float(held_out.sum()))
     high = _upper_end(answers, weight, gains, spec.alpha)
     lows: Lows = ()
     method = "point"
     if halvings:
         lows, method = _certify(answers, spec, rng, halvings)
+        if cluster is not None and spec.planted:
+            means = information.by_cluster(held_out, weight, cluster)
+            lows = information.falling(information.one_reader([*lows], means))
     return Reading(
         point,
         raw,

@@ -15,9 +15,11 @@ from hartley.channel.readouts.information import (
     FEW_CLUSTERS,
     HALVINGS,
     RARE,
+    by_cluster,
     falling,
     folds_of,
     halfway,
+    one_reader,
 )
 from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.readouts.symbol import design
@@ -71,19 +73,21 @@ def measure_rank(
     edges = octaves(r)
     bucket = np.searchsorted(edges, rank, side="right") - 1
     fold = folds_of(n, cluster, rng)
-    point = 0.0
+    held_out = np.zeros(n)
     for part in range(int(fold.max()) + 1):
         rest = fold != part
         if rest.all() or not rest.any():
             continue
         law = rank_reader(np.bincount(bucket[rest], weight[rest] * n, len(edges)), edges, r)
-        point += float((weight * law[bucket])[~rest].sum())
+        held_out[~rest] = (weight * law[bucket])[~rest]
     raw, gains = _in_sample(rank, weight, r)
-    point = halfway(raw, point)
+    point = halfway(raw, float(held_out.sum()))
     lows: Lows = ()
     method = "point"
     if full or certify:
         lows, method = _certify(rank, cluster, spec, rng, HALVINGS if full else 1)
+        if cluster is not None:
+            lows = falling(one_reader([*lows], by_cluster(held_out, weight, cluster)))
     assumed: tuple[str, ...] = ("secrets uniform on the candidates",)
     if cluster is None:
         assumed = ("uses independent", *assumed)

@@ -61,13 +61,22 @@ def measure_score(
     fair = spec.planted and not exchangeable(truth, cluster, spec)
     rows = information.weigh(truth, score, cluster, rng, coins=fair)
     raw, gains = information.in_sample(rows, spec.pieces)
-    point = information.halfway(raw, information.cross_fitted(rows, spec.pieces))
+    held_out = information.cross_fitted(rows, spec.pieces)
+    point = information.halfway(raw, held_out.mean)
     if not full:
         lows: Lows = ()
         if certify:
             shuffled = cluster is not None and not fair
             lows, _ = information.certified(
-                truth, score, cluster, spec, rng, scores=scores, exchangeable=shuffled, halvings=1
+                truth,
+                score,
+                cluster,
+                spec,
+                rng,
+                scores=scores,
+                exchangeable=shuffled,
+                means=held_out.by_cluster,
+                halvings=1,
             )
         high = information.upper_end(rows, raw, gains, spec.alpha) if certify else 1.0
         return Reading(point, raw, lows[0][1] if lows else 0.0, high, "point", (), lows=lows)
@@ -76,7 +85,14 @@ def measure_score(
     high = information.upper_end(rows, raw, gains, spec.alpha)
     shuffled = cluster is not None and not fair
     lows, method = information.certified(
-        truth, score, cluster, spec, rng, scores=scores, exchangeable=shuffled
+        truth,
+        score,
+        cluster,
+        spec,
+        rng,
+        scores=scores,
+        exchangeable=shuffled,
+        means=held_out.by_cluster,
     )
     rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
     best = best_rule(rules, truth, score, cluster, spec.alpha)

@@ -107,7 +107,8 @@ def _binary(
     fair = spec.planted and not exchangeable(truth, cluster, spec)
     rows = information.weigh(truth, score, cluster, rng, coins=fair)
     raw, gains = information.in_sample(rows, 2)
-    point = information.halfway(raw, information.cross_fitted(rows, 2))
+    held_out = information.cross_fitted(rows, 2)
+    point = information.halfway(raw, held_out.mean)
     lows: Lows = ()
     method = "point"
     if halvings:
@@ -119,6 +120,7 @@ def _binary(
             rng,
             scores=ScorePair.of(truth, score),
             exchangeable=cluster is not None and not fair,
+            means=held_out.by_cluster,
             halvings=halvings,
         )
     if cluster is None and spec.planted and halvings and (guess >= 0).all():
