@@ -269,3 +269,14 @@ def test_the_document_prints_the_min_capacity_that_is_certified():
     trials = Trials(spec, truth, truth.copy())
     row = measured(trials, measure(trials))
     assert row["leakage"] == pytest.approx(4 - np.log2(20) / 16, abs=1e-9)
+
+
+def test_bits_are_shares_of_the_entropy_of_the_secret():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 16, 400)
+    guess = np.where(rng.random(400) < 0.9, truth, rng.integers(0, 16, 400))
+    trials = Trials(ChannelSpec(form=AnswerForm.SYMBOL, alphabet=16), truth, guess)
+    row = measured(trials, measure(trials))
+    for end in ("point", "low", "high"):
+        assert row["bits"]["share"][end] == row["bits"][end] / 4
+    assert 0.5 < row["bits"]["share"]["low"] < row["bits"]["share"]["point"] < 0.9

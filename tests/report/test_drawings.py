@@ -83,10 +83,10 @@ def test_the_loop_shows_the_widest_sound_channel_of_each_axis(document):
     assert list(found) == ["data_to_data", "data_to_model", "model_to_data", "model_to_model"]
     leak = found["model_to_data"]
     assert leak.lines == (
-        "≥ 0.214 bit",
-        "point 0.262 [0.214, 0.301]",
+        "≥ 21% of the secret",
+        "0.262 [0.214, 0.301] bit",
         "lira online",
-        "per record, n 8\u202f000",
+        "1 in 2 per record, n 8\u202f000",
     )
     assert leak.share == pytest.approx(0.214)
     assert found["data_to_model"].lines[2] == "badnets"
@@ -129,4 +129,4 @@ def test_the_loop_is_well_formed_and_stays_inside_its_frame(document, narrow, st
 
 def test_the_caption_says_what_the_picture_shows(document):
     words = loop.caption(document)
-    assert "model → data: ≥ 0.214 bit; point 0.262 [0.214, 0.301]; lira online" in words
+    assert "model → data: ≥ 21% of the secret; 0.262 [0.214, 0.301] bit; lira online" in words

@@ -234,7 +234,7 @@ def test_on_a_telephone_every_number_of_a_channel_stands_under_its_name(page):
     whole = re.search(r'<table class="channels">(.*?)</table>', page, re.DOTALL)[1]
     heads = re.findall(r'<th scope="col">(.*?)</th>', whole)
     rows = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", whole, re.DOTALL)
-    assert len(heads) == 8 and rows
+    assert len(heads) == 9 and rows
     for row in rows:
         assert re.findall(r'<td data-name="([^"]+)"', row) == heads[1:]
     style = files("hartley.report.templates").joinpath("page.css").read_text()

@@ -113,6 +113,16 @@ def test_metrics_are_called_as_their_fields_call_them(name, words):
     assert metric(name) == words
 
 
+def test_half_of_a_coin_is_wider_than_one_of_ten_bits(document):
+    """Bits of unlike secrets are ranked by the share of the secret that they are."""
+    coin, number_of_1024 = (
+        next(c for c in document["channels"] if c["game"] == "membership" and c["bits"])
+        | {"attack": name, "alphabet": n, "bits": {"point": bit, "low": bit, "high": bit}}
+        for name, n, bit in (("coin", 2, 0.5), ("number", 1024, 1.0))
+    )
+    assert widest([number_of_1024, coin])["attack"] == "coin"
+
+
 def test_the_widest_channel_is_sound_and_undefended(document):
     rows = [c for c in document["channels"] if c["game"] == "membership"]
     assert widest(rows)["attack"] == "lira_online"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import bits, number, print_json, quantity
+from hartley.cli.terminal import bits, number, print_json, quantity, share
 from hartley.core.errors import UsageError
 
 app = App(name="measure")
@@ -64,6 +64,7 @@ def measure(
     print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['form']} answers")
     print(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%}{chosen})")
     print(f"  which is         {row['bits']['quantity']}")
+    print(f"  of the secret    {share(row)}")
     print(f"  ceiling          {number(row['ceiling'])}")
     print(f"  null arm         {number(row['bits']['null'])}")
     for name, value in row["metrics"].items():

@@ -105,15 +105,21 @@ def number(value: float | None, digits: int = 3) -> str:
     return "0" if text.strip("-0.") == "" else text
 
 
+COLUMNS = (
+    *("axis", "attack", "bits per use", "share of the secret"),
+    *("ceiling", "usual metric", "n", "s"),
+)
+
+
 def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print one line for each measured row, then what was not measured and why."""
     measured = [row for row in rows if row["status"] == "measured"]
     if measured:
         print_table(
-            ("axis", "attack", "bits per use", "ceiling", "usual metric", "n", "s"),
+            COLUMNS,
             [_line(row) for row in measured],
-            numbers=(3, 5, 6),
-            drop=(3, 6),
+            numbers=(4, 6, 7),
+            drop=(4, 7, 3),
         )
     for row in measured:
         for flag in row.get("flags", []):
@@ -202,11 +208,21 @@ def quantity(value: Any) -> str:
     return str(value) if isinstance(value, str) else number(value)
 
 
+def share(row: Mapping[str, Any]) -> str:
+    """Write the share of the secret that the bits are, and how many candidates there were."""
+    shares = row["bits"].get("share")
+    if not shares or shares["low"] is None:
+        return "–"
+    point, low = shares["point"], shares["low"]
+    return f"{point:.0%} (≥{low:.0%}), 1 in {row['alphabet']}"
+
+
 def _line(row: Mapping[str, Any]) -> Row:
     axis = (row.get("axis") or "–").replace("_to_", "→")
     return (
         *(axis, str(row["attack"])),
         bits(row["bits"]),
+        share(row),
         number(row["ceiling"]),
         _usual(row["metrics"]),
         str(row["n"]),

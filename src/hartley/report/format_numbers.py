@@ -173,9 +173,29 @@ def bits_line(channel: Mapping[str, Any]) -> str:
     )
 
 
-def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the channel with the highest certified bits (then the highest point), or None.
+def share(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the share of the secret's entropy with its interval, and what the secret is one of.
 
+    A run that was measured before shares were written has neither.
+    """
+    shares = row["bits"].get("share")
+    if not shares:
+        return NOTHING, ""
+    ends = [shares.get("low"), shares.get("high")]
+    words = "" if None in ends else f" [{', '.join(map(percent, ends))}]"
+    return percent(shares["point"]) + words, f"1 in {number(row.get('alphabet'))}"
+
+
+def percent(value: float) -> str:
+    """Write a share in percent, with enough digits that small ones are not 0."""
+    return f"{100 * value:.3g}%" if value < 0.1 else f"{100 * value:.0f}%"
+
+
+def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the channel with the highest certified share of its secret, or None.
+
+    Bits of unlike uses cannot be ranked: half of one bit is more of a secret than one of ten bits.
+    Where two certify alike the point decides.
     A row that its null arm flags is not a measurement, and a row with a defense is not a headline.
     """
     measured = [
@@ -183,9 +203,11 @@ def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         for c in channels
         if c["status"] == "measured" and not c.get("flags") and c.get("knowledge") in (None, "none")
     ]
-    return max(measured, key=lambda c: (_low(c), c["bits"].get("point") or 0.0), default=None)
+    return max(measured, key=_shares, default=None)
 
 
-def _low(channel: Mapping[str, Any]) -> float:
-    low = channel["bits"].get("low")
-    return -1.0 if low is None else float(low)
+def _shares(channel: Mapping[str, Any]) -> tuple[float, float]:
+    bits_of_row = channel["bits"]
+    entropy = math.log2(max(2, channel.get("alphabet") or 2))
+    low, point = bits_of_row.get("low"), bits_of_row.get("point")
+    return -1.0 if low is None else low / entropy, (point or 0.0) / entropy

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hartley.core.taxonomy import Axis
-from hartley.report.format_numbers import AXIS_TITLES, bits, number, plain, span, widest
+from hartley.report.format_numbers import AXIS_TITLES, bits, number, percent, plain, span, widest
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class Arrow:
     Attributes:
         axis: its name.
         title: its name for a person.
-        lines: the words on it: certified bits, point with interval and count, which attack.
-        share: certified bits as a share of their ceiling, 0..1.
+        lines: the words on it: share of the secret, bits with interval, which attack, count.
+        share: certified bits as a share of the secret's entropy, 0..1.
         open: whether anything was measured on it.
     """
 
@@ -54,7 +55,7 @@ NARROW: dict[str, Any] = {
 
 
 def arrows(document: Mapping[str, Any]) -> list[Arrow]:
-    """Return the four axes with the widest sound channel of each."""
+    """Return the four axes, each with its channel that certifies most of its secret."""
     return [_arrow(str(axis), document) for axis in Axis]
 
 
@@ -88,17 +89,17 @@ def _arrow(axis: str, document: Mapping[str, Any]) -> Arrow:
     if best is None:
         why = "not measured" if here else "no attack was played"
         return Arrow(axis, AXIS_TITLES[axis], (why,), 0.0, False)
-    best_bits, ceiling = best["bits"], best.get("ceiling")
+    best_bits = best["bits"]
     low = best_bits.get("low")
-    unit = best.get("unit") or "use"
+    candidates = max(2, best.get("alphabet") or 2)
+    certified = min(1.0, max(0.0, (low or 0.0) / math.log2(candidates)))
     lines = (
-        f"≥ {bits(low)} bit" if low is not None else f"{bits(best_bits.get('point'))} bit",
-        f"point {bits(best_bits.get('point'))} {span(low, best_bits.get('high'))}",
+        f"≥ {percent(certified)} of the secret",
+        f"{bits(best_bits.get('point'))} {span(low, best_bits.get('high'))} bit",
         _short(plain(best["attack"])),
-        f"per {unit}, n {number(best.get('n'))}",
+        f"1 in {candidates} per {best.get('unit') or 'use'}, n {number(best.get('n'))}",
     )
-    share = min(1.0, max(0.0, (low or 0.0) / ceiling)) if ceiling else 0.0
-    return Arrow(axis, AXIS_TITLES[axis], lines, share, True)
+    return Arrow(axis, AXIS_TITLES[axis], lines, certified, True)
 
 
 def _short(name: str, limit: int = 24) -> str:

@@ -17,6 +17,7 @@ from hartley.report.format_numbers import (
     number,
     params,
     quantity,
+    share,
     span,
     tuned,
     verdict_words,
@@ -68,7 +69,17 @@ def render(document: Mapping[str, Any]) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-CHANNEL_HEAD = ("axis", "class", "attack", "bits per use", "ceiling", "null", "n", "usual metrics")
+CHANNEL_HEAD = (
+    "axis",
+    "class",
+    "attack",
+    "bits per use",
+    "share of the secret",
+    "ceiling",
+    "null",
+    "n",
+    "usual metrics",
+)
 DEFENSE_HEAD = ("defense", "term", "attack", "undefended", "static", "adaptive", "utility")
 
 
@@ -86,6 +97,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
         name + flags,
         f"{bits(bits_of_row.get('point'))} "
         f"{span(bits_of_row.get('low'), bits_of_row.get('high'))} per {unit}",
+        ", ".join(filter(None, share(row))),
         bits(row.get("ceiling")),
         bits(bits_of_row.get("null")),
         f"{number(row.get('n'))} in {count(row.get('clusters'), 'cluster')}",

@@ -17,6 +17,7 @@ from hartley.report.format_numbers import (
     params,
     plain,
     quantity,
+    share,
     span,
     tuned,
 )
@@ -46,6 +47,8 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "flags": list(row.get("flags") or ()),
         "point": bits(bits_of_row.get("point")),
         "span": span(bits_of_row.get("low"), bits_of_row.get("high")),
+        "share": share(row)[0],
+        "secret": share(row)[1],
         "unit": row.get("unit") or "use",
         "ceiling": bits(row.get("ceiling")),
         "null": bits(bits_of_row.get("null")),

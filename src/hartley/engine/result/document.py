@@ -104,6 +104,7 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
             "lows": [[level, low] for level, low in channel.lows],
             "hidden": hidden(channel),
             "certifiable": certifiable(channel),
+            "share": share_of_secret(bits.value, bits.lower, channel.high, trials.spec.alphabet),
             "raw": channel.raw,
             "null": null.value,
             "null_low": null.lower,
@@ -155,6 +156,18 @@ def flags(channel: Channel) -> list[str]:
             "ceiling: a side channel, a false claim, or a bug"
         )
     return doubts
+
+
+def share_of_secret(
+    point: float, low: float | None, high: float | None, candidates: int
+) -> dict[str, float | None]:
+    """Return bits as shares of the entropy of a secret that is one of equally likely candidates.
+
+    Bits of uses of different alphabets cannot be compared; the shares can.
+    """
+    entropy = math.log2(max(2, candidates))
+    ends = {"point": point, "low": low, "high": high}
+    return {name: None if value is None else value / entropy for name, value in ends.items()}
 
 
 def hidden(channel: Channel) -> float | None:
