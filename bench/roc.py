@@ -54,11 +54,11 @@ def main() -> None:
     spec = ChannelSpec()
     print(f"{n} scores; last columns: the other tool's time and how many times ours it is")
 
-    found = roc.auc(scores)
+    found = roc.area(scores).interval(0.05)
     assert abs(found.value - roc_auc_score(truth, score)) < 1e-12
     line(
         "AUC with DeLong interval, from raw scores",
-        typical(lambda: roc.auc(ScorePair.of(truth, score))),
+        typical(lambda: roc.area(ScorePair.of(truth, score)).interval(0.05)),
         typical(lambda: roc_auc_score(truth, score)),
         "roc_auc_score, no interval",
     )
@@ -110,7 +110,7 @@ def main() -> None:
         ready.sort()
         tabulate(truth, score, folds(n, None, rng), ready, spec)
         certify_scores(ready, spec)
-        roc.auc(ready)
+        roc.area(ready).interval(0.05)
         roc.curve(ready)
         for level in levels:
             roc.tpr_at_fpr(ready, level, rng)

@@ -73,9 +73,8 @@ def test_ranks_tell_more_than_being_first():
 
 
 def jam_of(after, before, truth, **spec):
-    return jam.measure_jam(
-        truth, after, before, None, ChannelSpec(Role.JAM, AnswerForm.SYMBOL, **spec)
-    )
+    declared = ChannelSpec(Role.JAM, AnswerForm.SYMBOL, **spec)
+    return jam.measure_jam(truth, after, before, None, declared, rng=np.random.default_rng(0))
 
 
 def test_a_jam_of_a_gate_counts_both_rates():

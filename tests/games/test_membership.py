@@ -121,7 +121,7 @@ def test_an_own_model_is_one_round_and_nobodys_coin():
     assert trials.spec.bounds == proved[1:], "privacy is proved of a coin, and there was none"
     heard = measure(trials)
     assert heard.metrics["auc"]["low"] > 0.6 and not flags(heard)
-    assert heard.metrics["auc_two_sided"] == heard.metrics["auc"]
+    assert heard.metrics["auc_two_sided"]["value"] == heard.metrics["auc"]["value"]
 
 
 def test_attacks_that_train_are_skipped_where_nothing_trains():

@@ -138,7 +138,13 @@ def _read(
     if spec.role is Role.JAM:
         assert columns.reference is not None
         return measure_jam(
-            columns.truth, columns.guess, columns.reference, columns.cluster, spec, full=full
+            columns.truth,
+            columns.guess,
+            columns.reference,
+            columns.cluster,
+            spec,
+            rng=rng,
+            full=full,
         )
     return measure_symbol(
         columns.truth,

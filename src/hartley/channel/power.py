@@ -411,7 +411,9 @@ def settling_end(
             reading = measure_rank(symbols, cluster, spec, rng, full=False, certify=over)
         elif spec.role is Role.JAM:
             assert columns.reference is not None
-            reading = measure_jam(truth, symbols, columns.reference, cluster, spec, full=False)
+            reading = measure_jam(
+                truth, symbols, columns.reference, cluster, spec, rng=rng, full=False
+            )
         else:
             reading = measure_symbol(truth, symbols, cluster, spec, rng, full=False, certify=over)
         low, high = reading.lower, reading.high

@@ -306,3 +306,12 @@ def exchangeable(truth: Whole, cluster: Whole | None, spec: ChannelSpec) -> bool
     ones, sizes = np.bincount(cluster, weights=truth), np.bincount(cluster)
     same = bool((ones == ones[0]).all()) and (len(ones) > 1 or 2 * ones[0] == sizes[0])
     return not spec.planted or (bool(sizes.max() > 1) and same)
+
+
+def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
+    """Whether the rows of every cluster have one secret, as if one coin had settled them all."""
+    if cluster is None or int(np.bincount(cluster).max()) == 1:
+        return False
+    secret_of = np.empty(int(cluster.max()) + 1, np.int64)
+    secret_of[cluster] = truth
+    return bool((secret_of[cluster] == truth).all())

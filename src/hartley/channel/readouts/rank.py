@@ -127,7 +127,9 @@ def measure_rank(
             ends = min(ends[0], low * most), max(ends[1], high * most)
     return replace(
         reading,
-        leakage=certificate(
+        leakage=None
+        if not spec.planted
+        else certificate(
             log2_exposure_tail(rank, r), spec.alpha, uses=n, method="surprisal of exposures"
         ),
         metrics={

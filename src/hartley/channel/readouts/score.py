@@ -16,7 +16,7 @@ from hartley.channel.bounds import cluster_code, one_run_dp, one_run_fdp
 from hartley.channel.bounds.degenerate_intervals import ALONE, LONE, no_variance_limits
 from hartley.channel.bounds.score_audit import certify_scores, declared_delta
 from hartley.channel.readouts import information
-from hartley.channel.readouts.information import exchangeable
+from hartley.channel.readouts.information import coins_are_shared, exchangeable
 from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.scores import roc
 from hartley.channel.scores.lazy_sort import ScorePair
@@ -122,7 +122,9 @@ def measure_score(
         )
     return replace(
         reading,
-        leakage=_leakage(truth, score, cluster, spec, rng) if spec.planted else None,
+        leakage=None
+        if not spec.planted or coins_are_shared(truth, cluster)
+        else _leakage(truth, score, cluster, spec, rng),
         capacity=capacity,
         signal=signal,
         noise=noise,
@@ -196,24 +198,24 @@ def _usual(
     certified: dict[str, float],
 ) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    if cluster is None:
-        out["auc"] = roc.auc(scores, spec.alpha).document()
-    else:
-        out["auc"] = roc.clustered_auc(truth, score, cluster, spec.alpha).document()
-    out["auc_two_sided"] = roc.two_sided(out["auc"])
+    area = roc.area(scores) if cluster is None else roc.clustered_area(truth, score, cluster)
+    out["auc"] = area.interval(spec.alpha).document()
+    out["auc_two_sided"] = area.two_sided(spec.alpha).document()
     for name, level in (("tpr_at_fpr_1e2", 0.01), ("tpr_at_fpr_1e3", 0.001)):
         if cluster is None:
             out[name] = roc.tpr_at_fpr(scores, level, rng, alpha=spec.alpha).document()
         else:
             out[name] = roc.clustered_tpr(truth, score, cluster, level, spec.alpha).document()
-    out["bits_one_threshold"] = {
-        "value": best.point,
-        "low": min(best.point, certified.get("bits", best.low)),
-        "high": max(best.point, best.high),
-        "n": len(truth),
-    }
     n, gap = len(truth), best.advantage
     low, high = advantage_limits(best, cluster, scores, spec.alpha)
+    # Of all rules with this gap of their rates the symmetric one has the fewest bits.
+    least = float(binary_channel.bits((1.0 + low) / 2.0, (1.0 - low) / 2.0))
+    out["bits_one_threshold"] = {
+        "value": best.point,
+        "low": min(best.point, certified.get("bits", least)),
+        "high": max(best.point, best.high),
+        "n": n,
+    }
     low = min(low, gap) if "advantage" not in certified else certified["advantage"]
     gap = max(gap, low)
     high = max(gap, high)
@@ -268,14 +270,6 @@ def advantage_limits(
         reach_below = float(stdtrit(earlier.units - 1, 1 - alpha)) * earlier.spread
         low = max(0.0, earlier.value - reach_below)
     return low, min(1.0, top.value + float(reach) * top.spread)
-
-
-def coins_are_shared(truth: Whole, cluster: Whole | None) -> bool:
-    """Whether the rows of every cluster have one secret, as if one coin had settled them all."""
-    if cluster is None:
-        return False
-    ones, sizes = np.bincount(cluster, weights=truth), np.bincount(cluster)
-    return bool(sizes.max() > 1 and ((ones == 0) | (ones == sizes)).all())
 
 
 def _one_run(

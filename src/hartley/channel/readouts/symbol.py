@@ -11,7 +11,7 @@ import numpy as np
 from hartley.channel.bounds import cluster_code, profile_likelihood
 from hartley.channel.bounds.degenerate_intervals import share_interval
 from hartley.channel.readouts import information
-from hartley.channel.readouts.information import HALVINGS, exchangeable
+from hartley.channel.readouts.information import HALVINGS, coins_are_shared, exchangeable
 from hartley.channel.readouts.many_symbols import (
     assumptions_of,
     fano,
@@ -86,7 +86,7 @@ def measure_symbol(
     return replace(
         reading,
         leakage=None
-        if not spec.planted
+        if not spec.planted or coins_are_shared(truth, cluster)
         else certificate(tail, spec.alpha, uses=n, method="surprisal of right guesses"),
         metrics=metrics,
     )

@@ -8,7 +8,7 @@ fixed beforehand need no second split (MEASURE §3.2).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,25 +48,59 @@ def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
     return np.unique(np.minimum(j, negatives))
 
 
-def auc(scores: ScorePair, alpha: float = 0.05) -> Interval:
-    """Return the AUC with DeLong's interval on the logit scale; ties count half."""
-    from scipy.special import ndtri
+@dataclass(frozen=True, slots=True)
+class Area:
+    """An area under the ROC with its error, before a level is chosen.
 
+    Attributes:
+        value: the area; ties count half.
+        error: its standard error.
+        units: independent rows or clusters that the rarer side of it rests on.
+        clusters: how many there are, 0 where rows are independent.
+        n: rows.
+    """
+
+    value: float
+    error: float
+    units: int
+    clusters: int
+    n: int
+
+    def interval(self, alpha: float) -> Interval:
+        """Return the area with limits on the logit scale, each one-sided at ``alpha``."""
+        from scipy.special import ndtri, stdtrit
+
+        if self.clusters == 1:
+            return Interval(self.value, 0.0, 1.0, self.n)
+        quantile = ndtri(1 - alpha) if not self.clusters else stdtrit(self.clusters - 1, 1 - alpha)
+        low, high = _logit_limits(self.value, self.error, float(quantile), self.units, alpha)
+        return Interval(self.value, low, high, self.n)
+
+    def two_sided(self, alpha: float) -> Interval:
+        """Return max(AUC, 1 − AUC) with such limits: a reversed score leaks too.
+
+        Chance pulls to either side, so that the lower end pays for both: each at ``alpha`` / 2.
+        """
+        ends, low = self.interval(alpha), 0.5
+        half = self.interval(alpha / 2)
+        if half.low > 0.5 or half.high < 0.5:
+            low = max(half.low, 1.0 - half.high)
+        value = max(self.value, 1.0 - self.value)
+        return Interval(value, low, max(ends.high, 1.0 - ends.low), self.n)
+
+
+def area(scores: ScorePair) -> Area:
+    """Return the AUC with DeLong's error."""
     over, under = _placements(scores.positives.ascending, scores.negatives.ascending)
     n1, n0 = len(over), len(under)
-    value = float(over.mean())
     variance = (over.var(ddof=1) / n1 if n1 > 1 else 0.25) + (
         under.var(ddof=1) / n0 if n0 > 1 else 0.25
     )
-    error, units = math.sqrt(variance), min(n1, n0)
-    low, high = _logit_limits(value, error, float(ndtri(1 - alpha)), units, alpha)
-    return Interval(value, low, high, n1 + n0)
+    return Area(float(over.mean()), math.sqrt(variance), min(n1, n0), 0, n1 + n0)
 
 
-def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float = 0.05) -> Interval:
-    """Return the AUC over all rows, with an interval from clusters (Obuchowski 1997, t)."""
-    from scipy.special import stdtrit
-
+def clustered_area(truth: NDArray[Any], score: Array, cluster: Any) -> Area:
+    """Return the AUC over all rows, with an error from clusters (Obuchowski 1997)."""
     is_positive = truth == 1
     pos, neg = score[is_positive], score[~is_positive]
     p, q = np.argsort(pos), np.argsort(neg)
@@ -77,25 +111,8 @@ def clustered_auc(truth: NDArray[Any], score: Array, cluster: Any, alpha: float 
     m = int(cluster.max()) + 1
     part = np.bincount(cluster[is_positive], weights=(over - value) / len(pos), minlength=m)
     part += np.bincount(cluster[~is_positive], weights=(under - value) / len(neg), minlength=m)
-    if m < 2:
-        return Interval(value, 0.0, 1.0, len(truth))
-    error = math.sqrt(float((part**2).sum()) * m / (m - 1))
-    units = min(m, len(pos), len(neg))
-    low, high = _logit_limits(value, error, float(stdtrit(m - 1, 1 - alpha)), units, alpha)
-    return Interval(value, low, high, len(truth))
-
-
-def two_sided(auc_interval: Mapping[str, float]) -> dict[str, float]:
-    """Return max(AUC, 1 − AUC) of an AUC with its interval: a reversed score leaks too."""
-    ends = [auc_interval["low"], auc_interval["high"]]
-    over = ends[0] > 0.5 or ends[1] < 0.5
-    far = sorted(max(v, 1.0 - v) for v in ends)
-    return {
-        "value": max(auc_interval["value"], 1.0 - auc_interval["value"]),
-        "low": far[0] if over else 0.5,
-        "high": far[1],
-        "n": auc_interval["n"],
-    }
+    error = math.sqrt(float((part**2).sum()) * m / max(1, m - 1))
+    return Area(value, error, min(m, len(pos), len(neg)), m, len(truth))
 
 
 def _placements(pos: Array, neg: Array) -> tuple[Array, Array]:

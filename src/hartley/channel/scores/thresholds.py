@@ -148,7 +148,7 @@ class Best:
     Attributes:
         rule: its index.
         point, raw: bias-corrected and plug-in bits per use.
-        low, high: calibrated limits of the bits.
+        high: calibrated upper limit of the bits.
         a, b: its rates.
         advantage: |a − b|, each fifth of the uses read by the rule that is best in the others.
         held_out: the gap of uses that are read by the rule that is best in the fifths *before*.
@@ -159,7 +159,6 @@ class Best:
     rule: int
     point: float
     raw: float
-    low: float
     high: float
     a: float
     b: float
@@ -177,7 +176,7 @@ def best_rule(
     Args:
         rules: the declared rules and their counts.
         truth, score, cluster: the trials.
-        alpha: error of each calibrated limit; None leaves the limits at 0 and 1 bit.
+        alpha: error of the calibrated limit; None leaves it at 1 bit.
     """
     n1, n0 = float(rules.ones.sum()), float(rules.zeros.sum())
     tp, fp = rules.tp.sum(1), rules.fp.sum(1)
@@ -192,9 +191,9 @@ def best_rule(
     gaps = turn * (rules.tp[apart, fold] / n1 - rules.fp[apart, fold] / n0)
     wide1, wide0, units = _design(rules.flagged(score, rule), truth, cluster)
     e1, e0 = n1 / wide1, n0 / wide0
-    low, high = 0.0, 1.0
+    high = 1.0
     if alpha is not None:
-        low, high = profile_likelihood.bits_interval(
+        _, high = profile_likelihood.bits_interval(
             tp[rule] / wide1, e1, fp[rule] / wide0, e0, alpha=alpha, clusters=units
         )
     a, b, share = float(tp[rule] / n1), float(fp[rule] / n0), 1.0 - 1.0 / FOLDS
@@ -203,7 +202,6 @@ def best_rule(
         rule=rule,
         point=max(0.0, point),
         raw=float(every[rule]),
-        low=low,
         high=high,
         a=a,
         b=b,

@@ -18,7 +18,7 @@ from hartley.channel.bounds import cluster_code, two_rates
 from hartley.channel.bounds.degenerate_intervals import mean_limits
 from hartley.channel.readouts.reading import Reading
 from hartley.channel.trials.validate import Columns
-from hartley.core import AnswerForm, Kind, Quantity, Role, Trials, commitment
+from hartley.core import AnswerForm, Kind, Quantity, Role, Trials, commitment, spawn
 from hartley.core.errors import BadTrials, RunError
 from hartley.infotheory.capacity import capacity
 from hartley.infotheory.closed_forms import binary_capacity
@@ -186,17 +186,20 @@ def mean_gain(
     """Return the mean gain with betting bounds (arXiv:2010.09686), both together at ``alpha``.
 
     The mean is at most the posterior g-vulnerability, so ``low`` bounds that from below; ``high``
-    holds for this attacker only.
+    holds for this attacker only. A bet must not know what comes next, as it would in a file that is
+    sorted by its gains: without an order of play the rows are taken at random.
 
     Args:
         gain: (n,) in 0..1.
         cluster: (n,) integers 0..m−1, or None when rows are independent.
-        time: (n,) row numbers in the order of play, or None for the order given.
+        time: (n,) row numbers in the order of play, or None.
         alpha: error level.
     """
     n, value = len(gain), float(gain.mean())
     if cluster is None:
-        x = gain if time is None else gain[time]
+        if time is None:
+            time = np.random.default_rng(spawn(0, "mean_gain", n)).permutation(n)
+        x = gain[time]
         low = betting_lower(x, alpha=alpha / 2)
         high = 1.0 - betting_lower(1.0 - x, alpha=alpha / 2)
     else:
