@@ -339,4 +339,4 @@ def test_a_scene_takes_parameters_on_the_command_line(call):
     assert code == 2 and "NAME=VALUE" in err
     words = ("attack", "exposure", "--scene", "digits", "--game-rounds", "2", "--json")
     code, out, _ = call(*words, "--set", "records=200", "--set", "epochs=5")
-    assert code == 0 and json.loads(out)["n"] == 32
+    assert code == 0 and json.loads(out)["n"] == 8

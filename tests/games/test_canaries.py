@@ -65,7 +65,7 @@ def test_digits_remember_and_forget() -> None:
     from hartley.scenes.digits import digits
 
     scene = digits(records=120, epochs=30)
-    many = {"rounds": 8, "repeats": 0}
+    many = {"rounds": 32, "repeats": 0}
     none = measure(play(exposure, scene, seed=0, game_params=many)).metrics
     assert abs(none["exposure"]["value"] - none["exposure_null"]) < 0.5
     assert none["exposure"]["n"] == 128 and none["exposure_null"] == pytest.approx(1.4, abs=0.05)

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 MARKED, BITS = 8, 32
 """Photographs and watermark bits that the utility of the watermark is measured on."""
 
-CANARIES = 16
-"""Records of the memorization game's canaries, taken from the attacker's share."""
+SPARE, CANARIES = 16, 4
+"""Records kept out of the attacker's share, and how many of them a victim gets as canaries: a bound
+rests on the number of victims, so that sixteen with four canaries certify more than four with
+sixteen."""
 
 
 def deal(data: Data, sizes: Mapping[str, int], seed: int) -> dict[str, Data]:
@@ -78,7 +80,7 @@ def assemble(
     """
     train, holdout = parts["train"], parts["holdout"]
     # The attacker does not have the records that canaries are made of.
-    public, spare = split_off(parts["public"], min(CANARIES, len(parts["public"]) // 2))
+    public, spare = split_off(parts["public"], min(SPARE, len(parts["public"]) // 2))
     parts = {**parts, "public": public}
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     sizes = {f"{part} records": len(data) for part, data in parts.items()}
@@ -103,13 +105,15 @@ def assemble(
             "test": parts["test"],
             "public": parts["public"],
             "carriers": carriers(),
-            "canaries": planted(spare, len(spare), seed=seed),
+            "canaries": planted(spare, min(CANARIES, len(spare)), seed=seed),
         },
         training=pipeline,
         parts=(Identities(), FederatedStep()),
         utility=utility,
         # Training a convolutional victim takes as long as training ten dense ones.
-        settings=Settings({"class_inversion": 24 if pipeline.net.kind == "dense" else 12}),
+        settings=Settings(
+            {"class_inversion": 24 if pipeline.net.kind == "dense" else 12, "memorization": 16}
+        ),
         facts={
             "train accuracy": accuracy(model, train),
             "test accuracy": accuracy(model, parts["test"]),
