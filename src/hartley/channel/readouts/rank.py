@@ -248,17 +248,17 @@ def _certify(
     within = (rank[:, None] <= ks).sum(0)
     lows = []
     for alpha in alphas:
-        level = alpha if gains is None else alpha / 2
+        level = alpha if gains is None else (1.0 - CODE) * alpha
         shares = np.where(ks == 1, 0.5, 0.5 / max(1, len(ks) - 1)) * level
         rates = binary_channel.clopper_pearson(within, n, shares)[0]
         low = max(_excess(float(p), k, r) for p, k in zip(rates, ks.tolist(), strict=True))
-        lows.append((alpha, max(low, 0.0 if gains is None else gains.lower(level))))
+        lows.append((alpha, max(low, 0.0 if gains is None else gains.lower(CODE * alpha))))
     name = f"rank among the first k, {len(ks)} pre-declared k"
     return falling(lows), name if gains is None else f"{name}, or prequential code and betting"
 
 
-FROM_ROWS = 64
-"""Uses from which the prequential code has half of the error level."""
+FROM_ROWS, CODE = 64, 0.75
+"""Uses from which the prequential code is read, and its share of the error level."""
 
 
 def _cluster_code(bucket: Whole, edges: Whole, cluster: Whole, candidates: int) -> ClusterGains:
