@@ -13,6 +13,7 @@ import numpy as np
 
 from hartley.channel.bounds.ceilings import ceiling
 from hartley.channel.bounds.degenerate_intervals import mean_limits
+from hartley.channel.readouts.information import Binned
 from hartley.channel.readouts.jam import measure_jam
 from hartley.channel.readouts.rank import measure_rank
 from hartley.channel.readouts.reading import Reading
@@ -56,7 +57,9 @@ def measure(trials: Trials) -> Channel:
     seed = spawn(trials.seed, "measure", trials.attack, cls, trials.scene, "none")
     at_level = at_declared_tries(trials)
     uses_of = columns.with_one_use_per_coin(trials.spec.form)
-    reading = _read(at_level, uses_of, np.random.default_rng(spawn(seed, "folds")), full=True)
+    binned = Binned.of(uses_of.guess) if trials.spec.form is AnswerForm.SCORE else None
+    rng = np.random.default_rng(spawn(seed, "folds"))
+    reading = _read(at_level, uses_of, rng, full=True, binned=binned)
     readout_metrics = reading.metrics
     reading = enrich(reading, at_level, columns)
     reasons = [*doubts(trials.metrics, planted=trials.spec.planted)]
@@ -84,7 +87,7 @@ def measure(trials: Trials) -> Channel:
         bits=bits,
         high=high,
         raw=reading.raw,
-        null=_null(trials, uses_of, seed),
+        null=_null(trials, uses_of, seed, binned),
         ceiling=top,
         capacity=reading.capacity,
         leakage=reading.leakage,
@@ -128,11 +131,14 @@ def _read(
     *,
     full: bool,
     certify: bool = False,
+    binned: Binned | None = None,
 ) -> Reading:
     spec = trials.spec
     how = {"full": full, "certify": certify}
     if spec.form is AnswerForm.SCORE:
-        return measure_score(columns.truth, columns.guess, columns.cluster, spec, rng, **how)
+        return measure_score(
+            columns.truth, columns.guess, columns.cluster, spec, rng, binned=binned, **how
+        )
     if spec.form is AnswerForm.RANK:
         return measure_rank(columns.guess, columns.cluster, spec, rng, **how)
     if spec.role is Role.JAM:
@@ -191,7 +197,7 @@ def _bounded(
     return bits, high, flags
 
 
-def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
+def _null(trials: Trials, columns: Columns, seed: int, binned: Binned | None) -> Quantity:
     """Measure redrawn secrets: what the estimator reads when nothing leaks."""
     draws = REDRAWS if len(trials) <= 20_000 else 3
     certified = NULL_CERTIFICATES if len(trials) <= 20_000 else 0
@@ -199,7 +205,7 @@ def _null(trials: Trials, columns: Columns, seed: int) -> Quantity:
     for k in range(draws):
         rng = np.random.default_rng(spawn(seed, "null", k))
         redrawn = columns.redrawn(trials.spec.form, trials.spec.alphabet, rng)
-        reading = _read(trials, redrawn, rng, full=False, certify=k < certified)
+        reading = _read(trials, redrawn, rng, full=False, certify=k < certified, binned=binned)
         points.append(max(0.0, reading.point))
         lows.append(reading.lower)
     # Any one certifies in one of 20 sound measurements, three of four in one of 2,000.

@@ -72,7 +72,7 @@ def row_gains(truth: Whole, score: Array, pieces: int, rng: np.random.Generator)
     totals: Array | None = None
     for start, stop in stages(n):
         learned = _learn(scores, secrets, start, pieces)
-        each = np.stack([_matched(reader, scores, secrets, start, stop) for reader in learned])
+        each = _matched(learned, scores, secrets, start, stop)
         # The reader that gained most so far reads next.
         leader = int(totals.argmax()) if totals is not None else 0
         totals = each.sum(1) + (0.0 if totals is None else totals)
@@ -104,12 +104,17 @@ def _learn(
 
 
 def _matched(
-    reader: Reader, scores: tuple[Array, Array], secrets: tuple[int, int], start: int, stop: int
+    learned: tuple[Reader, ...],
+    scores: tuple[Array, Array],
+    secrets: tuple[int, int],
+    start: int,
+    stop: int,
 ) -> Array:
-    rare, other = (
-        reader.gain(part[start:stop], secret) for part, secret in zip(scores, secrets, strict=True)
-    )
-    return np.asarray((rare + other.mean(1)) / 2)
+    """Return the gains of groups under each reader, (readers, groups)."""
+    # All readers that were learned together have the same bins.
+    rare, other = (place(part[start:stop], learned[0].edges) for part in scores)
+    levels = [[reader.levels(secret) for secret in secrets] for reader in learned]
+    return np.stack([(of_rare[rare] + of_other[other].mean(1)) / 2 for of_rare, of_other in levels])
 
 
 def thinned(values: Array, floors: Array) -> Gains:

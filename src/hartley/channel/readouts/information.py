@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,6 +45,7 @@ FEW_CLUSTERS = 8
 FROM = 250
 """Records of the rarer secret from which the prequential code has half of the error level."""
 FOLDS = 10
+MANY = 1 << 20
 LEAVE_ONE = 32
 """Up to this many clusters the point leaves out one at a time."""
 
@@ -64,36 +65,54 @@ class WeighedRows:
     """
 
     truth: Whole
-    where: Whole
+    where: NDArray[Any]
     bins: int
     weight: Array
-    fold: Whole
+    fold: NDArray[Any]
     cluster: Whole | None
     rows: float
 
-    def redrawn(self, truth: Whole, coins: bool) -> WeighedRows:
-        """Return the rows with other secrets."""
-        weight = weights(truth, self.cluster, coins)
-        rare = 2.0 * min(int(truth.sum()), len(truth) - int(truth.sum()))
-        return WeighedRows(truth, self.where, self.bins, weight, self.fold, self.cluster, rare)
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """Scores in bins, whatever their secrets: prepared once for a row and its null arm.
+
+    Attributes:
+        where: (n,) bins.
+        bins: how many.
+    """
+
+    where: NDArray[Any]
+    bins: int
+
+    @classmethod
+    def of(cls, score: Array) -> Binned:
+        """Return the bins of scores."""
+        edges = edges_of(score)
+        return cls(place(score, edges).astype(np.int16), len(edges))
 
 
 def weigh(
-    truth: Whole, score: Array, cluster: Whole | None, rng: np.random.Generator, *, coins: bool
+    truth: Whole,
+    score: Array | Binned,
+    cluster: Whole | None,
+    rng: np.random.Generator,
+    *,
+    coins: bool,
 ) -> WeighedRows:
     """Return rows with bins, weights and folds; ``coins``: fair coins drew the secrets."""
-    edges = edges_of(score)
-    n = len(truth)
-    fold = folds_of(n, cluster, rng)
-    where = place(score, edges)
-    empty = WeighedRows(truth, where, len(edges), np.empty(0), fold, cluster, 0.0)
-    return empty.redrawn(truth, coins)
+    binned = score if isinstance(score, Binned) else Binned.of(score)
+    fold = folds_of(len(truth), cluster, rng)
+    weight = weights(truth, cluster, coins)
+    rare = 2.0 * min(int(truth.sum()), len(truth) - int(truth.sum()))
+    return WeighedRows(truth, binned.where, binned.bins, weight, fold, cluster, rare)
 
 
-def folds_of(n: int, cluster: Whole | None, rng: np.random.Generator) -> Whole:
+def folds_of(n: int, cluster: Whole | None, rng: np.random.Generator) -> NDArray[Any]:
     """Return what is left out together: rows at random, or whole clusters where there are two."""
     if cluster is None or cluster.max() == 0:
-        return np.asarray(rng.permutation(n) % FOLDS)
+        # A permutation of very many rows takes longer than all that is done with the folds.
+        return rng.permutation(n) % FOLDS if n < MANY else rng.integers(0, FOLDS, n, dtype=np.int8)
     m = int(cluster.max()) + 1
     return np.asarray(cluster % (m if m <= LEAVE_ONE else FOLDS))
 
@@ -101,7 +120,7 @@ def folds_of(n: int, cluster: Whole | None, rng: np.random.Generator) -> Whole:
 def weights(truth: Whole, cluster: Whole | None, coins: bool) -> Array:
     """Return the weight of each row in E[bits a use], (n,) with sum 1."""
     if cluster is None:
-        return np.asarray(0.5 / np.bincount(truth, minlength=2)[truth])
+        return np.asarray((0.5 / np.bincount(truth, minlength=2))[truth])
     m = int(cluster.max()) + 1
     if coins:
         return np.asarray(1.0 / (m * np.bincount(cluster)[cluster]))
@@ -149,7 +168,11 @@ class HeldOut:
 def cross_fitted(rows: WeighedRows, pieces: int) -> HeldOut:
     """Return the mean gain of rows read by posteriors that were fitted without their fold."""
     folds = int(rows.fold.max()) + 1
-    key = (rows.fold * rows.bins + rows.where) * 2 + rows.truth
+    key = rows.fold.astype(np.int64)
+    key *= rows.bins
+    key += rows.where
+    key *= 2
+    key += rows.truth
     flat = np.bincount(key, weights=rows.weight, minlength=2 * rows.bins * folds)
     tables = flat.reshape(folds, rows.bins, 2)
     whole, total = tables.sum(0), 0.0

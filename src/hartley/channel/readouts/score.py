@@ -45,6 +45,7 @@ def measure_score(
     *,
     full: bool = True,
     certify: bool = False,
+    binned: information.Binned | None = None,
 ) -> Reading:
     """Measure scores about secret bits.
 
@@ -56,10 +57,11 @@ def measure_score(
         rng: for folds, the code and bootstrap draws.
         full: False yields the point alone (null arm).
         certify: with the certified bound at alpha and the upper end, where ``full`` is False.
+        binned: the scores in bins, where they were binned before.
     """
     scores = ScorePair.of(truth, score)
     fair = spec.planted and not exchangeable(truth, cluster, spec)
-    rows = information.weigh(truth, score, cluster, rng, coins=fair)
+    rows = information.weigh(truth, score if binned is None else binned, cluster, rng, coins=fair)
     raw, gains = information.in_sample(rows, spec.pieces)
     held_out = information.cross_fitted(rows, spec.pieces)
     point = information.halfway(raw, held_out.mean)
@@ -84,6 +86,8 @@ def measure_score(
     scores.sort()
     high = information.upper_end(rows, raw, gains, spec.alpha)
     shuffled = cluster is not None and not fair
+    assumptions = _assumptions(cluster, rows, shuffled=shuffled)
+    del rows, gains  # of ten million rows, as large as the table
     lows, method = information.certified(
         truth,
         score,
@@ -103,7 +107,7 @@ def measure_score(
         lows[0][1],
         high,
         method,
-        _assumptions(cluster, rows, shuffled=shuffled) + assumed,
+        assumptions + assumed,
         lows=lows,
         quantity=quantity(spec, cluster),
     )

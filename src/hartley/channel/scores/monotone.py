@@ -163,8 +163,13 @@ class Reader:
 
     def gain(self, score: Array, secret: int | Whole) -> Array:
         """Return log2 2f(secret | score) of each score, in bits."""
-        f = self.posterior[place(score, self.edges)]
-        return np.asarray(np.log2(2.0 * np.where(np.asarray(secret) == 1, f, 1.0 - f)))
+        where = place(score, self.edges)
+        return np.where(np.asarray(secret) == 1, self.levels(1)[where], self.levels(0)[where])
+
+    def levels(self, secret: int) -> Array:
+        """Return log2 2f(secret | bin) of each bin, in bits."""
+        f = self.posterior if secret else 1.0 - self.posterior
+        return np.asarray(np.log2(2.0 * f))
 
 
 def readers(

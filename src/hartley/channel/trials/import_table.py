@@ -174,7 +174,13 @@ def _columns(path: Path) -> dict[str, _Column]:
     for name in names:
         if names.count(name) > 1:
             raise BadTrials(f"{path}: column names must differ, got two columns `{name}`")
-    return {name: _Column(name, table.column(i).combine_chunks()) for i, name in enumerate(names)}
+    columns = {
+        name: _Column(name, table.column(i).combine_chunks()) for i, name in enumerate(names)
+    }
+    # What the reader decoded is kept for the next file: of a large table as much as the table.
+    del table
+    pa.default_memory_pool().release_unused()
+    return columns
 
 
 def _whole(path: Path, column: _Column) -> Any:

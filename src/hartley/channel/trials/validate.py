@@ -42,9 +42,9 @@ class Columns:
             return replace(self, guess=rng.integers(1, alphabet + 1, len(self.guess)))
         if self.planted:
             # A shuffle would leave some secrets in place: of four in a cluster, one on average.
-            truth = rng.integers(0, alphabet, len(self.truth))
+            truth = _drawn(alphabet, len(self.truth), rng)
             while form is AnswerForm.SCORE and truth.min() == truth.max():
-                truth = rng.integers(0, alphabet, len(self.truth))
+                truth = _drawn(alphabet, len(self.truth), rng)
             return replace(self, truth=truth)
         if self.cluster is None or not _mixed(self.truth, self.cluster):
             return replace(self, truth=rng.permutation(self.truth))
@@ -99,6 +99,12 @@ def _ends(truth: Whole, cluster: Whole) -> tuple[Whole, Whole]:
     np.minimum.at(least, cluster, truth)
     np.maximum.at(most, cluster, truth)
     return least, most
+
+
+def _drawn(alphabet: int, n: int, rng: np.random.Generator) -> Whole:
+    # Bytes are drawn ten times faster than words.
+    small = np.int8 if alphabet <= 128 else np.int64
+    return rng.integers(0, alphabet, n, dtype=small).astype(np.int64)
 
 
 def _mixed(truth: Whole, cluster: Whole) -> bool:
