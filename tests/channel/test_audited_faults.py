@@ -378,3 +378,44 @@ def test_metrics_of_nothing_are_above_chance_no_more_often_than_they_say(one_red
 
     area, threshold = runs(40, draw).T
     assert rare(area) and rare(threshold)
+
+
+@pytest.mark.parametrize("form", [SYMBOL, SCORE])
+def test_a_constant_answer_may_hide_a_rare_leak(one_redraw, form):
+    """A sibling of 1: one of fifty members is shown. Where none of these 50 was, high was 0."""
+    truth = float(bits(0.02, 0.0))
+
+    def draw(rng):
+        secret = np.arange(100) % 2
+        shown = (rng.random(100) < 0.02) * secret
+        return measure(table(secret, shown.astype(float), form, planted=True)).high < truth
+
+    assert rare(runs(20, draw), 0.07)
+
+
+@pytest.mark.parametrize("m", [0, 16])
+def test_the_upper_end_of_ranks_that_seldom_leak_is_above_their_bits(one_redraw, m):
+    """A sibling of 3 and 9: 3 % of the secrets come first of 10,000. Highs missed it in 22 %."""
+    law = np.full(10_000, 0.97 / 10_000)
+    law[0] += 0.03
+    truth = math.log2(10_000) + float(law @ np.log2(law))
+    cluster = np.arange(64) * m // 64 if m else None
+
+    def draw(rng):
+        rank = np.where(rng.random(64) < 0.03, 1, rng.integers(1, 10_001, 64))
+        trials = table(np.zeros(64, int), rank, RANK, 10_000, cluster=cluster, planted=True)
+        return measure(trials).high < truth
+
+    assert rare(runs(40, draw), 0.07)
+
+
+def test_a_row_says_how_few_rows_its_bound_rests_on(tmp_path):
+    """A sibling of 1: one misspelt truth of 2,000 leaves five rows of even classes."""
+    rng = np.random.default_rng(16)
+    truth = rng.integers(0, 4, 2000)
+    guess = np.where(rng.random(2000) < 0.7, truth, rng.integers(0, 4, 2000))
+    truth[7] = 9
+    path = tmp_path / "t.csv"
+    path.write_text("truth,guess\n" + "\n".join(map("{},{}".format, truth, guess)))
+    words = "certified from 5 of 2000 rows: as many of each class as the rarest has"
+    assert words in measure(read_trials(path)).bits.assumptions

@@ -118,7 +118,7 @@ def measure_many(
         lows[0][1] if lows else 0.0,
         high,
         method,
-        assumptions_of(cluster, spec.planted),
+        (*assumptions_of(cluster, spec.planted), *_left_out(truth, cluster, spec.planted)),
         lows=lows,
         quantity=(
             f"bits a use of right, wrong or abstained among {k}, classes weighing alike"
@@ -334,6 +334,15 @@ def even(truth: Whole, rng: np.random.Generator) -> NDArray[np.bool_]:
     keep = np.empty(len(truth), dtype=bool)
     keep[order] = place < counts[counts > 0].min()
     return keep
+
+
+def _left_out(truth: Whole, cluster: Whole | None, planted: bool) -> tuple[str, ...]:
+    """Return how many rows the certified bound rests on, where ``even`` leaves some out."""
+    counts = np.bincount(truth)
+    n, rows = len(truth), int(counts.min()) * len(counts)
+    if planted or cluster is not None or rows == n:
+        return ()
+    return (f"certified from {rows} of {n} rows: as many of each class as the rarest has",)
 
 
 def assumptions_of(cluster: Whole | None, planted: bool) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def measure_rank(
         point,
         raw,
         lows[0][1] if lows else 0.0,
-        _upper_end(gains, weight, cluster, raw, spec),
+        _upper_end(rank, gains, weight, cluster, spec),
         method,
         assumed,
         lows=lows,
@@ -201,23 +201,41 @@ def _in_sample(rank: Whole, weight: Array, candidates: int) -> tuple[float, Arra
 
 
 def _upper_end(
-    gains: Array, weight: Array, cluster: Whole | None, raw: float, spec: ChannelSpec
+    rank: Whole, gains: Array, weight: Array, cluster: Whole | None, spec: ChannelSpec
 ) -> float:
-    """Return the sample's maximum plus z (t over clusters) errors; the ceiling where too few."""
-    from scipy.special import ndtri, stdtrit
+    """Return the larger of two upper ends; the ceiling where there are too few rows or clusters.
 
-    most = math.log2(max(1, spec.alphabet))
-    if cluster is None:
-        if len(gains) < RARE:
-            return most
-        error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
-        return min(most, raw + float(ndtri(1.0 - spec.alpha)) * error)
-    m = int(cluster.max()) + 1
-    if m < FEW_CLUSTERS:
+    The sample's maximum plus z (t over clusters) errors, and the most bits of a rank among the
+    first k at the upper limit of its rate. The second serves where few secrets leak, and those
+    wholly: hardly any row then shows the spread.
+    """
+    from scipy.special import betaincinv, ndtri, stdtrit
+
+    most, raw = math.log2(max(1, spec.alphabet)), float((weight * gains).sum())
+    rows = 1.0 / float((weight**2).sum())
+    means = gains
+    if cluster is not None:
+        means = np.asarray(np.bincount(cluster, weight * gains) * (int(cluster.max()) + 1.0))
+    m = len(means)
+    if m < (RARE if cluster is None else FEW_CLUSTERS):
         return most
-    means = np.bincount(cluster, weight * gains) * m
-    reach = float(stdtrit(m - 1, 1.0 - spec.alpha)) * float(means.std(ddof=1)) / math.sqrt(m)
-    return min(most, raw + reach)
+    quantile = ndtri(1.0 - spec.alpha) if cluster is None else stdtrit(m - 1, 1.0 - spec.alpha)
+    high = raw + float(quantile) * float(means.std(ddof=1)) / math.sqrt(m)
+    for k in _firsts(spec.alphabet).tolist():
+        hit = weight * (rank <= k)
+        rate, n = float(hit.sum()), rows
+        if cluster is not None and 0.0 < rate < 1.0:
+            error = float((np.bincount(cluster, hit) * m).var(ddof=1)) / m
+            n = min(rows, rate * (1.0 - rate) / max(error, 1e-12))
+        if rate < 1.0:
+            rate = float(betaincinv(rate * n + 1.0, n - rate * n, 1.0 - spec.alpha))
+        high = max(high, _excess(rate, k, spec.alphabet))
+    return min(most, high)
+
+
+def _firsts(candidates: int) -> Whole:
+    """Return the k, powers of four, for which "among the first k" is asked."""
+    return np.asarray(4 ** np.arange(max(1, math.ceil(math.log(max(candidates, 2), 4)))))
 
 
 def _certify(
@@ -244,7 +262,7 @@ def _certify(
             values.append(law[shuffled[start:stop]])
             floors.append(np.full(stop - start, law.min()))
         gains = thinned(np.concatenate(values), np.concatenate(floors))
-    ks = 4 ** np.arange(max(1, math.ceil(math.log(max(r, 2), 4))))
+    ks = _firsts(r)
     within = (rank[:, None] <= ks).sum(0)
     lows = []
     for alpha in alphas:
