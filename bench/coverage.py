@@ -20,6 +20,7 @@ from coverage_dependent import bootstrap, cascades, clustered, peeking
 from coverage_rows import ALPHA, Rng, Row, Suite, times
 
 from hartley.channel.bounds import cluster_code, one_run_dp, two_rates
+from hartley.channel.bounds.prequential import cluster_gains
 from hartley.channel.bounds.score_audit import certify_scores
 from hartley.channel.readouts import many_symbols, rank
 from hartley.channel.scores.lazy_sort import ScorePair
@@ -49,7 +50,8 @@ def null(scale: float, rng: Rng) -> Iterator[Row]:
             gain = cluster_code.score_gains(
                 truth, score, cluster, rng, exchangeable=False, ranges=True
             )
-            wrong["clusters"] += cluster_code.certified_bits(gain, np.bincount(cluster), ALPHA) > 0
+            code = cluster_gains(truth, score, cluster, 1, rng, exchangeable=False)
+            wrong["clusters"] += code.lower(ALPHA) > 0
             wrong["surprisal"] += float(gain.sum()) > math.log2(1 / ALPHA)
         for name, count in wrong.items():
             yield Row("(1) null", f"{name}, n={n}", draws, int(count))

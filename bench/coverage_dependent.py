@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from coverage_rows import ALPHA, Rng, Row, times
 
-from hartley.channel.bounds import cluster_code, two_rates
+from hartley.channel.bounds import two_rates
+from hartley.channel.bounds.prequential import cluster_gains
 from hartley.channel.readouts import many_symbols
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.roc import bootstrap_tpr
@@ -52,6 +53,12 @@ def peeking(scale: float, rng: Rng) -> Iterator[Row]:
 
 
 # (8) clusters: rows that hang together must break the row bound and not the cluster bound.
+def cluster_lower(truth: np.ndarray, guess: np.ndarray, cluster: np.ndarray, rng: Rng) -> float:
+    """The certified bits of guessed bits, by cluster."""
+    code = cluster_gains(truth, guess.astype(float), cluster, 1, rng, exchangeable=False)
+    return code.lower(ALPHA)
+
+
 def clustered(scale: float, rng: Rng) -> Iterator[Row]:
     draws, models, canaries = times(1000, scale), 20, 50
     for spread in (0.3, 0.8):
@@ -66,9 +73,7 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
             guess = np.where(right.ravel(), truth, 1 - truth)
             rows += float(binary_channel.rate_low(right.sum(), right.size, ALPHA)) > mean
             where = np.repeat(np.arange(models), canaries)
-            gain = cluster_code.symbol_gains(truth, guess, where, 2)
-            sizes = np.full(models, canaries)
-            wrong += cluster_code.certified_bits(gain, sizes, ALPHA) > inside
+            wrong += cluster_lower(truth, guess, where, rng) > inside
         yield Row("(8) clusters", f"as rows, sd {spread}", draws, rows, must_fail=True)
         yield Row("(8) clusters", f"by cluster, sd {spread}", draws, wrong)
     # The hardest law: each cluster leaks everything or nothing. Exact joint information.
@@ -83,8 +88,7 @@ def clustered(scale: float, rng: Rng) -> Iterator[Row]:
                 leaks = rng.random(models) < q
                 guess = np.where(leaks[:, None], truth, rng.integers(0, 2, truth.shape))
                 where = np.repeat(np.arange(models), bits)
-                gain = cluster_code.symbol_gains(truth.ravel(), guess.ravel(), where, 2)
-                wrong += cluster_code.certified_bits(gain, np.full(models, bits), ALPHA) > each
+                wrong += cluster_lower(truth.ravel(), guess.ravel(), where, rng) > each
             yield Row("(8) clusters", f"all-or-nothing, {models} clusters, q={q:.3f}", draws, wrong)
 
 

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from hartley.channel.bounds import cluster_code
+from hartley.channel.bounds.prequential import ClusterGains, cluster_gains
+from hartley.channel.readouts import many_symbols, rank
 from hartley.infotheory.e_values import mean_interval
 
 
@@ -61,23 +63,55 @@ def test_a_large_shuffled_cluster_is_bounded_not_normalised(monkeypatch):
     assert 300 < gain() < exact < 400
 
 
-@pytest.mark.parametrize("alphabet", [2, 3])
-def test_the_symbol_code_is_a_law_over_secrets(alphabet):
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_the_prequential_code_is_a_law_over_secrets(seed, pieces):
+    """Of scores, and of guessed bits, which are scores of three values."""
+    drawn = np.random.default_rng(seed)
+    score = np.round(drawn.normal(size=7), 1) if seed < 2 else drawn.integers(0, 3, 7) / 2.0
+    cluster = np.array([0, 0, 0, 1, 1, 1, 2])
+
+    def gain(truth):
+        code = cluster_gains(truth, score, cluster, pieces, rng(), exchangeable=False)
+        return code.log_ratios[:, 0].sum()
+
+    assert fair(gain, 7) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_the_shuffled_prequential_code_is_at_most_a_law_over_arrangements():
+    score, cluster = np.arange(8.0), np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    weights = []
+    for ones in itertools.combinations(range(4), 2):
+        for more in itertools.combinations(range(4), 2):
+            truth = np.zeros(8, int)
+            truth[[*ones, *(4 + i for i in more)]] = 1
+            code = cluster_gains(truth, score, cluster, 1, rng(), exchangeable=True)
+            weights.append(2.0 ** code.log_ratios[:, 0].sum())
+    assert 0.5 < np.mean(weights) <= 1.0 + 1e-9
+
+
+def test_the_code_of_three_symbols_is_a_law_over_secrets():
     guess, cluster = np.array([0, 1, -1, 1, 0, 1]), np.array([0, 0, 0, 1, 1, 2])
-    every = [
-        cluster_code.symbol_gains(np.array(s), guess, cluster, alphabet).sum()
-        for s in itertools.product(range(alphabet), repeat=6)
-    ]
-    assert float(np.mean(2.0 ** np.array(every))) == pytest.approx(1.0, abs=1e-9)
+    weights = []
+    for truth in map(np.array, itertools.product(range(3), repeat=6)):
+        outcome = np.where(guess < 0, 2, np.where(guess == truth, 0, 1))
+        answers = many_symbols.Answers(truth, outcome, cluster, 3, telling=False)
+        code = many_symbols._cluster_code(answers, cluster, planted=True)
+        weights.append(2.0 ** code.log_ratios.sum())
+    assert np.mean(weights) == pytest.approx(1.0, abs=1e-9)
 
 
-def test_the_rank_code_is_a_law_over_ranks():
-    cluster = np.array([0, 0, 1])
-    every = [
-        cluster_code.rank_gains(np.array(r), cluster, 5).sum()
-        for r in itertools.product(range(1, 6), repeat=3)
-    ]
-    assert float(np.mean(2.0 ** np.array(every))) == pytest.approx(1.0, abs=1e-9)
+def test_the_code_of_ranks_is_a_law_over_ranks():
+    cluster, edges = np.array([0, 0, 1]), rank.octaves(5)
+    weights = []
+    for ranks in itertools.product(range(1, 6), repeat=3):
+        bucket = np.searchsorted(edges, ranks, side="right") - 1
+        weights.append(2.0 ** rank._cluster_code(bucket, edges, cluster, 5).log_ratios.sum())
+    assert np.mean(weights) == pytest.approx(1.0, abs=1e-9)
+
+
+def code_of(truth, guess, cluster):
+    return cluster_gains(truth, guess.astype(float), cluster, 1, rng(), exchangeable=False)
 
 
 def perfect(m, size, seed=0):
@@ -90,11 +124,8 @@ def perfect(m, size, seed=0):
 def test_a_full_leak_comes_near_what_so_few_clusters_can_show(m):
     """Nothing valid exceeds alpha^(1/m) of a bit here (all-or-nothing law); ours is near."""
     truth, cluster = perfect(m, 256)
-    gain = cluster_code.score_gains(
-        truth, truth.astype(float), cluster, rng(), exchangeable=False, ranges=False
-    )
-    found = cluster_code.certified_bits(gain, np.bincount(cluster), 0.05)
-    assert 0.9 * 0.05 ** (1 / m) < found < 0.05 ** (1 / m)
+    low = code_of(truth, truth, cluster).lower(0.05)
+    assert 0.9 * 0.05 ** (1 / (m - 1)) < low < 0.05 ** (1 / m)
 
 
 def test_it_beats_betting_on_each_rate():
@@ -103,8 +134,7 @@ def test_it_beats_betting_on_each_rate():
     truth, cluster = perfect(m, 128)
     made = np.random.default_rng(3)
     flag = np.where(made.random(len(truth)) < 0.1, 1 - truth, truth)
-    gain = cluster_code.symbol_gains(truth, flag, cluster, 2)
-    ours = cluster_code.certified_bits(gain, np.bincount(cluster), 0.05)
+    ours = code_of(truth, flag, cluster).lower(0.05)
     one = truth == 1
     rates = [
         cluster_code.grouped(flag * part, cluster) / cluster_code.grouped(part, cluster)
@@ -116,21 +146,21 @@ def test_it_beats_betting_on_each_rate():
     assert ours > 1.5 * float(bits(a, b))
 
 
-def test_one_cluster_is_worth_alpha():
+def test_one_cluster_teaches_and_certifies_nothing_and_two_are_worth_alpha():
     truth, cluster = perfect(1, 4096)
-    gain = cluster_code.symbol_gains(truth, truth, cluster, 2)
-    found = cluster_code.certified_bits(gain, np.bincount(cluster), 0.05)
-    assert 0.04 < found < 0.05
+    assert code_of(truth, truth, cluster).lower(0.05) == 0.0
+    truth, cluster = perfect(2, 4096)
+    assert 0.04 < code_of(truth, truth, cluster).lower(0.05) < 0.05
 
 
 def test_a_bad_cluster_costs_little_however_large():
-    """Hedged by the prior: one large cluster that fooled the predictor does not ruin the bound."""
+    """Hedged by the prior: one large cluster that fooled the reader does not ruin the bound."""
     truth, cluster = perfect(20, 2000)
     guess = truth.copy()
     guess[cluster == 19] = 1 - truth[cluster == 19]
-    gain = cluster_code.symbol_gains(truth, guess, cluster, 2)
-    assert gain[19] < -1000
-    assert cluster_code.certified_bits(gain, np.bincount(cluster), 0.05) > 0.7
+    code = code_of(truth, guess, cluster)
+    assert code.log_ratios[19, 0] < -1000
+    assert code.lower(0.05) > 0.7
 
 
 def test_the_mixture_is_between_its_best_part_and_its_price():
@@ -141,8 +171,8 @@ def test_the_mixture_is_between_its_best_part_and_its_price():
 
 
 def test_nothing_from_nothing():
-    assert cluster_code.certified_bits(np.array([]), np.array([]), 0.05) == 0.0
-    assert cluster_code.certified_bits(np.full(9, -5.0), np.full(9, 10), 0.05) == 0.0
+    assert ClusterGains(np.zeros((0, 1)), np.zeros(0)).lower(0.05) == 0.0
+    assert ClusterGains(np.full((9, 1), -5.0), np.full(9, 10.0)).lower(0.05) == 0.0
 
 
 def test_a_predictor_follows_krichevsky_and_trofimov():

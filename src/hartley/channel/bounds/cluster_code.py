@@ -1,10 +1,9 @@
-"""Certified Shannon bits when only the cluster is independent: a mixture code and a bet.
+"""A mixture code of the secrets of a whole run: what certified min-capacity rests on for scores.
 
-For one cluster of M secrets drawn uniformly and whatever the attacker answered (O), every law Q
-gives I(S; O) ≥ E[log2 Q(S|O)/π(S)], with any dependence inside. Q is a mixture of the prior and of
-simple predictors that learn from earlier clusters, so that no cluster can cost more than
-log2(1/weight of the prior) bits *in all*, however large it is. A betting bound on the mean of these
-gains then holds with the cluster as the unit. Proof and comparison: ``design/measurement.md``.
+For secrets drawn uniformly and whatever the attacker answered (O), the log2 likelihood ratio
+Q(S|O)/π(S) of any law Q is above log2(1/alpha) with chance at most alpha. Q is a mixture of simple
+predictors that learn from earlier clusters. Bits a use are certified by the code of
+``bounds.prequential``. Proof: ``design/measurement.md``.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import ChannelSpec
-from hartley.infotheory.e_values import ratio_lower
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,26 +103,6 @@ def mixture(each: Sequence[Array]) -> Array:
     path = np.cumsum(table, 1)
     whole = np.logaddexp2.reduce(path, axis=0) - math.log2(len(table))
     return np.diff(whole, prepend=0.0)
-
-
-def certified_bits(gain: Array, sizes: Array, alpha: float) -> float:
-    """Return the certified Shannon bits per use, with the cluster as the unit.
-
-    Args:
-        gain: (m,) log2 likelihood ratios of a predictor that used only earlier clusters.
-        sizes: (m,) uses of each cluster.
-        alpha: error level.
-    """
-    m = len(gain)
-    if m == 0:
-        return 0.0
-    # The weight that balances what the prior costs in a good cluster against what it saves in a bad
-    # one.
-    share = 1.0 - alpha ** (1.0 / m)
-    weight = share / (1.0 + share)
-    floor = math.log2(weight)
-    mixed_gain = np.logaddexp2(floor, math.log2(1.0 - weight) + gain)
-    return max(0.0, ratio_lower(mixed_gain, sizes, alpha, floor=floor))
 
 
 def score_gains(
@@ -242,38 +220,6 @@ def _known(table: Array) -> Array:
     size = table.sum(1)
     choose = gammaln(size + 1) - gammaln(table + 1).sum(1)
     return np.asarray(size - choose / LN2)
-
-
-def symbol_gains(truth: Whole, guess: Whole, cluster: Whole, alphabet: int) -> Array:
-    """Return the mixture gains of guessed symbols (−1 = erased) about K-ary secrets."""
-    live = guess >= 0
-    m, one_context = int(cluster.max()) + 1, np.zeros(len(truth), np.int64)
-    wrong = (guess != truth).astype(np.int64)
-    hits = _table(m, (cluster[live], one_context[live], wrong[live]), (1, 2))
-    each = [gains(Predictor(hits, np.array([1.0 / alphabet, 1.0 - 1.0 / alphabet])))]
-    if alphabet <= 16:
-        whole = _table(m, (cluster, guess + 1, truth), (alphabet + 1, alphabet))
-        each.append(gains(Predictor(whole, np.full(alphabet, 1.0 / alphabet))))
-    return mixture(each)
-
-
-def rank_gains(rank: Whole, cluster: Whole, candidates: int) -> Array:
-    """Return the mixture gains of ranks 1..R: first or not, and by powers of two."""
-    m, one_context = int(cluster.max()) + 1, np.zeros(len(rank), np.int64)
-    top = _table(m, (cluster, one_context, (rank > 1).astype(np.int64)), (1, 2))
-    each = [gains(Predictor(top, np.array([1.0 / candidates, 1.0 - 1.0 / candidates])))]
-    edges = 2 ** np.arange(candidates.bit_length(), dtype=np.int64)
-    bucket = np.searchsorted(edges, rank, side="right") - 1
-    widths = np.diff([*edges.tolist(), candidates + 1]).astype(float)
-    by_size = _table(m, (cluster, one_context, bucket), (1, len(edges)))
-    each.append(gains(Predictor(by_size, widths / candidates)))
-    return mixture(each)
-
-
-def _table(m: int, where: tuple[Whole, Whole, Whole], shape: tuple[int, int]) -> Array:
-    """Count rows by (cluster, context, outcome)."""
-    flat = np.ravel_multi_index(where, (m, *shape))
-    return np.bincount(flat, minlength=m * shape[0] * shape[1]).reshape(m, *shape).astype(float)
 
 
 def grouped(values: NDArray[Any], cluster: Whole) -> Array:
