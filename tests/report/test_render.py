@@ -1,5 +1,6 @@
 """Every format reads version 1 and nothing else."""
 
+import html
 import json
 from importlib.resources import files
 
@@ -130,3 +131,15 @@ def test_the_widest_channel_is_sound_and_undefended(document):
     assert widest(rows)["attack"] == "loss_threshold"
     rows[0]["knowledge"] = "static"
     assert widest(rows) is None
+
+
+@pytest.mark.parametrize("kind", ["html", "md", "sarif", "junit"])
+def test_every_format_names_the_quantity_its_level_and_what_it_rests_on(document, kind):
+    row = next(c for c in document["channels"] if c["attack"] == "lira_online")
+    row["bits"] |= {"quantity": "I_F: bits a use through a reader", "alpha": 0.04}
+    row["assumptions"] = ["clusters independent", "secrets drawn uniformly"]
+    text = html.unescape(render(document, kind)).replace("\\", "")
+    assert "I_F: bits a use through a reader" in text
+    assert "0.04" in text or "0.96" in text
+    for assumption in row["assumptions"]:
+        assert assumption in text

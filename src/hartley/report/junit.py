@@ -54,8 +54,11 @@ def _outcome(case: ET.Element, finding: Finding, counts: dict[str, int]) -> None
     if bits:
         out = ET.SubElement(case, "system-out")
         # Lower bounds at every level are for the gate, not for a person.
-        ends = {k: v for k, v in bits.items() if not isinstance(v, list)}
+        ends = {k: v for k, v in bits.items() if not isinstance(v, (list, Mapping))}
+        ends |= {f"share.{k}": v for k, v in (bits.get("share") or {}).items()}
         lines = [*finding.words, *(f"bits.{k} = {v}" for k, v in ends.items())]
+        if assumptions := finding.channel.get("assumptions"):
+            lines.append(f"assumptions = {'; '.join(map(str, assumptions))}")
         out.text = _clean("\n".join(lines))
 
 

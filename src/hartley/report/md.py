@@ -43,6 +43,7 @@ def render(document: Mapping[str, Any]) -> str:
         else "Nothing was measured.",
         "Bits are Shannon bits per use: the point, then the certified lower and the calibrated "
         "upper end. The ceiling is proved; the null arm should read 0.",
+        *_quantities(measured),
     ]
     if document.get("edges"):
         head = ("chain", "gain in bits", "n victims")
@@ -67,6 +68,28 @@ def render(document: Mapping[str, Any]) -> str:
         f"Hartley {_cell(document['version'])}, scene digest `{_code(scene.get('digest'))[:16]}`."
     )
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _quantities(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say what the bits of rows are of, at which level their ends hold and what these rest on."""
+    by_words: dict[str, list[str]] = {}
+    for row in rows:
+        bits_of_row = row["bits"]
+        if quantity_words := bits_of_row.get("quantity"):
+            level = 1.0 - float(bits_of_row.get("alpha") or 0.05)
+            rests = "; ".join(map(str, row.get("assumptions") or ())) or "nothing"
+            words = f"{quantity_words}, each end at {level:.4g}. Rests on: {rests}"
+            by_words.setdefault(words, []).append(str(row["attack"]))
+    return (
+        [
+            "\n".join(
+                f"- {_cell(', '.join(dict.fromkeys(names)))}: {_cell(words)}."
+                for words, names in by_words.items()
+            )
+        ]
+        if by_words
+        else []
+    )
 
 
 CHANNEL_HEAD = (

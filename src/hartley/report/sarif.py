@@ -106,6 +106,7 @@ def _result(
         "properties": {
             "status": row["status"],
             "bits": dict(bits) or None,
+            "assumptions": row.get("assumptions") or [],
             "ceiling": row.get("ceiling"),
             "unit": row.get("unit"),
             "n": row.get("n"),
