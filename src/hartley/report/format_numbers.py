@@ -68,6 +68,8 @@ def number(value: Any, digits: int = 3) -> str:
         text = f"{value:,.0f}".replace(",", "\u202f")
     elif size >= 1e5 or 0 < size < 10 ** -(digits + 1):
         text = f"{value:.2e}"
+    elif 0 < size < 10**-digits:
+        text = f"{value:.{digits + 1}f}"  # as ``bits`` does: not 0.000 beside [0.0004, 0.0004]
     else:
         places = max(0, digits - max(0, math.floor(math.log10(size)))) if size >= 1 else digits
         text = f"{value:,.{places}f}".replace(",", "\u202f")
