@@ -21,8 +21,8 @@ from hartley.engine.run.play import play
 from hartley.infotheory.binary_channel import clopper_pearson
 from hartley.infotheory.gaussian import bpsk_capacity, phi, phi_inverse
 
-N, RUNS, ALPHA = 128, 60, 0.05
-"""Of 60 runs 9 that miss are significantly more than alpha; a bound that forgot to pay for its
+N, ROUNDS, RUNS, ALPHA = 128, 8, 50, 0.05
+"""Of 50 runs 8 that miss are significantly more than alpha; a bound that forgot to pay for its
 choice of a threshold, or an interval half as wide, misses in far more."""
 REFERENCES = 128
 """The likelihood ratio from 64 models a side reads about 2 % less than the ideal one."""
@@ -78,9 +78,10 @@ def test_the_measured_bits_cover_the_truth(d):
     best, read = bpsk_capacity(d * d / 4), at_the_declared_levels(d)
     assert 0 < read < best
     wrong = dict.fromkeys(("certified", "interval", "posterior"), 0)
-    points, thresholds = [], []
+    points, thresholds, params = [], [], {"references": REFERENCES}
     for seed in range(RUNS):
-        heard = measure(play(lira, scene, seed=seed, params={"references": REFERENCES}))
+        trials = play(lira, scene, seed=seed, game_params={"rounds": ROUNDS}, params=params)
+        heard = measure(trials, redraws=1)
         points.append(heard.bits.value)
         wrong["certified"] += heard.bits.lower > best
         # From finite references the ratio has a little less than the best attack.

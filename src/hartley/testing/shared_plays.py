@@ -101,10 +101,10 @@ def _played(attack: Attack, kind: str, modality: Modality, seed: int, light: boo
 def measured(
     attack: Attack, kind: str, modality: Modality, seed: int = 0, *, light: bool = False
 ) -> Channel:
-    """Return the channel that is measured from that play."""
+    """Return the channel that is measured from that play, with a null arm of one redraw."""
     return _measured(attack, kind, modality, seed, light and bool(attack.light))
 
 
 @lru_cache(maxsize=1024)
 def _measured(attack: Attack, kind: str, modality: Modality, seed: int, light: bool) -> Channel:
-    return measure(_played(attack, kind, modality, seed, light))
+    return measure(_played(attack, kind, modality, seed, light), redraws=1)
