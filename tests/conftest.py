@@ -7,33 +7,51 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hartley import catalog
 from hartley.core.errors import MissingPack
-from hartley.core.parts import Part
 from hartley.data import packs
 
 STRANGERS = Path(__file__).parent / "strangers"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give all tests of a file to one worker, so that a module's fixtures are made once.
 
-    The conformance checks, a third of all the time, are one group for each defense and for the
-    attacks on each game, which share its deals; ``is_light`` looks at all attacks at once.
+    Groups are read from the ids of the tests: xdist 3.8 writes its own groups into an attribute
+    that pytest 9.2 no longer reads, and then deals out single tests.
     """
-    for item in items:
-        group = item.nodeid.split("::")[0]
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        part, check = params.get("part"), params.get("check")
-        if isinstance(part, Part) and getattr(check, "name", None) == "is_light":
-            group = f"{group} is_light"
-        elif isinstance(part, Part):
-            group = f"{group} {getattr(part, 'game', part).name}"
-        item.add_marker(pytest.mark.xdist_group(group))
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        """Work units are groups of tests."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group of a test: its file, or a part of the conformance checks.
+
+    These, a third of all the time, are one group for each defense and for the attacks on each game,
+    which share its deals; ``is_light`` looks at all attacks at once.
+    """
+    file, _, test = nodeid.partition("::")
+    if not test.startswith("test_part["):
+        return file
+    part, _, check = test[len("test_part[") : -1].rpartition("-")
+    if check == "is_light":
+        return f"{file} {check}"
+    games = {entry.name: entry.game for entry in catalog.entries("attack")}
+    return f"{file} {games.get(part, part)}"
 
 
 @pytest.fixture
