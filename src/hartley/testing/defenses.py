@@ -13,7 +13,18 @@ import numpy as np
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.core import Access, AnswerForm, Attack, Deal, Defense, Modality, Model, Round, Scene
+from hartley.core import (
+    Access,
+    AnswerForm,
+    Attack,
+    Deal,
+    Defense,
+    Modality,
+    Model,
+    Quantity,
+    Round,
+    Scene,
+)
 from hartley.core.brief import adaptive_only
 from hartley.core.errors import HartleyError
 from hartley.core.scene import part_names
@@ -23,6 +34,8 @@ from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
 from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
 from hartley.testing.shared_plays import few_rounds, game_scene
 
+FIRST = 4
+"""Rounds that show most defenses' loss beyond doubt."""
 FEW = 8
 """Victims where each has to be trained or answers for many records: enough to compare by."""
 
@@ -181,29 +194,42 @@ def narrows_live_scenes(defense: Defense, attacks: Sequence[Attack], *, game: st
 
 
 def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
+    """Whether bits are lost: in a first few rounds where they show it, else in the whole play.
+
+    Few rounds show it where bits are certified without the defense, and a third is lost behind it.
+    """
     after = defended(scene, defense, defense.strongest)
     owner, now = scene.training, after.training
     # A defense that changes how the owner trains is compared with the owner's own training, not
     # with the table that a live scene has instead of a trained net: any net knows less than that.
     trainer = owner if owner is not None and now is not owner else None
+
+    def residual(size: dict[str, Any]) -> float:
+        trials = play(
+            attack, after, seed=0, params=attack.light, game_params=size, undefended=scene
+        )
+        return measure(trials, redraws=1).bits.value
+
+    if few_rounds(attack.game):
+        first = {"rounds": FIRST}
+        bits = _undefended(attack, scene, trainer, first)
+        if (bits.lower or 0.0) > DEAD and residual(first) < bits.value * 2 / 3:
+            return True
     few = {"rounds": FEW} if trainer is not None or attack.game.form is AnswerForm.SCORE else {}
-    channel = measure(
-        play(attack, after, seed=0, params=attack.light, game_params=few, undefended=scene)
-    )
-    return channel.bits.value < _undefended(attack, scene, trainer, few) - DEAD
+    return residual(few) < _undefended(attack, scene, trainer, few).value - DEAD
 
 
-def _undefended(attack: Attack, scene: Scene, owner: Any, few: dict[str, Any]) -> float:
+def _undefended(attack: Attack, scene: Scene, owner: Any, size: dict[str, Any]) -> Quantity:
     """Bits on the scene without defenses, or where the owner trains; many defenses need them."""
-    key = (attack.run, scene.name, scene.modality, owner is not None)
+    key = (attack.run, scene.name, scene.modality, owner is not None, *size.values())
     if key not in _bare:
         played = scene if owner is None else replace(scene, fit=owner.fit)
-        trials = play(attack, played, seed=0, params=attack.light, game_params=few)
-        _bare[key] = measure(trials).bits.value
+        trials = play(attack, played, seed=0, params=attack.light, game_params=size)
+        _bare[key] = measure(trials, redraws=1).bits
     return _bare[key]
 
 
-_bare: dict[Any, float] = {}
+_bare: dict[Any, Quantity] = {}
 
 
 def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
