@@ -37,9 +37,6 @@ from hartley.testing.shared_plays import (
     shared_deal,
 )
 
-BLURRED = 10
-"""Rounds that are played under noise: what adds bits there has certified them by then."""
-
 HEAVY = ("torch", "scipy", "sklearn", "transformers", "matplotlib", "pandas")
 
 
@@ -314,7 +311,6 @@ def narrows_under_noise(attack: Attack) -> None:
     modality = _modality(attack)
     undefended = measured(attack, "live", modality, light=True)
     scene, table = game_scene(attack.game, "live", modality), shared_deal(attack, "live", modality)
-    table = replace(table, rounds=table.rounds[:BLURRED])
     last = undefended.high if undefended.high is not None else undefended.bits.value
     for level in (0.5, 1.0):
         blurred = play(attack, scene, seed=0, dealt=_blur(table, level), params=attack.light)
