@@ -23,7 +23,7 @@ SCALE = {
     "surprise": 0.2,
     "gamma": 0.2,
     "peeking": 0.1,
-    "clustered": 0.06,
+    "clustered": 0.3,
     "bootstrap": 1.0,
     "cascades": 0.1,
 }
