@@ -124,15 +124,13 @@ def test_a_wrong_parameter_of_a_plan_is_told_before_anything_runs(call, tmp_path
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_value_that_only_the_scene_can_judge_exits_2_and_shows_the_rest(
-    hartley, tmp_path, workers
-):
+def test_a_value_that_only_the_scene_can_judge_exits_2_and_shows_the_rest(call, tmp_path, workers):
     (tmp_path / "plan.toml").write_text(
         'scene = "live:membership:tabular"\n'
         'only = ["loss_threshold", "label_only_membership", "honest"]\n'
         '[attacks.label_only_membership]\nmethod = "shift"\n[attacks.honest]\ntimes = -1\n'
     )
-    done = hartley("assess", "plan.toml", "--workers", workers)
+    done = call("assess", "plan.toml", "--workers", workers)
     assert done.returncode == 2, done
     assert "loss_threshold" in done.stdout and "FAILED" not in done.stdout
     assert "must be pictures" not in done.stdout and "verdict: inconclusive" in done.stdout
@@ -144,7 +142,7 @@ def test_a_value_that_only_the_scene_can_judge_exits_2_and_shows_the_rest(
     rows = {r["attack"]: r for r in json.loads(path.read_text())["channels"]}
     assert rows["loss_threshold"]["status"] == "measured"
     assert rows["label_only_membership"]["status"] == "failed"
-    again = hartley("assess", "plan.toml", "--workers", "0", "--json")
+    again = call("assess", "plan.toml", "--workers", "0", "--json")
     assert again.returncode == 2 and json.loads(again.stdout)["channels"] == list(rows.values())
 
 
@@ -157,19 +155,19 @@ OUTSIDE = {
 }
 
 
-def test_values_outside_their_ranges_are_refused_at_once_before_anything_runs(hartley, tmp_path):
+def test_values_outside_their_ranges_are_refused_at_once_before_anything_runs(call, tmp_path):
     (tmp_path / "plan.toml").write_text('scene = "live:membership"\n' + "\n".join(OUTSIDE))
-    done = hartley("assess", "plan.toml")
+    done = call("assess", "plan.toml")
     assert done.returncode == 2 and done.stdout == "" and not (tmp_path / "runs").exists()
     assert done.stderr.splitlines() == [f"hartley: {line}" for line in OUTSIDE.values()]
 
 
-def test_what_a_defense_cannot_do_in_this_combination_is_one_line(hartley, tmp_path):
+def test_what_a_defense_cannot_do_in_this_combination_is_one_line(call, tmp_path):
     (tmp_path / "plan.toml").write_text(
         'scene = "live:membership"\nonly = ["loss_threshold"]\n'
         '[defenses]\nuse = ["selena"]\n[defenses.selena]\nparts = 3\napart = 9\n'
     )
-    done = hartley("assess", "plan.toml")
+    done = call("assess", "plan.toml")
     assert done.returncode == 2 and "loss_threshold" in done.stdout, done
     (line,) = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
     assert line.startswith(
@@ -177,12 +175,12 @@ def test_what_a_defense_cannot_do_in_this_combination_is_one_line(hartley, tmp_p
     )
 
 
-def test_a_complaint_of_a_scene_is_told_once_and_the_gate_stays_shut(hartley, tmp_path):
+def test_a_complaint_of_a_scene_is_told_once_and_the_gate_stays_shut(call, tmp_path):
     (tmp_path / "plan.toml").write_text(
         'scene = "owned"\nonly = ["membership", "extraction"]\n[scenes.owned]\nfault = "few"\n'
         '[defenses]\nuse = ["rounding"]\n[limits]\nmembership = 1.0\n'
     )
-    done = hartley("assess", "plan.toml", "--workers", "0")
+    done = call("assess", "plan.toml", "--workers", "0")
     assert done.returncode == 2, done
     words = "must have at least 20 members, got 12"
     assert words not in done.stdout and "FAILED" not in done.stdout
@@ -190,16 +188,14 @@ def test_a_complaint_of_a_scene_is_told_once_and_the_gate_stays_shut(hartley, tm
     (line,) = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
     assert line.startswith("hartley: the game 'membership' cannot be played: ") and words in line
     assert line == done.stderr.splitlines()[-1] and done.stderr.count(words) == 2  # and its row
-    gate = hartley("gate", "latest", "--limits", "plan.toml")
+    gate = call("gate", "latest", "--limits", "plan.toml")
     assert gate.returncode == 3 and words in gate.stdout
 
 
 @pytest.mark.parametrize("verb", ["assess", "attack"])
-def test_a_model_that_cannot_read_the_records_is_refused_before_it_is_asked(
-    hartley, tmp_path, verb
-):
+def test_a_model_that_cannot_read_the_records_is_refused_before_it_is_asked(call, tmp_path, verb):
     words = ("--only", "membership") if verb == "assess" else ("loss_threshold",)
-    done = hartley(verb, *words, "--scene", "misread")
+    done = call(verb, *words, "--scene", "misread")
     assert done.returncode == 2 and done.stdout == "" and not (tmp_path / "runs").exists()
     (line,) = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
     assert line.endswith(
