@@ -69,11 +69,11 @@ def run(tmp_path_factory):
         ('"membership.epsilon_delta" = 5.0', 3, "no upper end"),
     ],
 )
-def test_the_gate_answers_by_its_exit_code(hartley, run, tmp_path, text, code, word):
+def test_the_gate_answers_by_its_exit_code(call, run, tmp_path, text, code, word):
     _, path, _ = run
-    done = hartley("gate", str(path), "--limits", limits(tmp_path, text))
+    done = call("gate", str(path), "--limits", limits(tmp_path, text))
     assert (done.returncode, word in done.stdout) == (code, True), done
-    again = hartley("gate", str(path), "--limits", limits(tmp_path, text), "--json")
+    again = call("gate", str(path), "--limits", limits(tmp_path, text), "--json")
     assert again.returncode == code
     assert json.loads(again.stdout)["status"] == {0: "pass", 1: "over", 3: "inconclusive"}[code]
 
@@ -86,16 +86,16 @@ def test_the_gate_answers_by_its_exit_code(hartley, run, tmp_path, text, code, w
         ("speed", "'speed'; it has: advantage, auc, "),
     ],
 )
-def test_a_limit_on_a_metric_that_no_row_has_is_bad_input(hartley, run, tmp_path, metric, words):
+def test_a_limit_on_a_metric_that_no_row_has_is_bad_input(call, run, tmp_path, metric, words):
     _, path, _ = run
-    done = hartley("gate", str(path), "--limits", limits(tmp_path, f'"membership.{metric}" = 0.5'))
+    done = call("gate", str(path), "--limits", limits(tmp_path, f'"membership.{metric}" = 0.5'))
     assert done.returncode == 2 and not done.stdout and words in done.stderr, done
     assert "membership has no metric named" in done.stderr
 
 
-def test_a_failed_row_is_inconclusive_even_when_the_limit_is_kept(hartley, run, tmp_path):
+def test_a_failed_row_is_inconclusive_even_when_the_limit_is_kept(call, run, tmp_path):
     folder, _, _ = run
-    done = hartley(
+    done = call(
         "gate",
         "one",
         "--store",
@@ -114,22 +114,22 @@ def test_a_failed_row_is_inconclusive_even_when_the_limit_is_kept(hartley, run, 
         ({"channels": 3}, "'channels' has the wrong type"),
     ],
 )
-def test_the_gate_refuses_a_document_it_cannot_read(hartley, run, tmp_path, change, words):
+def test_the_gate_refuses_a_document_it_cannot_read(call, run, tmp_path, change, words):
     _, _, document = run
     path = tmp_path / "other.json"
     path.write_text(json.dumps(document | change))
-    done = hartley("gate", str(path), "--limits", limits(tmp_path, "membership = 1.0"))
+    done = call("gate", str(path), "--limits", limits(tmp_path, "membership = 1.0"))
     assert done.returncode == 2 and words in done.stderr and done.stdout == ""
 
 
-def test_the_gate_refuses_a_plan_for_another_scene_or_without_limits(hartley, run, tmp_path):
+def test_the_gate_refuses_a_plan_for_another_scene_or_without_limits(call, run, tmp_path):
     _, path, _ = run
     other = tmp_path / "other.toml"
     other.write_text('scene = "digits"\n[limits]\nmembership = 1')
-    done = hartley("gate", str(path), "--limits", str(other))
+    done = call("gate", str(path), "--limits", str(other))
     assert done.returncode == 2 and "is for the scene 'digits'" in done.stderr
     other.write_text("seed = 1")
-    done = hartley("gate", str(path), "--limits", str(other))
+    done = call("gate", str(path), "--limits", str(other))
     assert done.returncode == 2 and "must have a table [limits]" in done.stderr
 
 
@@ -165,22 +165,22 @@ def test_a_crash_exits_3_and_json_stays_clean(hartley):
     assert "on purpose" in rows["crashes"]["reason"]
 
 
-def test_over_its_own_limit_exits_1(hartley, tmp_path):
+def test_over_its_own_limit_exits_1(call, tmp_path):
     (tmp_path / "plan.toml").write_text(
         'scene = "live:membership"\nonly = ["honest"]\n[limits]\nmembership = 0.1\n'
         "[executor]\nworkers = 0\n"
     )
-    done = hartley("assess", "plan.toml")
+    done = call("assess", "plan.toml")
     assert done.returncode == 1 and "verdict: over" in done.stdout
     (tmp_path / "plan.toml").write_text((tmp_path / "plan.toml").read_text().replace("0.1", "1.0"))
-    done = hartley("assess", "plan.toml")
+    done = call("assess", "plan.toml")
     assert done.returncode == 0 and "verdict: pass" in done.stdout
 
 
-def test_a_changed_plan_on_a_run_says_what_changed(hartley, tmp_path):
+def test_a_changed_plan_on_a_run_says_what_changed(call, tmp_path):
     words = (*PLAY, "--only", "honest", "--run", "mine")
-    assert hartley(*words).returncode == 0
-    done = hartley(*words, "--seed", "4")
+    assert call(*words).returncode == 0
+    done = call(*words, "--seed", "4")
     assert done.returncode == 2 and "seed: 0 → 4" in done.stderr
 
 
