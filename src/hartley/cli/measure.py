@@ -67,9 +67,14 @@ def measure(
     print(f"  of the secret    {share(row)}")
     print(f"  ceiling          {number(row['ceiling'])}")
     print(f"  null arm         {number(row['bits']['null'])}")
+    wide = max([16, *map(len, row["metrics"])])
     for name, value in row["metrics"].items():
-        print(f"  {name:16} {quantity(value)}")
+        print(f"  {name:{wide}} {quantity(value)}")
     print(f"  estimator        {row['estimator']}")
+    flags = set(row["flags"])
+    for assumption in row["assumptions"]:
+        if assumption not in flags:
+            print(f"  rests on         {assumption}")
     for flag in row["flags"]:
         print(f"  FLAGGED          {flag}")
     return 0
