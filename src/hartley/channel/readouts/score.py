@@ -65,39 +65,28 @@ def measure_score(
     raw, gains = information.in_sample(rows, spec.pieces)
     held_out = information.cross_fitted(rows, spec.pieces)
     point = information.halfway(raw, held_out.mean)
-    if not full:
-        lows: Lows = ()
-        if certify:
-            shuffled = cluster is not None and not fair
-            lows, _ = information.certified(
-                truth,
-                score,
-                cluster,
-                spec,
-                rng,
-                scores=scores,
-                exchangeable=shuffled,
-                means=held_out.by_cluster,
-                halvings=1,
-            )
-        high = information.upper_end(rows, raw, gains, spec.alpha) if certify else 1.0
-        return Reading(point, raw, lows[0][1] if lows else 0.0, high, "point", (), lows=lows)
-    # The AUC and the curve need all scores sorted.
-    scores.sort()
-    high = information.upper_end(rows, raw, gains, spec.alpha)
+    if full:
+        scores.sort()  # the AUC and the curve need all of them
+    high = information.upper_end(rows, raw, gains, spec.alpha) if full or certify else 1.0
     shuffled = cluster is not None and not fair
     assumptions = _assumptions(cluster, rows, shuffled=shuffled)
     del rows, gains  # of ten million rows, as large as the table
-    lows, method = information.certified(
-        truth,
-        score,
-        cluster,
-        spec,
-        rng,
-        scores=scores,
-        exchangeable=shuffled,
-        means=held_out.by_cluster,
-    )
+    lows: Lows = ()
+    method = "point"
+    if full or certify:
+        lows, method = information.certified(
+            truth,
+            score,
+            cluster,
+            spec,
+            rng,
+            scores=scores,
+            exchangeable=shuffled,
+            means=held_out.by_cluster,
+            halvings=information.HALVINGS if full else 1,
+        )
+    if not full:
+        return Reading(point, raw, lows[0][1] if lows else 0.0, high, "point", (), lows=lows)
     rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
     best = best_rule(rules, truth, score, cluster, spec.alpha)
     enumerated, assumed = _enumerated(scores, cluster, spec)
