@@ -23,8 +23,8 @@ from hartley.channel.bounds.ceilings import ceiling
 from hartley.channel.readouts import information
 from hartley.channel.readouts.jam import measure_jam
 from hartley.channel.readouts.rank import measure_rank
+from hartley.channel.readouts.score import measure_score
 from hartley.channel.readouts.symbol import measure_symbol
-from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.monotone import class_table, fit_posterior
 from hartley.channel.trials.validate import check_columns, measured_rows
 from hartley.core import AnswerForm, ChannelSpec, Role, Trials
@@ -45,7 +45,7 @@ MOST = 40_000
 STEPS = 7
 """Sizes that are tried."""
 NEAR = 0.05
-"""Bits this near to the limit, as a share of it, are settled by no number of uses worth naming."""
+"""Share of the limit: bits that are nearer to it than this take too many uses to be settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,23 +431,11 @@ def _score_ends(
     """The certified lower bound of scores, or their upper end; the other is the trivial one."""
     truth, cluster = columns.truth, columns.cluster
     score = np.asarray(columns.guess, np.float64)
-    shuffled = information.exchangeable(truth, cluster, spec)
-    rows = information.weigh(truth, score, cluster, rng, coins=spec.planted and not shuffled)
     if over:
-        lows, _ = information.certified(
-            truth,
-            score,
-            cluster,
-            spec,
-            rng,
-            scores=ScorePair.of(truth, score),
-            exchangeable=cluster is not None and shuffled,
-            means=None
-            if cluster is None
-            else information.cross_fitted(rows, spec.pieces).by_cluster,
-            halvings=1,
-        )
-        return lows[0][1], 1.0
+        reading = measure_score(truth, score, cluster, spec, rng, full=False, certify=True)
+        return reading.lower, 1.0
+    fair = spec.planted and not information.exchangeable(truth, cluster, spec)
+    rows = information.weigh(truth, score, cluster, rng, coins=fair)
     raw, gains = information.in_sample(rows, spec.pieces)
     return 0.0, information.upper_end(rows, raw, gains, spec.alpha)
 
