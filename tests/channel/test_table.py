@@ -133,7 +133,7 @@ def test_files_that_are_not_tables(tmp_path, write):
         read_trials(tmp_path / "absent.csv")
     with pytest.raises(BadTrials, match=r"must be a \.csv or \.parquet file"):
         read_trials(write("truth,score\n", "t.txt"))
-    with pytest.raises(BadTrials, match="no such file"):
+    with pytest.raises(BadTrials, match="must be a file, got a folder"):
         (tmp_path / "folder.csv").mkdir()
         read_trials(tmp_path / "folder.csv")
     with pytest.raises(BadTrials, match="cannot be read as parquet"):
@@ -209,16 +209,16 @@ def test_two_names_of_one_column(write, pair):
     ("column", "match"),
     [
         ("trial\n3\n3", "got a number twice"),
-        ("item\n-1\n3", "item must be in"),
-        ("distortion\n-0.5\n3", "distortion must be in"),
+        ("item\n-1\n3", "item must be at least 0, got -1"),
+        ("distortion\n-0.5\n3", "distortion must be at least 0, got -0.5"),
         ("cost_tokens\n1\nlots", "`cost_tokens` must be numbers"),
-        ("split\n0\n3", "split must be in 0…1, got 0…3"),
+        ("split\n0\n3", "split must be from 0 to 1, got 3"),
         (
             "order\n1\n",
             "`order` must have a value in every row, got 1 empty or NaN, first in row 2",
         ),
-        ("logq\n-1\n1", "logq must be in"),
-        ("gain\n0.5\n-0.5", "gain must be in"),
+        ("logq\n-1\n1", "logq must be at most 0, got 1"),
+        ("gain\n0.5\n-0.5", "gain must be from 0 to 1, got -0.5"),
         ("gain\n0.5\nmuch", "`gain` must be numbers"),
         ("p_null\n0\n1", "p_null must be above 0"),
         ("observed\n1\n1.5", "whole"),

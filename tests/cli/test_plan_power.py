@@ -44,3 +44,29 @@ def test_its_mistakes_are_one_line(hartley, tmp_path):
     }.items():
         done = hartley("plan", *arguments)
         assert done.returncode == 2 and words in done.stderr, done
+
+
+def test_effects_that_no_channel_can_have_are_refused(call, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    for effect, words in {
+        "membership=9": "must be at most 1 bit a use, its ceiling, got 9",
+        "membership=-1": "bits of the effect 'membership' must be finite and at least 0, got -1",
+        "membership=inf": "must be finite and at least 0, got inf",
+        "membership=nan": "must be finite and at least 0, got nan",
+        "membership=0.1,spread=nan": "spread of the effect 'membership' must be finite",
+        "membership=0.1,seconds=-2": "seconds of the effect 'membership' must be finite",
+        "membership=0.1,uses=2.5": "must be a number, or a known form or role, got '2.5'",
+        "membership=0.1,uses=0": "uses of the effect 'membership' must be finite and at least 1",
+        "membership=0.1,alphabet=10": "must be 2 for scores, got 10; with more symbols say form=",
+        "membership=4,form=symbol,alphabet=10": "must be at most 3.322 bit a use, its ceiling",
+        "extraction=1": "must be on what a limit is about, got limits on membership, memb",
+    }.items():
+        done = call("plan", "--power", "plan.toml", "--effect", effect)
+        assert (done.returncode, done.stdout) == (2, "") and words in done.stderr, done
+
+
+def test_an_effect_above_the_ceiling_of_the_pilots_row_is_refused(call, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    call("assess", "plan.toml")
+    done = call("plan", "--power", "plan.toml", "--pilot", "latest", "--effect", "membership=2")
+    assert done.returncode == 2 and "must be at most 1 bit a use, its ceiling, got 2" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -171,7 +172,9 @@ def test_help_of_every_verb(call, strangers):
 
 
 def test_measure_prints_an_entry_of_channels(call, tmp_path):
-    rows = "\n".join(f"{i % 2},{(i % 2) * 2 + (i * 7 % 5) / 10}" for i in range(400))
+    rng = random.Random(0)
+    truth = [rng.getrandbits(1) for _ in range(400)]
+    rows = "\n".join(f"{bit},{bit * 2 + rng.random() / 2:.4f}" for bit in truth)
     (tmp_path / "t.csv").write_text(f"truth,score\n{rows}\n")
     code, out, _ = call("measure", "t.csv", "--json")
     row = json.loads(out)

@@ -99,10 +99,10 @@ def test_the_judge_s_columns_are_joined_and_the_order_of_an_attack_is_kept_withi
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"gain": [[0, 1, 2], [0, 0]]}, "gain must be at least 0 and at most 1, got 0…2"),
-        ({"p_null": [[0, 1, 1], [1, 1]]}, "p_null must be above 0 and at most 1, got 0…1"),
+        ({"gain": [[0, 1, 2], [0, 0]]}, "gain must be at least 0 and at most 1, got 2"),
+        ({"p_null": [[0, 1, 1], [1, 1]]}, "p_null must be above 0 and at most 1, got 0"),
         ({"observed": [[0, 0.5, 1], [1, 1]]}, "whole"),
-        ({"observed": [[0, -1, 1], [1, 1]]}, "observed must be at least 0, got -1…1"),
+        ({"observed": [[0, -1, 1], [1, 1]]}, "observed must be at least 0, got -1"),
         ({"cost_money": [[0, np.nan, 1], [1, 1]]}, "NaN"),
         ({"cost_tokens": [[0, 1], [1, 1]]}, r"must have shape \(3,\), got \(2,\)"),
         ({"item": [["a", "b", "c"], [1, 1]]}, "another type"),

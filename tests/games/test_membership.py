@@ -137,7 +137,7 @@ def test_attacks_that_train_are_skipped_where_nothing_trains():
     [
         ("few", "must have at least 20 members, got 12"),
         ("shape", r"must be of the members\' shape \(4,\), got \(7,\)"),
-        ("labels", "must have labels 0…2, those of 'mine', got 3…5"),
+        ("labels", "must have labels from 0 to 2, those of 'mine', got 5"),
         ("modality", "must be of modality tabular, which 'mine' reads, got audio"),
         ("twins", "got 100% that are members too"),
         ("nan", "NaN"),

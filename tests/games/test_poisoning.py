@@ -98,10 +98,10 @@ def _bad(**change: Any) -> Any:
             "must be at most 64, got 68",
         ),
         (_bad(y=lambda d: None), "label each"),
-        (_bad(y=lambda d: d.y + 4), "must be in 0…3"),
-        (_bad(y=lambda d: d.y - 4), "must be in 0…3"),
+        (_bad(y=lambda d: d.y + 4), "must be from 0 to 3, got"),
+        (_bad(y=lambda d: d.y - 4), "must be from 0 to 3, got"),
         (_bad(x=lambda d: d.x[:, :, :4]), "shape"),
-        (_bad(x=lambda d: d.x + 1), "must be in 0…1"),
+        (_bad(x=lambda d: d.x + 1), "must be from 0 to 1"),
         (_bad(x=lambda d: d.x * np.nan), "finite"),
         (
             _bad(facts=lambda d: {"patterns": np.zeros((4, 1, 8, 8)), "masks": np.zeros((4, 8))}),

@@ -10,7 +10,7 @@ from cyclopts import App, Group, Parameter
 
 from hartley import catalog
 from hartley.cli.set_option import settings
-from hartley.cli.terminal import note, print_channels, print_json, whole
+from hartley.cli.terminal import exit_code, note, print_channels, print_json, whole
 from hartley.core import Attack
 from hartley.core import Parameter as Declared
 from hartley.core.errors import UsageError
@@ -19,7 +19,6 @@ from hartley.core.errors import UsageError
 app = App(name="attack", help_flags=(), version_flags=())
 
 _USAGE = "usage: hartley attack NAME --scene NAME [--its-own-parameters …] [--json]"
-_FAILED = 3
 
 
 @app.default
@@ -170,4 +169,4 @@ def _play(
         print_json(row)
     else:
         print_channels([row])
-    return 0 if row["status"] == "measured" else _FAILED
+    return exit_code([row])

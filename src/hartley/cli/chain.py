@@ -12,6 +12,7 @@ from hartley import catalog
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
+    exit_code,
     note,
     print_channels,
     print_json,
@@ -26,7 +27,6 @@ app = App(name="chain")
 Switch = Annotated[bool, Parameter(negative="")]
 Whole = Annotated[int | None, Parameter(converter=whole)]
 Repeated = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
-_FAILED = 3
 
 
 @app.default
@@ -91,8 +91,7 @@ def chain(
         print_json(document)
     else:
         _print(document, store)
-    played_rows = [row for row in document["channels"] if row["status"] != "skipped"]
-    return 0 if all(row["status"] == "measured" for row in played_rows) else _FAILED
+    return exit_code(row for row in document["channels"] if row["status"] != "skipped")
 
 
 def _tables(pairs: Mapping[str, Any], scene: str) -> dict[str, dict[str, dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """The command ``hartley``: one file a verb, imported when it is called.
 
-Exit codes: 0 pass · 1 over a limit · 2 usage or bad input · 3 inconclusive · 130 stopped by Ctrl-C.
+The exit codes are in ``EXIT_CODES``, which ``hartley --help`` prints.
 """
 
 from __future__ import annotations
@@ -33,26 +33,40 @@ VERBS = {
 """A verb is one row here, and one file of this folder that defines its ``app``."""
 
 
-def build() -> App:
-    """Return the application, with no verb imported yet."""
+SUMMARY = "Measures how many bits an attacker can move between data and models."
+EXIT_CODES = (
+    "Exit codes: 0 pass, or done where there are no limits; 1 over a limit; 2 usage or bad input; "
+    "3 inconclusive: a limit that is not settled, a row that failed or is flagged, or an internal "
+    "error; 130 stopped by Ctrl-C."
+)
+
+
+def build(called: str = "") -> App:
+    """Return the application, with no verb imported yet.
+
+    Args:
+        called: the verb that is about to run, whose help is its own whole description; of the
+            others, help is the line in ``VERBS``.
+    """
     from hartley import __version__
 
     app = App(
         name="hartley",
-        help="Measures how many bits an attacker can move between data and models.",
+        help=f"{SUMMARY}\n\n{EXIT_CODES}",
         version=__version__,
-        help_format="plaintext",
+        help_format="markdown",
         suppress_keyboard_interrupt=False,
     )
     for verb, text in VERBS.items():
-        app.command(f"hartley.cli.{verb}:app", name=verb, help=text)
+        words = {} if verb == called else {"help": text}
+        app.command(f"hartley.cli.{verb}:app", name=verb, **words)
     return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake shows no traceback."""
     try:
-        code: Any = build()(
+        code: Any = build(next(iter(arguments), ""))(
             list(arguments),
             exit_on_error=False,
             print_error=False,

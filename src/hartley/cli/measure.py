@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import bits, number, print_json, quantity, share
+from hartley.cli.terminal import bits, exit_code, number, print_json, quantity, share, whole
 from hartley.core.errors import UsageError
 
 app = App(name="measure")
@@ -18,8 +19,8 @@ def measure(
     trials: Path,
     /,
     *,
-    tries: int | None = None,
-    pieces: int = 1,
+    tries: Annotated[int | None, Parameter(converter=whole)] = None,
+    pieces: Annotated[int, Parameter(converter=whole)] = 1,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Measure a table of trials in bits per use.
@@ -27,7 +28,9 @@ def measure(
     Columns: truth (the secret symbol, 0, 1, …), and one of guess (the symbol that was received, -1
     for none) or score (a real number, larger = more like truth 1); optionally uses, cluster
     (rows of one cluster share a victim), seconds, and more: split, order, logq, gain, p_null,
-    observed, trial, item and costs (docs/start.md).
+    observed, trial, item and costs (docs/start.md). Columns of other names are not read.
+
+    Exit code: 0 measured, 2 bad input, 3 measured, but the row is flagged: it settles no limit.
 
     Parameters
     ----------
@@ -44,21 +47,23 @@ def measure(
         Print one JSON object, shaped like an entry of channels in a run document.
     """
     from hartley.channel.measure import measure as to_bits
-    from hartley.channel.trials.import_table import read_trials
+    from hartley.channel.trials.import_table import read_table
     from hartley.engine.result.document import measured
 
     if tries is not None and tries < 1:
         raise UsageError(f"--tries must be a whole number of 1 or more, got {tries}")
     if pieces not in (1, 2):
         raise UsageError(f"--pieces must be 1 or 2, got {pieces}")
-    table = read_trials(trials, tries=tries, pieces=pieces)
+    imported = read_table(trials, tries=tries, pieces=pieces)
+    table = imported.trials
     label = table.attack or trials.stem
     names = {"game": table.game or None, "class": table.cls or None}
     row_facts: dict[str, Any] = {"attack": label, **names, "params": {}}
     row = {**row_facts, **measured(table, to_bits(table))}
+    code = exit_code([row])
     if json:
-        print_json(row)
-        return 0
+        print_json(row | {"ignored_columns": [asdict(column) for column in imported.ignored]})
+        return code
     level = 1 - row["bits"]["alpha"]
     chosen = f" over {table.spec.tries} tries" if table.spec.tries > 1 else ""
     print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['form']} answers")
@@ -77,4 +82,8 @@ def measure(
             print(f"  rests on         {assumption}")
     for flag in row["flags"]:
         print(f"  FLAGGED          {flag}")
-    return 0
+    if imported.ignored:
+        listed = ", ".join(column.name for column in imported.ignored)
+        hints = " ".join(column.hint for column in imported.ignored if column.hint)
+        print(f"  ignored columns: {listed}" + (f"; {hints}" if hints else ""))
+    return code

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
 Row = Sequence[str]
@@ -103,6 +103,21 @@ def number(value: float | None, digits: int = 3) -> str:
         return f"{value:.0f}"
     text = f"{value:.{digits}f}" if abs(value) >= 0.5 * 10**-digits else f"{value:.0e}"
     return "0" if text.strip("-0.") == "" else text
+
+
+UNSETTLED = 3
+"""The exit code of rows that settle no limit, as ``hartley gate`` has it."""
+
+
+def exit_code(rows: Iterable[Mapping[str, Any]]) -> int:
+    """Return 0 where every row was measured and can settle a limit, else 3.
+
+    A blind baseline alone is not such a flag: it settles nothing only where it explains an excess.
+    """
+    from hartley.channel.trials.split_quality import unsettling
+
+    settled = (row["status"] == "measured" and not unsettling(row, 0.0, None) for row in rows)
+    return 0 if all(settled) else UNSETTLED
 
 
 COLUMNS = (

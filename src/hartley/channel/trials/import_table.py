@@ -12,11 +12,21 @@ there are thresholds, unless ``tries`` or a column ``split`` says how the thresh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.channel.trials.table_doubts import (
+    READ,
+    Ignored,
+    hint_of,
+    largest_symbol,
+    odd_symbol,
+    printable,
+)
 from hartley.channel.trials.validate import optional
 from hartley.core import AnswerForm, ChannelSpec, Trials
 from hartley.core.errors import BadTrials
@@ -31,9 +41,33 @@ SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
 """Columns with two names: the short one and that of stored trials."""
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of another tool.
+
+    Attributes:
+        trials: its rows.
+        ignored: the columns that nothing reads.
+    """
+
+    trials: Trials
+    ignored: tuple[Ignored, ...]
+
+
 def read_trials(
     path: str | Path, *, alpha: float = 0.05, tries: int | None = None, pieces: int = 1
 ) -> Trials:
+    """Return the trials of a table; see ``read_table``.
+
+    Raises:
+        BadTrials: the file cannot be read or measured; the message says what to do.
+    """
+    return read_table(path, alpha=alpha, tries=tries, pieces=pieces).trials
+
+
+def read_table(
+    path: str | Path, *, alpha: float = 0.05, tries: int | None = None, pieces: int = 1
+) -> Table:
     """Read a table of trials.
 
     The secrets do not count as drawn by the auditor: with clusters they count as shuffled, and
@@ -54,14 +88,13 @@ def read_trials(
     columns = _columns(path)
     if "truth" not in columns:
         raise BadTrials(
-            f"{path}: the table must have a column `truth`, got columns "
-            f"{', '.join(columns) or 'none'}"
+            f"{path}: the table must have a column `truth`, got {_names(columns)}"
+            f"{_separator(columns)}"
         )
     answers = [name for name in ("guess", "score") if name in columns]
     if not answers:
         raise BadTrials(
-            f"{path}: the table must have a column `guess` or `score`, got columns "
-            f"{', '.join(columns)}"
+            f"{path}: the table must have a column `guess` or `score`, got {_names(columns)}"
         )
     if columns["truth"].num_rows == 0:
         raise BadTrials(f"{path}: the table must have rows, got 0 rows to measure")
@@ -83,7 +116,7 @@ def read_trials(
             )
     uses = _total(path, columns, "uses", "cost_queries")
     cluster = columns.get("cluster", columns.get("run"))
-    return Trials(
+    trials = Trials(
         spec=ChannelSpec(
             form=AnswerForm.SCORE if answers == ["score"] else AnswerForm.SYMBOL,
             alphabet=alphabet,
@@ -104,6 +137,24 @@ def read_trials(
         # has one measurement.
         scene="table",
     )
+    return Table(trials, tuple(_ignored(columns)))
+
+
+def _ignored(columns: dict[str, _Column]) -> Iterator[Ignored]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    clustered = "cluster" in columns or "run" in columns
+    for name, column in columns.items():
+        if name in READ:
+            continue
+        kind = column.values.type
+        labels = (
+            pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_dictionary(kind)
+        )
+        distinct = pc.count_distinct(column.values).as_py() if labels else 0
+        hint = hint_of(name, distinct, column.num_rows, labels=labels, clustered=clustered)
+        yield Ignored(name, hint)
 
 
 def _thresholds(path: Path, columns: dict[str, _Column], guess: NDArray[Any], alphabet: int) -> int:
@@ -152,10 +203,14 @@ def _columns(path: Path) -> dict[str, _Column]:
         raise BadTrials(
             f"{path}: a table of trials must be a {' or '.join(SUFFIXES)} file, got {path.suffix!r}"
         )
+    if path.is_dir():
+        raise BadTrials(f"{path}: a table of trials must be a file, got a folder")
     if not path.is_file():
         raise BadTrials(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise BadTrials(f"{path}: the file is empty")
+    if path.suffix.lower() == ".csv" and _is_binary(path):
+        raise BadTrials(f"{path}: a .csv file must be text, got binary data")
     import pyarrow as pa
 
     try:
@@ -168,7 +223,7 @@ def _columns(path: Path) -> dict[str, _Column]:
 
             table = ParquetFile(path).read()
     except (pa.ArrowException, OSError, UnicodeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = printable(str(error).strip().splitlines()[0])
         raise BadTrials(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
     names = [name.strip() for name in table.column_names]
     for name in names:
@@ -181,6 +236,27 @@ def _columns(path: Path) -> dict[str, _Column]:
     del table
     pa.default_memory_pool().release_unused()
     return columns
+
+
+def _is_binary(path: Path) -> bool:
+    """Whether a file begins with bytes that no text has."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    # Text in UTF-16 has NUL bytes too; its byte order mark says so.
+    controls = bytes((*range(9), *range(14, 27)))
+    return any(c in head for c in controls) and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
+def _names(columns: dict[str, _Column]) -> str:
+    return printable(f"columns {', '.join(columns)}") if columns else "no columns"
+
+
+def _separator(columns: dict[str, _Column]) -> str:
+    """Ask about another separator, where the heading is one name with one in it."""
+    heading = next(iter(columns)) if len(columns) == 1 else ""
+    names = {"';'": ";", "a tab": "\t", "'|'": "|"}
+    marks = [words for words, mark in names.items() if mark in heading]
+    return f"; is it separated by {marks[0]}? Columns must be separated by commas" if marks else ""
 
 
 def _whole(path: Path, column: _Column) -> Any:
@@ -234,6 +310,14 @@ def _bits(path: Path, columns: dict[str, _Column]) -> NDArray[np.int64]:
 def _symbols(
     path: Path, columns: dict[str, _Column]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    secrets, guesses = (
+        _whole(path, columns[name]).unique().to_pylist() for name in ("truth", "guess")
+    )
+    reason = odd_symbol("truth", secrets) or odd_symbol(
+        "guess", guesses, largest=largest_symbol(secrets)
+    )
+    if reason:
+        raise BadTrials(f"{path}: {reason}")
     truth = [_symbol(v) for v in _whole(path, columns["truth"]).to_pylist()]
     guess = [_symbol(v) for v in _whole(path, columns["guess"]).to_pylist()]
     known = set(truth)
@@ -258,9 +342,17 @@ def _symbol(value: Any) -> str:
 
 
 def _labels(path: Path, column: _Column) -> NDArray[np.int64]:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    codes = pc.dictionary_encode(_whole(path, column)).indices
+    values = _whole(path, column)
+    if pa.types.is_floating(values.type):
+        odd = [v for v in values.unique().to_pylist() if not v.is_integer()]
+        if odd:
+            raise BadTrials(
+                f"{path}: column `{column.name}` must be whole numbers (or words), got {odd[0]}"
+            )
+    codes = pc.dictionary_encode(values).indices
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from hartley.core import AnswerForm, Role, Trials
 from hartley.core.errors import BadTrials
+from hartley.core.parameters import Range
 from hartley.core.records import COLUMNS, COSTS
 
 if TYPE_CHECKING:
@@ -130,10 +132,8 @@ def optional(name: str, values: Any, n: int) -> NDArray[Any]:
     column = _column(name, values, n, whole=whole)
     below, above = low is not None and column.min() < low, high is not None and column.max() > high
     if below or above:
-        raise BadTrials(
-            f"{name} must be in {'' if low is None else low}…{'' if high is None else high}, "
-            f"got {column.min():g}…{column.max():g}"
-        )
+        odd = column.min() if below else column.max()
+        raise BadTrials(f"{name} must be {_between(low, high)}, got {odd:g}")
     if name == "p_null" and column.min() <= 0:
         raise BadTrials(
             "p_null must be above 0, got 0: an event of chance 0 cannot happen by chance"
@@ -235,14 +235,20 @@ def _column(name: str, values: Any, n: int, *, whole: bool) -> NDArray[Any]:
     if not whole:
         return array.astype(np.float64)
     if array.dtype.kind == "f" and (array != np.round(array)).any():
-        raise BadTrials(f"{name} must be whole numbers, got fractions")
+        odd = array[array != np.round(array)][0]
+        raise BadTrials(f"{name} must be whole numbers, got {odd:g}")
     return array.astype(np.int64)
 
 
 def _within(name: str, column: NDArray[Any], low: int, high: int | None) -> None:
     if column.min() < low or (high is not None and column.max() > high):
-        upto = "…" if high is None else f"…{high}"
-        raise BadTrials(f"{name} must be in {low}{upto}, got {column.min()}…{column.max()}")
+        odd = column.min() if column.min() < low else column.max()
+        raise BadTrials(f"{name} must be {_between(low, high)}, got {odd}")
+
+
+def _between(low: float | None, high: float | None) -> str:
+    """Return what a number must be, to follow "must be"."""
+    return str(Range(-math.inf if low is None else low, math.inf if high is None else high))
 
 
 def _clusters(trials: Trials, n: int) -> Whole | None:

@@ -86,11 +86,17 @@ def parse_effect(text: str) -> tuple[str, Effect]:
                 f"{value!r}"
             ) from None
     effect = Effect(**values)
-    least = min(effect.bits, effect.spread, float(effect.uses - 1), float(effect.alphabet - 2))
-    if not math.isfinite(effect.bits) or least < 0:
+    least = {"bits": 0, "spread": 0, "uses": 1, "alphabet": 2, "seconds": 0}
+    for name, low in least.items():
+        value = getattr(effect, name)
+        if value is not None and not (math.isfinite(value) and value >= low):
+            raise UsageError(
+                f"{name} of the effect {key!r} must be finite and at least {low}, got {value:g}"
+            )
+    if effect.form is AnswerForm.SCORE and effect.alphabet != 2:
         raise UsageError(
-            f"the effect {key!r} must have bits and a spread of at least 0, 1 use and 2 symbols, "
-            f"got {text!r}"
+            f"alphabet of the effect {key!r} must be 2 for scores, got {effect.alphabet}; "
+            "with more symbols say form=symbol or form=rank"
         )
     return key, effect
 
@@ -109,7 +115,8 @@ def forecast(
 
     Raises:
         BadPlan: the plan has no limits.
-        UsageError: there is neither a pilot nor an effect, or the pilot is of another scene.
+        UsageError: there is neither a pilot nor an effect, the pilot is of another scene, or an
+            effect is above the ceiling of its row.
     """
     if not plan.limits:
         raise BadPlan("the plan must have a table [limits], got none; there is nothing to settle")
@@ -125,6 +132,13 @@ def forecast(
         for source in sources
         if speaks(key.partition(".")[0], source.row)
     ]
+    named_rows = [source.row for _, _, source in covered]
+    for key in effects:
+        if not any(speaks(key, row) for row in named_rows):
+            raise UsageError(
+                f"the effect {key!r} must be on what a limit is about, got limits on "
+                f"{', '.join(plan.limits)}"
+            )
     judged = [check for check in covered if "." not in check[0]]
     # As the gate counts: each quantity of each row shares the level.
     tests = len({(source.row["id"], key.partition(".")[2]) for key, _, source in covered})
@@ -239,6 +253,7 @@ def _planned(
     try:
         if (effect := source.effect) is not None:
             planned = effect.bits
+            _check_ceiling(line, planned, math.log2(effect.alphabet))
             spec = ChannelSpec(
                 role=effect.role,
                 form=effect.form,
@@ -251,10 +266,25 @@ def _planned(
             stated = next((e.bits for k, e in effects.items() if speaks(k, source.row)), None)
             doubt = doubted(bits, limit, source.row.get("ceiling"))
             planned = doubt if stated is None else stated
+            if stated is not None:
+                _check_ceiling(line, stated, source.row.get("ceiling"))
             likeness = power.from_pilot(read_trials(source.trials), bits["point"], planned)
     except BadTrials as error:
         return line | {"bits": None, "side": None, "reason": str(error)}, None
     return line | {"bits": planned}, likeness
+
+
+def _check_ceiling(line: Mapping[str, Any], bits: float, ceiling: float | None) -> None:
+    """Refuse to plan with more bits than a use can move.
+
+    Raises:
+        UsageError: the effect is above the ceiling.
+    """
+    if ceiling is not None and bits > ceiling:
+        raise UsageError(
+            f"the effect on {line['attack']!r} must be at most {ceiling:.4g} bit a use, its "
+            f"ceiling, got {bits:g}"
+        )
 
 
 def doubted(bits: Mapping[str, Any], limit: float, top: float | None) -> float:

@@ -90,6 +90,15 @@ def _check_deal(game: Game, dealt: Any) -> None:
                 f"the game {game.name}: truth of a Round must have shape (m,), one integer a "
                 f"question, got shape {np.shape(round_.truth)}"
             )
+        truth = np.asarray(round_.truth)
+        most = round_.alphabet - 1
+        if game.form is not AnswerForm.RANK and ((truth < 0) | (truth > most)).any():
+            odd = truth[(truth < 0) | (truth > most)][0]
+            cure = f"; for more symbols give their number: Round(…, alphabet={odd + 1} or more)"
+            raise RunError(
+                f"the game {game.name}: truth of a Round must be from 0 to {most}, its alphabet of "
+                f"{most + 1} symbols, got {odd}{cure if odd > most else ''}"
+            )
 
 
 def _kind(value: Any) -> str:
@@ -342,20 +351,14 @@ def _fits(attack: Attack, one: Round, got: Received) -> None:
             raise RunError(f"{attack.name}: {name} must have shape {(m,)}, got {column.shape}")
         if not np.isfinite(column.astype(np.float64)).all():
             raise RunError(f"{attack.name}: {name} must be finite, got NaN or infinity")
-    if attack.game.form is AnswerForm.SYMBOL and (
-        (got.guess < -1).any() or (got.guess >= one.alphabet).any()
-    ):
-        raise RunError(
-            f"{attack.name}: symbols must be in −1…{one.alphabet - 1}, got {_span(got.guess)}"
-        )
-    if attack.game.form is AnswerForm.RANK and (
-        (got.guess < 1).any() or (got.guess > one.alphabet).any()
-    ):
-        raise RunError(f"{attack.name}: ranks must be in 1…{one.alphabet}, got {_span(got.guess)}")
-
-
-def _span(guess: NDArray[Any]) -> str:
-    return f"{guess.min()}…{guess.max()}"
+    if attack.game.form is AnswerForm.SCORE:
+        return
+    ranks = attack.game.form is AnswerForm.RANK
+    least, most = (1, one.alphabet) if ranks else (-1, one.alphabet - 1)
+    odd = got.guess[(got.guess < least) | (got.guess > most)]
+    if len(odd):
+        kind = "ranks" if ranks else "symbols"
+        raise RunError(f"{attack.name}: {kind} must be from {least} to {most}, got {odd[0]}")
 
 
 def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:

@@ -98,13 +98,10 @@ def _column(attack: Attack, name: str, got: Received, m: int) -> NDArray[Any]:
     values = values.astype(np.float64)
     if integers and (values != np.round(values)).any():
         raise RunError(f"{attack.name}: {name} must be whole numbers")
-    outside = (low is not None and (values < low).any()) or (
-        high is not None and (values > high).any()
-    )
-    if outside or (name == "p_null" and (values <= 0).any()):
-        raise RunError(
-            f"{attack.name}: {name} must be {_allowed(name)}, got {values.min():g}…{values.max():g}"
-        )
+    below = values <= 0 if name == "p_null" else values < (-np.inf if low is None else low)
+    odd = values[below | (values > (np.inf if high is None else high))]
+    if len(odd):
+        raise RunError(f"{attack.name}: {name} must be {_allowed(name)}, got {odd[0]:g}")
     return values.astype(np.int64) if integers else values
 
 

@@ -46,8 +46,8 @@ def readable(model: Model, data: Data) -> None:
         checked = model.output is not Output.EMBEDDINGS and model.classes
         if checked and len(y) and not 0 <= y.min() <= y.max() < model.classes:
             raise UsageError(
-                f"{where} must have labels 0…{model.classes - 1}, those of {model.name!r}, got "
-                f"{y.min()}…{y.max()}"
+                f"{where} must have labels from 0 to {model.classes - 1}, those of {model.name!r}, "
+                f"got {y.min() if y.min() < 0 else y.max()}"
             )
 
 

@@ -286,7 +286,8 @@ def _checked(outcome: Outcome, scene: Scene, slots: int, budget: int, cover: flo
     if loot.y is None or loot.x.shape[1:] != shape or len(loot.y) != len(loot):
         raise RuleError(f"poison records must be of shape {shape} and have a label each")
     if len(loot) and not (loot.y.min() >= 0 and loot.y.max() < scene.model.classes):
-        raise RuleError(f"poison labels must be in 0…{scene.model.classes - 1}")
+        odd = loot.y.min() if loot.y.min() < 0 else loot.y.max()
+        raise RuleError(f"poison labels must be from 0 to {scene.model.classes - 1}, got {odd}")
     arrays = [loot.x]
     if "patterns" in loot.facts:
         patterns, masks = np.asarray(loot.facts["patterns"]), np.asarray(loot.facts["masks"])
@@ -300,7 +301,7 @@ def _checked(outcome: Outcome, scene: Scene, slots: int, budget: int, cover: flo
             raise RuleError("poison and patterns must be finite")
         vision = train.modality is Modality.VISION and array.size
         if vision and (array.min() < -1e-6 or array.max() > 1 + 1e-6):
-            raise RuleError("pixels of poison and patterns must be in 0…1")
+            raise RuleError("pixels of poison and patterns must be from 0 to 1")
     return loot
 
 
