@@ -29,6 +29,7 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(hartley, tmp_path):
     assert forecast["cpu_seconds"] > 0
     table = hartley("plan", "--power", "plan.toml", "--effect", "membership=0.4,seconds=2")
     assert "from declared effects" in table.stdout and "processor seconds" in table.stdout
+    assert "planned bits" in table.stdout and "moved towards" not in table.stdout
 
 
 def test_its_mistakes_are_one_line(hartley, tmp_path):
@@ -70,3 +71,13 @@ def test_an_effect_above_the_ceiling_of_the_pilots_row_is_refused(call, tmp_path
     call("assess", "plan.toml")
     done = call("plan", "--power", "plan.toml", "--pilot", "latest", "--effect", "membership=2")
     assert done.returncode == 2 and "must be at most 1 bit a use, its ceiling, got 2" in done.stderr
+
+
+def test_bits_that_are_moved_towards_the_limit_are_named(call, tmp_path):
+    plan = PLAN.replace("loss_threshold", "honest") + "[attacks.honest]\nnoise = 1.0\n"
+    (tmp_path / "plan.toml").write_text(plan)
+    call("assess", "plan.toml")
+    (row,) = json.loads(call("plan", "--power", "plan.toml", "--json").stdout)["rows"]
+    assert row["shifted"] and row["bits"] != row["measured"]["point"]
+    table = call("plan", "--power", "plan.toml").stdout
+    assert "measured  planned bits" in table and "moved towards the limit" in table

@@ -273,7 +273,11 @@ QUICK = ("membership", "decryption")  # the others train; their attacks are chec
 )
 def test_a_new_attack_passes_conformance_from_the_first_minute(call, tmp_path, game):
     code, out, err = call("new", "attack", "brand_new", "--game", game)
-    assert code == 0 and out == "brand_new.py\n" and "entry-points" in err
+    assert code == 0 and out == "brand_new.py\n"
+    assert '[project.entry-points."hartley.parts"]' in err and "pip install -e ." in err
+    assert (
+        str(Path(catalog.__file__).parent.parent) not in err
+    )  # Hartley's own folder is not theirs
     source = (tmp_path / "brand_new.py").read_text()
     assert "def brand_new(" in source
     if game == "membership":

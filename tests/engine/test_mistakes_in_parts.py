@@ -54,6 +54,18 @@ def _wrong_game(change: Callable[[Deal], Any]) -> Any:
             lambda dealt: replace(dealt, rounds=(replace(dealt.rounds[0], truth=np.int64(1)),)),
             r"the game wrong: truth of a Round must have shape \(m,\), .* got shape \(\)",
         ),
+        (
+            lambda dealt: replace(
+                dealt, rounds=(replace(dealt.rounds[0], truth=dealt.rounds[0].truth * 7),)
+            ),
+            r"must be from 0 to 1, .* got 7; for more symbols .* Round\(…, alphabet=8 or more\)",
+        ),
+        (
+            lambda dealt: replace(
+                dealt, rounds=(replace(dealt.rounds[0], truth=dealt.rounds[0].truth - 3),)
+            ),
+            r"truth of a Round must be from 0 to 1, its alphabet of 2 symbols, got -[23]$",
+        ),
     ],
 )
 def test_a_game_that_returns_no_deal_of_rounds_is_named(

@@ -41,7 +41,7 @@ def test_the_docs_are_there():
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_command_of_the_docs_is_real(words, capsys):
     verb = [words[0]]
-    if words[0] == "attack":  # its flags are the attack's own
+    if words[0] == "attack" and words[1:]:  # its flags are the attack's own
         known = {e.name for e in catalog.entries("attack")}
         verb += [words[1] if words[1] in known else "loss_threshold"]
     if words[:2] == ("new", "attack"):
@@ -102,21 +102,25 @@ def test_the_program_of_the_privacy_page_runs():
 def newcomer(tmp_path_factory):
     """A package with one file for each part that the extension page shows, as a reader makes it."""
     page = (ROOT / "docs/extend.md").read_text()
-    folder = tmp_path_factory.mktemp("newcomer")
-    about = folder / "your_package-1.0.dist-info"
-    package = folder / "your_package"
-    about.mkdir()
-    package.mkdir()
+    project, folder = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("newcomer")
+    package = project / "src" / "your_package"
+    package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         names = re.findall(r"^@hartley\.\w+\(.*?^def (\w+)\(", block, re.DOTALL | re.MULTILINE)
         if names or "def test_my_parts" in block:
             (package / f"{names[0] if names else 'test_my_parts'}.py").write_text(block)
-    (entries,) = re.findall(
-        r'```toml\n\[project.entry-points."hartley.parts"\]\n(.*?)```', page, re.S
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (whole,) = [block for block in blocks if "[build-system]" in block]
+    (project / "pyproject.toml").write_text(whole)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-deps", "--no-build-isolation", "--target", str(folder), str(project)),
+        ],
+        check=True,
+        capture_output=True,
     )
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: your_package\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[hartley.parts]\n{entries.replace(chr(34), '')}")
     return folder
 
 

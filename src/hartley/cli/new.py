@@ -71,11 +71,13 @@ def attack(
         note(f"Hartley finds it there; try:  hartley attack {name} --scene live:{game}")
         return 0
     note(
-        "to register it from your package, name its module in pyproject.toml:\n\n"
+        "put it into a package of your own, and name its module in the package's pyproject.toml "
+        "(docs/extend.md has a whole one):\n\n"
         f'    [project.entry-points."{catalog.GROUP}"]\n'
         f'    {name} = "your_package.{name}"\n\n'
-        f"or move the file into Hartley's own folder: {home}\n"
-        f"then try:  hartley attack {name} --scene live:{game}"
+        "then install the package and try:\n\n"
+        "    pip install -e .\n"
+        f"    hartley attack {name} --scene live:{game}"
     )
     return 0
 

@@ -51,21 +51,26 @@ def plan(
     from hartley.engine.plan.power import forecast, parse_effect
 
     if not power:
-        raise UsageError("plan must be given --power, got nothing to compute; see: plan --help")
+        raise UsageError(
+            "plan must be given --power, got nothing to compute; see: hartley plan --help"
+        )
     ordered = read(Path(plan))
     effects = dict(parse_effect(text) for text in effect or ())
     result = forecast(ordered, _pilot(pilot, store, ordered.scene, effects), effects)
     if json:
         print_json(result)
         return 0
+    columns = ("measured", "planned bits") if result["pilot"] else ("planned bits",)
     source = f"the pilot {result['pilot']}" if result["pilot"] else "declared effects"
     print(f"{plan}: from {source}; each number settles its row in {result['chance']:.0%} of runs")
     print_table(
-        ("limit", "attack", "bits", "at", "ends as", "clusters", "uses", "pilot", "note"),
-        [_row(line) for line in result["rows"]],
-        numbers=(2, 3, 5, 6, 7),
-        drop=(7,),
+        ("limit", "attack", *columns, "at", "ends as", "clusters", "uses", "pilot", "note"),
+        [_row(line, measured=bool(result["pilot"])) for line in result["rows"]],
+        numbers=tuple(i for i in range(2, len(columns) + 7) if i != len(columns) + 3),
+        drop=(len(columns) + 6,),
     )
+    if any(line["shifted"] for line in result["rows"]):
+        print("planned bits: measured, moved towards the limit since the pilot may have erred")
     for line in result["not_planned"]:
         print(f"not planned: {line['limit']} ({line['reason']})")
     if result["tests"] > 1:
@@ -75,13 +80,14 @@ def plan(
     return 0
 
 
-def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(line: Mapping[str, Any], *, measured: bool) -> tuple[str, ...]:
     notes = [line["reason"] or ""]
     if line.get("simulated") is False:
         notes.append("extrapolated")
     return (
         line["limit"],
         line["attack"],
+        *([number((line["measured"] or {}).get("point"), 4)] if measured else []),
         number(line["bits"], 4),
         number(line["at"], 4),
         line["side"] or "–",

@@ -57,6 +57,17 @@ class Mistakes(UsageError):
         super().__init__("; ".join(self.lines))
 
 
+LISTINGS = {
+    **{
+        kind: f"hartley list {kind}s"
+        for kind in ("attack", "defense", "game", "scene", "plan", "run")
+    },
+    "part": "hartley list",
+    "pack": "hartley pack list",
+}
+"""The command that lists every name of a kind; of other kinds the message lists the names."""
+
+
 class UnknownName(UsageError):
     """No part, scene or pack of that name; the message offers the nearest."""
 
@@ -71,8 +82,9 @@ class UnknownName(UsageError):
         self.kind, self.name = kind, name
         names = sorted(known)
         near = get_close_matches(name, names, n=3, cutoff=0.5)
-        listing = "hartley pack list" if kind == "pack" else f"hartley list {kind}s"
-        hint = f"did you mean {' or '.join(near)}?" if near else f"see `{listing}`"
+        listing = LISTINGS.get(kind)
+        choose = f"see `{listing}`" if listing else f"choose from {', '.join(names) or 'none'}"
+        hint = f"did you mean {' or '.join(near)}?" if near else choose
         super().__init__(f"no {kind} named {name!r}; {hint}")
 
 

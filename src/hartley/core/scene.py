@@ -256,7 +256,7 @@ class Round:
     Attributes:
         view: what the attacker sees; its brief is of the type that the game declares.
         truth: (m,) integers in 0..alphabet−1, drawn uniformly by the auditor.
-        alphabet: number of symbols, or of candidates for ranks.
+        alphabet: number of symbols, or of candidates for ranks; more than two must be given.
     """
 
     view: View[Any]

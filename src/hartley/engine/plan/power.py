@@ -249,6 +249,7 @@ def _planned(
         "row": source.row["id"],
         "measured": {k: bits.get(k) for k in ("point", "low", "high")} if bits else None,
         "pilot_clusters": source.clusters if source.effect is None else None,
+        "shifted": False,
     }
     try:
         if (effect := source.effect) is not None:
@@ -268,6 +269,7 @@ def _planned(
             planned = doubt if stated is None else stated
             if stated is not None:
                 _check_ceiling(line, stated, source.row.get("ceiling"))
+            line["shifted"] = stated is None and doubt != bits["point"]
             likeness = power.from_pilot(read_trials(source.trials), bits["point"], planned)
     except BadTrials as error:
         return line | {"bits": None, "side": None, "reason": str(error)}, None
