@@ -131,7 +131,7 @@ def test_bad_tables_are_named_in_one_line(write, message):
 def test_files_that_are_not_tables(tmp_path, write):
     with pytest.raises(BadTrials, match="no such file"):
         read_trials(tmp_path / "absent.csv")
-    with pytest.raises(BadTrials, match=r"must be a \.csv or \.parquet file"):
+    with pytest.raises(BadTrials, match=r"must be a \.csv, \.tsv.* or \.parquet file"):
         read_trials(write("truth,score\n", "t.txt"))
     with pytest.raises(BadTrials, match="must be a file, got a folder"):
         (tmp_path / "folder.csv").mkdir()

@@ -64,7 +64,7 @@ def measure(trials: Trials, *, redraws: int | None = None) -> Channel:
     reading = _read(at_level, uses_of, rng, full=True, binned=binned)
     readout_metrics = reading.metrics
     reading = enrich(reading, at_level, columns)
-    reasons = [*doubts(trials.metrics, planted=trials.spec.planted)]
+    reasons = [*trials.notes, *doubts(trials.metrics, planted=trials.spec.planted)]
     reasons += [check.says for check in check_assumptions(trials, columns)]
     if len(uses_of.truth) < len(columns.truth):
         reasons.insert(0, ONE_COIN)

@@ -21,6 +21,7 @@ def measure(
     *,
     tries: Annotated[int | None, Parameter(converter=whole)] = None,
     pieces: Annotated[int, Parameter(converter=whole)] = 1,
+    encoding: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Measure a table of trials in bits per use.
@@ -35,7 +36,7 @@ def measure(
     Parameters
     ----------
     trials
-        A .csv or .parquet file.
+        A .csv, .tsv, .jsonl, .npy, .npz or .parquet file, text also as .gz; or a folder of Parquet.
     tries
         How many thresholds, scores or attacks were tried on these rows before this one was chosen.
         Every bound pays for all of them: its error level is alpha / tries. A table with a guess
@@ -43,6 +44,8 @@ def measure(
     pieces
         A score is read by posteriors of at most this many monotone pieces: 1, or 2 where secret 1
         has scores in the middle, or at both ends.
+    encoding
+        Of a text file that is not UTF-8, such as utf-16 or latin-1.
     json
         Print one JSON object, shaped like an entry of channels in a run document.
     """
@@ -54,7 +57,7 @@ def measure(
         raise UsageError(f"--tries must be a whole number of 1 or more, got {tries}")
     if pieces not in (1, 2):
         raise UsageError(f"--pieces must be 1 or 2, got {pieces}")
-    imported = read_table(trials, tries=tries, pieces=pieces)
+    imported = read_table(trials, tries=tries, pieces=pieces, encoding=encoding)
     table = imported.trials
     label = table.attack or trials.stem
     names = {"game": table.game or None, "class": table.cls or None}

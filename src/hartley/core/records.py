@@ -133,6 +133,7 @@ class Trials:
         tuning: how an adaptive attacker chose ``params`` on other rounds (``engine.run.tuning``);
             empty where they chose nothing.
         stage_of: the chain it belongs to, or None.
+        notes: what was done to the rows before they are measured, one sentence each.
     """
 
     spec: ChannelSpec
@@ -166,6 +167,7 @@ class Trials:
     loot: str = ""
     tuning: Mapping[str, Any] = field(default_factory=dict)
     stage_of: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of uses."""

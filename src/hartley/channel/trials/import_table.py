@@ -1,4 +1,4 @@
-"""Import trials of any tool: a CSV or Parquet table → ``Trials``.
+"""Import trials of any tool: a table → ``Trials``.
 
 Columns: ``truth`` and one of ``guess`` (a symbol: whole numbers or words, −1 to abstain) or
 ``score`` (a real number, larger = more like truth 1). Optional: ``cluster`` or ``run`` (rows of one
@@ -13,20 +13,16 @@ there are thresholds, unless ``tries`` or a column ``split`` says how the thresh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.trials.table_doubts import (
-    READ,
-    Ignored,
-    hint_of,
-    largest_symbol,
-    odd_symbol,
-    printable,
-)
+from hartley.channel.trials.compare_symbols import Symbols, binary_symbols, compare_symbols
+from hartley.channel.trials.table_doubts import READ, Ignored, hint_of, printable
+from hartley.channel.trials.table_files import Column, read_columns
+from hartley.channel.trials.table_numbers import numbers, present
 from hartley.channel.trials.validate import optional
 from hartley.core import AnswerForm, ChannelSpec, Trials
 from hartley.core.errors import BadTrials
@@ -35,8 +31,6 @@ from hartley.core.records import COLUMNS, COSTS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SUFFIXES = (".csv", ".parquet")
-ERASED = ("-1", "−1")
 SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
 """Columns with two names: the short one and that of stored trials."""
 
@@ -55,18 +49,28 @@ class Table:
 
 
 def read_trials(
-    path: str | Path, *, alpha: float = 0.05, tries: int | None = None, pieces: int = 1
+    path: str | Path,
+    *,
+    alpha: float = 0.05,
+    tries: int | None = None,
+    pieces: int = 1,
+    encoding: str | None = None,
 ) -> Trials:
     """Return the trials of a table; see ``read_table``.
 
     Raises:
         BadTrials: the file cannot be read or measured; the message says what to do.
     """
-    return read_table(path, alpha=alpha, tries=tries, pieces=pieces).trials
+    return read_table(path, alpha=alpha, tries=tries, pieces=pieces, encoding=encoding).trials
 
 
 def read_table(
-    path: str | Path, *, alpha: float = 0.05, tries: int | None = None, pieces: int = 1
+    path: str | Path,
+    *,
+    alpha: float = 0.05,
+    tries: int | None = None,
+    pieces: int = 1,
+    encoding: str | None = None,
 ) -> Table:
     """Read a table of trials.
 
@@ -74,38 +78,53 @@ def read_table(
     unequal classes are balanced (``design/measurement.md``).
 
     Args:
-        path: a ``.csv`` or ``.parquet`` file.
+        path: a file of one of ``table_files.SUFFIXES``, or a folder of Parquet files.
         alpha: error level of every bound.
         tries: how many thresholds, scores or attacks were tried on these rows; the bounds of the
             one that is reported then hold at ``alpha / tries``. None: one, or as many as the table
             shows.
         pieces: k of the posteriors that read a score.
+        encoding: of a text file; None: UTF-8.
 
     Raises:
         BadTrials: the file cannot be read or measured; the message says what to do.
     """
+    import pyarrow as pa
+
     path = Path(path)
-    columns = _columns(path)
+    columns = read_columns(path, encoding)
+    try:
+        return _table(path, columns, alpha=alpha, tries=tries, pieces=pieces)
+    except (pa.ArrowException, UnicodeError) as error:
+        # A type that no column of trials has, such as an interval of months.
+        types = ", ".join(f"`{name}`: {column.values.type}" for name, column in columns.items())
+        raise BadTrials(f"{path}: columns must be numbers or text, got {types}") from error
+    finally:
+        # Of a large table the columns are as much again as the trials.
+        columns.clear()
+        pa.default_memory_pool().release_unused()
+
+
+def _table(
+    path: Path, columns: dict[str, Column], *, alpha: float, tries: int | None, pieces: int
+) -> Table:
     if "truth" not in columns:
         raise BadTrials(
             f"{path}: the table must have a column `truth`, got {_names(columns)}"
             f"{_separator(columns)}"
         )
-    answers = [name for name in ("guess", "score") if name in columns]
-    if not answers:
+    if not {"guess", "score"} & columns.keys():
         raise BadTrials(
             f"{path}: the table must have a column `guess` or `score`, got {_names(columns)}"
         )
     if columns["truth"].num_rows == 0:
         raise BadTrials(f"{path}: the table must have rows, got 0 rows to measure")
-    guess: NDArray[Any]
-    if answers == ["score"]:
-        truth, guess, alphabet = _bits(path, columns), _numbers(path, columns, "score"), 2
-    else:
-        truth, guess, alphabet = _symbols(path, columns)
+    symbols = _scores(path, columns) if "guess" not in columns else _symbols(path, columns)
+    truth, guess, alphabet = symbols.truth, symbols.guess, len(symbols.names)
+    measured = symbols.measured
     if len(np.unique(truth)) < 2:
         raise BadTrials(f"{path}: `truth` must have two values or more, got one class only")
-    if len(answers) == 2:
+    if {"guess", "score"} <= columns.keys():
         thresholds = _thresholds(path, columns, guess, alphabet)
         if tries is None and "split" not in columns:
             tries = thresholds
@@ -114,17 +133,17 @@ def read_table(
             raise BadTrials(
                 f"{path}: `{other}` and `{name}` are two names of one column; keep one of them"
             )
-    uses = _total(path, columns, "uses", "cost_queries")
+    uses = _total(path, columns, measured, "uses", "cost_queries")
     cluster = columns.get("cluster", columns.get("run"))
     trials = Trials(
         spec=ChannelSpec(
-            form=AnswerForm.SCORE if answers == ["score"] else AnswerForm.SYMBOL,
+            form=AnswerForm.SYMBOL if "guess" in columns else AnswerForm.SCORE,
             alphabet=alphabet,
             unit="row",
             planted=False,
             clustered=cluster is not None,
             alpha=alpha,
-            seconds=_total(path, columns, "seconds", "cost_s"),
+            seconds=_total(path, columns, measured, "seconds", "cost_s"),
             uses=None if uses is None else round(uses),
             tries=1 if tries is None else tries,
             pieces=pieces,
@@ -136,11 +155,24 @@ def read_table(
         # Without a name: the measurement's seed depends on names, and one table under two names
         # has one measurement.
         scene="table",
+        notes=symbols.notes,
     )
+    if not measured.all():
+        trials = _rows(trials, measured)
     return Table(trials, tuple(_ignored(columns)))
 
 
-def _ignored(columns: dict[str, _Column]) -> Iterator[Ignored]:
+def _scores(path: Path, columns: dict[str, Column]) -> Symbols:
+    truth = binary_symbols(path, columns["truth"])
+    score = numbers(path, columns["score"])
+    return Symbols(truth, score, ("0", "1"), np.ones(len(truth), np.bool_), ())
+
+
+def _symbols(path: Path, columns: dict[str, Column]) -> Symbols:
+    return compare_symbols(path, columns["truth"], columns["guess"])
+
+
+def _ignored(columns: dict[str, Column]) -> Iterator[Ignored]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -157,13 +189,24 @@ def _ignored(columns: dict[str, _Column]) -> Iterator[Ignored]:
         yield Ignored(name, hint)
 
 
-def _thresholds(path: Path, columns: dict[str, _Column], guess: NDArray[Any], alphabet: int) -> int:
+def _rows(trials: Trials, measured: NDArray[np.bool_]) -> Trials:
+    """Return some rows of imported trials."""
+    arrays: dict[str, Any] = {
+        f.name: column[measured]
+        for f in fields(trials)
+        if isinstance(column := getattr(trials, f.name), np.ndarray)
+    }
+    costs = {name: column[measured] for name, column in trials.costs.items()}
+    return replace(trials, costs=costs, **arrays)
+
+
+def _thresholds(path: Path, columns: dict[str, Column], guess: NDArray[Any], alphabet: int) -> int:
     """Return how many thresholds of the score the guess may have been chosen from.
 
     Raises:
         BadTrials: the guess is not the score cut at a threshold.
     """
-    score = _numbers(path, columns, "score")
+    score = numbers(path, columns["score"])
     low, high = score[guess == 0], score[guess == 1]
     is_cut = alphabet == 2 and len(low) + len(high) == len(score) and len(low) and len(high)
     if not is_cut or low.max() >= high.min():
@@ -174,11 +217,11 @@ def _thresholds(path: Path, columns: dict[str, _Column], guess: NDArray[Any], al
     return len(np.unique(score)) - 1
 
 
-def _optional(path: Path, columns: dict[str, _Column]) -> dict[str, Any]:
+def _optional(path: Path, columns: dict[str, Column]) -> dict[str, Any]:
     optionals: dict[str, Any] = {"costs": {}}
     for name in COLUMNS:
         if name in columns:
-            values = _numbers(path, columns, name, finite=name != "logq")
+            values = numbers(path, columns[name], finite=name != "logq")
             try:
                 into = optionals["costs"] if name in COSTS else optionals
                 into[name] = optional(name, values, len(values))
@@ -187,165 +230,28 @@ def _optional(path: Path, columns: dict[str, _Column]) -> dict[str, Any]:
     return optionals
 
 
-class _Column:
-    """One column of the table: its name and its Arrow values."""
-
-    def __init__(self, name: str, values: Any) -> None:
-        self.name, self.values = name, values
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.values)
-
-
-def _columns(path: Path) -> dict[str, _Column]:
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadTrials(
-            f"{path}: a table of trials must be a {' or '.join(SUFFIXES)} file, got {path.suffix!r}"
-        )
-    if path.is_dir():
-        raise BadTrials(f"{path}: a table of trials must be a file, got a folder")
-    if not path.is_file():
-        raise BadTrials(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise BadTrials(f"{path}: the file is empty")
-    if path.suffix.lower() == ".csv" and _is_binary(path):
-        raise BadTrials(f"{path}: a .csv file must be text, got binary data")
-    import pyarrow as pa
-
-    try:
-        if path.suffix.lower() == ".csv":
-            from pyarrow.csv import read_csv
-
-            table = read_csv(path)
-        else:
-            from pyarrow.parquet import ParquetFile
-
-            table = ParquetFile(path).read()
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        reason = printable(str(error).strip().splitlines()[0])
-        raise BadTrials(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
-    names = [name.strip() for name in table.column_names]
-    for name in names:
-        if names.count(name) > 1:
-            raise BadTrials(f"{path}: column names must differ, got two columns `{name}`")
-    columns = {
-        name: _Column(name, table.column(i).combine_chunks()) for i, name in enumerate(names)
-    }
-    # What the reader decoded is kept for the next file: of a large table as much as the table.
-    del table
-    pa.default_memory_pool().release_unused()
-    return columns
-
-
-def _is_binary(path: Path) -> bool:
-    """Whether a file begins with bytes that no text has."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    # Text in UTF-16 has NUL bytes too; its byte order mark says so.
-    controls = bytes((*range(9), *range(14, 27)))
-    return any(c in head for c in controls) and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
-
-
-def _names(columns: dict[str, _Column]) -> str:
+def _names(columns: dict[str, Column]) -> str:
     return printable(f"columns {', '.join(columns)}") if columns else "no columns"
 
 
-def _separator(columns: dict[str, _Column]) -> str:
+def _separator(columns: dict[str, Column]) -> str:
     """Ask about another separator, where the heading is one name with one in it."""
     heading = next(iter(columns)) if len(columns) == 1 else ""
     names = {"';'": ";", "a tab": "\t", "'|'": "|"}
     marks = [words for words, mark in names.items() if mark in heading]
-    return f"; is it separated by {marks[0]}? Columns must be separated by commas" if marks else ""
-
-
-def _whole(path: Path, column: _Column) -> Any:
-    """Return the values; none may be missing."""
-    import pyarrow.compute as pc
-
-    absent = pc.is_null(column.values, nan_is_null=True).to_numpy(zero_copy_only=False)
-    if absent.any():
-        hint = "; write -1 to abstain" if column.name == "guess" else ""
-        raise BadTrials(
-            f"{path}: `{column.name}` must have a value in every row, got {int(absent.sum())} "
-            f"empty or NaN, first in row {int(absent.argmax()) + 1}{hint}"
-        )
-    return column.values
-
-
-def _numbers(
-    path: Path, columns: dict[str, _Column], name: str, *, finite: bool = True
-) -> NDArray[np.float64]:
-    import pyarrow as pa
-
-    column = columns[name]
-    values = _whole(path, column)
-    kind = values.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        odd = next((v for v in values.to_pylist() if not _is_number(v)), values[0].as_py())
-        raise BadTrials(f"{path}: `{name}` must be numbers, got {odd!r}")
-    array = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-    if finite and not np.isfinite(array).all():
-        row = int((~np.isfinite(array)).argmax()) + 1
-        raise BadTrials(f"{path}: `{name}` must be finite, got infinity, first in row {row}")
-    return array
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _bits(path: Path, columns: dict[str, _Column]) -> NDArray[np.int64]:
-    truth = _numbers(path, columns, "truth")
-    odd = truth[(truth != 0) & (truth != 1)]
-    if len(odd):
-        raise BadTrials(f"{path}: with `score`, `truth` must be 0 or 1, got {odd[0]:g}")
-    return truth.astype(np.int64)
-
-
-def _symbols(
-    path: Path, columns: dict[str, _Column]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    secrets, guesses = (
-        _whole(path, columns[name]).unique().to_pylist() for name in ("truth", "guess")
-    )
-    reason = odd_symbol("truth", secrets) or odd_symbol(
-        "guess", guesses, largest=largest_symbol(secrets)
-    )
-    if reason:
-        raise BadTrials(f"{path}: {reason}")
-    truth = [_symbol(v) for v in _whole(path, columns["truth"]).to_pylist()]
-    guess = [_symbol(v) for v in _whole(path, columns["guess"]).to_pylist()]
-    known = set(truth)
-    if known & set(ERASED):
-        raise BadTrials(f"{path}: `truth` must not be -1, which means that the attacker abstains")
-    # A guess that is not one of the secrets counts as abstaining.
-    code = {name: k for k, name in enumerate(sorted(known))}
+    if not marks:
+        return ""
     return (
-        np.array([code[v] for v in truth], dtype=np.int64),
-        np.array([code.get(v, -1) for v in guess], dtype=np.int64),
-        len(known),
+        f"; is it separated by {marks[0]}? Columns must be separated by commas, or in a .tsv file "
+        "by tabs"
     )
 
 
-def _symbol(value: Any) -> str:
-    """Return one spelling of a symbol, so that 3, 3.0 and "3" are the same."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool):
-        value = int(value)
-    return str(value).strip()
-
-
-def _labels(path: Path, column: _Column) -> NDArray[np.int64]:
+def _labels(path: Path, column: Column) -> NDArray[np.int64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = _whole(path, column)
+    values = present(path, column)
     if pa.types.is_floating(values.type):
         odd = [v for v in values.unique().to_pylist() if not v.is_integer()]
         if odd:
@@ -356,11 +262,13 @@ def _labels(path: Path, column: _Column) -> NDArray[np.int64]:
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _total(path: Path, columns: dict[str, _Column], *names: str) -> float | None:
+def _total(
+    path: Path, columns: dict[str, Column], measured: NDArray[np.bool_], *names: str
+) -> float | None:
     name = next((n for n in names if n in columns), None)
     if name is None:
         return None
-    values = _numbers(path, columns, name)
+    values = numbers(path, columns[name])
     if (values < 0).any() or values.sum() <= 0:
         raise BadTrials(f"{path}: `{name}` must be 0 or more in every row, with a positive total")
-    return float(values.sum())
+    return float(values[measured].sum())
