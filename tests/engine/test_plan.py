@@ -164,3 +164,9 @@ def test_a_file_is_read_and_named_after_itself(tmp_path):
 )
 def test_patterns(pattern, yes):
     assert matches(pattern, catalog.find("attack", "loss_threshold")) is yes
+
+
+def test_a_plan_may_begin_with_the_mark_of_windows_editors(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_bytes('\ufeffscene = "digits"\n'.encode())
+    assert read(path).scene == "digits"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hartley.core.capabilities import CAPABILITIES, Calls, Capability
-from hartley.core.errors import did_you_mean
+from hartley.core.errors import UsageError, did_you_mean
 from hartley.core.taxonomy import Access, Form, Modality
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Data:
         modality: what a record is.
         x: (n, …) records. Images are float32 (n, channels, height, width) in 0..1; tokens are int64
             (n, tokens), padded on the right with −1; texts are (n,) strings; tables are float32
-            (n, features).
+            (n, features). A data frame or a sparse matrix is taken as the array that it holds.
         y: (n,) integer labels, or None.
         edges: (2, m) integer pairs for graphs, else None.
         role: what the records are for, for example ``records``, ``clone training``, ``trigger``.
@@ -74,6 +74,8 @@ class Data:
     form: Form = None  # type: ignore[assignment]  # never None once it is made
 
     def __post_init__(self) -> None:
+        for name in ("x", "y"):
+            object.__setattr__(self, name, _as_array(getattr(self, name)))
         if self.form is None:
             object.__setattr__(self, "form", form_of(self.modality, self.x))
 
@@ -86,10 +88,10 @@ class Data:
         """(n,) integer labels: ``y`` of records that must carry them.
 
         Raises:
-            TypeError: these records carry none.
+            UsageError: these records carry none.
         """
         if self.y is None:
-            raise TypeError(f"the records {self.name!r} must carry labels")
+            raise UsageError(f"the records {self.name!r} must have labels, got none")
         return self.y
 
     @property
@@ -97,11 +99,19 @@ class Data:
         """(2, m) integer pairs: ``edges`` of records that must carry them.
 
         Raises:
-            TypeError: these records carry none.
+            UsageError: these records carry none.
         """
         if self.edges is None:
-            raise TypeError(f"the records {self.name!r} must carry edges")
+            raise UsageError(f"the records {self.name!r} must have edges, got none")
         return self.edges
+
+
+def _as_array(table: Any) -> Any:
+    """Return the array that a data frame, a series or a sparse matrix holds; else what is given."""
+    for method in ("to_numpy", "toarray"):
+        if hasattr(table, method):
+            return getattr(table, method)()
+    return table
 
 
 def form_of(modality: Modality, x: Any) -> Form:

@@ -153,10 +153,16 @@ def opened_by() -> Access:
     return flags
 
 
+def _real(what: str, array: Any) -> None:
+    if array.dtype.kind not in "biuf":
+        raise BadModel(f"{what} must answer with real numbers, got type {array.dtype}")
+
+
 def _finite(what: str, answer: Any) -> Any:
     import numpy as np
 
     array = np.asarray(answer).view()
+    _real(what, array)
     # The sum is NaN or infinite exactly when some entry is: one pass, no temporary of flags.
     if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
         raise BadModel(f"{what} answered with NaN or infinity")
@@ -189,6 +195,7 @@ def check_answers(model: Model, answers: Any, n: int) -> Any:
         raise BadModel(
             f"{kind} of {model.name!r} for {n} records must have shape {shape}, got {answers.shape}"
         )
+    _real(f"{model.name!r}", answers)
     if kind == "labels":
         return answers
     if not np.isfinite(answers.sum(dtype=np.float64)):

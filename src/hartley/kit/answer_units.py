@@ -51,4 +51,7 @@ def log_probabilities(
     if output is not Output.LOGITS:
         raise UsageError(f"answers must be scores of classes for log-probabilities, got {output}")
     scores = scores - scores.max(-1, keepdims=True)
-    return np.asarray(scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
+    others = np.exp(scores)
+    np.put_along_axis(others, scores.argmax(-1)[..., None], 0.0, axis=-1)
+    # The likeliest class is 1 of the sum: added last, the others count however small they are.
+    return np.asarray(scores - np.log1p(others.sum(-1, keepdims=True)))

@@ -32,7 +32,8 @@ def from_sklearn(
 ) -> Model:
     """Wrap a fitted classifier as a model that answers with probabilities.
 
-    Labels are 0..classes−1; a class that the classifier never saw gets probability 0.
+    Labels are 0..classes−1; a class that the classifier never saw gets probability 0. Labels that
+    are words are 0, 1, … in the order of ``classes_``, which is alphabetical.
 
     Args:
         classifier: a fitted scikit-learn classifier with ``predict_proba``.
@@ -45,15 +46,12 @@ def from_sklearn(
             attributes, an empty string declares none.
 
     Raises:
-        UsageError: the classifier has no predict_proba, or was fitted on other labels.
+        UsageError: the classifier has no predict_proba, is not fitted, answers several labels a
+            record, or was fitted on other labels.
     """
     if not hasattr(classifier, "predict_proba"):
         raise UsageError(f"a classifier must have predict_proba, got {type(classifier).__name__}")
-    label_values = np.asarray(classifier.classes_).astype(np.int64)
-    if len(label_values) and not 0 <= label_values.min() <= label_values.max() < classes:
-        raise UsageError(
-            f"the classifier must be fitted on labels 0..{classes - 1}, got {label_values.tolist()}"
-        )
+    label_values = _columns_of(classifier, classes)
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         out = np.zeros((len(x), classes))
@@ -74,6 +72,29 @@ def from_sklearn(
     )
 
 
+def _columns_of(classifier: Any, classes: int) -> NDArray[np.int64]:
+    """Return which of the labels 0..classes−1 each column of ``predict_proba`` is."""
+    kind = type(classifier).__name__
+    if not hasattr(classifier, "classes_"):
+        raise UsageError(f"a classifier must be fitted first, got a {kind} that is not")
+    names = classifier.classes_
+    if isinstance(names, list | tuple) or getattr(classifier, "multilabel_", False):
+        raise UsageError(f"a classifier must answer one label a record, got several from a {kind}")
+    names = np.asarray(names)
+    words = names.dtype.kind not in "biuf"
+    labels = np.arange(len(names)) if words else names.astype(np.int64)
+    outside = len(labels) and not 0 <= labels.min() <= labels.max() < classes
+    if outside or (not words and (labels != names).any()):
+        raise UsageError(
+            f"the classifier must be fitted on labels 0..{classes - 1}, got {names.tolist()}"
+        )
+    return labels.astype(np.int64)
+
+
+SEEDS = {"random_state", "random_seed"}
+"""Names of a seed among the parameters of an estimator."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SklearnPipeline:
     """Trains clones of one classifier on subsets of the same records.
@@ -82,8 +103,8 @@ class SklearnPipeline:
     forest, where that gives the very same) by its ``tree builder`` driven directly.
 
     Attributes:
-        classifier: an unfitted classifier; its ``random_state`` is set for each model from the
-            model's own number.
+        classifier: an unfitted classifier; its ``random_state`` and those of its parts (steps of a
+            pipeline, members of an ensemble) are set for each model from the model's own number.
         classes: number of classes.
         modality: what the records are.
         workers: processes; the results do not depend on it.
@@ -140,8 +161,32 @@ def _train(shared: Any, part: Any) -> Any:
     if quick:
         return grow(classifier, x[row], y[row], seed)
     copy = clone(classifier)
-    if "random_state" in copy.get_params():
-        copy.set_params(random_state=seed)
-    # The records were checked once for all, the parameters by the first model.
-    with config_context(assume_finite=finite, skip_parameter_validation=k > 0):
-        return copy.fit(x[row], y[row])
+    _seed_all(copy, seed)
+    # A step that draws from numpy's one generator draws from the model's own number, too.
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        # The records were checked once for all, the parameters by the first model.
+        with config_context(assume_finite=finite, skip_parameter_validation=k > 0):
+            return copy.fit(x[row], y[row])
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+def _seed_all(estimator: Any, seed: int) -> None:
+    """Seed an estimator and every part of it, whatever seeds they were given.
+
+    Args:
+        estimator: unfitted; its parts are found by the names of their parameters.
+        seed: of the estimator itself; parts get numbers that follow from it and their names.
+    """
+    seeds = {}
+    for name, value in estimator.get_params(deep=True).items():
+        part_seed = seed if "__" not in name else spawn(seed, name) % 2**31
+        if name.rpartition("__")[2] in SEEDS:
+            seeds[name] = part_seed
+        elif not hasattr(value, "get_params") and not isinstance(value, type):
+            # Splitters of cross-validation have a seed and no parameters.
+            for key in SEEDS & vars(value).keys() if hasattr(value, "__dict__") else ():
+                setattr(value, key, part_seed)
+    estimator.set_params(**seeds)

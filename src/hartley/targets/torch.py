@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Fit, Modality, Model, Output
-from hartley.core.errors import UsageError
+from hartley.core.errors import BadModel, UsageError
 from hartley.targets.identity import of_weights
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def from_torch(
         module: the module.
         name: name in reports.
         modality: what it reads.
-        classes: number of classes, or the width of an embedding.
+        classes: number of classes, or the width of an embedding. Of 2 classes the module may give
+            one number a record: the logit or the probability of class 1.
         gives: what the module itself returns. A last softmax layer means ``PROBABILITIES``; most
             classifiers are trained without one and give ``LOGITS``. Declared by the caller, never
             guessed; the engine checks it on every answer.
@@ -60,28 +61,40 @@ def from_torch(
         The model; its callables read and return numpy arrays.
 
     Raises:
-        UsageError: answers that cannot be computed from what the module returns.
+        UsageError: answers that cannot be computed from what the module returns. Queries raise
+            ``BadModel`` where the module gives probabilities and ``gives`` says logits.
     """
+    import torch
+
     answer = _units(gives, output)
     module = module.to(device).eval()
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
-        import torch
-
         parts = [np.empty((0, classes), np.float32)] if not len(x) else []
         with torch.no_grad():
             for at in range(0, len(x), batch):
                 rows = torch.from_numpy(np.array(x[at : at + batch], np.float32)).to(device)
-                parts.append(module(rows).float().cpu().numpy())
-        return answer(np.concatenate(parts))
+                parts.append(both(module(rows).float()).cpu().numpy())
+        answers = np.concatenate(parts)
+        _hold_to_units(name, answers, gives)
+        return answer(answers)
+
+    def both(out: torch.Tensor) -> torch.Tensor:
+        """Two columns, where the module has one: that of class 1."""
+        if classes != 2 or gives not in (Output.LOGITS, Output.PROBABILITIES):
+            return out
+        out = out[:, None] if out.ndim == 1 else out
+        if out.shape[1] != 1:
+            return out
+        first = torch.zeros_like(out) if gives is Output.LOGITS else 1.0 - out
+        return torch.cat([first, out], dim=1)
 
     def grad(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-        import torch
         import torch.nn.functional as F
 
         rows = torch.from_numpy(np.array(x, np.float32)).to(device).requires_grad_()
         labels = torch.from_numpy(np.array(y, np.int64)).to(device)
-        out = module(rows)
+        out = both(module(rows))
         if gives is Output.PROBABILITIES:
             out = out.clamp_min(1e-12).log()
         # A sum over records: each record's gradient is that of its own loss.
@@ -105,6 +118,18 @@ def from_torch(
         offers=offers if fit is not None else offers & ~Access.TRAIN,
         facts=dict(facts or {}),
     )
+
+
+def _hold_to_units(name: str, answers: NDArray[Any], gives: Output) -> None:
+    """Refuse probabilities that were declared as logits: a softmax of them is nearly uniform."""
+    if gives is not Output.LOGITS or answers.ndim != 2 or answers.shape[1] < 2 or len(answers) < 2:
+        return
+    sums_to_one = np.abs(answers.sum(1) - 1.0).max() < 1e-4
+    if sums_to_one and answers.min() >= 0.0 and np.ptp(answers) > 0.0:
+        raise BadModel(
+            f"{name!r} must give logits, got rows that sum to 1 (are they probabilities? declare "
+            "gives=Output.PROBABILITIES)"
+        )
 
 
 def _identity(module: torch.nn.Module, gives: Output) -> str:

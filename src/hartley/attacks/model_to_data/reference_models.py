@@ -256,11 +256,13 @@ def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.floa
         return _cosine(answers)
     _labelled(output, data)
     scores = np.asarray(answers, dtype=np.float64)
-    if output is Output.LOGITS:
-        scores = np.exp(scores - scores.max(1, keepdims=True))
     rows = np.arange(len(scores))
-    true = scores[rows, data.y]
-    others = scores.copy()
+    true, others = scores[rows, data.y], scores.copy()
+    if output is Output.LOGITS:
+        # Exact, however sure the model is: no probability is rounded to 0 or 1 on the way.
+        others[rows, data.y] = -np.inf
+        most = others.max(1)
+        return np.asarray(true - most - np.log(np.exp(others - most[:, None]).sum(1)))
     others[rows, data.y] = 0
     return np.asarray(np.log(np.maximum(true, FLOOR)) - np.log(np.maximum(others.sum(1), FLOOR)))
 

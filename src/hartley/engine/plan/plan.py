@@ -114,7 +114,8 @@ def read(path: Path) -> Plan:
         UnknownName: it names a part that does not exist.
     """
     try:
-        text = path.read_bytes().decode()
+        # Editors of Windows write a mark before the text.
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise BadPlan(f"cannot read the plan {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -249,6 +249,7 @@ def play_rounds(
         outcomes.append(outcome)
         spent.append(meter.reading().since(before))
     spent = with_shared(spent, meter.ledger)
+    _check_real(attack, outcomes)
     _check_loot(attack, outcomes)
     with billed() as judging:
         received = _judge(attack, table, outcomes)
@@ -349,6 +350,8 @@ def _fits(attack: Attack, one: Round, got: Received) -> None:
             continue
         if column.shape != (m,):
             raise RunError(f"{attack.name}: {name} must have shape {(m,)}, got {column.shape}")
+        if column.dtype.kind not in "biuf":
+            raise RunError(f"{attack.name}: {name} must be real numbers, got type {column.dtype}")
         if not np.isfinite(column.astype(np.float64)).all():
             raise RunError(f"{attack.name}: {name} must be finite, got NaN or infinity")
     if attack.game.form is AnswerForm.SCORE:
@@ -371,6 +374,15 @@ def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:
         of_scene = tuple(b for b in of_scene if not b.private)
     bounds = (*of_scene, *table.bounds)
     return tuple(b for b in bounds if not b.games or attack.game.name in b.games)
+
+
+def _check_real(attack: Attack, outcomes: Sequence[Outcome]) -> None:
+    """Refuse complex numbers before a judge takes the real part of them."""
+    for outcome in outcomes:
+        for name in ("guess", "posterior"):
+            kind = getattr(getattr(outcome, name), "dtype", None)
+            if kind is not None and getattr(kind, "kind", "") == "c":
+                raise RunError(f"{attack.name}: {name} must be real numbers, got type {kind}")
 
 
 def _check_loot(attack: Attack, outcomes: Sequence[Outcome]) -> None:

@@ -10,7 +10,11 @@ from hartley.core import Data, Modality, Model, Output
 from hartley.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    Rounding = Callable[[NDArray[Any]], NDArray[Any]]
 
 LEAST = 20
 """Least number of members, and of non-members: with fewer, every interval is useless."""
@@ -67,11 +71,59 @@ def _numbers(data: Data, where: str) -> NDArray[Any]:
 
 
 def twins(first: Data, second: Data) -> float:
-    """Return the share of ``second``'s records that are in ``first`` too, byte for byte."""
+    """Return the share of ``second``'s records that are in ``first`` too, in the coarser precision.
+
+    One side may have been saved in single precision, or with a few decimals.
+    """
     if np.asarray(first.x).shape[1:] != np.asarray(second.x).shape[1:] or not len(second):
         return 0.0
-    first_keys = set(_keys(first.x))
-    return float(np.mean([key in first_keys for key in _keys(np.asarray(second.x, first.x.dtype))]))
+    inside, outside = (np.asarray(data.x) for data in (first, second))
+    if not {inside.dtype.kind, outside.dtype.kind} <= set("biuf"):
+        return _shared(inside, outside)
+    inside, outside = inside.astype(np.float64), outside.astype(np.float64)
+    share = _shared(inside, outside)
+    for ways in COARSER:
+        saved = (way for way in ways if _is_of(inside, way) != _is_of(outside, way))
+        coarser = next(saved, None)
+        if coarser is None:
+            continue
+        rounded = coarser(inside), coarser(outside)
+        # A rounding that makes one record of many says nothing about twins.
+        if len(set(_keys(rounded[0]))) > 0.99 * len(set(_keys(inside))):
+            share = max(share, _shared(*rounded))
+    return share
+
+
+def _shared(first: NDArray[Any], second: NDArray[Any]) -> float:
+    first_keys = set(_keys(first))
+    return float(np.mean([key in first_keys for key in _keys(second)]))
+
+
+def _in_type(name: str) -> Rounding:
+    def rounded(x: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            return np.asarray(x.astype(name).astype(np.float64))
+
+    return rounded
+
+
+def _in_decimals(digits: int, name: str) -> Rounding:
+    # Adding 0 makes one number of 0 and −0.
+    return lambda x: (np.round(x, digits) + 0.0).astype(name).astype(np.float64)
+
+
+COARSER: tuple[tuple[Rounding, ...], ...] = (
+    tuple(_in_type(name) for name in ("float16", "float32")),
+    tuple(_in_decimals(digits, "float64") for digits in range(1, 9)),
+    tuple(_in_decimals(digits, "float32") for digits in range(1, 7)),
+)
+"""Ways in which records are rounded when they are saved: number formats, and decimals in each. Of
+each kind the coarsest that one side was saved in is the one to compare both in."""
+
+
+def _is_of(x: NDArray[Any], coarser: Rounding) -> bool:
+    """Whether records are the same after rounding; a few say it where they are not."""
+    return all(np.array_equal(part, coarser(part), equal_nan=True) for part in (x[:20], x))
 
 
 def repeats(data: Data) -> float:

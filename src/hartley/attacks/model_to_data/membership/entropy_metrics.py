@@ -44,14 +44,20 @@ def entropy_metrics(
     Args:
         metric: modified (an entropy that takes the true label into account), entropy, confidence
             (the probability of the true label) or correctness.
-        per_class: use one threshold per class; else one for all.
+        per_class: use one threshold per class; else one for all. ``entropy`` without it is the one
+            metric that needs no labels.
+
+    Raises:
+        UsageError: the records have no labels, and the metric or the threshold needs them.
     """
     del rng
     question = view.brief.question
     logs = log_probabilities(view.model.query(question.x), view.model.output, floor=FLOOR)
-    guess = METRICS[metric](logs, question.labels)
-    for label in np.unique(question.labels) if per_class else ():
-        guess[question.labels == label] -= np.median(guess[question.labels == label])
+    needs_labels = per_class or metric != "entropy"
+    labels = question.labels if needs_labels else np.zeros(len(logs), np.int64)
+    guess = METRICS[metric](logs, labels)
+    for label in np.unique(labels) if per_class else ():
+        guess[labels == label] -= np.median(guess[labels == label])
     return Outcome(guess=guess, asset=claimed(question, guess > np.median(guess)))
 
 
