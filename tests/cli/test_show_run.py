@@ -44,7 +44,14 @@ def test_rows_are_listed_and_one_is_shown(folder, capsys, monkeypatch):
     assert any("rounding" in line and "static" in line for line in lines)
     assert all("[" in line for line in lines)
     assert run(("show", "latest", rows[1]["id"])) == 0
-    assert rows[1]["id"] in capsys.readouterr().out
+    row_text = capsys.readouterr().out
+    assert rows[1]["id"] in row_text and "{" not in row_text
+    named = {line[:28].strip(): line[28:].strip() for line in row_text.splitlines()}
+    assert named["bits per use"].count("[") == 1 and named["defenses"].startswith("rounding (")
+    assert named["stage"].startswith("loss_threshold (floor=") and named["its game"]
+    assert (
+        "[" in named["auc"] and "n " in named["auc"] and int(named["queries"].replace("\u202f", ""))
+    )
 
 
 def test_an_unknown_row_offers_the_nearest(folder, capsys, monkeypatch):

@@ -63,7 +63,7 @@ def test_the_tables_of_assess_fit(monkeypatch, capsys, width):
     assert ("share of the secret" in text) == (width >= 100)
     assert ("ceiling" in text) == (width >= 120)
     assert "FAILED   bad: ValueError: no" in text and "FLAGGED  loss_threshold" in text
-    assert "x, y: it plays language" in text
+    assert "it plays language" in text
     assert "accuracy 0.900 → 0.800" in text and "50% (≥25%)" in text and "adaptive: died" in text
 
 

@@ -266,3 +266,18 @@ def test_a_metric_that_no_measured_row_has_is_an_unknown_name():
         check_metrics(document, {"attack:a.au": 1})
     verdict = judge(document, {"membership.speed": 1})
     assert verdict.status == "inconclusive" and "has no metric 'speed'" in verdict.reasons[0]
+
+
+def test_checks_that_pass_are_shown_beside_those_that_do_not():
+    document = {"channels": [row("a", low=0.3, high=0.5), row("b", low=0.0, high=0.05)]}
+    verdict = judge(document, {"membership": 0.1})
+    assert verdict.status == "inconclusive"  # one level only: a is above the limit alone
+    assert [r for r in verdict.reasons if "b is at most 0.05 bit, within the limit 0.1" in r]
+
+
+def test_a_limit_that_no_channel_can_break_is_remarked():
+    verdict = judge({"channels": [row("a", low=0.3, high=0.5)]}, {"membership": 3.0})
+    assert verdict.status == "pass"
+    assert "the limit 3 is above the ceiling 1: it can never be broken" in verdict.reasons[0]
+    verdict = judge({"channels": [row("a", low=0.3, high=0.5)]}, {"membership": 0.9})
+    assert "ceiling" not in verdict.reasons[0]

@@ -9,6 +9,7 @@ from tests.report.rows import extract, failed, jam, poison, score, skipped, symb
 OVER = "membership: lira_online is at least 0.214 bit, over the limit 0.1"
 WITHIN = "membership: loss_threshold is at most 0.058 bit, within the limit 0.1"
 STRADDLES = "membership: rmia is flagged: its null arm reads 0.041 bit"
+KEPT = "extraction: knockoff is at most 2.99 bit, within the limit 3"
 CRASHED = "extraction: last_layer failed: answered with NaN <b>twice</b>"
 
 
@@ -69,7 +70,7 @@ def document() -> dict[str, Any]:
         "choice": None,
         "verdict": {
             "status": "over",
-            "reasons": [OVER, STRADDLES, CRASHED],
+            "reasons": [OVER, STRADDLES, CRASHED, WITHIN, KEPT],
             "checks": [
                 {
                     "limit": "membership",
@@ -97,7 +98,7 @@ def document() -> dict[str, Any]:
                     "at": 3.0,
                     "attack": "knockoff",
                     "status": "pass",
-                    "reason": "extraction: knockoff is at most 2.99 bit, within the limit 3",
+                    "reason": KEPT,
                 },
                 {
                     "limit": "extraction",

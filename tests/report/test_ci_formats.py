@@ -15,7 +15,9 @@ from hartley.report.findings import findings
 SUITE = {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"}
 ALLOWED = {
     "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
-    "testsuite": (SUITE, {"testcase"}),
+    "testsuite": (SUITE, {"properties", "testcase"}),
+    "properties": (set(), {"property"}),
+    "property": ({"name", "value"}, set()),
     "testcase": ({"classname", "name", "time"}, {"failure", "error", "skipped", "system-out"}),
     "failure": ({"type", "message"}, set()),
     "error": ({"type", "message"}, set()),
@@ -39,7 +41,9 @@ def _junit(document):
             assert re.fullmatch(r"[0-9]+\.[0-9]{3}", element.get("time"))
     (suite,) = root
     assert set(suite.attrib) >= SUITE - {"timestamp"}
-    for case in suite:
+    assert [child.tag for child in suite].count("properties") == 1 and suite[0].tag == "properties"
+    cases = suite.findall("testcase")
+    for case in cases:
         assert set(case.attrib) == {"classname", "name", "time"}
         results = [child for child in case if child.tag != "system-out"]
         assert len(results) <= 1 and [*case][: len(results)] == results
@@ -54,16 +58,16 @@ def _junit(document):
     assert {key: int(root.get(key)) for key in said if key != "skipped"} == {
         key: value for key, value in said.items() if key != "skipped"
     }
-    assert [case.name for case in theirs] == [case.get("name") for case in suite]
+    assert [case.name for case in theirs] == [case.get("name") for case in cases]
     assert sum(len(case.result) for case in theirs) == sum(
-        child.tag != "system-out" for case in suite for child in case
+        child.tag != "system-out" for case in cases for child in case
     )
-    return {case.get("name"): case for case in suite}
+    return {case.get("name"): case for case in cases}
 
 
 def test_junit_says_over_unsettled_and_skipped(document):
     cases = _junit(document)
-    assert len(cases) == 12
+    assert len([name for name in cases if "attacker" not in name]) == 12
     assert "over the limit 0.1" in cases["lira_online"].find("failure").get("message")
     assert "flagged" in cases["rmia"].find("error").get("message")
     assert "NaN <b>twice</b>" in cases["last_layer"].find("error").get("message")
@@ -151,8 +155,8 @@ def test_sarif_levels_follow_the_verdict(document):
 def test_sarif_rules_are_unique_when_an_attack_has_several_rows(document):
     document["channels"].append(dict(document["channels"][7], knowledge="static"))
     run, _ = _sarif(document)
-    assert len(run["tool"]["driver"]["rules"]) == 12
-    assert len(run["results"]) == 13
+    assert len(run["tool"]["driver"]["rules"]) == 13  # one for all rows behind defenses
+    assert len([r for r in run["results"] if r["ruleId"] != "hartley/defended"]) == 13
 
 
 @pytest.mark.parametrize("status", ["failed", "skipped", "measured"])
@@ -176,7 +180,7 @@ def test_markdown_tables_stay_tables(document):
             rows = [_cells(line) for line in block.splitlines()]
             assert len({len(row) for row in rows}) == 1
             widths.append((len(rows) - 2, len(rows[0])))
-    assert widths == [(10, 9), (1, 3), (3, 7), (2, 4)]
+    assert widths == [(10, 9), (1, 3), (3, 7), (2, 3)]
     assert "<script>" not in text and "<img" not in text and not re.search(r"(?<!\\)\]\(", text)
     assert sum(line.startswith("# ") for line in text.splitlines()) == 1
 
@@ -184,5 +188,84 @@ def test_markdown_tables_stay_tables(document):
 def test_markdown_begins_with_the_verdict(document):
     lines = render(document, "md").splitlines()
     assert lines[0] == "# Hartley: digits"
-    assert lines[2] == "**Over the limit**"
+    assert lines[2].startswith("**Over the limit.** A lower bound is above its limit at the level")
+    assert "the run would be over with chance at most 5 %" in lines[2]
     assert "0.262 \\[0.214, 0.301\\] per record" in render(document, "md")
+
+
+def _behind(document):
+    """Each measured row behind a defense, as "attack, knowledge" → its point."""
+    return {
+        (defense["name"], residual["attack"], knowledge): residual[knowledge]["point"]
+        for defense in document["defenses"]
+        for residual in defense["residual"].values()
+        for knowledge in ("static", "adaptive")
+        if residual.get(knowledge) is not None
+    }
+
+
+def test_rows_behind_defenses_are_in_every_format(document):
+    expected = _behind(document)
+    assert len(expected) >= 4
+    cases = ET.fromstring(render(document, "junit").encode()).iter("testcase")
+    junit = {
+        (case.get("classname").removeprefix("hartley.behind."), *case.get("name").split(" (")): case
+        for case in cases
+        if case.get("classname").startswith("hartley.behind.")
+    }
+    run, _ = _sarif(document)
+    sarif = {r["message"]["text"]: r for r in run["results"] if r["ruleId"] == "hartley/defended"}
+    for (defense, attack, knowledge), point in expected.items():
+        case = junit[defense, attack, f"{knowledge} attacker)"]
+        assert f"{point:.3f} bit per" in case.find("system-out").text
+        head = f"{attack} behind {defense}, {knowledge} attacker: {point:.3f} bit per"
+        (result,) = [r for text, r in sarif.items() if text.startswith(head)]
+        assert (result["kind"], result["level"]) == ("informational", "none")
+        assert result["properties"]["bits"]["point"] == point
+        for format in ("md", "html"):
+            assert f"{point:.3f}" in render(document, format)
+    assert len(junit) == len(sarif)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("pass", "the run would pass with chance at most 5 %"),
+        ("over", "the run would be over with chance at most 5 %"),
+        ("inconclusive", "neither a pass nor over was shown"),
+    ],
+)
+def test_every_format_says_what_the_verdict_means(document, status, words):
+    document["verdict"] |= {"status": status, "level": 0.05}
+    texts = {name: render(document, name) for name in ("html", "md", "junit", "sarif")}
+    for name, text in texts.items():
+        assert words in text.replace("N", "n"), name
+    assert words in json.loads(texts["sarif"])["runs"][0]["properties"]["meaning"]
+
+
+def test_one_vocabulary_for_what_has_no_interval(document):
+    document["channels"][6]["metrics"] |= {
+        "epsilon_lower": 2.5,
+        "log2_e": -0.039,
+        "chance": 0.5,
+        "bits_one_threshold": {"value": 0.03, "low": 0.01, "high": 0.05, "n": 8000},
+    }
+    for format in ("md", "html"):
+        text = " ".join(re.sub(r"<[^>]+>|\\\\", " ", render(document, format)).split())
+        for words in (
+            *("epsilon lower 2.500 certified bound", "chance 0.500 by design"),
+            *("log₂ of the e-value −0.039 valid at the end", "bits of the best threshold 0.030"),
+        ):
+            assert words in text, (format, words)
+
+
+def test_attacks_that_were_left_out_share_a_line_for_each_reason(document):
+    (row,) = [c for c in document["channels"] if c["status"] == "skipped"]
+    document["channels"] += [
+        {**row, "id": f"other-{i}", "attack": f"other{i}", "reason": "it plays language"}
+        for i in range(5)
+    ]
+    text = render(document, "md")
+    assert "| it plays language | 5 | other0, other1, other2, other3, other4 |" in text
+    page = render(document, "html")
+    assert page.count("it plays language") == 1 and "other0, other1, other2, other3" in page

@@ -167,7 +167,34 @@ def test_papers_are_cited_with_their_titles(document):
     assert "https://doi.org/10.1109/83.650120" in links
     assert not [link for link in links if "javascript" in link]
     assert "Membership Inference Attacks From First Principles lira_online" in read.text
-    assert "title not on record here" in read.text
+    assert "title not on record" not in read.text
+
+
+def test_only_papers_of_what_was_played_are_cited(document):
+    played, skipped = document["channels"][0], document["channels"][-2]
+    assert skipped["status"] == "skipped"
+    played["paper"], skipped["paper"] = "hartley", "arXiv:1802.08232"
+    read = Page(render(document, "html"))
+    assert "1802.08232" not in read.text.partition("Papers behind the attacks")[2]
+    assert "hartley jpeg" not in read.text and "First Principles lira_online" in read.text
+
+
+def test_the_widest_channel_is_the_one_that_the_picture_ranks_first(document):
+    for row in document["channels"]:
+        row["alphabet"] = round(2 ** (row.get("ceiling") or 1.0))
+    read = Page(render(document, "html"))
+    said = read.text.partition("The widest channel is")[2][:120]
+    assert "badnets" in said and "at least 86% of a secret that is 1 in 10 (3.104 bit" in said
+    assert "≥ 86% of the secret" in read.text
+
+
+def test_queries_and_the_rate_of_uses_are_told_apart(document):
+    row = document["channels"][6]
+    row |= {"uses": 24_000, "seconds": 1.0, "shared_seconds": {"reference models": 3.0}}
+    row["rate_bits_per_s"] = row["bits"]["point"] * row["n"] / 4.0
+    read = Page(render(document, "html"))
+    assert "24\u202f000 queries in 4.00 s 82.00 bit/s" in read.text
+    assert "2\u202f000 uses a second" in read.text and "Uses and rate" not in read.text
 
 
 def test_a_run_without_limits_does_not_say_pass(document):
@@ -175,7 +202,7 @@ def test_a_run_without_limits_does_not_say_pass(document):
     read = Page(render(document, "html"))
     assert "No limits were set" in read.text
     assert not [a for _, a in read.tags if (a.get("class") or "") == "verdict pass"]
-    assert "**No limits were set**" in render(document, "md")
+    assert "**No limits were set.**" in render(document, "md")
 
 
 def test_defences_show_before_and_after(read):

@@ -132,6 +132,7 @@ def finish(
     """
     from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import baseline_rows, verdict_of
+    from hartley.report.format_numbers import meaning
 
     verdict = document["verdict"]
     if json:
@@ -142,6 +143,7 @@ def finish(
     print_channels([row for row in baseline_rows(document) if row["id"] not in without])
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     print(f"verdict: {verdict_of(verdict)}")
+    print(f"  meaning: {meaning(verdict)}")
     hidden = [row["reason"] for row in document["channels"] if row["id"] in without]
     for reason in verdict["reasons"]:
         if not any(hidden_reason in reason for hidden_reason in hidden):

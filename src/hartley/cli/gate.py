@@ -38,6 +38,7 @@ def gate(
     from hartley.cli.find_run import read
     from hartley.engine.plan.plan import read as read_plan
     from hartley.engine.result.gate import check_metrics, judge
+    from hartley.report.format_numbers import meaning
 
     plan = read_plan(limits)
     if not plan.limits:
@@ -53,9 +54,10 @@ def gate(
     check_metrics(document, plan.limits)
     verdict = judge(document, plan.limits, strict=plan.strict)
     if json:
-        print_json({"run": document["id"], **verdict.dump()})
+        print_json({"run": document["id"], **verdict.dump(), "meaning": meaning(verdict.dump())})
     else:
         print(f"{document['id']}: {verdict.status}")
+        print(f"  meaning: {meaning(verdict.dump())}")
         for reason in verdict.reasons:
             print(f"  {reason}")
     return verdict.code

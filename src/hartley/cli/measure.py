@@ -52,6 +52,7 @@ def measure(
     from hartley.channel.measure import measure as to_bits
     from hartley.channel.trials.import_table import read_table
     from hartley.engine.result.document import measured
+    from hartley.report.format_numbers import EXACT
 
     if tries is not None and tries < 1:
         raise UsageError(f"--tries must be a whole number of 1 or more, got {tries}")
@@ -77,7 +78,8 @@ def measure(
     print(f"  null arm         {number(row['bits']['null'])}")
     wide = max([16, *map(len, row["metrics"])])
     for name, value in row["metrics"].items():
-        print(f"  {name:{wide}} {quantity(value)}")
+        words = f" {EXACT[name]}" if name in EXACT else ""
+        print(f"  {name:{wide}} {quantity(value)}{words}")
     print(f"  estimator        {row['estimator']}")
     flags = set(row["flags"])
     for assumption in row["assumptions"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from math import isfinite
@@ -116,7 +117,6 @@ def _defenses(row: dict[str, Any]) -> list[str]:
 def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
     """Print one row of a run, with its experiment."""
     from hartley.cli.find_run import read
-    from hartley.report.format_numbers import tuning
 
     rows = read(run, store)["channels"]
     matches = [row for row in rows if row["id"] == wanted]
@@ -129,11 +129,92 @@ def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
         print_json(matches[0] if len(matches) == 1 else matches)
         return 0
     for row in matches:
-        for name, value in row.items():
-            if value not in (None, [], {}, "") and name not in {"curve", "tags"}:
-                words = tuning(value) if name == "tuning" else _words(value)
-                print(f"{name:16} {words}")
+        for name, words in _row_lines(row):
+            print(f"{name:28} {words}")
     return 0
+
+
+ELSEWHERE = (
+    "curve",
+    "tags",
+    "lows",
+    "share",
+    "quantity",
+    "point",
+    "low",
+    "high",
+    "null_low",
+    "flags",
+)
+"""What other lines of a row say, or what is for programs (``--json`` prints it)."""
+
+
+NAMES = {
+    "uses": "queries",
+    "hidden": "could hide",
+    "certifiable": "could certify",
+    "raw": "raw point",
+    "null": "null arm",
+}
+"""What a person reads in place of a field's name."""
+
+
+def _row_lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a row of a run as names and words, one line each."""
+    from hartley.report.format_numbers import tuning, usual
+
+    for name, value in row.items():
+        if value in (None, [], {}, "") or name in ELSEWHERE:
+            continue
+        if name == "experiment":
+            yield from _experiment_lines(value)
+        elif name == "bits":
+            yield from _bits_lines(row)
+        elif name == "metrics":
+            for metric, figure in value.items():
+                yield f"  {metric}", " ".join(usual(metric, figure))
+        elif name == "assumptions":
+            for words in value:
+                yield "rests on", str(words)
+        else:
+            yield NAMES.get(name, name), tuning(value) if name == "tuning" else _plain(value)
+    for flag in row.get("flags") or ():
+        yield "FLAGGED", str(flag)
+
+
+def _experiment_lines(experiment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    from hartley.report.format_numbers import params
+
+    for stage in experiment["stages"]:
+        slot = f", through the slot {stage['slot']}" if stage["slot"] else ""
+        yield "stage", f"{stage['attack']} ({params(stage['params'])}){slot}"
+        yield "  its game", f"{stage['game']} ({params(stage['game_params'])})"
+    defenses = [f"{one['name']} ({params(one['params'])})" for one in experiment["defenses"]]
+    yield "defenses", " + ".join(defenses) or "none"
+    yield "replicate", str(experiment["replicate"])
+
+
+def _bits_lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    from hartley.report.format_numbers import bits, share, span
+
+    value = row["bits"]
+    yield "bits per use", f"{bits(value['point'])} {span(value['low'], value['high'])}"
+    yield "  which is", str(value.get("quantity") or "not recorded")
+    yield "  of the secret", ", ".join(filter(None, share(row)))
+    for key, part in value.items():
+        if part is not None and key not in ELSEWHERE:
+            yield f"  {NAMES.get(key, key)}", bits(part)
+
+
+def _plain(value: Any) -> str:
+    """Write a value for a person, with what is in it: numbers, yes or no, texts."""
+    from hartley.report.format_numbers import number
+
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_plain, value))
+    return ("yes" if value else "no") if isinstance(value, bool) else number(value)
 
 
 def _facts(entry: catalog.Entry) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
         for row in skipped:
             reasons.setdefault(row["reason"], []).append(row["attack"])
         for reason, names in reasons.items():
-            print(f"  {', '.join(names)}: {reason}")
+            print(f"  {reason}: {len(names)} ({', '.join(names)})")
 
 
 def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -51,6 +51,41 @@ def loose_checks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [c for c in document["verdict"].get("checks") or () if c.get("row") not in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What an attack reads behind a defense that a plan added; limits do not judge it.
+
+    Attributes:
+        defense: its name.
+        attack: the label of the row that it is compared with.
+        knowledge: ``static`` or ``adaptive``.
+        bits: {point, low, high, n}, or None where it was not measured.
+        words: the bits in a line of text, or the reason.
+    """
+
+    defense: str
+    attack: str
+    knowledge: str
+    bits: Mapping[str, Any] | None
+    words: str
+
+
+def behind_defenses(document: Mapping[str, Any]) -> list[Behind]:
+    """Return what each attack reads behind each defense, by a static and an adaptive attacker."""
+    units = {row["id"]: row.get("unit") for row in document["channels"]}
+    rows = []
+    for defense in document.get("defenses") or ():
+        for row_id, residual in (defense.get("residual") or {}).items():
+            for knowledge in ("static", "adaptive"):
+                bits = residual.get(knowledge)
+                words = str(residual.get("reason") or "not measured")
+                if bits is not None:
+                    words = bits_line({"bits": bits, "n": bits.get("n"), "unit": units.get(row_id)})
+                attack = str(residual.get("attack", row_id))
+                rows.append(Behind(str(defense["name"]), attack, knowledge, bits, words))
+    return rows
+
+
 def _finding(row: Mapping[str, Any], checks: Any) -> Finding:
     row_checks = [c for c in checks if c.get("row") == row["id"]]
     words = tuple(str(c["reason"]) for c in row_checks)

@@ -27,6 +27,35 @@ VERDICTS = {
     "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
 }
 
+MEANS = {
+    "pass": "if any channel that was measured moved more bits than its limit through its readers, "
+    "the run would pass with chance at most {alpha}; a pass says nothing about attacks that were "
+    "not played",
+    "over": "if every channel were within its limits, the run would be over with chance at most "
+    "{alpha}, however many limits the plan has",
+    "inconclusive": "neither a pass nor over was shown: more trials, or what is missing, settle it",
+    UNASKED: "without limits nothing passes or fails",
+}
+"""What each verdict means, in one sentence that every format prints (``docs/gate.md``)."""
+
+EXACT = {
+    "chance": "by design",
+    "epsilon_delta": "by choice",
+    "epsilon_lower": "certified bound",
+    "epsilon_lower_gaussian": "certified bound, assuming a Gaussian trade-off family",
+    "mu_lower": "certified bound",
+    "log2_e": "valid at the end",
+    "anytime_p": "valid at any time",
+}
+"""Metrics without an interval: fixed in advance, or one end of an interval themselves."""
+
+TITLES = {
+    "log2_e": "log₂ of the e-value",
+    "anytime_p": "anytime-valid p",
+    "bits_one_threshold": "bits of the best threshold",
+}
+"""Names of usual metrics that their words alone do not give."""
+
 ACRONYMS = {"auc", "tpr", "fpr", "asr", "ber", "cer", "psnr", "ssim", "db", "roc", "f1"}
 
 NO_LIMITS = (
@@ -46,6 +75,13 @@ def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
     if status in VERDICTS:
         return (status, *VERDICTS[status])
     return "inconclusive", status, "a verdict that this Hartley does not know"
+
+
+def meaning(verdict: Mapping[str, Any]) -> str:
+    """Return what a verdict means, in one sentence; empty for one that is not known."""
+    words = MEANS.get(verdict_of(verdict), "")
+    alpha = verdict.get("level") or 0.05
+    return words.format(alpha=f"{100 * alpha:g} %")
 
 
 ROLES = {
@@ -114,9 +150,16 @@ def figure(value: Any) -> str:
     return " ".join(quantity(value))
 
 
-def count(n: Any, one: str) -> str:
+def usual(name: str, value: Any) -> tuple[str, str]:
+    """Return (number, words) of a usual metric: its interval, or what it has in its place."""
+    if name in EXACT:
+        return number(value.get("value") if isinstance(value, Mapping) else value), EXACT[name]
+    return quantity(value)
+
+
+def count(n: Any, one: str, many: str = "") -> str:
     """Write a count with its noun, for example ``16 clusters``."""
-    return f"{number(n)} {one}" if n == 1 else f"{number(n)} {one}s"
+    return f"{number(n)} {one}" if n == 1 else f"{number(n)} {many or one + 's'}"
 
 
 def params(values: Mapping[str, Any] | None) -> str:
@@ -161,6 +204,8 @@ def plain(name: str) -> str:
 
 def metric(name: str) -> str:
     """Write the name of a usual metric: acronyms as such, rates in percent."""
+    if name in TITLES:
+        return TITLES[name]
     if match := re.fullmatch(r"tpr_at_fpr_1e(\d)", name):
         return f"TPR at {10 ** (2 - int(match[1])):g} % FPR"
     return " ".join(w.upper() if w in ACRONYMS else w for w in name.split("_"))
@@ -206,6 +251,18 @@ def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         if c["status"] == "measured" and not c.get("flags") and c.get("knowledge") in (None, "none")
     ]
     return max(measured, key=_shares, default=None)
+
+
+def certified_share(row: Mapping[str, Any]) -> tuple[int, float]:
+    """Return how many candidates a row's secret has, and the certified share of its entropy."""
+    candidates = max(2, row.get("alphabet") or 2)
+    low = row["bits"].get("low") or 0.0
+    return candidates, min(1.0, max(0.0, low / math.log2(candidates)))
+
+
+def sentence(words: str) -> str:
+    """Write a clause as a sentence."""
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def _shares(channel: Mapping[str, Any]) -> tuple[float, float]:

@@ -17,13 +17,17 @@ from hartley.report.format_numbers import (
     AXIS_TITLES,
     VERDICTS,
     bits_line,
+    certified_share,
     count,
+    meaning,
     number,
+    percent,
     plain,
+    sentence,
     verdict_words,
     widest,
 )
-from hartley.report.table_rows import defense, edge, unmeasured
+from hartley.report.table_rows import by_reason, defense, edge, unmeasured
 from hartley.report.templates import environment, text
 
 
@@ -60,7 +64,7 @@ def render(document: Mapping[str, Any]) -> str:
         "loops": [edge(row) for row in document.get("loops") or ()],
         "weakest": _words(document.get("weakest_cut")),
         "failed": [unmeasured(c) for c in document["channels"] if c["status"] == "failed"],
-        "skipped": [unmeasured(c) for c in document["channels"] if c["status"] == "skipped"],
+        "skipped": by_reason(c for c in document["channels"] if c["status"] == "skipped"),
         "definitions": prose()["definitions"].items(),
         "provenance": prose()["provenance"],
         "classes": [_class(class_row, document["channels"]) for class_row in seed_a()],
@@ -75,6 +79,10 @@ def render(document: Mapping[str, Any]) -> str:
     return environment().get_template("page.html").render(context) + "\n"
 
 
+OWN = "hartley"
+"""What stands for a paper where an attack is Hartley's own."""
+
+
 def prose() -> dict[str, Any]:
     """Return the fixed texts of the page."""
     return tomllib.loads(files("hartley.report").joinpath("prose.toml").read_text("utf-8"))
@@ -85,7 +93,8 @@ def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tone": tone,
         "title": title,
-        "words": words[:1].upper() + words[1:] + ".",
+        "words": sentence(words),
+        "meaning": sentence(meaning(verdict)),
         "reasons": list(verdict.get("reasons") or ()),
     }
 
@@ -123,7 +132,11 @@ def _widest(channels: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
     best = widest(list(channels))
     if best is None:
         return None
-    return {"name": f"{plain(best['attack'])} ({plain(best['game'])})", "words": bits_line(best)}
+    candidates, certified = certified_share(best)
+    words = (
+        f"at least {percent(certified)} of a secret that is 1 in {candidates} ({bits_line(best)})"
+    )
+    return {"name": f"{plain(best['attack'])} ({plain(best['game'])})", "words": words}
 
 
 def _level(measured: Sequence[Mapping[str, Any]]) -> str:
@@ -185,7 +198,8 @@ def _flows(table: Sequence[Mapping[str, str]]) -> Iterator[dict[str, str]]:
 def _papers(channels: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
     cited: dict[str, list[str]] = {}
     for row in channels:
-        if row.get("paper"):
+        # Only what was played here; Hartley's own attacks have no paper to cite.
+        if row.get("paper") not in (None, "", OWN) and row["status"] != "skipped":
             cited.setdefault(str(row["paper"]), []).append(str(row["attack"]))
     for paper, attacks in sorted(cited.items()):
         yield {

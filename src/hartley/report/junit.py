@@ -1,4 +1,4 @@
-"""JUnit XML: one test case per row of the run, and one per limit without a row."""
+"""JUnit XML: a test case for each row, each row behind a defense, each limit without a row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from hartley.report.findings import Finding, findings, loose_checks
+from hartley.reference.schema import verdict_of
+from hartley.report.findings import Finding, behind_defenses, findings, loose_checks
+from hartley.report.format_numbers import meaning
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot carry, not even escaped."""
@@ -30,11 +32,25 @@ def render(document: Mapping[str, Any]) -> str:
             time=f"{spent:.3f}",
         )
         _outcome(case, finding, counts)
+    for row in behind_defenses(document):
+        counts["tests"] += 1
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=_clean(f"hartley.behind.{row.defense}"),
+            name=_clean(f"{row.attack} ({row.knowledge} attacker)"),
+            time="0.000",
+        )
+        if row.bits is None:
+            _say(case, "skipped", (row.words,), counts)
+        else:
+            ET.SubElement(case, "system-out").text = _clean(f"{row.words}\nnot judged by limits")
     for check in loose_checks(document):
         counts["tests"] += 1
         name = _clean(f"limit {check.get('limit', '')}")
         case = ET.SubElement(suite, "testcase", classname="hartley.limits", name=name, time="0.000")
         _say(case, str(check["status"]), (str(check["reason"]),), counts)
+    _properties(suite, document["verdict"])
     for key, count in counts.items():
         suite.set(key, str(count))
     suite.set("time", f"{seconds:.3f}")
@@ -46,6 +62,14 @@ def render(document: Mapping[str, Any]) -> str:
     root.append(suite)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
+
+
+def _properties(suite: ET.Element, verdict: Mapping[str, Any]) -> None:
+    """Put the verdict and what it means before the test cases, as the schema has it."""
+    properties = ET.Element("properties")
+    for name, value in {"verdict": verdict_of(verdict), "meaning": meaning(verdict)}.items():
+        ET.SubElement(properties, "property", name=name, value=_clean(value))
+    suite.insert(0, properties)
 
 
 def _outcome(case: ET.Element, finding: Finding, counts: dict[str, int]) -> None:

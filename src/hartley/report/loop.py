@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hartley.core.taxonomy import Axis
-from hartley.report.format_numbers import AXIS_TITLES, bits, number, percent, plain, span, widest
+from hartley.report.format_numbers import (
+    AXIS_TITLES,
+    bits,
+    certified_share,
+    number,
+    percent,
+    plain,
+    span,
+    widest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,7 @@ def _arrow(axis: str, document: Mapping[str, Any]) -> Arrow:
         return Arrow(axis, AXIS_TITLES[axis], (why,), 0.0, False)
     best_bits = best["bits"]
     low = best_bits.get("low")
-    candidates = max(2, best.get("alphabet") or 2)
-    certified = min(1.0, max(0.0, (low or 0.0) / math.log2(candidates)))
+    candidates, certified = certified_share(best)
     lines = (
         f"≥ {percent(certified)} of the secret",
         f"{bits(best_bits.get('point'))} {span(low, best_bits.get('high'))} bit",

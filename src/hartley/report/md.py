@@ -13,16 +13,19 @@ from hartley.report.format_numbers import (
     bits,
     count,
     figure,
+    meaning,
     metric,
     number,
     params,
     quantity,
+    sentence,
     share,
     span,
     tuned,
+    usual,
     verdict_words,
 )
-from hartley.report.table_rows import edge
+from hartley.report.table_rows import by_reason, edge
 
 SPECIAL = re.compile(r"([\\`*_\[\]|])")
 
@@ -30,12 +33,13 @@ SPECIAL = re.compile(r"([\\`*_\[\]|])")
 def render(document: Mapping[str, Any]) -> str:
     """Return the run as Markdown."""
     scene, verdict = document["scene"], document["verdict"]
-    _, title, _ = verdict_words(verdict)
+    _, title, words = verdict_words(verdict)
     measured = [c for c in document["channels"] if c["status"] == "measured"]
-    others = [c for c in document["channels"] if c["status"] != "measured"]
+    failed = [c for c in document["channels"] if c["status"] not in ("measured", "skipped")]
+    skipped = [c for c in document["channels"] if c["status"] == "skipped"]
     blocks = [
         f"# Hartley: {_cell(scene.get('name'))}",
-        f"**{_cell(title)}**",
+        f"**{_cell(title)}.** {_cell(sentence(words))} {_cell(sentence(meaning(verdict)))}".strip(),
         "\n".join(f"- {_cell(reason)}" for reason in verdict.get("reasons") or ()),
         "## Channels",
         _table(CHANNEL_HEAD, [_channel(c) for c in measured])
@@ -60,9 +64,10 @@ def render(document: Mapping[str, Any]) -> str:
         rows = [row for d in document["defenses"] for row in _defense(d)]
         blocks += ["## Defenses", _table(DEFENSE_HEAD, rows)]
         blocks.append("Coverage is relative to the attacks that were run.")
-    if others:
-        rows = [[c["attack"], class_of(c), c["status"], c.get("reason")] for c in others]
-        blocks += ["## Not measured", _table(("attack", "class", "status", "reason"), rows)]
+    if failed or skipped:
+        rows = [[f"{c['status']}: {c.get('reason')}", 1, c["attack"]] for c in failed]
+        rows += [list(line.values()) for line in by_reason(skipped)]
+        blocks += ["## Not measured", _table(("reason", "attacks", "names"), rows)]
     blocks.append(
         f"Run `{_code(document['id'])}`, seed {_cell(document.get('seed'))}, "
         f"Hartley {_cell(document['version'])}, scene digest `{_code(scene.get('digest'))[:16]}`."
@@ -110,7 +115,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
     bits_of_row = row["bits"]
     unit = row.get("unit") or "use"
     metrics = [
-        f"{metric(k)} {' '.join(quantity(v))}" for k, v in (row.get("metrics") or {}).items()
+        f"{metric(k)} {' '.join(usual(k, v))}" for k, v in (row.get("metrics") or {}).items()
     ]
     name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
     flags = "".join(f" ⚠ {flag}" for flag in row.get("flags") or ())

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from hartley.reference.schema import verdict_of
-from hartley.report.findings import Finding, class_of, findings, loose_checks
+from hartley.report.findings import (
+    Behind,
+    Finding,
+    behind_defenses,
+    class_of,
+    findings,
+    loose_checks,
+)
+from hartley.report.format_numbers import meaning
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -31,8 +39,13 @@ def render(document: Mapping[str, Any]) -> str:
     if loose:
         words = {"text": "A limit speaks about something that was not measured."}
         rules.append({"id": "hartley/limit", "name": "limit", "shortDescription": words})
+    behind = behind_defenses(document)
+    if behind:
+        words = {"text": "What an attack reads behind a defense; limits do not judge it."}
+        rules.append({"id": "hartley/defended", "name": "defended", "shortDescription": words})
     index = {rule["id"]: i for i, rule in enumerate(rules)}
     results = [_result(document, f, index) for f in all_findings]
+    results += [_behind(document, row, index["hartley/defended"]) for row in behind]
     results += [_limit(document, c, index["hartley/limit"]) for c in loose]
     crashed = [f for f in all_findings if f.channel["status"] == "failed"]
     log = {
@@ -61,6 +74,7 @@ def render(document: Mapping[str, Any]) -> str:
                     "seed": document.get("seed"),
                     "scene": dict(document["scene"]),
                     "verdict": verdict_of(document["verdict"]),
+                    "meaning": meaning(document["verdict"]),
                     "reasons": list(document["verdict"].get("reasons") or ()),
                 },
             }
@@ -114,6 +128,20 @@ def _result(
             "metrics": row.get("metrics") or {},
             "params": row.get("params") or {},
         },
+    }
+
+
+def _behind(document: Mapping[str, Any], row: Behind, rule: int) -> dict[str, Any]:
+    name = f"{row.attack} behind {row.defense}, {row.knowledge} attacker"
+    return {
+        "ruleId": "hartley/defended",
+        "ruleIndex": rule,
+        "kind": "notApplicable" if row.bits is None else "informational",
+        "level": "none",
+        "message": {"text": f"{name}: {row.words}"},
+        "locations": [_place(document, f"defenses.{row.defense}.{row.attack}.{row.knowledge}")],
+        "partialFingerprints": {"hartley/v1": f"{document['scene'].get('name')}:{name}"},
+        "properties": {"bits": None if row.bits is None else dict(row.bits)},
     }
 
 

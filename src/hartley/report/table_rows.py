@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hartley.report.format_numbers import (
@@ -20,6 +20,7 @@ from hartley.report.format_numbers import (
     share,
     span,
     tuned,
+    usual,
 )
 
 SHOWN = 5
@@ -56,8 +57,8 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "n": number(row.get("n")),
         "clusters": f"in {count(row.get('clusters'), 'cluster')}",
         "metrics": metrics[:SHOWN],
-        "uses": number(row.get("uses")),
-        "seconds": number(row.get("seconds"), 2),
+        "queries": count(row.get("uses"), "query", "queries"),
+        "seconds": number(_seconds(row), 2),
         "rate": number(row.get("rate_bits_per_s")),
         "snr": number(row.get("snr_db"), 1),
         "snr_kind": _snr_kind(row),
@@ -72,17 +73,6 @@ PROMINENT = (
     "worst_percentile_advantage",
 )
 """Metrics that are always in the table where present: an AUC is shown with its baseline."""
-
-EXACT = {
-    "chance": "by design",
-    "epsilon_delta": "by choice",
-    "epsilon_lower": "certified bound",
-    "epsilon_lower_gaussian": "certified bound, assuming a Gaussian trade-off family",
-    "mu_lower": "certified bound",
-    "log2_e": "an e-value",
-    "anytime_p": "valid at any time",
-}
-"""Metrics without an interval: fixed in advance, or one end of an interval themselves."""
 
 
 def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -99,14 +89,11 @@ def _usual(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (
             metric(name),
-            *(
-                (number(value), EXACT[name])
-                if name in EXACT
-                else quantity(
-                    {**value, **same}
-                    if isinstance(value, Mapping) and value.get("n") == row.get("n")
-                    else value
-                )
+            *usual(
+                name,
+                {**value, **same}
+                if isinstance(value, Mapping) and value.get("n") == row.get("n")
+                else value,
             ),
         )
         for name, value in ordered
@@ -123,8 +110,8 @@ def _details(
     row: Mapping[str, Any], role: str, more: list[tuple[str, str, str]]
 ) -> list[tuple[str, str]]:
     bits_of_row = row["bits"]
-    uses, unit, shared = row.get("uses"), row.get("unit") or "use", row.get("shared_seconds") or {}
-    seconds = (row.get("seconds") or 0.0) + sum(shared.values())
+    uses, unit, shared = row.get("n"), row.get("unit") or "use", row.get("shared_seconds") or {}
+    seconds = _seconds(row)
     facts: list[tuple[str, Any]] = [
         ("more metrics", "; ".join(" ".join(words) for words in more)),
         ("role", f"{role}: {ROLES[role]}" if role in ROLES else None),
@@ -149,10 +136,17 @@ def _details(
         ("capacity", _with(row.get("capacity"), f"bit per {unit}")),
         ("min-capacity", _with(_least(row), f"bit per {unit} at least (maximal leakage)")),
         ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),
+        ("own work", _with(row.get("seconds") if shared else None, "s")),
         ("shared work", ", ".join(f"{name} {number(s, 2)} s" for name, s in shared.items())),
         ("loot", row.get("loot")),
     ]
     return [(name, str(value)) for name, value in facts if value]
+
+
+def _seconds(row: Mapping[str, Any]) -> float:
+    """The time of a row's own work and of the work that it shares: the rate counts both."""
+    shared: Mapping[str, float] = row.get("shared_seconds") or {}
+    return float(row.get("seconds") or 0.0) + sum(shared.values())
 
 
 def _least(row: Mapping[str, Any]) -> float | None:
@@ -166,6 +160,17 @@ def _pair(signal: Any, noise: Any) -> str | None:
 
 def _with(value: Any, unit: str) -> str | None:
     return None if value is None else f"{number(value)} {unit}"
+
+
+def by_reason(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return each reason once, with the number and the names of the rows that have it."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(str(row.get("reason") or "no reason given"), []).append(row["attack"])
+    return [
+        {"reason": reason, "count": number(len(attacks)), "attacks": ", ".join(attacks)}
+        for reason, attacks in names.items()
+    ]
 
 
 def unmeasured(row: Mapping[str, Any]) -> dict[str, str]:

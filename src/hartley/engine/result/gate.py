@@ -158,10 +158,9 @@ def judge(
     status = next((s for s in (OVER, INCONCLUSIVE) if s in statuses), PASS)
     reasons = [c["reason"] for c in everything if c["status"] == OVER]
     reasons += [c["reason"] for c in everything if c["status"] == INCONCLUSIVE]
+    reasons += [c["reason"] for c in checks if c["status"] == PASS]
     if not limits:
         reasons.append("no limits were set, so nothing was compared with a limit")
-    elif status == PASS:
-        reasons += [c["reason"] for c in checks]
     return Verdict(status, tuple(dict.fromkeys(reasons)), tuple(checks), level, channels, strict)
 
 
@@ -252,7 +251,7 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
         return INCONCLUSIVE, f"has no {_lack(check, strict)} to compare with the limit {limit:g}"
     high = min(check.ends)
     if high <= limit:
-        return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}"
+        return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}{_idle(check)}"
     shown_low = "?" if low is None else f"{low:.4g}"
     bits = {} if check.metric else check.row["bits"]
     alone, hint = bits.get("high"), ""
@@ -262,6 +261,15 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
         hint += f"; {_units(check.row)} can certify at most {most:.4g}{unit}"
     reason = f"lies in [{shown_low}, {high:.4g}]{unit}, across the limit {limit:g}{hint}"
     return INCONCLUSIVE, reason
+
+
+def _idle(check: _Check) -> str:
+    """Remark that a limit on bits can never be broken, where a proved ceiling is below it."""
+    top = None if check.metric or check.row is None else check.row.get("ceiling")
+    if top is None or check.limit < top:
+        return ""
+    place = "above" if check.limit > top else "at"
+    return f"; the limit {check.limit:g} is {place} the ceiling {top:.4g}: it can never be broken"
 
 
 def _lack(check: _Check, strict: bool) -> str:
