@@ -5,10 +5,12 @@ The exit codes are in ``EXIT_CODES``, which ``hartley --help`` prints.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -58,15 +60,15 @@ def build(called: str = "") -> App:
         suppress_keyboard_interrupt=False,
     )
     for verb, text in VERBS.items():
-        words = {} if verb == called else {"help": text}
-        app.command(f"hartley.cli.{verb}:app", name=verb, **words)
+        described = _description(verb) if verb == called else ""
+        app.command(f"hartley.cli.{verb}:app", name=verb, help=described or text)
     return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake shows no traceback."""
     try:
-        code: Any = build(next(iter(arguments), ""))(
+        code: Any = build(_verb(arguments))(
             list(arguments),
             exit_on_error=False,
             print_error=False,
@@ -81,6 +83,18 @@ def run(arguments: Sequence[str]) -> int:
         for line in lines:
             print(f"hartley: {' '.join(line.split())}", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _description(verb: str) -> str:
+    """Return all that a verb says of itself before its parameters; empty for one of several."""
+    function = import_module(f"hartley.cli.{verb}").app.default_command
+    text = None if function is None else inspect.getdoc(function)
+    return (text or "").partition("\nParameters\n")[0].strip()
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """Return the verb of a command, or an empty string."""
+    return next((word for word in arguments if word in VERBS), "")
 
 
 def main() -> None:
@@ -107,7 +121,7 @@ def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[
 def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:
     """One line from cyclopts' error, with what to do."""
     text = " ".join(str(error).split()).partition(" Available commands:")[0]
-    verb = next((word for word in arguments if word in VERBS), "")
+    verb = _verb(arguments)
     return f"{text.rstrip('.')}; see: hartley {verb + ' ' if verb else ''}--help"
 
 
