@@ -90,12 +90,14 @@ def prose() -> dict[str, Any]:
 
 def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     tone, title, words = verdict_words(verdict)
+    passed = {c.get("reason") for c in verdict.get("checks") or () if c.get("status") == "pass"}
     return {
         "tone": tone,
         "title": title,
         "words": sentence(words),
         "meaning": sentence(meaning(verdict)),
-        "reasons": list(verdict.get("reasons") or ()),
+        # The table of limits below has the checks that pass.
+        "reasons": [r for r in verdict.get("reasons") or () if r not in passed],
     }
 
 
