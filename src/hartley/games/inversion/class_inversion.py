@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-ROUNDS = 24
+ROUNDS = 48
 """Default number of victims."""
 
 ROOM = 1 << 26

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+ROOM = 10_000
+"""Largest number of candidate records that are asked at once."""
 
 
 @attack(
@@ -42,7 +46,7 @@ def exposure(
     del rng
     question = view.brief.question
     score = _text_scores if question.modality is Modality.LANGUAGE else _record_scores
-    guess = np.stack([score(view, question, i, temperature) for i in range(len(question))])
+    guess = score(view, question, temperature)
     records = canaries.write(question, guess.argmax(1))
     # The prior of candidates is uniform: normalised likelihoods are the posterior.
     weights = np.exp(guess - guess.max(1, keepdims=True))
@@ -54,14 +58,34 @@ def exposure(
 
 
 def _text_scores(
-    view: View[MemorizationBrief], question: Data, i: int, temperature: float
+    view: View[MemorizationBrief], question: Data, temperature: float
 ) -> NDArray[np.float64]:
     length, symbols = view.brief.length, view.brief.symbols
-    return text_canaries.likelihoods(view.model, question.x[i], length, symbols, temperature)
+    return np.stack(
+        [
+            text_canaries.likelihoods(view.model, prefix, length, symbols, temperature)
+            for prefix in question.x
+        ]
+    )
 
 
 def _record_scores(
-    view: View[MemorizationBrief], question: Data, i: int, temperature: float
+    view: View[MemorizationBrief], question: Data, temperature: float
 ) -> NDArray[np.float64]:
+    """Return the confidences (canaries, R).
+
+    Many canaries are asked at once: where a defense searches for an answer (MemGuard), the call
+    costs more than the records.
+    """
     del temperature
-    return confidence(view.model, canaries.every(question, i))
+    first = canaries.every(question, 0)
+    each = max(1, ROOM // len(first))
+    scores = []
+    for start in range(0, len(question), each):
+        candidates = [
+            canaries.every(question, i) for i in range(start, min(start + each, len(question)))
+        ]
+        x = np.concatenate([records.x for records in candidates])
+        y = None if first.y is None else np.concatenate([np.asarray(r.y) for r in candidates])
+        scores.append(confidence(view.model, replace(first, x=x, y=y)).reshape(-1, len(first)))
+    return np.concatenate(scores)
