@@ -18,6 +18,38 @@ from hartley.data import packs
 STRANGERS = Path(__file__).parent / "strangers"
 
 
+SLOW = (
+    "tests/test_parts.py",
+    "tests/channel/test_coverage",
+    "tests/cli/test_exit_codes",
+    "tests/scenes/test_language",
+    "tests/defenses/test_dp_sgd",
+    "tests/report/test_docs",
+    "tests/attacks/test_data_to_data",
+    "tests/targets/test_endpoint",
+    "tests/engine",
+    "tests/test_examples",
+    "tests/games/test_membership_truth",
+    "tests/kit/test_cache",
+    "tests/attacks",
+    "tests/cli",
+)
+"""Beginnings of the names of groups that take more than ten seconds: they are dealt first, so that
+no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put slow groups first, in every process alike, where groups are dealt to workers."""
+    if config.getoption("dist", "no") == "loadgroup" or hasattr(config, "workerinput"):
+        items.sort(key=lambda item: slowness(item.nodeid))
+
+
+def slowness(nodeid: str) -> int:
+    """Return the place of a test's group among the slow ones, behind all of them if in none."""
+    places = (k for k, name in enumerate(SLOW) if nodeid.startswith(name))
+    return next(places, len(SLOW))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give all tests of a file to one worker, so that a module's fixtures are made once.
@@ -28,6 +60,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     if config.getvalue("dist") != "loadgroup":
         return None
     from xdist.scheduler import LoadScopeScheduling
+
+    # Else xdist deals the groups with most tests first, and a slow one with few tests last.
+    config.option.loadscopereorder = False
 
     class ByGroup(LoadScopeScheduling):
         """Work units are groups of tests."""
