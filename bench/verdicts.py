@@ -131,7 +131,7 @@ def channels() -> list[Law]:
         symbols(16, 32, 10, 0.7),
         symbols(32, 4, 10, 0.6),
         symbols(48, 1, 10, 0.7),
-        # Ranks of canaries: of the digits nearly all are first, of clothes (1.8 bits) about 1 / rank.
+        # Canaries of the digits nearly all rank first; of clothes (1.8 bits) it is near to 1/rank.
         ranks(16, 4, 100, 2.0),
         ranks(16, 12, 100, 1.0),
     ]

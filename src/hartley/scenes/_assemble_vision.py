@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 MARKED, BITS = 8, 32
 """Photographs and watermark bits that the utility of the watermark is measured on."""
 
-SPARE, CANARIES, SHARE = 16, 12, 100
-"""Records kept out of the attacker's share; how many of them a victim gets as canaries at most, and
-of how many training records one may be a canary. Where ranks have a long tail (clothes), four each left two
-thirds of audits unsure whether the leak is twice a limit, and twelve leave a tenth
+SPARE, FEWEST, MOST, SHARE = 16, 4, 12, 100
+"""Records kept out of the attacker's share; how many of them a victim gets as canaries, and of how
+many training records one may be a canary. Where ranks have a long tail (clothes), four each left
+two thirds of audits unsure whether the leak is twice a limit, and twelve leave a tenth
 (``bench/verdicts.py``); but twelve among 450 digits crowd each other out, and two thirds of their
 exposure are left."""
 
@@ -85,6 +85,7 @@ def assemble(
     public, spare = split_off(parts["public"], min(SPARE, len(parts["public"]) // 2))
     parts = {**parts, "public": public}
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
+    canaries = min(MOST, max(FEWEST, len(train) // SHARE))
     sizes = {f"{part} records": len(data) for part, data in parts.items()}
     return Scene(
         name=name,
@@ -107,11 +108,7 @@ def assemble(
             "test": parts["test"],
             "public": parts["public"],
             "carriers": carriers(),
-            "canaries": planted(
-                spare,
-                max(1, min(CANARIES, len(spare), len(train) // SHARE)),
-                seed=seed,
-            ),
+            "canaries": planted(spare, min(canaries, len(spare)), seed=seed),
         },
         training=pipeline,
         parts=(Identities(), FederatedStep()),
