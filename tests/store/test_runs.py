@@ -240,3 +240,18 @@ def test_unknown_runs_get_the_nearest(tmp_path):
     with pytest.raises(StoreError, match="holds no runs"):
         folder_of("x", tmp_path / "none")
     assert folder_of("latest", tmp_path) == tmp_path / "nightly"
+
+
+def test_half_a_character_in_an_error_does_not_keep_a_run_from_its_end(tmp_path):
+    """A server's answer may hold half an emoji: UTF-8 has no bytes for it."""
+    ledger = begin(tmp_path)
+    reason = "HTTP 500: \ud83d"
+    ledger.note("failed", "bad", reason=reason)
+    ledger.keep_row("job", ROW | {"reason": reason})
+    ledger.finish(DOCUMENT | {"channels": [{"reason": reason}]})
+    ledger.close()
+    stored = json.loads((ledger.folder / "run.json").read_bytes())
+    assert stored["channels"][0]["reason"] == "HTTP 500: ?"
+    again = begin(tmp_path)
+    assert again.records["bad"]["reason"] == reason and again.row("job")["reason"] == "HTTP 500: ?"
+    again.close()

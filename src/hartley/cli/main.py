@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -25,7 +26,7 @@ VERBS = {
     "assess": "Play every attack that fits a scene, measure each in bits, and judge the run.",
     "attack": "Play one attack on a scene; its own parameters are flags.",
     "chain": "Play attacks in order; the loot of each enters the scene of the next.",
-    "measure": "Measure trials from a CSV or Parquet table, in bits.",
+    "measure": "Measure trials from a table that another tool wrote, in bits.",
     "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
     "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
@@ -99,6 +100,10 @@ def _verb(arguments: Sequence[str]) -> str:
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A name or an error of somewhere else may hold what this terminal cannot show.
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 

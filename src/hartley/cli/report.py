@@ -48,7 +48,7 @@ def report(
     """
     from hartley.cli.find_run import folder_of, read
     from hartley.report.render import check_format, render
-    from hartley.store import write_atomically
+    from hartley.store import as_bytes, write_atomically
 
     check_format(format)
     document, stamp = read(run, store), ""
@@ -64,7 +64,7 @@ def report(
     if stamp and out.is_file() and out.read_bytes().endswith(stamp.encode()):
         note(f"{out} is up to date")
     else:
-        write_atomically(out, (render(document, format) + stamp).encode())
+        write_atomically(out, as_bytes(render(document, format) + stamp))
         note(f"wrote {out}")
     if open:
         import webbrowser

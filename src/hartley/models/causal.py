@@ -7,7 +7,7 @@ than the prefix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,25 +15,14 @@ import numpy as np
 from hartley.core import Access, Modality, Model, Output
 from hartley.core.errors import RunError
 from hartley.kit.language import text
+from hartley.models.token_states import Head, Hidden, TokenStates, Whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-Hidden = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
-"""(ids (b, t), positions (b, t), sees (b, t, t) or None = all before) → states (b, t, width)."""
-
-Head = Callable[["Tensor"], "Tensor"]
-"""states (m, width) → float32 logits (m, vocabulary)."""
-
-Part = tuple["NDArray[np.int64]", "NDArray[np.int64]", "Tensor"]
-"""Rows, places in them, and the hidden states there."""
-
 Reading = Callable[["Tensor", "Tensor"], "Tensor"]
 """(logits (m, vocabulary), the tokens that came (m,)) → (m, …) numbers about them."""
-
-BATCH = 32
-"""Rows in a batch of unlike beginnings."""
 
 CHUNK = 2**22
 """Logits that are read at once: they should stay in the processor's cache."""
@@ -52,6 +41,8 @@ def causal(
     facts: Mapping[str, Any] | None = None,
     worth: int = 1,
     identity: str = "",
+    whole: Whole | None = None,
+    half: bool = False,
 ) -> Model:
     """Return a causal language model as a ``Model`` with query, score, moments and generate.
 
@@ -68,16 +59,21 @@ def causal(
         identity: a digest that is unique to these weights; empty if not declared.
         worth: tokens that rows must share to be read as a tree: a small network reads them sooner
             than the tree is made.
+        whole: the network's own forward pass, where ``hidden`` and ``head`` were taken out of it:
+            it is asked wherever they do not give the same.
+        half: the network computes in half precision.
     """
+    states = TokenStates(name, vocabulary, context, hidden, head, worth, whole, half)
     chunk = min(512, max(64, CHUNK // vocabulary))
 
     def logits(tokens: NDArray[Any]) -> NDArray[Any]:
         rows = _cropped(np.asarray(tokens, dtype=np.int64), context)
-        out = np.empty((len(rows), vocabulary), dtype=np.float32)
+        # An empty row says nothing of the next token: all are as likely.
+        out = np.zeros((len(rows), vocabulary), dtype=np.float32)
         last = text.lengths(rows) - 1
-        for where, places, states in _states(hidden, rows, worth):
-            here = places == last[where]
-            out[where[here]] = _answers(head, states, here)
+        for part in states.read(rows):
+            here = part.places == last[part.rows]
+            out[part.rows[here]] = _answers(part.head, part.states, here)
         return out
 
     def query(tokens: NDArray[Any]) -> NDArray[Any]:
@@ -94,13 +90,14 @@ def causal(
             raise RunError(
                 f"texts for {name} must have at most {context} tokens, got {rows.shape[1]}"
             )
-        out = np.zeros((len(rows), rows.shape[1] - 1, width))
-        for where, places, states in _states(hidden, rows, worth):
+        out = np.zeros((len(rows), max(rows.shape[1] - 1, 0), width))
+        for part in states.read(rows):
+            where, places = part.rows, part.places
             following = rows[where, np.minimum(places + 1, rows.shape[1] - 1)]
             goes_on = np.flatnonzero((places + 1 < rows.shape[1]) & (following >= 0))
             for first in range(0, len(goes_on), chunk):
                 some = goes_on[first : first + chunk]
-                numbers = _read(head, states, some, following[some], read)
+                numbers = _read(part.head, part.states, some, following[some], read)
                 out[where[some], places[some]] = numbers
         return out
 
@@ -170,50 +167,3 @@ def _moments(logits: Tensor, following: Tensor) -> Tensor:
     spread = (law * (logits - mean).square_()).sum(1, keepdim=True).sqrt_()
     total = logits.logsumexp(1, keepdim=True)
     return torch.cat([logits.gather(1, following[:, None]) - total, mean - total, spread], 1)
-
-
-def _states(hidden: Hidden, rows: NDArray[np.int64], worth: int) -> Iterator[Part]:
-    """Yield the hidden states of every token of every row, a tree or a batch at a time."""
-    alone: list[int] = []
-    for group in text.groups(rows):
-        if len(group) > 1 and _shared(rows[group]) >= worth:
-            yield _tree(hidden, rows, group)
-        else:
-            alone.extend(group.tolist())
-    order = sorted(alone, key=lambda i: int((rows[i] >= 0).sum()))
-    for first in range(0, len(order), BATCH):
-        yield _batch(hidden, rows, np.array(order[first : first + BATCH]))
-
-
-def _shared(rows: NDArray[np.int64]) -> int:
-    """Tokens that rows after the first share with the beginning of the first."""
-    same = (rows[1:] == rows[0]) & (rows[0] >= 0)
-    return int(same.cumprod(1).sum())
-
-
-def _tree(hidden: Hidden, rows: NDArray[np.int64], group: NDArray[np.int64]) -> Part:
-    import torch
-
-    merged = text.tree(rows[group])
-    with torch.inference_mode():
-        states = hidden(
-            torch.from_numpy(merged.tokens)[None],
-            torch.from_numpy(merged.depth)[None],
-            torch.from_numpy(merged.sees)[None],
-        )[0]
-        local, places = np.nonzero(merged.node >= 0)
-        spread = states[torch.from_numpy(merged.node[local, places])]
-    return group[local], places, spread
-
-
-def _batch(hidden: Hidden, rows: NDArray[np.int64], some: NDArray[np.int64]) -> Part:
-    import torch
-
-    width = int((rows[some] >= 0).sum(1).max())
-    ids = rows[some][:, :width]
-    local, places = np.nonzero(ids >= 0)
-    with torch.inference_mode():
-        positions = torch.arange(width).expand(len(some), width)
-        states = hidden(torch.from_numpy(ids.clip(0)), positions, None)
-        spread = states[torch.from_numpy(local), torch.from_numpy(places)]
-    return some[local], places, spread

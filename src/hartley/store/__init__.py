@@ -12,12 +12,13 @@ A process that is killed at any moment loses at most the job in flight: its tria
 journal, so the same command plays it again.
 """
 
-from hartley.store.disk import write_atomically
+from hartley.store.disk import as_bytes, write_atomically
 from hartley.store.runs import Ledger, open_run, read_run, reopen, runs
 from hartley.store.table import read_trials, trials_from_bytes, trials_to_bytes
 
 __all__ = [
     "Ledger",
+    "as_bytes",
     "open_run",
     "read_run",
     "read_trials",

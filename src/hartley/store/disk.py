@@ -31,6 +31,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
 
 
+def as_bytes(text: str) -> bytes:
+    """Return text as UTF-8; half a character, as a server's broken answer may hold, becomes "?"."""
+    return text.encode("utf-8", "replace")
+
+
 def append(path: Path, line: bytes) -> None:
     """Append one line and sync it.
 

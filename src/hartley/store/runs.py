@@ -13,7 +13,7 @@ from typing import Any
 
 from hartley.core.errors import StoreError, UsageError
 from hartley.reference.schema import check_schema, verdict_of
-from hartley.store.disk import append, as_store_error, sync_folder, write_atomically
+from hartley.store.disk import append, as_bytes, as_store_error, sync_folder, write_atomically
 from hartley.store.journal import JOURNAL, differences, measured_part, mend, read_journal
 
 _ODD = re.compile(r"[^\w.+-]+")
@@ -69,7 +69,7 @@ class Ledger:
             StoreError: the disk is full or cannot be written.
         """
         text = json.dumps(row, allow_nan=False, ensure_ascii=False)
-        self._write("rows", f"{job}.json", text.encode() + b"\n")
+        self._write("rows", f"{job}.json", as_bytes(text) + b"\n")
 
     def row(self, job: str) -> dict[str, Any] | None:
         """Return the measured half of a row, or None where it is absent or damaged."""
@@ -101,7 +101,7 @@ class Ledger:
             StoreError: the disk is full or cannot be written; the trials are kept.
         """
         text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-        write_atomically(self.folder / "run.json", text.encode() + b"\n")
+        write_atomically(self.folder / "run.json", as_bytes(text) + b"\n")
 
     def close(self) -> None:
         """Let another process write to the folder."""
@@ -248,9 +248,9 @@ def _continued(folder: Path, header: Mapping[str, Any], plan: str, lock: Any) ->
                 f"{'; '.join(changed)}. Choose another name with --run, or start a new run with "
                 "--fresh"
             )
-        write_atomically(folder / "plan.toml", plan.encode())
+        write_atomically(folder / "plan.toml", as_bytes(plan))
         return Ledger(folder, old, records, lock)
-    write_atomically(folder / "plan.toml", plan.encode())
+    write_atomically(folder / "plan.toml", as_bytes(plan))
     append(path, json.dumps(header).encode() + b"\n")
     sync_folder(folder)
     return Ledger(folder, header, {}, lock)

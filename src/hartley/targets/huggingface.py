@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hartley.core import Access, Model, Output
 from hartley.core.errors import MissingExtra, UsageError
-from hartley.models.causal import Head, Hidden, causal
+from hartley.models.causal import causal
+from hartley.models.token_states import Head, Hidden, Whole
 from hartley.targets.identity import of_folder
 
 if TYPE_CHECKING:
@@ -83,29 +84,91 @@ def from_network(
         ready: called before every use, for example to choose an adapter.
         facts: anything else worth carrying.
         identity: a digest that is unique to these weights; empty if not declared.
+
+    Raises:
+        UsageError: the network does not read token ids alone, or not from left to right.
     """
+    whole = forward_pass(network, ready)
     hidden, head = parts(network, ready)
     return causal(
         name,
         hidden,
         head,
-        vocabulary=int(network.config.vocab_size),
-        context=int(network.config.max_position_embeddings),
+        vocabulary=_vocabulary(name, whole),
+        context=context_of(network),
         output=output,
         offers=offers,
         identity=identity,
         facts={"parameters": sum(p.numel() for p in network.parameters()), **(facts or {})},
+        whole=whole,
+        half=any(p.element_size() < 4 for p in network.parameters()),
     )
 
 
+def forward_pass(network: Any, ready: Callable[[], None] = lambda: None) -> Whole:
+    """Return a network's own forward pass, (b, t) token ids → (b, t, vocabulary) logits."""
+
+    def whole(ids: Tensor) -> Tensor:
+        ready()
+        logits: Tensor = network(input_ids=ids, use_cache=False).logits
+        # Soft prompts are read before the tokens, and answered like them.
+        return logits[:, -ids.shape[1] :].float()
+
+    return whole
+
+
+LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
+"""Names that configurations give to the longest text a network reads."""
+UNLIMITED = 2**20
+"""The longest text of a network that states no length, such as a state-space model."""
+
+
+def context_of(network: Any) -> int:
+    """Return how many tokens a network can read, beside those of a soft prompt."""
+    config = network.config
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    stated = [getattr(config, name, None) for name in LENGTHS]
+    context = next((int(n) for n in stated if isinstance(n, int) and n > 0), UNLIMITED)
+    prompts = getattr(network, "peft_config", None) or {}
+    taken = [getattr(prompt, "num_virtual_tokens", 0) or 0 for prompt in dict(prompts).values()]
+    return max(2, context - max(taken, default=0))
+
+
+def _vocabulary(name: str, whole: Whole) -> int:
+    """Return the size of a network's vocabulary, and check that it reads from left to right.
+
+    Raises:
+        UsageError: it cannot be asked with token ids alone, or what comes later moves its answers.
+    """
+    import torch
+
+    try:
+        with torch.inference_mode():
+            answers = [whole(torch.tensor([ids]))[0, 0] for ids in ([0, 1], [0, 0])]
+    except Exception as error:  # any network, any error
+        why = " ".join(str(error).split())[:160]
+        raise UsageError(
+            f"{name} must be a language model that reads token ids alone, got "
+            f"{type(error).__name__}: {why}"
+        ) from error
+    if not torch.allclose(answers[0], answers[1], atol=1e-5, rtol=1e-4):
+        raise UsageError(
+            f"{name} must be a causal language model, got one whose answers depend on later tokens"
+        )
+    return len(answers[0])
+
+
 def parts(network: Any, ready: Callable[[], None] = lambda: None) -> tuple[Hidden, Head]:
-    """Return a network's hidden states and its head as functions."""
-    decoder, last = network.get_decoder(), network.get_output_embeddings()
+    """Return a network's hidden states and its head as functions.
+
+    They are as much of the network as its library names; ``forward_pass`` is all of it.
+    """
 
     def hidden(ids: Tensor, positions: Tensor, sees: Tensor | None) -> Tensor:
         import torch
 
         ready()
+        decoder, last = network.get_decoder(), network.get_output_embeddings()
         mask = None
         if sees is not None:
             # transformers uses a 4-D mask unchanged: 0 where a token attends, −∞ elsewhere.
@@ -119,7 +182,7 @@ def parts(network: Any, ready: Callable[[], None] = lambda: None) -> tuple[Hidde
         return states
 
     def head(states: Tensor) -> Tensor:
-        answers: Tensor = last(states).float()
+        answers: Tensor = network.get_output_embeddings()(states).float()
         return answers
 
     return hidden, head

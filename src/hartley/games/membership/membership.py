@@ -36,7 +36,7 @@ from hartley.games.membership import live_and_dead
 from hartley.games.membership.blind_baseline import blind_auc
 from hartley.games.membership.judging import judge_of
 from hartley.games.membership.split_checks import LEAST, readable, repeats, twins
-from hartley.games.texts_as_tokens import in_tokens
+from hartley.games.texts_as_tokens import in_tokens, with_scored_texts
 from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
@@ -144,7 +144,15 @@ def membership(
         UsageError: the model cannot read the records, there are too few, members are among the
             non-members, or the scene does not support the parameters.
     """
-    scene = in_tokens(scene)
+    scene, left_out = with_scored_texts(in_tokens(scene))
+    deal = _deal(scene, rng, rounds=rounds, group=group, mislabelled=mislabelled, targets=targets)
+    return replace(deal, metrics={**deal.metrics, "empty_texts": left_out}) if left_out else deal
+
+
+def _deal(
+    scene: Scene, rng: Rng, *, rounds: int, group: int, mislabelled: float, targets: int
+) -> Deal:
+    """Deal on the pool of a scene, or on its deployed model."""
     if scene.fit is None or "pool" not in scene.extra:
         if group != 1 or mislabelled or targets:
             raise UsageError(

@@ -37,6 +37,8 @@ def readable(model: Model, data: Data) -> None:
     if x.dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
         raise UsageError(f"{where} must be finite, got NaN or infinity")
     if data.modality is Modality.LANGUAGE:
+        if ((x[:, :-1] < 0) & (x[:, 1:] >= 0)).any():
+            raise UsageError(f"{where} must be padded on the right with -1, got -1 before a token")
         top = int(x.max(initial=-1))
         if model.classes and top >= model.classes:
             raise UsageError(

@@ -10,7 +10,7 @@ marked picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import RunError
+from hartley.core.errors import RunError, UsageError
 from hartley.kit.vision import image, marks
 
 if TYPE_CHECKING:
@@ -94,9 +94,18 @@ def watermark(
         rounds: number of marked pictures; each is one cluster.
         bits: length of every message.
         floor: least PSNR of a removal, in dB against the marked picture; 0 sets no floor.
+
+    Raises:
+        UsageError: the carriers are not pictures with pixels in 0..1, or too small for the message.
     """
-    photos = scene.extra["carriers"]
+    photos = _in_colour(scene.extra["carriers"])
     marker = scene.find(marks.Marker) or marks.dwt_dct()
+    shape = photos.x.shape[1:]
+    if not marker.fits(shape, bits):
+        raise UsageError(
+            f"bits must be at most what {marker.name} hides in a picture of shape {shape}, got "
+            f"{bits}; take larger pictures or fewer bits"
+        )
     order = rng.permutation(len(photos))
     public_count = max(1, len(photos) // 6) if len(photos) > 1 else 0
     public = Data("own photographs", photos.modality, photos.x[order[:public_count]], role="public")
@@ -122,6 +131,31 @@ def watermark(
         for picture, message in zip(marked, messages, strict=True)
     )
     return Deal(rounds=dealt, judge=_judge(marker, keys, originals, carriers, floor))
+
+
+def _in_colour(photos: Data) -> Data:
+    """Return pictures as (n, 3, h, w) float32 in 0..1, as marks need them.
+
+    Bytes are divided by 255; a grey picture has its plane three times; transparency is dropped.
+
+    Raises:
+        UsageError: they are not such pictures.
+    """
+    where, x = f"the pictures {photos.name!r}", np.asarray(photos.x)
+    if x.ndim != 4 or x.dtype.kind not in "biuf" or x.shape[1] not in (1, 3, 4) or not len(x):
+        raise UsageError(
+            f"{where} must be of shape (n, 1, 3 or 4 channels, h, w), got {x.shape} of {x.dtype}"
+        )
+    if x.dtype == np.uint8 and x.max() > 1:
+        x = x.astype(np.float32) / np.float32(255)
+    if not np.isfinite(x).all() or x.min() < 0 or x.max() > 1:
+        raise UsageError(
+            f"{where} must have pixels in 0..1, got {x.min():g}..{x.max():g}; divide them by 255"
+        )
+    if x.shape[1] != 3 or x.dtype.kind != "f":
+        x = x[:, :3] if x.shape[1] == 4 else np.broadcast_to(x, (len(x), 3, *x.shape[2:]))
+        x = np.ascontiguousarray(x, np.float32)
+    return replace(photos, x=x)
 
 
 def _judge(

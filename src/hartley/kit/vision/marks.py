@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 4
+LEAP = 7
+"""By how many bits the blocks of one layer are ahead of those of the layer before."""
 LUMA, BLUE, RED = 0, 1, 2
 
 
@@ -32,12 +34,14 @@ class Marker:
         embed: (image (3, h, w) in 0..1, bits (m,), key) → the marked eight-bit image.
         soft: (image, key, m) → (m,) real numbers, positive = the bit reads 1.
         facts: its parameters.
+        fits: (shape (3, h, w), m) → whether a picture holds a message of m bits.
     """
 
     name: str
     embed: Callable[[NDArray[Any], NDArray[Any], int], NDArray[Any]]
     soft: Callable[[NDArray[Any], int, int], NDArray[Any]]
     facts: tuple[tuple[str, Any], ...] = ()
+    fits: Callable[[tuple[int, ...], int], bool] = lambda *_: True
 
     def decode(self, picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
         """Return the (m,) bits that the owner reads in a picture."""
@@ -116,7 +120,11 @@ def spread_spectrum(step: float = 300.0, low: float = 0.01, high: float = 0.1) -
         coefficients = (dctn(luma, norm="ortho").ravel()[where] * signs).sum(1)
         return _side(coefficients, dither, step)
 
-    return Marker("spread_spectrum", embed, soft, facts)
+    def fits(shape: tuple[int, ...], m: int) -> bool:
+        where, _, _ = _directions(shape[1:], m, 0, low, high)
+        return int(where.shape[1]) > 0
+
+    return Marker("spread_spectrum", embed, soft, facts, fits)
 
 
 def coded(inner: Marker) -> Marker:
@@ -133,7 +141,10 @@ def coded(inner: Marker) -> Marker:
         soft_bits = inner.soft(picture, key, codes.length(m))
         return 2.0 * codes.decode(soft_bits, m) - 1.0
 
-    return replace(inner, name=f"coded {inner.name}", embed=embed, soft=soft)
+    def fits(shape: tuple[int, ...], m: int) -> bool:
+        return inner.fits(shape, codes.length(m))
+
+    return replace(inner, name=f"coded {inner.name}", embed=embed, soft=soft, fits=fits)
 
 
 def lowest_bit() -> Marker:
@@ -152,7 +163,7 @@ def lowest_bit() -> Marker:
         soft_bits: NDArray[Any] = 2.0 * ((levels[where] & 1) ^ mask) - 1.0
         return soft_bits
 
-    return Marker("lowest_bit", embed, soft)
+    return Marker("lowest_bit", embed, soft, fits=lambda shape, m: m <= int(np.prod(shape)))
 
 
 def unmarked() -> Marker:
@@ -162,7 +173,7 @@ def unmarked() -> Marker:
         del bits, key
         return image.eight_bits(picture)
 
-    return replace(dwt_dct(), name="unmarked", embed=embed)
+    return replace(dwt_dct(), name="unmarked", embed=embed, fits=lambda *_: True)
 
 
 def _modulation(
@@ -212,7 +223,12 @@ def _modulation(
                     total += weight * np.bincount(which, _side(coefficients, dither, layer.step), m)
         return total
 
-    return Marker(name, embed, soft, facts)
+    def fits(shape: tuple[int, ...], m: int) -> bool:
+        height, width = (side // (BLOCK << levels) for side in shape[1:])
+        places = np.arange(height * width) + LEAP * np.arange(len(layers))[:, None]
+        return len(np.unique(places % m)) == m
+
+    return Marker(name, embed, soft, facts, fits)
 
 
 def _whole(plane: NDArray[Any], levels: int) -> NDArray[Any]:
@@ -250,7 +266,7 @@ def _sites(blocks: int, m: int, key: int, layer: int) -> tuple[NDArray[Any], NDA
     """Return which bit each block contains in this layer, and its dither."""
     rng = np.random.default_rng([key, layer])
     # Every bit gets the same number of blocks, to within one; the offset spreads the remainder.
-    return (rng.permutation(blocks) + layer * 7) % m, rng.random(blocks)
+    return (rng.permutation(blocks) + layer * LEAP) % m, rng.random(blocks)
 
 
 def _directions(
