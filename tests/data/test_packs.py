@@ -17,7 +17,7 @@ import pytest
 
 from hartley.core.errors import MissingPack, UnknownName, UsageError
 from hartley.data import packs
-from hartley.data.packs import convert, pack_store
+from hartley.data.packs import convert, downloaders, pack_store
 from hartley.data.packs.table import Pack
 
 FILES = {
@@ -104,6 +104,29 @@ def test_changed_data_are_refused(
     assert nothing_left(tmp_path)
 
 
+def test_an_archive_that_unpacks_to_too_much_is_refused_block_by_block(
+    toy: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks: list[int] = []
+
+    class Endless(io.RawIOBase):
+        """A member of any size: it is never held whole."""
+
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            assert 0 < size <= 1 << 20, "the member is read whole"
+            blocks.append(size)
+            return bytes(size)
+
+    monkeypatch.setattr(downloaders, "members", lambda *_: [("package/data/a.txt", Endless)])
+    with pytest.raises(UsageError, match="must unpack to at most 100 times the archive"):
+        packs.get("toy")
+    assert sum(blocks) <= (64 << 20) + (1 << 20)
+    assert not (tmp_path / "packs/toy").exists()
+
+
 def test_an_older_version_counts_as_absent(toy: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     packs.get("toy")
     monkeypatch.setattr(pack_store, "catalogue", lambda: (replace(toy, digest="1" * 64),))
@@ -132,10 +155,10 @@ def test_no_client_is_one_line(toy: Pack, tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line(
     toy: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, data: bytes) -> int:
+    def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(pack_store, "_unpack", full)
     with pytest.raises(UsageError, match="not enough space on the disk"):
         packs.get("toy")
     assert nothing_left(tmp_path)

@@ -11,15 +11,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from hartley.core.errors import UsageError
 from hartley.data.packs.table import Pack
 
+if TYPE_CHECKING:
+    import tarfile
+
 Progress = Callable[[int, int], None]
 """(bytes so far, bytes expected)."""
 
-Member = tuple[str, Callable[[], bytes]]
-"""Path inside the archive, and how to read it."""
+Member = tuple[str, Callable[[], IO[bytes]]]
+"""Path inside the archive, and how to open it."""
 
 
 def download(pack: Pack, into: Path, progress: Progress | None = None) -> Path:
@@ -57,7 +61,7 @@ def members(pack: Pack, archive: Path) -> Iterator[Member]:
             with zipfile.ZipFile(archive) as bundle:
                 for entry in bundle.infolist():
                     if not entry.is_dir():
-                        yield entry.filename, partial(bundle.read, entry)
+                        yield entry.filename, partial(bundle.open, entry)
         elif pack.client == "npm":
             with tarfile.open(archive) as bundle:
                 yield from _tar(bundle)
@@ -88,9 +92,13 @@ def _tar(bundle: Iterable[object]) -> Iterator[Member]:
     assert isinstance(bundle, tarfile.TarFile)
     for entry in bundle:
         if entry.isreg():
-            handle = bundle.extractfile(entry)
-            assert handle is not None
-            yield entry.name.removeprefix("./"), handle.read
+            yield entry.name.removeprefix("./"), partial(_opened, bundle, entry)
+
+
+def _opened(bundle: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
+    handle = bundle.extractfile(entry)
+    assert handle is not None  # a regular file
+    return handle
 
 
 def _command(pack: Pack, into: Path) -> Sequence[str]:

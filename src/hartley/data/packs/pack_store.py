@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import FileLock
 
@@ -21,6 +21,9 @@ from hartley.data.packs.table import Pack, catalogue
 
 CARD = "pack.json"
 NOTICE = "LICENSE.txt"
+BLOCK = 1 << 20
+UNPACKS_TO, LEAST_ROOM = 100, 64 << 20
+"""How many times its archive a pack may be, and how many bytes it may have in any case."""
 
 
 def folder() -> Path:
@@ -150,14 +153,29 @@ def _fill(
             f"the archive of pack {pack.name!r} must have sha256 {pack.archive[:16]}…, "
             f"got {digest[:16]}…: it was changed on the way and is discarded"
         )
-    for path, read in downloaders.members(pack, archive):
-        if path == pack.notice:
-            (ready / NOTICE).write_bytes(read())
-        elif (place := _place(pack, path)) is not None:
-            target = ready / place
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(read())
+    left = max(LEAST_ROOM, UNPACKS_TO * pack.size)
+    for path, opened in downloaders.members(pack, archive):
+        place = NOTICE if path == pack.notice else _place(pack, path)
+        if place is not None:
+            with opened() as member:
+                left -= _unpack(pack, member, ready / place, left)
     return f"{pack.client}: {pack.package} {pack.version}"
+
+
+def _unpack(pack: Pack, member: IO[bytes], target: Path, most: int) -> int:
+    """Write a member of an archive block by block, so that memory holds one; return its size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with target.open("wb") as file:
+        while block := member.read(BLOCK):
+            size += len(block)
+            if size > most:
+                raise UsageError(
+                    f"the data of pack {pack.name!r} must unpack to at most {UNPACKS_TO} times the "
+                    "archive, got more: it was changed on the way and is discarded"
+                )
+            file.write(block)
+    return size
 
 
 def _place(pack: Pack, path: str) -> str | None:
