@@ -142,7 +142,8 @@ def coded(inner: Marker) -> Marker:
         return 2.0 * codes.decode(soft_bits, m) - 1.0
 
     def fits(shape: tuple[int, ...], m: int) -> bool:
-        return inner.fits(shape, codes.length(m))
+        # The code bridges places that the picture lacks, but it adds none.
+        return inner.fits(shape, m)
 
     return replace(inner, name=f"coded {inner.name}", embed=embed, soft=soft, fits=fits)
 
