@@ -90,7 +90,7 @@ def load(kind: str, name: str) -> Any:
         part = getattr(import_module(entry.module), name)
     except ModuleNotFoundError as error:
         raise missing(error) or _broken(entry, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may end the program as it is imported
         raise _broken(entry, error) from error
     if not isinstance(part, RECORDS[kind]):
         raise UsageError(
@@ -203,13 +203,13 @@ def _collided(placed: Iterable[Entry]) -> Iterator[Entry]:
             yield entry
 
 
-def _broken(entry: Entry, error: Exception) -> UsageError:
+def _broken(entry: Entry, error: BaseException) -> UsageError:
     return UsageError(
         f"the {entry.kind} {entry.name!r} from {entry.origin} cannot be imported: {_reason(error)}"
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """Return the error in a line, with the name that was meant, where Python knows a near one."""
     if isinstance(error, AttributeError) and isinstance(error.obj, type):
         near = did_you_mean(error.name or "", dir(error.obj))

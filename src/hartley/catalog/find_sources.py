@@ -30,7 +30,7 @@ def plugins(broken: list[Entry]) -> Iterator[Source]:
         origin = f"plugin {point.dist.name if point.dist else point.name}"
         try:
             sources = list(_locate(point.module))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             sources, reason = [], f"{type(error).__name__}: {error}"
         else:
             reason = f"entry point {point.name!r} names {point.module!r}, which cannot be found"

@@ -148,7 +148,11 @@ def finish(
     for reason in verdict["reasons"]:
         if not any(hidden_reason in reason for hidden_reason in hidden):
             print(f"  {reason}")
-    note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
+    run = document["id"] + ("" if store == Path("runs") else f" --store {store}")
+    note(
+        f"kept in {store / document['id']}; render it with: hartley report {run}; "
+        f"judge it with: hartley gate {run} --limits LIMITS.toml"
+    )
     return EXIT[verdict["status"]]
 
 

@@ -17,18 +17,20 @@ def folder_of(run: str, store: Path) -> Path:
 
     Raises:
         UnknownName: no such run; offers the nearest.
-        StoreError: there are no runs at all.
+        StoreError: there are no runs at all, or it is not clear which is the latest.
     """
-    for path in (Path(run), store / run):
+    from hartley.store import latest, runs
+
+    if run == "latest":
+        return store / latest(store)
+    # A bare name is a run of the store, whatever the current directory has of that name.
+    bare = Path(run).name == run and not run.endswith(".json")
+    for path in (store / run, Path(run)) if bare else (Path(run), store / run):
         if path.is_dir() and any((path / name).exists() for name in ("run.json", "journal.jsonl")):
             return path
-        if path.is_file():
+        if path.is_file() and not bare:
             return path.parent
-    from hartley.store import runs
-
     run_ids: list[str] = [row["id"] for row in runs(store)] if store.is_dir() else []
-    if run == "latest" and run_ids:
-        return store / run_ids[0]
     if not run_ids:
         raise StoreError(
             f"no run named {run!r}: {store} holds no runs; choose its folder with --store"
@@ -45,4 +47,5 @@ def read(run: str, store: Path) -> dict[str, Any]:
     from hartley.store import read_run
 
     path = Path(run)
-    return read_run(path if path.is_file() else folder_of(run, store))
+    document = path.name != run or run.endswith(".json")
+    return read_run(path if document and path.is_file() else folder_of(run, store))

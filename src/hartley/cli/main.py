@@ -9,10 +9,10 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
 
@@ -76,10 +76,7 @@ def run(arguments: Sequence[str]) -> int:
             result_action="return_value",
         )
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe went away, as in `hartley list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:
         lines, code = _error_lines(error, arguments)
         for line in lines:
             print(f"hartley: {' '.join(line.split())}", file=sys.stderr)
@@ -104,7 +101,56 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A name or an error of somewhere else may hold what this terminal cannot show.
             stream.reconfigure(errors="replace")
+    sys.stdout = _Unbroken(sys.stdout)
+    os._exit = _refuse_to_exit(os._exit)  # type: ignore[assignment]
     sys.exit(run(sys.argv[1:]))
+
+
+def _refuse_to_exit(leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
+    """Return an ``os._exit`` that a part cannot end this process with, unjudged and with code 0.
+
+    Child processes that were forked from this one still leave with it.
+    """
+    process = os.getpid()
+
+    def exit_or_raise(code: int) -> NoReturn:
+        if os.getpid() == process:
+            raise SystemExit(code)
+        leave(code)
+
+    return exit_or_raise
+
+
+class _Unbroken:
+    """Standard output whose reader may go away, as in ``hartley list | head``.
+
+    What is written after that is lost, but the command goes on and exits with its own code: a gate
+    that is over its limit must not pass because nobody reads its reasons.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it."""
+        try:
+            self._stream.write(text)
+        except BrokenPipeError:
+            self._drop()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written, or drop it."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._drop()
+
+    def _drop(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[str, ...], int]:
@@ -117,6 +163,9 @@ def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[
         return (str(error),), USAGE if isinstance(error, UsageError) else INCONCLUSIVE
     if isinstance(error, KeyboardInterrupt):
         return (str(error) or "stopped",), STOPPED
+    if isinstance(error, SystemExit):
+        # A part that is imported or built here stopped the process: nothing was judged.
+        return (f"a part of a plugin ended the program: SystemExit({error.code!r})",), INCONCLUSIVE
     # a bug of ours: it must not exit with 1, which would mean "over a limit"
     traceback.print_exception(error)
     line = f"internal error, please report it: {type(error).__name__}: {error}"

@@ -127,6 +127,7 @@ def assess(
             ):
                 watch("kept", {"run": ledger.id, "folder": ledger.folder})
                 return run_document
+        ledger.begin()
         ledger.note("planned", "plan", lines=rows, scene=document.finite(dict(scene.facts)))
         refused = _play(experiments(lines), plan, scene, ledger, watch)
         watch("measuring", {"jobs": len(experiments(lines))})

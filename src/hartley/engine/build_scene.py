@@ -75,7 +75,7 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         raise
     except ImportError as error:
         raise catalog.missing(error) or RunError(f"the scene {name!r}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
     if not isinstance(scene, Scene):
         raise RunError(f"the recipe {name!r} must return a Scene, got {type(scene).__name__}")

@@ -18,6 +18,8 @@ from hartley.store.journal import JOURNAL, differences, measured_part, mend, rea
 
 _ODD = re.compile(r"[^\w.+-]+")
 _NAME = re.compile(r"^[\w.:+-]{1,120}$")
+LATEST = "latest"
+"""The file of a store that names the run which was assessed last."""
 
 
 @dataclass(slots=True)
@@ -94,6 +96,16 @@ class Ledger:
         append(self.folder / "journal.jsonl", json.dumps(record, default=str).encode() + b"\n")
         self.records[job] = record
 
+    def begin(self) -> None:
+        """Remove the document of the last time: what is now played may change its verdict.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        with as_store_error(self.folder):
+            (self.folder / "run.json").unlink(missing_ok=True)
+        sync_folder(self.folder)
+
     def finish(self, document: Mapping[str, Any]) -> None:
         """Write the run document.
 
@@ -149,10 +161,10 @@ def open_run(
         "\x1f".join([measured_part(plan), scene.get("digest", ""), version]).encode()
     ).hexdigest()[:8]
     identity = "-".join([_ODD.sub("-", name), key]) if run is None else run
-    if not _NAME.match(identity) or identity.startswith("."):
+    if not _NAME.match(identity) or identity.startswith(".") or identity == LATEST:
         raise StoreError(
             "the name of a run must be 1 to 120 letters, digits, '-', '_' and '.', "
-            f"and must not begin with '.', got {run!r}"
+            f"must not begin with '.' and must not be {LATEST!r}, got {run!r}"
         )
     if fresh:
         identity = _next(store, identity)
@@ -163,10 +175,44 @@ def open_run(
         folder.mkdir(parents=True, exist_ok=True)
     lock = _hold(folder)
     try:
-        return _continued(folder, header, plan, lock)
+        ledger = _continued(folder, header, plan, lock)
+        _point_latest(folder)
+        return ledger
     except BaseException:
         lock.release()
         raise
+
+
+def latest(store: Path) -> str:
+    """Return the id of the run that ``hartley assess`` began, continued or measured last.
+
+    A store of an earlier version does not say which it was; there it is the newest run.
+
+    Raises:
+        StoreError: the store holds no runs, the run was removed, or two runs are equally new.
+    """
+    pointer = store / LATEST
+    if pointer.is_file():
+        with as_store_error(store):
+            run_id = pointer.read_text(errors="replace").strip()
+        if not _NAME.match(run_id) or not (store / run_id / "journal.jsonl").is_file():
+            raise StoreError(
+                f"the latest run of {store} is not there any more; name the run (hartley list runs)"
+            )
+        return run_id
+    rows = runs(store) if store.is_dir() else []
+    if not rows:
+        raise StoreError(
+            f"no run named {LATEST!r}: {store} holds no runs; choose its folder with --store"
+        )
+    newest = [row["id"] for row in rows if row.get("created") == rows[0].get("created")]
+    if len(newest) > 1:
+        raise StoreError(f"the latest run must be one, got {' and '.join(newest)}; name the run")
+    return str(newest[0])
+
+
+def _point_latest(folder: Path) -> None:
+    write_atomically(folder.parent / LATEST, folder.name.encode() + b"\n")
 
 
 def runs(store: Path) -> list[dict[str, Any]]:
@@ -230,6 +276,7 @@ def reopen(folder: Path) -> Ledger:
     lock = _hold(folder)
     try:
         header, records = read_journal(folder / "journal.jsonl")
+        _point_latest(folder)
     except BaseException:
         lock.release()
         raise

@@ -323,6 +323,11 @@ class _Reader:
             pairs = value.items() if isinstance(value, dict) else [("", value)]
             for metric, number in pairs:  # an unquoted membership.auc = … arrives as a table
                 name = f"{key}.{metric}" if metric else key
+                if name in flat:
+                    raise BadPlan(
+                        f"{self.source}: limits.{name} must be set once, got it twice: "
+                        f"as {name!r} and under {key!r}"
+                    )
                 flat[name] = self.of(float, number, f"limits.{name}", low=0)
                 check_limit(name)
         return flat

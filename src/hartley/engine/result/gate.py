@@ -139,6 +139,12 @@ def judge(
         strict: a row passes only if also what victims who showed nothing could hide
             (``bits.hidden``) is within its limit.
     """
+    # Limits hold without defenses; but a row that crashed behind one was to be measured too.
+    defended = [
+        {**row, "attack": row["id"]}
+        for row in document["channels"]
+        if not row.get("baseline", True) and row["status"] == "failed"
+    ]
     document = {**document, "channels": baseline_rows(document)}
     compared = [c for key, limit in limits.items() for c in _compare(document, key, limit, strict)]
     tested = [c for c in compared if c.lows]
@@ -148,7 +154,7 @@ def judge(
     checks = [_settled(c, i in over, channels, strict) for i, c in enumerate(compared)]
     violated = [
         {"status": INCONCLUSIVE, "reason": f"{_label(row)} {row['status']}: {row['reason']}"}
-        for row in document["channels"]
+        for row in [*document["channels"], *defended]
         if row["status"] == "failed" or (row["status"] == "skipped" and not row.get("reason"))
     ]
     if not limits and not any(row["status"] == "measured" for row in document["channels"]):

@@ -68,7 +68,7 @@ def perform(
 
     Args:
         experiments: what to play; those of one group are next to each other.
-        workers: number of processes; 0 or 1 plays in this one, one experiment after another.
+        workers: number of processes; 0 plays in this one, one experiment after another.
         scene: the scene without defenses, already built, for playing here.
         scene_params: the parameters it was built with.
         logs: folder for what the workers print.
@@ -76,7 +76,7 @@ def perform(
         started: called when an experiment begins, in this process.
         finished: called once an experiment, in this process; what it raises stops everything.
     """
-    if workers <= 1 or len(experiments) <= 1:
+    if not workers or not experiments:
         player = Player(Artifacts(artifacts) if artifacts else None)
         if scene is not None:
             player.hold(scene, scene_params or {})

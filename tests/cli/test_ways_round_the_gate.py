@@ -1,0 +1,196 @@
+"""Ways in which a run once passed without a verdict, or with the verdict of another run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+from tests.report.sample import document as sample_document
+
+from hartley.engine.result.gate import INCONCLUSIVE, PASS, judge
+
+LOUD = ("assess", "--scene", "live:membership", "--only", "loss_threshold", "--workers", "0")
+
+ATTACK = """
+import os, sys
+{at_import}
+from hartley.core import ALL, Access, Outcome, Term, attack
+from hartley.games.membership.membership import membership
+
+
+@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
+def leaver(view, rng):
+    \"\"\"End the program.\"\"\"
+    {as_it_plays}
+"""
+
+RECIPE = """
+import os, sys
+from hartley.core import recipe
+from hartley.core.taxonomy import Modality
+
+
+@recipe(modality=Modality.VISION)
+def gone():
+    \"\"\"A scene whose recipe ends the program.\"\"\"
+    {as_it_builds}
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The real command, with a plugin of one module."""
+
+    def run(*words, source="", stdout=subprocess.PIPE):
+        env = {**os.environ}
+        if source:
+            package, info = tmp_path / "site/odd", tmp_path / "site/odd-1.0.dist-info"
+            package.mkdir(parents=True, exist_ok=True)
+            info.mkdir(exist_ok=True)
+            (package / "__init__.py").touch()
+            (package / "part.py").write_text(source)
+            (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+            (info / "entry_points.txt").write_text("[hartley.parts]\nodd = odd.part\n")
+            path = [str(tmp_path / "site"), env.get("PYTHONPATH", "")]
+            env["PYTHONPATH"] = os.pathsep.join(path)
+        return subprocess.run(
+            [sys.executable, "-m", "hartley.cli.main", *words],
+            env=env,
+            cwd=tmp_path,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
+def test_an_attack_that_ends_the_program_is_a_failed_row(command, leave, workers):
+    words = ("assess", "--scene", "live:membership", "--only", "leaver", "--workers", workers)
+    done = command(*words, source=ATTACK.format(at_import="", as_it_plays=leave))
+    assert done.returncode == 3 and "verdict: inconclusive" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
+def test_a_part_that_ends_the_program_as_it_is_imported_does_not_pass(command, leave):
+    source = ATTACK.format(at_import=leave, as_it_plays="return None")
+    for words in (
+        ("assess", "--scene", "live:membership", "--only", "leaver", "--workers", "0"),
+        ("attack", "leaver", "--scene", "live:membership"),
+    ):
+        done = command(*words, source=source)
+        assert done.returncode in (2, 3) and "leaver" in done.stdout + done.stderr, words
+
+
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
+def test_a_recipe_that_ends_the_program_does_not_pass(command, leave):
+    words = ("assess", "--scene", "gone", "--workers", "0")
+    done = command(*words, source=RECIPE.format(as_it_builds=leave))
+    assert done.returncode == 3 and "the scene 'gone' failed" in done.stderr
+
+
+def test_a_reader_that_goes_away_does_not_turn_over_into_pass(command, call, tmp_path):
+    (tmp_path / "limits.toml").write_text("[limits]\nmembership = 0.01\n")
+    assert call(*LOUD, "--run", "loud").returncode == 0
+    for words in (
+        ("gate", "loud", "--limits", "limits.toml"),
+        ("gate", "loud", "--limits", "limits.toml", "--json"),
+    ):
+        read, write = os.pipe()
+        os.close(read)
+        done = command(*words, stdout=write)
+        os.close(write)
+        assert done.returncode == 1, done.stderr
+
+
+def test_latest_is_the_run_that_was_assessed_last(call, tmp_path):
+    (tmp_path / "limits.toml").write_text("[limits]\nmembership = 0.01\n")
+    silent = (*LOUD[:2], "dead:membership", *LOUD[3:])
+    assert call(*LOUD, "--run", "loud").returncode == 0
+    assert call(*silent, "--run", "silent").returncode == 0
+    assert "silent" in call("report", "latest", "--format", "md").stdout
+    # The run was complete, so that nothing is played and its date stays.
+    again = call(*LOUD, "--run", "loud")
+    assert again.returncode == 0 and "hartley gate loud --limits" in again.stderr
+    gate = call("gate", "latest", "--limits", "limits.toml")
+    assert gate.returncode == 1 and gate.stdout.startswith("loud: over")
+
+
+def test_latest_is_refused_where_it_is_not_clear_which_it_is(call, tmp_path):
+    (tmp_path / "limits.toml").write_text("[limits]\nmembership = 0.01\n")
+    assert call(*LOUD, "--run", "one").returncode == 0
+    pointer = tmp_path / "runs/latest"
+    pointer.unlink()
+    gate = ("gate", "latest", "--limits", "limits.toml")
+    assert call(*gate).returncode == 1
+    journal = tmp_path / "runs/one/journal.jsonl"
+    (tmp_path / "runs/two").mkdir()
+    (tmp_path / "runs/two/journal.jsonl").write_bytes(journal.read_bytes())
+    doubt = call(*gate)
+    assert doubt.returncode == 2 and "name the run" in doubt.stderr
+    pointer.write_text("three\n")
+    gone = call(*gate)
+    assert gone.returncode == 2 and "not there any more" in gone.stderr
+
+
+def test_a_name_is_a_run_of_the_store_whatever_the_current_folder_holds(call, tmp_path):
+    (tmp_path / "limits.toml").write_text("[limits]\nmembership = 0.01\n")
+    silent = (*LOUD[:2], "dead:membership", *LOUD[3:])
+    assert call(*LOUD, "--run", "audit").returncode == 0
+    assert call(*silent, "--run", "audit", "--store", ".").returncode == 0
+    gate = call("gate", "audit", "--limits", "limits.toml")
+    assert gate.returncode == 1, gate.stdout
+
+
+def test_a_document_of_the_last_time_does_not_count_while_the_run_is_played_again(
+    call, tmp_path, monkeypatch
+):
+    from hartley.engine import assess
+
+    (tmp_path / "limits.toml").write_text("[limits]\nmembership = 1\n")
+    assert call(*LOUD, "--run", "one").returncode == 0
+    gate = ("gate", "one", "--limits", "limits.toml")
+    assert call(*gate).returncode == 0
+    # Another attack is added, and the process is stopped before it was played.
+    monkeypatch.setattr(
+        assess.executor, "perform", lambda *_a, **_k: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    rows = tmp_path / "runs/one/rows"
+    for row in rows.iterdir():
+        row.unlink()
+    assert call(*LOUD, "--run", "one").returncode == 130
+    assert call(*gate).returncode == 2
+    monkeypatch.undo()
+
+
+def test_a_limit_that_is_set_twice_is_refused(call, tmp_path):
+    (tmp_path / "limits.toml").write_text(
+        dedent("""
+        [limits]
+        "membership.tpr_at_fpr_1e2" = 0.1
+        [limits.membership]
+        tpr_at_fpr_1e2 = 99
+        """)
+    )
+    done = call("gate", "latest", "--limits", "limits.toml")
+    assert done.returncode == 2 and "must be set once" in done.stderr
+
+
+def test_a_crash_behind_a_defense_is_inconclusive():
+    document = sample_document()
+    row = next(row for row in document["channels"] if row["status"] == "measured")
+    document["channels"] = [row]
+    assert judge(document, {}).status == PASS
+    crashed = {**row, "id": "lira-behind", "baseline": False}
+    crashed |= {"status": "failed", "reason": "RuntimeError: on purpose"}
+    verdict = judge({**document, "channels": [row, crashed]}, {})
+    assert verdict.status == INCONCLUSIVE and "lira-behind failed" in verdict.reasons[0]
+    assert json.dumps(verdict.dump())
