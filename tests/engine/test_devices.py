@@ -50,5 +50,5 @@ def test_a_run_names_the_devices_of_whoever_played_it(monkeypatch, tmp_path):
     document = assess(PLAN, store=tmp_path / "card")
     assert document["host"]["device"] == "cpu, cuda:0 (card 0)"
     monkeypatch.undo()
-    (folder,) = (tmp_path / "card").iterdir()
+    folder = tmp_path / "card" / document["id"]
     assert remeasure(folder)["host"]["device"] == "cpu, cuda:0 (card 0)", "it was not played anew"

@@ -314,8 +314,8 @@ def test_a_sweep_is_shown_where_a_part_is_shown_and_where_its_row_is(document, s
     assert "sweep       stream = 1, 2, 3, 4, 5, 6" in capsys.readouterr().out
     row = behind(document, "picky")["adaptive"]["id"]
     assert hartley(["show", document["id"], row, "--store", str(store)]) == 0
-    out = capsys.readouterr().out
-    assert "tuning           way=asks_often, of 4 settings on 2 rounds that are not measured" in out
+    out = " ".join(capsys.readouterr().out.split())
+    assert "tuning way=asks_often, of 4 settings on 2 rounds that are not measured" in out
     assert "way=fails: not playable, ZeroDivisionError: on purpose" in out
 
 

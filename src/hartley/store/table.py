@@ -109,6 +109,7 @@ def _trials(table: pa.Table) -> Trials:
     return Trials(
         spec=ChannelSpec(**spec),
         defenses=defenses,
+        notes=tuple(note.pop("notes", ())),
         metrics_by_round=by_round,
         costs=costs,
         **columns,
