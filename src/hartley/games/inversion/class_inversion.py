@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-ROUNDS = 48
+ROUNDS = 24
 """Default number of victims."""
 
 ROOM = 1 << 26
