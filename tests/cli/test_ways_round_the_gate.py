@@ -45,7 +45,7 @@ def gone():
 def command(tmp_path):
     """The real command, with a plugin of one module."""
 
-    def run(*words, source="", stdout=subprocess.PIPE):
+    def run(*words, source="", stdout=subprocess.PIPE, stderr=subprocess.PIPE):
         env = {**os.environ}
         if source:
             package, info = tmp_path / "site/odd", tmp_path / "site/odd-1.0.dist-info"
@@ -62,7 +62,7 @@ def command(tmp_path):
             env=env,
             cwd=tmp_path,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             check=False,
             timeout=120,
@@ -107,8 +107,12 @@ def test_a_reader_that_goes_away_does_not_turn_over_into_pass(command, call, tmp
         read, write = os.pipe()
         os.close(read)
         done = command(*words, stdout=write)
-        os.close(write)
         assert done.returncode == 1, done.stderr
+        # Also with `2>&1`, where a message on standard error fails too.
+        assert command(*words, stdout=write, stderr=write).returncode == 1
+        unknown = ("gate", "louder", *words[2:])
+        assert command(*unknown, stdout=write, stderr=write).returncode == 2
+        os.close(write)
 
 
 def test_latest_is_the_run_that_was_assessed_last(call, tmp_path):

@@ -101,7 +101,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A name or an error of somewhere else may hold what this terminal cannot show.
             stream.reconfigure(errors="replace")
-    sys.stdout = _Unbroken(sys.stdout)
+    sys.stdout, sys.stderr = _Unbroken(sys.stdout), _Unbroken(sys.stderr)
     os._exit = _refuse_to_exit(os._exit)  # type: ignore[assignment]
     sys.exit(run(sys.argv[1:]))
 
@@ -122,7 +122,7 @@ def _refuse_to_exit(leave: Callable[[int], NoReturn]) -> Callable[[int], NoRetur
 
 
 class _Unbroken:
-    """Standard output whose reader may go away, as in ``hartley list | head``.
+    """Standard output or error whose reader may go away, as in ``hartley list | head``.
 
     What is written after that is lost, but the command goes on and exits with its own code: a gate
     that is over its limit must not pass because nobody reads its reasons.
