@@ -72,11 +72,11 @@ def adaptive_only(brief: Any) -> tuple[dataclasses.Field[Any], ...]:
     return tuple(f for f in _fields(brief) if f.metadata.get("adaptive_only"))
 
 
-def mapped(brief: B, change: Callable[[Any], Any]) -> B:
-    """Return a brief with ``change`` applied to the value of every field."""
+def mapped(brief: B, change: Callable[[Any, str], Any]) -> B:
+    """Return a brief with ``change`` applied to the value and the name of every field."""
     # Past the class's own ``__getattribute__``, which conformance uses to see what an attack reads.
     read = object.__getattribute__
-    return _replaced(brief, {f.name: change(read(brief, f.name)) for f in _fields(brief)})
+    return _replaced(brief, {f.name: change(read(brief, f.name), f.name) for f in _fields(brief)})
 
 
 def _replaced(brief: B, changes: Mapping[str, Any]) -> B:

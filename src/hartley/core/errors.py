@@ -14,7 +14,8 @@
     ├── RuleError             an attack broke the rules of its game
     │   ├── AccessDenied      used what it did not declare, or what the model does not offer
     │   │   └── NotOffered    the model does not have a capability that the attack needs
-    │   └── BudgetSpent       asked more questions than allowed
+    │   ├── BudgetSpent       asked more questions than allowed
+    │   └── WroteIntoView     changed what it was handed, or what was dealt
     ├── RunError              a part failed while it ran: the row ends as ``failed``
     │   ├── BadModel          the model answered with NaN, a wrong shape or undeclared units
     │   └── TransientError    a timeout, a full queue, a lost connection: the same may work later
@@ -130,6 +131,10 @@ class NotOffered(AccessDenied):
 
 class BudgetSpent(RuleError):
     """An attack asked more questions than its budget allows."""
+
+
+class WroteIntoView(RuleError):
+    """An attack changed what it was handed, or what was dealt."""
 
 
 class RunError(HartleyError):

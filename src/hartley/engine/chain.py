@@ -36,7 +36,7 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.code_digest import code_digest
-from hartley.core.errors import RunError, UsageError
+from hartley.core.errors import RunError, UsageError, WroteIntoView
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.run.meter import Meter, seal
 from hartley.engine.run.play import check_brief
@@ -254,6 +254,10 @@ def loot_of(
     check_brief(game, view)
     meter = Meter(budget)
     asset_found = attack(seal(view, attack.access, meter), rng, **stage.params).asset
+    if written := meter.copies.written():
+        raise WroteIntoView(
+            f"{attack.name} must not change what it is handed, and wrote into {written[0]}"
+        )
     if asset_found is None:
         raise RunError(f"{attack.name} must return an asset (Outcome.asset) in a chain")
     facts = {**asset_found.facts, "queries": meter.queries}

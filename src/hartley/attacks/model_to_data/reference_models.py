@@ -103,7 +103,9 @@ class References:
         key = f"derived {len(self.include)} {name}"
         if key not in self.answers:
             # This work belongs to one attack, which it is counted for.
-            self.answers[key] = _Answers(make(), self.work)
+            array = make()
+            array.flags.writeable = False
+            self.answers[key] = _Answers(array, self.work)
         return self.answers[key].array
 
     def _whole(self, data: Data) -> NDArray[Any]:
@@ -123,6 +125,7 @@ class References:
         work = Work("answers of reference models")
         with work.use():
             array = ask()
+        array.flags.writeable = False  # attacks and rounds share it
         room = ROOM - sum(answer.array.nbytes for answer in list(self.answers.values()))
         if small or array.nbytes <= room:
             self.answers[key] = _Answers(array, work)

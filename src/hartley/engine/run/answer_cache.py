@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,8 @@ class Answer:
     nbytes: int
 
     def fresh(self) -> Any:
-        """The answers as the model gave them: a view, or a new list."""
-        return list(self.given) if isinstance(self.given, tuple) else self.given.view()
+        """The answers as the model gave them: a view, or a new list of copies."""
+        return deepcopy([*self.given]) if isinstance(self.given, tuple) else self.given.view()
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ def recalled(function: Callable[..., Any], x: Any, *rest: Any) -> Any:
     with work.use(), billed() as bill:
         returned = function(x, *rest)
     if isinstance(returned, list):
-        answer = Answer(tuple(returned), bill.cost, work, function, len(repr(returned)))
+        answer = Answer(tuple(deepcopy(returned)), bill.cost, work, function, len(repr(returned)))
     else:
         # A copy always: what the callable gave may be a part of it, or the question itself.
         array = np.array(returned)

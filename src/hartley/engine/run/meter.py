@@ -10,13 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hartley.core import Access, Data, Form, Model, Output, View
-from hartley.core.assets import Session, is_text
+from hartley.core.assets import Ensemble, Session, is_text
 from hartley.core.brief import B, mapped
 from hartley.core.capabilities import (
     CAPABILITIES,
@@ -29,10 +28,8 @@ from hartley.core.capabilities import (
 from hartley.core.costs import Bill, Cost, billed
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError, RunError
 from hartley.engine.run.answer_cache import recalled
+from hartley.engine.run.private_copies import Copies, own, read_only
 from hartley.kit.shared_work import SECONDS, Ledger
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Ask = Callable[..., Any]
 """(callable, records, …) → what it answers, from memory or anew."""
@@ -140,12 +137,14 @@ class Meter:
         counts: uses by capability, each in the units of its row.
         cost: what the adapters reported: tokens, money, seconds of the model.
         ledger: what was used of work that several attacks share; open while the attack runs.
+        copies: what the attack holds of what was dealt.
     """
 
     budget: int | None = None
     counts: dict[Capability, int] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
     ledger: Ledger = field(init=False)
+    copies: Copies = field(default_factory=Copies, repr=False)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(lambda: _amounts(self.models, self.cost))
@@ -192,17 +191,19 @@ class Meter:
 
 
 def seal(view: View[B], needs: Access, meter: Meter) -> View[B]:
-    """Return the view that the attack gets: read-only, metered, without what it did not declare.
+    """Return the view that the attack gets: copied, metered, without what it did not declare.
 
     Raises:
         AccessDenied: the model does not offer what the attack needs.
     """
-    source = view.source
-    return replace(
-        view,
-        source=seal_model(source, needs, meter) if isinstance(source, Model) else _freeze(source),
-        brief=mapped(view.brief, _frozen_value),
-    )
+    copies, source, defenses = meter.copies, view.source, view.defenses
+    if isinstance(source, Model):
+        source = seal_model(source, needs, meter)
+    elif isinstance(source, Data):
+        source = copies.records(source, "source")
+    if type(defenses) is tuple:
+        defenses = copies.of(defenses, "defenses")
+    return replace(view, source=source, brief=mapped(view.brief, copies.of), defenses=defenses)
 
 
 def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
@@ -239,6 +240,7 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
         output=output,
         clear=None,
         offers=needs,
+        facts=meter.copies.of(model.facts, "source.facts"),
     )
 
 
@@ -283,6 +285,9 @@ class _Metered:
         row, meter = CAPABILITIES[self.name], self.meter
         if row.reads is not None:
             arguments = (as_read(self.model, row.reads, arguments[0]), *arguments[1:])
+        if not row.by_record:
+            # A pipeline may keep the records, and the attack go on writing into its own.
+            arguments = tuple(map(_owned, arguments))
         meter.spend(self.name, row.uses(arguments))
         with billed() as bill:
             try:
@@ -319,37 +324,35 @@ def as_read(model: Model, form: Form, records: Any) -> Any:
 
 
 def _frozen(answer: Any) -> Any:
+    """Return an answer that shares nothing with the model or with the memory of answers."""
     if isinstance(answer, np.ndarray):
-        return _read_only(answer)
+        return read_only(own(answer))
     if isinstance(answer, Mapping):
-        return {name: _read_only(array) for name, array in answer.items()}
+        return {name: read_only(own(np.asarray(array))) for name, array in answer.items()}
+    if isinstance(answer, Ensemble):
+        return replace(answer, query=_apart(answer.query), member=_members(answer.member))
     return answer
 
 
-def _freeze(data: Any) -> Any:
-    if not isinstance(data, Data):
-        return data
-    return replace(
-        data,
-        x=_read_only(data.x),
-        y=None if data.y is None else _read_only(data.y),
-        edges=None if data.edges is None else _read_only(data.edges),
-        facts={name: _frozen_value(fact) for name, fact in data.facts.items()},
-    )
+def _members(member: Callable[[int], Model]) -> Callable[[int], Model]:
+    """Return the members of an ensemble, whose weights and answers are the attack's own."""
+
+    def apart(k: int) -> Model:
+        model = member(k)
+        calls = {name: c if name == "fit" else _apart(c) for name, c in model.calls.items()}
+        return replace(model, calls=Calls(calls, model.calls.undeclared))
+
+    return apart
 
 
-def _frozen_value(value: Any) -> Any:
-    """Return a value with read-only arrays and records, because all rounds of a deal share them."""
-    if isinstance(value, np.ndarray):
-        return _read_only(value)
-    if isinstance(value, Mapping):
-        return MappingProxyType({name: _frozen_value(item) for name, item in value.items()})
-    if isinstance(value, tuple) and type(value) is tuple:
-        return tuple(map(_frozen_value, value))
-    return _freeze(value)
+def _apart(call: Callable[..., Any]) -> Callable[..., Any]:
+    def answered(*arguments: Any) -> Any:
+        return _frozen(call(*arguments))
+
+    return answered
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array = np.asarray(array).view()
-    array.flags.writeable = False
-    return array
+def _owned(argument: Any) -> Any:
+    if isinstance(argument, np.ndarray):
+        return own(argument)
+    return Copies().records(argument, "records") if isinstance(argument, Data) else argument

@@ -32,13 +32,14 @@ from hartley.core import (
     spawn,
 )
 from hartley.core.costs import billed
-from hartley.core.errors import RunError, UsageError, did_you_mean
+from hartley.core.errors import RunError, UsageError, WroteIntoView, did_you_mean
 from hartley.core.parameters import from_environment
 from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.run.meter import Meter, Spent, by_column, by_judge, by_unit, seal, with_shared
+from hartley.engine.run.private_copies import Copies
 from hartley.engine.run.trial_columns import complete
 from hartley.kit.shared_work import SECONDS
 
@@ -238,16 +239,20 @@ def play_rounds(
     meter = Meter(budget)
     outcomes: list[Outcome] = []
     spent: list[Spent] = []
-    for index, round_ in enumerate(table.rounds):
-        before = meter.reading()
-        rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
-        with meter.ledger.opened():
-            view = seal(round_.view, attack.access, meter)
-            outcome = attack(view, rng, **params, **secrets)
-        if not isinstance(outcome, Outcome):
-            raise RunError(f"{attack.name} must return an Outcome, got {_kind(outcome)}")
-        outcomes.append(outcome)
-        spent.append(meter.reading().since(before))
+    truths = [np.array(dealt.truth) for dealt in table.rounds]
+    try:
+        for index, round_ in enumerate(table.rounds):
+            before = meter.reading()
+            rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
+            with meter.ledger.opened():
+                view = seal(round_.view, attack.access, meter)
+                outcome = attack(view, rng, **params, **secrets)
+            if not isinstance(outcome, Outcome):
+                raise RunError(f"{attack.name} must return an Outcome, got {_kind(outcome)}")
+            outcomes.append(outcome)
+            spent.append(meter.reading().since(before))
+    finally:
+        check_untouched(attack, table, truths, meter.copies)
     spent = with_shared(spent, meter.ledger)
     _check_real(attack, outcomes)
     _check_loot(attack, outcomes)
@@ -300,6 +305,33 @@ def play_rounds(
         **complete(attack, table.rounds, received, by_column(spent)),
     )
     return Played(trials, tuple(out.asset for out in outcomes if out.asset is not None))
+
+
+def check_untouched(
+    attack: Attack, table: Deal, truths: Sequence[NDArray[Any]], copies: Copies
+) -> None:
+    """Check that an attack changed neither its copies nor what they were made from.
+
+    Args:
+        attack: that was played.
+        table: what was dealt.
+        truths: its truths, one array a round, as they were before.
+        copies: what the attack was handed.
+
+    Raises:
+        WroteIntoView: it did; the message names what.
+    """
+    written = copies.written()
+    written += [
+        f"the truth of round {index}"
+        for index, (round_, truth) in enumerate(zip(table.rounds, truths, strict=True))
+        if not np.array_equal(round_.truth, truth)
+    ]
+    if written:
+        more = f" and {len(written) - 1} more" if len(written) > 1 else ""
+        raise WroteIntoView(
+            f"{attack.name} must not change what it is handed, and wrote into {written[0]}{more}"
+        )
 
 
 def _knowledge(given: Knowledge | str | None, scene: Scene, undefended: Scene | None) -> Knowledge:

@@ -18,6 +18,7 @@ from hartley.core.errors import (
     MissingPack,
     NotOffered,
     UsageError,
+    WroteIntoView,
 )
 from hartley.engine import build_scene
 from hartley.engine.chain import entered, held_instead
@@ -91,6 +92,8 @@ class Player:
             absent = isinstance(error, MissingExtra | MissingPack)
             mistake = str(error) if isinstance(error, UsageError) and not absent else ""
             result = Result(FAILED, note, mistake=mistake)
+            if isinstance(error, WroteIntoView):
+                self._deal_anew()
         seconds = round(time.perf_counter() - started, 4)
         circumstances = {
             "seconds": seconds,
@@ -102,6 +105,12 @@ class Player:
             "devices": devices_used(),
         }
         return replace(result, note={**result.note, **circumstances})
+
+    def _deal_anew(self) -> None:
+        """Let go of scenes, victims and answers, which an attack may have written into as well."""
+        self._scenes.clear()
+        self._deal = self._tuning_deal = None
+        answer_cache.forget()
 
     def hold(self, scene: Scene, params: Mapping[str, Any]) -> None:
         """Take over a scene that was built already, with no defense added."""
