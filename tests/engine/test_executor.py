@@ -84,7 +84,7 @@ def test_no_worker_outlives_a_stop(strangers, tmp_path):
     mark = tmp_path / "began"
     jobs = [job("naps", seconds=60.0, mark=str(mark)), job("naps", seconds=60.1)]
     pids = []
-    real = executor._hire
+    real = executor.worker_process.start
 
     def hire(*args):
         worker = real(*args)
@@ -102,7 +102,7 @@ def test_no_worker_outlives_a_stop(strangers, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "_hire", hire)
+        patch.setattr(executor.worker_process, "start", hire)
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             executor.perform(jobs, workers=2, started=stop, finished=lambda job, result: None)
@@ -113,13 +113,13 @@ def test_no_worker_outlives_a_stop(strangers, tmp_path):
 def test_workers_have_one_thread_each(strangers, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     seen = {}
-    real = executor.subprocess.Popen
+    real = executor.worker_process.subprocess.Popen
 
     def popen(*args, **kwargs):
         seen.update(kwargs["env"])
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(executor.subprocess, "Popen", popen)
+    monkeypatch.setattr(executor.worker_process.subprocess, "Popen", popen)
     perform([job("honest"), job("loss_threshold")], 2)
     assert all(seen[name] == "1" for name in threads.THREADS)
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
-from hartley.cli.terminal import note, print_channels, print_defenses, print_json, whole
+from hartley.cli.terminal import above_zero, note, print_channels, print_defenses, print_json, whole
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 
 app = App(name="assess")
@@ -36,6 +36,8 @@ def assess(
     seed: Whole = None,
     executor: str = "local",
     workers: Whole = None,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
     store: Path = Path("runs"),
     defenses: bool = True,
     run: str | None = None,
@@ -64,7 +66,11 @@ def assess(
     executor
         Where to play; local is the only choice.
     workers
-        Number of worker processes; 0 plays in this process. Default: one for each processor.
+        Number of worker processes. Default: one for each processor.
+    time_limit
+        Seconds that one job may take; its row fails, and the run goes on. Default: 6 hours.
+    memory_limit
+        GiB of memory that one job may hold; the same. Default: 80 % of the machine's memory.
     store
         The folder of all runs.
     defenses
@@ -97,6 +103,8 @@ def assess(
         "skip": tuple(skip) if skip else None,
         "seed": seed,
         "workers": workers,
+        "time_limit": above_zero("time-limit", time_limit),
+        "memory_limit": above_zero("memory-limit", memory_limit),
         "use": None if defenses else (),
     }
     for name, value in {"seed": seed, "workers": workers}.items():

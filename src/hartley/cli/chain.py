@@ -12,6 +12,7 @@ from hartley import catalog
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
+    above_zero,
     exit_code,
     note,
     print_channels,
@@ -39,6 +40,8 @@ def chain(
     ] = None,
     seed: Whole = None,
     workers: Whole = None,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
     store: Path = Path("runs"),
     fresh: Switch = False,
     json: Switch = False,
@@ -62,7 +65,11 @@ def chain(
     seed
         Seed of every random choice.
     workers
-        Number of worker processes; 0 plays in this process. Default: one for each processor.
+        Number of worker processes. Default: one for each processor.
+    time_limit
+        Seconds that one job may take; its row fails. Default: 6 hours.
+    memory_limit
+        GiB of memory that one job may hold; the same. Default: 80 % of the machine's memory.
     store
         The folder of all runs.
     fresh
@@ -82,6 +89,8 @@ def chain(
         only=(CHAINS,),
         seed=seed or 0,
         workers=workers,
+        time_limit=above_zero("time-limit", time_limit),
+        memory_limit=above_zero("memory-limit", memory_limit),
         scenes=tables["scene"],
         chains=(Chain(attacks, tuple(slot or ()), tables["attack"], tables["game"]),),
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
+
+from hartley.core.errors import UsageError
 
 Row = Sequence[str]
 
@@ -29,6 +32,17 @@ def whole(_kind: Any, tokens: Sequence[Any]) -> int:
 def print_json(value: Any) -> None:
     """Print one JSON document and nothing else."""
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def above_zero(flag: str, value: float | None) -> float | None:
+    """Return the value of a flag that must be a number above 0.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if value is not None and not 0 < value < math.inf:
+        raise UsageError(f"--{flag} must be a finite number above 0, got {value}")
+    return value
 
 
 def note(text: str) -> None:

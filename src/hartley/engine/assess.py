@@ -229,6 +229,7 @@ def _play(
             scene_params=plan.scenes.get(plan.scene, {}),
             logs=ledger.folder / "logs",
             artifacts=ledger.folder / "artifacts",
+            limits=executor.limits(plan.time_limit, plan.memory_limit),
             started=lambda experiment: watch("started", {"job": experiment}),
             finished=finished,
         )

@@ -38,7 +38,9 @@
     strict = true                 # a pass also counts what victims who showed nothing could hide
 
     [executor]
-    workers = 2                   # local worker processes; 0 plays in this one
+    workers = 2                   # local worker processes
+    time_limit = 21600            # seconds that one job may take; its row fails and the run goes on
+    memory_limit = 4.0            # GiB that one job may hold; default: 80 % of the machine's memory
 """
 
 from __future__ import annotations
@@ -101,6 +103,8 @@ class Plan:
     limits: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
     workers: int | None = None
+    time_limit: float | None = None
+    memory_limit: float | None = None
     alpha: float = 0.05
     budget: int | None = None
     name: str = ""
@@ -142,7 +146,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     limits = dict(reader.table(raw, "limits"))
     strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
     executor = reader.table(raw, "executor")
-    reader.known(executor, "executor.", ["workers"])
+    reader.known(executor, "executor.", ["workers", "time_limit", "memory_limit"])
     plan = Plan(
         scene=reader.of(str, raw.get("scene", ""), "scene"),
         seed=reader.of(int, raw.get("seed", 0), "seed", low=0),
@@ -159,6 +163,8 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         workers=reader.of(int, executor["workers"], "executor.workers", low=0)
         if "workers" in executor
         else None,
+        time_limit=reader.above_zero(executor, "time_limit", "executor."),
+        memory_limit=reader.above_zero(executor, "memory_limit", "executor."),
         alpha=reader.of(float, raw.get("alpha", 0.05), "alpha"),
         budget=reader.of(int, raw["budget"], "budget", low=1) if "budget" in raw else None,
         chains=reader.chains(raw.get("chains", [])),
@@ -267,6 +273,14 @@ class _Reader:
         if low is not None and value < low:
             raise BadPlan(f"{self.source}: {key} must be at least {low}, got {value}")
         return kind(value)
+
+    def above_zero(self, table: Mapping[str, Any], key: str, prefix: str) -> float | None:
+        if key not in table:
+            return None
+        number: float = self.of(float, table[key], prefix + key)
+        if number <= 0:
+            raise BadPlan(f"{self.source}: {prefix}{key} must be above 0, got {number:g}")
+        return number
 
     def strings(self, value: Any, key: str) -> tuple[str, ...]:
         if isinstance(value, str):

@@ -1,34 +1,77 @@
 """Play experiments in this process, or spread them over local worker processes.
 
 Workers are started fresh (never forked), on one thread each, with the thread limits set before
-numpy is imported, and each in a process group of its own: a Ctrl-C reaches only this process, which
-then ends them. A worker that dies (segmentation fault, out of memory, ``os._exit``) fails the one
-experiment it was playing; a new worker goes on with the rest. Seeds come from names, so the results
-do not depend on who played what.
+numpy is imported, and each in a session of its own: a Ctrl-C reaches only this process, which
+then ends them. A worker that dies (segmentation fault, ``os._exit``), takes longer or more memory
+than allowed, or answers what is not a result fails the one experiment it was playing; a new worker
+goes on with the rest. So does one after a failure, and after a part of a plugin, which may have
+changed anything in its process. Seeds come from names, so the results do not depend on who played
+what.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import signal
-import subprocess
+import selectors
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hartley import catalog
 from hartley.core import Experiment, Scene
+from hartley.core.errors import HartleyError, RunError
+from hartley.engine.run import processes, worker_process
+from hartley.engine.run.frames import GarbledFrame
+from hartley.engine.run.interrupts import deferred
 from hartley.engine.run.player import FAILED, Player, Result
-from hartley.engine.run.threads import THREADS
-from hartley.engine.run.worker import receive, send
+from hartley.engine.run.worker_process import WorkerProcess
 from hartley.store.artifacts import Artifacts
 
 Started = Callable[[Experiment], None]
 Finished = Callable[[Experiment, Result], None]
+
+GIB = 1 << 30
+TIME_LIMIT = 6 * 3600.0
+"""Seconds that an experiment may take where nothing else is declared."""
+MEMORY_SHARE = 0.8
+"""Share of the machine's memory that an experiment may take where nothing else is declared."""
+SCARCE = 0.03
+"""Share of the machine's memory; where less is left, the worker that holds most is ended."""
+LARGE = 0.1
+"""Share of the machine's memory; what holds less is not ended where memory is scarce."""
+
+_TICK = 0.1
+"""Seconds between two looks at the workers; a look may take a twentieth of that on average."""
+_START = 300.0
+"""Seconds that a worker may take to start."""
+_STOPPED = 5.0
+"""Seconds after which a worker that was stopped by a signal is ended."""
+_FALSE_STARTS = 3
+"""Workers that may end before they have begun, one after another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one experiment may take in a worker process; in this process nothing limits it.
+
+    Attributes:
+        seconds: time on the clock, with its deal and, where it is the first of its worker, the
+            scene.
+        memory: bytes that its processes may hold; None for a share of the machine's memory.
+    """
+
+    seconds: float = TIME_LIMIT
+    memory: float | None = None
+
+
+def limits(seconds: float | None, gibibytes: float | None) -> Limits:
+    """Return the limits that a user declares; None leaves one to its default."""
+    memory = None if gibibytes is None else gibibytes * GIB
+    return Limits(TIME_LIMIT if seconds is None else seconds, memory)
 
 
 @contextlib.contextmanager
@@ -61,6 +104,7 @@ def perform(
     scene_params: Mapping[str, Any] | None = None,
     logs: Path | None = None,
     artifacts: Path | None = None,
+    limits: Limits = Limits(),
     started: Started,
     finished: Finished,
 ) -> None:
@@ -73,10 +117,16 @@ def perform(
         scene_params: the parameters it was built with.
         logs: folder for what the workers print.
         artifacts: folder for the loot of chains.
+        limits: what one experiment may take.
         started: called when an experiment begins, in this process.
         finished: called once an experiment, in this process; what it raises stops everything.
+
+    Raises:
+        RunError: no worker process can be started.
     """
-    if not workers or not experiments:
+    if not experiments:
+        return
+    if not workers:
         player = Player(Artifacts(artifacts) if artifacts else None)
         if scene is not None:
             player.hold(scene, scene_params or {})
@@ -86,50 +136,194 @@ def perform(
                 result = player.run(experiment)
             finished(experiment, result)
         return
-    _spread(list(experiments), min(workers, len(experiments)), (logs, artifacts), started, finished)
+    with _Staff(min(workers, len(experiments)), logs, artifacts, limits) as staff:
+        staff.play(_foreign_last(experiments), started, finished)
 
 
-@dataclass(slots=True)
-class _Worker:
-    number: int
-    process: subprocess.Popen[bytes]
-    log: Path | None
-    experiment: Experiment | None = None
-    reader: threading.Thread | None = field(default=None, repr=False)
+class _Staff:
+    """The workers of one run."""
 
+    def __init__(
+        self, size: int, logs: Path | None, artifacts: Path | None, limits: Limits
+    ) -> None:
+        self._size, self._folders, self._limits = size, (logs, artifacts), limits
+        self._workers: dict[int, WorkerProcess] = {}
+        self._count = self._false_starts = 0
+        self._selector = selectors.DefaultSelector()
+        self._machine = processes.memory_of_machine()
+        self._next_look = 0.0
 
-def _spread(
-    experiments: list[Experiment],
-    workers: int,
-    folders: tuple[Path | None, Path | None],
-    started: Started,
-    finished: Finished,
-) -> None:
-    inbox: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
-    staff: dict[int, _Worker] = {}
-    count = 0
-    try:
-        while experiments or any(w.experiment for w in staff.values()):
-            while experiments and len(staff) < workers:
-                staff[count] = _hire(count, *folders, inbox)
-                count += 1
-            for worker in staff.values():
-                if worker.experiment is None and experiments:
-                    busy = {w.experiment.group for w in staff.values() if w.experiment is not None}
-                    worker.experiment = experiments.pop(_next(experiments, busy))
-                    started(worker.experiment)
-                    _give(worker, worker.experiment)
-            number, result = inbox.get()
-            worker = staff[number]
-            if result is None:
-                result = Result(FAILED, {"reason": _death(worker), "seconds": 0.0})
-                _dismiss(staff.pop(number))
-            experiment, worker.experiment = worker.experiment, None
-            if experiment is not None:
+    def __enter__(self) -> _Staff:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with deferred():
+            for worker in list(self._workers.values()):
+                self._dismiss(worker)
+            self._selector.close()
+
+    def play(self, todo: list[Experiment], started: Started, finished: Finished) -> None:
+        """Play experiments until all have ended."""
+        while todo or self._busy():
+            while len(self._workers) < self._size and self._starting() < len(todo):
+                self._hire()
+            for worker in list(self._workers.values()):
+                if worker.ready and worker.experiment is None and todo:
+                    self._assign(worker, todo, started)
+            for experiment, result in self._events():
                 finished(experiment, result)
-    finally:
-        for worker in staff.values():
-            _dismiss(worker)
+
+    def _busy(self) -> bool:
+        return any(worker.experiment is not None for worker in self._workers.values())
+
+    def _starting(self) -> int:
+        return sum(worker.experiment is None for worker in self._workers.values())
+
+    def _hire(self) -> None:
+        with deferred():
+            worker = worker_process.start(self._count, *self._folders)
+            self._workers[worker.number] = worker
+        self._count += 1
+        for descriptor in (worker.results, worker.prints):
+            self._selector.register(descriptor, selectors.EVENT_READ, worker)
+
+    def _assign(self, worker: WorkerProcess, todo: list[Experiment], started: Started) -> None:
+        """Give a worker the next experiment, or replace it where its state would not be sound."""
+        busy = {w.experiment.group for w in self._workers.values() if w.experiment is not None}
+        experiment = todo[_next(todo, busy)]
+        foreign = _foreign(experiment)
+        if not worker.foreign <= foreign:
+            self._dismiss(worker)
+            return
+        todo.remove(experiment)
+        started(experiment)
+        worker.give(experiment, foreign)
+
+    def _dismiss(self, worker: WorkerProcess) -> None:
+        del self._workers[worker.number]
+        for descriptor in (worker.results, worker.prints):
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(descriptor)
+        worker.dismiss()
+
+    def _events(self) -> Iterator[tuple[Experiment, Result]]:
+        """Wait a little; yield the experiments that have ended."""
+        self._selector.select(_TICK)
+        for worker in list(self._workers.values()):
+            worker.flush()
+            if not worker.keep_prints():
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(worker.prints)
+            yield from self._answered(worker)
+        if time.monotonic() >= self._next_look:
+            yield from self._look()
+
+    def _answered(self, worker: WorkerProcess) -> Iterator[tuple[Experiment, Result]]:
+        ended = processes.has_ended(worker.process.pid)  # before the last of its answers is read
+        try:
+            for note, content in worker.answers():
+                if note.get("ready"):
+                    worker.ready, self._false_starts = True, 0
+                    continue
+                experiment = worker.experiment
+                if experiment is None or note.get("key") != experiment.key:
+                    raise GarbledFrame("it answers what was not asked")
+                result = Result(**note["result"], content=content)
+                worker.experiment = None
+                yield experiment, result
+                if result.status == FAILED and not result.mistake:
+                    self._dismiss(worker)
+                    return
+        except GarbledFrame:
+            yield from self._killed(worker, "a part wrote into the pipe of its worker process")
+            return
+        except EOFError:
+            until = time.monotonic() + 1
+            while not ended and time.monotonic() < until:
+                time.sleep(0.002)
+                ended = processes.has_ended(worker.process.pid)
+            if not ended:
+                worker.kill("a part closed the descriptor on which its worker process answers")
+                ended = True
+        if ended:
+            yield from self._died(worker)
+
+    def _look(self) -> Iterator[tuple[Experiment, Result]]:
+        """Hold the workers to their limits."""
+        began = time.monotonic()
+        table = processes.process_table()
+        memory = {
+            worker.number: processes.memory_of(processes.belonging(worker.process.pid, table))
+            for worker in self._workers.values()
+        }
+        for worker in list(self._workers.values()):
+            if reason := self._excess(worker, memory[worker.number], began, table):
+                yield from self._killed(worker, reason)
+        yield from self._relieve(memory)
+        self._next_look = time.monotonic() + max(_TICK, 20 * (time.monotonic() - began))
+
+    def _relieve(self, memory: Mapping[int, int]) -> Iterator[tuple[Experiment, Result]]:
+        """End the worker that holds most before the system chooses a process to kill."""
+        if not self._machine or (processes.memory_left() or GIB) > SCARCE * self._machine:
+            return
+        holders = {n: size for n, size in memory.items() if n in self._workers}
+        largest = max(holders, key=holders.__getitem__, default=None)
+        if largest is not None and holders[largest] > LARGE * self._machine:
+            size = f"{holders[largest] / GIB:.3g} GiB"
+            reason = f"the machine had no memory left, and it held most ({size}); use fewer workers"
+            yield from self._killed(self._workers[largest], reason)
+
+    def _excess(
+        self,
+        worker: WorkerProcess,
+        memory: int,
+        now: float,
+        table: Mapping[int, processes.Process],
+    ) -> str:
+        """Return why a worker is ended, or an empty string."""
+        limits = self._limits
+        process = table.get(worker.process.pid)
+        if process is None or process.state != "T":
+            worker.stopped_since = None
+        elif worker.stopped_since is None:
+            worker.stopped_since = now
+        elif now - worker.stopped_since > _STOPPED:
+            return "its worker process was stopped by a signal (SIGSTOP)"
+        if worker.experiment is None:
+            late = not worker.ready and now - worker.began > _START
+            return f"it was not ready after {_START:.0f} s" if late else ""
+        if now - worker.began > limits.seconds:
+            return (
+                f"it took longer than the time limit of {limits.seconds:g} s; "
+                "raise it with --time-limit SECONDS or [executor] time_limit"
+            )
+        most = limits.memory or (self._machine or 0) * MEMORY_SHARE
+        if most and memory > most:
+            return (
+                f"it held more than the memory limit of {most / GIB:.3g} GiB; "
+                "raise it with --memory-limit GIB or [executor] memory_limit"
+            )
+        return ""
+
+    def _killed(self, worker: WorkerProcess, reason: str) -> Iterator[tuple[Experiment, Result]]:
+        worker.kill(reason)
+        yield from self._died(worker)
+
+    def _died(self, worker: WorkerProcess) -> Iterator[tuple[Experiment, Result]]:
+        """Let a dead worker go; its experiment has failed.
+
+        Raises:
+            RunError: workers end before they have begun.
+        """
+        reason = worker.death()
+        self._dismiss(worker)
+        if not worker.ready:
+            self._false_starts += 1
+            if self._false_starts >= _FALSE_STARTS:
+                raise RunError(f"a worker process cannot be started: {reason}")
+        if worker.experiment is not None:
+            experiment, worker.experiment = worker.experiment, None
+            yield experiment, Result(FAILED, {"reason": reason, "seconds": 0.0})
 
 
 def _next(experiments: Sequence[Experiment], busy: set[tuple[str, ...]]) -> int:
@@ -140,80 +334,24 @@ def _next(experiments: Sequence[Experiment], busy: set[tuple[str, ...]]) -> int:
     return 0
 
 
-def _hire(
-    number: int,
-    logs: Path | None,
-    artifacts: Path | None,
-    inbox: queue.SimpleQueue[tuple[int, Result | None]],
-) -> _Worker:
-    environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONUNBUFFERED": "1"}
-    log = None
-    if logs is not None:
-        logs.mkdir(parents=True, exist_ok=True)
-        log = logs / f"worker-{os.getpid()}-{number}.txt"
-    with log.open("wb") if log else contextlib.nullcontext() as printed:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-X", "faulthandler", "-m", "hartley.engine.run.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=printed,
-            env=environment,
-            start_new_session=True,
-        )
-    worker = _Worker(number, process, log)
-    worker.reader = threading.Thread(target=_listen, args=(worker, inbox), daemon=True)
-    worker.reader.start()
-    with contextlib.suppress(BrokenPipeError):
-        assert process.stdin is not None
-        artifacts_path = str(artifacts.absolute()) if artifacts else None
-        send(process.stdin, {"path": sys.path, "artifacts": artifacts_path})
-    return worker
+def _foreign(experiment: Experiment) -> frozenset[str]:
+    """Return the parts of plugins that an experiment plays, besides its scene, which all share."""
+    names = {("defense", defense.name) for defense in experiment.defenses}
+    for stage in experiment.stages:
+        names |= {("attack", stage.attack), ("game", stage.game)}
+    return frozenset(f"{kind} {name}" for kind, name in names if not _is_own(kind, name))
 
 
-def _give(worker: _Worker, experiment: Experiment) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the listener reports its death
-        assert worker.process.stdin is not None
-        send(worker.process.stdin, experiment.dump())
-
-
-def _listen(worker: _Worker, inbox: queue.SimpleQueue[tuple[int, Result | None]]) -> None:
-    """Pass on what a worker answers; None when it is dead."""
-    assert worker.process.stdout is not None
+def _is_own(kind: str, name: str) -> bool:
     try:
-        while True:
-            head, content = receive(worker.process.stdout)
-            inbox.put((worker.number, Result(**head, content=content)))
-    except (EOFError, OSError, ValueError):
-        inbox.put((worker.number, None))
+        return catalog.find(kind, name).origin == "hartley"
+    except HartleyError:
+        return False
 
 
-def _death(worker: _Worker) -> str:
-    code = worker.process.wait()
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"its worker process was killed by {signal.Signals(-code).name}{_last(worker)}"
-    return f"its worker process ended with exit code {code}{_last(worker)}"
-
-
-def _last(worker: _Worker) -> str:
-    """The most useful line of a dead worker's log: faulthandler's, or the last."""
-    if worker.log is None:
-        return ""
-    lines = worker.log.read_text(errors="replace").strip().splitlines()
-    causes = [line for line in lines if line.startswith("Fatal Python error")] or lines[-1:]
-    return f" ({causes[0][:160]})" if causes else ""
-
-
-def _dismiss(worker: _Worker) -> None:
-    """End a worker and all that its parts started, and wait for it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.process.pid, signal.SIGKILL)
-    worker.process.wait()
-    if worker.reader is not None:
-        worker.reader.join(timeout=5)
-    for stream in (worker.process.stdin, worker.process.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    if worker.log is not None and worker.log.exists() and not worker.log.stat().st_size:
-        worker.log.unlink()
+def _foreign_last(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Order the experiments of each group: after a part of a plugin its worker is replaced."""
+    first: dict[tuple[str, ...], int] = {}
+    for place, experiment in enumerate(experiments):
+        first.setdefault(experiment.group, place)
+    return sorted(experiments, key=lambda e: (first[e.group], len(_foreign(e))))

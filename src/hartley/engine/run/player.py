@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ from hartley.engine.result import document
 from hartley.engine.result.document import figure
 from hartley.engine.run import answer_cache
 from hartley.engine.run.devices import devices_used
+from hartley.engine.run.interrupts import recorded
 from hartley.engine.run.play import deal, play_rounds
 from hartley.engine.run.threads import one_thread
 from hartley.engine.run.tuning import Tuned, tuned, tuning_params, tuning_seed
@@ -79,21 +81,27 @@ class Player:
     def run(self, experiment: Experiment) -> Result:
         """Play an experiment to its end; a part's fault ends as a failed result, not as a number.
 
-        An attack may raise SystemExit: its row fails, not the run.
+        An attack may raise SystemExit: its row fails, not the run. It may catch the interrupt of a
+        Ctrl-C, which still ends the run, and raise one of its own, which does not. It may fork and
+        return twice: the copy ends here.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
         """
         started, worked = time.perf_counter(), time.process_time()
         self.built = self.dealing = 0.0
-        try:
-            result = self._play(experiment) if experiment.stages else self._utility(experiment)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            note = {"reason": why(error), "trace": traceback.format_exc()}
-            absent = isinstance(error, MissingExtra | MissingPack)
-            mistake = str(error) if isinstance(error, UsageError) and not absent else ""
-            result = Result(FAILED, note, mistake=mistake)
-            if isinstance(error, WroteIntoView):
-                self._deal_anew()
+        process = os.getpid()
+        with recorded() as interrupts:
+            try:
+                result = self._play(experiment) if experiment.stages else self._utility(experiment)
+            except BaseException as error:
+                result = _failed(error)
+                if isinstance(error, WroteIntoView):
+                    self._deal_anew()
+        if os.getpid() != process:
+            os._exit(0)
+        if interrupts:
+            raise KeyboardInterrupt
         seconds = round(time.perf_counter() - started, 4)
         circumstances = {
             "seconds": seconds,
@@ -247,9 +255,33 @@ NOT_PLANTED = (
 """Why an attack that adapts by its settings alone is not played on a model as it is."""
 
 
+def _failed(error: BaseException) -> Result:
+    absent = isinstance(error, MissingExtra | MissingPack)
+    mistake = _message(error) if isinstance(error, UsageError) and not absent else ""
+    return Result(FAILED, {"reason": why(error), "trace": _trace(error)}, mistake=mistake)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # it is a part's own code that words it
+        return "its message cannot be read"
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException:  # the same
+        return ""
+
+
+LONGEST_REASON = 2000
+"""Characters of an error's message that a row keeps."""
+
+
 def why(error: BaseException) -> str:
     """Word an exception in one line, with the place where a part's own code raised it."""
-    text = " ".join(str(error).split()) or "no message"
+    text = " ".join(_message(error)[:LONGEST_REASON].split()) or "no message"
     if isinstance(error, HartleyError):
         return f"{type(error).__name__}: {text}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,72 +1,99 @@
 """A worker process: reads jobs, plays them, answers.
 
-Run as ``python -m hartley.engine.run.worker``.
+Run as ``python -m hartley.engine.run.worker JOBS RESULTS``, with two descriptors.
 
-It talks over its standard input and output in frames (two lengths, a JSON note, raw bytes), so no
-object crosses a process border. What a part prints goes to standard error. When the parent is gone
-the worker goes too, with whatever processes its parts started.
+It talks in frames over pipes of its own, which parts do not know: what they print, and whatever
+they write to standard output, goes into the log. When the parent is gone the worker goes too, with
+whatever processes its parts started.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import struct
 import sys
 import threading
-from collections.abc import Mapping
+import traceback
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
-_HEAD = struct.Struct(">IQ")
+from hartley.engine.run import processes
+from hartley.engine.run.frames import pack, receive
 
+if TYPE_CHECKING:
+    from hartley.engine.run.player import Result
 
-def send(stream: IO[bytes], note: Mapping[str, Any], content: bytes = b"") -> None:
-    """Write one frame."""
-    text = json.dumps(note, default=str).encode()
-    stream.write(_HEAD.pack(len(text), len(content)) + text + content)
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Read one frame.
-
-    Raises:
-        EOFError: the other side is gone.
-    """
-    text_length, content_length = _HEAD.unpack(_exactly(stream, _HEAD.size))
-    note: dict[str, Any] = json.loads(_exactly(stream, text_length))
-    return note, _exactly(stream, content_length)
+CANNOT_ANSWER = 74
+"""The exit code of a worker whose pipe a part has closed."""
+_OUT_OF_REACH = 400
+"""Parts that write to descriptors by number, or close them, begin with the small ones."""
 
 
 def main() -> None:
     """Play jobs until the input ends."""
-    inbox = os.fdopen(os.dup(0), "rb")
-    outbox = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
+    jobs, results = (_moved(int(word)) for word in sys.argv[1:3])
+    processes.adopt_orphans()
+    processes.offer_to_be_killed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        note, _ = receive(inbox)
-        sys.path[:] = note["path"]
-        _serve(inbox, outbox, note["artifacts"])
+    parent = os.getppid()
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    try:
+        _serve(os.fdopen(jobs, "rb"), results)
+    except (EOFError, BrokenPipeError):
+        os._exit(0)  # what parts leave to be done at the end could take for ever
+    except OSError:
+        os._exit(CANNOT_ANSWER)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
-def _serve(inbox: IO[bytes], outbox: IO[bytes], artifacts: str | None) -> None:
+def _serve(inbox: IO[bytes], results: int) -> None:
     from hartley.core import Experiment
-    from hartley.engine.run.player import Player
+    from hartley.engine.run.player import FAILED, Player, Result, why
     from hartley.store.artifacts import Artifacts
 
+    token, note = receive(inbox)
+    sys.path[:] = note["path"]
+    artifacts = note["artifacts"]
     player = Player(Artifacts(Path(artifacts)) if artifacts else None)
+    _write(results, pack(token, {"ready": True}))
     while True:
-        note, _ = receive(inbox)
-        result = player.run(Experiment.load(note))
-        head = {name: getattr(result, name) for name in ("status", "note", "mistake", "row")}
-        send(outbox, head, result.content)
+        note = receive(inbox)[1]
+        experiment = Experiment.load(note["experiment"])
+        result = player.run(experiment)
+        try:
+            frame = _packed(token, experiment.key, result)
+        except Exception as error:
+            reason = f"its result cannot be written down: {why(error)}"
+            frame = _packed(
+                token, experiment.key, Result(FAILED, {"reason": reason, "seconds": 0.0})
+            )
+        _write(results, frame)
+
+
+def _packed(token: bytes, key: str, result: Result) -> bytes:
+    head = {name: getattr(result, name) for name in ("status", "note", "mistake", "row")}
+    return pack(token, {"key": key, "result": head}, result.content)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _moved(descriptor: int) -> int:
+    """Move a descriptor to a large number, where the system has one; children do not inherit it."""
+    os.set_inheritable(descriptor, False)
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_REACH)
+        os.close(descriptor)
+        return moved
+    return descriptor
 
 
 def _follow(parent: int) -> None:
@@ -74,14 +101,7 @@ def _follow(parent: int) -> None:
     wait = threading.Event()
     while not wait.wait(0.5):
         if os.getppid() != parent:
-            os.killpg(os.getpgid(0), signal.SIGKILL)
-
-
-def _exactly(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) != length:
-        raise EOFError("the other side is gone")
-    return content
+            processes.end(os.getpid(), os.environ.get(processes.MARK, ""))
 
 
 if __name__ == "__main__":
