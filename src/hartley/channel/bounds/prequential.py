@@ -11,7 +11,7 @@ is uniform whatever the class sizes. Clusters are read whole, each counting once
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class Gains:
 
     def lower(self, alpha: float) -> float:
         """Return the certified bits per use at one error level, at least 0."""
-        return max(0.0, units_lower(self.values, self.floors, alpha))
+        return units_lower(self.values, self.floors, alpha, least=0.0)
 
 
 def row_gains(truth: Whole, score: Array, pieces: int, rng: np.random.Generator) -> Gains:
@@ -141,7 +141,11 @@ class ClusterGains:
     sizes: Array
 
     def lower(self, alpha: float) -> float:
-        """Return the certified bits per use, each cluster counting once, at least 0.
+        """Return the certified bits per use, each cluster counting once, at least 0."""
+        return self.lowers([alpha])[0][1]
+
+    def lowers(self, alphas: Sequence[float]) -> list[tuple[float, float]]:
+        """Return pairs of an error level and the certified bits per use at it.
 
         A cluster's law is w·π + (1 − w)·Q: it cannot cost more than log2(1/w) bits in all. The
         floor *per use* must not depend on the cluster's own size, so w = 2^(floor · size), where
@@ -149,19 +153,22 @@ class ClusterGains:
         """
         m = len(self.sizes) - 1
         if m < 1:
-            return 0.0
-        share = 1.0 - alpha ** (1.0 / m)
-        weight = share / (1.0 + share)
+            return [(alpha, 0.0) for alpha in alphas]
         middle = np.concatenate(
             [np.full(stop - start, np.median(self.sizes[:start])) for start, stop in runs_of(m + 1)]
         )
-        floors = math.log2(weight) / middle
         size = self.sizes[1:, None]
-        hedge = floors[:, None] * size
-        with np.errstate(divide="ignore"):
-            rest = np.log2(-np.expm1(hedge * LN2))
-        hedged = np.logaddexp2(hedge, rest + self.log_ratios[1:])
-        return max(0.0, units_lower((hedged / size).mean(1), floors, alpha))
+        pairs = []
+        for alpha in alphas:
+            share = 1.0 - alpha ** (1.0 / m)
+            floors = math.log2(share / (1.0 + share)) / middle
+            hedge = floors[:, None] * size
+            with np.errstate(divide="ignore"):
+                rest = np.log2(-np.expm1(hedge * LN2))
+            hedged = np.logaddexp2(hedge, rest + self.log_ratios[1:])
+            values = (hedged / size).mean(1)
+            pairs.append((alpha, units_lower(values, floors, alpha, least=0.0)))
+        return pairs
 
 
 def runs_of(m: int) -> Iterator[tuple[int, int]]:

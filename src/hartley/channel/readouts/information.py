@@ -46,7 +46,7 @@ FEW_CLUSTERS = 8
 FROM = 250
 """Records of the rarer secret from which the prequential code has half of the error level."""
 FOLDS = 10
-MANY = 1 << 20
+MANY = 1 << 18
 LEAVE_ONE = 32
 """Up to this many clusters the point leaves out one at a time."""
 
@@ -302,7 +302,7 @@ def certified(
     if cluster is not None:
         code = cluster_gains(truth, score, cluster, spec.pieces, rng, exchangeable=exchangeable)
         m = max(1, len(code.sizes))
-        lows = one_reader([(a, code.lower(a)) for a in alphas], means)
+        lows = one_reader(code.lowers(alphas), means)
         return falling(lows), f"prequential code and betting over {m} clusters"
     rare = min(len(scores.positives), len(scores.negatives))
     share = 0.5 if rare >= FROM else 0.0

@@ -253,7 +253,7 @@ def _certify(
     if answers.cluster is not None:
         code = _cluster_code(answers, answers.cluster, planted=spec.planted)
         m = int(answers.cluster.max()) + 1
-        lows = [(a, code.lower(a)) for a in alphas]
+        lows = code.lowers(alphas)
         return information.falling(lows), f"prequential code and betting over {m} clusters"
     if not spec.planted:
         keep = even(answers.truth, rng)

@@ -251,7 +251,7 @@ def _certify(
     if cluster is not None:
         code = _cluster_code(bucket, edges, cluster, r)
         m = int(cluster.max()) + 1
-        lows = [(a, code.lower(a)) for a in alphas]
+        lows = code.lowers(alphas)
         return falling(lows), f"prequential code and betting over {m} clusters"
     gains = None
     if n >= FROM_ROWS:
