@@ -145,7 +145,7 @@ def test_a_flagged_table_exits_with_3(call, tmp_path):
         ),
         (b"truth\tscore\n0\t1.5\n1\t2.5\n", "is it separated by a tab?"),
         (b"\x89PNG\r\n\x1a\n\x00\x1b[31m" + bytes(range(256)), "must be text, got binary data"),
-        (b"\x1b[31mred\n\x1b[0m0\n", "must have a column `truth`, got columns \ufffd[31mred"),
+        (b"\x1b[31mred\n\x1b[0m0\n", "must have a column `truth`, got columns \\x1b[31mred"),
     ],
 )
 def test_files_that_are_not_comma_separated_text(call, tmp_path, content, words):

@@ -98,7 +98,7 @@ def test_junit_survives_what_xml_cannot_carry(document):
     document["channels"][-1]["reason"] = "bad \x00\x0b\ud800 bytes ]]> & <x>"
     document["verdict"]["checks"] = []
     message = _junit(document)["last_layer"].find("error").get("message")
-    assert message == "failed: bad \ufffd\ufffd\ufffd bytes ]]> & <x>"
+    assert message == "failed: bad \\x00\\x0b\\ud800 bytes ]]> & <x>"
 
 
 SCHEMA = load_schema()

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hartley.catalog.parse_declarations import Entry, Source
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "hartley.parts"
+MOST_FILES = 10_000
+"""Files and folders of a plugin's package: one that is a link to ``/`` would never be listed."""
 _FOLDERS = {"attack": "attacks", "defense": "defenses", "game": "games", "scene": "scenes"}
 
 
@@ -24,22 +30,45 @@ def built_in() -> Iterator[Source]:
 
 def plugins(broken: list[Entry]) -> Iterator[Source]:
     """Yield the modules that distributions name under ``hartley.parts``; note the broken ones."""
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group=GROUP):
+    for point in _points(broken):
         origin = f"plugin {point.dist.name if point.dist else point.name}"
+        sources, module = [], ""
         try:
-            sources = list(_locate(point.module))
+            module = point.module
+            sources = list(_locate(module))
+        except AttributeError:
+            reason = f"entry point {point.name!r} must name a module, got {point.value!r}"
         except (Exception, SystemExit) as error:
-            sources, reason = [], f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error}"
         else:
-            reason = f"entry point {point.name!r} names {point.module!r}, which cannot be found"
+            reason = f"entry point {point.name!r} names {module!r}, which cannot be found"
         if not sources:
-            broken.append(
-                Entry("plugin", point.name, module=point.module, origin=origin, error=reason)
-            )
+            broken.append(Entry("plugin", point.name, module=module, origin=origin, error=reason))
         for module, path in sources:
             yield Source(module, path, origin)
+
+
+def _points(broken: list[Entry]) -> Iterator[EntryPoint]:
+    """Yield the entry points of all distributions but those whose list cannot be read."""
+    from importlib.metadata import distributions, entry_points
+
+    try:
+        yield from entry_points(group=GROUP)
+        return
+    except Exception:  # one broken file of one package, which need not be a plugin
+        names: set[str] = set()
+    for distribution in distributions():
+        name = "?"
+        try:
+            name = str(distribution.name)
+            points = distribution.entry_points.select(group=GROUP)
+        except Exception as error:
+            reason = f"its entry points cannot be read: {type(error).__name__}: {error}"
+            broken.append(Entry("plugin", name, origin=f"plugin {name}", error=reason))
+            continue
+        if name not in names:  # the first on the path hides another of its name
+            yield from points
+        names.add(name)
 
 
 def _locate(dotted: str) -> Iterator[tuple[str, Path]]:
@@ -65,7 +94,29 @@ def _locate(dotted: str) -> Iterator[tuple[str, Path]]:
             yield name, Path(spec.origin)
         return
     for folder in spec.submodule_search_locations:
-        for path in sorted(Path(folder).rglob("*.py")):
+        for path in _python_files(Path(folder)):
             inside = path.relative_to(folder).with_suffix("").parts
             inside = inside[:-1] if inside[-1] == "__init__" else inside
             yield ".".join((name, *inside)), path
+
+
+def _python_files(folder: Path) -> list[Path]:
+    """Return the Python files of a package, in order; links to folders in it are not followed.
+
+    Raises:
+        ValueError: it holds more than ``MOST_FILES`` files and folders.
+    """
+    paths, folders, count = [], [folder], 0
+    while folders:
+        for path in folders.pop().iterdir():
+            count += 1
+            if count > MOST_FILES:
+                raise ValueError(
+                    f"the package {folder} must hold at most {MOST_FILES:,} files and folders, "
+                    "got more"
+                )
+            if path.is_dir():
+                folders += [] if path.is_symlink() else [path]
+            elif path.suffix == ".py":
+                paths.append(path)
+    return sorted(paths)

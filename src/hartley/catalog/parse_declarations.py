@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hartley.core.errors import did_you_mean
+from hartley.core.errors import UsageError, did_you_mean
 from hartley.core.fields import Declared, declared_fields, keyword_mistake
+from hartley.core.input_files import read_bytes
 from hartley.core.parts import RECORDS
 from hartley.core.taxonomy import Modality
 
@@ -22,6 +23,8 @@ _DOCSTRING = re.compile(
     rb'^\) ?[^\n]*:\n    """.*?"""\n|^def [^\n]*:\n    """.*?"""\n', re.MULTILINE | re.DOTALL
 )
 """From the line that ends a signature to the end of the docstring."""
+LARGEST_MODULE = 2**22
+"""Bytes of a module that may hold parts."""
 _STATEMENT = re.compile(rb"^[@A-Za-z_]", re.MULTILINE)
 _FIELDS = {
     kind: tuple(f for f in declared_fields(record) if f.listed_as)
@@ -151,19 +154,25 @@ class _Names:
 
 def read(source: Source) -> Iterator[Entry]:
     """Yield the parts that one file declares."""
-    stem = source.path.stem
     try:
-        tree = _parsed(source)
-    except (SyntaxError, ValueError, OSError) as error:
+        yield from list(_parts(_parsed(source), source))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError, UsageError) as error:
         line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        reason = f"{type(error).__name__}: {getattr(error, 'msg', error)}{line}"
+        if isinstance(error, RecursionError | MemoryError):
+            reason = "its expressions are nested too deep to be read"
+        elif isinstance(error, UsageError):
+            reason = str(error)
         yield Entry(
             source.kind or "plugin",
-            stem,
+            source.path.stem,
             module=source.module,
             origin=source.origin,
-            error=f"{type(error).__name__}: {getattr(error, 'msg', error)}{line}",
+            error=reason,
         )
-        return
+
+
+def _parts(tree: ast.Module, source: Source) -> Iterator[Entry]:
     names = _Names.of(tree)
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
@@ -179,7 +188,7 @@ def _parsed(source: Source) -> ast.Module:
     The rest is most of a file, and a listing does not need it. A plugin is parsed whole, so that a
     syntax error anywhere in it is reported.
     """
-    text = source.path.read_bytes()
+    text = read_bytes(source.path, "the module", UsageError, LARGEST_MODULE)
     marks = list(_MARK.finditer(text)) if source.kind else []
     if marks and (begun := _FUNCTION.search(text, marks[-1].end())):
         end = _STATEMENT.search(text, begun.end())

@@ -11,7 +11,16 @@ from cyclopts import App, Parameter
 
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
-from hartley.cli.terminal import above_zero, note, print_channels, print_defenses, print_json, whole
+from hartley.cli.terminal import (
+    above_zero,
+    complain,
+    note,
+    print_channels,
+    print_defenses,
+    print_json,
+    say,
+    whole,
+)
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 
 app = App(name="assess")
@@ -96,6 +105,7 @@ def assess(
         return finish(again(_folder(remeasure, store)), store, json=json)
     from hartley.engine.assess import Mistaken
     from hartley.engine.assess import assess as run_plan
+    from hartley.engine.plan.plan import MOST_WORKERS
 
     ordered, source = _plan(plan, scene)
     changes: dict[str, Any] = {
@@ -110,6 +120,8 @@ def assess(
     for name, value in {"seed": seed, "workers": workers}.items():
         if value is not None and value < 0:
             raise UsageError(f"--{name} must be at least 0, got {value}")
+    if workers is not None and workers > MOST_WORKERS:
+        raise UsageError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
     ordered = replace(ordered, **{k: v for k, v in changes.items() if v is not None})
     if set_:
         scene_params = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
@@ -122,7 +134,7 @@ def assess(
     except Mistaken as mistake:
         finish(mistake.document, store, json=json, without=mistake.refused)
         for line in mistake.lines:
-            note(f"hartley: {line}")
+            complain(line)
         return _USAGE
     return finish(document, store, json=json)
 
@@ -147,15 +159,15 @@ def finish(
         print_json(document)
         return EXIT[verdict["status"]]
     scene = document["scene"]
-    print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
+    say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     print_channels([row for row in baseline_rows(document) if row["id"] not in without])
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
-    print(f"verdict: {verdict_of(verdict)}")
-    print(f"  meaning: {meaning(verdict)}")
+    say(f"verdict: {verdict_of(verdict)}")
+    say(f"  meaning: {meaning(verdict)}")
     hidden = [row["reason"] for row in document["channels"] if row["id"] in without]
     for reason in verdict["reasons"]:
         if not any(hidden_reason in reason for hidden_reason in hidden):
-            print(f"  {reason}")
+            say(f"  {reason}")
     run = document["id"] + ("" if store == Path("runs") else f" --store {store}")
     note(
         f"kept in {store / document['id']}; render it with: hartley report {run}; "

@@ -10,7 +10,7 @@ from cyclopts import App, Group, Parameter
 
 from hartley import catalog
 from hartley.cli.set_option import settings
-from hartley.cli.terminal import exit_code, note, print_channels, print_json, whole
+from hartley.cli.terminal import exit_code, note, print_channels, print_json, say, whole
 from hartley.core import Attack
 from hartley.core import Parameter as Declared
 from hartley.core.errors import UsageError
@@ -28,8 +28,8 @@ def attack(
     """Play one attack on a scene and measure it."""
     if not tokens or tokens[0] in {"-h", "--help"}:
         names = [e.name for e in catalog.entries("attack") if e.kind == "attack"]
-        print(f"{_USAGE}\n\nattacks: {', '.join(names)}")
-        print("\nhartley attack NAME --help shows the parameters of one.")
+        say(_USAGE, "", f"attacks: {', '.join(names)}")
+        say("", "hartley attack NAME --help shows the parameters of one.")
         return 0
     name, *rest = tokens
     if name.startswith("-"):

@@ -19,6 +19,7 @@ from hartley.cli.terminal import (
     print_json,
     print_table,
     quantity,
+    say,
     whole,
 )
 from hartley.core.errors import UnknownName, UsageError
@@ -127,7 +128,7 @@ def _tables(pairs: Mapping[str, Any], scene: str) -> dict[str, dict[str, dict[st
 def _print(document: Mapping[str, Any], store: Path) -> None:
     rows = [row for row in document["channels"] if row["status"] != "skipped"]
     scene = document["scene"]
-    print(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
+    say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     print_channels(rows)
     _print_edges(document["edges"])
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
@@ -136,7 +137,7 @@ def _print(document: Mapping[str, Any], store: Path) -> None:
 def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
     if not edges:
         return
-    print()
+    say()
     lines = []
     for edge in edges:
         bits = {"value": edge["gain"], "low": edge["low"], "high": edge["high"]}
@@ -154,4 +155,4 @@ def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
             )
         )
     print_table(("chain", "gain in bits", "times", "gain in AUC", "victims"), lines, numbers=(4,))
-    print("gains: 95% intervals over victims; both arms have the same secrets")
+    say("gains: 95% intervals over victims; both arms have the same secrets")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import print_json
+from hartley.cli.terminal import print_json, say
 from hartley.core.errors import BadPlan, UsageError
 
 app = App(name="gate")
@@ -56,8 +56,8 @@ def gate(
     if json:
         print_json({"run": document["id"], **verdict.dump(), "meaning": meaning(verdict.dump())})
     else:
-        print(f"{document['id']}: {verdict.status}")
-        print(f"  meaning: {meaning(verdict.dump())}")
+        say(f"{document['id']}: {verdict.status}")
+        say(f"  meaning: {meaning(verdict.dump())}")
         for reason in verdict.reasons:
-            print(f"  {reason}")
+            say(f"  {reason}")
     return verdict.code

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from hartley import catalog
 from hartley.cli.terminal import note, print_json, print_table
-from hartley.core.errors import UsageError
+from hartley.core.errors import StoreError, UsageError
 from hartley.core.taxonomy import Modality
 
 WHAT = ("attacks", "defenses", "games", "scenes", "plans", "frameworks", "runs")
@@ -147,6 +147,8 @@ def _plans(*, json: bool) -> int:
 def _runs(store: Path, *, json: bool) -> int:
     from hartley.store import runs
 
+    if (store.exists() or store.is_symlink()) and not store.is_dir():
+        raise StoreError(f"a store must be a folder, got {store}")
     stored = runs(store)
     if json:
         print_json(stored)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
 
+from hartley.cli.terminal import complain, complain_at_length
 from hartley.core.errors import HartleyError, Mistakes, UsageError
 
 USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
@@ -69,6 +70,7 @@ def build(called: str = "") -> App:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake shows no traceback."""
     try:
+        _check_text(arguments)
         code: Any = build(_verb(arguments))(
             list(arguments),
             exit_on_error=False,
@@ -79,8 +81,20 @@ def run(arguments: Sequence[str]) -> int:
     except BaseException as error:
         lines, code = _error_lines(error, arguments)
         for line in lines:
-            print(f"hartley: {' '.join(line.split())}", file=sys.stderr)
+            complain(line)
     return code if isinstance(code, int) else 0
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse words that no file, plan or terminal can carry.
+
+    Raises:
+        UsageError: an argument is not UTF-8, or holds NUL.
+    """
+    for word in arguments:
+        # Bytes that are not UTF-8 arrive as halves of characters.
+        if "\0" in word or word.encode("utf-8", "replace").decode() != word:
+            raise UsageError(f"an argument must be UTF-8 text, got {word!r}")
 
 
 def _description(verb: str) -> str:
@@ -157,17 +171,19 @@ def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[
     """One line for each mistake, and the exit code."""
     if isinstance(error, CycloptsError):
         return (_plain(error, arguments),), USAGE
-    if isinstance(error, Mistakes):
-        return error.lines, USAGE
     if isinstance(error, HartleyError):
-        return (str(error),), USAGE if isinstance(error, UsageError) else INCONCLUSIVE
+        lines = error.lines if isinstance(error, Mistakes) else (str(error),)
+        return lines, USAGE if isinstance(error, UsageError) else INCONCLUSIVE
     if isinstance(error, KeyboardInterrupt):
         return (str(error) or "stopped",), STOPPED
     if isinstance(error, SystemExit):
         # A part that is imported or built here stopped the process: nothing was judged.
         return (f"a part of a plugin ended the program: SystemExit({error.code!r})",), INCONCLUSIVE
+    if isinstance(error, OSError) and error.filename is not None:
+        # A name that is too long, a folder that is a file, a file that may not be read.
+        return (f"cannot use {error.filename}: {error.strerror or error}",), USAGE
     # a bug of ours: it must not exit with 1, which would mean "over a limit"
-    traceback.print_exception(error)
+    complain_at_length("".join(traceback.format_exception(error)))
     line = f"internal error, please report it: {type(error).__name__}: {error}"
     return (line,), INCONCLUSIVE
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import bits, exit_code, number, print_json, quantity, share, whole
+from hartley.cli.terminal import bits, exit_code, number, print_json, quantity, say, share, whole
 from hartley.core.errors import UsageError
 
 app = App(name="measure")
@@ -70,25 +70,25 @@ def measure(
         return code
     level = 1 - row["bits"]["alpha"]
     chosen = f" over {table.spec.tries} tries" if table.spec.tries > 1 else ""
-    print(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['form']} answers")
-    print(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%}{chosen})")
-    print(f"  which is         {row['bits']['quantity']}")
-    print(f"  of the secret    {share(row)}")
-    print(f"  ceiling          {number(row['ceiling'])}")
-    print(f"  null arm         {number(row['bits']['null'])}")
+    say(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['form']} answers")
+    say(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%}{chosen})")
+    say(f"  which is         {row['bits']['quantity']}")
+    say(f"  of the secret    {share(row)}")
+    say(f"  ceiling          {number(row['ceiling'])}")
+    say(f"  null arm         {number(row['bits']['null'])}")
     wide = max([16, *map(len, row["metrics"])])
     for name, value in row["metrics"].items():
         words = f" {EXACT[name]}" if name in EXACT else ""
-        print(f"  {name:{wide}} {quantity(value)}{words}")
-    print(f"  estimator        {row['estimator']}")
+        say(f"  {name:{wide}} {quantity(value)}{words}")
+    say(f"  estimator        {row['estimator']}")
     flags = set(row["flags"])
     for assumption in row["assumptions"]:
         if assumption not in flags:
-            print(f"  rests on         {assumption}")
+            say(f"  rests on         {assumption}")
     for flag in row["flags"]:
-        print(f"  FLAGGED          {flag}")
+        say(f"  FLAGGED          {flag}")
     if imported.ignored:
         listed = ", ".join(column.name for column in imported.ignored)
         hints = " ".join(column.hint for column in imported.ignored if column.hint)
-        print(f"  ignored columns: {listed}" + (f"; {hints}" if hints else ""))
+        say(f"  ignored columns: {listed}" + (f"; {hints}" if hints else ""))
     return code

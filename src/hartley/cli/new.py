@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from hartley import catalog
-from hartley.cli.terminal import note
+from hartley.cli.terminal import note, say
 from hartley.core.errors import StoreError, UsageError
 
 app = App(
@@ -66,18 +66,21 @@ def attack(
         path.write_text(written(name, game), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-    print(path)
+    say(path)
     if folder.resolve() == home.resolve():
         note(f"Hartley finds it there; try:  hartley attack {name} --scene live:{game}")
         return 0
     note(
         "put it into a package of your own, and name its module in the package's pyproject.toml "
-        "(docs/extend.md has a whole one):\n\n"
-        f'    [project.entry-points."{catalog.GROUP}"]\n'
-        f'    {name} = "your_package.{name}"\n\n'
-        "then install the package and try:\n\n"
-        "    pip install -e .\n"
-        f"    hartley attack {name} --scene live:{game}"
+        "(docs/extend.md has a whole one):",
+        "",
+        f'    [project.entry-points."{catalog.GROUP}"]',
+        f'    {name} = "your_package.{name}"',
+        "",
+        "then install the package and try:",
+        "",
+        "    pip install -e .",
+        f"    hartley attack {name} --scene live:{game}",
     )
     return 0
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import lively, note, print_json, print_table
+from hartley.cli.terminal import lively, note, print_json, print_table, say, show_progress
 
 app = App(
     name="pack",
@@ -113,9 +113,9 @@ def _fetch(name: str, source: Path | None, trust: bool) -> None:
 
     def progress(so_far: int, expected: int) -> None:
         if shows_progress:
-            print(f"\r{so_far / 1e6:8.1f} of {expected / 1e6:.1f} MB", end="", file=sys.stderr)
+            show_progress(f"{so_far / 1e6:8.1f} of {expected / 1e6:.1f} MB")
 
     home = fetch(name, source=source, trust=trust, progress=progress)
     if shows_progress:
-        print(file=sys.stderr)
-    print(home)
+        note()
+    say(home)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import number, print_json, print_table
+from hartley.cli.terminal import number, print_json, print_table, say
 from hartley.core.errors import StoreError, UsageError
 
 app = App(name="plan")
@@ -62,7 +62,7 @@ def plan(
         return 0
     columns = ("measured", "planned bits") if result["pilot"] else ("planned bits",)
     source = f"the pilot {result['pilot']}" if result["pilot"] else "declared effects"
-    print(f"{plan}: from {source}; each number settles its row in {result['chance']:.0%} of runs")
+    say(f"{plan}: from {source}; each number settles its row in {result['chance']:.0%} of runs")
     print_table(
         ("limit", "attack", *columns, "at", "ends as", "clusters", "uses", "pilot", "note"),
         [_row(line, measured=bool(result["pilot"])) for line in result["rows"]],
@@ -70,13 +70,13 @@ def plan(
         drop=(len(columns) + 6,),
     )
     if any(line["shifted"] for line in result["rows"]):
-        print("planned bits: measured, moved towards the limit since the pilot may have erred")
+        say("planned bits: measured, moved towards the limit since the pilot may have erred")
     for line in result["not_planned"]:
-        print(f"not planned: {line['limit']} ({line['reason']})")
+        say(f"not planned: {line['limit']} ({line['reason']})")
     if result["tests"] > 1:
-        print(f"over is planned at the level of all {result['tests']} checks")
+        say(f"over is planned at the level of all {result['tests']} checks")
     if result["cpu_seconds"] is not None:
-        print(f"processor seconds of such a run: {number(result['cpu_seconds'], 1)}")
+        say(f"processor seconds of such a run: {number(result['cpu_seconds'], 1)}")
     return 0
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hartley.cli.terminal import lively, note
+from hartley.core.control_characters import one_line
 
 Watch = Callable[[str, Mapping[str, Any]], None]
 
@@ -33,6 +34,13 @@ def watching() -> Iterator[Watch]:
         yield _Bars(bars).on_event
 
 
+def _shown(text: str) -> str:
+    """Return text that a bar shows as it is: without marks of rich's and control characters."""
+    from rich.markup import escape
+
+    return escape(one_line(text))
+
+
 class _Bars:
     """The one bar of a run, and what is being played."""
 
@@ -41,12 +49,10 @@ class _Bars:
         self.reasons = _Reasons()
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
-        from rich.markup import escape
-
         if event == "scene":
-            self.task = self.bars.add_task(f"building {escape(facts['name'])}", total=None)
+            self.task = self.bars.add_task(f"building {_shown(facts['name'])}", total=None)
         elif event == "not resumable":
-            self.bars.console.print(escape(_not_resumable(facts)))
+            self.bars.console.print(_shown(_not_resumable(facts)))
         elif event == "jobs":
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
         elif event == "started":
@@ -55,12 +61,12 @@ class _Bars:
             self.playing.pop(facts["job"].key, None)
             self.bars.advance(self.task)
             if facts["status"] == "failed":
-                why = escape(self.reasons.once(facts))
-                self.bars.console.print(f"[red]failed[/red] {escape(facts['job'].label)}{why}")
+                why = _shown(self.reasons.once(facts))
+                self.bars.console.print(f"[red]failed[/red] {_shown(facts['job'].label)}{why}")
         elif event == "measuring":
             self.bars.update(self.task, description="measuring")
         if self.playing:
-            self.bars.update(self.task, description=escape(", ".join(self.playing.values())))
+            self.bars.update(self.task, description=_shown(", ".join(self.playing.values())))
 
 
 class _Lines:

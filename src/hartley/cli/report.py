@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import note
+from hartley.cli.terminal import note, say_text
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import UsageError
 from hartley.report import FORMATS
@@ -57,7 +57,7 @@ def report(
         out = (path.parent if path.is_file() else path) / f"report.{format}"
         stamp = _stamp(document) if format == "html" else ""
     if out is None:
-        print(render(document, format))
+        say_text(render(document, format))
         return 0
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hartley.core.errors import UsageError
+from hartley.core.input_files import toml_table
 
 
 def settings(pairs: Iterable[str]) -> dict[str, Any]:
@@ -24,9 +25,11 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
                 f"--set must be NAME=VALUE, got {pair!r}; for example: --set opened=true"
             )
         try:
-            table = tomllib.loads(f"value = {value}")
+            table = toml_table(f"value = {value}")
         except tomllib.TOMLDecodeError:
             table = {}
+        except ValueError as error:
+            raise UsageError(f"--set {name}: {error}") from error
         # A bare word is a string, as it is for any other flag; a list of assignments is not read.
         values[name] = table["value"] if list(table) == ["value"] else value
     return values

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley import catalog
-from hartley.cli.terminal import note, print_json, print_table
+from hartley.cli.terminal import note, print_json, print_table, say
 from hartley.core import AnswerForm, Game
 from hartley.core import Parameter as Declared
 from hartley.core.brief import brief_fields
@@ -130,7 +130,7 @@ def _show_row(run: str, wanted: str, store: Path, *, json: bool) -> int:
         return 0
     for row in matches:
         for name, words in _row_lines(row):
-            print(f"{name:28} {words}")
+            say(f"{name:28} {words}")
     return 0
 
 
@@ -259,33 +259,33 @@ def _words(value: Any) -> str:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    print(f"{facts['kind']} {facts['name']}  ({facts['origin']}, {facts['module']})")
+    say(f"{facts['kind']} {facts['name']}  ({facts['origin']}, {facts['module']})")
     for name in catalog.DECLARED:
         if facts[name] not in (None, [], {}):
-            print(f"  {name:11} {_words(facts[name])}")
+            say(f"  {name:11} {_words(facts[name])}")
     if facts["error"]:
-        print(f"  CANNOT BE USED: {facts['error']}")
-    print()
+        say(f"  CANNOT BE USED: {facts['error']}")
+    say()
     head = facts["description"].split("\nArgs:")[0].rstrip()
-    print("\n".join(f"  {line}".rstrip() for line in head.splitlines()))
+    say(*(f"  {line}".rstrip() for line in head.splitlines()))
     if facts["parameters"]:
-        print("\n  parameters")
+        say("", "  parameters")
     for parameter in facts["parameters"]:
         flag = f"--{parameter['name'].replace('_', '-')}"
         kind, default = parameter["type"], parameter["default"]
         limits = f" [{parameter['limits']}]" if parameter["limits"] else ""
-        print(f"    {flag:18} {kind:6} {default!r:10}{limits} {parameter['help']}")
+        say(f"    {flag:18} {kind:6} {default!r:10}{limits} {parameter['help']}")
     if facts.get("brief"):
         _print_brief(facts)
 
 
 def _print_brief(facts: dict[str, Any]) -> None:
     """Print what an attack on this game reads, and what it must return."""
-    print("\n  brief: what an attack reads as view.brief, besides the asset it attacks")
+    say("", "  brief: what an attack reads as view.brief, besides the asset it attacks")
     for field in facts["brief"]:
         note = " Only adaptive attackers get it." if field["adaptive_only"] else ""
-        print(f"    {field['name']:18} {field['type']:28} {field['help']}{note}")
-    print("\n  an attack returns")
-    print(f"    {'Outcome.guess':18} {ANSWERS[AnswerForm(facts['form'])]}")
+        say(f"    {field['name']:18} {field['type']:28} {field['help']}{note}")
+    say("", "  an attack returns")
+    say(f"    {'Outcome.guess':18} {ANSWERS[AnswerForm(facts['form'])]}")
     kind = {"any": "data or a model, or nothing"}.get(facts["loot"], f"a {facts['loot']} asset")
-    print(f"    {'Outcome.asset':18} {kind}")
+    say(f"    {'Outcome.asset':18} {kind}")

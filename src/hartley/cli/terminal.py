@@ -1,4 +1,8 @@
-"""Printing for a person: tables on standard output, messages and progress on standard error."""
+"""Printing for a person: tables on standard output, messages and progress on standard error.
+
+Everything the command prints goes through here, and text of somewhere else (names of plugins,
+reasons, records) becomes visible here: it cannot move the cursor, hide, or begin a line of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
+from hartley.core.control_characters import one_line, visible, visible_json
 from hartley.core.errors import UsageError
 
 Row = Sequence[str]
@@ -31,7 +36,7 @@ def whole(_kind: Any, tokens: Sequence[Any]) -> int:
 
 def print_json(value: Any) -> None:
     """Print one JSON document and nothing else."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    print(visible_json(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)))
 
 
 def above_zero(flag: str, value: float | None) -> float | None:
@@ -45,9 +50,38 @@ def above_zero(flag: str, value: float | None) -> float | None:
     return value
 
 
-def note(text: str) -> None:
-    """Print a message that is not part of the result, on standard error."""
-    print(text, file=sys.stderr)
+def say(*lines: object) -> None:
+    """Print lines of the result, each argument as one line; without any an empty one."""
+    print("\n".join(map(one_line, lines)))
+
+
+def say_text(text: str) -> None:
+    """Print a text of several lines that Hartley itself has put together, such as a report."""
+    print(visible(text))
+
+
+def note(*lines: object) -> None:
+    """Print lines that are not part of the result, on standard error."""
+    print("\n".join(map(one_line, lines)), file=sys.stderr)
+
+
+def show_progress(words: str) -> None:
+    """Write over the last line of standard error, which is a terminal."""
+    print(f"\r{one_line(words)}", file=sys.stderr, end="")
+
+
+LONGEST = 4000
+"""Characters of the line that says what is wrong: names and values in it may be of any length."""
+
+
+def complain(line: str) -> None:
+    """Print what is wrong as one line, on standard error."""
+    print(f"hartley: {one_line(' '.join(line.split()), LONGEST)}", file=sys.stderr)
+
+
+def complain_at_length(text: str) -> None:
+    """Print a traceback, on standard error."""
+    print(visible(text), file=sys.stderr, end="")
 
 
 def lively(stream: IO[str]) -> bool:
@@ -70,7 +104,7 @@ def print_table(
         numbers: indices of columns that are aligned on the right.
         drop: indices of columns to leave out in a narrow terminal, the first one first.
     """
-    table = [tuple(columns), *map(tuple, rows)]
+    table = [tuple(columns), *(tuple(map(one_line, row)) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
     columns_shown = list(range(len(columns)))
     room = _width() if lively(sys.stdout) else None
@@ -152,23 +186,21 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
         )
     for row in measured:
         for flag in row.get("flags", []):
-            print(f"FLAGGED  {row['attack']}: {flag}")
+            say(f"FLAGGED  {row['attack']}: {flag}")
     if unplanted := [row["attack"] for row in measured if not row.get("planted", True)]:
         listed = ", ".join(unplanted)
-        print(
-            f"membership was not randomised by Hartley for: {listed} (no certified privacy claim)"
-        )
+        say(f"membership was not randomised by Hartley for: {listed} (no certified privacy claim)")
     for row in rows:
         if row["status"] == "failed":
-            print(f"FAILED   {row['attack']}: {row['reason']}")
+            say(f"FAILED   {row['attack']}: {row['reason']}")
     skipped = [row for row in rows if row["status"] == "skipped"]
     if skipped:
-        print(f"not played: {len(skipped)}")
+        say(f"not played: {len(skipped)}")
         reasons: dict[str, list[str]] = {}
         for row in skipped:
             reasons.setdefault(row["reason"], []).append(row["attack"])
         for reason, names in reasons.items():
-            print(f"  {reason}: {len(names)} ({', '.join(names)})")
+            say(f"  {reason}: {len(names)} ({', '.join(names)})")
 
 
 def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -178,13 +210,11 @@ def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
             f"{name} {quantity(pair['before'])} → {quantity(pair['after'])}"
             for name, pair in row["utility"].items()
         )
-        print(f"\nbehind {row['name']} ({row['term']})" + (f": {price}" if price else ""))
+        say("", f"behind {row['name']} ({row['term']})" + (f": {price}" if price else ""))
         if row["reason"]:
-            print(f"  not measured: {row['reason']}")
+            say(f"  not measured: {row['reason']}")
         elif not row["residual"]:
-            print(
-                f"  no attack was played on a game that it protects ({', '.join(row['protects'])})"
-            )
+            say(f"  no attack was played on a game that it protects ({', '.join(row['protects'])})")
         else:
             _print_residual(row)
 
@@ -211,7 +241,7 @@ def _print_residual(row: Mapping[str, Any]) -> None:
         if residual["reason"]:
             reasons.setdefault(residual["reason"], []).append(residual["attack"])
     for reason, names in reasons.items():
-        print(f"  {reason}: {', '.join(names)}")
+        say(f"  {reason}: {', '.join(names)}")
 
 
 def _setting(tuned: Mapping[str, Any] | None) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hartley.core.control_characters import one_line
 from hartley.core.errors import MissingExtra
 from hartley.report.format_numbers import bits as written
 from hartley.report.format_numbers import span
@@ -183,8 +184,7 @@ def _bar(axes: Axes, y: int, row: Mapping[str, Any], top: float, *, numbers: boo
 
 
 def _short(name: str, limit: int = 20) -> str:
-    text = "".join(c if c.isprintable() else "\ufffd" for c in str(name))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return one_line(name, limit)
 
 
 def _svg(figure: Figure, name: str) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hartley.core.control_characters import visible_json
 from hartley.core.errors import UsageError
 
 
@@ -16,6 +17,7 @@ def render(document: Mapping[str, Any]) -> str:
         UsageError: it holds NaN or infinity, which JSON cannot carry.
     """
     try:
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except ValueError as error:
         raise UsageError(f"damaged run document: {error}") from error
+    return visible_json(text)

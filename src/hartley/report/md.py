@@ -27,7 +27,7 @@ from hartley.report.format_numbers import (
 )
 from hartley.report.table_rows import by_reason, edge
 
-SPECIAL = re.compile(r"([\\`*_\[\]|])")
+SPECIAL = re.compile(r"([\\`*_~\[\]|])")
 
 
 def render(document: Mapping[str, Any]) -> str:

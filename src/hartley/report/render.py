@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from hartley.core.control_characters import visible_values
 from hartley.core.errors import UsageError
 from hartley.reference import check_schema
 from hartley.reference.schema import baseline_rows
@@ -33,7 +34,9 @@ def render(run: Mapping[str, Any], format: str) -> str:
     """
     check_format(format)
     document = check_schema(run)
-    if format != "json":  # the others speak of the rows that limits speak of
+    if format != "json":
+        # Reasons and names were written elsewhere. The others speak of the rows that limits do.
+        document = visible_values(document)
         document = {**document, "channels": baseline_rows(document)}
     text: str = import_module(f"hartley.report.{format}").render(document)
     return text

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import StoreError, UsageError
+from hartley.core.input_files import LARGEST_JSON, json_value, read_bytes
 from hartley.reference.schema import check_schema, verdict_of
 from hartley.store.disk import append, as_bytes, as_store_error, sync_folder, write_atomically
 from hartley.store.journal import JOURNAL, differences, measured_part, mend, read_journal
@@ -247,16 +248,15 @@ def read_run(where: Path) -> dict[str, Any]:
         UsageError: it does not exist, is not JSON, or has a schema that this version cannot read.
     """
     path = where / "run.json" if where.is_dir() else where
-    try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    if not path.exists():
         if (where / "journal.jsonl").exists():
             raise StoreError(
                 f"the run in {where} must be finished first; repeat the command that started it"
             ) from None
         raise StoreError(f"no run in {where}: expected run.json") from None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+    content = read_bytes(path, "the run document", StoreError, LARGEST_JSON)
+    try:
+        document = json_value(content)
     except ValueError as error:
         raise StoreError(f"{path} is not a run document: {error}") from error
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from hartley.core.control_characters import one_line
 from hartley.core.records import COLUMNS
 
 READ = ("truth", "guess", "score", "cluster", "run", "uses", "seconds", *COLUMNS)
@@ -65,8 +66,7 @@ def largest_symbol(secrets: Iterable[Any]) -> float:
 
 def printable(text: str, most: int = 200) -> str:
     """Return a text that a terminal can show: a file's own bytes may be in it."""
-    plain = "".join(c if c.isprintable() else "�" for c in text)
-    return plain if len(plain) <= most else plain[: most - 1] + "…"
+    return one_line(text, most)
 
 
 def _number(value: Any) -> float | None:

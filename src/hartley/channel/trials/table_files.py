@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import json
+import stat
 import tokenize
 import zipfile
 import zlib
@@ -118,11 +119,18 @@ def _known_kind(path: Path, encoding: str | None) -> str:
             f"{path}: a table of trials must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} "
             f"file, got {path.suffix!r}"
         )
-    if path.is_dir() and kind != ".parquet":
-        raise BadTrials(f"{path}: a table of trials must be a file, got a folder")
-    if not path.exists():
-        raise BadTrials(f"{path}: no such file")
-    if path.is_file() and path.stat().st_size == 0:
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        raise BadTrials(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # a loop of links, a name that is too long or holds NUL
+        raise BadTrials(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if stat.S_ISDIR(about.st_mode):
+        if kind != ".parquet":
+            raise BadTrials(f"{path}: a table of trials must be a file, got a folder")
+    elif not stat.S_ISREG(about.st_mode):  # to read a pipe or a device may never end
+        raise BadTrials(f"{path}: a table of trials must be a file, got a pipe or a device")
+    elif about.st_size == 0:
         raise BadTrials(f"{path}: the file is empty")
     try:
         codecs.lookup(encoding or "utf-8")

@@ -58,11 +58,17 @@ from typing import Any
 
 from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName
+from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
 from hartley.engine.result.gate import check_limit
 
 CHAINS = "chains"
 """The pattern of ``only`` that leaves nothing but the chains of a plan."""
+
+MOST_ROWS = 10_000
+"""Rows of a run that a plan may order by its lists and replicates."""
+MOST_WORKERS = 1024
+"""Processes of one run."""
 
 Table = Mapping[str, Mapping[str, Any]]
 
@@ -117,11 +123,10 @@ def read(path: Path) -> Plan:
         BadPlan: it cannot be read (the message has line and column), or a key or value is wrong.
         UnknownName: it names a part that does not exist.
     """
+    content = read_bytes(path, "the plan", BadPlan, LARGEST_TEXT)
     try:
         # Editors of Windows write a mark before the text.
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise BadPlan(f"cannot read the plan {path}: {error.strerror or error}") from error
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadPlan(f"{path}: not UTF-8 text (byte {error.start})") from error
     return replace(parse(text, source=str(path)), name=path.stem)
@@ -135,9 +140,11 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         UnknownName: it names a part that does not exist.
     """
     try:
-        raw = tomllib.loads(text)
+        raw = toml_table(text)
     except tomllib.TOMLDecodeError as error:
         raise BadPlan(f"{source}: {_located(str(error), text)}") from error
+    except ValueError as error:
+        raise BadPlan(f"{source}: {error}") from error
     reader = _Reader(source)
     reader.known(raw, "", _KEYS)
     defenses = dict(reader.table(raw, "defenses"))
@@ -173,8 +180,32 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     )
     if not 0 < plan.alpha < 0.5:
         raise BadPlan(f"{source}: alpha must be above 0 and below 0.5, got {plan.alpha}")
+    _check_rows(plan, source)
     check_names(plan)
     return plan
+
+
+def _check_rows(plan: Plan, source: str) -> None:
+    """Refuse a plan of more work than any machine does: lists of values multiply.
+
+    Raises:
+        BadPlan: more than ``MOST_ROWS`` rows or ``MOST_WORKERS`` workers.
+    """
+    settings = [
+        math.prod(len(value) for value in params.values() if isinstance(value, list))
+        for params in plan.attacks.values()
+    ]
+    behind = 1 + 2 * len(plan.use)
+    rows = (sum(settings) + len(plan.chains) or 1) * plan.replicates * behind
+    if rows > MOST_ROWS:
+        raise BadPlan(
+            f"{source}: a plan must have at most {MOST_ROWS:,} rows (lists of values times "
+            "replicates times defenses), got more; make several plans of it"
+        )
+    if plan.workers is not None and plan.workers > MOST_WORKERS:
+        raise BadPlan(
+            f"{source}: executor.workers must be at most {MOST_WORKERS}, got {plan.workers}"
+        )
 
 
 def check_names(plan: Plan) -> None:
@@ -378,8 +409,12 @@ def _located(message: str, text: str) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, str | bool):
-        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        # JSON leaves two kinds as they are that TOML has no place for.
+        text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return text.encode("utf-8", "replace").decode()
+    if isinstance(value, bool):
+        return json.dumps(value)
     return repr(value)
 
 
