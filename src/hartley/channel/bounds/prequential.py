@@ -52,6 +52,10 @@ class Gains:
         """Return the certified bits per use at one error level, at least 0."""
         return units_lower(self.values, self.floors, alpha, least=0.0)
 
+    def lowers(self, alphas: Sequence[float]) -> list[tuple[float, float]]:
+        """Return pairs of an error level and the certified bits per use at it."""
+        return [(alpha, self.lower(alpha)) for alpha in alphas]
+
 
 def row_gains(truth: Whole, score: Array, pieces: int, rng: np.random.Generator) -> Gains:
     """Return the gains of independent rows, read in matched groups in random order.

@@ -275,6 +275,6 @@ def _opacus(
         optimiser.zero_grad()
         log = torch.log_softmax(module(x[rows]), 1)
         # Divided here, after the noise, by a fixed number: Adam is then told the mean.
-        (-(log * targets[rows]).sum()).backward()  # type: ignore[no-untyped-call]
+        (-(log * targets[rows]).sum()).backward()
         optimiser.step()
     return {k: v.detach().numpy().copy() for k, v in module._module.state_dict().items()}

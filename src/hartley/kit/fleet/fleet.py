@@ -69,7 +69,7 @@ class Fleet:
                 return out
             records = records.contiguous(memory_format=torch.channels_last)
             for k in range(len(self)):
-                module = self.module(k).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                module = self.module(k).to(memory_format=torch.channels_last)
                 for at in range(0, len(records), ASK):
                     out[k, at : at + ASK] = module(records[at : at + ASK]).numpy()
         return out

@@ -130,7 +130,7 @@ def train_graphs(
         loss = F.cross_entropy(out.flatten(0, 1), labels[rows].flatten(), reduction="sum")
         for parameter in parameters:
             parameter.grad = None
-        (loss / study.batch).backward()  # type: ignore[no-untyped-call]
+        (loss / study.batch).backward()
         mover.step()
         for k in (k for k, length in enumerate(lengths) if length == t + 1):
             trained[k] = [p[k].detach().numpy().copy() for p in parameters]

@@ -92,10 +92,10 @@ def _descend(
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         value: torch.Tensor = objective(x, y)
-        value.backward(inputs=unknowns)  # type: ignore[no-untyped-call]
+        value.backward(inputs=unknowns)
         return value
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)
     distance = float(objective(x, y).detach())
     return distance if np.isfinite(distance) and bool(torch.isfinite(x).all()) else np.inf
 

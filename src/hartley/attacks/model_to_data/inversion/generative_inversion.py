@@ -65,7 +65,7 @@ def generative_inversion(
         optimiser.zero_grad()
         # The gradient at the record replaces the model; the decoder passes it to the latent point.
         objective = -(x * torch.from_numpy(slope.astype(np.float32))).sum()
-        (objective + weight * (z**2).sum() / 2).backward()  # type: ignore[no-untyped-call]
+        (objective + weight * (z**2).sum() / 2).backward()
         optimiser.step()
     records = prior.records(z.detach().numpy())
     odds = np.mean(

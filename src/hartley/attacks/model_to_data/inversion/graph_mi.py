@@ -75,7 +75,7 @@ def graph_mi(
             loss = F.mse_loss(logits.log_softmax(1), labels)
         loss = loss + (strength * (smooth * dissimilarity + sparse)).mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         with torch.no_grad():
             strength.clamp_(0, 1)

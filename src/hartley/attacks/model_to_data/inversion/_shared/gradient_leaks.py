@@ -226,10 +226,10 @@ def records_of(
         optimiser.zero_grad()
         # A sigmoid keeps every value within the limits without a wall for the line search.
         value = error(low + (high - low) * logits.sigmoid())
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)
     return np.asarray((low + (high - low) * logits.sigmoid()).detach().numpy())
 
 
@@ -250,7 +250,7 @@ def _smooth(
         schedule.step()
         with torch.no_grad():
             x.clamp_(low, high)
-    return x.detach().numpy()
+    return np.asarray(x.detach().numpy())
 
 
 SMOOTHED = 300
