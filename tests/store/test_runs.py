@@ -108,9 +108,14 @@ def test_half_a_line_is_cut_off_and_damage_is_told(tmp_path):
     again.close()
     assert all(json.loads(line) for line in journal.read_text().splitlines())
     journal.write_text(journal.read_text().replace('"event": "done", "job": "a"', "rot"))
-    with pytest.raises(StoreError, match="line 2 is damaged"):
-        begin(tmp_path, run="mine")
     assert runs(tmp_path)[0]["status"] == "damaged"
+    with pytest.raises(StoreError, match="line 2 is damaged"):
+        reopen(ledger.folder)
+    healed = begin(tmp_path, run="mine")
+    assert healed.done("b") and not healed.done("a")
+    assert healed.healed == ["journal.jsonl: line 2 is damaged; its job is played again"]
+    healed.close()
+    assert runs(tmp_path)[0]["status"] == "unfinished"
 
 
 def test_a_process_killed_in_its_first_line_left_nothing(tmp_path):
@@ -247,7 +252,7 @@ def test_half_a_character_in_an_error_does_not_keep_a_run_from_its_end(tmp_path)
     ledger = begin(tmp_path)
     reason = "HTTP 500: \ud83d"
     ledger.note("failed", "bad", reason=reason)
-    ledger.keep_row("job", ROW | {"reason": reason})
+    ledger.keep_trials("job", b"", ROW | {"reason": reason}, {})
     ledger.finish(DOCUMENT | {"channels": [{"reason": reason}]})
     ledger.close()
     stored = json.loads((ledger.folder / "run.json").read_bytes())

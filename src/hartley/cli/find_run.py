@@ -38,6 +38,17 @@ def folder_of(run: str, store: Path) -> Path:
     raise UnknownName("run", run, run_ids)
 
 
+def path_of(run: str, store: Path) -> Path:
+    """Return the folder of a run, or the file where the user named one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path = Path(run)
+    document = path.name != run or run.endswith(".json")
+    return path if document and path.is_file() else folder_of(run, store)
+
+
 def read(run: str, store: Path) -> dict[str, Any]:
     """Return a run document by the name, the folder or the path of the run.
 
@@ -46,6 +57,4 @@ def read(run: str, store: Path) -> dict[str, Any]:
     """
     from hartley.store import read_run
 
-    path = Path(run)
-    document = path.name != run or run.endswith(".json")
-    return read_run(path if document and path.is_file() else folder_of(run, store))
+    return read_run(path_of(run, store))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from hartley.cli.terminal import print_json, say
-from hartley.core.errors import BadPlan, UsageError
+from hartley.core.errors import BadPlan, DamagedRun, UsageError
 
 app = App(name="gate")
 
@@ -20,9 +21,13 @@ def gate(
     *,
     limits: Path,
     store: Path = Path("runs"),
+    accept_unverified: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Compare a stored run with limits. Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive.
+
+    The files of the run are compared with the digests in its journal: a run that is damaged or was
+    edited is inconclusive, and nothing in it is judged.
 
     Parameters
     ----------
@@ -32,20 +37,29 @@ def gate(
         A plan file whose table [limits] says how many bits per use are allowed.
     store
         The folder of all runs.
+    accept_unverified
+        Let a document pass that no journal vouches for: a copy of run.json, or a run of an earlier
+        version.
     json
         Print the verdict as one JSON document.
     """
-    from hartley.cli.find_run import read
+    from hartley.cli.find_run import path_of
     from hartley.engine.plan.plan import read as read_plan
-    from hartley.engine.result.gate import check_metrics, judge
+    from hartley.engine.result.gate import INCONCLUSIVE, OVER, check_metrics, judge
     from hartley.report.format_numbers import meaning
+    from hartley.store import read_verified
 
     plan = read_plan(limits)
     if not plan.limits:
         raise BadPlan(
             f"{limits} must have a table [limits]; add one such as: [limits] membership = 0.05"
         )
-    document = read(run, store)
+    path = path_of(run, store)
+    try:
+        reading = read_verified(path)
+    except DamagedRun as damage:
+        return _inconclusive(path.name, str(damage), json=json)
+    document = reading.document
     if plan.scene and plan.scene != document["scene"]["name"]:
         raise UsageError(
             f"{limits} is for the scene {plan.scene!r}, but the run {document['id']!r} "
@@ -53,11 +67,28 @@ def gate(
         )
     check_metrics(document, plan.limits)
     verdict = judge(document, plan.limits, strict=plan.strict)
+    if reading.doubt and not accept_unverified and verdict.status != OVER:
+        reason = f"unverified: {reading.doubt}; --accept-unverified judges it as it is"
+        verdict = replace(verdict, status=INCONCLUSIVE, reasons=(reason, *verdict.reasons))
     if json:
-        print_json({"run": document["id"], **verdict.dump(), "meaning": meaning(verdict.dump())})
+        facts = {"run": document["id"], "verified": not reading.doubt}
+        print_json(facts | {**verdict.dump(), "meaning": meaning(verdict.dump())})
     else:
-        say(f"{document['id']}: {verdict.status}")
+        unverified = " (unverified)" if reading.doubt else ""
+        say(f"{document['id']}: {verdict.status}{unverified}")
         say(f"  meaning: {meaning(verdict.dump())}")
         for reason in verdict.reasons:
             say(f"  {reason}")
     return verdict.code
+
+
+def _inconclusive(run: str, reason: str, *, json: bool) -> int:
+    """Print that a damaged run is not judged; return the exit code."""
+    from hartley.engine.result.gate import EXIT, INCONCLUSIVE
+
+    if json:
+        print_json({"run": run, "verified": False, "status": INCONCLUSIVE, "reasons": [reason]})
+    else:
+        say(f"{run}: {INCONCLUSIVE}")
+        say(f"  {reason}")
+    return EXIT[INCONCLUSIVE]

@@ -53,6 +53,8 @@ class _Bars:
             self.task = self.bars.add_task(f"building {_shown(facts['name'])}", total=None)
         elif event == "not resumable":
             self.bars.console.print(_shown(_not_resumable(facts)))
+        elif event == "healed":
+            self.bars.console.print(_shown(_healed(facts)))
         elif event == "jobs":
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
         elif event == "started":
@@ -80,6 +82,8 @@ class _Lines:
             note(f"building the scene {facts['name']}")
         elif event == "not resumable":
             note(_not_resumable(facts))
+        elif event == "healed":
+            note(_healed(facts))
         elif event == "jobs":
             already_done = f", {facts['kept']} of them already done" if facts["kept"] else ""
             note(f"run {facts['run']}: {facts['total']} jobs{already_done}")
@@ -95,6 +99,10 @@ def _not_resumable(facts: Mapping[str, Any]) -> str:
         f"the scene {facts['name']} is not resumable, because its model declares no identity: "
         "every run starts from the beginning"
     )
+
+
+def _healed(facts: Mapping[str, Any]) -> str:
+    return f"run {facts['run']}: {facts['reason']}"
 
 
 class _Reasons:

@@ -11,6 +11,7 @@
     │   ├── BadPlan           a plan file that cannot be read, with line and column
     │   ├── BadTrials         a table of trials that cannot be measured
     │   └── StoreError        a run folder that cannot be written, read or continued
+    │       └── DamagedRun    a stored file that is not what was written
     ├── RuleError             an attack broke the rules of its game
     │   ├── AccessDenied      used what it did not declare, or what the model does not offer
     │   │   └── NotOffered    the model does not have a capability that the attack needs
@@ -115,6 +116,19 @@ class BadTrials(UsageError):
 
 class StoreError(UsageError):
     """A run folder that cannot be written, read or continued."""
+
+
+class DamagedRun(StoreError):
+    """A file of a run is not what was written: its digest differs, or it is gone.
+
+    Attributes:
+        faults: which files, one sentence each, where several may be.
+    """
+
+    def __init__(self, message: str, faults: Iterable[str] = ()) -> None:
+        """Keep the sentences."""
+        self.faults = tuple(faults)
+        super().__init__(message)
 
 
 class RuleError(HartleyError):

@@ -99,10 +99,11 @@ def json_value(content: bytes | str) -> Any:
     """Return the value of a JSON text: without NaN and infinities, which are not JSON.
 
     Raises:
-        ValueError: it is not JSON, is nested deeper than ``DEEPEST``, or a number is too long.
+        ValueError: it is not JSON, is nested deeper than ``DEEPEST``, a number is too long, or an
+            object has one key twice.
     """
     try:
-        value = json.loads(content, parse_constant=_refused)
+        value = json.loads(content, parse_constant=_refused, object_pairs_hook=_keys_once)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
     except RecursionError as error:
@@ -172,6 +173,16 @@ def _too_long(error: BaseException) -> str:
     if "digits" in str(error):
         return f"a number must have at most {sys.get_int_max_str_digits()} digits, got more"
     return str(error)
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of two values of one key a reader would silently take the last."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} must be there once, got {names.count(twice)}")
+    return table
 
 
 def _refused(constant: str) -> Any:

@@ -15,7 +15,7 @@ from hartley import __version__
 from hartley import store as runs
 from hartley.core import Experiment, Scene
 from hartley.core.code_digest import code_digest
-from hartley.core.errors import UsageError
+from hartley.core.errors import DamagedRun, UsageError
 from hartley.engine import build_scene
 from hartley.engine.chain import gain
 from hartley.engine.plan.check_plan import check_parameters
@@ -30,7 +30,8 @@ from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_ro
 from hartley.engine.run.threads import one_thread
 
 Watch = Callable[[str, Mapping[str, Any]], None]
-"""(event, facts) → nothing. Events: scene, not resumable, jobs, started, ended, measuring, kept."""
+"""(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, ended, measuring,
+kept."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -117,27 +118,49 @@ def assess(
     try:
         todo = [experiment for experiment in experiments(lines) if not ledger.done(experiment.key)]
         rows = planned(lines, plan, scene)
-        if not todo and ledger.finished and ledger.records.get("plan", {}).get("lines") == rows:
-            run_document = runs.read_run(ledger.folder)
-            complete = all(row["status"] != FAILED for row in run_document["channels"])
-            if (
-                complete
-                and dict(run_document["plan"]) == _plain(plan)
-                and _measured_alike(ledger, rows)
-            ):
-                watch("kept", {"run": ledger.id, "folder": ledger.folder})
-                return run_document
-        ledger.begin()
-        ledger.note("planned", "plan", lines=rows, scene=document.finite(dict(scene.facts)))
+        stored = None if todo else _complete(ledger, rows, plan)
+        _report_healed(ledger, watch)
+        if stored is not None:
+            watch("kept", {"run": ledger.id, "folder": ledger.folder})
+            return stored
+        ledger.begin(lines=rows, scene=document.finite(dict(scene.facts)))
         refused = _play(experiments(lines), plan, scene, ledger, watch)
         watch("measuring", {"jobs": len(experiments(lines))})
         finished_run = assemble(ledger, plan)
+        _report_healed(ledger, watch)
         if mistakes := _mistakes(experiments(lines), plan, refused):
             ids = [experiment.id for experiment in experiments(lines) if experiment.key in refused]
             raise Mistaken(mistakes, ids, finished_run)
         return finished_run
     finally:
         ledger.close()
+
+
+def _report_healed(ledger: runs.Ledger, watch: Watch) -> None:
+    for reason in dict.fromkeys(ledger.healed):
+        watch("healed", {"run": ledger.id, "reason": reason})
+    ledger.healed.clear()
+
+
+def _complete(ledger: runs.Ledger, lines: Mapping[str, Any], plan: Plan) -> dict[str, Any] | None:
+    """Return the document of a run of which everything is there as it was written, judged anew.
+
+    None: something must be played, measured or written again.
+    """
+    if ledger.records.get("plan", {}).get("lines") != lines or not _measured_alike(ledger, lines):
+        return None
+    try:
+        stored = runs.read_verified(ledger.folder).document
+    except DamagedRun as damage:
+        if ledger.journal.ended:
+            ledger.healed += [f"{fault}; it is written again" for fault in damage.faults]
+        return None
+    except UsageError:
+        return None
+    failed = any(row["status"] == FAILED for row in stored["channels"])
+    verdict = judge(stored, plan.limits, strict=plan.strict).dump()
+    same = dict(stored["plan"]) == _plain(plan) and stored["verdict"] == verdict
+    return stored if same and not failed else None
 
 
 def remeasure(folder: Path) -> dict[str, Any]:
@@ -148,7 +171,7 @@ def remeasure(folder: Path) -> dict[str, Any]:
     """
     ledger = runs.reopen(folder)
     try:
-        plan = parse((folder / "plan.toml").read_text(), source=str(folder / "plan.toml"))
+        plan = parse(ledger.plan, source=str(folder / "plan.toml"))
         if "plan" not in ledger.records:
             raise UsageError(f"the run {ledger.id!r} holds no trials yet; play it first")
         return assemble(ledger, plan, anew=True)
@@ -276,7 +299,7 @@ def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[st
         )
     stored = None if anew else ledger.row(line["key"])
     if stored is None or stored["measurement"] != code_digest(MEASURE):
-        stored = measured_row(runs.read_trials(ledger.folder / record["trials"]))
+        stored = measured_row(ledger.trials(line["key"]))
         if stored["row"]["status"] != FAILED:
             ledger.keep_row(line["key"], stored)
     return {**row_standing, **stored["row"]}
@@ -298,10 +321,7 @@ def _edge(
         ledger.records.get(edge_line["key"], {}).get("event") == DONE for edge_line in (line, twin)
     ):
         return None
-    before, after = (
-        runs.read_trials(ledger.folder / ledger.records[edge_line["key"]]["trials"])
-        for edge_line in (twin, line)
-    )
+    before, after = (ledger.trials(edge_line["key"]) for edge_line in (twin, line))
     gains = gain(before, after)
     names = [stage["attack"] for stage in experiment["stages"]]
     return {

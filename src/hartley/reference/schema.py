@@ -1,16 +1,22 @@
 """Which run documents this version reads: one definition, for the store, the report and the gate.
 
-``run.schema.json`` beside this file states the whole shape; this is the check that needs no
-library. Runs of version 1 are brought up to version 2 as they are read; every other version is
+``run.schema.json`` beside this file states the whole shape, ``row_rules`` what a schema cannot say.
+Runs of version 1 are brought up to version 2 as they are read; every other version is
 refused in words, and never misread.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from hartley.core.errors import UsageError
+from hartley.reference.json_schema import faults
+from hartley.reference.row_rules import broken_rules
 from hartley.reference.version_1 import OLD_SCHEMA, from_version_1
 
 RUN_SCHEMA = "hartley.run/2"
@@ -52,6 +58,29 @@ def check_schema(document: object) -> Mapping[str, Any]:
                 f"{', '.join(STATUSES)}"
             )
     return document if schema == RUN_SCHEMA else from_version_1(document)
+
+
+def check_document(document: object) -> Mapping[str, Any]:
+    """Return a run document of which every field is what the schema says.
+
+    Documents of version 1, which lack fields of version 2, are held to the rules of rows alone.
+
+    Raises:
+        UsageError: it is not; the message names the first field that is wrong.
+    """
+    known = check_schema(document)
+    wrong = faults(known, _schema(), _schema()) if known is document else iter(())
+    fault = next(chain(wrong, broken_rules(known)), None)
+    if fault is not None:
+        raise UsageError(f"damaged run document: {fault}")
+    return known
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    text = files("hartley.reference").joinpath("run.schema.json").read_text(encoding="utf-8")
+    schema: Mapping[str, Any] = json.loads(text)
+    return schema
 
 
 STATUSES = ("measured", "skipped", "failed")

@@ -3,10 +3,13 @@
 ::
 
     runs/<id>/plan.toml        the plan, normalised
-              journal.jsonl    one line a finished job, appended and synced
+              journal.jsonl    one line a finished job, appended and synced, with digests of its
+                               files, of itself and of the line before
               trials/*.parquet what was sent and received, written before its journal line
+              rows/*.json      what was measured of them
               logs/            output of the worker processes
-              run.json         the run document, written last, atomically
+              run.json         the run document, written last, atomically; the last line of the
+                               journal holds its digest
     runs/latest                the id of the run that was assessed last
 
 A process that is killed at any moment loses at most the job in flight: its trials are not in the
@@ -14,19 +17,24 @@ journal, so the same command plays it again.
 """
 
 from hartley.store.disk import as_bytes, write_atomically
-from hartley.store.runs import Ledger, latest, open_run, read_run, reopen, runs
+from hartley.store.read_document import read_run
+from hartley.store.runs import Ledger, latest, open_run, reopen, runs
 from hartley.store.table import read_trials, trials_from_bytes, trials_to_bytes
+from hartley.store.verify import Reading, read_verified, trials_of
 
 __all__ = [
     "Ledger",
+    "Reading",
     "as_bytes",
     "latest",
     "open_run",
     "read_run",
     "read_trials",
+    "read_verified",
     "reopen",
     "runs",
     "trials_from_bytes",
+    "trials_of",
     "trials_to_bytes",
     "write_atomically",
 ]

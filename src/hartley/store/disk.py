@@ -31,6 +31,30 @@ def write_atomically(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left of files that they were writing into a folder."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(".*.partial"):
+            writer = path.suffixes[-2].removeprefix(".") if len(path.suffixes) > 1 else ""
+            if not (writer.isdecimal() and _is_running(int(writer))):
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process of another writer runs; where that cannot be asked, it is taken as so."""
+    if os.name != "posix":
+        return True
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def as_bytes(text: str) -> bytes:
     """Return text as UTF-8; half a character, as a server's broken answer may hold, becomes "?"."""
     return text.encode("utf-8", "replace")

@@ -1,40 +1,159 @@
-"""The journal of a run: one line per played job, and the header that must not change."""
+"""The journal of a run: one line per played job, and the header that must not change.
+
+Each line carries the SHA-256 of itself (``check``) and of the line before (``before``), so that a
+line which was changed, removed, added or moved is seen. Lines that are missing at the end cannot be
+seen: a process that is killed leaves such a journal, and the run is unfinished then.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hartley.core.errors import StoreError
+from hartley.core.errors import DamagedRun, StoreError
+from hartley.core.input_files import LARGEST_JSON, json_value, read_bytes
 from hartley.store.disk import as_store_error
 
-JOURNAL = "hartley.journal/1"
+JOURNAL = "hartley.journal/2"
+UNCHECKED = "hartley.journal/1"
+"""Journals of earlier versions, whose lines carry no digests."""
+
+PLAN, RUN = "plan", "run"
+"""The jobs of the lines that are about the whole run: its work list, and its document."""
+
+_CHECK = b', "check": "'
+_END = b'"}'
+_TAIL = len(_CHECK) + 64 + len(_END)
 
 
-def read_journal(path: Path) -> tuple[Mapping[str, Any], dict[str, Mapping[str, Any]]]:
-    """Read a journal; an incomplete last line, left by a killed process, is ignored."""
+@dataclass(slots=True)
+class Journal:
+    """What a journal says.
+
+    Attributes:
+        header: its first line.
+        records: job → its last line; ``plan`` is the work list, ``run`` the document.
+        last: the digest of the last line.
+        ended: whether the last line says that the run is finished: nothing was played after it.
+        cut: whether half a line is behind the last one.
+        checked: whether its lines carry digests.
+        lines: the lines that are as they were written, without digests.
+        faults: what is wrong with the others, in words.
+    """
+
+    header: Mapping[str, Any]
+    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    last: str = ""
+    ended: bool = False
+    cut: bool = False
+    checked: bool = True
+    lines: list[Mapping[str, Any]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, record: Mapping[str, Any], check: str) -> None:
+        """Take a line over that was written or read."""
+        job = record["job"]
+        if record["event"] == "measured":  # another row of the same trials
+            record = {**self.records.get(job, {}), "row_sha256": record["row_sha256"]}
+        self.records[job] = record
+        self.ended = record["event"] == "finished"
+        self.last = check
+
+
+def line_of(record: Mapping[str, Any], before: str) -> tuple[bytes, str]:
+    """Return a line of a journal, with the digest of the line before, and its own digest."""
+    body = json.dumps({**record, "before": before}, default=str).encode()
+    check = hashlib.sha256(body).hexdigest()
+    return body[:-1] + _CHECK + check.encode() + _END + b"\n", check
+
+
+def journal_bytes(lines: Iterable[Mapping[str, Any]]) -> tuple[bytes, str]:
+    """Return a whole journal of these lines, and the digest of its last line."""
+    content, check = [], ""
+    for record in lines:
+        line, check = line_of(record, check)
+        content.append(line)
+    return b"".join(content), check
+
+
+def read_journal(path: Path) -> Journal:
+    """Read a journal; an incomplete last line, left by a killed process, is ignored.
+
+    Raises:
+        DamagedRun: its first line is damaged. Other lines that are damaged are left out, and
+            ``faults`` says which.
+        StoreError: it cannot be read, or is a journal of an unknown version.
+    """
+    content = read_bytes(path, "the journal", StoreError, LARGEST_JSON)
+    *lines, rest = content.split(b"\n")
+    if lines and _is_unchecked(lines[0]):
+        return _unchecked(path, lines)
+    first, _ = _record(lines[0]) if lines else (None, "")
+    if first is None:
+        raise DamagedRun(f"{path} must begin with the header of a journal, got a damaged line")
+    if first.get("schema") != JOURNAL:
+        schema = first.get("schema")
+        raise StoreError(f"{path} must be a journal of schema {JOURNAL!r}, got {schema!r}")
+    journal = Journal(first, cut=bool(rest))
+    before: str | None = ""
+    for number, line in enumerate(lines, 1):
+        record, check = _record(line)
+        if record is None:
+            journal.faults.append(f"line {number} is damaged")
+            before = None  # the next line can only be held against itself
+            continue
+        if record.pop("before") != before and before is not None:
+            journal.faults.append(f"a line before line {number} is missing or was moved")
+        before = check
+        journal.lines.append(record)
+        if number == 1:
+            journal.header, journal.last = record, check
+        elif "schema" not in record:
+            journal.add(record, check)
+    return journal
+
+
+def _record(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    """Return a line without its digest, and the digest; None where they do not agree."""
+    body, tail = line[:-_TAIL] + b"}", line[-_TAIL:]
+    check = hashlib.sha256(body).hexdigest()
+    if tail != _CHECK + check.encode() + _END:
+        return None, ""
+    record: dict[str, Any] = json.loads(body)
+    return record, check
+
+
+def _is_unchecked(line: bytes) -> bool:
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
-    parsed: list[Mapping[str, Any]] = []
+        header = json_value(line)
+    except ValueError:
+        return False
+    return isinstance(header, dict) and header.get("schema") == UNCHECKED
+
+
+def _unchecked(path: Path, lines: list[bytes]) -> Journal:
+    """Read a journal of an earlier version, as far as it is one."""
+    parsed: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         try:
-            parsed.append(json.loads(line))
+            record = json_value(line)
         except ValueError as error:
             raise StoreError(f"{path}, line {number} is damaged: {error}") from error
-    if not parsed or parsed[0].get("schema") != JOURNAL:
-        schema = parsed[0].get("schema") if parsed else None
-        raise StoreError(f"{path} must be a journal of schema {JOURNAL!r}, got {schema!r}")
-    return parsed[0], {record["job"]: record for record in parsed[1:]}
+        if not isinstance(record, dict) or (number > 1 and not {"event", "job"} <= record.keys()):
+            raise StoreError(f"{path}, line {number} is damaged: it is not a line of a journal")
+        parsed.append(record)
+    records = {str(record["job"]): record for record in parsed[1:]}
+    return Journal(parsed[0], dict(records), checked=False, lines=list(parsed))
 
 
 def mend(path: Path) -> None:
     """Cut off the half line that a killed process left."""
-    content = path.read_bytes()
+    content = read_bytes(path, "the journal", StoreError, LARGEST_JSON)
     complete = content.rfind(b"\n") + 1
     if complete != len(content):
         with as_store_error(path), path.open("rb+") as file:

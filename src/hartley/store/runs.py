@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hartley.core.errors import StoreError, UsageError
-from hartley.core.input_files import LARGEST_JSON, json_value, read_bytes
-from hartley.reference.schema import check_schema, verdict_of
-from hartley.store.disk import append, as_bytes, as_store_error, sync_folder, write_atomically
-from hartley.store.journal import JOURNAL, differences, measured_part, mend, read_journal
+from hartley.core.errors import DamagedRun, StoreError, UsageError
+from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
+from hartley.reference.schema import verdict_of
+from hartley.store.disk import (
+    append,
+    as_bytes,
+    as_store_error,
+    remove_partial,
+    sync_folder,
+    write_atomically,
+)
+from hartley.store.journal import (
+    JOURNAL,
+    PLAN,
+    RUN,
+    Journal,
+    differences,
+    journal_bytes,
+    line_of,
+    measured_part,
+    mend,
+    read_journal,
+)
+from hartley.store.read_document import read_run
+from hartley.store.verify import REPLAY, digest_of, is_intact, trials_of, vouched_bytes
+
+if TYPE_CHECKING:
+    from hartley.core import Trials
 
 _ODD = re.compile(r"[^\w.+-]+")
 _NAME = re.compile(r"^[\w.:+-]{1,120}$")
@@ -29,14 +53,19 @@ class Ledger:
 
     Attributes:
         folder: where it is.
-        header: first line of the journal: plan's digest, scene, version, when it was opened.
-        records: job → its last journal line.
+        journal: what was played, as far as the journal vouches for it.
+        plan: the normalised plan that this process plays.
+        healed: what was damaged or of an earlier version, and is played or measured again.
+        process: the one that writes; a forked copy of it may not.
     """
 
     folder: Path
-    header: Mapping[str, Any]
-    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    journal: Journal
+    plan: str
     lock: Any = None
+    healed: list[str] = field(default_factory=list)
+    process: int = field(default_factory=os.getpid)
+    _intact: dict[str, bool] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -44,13 +73,38 @@ class Ledger:
         return self.folder.name
 
     @property
-    def finished(self) -> bool:
-        """Whether the run document exists."""
-        return (self.folder / "run.json").exists()
+    def header(self) -> Mapping[str, Any]:
+        """First line of the journal: the plan's digest, scene, version, when it was opened."""
+        return self.journal.header
+
+    @property
+    def records(self) -> Mapping[str, Mapping[str, Any]]:
+        """Job → its last line of the journal."""
+        return self.journal.records
 
     def done(self, job: str) -> bool:
-        """Whether a job was played to its end; a failed job is played again."""
-        return self.records.get(job, {}).get("event") in {"done", "skipped"}
+        """Whether a job was played to its end and its trials are as they were written.
+
+        A failed job, and one whose trials are damaged, is played again.
+        """
+        record = self.records.get(job, {})
+        if record.get("event") != "done":
+            return record.get("event") == "skipped"
+        if "trials" not in record:  # the utility of a scene: its values are in the journal
+            return True
+        if job not in self._intact:
+            self._intact[job] = is_intact(self.folder / record["trials"], record["trials_sha256"])
+            if not self._intact[job]:
+                self.healed.append(f"{record['trials']} is damaged; its job is played again")
+        return self._intact[job]
+
+    def trials(self, job: str) -> Trials:
+        """Return the trials of a job that is done.
+
+        Raises:
+            StoreError: they are not those that the journal vouches for.
+        """
+        return trials_of(self.folder, self.records[job])
 
     def keep_trials(
         self, job: str, content: bytes, row: Mapping[str, Any], note: Mapping[str, Any]
@@ -61,28 +115,40 @@ class Ledger:
             StoreError: the disk is full or cannot be written; earlier results are kept.
         """
         self._write("trials", f"{job}.parquet", content)
+        digests = {"trials_sha256": digest_of(content)}
         if row["row"]["status"] == "measured":  # an unmeasured row is measured again
-            self.keep_row(job, row)
-        self.note("done", job, trials=f"trials/{job}.parquet", **note)
+            digests["row_sha256"] = self._write_row(job, row)
+        self._intact[job] = True
+        self.note("done", job, trials=f"trials/{job}.parquet", **digests, **note)
 
     def keep_row(self, job: str, row: Mapping[str, Any]) -> None:
-        """Keep the measured half of a row.
+        """Keep the measured half of a row whose trials were measured again.
 
         Raises:
             StoreError: the disk is full or cannot be written.
         """
-        text = json.dumps(row, allow_nan=False, ensure_ascii=False)
-        self._write("rows", f"{job}.json", as_bytes(text) + b"\n")
+        digest = self._write_row(job, row)
+        if digest != self.records[job].get("row_sha256"):
+            self.note("measured", job, row_sha256=digest)
+
+    def _write_row(self, job: str, row: Mapping[str, Any]) -> str:
+        content = as_bytes(json.dumps(row, allow_nan=False, ensure_ascii=False)) + b"\n"
+        self._write("rows", f"{job}.json", content)
+        return digest_of(content)
 
     def row(self, job: str) -> dict[str, Any] | None:
-        """Return the measured half of a row, or None where it is absent or damaged."""
-        try:
-            row: dict[str, Any] = json.loads((self.folder / "rows" / f"{job}.json").read_bytes())
-        except (OSError, ValueError):
+        """Return the measured half of a row; None where it is absent or not as it was written."""
+        digest, path = self.records.get(job, {}).get("row_sha256"), f"rows/{job}.json"
+        if digest is None:
             return None
-        return row if {"measurement", "row"} <= row.keys() else None
+        if (content := vouched_bytes(self.folder / path, digest)) is None:
+            self.healed.append(f"{path} is damaged; its trials are measured again")
+            return None
+        row: dict[str, Any] = json.loads(content)
+        return row
 
     def _write(self, folder: str, name: str, content: bytes) -> None:
+        self._check_process()
         with as_store_error(self.folder):
             (self.folder / folder).mkdir(exist_ok=True)
         write_atomically(self.folder / folder / name, content)
@@ -91,36 +157,55 @@ class Ledger:
         """Append one line to the journal.
 
         Raises:
-            StoreError: the disk is full or cannot be written.
+            StoreError: the disk is full or cannot be written, or this is a forked copy of the
+                process that opened the run.
         """
+        self._check_process()
         record = {"event": event, "job": job, **note}
-        append(self.folder / "journal.jsonl", json.dumps(record, default=str).encode() + b"\n")
-        self.records[job] = record
+        line, check = line_of(record, self.journal.last)
+        append(self.folder / "journal.jsonl", line)
+        self.journal.add(record, check)
 
-    def begin(self) -> None:
-        """Remove the document of the last time: what is now played may change its verdict.
+    def begin(self, **note: Any) -> None:
+        """Write the plan and the work list down, and remove the document of the last time.
+
+        What is now played may change its verdict.
 
         Raises:
             StoreError: the folder cannot be written.
         """
+        self._check_process()
         with as_store_error(self.folder):
             (self.folder / "run.json").unlink(missing_ok=True)
         sync_folder(self.folder)
+        content = as_bytes(self.plan)
+        write_atomically(self.folder / "plan.toml", content)
+        self.note("planned", PLAN, plan_sha256=digest_of(content), **note)
 
     def finish(self, document: Mapping[str, Any]) -> None:
-        """Write the run document.
+        """Write the run document, then its digest into the journal.
 
         Raises:
             StoreError: the disk is full or cannot be written; the trials are kept.
         """
+        self._check_process()
         text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-        write_atomically(self.folder / "run.json", as_bytes(text) + b"\n")
+        content = as_bytes(text) + b"\n"
+        write_atomically(self.folder / "run.json", content)
+        self.note("finished", RUN, run_sha256=digest_of(content))
 
     def close(self) -> None:
         """Let another process write to the folder."""
-        if self.lock is not None:
+        if self.lock is not None and self.process == os.getpid():
             self.lock.release()
             self.lock = None
+
+    def _check_process(self) -> None:
+        if self.process != os.getpid():
+            raise StoreError(
+                f"the run in {self.folder} must be written by process {self.process}, which opened "
+                f"it, got its forked copy {os.getpid()}; a part forked and did not exit"
+            )
 
 
 def open_run(
@@ -156,6 +241,7 @@ def open_run(
         "source": source,
         "scene": dict(scene),
         "version": version,
+        "measured_plan_sha256": _digest(measured_part(plan)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     key = hashlib.sha256(
@@ -174,6 +260,7 @@ def open_run(
     folder = store / identity
     with as_store_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    remove_partial(store)
     lock = _hold(folder)
     try:
         ledger = _continued(folder, header, plan, lock)
@@ -194,8 +281,12 @@ def latest(store: Path) -> str:
     """
     pointer = store / LATEST
     if pointer.is_file():
-        with as_store_error(store):
-            run_id = pointer.read_text(errors="replace").strip()
+        try:
+            run_id, *check = pointer.read_text(errors="replace").splitlines() or [""]
+        except OSError as error:
+            raise StoreError(f"cannot read {pointer}: {error.strerror or error}") from error
+        if check and check != [_digest(run_id)]:
+            raise StoreError(f"{pointer} is damaged; name the run (hartley list runs)")
         if not _NAME.match(run_id) or not (store / run_id / "journal.jsonl").is_file():
             raise StoreError(
                 f"the latest run of {store} is not there any more; name the run (hartley list runs)"
@@ -213,124 +304,183 @@ def latest(store: Path) -> str:
 
 
 def _point_latest(folder: Path) -> None:
-    write_atomically(folder.parent / LATEST, folder.name.encode() + b"\n")
+    content = f"{folder.name}\n{_digest(folder.name)}\n"
+    write_atomically(folder.parent / LATEST, content.encode())
+
+
+def _digest(text: str) -> str:
+    return digest_of(as_bytes(text))
 
 
 def runs(store: Path) -> list[dict[str, Any]]:
-    """Return the index over the runs of a store, newest first, read off their folders."""
+    """Return the index over the runs of a store, newest first, read off their folders.
+
+    A run that cannot be read is a row too: its status is ``damaged``, with the reason.
+    """
     rows = []
-    for folder in sorted(store.glob("*/journal.jsonl")):
+    for folder in _run_folders(store):
         try:
-            header, records = read_journal(folder)
-        except StoreError as error:
-            rows.append({"id": folder.parent.name, "status": "damaged", "reason": str(error)})
-            continue
-        row: dict[str, Any] = {
-            "id": folder.parent.name,
-            "created": header.get("created", ""),
-            "scene": header.get("scene", {}).get("name", ""),
-            "jobs": len(records),
-            "status": "unfinished",
-        }
-        if (folder.parent / "run.json").exists():
-            try:
-                row["status"] = verdict_of(read_run(folder.parent)["verdict"])
-            except UsageError as error:
-                row |= {"status": "damaged", "reason": str(error)}
-        rows.append(row)
+            journal = read_journal(folder / "journal.jsonl")
+            scene = journal.header.get("scene")
+            row: dict[str, Any] = {
+                "id": folder.name,
+                "created": str(journal.header.get("created", "")),
+                "scene": str(scene.get("name", "")) if isinstance(scene, Mapping) else "",
+                "jobs": len(journal.records),
+                "status": "unfinished",
+            }
+            if journal.faults:
+                raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
+            if os.path.lexists(folder / "run.json"):
+                row["status"] = verdict_of(read_run(folder, whole=False)["verdict"])
+            rows.append(row)
+        except UsageError as error:
+            rows.append({"id": folder.name, "status": "damaged", "reason": str(error)})
     return sorted(rows, key=lambda row: row.get("created", ""), reverse=True)
 
 
-def read_run(where: Path) -> dict[str, Any]:
-    """Return a run document from a run folder or a file.
-
-    Raises:
-        UsageError: it does not exist, is not JSON, or has a schema that this version cannot read.
-    """
-    path = where / "run.json" if where.is_dir() else where
-    if not path.exists():
-        if (where / "journal.jsonl").exists():
-            raise StoreError(
-                f"the run in {where} must be finished first; repeat the command that started it"
-            ) from None
-        raise StoreError(f"no run in {where}: expected run.json") from None
-    content = read_bytes(path, "the run document", StoreError, LARGEST_JSON)
+def _run_folders(store: Path) -> list[Path]:
+    """The folders of a store that hold a journal, whatever state it is in."""
     try:
-        document = json_value(content)
-    except ValueError as error:
-        raise StoreError(f"{path} is not a run document: {error}") from error
-    try:
-        return dict(check_schema(document))
-    except UsageError as error:
-        raise StoreError(f"{path}: {error}") from error
+        folders = sorted(store.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"cannot read {store}: {error.strerror or error}") from error
+    return [folder for folder in folders if os.path.lexists(folder / "journal.jsonl")]
 
 
 def reopen(folder: Path) -> Ledger:
-    """Open the folder of a run without changes, to measure its trials again.
+    """Open the folder of a run to measure its trials again, without playing anything.
+
+    The journal of an earlier version gets digests of the files as they are.
 
     Raises:
         StoreError: it does not exist, is damaged, or another process writes to it.
     """
-    if not (folder / "journal.jsonl").exists():
+    path = folder / "journal.jsonl"
+    if not path.exists():
         raise StoreError(f"no run in {folder}: expected journal.jsonl")
     lock = _hold(folder)
     try:
-        header, records = read_journal(folder / "journal.jsonl")
+        mend(path)
+        journal = read_journal(path)
+        plan = _plan_of(folder)
+        if not journal.checked:
+            _adopt(folder, journal, plan)
+            journal = read_journal(path)
+        if journal.faults:
+            raise DamagedRun(f"{path} is damaged: {'; '.join(journal.faults)}; {REPLAY}")
+        planned = journal.records.get(PLAN, {}).get("plan_sha256", "")
+        if planned and not is_intact(folder / "plan.toml", planned):
+            raise DamagedRun(f"{folder / 'plan.toml'} is not the plan that was played; {REPLAY}")
         _point_latest(folder)
     except BaseException:
         lock.release()
         raise
-    return Ledger(folder, header, records, lock)
+    return Ledger(folder, journal, plan, lock)
+
+
+def _adopt(folder: Path, journal: Journal, plan: str) -> None:
+    """Write a journal of an earlier version anew, with digests of the files as they are now."""
+    header, *records = journal.lines
+    digests = {"measured_plan_sha256": _digest(measured_part(plan))}
+    lines: list[Mapping[str, Any]] = [{**header, "schema": JOURNAL, **digests}]
+    for record in records:
+        more = {}
+        if record["event"] == "done" and "trials" in record:
+            with as_store_error(folder):
+                more = {"trials_sha256": digest_of((folder / record["trials"]).read_bytes())}
+        elif record["job"] == PLAN:
+            more = {"plan_sha256": digest_of((folder / "plan.toml").read_bytes())}
+        lines.append({**record, **more})
+    content, _ = journal_bytes(lines)
+    write_atomically(folder / "journal.jsonl", content)
 
 
 def _continued(folder: Path, header: Mapping[str, Any], plan: str, lock: Any) -> Ledger:
-    path = folder / "journal.jsonl"
+    path, healed = folder / "journal.jsonl", list[str]()
+    for place in (folder, *(folder / name for name in ("trials", "rows", "artifacts"))):
+        remove_partial(place)
+    journal = None
     if path.exists():
         mend(path)
     if path.exists() and path.stat().st_size:
-        old, records = read_journal(path)
-        if changed := differences(old, _plan_of(folder), header, plan):
+        try:
+            journal = read_journal(path)
+        except DamagedRun:
+            healed.append("the first line of journal.jsonl is damaged; every job is played again")
+    if journal is not None:
+        if changed := _changed(folder, journal.header, header, plan):
             raise StoreError(
                 f"the run {folder.name!r} must have the same plan, scene and version, got "
                 f"{'; '.join(changed)}. Choose another name with --run, or start a new run with "
                 "--fresh"
             )
+        if not journal.checked:
+            healed.append(
+                "journal.jsonl is of an earlier version, without digests; every job is played again"
+            )
+            journal = None
+    if journal is None:
         write_atomically(folder / "plan.toml", as_bytes(plan))
-        return Ledger(folder, old, records, lock)
-    write_atomically(folder / "plan.toml", as_bytes(plan))
-    append(path, json.dumps(header).encode() + b"\n")
-    sync_folder(folder)
-    return Ledger(folder, header, {}, lock)
+        content, last = journal_bytes([header])
+        write_atomically(path, content)
+        return Ledger(folder, Journal(header, last=last), plan, lock, healed)
+    if journal.faults:
+        healed += [f"journal.jsonl: {fault}; its job is played again" for fault in journal.faults]
+        content, _ = journal_bytes(journal.lines)
+        write_atomically(path, content)
+        journal = read_journal(path)
+    return Ledger(folder, journal, plan, lock, healed)
+
+
+def _changed(
+    folder: Path, old: Mapping[str, Any], header: Mapping[str, Any], plan: str
+) -> list[str]:
+    """Return what differs from a run that is there, one line per change."""
+    digest, wanted = old.get("measured_plan_sha256"), header["measured_plan_sha256"]
+    if digest == wanted:  # whatever plan.toml holds: it is written anew
+        return differences(old, plan, header, plan)
+    try:
+        changed = differences(old, _plan_of(folder), header, plan)
+    except StoreError:
+        changed = differences(old, plan, header, plan)
+    return changed or (["another plan"] if digest is not None else [])
 
 
 def _same_as_left(store: Path, header: Mapping[str, Any], plan: str) -> None:
     """Refuse a new run while an unfinished run of the same name differs from it."""
-    for path in sorted(store.glob("*/journal.jsonl")):
-        if (path.parent / "run.json").exists():
+    for folder in _run_folders(store):
+        if os.path.lexists(folder / "run.json"):
             continue
         try:
-            old, _ = read_journal(path)
+            old = read_journal(folder / "journal.jsonl").header
+            old_plan = _plan_of(folder)
+            changed = differences(old, old_plan, header, plan)
         except StoreError:
             continue
-        changed = differences(old, _plan_of(path.parent), header, plan)
-        same_plan = measured_part(_plan_of(path.parent)) == measured_part(plan)
+        same_plan = measured_part(old_plan) == measured_part(plan)
         if (
             changed
             and old.get("name") == header["name"]
             and (same_plan or (header["source"] and old.get("source") == header["source"]))
         ):
             raise StoreError(
-                f"the run {path.parent.name!r} is unfinished and has changed since: "
+                f"the run {folder.name!r} is unfinished and has changed since: "
                 f"{'; '.join(changed)}. Undo the change to continue it, or start a new run with "
                 "--fresh"
             )
 
 
 def _plan_of(folder: Path) -> str:
+    path = folder / "plan.toml"
     try:
-        return (folder / "plan.toml").read_text()
-    except OSError as error:
-        raise StoreError(f"cannot read {folder / 'plan.toml'}: {error.strerror}") from error
+        text = read_bytes(path, "the plan", StoreError, LARGEST_TEXT).decode()
+        toml_table(text)
+    except ValueError as error:
+        raise DamagedRun(f"{path} is damaged: {error}; {REPLAY}") from error
+    return text
 
 
 def _hold(folder: Path) -> Any:

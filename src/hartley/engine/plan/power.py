@@ -7,20 +7,20 @@ played yet; ``channel.power`` simulates their measurement.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hartley.channel import power
-from hartley.core import AnswerForm, ChannelSpec, Role
+from hartley.core import AnswerForm, ChannelSpec, Role, Trials
 from hartley.core.errors import BadPlan, BadTrials, UsageError
 from hartley.engine.plan.plan import Plan
 from hartley.engine.result.gate import check_limit, speaks
 from hartley.reference.schema import baseline_rows
 from hartley.store.journal import read_journal
-from hartley.store.runs import read_run
-from hartley.store.table import read_trials
+from hartley.store.verify import read_verified, trials_of
 
 DOUBT = 0.5
 """How far towards a limit bits are moved that a pilot measured, as a share of its upper arm."""
@@ -185,7 +185,7 @@ class _Source:
     """
 
     row: Mapping[str, Any]
-    trials: Path | None
+    trials: Callable[[], Trials] | None
     effect: Effect | None
     clusters: int
     growing: float | None
@@ -201,13 +201,13 @@ def _of_effects(effects: Mapping[str, Effect]) -> Iterator[_Source]:
 
 
 def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
-    document = read_run(pilot)
+    document = read_verified(pilot).document
     if plan.scene and document["scene"]["name"] != plan.scene:
         raise UsageError(
             f"the pilot {document['id']!r} must be of the plan's scene {plan.scene!r}, got "
             f"{document['scene']['name']!r}"
         )
-    _, records = read_journal(pilot / "journal.jsonl")
+    records = read_journal(pilot / "journal.jsonl").records
     keys = {
         line["standing"]["id"]: line["key"]
         for line in records["plan"]["lines"]["rows"]
@@ -229,7 +229,7 @@ def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
             fixed = spent["all"] - growing
         yield _Source(
             row=row,
-            trials=pilot / record["trials"],
+            trials=partial(trials_of, pilot, record),
             effect=None,
             clusters=row["clusters"],
             growing=growing,
@@ -270,7 +270,7 @@ def _planned(
             if stated is not None:
                 _check_ceiling(line, stated, source.row.get("ceiling"))
             line["shifted"] = stated is None and doubt != bits["point"]
-            likeness = power.from_pilot(read_trials(source.trials), bits["point"], planned)
+            likeness = power.from_pilot(source.trials(), bits["point"], planned)
     except BadTrials as error:
         return line | {"bits": None, "side": None, "reason": str(error)}, None
     return line | {"bits": planned}, likeness
