@@ -12,14 +12,16 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cyclopts import App, CycloptsError
-
+from hartley.cli.supervise import INCONCLUSIVE, STOPPED, can_supervise, supervised
 from hartley.cli.terminal import complain, complain_at_length
 from hartley.core.errors import HartleyError, Mistakes, UsageError
 
-USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
+if TYPE_CHECKING:
+    from cyclopts import App, CycloptsError
+
+USAGE = 2
 
 VERBS = {
     "list": "List attacks, defenses, games, scenes, plans, frameworks or runs.",
@@ -36,12 +38,15 @@ VERBS = {
 }
 """A verb is one row here, and one file of this folder that defines its ``app``."""
 
+PLAYING = {"assess", "attack", "chain"}
+"""Verbs that run code of parts: their process is supervised."""
+
 
 SUMMARY = "Measures how many bits an attacker can move between data and models."
 EXIT_CODES = (
     "Exit codes: 0 pass, or done where there are no limits; 1 over a limit; 2 usage or bad input; "
     "3 inconclusive: a limit that is not settled, a row that failed or is flagged, or an internal "
-    "error; 130 stopped by Ctrl-C."
+    "error; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."
 )
 
 
@@ -52,6 +57,8 @@ def build(called: str = "") -> App:
         called: the verb that is about to run, whose help is its own whole description; of the
             others, help is the line in ``VERBS``.
     """
+    from cyclopts import App
+
     from hartley import __version__
 
     app = App(
@@ -111,13 +118,24 @@ def _verb(arguments: Sequence[str]) -> str:
 
 def main() -> None:
     """Run the command line of this process."""
+    arguments = sys.argv[1:]
+    if _verb(arguments) in PLAYING and can_supervise():
+        sys.exit(supervised(lambda: _in_own_process(arguments)))
+    sys.exit(_in_own_process(arguments))
+
+
+def _in_own_process(arguments: Sequence[str]) -> int:
+    """Run one command in a process that ends with its exit code."""
+    from hartley.engine.run.own_process import forbid_play
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A name or an error of somewhere else may hold what this terminal cannot show.
             stream.reconfigure(errors="replace")
     sys.stdout, sys.stderr = _Unbroken(sys.stdout), _Unbroken(sys.stderr)
     os._exit = _refuse_to_exit(os._exit)  # type: ignore[assignment]
-    sys.exit(run(sys.argv[1:]))
+    forbid_play()
+    return run(arguments)
 
 
 def _refuse_to_exit(leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
@@ -169,6 +187,8 @@ class _Unbroken:
 
 def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[str, ...], int]:
     """One line for each mistake, and the exit code."""
+    from cyclopts import CycloptsError
+
     if isinstance(error, CycloptsError):
         return (_plain(error, arguments),), USAGE
     if isinstance(error, HartleyError):

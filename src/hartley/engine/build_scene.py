@@ -8,6 +8,7 @@ anyone can see what an attack reads from a scene whose bits are known.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -68,6 +69,7 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         digest = hashlib.sha256(f"{name} {modality} {__version__}".encode()).hexdigest()
         return replace(scene, name=name, digest=scene.digest or digest)
     recipe = _recipe(name)
+    process = os.getpid()
     try:
         values = checked(recipe, params or {})
         scene = recipe(**{**values, **from_environment(recipe.parameters)})
@@ -77,6 +79,9 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         raise catalog.missing(error) or RunError(f"the scene {name!r}: {error}") from error
     except (Exception, SystemExit) as error:
         raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
+    finally:
+        if os.getpid() != process:  # the recipe has forked: the copy ends here
+            os._exit(0)
     if not isinstance(scene, Scene):
         raise RunError(f"the recipe {name!r} must return a Scene, got {type(scene).__name__}")
     return scene if scene.digest else identified(name, scene, params or {})

@@ -27,6 +27,7 @@ from hartley.core.errors import HartleyError, RunError
 from hartley.engine.run import processes, worker_process
 from hartley.engine.run.frames import GarbledFrame
 from hartley.engine.run.interrupts import deferred
+from hartley.engine.run.own_process import may_play
 from hartley.engine.run.player import FAILED, Player, Result
 from hartley.engine.run.worker_process import WorkerProcess
 from hartley.store.artifacts import Artifacts
@@ -112,7 +113,8 @@ def perform(
 
     Args:
         experiments: what to play; those of one group are next to each other.
-        workers: number of processes; 0 plays in this one, one experiment after another.
+        workers: number of processes; 0 plays in this one, one experiment after another, where
+            this process may play (``own_process``), and in one worker elsewhere.
         scene: the scene without defenses, already built, for playing here.
         scene_params: the parameters it was built with.
         logs: folder for what the workers print.
@@ -126,7 +128,7 @@ def perform(
     """
     if not experiments:
         return
-    if not workers:
+    if not workers and may_play():
         player = Player(Artifacts(artifacts) if artifacts else None)
         if scene is not None:
             player.hold(scene, scene_params or {})
@@ -136,7 +138,7 @@ def perform(
                 result = player.run(experiment)
             finished(experiment, result)
         return
-    with _Staff(min(workers, len(experiments)), logs, artifacts, limits) as staff:
+    with _Staff(min(workers or 1, len(experiments)), logs, artifacts, limits) as staff:
         staff.play(_foreign_last(experiments), started, finished)
 
 

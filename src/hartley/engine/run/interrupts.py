@@ -12,11 +12,17 @@ from typing import Any
 Handler = Callable[[int, FrameType | None], Any]
 
 
-def _current() -> Handler | None:
-    """The function that a Ctrl-C calls; None where none does or this thread cannot change it."""
+STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that stop a run."""
+
+
+def _current(number: int) -> Handler | None:
+    """The function that a signal calls; None where none does or this thread cannot change it."""
     if threading.current_thread() is not threading.main_thread():
         return None
-    handler = signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(number)
     return handler if callable(handler) else None
 
 
@@ -27,7 +33,7 @@ def recorded() -> Iterator[list[int]]:
     A part may swallow a KeyboardInterrupt, or raise one of its own: the list says which it was.
     """
     pressed: list[int] = []
-    before = _current()
+    before = _current(signal.SIGINT)
     if before is None:
         yield pressed
         return
@@ -45,16 +51,15 @@ def recorded() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Hold a Ctrl-C back until the block is done: no process begins unseen or ends by half."""
-    before = _current()
-    if before is None:
-        yield
-        return
-    pressed: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    """Hold a Ctrl-C and its like back until a block is done, which begins or ends processes."""
+    before = {number: handler for number in STOPPING if (handler := _current(number)) is not None}
+    received: list[tuple[int, FrameType | None]] = []
+    for number in before:
+        signal.signal(number, lambda number, frame: received.append((number, frame)))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed:
-            before(*pressed[0])
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            before[received[0][0]](*received[0])

@@ -21,7 +21,7 @@ PROC = Path("/proc")
 MARK = "HARTLEY_WORKER"
 """A worker's name in its environment, which the processes that it starts inherit."""
 
-_SET_SUBREAPER = 36  # linux/prctl.h
+_SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # linux/prctl.h
 _PATIENCE = 5.0
 """Seconds to wait until processes that were killed are gone."""
 
@@ -169,6 +169,25 @@ def killed_for_memory() -> int:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends (Linux)."""
     _process_control(_SET_SUBREAPER, 1)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the system kill this process when its parent ends (Linux); at once if it has.
+
+    Args:
+        parent: the id of the parent when this process was started.
+    """
+    _process_control(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as ``SIGKILL``, or its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def offer_to_be_killed() -> None:

@@ -158,9 +158,7 @@ class WorkerProcess:
         if code == CANNOT_ANSWER:
             return "a part closed the descriptor on which its worker process answers"
         if code < 0:
-            name = str(-code)
-            with contextlib.suppress(ValueError):
-                name = signal.Signals(-code).name
+            name = processes.signal_name(-code)
             return (
                 f"its worker process was killed by {name}{self._for_memory(code)}{self.log.cause()}"
             )

@@ -1,0 +1,136 @@
+"""What stops a command: one line, the exit code of what stopped it, and no process that stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hartley.engine.run import processes
+
+ROOT = Path(__file__).parent.parent
+NAPS = 'scene = "live:membership"\nonly = ["naps"]\n[attacks.naps]\nseconds = 60\n'
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Start the real command with the parts of both test plugins; its processes end with it."""
+    started = []
+
+    def start(*words):
+        path = [
+            str(ROOT / "strangers"),
+            str(ROOT / "misbehaving"),
+            os.environ.get("PYTHONPATH", ""),
+        ]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hartley.cli.main", *words],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "STOPPING": str(tmp_path)},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell starts what it puts in the background deaf to Ctrl-C; a terminal does not.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def processes_in(folder):
+    """Processes that were started with this folder in their environment."""
+    mark = f"STOPPING={folder}\0".encode()
+    found = set()
+    for pid, process in processes.process_table().items():
+        try:
+            environment = (Path("/proc") / str(pid) / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment and process.state != "Z":
+            found.add(pid)
+    return found
+
+
+def wait_until(condition):
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, "it never got that far"
+        time.sleep(0.02)
+
+
+def playing(tmp_path):
+    return lambda: list(tmp_path.glob("runs/*/journal.jsonl")) and len(processes_in(tmp_path)) >= 3
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_ends_a_session_stops_a_run_like_ctrl_c(command, tmp_path, name):
+    (tmp_path / "naps.toml").write_text(NAPS)
+    run = command("assess", "naps.toml", "--workers", "1")
+    wait_until(playing(tmp_path))
+    run.send_signal(getattr(signal, name))
+    out, err = run.communicate(timeout=30)
+    assert run.returncode == 128 + getattr(signal, name) and out == ""
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("hartley: stopped: 0 of 1 jobs are kept in "), err
+    assert "Traceback" not in err and not processes_in(tmp_path)
+
+
+def test_a_second_ctrl_c_ends_a_recipe_that_swallows_the_first(command, tmp_path):
+    run = command("assess", "--scene", "never_ends", "--workers", "1")
+    assert run.stderr is not None
+    assert "building the scene never_ends" in run.stderr.readline()
+    time.sleep(0.3)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=10)
+    assert run.returncode == 130 and out == "" and "Traceback" not in err
+    assert err.strip().endswith("what was kept stays, and the same command goes on from there")
+    assert not processes_in(tmp_path)
+
+
+def test_a_second_ctrl_c_while_a_run_stops_leaves_nothing(command, tmp_path):
+    (tmp_path / "naps.toml").write_text(NAPS)
+    run = command("assess", "naps.toml", "--workers", "1")
+    wait_until(playing(tmp_path))
+    for _ in range(6):
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 130 and "Traceback" not in err, err
+    assert not processes_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scene", "reason"),
+    [
+        ("leaves_below_python", "it ended with exit code 0"),
+        ("is_killed", "it was killed by SIGKILL"),
+    ],
+)
+def test_a_recipe_that_ends_the_program_below_python_does_not_pass(command, scene, reason):
+    run = command("assess", "--scene", scene, "--workers", "0")
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 3 and out == ""
+    line = "hartley: a part ended the program before its verdict: "
+    assert err.strip().splitlines()[-1] == line + reason
+
+
+def test_a_kill_of_the_command_takes_its_processes_along(command, tmp_path):
+    (tmp_path / "naps.toml").write_text(NAPS)
+    run = command("assess", "naps.toml", "--workers", "1")
+    wait_until(playing(tmp_path))
+    run.kill()
+    run.communicate()
+    wait_until(lambda: not processes_in(tmp_path))
