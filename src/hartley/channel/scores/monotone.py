@@ -132,18 +132,21 @@ def logistic(table: Array, rows: float) -> Array:
     weight = table.sum(1)
     total = float(weight.sum())
     x = ndtri(np.clip((np.cumsum(weight) - weight / 2) / total, 1e-6, 1.0 - 1e-6))
-    design = np.stack([np.ones_like(x), x], 1)
-    beta = np.zeros(2)
-    for _ in range(8):
-        p = expit(design @ beta)
-        slope = design.T @ (table[:, 1] - weight * p) * rows - 0.5 * beta
-        curve = (design.T * (weight * p * (1 - p) * rows)) @ design + 0.5 * np.eye(2)
-        step = np.linalg.solve(curve, slope)
-        beta = beta + step
-        if np.abs(step).max() < 1e-9:
+    ones, level, slope = table[:, 1] * rows, 0.0, 0.0
+    weight = weight * rows
+    for _ in range(8):  # Newton's steps for the two numbers, held back by a prior of variance 2
+        p = expit(level + slope * x)
+        residual, curve = ones - weight * p, weight * p * (1.0 - p)
+        bent = curve * x
+        up, right = residual.sum() - 0.5 * level, residual @ x - 0.5 * slope
+        a, b, c = curve.sum() + 0.5, bent.sum(), bent @ x + 0.5
+        determinant = a * c - b * b
+        steps = (c * up - b * right) / determinant, (a * right - b * up) / determinant
+        level, slope = level + steps[0], slope + steps[1]
+        if max(map(abs, steps)) < 1e-9:
             break
     # Few levels, which cost nothing (1/64 of the slope's range) and keep sums over a cluster cheap.
-    line = design @ beta
+    line = level + slope * x
     height = max(float(line.max() - line.min()), 1e-9) / LEVELS
     inside = 0.5 / (rows + 1.0)
     return np.asarray(np.clip(expit(np.round(line / height) * height), inside, 1.0 - inside))
