@@ -54,6 +54,7 @@ def test_public_names_are_exactly_these() -> None:
             "Role",
             "Round",
             "Scene",
+            "Stronger",
             "Trials",
             "View",
             "AnswerForm",

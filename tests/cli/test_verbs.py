@@ -77,7 +77,7 @@ def test_the_runs_of_a_store_say_of_each_what_assess_said(call, strangers, tmp_p
     plan = 'scene = "live:membership"\nonly = ["honest"]\n'
     for status, limits in {
         "none": "",
-        "pass": "[limits]\nmembership = 1.0",
+        "pass": '[limits]\nmembership = 1.0\n[limits.least]\nattacks = ["honest"]',
         "over": "[limits]\nmembership = 0.1",
     }.items():
         (tmp_path / f"{status}.toml").write_text(plan + limits)

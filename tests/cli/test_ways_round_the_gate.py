@@ -159,7 +159,9 @@ def test_a_document_of_the_last_time_does_not_count_while_the_run_is_played_agai
 ):
     from hartley.engine import assess
 
-    (tmp_path / "limits.toml").write_text("[limits]\nmembership = 1\n")
+    (tmp_path / "limits.toml").write_text(
+        '[limits]\nmembership = 1\n[limits.least]\nattacks = ["loss_threshold"]\n'
+    )
     assert call(*LOUD, "--run", "one").returncode == 0
     gate = ("gate", "one", "--limits", "limits.toml")
     assert call(*gate).returncode == 0

@@ -224,7 +224,7 @@ def test_what_failed_or_is_missing_is_inconclusive():
     assert status([], membership=0.9) == "inconclusive"
 
 
-@pytest.mark.parametrize("cause", ["modality", "scene", "access", "plan"])
+@pytest.mark.parametrize("cause", ["modality", "scene", "access"])
 def test_an_attack_that_cannot_be_carried_is_no_fault_unless_a_limit_names_it(cause):
     rows = [row(), gone(cause=cause)]
     assert status(rows, membership=0.9) == "pass"

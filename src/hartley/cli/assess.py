@@ -17,6 +17,7 @@ from hartley.cli.terminal import (
     note,
     print_channels,
     print_defenses,
+    print_departures,
     print_json,
     say,
     whole,
@@ -168,6 +169,7 @@ def finish(
     for reason in verdict["reasons"]:
         if not any(hidden_reason in reason for hidden_reason in hidden):
             say(f"  {reason}")
+    print_departures(verdict.get("departures") or ())
     run = document["id"] + ("" if store == Path("runs") else f" --store {store}")
     note(
         f"kept in {store / document['id']}; render it with: hartley report {run}; "

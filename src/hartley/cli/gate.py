@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import print_json, say
+from hartley.cli.terminal import print_departures, print_json, say
 from hartley.core.errors import BadPlan, DamagedRun, UsageError
 
 app = App(name="gate")
@@ -66,7 +66,13 @@ def gate(
             f"is of {document['scene']['name']!r}"
         )
     check_metrics(document, plan.limits)
-    verdict = judge(document, plan.limits, strict=plan.strict)
+    verdict = judge(
+        document,
+        plan.limits,
+        strict=plan.strict,
+        least=plan.least,
+        scene=plan.scenes.get(plan.scene, {}) if plan.scene else None,
+    )
     if reading.doubt and not accept_unverified and verdict.status != OVER:
         reason = f"unverified: {reading.doubt}; --accept-unverified judges it as it is"
         verdict = replace(verdict, status=INCONCLUSIVE, reasons=(reason, *verdict.reasons))
@@ -79,6 +85,7 @@ def gate(
         say(f"  meaning: {meaning(verdict.dump())}")
         for reason in verdict.reasons:
             say(f"  {reason}")
+        print_departures(verdict.departures)
     return verdict.code
 
 

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 
 from hartley import catalog
 from hartley.cli.terminal import note, print_json, print_table, say
-from hartley.core import AnswerForm, Game
+from hartley.core import AnswerForm, Game, Stronger
 from hartley.core import Parameter as Declared
 from hartley.core.brief import brief_fields
 from hartley.core.errors import UnknownName, UsageError
@@ -248,8 +248,12 @@ def _parameter(declared: Declared) -> dict[str, Any]:
         "range": ends or None,
         "choices": list(declared.choices) or None,
         "limits": declared.limits,
+        "stronger": declared.stronger,
         "help": declared.help,
     }
+
+
+_STRONGER = {Stronger.MORE: "stronger with more", Stronger.LESS: "stronger with less"}
 
 
 def _words(value: Any) -> str:
@@ -273,7 +277,8 @@ def _print(facts: dict[str, Any]) -> None:
     for parameter in facts["parameters"]:
         flag = f"--{parameter['name'].replace('_', '-')}"
         kind, default = parameter["type"], parameter["default"]
-        limits = f" [{parameter['limits']}]" if parameter["limits"] else ""
+        words = [parameter["limits"], _STRONGER.get(parameter["stronger"], "")]
+        limits = f" [{'; '.join(filter(None, words))}]" if any(words) else ""
         say(f"    {flag:18} {kind:6} {default!r:10}{limits} {parameter['help']}")
     if facts.get("brief"):
         _print_brief(facts)

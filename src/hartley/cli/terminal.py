@@ -203,6 +203,16 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
             say(f"  {reason}: {len(names)} ({', '.join(names)})")
 
 
+def print_departures(departures: Sequence[str]) -> None:
+    """Print what was played otherwise than it ships."""
+    from hartley.report.format_numbers import DEPARTED
+
+    if departures:
+        say(f"{DEPARTED.lower()}:")
+    for departure in departures:
+        say(f"  {departure}")
+
+
 def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what each defense left of each leak, and what it cost in utility."""
     for row in rows:

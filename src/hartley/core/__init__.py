@@ -14,7 +14,7 @@ from hartley.core.capabilities import CAPABILITIES, Capability, CapabilityRow
 from hartley.core.costs import Cost, charge
 from hartley.core.declare import attack, defense, game, recipe
 from hartley.core.experiment import Experiment, Stage
-from hartley.core.parameters import Parameter, Range
+from hartley.core.parameters import Parameter, Range, Stronger
 from hartley.core.parts import Attack, Defense, Game, Recipe
 from hartley.core.quantity import Kind, Quantity
 from hartley.core.records import Channel, ChannelSpec, Trials
@@ -90,6 +90,7 @@ __all__ = [
     "Settings",
     "Slot",
     "Stage",
+    "Stronger",
     "Term",
     "TrainingPipeline",
     "Trials",

@@ -12,9 +12,12 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from enum import StrEnum
 from math import inf, isfinite, isnan, nextafter
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+_Extra = TypeVar("_Extra")
 
 KINDS: Mapping[type, str] = {
     bool: "true or false",
@@ -107,6 +110,33 @@ class Secret:
     variable: str
 
 
+class Stronger(StrEnum):
+    """What another value of a parameter means, for ``Annotated[int, Range(2), Stronger.MORE]``.
+
+    The gate needs it: a limit is passed only by attacks at least as strong as shipped. Of a
+    parameter without this mark, every value but its default counts as weaker.
+
+    Attributes:
+        MORE: an attack is at least as strong with a larger value (reference models, steps), or with
+            True instead of False.
+        LESS: an attack is at least as strong with a smaller value.
+        TRIALS: the value says how many trials there are: fewer of them widen the interval, and the
+            channel stays the same (rounds).
+        NEITHER: the value does not matter to the strength (a seed, a number of processes).
+    """
+
+    MORE = "more"
+    LESS = "less"
+    TRIALS = "trials"
+    NEITHER = "neither"
+
+    def weaker(self, value: float, shipped: float) -> bool:
+        """Whether a value makes the attack weaker than the shipped value does."""
+        if self is Stronger.NEITHER:
+            return False
+        return value > shipped if self is Stronger.LESS else value < shipped
+
+
 _SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password|passphrase|credentials?)$")
 
 
@@ -122,6 +152,7 @@ class Parameter:
         range: the numbers that it may take; None where it declares none.
         choices: the values that it may take; empty where it declares none.
         secret: the environment variable that it is read from; empty for any other parameter.
+        stronger: in which direction an attack gets stronger; None where it is not declared.
     """
 
     name: str
@@ -131,6 +162,16 @@ class Parameter:
     range: Range | None = None
     choices: tuple[Any, ...] = ()
     secret: str = ""
+    stronger: Stronger | None = None
+
+    def is_weaker(self, value: Any, shipped: Any) -> bool:
+        """Whether an attack is weaker with a value than with the shipped one, or may be.
+
+        Where no direction is declared, every other value may be.
+        """
+        if self.stronger is None:
+            return bool(value != shipped)
+        return self.stronger.weaker(value, shipped)
 
     @property
     def limits(self) -> str:
@@ -181,14 +222,20 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
                 f"{where} needs a plain default (bool, int, float or str), so that it can be a flag"
             )
         try:
-            kind, limits, choices = _read(_annotation(function, declared), default)
+            annotation = _annotation(function, declared)
+            kind, limits, choices = _read(annotation, default)
         except (TypeError, NameError, AttributeError, SyntaxError) as error:
             raise TypeError(f"{where}: its annotation cannot be read: {error}") from error
         if limits is not None and kind not in {int, float}:
             raise TypeError(f"{where}: a Range must annotate an int or a float")
+        stronger = _extra(annotation, Stronger)
+        if stronger not in {None, Stronger.NEITHER} and (kind is str or choices):
+            raise TypeError(f"{where}: Stronger.{stronger.name} must annotate a number or a bool")
         help_ = notes.get(declared.name, "")
-        secret = _secret(_annotation(function, declared), declared.name, kind)
-        parameter = Parameter(declared.name, default, kind, help_, limits, choices, secret)
+        secret = _secret(annotation, declared.name, kind)
+        parameter = Parameter(
+            declared.name, default, kind, help_, limits, choices, secret, stronger
+        )
         if mistake := parameter.mistake(default):
             raise TypeError(f"the default of {mistake}")
         parameters.append(parameter)
@@ -208,19 +255,23 @@ def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> A
 
 def _read(annotation: Any, default: Any) -> tuple[type, Range | None, tuple[Any, ...]]:
     """The type, the range and the choices that an annotation declares."""
-    limits = None
+    limits = _extra(annotation, Range)
     if get_origin(annotation) is Annotated:
-        annotation, *extras = get_args(annotation)
-        limits = next((extra for extra in extras if isinstance(extra, Range)), None)
+        annotation, *_ = get_args(annotation)
     if get_origin(annotation) is Literal:
         return type(default), limits, get_args(annotation)
     return (annotation if annotation in KINDS else type(default)), limits, ()
 
 
+def _extra(annotation: Any, kind: type[_Extra]) -> _Extra | None:
+    """What an annotation declares of a kind besides the type, or None."""
+    extras = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return next((extra for extra in extras if isinstance(extra, kind)), None)
+
+
 def _secret(annotation: Any, name: str, kind: type) -> str:
     """The environment variable of a secret, or an empty string."""
-    extras = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
-    declared = next((extra for extra in extras if isinstance(extra, Secret)), None)
+    declared = _extra(annotation, Secret)
     if declared is not None:
         return declared.variable
     return f"HARTLEY_{name.upper()}" if kind is str and _SECRET_NAME.search(name) else ""

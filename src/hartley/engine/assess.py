@@ -198,13 +198,20 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     edges = [
         edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
     ]
-    verdict = judge({"channels": channels}, plan.limits, strict=plan.strict)
+    plain = _plain(plan)
+    verdict = judge(
+        {"channels": channels, "plan": plain, "scene": ledger.header["scene"]},
+        plan.limits,
+        strict=plan.strict,
+        least=plan.least,
+        scene=plan.scenes.get(plan.scene, {}),
+    )
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
     ]
     assembled = document.document(
         identity=ledger.id,
-        plan=_plain(plan),
+        plan=plain,
         scene={**ledger.header["scene"], "facts": ledger.records["plan"].get("scene", {})},
         created=ledger.header.get("created", ""),
         channels=channels,

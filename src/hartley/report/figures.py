@@ -101,7 +101,7 @@ def roc(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     with mpl.rc_context({**STYLE, "ytick.color": COLOURS["muted"], "ytick.major.width": 0.6}):
         figure = Figure(figsize=(4.0, 3.7))
         axes = figure.add_axes((0.15, 0.13, 0.81, 0.83))
-        floor = 1.0
+        floor = 0.1  # at least a decade, also where the curve is one point
         for i, row in enumerate(rows):
             curve = row["curve"]
             pairs = [

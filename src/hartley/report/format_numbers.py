@@ -77,6 +77,10 @@ def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
     return "inconclusive", status, "a verdict that this Hartley does not know"
 
 
+DEPARTED = "Played otherwise than shipped"
+"""The heading of the departures of a verdict, in every format."""
+
+
 def meaning(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict means, in one sentence; empty for one that is not known."""
     words = MEANS.get(verdict_of(verdict), "")

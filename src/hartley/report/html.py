@@ -15,6 +15,7 @@ from hartley.report import charts, loop
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
+    DEPARTED,
     VERDICTS,
     bits_line,
     certified_share,
@@ -98,6 +99,8 @@ def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "meaning": sentence(meaning(verdict)),
         # The table of limits below has the checks that pass.
         "reasons": [r for r in verdict.get("reasons") or () if r not in passed],
+        "departed": DEPARTED,
+        "departures": list(verdict.get("departures") or ()),
     }
 
 

@@ -67,7 +67,9 @@ def render(document: Mapping[str, Any]) -> str:
 def _properties(suite: ET.Element, verdict: Mapping[str, Any]) -> None:
     """Put the verdict and what it means before the test cases, as the schema has it."""
     properties = ET.Element("properties")
-    for name, value in {"verdict": verdict_of(verdict), "meaning": meaning(verdict)}.items():
+    pairs = [("verdict", verdict_of(verdict)), ("meaning", meaning(verdict))]
+    pairs += [("departure", str(departure)) for departure in verdict.get("departures") or ()]
+    for name, value in pairs:
         ET.SubElement(properties, "property", name=name, value=_clean(value))
     suite.insert(0, properties)
 

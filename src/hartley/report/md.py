@@ -9,6 +9,7 @@ from typing import Any
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
+    DEPARTED,
     NOTHING,
     bits,
     count,
@@ -41,6 +42,7 @@ def render(document: Mapping[str, Any]) -> str:
         f"# Hartley: {_cell(scene.get('name'))}",
         f"**{_cell(title)}.** {_cell(sentence(words))} {_cell(sentence(meaning(verdict)))}".strip(),
         "\n".join(f"- {_cell(reason)}" for reason in verdict.get("reasons") or ()),
+        *_departures(verdict),
         "## Channels",
         _table(CHANNEL_HEAD, [_channel(c) for c in measured])
         if measured
@@ -73,6 +75,12 @@ def render(document: Mapping[str, Any]) -> str:
         f"Hartley {_cell(document['version'])}, scene digest `{_code(scene.get('digest'))[:16]}`."
     )
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _departures(verdict: Mapping[str, Any]) -> list[str]:
+    """Say what was played otherwise than it ships."""
+    departures = verdict.get("departures") or ()
+    return [f"{DEPARTED}:", "\n".join(f"- {_cell(d)}" for d in departures)] if departures else []
 
 
 def _quantities(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -76,6 +76,7 @@ def render(document: Mapping[str, Any]) -> str:
                     "verdict": verdict_of(document["verdict"]),
                     "meaning": meaning(document["verdict"]),
                     "reasons": list(document["verdict"].get("reasons") or ()),
+                    "departures": list(document["verdict"].get("departures") or ()),
                 },
             }
         ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Model, Range, Scene, recipe, spawn
+from hartley.core import Data, Modality, Model, Range, Scene, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
@@ -46,7 +46,7 @@ def captions(
     batch: Annotated[int, Range(2)] = 128,
     candidates: Annotated[int, Range(2)] = 64,
     known: Annotated[int, Range(0)] = 128,
-    seed: Annotated[int, Range(0)] = 0,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
     """Emoji and captions: frozen EfficientNet-Lite0 and MiniLM with projections trained by InfoNCE.
 

@@ -20,6 +20,7 @@ from hartley.core import (
     Range,
     Scene,
     Settings,
+    Stronger,
     recipe,
     spawn,
 )
@@ -56,8 +57,8 @@ def dialogue(
     batch: Annotated[int, Range(1)] = 8,
     rank: Annotated[int, Range(1)] = 16,
     rate: Annotated[float, Range(0, open_low=True)] = 2e-3,
-    rounds: Annotated[int, Range(1, 10_000)] = 1,
-    seed: Annotated[int, Range(0)] = 0,
+    rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 1,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
     """A chat model that was fine-tuned on half of the dialogues of the pool, drawn at random.
 

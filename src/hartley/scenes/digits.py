@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from hartley.core import Modality, Range, Scene, recipe
+from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
@@ -22,9 +22,9 @@ def digits(
     hidden: Annotated[int, Range(1)] = 128,
     epochs: Annotated[int, Range(0)] = 60,
     batch: Annotated[int, Range(1)] = 32,
-    seed: Annotated[int, Range(0)] = 0,
-    opened: bool = False,
-    workers: Annotated[int, Range(1)] = 1,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    opened: Annotated[bool, Stronger.MORE] = False,
+    workers: Annotated[int, Range(1), Stronger.NEITHER] = 1,
 ) -> Scene:
     """Handwritten digits, 8×8, and a 64-128-10 net that was trained on half of them.
 

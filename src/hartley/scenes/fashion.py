@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from hartley.core import Modality, Range, Scene, recipe
+from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
@@ -21,9 +21,9 @@ def fashion(
     records: Annotated[int, Range(2, 56_000)] = 8000,
     epochs: Annotated[int, Range(0)] = 15,
     batch: Annotated[int, Range(1)] = 64,
-    seed: Annotated[int, Range(0)] = 0,
-    opened: bool = False,
-    workers: Annotated[int, Range(1)] = 1,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    opened: Annotated[bool, Stronger.MORE] = False,
+    workers: Annotated[int, Range(1), Stronger.NEITHER] = 1,
 ) -> Scene:
     """Pictures of clothes, 28×28, and a small convolutional net that was trained on half of them.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from hartley.core import Modality, Range, Scene, recipe
+from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import tabular as data
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.games.inversion.gradient_inversion import FederatedStep
@@ -31,9 +31,9 @@ def income(
     sensitive: Literal[
         "workclass", "education", "marital", "occupation", "relationship", "race", "sex"
     ] = "marital",
-    seed: Annotated[int, Range(0)] = 0,
-    opened: bool = False,
-    workers: Annotated[int, Range(1)] = 1,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    opened: Annotated[bool, Stronger.MORE] = False,
+    workers: Annotated[int, Range(1), Stronger.NEITHER] = 1,
 ) -> Scene:
     """People of a census, and a net that was trained on half of them to predict high income.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from hartley.core import Modality, Range, Scene, recipe
+from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import audio
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
@@ -25,9 +25,9 @@ def keywords(
     records: Annotated[int, Range(2, 1300)] = 1300,
     epochs: Annotated[int, Range(0)] = 30,
     batch: Annotated[int, Range(1)] = 32,
-    seed: Annotated[int, Range(0)] = 0,
-    opened: bool = False,
-    workers: Annotated[int, Range(1)] = 1,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    opened: Annotated[bool, Stronger.MORE] = False,
+    workers: Annotated[int, Range(1), Stronger.NEITHER] = 1,
 ) -> Scene:
     """Spoken letters in twenty languages, and a net that was trained on half of them.
 

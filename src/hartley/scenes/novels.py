@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Model, Range, Scene, Settings, recipe, spawn
+from hartley.core import Data, Modality, Model, Range, Scene, Settings, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import language
 from hartley.games.extraction.head_extraction import Head, OutputHead
@@ -45,7 +45,7 @@ def novels(
     batch: Annotated[int, Range(1)] = 8,
     rate: Annotated[float, Range(0, open_low=True)] = 2e-3,
     pretrained: Annotated[int, Range(0)] = 0,
-    seed: Annotated[int, Range(0)] = 0,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
     novel: Literal[
         "persuasion",
         "emma",

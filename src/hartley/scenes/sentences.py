@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Range, Scene, recipe, spawn
+from hartley.core import Data, Modality, Range, Scene, Stronger, recipe, spawn
 from hartley.data import mails
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Texts
@@ -37,9 +37,9 @@ def sentences(
     secrets: Annotated[int, Range(2)] = 1200,
     public: Annotated[int, Range(1)] = 5000,
     candidates: Annotated[int, Range(2)] = 64,
-    targets: Annotated[int, Range(1)] = 32,
+    targets: Annotated[int, Range(1), Stronger.TRIALS] = 32,
     known: Annotated[int, Range(0)] = 512,
-    seed: Annotated[int, Range(0)] = 0,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
     """Private sentences of e-mails, stored as MiniLM embeddings.
 

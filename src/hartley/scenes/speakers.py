@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 import hartley
-from hartley.core import Modality, Range, Scene, recipe
+from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import audio
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Spectra, statistics
@@ -31,9 +31,9 @@ def speakers(
     secrets: Annotated[int, Range(2)] = 700,
     public: Annotated[int, Range(1)] = 800,
     candidates: Annotated[int, Range(2)] = 64,
-    targets: Annotated[int, Range(1)] = 32,
+    targets: Annotated[int, Range(1), Stronger.TRIALS] = 32,
     known: Annotated[int, Range(0)] = 320,
-    seed: Annotated[int, Range(0)] = 0,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
     """Voices in twenty languages, stored as speaker embeddings.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from hartley.core import Data, Modality, Range, Scene, recipe
+from hartley.core import Data, Modality, Range, Scene, Stronger, recipe
 from hartley.data import graph as data
 from hartley.games.memorization.canaries import planted
 from hartley.kit.graph.graph_classifier import Shape, Study
@@ -28,8 +28,8 @@ def synsets(
     records: Annotated[int, Range(2, 1336)] = 1200,
     hidden: Annotated[int, Range(1)] = 32,
     epochs: Annotated[int, Range(0)] = 30,
-    seed: Annotated[int, Range(0)] = 0,
-    opened: bool = False,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    opened: Annotated[bool, Stronger.MORE] = False,
 ) -> Scene:
     """Small graphs of WordNet, and a graph isomorphism network that was trained on half of them.
 

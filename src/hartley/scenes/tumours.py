@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from hartley.core import Modality, Range, Scene, recipe
+from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import tabular as data
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.games.inversion.gradient_inversion import FederatedStep
@@ -32,9 +32,9 @@ def tumours(
     epochs: Annotated[int, Range(0)] = 80,
     batch: Annotated[int, Range(1)] = 32,
     sensitive: str = "mean_texture",
-    seed: Annotated[int, Range(0)] = 0,
-    opened: bool = False,
-    workers: Annotated[int, Range(1)] = 1,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    opened: Annotated[bool, Stronger.MORE] = False,
+    workers: Annotated[int, Range(1), Stronger.NEITHER] = 1,
 ) -> Scene:
     """Thirty measures of breast tumours, and a net that was trained on half of them.
 

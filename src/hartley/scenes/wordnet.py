@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from hartley.core import Data, Modality, Range, Scene, recipe
+from hartley.core import Data, Modality, Range, Scene, Stronger, recipe
 from hartley.data import graph as data
 from hartley.games.inversion.link_inference import HiddenLinks
 from hartley.games.memorization.canaries import planted
@@ -28,8 +28,8 @@ def wordnet(
     hidden: Annotated[int, Range(1)] = 16,
     steps: Annotated[int, Range(0)] = 60,
     pairs: Annotated[int, Range(1)] = 300,
-    seed: Annotated[int, Range(0)] = 0,
-    opened: bool = False,
+    seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    opened: Annotated[bool, Stronger.MORE] = False,
 ) -> Scene:
     """A graph of 2,800 word senses, and a graph network trained on the subject of some of them.
 

@@ -38,11 +38,11 @@ def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
     """Return why an attack is not played on a scene, or None."""
     if entry.error and entry.kind == "plugin":
         return Obstacle("broken", entry.error)
-    if reason := left_out(entry, plan):
-        return Obstacle("plan", reason)
+    reason = left_out(entry, plan)
     if entry.error:
-        return Obstacle("broken", entry.error)
-    return unplayable(entry, scene)
+        return Obstacle("plan", reason) if reason else Obstacle("broken", entry.error)
+    # What the scene cannot carry is not the plan's doing: the gate holds only that against a plan.
+    return unplayable(entry, scene) or (Obstacle("plan", reason) if reason else None)
 
 
 def left_out(entry: Entry, plan: Plan) -> str:

@@ -36,6 +36,8 @@
     "axis:model_to_data" = 0.2    # every class on the axis
     "membership.tpr_at_fpr_1e2" = 0.05       # a usual metric, where larger is worse
     strict = true                 # a pass also counts what victims who showed nothing could hide
+    [limits.least]                # what must have been played for a pass, see engine.result.least
+    attacks = ["lira"]            # these are enough; by default every attack that fits, as shipped
 
     [executor]
     workers = 2                   # local worker processes
@@ -57,10 +59,11 @@ from pathlib import Path
 from typing import Any
 
 from hartley import catalog
-from hartley.core.errors import BadPlan, UnknownName
+from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
-from hartley.engine.result.gate import check_limit
+from hartley.engine.result.gate import check_limit, covers
+from hartley.engine.result.least import Least, read_least
 
 CHAINS = "chains"
 """The pattern of ``only`` that leaves nothing but the chains of a plan."""
@@ -108,6 +111,7 @@ class Plan:
     replicates: int = 1
     limits: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
+    least: Least = field(default_factory=Least)
     workers: int | None = None
     time_limit: float | None = None
     memory_limit: float | None = None
@@ -152,6 +156,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     adaptive = reader.of(bool, defenses.pop("adaptive", True), "defenses.adaptive")
     limits = dict(reader.table(raw, "limits"))
     strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
+    least = reader.least(limits.pop("least", {}))
     executor = reader.table(raw, "executor")
     reader.known(executor, "executor.", ["workers", "time_limit", "memory_limit"])
     plan = Plan(
@@ -167,6 +172,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         adaptive=adaptive,
         limits=reader.limits(limits),
         strict=strict,
+        least=least,
         workers=reader.of(int, executor["workers"], "executor.workers", low=0)
         if "workers" in executor
         else None,
@@ -178,6 +184,12 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         deployed=reader.strings(raw.get("deployed", []), "deployed"),
         replicates=reader.of(int, raw.get("replicates", 1), "replicates", low=1),
     )
+    for attack in least.attacks:
+        if not any(covers(key.partition(".")[0], attack) for key in plan.limits):
+            raise BadPlan(
+                f"{source}: limits.least.attacks must be about attacks that a limit covers, "
+                f"got {attack!r}"
+            )
     if not 0 < plan.alpha < 0.5:
         raise BadPlan(f"{source}: alpha must be above 0 and below 0.5, got {plan.alpha}")
     _check_rows(plan, source)
@@ -276,6 +288,11 @@ def normalised(plan: Plan) -> str:
         rows += [*_tables("chains.params", chain.params), *_tables("chains.games", chain.games)]
     rows += ["", "[limits]", *(["strict = true"] if plan.strict else [])]
     rows += [*(f"{_toml(k)} = {v!r}" for k, v in sorted(plan.limits.items()))]
+    for name, value in (least := plan.least.dump()).items():
+        if not isinstance(value, Mapping):
+            rows += [] if "[limits.least]" in rows else ["", "[limits.least]"]
+            rows.append(f"{_toml(name)} = {_toml(value)}")
+    rows += _tables("limits.least", {k: v for k, v in least.items() if isinstance(v, Mapping)})
     return "\n".join(rows) + "\n"
 
 
@@ -361,6 +378,18 @@ class _Reader:
                 )
             )
         return tuple(chains)
+
+    def least(self, table: Any) -> Least:
+        if not isinstance(table, dict):
+            raise BadPlan(
+                f"{self.source}: limits.least must be a table, [limits.least], got {_kind(table)}"
+            )
+        try:
+            return read_least(table)
+        except UnknownName:
+            raise
+        except UsageError as error:
+            raise BadPlan(f"{self.source}: {error}") from error
 
     def limits(self, raw: Mapping[str, Any]) -> dict[str, float]:
         flat: dict[str, float] = {}

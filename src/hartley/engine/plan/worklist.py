@@ -23,6 +23,7 @@ from hartley.engine.defend import unfit
 from hartley.engine.plan.applicability import Obstacle, obstacle
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.plan.plan import CHAINS, Plan, sweep
+from hartley.engine.result.departures import departures_of
 from hartley.engine.result.document import standing_of
 
 SKIPPED, FAILED = "skipped", "failed"
@@ -267,12 +268,17 @@ def experiments(lines: Iterable[Line]) -> list[Experiment]:
     return [line for line in lines if isinstance(line, Experiment)]
 
 
-def standing(line: Line, modality: str, plan: Plan) -> dict[str, Any]:
+def standing(line: Line, scene: Scene, plan: Plan) -> dict[str, Any]:
     """Return the half of a row that is known before anything is played."""
     experiment = line.experiment if isinstance(line, Skipped) else line
     name = experiment.stages[-1].attack
     entry = next(e for e in catalog.entries("attack") if e.name == name)
-    row = standing_of(entry, modality, experiment)
+    row = standing_of(entry, str(scene.modality), experiment)
+    if not isinstance(line, Skipped):
+        stages = row["experiment"]["stages"]
+        row["departures"] = departures_of(
+            stages, budget=experiment.budget, rounds=scene.settings.rounds
+        )
     if experiment.baseline:
         return {**row, "baseline_id": None, "added": None}
     deployed = experiment.defenses[: len(plan.deployed)]
@@ -292,11 +298,11 @@ def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for line in lines:
         if isinstance(line, Skipped):
-            row = standing(line, str(scene.modality), plan)
+            row = standing(line, scene, plan)
             note = {"status": line.status, "reason": line.reason, "cause": line.cause}
             rows.append({"key": None, "standing": row, **note})
         elif line.stages:
-            rows.append({"key": line.key, "standing": standing(line, str(scene.modality), plan)})
+            rows.append({"key": line.key, "standing": standing(line, scene, plan)})
         else:
             rows.append({"key": line.key, "utility": added(line, plan)})
     declared = [_declared(names, plan, scene) for names in plan.use]

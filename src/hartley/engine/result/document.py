@@ -94,6 +94,7 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
         "n": channel.n,
         "clusters": channel.clusters,
         "uses": channel.uses,
+        "rounds": rounds_of(trials),
         "seconds": channel.seconds,
         "shared_seconds": dict(trials.shared_seconds),
         "bits": {
@@ -132,6 +133,13 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
         row |= {"params": dict(trials.params), "tuning": dict(trials.tuning)}
     plain: dict[str, Any] = finite(row)
     return plain
+
+
+def rounds_of(trials: Trials) -> int | None:
+    """Return how often the game was dealt; None for a table of another tool."""
+    import numpy as np
+
+    return None if trials.cluster is None else len(np.unique(trials.cluster))
 
 
 def flags(channel: Channel) -> list[str]:

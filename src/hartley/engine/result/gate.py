@@ -20,9 +20,11 @@ of those alpha whose lower bound is above the limit, and Holm's procedure (1979)
 *Pass* needs no such correction: a run passes only if every upper end is within its limit, so a
 channel above its limit must fool its own upper end (an intersection–union test).
 
-An attack that the scene cannot carry (another modality, no such part, no such access) or that the
-plan leaves out, does not count against its class as long as another attack of the class was
-measured; a limit that names it, or a class of which nothing was measured, is inconclusive.
+A limit is passed by the attacks that ship, as they ship: every attack that it covers and that the
+scene can carry must be measured with at least its shipped settings (``departures``), at an alpha of
+at most 0.05. A plan that leaves attacks out, or plays them weaker, is inconclusive until the limits
+say what is enough (``least``). An attack that the scene cannot carry (another modality, no such
+part, no such access) does not count against its class as long as another one was measured.
 """
 
 from __future__ import annotations
@@ -36,6 +38,17 @@ from hartley import catalog
 from hartley.channel.trials.split_quality import unsettling
 from hartley.core.errors import UnknownName, UsageError
 from hartley.core.taxonomy import Axis
+from hartley.engine.result.enough import (
+    absent_attacks,
+    alpha_of,
+    departures_in_words,
+    loose_alpha,
+    other_scene,
+    shortfalls,
+    spared,
+    with_departures,
+)
+from hartley.engine.result.least import ALPHA, Least
 from hartley.reference.schema import baseline_rows
 
 PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
@@ -43,8 +56,8 @@ EXIT = {PASS: 0, OVER: 1, INCONCLUSIVE: 3}
 CARRIED = ("modality", "scene", "access", "plan")
 """Causes of a skipped row that are not a fault of the run; ``install`` is a fault of it."""
 
-ALPHA = 0.05
-"""The level of a row that does not state one (documents of version 1)."""
+SHIPPED = Least()
+"""What counts where the limits state nothing: everything that ships, as it ships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,8 @@ class Verdict:
         tested: how many checks that level is shared among. Two limits on one quantity of one row
             count once: its lower bounds hold for both.
         strict: whether a pass had to count what victims who showed nothing could hide.
+        departures: in words, whatever was played otherwise than it ships, weaker or with fewer
+            trials, also where no limit is about it.
     """
 
     status: str
@@ -67,6 +82,7 @@ class Verdict:
     level: float | None = None
     tested: int = 0
     strict: bool = False
+    departures: tuple[str, ...] = ()
 
     @property
     def code(self) -> int:
@@ -82,6 +98,7 @@ class Verdict:
             "level": self.level,
             "tested": self.tested,
             "strict": self.strict,
+            "departures": list(self.departures),
         }
 
 
@@ -96,6 +113,7 @@ class _Check:
         unit: of the numbers, in words.
         level: alpha of the row's own interval.
         reason: why it is inconclusive whatever its numbers say, or an empty string.
+        short: why it is not a pass although its numbers are within the limit, or an empty string.
     """
 
     key: str
@@ -107,6 +125,7 @@ class _Check:
     unit: str = ""
     level: float = ALPHA
     reason: str = ""
+    short: str = ""
 
     @property
     def channel(self) -> tuple[str, str]:
@@ -125,8 +144,28 @@ class _Check:
         return p
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a pass asks besides numbers within limits.
+
+    Attributes:
+        strict: whether it counts what victims who showed nothing could hide.
+        least: what must have been played.
+        other_scene: why the scene is not the one that the limits are about, or an empty string.
+    """
+
+    strict: bool
+    least: Least
+    other_scene: str
+
+
 def judge(
-    document: Mapping[str, Any], limits: Mapping[str, float], *, strict: bool = False
+    document: Mapping[str, Any],
+    limits: Mapping[str, float],
+    *,
+    strict: bool = False,
+    least: Least = SHIPPED,
+    scene: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """Compare a run document with limits.
 
@@ -138,6 +177,9 @@ def judge(
         limits: the largest allowed value by what the limit speaks about.
         strict: a row passes only if also what victims who showed nothing could hide
             (``bits.hidden``) is within its limit.
+        least: what must have been played for a pass.
+        scene: parameters of the scene that the limits are about; None where they do not name it,
+            so that it must be the shipped one.
     """
     # Limits hold without defenses; but a row that crashed behind one was to be measured too.
     defended = [
@@ -145,10 +187,14 @@ def judge(
         for row in document["channels"]
         if not row.get("baseline", True) and row["status"] == "failed"
     ]
-    document = {**document, "channels": baseline_rows(document)}
-    compared = [c for key, limit in limits.items() for c in _compare(document, key, limit, strict)]
+    document = {**document, "channels": [with_departures(r) for r in baseline_rows(document)]}
+    terms = _Terms(strict, least, other_scene(document, scene))
+    compared = [
+        check for key, limit in limits.items() for check in _compare(document, key, limit, terms)
+    ]
     tested = [c for c in compared if c.lows]
     level = min((c.level for c in tested), default=None)
+    level = None if level is None else min(level, ALPHA)
     over = set() if level is None else _holm(compared, level)
     channels = len({c.channel for c in tested})
     checks = [_settled(c, i in over, channels, strict) for i, c in enumerate(compared)]
@@ -167,7 +213,15 @@ def judge(
     reasons += [c["reason"] for c in checks if c["status"] == PASS]
     if not limits:
         reasons.append("no limits were set, so nothing was compared with a limit")
-    return Verdict(status, tuple(dict.fromkeys(reasons)), tuple(checks), level, channels, strict)
+    return Verdict(
+        status,
+        tuple(dict.fromkeys(reasons)),
+        tuple(checks),
+        level,
+        channels,
+        strict,
+        tuple(departures_in_words(document)),
+    )
 
 
 def _holm(checks: Sequence[_Check], level: float) -> set[int]:
@@ -188,22 +242,31 @@ def _holm(checks: Sequence[_Check], level: float) -> set[int]:
         over |= more
 
 
-def _compare(document: Mapping[str, Any], key: str, limit: float, strict: bool) -> Iterator[_Check]:
+def _compare(
+    document: Mapping[str, Any], key: str, limit: float, terms: _Terms
+) -> Iterator[_Check]:
     subject, _, metric = key.partition(".")
     rows = [row for row in document["channels"] if speaks(subject, row)]
+    needed = {name for name in terms.least.attacks if covers(subject, name)}
     played_rows = [
-        row for row in rows if row["status"] != "skipped" or row.get("cause") not in CARRIED
+        row
+        for row in rows
+        if row["status"] != "skipped"
+        or (row.get("cause") not in CARRIED and not spared(row, needed))
     ]
     if not any(row["status"] == "measured" for row in rows):
         why = "; ".join(f"{_label(row)}: {row.get('reason')}" for row in rows[:3])
         reason = "nothing was measured" + (f" ({why})" if why else "")
         yield _Check(key, limit, None, reason=reason)
+    elif reason := absent_attacks(rows, needed, subject, document):
+        yield _Check(key, limit, None, reason=reason)
+    shorts = shortfalls(rows, needed, terms.least)
     for row in played_rows:
         if row["status"] != "measured":
             reason = f"{row['status']}: {row.get('reason') or 'no reason given'}"
             yield _Check(key, limit, row, metric, reason=reason)
             continue
-        lows, ends, unit = _metric(row, metric) if metric else _bits(row, strict)
+        lows, ends, unit = _metric(row, metric) if metric else _bits(row, terms.strict)
         # The least lower bound that is above the limit: a blind baseline must not explain it.
         above = min((low for _, low in lows if low > limit), default=None)
         flags = "; ".join(unsettling(row, limit, above, in_bits=not metric))
@@ -215,8 +278,9 @@ def _compare(document: Mapping[str, Any], key: str, limit: float, strict: bool) 
             lows=tuple(lows),
             ends=tuple(ends),
             unit=unit,
-            level=_alpha(row),
+            level=alpha_of(row),
             reason=f"is flagged: {flags}" if flags else "",
+            short=terms.other_scene or loose_alpha(row, terms.least) or shorts.get(row["id"], ""),
         )
 
 
@@ -257,7 +321,9 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
         return INCONCLUSIVE, f"has no {_lack(check, strict)} to compare with the limit {limit:g}"
     high = min(check.ends)
     if high <= limit:
-        return PASS, f"is at most {high:.4g}{unit}, within the limit {limit:g}{_idle(check)}"
+        within = f"is at most {high:.4g}{unit}, within the limit {limit:g}"
+        short = f", but {check.short}" if check.short else ""
+        return INCONCLUSIVE if short else PASS, within + (short or _idle(check))
     shown_low = "?" if low is None else f"{low:.4g}"
     bits = {} if check.metric else check.row["bits"]
     alone, hint = bits.get("high"), ""
@@ -301,7 +367,7 @@ def _bits(
         hidden = bits.get("hidden")
         high = None if hidden is None else max(high, hidden)
     ends = [end for end in (high, row.get("ceiling")) if end is not None]
-    return _lows(bits, _alpha(row)), ends, " bit"
+    return _lows(bits, alpha_of(row)), ends, " bit"
 
 
 def _metric(
@@ -311,7 +377,7 @@ def _metric(
     if not isinstance(value, Mapping):  # a bare number has no interval, so it settles nothing
         return [], [], f" {metric}"
     high = value.get("high")
-    return _lows(value, _alpha(row)), [] if high is None else [high], f" {metric}"
+    return _lows(value, alpha_of(row)), [] if high is None else [high], f" {metric}"
 
 
 def _lows(value: Mapping[str, Any], alpha: float) -> list[tuple[float, float]]:
@@ -320,10 +386,6 @@ def _lows(value: Mapping[str, Any], alpha: float) -> list[tuple[float, float]]:
         return sorted(((float(a), float(low)) for a, low in pairs), reverse=True)
     low = value.get("low")
     return [] if low is None else [(alpha, low)]
-
-
-def _alpha(row: Mapping[str, Any]) -> float:
-    return float((row.get("bits") or {}).get("alpha") or ALPHA)
 
 
 def speaks(subject: str, row: Mapping[str, Any]) -> bool:
@@ -338,6 +400,15 @@ def speaks(subject: str, row: Mapping[str, Any]) -> bool:
     # Rows of version 1 carry no class: there a class had one game, of its own name.
     named = {**row, "class": row.get("class", row.get("game"))}
     return name in [named.get(field) for field in ((kind,) if kind else ("class", "game"))]
+
+
+def covers(subject: str, attack: str) -> bool:
+    """Whether a limit on ``subject`` covers an attack of the catalogue."""
+    entry = next((e for e in catalog.entries("attack") if e.name == attack), None)
+    if entry is None:
+        return False
+    fields = {"attack": attack, "game": entry.game, "class": entry.cls, "axis": entry.axis}
+    return speaks(subject, {**fields, "status": "skipped"})
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Stronger,
     View,
     game,
 )
@@ -88,8 +89,8 @@ def decryption(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(1, 10_000)] = 40,
-    length: Annotated[int, Range(1)] = 400,
+    rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 40,
+    length: Annotated[int, Range(1), Stronger.MORE] = 400,
     payload: Annotated[int, Range(1)] = 12,
 ) -> Deal:
     """Encrypt messages with a secret payload; the attacker guesses the letters of the payload.

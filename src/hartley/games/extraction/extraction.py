@@ -22,6 +22,7 @@ from hartley.core import (
     Range,
     Role,
     Scene,
+    Stronger,
     View,
     game,
 )
@@ -105,8 +106,8 @@ def extraction(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(1, 10_000)] = 16,
-    queries: Annotated[int, Range(1)] = 1000,
+    rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 16,
+    queries: Annotated[int, Range(1), Stronger.MORE] = 1000,
 ) -> Deal:
     """Train victims on secret labels; the attacker returns a copy that should have them too.
 

@@ -25,6 +25,7 @@ from hartley.core import (
     Range,
     Role,
     Scene,
+    Stronger,
     game,
 )
 from hartley.games.extraction import head_fingerprint
@@ -104,8 +105,8 @@ def head_extraction(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(1, 10_000)] = 16,
-    queries: Annotated[int, Range(1)] = 1000,
+    rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 16,
+    queries: Annotated[int, Range(1), Stronger.MORE] = 1000,
 ) -> Deal:
     """Plant symbols in the victims' output heads; the attacker returns a copy of the head.
 

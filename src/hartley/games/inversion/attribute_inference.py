@@ -31,6 +31,7 @@ from hartley.core import (
     Round,
     Scene,
     Settings,
+    Stronger,
     View,
     game,
 )
@@ -111,7 +112,7 @@ class AttributeInferenceBrief:
     loot="data",
 )
 def attribute_inference(
-    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
 ) -> Deal:
     """Train victims on records with a random field; the attacker guesses the field's values.
 

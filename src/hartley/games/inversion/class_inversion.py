@@ -30,6 +30,7 @@ from hartley.core import (
     Round,
     Scene,
     Settings,
+    Stronger,
     View,
     game,
     spawn,
@@ -106,7 +107,7 @@ class ClassInversionBrief:
     loot="data",
 )
 def class_inversion(
-    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
 ) -> Deal:
     """Train victims with permuted classes; the attacker rebuilds a record of one output of each.
 

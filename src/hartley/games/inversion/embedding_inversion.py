@@ -31,6 +31,7 @@ from hartley.core import (
     Round,
     Scene,
     Settings,
+    Stronger,
     View,
     game,
     spawn,
@@ -146,7 +147,7 @@ class EmbeddingInversionBrief:
     loot="data",
 )
 def embedding_inversion(
-    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
 ) -> Deal:
     """Store embeddings of secret records; the attacker rebuilds the records from them.
 

@@ -35,6 +35,7 @@ from hartley.core import (
     Round,
     Scene,
     Settings,
+    Stronger,
     View,
     game,
 )
@@ -206,7 +207,7 @@ class GradientInversionBrief:
     loot="data",
 )
 def gradient_inversion(
-    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
 ) -> Deal:
     """Send gradients of clients' secret records; the attacker rebuilds the records from them.
 

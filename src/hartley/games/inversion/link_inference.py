@@ -27,6 +27,7 @@ from hartley.core import (
     Round,
     Scene,
     Settings,
+    Stronger,
     View,
     game,
 )
@@ -107,7 +108,9 @@ class LinkInferenceBrief:
     metrics=("auc", "tpr_at_fpr_1e2"),
     loot="data",
 )
-def link_inference(scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000)] = 0) -> Deal:
+def link_inference(
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
+) -> Deal:
     """Train victims on graphs with randomly dropped links; the attacker guesses which remain.
 
     Args:

@@ -27,6 +27,7 @@ from hartley.core import (
     Round,
     Scene,
     Slot,
+    Stronger,
     View,
     game,
     spawn,
@@ -124,10 +125,10 @@ def membership(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(0, 10_000)] = 0,
+    rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0,
     group: Annotated[int, Range(0)] = 1,
-    mislabelled: Annotated[float, Range(0, 1)] = 0.0,
-    targets: Annotated[int, Range(0)] = 0,
+    mislabelled: Annotated[float, Range(0, 1), Stronger.MORE] = 0.0,
+    targets: Annotated[int, Range(0), Stronger.TRIALS] = 0,
 ) -> Deal:
     """Train victims on random halves of a pool; the attacker guesses which records were members.
 

@@ -32,6 +32,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Stronger,
     View,
     game,
 )
@@ -103,8 +104,8 @@ def memorization(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(0, 10_000)] = 0,
-    repeats: Annotated[int, Range(0)] = 8,
+    rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0,
+    repeats: Annotated[int, Range(0), Stronger.MORE] = 8,
     form: Literal["canaries", "contacts"] = "canaries",
 ) -> Deal:
     """Train victims on canaries with random secrets; the attacker ranks each secret's candidates.

@@ -24,6 +24,7 @@ from hartley.core import (
     Round,
     Scene,
     Settings,
+    Stronger,
     View,
     game,
 )
@@ -90,7 +91,7 @@ def training_set_reconstruction(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(0, 10_000)] = 0,
+    rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0,
     records: Annotated[int, Range(0)] = 0,
 ) -> Deal:
     """Train small nets that memorise their records; the attacker ranks candidates by the weights.

@@ -29,6 +29,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Stronger,
     View,
     game,
 )
@@ -138,11 +139,11 @@ def poisoning(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(1, 10_000)] = 32,
+    rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 32,
     slots: Annotated[int, Range(1)] = 4,
-    poisons: Annotated[int, Range(1)] = 16,
-    probes: Annotated[int, Range(1)] = 9,
-    cover: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
+    poisons: Annotated[int, Range(1), Stronger.MORE] = 16,
+    probes: Annotated[int, Range(1), Stronger.MORE] = 9,
+    cover: Annotated[float, Range(0, 1, open_low=True), Stronger.MORE] = 0.2,
 ) -> Deal:
     """Draw a label for each slot; the attacker submits poison that makes the victim predict it.
 

@@ -27,6 +27,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Stronger,
     View,
     game,
 )
@@ -81,9 +82,9 @@ def watermark(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(1, 10_000)] = 40,
+    rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 40,
     bits: Annotated[int, Range(1)] = 32,
-    floor: Annotated[float, Range(0)] = 34.0,
+    floor: Annotated[float, Range(0), Stronger.LESS] = 34.0,
 ) -> Deal:
     """Embed a random message in each of several photographs; the attacker tries to remove it.
 

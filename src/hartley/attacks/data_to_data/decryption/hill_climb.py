@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.data_to_data.decryption._shared import letter_model
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.decryption.decryption import DecryptionBrief, decryption, stretches
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def hill_climb(
-    view: View[DecryptionBrief], rng: Rng, *, restarts: Annotated[int, Range(1)] = 24
+    view: View[DecryptionBrief], rng: Rng, *, restarts: Annotated[int, Range(1), Stronger.MORE] = 24
 ) -> Outcome:
     """Solve the message as a simple substitution by the frequency of letter pairs and triples.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.vision import image
 
@@ -24,7 +24,7 @@ def resampling(
     rng: Rng,
     *,
     smallest: Annotated[float, Range(0, 1, open_low=True)] = 0.1,
-    steps: Annotated[int, Range(1)] = 7,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 7,
 ) -> Outcome:
     """Shrink the picture as far as the quality floor allows, and enlarge it to its original size.
 

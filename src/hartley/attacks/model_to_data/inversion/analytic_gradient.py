@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.gradient_inversion import GradientInversionBrief, gradient_inversion
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def analytic_gradient(
-    view: View[GradientInversionBrief], rng: Rng, *, steps: Annotated[int, Range(1)] = 150
+    view: View[GradientInversionBrief],
+    rng: Rng,
+    *,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 150,
 ) -> Outcome:
     """Compute the records from the gradient of the first dense layer by linear algebra.
 

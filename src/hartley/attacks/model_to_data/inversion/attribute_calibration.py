@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import confidence, halves
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack, spawn
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack, spawn
 from hartley.core.errors import UsageError
 from hartley.games.inversion.attribute_inference import (
     AttributeInferenceBrief,
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def attribute_calibration(
-    view: View[AttributeInferenceBrief], rng: Rng, *, references: Annotated[int, Range(1, 512)] = 16
+    view: View[AttributeInferenceBrief],
+    rng: Rng,
+    *,
+    references: Annotated[int, Range(1, 512), Stronger.MORE] = 16,
 ) -> Outcome:
     """Choose the value with the largest confidence of the victim over that of reference models.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import margin_slope
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def class_gradient_descent(
     view: View[ClassInversionBrief],
     rng: Rng,
     *,
-    steps: Annotated[int, Range(1)] = 60,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 60,
     rate: Annotated[float, Range(0, open_low=True)] = 0.1,
     blur: Annotated[float, Range(0)] = 0.5,
 ) -> Outcome:

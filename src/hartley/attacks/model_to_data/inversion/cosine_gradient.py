@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.gradient_inversion import GradientInversionBrief, gradient_inversion
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def cosine_gradient(
     view: View[GradientInversionBrief],
     rng: Rng,
     *,
-    restarts: Annotated[int, Range(1)] = 1,
-    steps: Annotated[int, Range(1)] = 200,
+    restarts: Annotated[int, Range(1), Stronger.MORE] = 1,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 200,
     rate: Annotated[float, Range(0, open_low=True)] = 0.1,
     smooth: Annotated[float, Range(-1)] = -1.0,
     enough: Annotated[float, Range(0, 1)] = 1e-4,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.gradient_inversion import GradientInversionBrief, gradient_inversion
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def dlg(
     view: View[GradientInversionBrief],
     rng: Rng,
     *,
-    restarts: Annotated[int, Range(1)] = 2,
-    steps: Annotated[int, Range(1)] = 100,
+    restarts: Annotated[int, Range(1), Stronger.MORE] = 2,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 100,
     rule: bool = True,
 ) -> Outcome:
     """Minimise the squared distance between gradients over the records, by L-BFGS.

@@ -10,7 +10,7 @@ from hartley.attacks.model_to_data.inversion._shared.recurrent_decoder import De
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import Words, bank, loot
 from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
-from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import cosines
 
@@ -31,10 +31,10 @@ def embedding_decoder(
     rng: Rng,
     *,
     epochs: Annotated[int, Range(1)] = 4,
-    beams: Annotated[int, Range(1)] = 8,
-    corrections: Annotated[int, Range(0)] = 2,
-    tries: Annotated[int, Range(1)] = 24,
-    beam: Annotated[int, Range(1)] = 3,
+    beams: Annotated[int, Range(1), Stronger.MORE] = 8,
+    corrections: Annotated[int, Range(0), Stronger.MORE] = 2,
+    tries: Annotated[int, Range(1), Stronger.MORE] = 24,
+    beam: Annotated[int, Range(1), Stronger.MORE] = 3,
 ) -> Outcome:
     """Train a decoder on the attacker's texts, then correct the texts that it writes.
 

@@ -9,7 +9,7 @@ import numpy as np
 from hartley.attacks.model_to_data.inversion._shared.stolen_embeddings import bank, loot
 from hartley.attacks.model_to_data.inversion._shared.text_correction import corrected
 from hartley.attacks.model_to_data.inversion._shared.word_reader import Reader
-from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.embedding_inversion import EmbeddingInversionBrief, embedding_inversion
 from hartley.kit.ridge import cosines
 
@@ -32,9 +32,9 @@ def embedding_search(
     view: View[EmbeddingInversionBrief],
     rng: Rng,
     *,
-    corrections: Annotated[int, Range(0)] = 4,
-    tries: Annotated[int, Range(1)] = 24,
-    beam: Annotated[int, Range(1)] = 3,
+    corrections: Annotated[int, Range(0), Stronger.MORE] = 4,
+    tries: Annotated[int, Range(1), Stronger.MORE] = 24,
+    beam: Annotated[int, Range(1), Stronger.MORE] = 3,
 ) -> Outcome:
     """Read words from an embedding by their own embeddings, then correct the text by queries.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
 from hartley.attacks.model_to_data.inversion._shared.class_log_odds import log_odds, margin_slope
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.brief import needed
 from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
@@ -31,11 +31,11 @@ def generative_inversion(
     view: View[ClassInversionBrief],
     rng: Rng,
     *,
-    restarts: Annotated[int, Range(1)] = 12,
-    steps: Annotated[int, Range(1)] = 25,
+    restarts: Annotated[int, Range(1), Stronger.MORE] = 12,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 25,
     rate: Annotated[float, Range(0, open_low=True)] = 0.1,
     weight: Annotated[float, Range(0)] = 0.1,
-    shakes: Annotated[int, Range(1)] = 4,
+    shakes: Annotated[int, Range(1), Stronger.MORE] = 4,
 ) -> Outcome:
     """Maximise the log-odds of a class in the latent space of a prior trained on public records.
 

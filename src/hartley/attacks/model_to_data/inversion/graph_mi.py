@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.link_inference import LinkInferenceBrief, link_inference
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def graph_mi(
     rng: Rng,
     *,
     target: Literal["labels", "answers"] = "answers",
-    steps: Annotated[int, Range(1)] = 60,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 60,
     lr: Annotated[float, Range(0, open_low=True)] = 0.1,
     smooth: Annotated[float, Range(0)] = 1e-3,
     sparse: Annotated[float, Range(0)] = 1e-3,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.brief import needed
 from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
@@ -29,7 +29,7 @@ def inverse_network(
     view: View[ClassInversionBrief],
     rng: Rng,
     *,
-    records: Annotated[int, Range(1)] = 400,
+    records: Annotated[int, Range(1), Stronger.MORE] = 400,
     hidden: Annotated[int, Range(1)] = 64,
     ridge: Annotated[float, Range(0, open_low=True)] = 0.1,
 ) -> Outcome:

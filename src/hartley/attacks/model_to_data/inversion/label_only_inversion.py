@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import vae_prior as priors
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.brief import needed
 from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
 
@@ -30,9 +30,9 @@ def label_only_inversion(
     view: View[ClassInversionBrief],
     rng: Rng,
     *,
-    start: Annotated[int, Range(1)] = 256,
-    points: Annotated[int, Range(1)] = 32,
-    steps: Annotated[int, Range(1)] = 20,
+    start: Annotated[int, Range(1), Stronger.MORE] = 256,
+    points: Annotated[int, Range(1), Stronger.MORE] = 32,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 20,
     radius: Annotated[float, Range(0, open_low=True)] = 0.5,
     growth: Annotated[float, Range(1)] = 1.3,
 ) -> Outcome:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack, spawn
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack, spawn
 from hartley.games.inversion.link_inference import (
     LinkInferenceBrief,
     answer_distances,
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def link_shadow(
-    view: View[LinkInferenceBrief], rng: Rng, *, shadows: Annotated[int, Range(2, 512)] = 6
+    view: View[LinkInferenceBrief],
+    rng: Rng,
+    *,
+    shadows: Annotated[int, Range(2, 512), Stronger.MORE] = 6,
 ) -> Outcome:
     """Train a link classifier on the answers of shadow models with and without known links.
 

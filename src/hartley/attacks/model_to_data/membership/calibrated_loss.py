@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
-from hartley.core import ALL, Access, Outcome, Range, Term, View, attack
+from hartley.core import ALL, Access, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def calibrated_loss(
-    view: View[MembershipBrief], rng: Rng, *, references: Annotated[int, Range(2, 512)] = 64
+    view: View[MembershipBrief],
+    rng: Rng,
+    *,
+    references: Annotated[int, Range(2, 512), Stronger.MORE] = 64,
 ) -> Outcome:
     """Guess by how much lower the victim's loss is than that of models not trained on the record.
 

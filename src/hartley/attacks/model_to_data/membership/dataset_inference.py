@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import references as trained
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import Statistics, claims, compressed, portrait, statistics
@@ -31,7 +31,7 @@ def dataset_inference(
     view: View[MembershipBrief],
     rng: Rng,
     *,
-    references: Annotated[int, Range(2, 512)] = 8,
+    references: Annotated[int, Range(2, 512), Stronger.MORE] = 8,
     ridge: Annotated[float, Range(0, open_low=True)] = 1.0,
 ) -> Outcome:
     """Test for each group of texts whether the model was trained on it.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from hartley.attacks.model_to_data.membership._shared import augmentations, decision_boundary
-from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
@@ -31,12 +31,12 @@ def label_only_membership(
     rng: Rng,
     *,
     method: Literal["boundary", "noise", "shift"] = "boundary",
-    queries: Annotated[int, Range(1)] = 12,
-    starts: Annotated[int, Range(1)] = 2,
-    halvings: Annotated[int, Range(1)] = 5,
-    turns: Annotated[int, Range(0)] = 1,
+    queries: Annotated[int, Range(1), Stronger.MORE] = 12,
+    starts: Annotated[int, Range(1), Stronger.MORE] = 2,
+    halvings: Annotated[int, Range(1), Stronger.MORE] = 5,
+    turns: Annotated[int, Range(0), Stronger.MORE] = 1,
     sigma: Annotated[float, Range(0, open_low=True)] = 0.5,
-    most: Annotated[int, Range(1)] = 30_000,
+    most: Annotated[int, Range(1), Stronger.MORE] = 30_000,
 ) -> Outcome:
     """Guess that a record is a member if its label is predicted correctly and robustly.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.membership._shared import augmentations
 from hartley.attacks.model_to_data.reference_models import confidence, references
-from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
@@ -35,7 +35,7 @@ def lira(
     view: View[MembershipBrief],
     rng: Rng,
     *,
-    references: Annotated[int, Range(2, 512)] = 64,
+    references: Annotated[int, Range(2, 512), Stronger.MORE] = 64,
     online: bool = True,
     fixed_variance: bool = True,
     augment: Annotated[int, Range(1, 50)] = 1,

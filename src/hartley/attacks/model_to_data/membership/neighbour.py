@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import claims, likelihoods, mean_over_tokens, statistics
 
@@ -28,7 +28,7 @@ def neighbour(
     view: View[MembershipBrief],
     rng: Rng,
     *,
-    neighbours: Annotated[int, Range(1)] = 8,
+    neighbours: Annotated[int, Range(1), Stronger.MORE] = 8,
     share: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
 ) -> Outcome:
     """Compare a text's log-probability with those of copies in which some tokens were replaced.

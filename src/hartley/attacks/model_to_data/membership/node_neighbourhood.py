@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import references
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit import logistic
@@ -34,7 +34,7 @@ def node_neighbourhood(
     view: View[MembershipBrief],
     rng: Rng,
     *,
-    references: Annotated[int, Range(2, 512)] = 16,
+    references: Annotated[int, Range(2, 512), Stronger.MORE] = 16,
     hops: Annotated[int, Range(0)] = 2,
 ) -> Outcome:
     """Train a classifier on reference models' answers about members and their neighbours.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import likelihood
-from hartley.core import Access, Data, Modality, Model, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Model, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
@@ -33,7 +33,7 @@ def pair_similarity(
     rng: Rng,
     *,
     variant: Literal["plain", "augmented", "weak"] = "augmented",
-    copies: Annotated[int, Range(1)] = 4,
+    copies: Annotated[int, Range(1), Stronger.MORE] = 4,
     blur: Annotated[float, Range(0, open_low=True)] = 0.1,
 ) -> Outcome:
     """Score a pair by the cosine of its embeddings, and by how much noise lowers the cosine.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.model_to_data.reference_models import references as trained
-from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import claims, mean_over_tokens, statistics
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     adapts="trains",
 )
 def reference_ratio(
-    view: View[MembershipBrief], rng: Rng, *, references: Annotated[int, Range(2, 512)] = 8
+    view: View[MembershipBrief],
+    rng: Rng,
+    *,
+    references: Annotated[int, Range(2, 512), Stronger.MORE] = 8,
 ) -> Outcome:
     """Subtract from a text's log-probability the mean of reference models not trained on it.
 

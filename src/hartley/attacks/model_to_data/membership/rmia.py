@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
-from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.membership.membership import MembershipBrief, membership
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def rmia(
     view: View[MembershipBrief],
     rng: Rng,
     *,
-    references: Annotated[int, Range(2, 512)] = 64,
+    references: Annotated[int, Range(2, 512), Stronger.MORE] = 64,
     gamma: Annotated[float, Range(1)] = 1.0,
     online: bool = True,
     a: Annotated[float, Range(0, 1)] = 0.3,

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.model_to_data import reference_models
-from hartley.core import Access, Data, Modality, Outcome, Output, Range, Term, View, attack
+from hartley.core import (
+    Access,
+    Data,
+    Modality,
+    Outcome,
+    Output,
+    Range,
+    Stronger,
+    Term,
+    View,
+    attack,
+)
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 from hartley.kit import logistic
@@ -35,7 +46,7 @@ def shadow_classifier(
     view: View[MembershipBrief],
     rng: Rng,
     *,
-    references: Annotated[int, Range(2, 512)] = 64,
+    references: Annotated[int, Range(2, 512), Stronger.MORE] = 64,
     per_class: bool = True,
     ridge: Annotated[float, Range(0, open_low=True)] = 1e-3,
 ) -> Outcome:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.memorization import canaries, text_canaries
 from hartley.games.memorization.memorization import MemorizationBrief, memorization
 
@@ -31,7 +31,7 @@ def contact_infill(
     rng: Rng,
     *,
     shortlist: Annotated[int, Range(1)] = 48,
-    samples: Annotated[int, Range(0)] = 16,
+    samples: Annotated[int, Range(0), Stronger.MORE] = 16,
 ) -> Outcome:
     """Rank the numbers of each contact record by the likelihood of the whole record.
 

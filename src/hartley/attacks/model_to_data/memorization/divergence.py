@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.memorization import MemorizationBrief, memorization
 
@@ -30,9 +30,9 @@ def divergence(
     view: View[MemorizationBrief],
     rng: Rng,
     *,
-    tokens: Annotated[int, Range(1)] = 32,
+    tokens: Annotated[int, Range(1), Stronger.MORE] = 32,
     repeats: Annotated[int, Range(1)] = 12,
-    samples: Annotated[int, Range(1)] = 6,
+    samples: Annotated[int, Range(1), Stronger.MORE] = 6,
 ) -> Outcome:
     """Prompt with repeated tokens, and rank candidate secrets by how often they are generated.
 

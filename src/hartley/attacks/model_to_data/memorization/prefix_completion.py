@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.canaries import write
 from hartley.games.memorization.memorization import MemorizationBrief, memorization
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     adapts=True,
 )
 def prefix_completion(
-    view: View[MemorizationBrief], rng: Rng, *, samples: Annotated[int, Range(1)] = 64
+    view: View[MemorizationBrief],
+    rng: Rng,
+    *,
+    samples: Annotated[int, Range(1), Stronger.MORE] = 64,
 ) -> Outcome:
     """Rank candidates by how often greedy and sampled continuations of the prefix produce them.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.memorization import text_canaries
 from hartley.games.memorization.memorization import MemorizationBrief, memorization
 from hartley.kit.answer_units import log_probabilities
@@ -40,7 +40,7 @@ def sample_and_rank(
     view: View[MemorizationBrief],
     rng: Rng,
     *,
-    samples: Annotated[int, Range(1)] = 256,
+    samples: Annotated[int, Range(1), Stronger.MORE] = 256,
     heat: Annotated[float, Range(0, open_low=True)] = 1.0,
     by: Literal["zlib", "perplexity", "window"] = "zlib",
 ) -> Outcome:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.memorization import small_nets as net
 from hartley.games.memorization.training_set_reconstruction import (
     ReconstructionBrief,
@@ -29,7 +29,7 @@ def weight_reconstruction(
     view: View[ReconstructionBrief],
     rng: Rng,
     *,
-    steps: Annotated[int, Range(1)] = 2500,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 2500,
     rate: Annotated[float, Range(0, open_low=True)] = 0.01,
 ) -> Outcome:
     """Rebuild the training records from the weights, then score candidates by their distance.

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Output, Range, Term, View, attack
+from hartley.core import (
+    Access,
+    Data,
+    Loot,
+    Modality,
+    Outcome,
+    Output,
+    Range,
+    Stronger,
+    Term,
+    View,
+    attack,
+)
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.kit.answer_units import probabilities
@@ -32,7 +44,7 @@ def copycat(
     *,
     queries: Annotated[int, Range(0)] = 0,
     blur: Annotated[float, Range(0)] = 0.1,
-    steps: Annotated[int, Range(1)] = 200,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 200,
 ) -> Outcome:
     """Train a copy on the victim's labels for noisy mixtures of the attacker's records.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.kit.answer_units import probabilities
@@ -32,7 +32,7 @@ def knockoff(
     *,
     queries: Annotated[int, Range(0)] = 0,
     mix: bool = False,
-    steps: Annotated[int, Range(1)] = 200,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 200,
     hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
     """Train a copy on the victim's scores for the attacker's records.
