@@ -151,7 +151,9 @@ def test_help_and_show_print_ranges_and_choices_beside_the_defaults(call):
     assert "takes the scene's default. [from 0 to 10000] [default: 0]" in text
     text = " ".join(call("attack", "pair_similarity", "--help")[1].replace("│", " ").split())
     assert "[plain, augmented or weak] [default: augmented]" in text
-    assert "int 64 [from 2 to 512] number of reference" in " ".join(call("show", "lira")[1].split())
+    assert "int 64 [from 2 to 512; stronger with more] number of reference" in " ".join(
+        call("show", "lira")[1].split()
+    )
     shown = json.loads(call("show", "min_k", "--json")[1])["parameters"]
     assert shown[0]["limits"] == "above 0 and at most 1" and shown[0]["choices"] is None
     assert shown[0]["range"] == {"low": 0, "high": 1, "open_low": True, "open_high": False}
