@@ -221,6 +221,12 @@ def test_another_scene_than_the_limits_are_about_does_not_pass(assessed, call, t
         ("least.attacks = 3", "limits.least.attacks must be a list of names of attacks, got 3"),
         ("least.attacks = ['liraa']", "did you mean lira"),
         ("least.attacks = ['exposure']", "must be about attacks that a limit covers, got 'expos"),
+        (
+            "least.alpha = 2026-11-29",
+            'limits.least.alpha must be above 0 and at most 0.05, got "20',
+        ),
+        ("least.alpha = nan", "at most 0.05, got NaN"),
+        ("least.attacks = [2026-11-29]", "must be a list of names of attacks"),
         ("least.alpha = 0.2", "limits.least.alpha must be above 0 and at most 0.05, got 0.2"),
         ("least.uses = 0", "limits.least.uses must be a whole number of at least 1, got 0"),
         ("least.rounds = true", "must be a whole number of at least 1"),

@@ -134,7 +134,7 @@ def setting_of(departure: Mapping[str, Any]) -> str:
 
 def toml(value: Any) -> str:
     """Write a plain value as TOML does."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def weaker(departures: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
