@@ -57,7 +57,8 @@ def folder(played, tmp_path):
 def gate(call, played, folder, tmp_path):
     """The gate on that copy, with a limit that is passed; ``again`` is the command that made it."""
     for name, limit in {"limits": 0.01, "wide": 1.0}.items():
-        (tmp_path / f"{name}.toml").write_text(f"[limits]\nmembership = {limit}\n")
+        least = f"[limits.least]\nattacks = {json.dumps(PLAYED)}\n"
+        (tmp_path / f"{name}.toml").write_text(f"[limits]\nmembership = {limit}\n{least}")
     (tmp_path / "plan.toml").write_text(played[1])
 
     def judged(run="loud", *words, limits="wide.toml"):

@@ -158,7 +158,7 @@ def _complete(ledger: runs.Ledger, lines: Mapping[str, Any], plan: Plan) -> dict
     except UsageError:
         return None
     failed = any(row["status"] == FAILED for row in stored["channels"])
-    verdict = judge(stored, plan.limits, strict=plan.strict).dump()
+    verdict = _verdict(stored, plan)
     same = dict(stored["plan"]) == _plain(plan) and stored["verdict"] == verdict
     return stored if same and not failed else None
 
@@ -199,13 +199,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
     ]
     plain = _plain(plan)
-    verdict = judge(
-        {"channels": channels, "plan": plain, "scene": ledger.header["scene"]},
-        plan.limits,
-        strict=plan.strict,
-        least=plan.least,
-        scene=plan.scenes.get(plan.scene, {}),
-    )
+    verdict = _verdict({"channels": channels, "plan": plain, "scene": ledger.header["scene"]}, plan)
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
     ]
@@ -217,12 +211,19 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         channels=channels,
         edges=edges,
         defenses=defense_rows(lines["defenses"], channels, utilities),
-        verdict=verdict.dump(),
+        verdict=verdict,
         notes=flagged,
         devices=[*_devices(ledger), *devices_used()],
     )
     ledger.finish(assembled)
     return assembled
+
+
+def _verdict(run_document: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Judge a run by the limits of its own plan, which names its scene."""
+    scene = plan.scenes.get(plan.scene, {})
+    verdict = judge(run_document, plan.limits, strict=plan.strict, least=plan.least, scene=scene)
+    return verdict.dump()
 
 
 def _devices(ledger: runs.Ledger) -> list[str]:
