@@ -16,6 +16,8 @@ from hartley.cli.main import run
 from hartley.core.errors import DamagedRun, StoreError
 from hartley.engine.assess import assess
 from hartley.engine.plan.plan import parse
+from hartley.engine.run import executor
+from hartley.kit import cache
 from hartley.store import read_run, read_verified
 from hartley.store.journal import journal_bytes, read_journal
 from hartley.store.verify import digest_of
@@ -177,6 +179,23 @@ def test_damage_is_healed_by_the_command_that_made_the_run(gate, folder):
     after = json.loads((folder / "run.json").read_bytes())
     assert [r.get("bits") for r in before["channels"]] == [r.get("bits") for r in after["channels"]]
     assert "is complete" in gate.again().stderr
+
+
+def test_a_file_of_the_cache_that_was_made_again_is_said(call, monkeypatch):
+    """As this process builds the scene, and as a worker plays."""
+    attack = executor.Player.run
+
+    def played(player, experiment):
+        cache.rebuilt.append("decoder/b.safetensors")
+        return attack(player, experiment)
+
+    monkeypatch.setattr(executor.Player, "run", played)
+    cache.rebuilt.append("fleet/a.safetensors")
+    words = ("assess", "--scene", "live:membership", "--only", PLAYED[0], "--workers", "0")
+    done = call(*words)
+    for name in ("fleet/a", "decoder/b"):
+        assert f"the cache's {name}.safetensors was damaged or of an earlier" in done.stderr
+    assert not cache.rebuilt
 
 
 def test_a_document_whose_digest_was_forged_contradicts_its_rows(folder):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hartley.core.errors import MissingPack, UnknownName, UsageError
+from hartley.core.errors import DamagedPack, MissingPack, UnknownName, UsageError
 from hartley.data import packs
 from hartley.data.packs import convert, downloaders, pack_store
 from hartley.data.packs.table import Pack
@@ -84,6 +84,31 @@ def test_only_declared_files_come_and_only_once(toy: Pack, tmp_path: Path) -> No
     assert calls(tmp_path) == 1 and packs.verify("toy")
     (home / "a.txt").write_text("changed")
     assert not packs.verify("toy")
+
+
+def test_a_pack_that_is_not_as_it_was_fetched_is_refused_and_fetched_again(toy: Pack) -> None:
+    home = packs.get("toy")
+    card = (home / "pack.json").read_text()
+
+    def edit_card() -> None:
+        changed = json.loads(card)
+        (home / "a.txt").write_text("changed")
+        changed["files"]["a.txt"] = hashlib.sha256(b"changed").hexdigest()
+        (home / "pack.json").write_text(json.dumps(changed))
+
+    for damage, named in {
+        lambda: (home / "a.txt").write_bytes(b"firsT"): "a.txt",
+        (home / "b.txt").unlink: "b.txt",
+        lambda: (home / "c.txt").write_text("more"): "c.txt",
+        edit_card: "pack.json",
+        lambda: (home / "pack.json").write_text(card.replace('"files"', '"fiLes"')): "pack.json",
+    }.items():
+        damage()
+        with pytest.raises(DamagedPack, match=rf"{named} must be as fetched.*hartley pack get toy"):
+            packs.locate("toy")
+        packs.get("toy")
+        assert packs.locate("toy") == home and (home / "a.txt").read_bytes() == b"first"
+        assert not (home / "c.txt").exists()
 
 
 def test_a_changed_archive_is_thrown_away(

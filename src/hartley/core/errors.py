@@ -8,6 +8,7 @@
     │   ├── UnknownName       a part, scene or pack that is not there; carries the nearest name
     │   ├── MissingExtra      an optional dependency is not installed
     │   ├── MissingPack       data or weights that were not fetched yet
+    │   │   └── DamagedPack   files of a pack that are not those that were fetched
     │   ├── BadPlan           a plan file that cannot be read, with line and column
     │   ├── BadTrials         a table of trials that cannot be measured
     │   └── StoreError        a run folder that cannot be written, read or continued
@@ -104,6 +105,20 @@ class MissingPack(UsageError):
     def __init__(self, pack: str) -> None:
         """Word the message from the pack's name."""
         super().__init__(f"the pack {pack!r} is not here; fetch it with: hartley pack get {pack}")
+
+
+class DamagedPack(MissingPack):
+    """Files of a pack are not those that were fetched."""
+
+    def __init__(self, pack: str, files: Iterable[str]) -> None:
+        """Word the message from the pack's name and its files that differ."""
+        names = sorted(files)
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        UsageError.__init__(
+            self,
+            f"the pack {pack!r} is damaged: {', '.join(names[:3])}{more} must be as fetched, and "
+            f"differ; fetch it again with: hartley pack get {pack}",
+        )
 
 
 class BadPlan(UsageError):

@@ -28,6 +28,7 @@ from hartley.engine.run import executor
 from hartley.engine.run.devices import devices_used
 from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
 from hartley.engine.run.threads import one_thread
+from hartley.kit.cache import taken_rebuilt
 
 Watch = Callable[[str, Mapping[str, Any]], None]
 """(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, ended, measuring,
@@ -118,6 +119,7 @@ def assess(
     try:
         todo = [experiment for experiment in experiments(lines) if not ledger.done(experiment.key)]
         rows = planned(lines, plan, scene)
+        ledger.healed += [_rebuilt(name) for name in taken_rebuilt()]
         stored = None if todo else _complete(ledger, rows, plan)
         _report_healed(ledger, watch)
         if stored is not None:
@@ -140,6 +142,10 @@ def _report_healed(ledger: runs.Ledger, watch: Watch) -> None:
     for reason in dict.fromkeys(ledger.healed):
         watch("healed", {"run": ledger.id, "reason": reason})
     ledger.healed.clear()
+
+
+def _rebuilt(name: str) -> str:
+    return f"the cache's {name} was damaged or of an earlier version; it was made again"
 
 
 def _complete(ledger: runs.Ledger, lines: Mapping[str, Any], plan: Plan) -> dict[str, Any] | None:
@@ -246,6 +252,8 @@ def _play(
             ledger.keep_trials(experiment.key, result.content, result.row, result.note)
         else:
             ledger.note(result.status, experiment.key, **result.note)
+        ledger.healed += [_rebuilt(name) for name in result.note.get("rebuilt", ())]
+        _report_healed(ledger, watch)
         if result.mistake:
             refused[experiment.key] = result.mistake
         already_done += 1

@@ -1,7 +1,9 @@
 """The user's cache folder: a model is trained once, keyed by a digest of its recipe.
 
-Files hold arrays only, as safetensors, so that loading cannot run code. Of two processes that need
-the same arrays one builds them and the other waits.
+Files hold arrays only, as safetensors, so that loading cannot run code. Each holds the digest of
+its key and its arrays: a file that is damaged, was written for another key or by an earlier version
+is not believed, and its arrays are built again. Of two processes that need the same arrays one
+builds them and the other waits.
 """
 
 from __future__ import annotations
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Arrays = dict[str, "NDArray[Any]"]
+
+DIGEST = "sha256"
+"""The note in a file that holds its digest."""
+
+rebuilt: list[str] = []
+"""Files that were there, were not believed, and were written again by this process."""
 
 NOUNS = ("hartley.core",)
 """Code that does not compute arrays: a change of it leaves cached weights valid."""
@@ -68,28 +76,76 @@ def cached(
         build: computes the arrays.
         code: a function of the module that does the work, where ``build`` only passes it on.
     """
-    from safetensors import safe_open
-    from safetensors.numpy import load_file, save_file
-
     versions = library_versions()
     key = digest([recipe, code_of(code or build, without=NOUNS), versions])
     path = cache_folder() / name / f"{key[:32]}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Work(name, str(path))
     with work.use(), FileLock(f"{path}.lock"):
-        if path.exists():
-            with safe_open(path, "numpy") as file:
-                recorded = file.metadata() or {}
-            if SECONDS in recorded:
-                work.took({SECONDS: float(recorded[SECONDS])})
-            return dict(load_file(path))
+        stored = _load(path, key)
+        if stored is not None:
+            arrays, seconds = stored
+            work.took({SECONDS: seconds})
+            return arrays
+        if os.path.lexists(path):
+            rebuilt.append(f"{name}/{path.name}")
         started = time.perf_counter()
         arrays = {key: np.ascontiguousarray(array) for key, array in build().items()}
-        took = time.perf_counter() - started
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file(arrays, partial, metadata={SECONDS: repr(took)})
-        partial.replace(path)
+        _save(path, key, arrays, time.perf_counter() - started)
         return arrays
+
+
+def taken_rebuilt() -> list[str]:
+    """Return the files that were built again since this was last asked."""
+    names = list(rebuilt)
+    rebuilt.clear()
+    return names
+
+
+def _load(path: Path, key: str) -> tuple[Arrays, float] | None:
+    """Return the arrays of a file and how long they took, or None where it is not believed."""
+    from safetensors import safe_open
+    from safetensors.numpy import load_file
+
+    try:
+        with safe_open(path, "numpy") as file:
+            notes = file.metadata() or {}
+        if not {SECONDS, DIGEST} <= notes.keys():
+            return None
+        arrays = dict(load_file(path))
+        stated = notes[DIGEST] == _digest_of_file(key, arrays, notes[SECONDS])
+        return (arrays, float(notes[SECONDS])) if stated else None
+    except Exception:  # a damaged file may fail in any way in its reader
+        return None
+
+
+def _save(path: Path, key: str, arrays: Arrays, took: float) -> None:
+    """Write a file under another name, sync it, and rename it into place."""
+    from safetensors.numpy import save_file
+
+    for left in path.parent.glob(f"{path.stem}.*.partial"):  # of a process that was killed
+        left.unlink(missing_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        path.rename(path.with_name(f"{path.name}.{os.getpid()}.folder"))
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    seconds = repr(took)
+    notes = {SECONDS: seconds, DIGEST: _digest_of_file(key, arrays, seconds)}
+    save_file(arrays, partial, metadata=notes)
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _digest_of_file(key: str, arrays: Arrays, seconds: str) -> str:
+    """The digest of everything that is read from a file, and of the key that it is read for."""
+    state = hashlib.sha256(json.dumps([key, seconds]).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        state.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        # The bytes as they are, without a copy; numpy cannot view an array of no bytes as such.
+        if array.size:
+            state.update(array.reshape(-1).view(np.uint8).data)
+    return state.hexdigest()
 
 
 def _feed(state: Any, value: Any) -> None:

@@ -18,6 +18,7 @@ from filelock import FileLock
 from hartley.core.errors import MissingExtra
 from hartley.data.packs import locate
 from hartley.kit.cache import cache_folder
+from hartley.kit.file_digests import changed_files, sha256_of_files
 from hartley.kit.language import text
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 NAME = "SmolLM2-135M-Instruct"
 VERSION = 1
+DIGESTS = "digests.json"
+"""Beside the converted files: the SHA-256 of each."""
 
 NAMES = {
     "token_embd": "model.embed_tokens",
@@ -87,20 +90,31 @@ def converted() -> Path:
     """Return the folder with safetensors, configuration and tokenizer; make it on first use."""
     source = next(locate("smollm2").glob("*.gguf"))
     home = cache_folder() / "smollm2" / f"v{VERSION}"
-    if (home / "model.safetensors").exists():
+    if _is_intact(home):
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{home}.lock"):
-        if not (home / "model.safetensors").exists():
+        if not _is_intact(home):
             partial = home.with_name(f"{home.name}.{os.getpid()}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             try:
                 _convert(source, partial)
+                (partial / DIGESTS).write_text(json.dumps(sha256_of_files(partial)))
+                shutil.rmtree(home, ignore_errors=True)
                 partial.replace(home)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     return home
+
+
+def _is_intact(home: Path) -> bool:
+    """Whether the converted files are there, and are those that were written."""
+    try:
+        files = json.loads((home / DIGESTS).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(files, dict) and not changed_files(home, files, beside=(DIGESTS,))
 
 
 def _convert(source: Path, home: Path) -> None:

@@ -11,18 +11,23 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that a float can hold; JSON may write one of 400 digits."""
+    try:
+        return type(value) in (float, int) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, Mapping),
     "array": lambda value: isinstance(value, list | tuple),
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
-    "integer": lambda value: (
-        isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
-        if _is_finite(value)
-        else False
-    ),
-    "number": lambda value: not isinstance(value, bool) and _is_finite(value),
+    "integer": lambda value: _is_number(value) and value == int(value),
+    "number": _is_number,
 }
 _BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "minimum": (lambda value, bound: value >= bound, "at least"),
@@ -52,6 +57,8 @@ def faults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> It
 def _faults(
     value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], at: str
 ) -> Iterator[str]:
+    if _is_of_plain_type(value, schema):
+        return
     if (ref := schema.get("$ref")) is not None:
         named = root
         for step in ref.removeprefix("#/").split("/"):
@@ -75,6 +82,14 @@ def _faults(
     if "if" in schema:
         holds_if = next(_faults(value, schema["if"], root, at), None) is None
         yield from _faults(value, schema.get("then" if holds_if else "else", {}), root, at)
+
+
+def _is_of_plain_type(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether the schema asks for a type alone, as of most numbers, and the value is of it."""
+    kinds = schema.get("type")
+    if kinds is None or len(schema) > 1 + ("description" in schema):
+        return False
+    return any(_TYPES[kind](value) for kind in ((kinds,) if isinstance(kinds, str) else kinds))
 
 
 def _of_value(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
@@ -123,14 +138,6 @@ def _of_array(
             return
         if each is not True:
             yield from _faults(item, each, root, f"{at}[{index}]")
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether it is a number that a computer can hold; JSON may write one of 400 digits."""
-    try:
-        return isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def _same(value: Any, wanted: Any) -> bool:

@@ -1,26 +1,28 @@
 """The store of loot: records as safetensors or Parquet, models as weights and a recipe.
 
 A chain finds the loot of its first attack here, in the same run or after a kill. Loading cannot run
-code. An asset that cannot be written as arrays (a model without the recipe of its net) is not
-stored, and its attack is played again.
+code. A file holds the digest of its key and its content: one that is damaged, was written for
+another key or by an earlier version is not believed, and its attack is played again. An asset that
+cannot be written as arrays (a model without the recipe of its net) is not stored, and its attack is
+played again too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hartley.core import Asset, Data, Modality, Model
-from hartley.core.errors import StoreError
 from hartley.store.disk import write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEY = "hartley.artifact"
+DIGEST = "hartley.sha256"
 _FACT = "fact:"
 
 
@@ -44,28 +46,29 @@ class Artifacts:
         if not arrays:
             return False
         self.folder.mkdir(parents=True, exist_ok=True)
-        if any(array.dtype.kind in "OUS" for array in arrays.values()):
-            write_atomically(self.folder / f"{key}.parquet", _parquet(arrays, note))
+        words = any(array.dtype.kind in "OUS" for array in arrays.values())
+        if words:
+            arrays = {name: _from_list(array.tolist()) for name, array in arrays.items()}
+        text = json.dumps(note)
+        notes = {KEY: text, DIGEST: _digest(key, text, arrays)}
+        if words:
+            write_atomically(self.folder / f"{key}.parquet", _parquet(arrays, notes))
         else:
             from safetensors.numpy import save
 
-            content = save(arrays, metadata={KEY: json.dumps(note)})
+            content = save(arrays, metadata=notes)
             write_atomically(self.folder / f"{key}.safetensors", content)
         return True
 
     def get(self, key: str) -> Asset | None:
-        """Return the asset of a key, or None if it is not stored.
-
-        Raises:
-            StoreError: its file is damaged.
-        """
+        """Return the asset of a key, or None if it is not stored as it was put there."""
         for ending, read in ((".safetensors", _read_safetensors), (".parquet", _read_parquet)):
-            path = self.folder / f"{key}{ending}"
-            if path.exists():
-                try:
-                    return _asset(*read(path))
-                except Exception as error:  # a damaged file may fail in any way in its reader
-                    raise StoreError(f"{path} is damaged: {error}; delete it") from error
+            try:
+                arrays, notes = read(self.folder / f"{key}{ending}")
+                if notes[DIGEST] == _digest(key, notes[KEY], arrays):
+                    return _asset(arrays, json.loads(notes[KEY]))
+            except Exception:  # a damaged file may fail in any way in its reader
+                continue
         return None
 
     def keys(self) -> Iterator[str]:
@@ -144,37 +147,45 @@ def _asset(arrays: dict[str, NDArray[Any]], note: dict[str, Any]) -> Asset:
     )
 
 
-def _parquet(arrays: dict[str, NDArray[Any]], note: dict[str, Any]) -> bytes:
+def _digest(key: str, note: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    from hartley.kit.cache import digest
+
+    return digest([key, note, dict(arrays)])
+
+
+def _parquet(arrays: dict[str, NDArray[Any]], notes: Mapping[str, str]) -> bytes:
     """Columns of one length; records of text or of several fields are lists of strings."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = {name: pa.array(array.tolist()) for name, array in arrays.items()}
-    table = pa.table(columns).replace_schema_metadata({KEY.encode(): json.dumps(note).encode()})
+    table = pa.table(columns).replace_schema_metadata(dict(notes))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, str]]:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        note: dict[str, Any] = json.loads(file.metadata()[KEY])
-    return arrays, note
+        notes: Mapping[str, str] = file.metadata()
+    return arrays, notes
 
 
-def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    import numpy as np
+def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, str]]:
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
-    note: dict[str, Any] = json.loads(table.schema.metadata[KEY.encode()])
-    arrays = {}
-    for name in table.column_names:
-        values = table.column(name).to_pylist()
-        words = bool(values) and isinstance(values[0], str | list)
-        arrays[name] = np.array(values, dtype=object) if words else np.array(values)
-    return arrays, note
+    notes = {name.decode(): text.decode() for name, text in table.schema.metadata.items()}
+    return {name: _from_list(table.column(name).to_pylist()) for name in table.column_names}, notes
+
+
+def _from_list(values: list[Any]) -> NDArray[Any]:
+    """Return a column of a table as an array."""
+    import numpy as np
+
+    words = bool(values) and isinstance(values[0], str | list)
+    return np.array(values, dtype=object) if words else np.array(values)

@@ -15,9 +15,10 @@ from typing import IO, Any
 
 from filelock import FileLock
 
-from hartley.core.errors import MissingPack, UnknownName, UsageError
+from hartley.core.errors import DamagedPack, MissingPack, UnknownName, UsageError
 from hartley.data.packs import convert, downloaders
 from hartley.data.packs.table import Pack, catalogue
+from hartley.kit.file_digests import changed_files, sha256_of, sha256_of_files
 
 CARD = "pack.json"
 NOTICE = "LICENSE.txt"
@@ -38,15 +39,26 @@ def folder() -> Path:
 def locate(name: str) -> Path:
     """Return the folder of a fetched pack, without the network.
 
+    Its files are hashed once in a process, and compared with the digests of the day it was fetched.
+
     Raises:
         UnknownName: an unknown pack.
         MissingPack: it is not fetched, or only in an older version.
+        DamagedPack: its files are not those that were fetched.
     """
     pack = _find(name)
     home = folder() / name
     card = _card(home)
     if card is None or (card.get("verified") and card.get("digest") != pack.digest):
         raise MissingPack(name)
+    files = card.get("files")
+    if not isinstance(files, dict):
+        raise DamagedPack(name, [CARD])
+    # Converted files have digests in the card alone; all others are those that the table pins.
+    if card.get("verified") and not pack.convert and fingerprint(files) != pack.digest:
+        raise DamagedPack(name, [CARD])
+    if changed := changed_files(home, files, beside=(CARD, NOTICE)):
+        raise DamagedPack(name, changed)
     return home
 
 
@@ -103,18 +115,16 @@ def verify(name: str) -> bool:
     Raises:
         MissingPack: it is not fetched.
     """
-    home = locate(name)
-    card = _card(home) or {}
-    return bool(manifest(home) == card["files"])
+    try:
+        home = locate(name)
+    except DamagedPack:
+        return False
+    return bool(manifest(home) == (_card(home) or {}).get("files"))
 
 
 def manifest(home: Path) -> dict[str, str]:
     """Return the sha256 of every data file in a folder by relative path."""
-    return {
-        path.relative_to(home).as_posix(): _sha256(path)
-        for path in sorted(home.rglob("*"))
-        if path.is_file() and path.name not in {CARD, NOTICE}
-    }
+    return sha256_of_files(home, beside=(CARD, NOTICE))
 
 
 def fingerprint(files: Mapping[str, str]) -> str:
@@ -148,7 +158,7 @@ def _fill(
     into = work / "archive"
     into.mkdir()
     archive = downloaders.download(pack, into, progress)
-    if pack.client != "apt" and (digest := _sha256(archive)) != pack.archive:
+    if pack.client != "apt" and (digest := sha256_of(archive)) != pack.archive:
         raise UsageError(
             f"the archive of pack {pack.name!r} must have sha256 {pack.archive[:16]}…, "
             f"got {digest[:16]}…: it was changed on the way and is discarded"
@@ -247,8 +257,3 @@ def _room(home: Path) -> Iterator[None]:
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
             raise UsageError(f"cannot write the pack into {home.parent}: {error}") from error
         raise
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

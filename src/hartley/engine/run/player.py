@@ -34,6 +34,7 @@ from hartley.engine.run.interrupts import recorded
 from hartley.engine.run.play import deal, play_rounds
 from hartley.engine.run.threads import one_thread
 from hartley.engine.run.tuning import Tuned, tuned, tuning_params, tuning_seed
+from hartley.kit.cache import taken_rebuilt
 from hartley.store.artifacts import Artifacts
 from hartley.store.table import trials_to_bytes
 
@@ -48,7 +49,8 @@ class Result:
         status: ``done``, ``failed`` or ``skipped``.
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
             a utility, ``seconds``, processor seconds (``cpu``: all, and those of scenes and deals),
-            and the ``devices`` that its process has used until then.
+            the ``devices`` that its process has used until then, and files of the cache that were
+            damaged and ``rebuilt``.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
         row: of a play that was done: the measured half of its row, and the measurement's digest.
@@ -112,6 +114,8 @@ class Player:
             },
             "devices": devices_used(),
         }
+        if rebuilt := taken_rebuilt():
+            circumstances["rebuilt"] = rebuilt
         return replace(result, note={**result.note, **circumstances})
 
     def _deal_anew(self) -> None:
