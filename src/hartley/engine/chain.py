@@ -38,6 +38,7 @@ from hartley.core import (
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import RunError, UsageError, WroteIntoView
 from hartley.engine.plan.parameters import checked, defaults, ruled
+from hartley.engine.run.attack_process import Isolation
 from hartley.engine.run.meter import Meter, seal
 from hartley.engine.run.play import check_brief
 from hartley.kit.cache import digest
@@ -206,6 +207,7 @@ def loot_of(
     budget: int | None = None,
     aimed_at: Any = (),
     artifacts: Artifacts | None = None,
+    isolated: Isolation | None = None,
 ) -> tuple[Asset, int]:
     """Aim the attacks of a chain at one target, in order, and return the loot of the last.
 
@@ -218,6 +220,7 @@ def loot_of(
         aimed_at: plain values that identify this target in the scene: the next game, its
             parameters, and the number of the victim.
         artifacts: where loot is kept; loot that is already there is not made again.
+        isolated: the processes of attacks that do not play in this one.
 
     Returns:
         The asset, with the names of the attacks as its lineage, and what the last attack asked.
@@ -239,6 +242,7 @@ def loot_of(
             budget=budget,
             aimed_at=aimed_at,
             artifacts=artifacts,
+            isolated=isolated,
         )
         lineage = asset.lineage
         slot = before[-1].slot
@@ -253,7 +257,14 @@ def loot_of(
     view = game.aim(scene, target, rng, **stage.game_params)
     check_brief(game, view)
     meter = Meter(budget)
-    asset_found = attack(seal(view, attack.access, meter), rng, **stage.params).asset
+    sealed = seal(view, attack.access, meter)
+    process = None if isolated is None else isolated.of(attack)
+    if process is None:
+        outcome = attack(sealed, rng, **stage.params)
+    else:
+        process.begin()
+        outcome = process.play(sealed, rng, stage.params)
+    asset_found = outcome.asset
     if written := meter.copies.written():
         raise WroteIntoView(
             f"{attack.name} must not change what it is handed, and wrote into {written[0]}"
@@ -287,6 +298,7 @@ def entered(
     seed: int,
     budget: int | None = None,
     artifacts: Artifacts | None = None,
+    isolated: Isolation | None = None,
 ) -> Scene:
     """Return the scene of a chain's last stage, with what the stages before it brought home.
 
@@ -302,7 +314,13 @@ def entered(
         raise UsageError(f"the game {game.name} names no targets that a chain can be aimed at")
     count = int(last.game_params.get("targets", 0)) or TARGETS
     asset, _ = loot_of(
-        before, scene, game.targets(scene, count), seed=seed, budget=budget, artifacts=artifacts
+        before,
+        scene,
+        game.targets(scene, count),
+        seed=seed,
+        budget=budget,
+        artifacts=artifacts,
+        isolated=isolated,
     )
     return enter(scene, asset, slot)
 
@@ -315,6 +333,7 @@ def held_instead(
     seed: int,
     budget: int | None = None,
     artifacts: Artifacts | None = None,
+    isolated: Isolation | None = None,
 ) -> Deal:
     """Return a deal in which the attacker holds what was stolen from each victim, not the victim.
 
@@ -337,6 +356,7 @@ def held_instead(
             budget=budget,
             aimed_at=[last.game, dict(last.game_params), index],
             artifacts=artifacts,
+            isolated=isolated,
         )
         if not isinstance(stolen, Model):
             raise RunError(f"{before[-1].attack} must bring home a model, got {stolen.name!r}")

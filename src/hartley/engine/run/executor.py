@@ -106,6 +106,7 @@ def perform(
     logs: Path | None = None,
     artifacts: Path | None = None,
     limits: Limits = Limits(),
+    isolate: bool | None = None,
     started: Started,
     finished: Finished,
 ) -> None:
@@ -120,6 +121,7 @@ def perform(
         logs: folder for what the workers print.
         artifacts: folder for the loot of chains.
         limits: what one experiment may take.
+        isolate: which attacks play in a process of their own (see ``Player``).
         started: called when an experiment begins, in this process.
         finished: called once an experiment, in this process; what it raises stops everything.
 
@@ -129,7 +131,7 @@ def perform(
     if not experiments:
         return
     if not workers and may_play():
-        player = Player(Artifacts(artifacts) if artifacts else None)
+        player = Player(Artifacts(artifacts) if artifacts else None, isolate)
         if scene is not None:
             player.hold(scene, scene_params or {})
         for experiment in experiments:
@@ -138,7 +140,8 @@ def perform(
                 result = player.run(experiment)
             finished(experiment, result)
         return
-    with _Staff(min(workers or 1, len(experiments)), logs, artifacts, limits) as staff:
+    settings = (logs, artifacts, isolate)
+    with _Staff(min(workers or 1, len(experiments)), settings, limits) as staff:
         staff.play(_foreign_last(experiments), started, finished)
 
 
@@ -146,9 +149,9 @@ class _Staff:
     """The workers of one run."""
 
     def __init__(
-        self, size: int, logs: Path | None, artifacts: Path | None, limits: Limits
+        self, size: int, settings: tuple[Path | None, Path | None, bool | None], limits: Limits
     ) -> None:
-        self._size, self._folders, self._limits = size, (logs, artifacts), limits
+        self._size, self._settings, self._limits = size, settings, limits
         self._workers: dict[int, WorkerProcess] = {}
         self._count = self._false_starts = 0
         self._selector = selectors.DefaultSelector()
@@ -183,7 +186,7 @@ class _Staff:
 
     def _hire(self) -> None:
         with deferred():
-            worker = worker_process.start(self._count, *self._folders)
+            worker = worker_process.start(self._count, *self._settings)
             self._workers[worker.number] = worker
         self._count += 1
         for descriptor in (worker.results, worker.prints):

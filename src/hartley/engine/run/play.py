@@ -38,6 +38,7 @@ from hartley.engine import build_scene
 from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.parameters import checked, defaults, ruled
+from hartley.engine.run.attack_process import Isolation, isolation
 from hartley.engine.run.meter import Meter, Spent, by_column, by_judge, by_unit, seal, with_shared
 from hartley.engine.run.private_copies import Copies
 from hartley.engine.run.trial_columns import complete
@@ -130,6 +131,7 @@ def play(
     knowledge: Knowledge | str | None = None,
     undefended: Scene | None = None,
     dealt: Deal | None = None,
+    isolate: bool | None = None,
     **settings: Any,
 ) -> Trials:
     """Play an attack on a scene: ``hartley.play("lira", scene, references=16)``.
@@ -149,6 +151,9 @@ def play(
         undefended: the scene before its defenses, for a static attacker, who trains there.
         dealt: a deal already made from ``deal`` on the same scene with the same seed, shared by
             several attacks and by both kinds of attackers.
+        isolate: whether the attack plays in a process of its own, which never holds the truth. By
+            default a plugin's attack does if it is given by its name; one that is given as an
+            object is the caller's own code.
         settings: the attack's own parameters.
 
     Returns:
@@ -161,15 +166,20 @@ def play(
         RuleError: the attack broke the rules.
         RunError: the attack returned a wrong shape, NaN, or no asset.
     """
-    return play_rounds(
-        *checked_play(attack, scene, {**(params or {}), **settings}, game_params or {}),
-        seed=seed,
-        budget=budget,
-        alpha=alpha,
-        knowledge=knowledge,
-        undefended=undefended,
-        dealt=dealt,
-    ).trials
+    checked_parts = checked_play(attack, scene, {**(params or {}), **settings}, game_params or {})
+    if isolate is None and not isinstance(attack, str):
+        isolate = False
+    with isolation(isolate) as held:
+        return play_rounds(
+            *checked_parts,
+            seed=seed,
+            budget=budget,
+            alpha=alpha,
+            knowledge=knowledge,
+            undefended=undefended,
+            dealt=dealt,
+            isolated=held,
+        ).trials
 
 
 def checked_play(
@@ -217,10 +227,12 @@ def play_rounds(
     knowledge: Knowledge | str | None = None,
     undefended: Scene | None = None,
     dealt: Deal | None = None,
+    isolated: Isolation | None = None,
 ) -> Played:
     """Play every round of a deal and pair what was sent with what was received.
 
-    Its arguments are those of ``play``, checked already.
+    Its arguments are those of ``play``, checked already; ``isolated`` holds the processes of attacks
+    that do not play in this one.
 
     Raises:
         RuleError: the attack broke the rules.
@@ -237,6 +249,9 @@ def play_rounds(
         table = as_static(table, undefended)
     secrets = from_environment(attack.parameters)
     meter = Meter(budget)
+    process = None if isolated is None else isolated.of(attack)
+    if process is not None:
+        process.begin()
     outcomes: list[Outcome] = []
     spent: list[Spent] = []
     truths = [np.array(dealt.truth) for dealt in table.rounds]
@@ -246,7 +261,10 @@ def play_rounds(
             rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
             with meter.ledger.opened():
                 view = seal(round_.view, attack.access, meter)
-                outcome = attack(view, rng, **params, **secrets)
+                if process is None:
+                    outcome = attack(view, rng, **params, **secrets)
+                else:
+                    outcome = process.play(view, rng, {**params, **secrets})
             if not isinstance(outcome, Outcome):
                 raise RunError(f"{attack.name} must return an Outcome, got {_kind(outcome)}")
             outcomes.append(outcome)

@@ -29,6 +29,7 @@ from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.result import document
 from hartley.engine.result.document import figure
 from hartley.engine.run import answer_cache
+from hartley.engine.run.attack_process import AttackFailed, Isolation, isolation
 from hartley.engine.run.devices import devices_used
 from hartley.engine.run.interrupts import recorded
 from hartley.engine.run.play import deal, play_rounds
@@ -69,16 +70,19 @@ class Player:
 
     Attributes:
         artifacts: where the loot of chains is kept, or None.
+        isolate: True plays every attack in a process of its own, False none, None those of plugins.
         built: processor seconds that building scenes took since the last experiment began.
         dealing: those that dealing took: training victims and drawing secrets.
     """
 
     artifacts: Artifacts | None = None
+    isolate: bool | None = None
     built: float = 0.0
     dealing: float = 0.0
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
     _tuning_deal: Deal | None = None
+    _isolated: Isolation = field(default_factory=Isolation)
 
     def run(self, experiment: Experiment) -> Result:
         """Play an experiment to its end; a part's fault ends as a failed result, not as a number.
@@ -95,7 +99,9 @@ class Player:
         process = os.getpid()
         with recorded() as interrupts:
             try:
-                result = self._play(experiment) if experiment.stages else self._utility(experiment)
+                with isolation(self.isolate) as self._isolated:
+                    utility = not experiment.stages
+                    result = self._utility(experiment) if utility else self._play(experiment)
             except BaseException as error:
                 result = _failed(error)
                 if isinstance(error, WroteIntoView):
@@ -135,6 +141,7 @@ class Player:
         if obstacle is not None:
             return _skipped(obstacle)
         attack = catalog.load("attack", stage.attack)
+        self._isolated.of(attack)  # it starts while the victims are trained
         dealt = self._dealt(experiment, attack, scene)
         tuning = None
         if experiment.sweep and dealt.planted:
@@ -153,6 +160,7 @@ class Player:
                 knowledge=experiment.knowledge,
                 undefended=self._undefended(experiment),
                 dealt=dealt,
+                isolated=self._isolated,
             )
         except NotOffered as error:
             return _skipped(Obstacle("access", str(error)))
@@ -192,6 +200,7 @@ class Player:
             seed=seed,
             budget=budget,
             alpha=experiment.alpha,
+            isolated=self._isolated,
         )
 
     def _utility(self, experiment: Experiment) -> Result:
@@ -207,7 +216,12 @@ class Player:
             alone = self._scene(replace(experiment, stages=experiment.stages[-1:]))
             seed, budget = experiment.root_seed, experiment.budget
             self._scenes[key] = entered(
-                experiment.stages, alone, seed=seed, budget=budget, artifacts=self.artifacts
+                experiment.stages,
+                alone,
+                seed=seed,
+                budget=budget,
+                artifacts=self.artifacts,
+                isolated=self._isolated,
             )
         if key not in self._scenes:
             *before, last = experiment.defenses or (None,)
@@ -247,6 +261,7 @@ class Player:
                     seed=seed,
                     budget=budget,
                     artifacts=self.artifacts,
+                    isolated=self._isolated,
                 )
             self._deal = (key, dealt)
         return self._deal[1]
@@ -273,6 +288,8 @@ def _message(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> str:
+    if isinstance(error, AttackFailed):
+        return error.trace
     try:
         return "".join(traceback.format_exception(error))
     except BaseException:  # the same
@@ -285,6 +302,8 @@ LONGEST_REASON = 2000
 
 def why(error: BaseException) -> str:
     """Word an exception in one line, with the place where a part's own code raised it."""
+    if isinstance(error, AttackFailed):
+        return error.reason[:LONGEST_REASON]
     text = " ".join(_message(error)[:LONGEST_REASON].split()) or "no message"
     if isinstance(error, HartleyError):
         return f"{type(error).__name__}: {text}"
@@ -340,8 +359,9 @@ def play_row(
     seed: int = 0,
     budget: int | None = None,
     alpha: float = 0.05,
+    isolate: bool | None = None,
 ) -> dict[str, Any]:
-    """Play and measure one attack on one scene in this process, without a run folder.
+    """Play and measure one attack on one scene from this process, without a run folder.
 
     Returns:
         The row: measured, or skipped or failed with its reason.
@@ -363,7 +383,7 @@ def play_row(
     experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)
     one_thread()
     built_scene = build_scene.build(scene, settings)
-    player = Player()
+    player = Player(isolate=isolate)
     player.hold(built_scene, settings)
     result = player.run(experiment)
     if result.mistake:

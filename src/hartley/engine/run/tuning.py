@@ -14,6 +14,8 @@ from math import ceil
 from typing import Any
 
 from hartley.core import Attack, Deal, Knowledge, Scene, spawn
+from hartley.core.errors import WroteIntoView
+from hartley.engine.run.attack_process import AttackFailed, Isolation
 from hartley.engine.run.play import play_rounds
 
 SHARE = 4
@@ -80,6 +82,7 @@ def tuned(
     seed: int,
     budget: int | None,
     alpha: float,
+    isolated: Isolation | None = None,
 ) -> Tuned:
     """Play every setting on the tuning rounds and return the one that reads the most bits.
 
@@ -96,6 +99,10 @@ def tuned(
         seed: of the tuning rounds, from ``tuning_seed``.
         budget: queries that may be asked on these rounds, for each setting, or None.
         alpha: error level, which settles how trials are declared.
+        isolated: the processes of attacks that do not play in this one.
+
+    Raises:
+        WroteIntoView: the attack changed what was dealt, so that nothing after it is sound.
     """
     from hartley.channel.measure import point_of
     from hartley.channel.trials.validate import measured_rows
@@ -117,11 +124,15 @@ def tuned(
                 alpha=alpha,
                 knowledge=Knowledge.ADAPTIVE,
                 dealt=dealt,
+                isolated=isolated,
             ).trials
             bits = point_of(measured_rows(trials))
+        except WroteIntoView:
+            raise
         except (Exception, SystemExit) as error:
             words = " ".join(str(error).split()) or "no message"
-            attempt["reason"] = f"{type(error).__name__}: {words}"
+            failed = isinstance(error, AttackFailed)
+            attempt["reason"] = words if failed else f"{type(error).__name__}: {words}"
             continue
         attempt |= {
             "bits": bits,

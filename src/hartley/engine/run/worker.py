@@ -57,7 +57,7 @@ def _serve(inbox: IO[bytes], results: int) -> None:
     token, note = receive(inbox)
     sys.path[:] = note["path"]
     artifacts = note["artifacts"]
-    player = Player(Artifacts(Path(artifacts)) if artifacts else None)
+    player = Player(Artifacts(Path(artifacts)) if artifacts else None, note["isolate"])
     _write(results, pack(token, {"ready": True}))
     while True:
         note = receive(inbox)[1]

@@ -180,13 +180,16 @@ class WorkerProcess:
         return " because the machine had no memory left; use fewer workers"
 
 
-def start(number: int, logs: Path | None, artifacts: Path | None) -> WorkerProcess:
+def start(
+    number: int, logs: Path | None, artifacts: Path | None, isolate: bool | None = None
+) -> WorkerProcess:
     """Start a worker.
 
     Args:
         number: which one it is.
         logs: folder of the logs, or None.
         artifacts: folder for the loot of chains, or None.
+        isolate: which attacks play in a process of their own (see ``Player``).
 
     Raises:
         RunError: the system can start no process.
@@ -221,7 +224,8 @@ def start(number: int, logs: Path | None, artifacts: Path | None) -> WorkerProce
         os.set_blocking(descriptor, False)
     log = Log(None if logs is None else logs / f"worker-{os.getpid()}-{number}.txt")
     worker = WorkerProcess(number, process, mark, token, jobs, results, prints, log, Frames(token))
-    worker.send({"path": sys.path, "artifacts": str(artifacts.absolute()) if artifacts else None})
+    folder = str(artifacts.absolute()) if artifacts else None
+    worker.send({"path": sys.path, "artifacts": folder, "isolate": isolate})
     return worker
 
 
