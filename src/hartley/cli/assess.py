@@ -48,6 +48,7 @@ def assess(
     workers: Whole = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
+    isolate: Switch = False,
     store: Path = Path("runs"),
     defenses: bool = True,
     run: str | None = None,
@@ -81,6 +82,9 @@ def assess(
         Seconds that one job may take; its row fails, and the run goes on. Default: 6 hours.
     memory_limit
         GiB of memory that one job may hold; the same. Default: 80 % of the machine's memory.
+    isolate
+        Play every attack in a process of its own, which never holds the truth. Attacks of plugins
+        always do, unless the plan sets executor.isolate to false.
     store
         The folder of all runs.
     defenses
@@ -116,6 +120,7 @@ def assess(
         "workers": workers,
         "time_limit": above_zero("time-limit", time_limit),
         "memory_limit": above_zero("memory-limit", memory_limit),
+        "isolate": isolate or None,
         "use": None if defenses else (),
     }
     for name, value in {"seed": seed, "workers": workers}.items():

@@ -45,7 +45,7 @@ def _application(name: str) -> App:
     part: Attack = catalog.load("attack", name)
     attack_group = Group("Parameters of the attack")
     game_group = Group("Parameters of the game")
-    own_flags = {"scene", "set", "seed", "budget", "alpha", "json"}
+    own_flags = {"scene", "set", "seed", "budget", "alpha", "isolate", "json"}
     flags = {(f"attack_{p.name}" if p.name in own_flags else p.name): p for p in part.parameters}
     game_flags = {
         f"game_{p.name}": p for p in part.game.parameters if p.name not in part.game_params
@@ -78,6 +78,12 @@ def _application(name: str) -> App:
             _flag("seed", int, 0, "Seed of every random choice."),
             _flag("budget", int | None, None, "Queries that the attack may ask."),
             _flag("alpha", float, 0.05, "Error level of the certified bound."),
+            _flag(
+                "isolate",
+                bool,
+                False,
+                "Play in a process of its own, which never holds the truth; plugins always do.",
+            ),
             _flag("json", bool, False, "Print the channel as one JSON document."),
             *_flags(flags.items(), attack_group),
             *_flags(game_flags.items(), game_group),
@@ -142,6 +148,7 @@ def _play(
     seed: int = 0,
     budget: int | None = None,
     alpha: float = 0.05,
+    isolate: bool = False,
     json: bool = False,
 ) -> int:
     from hartley.engine.run.executor import prints_apart
@@ -164,6 +171,7 @@ def _play(
             seed=seed,
             budget=budget,
             alpha=alpha,
+            isolate=isolate or None,
         )
     if json:
         print_json(row)

@@ -43,6 +43,7 @@ def chain(
     workers: Whole = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
+    isolate: Switch = False,
     store: Path = Path("runs"),
     fresh: Switch = False,
     json: Switch = False,
@@ -71,6 +72,9 @@ def chain(
         Seconds that one job may take; its row fails. Default: 6 hours.
     memory_limit
         GiB of memory that one job may hold; the same. Default: 80 % of the machine's memory.
+    isolate
+        Play every attack in a process of its own, which never holds the truth. Attacks of plugins
+        always do.
     store
         The folder of all runs.
     fresh
@@ -92,6 +96,7 @@ def chain(
         workers=workers,
         time_limit=above_zero("time-limit", time_limit),
         memory_limit=above_zero("memory-limit", memory_limit),
+        isolate=isolate or None,
         scenes=tables["scene"],
         chains=(Chain(attacks, tuple(slot or ()), tables["attack"], tables["game"]),),
     )

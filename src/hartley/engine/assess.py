@@ -269,6 +269,7 @@ def _play(
             logs=ledger.folder / "logs",
             artifacts=ledger.folder / "artifacts",
             limits=executor.limits(plan.time_limit, plan.memory_limit),
+            isolate=plan.isolate,
             started=lambda experiment: watch("started", {"job": experiment}),
             finished=finished,
         )

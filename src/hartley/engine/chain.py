@@ -262,7 +262,7 @@ def loot_of(
     if process is None:
         outcome = attack(sealed, rng, **stage.params)
     else:
-        process.begin()
+        process.begin(attack)
         outcome = process.play(sealed, rng, stage.params)
     asset_found = outcome.asset
     if written := meter.copies.written():

@@ -43,6 +43,7 @@
     workers = 2                   # local worker processes
     time_limit = 21600            # seconds that one job may take; its row fails and the run goes on
     memory_limit = 4.0            # GiB that one job may hold; default: 80 % of the machine's memory
+    isolate = true                # every attack in a process of its own; default: those of plugins
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ class Plan:
     workers: int | None = None
     time_limit: float | None = None
     memory_limit: float | None = None
+    isolate: bool | None = None
     alpha: float = 0.05
     budget: int | None = None
     name: str = ""
@@ -158,7 +160,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
     least = reader.least(limits.pop("least", {}))
     executor = reader.table(raw, "executor")
-    reader.known(executor, "executor.", ["workers", "time_limit", "memory_limit"])
+    reader.known(executor, "executor.", ["workers", "time_limit", "memory_limit", "isolate"])
     plan = Plan(
         scene=reader.of(str, raw.get("scene", ""), "scene"),
         seed=reader.of(int, raw.get("seed", 0), "seed", low=0),
@@ -178,6 +180,9 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         else None,
         time_limit=reader.above_zero(executor, "time_limit", "executor."),
         memory_limit=reader.above_zero(executor, "memory_limit", "executor."),
+        isolate=reader.of(bool, executor["isolate"], "executor.isolate")
+        if "isolate" in executor
+        else None,
         alpha=reader.of(float, raw.get("alpha", 0.05), "alpha"),
         budget=reader.of(int, raw["budget"], "budget", low=1) if "budget" in raw else None,
         chains=reader.chains(raw.get("chains", [])),

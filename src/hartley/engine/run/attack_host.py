@@ -25,7 +25,7 @@ from hartley.core import Attack, Outcome
 from hartley.core.assets import Codec, Ensemble
 from hartley.core.capabilities import Calls
 from hartley.core.errors import HartleyError
-from hartley.engine.run.plain_values import Reader, Writer, read, write
+from hartley.engine.run.plain_values import Writer, read, write
 
 
 class Host:
@@ -211,7 +211,7 @@ def main() -> None:
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:
         Host(os.fdopen(inbox, "rb"), os.fdopen(outbox, "wb")).serve()
-    except (EOFError, BrokenPipeError):
+    except (EOFError, OSError):
         os._exit(0)
 
 

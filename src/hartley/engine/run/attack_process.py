@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import copyreg
 import io
-import json
 import os
 import pickle
 import signal
@@ -36,7 +35,14 @@ from hartley.core.assets import Codec, Ensemble
 from hartley.core.capabilities import Calls
 from hartley.core.errors import HartleyError, RunError, UsageError
 from hartley.engine.run import processes
-from hartley.engine.run.plain_values import Reader, Unreadable, read, read_only_mapping, write
+from hartley.engine.run.plain_values import (
+    Reader,
+    Unreadable,
+    order_of,
+    read,
+    read_only_mapping,
+    write,
+)
 from hartley.engine.run.threads import THREADS
 
 HOST = "hartley.engine.run.attack_host"
@@ -64,9 +70,12 @@ class Isolation:
 
     Attributes:
         wanted: True for all attacks, False for none, None for those of plugins.
+        together: whether all attacks share one process, where none of them needs to be kept from
+            another.
     """
 
     wanted: bool | None = None
+    together: bool = False
     _processes: dict[str, AttackProcess] = field(default_factory=dict)
 
     def of(self, attack: Attack) -> AttackProcess | None:
@@ -82,9 +91,10 @@ class Isolation:
                 f"{attack.name} must be an attack of a module that can be imported to play in a "
                 f"process of its own, got one of {attack.run.__module__}"
             )
-        if attack.name not in self._processes:
-            self._processes[attack.name] = AttackProcess(attack)
-        return self._processes[attack.name]
+        key = "" if self.together else attack.name
+        if key not in self._processes:
+            self._processes[key] = AttackProcess()
+        return self._processes[key]
 
     def close(self) -> None:
         """End the processes, but for those whose loot is still in use."""
@@ -106,18 +116,19 @@ def importable(attack: Attack) -> bool:
 
 
 class AttackProcess:
-    """The process of one attack, for as many rounds and plays as an experiment has."""
+    """The process of an attack, for as many rounds and plays as an experiment has."""
 
-    def __init__(self, attack: Attack) -> None:
-        """Start it; it imports what it needs while the caller goes on."""
-        self.attack = attack
+    def __init__(self) -> None:
+        """Start it; it comes up while the caller goes on."""
+        self.name = ""
         self._handles: dict[int, Callable[..., Any]] = {}
         self._numbers = count(1)
         self._twins: dict[Any, int] = {}
         self._sent: dict[tuple[Any, ...], Any] = {}
         self._raised: BaseException | None = None
         self._lent: weakref.WeakSet[_Lent] = weakref.WeakSet()
-        self._ready, self._life = False, 0
+        self._loaded: Attack | None = None
+        self._life = 0
         self._start()
 
     @property
@@ -125,8 +136,8 @@ class AttackProcess:
         """Whether a callable of its loot is still in use."""
         return len(self._lent) > 0
 
-    def begin(self) -> None:
-        """Wait until the process has loaded the attack, and begin a play.
+    def begin(self, attack: Attack) -> None:
+        """Wait until the process has loaded an attack, and begin a play of it.
 
         Raises:
             RunError: it has died.
@@ -136,9 +147,10 @@ class AttackProcess:
             self._start()
         self._sent.clear()
         self._twins.clear()
-        if not self._ready:
-            self._converse(("load", self.attack.run.__module__, self.attack.name))
-            self._ready = True
+        self.name = attack.name
+        if self._loaded is not attack:
+            self._converse(("load", attack.run.__module__, attack.name))
+            self._loaded = attack
         self._converse(("begin",))
 
     def play(self, view: View[Any], rng: np.random.Generator, params: Mapping[str, Any]) -> Outcome:
@@ -155,7 +167,7 @@ class AttackProcess:
         """
         answer = self._converse(("play", view, rng, dict(params)), keeps=True)
         if not isinstance(answer, Mapping):
-            raise RunError(f"{self.attack.name} must return an Outcome, got {answer}")
+            raise RunError(f"{self.name} must return an Outcome, got {answer}")
         try:
             return Outcome(
                 guess=answer["guess"],
@@ -172,7 +184,7 @@ class AttackProcess:
 
     def _start(self) -> None:
         self._handles.clear()
-        self._ready, self._life = False, self._life + 1
+        self._loaded, self._life = None, self._life + 1
         inbox, child_out = os.pipe()
         child_in, outbox = os.pipe()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -241,8 +253,7 @@ class AttackProcess:
             Exception: what the callable raised.
         """
         if life != self._life or self._process.poll() is not None:
-            name = self.attack.name
-            raise RunError(f"the loot of {name} cannot be used: the attack's process is gone")
+            raise RunError("the loot cannot be used: the process of its attack is gone")
         return self._converse(("call", number, arguments))
 
     def _send(self, message: Any, *, keeps: bool = False) -> None:
@@ -255,7 +266,7 @@ class AttackProcess:
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             why = " ".join(str(error).split())[:160]
             raise RunError(
-                f"what the attack {self.attack.name} is handed cannot be sent to a process of its "
+                f"what the attack {self.name} is handed cannot be sent to a process of its "
                 f"own: {why}"
             ) from error
         return stream.getbuffer()
@@ -290,7 +301,7 @@ class AttackProcess:
             self._process.wait(1.0 if isinstance(error, EOFError | OSError) else 0.0)
         code = self._process.poll()
         self._end()
-        name = f"the process of the attack {self.attack.name}"
+        name = f"the process of the attack {self.name}"
         if isinstance(error, Unreadable):
             why = " ".join(str(error).split())[:160]
             return RunError(f"{name} sent what cannot be read: {why}")
@@ -313,9 +324,9 @@ class AttackProcess:
             return raised
         known = getattr(errors, kind, None)
         if isinstance(known, type) and issubclass(known, HartleyError):
-            error = known.__new__(known)
-            Exception.__init__(error, text)
-            return error
+            claimed = known.__new__(known)
+            Exception.__init__(claimed, text)
+            return claimed
         if kind in ("ImportError", "ModuleNotFoundError"):
             return ImportError(text, name=module)
         return AttackFailed(reason, trace)
@@ -364,18 +375,18 @@ class _Pickler(pickle.Pickler):
         super().__init__(stream, protocol=pickle.HIGHEST_PROTOCOL)
         self._process, self._keeps = process, keeps
 
-    def persistent_id(self, value: Any) -> Any:  # noqa: PLR0911 - one return a kind of value
+    def persistent_id(self, value: Any) -> Any:
         if isinstance(value, np.ndarray) and not value.flags.writeable:
             return self._array(value)
         if isinstance(value, Calls):
             calls = {name: self._process.handle(call) for name, call in value.items()}
             return "calls", calls, tuple(value.undeclared)
         if isinstance(value, Ensemble):
-            query, member = map(self._process.handle, (value.query, value.member))
-            return "ensemble", value.size, query, member, dict(value.facts)
+            handles = self._process.handle(value.query), self._process.handle(value.member)
+            return "ensemble", value.size, *handles, dict(value.facts)
         if isinstance(value, Codec):
-            encode, decode = map(self._process.handle, (value.encode, value.decode))
-            return "codec", encode, decode, value.size, value.identity
+            handles = self._process.handle(value.encode), self._process.handle(value.decode)
+            return "codec", *handles, value.size, value.identity
         if isinstance(value, _FUNCTIONS) and not _by_name(value):
             return "call", self._process.handle(value)
         return None
@@ -386,7 +397,7 @@ class _Pickler(pickle.Pickler):
         number, known = self._process.kept(array) if self._keeps else (0, False)
         if known:
             return "array", number
-        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        order = order_of(array)
         return "array", number, array.dtype.str, array.shape, order, array.tobytes(order)
 
 

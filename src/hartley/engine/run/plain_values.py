@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ _HEAD = struct.Struct(">IQ")
 MOST_TEXT = 2**28
 """Bytes of the JSON of a message."""
 
-MOST_BYTES = 2**34
+MOST_BYTES = 2**32
 """Bytes of the arrays of a message."""
 
 _KINDS = "biufcUSmM"
@@ -41,6 +41,11 @@ class Unreadable(Exception):
 def read_only_mapping(items: dict[Any, Any]) -> Mapping[Any, Any]:
     """Return a mapping that cannot be written to; pickles of one name this function."""
     return MappingProxyType(items)
+
+
+def order_of(array: np.ndarray[Any, Any]) -> Literal["C", "F"]:
+    """Return the order in which the entries of an array lie in memory, rows first if in neither."""
+    return "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
 
 
 def write(stream: IO[bytes], text: bytes, content: Sequence[Any]) -> None:
@@ -93,32 +98,11 @@ class Writer:
         """
         return json.dumps(self.plain(value)).encode("utf-8", "surrogatepass"), self.parts
 
-    def plain(self, value: Any) -> Any:  # noqa: PLR0911 - one return a kind of value
+    def plain(self, value: Any) -> Any:
         """Return a value as JSON; the bytes of its arrays go to ``parts``."""
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            return str(value)
-        if isinstance(value, np.generic):
-            return {"scalar": self._array(np.asarray(value))}
-        if isinstance(value, int | float):
-            return int(value) if isinstance(value, int) else float(value)
-        if isinstance(value, np.ndarray):
-            if value.dtype.hasobject:
-                return {"objects": [list(value.shape), [*map(self.plain, value.ravel().tolist())]]}
-            return {"array": self._array(value)}
-        if isinstance(value, bytes):
-            return {"bytes": value.hex()}
-        if isinstance(value, tuple):
-            return {"tuple": [*map(self.plain, value)]}
-        if isinstance(value, Mapping):
-            return {"map": [[self.plain(k), self.plain(v)] for k, v in value.items()]}
-        if isinstance(value, list):
-            return [*map(self.plain, value)]
-        if isinstance(value, Data):
-            return {"data": self._data(value)}
-        if isinstance(value, Model):
-            return {"model": self._model(value)}
+        for kinds, write_one in _WRITERS:
+            if isinstance(value, kinds):
+                return write_one(self, value)
         if callable(value):
             tag, number = self.refer(value)
             return {tag: number}
@@ -126,10 +110,18 @@ class Writer:
             return {"array": self._array(np.asarray(value))}
         raise TypeError(f"a {type(value).__name__} cannot be sent to another process")
 
+    def _ndarray(self, array: np.ndarray[Any, Any]) -> dict[str, Any]:
+        if array.dtype.hasobject:
+            return {"objects": [list(array.shape), [*map(self.plain, array.ravel().tolist())]]}
+        return {"array": self._array(array)}
+
+    def _pairs(self, mapping: Mapping[Any, Any]) -> dict[str, Any]:
+        return {"map": [[self.plain(k), self.plain(v)] for k, v in mapping.items()]}
+
     def _array(self, array: np.ndarray[Any, Any]) -> list[Any]:
         if array.dtype.kind not in _KINDS:
             raise TypeError(f"an array of {array.dtype} cannot be sent to another process")
-        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        order = order_of(array)
         content = array.tobytes(order)
         start, self._size = self._size, self._size + len(content)
         self.parts.append(content)
@@ -155,6 +147,23 @@ class Writer:
             "facts": self.plain(dict(model.facts)),
             "calls": self.plain(dict(model.calls)),
         }
+
+
+_WRITERS: tuple[tuple[Any, Callable[[Writer, Any], Any]], ...] = (
+    ((type(None), bool), lambda writer, value: value),
+    (str, lambda writer, value: str(value)),
+    (np.generic, lambda writer, value: {"scalar": writer._array(np.asarray(value))}),
+    (int, lambda writer, value: int(value)),
+    (float, lambda writer, value: float(value)),
+    (np.ndarray, Writer._ndarray),
+    (bytes, lambda writer, value: {"bytes": value.hex()}),
+    (tuple, lambda writer, value: {"tuple": [*map(writer.plain, value)]}),
+    (Mapping, Writer._pairs),
+    (list, lambda writer, value: [*map(writer.plain, value)]),
+    (Data, lambda writer, value: {"data": writer._data(value)}),
+    (Model, lambda writer, value: {"model": writer._model(value)}),
+)
+"""How a value of each kind is written; the first kind that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +213,7 @@ class Reader:
         return self.look_up(tag, content)
 
     def _array(self, given: Any) -> np.ndarray[Any, Any]:
-        name, shape, order, start = given
+        name, shape, order, start = (given[k] for k in range(4))
         dtype = np.dtype(str(name))
         if dtype.kind not in _KINDS or dtype.hasobject or order not in ("C", "F"):
             raise Unreadable(f"an array of {name!r}")
@@ -228,7 +237,9 @@ class Reader:
         return Data(
             str(given["name"]),
             Modality(given["modality"]),
-            *(self.value(given[name]) for name in ("x", "y", "edges")),
+            x=self.value(given["x"]),
+            y=self.value(given["y"]),
+            edges=self.value(given["edges"]),
             role=str(given["role"]),
             lineage=tuple(map(str, given["lineage"])),
             facts=self.value(given["facts"]),
@@ -248,4 +259,3 @@ class Reader:
             facts=self.value(given["facts"]),
             **values,
         )
-

@@ -231,8 +231,8 @@ def play_rounds(
 ) -> Played:
     """Play every round of a deal and pair what was sent with what was received.
 
-    Its arguments are those of ``play``, checked already; ``isolated`` holds the processes of attacks
-    that do not play in this one.
+    Its arguments are those of ``play``, checked already; ``isolated`` holds the processes of
+    attacks that do not play in this one.
 
     Raises:
         RuleError: the attack broke the rules.
@@ -251,7 +251,7 @@ def play_rounds(
     meter = Meter(budget)
     process = None if isolated is None else isolated.of(attack)
     if process is not None:
-        process.begin()
+        process.begin(attack)
     outcomes: list[Outcome] = []
     spent: list[Spent] = []
     truths = [np.array(dealt.truth) for dealt in table.rounds]
