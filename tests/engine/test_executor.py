@@ -24,10 +24,12 @@ def job(attack, **params):
 
 
 def perform(jobs, workers, **more):
+    """Not isolated, so that it is the worker that a part ends."""
     results = {}
     executor.perform(
         jobs,
         workers=workers,
+        isolate=False,
         started=lambda job: None,
         finished=lambda job, result: results.__setitem__(job.label, result),
         **more,

@@ -42,11 +42,13 @@ def job(attack, **params):
     return Experiment("live:membership", stages=(stage,))
 
 
-def play(jobs, *, workers=2, **more):
+def play(jobs, *, workers=2, isolate=False, **more):
+    """Not isolated, so that it is the worker that a part harms."""
     results = {}
     executor.perform(
         jobs,
         workers=workers,
+        isolate=isolate,
         started=lambda job: None,
         finished=lambda job, result: results.__setitem__(job.key, result),
         **more,
@@ -95,10 +97,10 @@ def test_a_part_that_cannot_be_stopped_ends_at_the_time_limit(misbehaving):
     assert "longer than the time limit of 0.5 s; raise it with --time-limit SECONDS" in reason
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_copy_of_a_process_that_returns_too_ends(misbehaving, workers):
+@pytest.mark.parametrize(("workers", "isolate"), [(0, False), (1, False), (0, None)])
+def test_a_copy_of_a_process_that_returns_too_ends(misbehaving, workers, isolate):
     before = descendants()
-    results = perform(["forks_and_returns_twice"], workers=workers)
+    results = perform(["forks_and_returns_twice"], workers=workers, isolate=isolate)
     assert results == {"forks_and_returns_twice": ("done", "")}
     until = time.monotonic() + 5
     while descendants() != before and time.monotonic() < until:

@@ -160,11 +160,12 @@ def _job(attack, game="membership", **params):
     return Experiment(f"live:{game}", stages=(stage,))
 
 
-def _perform(jobs, workers):
+def _perform(jobs, workers, *, isolate=False):
     results = {}
     executor.perform(
         jobs,
         workers=workers,
+        isolate=isolate,
         started=lambda job: None,
         finished=lambda job, result: results.__setitem__(id(job), result),
     )
@@ -190,6 +191,16 @@ def test_what_a_writer_spoils_is_its_own_row(writers, workers):
         else:
             assert spoilt.status == "failed", way
             assert "must not change what it is handed, and wrote into" in spoilt.note["reason"]
+
+
+def test_in_a_process_of_its_own_a_writer_reaches_nothing_but_its_copy(writers):
+    (alone,) = map(_measured, _perform([_job("loss_threshold")], 0))
+    ways = ("pointer", "dealt")
+    jobs = [job for way in ways for job in (_job("writer", way=way), _job("loss_threshold"))]
+    results = _perform(jobs, 0, isolate=None)
+    assert [_measured(after) for after in results[1::2]] == [alone, alone]
+    assert [spoilt.status for spoilt in results[::2]] == ["done", "failed"]
+    assert "'NoneType' object has no attribute 'rounds'" in results[2].note["reason"]
 
 
 def test_weights_that_were_handed_out_are_not_those_of_the_victim(writers):

@@ -34,7 +34,7 @@ class Host:
     def __init__(self, inbox: IO[bytes], outbox: IO[bytes]) -> None:
         """Take over the pipes."""
         self._inbox, self._outbox = inbox, outbox
-        self._turn = threading.RLock()
+        self._turn, self._pid = threading.RLock(), os.getpid()
         self._attack: Attack | None = None
         self._arrays: dict[int, np.ndarray[Any, Any]] = {}
         self._lent: list[Callable[..., Any]] = []
@@ -60,7 +60,7 @@ class Host:
                 self._carry_out((word, *content))
 
     def release(self, number: int) -> None:
-        """Tell the other side, with the next question, that a callable is not used any more."""
+        """Report, with the next question, that a callable is not used any more."""
         self._released.append(number)
 
     def kept(self, number: int) -> np.ndarray[Any, Any]:
@@ -108,6 +108,8 @@ class Host:
         return "lent", len(self._lent) - 1
 
     def _send(self, word: str, value: Any) -> None:
+        if os.getpid() != self._pid:  # a copy of this process must not answer too
+            os._exit(0)
         text, parts = Writer(self._refer).message([word, value])
         write(self._outbox, text, parts)
 

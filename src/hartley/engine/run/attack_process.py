@@ -228,15 +228,15 @@ class AttackProcess:
             if not answered:  # what it says next would answer something else
                 self._end()
 
-    def _serve(self, asked: Any) -> None:
+    def _serve(self, question: Any) -> None:
         try:
-            released, number, arguments, named = asked
+            released, number, arguments, named = question
             for handle in released:
                 self._handles.pop(handle, None)
             call = self._handles[number]
             named = {str(name): value for name, value in named.items()}
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise self._gone(Unreadable(f"a call of {asked!r:.80}")) from error
+            raise self._gone(Unreadable(f"a call of {question!r:.80}")) from error
         try:
             answer = self._pickled(("returned", call(*arguments, **named)))
         except Exception as error:
@@ -437,8 +437,8 @@ def _kill(process: subprocess.Popen[bytes], *streams: IO[bytes]) -> None:
 @contextlib.contextmanager
 def isolation(wanted: bool | None) -> Iterator[Isolation]:
     """Hold the processes of one experiment, and end them with it."""
-    held = Isolation(wanted)
+    isolated = Isolation(wanted)
     try:
-        yield held
+        yield isolated
     finally:
-        held.close()
+        isolated.close()

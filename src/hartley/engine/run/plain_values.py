@@ -44,7 +44,7 @@ def read_only_mapping(items: dict[Any, Any]) -> Mapping[Any, Any]:
 
 
 def order_of(array: np.ndarray[Any, Any]) -> Literal["C", "F"]:
-    """Return the order in which the entries of an array lie in memory, rows first if in neither."""
+    """Return the memory order of an array: F where columns come first, else C."""
     return "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
 
 
@@ -150,13 +150,13 @@ class Writer:
 
 
 _WRITERS: tuple[tuple[Any, Callable[[Writer, Any], Any]], ...] = (
-    ((type(None), bool), lambda writer, value: value),
-    (str, lambda writer, value: str(value)),
+    ((type(None), bool), lambda _, value: value),
+    (str, lambda _, value: str(value)),
     (np.generic, lambda writer, value: {"scalar": writer._array(np.asarray(value))}),
-    (int, lambda writer, value: int(value)),
-    (float, lambda writer, value: float(value)),
+    (int, lambda _, value: int(value)),
+    (float, lambda _, value: float(value)),
     (np.ndarray, Writer._ndarray),
-    (bytes, lambda writer, value: {"bytes": value.hex()}),
+    (bytes, lambda _, value: {"bytes": value.hex()}),
     (tuple, lambda writer, value: {"tuple": [*map(writer.plain, value)]}),
     (Mapping, Writer._pairs),
     (list, lambda writer, value: [*map(writer.plain, value)]),
@@ -198,7 +198,7 @@ class Reader:
         if isinstance(plain, list):
             return [*map(self.value, plain)]
         ((tag, content),) = plain.items()
-        readers = {
+        readers: dict[str, Callable[[Any], Any]] = {
             "array": self._array,
             "scalar": lambda given: self._array(given)[()],
             "objects": self._objects,
@@ -213,7 +213,7 @@ class Reader:
         return self.look_up(tag, content)
 
     def _array(self, given: Any) -> np.ndarray[Any, Any]:
-        name, shape, order, start = (given[k] for k in range(4))
+        name, shape, order, start = tuple(given)
         dtype = np.dtype(str(name))
         if dtype.kind not in _KINDS or dtype.hasobject or order not in ("C", "F"):
             raise Unreadable(f"an array of {name!r}")

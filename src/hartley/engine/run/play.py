@@ -169,7 +169,7 @@ def play(
     checked_parts = checked_play(attack, scene, {**(params or {}), **settings}, game_params or {})
     if isolate is None and not isinstance(attack, str):
         isolate = False
-    with isolation(isolate) as held:
+    with isolation(isolate) as isolated:
         return play_rounds(
             *checked_parts,
             seed=seed,
@@ -178,7 +178,7 @@ def play(
             knowledge=knowledge,
             undefended=undefended,
             dealt=dealt,
-            isolated=held,
+            isolated=isolated,
         ).trials
 
 
