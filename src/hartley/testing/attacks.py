@@ -24,6 +24,7 @@ from hartley.core import AnswerForm, Attack, Data, Deal, Modality, Model, Role, 
 from hartley.core.brief import adaptive_only
 from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
+from hartley.engine.run.attack_process import importable, of_plugin
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, SEEDS, Check, expect, run_all
 from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
@@ -410,6 +411,36 @@ def plays_what_it_sweeps(attack: Attack) -> None:
             expect(False, f"it cannot be played with {setting} ({'; '.join(reasons)})")
 
 
+def answers_alike_in_a_process_of_its_own(attack: Attack) -> None:
+    """In a process that gets its view and nothing else it answers and asks just as it does here.
+
+    An attack that reads the truth out of the frames of its caller, or takes the model out of a
+    callable that counts, can do so in one process alone. One that cannot be imported is not
+    compared, because nothing but its own caller can play it.
+    """
+    if not of_plugin(attack) or not importable(attack):
+        return
+    here = _replay(attack).first
+    scene = build_scene(attack.game, "live", _modality(attack))
+    table = deal(attack, scene, seed=0, params=few_rounds(attack.game))
+    try:
+        there = play(attack, scene, seed=0, dealt=table, params=attack.light, isolate=True)
+    except Exception as error:
+        raise_from(f"in a process of its own it fails: {error}", error)
+    for column in ("guess", "logq", "reference"):
+        values = [getattr(trials, column) for trials in (here, there)]
+        expect(
+            (values[0] is None) == (values[1] is None) and np.array_equal(*values),
+            "it answers otherwise in a process of its own, which gets its view and nothing else: "
+            "it must not read what its caller or another object holds",
+        )
+    expect(
+        here.spec.uses == there.spec.uses,
+        f"it asked {here.spec.uses} queries, and {there.spec.uses} in a process of its own: it "
+        "must not ask the model past the callables of its view",
+    )
+
+
 def _blur(table: Deal, level: float) -> Deal:
     """Every answer of a model, or entry of the data, is replaced with probability ``level``."""
     return replace(
@@ -483,5 +514,6 @@ ATTACK_CHECKS: tuple[Check, ...] = tuple(
         narrows_under_noise,
         adapts_as_it_declares,
         plays_what_it_sweeps,
+        answers_alike_in_a_process_of_its_own,
     )
 )

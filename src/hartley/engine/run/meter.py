@@ -8,8 +8,10 @@ an attack look weak without an error.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -233,7 +235,7 @@ def seal_model(model: Model, needs: Access, meter: Meter) -> Model:
         model = _opened(model, model.session())
     output = _output(model, needs)
     opened = {n: c for n, c in model.calls.items() if CAPABILITIES[n].access & needs}
-    sealed = {n: _Metered(c, n, model, output, meter, ask) for n, c in opened.items()}
+    sealed = {n: Sealed(_Metered(c, n, model, output, meter, ask)) for n, c in opened.items()}
     return replace(
         model,
         calls=Calls(sealed, undeclared=model.calls.keys() - sealed.keys()),
@@ -267,21 +269,58 @@ def _output(model: Model, needs: Access) -> Output:
     return model.output
 
 
-@dataclass(frozen=True, slots=True)
-class _Metered:
+class Sealed:
     """A callable of a model as an attack has it: counted, billed, checked and frozen.
 
-    Two of one callable are equal: what attacks keep by ``fit`` they find again in the next round.
+    It holds a number alone, and what answers is looked up by it: no field and no closure leads an
+    attack to the model itself. Two of one callable are equal: what attacks keep by ``fit`` they
+    find again in the next round.
     """
 
-    call: Callable[..., Any]
-    name: Capability = field(compare=False)
-    model: Model = field(compare=False, repr=False)
-    output: Output = field(compare=False)
-    meter: Meter = field(compare=False, repr=False)
-    ask: Ask = field(compare=False, repr=False)
+    __slots__ = ("__weakref__", "_number")
+
+    def __init__(self, metered: _Metered) -> None:
+        """Take a number for what answers."""
+        self._number = next(_numbers)
+        _metered[self._number] = metered
+        weakref.finalize(self, _metered.pop, self._number)
 
     def __call__(self, *arguments: Any) -> Any:
+        """Ask, within the budget."""
+        return _metered[self._number].answer(arguments)
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, Sealed)
+        return same and _metered[self._number].call == _metered[other._number].call
+
+    def __hash__(self) -> int:
+        return hash(_metered[self._number].call)
+
+
+_numbers = count()
+_metered: dict[int, _Metered] = {}
+"""What answers, by the number of its ``Sealed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Metered:
+    """What answers an attack in place of a callable of a model."""
+
+    call: Callable[..., Any]
+    name: Capability
+    model: Model
+    output: Output
+    meter: Meter
+    ask: Ask
+
+    def answer(self, arguments: tuple[Any, ...]) -> Any:
+        """Count, ask, bill, check and freeze.
+
+        Raises:
+            BudgetSpent: the budget does not cover it.
+            BadModel: the answer is not what the model declares.
+            RunError: the model failed.
+        """
         row, meter = CAPABILITIES[self.name], self.meter
         if row.reads is not None:
             arguments = (as_read(self.model, row.reads, arguments[0]), *arguments[1:])
