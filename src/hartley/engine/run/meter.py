@@ -290,8 +290,9 @@ class Sealed:
         return _metered[self._number].answer(arguments)
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, Sealed)
-        return same and _metered[self._number].call == _metered[other._number].call
+        if not isinstance(other, Sealed):
+            return NotImplemented
+        return bool(_metered[self._number].call == _metered[other._number].call)
 
     def __hash__(self) -> int:
         return hash(_metered[self._number].call)
