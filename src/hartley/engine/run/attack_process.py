@@ -30,6 +30,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from hartley import catalog
 from hartley.core import Asset, Attack, Outcome, View, errors
 from hartley.core.assets import Codec, Ensemble
 from hartley.core.capabilities import Calls
@@ -327,8 +328,9 @@ class AttackProcess:
             claimed = known.__new__(known)
             Exception.__init__(claimed, text)
             return claimed
-        if kind in ("ImportError", "ModuleNotFoundError"):
-            return ImportError(text, name=module)
+        absent = ImportError(text, name=module)
+        if kind in ("ImportError", "ModuleNotFoundError") and catalog.missing(absent):
+            return absent  # an extra of Hartley's that is not installed
         return AttackFailed(reason, trace)
 
     def handle(self, call: Callable[..., Any]) -> tuple[int, int]:
