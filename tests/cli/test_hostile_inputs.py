@@ -95,9 +95,9 @@ WORDS = [
     ("assess", "--scene", "digits", "--set", "epochs=" + "9" * 400),
     ("assess", "--scene", "digits", "--set", "epochs=" + "9" * MANY),
     ("assess", "--scene", "digits", "--set", "epochs\x7f=1"),
-    ("assess", "--scene", "digits", "--run", "x" * 300, "--only", "gap"),
-    ("assess", "--scene", "live:membership", "--run", "\x7f", "--only", "gap"),
-    ("assess", "--scene", "live:membership", "--run", "", "--only", "gap"),
+    ("assess", "--scene", "digits", "--run", "x" * 300, "--only", "loss_threshold"),
+    ("assess", "--scene", "live:membership", "--run", "\x7f", "--only", "loss_threshold"),
+    ("assess", "--scene", "live:membership", "--run", "", "--only", "loss_threshold"),
     ("assess", "--scene", "digits\x7f"),
     ("assess", "--scene", ""),
     ("assess", "--scene", "x" * MANY),
@@ -126,7 +126,9 @@ def test_a_store_that_is_a_file_is_one_line(call, tmp_path):
         refused(call("list", "runs", "--store", store)) if store != "file/x" else None
         if store != "x" * 300:
             refused(call("report", "latest", "--store", store))
-    done = call("assess", "--scene", "live:membership", "--only", "gap", "--store", "file")
+    done = call(
+        "assess", "--scene", "live:membership", "--only", "loss_threshold", "--store", "file"
+    )
     assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("hartley: ")
 
 

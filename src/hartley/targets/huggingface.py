@@ -11,6 +11,7 @@ from hartley.core.errors import MissingExtra, UsageError
 from hartley.models.causal import causal
 from hartley.models.token_states import Head, Hidden, Whole
 from hartley.targets.identity import of_folder
+from hartley.targets.model_folder import check_folder, check_loaded, check_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,25 +37,40 @@ def huggingface(
         offers: capabilities that an attacker may use.
 
     Raises:
-        UsageError: the folder does not contain such a model.
+        UsageError: the folder does not contain such a model, or what it states does not fit what
+            it holds.
         MissingExtra: transformers is not installed.
     """
     try:
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoConfig, AutoModelForCausalLM
     except ImportError as error:
         raise MissingExtra("transformers", "language") from error
+    if dtype not in ("float32", "bfloat16"):
+        raise UsageError(f"dtype must be float32 or bfloat16, got {dtype!r}")
+    place = Path(folder)
+    config, tensors = check_folder(place)
+    library: Any = AutoModelForCausalLM
     try:
-        network: Any = AutoModelForCausalLM.from_pretrained(
-            Path(folder),
+        stated = AutoConfig.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            empty = library.from_config(stated, trust_remote_code=False)
+        check_size(place, empty, tensors, quantised="quantization_config" in config)
+        network, info = library.from_pretrained(
+            place,
             dtype=getattr(torch, dtype),
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except UsageError:
+        raise
+    except Exception as error:  # the library believes what a folder states, and fails in any way
+        lines = str(error).splitlines() or [""]
+        reason = f"{type(error).__name__}: {' '.join(lines)[:200]}"
         raise UsageError(f"{folder} must contain a causal language model: {reason}") from error
+    check_loaded(place, network, info, tensors)
     return from_network(
         network.eval(),
         name=name or Path(folder).name,

@@ -1,0 +1,737 @@
+"""Does any input end Hartley in a traceback, a hang or a wrong exit code?
+
+    python bench/fuzz.py [--inputs 100000] [--commands 1000] [--processes 50] [--seed 0]
+        [--only plan] [--from 0] [--keep FOLDER]
+
+Inputs are plans, limits, tables (CSV, TSV, JSON lines, Parquet, .npy, .npz, also packed) and run
+documents. Three in four are mutated from real files of that kind: bytes, tokens, and for JSON parts
+of the tree; the others are made by a grammar that knows the keys and nothing else. Each is given to
+the verbs that read it, in process, by the command's own entry; its output is caught. Command lines
+are random words, flags and values, in process and as processes of their own.
+
+A fault is: a traceback or an internal error; no end within 20 s; an exit code other than 0, 1, 2, 3
+and 130; anything but 2 where an independent reader finds a text malformed (``tomllib``, ``json``);
+exit 2 with other than one line of its own on standard error; a control character in the output.
+
+Everything follows from the seed and the number of an input, so that ``--only KIND --from N
+--inputs 1`` repeats one. ``--keep`` writes the inputs that failed to a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gzip
+import io
+import json
+import multiprocessing
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from hartley.core import spawn
+
+LIMIT = 20.0
+"""Seconds after which an input counts as a hang."""
+CODES = (0, 1, 2, 3, 130)
+RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+ODD = (
+    *("", " ", "0", "-0", "-1", "1e309", "-1e309", "nan", "inf", "NaN", "null", "None", "true"),
+    *("-", "9" * 400, "9" * 5000, "0x1f", "1_000", "1e-400", "0.1e1", "007", "1.0", "2", "0.5"),
+    *("1e18", "[]", "{}", "[[[[[[", "{" * 90, "[" * 3000, '"', "'", '"""', "\\", "\\u0000"),
+    *("#", "=", ",", "\x00", "\x1b[31m", "\x7f", "\u202e", "\ufeff", "\r", "\n", "\t", "é"),
+    *("😀", "a" * 300, "../../x", "/dev/zero", "/", ".", "~", "http://x", "%s", "{0}", "$HOME"),
+    *("1979-05-27", "18446744073709551615", "9223372036854775808", "-9223372036854775809"),
+    *("4294967296",),
+)
+"""Texts that readers stumble on."""
+VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 1, 2, 10**19, 10**400, 0.5, -0.5, 1e308, 1e-320, "", "x"),
+    *("lira", [], {}, [None], [[]], {"": None}, "a" * 5000, "\x1b[31m", "\u202e", "pass"),
+    *("measured",),
+)
+"""Values to put into a tree."""
+
+Rng = random.Random
+
+
+# --- mutations
+
+
+def mutated(content: bytes, rng: Rng, others: list[bytes]) -> bytes:
+    """Return a content with one to four mutations of its bytes and tokens."""
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        content = rng.choice(MUTATIONS)(content, rng, others)
+        if len(content) > 2**20:
+            content = content[: 2**20]
+    return content
+
+
+def _place(content: bytes, rng: Rng) -> tuple[int, int]:
+    at = rng.randrange(len(content) + 1)
+    return at, min(len(content), at + rng.choice((1, 1, 2, 4, 16, 64, 512)))
+
+
+def _flip(content: bytes, rng: Rng, _: list[bytes]) -> bytes:
+    if not content:
+        return content
+    changed = bytearray(content)
+    for _i in range(rng.choice((1, 1, 8))):
+        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def _cut(content: bytes, rng: Rng, _: list[bytes]) -> bytes:
+    at, end = _place(content, rng)
+    return content[:at] + content[end:]
+
+
+def _truncate(content: bytes, rng: Rng, _: list[bytes]) -> bytes:
+    return content[: rng.randrange(len(content) + 1)]
+
+
+def _double(content: bytes, rng: Rng, _: list[bytes]) -> bytes:
+    at, end = _place(content, rng)
+    return content[:at] + content[at:end] * rng.choice((2, 2, 3, 300)) + content[end:]
+
+
+def _insert(content: bytes, rng: Rng, _: list[bytes]) -> bytes:
+    at, end = _place(content, rng)
+    odd = rng.choice(ODD).encode() if rng.random() < 0.7 else rng.randbytes(rng.choice((1, 4, 40)))
+    return content[:at] + odd + content[rng.choice((at, end)) :]
+
+
+def _token(content: bytes, rng: Rng, _: list[bytes]) -> bytes:
+    places = list(re.finditer(rb"[A-Za-z0-9_.+-]+", content[:20000]))
+    if not places:
+        return content
+    place = rng.choice(places)
+    return content[: place.start()] + rng.choice(ODD).encode() + content[place.end() :]
+
+
+def _splice(content: bytes, rng: Rng, others: list[bytes]) -> bytes:
+    other = rng.choice(others)
+    return content[: rng.randrange(len(content) + 1)] + other[rng.randrange(len(other) + 1) :]
+
+
+def _swap_lines(content: bytes, rng: Rng, _: list[bytes]) -> bytes:
+    lines = content.split(b"\n")
+    i, k = rng.randrange(len(lines)), rng.randrange(len(lines))
+    lines[i], lines[k] = lines[k], lines[i]
+    return b"\n".join(lines)
+
+
+MUTATIONS = (
+    _flip,
+    _cut,
+    _truncate,
+    _double,
+    _insert,
+    _insert,
+    _token,
+    _token,
+    _splice,
+    _swap_lines,
+)
+
+
+def spoilt_tree(content: bytes, rng: Rng) -> bytes:
+    """Return a JSON text of which some parts are removed, doubled or have other values."""
+    tree = json.loads(content)
+    for _ in range(rng.choice((1, 1, 1, 2, 5))):
+        node, key = tree, None
+        for _depth in range(rng.choice((1, 2, 3, 3, 4, 5, 6, 8))):
+            if key is not None and isinstance(node[key], dict | list) and node[key]:
+                node = node[key]
+            if isinstance(node, dict) and node:
+                key = rng.choice(list(node))
+            elif isinstance(node, list) and node:
+                key = rng.randrange(len(node))
+        if key is None:
+            continue
+        way = rng.random()
+        if way < 0.25:
+            del node[key]
+        elif way < 0.35 and isinstance(node, list):
+            node += [json.loads(json.dumps(node[key]))] * rng.choice((1, 40))
+        elif way < 0.4 and isinstance(node, dict):
+            node[rng.choice(ODD)] = node[key]
+        else:
+            node[key] = rng.choice(VALUES)
+    return json.dumps(tree, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+# --- grammars
+
+
+KEYS = (
+    *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates", "strict"),
+    *("use", "attacks", "games", "scenes", "defenses", "chains", "limits", "executor"),
+    *("adaptive", "workers", "membership", "inversion", "lira", "loss_threshold", "rounding"),
+    *("digits", "references", "slots", "params", "rounds", '"attack:lira"'),
+    *('"axis:model_to_data"', "membership.auc", "x.y.z"),
+)
+
+
+def toml_text(rng: Rng) -> bytes:
+    """Return a text of TOML's grammar: keys of plans, and values that are right now and then."""
+    lines = []
+    for _ in range(rng.randrange(1, 14)):
+        way = rng.random()
+        if way < 0.25:
+            name = ".".join(rng.choices(KEYS, k=rng.choice((1, 1, 2, 3))))
+            lines.append(f"[[{name}]]" if way < 0.05 else f"[{name}]")
+        else:
+            lines.append(f"{rng.choice(KEYS)} = {_toml_value(rng, 3)}")
+    return "\n".join(lines).encode()
+
+
+def _toml_value(rng: Rng, depth: int) -> str:
+    way = rng.random()
+    if depth and way < 0.15:
+        return f"[{', '.join(_toml_value(rng, depth - 1) for _ in range(rng.randrange(4)))}]"
+    if depth and way < 0.25:
+        pairs = (f"{rng.choice(KEYS)} = {_toml_value(rng, depth - 1)}" for _ in range(2))
+        return f"{{{', '.join(pairs)}}}"
+    if way < 0.5:
+        words = (
+            *KEYS,
+            *ODD,
+            "live:membership",
+            "entropy_metrics",
+            "axis:model_to_data",
+            "rounding+top_k",
+        )
+        return json.dumps(rng.choice(words), ensure_ascii=False)
+    if way < 0.7:
+        return rng.choice(ODD)
+    return rng.choice(
+        ("0", "1", "3", "0.05", "-1", "true", "false", "1e3", "inf", "07:32:00", "0o7")
+    )
+
+
+NAMES = (
+    *("truth", "guess", "score", "cluster", "run", "uses", "seconds", "item", "split", "order"),
+    *("logq", "gain", "p_null", "observed", "trial", "cost_queries", "cost_tokens", "x", ""),
+    *("Truth",),
+)
+
+
+def _columns(rng: Rng) -> list[str]:
+    needed = ["truth", rng.choice(("guess", "score"))] if rng.random() < 0.8 else []
+    return [*needed, *rng.choices(NAMES, k=rng.randrange(4))]
+
+
+def _cell(rng: Rng, name: str) -> str:
+    if rng.random() < 0.06:
+        return rng.choice(ODD)
+    if name in ("truth", "guess", "split", "observed"):
+        return str(rng.randrange(2))
+    return str(rng.choice((rng.random(), rng.randrange(8), -rng.random())))
+
+
+def delimited(delimiter: str) -> Callable[[Rng], bytes]:
+    """Return the grammar of a text of rows, whose cells are right most of the time."""
+
+    def grammar(rng: Rng) -> bytes:
+        names = _columns(rng)
+        rows = [names]
+        for _ in range(rng.choice((0, 1, 2, 8, 30))):
+            row = [_cell(rng, name) for name in names]
+            rows.append(row if rng.random() < 0.98 else row[:-1])
+        return "\n".join(delimiter.join(row) for row in rows).encode("utf-8", "surrogatepass")
+
+    return grammar
+
+
+def json_lines(rng: Rng) -> bytes:
+    """Return lines of JSON."""
+    names, lines = _columns(rng), []
+    for _ in range(rng.choice((0, 1, 2, 8, 30))):
+        row = {name: _json_cell(rng, name) for name in names if rng.random() < 0.98}
+        lines.append(json.dumps(row, ensure_ascii=rng.random() < 0.5))
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def _json_cell(rng: Rng, name: str) -> Any:
+    if rng.random() < 0.04:
+        return rng.choice(VALUES)
+    return rng.randrange(2) if name in ("truth", "guess") else rng.random()
+
+
+def parquet(rng: Rng) -> bytes:
+    """Return a Parquet file of columns of all types."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = rng.choice((0, 1, 2, 30))
+    types = (
+        *(pa.int8(), pa.int64(), pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.bool_()),
+        *(pa.string(), pa.binary(), pa.date32(), pa.timestamp("ns"), pa.duration("us"), pa.null()),
+        *(
+            pa.decimal128(10, 2),
+            pa.list_(pa.int64()),
+            pa.struct([("a", pa.int64())]),
+            pa.time64("us"),
+        ),
+        *(
+            pa.map_(pa.string(), pa.int64()),
+            pa.dictionary(pa.int32(), pa.string()),
+            pa.large_string(),
+        ),
+    )
+    columns = {}
+    for name in _columns(rng):
+        kind = rng.choice(types) if rng.random() < 0.5 else pa.float64()
+        values = [rng.randrange(2) if name == "truth" else rng.randrange(5) for _ in range(rows)]
+        array = pa.array([None if rng.random() < 0.03 else v for v in values])
+        try:
+            columns[name] = array.cast(kind)
+        except pa.ArrowException:
+            columns[name] = pa.nulls(rows, kind) if rng.random() < 0.5 else array
+    sink = io.BytesIO()
+    with contextlib.suppress(pa.ArrowException):
+        pq.write_table(pa.table(columns), sink, compression=rng.choice(("zstd", "none", "snappy")))
+    return sink.getvalue()
+
+
+def numpy_file(ending: str) -> Callable[[Rng], bytes]:
+    """Return the grammar of .npy or .npz files, with types of all kinds."""
+
+    def grammar(rng: Rng) -> bytes:
+        import numpy as np
+
+        rows = rng.choice((0, 1, 2, 30))
+        kinds = (
+            "i1",
+            "i8",
+            "u8",
+            "f2",
+            "f4",
+            "f8",
+            "c16",
+            "?",
+            "U3",
+            "S3",
+            "M8[ns]",
+            "m8[D]",
+            ">f8",
+        )
+        arrays = {}
+        for name in dict.fromkeys(_columns(rng)):
+            kind = rng.choice(kinds) if rng.random() < 0.4 else "f8"
+            arrays[name] = np.array([rng.randrange(2) for _ in range(rows)]).astype(kind)
+        sink = io.BytesIO()
+        if ending == "npz":
+            (np.savez if rng.random() < 0.5 else np.savez_compressed)(sink, **arrays)
+        else:
+            dtype = [(name, array.dtype) for name, array in arrays.items() if name]
+            table = np.zeros(rows, dtype if dtype and rng.random() < 0.9 else "f8")
+            for name in (table.dtype.names or ()) if dtype else ():
+                table[name] = arrays.get(name, 0)
+            np.save(sink, table)
+        return sink.getvalue()
+
+    return grammar
+
+
+# --- kinds
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of input.
+
+    Attributes:
+        name: of the kind.
+        share: of all inputs.
+        path: name of its file.
+        grammar: makes an input; None: mutations alone.
+        commands: the words that read it, one list for each verb.
+        malformed: whether an independent reader refuses it; None: there is none.
+    """
+
+    name: str
+    share: float
+    path: str
+    commands: tuple[tuple[str, ...], ...]
+    grammar: Callable[[Rng], bytes] | None = None
+    malformed: Callable[[bytes], bool] | None = None
+
+
+def _not_toml(content: bytes) -> bool:
+    try:
+        tomllib.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _not_json(content: bytes) -> bool:
+    try:
+        return not isinstance(json.loads(content), dict)
+    except (ValueError, RecursionError):
+        return True
+
+
+KINDS = (
+    Kind(
+        "plan",
+        0.25,
+        "plan.toml",
+        # A plan that may be played is not: no attack and no run has that name.
+        (
+            ("assess", "plan.toml", "--only", "zz"),
+            ("plan", "plan.toml", "--power", "--pilot", "zz"),
+        ),
+        toml_text,
+        _not_toml,
+    ),
+    Kind(
+        "limits",
+        0.15,
+        "l.toml",
+        (("gate", "good.json", "--limits", "l.toml"),),
+        toml_text,
+        _not_toml,
+    ),
+    Kind(
+        "run.json",
+        0.25,
+        "run.json",
+        (
+            ("gate", "run.json", "--limits", "good.toml"),
+            ("gate", "run.json", "--limits", "good.toml", "--json"),
+            ("show", "./run.json"),
+            ("show", "./run.json", "entropy_metrics"),
+            ("show", "./run.json", "entropy_metrics", "--json"),
+            ("report", "run.json", "--format", "md"),
+            ("report", "run.json", "--format", "junit"),
+            ("report", "run.json", "--format", "sarif"),
+            ("report", "run.json", "--format", "json"),
+        ),
+        None,
+        _not_json,
+    ),
+    Kind(
+        "csv", 0.08, "t.csv", (("measure", "t.csv"), ("measure", "t.csv", "--json")), delimited(",")
+    ),
+    Kind(
+        "csv.gz",
+        0.02,
+        "t.csv.gz",
+        (("measure", "t.csv.gz"),),
+        lambda r: gzip.compress(delimited(",")(r), 1),
+    ),
+    Kind("tsv", 0.04, "t.tsv", (("measure", "t.tsv"),), delimited("\t")),
+    Kind("jsonl", 0.07, "t.jsonl", (("measure", "t.jsonl"),), json_lines),
+    Kind("parquet", 0.06, "t.parquet", (("measure", "t.parquet"),), parquet),
+    Kind("npy", 0.04, "t.npy", (("measure", "t.npy"),), numpy_file("npy")),
+    Kind("npz", 0.04, "t.npz", (("measure", "t.npz"),), numpy_file("npz")),
+)
+
+PLAN = """
+scene = "live:membership"
+seed = 1
+only = ["entropy_metrics", "loss_threshold", "label_only_membership"]
+[games.membership]
+rounds = 4
+targets = 40
+[defenses]
+use = ["rounding"]
+[limits]
+membership = 0.05
+"attack:entropy_metrics" = 0.5
+"membership.auc" = 0.9
+[executor]
+workers = 0
+"""
+
+
+def real_files(folder: Path) -> dict[str, list[bytes]]:
+    """Return real files of each kind, from which inputs are mutated."""
+    from importlib.resources import files
+
+    from hartley.cli.main import run
+
+    (folder / "good.toml").write_text(PLAN)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        run(["assess", str(folder / "good.toml"), "--store", str(folder / "runs"), "--run", "real"])
+    document = (folder / "runs" / "real" / "run.json").read_bytes()
+    (folder / "good.json").write_bytes(document)
+    shipped = files("hartley.scenes") / "plans"
+    plans = [item.read_bytes() for item in shipped.iterdir() if item.name.endswith(".toml")]
+    small = json.loads(document)
+    small["channels"] = small["channels"][:2]
+    real = {
+        "plan": [PLAN.encode(), *plans],
+        "limits": [
+            b'[limits]\nmembership = 0.05\n"attack:entropy_metrics" = 1\nstrict = true\n',
+            PLAN.encode(),
+        ],
+        "run.json": [document, json.dumps(small).encode()],
+    }
+    rows = [(i % 2, i % 3 // 2, round(i % 7 / 7 + i % 2, 3), i // 4) for i in range(60)]
+    for kind in KINDS[3:]:
+        assert kind.grammar is not None
+        good = [table_of(kind.name, names, rows) for names in GOOD]
+        real[kind.name] = [*good * 20, *(kind.grammar(random.Random(n)) for n in range(20))]
+    return real
+
+
+GOOD = (("truth", "score"), ("truth", "guess"), ("truth", "score", "cluster"))
+"""Columns of tables that can be measured."""
+
+
+def table_of(kind: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> bytes:
+    """Return a table that can be measured, as a file of a kind."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    place = {"truth": 0, "guess": 1, "score": 2, "cluster": 3}
+    columns = {name: [row[place[name]] for row in rows] for name in names}
+    sink = io.BytesIO()
+    if kind == "jsonl":
+        lines = (
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        )
+        return "\n".join(map(json.dumps, lines)).encode() + b"\n"
+    if kind == "parquet":
+        pq.write_table(pa.table(columns), sink)
+    elif kind == "npz":
+        np.savez(sink, **{name: np.array(values) for name, values in columns.items()})
+    elif kind == "npy":
+        np.save(sink, np.rec.fromarrays(list(columns.values()), names=",".join(columns)))
+    else:
+        mark = "\t" if kind == "tsv" else ","
+        lines = [columns, *([str(v) for v in row] for row in zip(*columns.values(), strict=True))]
+        text = "\n".join(mark.join(line) for line in lines).encode() + b"\n"
+        return gzip.compress(text, 1) if kind == "csv.gz" else text
+    return sink.getvalue()
+
+
+def made(kind: Kind, rng: Rng, real: dict[str, list[bytes]]) -> bytes:
+    """Return one input: of the grammar, of a spoilt tree, or mutated from a real file."""
+    if kind.grammar is not None and rng.random() < 0.25:
+        return kind.grammar(rng)
+    content = rng.choice(real[kind.name])
+    if kind.name == "run.json" and rng.random() < 0.7:
+        return spoilt_tree(content, rng)
+    return mutated(content, rng, real[kind.name])
+
+
+# --- command lines
+
+
+WORDS = (
+    *("list", "show", "assess", "attack", "chain", "measure", "plan", "gate", "report", "pack"),
+    *("new", "get", "attacks", "defenses", "scenes", "runs", "lira", "entropy_metrics"),
+    *("membership", "digits", "latest", "--json", "--scene", "--set", "--only", "--skip"),
+    *("--seed", "--workers", "--store", "--run", "--limits", "--format", "--out", "--tries"),
+    *("--pieces", "--encoding", "--power", "--pilot", "--effect", "--help", "--version"),
+    *("--matrix", "--alpha", "--budget", "--game", "--to", "--slot", "--references"),
+    *("--rounds", "--fresh", "--remeasure", "--executor", "good.json", "good.toml"),
+    *("table.csv", "runs", "real", "md", "html", "junit", "a=1", "epochs=1", "-h", "--", "-"),
+    *("=", "--="),
+)
+
+
+def command(rng: Rng) -> list[str]:
+    """Return random words of a command line that plays nothing."""
+    words = rng.choices(WORDS[:11] if rng.random() < 0.8 else WORDS, k=1)
+    words += [
+        rng.choice(WORDS) if rng.random() < 0.75 else rng.choice(ODD)
+        for _ in range(rng.randrange(7))
+    ]
+    words = [word.replace("\x00", "") for word in words]
+    if {"assess", "attack", "chain"} & {*words[:1]}:
+        words += ["--scene", rng.choice(("nowhere", "", "live:nothing", "dead:membershi"))]
+    if words[0] == "pack":  # nothing is fetched here
+        words = [word for word in words if word != "--core"]
+    if words[0] == "new":
+        words += ["--to", "new"]
+    return words
+
+
+# --- running
+
+
+def _called(words: list[str] | tuple[str, ...]) -> tuple[int, str, str]:
+    from hartley.cli.main import run
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(list(words))
+    return code, out.getvalue(), err.getvalue()
+
+
+def fault(code: int, out: str, err: str, *, malformed: bool = False, usage: bool = False) -> str:
+    """Return what is wrong with how a command ended, or an empty string."""
+    if "Traceback" in err or "internal error" in err:
+        return f"traceback: {err.strip().splitlines()[-1][:160]}"
+    if code not in CODES:
+        return f"exit code {code}"
+    if malformed and code != 2:
+        return f"malformed, and exit code {code}"
+    lines = [line for line in err.splitlines() if line.startswith("hartley: ")]
+    if code == 2 and not lines:
+        return "exit code 2 without a line"
+    if code == 2 and usage and out.strip():
+        return "exit code 2 with a result"
+    if RAW.search(out + err):
+        return "a control character in the output"
+    return ""
+
+
+def _work(pipe: Connection, folder: str, seed: int, keep: str) -> None:
+    """Play inputs that are named by their numbers; say before each what is played."""
+    os.chdir(folder)
+    real = {k: [bytes(b) for b in v] for k, v in pipe.recv().items()}
+    by_name = {kind.name: kind for kind in KINDS}
+    while (job := pipe.recv()) is not None:
+        name, number = job
+        rng = random.Random(spawn(seed, "fuzz", name, number))
+        begun = time.monotonic()
+        if name == "command":
+            words: tuple[str, ...] = tuple(command(rng))
+            code, out, err = _called(words)
+            wrong = fault(code, out, err, usage=True)
+            content = repr(words).encode()
+        else:
+            kind = by_name[name]
+            content = made(kind, rng, real)
+            Path(kind.path).write_bytes(content)
+            words = rng.choice(kind.commands)
+            code, out, err = _called(words)
+            malformed = kind.malformed is not None and kind.malformed(content)
+            wrong = fault(code, out, err, malformed=malformed, usage=True)
+        if wrong and keep:
+            Path(keep, f"{name}-{number}").write_bytes(content)
+            Path(keep, f"{name}-{number}.txt").write_text(
+                f"{words}\n{wrong}\n{err}", errors="replace"
+            )
+        pipe.send((code, wrong, time.monotonic() - begun))
+
+
+class Player:
+    """A process that plays inputs, and is replaced where one does not end."""
+
+    def __init__(self, real: dict[str, list[bytes]], folder: Path, seed: int, keep: str) -> None:
+        """Start the process."""
+        self.given = (str(folder), seed, keep)
+        self.real = real
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, in a folder that holds the good files."""
+        self.pipe, other = multiprocessing.Pipe()
+        self.process = multiprocessing.get_context("fork").Process(
+            target=_work, args=(other, *self.given), daemon=True
+        )
+        self.process.start()
+        other.close()
+        self.pipe.send(self.real)
+
+    def play(self, name: str, number: int) -> tuple[int | None, str, float]:
+        """Return the exit code, what is wrong, and the seconds."""
+        try:
+            self.pipe.send((name, number))
+            if self.pipe.poll(LIMIT):
+                return self.pipe.recv()
+            wrong = f"did not end within {LIMIT:g} s"
+        except (EOFError, OSError):
+            wrong = "the process died"
+        self.process.kill()
+        self.process.join()
+        self.start()
+        return None, wrong, LIMIT
+
+
+def jobs(args: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Yield the kind and the number of each input, kinds in turn."""
+    begin = args.first
+    for kind in KINDS:
+        if args.only in ("", kind.name):
+            share = 1.0 if args.only else kind.share
+            yield from ((kind.name, n) for n in range(begin, begin + round(args.inputs * share)))
+    if args.only in ("", "command"):
+        yield from (("command", n) for n in range(begin, begin + args.commands))
+
+
+def _processes(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str]]:
+    """Play command lines as processes of their own; yield what was wrong with each."""
+    for number in range(args.processes):
+        words = command(random.Random(spawn(args.seed, "fuzz", "process", number)))
+        call = [sys.executable, "-m", "hartley.cli.main", *words]
+        try:
+            done = subprocess.run(
+                call,
+                cwd=folder,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=3 * LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            yield repr(words), f"did not end within {3 * LIMIT:g} s"
+            continue
+        texts = (done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+        yield repr(words), fault(done.returncode, *texts, usage=True)
+
+
+def main() -> int:
+    """Play all and print a table; return 1 where there is a fault."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--commands", type=int, default=1000)
+    parser.add_argument("--processes", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--from", dest="first", type=int, default=0)
+    parser.add_argument("--keep", default="")
+    args = parser.parse_args()
+    begun, codes, faults, slowest = time.monotonic(), Counter[Any](), [], Counter[str]()
+    if args.keep:
+        args.keep = str(Path(args.keep).resolve())
+        Path(args.keep).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        (folder / "table.csv").write_text("truth,score\n" + "0,0.1\n1,0.9\n" * 40)
+        real = real_files(folder)
+        player = Player(real, folder, args.seed, args.keep)
+        for name, number in jobs(args):
+            code, wrong, seconds = player.play(name, number)
+            codes[name, code] += 1
+            slowest[name] = max(slowest[name], seconds)
+            if wrong:
+                faults.append((name, number, wrong))
+                print(f"FAULT {name} {number}: {wrong}", flush=True)
+        player.process.kill()
+        for words, wrong in _processes(args, folder) if not args.only else ():
+            codes["process", "any"] += 1
+            if wrong:
+                faults.append(("process", words, wrong))
+                print(f"FAULT process {words}: {wrong}", flush=True)
+    print(f"\n{'kind':10} {'inputs':>7} {'exit codes':40} slowest (s)")
+    for name in dict.fromkeys(name for name, _ in codes):
+        counts = {code: n for (of, code), n in codes.items() if of == name}
+        listed = ", ".join(f"{c}: {n}" for c, n in sorted(counts.items(), key=str))
+        print(f"{name:10} {sum(counts.values()):7} {listed:40} {slowest[name]:.1f}")
+    print(f"\n{sum(codes.values())} inputs, {len(faults)} faults, {time.monotonic() - begun:.0f} s")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
