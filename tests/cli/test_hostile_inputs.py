@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from hartley.store import open_run
+
 MANY = 10**5
 PLANS = {
     "nested lists": 'scene = "digits"\nx = ' + "[" * MANY,
@@ -96,6 +98,7 @@ WORDS = [
     ("assess", "--scene", "digits", "--set", "epochs=" + "9" * MANY),
     ("assess", "--scene", "digits", "--set", "epochs\x7f=1"),
     ("assess", "--scene", "digits", "--run", "x" * 300, "--only", "loss_threshold"),
+    ("assess", "--scene", "live:membership", "--run", "字" * 100),
     ("assess", "--scene", "live:membership", "--run", "\x7f", "--only", "loss_threshold"),
     ("assess", "--scene", "live:membership", "--run", "", "--only", "loss_threshold"),
     ("assess", "--scene", "digits\x7f"),
@@ -164,3 +167,11 @@ def test_a_hostile_cell_of_a_table_is_one_line(call, tmp_path):
             rows.append(f'{{"truth": 1, "guess": {cell}}}')
             (tmp_path / "t.jsonl").write_text("\n".join(rows) + "\n")
             refused(call("measure", "t.jsonl"))
+
+
+def test_a_plan_of_any_file_name_is_played(tmp_path):
+    """The run's folder is named after it, within what a folder's name may be."""
+    for name in ("x" * 250, "字" * 120, ".hidden", "\u202e\x1b[31m", "-"):
+        run = open_run(tmp_path / "runs", name=name, plan='scene = "x"\n', scene={}, version="1")
+        run.close()
+        assert run.folder.is_dir() and run.id.isprintable() and not run.id.startswith(".")

@@ -110,7 +110,6 @@ def assess(
         return finish(again(_folder(remeasure, store)), store, json=json)
     from hartley.engine.assess import Mistaken
     from hartley.engine.assess import assess as run_plan
-    from hartley.engine.plan.plan import MOST_WORKERS
 
     ordered, source = _plan(plan, scene)
     changes: dict[str, Any] = {
@@ -123,11 +122,7 @@ def assess(
         "isolate": isolate or None,
         "use": None if defenses else (),
     }
-    for name, value in {"seed": seed, "workers": workers}.items():
-        if value is not None and value < 0:
-            raise UsageError(f"--{name} must be at least 0, got {value}")
-    if workers is not None and workers > MOST_WORKERS:
-        raise UsageError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
+    _check(seed, workers, run)
     ordered = replace(ordered, **{k: v for k, v in changes.items() if v is not None})
     if set_:
         scene_params = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
@@ -143,6 +138,24 @@ def assess(
             complain(line)
         return _USAGE
     return finish(document, store, json=json)
+
+
+def _check(seed: int | None, workers: int | None, run: str | None) -> None:
+    """Check flags before the scene is built.
+
+    Raises:
+        UsageError: a number or a name that cannot be.
+    """
+    from hartley.engine.plan.plan import MOST_WORKERS
+    from hartley.store import check_name
+
+    for name, value in {"seed": seed, "workers": workers}.items():
+        if value is not None and value < 0:
+            raise UsageError(f"--{name} must be at least 0, got {value}")
+    if run is not None:
+        check_name(run)
+    if workers is not None and workers > MOST_WORKERS:
+        raise UsageError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
 
 
 def finish(

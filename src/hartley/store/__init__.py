@@ -18,7 +18,7 @@ journal, so the same command plays it again.
 
 from hartley.store.disk import as_bytes, write_atomically
 from hartley.store.read_document import read_run
-from hartley.store.runs import Ledger, latest, open_run, reopen, runs
+from hartley.store.runs import Ledger, check_name, latest, open_run, reopen, runs
 from hartley.store.table import read_trials, trials_from_bytes, trials_to_bytes
 from hartley.store.verify import Reading, read_verified, trials_of
 
@@ -26,6 +26,7 @@ __all__ = [
     "Ledger",
     "Reading",
     "as_bytes",
+    "check_name",
     "latest",
     "open_run",
     "read_run",

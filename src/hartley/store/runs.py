@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _ODD = re.compile(r"[^\w.+-]+")
 _NAME = re.compile(r"^[\w.:+-]{1,120}$")
+LONGEST_NAME = 200
+"""Bytes of a run's name: file systems allow 255, and some letters are of four."""
 LATEST = "latest"
 """The file of a store that names the run which was assessed last."""
 
@@ -247,12 +249,9 @@ def open_run(
     key = hashlib.sha256(
         "\x1f".join([measured_part(plan), scene.get("digest", ""), version]).encode()
     ).hexdigest()[:8]
-    identity = "-".join([_ODD.sub("-", name), key]) if run is None else run
-    if not _NAME.match(identity) or identity.startswith(".") or identity == LATEST:
-        raise StoreError(
-            "the name of a run must be 1 to 120 letters, digits, '-', '_' and '.', "
-            f"must not begin with '.' and must not be {LATEST!r}, got {run!r}"
-        )
+    # A plan's file may have any name, and one that is longer than a folder's.
+    identity = "-".join([_cut(_ODD.sub("-", name)), key]) if run is None else run
+    check_name(identity)
     if fresh:
         identity = _next(store, identity)
     elif run is None and not (store / identity).exists():
@@ -269,6 +268,25 @@ def open_run(
     except BaseException:
         lock.release()
         raise
+
+
+def _cut(name: str) -> str:
+    """Return the beginning of a name that still has room for a digest behind it."""
+    return name.encode()[: LONGEST_NAME - 100].decode("utf-8", "ignore").lstrip(".")
+
+
+def check_name(run: str) -> None:
+    """Check the name of a run, which is that of its folder.
+
+    Raises:
+        StoreError: it is not such a name.
+    """
+    short = len(run.encode("utf-8", "replace")) <= LONGEST_NAME
+    if not short or not _NAME.fullmatch(run) or run.startswith(".") or run == LATEST:
+        raise StoreError(
+            "the name of a run must be 1 to 120 letters, digits, '-', '_' and '.', "
+            f"must not begin with '.' and must not be {LATEST!r}, got {run!r}"
+        )
 
 
 def latest(store: Path) -> str:

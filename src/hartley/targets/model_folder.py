@@ -83,8 +83,8 @@ def check_size(folder: Path, network: Any, tensors: Tensors, *, quantised: bool)
         UsageError: it has more parameters than its weights, weights that are not floats, or tables
             that would fill the memory.
     """
-    own = dict(network.named_parameters())
-    stated = sum(parameter.numel() for parameter in own.values())
+    parameters = dict(network.named_parameters())
+    stated = sum(parameter.numel() for parameter in parameters.values())
     present = sum(math.prod(shape) for _, shape in tensors.values())
     if not quantised and stated > 1.01 * present + 1000:
         raise UsageError(
@@ -99,7 +99,7 @@ def check_size(folder: Path, network: Any, tensors: Tensors, *, quantised: bool)
         )
     prefix = getattr(network, "base_model_prefix", "")
     for name, (dtype, shape) in tensors.items() if not quantised else ():
-        parameter = own.get(name, own.get(f"{prefix}.{name}"))
+        parameter = parameters.get(name, parameters.get(f"{prefix}.{name}"))
         if parameter is not None and dtype not in FLOATS:
             raise UsageError(f"the weights of {folder} must be floats, got {dtype} in {name!r:.80}")
         if parameter is not None and tuple(parameter.shape) != shape:
