@@ -20,6 +20,7 @@ from hartley.channel.readouts.reading import Reading
 from hartley.channel.readouts.score import measure_score
 from hartley.channel.readouts.symbol import measure_symbol
 from hartley.channel.trials.assumption_checks import check_assumptions
+from hartley.channel.trials.carriers import silent_victims
 from hartley.channel.trials.optional_columns import at_declared_tries, declared, enrich
 from hartley.channel.trials.split_quality import blind_bits, doubts
 from hartley.channel.trials.validate import Columns, check_columns, measured_rows
@@ -66,6 +67,7 @@ def measure(trials: Trials, *, redraws: int | None = None) -> Channel:
     reading = enrich(reading, at_level, columns)
     reasons = [*trials.notes, *doubts(trials.metrics, planted=trials.spec.planted)]
     reasons += [check.says for check in check_assumptions(trials, columns)]
+    reasons += silent_victims(trials)
     if len(uses_of.truth) < len(columns.truth):
         reasons.insert(0, ONE_COIN)
     reading = replace(reading, assumptions=(*reading.assumptions, *reasons))

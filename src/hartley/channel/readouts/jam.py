@@ -19,6 +19,7 @@ from hartley.channel.readouts.information import HALVINGS, falling
 from hartley.channel.readouts.many_symbols import even, fano
 from hartley.channel.readouts.reading import Reading
 from hartley.channel.readouts.symbol import design, plug_in
+from hartley.channel.trials.carriers import SILENT, carries
 from hartley.core import ChannelSpec
 from hartley.infotheory import binary_channel
 from hartley.infotheory.e_values import mean_interval
@@ -79,6 +80,8 @@ def measure_jam(
         if cluster is not None:
             cluster = np.unique(cluster[keep], return_inverse=True)[1]
     before, after = (measure_owner(truth, g, cluster, spec) for g in (reference, guess))
+    most = math.log2(max(2, spec.alphabet))
+    silent = () if carries(before.low, before.high, 0.0, most) else (_silent(before, most),)
     units = "rows" if cluster is None else f"{int(cluster.max()) + 1} clusters"
     reading = Reading(
         point=max(0.0, before.point - after.point),
@@ -92,6 +95,7 @@ def measure_jam(
             "bits at the uniform prior of the owner's decoded symbol",
             *(() if plain else ("owner codes with a shared random relabelling",)),
             *(() if cluster is None or cluster.max() else (LONE,)),
+            *silent,
         ),
     )
     if not full:
@@ -120,6 +124,14 @@ def measure_jam(
         else:
             metrics[f"accuracy_{word}"] = share_interval(hit, cluster, spec.alpha)
     return replace(reading, metrics=metrics, lows=falling(lows))
+
+
+def _silent(before: OwnerChannel, most: float) -> str:
+    """Word that there was nothing to destroy."""
+    return (
+        f"{SILENT}: without the attack the owner decodes {before.point:.3g} bit of {most:.3g} "
+        f"[{before.low:.3g}, {before.high:.3g}]: there is nothing to destroy"
+    )
 
 
 def _two(truth: Whole, decoded: Whole, cluster: Whole | None, spec: ChannelSpec) -> OwnerChannel:

@@ -18,6 +18,7 @@ from typing import Any
 from hartley import __version__
 from hartley.catalog import Entry
 from hartley.channel.trials.assumption_checks import BROKEN
+from hartley.channel.trials.carriers import SILENT
 from hartley.channel.trials.split_quality import MARK
 from hartley.core import Channel, Experiment, Quantity, Trials
 from hartley.reference.frameworks import tags
@@ -157,7 +158,7 @@ def flags(channel: Channel) -> list[str]:
             f"it certifies {channel.null.lower:.3g} bit of redrawn secrets in three of four draws: "
             "the measurement or the game is wrong"
         )
-    doubts += [doubt for doubt in bits.assumptions if doubt.startswith((MARK, BROKEN))]
+    doubts += [doubt for doubt in bits.assumptions if doubt.startswith((MARK, BROKEN, SILENT))]
     if "dpi_violation" in channel.metrics:
         doubts.append(
             f"it certifies {channel.metrics['dpi_violation']:.3g} bit more than the proved "
