@@ -16,6 +16,7 @@ from hartley.core import ALL, Term, defense
     protects=("membership",),
     modalities=ALL,
     paper="hartley",
+    strongest={},
 )
 def leaves_instead(scene, rng):
     """End the process below Python."""
@@ -28,6 +29,7 @@ def leaves_instead(scene, rng):
     protects=("membership",),
     modalities=ALL,
     paper="hartley",
+    strongest={},
 )
 def takes_for_ever(scene, rng):
     """Never return."""
@@ -40,6 +42,7 @@ def takes_for_ever(scene, rng):
     protects=("membership",),
     modalities=ALL,
     paper="hartley",
+    strongest={},
 )
 def changes_numpy_instead(scene, rng):
     """Change nothing of the scene, and numpy for all that comes after."""
