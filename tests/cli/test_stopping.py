@@ -72,14 +72,13 @@ def playing(tmp_path):
     return lambda: list(tmp_path.glob("runs/*/journal.jsonl")) and len(processes_in(tmp_path)) >= 3
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_what_ends_a_session_stops_a_run_like_ctrl_c(command, tmp_path, name):
+def test_what_ends_a_session_stops_a_run_like_ctrl_c(command, tmp_path):
     (tmp_path / "naps.toml").write_text(NAPS)
     run = command("assess", "naps.toml", "--workers", "1")
     wait_until(playing(tmp_path))
-    run.send_signal(getattr(signal, name))
+    run.send_signal(signal.SIGTERM)
     out, err = run.communicate(timeout=30)
-    assert run.returncode == 128 + getattr(signal, name) and out == ""
+    assert run.returncode == 128 + signal.SIGTERM and out == ""
     last = err.strip().splitlines()[-1]
     assert last.startswith("hartley: stopped: 0 of 1 jobs are kept in "), err
     assert "Traceback" not in err and not processes_in(tmp_path)
@@ -90,12 +89,12 @@ def test_a_second_ctrl_c_ends_a_recipe_that_swallows_the_first(command, tmp_path
     assert run.stderr is not None
     assert "building the scene never_ends" in run.stderr.readline()
     time.sleep(0.3)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGHUP)
     time.sleep(0.3)
     assert run.poll() is None
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=10)
-    assert run.returncode == 130 and out == "" and "Traceback" not in err
+    assert run.returncode == 128 + signal.SIGHUP and out == "" and "Traceback" not in err
     assert err.strip().endswith("what was kept stays, and the same command goes on from there")
     assert not processes_in(tmp_path)
 
@@ -125,6 +124,17 @@ def test_a_recipe_that_ends_the_program_below_python_does_not_pass(command, scen
     assert run.returncode == 3 and out == ""
     line = "hartley: a part ended the program before its verdict: "
     assert err.strip().splitlines()[-1] == line + reason
+
+
+def test_one_attack_is_limited_too_and_its_prints_are_shown(command):
+    words = ("--scene", "live:membership", "--game-rounds", "2")
+    run = command("attack", "naps", *words, "--seconds", "60", "--time-limit", "0.5")
+    out, _ = run.communicate(timeout=60)
+    assert run.returncode == 3 and "FAILED   naps: it took longer than the time limit of 0" in out
+    run = command("attack", "chatters", *words)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 0 and "chatters" in out
+    assert "from below Python" in err and "from below Python" not in out
 
 
 def test_a_kill_of_the_command_takes_its_processes_along(command, tmp_path):

@@ -14,7 +14,7 @@ from hartley.engine.build_scene import build
 from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.parameters import checked
 from hartley.engine.plan.plan import parse
-from hartley.engine.run.player import play_row
+from hartley.engine.run.play_row import play_row
 from hartley.games.membership.membership import membership
 from hartley.testing import parameters
 from hartley.testing.checks import CheckFailed

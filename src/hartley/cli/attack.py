@@ -10,7 +10,15 @@ from cyclopts import App, Group, Parameter
 
 from hartley import catalog
 from hartley.cli.set_option import settings
-from hartley.cli.terminal import exit_code, note, print_channels, print_json, say, whole
+from hartley.cli.terminal import (
+    above_zero,
+    exit_code,
+    note,
+    print_channels,
+    print_json,
+    say,
+    whole,
+)
 from hartley.core import Attack
 from hartley.core import Parameter as Declared
 from hartley.core.errors import UsageError
@@ -45,7 +53,10 @@ def _application(name: str) -> App:
     part: Attack = catalog.load("attack", name)
     attack_group = Group("Parameters of the attack")
     game_group = Group("Parameters of the game")
-    own_flags = {"scene", "set", "seed", "budget", "alpha", "isolate", "json"}
+    own_flags = {
+        *("scene", "set", "seed", "budget", "alpha", "isolate", "time_limit", "memory_limit"),
+        "json",
+    }
     flags = {(f"attack_{p.name}" if p.name in own_flags else p.name): p for p in part.parameters}
     game_flags = {
         f"game_{p.name}": p for p in part.game.parameters if p.name not in part.game_params
@@ -83,6 +94,13 @@ def _application(name: str) -> App:
                 bool,
                 False,
                 "Play in a process of its own, which never holds the truth; plugins always do.",
+            ),
+            _flag("time_limit", float | None, None, "Seconds that it may take. Default: 6 hours."),
+            _flag(
+                "memory_limit",
+                float | None,
+                None,
+                "GiB of memory that it may hold. Default: 80 % of the machine's memory.",
             ),
             _flag("json", bool, False, "Print the channel as one JSON document."),
             *_flags(flags.items(), attack_group),
@@ -149,10 +167,12 @@ def _play(
     budget: int | None = None,
     alpha: float = 0.05,
     isolate: bool = False,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
     json: bool = False,
 ) -> int:
-    from hartley.engine.run.executor import prints_apart
-    from hartley.engine.run.player import play_row
+    from hartley.engine.run.executor import limits, prints_apart
+    from hartley.engine.run.play_row import play_row
 
     if not 0 < alpha < 0.5:
         raise UsageError(f"--alpha must be between 0 and 0.5, got {alpha}")
@@ -172,6 +192,9 @@ def _play(
             budget=budget,
             alpha=alpha,
             isolate=isolate or None,
+            limits=limits(
+                above_zero("time-limit", time_limit), above_zero("memory-limit", memory_limit)
+            ),
         )
     if json:
         print_json(row)

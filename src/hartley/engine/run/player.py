@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hartley import catalog
-from hartley.core import Deal, Experiment, Knowledge, Scene, Stage, Trials
+from hartley.core import Deal, Experiment, Knowledge, Scene, Trials
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import (
     AccessDenied,
@@ -25,7 +25,6 @@ from hartley.engine import build_scene
 from hartley.engine.chain import entered, held_instead
 from hartley.engine.defend import defended
 from hartley.engine.plan.applicability import Obstacle, unplayable
-from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.result import document
 from hartley.engine.result.document import figure
 from hartley.engine.run import answer_cache
@@ -33,7 +32,6 @@ from hartley.engine.run.attack_process import AttackFailed, Isolation, isolation
 from hartley.engine.run.devices import devices_used
 from hartley.engine.run.interrupts import recorded
 from hartley.engine.run.play import deal, play_rounds
-from hartley.engine.run.threads import one_thread
 from hartley.engine.run.tuning import Tuned, tuned, tuning_params, tuning_seed
 from hartley.kit.cache import taken_rebuilt
 from hartley.store.artifacts import Artifacts
@@ -347,51 +345,3 @@ def measured_row(trials: Trials) -> dict[str, Any]:
         reason = f"its trials could not be measured: {type(error).__name__}: {error}"
         row = {"status": FAILED, "reason": reason, "cause": None, "loot": None, "flags": []}
     return {"measurement": code_digest(MEASURE), "row": row}
-
-
-def play_row(
-    attack: str,
-    scene: str,
-    *,
-    params: Mapping[str, Any],
-    game_params: Mapping[str, Any],
-    scene_params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    budget: int | None = None,
-    alpha: float = 0.05,
-    isolate: bool | None = None,
-) -> dict[str, Any]:
-    """Play and measure one attack on one scene from this process, without a run folder.
-
-    Returns:
-        The row: measured, or skipped or failed with its reason.
-
-    Raises:
-        UsageError: an unknown name or parameter, or a value or a record that the game or the
-            attack cannot be played with.
-    """
-    part = catalog.load("attack", attack)
-    values = checked(part, params)
-    rules = ruled(attack, part.game_params.items(), game_params)
-    stage = Stage(
-        attack=attack,
-        params=defaults(part.parameters) | values,
-        game=part.game.name,
-        game_params=defaults(part.game.parameters) | checked(part.game, rules),
-    )
-    settings = dict(scene_params or {})
-    experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)
-    one_thread()
-    built_scene = build_scene.build(scene, settings)
-    player = Player(isolate=isolate)
-    player.hold(built_scene, settings)
-    result = player.run(experiment)
-    if result.mistake:
-        raise UsageError(f"{attack} on {scene}: {result.mistake}")
-    common = document.standing_of(
-        catalog.find("attack", attack), str(built_scene.modality), experiment
-    )
-    if result.status == DONE:
-        return {**common, **result.row["row"]}
-    note = result.note
-    return document.unmeasured(common, result.status, note["reason"], note.get("cause"))

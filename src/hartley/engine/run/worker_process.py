@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hartley.core import Experiment
+from hartley.core.control_characters import visible
 from hartley.core.errors import RunError
 from hartley.engine.run import processes
 from hartley.engine.run.frames import Frame, Frames, new_token, pack
@@ -31,10 +32,10 @@ _LOG_BEGINNING, _LOG_END = 1 << 20, 1 << 16
 
 
 class Log:
-    """What a worker printed: the beginning goes into a file as it arrives, the end is kept."""
+    """What a worker printed: the beginning is written as it arrives, the end is kept."""
 
     def __init__(self, path: Path | None) -> None:
-        """Write to a file, which is made when there is something to write, or to none."""
+        """Write to a file, which is made when there is something to write, or to standard error."""
         self._path = path
         self._written = self._left_out = 0
         self._end = b""
@@ -61,9 +62,14 @@ class Log:
         return f" ({causes[0][:160]})" if causes else ""
 
     def _write(self, content: bytes) -> None:
-        if self._path is not None and content:
-            # A log that cannot be written is no reason to lose a row.
-            with contextlib.suppress(OSError):
+        if not content:
+            return
+        # A log that cannot be written is no reason to lose a row.
+        with contextlib.suppress(OSError, ValueError):
+            if self._path is None:
+                sys.stderr.write(visible(content.decode(errors="replace")))
+                sys.stderr.flush()
+            else:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._path.open("ab") as file:
                     file.write(content)

@@ -1,0 +1,77 @@
+"""One attack on one scene, measured: ``hartley attack``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hartley import catalog
+from hartley.core import Experiment, Stage
+from hartley.core.errors import UsageError
+from hartley.engine import build_scene
+from hartley.engine.plan.parameters import checked, defaults, ruled
+from hartley.engine.result import document
+from hartley.engine.run.executor import Limits, perform
+from hartley.engine.run.player import DONE, Result
+from hartley.engine.run.threads import one_thread
+
+
+def play_row(
+    attack: str,
+    scene: str,
+    *,
+    params: Mapping[str, Any],
+    game_params: Mapping[str, Any],
+    scene_params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    budget: int | None = None,
+    alpha: float = 0.05,
+    isolate: bool | None = None,
+    limits: Limits | None = None,
+) -> dict[str, Any]:
+    """Play and measure one attack on one scene, without a run folder.
+
+    It is played in this process, or in a worker where this process may not play.
+
+    Returns:
+        The row: measured, or skipped or failed with its reason.
+
+    Raises:
+        RunError: no worker process can be started.
+        UsageError: an unknown name or parameter, or a value or a record that the game or the
+            attack cannot be played with.
+    """
+    part = catalog.load("attack", attack)
+    values = checked(part, params)
+    rules = ruled(attack, part.game_params.items(), game_params)
+    stage = Stage(
+        attack=attack,
+        params=defaults(part.parameters) | values,
+        game=part.game.name,
+        game_params=defaults(part.game.parameters) | checked(part.game, rules),
+    )
+    settings = dict(scene_params or {})
+    experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)
+    one_thread()
+    built_scene = build_scene.build(scene, settings)
+    results: list[Result] = []
+    perform(
+        [experiment],
+        workers=0,
+        scene=built_scene,
+        scene_params=settings,
+        limits=limits or Limits(),
+        isolate=isolate,
+        started=lambda _experiment: None,
+        finished=lambda _experiment, result: results.append(result),
+    )
+    (result,) = results
+    if result.mistake:
+        raise UsageError(f"{attack} on {scene}: {result.mistake}")
+    common = document.standing_of(
+        catalog.find("attack", attack), str(built_scene.modality), experiment
+    )
+    if result.status == DONE:
+        return {**common, **result.row["row"]}
+    note = result.note
+    return document.unmeasured(common, result.status, note["reason"], note.get("cause"))
