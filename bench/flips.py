@@ -8,8 +8,8 @@ are flipped, in each kind of file as often as in the others, one at a time:
 
 * in files of the run (journal, document, plan, trials, rows, the file ``latest``) ``hartley gate``
   must not pass any more, or must print exactly what it printed before;
-* after one of a hundred of them (--reruns) the command that made the run must end with the same numbers, and
-  the gate must pass again;
+* after one of a hundred of them (``--reruns``) the command that made the run must end with the same
+  numbers, and the gate must pass again;
 * a file of the cache or of the loot must be made again, or give exactly what was stored;
 * a pack must be refused, or its data must be as they were.
 
