@@ -129,13 +129,15 @@ def test_an_edited_document_is_not_the_one_that_was_written(folder, name):
             read_verified(folder)
 
 
-def test_the_gate_does_not_judge_an_edited_document_and_a_rerun_writes_it_again(gate, folder):
+def test_the_gate_does_not_judge_an_edited_document_and_a_rerun_writes_it_again(gate, folder, call):
     path = folder / "run.json"
     written = path.read_bytes()
     path.write_text(json.dumps(edited(json.loads(written), EDITS["a row is deleted"])))
     done = gate()
     assert done.returncode == 3 and done.stdout.startswith("loud: inconclusive")
     assert gate("loud", "--json", "--accept-unverified").returncode == 3
+    shown = call("report", "loud", "--format", "junit")
+    assert shown.returncode == 0 and "not verified: the run loud is damaged" in shown.stderr
     again = gate.again()
     assert again.returncode == 1
     assert "run.json is not the document that was written; it is written again" in again.stderr
