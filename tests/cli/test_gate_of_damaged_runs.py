@@ -242,9 +242,51 @@ def test_a_run_of_an_earlier_version_is_shown_and_is_unverified(gate, folder, ca
     for words in (("show", "loud"), ("report", "loud", "--format", "md")):
         assert call(*words).returncode == 0
     old = gate()
-    assert old.returncode == 3 and "hartley assess --remeasure loud" in old.stdout
+    assert old.returncode == 3
+    assert "the `hartley assess` command that made it plays it again" in old.stdout
+    # What is measured again has digests from now on; nothing vouches for what it was before.
     assert call("assess", "--remeasure", "loud").returncode == 1
+    assert gate().returncode == 3 and gate("loud", "--accept-unverified").returncode == 0
+    again = gate.again()
+    assert "every job is played again" in again.stderr and again.returncode == 1
     assert gate().returncode == 0
+
+
+def test_limits_that_an_old_run_holds_do_not_pass_when_it_is_measured_again(gate, folder, call):
+    journal, plan = folder / "journal.jsonl", folder / "plan.toml"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        for key in [k for k in line if k in ("check", "before") or k.endswith("_sha256")]:
+            del line[key]
+    lines[0]["schema"] = "hartley.journal/1"
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines[:-1]))
+    wide = plan.read_text().replace('"membership" = 0.01', '"membership" = 1.0')
+    plan.write_text(f"{wide}[limits.least]\nattacks = {json.dumps(PLAYED)}\n")
+    again = call("assess", "--remeasure", "loud")
+    assert again.returncode == 3 and "unverified: the run loud was made by" in again.stderr
+
+
+def test_a_folder_that_holds_another_run_does_not_pass(gate, folder, tmp_path):
+    store = folder.parent
+    copied, linked, inner = store / "audit", store / "linked", folder / "rows/audit"
+    shutil.copytree(folder, copied)
+    linked.symlink_to("loud")
+    shutil.copytree(copied, inner)
+    for name in ("audit", "linked", "runs/audit", str(inner), str(copied / "run.json")):
+        done = gate(name)
+        assert done.returncode == 3 and "holds another run, loud" in done.stdout, name
+        assert gate(name, limits="limits.toml").returncode == 1
+    assert gate("audit", "--accept-unverified").returncode == 0
+    for name in (folder, folder / "run.json", folder / ".", folder / "rows/..", inner / "../.."):
+        assert gate(str(name)).returncode == 0, name
+
+
+def test_the_command_writes_the_document_of_a_copied_folder_anew(gate, folder, call):
+    shutil.copytree(folder, folder.parent / "audit")
+    again = call("assess", "plan.toml", "--workers", "0", "--run", "audit")
+    assert again.returncode == 1
+    assert json.loads((folder.parent / "audit/run.json").read_bytes())["id"] == "audit"
+    assert gate("audit").returncode == 0
 
 
 IMPOSSIBLE = {
@@ -308,5 +350,7 @@ def test_latest_that_was_changed_is_refused(gate, folder):
     shutil.copytree(folder, folder.parent / "loue")
     assert gate("latest").returncode == 0
     latest.write_bytes(latest.read_bytes().replace(b"loud", b"loue"))
-    done = gate("latest")
-    assert done.returncode == 2 and "is damaged; name the run" in done.stderr
+    for content in (latest.read_bytes(), b"loue\n", b"loud\n", b""):
+        latest.write_bytes(content)
+        done = gate("latest")
+        assert done.returncode == 2 and "is damaged; name the run" in done.stderr

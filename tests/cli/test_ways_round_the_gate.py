@@ -12,6 +12,7 @@ import pytest
 from tests.report.sample import document as sample_document
 
 from hartley.engine.result.gate import INCONCLUSIVE, PASS, judge
+from hartley.store.verify import digest_of
 
 LOUD = ("assess", "--scene", "live:membership", "--only", "loss_threshold", "--workers", "0")
 
@@ -140,7 +141,7 @@ def test_latest_is_refused_where_it_is_not_clear_which_it_is(call, tmp_path):
     (tmp_path / "runs/two/journal.jsonl").write_bytes(journal.read_bytes())
     doubt = call(*gate)
     assert doubt.returncode == 2 and "name the run" in doubt.stderr
-    pointer.write_text("three\n")
+    pointer.write_text(f"three\n{digest_of(b'three')}\n")
     gone = call(*gate)
     assert gone.returncode == 2 and "not there any more" in gone.stderr
 

@@ -107,7 +107,8 @@ def assess(
             )
         from hartley.engine.assess import remeasure as again
 
-        return finish(again(_folder(remeasure, store)), store, json=json)
+        folder = _folder(remeasure, store)
+        return finish(again(folder), store, json=json) or _code_of_doubt(folder)
     from hartley.engine.assess import Mistaken
     from hartley.engine.assess import assess as run_plan
 
@@ -194,6 +195,18 @@ def finish(
         f"judge it with: hartley gate {run} --limits LIMITS.toml"
     )
     return EXIT[verdict["status"]]
+
+
+def _code_of_doubt(folder: Path) -> int:
+    """Return the exit code of a run that passed its own limits: 3 where nothing vouches for it."""
+    from hartley.engine.result.gate import EXIT, INCONCLUSIVE
+    from hartley.store import read_verified
+
+    reading = read_verified(folder)
+    if not reading.doubt or not reading.document["verdict"]["checks"]:
+        return 0
+    note(f"unverified: {reading.doubt}")
+    return EXIT[INCONCLUSIVE]
 
 
 def _refused(row: Mapping[str, Any], without: frozenset[str]) -> bool:

@@ -166,6 +166,7 @@ def _complete(ledger: runs.Ledger, lines: Mapping[str, Any], plan: Plan) -> dict
     failed = any(row["status"] == FAILED for row in stored["channels"])
     verdict = _verdict(stored, plan)
     same = dict(stored["plan"]) == _plain(plan) and stored["verdict"] == verdict
+    same = same and stored["id"] == ledger.id  # the folder may be a copy of another run's
     return stored if same and not failed else None
 
 

@@ -23,6 +23,9 @@ JOURNAL = "hartley.journal/2"
 UNCHECKED = "hartley.journal/1"
 """Journals of earlier versions, whose lines carry no digests."""
 
+ADOPTED = "adopted"
+"""Key of the header: the version of the journal before digests were added to it."""
+
 PLAN, RUN = "plan", "run"
 """The jobs of the lines that are about the whole run: its work list, and its document."""
 
@@ -54,6 +57,11 @@ class Journal:
     checked: bool = True
     lines: list[Mapping[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether its digests are of files that an earlier version wrote without any."""
+        return ADOPTED in self.header
 
     def add(self, record: Mapping[str, Any], check: str) -> None:
         """Take a line over that was written or read."""

@@ -24,6 +24,7 @@ from hartley.store.disk import (
     write_atomically,
 )
 from hartley.store.journal import (
+    ADOPTED,
     JOURNAL,
     PLAN,
     RUN,
@@ -295,7 +296,8 @@ def latest(store: Path) -> str:
     A store of an earlier version does not say which it was; there it is the newest run.
 
     Raises:
-        StoreError: the store holds no runs, the run was removed, or two runs are equally new.
+        StoreError: the store holds no runs, the run was removed, two runs are equally new, or the
+            file that names the latest is damaged.
     """
     pointer = store / LATEST
     if pointer.is_file():
@@ -303,7 +305,7 @@ def latest(store: Path) -> str:
             run_id, *check = pointer.read_text(errors="replace").splitlines() or [""]
         except OSError as error:
             raise StoreError(f"cannot read {pointer}: {error.strerror or error}") from error
-        if check and check != [_digest(run_id)]:
+        if check != [_digest(run_id)]:
             raise StoreError(f"{pointer} is damaged; name the run (hartley list runs)")
         if not _NAME.match(run_id) or not (store / run_id / "journal.jsonl").is_file():
             raise StoreError(
@@ -403,7 +405,8 @@ def _adopt(folder: Path, journal: Journal, plan: str) -> None:
     """Write a journal of an earlier version anew, with digests of the files as they are now."""
     header, *records = journal.lines
     digests = {"measured_plan_sha256": _digest(measured_part(plan))}
-    lines: list[Mapping[str, Any]] = [{**header, "schema": JOURNAL, **digests}]
+    before = {ADOPTED: header["schema"]}  # nothing vouches for what happened until now
+    lines: list[Mapping[str, Any]] = [{**header, "schema": JOURNAL, **digests, **before}]
     for record in records:
         more = {}
         if record["event"] == "done" and "trials" in record:
@@ -435,7 +438,7 @@ def _continued(folder: Path, header: Mapping[str, Any], plan: str, lock: Any) ->
                 f"{'; '.join(changed)}. Choose another name with --run, or start a new run with "
                 "--fresh"
             )
-        if not journal.checked:
+        if not journal.checked or journal.adopted:
             healed.append(
                 "journal.jsonl is of an earlier version, without digests; every job is played again"
             )

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from hartley.core import Trials
 
 REPLAY = "the `hartley assess` command that made the run plays again what was damaged"
+_UNCHECKED = (
+    "the run {} was made by an earlier version, whose journals hold no digests; the "
+    "`hartley assess` command that made it plays it again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,7 @@ def read_verified(where: Path) -> Reading:
         return Reading(read_run(where), f"{where} is a copy without the journal of its run")
     journal = read_journal(folder / "journal.jsonl")
     if not journal.checked:
-        return Reading(
-            read_run(folder),
-            f"the run {folder.name} was made by an earlier version, whose journals hold no digests;"
-            f" hartley assess --remeasure {folder.name} measures its trials again and adds them",
-        )
+        return Reading(read_run(folder), _UNCHECKED.format(folder.name))
     if not journal.ended and not (folder / "run.json").exists():
         read_run(folder)  # says that the run must be finished first
     _refuse(folder, _faults(folder, journal))
@@ -113,7 +113,11 @@ def read_verified(where: Path) -> Reading:
     except (ValueError, RecursionError, UsageError) as error:  # no Hartley writes such a document
         raise DamagedRun(f"{folder / 'run.json'} is damaged: {error}") from error
     _refuse(folder, _contradictions(folder, journal, document))
-    return Reading(document)
+    # The name of a link is its own, not that of the folder behind it; `.` and `..` have none.
+    name = (folder.resolve() if folder.name in ("", "..") else folder).name
+    if document["id"] != name:
+        return Reading(document, f"the folder {name} holds another run, {document['id']}")
+    return Reading(document, _UNCHECKED.format(name) if journal.adopted else "")
 
 
 def _refuse(folder: Path, sentences: Iterable[str]) -> None:
