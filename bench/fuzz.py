@@ -1,7 +1,7 @@
 """Does any input end Hartley in a traceback, a hang or a wrong exit code?
 
     python bench/fuzz.py [--inputs 100000] [--commands 1000] [--processes 50] [--seed 0]
-        [--only plan] [--from 0] [--keep FOLDER]
+        [--only plan] [--from 0] [--keep FOLDER] [--minutes 15]
 
 Inputs are plans, limits, tables (CSV, TSV, JSON lines, Parquet, .npy, .npz, also packed) and run
 documents. Three in four are mutated from real files of that kind: bytes, tokens, and for JSON parts
@@ -659,15 +659,17 @@ class Player:
         return None, wrong, LIMIT
 
 
-def jobs(args: argparse.Namespace) -> Iterator[tuple[str, int]]:
-    """Yield the kind and the number of each input, kinds in turn."""
-    begin = args.first
+def jobs(args: argparse.Namespace) -> list[tuple[str, int]]:
+    """Return the kind and the number of each input, kinds mixed, so that a part is of all."""
+    begin, played = args.first, []
     for kind in KINDS:
         if args.only in ("", kind.name):
             share = 1.0 if args.only else kind.share
-            yield from ((kind.name, n) for n in range(begin, begin + round(args.inputs * share)))
+            played += [(kind.name, n) for n in range(begin, begin + round(args.inputs * share))]
     if args.only in ("", "command"):
-        yield from (("command", n) for n in range(begin, begin + args.commands))
+        played += [("command", n) for n in range(begin, begin + args.commands)]
+    random.Random(args.seed).shuffle(played)
+    return played
 
 
 def _processes(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str]]:
@@ -701,6 +703,7 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--keep", default="")
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop after these")
     args = parser.parse_args()
     begun, codes, faults, slowest = time.monotonic(), Counter[Any](), [], Counter[str]()
     if args.keep:
@@ -712,6 +715,8 @@ def main() -> int:
         real = real_files(folder)
         player = Player(real, folder, args.seed, args.keep)
         for name, number in jobs(args):
+            if time.monotonic() - begun > 60 * args.minutes:
+                break
             code, wrong, seconds = player.play(name, number)
             codes[name, code] += 1
             slowest[name] = max(slowest[name], seconds)

@@ -77,7 +77,11 @@ def _run(call, *words):
         ),
         ("truth,score,logq", [(0, 1, 0.25), (1, 2, -1)], "logq must be at most 0, got 0.25"),
         ("truth,score,observed", [(0, 1, -3), (1, 2, 3)], "observed must be at least 0, got -3"),
-        ("truth,score,item", [(0, 1, 0.5), (1, 2, 3)], "item must be whole numbers, got 0.5"),
+        (
+            "truth,score,item",
+            [(0, 1, 0.5), (1, 2, 3)],
+            "`item` must be whole numbers (or words), got 0",
+        ),
     ],
 )
 def test_value_columns_name_the_value_that_they_do_not_take(call, tmp_path, heading, rows, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -193,3 +194,63 @@ def test_conversations_are_sent_as_they_are_behind_the_system_message() -> None:
     (_, _, body) = heard[0]
     assert body["messages"] == [{"role": "system", "content": "Be brief."}, *talk]
     assert body["temperature"] == 0 and "seed" not in body and body["max_tokens"] == 4
+
+
+NOT_HERE = (
+    *("http://127.0.0.1.evil.com/v1", "http://localhost.evil.com/", "http://localhost@evil.com/"),
+    *("http://127.0.0.1@evil.com/", "http://evil.com#@127.0.0.1/", "http://evil.com/127.0.0.1"),
+    *("http://127.0.0.1\\@evil.com/", "http://evil.com\\.localhost/", "http://evil.com?localhost"),
+    *("http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.1/"),
+    *(
+        "http://0/",
+        "http://0.0.0.0/",
+        "http://[::]/",
+        "http://[::ffff:8.8.8.8]/",
+        "http://[fe80::1]/",
+    ),
+    *("http://169.254.169.254/latest/meta-data", "http://192.168.0.1/", "http://metadata/"),
+    *(
+        "file:///etc/passwd",
+        "file://localhost/etc/passwd",
+        "gopher://localhost/",
+        "ws://localhost/",
+    ),
+    *("//evil.com/", "evil.com", "http:evil.com", "http://", "http://%6c%6f%63%61%6c%68%6f%73%74/"),
+    *(
+        "http://ⓛocalhost/",
+        "http://localhost。evil.com/",
+        "http://１２７.0.0.1.evil/",
+        "javascript:x",
+    ),
+)
+"""Addresses of another place, some of which look like this machine."""
+
+
+@pytest.mark.parametrize("url", NOT_HERE)
+def test_a_place_that_is_not_allowed_is_neither_looked_up_nor_reached(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R95: remote targets are denied unless the user allows the host by name."""
+    reached: list[Any] = []
+    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+        monkeypatch.setattr(socket, name, lambda *words, **more: reached.append(words))
+    monkeypatch.setattr(socket.socket, "connect", lambda *words: reached.append(words))
+    for allowed in ((), ("localhost",), ("127.0.0.1",), ("example.org",)):
+        with pytest.raises(UsageError) as refusal:
+            endpoint(url, "m", scores=False, revision="1", allow_hosts=allowed)
+        assert len(str(refusal.value).splitlines()) == 1
+    assert not reached
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_a_proxy_is_not_asked(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with saying(200, b"{}") as (elsewhere, reached):
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, elsewhere)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with saying(status, b"{}", Location=f"{elsewhere}/x") as (url, heard):
+            with pytest.raises(RunError, match=f"status {status}"):
+                client(url).post("/x", {"a": 1})
+            assert len(heard) == 1 and not reached

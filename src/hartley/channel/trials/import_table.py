@@ -184,7 +184,7 @@ def _ignored(columns: dict[str, Column]) -> Iterator[Ignored]:
         labels = (
             pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_dictionary(kind)
         )
-        distinct = pc.count_distinct(column.values).as_py() if labels else 0
+        distinct = len(pc.unique(column.values)) if labels else 0
         hint = hint_of(name, distinct, column.num_rows, labels=labels, clustered=clustered)
         yield Ignored(name, hint)
 
@@ -221,7 +221,12 @@ def _optional(path: Path, columns: dict[str, Column]) -> dict[str, Any]:
     optionals: dict[str, Any] = {"costs": {}}
     for name in COLUMNS:
         if name in columns:
-            values = numbers(path, columns[name], finite=name != "logq")
+            named = name == "item" and _is_text(columns[name]) and not _is_plain(columns[name])
+            values = (
+                _labels(path, columns[name]).astype(np.float64)
+                if named
+                else numbers(path, columns[name], finite=name != "logq")
+            )
             try:
                 into = optionals["costs"] if name in COSTS else optionals
                 into[name] = optional(name, values, len(values))
@@ -252,14 +257,64 @@ def _labels(path: Path, column: Column) -> NDArray[np.int64]:
     import pyarrow.compute as pc
 
     values = present(path, column)
-    if pa.types.is_floating(values.type):
-        odd = [v for v in values.unique().to_pylist() if not v.is_integer()]
+    is_text = _is_text(column)
+    if is_text:
+        decoded = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+        values = pc.utf8_trim_whitespace(decoded)
+    named = _as_numbers(path, column.name, values) if is_text else values
+    if named is not None and pa.types.is_floating(named.type):
+        odd = [v for v in pc.unique(named).to_pylist() if not v.is_integer()]
         if odd:
             raise BadTrials(
                 f"{path}: column `{column.name}` must be whole numbers (or words), got {odd[0]}"
             )
     codes = pc.dictionary_encode(values).indices
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _is_text(column: Column) -> bool:
+    import pyarrow as pa
+
+    kind = column.values.type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_plain(column: Column) -> bool:
+    """Whether every value of a column of text is a whole number as it is usually written."""
+    import pyarrow.compute as pc
+
+    words = pc.utf8_trim_whitespace(pc.cast(pc.unique(column.values), "string"))
+    return bool(pc.all(pc.match_substring_regex(words, r"^-?(0|[1-9][0-9]*)$")).as_py())
+
+
+ABSENT = ("", "nan", "null", "none", "na", "n/a", "#n/a", "<na>")
+"""How writers of text leave a number out, in small letters."""
+
+
+def _as_numbers(path: Path, name: str, values: Any) -> Any:
+    """Return the different values of a column of text as floats; None where they are words.
+
+    Raises:
+        BadTrials: a value is left out: by nothing, or among numbers by one of ``ABSENT``.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = pc.unique(values)
+    absent = pc.is_in(pc.utf8_lower(words), pa.array(ABSENT))
+    try:
+        floats = pc.cast(words.filter(pc.invert(absent)), pa.float64())
+        left_out = words.filter(absent)
+    except pa.ArrowInvalid:
+        floats, left_out = None, words.filter(pc.equal(words, ""))
+    if len(left_out):
+        gone = pc.is_in(values, left_out).to_numpy(zero_copy_only=False)
+        raise BadTrials(
+            f"{path}: `{name}` must have a value in every row, got {int(gone.sum())} empty or NaN, "
+            f"first in row {int(gone.argmax()) + 1}"
+        )
+    return floats
 
 
 def _total(

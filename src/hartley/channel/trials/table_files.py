@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SYMBOLS = ("truth", "guess")
-"""Columns that are read as text where the file has no types: 007 is not 7."""
+NAMES = ("cluster", "run", "item")
+"""With ``SYMBOLS``, columns that are read as text where the file has no types: 007 is not 7."""
+ORDERED = ("score", "order")
+"""Columns of which only the order counts."""
 PACKED = (".gz", ".bz2", ".zst")
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".jsonl", ".npy", ".npz", ".parquet")
 """Kinds of files that are read; of text also the other two of ``PACKED``, and ``.ndjson``."""
@@ -38,9 +41,10 @@ MOST_CELLS = 200_000_000
 state any number of rows."""
 UNREADABLE = (
     *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error),
-    *(RuntimeError, SyntaxError, tokenize.TokenError),
+    *(RuntimeError, SyntaxError, tokenize.TokenError, MemoryError),
 )
-"""What a broken file raises besides errors of Arrow; the last three are of archives and arrays."""
+"""What a broken file raises besides errors of Arrow; the last ones are of archives and arrays, of
+which a header can state any size."""
 BLOCK = 1 << 20
 """Bytes that are parsed at a time, where every row is shorter."""
 
@@ -231,20 +235,41 @@ def _delimited(delimiter: str) -> Callable[[Path, str], Any]:
         from pyarrow import csv as arrow
 
         text = pa.dictionary(pa.int32(), pa.string())
-        types = {
-            name: text for name in _header(path, encoding, delimiter) if name.strip() in SYMBOLS
-        }
-        return _blocks(
-            path,
-            lambda source, size: arrow.read_csv(
-                source,
-                arrow.ReadOptions(block_size=size, encoding=encoding),
-                arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                arrow.ConvertOptions(column_types=types),
-            ),
-        )
+        header = _header(path, encoding, delimiter)
+        types = {name: text for name in header if name.strip() in (*SYMBOLS, *NAMES)}
+
+        def table() -> Any:
+            return _blocks(
+                path,
+                lambda source, size: arrow.read_csv(
+                    source,
+                    arrow.ReadOptions(block_size=size, encoding=encoding),
+                    arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                    arrow.ConvertOptions(column_types=types),
+                ),
+            )
+
+        read_once = table()
+        # Whole numbers beyond 64 bits were read as floats, which do not keep their order.
+        long = {n: text for n in header if n.strip() in ORDERED and _is_long(read_once.column(n))}
+        if not long:
+            return read_once
+        types |= long
+        return table()
 
     return read
+
+
+def _is_long(column: Any) -> bool:
+    """Whether a column of floats has whole numbers that floats cannot hold."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(column.type):
+        return False
+    ends = pc.min_max(column).as_py()
+    least, most = ends["min"], ends["max"]
+    return most is not None and max(abs(least), abs(most)) >= 2.0**53
 
 
 def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
@@ -306,12 +331,19 @@ def _parquet(path: Path) -> Any:
     parts = list(_parts(path)) if path.is_dir() else [path]
     if not parts:
         raise BadTrials(f"{path}: a folder of trials must hold .parquet files, got none")
-    cells, tables = 0, []
+    cells, size, tables = 0, 0, []
     for part in parts:
         with ParquetFile(part) as file:
             about = file.metadata
             cells += about.num_rows * about.num_columns
+            size += _decoded_size(about)
             _few_enough(path, cells)
+            if size > LARGEST:
+                raise BadTrials(
+                    f"{path}: a table must decode to at most {LARGEST >> 30} GiB, got about "
+                    f"{size / 2**30:.3g}; write the columns that are measured alone, or measure a "
+                    "part of the rows"
+                )
             text = [
                 about.schema.column(i).path
                 for i in range(about.num_columns)
@@ -320,6 +352,28 @@ def _parquet(path: Path) -> Any:
         with ParquetFile(part, read_dictionary=text) as file:
             tables.append(_checked(file.read()))
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+
+
+def _decoded_size(about: Any) -> int:
+    """Return how many bytes a Parquet file decodes to at most, from what it states of itself.
+
+    Text is decoded as a dictionary, which is stored once; in lists it is not, so that every value
+    may be as long as the whole column is.
+    """
+    size = 0
+    for group in (about.row_group(k) for k in range(about.num_row_groups)):
+        for k in range(group.num_columns):
+            column, kind = group.column(k), about.schema.column(k)
+            stored, values = column.total_uncompressed_size, column.num_values
+            if kind.physical_type == "FIXED_LEN_BYTE_ARRAY":
+                size += values * kind.length
+            elif kind.physical_type != "BYTE_ARRAY":
+                size += values * 8
+            elif kind.max_repetition_level == 0:
+                size += stored + values * 4
+            else:
+                size += stored * values if column.has_dictionary_page else stored + values * 8
+    return size
 
 
 def _checked(table: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.trials.table_files import Column
+from hartley.channel.trials.table_files import ORDERED, Column
 from hartley.core.errors import BadTrials
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-ORDERED = ("score", "order")
-"""Columns of which only the order of the values counts."""
 EXACT = 2**53
 """Whole numbers up to it are exact as floats."""
 
@@ -109,7 +107,8 @@ def _parsed(path: Path, name: str, values: Any) -> Any:
 
     text = pc.utf8_trim_whitespace(values)
     # Whole numbers first: as floats, long ones would lose their order.
-    for kind in (pa.int64(), pa.float64(), *((pa.timestamp("ns"),) if name in ORDERED else ())):
+    whole = (pa.int64(), pa.uint64(), pa.decimal128(38, 0))
+    for kind in (*whole, pa.float64(), *((pa.timestamp("ns"),) if name in ORDERED else ())):
         try:
             return pc.cast(text, kind)
         except pa.ArrowInvalid:

@@ -237,6 +237,7 @@ def _column(name: str, values: Any, n: int, *, whole: bool) -> NDArray[Any]:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadTrials(
             f"{name} must be finite, got NaN or infinity in {int((~np.isfinite(array)).sum())} rows"
+            + ("; write a finite number beyond all others instead" if name == "guess" else "")
         )
     if not whole:
         return array.astype(np.float64)

@@ -403,7 +403,11 @@ def _fits(attack: Attack, one: Round, got: Received) -> None:
         if column.dtype.kind not in "biuf":
             raise RunError(f"{attack.name}: {name} must be real numbers, got type {column.dtype}")
         if not np.isfinite(column.astype(np.float64)).all():
-            raise RunError(f"{attack.name}: {name} must be finite, got NaN or infinity")
+            cure = "; only the order of scores counts: answer a finite number beyond all others"
+            raise RunError(
+                f"{attack.name}: {name} must be finite, got NaN or infinity"
+                + (cure if attack.game.form is AnswerForm.SCORE else "")
+            )
     if attack.game.form is AnswerForm.SCORE:
         return
     ranks = attack.game.form is AnswerForm.RANK
