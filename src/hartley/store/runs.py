@@ -145,7 +145,9 @@ class Ledger:
         if digest is None:
             return None
         if (content := vouched_bytes(self.folder / path, digest)) is None:
-            self.healed.append(f"{path} is damaged; its trials are measured again")
+            if path not in self._intact:  # said once
+                self.healed.append(f"{path} is damaged; its trials are measured again")
+            self._intact[path] = False
             return None
         row: dict[str, Any] = json.loads(content)
         return row
