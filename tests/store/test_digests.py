@@ -192,6 +192,7 @@ def test_one_run_that_cannot_be_read_does_not_stop_the_others(tmp_path, monkeypa
     (tmp_path / "number/journal.jsonl").write_text(
         '{"schema": "hartley.journal/1", "name": 1, "scene": 3, "created": 5}\n'
     )
+    (tmp_path / "number/plan.toml").write_text(PLAN)
     content, _ = journal_bytes([{"schema": "hartley.journal/2", "scene": SCENE, "name": "digits"}])
     (tmp_path / "plan/journal.jsonl").write_bytes(content)
     (tmp_path / "plan/plan.toml").mkdir()

@@ -173,8 +173,10 @@ def differences(
 ) -> list[str]:
     """Return what changed between two headers and their plans, one line per change."""
     changes = _changes(old_plan, new_plan)
+    old_scene = old.get("scene")
     for key in ("name", "digest"):
-        before, after = old.get("scene", {}).get(key), new["scene"].get(key)
+        before = old_scene.get(key) if isinstance(old_scene, Mapping) else old_scene
+        after = new["scene"].get(key)
         if before != after:
             cut = 12 if key == "digest" else None
             changes.append(f"scene {key}: {str(before)[:cut]} → {str(after)[:cut]}")
