@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hartley.channel.trials import table_files
+from hartley.channel.trials.compare_symbols import _plain
 from hartley.channel.trials.import_table import read_trials
 from hartley.core.errors import BadTrials
 
@@ -93,3 +94,24 @@ def test_long_scores_of_a_text_keep_their_order(tmp_path, start):
 def test_an_infinite_score_says_what_to_write(tmp_path):
     (tmp_path / "t.csv").write_text("truth,score\n0,1\n1,inf\n0,2\n1,3\n")
     refused(tmp_path / "t.csv", "first in row 2; only the order of scores counts: write a finite")
+
+
+def test_symbols_of_many_digits_are_refused_or_kept_apart(tmp_path):
+    """5,000 digits are no mistake of ours; 40 behind a point are all told apart."""
+    for one, words in (("9" * 5000, "must be whole numbers"), (f"0.{'1' * 40}", "whole numbers")):
+        rows = [f"{(one, one[:-1] + '8')[i % 2]},{i % 2}" for i in range(60)]
+        (tmp_path / "t.csv").write_text("\n".join(["truth,guess", *rows]) + "\n")
+        refused(tmp_path / "t.csv", words)
+    assert _plain("9" * 5000) == "9" * 5000 and _plain(f"1.{'1' * 40}0") == f"1.{'1' * 40}"
+    assert [_plain(n) for n in ("-0.0", "3.", "3.50", "1e+3", "+7")] == [
+        "0",
+        "3",
+        "3.5",
+        "1000",
+        "7",
+    ]
+
+
+def test_two_columns_of_one_name_are_refused_also_where_their_order_counts(tmp_path):
+    (tmp_path / "t.csv").write_text("truth,score,score\n0,1,2\n1,2,3\n")
+    refused(tmp_path / "t.csv", "column names must differ, got two columns `score`")

@@ -199,9 +199,11 @@ def _decoded(value: bytes) -> str:
 def _plain(text: str) -> str:
     """Return a number in digits, without an exponent and without zeros behind its point."""
     number = Decimal(text)
-    if number == number.to_integral_value():
-        return str(int(number))
-    return format(number.normalize(), "f")
+    if number == 0:
+        return "0"
+    # As text throughout: a number of 5,000 digits is a symbol too, and none of them may be lost.
+    digits = format(number, "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def _is_number(text: str) -> bool:

@@ -251,7 +251,8 @@ def _delimited(delimiter: str) -> Callable[[Path, str], Any]:
 
         read_once = table()
         # Whole numbers beyond 64 bits were read as floats, which do not keep their order.
-        long = {n: text for n in header if n.strip() in ORDERED and _is_long(read_once.column(n))}
+        named = zip(read_once.column_names, read_once.columns, strict=True)
+        long = {n: text for n, values in named if n.strip() in ORDERED and _is_long(values)}
         if not long:
             return read_once
         types |= long
