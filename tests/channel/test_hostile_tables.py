@@ -115,3 +115,11 @@ def test_symbols_of_many_digits_are_refused_or_kept_apart(tmp_path):
 def test_two_columns_of_one_name_are_refused_also_where_their_order_counts(tmp_path):
     (tmp_path / "t.csv").write_text("truth,score,score\n0,1,2\n1,2,3\n")
     refused(tmp_path / "t.csv", "column names must differ, got two columns `score`")
+
+
+def test_a_time_that_python_cannot_write_is_one_line(tmp_path):
+    kind = [("truth", "i8"), ("score", "f8"), ("seconds", "M8[ns]")]
+    array = np.zeros(4, kind)
+    array["truth"], array["seconds"] = [0, 1, 0, 1], np.datetime64(1, "ns")
+    np.save(tmp_path / "t.npy", array)
+    refused(tmp_path / "t.npy", r"`seconds` must be numbers, got a timestamp\[ns\]")

@@ -95,8 +95,9 @@ def read_table(
     columns = read_columns(path, encoding)
     try:
         return _table(path, columns, alpha=alpha, tries=tries, pieces=pieces)
-    except (pa.ArrowException, UnicodeError) as error:
-        # A type that no column of trials has, such as an interval of months.
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        # A type that no column of trials has, such as an interval of months, or a value of it that
+        # neither Python nor numpy has.
         types = ", ".join(f"`{name}`: {column.values.type}" for name, column in columns.items())
         raise BadTrials(f"{path}: columns must be numbers or text, got {types}") from error
     finally:

@@ -125,6 +125,14 @@ def _is_number(value: Any) -> bool:
     return True
 
 
+def _shown(value: Any) -> str:
+    """Write a value for a message: Python has no times as fine as some of Arrow's."""
+    try:
+        return str(value)
+    except (ValueError, OverflowError):
+        return "a time that Python cannot write"
+
+
 def _times(path: Path, name: str, values: Any) -> Array:
     import pyarrow as pa
 
@@ -133,7 +141,7 @@ def _times(path: Path, name: str, values: Any) -> Array:
         per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
         return np.asarray(values.cast(pa.int64()).to_numpy() / per_second, np.float64)
     if name not in ORDERED or not hasattr(kind, "bit_width") or pa.types.is_interval(kind):
-        raise BadTrials(f"{path}: `{name}` must be numbers, got a {kind}: {values[0]}")
+        raise BadTrials(f"{path}: `{name}` must be numbers, got a {kind}: {_shown(values[0])}")
     width = pa.int32() if kind.bit_width == 32 else pa.int64()
     return in_order(values.cast(width).to_numpy(zero_copy_only=False))
 
