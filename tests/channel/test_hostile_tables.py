@@ -123,3 +123,11 @@ def test_a_time_that_python_cannot_write_is_one_line(tmp_path):
     array["truth"], array["seconds"] = [0, 1, 0, 1], np.datetime64(1, "ns")
     np.save(tmp_path / "t.npy", array)
     refused(tmp_path / "t.npy", r"`seconds` must be numbers, got a timestamp\[ns\]")
+
+
+def test_numbers_of_json_beyond_64_bits_are_text(tmp_path):
+    for odd in ("1" + "0" * 400, "18446744073709551616"):
+        rows = [f'{{"truth": {i % 2}, "guess": {i % 2 if i else odd}}}' for i in range(40)]
+        mixed = '{"truth": 1, "guess": "x"}'
+        (tmp_path / "t.jsonl").write_text("\n".join([*rows, mixed]) + "\n")
+        refused(tmp_path / "t.jsonl", "must be|differ|no truth")

@@ -78,3 +78,12 @@ def test_what_is_damaged_or_of_another_key_is_not_believed(tmp_path, kind):
     path.unlink()
     path.mkdir()
     assert store.get("a") is None
+
+
+def test_records_with_half_a_character_are_not_stored_and_end_nothing(tmp_path):
+    """Their attack is played again, as that of any asset that cannot be written as arrays."""
+    store = Artifacts(tmp_path / "loot")
+    texts = np.array(["whole", "half \ud800"], dtype=object)
+    assert store.put("odd", Data("texts", Modality.LANGUAGE, texts)) is False
+    assert store.put("good", Data("texts", Modality.LANGUAGE, texts[:1])) is True
+    assert store.get("odd") is None and list(store.keys()) == ["good"]

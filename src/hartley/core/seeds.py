@@ -12,8 +12,8 @@ def spawn(root: int, *names: str | int) -> int:
         root: the run's seed.
         names: what the stream is for, for example ``("lira", "membership", 0)``.
     """
-    text = "\x1f".join([str(root), *map(str, names)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    text = "\x1f".join([str(root), *map(str, names)]).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 
 def commitment(root: int) -> str:

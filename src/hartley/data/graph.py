@@ -205,7 +205,7 @@ def _folded(gloss: str, width: int) -> NDArray[np.float32]:
 
     out = np.zeros(width, np.float32)
     for word in WORD.findall(gloss.lower()):
-        code = zlib.crc32(word.encode())
+        code = zlib.crc32(word.encode("utf-8", "surrogatepass"))
         out[code % width] += 1 if code >> 31 else -1
     return out
 

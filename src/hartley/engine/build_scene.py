@@ -66,7 +66,9 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         make = game.live if kind == "live" else game.dead
         # The name of a seed outlives the word: another one would be another scene.
         scene = make(modality, np.random.default_rng(spawn(0, "wire", name)))
-        digest = hashlib.sha256(f"{name} {modality} {__version__}".encode()).hexdigest()
+        digest = hashlib.sha256(
+            f"{name} {modality} {__version__}".encode("utf-8", "surrogatepass")
+        ).hexdigest()
         return replace(scene, name=name, digest=scene.digest or digest)
     recipe = _recipe(name)
     process = os.getpid()

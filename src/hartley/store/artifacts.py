@@ -52,7 +52,11 @@ class Artifacts:
         text = json.dumps(note)
         notes = {KEY: text, DIGEST: _digest(key, text, arrays)}
         if words:
-            write_atomically(self.folder / f"{key}.parquet", _parquet(arrays, notes))
+            try:
+                content = _parquet(arrays, notes)
+            except UnicodeEncodeError:  # half a character, which Arrow cannot hold
+                return False
+            write_atomically(self.folder / f"{key}.parquet", content)
         else:
             from safetensors.numpy import save
 

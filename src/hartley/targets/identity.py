@@ -43,7 +43,8 @@ def of_folder(folder: Path) -> str:
 
     state = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        state.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        name = f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0"
+        state.update(name.encode("utf-8", "surrogatepass"))  # a file's name may not be UTF-8
         with path.open("rb") as stream:
             while block := stream.read(2**20):
                 state.update(block)

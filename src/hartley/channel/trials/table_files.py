@@ -41,7 +41,7 @@ MOST_CELLS = 200_000_000
 state any number of rows."""
 UNREADABLE = (
     *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error),
-    *(RuntimeError, SyntaxError, tokenize.TokenError, MemoryError),
+    *(RuntimeError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError),
 )
 """What a broken file raises besides errors of Arrow; the last ones are of archives and arrays, of
 which a header can state any size."""
@@ -315,7 +315,7 @@ def _mixed(values: list[Any]) -> Any:
 
     try:
         return pa.array(values)
-    except pa.ArrowException:
+    except (pa.ArrowException, OverflowError):  # several types, or numbers beyond 64 bits
         return pa.array(
             [None if v is None else v if isinstance(v, str) else json.dumps(v) for v in values]
         )
