@@ -224,7 +224,7 @@ class _Staff:
             yield from self._look()
 
     def _answered(self, worker: WorkerProcess) -> Iterator[tuple[Experiment, Result]]:
-        ended = processes.has_ended(worker.process.pid)  # before the last of its answers is read
+        ended = processes.has_ended(worker.process)  # before the last of its answers is read
         try:
             for note, content in worker.answers():
                 if note.get("ready"):
@@ -246,7 +246,7 @@ class _Staff:
             until = time.monotonic() + 1
             while not ended and time.monotonic() < until:
                 time.sleep(0.002)
-                ended = processes.has_ended(worker.process.pid)
+                ended = processes.has_ended(worker.process)
             if not ended:
                 worker.kill("a part closed the descriptor on which its worker process answers")
                 ended = True

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -118,10 +119,12 @@ def end_descendants() -> None:
         time.sleep(0.002)
 
 
-def has_ended(pid: int) -> bool:
-    """Whether a child has ended; it can still be waited for, and its id is not given away."""
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a child has ended; where the system lets it, its id is not given away by that."""
+    if not hasattr(os, "waitid"):  # as on macOS
+        return process.poll() is not None
     try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
 
