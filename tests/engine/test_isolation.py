@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 
@@ -9,9 +10,11 @@ import pytest
 
 from hartley import catalog
 from hartley.core import Experiment, Stage
-from hartley.engine.run import executor
+from hartley.engine.chain import stages_of
+from hartley.engine.run import executor, processes
 from hartley.engine.run.attack_process import Isolation
 from hartley.engine.run.play import checked_play, play_rounds
+from hartley.engine.run.player import Player
 from hartley.store import trials_from_bytes
 from hartley.testing.shared_plays import game_scene, shared_deal
 
@@ -23,6 +26,7 @@ import gc
 import os
 import pickle
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +85,7 @@ WAYS = {
     "claims": _huge,
     "guesses": _handles,
     "crashes": lambda view: 1 / 0,
+    "hangs": lambda view: time.sleep(3600),
     "prints": lambda view: os.write(1, b"from below Python"),
 }
 
@@ -169,13 +174,10 @@ SHIPPED = (
     "rmia",  # reference models
     "analytic_gradient",  # a gradient in the brief, and weights
     "weight_reconstruction",  # weights
-    "label_only_membership",  # labels, in an adaptive search
     "prefix_completion",  # generated text
     "last_layer",  # loot that is a model of the attack's own
-    "knockoff",  # loot that is a trained model
     "blended",  # poison
     "frequency",  # data alone
-    "embedding_search",  # embeddings
 )
 
 
@@ -201,6 +203,20 @@ def test_results_do_not_depend_on_the_process_that_an_attack_plays_in():
             assert here.run_id == there.run_id, name
     finally:
         held.close()
+
+
+def test_a_stolen_model_that_is_attacked_next_lives_in_the_process_of_its_thief():
+    params = {"knockoff": {"steps": 20}}
+    games = {"membership": {"rounds": 2}}
+    columns = []
+    for isolate in (None, True):
+        player = Player(None, isolate)
+        for last in ("loss_threshold", "entropy_metrics"):  # the second finds it where it is
+            stages = stages_of(["knockoff", last], params=params, game_params=games)
+            result = player.run(Experiment("live:membership", stages=stages))
+            assert result.status == "done", result.note
+            columns.append(trials_from_bytes(result.content).guess.tobytes())
+    assert columns[:2] == columns[2:]
 
 
 def test_a_process_that_misbehaves_fails_its_row_and_no_other(rogues, capfd):
@@ -235,3 +251,11 @@ def test_workers_hold_plugins_apart_as_well(rogues):
     dies, after = _perform([_job("rogue", way="dies"), _job("loss_threshold")], workers=1)
     assert REASONS["dies"] in dies.note["reason"]
     assert after.status == "done"
+
+
+def test_a_process_that_hangs_ends_with_the_time_of_its_job(rogues):
+    job = _job("rogue", way="hangs")
+    (result,) = _perform([job], workers=1, limits=executor.Limits(seconds=2.0))
+    assert "longer than the time limit of 2 s" in result.note["reason"]
+    table = processes.process_table()
+    assert not [pid for pid in table if processes.descends(pid, os.getpid(), table)]
