@@ -59,10 +59,10 @@ class AttackFailed(Exception):
         trace: the traceback there.
     """
 
-    def __init__(self, reason: str, trace: str) -> None:
-        """Keep both."""
+    def __init__(self, words: str, reason: str, trace: str) -> None:
+        """Keep them; ``words`` are the error in a line without its place."""
         self.reason, self.trace = reason, trace
-        super().__init__(reason)
+        super().__init__(words)
 
 
 @dataclass(slots=True)
@@ -331,7 +331,8 @@ class AttackProcess:
         absent = ImportError(text, name=module)
         if kind in ("ImportError", "ModuleNotFoundError") and catalog.missing(absent):
             return absent  # an extra of Hartley's that is not installed
-        return AttackFailed(reason, trace)
+        words = " ".join(text.split()) or "no message"
+        return AttackFailed(f"{kind}: {words}", reason, trace)
 
     def handle(self, call: Callable[..., Any]) -> tuple[int, int]:
         """Return the number by which the attack's process calls a callable, and that of its twin.
