@@ -14,7 +14,7 @@ from hartley.channel.trials.carriers import SILENT, silent_victims
 from hartley.core import AnswerForm, ChannelSpec, Role, Trials
 from hartley.engine.result import document
 from hartley.engine.result.gate import judge
-from hartley.engine.run.player import play_row
+from hartley.engine.run.play_row import play_row
 from hartley.infotheory.binary_channel import bits as bits_of
 
 JAM = ChannelSpec(
