@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -175,3 +177,17 @@ def test_a_plan_of_any_file_name_is_played(tmp_path):
         run = open_run(tmp_path / "runs", name=name, plan='scene = "x"\n', scene={}, version="1")
         run.close()
         assert run.folder.is_dir() and run.id.isprintable() and not run.id.startswith(".")
+
+
+def test_a_full_disk_under_the_output_is_one_line():
+    """Only a process of its own has a standard output that is a full device."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "hartley.cli.main", "list", "attacks"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "hartley: cannot use standard output: No space left on device\n"

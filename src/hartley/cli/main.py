@@ -5,6 +5,7 @@ The exit codes are in ``EXIT_CODES``, which ``hartley --help`` prints.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import sys
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
 
 USAGE = 2
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk without room."""
 
 VERBS = {
     "list": "List attacks, defenses, games, scenes, plans, frameworks or runs.",
@@ -199,9 +202,11 @@ def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[
     if isinstance(error, SystemExit):
         # A part that is imported or built here stopped the process: nothing was judged.
         return (f"a part of a plugin ended the program: SystemExit({error.code!r})",), INCONCLUSIVE
-    if isinstance(error, OSError) and error.filename is not None:
-        # A name that is too long, a folder that is a file, a file that may not be read.
-        return (f"cannot use {error.filename}: {error.strerror or error}",), USAGE
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
+        # A name that is too long, a folder that is a file, a file that may not be read; or no
+        # space for what was to be printed.
+        place = "standard output" if error.filename is None else error.filename
+        return (f"cannot use {place}: {error.strerror or error}",), USAGE
     # a bug of ours: it must not exit with 1, which would mean "over a limit"
     complain_at_length("".join(traceback.format_exception(error)))
     line = f"internal error, please report it: {type(error).__name__}: {error}"
