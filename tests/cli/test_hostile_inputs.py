@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -191,3 +194,15 @@ def test_a_full_disk_under_the_output_is_one_line():
         )
     assert done.returncode == 2
     assert done.stderr == "hartley: cannot use standard output: No space left on device\n"
+
+
+def test_a_blind_baseline_without_an_end_is_one_line(call, tmp_path, monkeypatch):
+    """The gate computes what the baseline could explain from both of its ends."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "report")
+    document = import_module("sample").document()
+    document["channels"][0]["metrics"]["blind_auc"] = {"value": 0.9, "high": 0.95, "n": 100}
+    (tmp_path / "run.json").write_text(json.dumps(document))
+    (tmp_path / "limits.toml").write_text("[limits]\nmembership = 0.0001\n")
+    done = call("gate", "run.json", "--limits", "limits.toml")
+    refused(done)
+    assert "blind_auc" in done.stderr

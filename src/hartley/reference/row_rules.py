@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+_BLIND = ("value", "low", "high", "n")
+"""What the gate reads of the blind baseline's AUC."""
 SLACK = 1e-9
 """How far two numbers that are the same may differ as they are written."""
 
@@ -40,6 +42,10 @@ def _of_measured(row: Mapping[str, Any]) -> Iterator[str]:
     n, clusters = row.get("n"), row.get("clusters")
     if n is not None and clusters is not None and clusters > n:
         yield f"clusters must be at most n, {n}, got {clusters}"
+    blind = (row.get("metrics") or {}).get("blind_auc")
+    if isinstance(blind, Mapping) and any(blind.get(k) is None for k in _BLIND):
+        yield f"metrics.blind_auc must have {', '.join(_BLIND)}, got {', '.join(map(str, blind))}"
+        return
     for name, metric in (row.get("metrics") or {}).items():
         if isinstance(metric, Mapping):
             low, high = metric.get("low"), metric.get("high")
