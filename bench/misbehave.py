@@ -129,6 +129,7 @@ def assess(
     plan.write_text(
         f'scene = "live:membership"\nonly = {json.dumps([*only, *GOOD])}\n'
         "[games.membership]\nrounds = 2\n[limits]\nmembership = 1.0\n"
+        f"[limits.least]\nattacks = {json.dumps(GOOD)}\n"
         f"[executor]\nworkers = {workers}\ntime_limit = {TIME_LIMIT}\n"
         f"memory_limit = {MEMORY_LIMIT}\n{isolated}{more}"
     )
@@ -261,7 +262,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as path:
         ended = assess(Path(path), (), 1, isolate)
         clean = good_rows(Path(path), json.loads(ended.out))
-    assert ended.code == 0 and len(clean) == 2 * len(GOOD), ended
+    assert ended.code == 0 and len(clean) == 2 * len(GOOD), ended.err[-500:]
     results = []
     for workers in options.workers:
         for stem, names in declared("view").items():
