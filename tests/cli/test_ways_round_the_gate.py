@@ -191,6 +191,14 @@ def test_a_limit_that_is_set_twice_is_refused(call, tmp_path):
     assert done.returncode == 2 and "must be set once" in done.stderr
 
 
+@pytest.mark.parametrize("table", ["[limits.membership]", "membership = {}"])
+def test_a_limit_without_a_number_is_refused(call, tmp_path, table):
+    (tmp_path / "limits.toml").write_text(f'[limits]\n"attack:rmia" = 1.0\n{table}\n')
+    done = call("gate", "latest", "--limits", "limits.toml")
+    assert done.returncode == 2
+    assert "limits.membership must be a number or a table of metrics, got an empty" in done.stderr
+
+
 def test_a_crash_behind_a_defense_is_inconclusive():
     document = sample_document()
     row = next(row for row in document["channels"] if row["status"] == "measured")

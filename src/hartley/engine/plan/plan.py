@@ -400,6 +400,11 @@ class _Reader:
         flat: dict[str, float] = {}
         for key, value in raw.items():
             pairs = value.items() if isinstance(value, dict) else [("", value)]
+            if not pairs:
+                raise BadPlan(
+                    f"{self.source}: limits.{key} must be a number or a table of metrics, "
+                    "got an empty table"
+                )
             for metric, number in pairs:  # an unquoted membership.auc = … arrives as a table
                 name = f"{key}.{metric}" if metric else key
                 if name in flat:
