@@ -131,3 +131,13 @@ def test_a_broken_list_of_entry_points_costs_one_distribution(plugins, tmp_path,
         plugins(text)
         assert len(listed(capsys)) <= 5, text
         assert any(entry.name == "works_well" for entry in catalog.entries("attack")), text
+
+
+def test_a_declaration_in_a_dictionary_costs_its_own_line(plugins, tmp_path, capsys):
+    text = ATTACK.replace("@attack(", "WORDS = {}\n\n\n@attack(**WORDS").replace(
+        "game=membership, ", ""
+    )
+    call = text[text.index("@attack(") : text.index("\ndef works")]
+    (tmp_path / "evil_words.py").write_text(text.replace(call, "@attack(**WORDS)"))
+    plugins("[hartley.parts]\nwords = evil_words")
+    assert len(lines := listed(capsys)) == 1 and "works" in lines[0] and "by its name" in lines[0]

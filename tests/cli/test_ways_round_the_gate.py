@@ -46,7 +46,7 @@ def gone():
 def command(tmp_path):
     """The real command, with a plugin of one module."""
 
-    def run(*words, source="", stdout=subprocess.PIPE, stderr=subprocess.PIPE):
+    def run(*words, source="", stdout=subprocess.PIPE, stderr=subprocess.PIPE, closed=()):
         env = {**os.environ}
         if source:
             package, info = tmp_path / "site/odd", tmp_path / "site/odd-1.0.dist-info"
@@ -67,6 +67,7 @@ def command(tmp_path):
             text=True,
             check=False,
             timeout=120,
+            preexec_fn=lambda: [os.close(descriptor) for descriptor in closed],
         )
 
     return run
@@ -114,6 +115,23 @@ def test_a_reader_that_goes_away_does_not_turn_over_into_pass(command, call, tmp
         unknown = ("gate", "louder", *words[2:])
         assert command(*unknown, stdout=write, stderr=write).returncode == 2
         os.close(write)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_an_output_that_cannot_be_written_is_one_line_and_no_pass(command, call, tmp_path, words):
+    for name, limit in {"limits": 0.01, "wide": 1.0}.items():
+        text = f'[limits]\nmembership = {limit}\n[limits.least]\nattacks = ["loss_threshold"]\n'
+        (tmp_path / f"{name}.toml").write_text(text)
+    assert call(*LOUD, "--run", "loud").returncode == 0
+    for limits, code in {"limits.toml": 1, "wide.toml": 0}.items():
+        gate = ("gate", "loud", "--limits", limits, *words)
+        with open("/dev/full", "w") as full:
+            done = command(*gate, stdout=full)
+        assert done.returncode == 3, done.stderr
+        assert done.stderr == "hartley: the output cannot be written: No space left on device\n"
+        closed = command(*gate, closed=(1,))
+        assert closed.returncode == code and closed.stderr == ""
+        assert command(*gate, closed=(0, 1, 2)).returncode == code
 
 
 def test_latest_is_the_run_that_was_assessed_last(call, tmp_path):

@@ -6,7 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,8 @@ def _read(field: Declared, node: ast.expr | None, names: _Names) -> Any:
     if field.shape == "mapping":
         return tuple(_mapping(node, names).items()) if node is not None else ()
     if node is None:
+        if field.default is MISSING:  # of `**settings` nothing is known
+            raise ValueError(f"{field.name} must be given by its name")
         words = (field.default,) if field.shape == "scalar" else field.default or ()
     else:
         words = _words(node, names)

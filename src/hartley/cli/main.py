@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hartley.cli.supervise import INCONCLUSIVE, STOPPED, can_supervise, supervised
 from hartley.cli.terminal import complain, complain_at_length
-from hartley.core.errors import HartleyError, Mistakes, UsageError
+from hartley.core.errors import HartleyError, Mistakes, RunError, UsageError
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -131,6 +131,10 @@ def _in_own_process(arguments: Sequence[str]) -> int:
     """Run one command in a process that ends with its exit code."""
     from hartley.engine.run.own_process import forbid_play
 
+    # Where a shell has closed them (`>&-`), what is printed goes nowhere, and the code counts.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A name or an error of somewhere else may hold what this terminal cannot show.
@@ -175,6 +179,8 @@ class _Unbroken:
             self._stream.write(text)
         except BrokenPipeError:
             self._drop()
+        except OSError as error:
+            self._refuse(error)
         return len(text)
 
     def flush(self) -> None:
@@ -183,6 +189,13 @@ class _Unbroken:
             self._stream.flush()
         except BrokenPipeError:
             self._drop()
+        except OSError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: OSError) -> None:
+        """End the command in one line: its verdict was not printed, so that it is not a pass."""
+        self._drop()
+        raise RunError(f"the output cannot be written: {error.strerror or error}") from error
 
     def _drop(self) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
