@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (rows of tables are one line each)
 """Ways through the limits file: what it says, how it says it, and what it says that nobody reads."""
 
 from __future__ import annotations

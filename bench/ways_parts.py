@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (rows of tables are one line each)
 """Ways through parts: plugins whose attacks, defenses, recipes, games and imports cheat."""
 
 from __future__ import annotations

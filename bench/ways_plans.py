@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (rows of tables are one line each)
 """Ways through the plan: what is played, how often, how strongly, and behind what."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (rows of tables are one line each)
 """Ways through the process: pipes, descriptors, signals, limits of the system, the environment."""
 
 from __future__ import annotations

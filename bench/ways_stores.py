@@ -76,9 +76,7 @@ def odd_locks(a: Attempt) -> list[int]:
     return [code if code != 99 else 3 for code in codes] + [a.gate()]
 
 
-@way(
-    "store", "trials are damaged in every byte kind: cut, added to, one bit flipped; then repeated"
-)
+@way("store", "trials are cut, added to, one bit flipped; then the command is repeated")
 def damaged_trials_heal(a: Attempt) -> list[int]:
     one, two, three = sorted((a.base / "trials").iterdir())
     one.write_bytes(one.read_bytes()[:-9])
@@ -168,7 +166,7 @@ def _weights(name: str) -> dict[str, object]:
     return {"w": np.full(64, 1.0 if name == "one" else 2.0)}
 
 
-def _reread(a: Attempt) -> list[int]:
+def _reread() -> list[int]:
     """Return 3 where the cache gives what was built, and 0 where it gives what was put there."""
     from hartley.kit import cache
 
@@ -187,7 +185,7 @@ def cached_weights_are_exchanged(a: Attempt) -> list[int]:
     first = one.read_bytes()
     one.write_bytes(two.read_bytes())
     two.write_bytes(first)
-    return _reread(a)
+    return _reread()
 
 
 @way("store", "one bit of cached weights is flipped")
@@ -196,7 +194,7 @@ def cached_weights_are_flipped(a: Attempt) -> list[int]:
         content = bytearray(path.read_bytes())
         content[-5] ^= 1
         path.write_bytes(bytes(content))
-    return _reread(a)
+    return _reread()
 
 
 @way("store", "cached weights are cut, emptied or a folder")
@@ -204,7 +202,7 @@ def cached_weights_are_cut(a: Attempt) -> list[int]:
     one, two = _cache(a)[:2]
     one.write_bytes(one.read_bytes()[:-8])
     two.write_bytes(b"")
-    return _reread(a)
+    return _reread()
 
 
 @way("store", "cached weights are another safe file, made by the library itself")
@@ -214,7 +212,7 @@ def cached_weights_are_made_anew(a: Attempt) -> list[int]:
 
     for path in _cache(a):
         save_file({"w": np.zeros(64)}, path)
-    return _reread(a)
+    return _reread()
 
 
 @way("store", "the cache is a link to another folder whose entries are renamed")
@@ -226,7 +224,7 @@ def the_cache_is_a_link(a: Attempt) -> list[int]:
         shutil.copy(path, copy)
     shutil.rmtree(a.home / "cache")
     (a.home / "cache").symlink_to("other")
-    return _reread(a)
+    return _reread()
 
 
 @way("store", "a stale lock and half a file lie in the cache")
@@ -234,7 +232,7 @@ def a_stale_cache(a: Attempt) -> list[int]:
     for path in _cache(a):
         path.with_suffix(".safetensors.partial").write_bytes(b"half")
         path.with_suffix(".safetensors.lock").touch()
-    return _reread(a)
+    return _reread()
 
 
 @way("store", "loot of an earlier chain is replaced before the gate")
@@ -283,4 +281,4 @@ def the_cache_is_forged(a: Attempt) -> list[int]:
     cache._save = save
     for path, key in saved:
         save(path, key, {"w": np.zeros(64)}, 0.0)
-    return _reread(a)
+    return _reread()

@@ -134,10 +134,8 @@ def test_a_broken_list_of_entry_points_costs_one_distribution(plugins, tmp_path,
 
 
 def test_a_declaration_in_a_dictionary_costs_its_own_line(plugins, tmp_path, capsys):
-    text = ATTACK.replace("@attack(", "WORDS = {}\n\n\n@attack(**WORDS").replace(
-        "game=membership, ", ""
-    )
-    call = text[text.index("@attack(") : text.index("\ndef works")]
-    (tmp_path / "evil_words.py").write_text(text.replace(call, "@attack(**WORDS)"))
+    declaration = next(line for line in ATTACK.splitlines() if line.startswith("@attack("))
+    text = ATTACK.replace(declaration, "WORDS = {}\n\n\n@attack(**WORDS)")
+    (tmp_path / "evil_words.py").write_text(text)
     plugins("[hartley.parts]\nwords = evil_words")
     assert len(lines := listed(capsys)) == 1 and "works" in lines[0] and "by its name" in lines[0]

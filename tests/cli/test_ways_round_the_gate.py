@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -125,7 +126,7 @@ def test_an_output_that_cannot_be_written_is_one_line_and_no_pass(command, call,
     assert call(*LOUD, "--run", "loud").returncode == 0
     for limits, code in {"limits.toml": 1, "wide.toml": 0}.items():
         gate = ("gate", "loud", "--limits", limits, *words)
-        with open("/dev/full", "w") as full:
+        with Path("/dev/full").open("w") as full:
             done = command(*gate, stdout=full)
         assert done.returncode == 3, done.stderr
         assert done.stderr == "hartley: the output cannot be written: No space left on device\n"
