@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,15 @@ def test_an_output_that_cannot_be_written_is_one_line_and_no_pass(command, call,
         closed = command(*gate, closed=(1,))
         assert closed.returncode == code and closed.stderr == ""
         assert command(*gate, closed=(0, 1, 2)).returncode == code
+
+
+def test_a_shell_that_ignores_the_end_of_children_changes_no_code(command):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        done = command("assess", "--scene", "dead:membership", *LOUD[3:])
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
 def test_latest_is_the_run_that_was_assessed_last(call, tmp_path):

@@ -51,6 +51,8 @@ def supervised(command: Callable[[], int]) -> int:
     token = os.urandom(_TOKEN_BYTES)
     confirmations, confirm = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    # Inherited from a shell that ignores it, it would let no child's end be waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     parent, child = os.getpid(), os.fork()
     if child == 0:
         os.close(confirmations)
