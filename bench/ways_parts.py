@@ -87,7 +87,7 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     "a shipped attack's name": ("loss_threshold that reads nothing", "loss_threshold", "@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper='hartley')\ndef loss_threshold(view, rng):\n    '''Read nothing.'''\n    return replace(honest(view), guess=np.zeros(len(view.brief.question)))\n"),
     "a shipped game's name": ("membership with a judge that hides", "rmia", "from hartley.core import game\n@game(cls='membership', form=AnswerForm.SCORE, modalities=ALL)\ndef membership(scene, rng):\n    '''Deal nothing.'''\n"),
     "a shipped scene's name": ("digits that leaks nothing", "rmia", "@recipe(modality=Modality.VISION)\ndef digits():\n    '''Another.'''\n    return live('digits')\n"),
-    "a shipped defense's name": ("rounding that detaches the truth", "rmia", "@defense(term=Term.NOISE, stage='output', protects=('membership',), modalities=ALL, paper='hartley')\ndef rounding(scene, rng):\n    '''Nothing.'''\n    return scene\n"),
+    "a shipped defense's name": ("rounding that detaches the truth", "rmia", "@defense(term=Term.NOISE, stage='output', protects=('membership',), modalities=ALL, paper='hartley', strongest={})\ndef rounding(scene, rng):\n    '''Nothing.'''\n    return scene\n"),
     "another modality": ("an attack that declares that it fits texts alone", "bbb", "@attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=(Modality.LANGUAGE,), paper='hartley')\ndef bbb(view, rng):\n    '''Fit nothing.'''\n    return honest(view)\n"),
     "another access": ("an attack that declares access that no scene offers", "bbb", "@attack(game=membership, access=Access.WEIGHTS, term=Term.NOISE, modalities=ALL, paper='hartley')\ndef bbb(view, rng):\n    '''Fit nothing.'''\n    return honest(view)\n"),
     "a declaration that cannot be read": ("the name of the game is computed", "bbb", "g = membership\n@attack(game=g, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper='hartley')\ndef bbb(view, rng):\n    '''Odd.'''\n    return honest(view)\n"),
@@ -153,7 +153,7 @@ for _name, (_tries, _body) in RECIPES.items():
     way("parts", f"a recipe: {_tries}", *STOPPED, name=f"recipe {_name}")(_with_recipe(_body))
 
 DEFENSE = '''
-@defense(term=Term.NOISE, stage='output', protects=('membership',), modalities=ALL, paper='hartley')
+@defense(term=Term.NOISE, stage='output', protects=('membership',), modalities=ALL, paper='hartley', strongest={})
 def odd_defense(scene, rng):
     """Cheat."""
     {body}
