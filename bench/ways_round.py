@@ -101,7 +101,10 @@ def _ending(way: Way, codes: tuple[int, ...], printed: str) -> str:
         return WRONG_CODE
     if 0 in codes:
         return NOT_HELD if way.why_not_held else FALSE_PASS
-    internal = "internal error, please report" in printed or "\nTraceback (most" in printed
+    # What a part has left to be done at the end of a process is reported by Python, not by Hartley.
+    own = printed.replace("Exception ignored in atexit callback", "").split("\nTraceback (most")
+    late = printed.count("Exception ignored in atexit callback")
+    internal = "internal error, please report" in printed or len(own) - 1 > late
     if internal or not set(codes) <= way.honest & CODES:
         return WRONG_CODE
     return REFUSED

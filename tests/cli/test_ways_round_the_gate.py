@@ -145,6 +145,28 @@ def test_a_shell_that_ignores_the_end_of_children_changes_no_code(command):
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
+MEDDLERS = {
+    "ends the process below Python": "import ctypes; ctypes.CDLL(None)._exit(0)",
+    "lets over be 0": "from hartley.engine.result import gate; gate.EXIT.update(over=0)",
+}
+
+
+@pytest.mark.parametrize("at_import", MEDDLERS.values(), ids=list(MEDDLERS))
+def test_the_gate_runs_no_code_of_plugins(command, call, tmp_path, at_import):
+    # A setting without the name of its part was looked for in all parts that are installed.
+    least = '[limits.least]\nattacks = ["loss_threshold"]\nreferences = 2\n'
+    (tmp_path / "limits.toml").write_text(f"[limits]\nmembership = 0.01\n{least}")
+    (tmp_path / "named.toml").write_text(
+        "[limits]\nmembership = 0.01\n[limits.least.leaver]\nreferences = 2\n"
+    )
+    assert call(*LOUD, "--run", "loud").returncode == 0
+    source = ATTACK.format(at_import=at_import, as_it_plays="return None")
+    done = command("gate", "loud", "--limits", "limits.toml", source=source)
+    assert done.returncode == 1 and "loud: over" in done.stdout, done.stderr
+    named = command("gate", "loud", "--limits", "named.toml", source=source)
+    assert named.returncode == 2 and "of plugin odd, whose code is not run here" in named.stderr
+
+
 def test_latest_is_the_run_that_was_assessed_last(call, tmp_path):
     (tmp_path / "limits.toml").write_text("[limits]\nmembership = 0.01\n")
     silent = (*LOUD[:2], "dead:membership", *LOUD[3:])

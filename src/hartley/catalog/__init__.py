@@ -8,6 +8,8 @@ with its error, because an audit that silently loses an attack looks safe (it wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -32,6 +34,7 @@ __all__ = [
     "load",
     "matrix",
     "missing",
+    "own_code_only",
     "protects_mistake",
     "refresh",
 ]
@@ -77,15 +80,31 @@ def find(kind: str, name: str) -> Entry:
     return matches[0]
 
 
+_FOREIGN_CODE = ContextVar("foreign_code", default=True)
+
+
+@contextmanager
+def own_code_only() -> Iterator[None]:
+    """Within this, load no part of a plugin: its module could do anything as it is imported."""
+    token = _FOREIGN_CODE.set(False)
+    try:
+        yield
+    finally:
+        _FOREIGN_CODE.reset(token)
+
+
 def load(kind: str, name: str) -> Any:
     """Import the module of a part and return the part.
 
     Raises:
         UnknownName: no part of that kind and name.
         MissingExtra: its module needs a dependency that is not installed.
-        UsageError: its module cannot be imported, or holds no such part.
+        UsageError: its module cannot be imported, or holds no such part; or it is of a plugin,
+            within ``own_code_only``.
     """
     entry = find(kind, name)
+    if entry.origin != "hartley" and not _FOREIGN_CODE.get():
+        raise UsageError(f"the {kind} {name!r} is of {entry.origin}, whose code is not run here")
     try:
         part = getattr(import_module(entry.module), name)
     except ModuleNotFoundError as error:

@@ -27,7 +27,7 @@ def gate(
     """Compare a stored run with limits. Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive.
 
     The files of the run are compared with the digests in its journal: a run that is damaged or was
-    edited is inconclusive, and nothing in it is judged.
+    edited is inconclusive, and nothing in it is judged. No code of plugins is run.
 
     Parameters
     ----------
@@ -43,6 +43,14 @@ def gate(
     json
         Print the verdict as one JSON document.
     """
+    from hartley.catalog import own_code_only
+
+    with own_code_only():
+        return _judged(run, limits, store, accept_unverified=accept_unverified, json=json)
+
+
+def _judged(run: str, limits: Path, store: Path, *, accept_unverified: bool, json: bool) -> int:
+    """Judge a run and print the verdict; return the exit code."""
     from hartley.cli.find_run import path_of
     from hartley.engine.plan.plan import read as read_plan
     from hartley.engine.result.gate import INCONCLUSIVE, OVER, check_metrics, judge

@@ -92,7 +92,7 @@ class Least:
             return
         part = declared(kind, name)
         if part is None:
-            yield f"has unknown settings: the {kind} {name!r} is not installed here"
+            yield f"has unknown settings: the {kind} {name!r} is not installed, or is of a plugin"
             return
         for parameter in part.parameters:
             least = self.stated(name, parameter.name)
