@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,13 @@ SLOW = (
 )
 """Beginnings of the names of groups that take more than ten seconds: they are dealt first, so that
 no worker is left alone with one at the end."""
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C: a shell starts what it puts in the background deaf to it, and nohup to SIGHUP."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

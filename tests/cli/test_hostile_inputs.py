@@ -193,7 +193,7 @@ def test_a_full_disk_under_the_output_is_one_line():
             check=False,
         )
     assert done.returncode == 2
-    assert done.stderr == "hartley: cannot use standard output: No space left on device\n"
+    assert done.stderr == "hartley: the output cannot be written: No space left on device\n"
 
 
 def test_a_blind_baseline_without_an_end_is_one_line(call, tmp_path, monkeypatch):

@@ -129,7 +129,7 @@ def test_an_output_that_cannot_be_written_is_one_line_and_no_pass(command, call,
         gate = ("gate", "loud", "--limits", limits, *words)
         with Path("/dev/full").open("w") as full:
             done = command(*gate, stdout=full)
-        assert done.returncode == 3, done.stderr
+        assert done.returncode == 2, done.stderr
         assert done.stderr == "hartley: the output cannot be written: No space left on device\n"
         closed = command(*gate, closed=(1,))
         assert closed.returncode == code and closed.stderr == ""

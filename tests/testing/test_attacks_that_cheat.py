@@ -47,7 +47,9 @@ def _stack(view):
 
 
 def _objects(view):
-    rounds = [o for o in gc.get_objects() if type(o) is Round]
+    # Rounds of other games may still be in memory.
+    size = len(view.brief.question)
+    rounds = [o for o in gc.get_objects() if type(o) is Round and len(o.truth) == size]
     return rounds[-1].truth if rounds else None
 
 

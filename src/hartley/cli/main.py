@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hartley.cli.supervise import INCONCLUSIVE, STOPPED, can_supervise, supervised
 from hartley.cli.terminal import complain, complain_at_length
-from hartley.core.errors import HartleyError, Mistakes, RunError, UsageError
+from hartley.core.errors import HartleyError, Mistakes, UsageError
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -195,7 +195,7 @@ class _Unbroken:
     def _refuse(self, error: OSError) -> None:
         """End the command in one line: its verdict was not printed, so that it is not a pass."""
         self._drop()
-        raise RunError(f"the output cannot be written: {error.strerror or error}") from error
+        raise UsageError(f"the output cannot be written: {error.strerror or error}") from error
 
     def _drop(self) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

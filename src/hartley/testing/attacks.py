@@ -23,7 +23,7 @@ from hartley.channel.measure import measure
 from hartley.core import AnswerForm, Attack, Data, Deal, Modality, Model, Role, Trials, spawn
 from hartley.core.brief import adaptive_only
 from hartley.core.capabilities import CAPABILITIES, Gives
-from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError
+from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError, WroteIntoView
 from hartley.engine.run.attack_process import importable, of_plugin
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, SEEDS, Check, expect, run_all
@@ -163,6 +163,8 @@ def leaves_the_view_alone(attack: Attack) -> None:
     """Nothing in the view has changed after the attack has run."""
     try:
         replay = _replay(attack)
+    except WroteIntoView as error:
+        raise_from(f"it writes into the view: {error}", error)
     except ValueError as error:
         if "read-only" in str(error):
             raise_from("it writes into the view", error)
