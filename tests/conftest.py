@@ -41,7 +41,7 @@ no worker is left alone with one at the end."""
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C: a shell starts what it puts in the background deaf to it, and nohup to SIGHUP."""
+    """Hear Ctrl-C and SIGHUP: a shell starts what it puts in the background deaf to them."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
