@@ -49,6 +49,7 @@ def test_the_noise_is_what_opacus_asks_for(accountant):
     assert noise_for(8.0, 1e-5, rate=0.25, steps=160) < noise < 20
 
 
+@pytest.mark.slow
 def test_the_leak_stays_under_the_guarantee(scene):
     # Both sides with few references: what DP-SGD halves, 8 of them still read without it.
     four = {"rounds": 4}

@@ -40,6 +40,7 @@ PLAN = Plan(
     games={"membership": {"rounds": 8}},
     use=("rounding",),
     workers=0,
+    isolate=False,
 )
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
@@ -161,9 +162,9 @@ def test_where_every_setting_fails_the_usual_one_is_played():
     broken = _experiment("picky", [{"way": "fails"}], "live:membership")
     usual = broken.stages[0]
     stage = replace(usual, params={**usual.params, "way": "fails"})
-    result = Player().run(replace(broken, stages=(stage,), sweep=({"way": "fails"},)))
+    result = Player(isolate=False).run(replace(broken, stages=(stage,), sweep=({"way": "fails"},)))
     assert result.status == "failed" and "on purpose" in result.note["reason"]
-    result = Player().run(replace(broken, budget=8))
+    result = Player(isolate=False).run(replace(broken, budget=8))
     assert result.status == "failed" and "BudgetSpent" in result.note["reason"]
 
 
@@ -177,7 +178,7 @@ def test_tuning_meets_victims_and_secrets_of_its_own_which_are_dealt_once(monkey
         return table
 
     monkeypatch.setattr(players, "deal", watched)
-    player = Player()
+    player = Player(isolate=False)
     experiments = [
         _experiment("picky", [{"way": "whole"}], "live:membership"),
         _experiment("guesses", [{"stream": 1}], "live:membership"),
@@ -201,7 +202,7 @@ def test_no_bits_appear_from_choosing_among_settings(monkeypatch):
     seeds, alpha = range(24), 0.05
     chosen, usual, best, certified = [], [], [], 0
     for seed in seeds:
-        player = Player()
+        player = Player(isolate=False)
         experiment = _experiment("guesses", settings, "dead:membership", rounds=4, seed=seed)
 
         def bits(stream, player=player, experiment=experiment):
@@ -245,7 +246,7 @@ def test_secrets_that_hartley_did_not_draw_are_not_tuned_on():
     owned = replace(scene, fit=None, holdout=scene.extra["public"])
     experiment = _experiment("picky", [{"way": "whole"}], scene.name)
     stage = replace(experiment.stages[0], game_params={})
-    player = Player()
+    player = Player(isolate=False)
     player.hold(owned, {})
     result = player.run(replace(experiment, stages=(stage,)))
     assert result.status == "skipped" and result.note["cause"] == "adapts"

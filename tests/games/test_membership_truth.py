@@ -72,7 +72,7 @@ def at_the_declared_levels(d: float) -> float:
     return max(information(phi(d + phi_inverse(q)), q) for q in ChannelSpec().levels)
 
 
-@pytest.mark.parametrize("d", [0.5, 1.5])
+@pytest.mark.parametrize("d", [0.5, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_the_measured_bits_cover_the_truth(d):
     scene = noisy_mean(1 / d)
     best, read = bpsk_capacity(d * d / 4), at_the_declared_levels(d)

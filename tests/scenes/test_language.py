@@ -145,6 +145,7 @@ def test_last_layer_recovers_width_and_head_exactly(small: Scene) -> None:
     assert marked.score(rows).mean() == pytest.approx(quiet, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.pack
 def test_the_chat_model_reads_as_its_reference(need_pack: Callable[[str], Path]) -> None:
     """The same text as the GGUF loader of transformers gave: 2.598436 nats a token."""
