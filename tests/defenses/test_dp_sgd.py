@@ -33,7 +33,7 @@ def scene(tmp_path_factory):
         yield digits()
 
 
-@pytest.mark.parametrize("accountant", ["prv", "rdp"])
+@pytest.mark.parametrize("accountant", [pytest.param("prv", marks=pytest.mark.slow), "rdp"])
 def test_the_noise_is_what_opacus_asks_for(accountant):
     import warnings
 

@@ -268,7 +268,6 @@ def test_static_and_adaptive_rows_are_measured_with_one_seed(store):
 
 EDITED = (
     "attacks/model_to_data/reference_models.py",
-    "games/membership/membership.py",
     "engine/run/meter.py",
     "kit/nets.py",
 )
