@@ -133,9 +133,9 @@ RECIPES: dict[str, tuple[str, str]] = {
     "ends it below Python": ("_exit of C", "ctypes.CDLL(None)._exit(0)"),
     "forks": ("two processes go on", "os.fork()"),
     "ends it later": ("a thread ends the command while it plays", "threading.Timer(2.0, ctypes.CDLL(None)._exit, (0,)).start()"),
-    "is no scene": ("a scene that is a dictionary", "scene = {}"),
-    "has no model": ("nothing to ask", "scene = replace(scene, model=None)"),
-    "has no records": ("empty training records", "scene = replace(scene, train=replace(scene.train, x=scene.train.x[:0], y=scene.train.y[:0]))"),
+    "is not a scene": ("a scene that is a dictionary", "scene = {}"),
+    "lacks a model": ("nothing to ask", "scene = replace(scene, model=None)"),
+    "lacks records": ("empty training records", "scene = replace(scene, train=replace(scene.train, x=scene.train.x[:0], y=scene.train.y[:0]))"),
     "takes the digest of another": ("the digest of a scene that is silent", "scene = replace(scene, digest='0' * 64)"),
     "takes another name": ("the scene calls itself dead:membership", "scene = replace(scene, name='dead:membership')"),
 }  # fmt: skip

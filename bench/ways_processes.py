@@ -65,7 +65,7 @@ ENVIRONMENT: dict[str, dict[str, str]] = {
     "UTF-16 on the terminal": {"PYTHONIOENCODING": "utf-16"},
     "a terminal of one column": {"COLUMNS": "1", "LINES": "1"},
     "a terminal of no columns": {"COLUMNS": "0"},
-    "columns that are no number": {"COLUMNS": "x", "TERM": "nonsense"},
+    "columns that are not a number": {"COLUMNS": "x", "TERM": "nonsense"},
     "colours forced": {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TERM": "xterm"},
     "NO_COLOR and dumb": {"NO_COLOR": "1", "TERM": "dumb"},
     "no home": {"HOME": "/nonexistent", "XDG_CACHE_HOME": ""},
