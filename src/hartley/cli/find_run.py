@@ -53,16 +53,44 @@ def path_of(run: str, store: Path) -> Path:
 def read(run: str, store: Path) -> dict[str, Any]:
     """Return a run document by the name, the folder or the path of the run, to show it.
 
-    Where files of the run are damaged, a line on standard error says so: only the gate refuses it.
+    Its verdict is the one that ``hartley gate --save`` kept, if any. Where files of the run are
+    damaged, a line on standard error says so: only the gate refuses it.
 
     Raises:
         UsageError: there is none, or it cannot be read.
     """
-    from hartley.store import read_run, read_verified
+    from hartley.store import read_run, read_verified, saved_verdict
 
     path = path_of(run, store)
     try:
-        return read_verified(path).document
+        reading = read_verified(path)
     except DamagedRun as damage:
         note(f"not verified: {damage}")
         return read_run(path)
+    folder = path if path.is_dir() else path.parent
+    saved = None if reading.journal is None else saved_verdict(folder, reading.journal)
+    return reading.document if saved is None else {**reading.document, "verdict": saved}
+
+
+def read_judged(run: str, store: Path, limits: Path, *, accept_unverified: bool) -> dict[str, Any]:
+    """Return a run document with the verdict that these limits give, to show it.
+
+    A run that is damaged is inconclusive, as the gate has it.
+
+    Raises:
+        UsageError: the run or the limits cannot be read, or they do not belong together.
+    """
+    from hartley.engine.result.gate import INCONCLUSIVE
+    from hartley.engine.result.judge_stored import judge_stored, judged_with, read_limits
+    from hartley.store import read_run, read_verified
+
+    plan, path = read_limits(limits), path_of(run, store)
+    judged = judged_with(limits)
+    try:
+        reading = read_verified(path)
+    except DamagedRun as damage:
+        note(f"not verified: {damage}")
+        verdict = {"status": INCONCLUSIVE, "reasons": [str(damage)], "checks": []}
+        return {**read_run(path), "verdict": {**verdict, "judged": judged}}
+    dump = judge_stored(reading, plan, limits, accept_unverified=accept_unverified).dump()
+    return {**reading.document, "verdict": {**dump, "judged": judged}}

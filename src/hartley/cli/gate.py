@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import print_departures, print_json, say
-from hartley.core.errors import BadPlan, DamagedRun, UsageError
+from hartley.cli.terminal import note, print_departures, print_json, say
+from hartley.core.errors import DamagedRun, UsageError
+
+if TYPE_CHECKING:
+    from hartley.engine.result.gate import Verdict
 
 app = App(name="gate")
 
@@ -22,6 +24,7 @@ def gate(
     limits: Path,
     store: Path = Path("runs"),
     accept_unverified: Annotated[bool, Parameter(negative="")] = False,
+    save: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Compare a stored run with limits. Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive.
@@ -40,50 +43,38 @@ def gate(
     accept_unverified
         Let a document pass that no journal vouches for: a copy of run.json, or a run of an earlier
         version.
+    save
+        Keep the verdict in the folder of the run, where reports, JUnit and SARIF read it.
     json
         Print the verdict as one JSON document.
     """
     from hartley.catalog import own_code_only
 
     with own_code_only():
-        return _judged(run, limits, store, accept_unverified=accept_unverified, json=json)
+        return _judged(
+            run, limits, store, accept_unverified=accept_unverified, save=save, json=json
+        )
 
 
-def _judged(run: str, limits: Path, store: Path, *, accept_unverified: bool, json: bool) -> int:
+def _judged(
+    run: str, limits: Path, store: Path, *, accept_unverified: bool, save: bool, json: bool
+) -> int:
     """Judge a run and print the verdict; return the exit code."""
     from hartley.cli.find_run import path_of
-    from hartley.engine.plan.plan import read as read_plan
-    from hartley.engine.result.gate import INCONCLUSIVE, OVER, check_metrics, judge
+    from hartley.engine.result.judge_stored import judge_stored, read_limits
     from hartley.report.format_numbers import meaning
     from hartley.store import read_verified
 
-    plan = read_plan(limits)
-    if not plan.limits:
-        raise BadPlan(
-            f"{limits} must have a table [limits]; add one such as: [limits] membership = 0.05"
-        )
+    plan = read_limits(limits)
     path = path_of(run, store)
     try:
         reading = read_verified(path)
     except DamagedRun as damage:
         return _inconclusive(path.name, str(damage), json=json)
+    if save and not reading.digest:
+        raise UsageError(f"--save must be given a run with its journal, got {path}, which has none")
     document = reading.document
-    if plan.scene and plan.scene != document["scene"]["name"]:
-        raise UsageError(
-            f"{limits} is for the scene {plan.scene!r}, but the run {document['id']!r} "
-            f"is of {document['scene']['name']!r}"
-        )
-    check_metrics(document, plan.limits)
-    verdict = judge(
-        document,
-        plan.limits,
-        strict=plan.strict,
-        least=plan.least,
-        scene=plan.scenes.get(plan.scene, {}) if plan.scene else None,
-    )
-    if reading.doubt and not accept_unverified and verdict.status != OVER:
-        reason = f"unverified: {reading.doubt}; --accept-unverified judges it as it is"
-        verdict = replace(verdict, status=INCONCLUSIVE, reasons=(reason, *verdict.reasons))
+    verdict = judge_stored(reading, plan, limits, accept_unverified=accept_unverified)
     if json:
         facts = {"run": document["id"], "verified": not reading.doubt}
         print_json(facts | {**verdict.dump(), "meaning": meaning(verdict.dump())})
@@ -94,7 +85,20 @@ def _judged(run: str, limits: Path, store: Path, *, accept_unverified: bool, jso
         for reason in verdict.reasons:
             say(f"  {reason}")
         print_departures(verdict.departures)
+    if save:
+        _save(path, reading.digest, verdict, limits)
     return verdict.code
+
+
+def _save(path: Path, digest: str, verdict: Verdict, limits: Path) -> None:
+    """Keep the verdict in the run's folder, for reports."""
+    from hartley.engine.result.judge_stored import judged_with
+    from hartley.store import save_verdict
+
+    folder = path if path.is_dir() else path.parent
+    judged = judged_with(limits)
+    place = save_verdict(folder, digest, {"verdict": verdict.dump(), "judged": judged})
+    note(f"saved in {place}; hartley report reads it")
 
 
 def _inconclusive(run: str, reason: str, *, json: bool) -> int:

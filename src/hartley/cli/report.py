@@ -26,11 +26,13 @@ def report(
     /,
     *,
     format: Annotated[str, Parameter(help=f"{_FORMATS}.")] = "html",
+    limits: Path | None = None,
+    accept_unverified: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
     open: Annotated[bool, Parameter(negative="")] = False,
     store: Path = Path("runs"),
 ) -> int:
-    """Render a stored run.
+    """Render a stored run, with its verdict: that of hartley gate --save, or of its own plan.
 
     HTML goes to report.html in the run's folder, everything else to standard output. A page that
     was made from the same run by the same code is left as it is.
@@ -39,6 +41,10 @@ def report(
     ----------
     run
         A run's name in the store, its folder, its run.json, or latest.
+    limits
+        Judge the run by this plan's table [limits], for this page alone.
+    accept_unverified
+        With --limits: let a document pass that no journal vouches for, as hartley gate has it.
     out
         Write to this file instead.
     open
@@ -46,12 +52,18 @@ def report(
     store
         The folder of all runs.
     """
-    from hartley.cli.find_run import folder_of, read
+    from hartley.catalog import own_code_only
+    from hartley.cli.find_run import folder_of, read, read_judged
     from hartley.report.render import check_format, render
     from hartley.store import as_bytes, write_atomically
 
     check_format(format)
-    document, stamp = read(run, store), ""
+    if limits is None:
+        document = read(run, store)
+    else:
+        with own_code_only():
+            document = read_judged(run, store, limits, accept_unverified=accept_unverified)
+    stamp = ""
     if out is None and (format == "html" or open):
         path = Path(run) if Path(run).is_file() else folder_of(run, store)
         out = (path.parent if path.is_file() else path) / f"report.{format}"

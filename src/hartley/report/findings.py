@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hartley.reference.schema import UNASKED, verdict_of
 from hartley.report.format_numbers import bits_line
 
 RANK = {"over": 3, "inconclusive": 2, "pass": 1, "unlimited": 0}
@@ -49,6 +50,24 @@ def loose_checks(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the checks without a row: limits on something that was not measured."""
     rows = {row["id"] for row in document["channels"]}
     return [c for c in document["verdict"].get("checks") or () if c.get("row") not in rows]
+
+
+def unexplained(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the status and the reasons of a verdict that no row and no limit shows, or None.
+
+    A run that is damaged or unverified is inconclusive whatever its rows say: CI must not read a
+    list of rows without a failure as a pass.
+    """
+    verdict = document["verdict"]
+    status = verdict_of(verdict)
+    if status in ("pass", UNASKED):
+        return None
+    statuses = {f.status for f in findings(document)} | {
+        c["status"] for c in loose_checks(document)
+    }
+    if statuses & ({"over"} if status == "over" else {"over", "inconclusive"}):
+        return None
+    return status, "; ".join(map(str, verdict.get("reasons") or ())) or status
 
 
 @dataclass(frozen=True, slots=True)

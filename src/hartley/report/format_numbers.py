@@ -88,6 +88,15 @@ def meaning(verdict: Mapping[str, Any]) -> str:
     return words.format(alpha=f"{100 * alpha:g} %")
 
 
+def judged(verdict: Mapping[str, Any]) -> str:
+    """Write what a verdict was made with after the run; empty for that of the run's own plan."""
+    facts = verdict.get("judged")
+    if not isinstance(facts, Mapping):
+        return ""
+    digest = str(facts.get("limits_sha256", ""))[:12]
+    return f"judged with {facts.get('limits')} (SHA-256 {digest}) at {facts.get('time')}"
+
+
 ROLES = {
     "tap": "what reaches the attacker",
     "inject": "what the attacker gets through",

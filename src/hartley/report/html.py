@@ -20,6 +20,7 @@ from hartley.report.format_numbers import (
     bits_line,
     certified_share,
     count,
+    judged,
     meaning,
     number,
     percent,
@@ -99,6 +100,7 @@ def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "meaning": sentence(meaning(verdict)),
         # The table of limits below has the checks that pass.
         "reasons": [r for r in verdict.get("reasons") or () if r not in passed],
+        "judged": sentence(judged(verdict)),
         "departed": DEPARTED,
         "departures": list(verdict.get("departures") or ()),
     }

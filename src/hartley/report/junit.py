@@ -8,8 +8,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from hartley.reference.schema import verdict_of
-from hartley.report.findings import Finding, behind_defenses, findings, loose_checks
-from hartley.report.format_numbers import meaning
+from hartley.report.findings import Finding, behind_defenses, findings, loose_checks, unexplained
+from hartley.report.format_numbers import judged, meaning
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot carry, not even escaped."""
@@ -50,6 +50,10 @@ def render(document: Mapping[str, Any]) -> str:
         name = _clean(f"limit {check.get('limit', '')}")
         case = ET.SubElement(suite, "testcase", classname="hartley.limits", name=name, time="0.000")
         _say(case, str(check["status"]), (str(check["reason"]),), counts)
+    if verdict := unexplained(document):
+        counts["tests"] += 1
+        case = ET.SubElement(suite, "testcase", classname="hartley", name="verdict", time="0.000")
+        _say(case, verdict[0], (verdict[1],), counts)
     _properties(suite, document["verdict"])
     for key, count in counts.items():
         suite.set(key, str(count))
@@ -68,6 +72,8 @@ def _properties(suite: ET.Element, verdict: Mapping[str, Any]) -> None:
     """Put the verdict and what it means before the test cases, as the schema has it."""
     properties = ET.Element("properties")
     pairs = [("verdict", verdict_of(verdict)), ("meaning", meaning(verdict))]
+    if words := judged(verdict):
+        pairs.append(("judged", words))
     pairs += [("departure", str(departure)) for departure in verdict.get("departures") or ()]
     for name, value in pairs:
         ET.SubElement(properties, "property", name=name, value=_clean(value))

@@ -14,6 +14,7 @@ from hartley.report.format_numbers import (
     bits,
     count,
     figure,
+    judged,
     meaning,
     metric,
     number,
@@ -43,6 +44,7 @@ def render(document: Mapping[str, Any]) -> str:
         f"**{_cell(title)}.** {_cell(sentence(words))} {_cell(sentence(meaning(verdict)))}".strip(),
         "\n".join(f"- {_cell(reason)}" for reason in verdict.get("reasons") or ()),
         *_departures(verdict),
+        _cell(sentence(judged(verdict))) if judged(verdict) else "",
         "## Channels",
         _table(CHANNEL_HEAD, [_channel(c) for c in measured])
         if measured

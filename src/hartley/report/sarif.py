@@ -17,8 +17,9 @@ from hartley.report.findings import (
     class_of,
     findings,
     loose_checks,
+    unexplained,
 )
-from hartley.report.format_numbers import meaning
+from hartley.report.format_numbers import judged, meaning
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -43,10 +44,16 @@ def render(document: Mapping[str, Any]) -> str:
     if behind:
         words = {"text": "What an attack reads behind a defense; limits do not judge it."}
         rules.append({"id": "hartley/defended", "name": "defended", "shortDescription": words})
+    verdict = unexplained(document)
+    if verdict:
+        words = {"text": "The run as a whole settles no limit."}
+        rules.append({"id": "hartley/verdict", "name": "verdict", "shortDescription": words})
     index = {rule["id"]: i for i, rule in enumerate(rules)}
     results = [_result(document, f, index) for f in all_findings]
     results += [_behind(document, row, index["hartley/defended"]) for row in behind]
     results += [_limit(document, c, index["hartley/limit"]) for c in loose]
+    if verdict:
+        results.append(_whole(document, *verdict, index["hartley/verdict"]))
     crashed = [f for f in all_findings if f.channel["status"] == "failed"]
     log = {
         "$schema": SCHEMA,
@@ -75,6 +82,7 @@ def render(document: Mapping[str, Any]) -> str:
                     "scene": dict(document["scene"]),
                     "verdict": verdict_of(document["verdict"]),
                     "meaning": meaning(document["verdict"]),
+                    "judged": judged(document["verdict"]) or None,
                     "reasons": list(document["verdict"].get("reasons") or ()),
                     "departures": list(document["verdict"].get("departures") or ()),
                 },
@@ -156,6 +164,18 @@ def _limit(document: Mapping[str, Any], check: Mapping[str, Any], rule: int) -> 
         "message": {"text": str(check["reason"])},
         "locations": [_place(document, f"limits.{check.get('limit')}")],
         "properties": {"limit": check.get("limit"), "at": check.get("at")},
+    }
+
+
+def _whole(document: Mapping[str, Any], status: str, words: str, rule: int) -> dict[str, Any]:
+    kind, level = LEVELS.get(status, LEVELS["inconclusive"])
+    return {
+        "ruleId": "hartley/verdict",
+        "ruleIndex": rule,
+        "kind": kind,
+        "level": level,
+        "message": {"text": words},
+        "locations": [_place(document, "verdict")],
     }
 
 

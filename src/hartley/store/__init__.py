@@ -10,6 +10,7 @@
               logs/            output of the worker processes
               run.json         the run document, written last, atomically; the last line of the
                                journal holds its digest
+              verdict.json     what ``hartley gate --save`` found afterwards, if anything
     runs/latest                the id of the run that was assessed last
 
 A process that is killed at any moment loses at most the job in flight: its trials are not in the
@@ -20,6 +21,7 @@ from hartley.store.disk import as_bytes, write_atomically
 from hartley.store.read_document import read_run
 from hartley.store.runs import Ledger, check_name, latest, open_run, reopen, runs
 from hartley.store.table import read_trials, trials_from_bytes, trials_to_bytes
+from hartley.store.verdict_file import save_verdict, saved_verdict
 from hartley.store.verify import Reading, read_verified, trials_of
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "read_verified",
     "reopen",
     "runs",
+    "save_verdict",
+    "saved_verdict",
     "trials_from_bytes",
     "trials_of",
     "trials_to_bytes",

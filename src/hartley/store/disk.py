@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hartley.core.errors import StoreError
 
@@ -29,6 +30,25 @@ def write_atomically(path: Path, content: bytes) -> None:
                 partial.unlink()
             raise
         sync_folder(path.parent)
+
+
+def hold(folder: Path) -> Any:
+    """Return the lock of a run folder, held by this process until it is released.
+
+    Raises:
+        StoreError: another process holds it, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    with as_store_error(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # a subclass of OSError, so it is handled first
+            raise StoreError(
+                f"another process is writing to {folder}; wait for it, or choose another --run"
+            ) from None
+    return lock
 
 
 def remove_partial(folder: Path) -> None:

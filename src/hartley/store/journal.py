@@ -26,8 +26,9 @@ UNCHECKED = "hartley.journal/1"
 ADOPTED = "adopted"
 """Key of the header: the version of the journal before digests were added to it."""
 
-PLAN, RUN = "plan", "run"
-"""The jobs of the lines that are about the whole run: its work list, and its document."""
+PLAN, RUN, VERDICT = "plan", "run", "verdict"
+"""The jobs of the lines that are about the whole run: its work list, its document, and a verdict
+that was saved after it."""
 
 _CHECK = b', "check": "'
 _END = b'"}'
@@ -69,7 +70,8 @@ class Journal:
         if record["event"] == "measured":  # another row of the same trials
             record = {**self.records.get(job, {}), "row_sha256": record["row_sha256"]}
         self.records[job] = record
-        self.ended = record["event"] == "finished"
+        if job != VERDICT:  # a verdict changes nothing of what was played
+            self.ended = record["event"] == "finished"
         self.last = check
 
 

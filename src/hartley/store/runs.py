@@ -19,6 +19,7 @@ from hartley.store.disk import (
     append,
     as_bytes,
     as_store_error,
+    hold,
     remove_partial,
     sync_folder,
     write_atomically,
@@ -37,6 +38,7 @@ from hartley.store.journal import (
     read_journal,
 )
 from hartley.store.read_document import read_run
+from hartley.store.verdict_file import saved_verdict
 from hartley.store.verify import REPLAY, digest_of, is_intact, trials_of, vouched_bytes
 
 if TYPE_CHECKING:
@@ -263,7 +265,7 @@ def open_run(
     with as_store_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     remove_partial(store)
-    lock = _hold(folder)
+    lock = hold(folder)
     try:
         ledger = _continued(folder, header, plan, lock)
         _point_latest(folder)
@@ -354,7 +356,8 @@ def runs(store: Path) -> list[dict[str, Any]]:
             if journal.faults:
                 raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
             if os.path.lexists(folder / "run.json"):
-                row["status"] = verdict_of(read_run(folder, whole=False)["verdict"])
+                verdict = saved_verdict(folder, journal) or read_run(folder, whole=False)["verdict"]
+                row["status"] = verdict_of(verdict)
             rows.append(row)
         except UsageError as error:
             rows.append({"id": folder.name, "status": "damaged", "reason": str(error)})
@@ -383,7 +386,7 @@ def reopen(folder: Path) -> Ledger:
     path = folder / "journal.jsonl"
     if not path.exists():
         raise StoreError(f"no run in {folder}: expected journal.jsonl")
-    lock = _hold(folder)
+    lock = hold(folder)
     try:
         mend(path)
         journal = read_journal(path)
@@ -504,20 +507,6 @@ def _plan_of(folder: Path) -> str:
     except ValueError as error:
         raise DamagedRun(f"{path} is damaged: {error}; {REPLAY}") from error
     return text
-
-
-def _hold(folder: Path) -> Any:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    with as_store_error(folder):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:  # a subclass of OSError, so it is handled first
-            raise StoreError(
-                f"another process is writing to {folder}; wait for it, or choose another --run"
-            ) from None
-    return lock
 
 
 def _next(store: Path, identity: str) -> str:

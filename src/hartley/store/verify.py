@@ -37,10 +37,15 @@ class Reading:
     Attributes:
         document: the run document.
         doubt: why nothing vouches for it, and what to do; empty where the journal of its run does.
+        digest: SHA-256 of ``run.json`` in the journal; empty where the document is alone or of an
+            earlier version.
+        journal: of the run; None in the same cases.
     """
 
     document: dict[str, Any]
     doubt: str = ""
+    digest: str = ""
+    journal: Journal | None = None
 
 
 def digest_of(content: bytes) -> str:
@@ -105,7 +110,8 @@ def read_verified(where: Path) -> Reading:
     if not journal.ended and not (folder / "run.json").exists():
         read_run(folder)  # says that the run must be finished first
     _refuse(folder, _faults(folder, journal))
-    content = vouched_bytes(folder / "run.json", journal.records[RUN]["run_sha256"])
+    digest = journal.records[RUN]["run_sha256"]
+    content = vouched_bytes(folder / "run.json", digest)
     assert content is not None  # `_faults` has hashed it
     try:
         # Its digest vouches for the fields, and its rows are compared below.
@@ -117,7 +123,7 @@ def read_verified(where: Path) -> Reading:
     name = (folder.resolve() if folder.name in ("", "..") else folder).name
     if document["id"] != name:
         return Reading(document, f"the folder {name} holds another run, {document['id']}")
-    return Reading(document, _UNCHECKED.format(name) if journal.adopted else "")
+    return Reading(document, _UNCHECKED.format(name) if journal.adopted else "", digest, journal)
 
 
 def _refuse(folder: Path, sentences: Iterable[str]) -> None:
