@@ -52,7 +52,7 @@ SHIELD = {
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_tables_of_assess_fit(monkeypatch, capsys, width):
     monkeypatch.setattr(terminal, "lively", lambda stream: True)
-    monkeypatch.setattr(terminal, "_width", lambda: width)
+    monkeypatch.setattr(terminal, "width", lambda: width)
     monkeypatch.setenv("NO_COLOR", "1")
     print_channels(ROWS)
     print_defenses([SHIELD])

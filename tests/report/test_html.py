@@ -272,9 +272,13 @@ def test_on_a_telephone_every_number_of_a_channel_stands_under_its_name(page):
     )
 
 
-def test_what_the_games_tell_besides_bits_is_explained(page):
-    for word in ("blind AUC", "worst percentile advantage", "identified", "exposure"):
-        assert re.search(rf"<dt>[^<]*{word}", page), word
+def test_metrics_of_the_rows_are_explained_and_others_are_not(document, page):
+    words = ("blind AUC", "worst percentile advantage", "identified", "exposure")
+    row = next(c for c in document["channels"] if c["status"] == "measured")
+    row["metrics"] |= dict.fromkeys((w.replace(" ", "_").lower() for w in words), 0.5)
+    for word in words:
+        assert re.search(rf"<dt>{word}<", render(document, "html")), word
+        assert not re.search(rf"<dt>{word}<", page), word
 
 
 def test_ids_are_unique_and_everything_that_points_arrives(page, read):

@@ -36,6 +36,7 @@ VERBS = {
     "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
     "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
+    "explain": "Explain a word that a report prints, such as certified or blind AUC.",
     "pack": "List packs of real data and weights, or fetch one.",
     "new": "Write the file of a new attack, which works and can be changed.",
 }

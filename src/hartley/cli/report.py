@@ -93,7 +93,11 @@ def _stamp(document: Mapping[str, Any]) -> str:
     from importlib.resources import files
 
     templates = [
-        files("hartley.report.templates") / name for name in ("page.html", "page.css", "loop.svg")
+        *(
+            files("hartley.report.templates") / name
+            for name in ("page.html", "page.css", "loop.svg")
+        ),
+        *(files("hartley.report") / name for name in ("words.toml", "prose.toml")),
     ]
     state = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
     for part in (code_digest("hartley.report.html").encode(), *(p.read_bytes() for p in templates)):

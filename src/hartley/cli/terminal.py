@@ -107,12 +107,12 @@ def print_table(
     table = [tuple(columns), *(tuple(map(one_line, row)) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
     columns_shown = list(range(len(columns)))
-    room = _width() if lively(sys.stdout) else None
+    room = width() if lively(sys.stdout) else None
     for index in drop:
-        width = sum(widths[i] + 2 for i in columns_shown[:-1]) + min(
+        needed = sum(widths[i] + 2 for i in columns_shown[:-1]) + min(
             widths[columns_shown[-1]], _LAST
         )
-        if room is not None and width > room:
+        if room is not None and needed > room:
             columns_shown.remove(index)
     indent = sum(widths[i] + 2 for i in columns_shown[:-1])
     for place, row in enumerate(table):
@@ -131,7 +131,8 @@ _LAST = 36
 """Characters that the last column needs at least, when it is folded."""
 
 
-def _width() -> int:
+def width() -> int:
+    """Return the columns of the terminal; 80 where it does not say."""
     return shutil.get_terminal_size((80, 24)).columns
 
 

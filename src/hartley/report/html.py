@@ -31,6 +31,7 @@ from hartley.report.format_numbers import (
 )
 from hartley.report.table_rows import by_reason, defense, edge, unmeasured
 from hartley.report.templates import environment, text
+from hartley.report.words import of_page
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -67,7 +68,7 @@ def render(document: Mapping[str, Any]) -> str:
         "weakest": _words(document.get("weakest_cut")),
         "failed": [unmeasured(c) for c in document["channels"] if c["status"] == "failed"],
         "skipped": by_reason(c for c in document["channels"] if c["status"] == "skipped"),
-        "definitions": prose()["definitions"].items(),
+        "definitions": of_page(document["channels"]),
         "provenance": prose()["provenance"],
         "classes": [_class(class_row, document["channels"]) for class_row in seed_a()],
         "threats": table,
