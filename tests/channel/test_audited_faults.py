@@ -119,7 +119,8 @@ def test_two_rows_say_nothing_of_a_rate_of_one_in_a_thousand(one_redraw):
     """It read 1.0. The line from (0, 0) to the first place, whose rate is ½ on average, is .002."""
     spec = ChannelSpec(form=SCORE)
     found = measure(Trials(spec, np.array([0, 1]), np.array([0.1, 0.9]))).metrics
-    assert found["tpr_at_fpr_1e3"] == {"value": pytest.approx(0.002), "low": 0, "high": 1, "n": 2}
+    rate = {name: found["tpr_at_fpr_1e3"][name] for name in ("value", "low", "high")}
+    assert rate == {"value": pytest.approx(0.002), "low": 0, "high": 1}
 
 
 # --- 3: a row's bits are those of its score, not of one threshold

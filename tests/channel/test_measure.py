@@ -48,9 +48,10 @@ def test_every_field_is_filled_and_in_order(name):
 def flat(usual):
     for value in usual.values():
         if isinstance(value, dict):
-            assert value.keys() == {"value", "low", "high", "n"}
+            assert value.keys() - {"lows"} == {"value", "low", "high", "n"}
             assert value["low"] <= value["value"] <= value["high"]
-            yield from value.values()
+            yield from (value[name] for name in ("value", "low", "high", "n"))
+            yield from (number for pair in value.get("lows", ()) for number in pair)
         else:
             yield value
 

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr, ndtri
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from hartley.channel.bounds.degenerate_intervals import METRIC_LEVELS, share_interval
+from hartley.channel.measure import measure
 from hartley.channel.scores import roc
 from hartley.channel.scores.lazy_sort import ScorePair
+from hartley.core import ChannelSpec, Trials
+from hartley.infotheory.binary_channel import clopper_pearson
+from hartley.infotheory.e_values import units_lower
 
 scores = st.lists(st.integers(-6, 6), min_size=4, max_size=60).flatmap(
     lambda s: st.tuples(st.just(s), st.lists(st.booleans(), min_size=len(s), max_size=len(s)))
@@ -169,3 +175,63 @@ def test_the_rates_without_each_cluster_are_those_of_a_loop_over_clusters(fpr):
         assert value == plainly(truth, score)
         kept = [cluster != c for c in range(cluster.max() + 1)]
         np.testing.assert_array_equal(without, [plainly(truth[k], score[k]) for k in kept])
+
+
+def test_rows_have_lower_ends_at_falling_levels_that_keep_them():
+    # 20 of 420 rows have the secret: the ends at 0.05 are calibrated, those beyond are certified.
+    rng, runs = np.random.default_rng(0), 300
+    truths = ndtr(2 / math.sqrt(2)), ndtr(ndtri(0.1) + 2), 0.9
+    truth = (np.arange(420) < 20).astype(int)
+    passed = np.zeros((3, METRIC_LEVELS))
+    for _ in range(runs):
+        pair = ScorePair.of(truth, rng.normal(size=420) + 2 * truth)
+        metrics = [
+            roc.area(pair).interval(0.05).at_levels(0.05, roc.certified_area(pair, rng)).document(),
+            roc.tpr_at_fpr(pair, 0.1, rng).document(),
+            share_interval(rng.random(100) < truths[2], None, 0.05),
+        ]
+        for k, metric in enumerate(metrics):
+            levels, lows = np.array(metric["lows"]).T
+            assert levels[0] == 0.05 and lows[0] == metric["low"] <= metric["value"]
+            assert (np.diff(lows) <= 0).all() and 0 < lows[-1] < lows[0]
+            passed[k] += lows > truths[k]
+    least = clopper_pearson(passed[:, 1:], runs, 0.005)[0]
+    assert (least <= levels[1:]).all(), passed / runs
+
+
+def test_a_rate_of_few_false_positives_keeps_its_level():
+    # 10 of 1,000 negatives lie above the level: the bootstrap's low passed the truth in 9 %.
+    rng, runs = np.random.default_rng(0), 400
+    truth, rate = np.arange(2000) % 2, ndtr(ndtri(0.01) + 2)
+    passed = 0
+    for _ in range(runs):
+        pair = ScorePair.of(truth, rng.normal(size=2000) + 2 * truth)
+        interval = roc.tpr_at_fpr(pair, 0.01, rng, replicates=2000)
+        passed += interval.low > rate
+    assert clopper_pearson(passed, runs, 0.005)[0] <= 0.05, passed / runs
+
+
+def test_means_of_rounds_have_certified_lower_ends():
+    spec, rng = ChannelSpec(), np.random.default_rng(0)
+    rounds = {"share": (0.9, 1.0, 0.95, 0.9, 1.0, 0.85), "loss": (-1.0, 2.0, 1.0)}
+    truth = np.arange(60) % 2
+    trials = Trials(spec, truth, rng.normal(size=60), metrics_by_round=rounds)
+    metrics = measure(trials, redraws=1).metrics
+    (level, low), *others = metrics["share"]["lows"]
+    assert (level, low) == (0.05, metrics["share"]["low"]) and len(others) == METRIC_LEVELS - 1
+    assert others == [
+        [a, min(low, units_lower(rounds["share"], np.zeros(6), a))] for a, _ in others
+    ]
+    assert "lows" not in metrics["loss"]  # nothing says how low it can be
+
+
+def test_clusters_have_one_level_since_their_ends_do_not_keep_others():
+    rng = np.random.default_rng(0)
+    truth, cluster = np.arange(400) % 2, np.arange(400) // 50
+    score = rng.normal(size=400) + truth
+    for metric in (
+        roc.clustered_area(truth, score, cluster).interval(0.05).document(),
+        roc.clustered_tpr(truth, score, cluster, 0.1).document(),
+        share_interval(score > 0, cluster, 0.05),
+    ):
+        assert "lows" not in metric

@@ -10,8 +10,11 @@ import pytest
 from scipy.special import ndtri
 from tests.report.sample import document as sample
 
+from hartley.channel.measure import measure
+from hartley.core import ChannelSpec, Trials
 from hartley.core.errors import BadPlan, UsageError
 from hartley.engine.plan.plan import normalised, parse
+from hartley.engine.result.document import measured
 from hartley.engine.result.gate import check_metrics, judge
 from hartley.report import render
 
@@ -113,6 +116,20 @@ def test_a_row_above_its_limit_alone_is_not_over_and_says_so():
     old = [row("old", low=0.5, high=0.6), with_lows("b", 0.0, 0.2)]
     verdict = judge({"channels": old}, {"membership": 0.3})
     assert verdict.status == "inconclusive" and "measure the run again" in verdict.reasons[0]
+
+
+def test_a_metric_of_rows_is_over_at_the_level_of_all_checks():
+    # The AUC of a measured table, among 22 other checks: its lower end is known at their level too.
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 2000)
+    trials = Trials(ChannelSpec(), truth, rng.normal(size=2000) + truth)
+    table = row("table") | measured(trials, measure(trials, redraws=1))
+    others = [with_lows(f"r{k}", 0.0, 0.2) for k in range(22)]
+    verdict = judge({"channels": [table, *others]}, {"membership": 0.5, "attack:table.auc": 0.6})
+    assert verdict.status == "over" and verdict.tested == 24
+    assert "over the limit 0.6 at the level of all 24 checks" in verdict.reasons[0]
+    tried = replace(trials, spec=ChannelSpec(tries=20))
+    assert measured(tried, measure(tried, redraws=1))["metrics"]["auc"]["lows"][0][0] == 0.05
 
 
 def test_holm_steps_down_and_counts_a_channel_once():

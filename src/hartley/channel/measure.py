@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from hartley.channel.bounds.ceilings import ceiling
-from hartley.channel.bounds.degenerate_intervals import mean_limits
+from hartley.channel.bounds.degenerate_intervals import mean_limits, metric_lows
 from hartley.channel.readouts.information import Binned
 from hartley.channel.readouts.jam import measure_jam
 from hartley.channel.readouts.rank import measure_rank
@@ -25,6 +27,7 @@ from hartley.channel.trials.optional_columns import at_declared_tries, declared,
 from hartley.channel.trials.split_quality import blind_bits, doubts
 from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
+from hartley.infotheory.e_values import units_lower
 
 REDRAWS = 9
 """How many times the secrets are redrawn for the null arm."""
@@ -63,7 +66,8 @@ def measure(trials: Trials, *, redraws: int | None = None) -> Channel:
     binned = Binned.of(uses_of.guess) if trials.spec.form is AnswerForm.SCORE else None
     rng = np.random.default_rng(spawn(seed, "folds"))
     reading = _read(at_level, uses_of, rng, full=True, binned=binned)
-    readout_metrics = reading.metrics
+    tries = trials.spec.tries
+    readout_metrics = {name: _of_tries(metric, tries) for name, metric in reading.metrics.items()}
     reading = enrich(reading, at_level, columns)
     reasons = [*trials.notes, *doubts(trials.metrics, planted=trials.spec.planted)]
     reasons += [check.says for check in check_assumptions(trials, columns)]
@@ -228,9 +232,9 @@ def _null(
     )
 
 
-def _by_round(trials: Trials) -> dict[str, dict[str, float | None]]:
+def _by_round(trials: Trials) -> dict[str, dict[str, Any]]:
     """Return the judge's metrics with a t interval over rounds, where there are two or more."""
-    metrics: dict[str, dict[str, float | None]] = {}
+    metrics: dict[str, dict[str, Any]] = {}
     for name, values in trials.metrics_by_round.items():
         n = len(values)
         if n < 2:
@@ -245,7 +249,18 @@ def _by_round(trials: Trials) -> dict[str, dict[str, float | None]]:
         ends: dict[str, float | None] = {"low": low, "high": high}
         ends = ends if is_finite else dict.fromkeys(ends)
         metrics[name] = {"value": float(x.mean()), **ends, "n": n}
+        if is_finite and math.isfinite(least):
+            floors = np.full(n, least)
+            certified = partial(units_lower, x, floors, least=least)
+            metrics[name]["lows"] = metric_lows(trials.spec.alpha, low, certified)
     return metrics
+
+
+def _of_tries(metric: Any, tries: int) -> Any:
+    """Return a metric whose lower ends are at the levels that they have after all tries."""
+    if tries == 1 or not isinstance(metric, dict) or "lows" not in metric:
+        return metric
+    return {**metric, "lows": [[level * tries, low] for level, low in metric["lows"]]}
 
 
 def _authorised(trials: Trials) -> float | None:

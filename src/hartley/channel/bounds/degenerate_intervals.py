@@ -9,6 +9,7 @@ observed value; for shares of rows it equals the Clopper–Pearson limit at 0 or
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,11 +48,32 @@ def no_variance_limits(
     return low, most - ratio * (most - value) if math.isfinite(most) else math.inf
 
 
-def share_interval(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> dict[str, float]:
+METRIC_LEVELS = 6
+"""How many levels a usual metric has lower ends at: alpha, and then half of it each time."""
+
+
+def metric_lows(alpha: float, low: float, certified: Callable[[float], float]) -> list[list[float]]:
+    """Return [level, lower end] pairs of a metric at falling levels, for the gate's family level.
+
+    Limits that are calibrated at ``alpha`` miss more often than a far level says, so that all but
+    the first are certified.
+
+    Args:
+        alpha: the level of the metric's own interval.
+        low: its lower end.
+        certified: level → a lower bound that holds with chance 1 − level for any law.
+    """
+    levels = [alpha * 2.0**-k for k in range(METRIC_LEVELS)]
+    ends = np.minimum.accumulate([low, *(certified(level) for level in levels[1:])])
+    return [[level, float(end)] for level, end in zip(levels, ends, strict=True)]
+
+
+def share_interval(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> dict[str, Any]:
     """Return a share with limits, each one-sided at ``alpha``, as a metric of a channel.
 
-    Exact (Clopper–Pearson) for independent rows. Calibrated for clusters, from counts divided by
-    their design effect; ``no_variance_limits`` where the share is 0 or 1 or there is one cluster.
+    Exact (Clopper–Pearson) for independent rows, with lower ends at falling levels (``lows``).
+    Calibrated for clusters, from counts divided by their design effect; ``no_variance_limits``
+    where the share is 0 or 1 or there is one cluster.
 
     Args:
         hit: (n,) true or false.
@@ -61,7 +83,9 @@ def share_interval(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> di
     n, k = len(hit), float(hit.sum())
     if cluster is None:
         low, high = (float(end) for end in binary_channel.clopper_pearson(k, n, alpha))
-    elif (m := int(cluster.max()) + 1) == 1 or k in (0, n):
+        lows = metric_lows(alpha, low, lambda a: float(binary_channel.clopper_pearson(k, n, a)[0]))
+        return {"value": k / n, "low": low, "high": high, "n": n, "lows": lows}
+    if (m := int(cluster.max()) + 1) == 1 or k in (0, n):
         low, high = no_variance_limits(k / n, m, alpha)
     else:
         sums, sizes = cluster_code.grouped(hit, cluster), np.bincount(cluster).astype(float)

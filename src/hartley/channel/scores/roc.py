@@ -8,13 +8,18 @@ fixed beforehand need no second split (MEASURE §3.2).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds.degenerate_intervals import no_variance_limits, share_interval
+from hartley.channel.bounds.degenerate_intervals import (
+    metric_lows,
+    no_variance_limits,
+    share_interval,
+)
+from hartley.channel.bounds.prequential import thinned
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.infotheory.binary_channel import clopper_pearson
 
@@ -26,16 +31,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number with a calibrated interval."""
+    """A number with a calibrated interval.
+
+    Attributes:
+        value: the number.
+        low, high: its limits.
+        n: rows.
+        lows: [level, lower end] at falling levels, of which ``low`` is the first; may be empty.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    lows: Sequence[Sequence[float]] = ()
 
-    def document(self) -> dict[str, float]:
+    def document(self) -> dict[str, Any]:
         """Return the interval as a metric of a channel."""
-        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+        plain = {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+        return plain | ({"lows": [list(pair) for pair in self.lows]} if self.lows else {})
+
+    def at_levels(self, alpha: float, certified: Callable[[float], float]) -> Interval:
+        """Return it with lower ends at falling levels, as ``metric_lows`` does."""
+        return replace(self, lows=metric_lows(alpha, self.low, certified))
 
 
 def places(levels: ArrayLike, negatives: int) -> NDArray[np.int64]:
@@ -87,6 +105,25 @@ class Area:
             low = max(half.low, 1.0 - half.high)
         value = max(self.value, 1.0 - self.value)
         return Interval(value, low, max(ends.high, 1.0 - ends.low), self.n)
+
+
+def certified_area(scores: ScorePair, rng: np.random.Generator) -> Callable[[float], float]:
+    """Return level → a lower bound on the AUC of independent rows that holds for any law.
+
+    Each row of the rarer secret is compared with as many others as there are for it, at random:
+    independent shares of right orders whose mean is the AUC, bounded by betting.
+    """
+    sides = [rng.permutation(side.ascending) for side in (scores.positives, scores.negatives)]
+    n = min(map(len, sides))
+    pos, neg = (side[: len(side) // n * n].reshape(n, -1) for side in sides)
+    gains = thinned((0.5 * (pos > neg) + 0.5 * (pos >= neg)).mean(1), np.zeros(n))
+    return gains.lower
+
+
+def certified_two_sided(scores: ScorePair, rng: np.random.Generator) -> Callable[[float], float]:
+    """Return level → the same for max(AUC, 1 − AUC), at least ½."""
+    sides = certified_area(scores, rng), certified_area(scores.flipped(), rng)
+    return lambda level: max(0.5, *(side(level / 2) for side in sides))
 
 
 def area(scores: ScorePair) -> Area:
@@ -149,7 +186,7 @@ def tpr_at_fpr(
 
     The threshold of the j-th largest negative has a false-positive rate of j/(n₀ + 1) on average,
     so the value lies between those of the two places around the level; below the first place it
-    lies on the line to (0, 0), which a concave ROC is never under. With ten negatives above the
+    lies on the line to (0, 0), which a concave ROC is never under. With 100 negatives above the
     level the interval is the bootstrap's, whose law is drawn exactly, without resampling: the
     threshold of a resample is the ⌈n₀·U⌉-th largest negative with U ~ Beta(j, n₀ − j + 1), and
     given it the resampled positives above are binomial. With fewer it is exact: the places whose
@@ -160,25 +197,34 @@ def tpr_at_fpr(
     value = _between(
         fpr, n0, lambda j: float(scores.positives.above(scores.negatives.at(n0 - j))) / n1
     )
-    if fpr * n0 >= RESOLVED:
+
+    def exact(level: float) -> tuple[float, float]:
+        under, over = places_around(fpr, n0, level / 2)
+        low, high = 0.0, 1.0
+        if under:
+            k = float(scores.positives.above(scores.negatives.at(n0 - under)))
+            low = float(clopper_pearson(k, n1, level / 2)[0])
+        if over:
+            k = float(scores.positives.above(scores.negatives.at(n0 - over)))
+            high = float(clopper_pearson(k, n1, level / 2)[1])
+        return min(low, value), max(high, value)
+
+    if fpr * n0 < SETTLED:
+        low, high = exact(alpha)
+    else:
         drawn = bootstrap_tpr(scores, int(places([fpr], n0)[0]), rng, replicates)
         low, high = (float(q) for q in np.quantile(drawn, [alpha, 1 - alpha]))
         if low == high:  # all positives or none are above: the bootstrap cannot see beyond them
             low, high = no_variance_limits(value, n1, alpha)
-        return Interval(value, min(low, value), max(high, value), n0 + n1)
-    under, over = places_around(fpr, n0, alpha / 2)
-    low, high = 0.0, 1.0
-    if under:
-        k = float(scores.positives.above(scores.negatives.at(n0 - under)))
-        low = float(clopper_pearson(k, n1, alpha / 2)[0])
-    if over:
-        k = float(scores.positives.above(scores.negatives.at(n0 - over)))
-        high = float(clopper_pearson(k, n1, alpha / 2)[1])
-    return Interval(value, min(low, value), max(high, value), n0 + n1)
+    interval = Interval(value, min(low, value), max(high, value), n0 + n1)
+    return interval.at_levels(alpha, lambda level: exact(level)[0])
 
 
+SETTLED = 100.0
+"""False positives that a level means on the negatives, from which the bootstrap is used for rows:
+with 10 its lower end is above the truth in 9 % of tables, with 20 in 7 %, with 100 in 5 %."""
 RESOLVED = 10.0
-"""False positives that a level means on the measured negatives, from which its rate is resolved."""
+"""The same, from which clusters have a jackknife."""
 
 
 def _between(fpr: float, negatives: int, rate_above: Callable[[int], float]) -> float:
@@ -198,7 +244,8 @@ def places_around(fpr: float, negatives: int, alpha: float) -> tuple[int, int]:
     """
     from scipy.special import betainc
 
-    j = np.arange(1, min(negatives, int(RESOLVED) + 64) + 1)
+    most = int(fpr * negatives + 12.0 * math.sqrt(fpr * negatives) + 64.0)
+    j = np.arange(1, min(negatives, most) + 1)
     below = betainc(j, negatives - j + 1, fpr)  # chance that the rate of place j is below the level
     under, over = np.flatnonzero(1.0 - below <= alpha), np.flatnonzero(below <= alpha)
     return int(j[under[-1]]) if len(under) else 0, int(j[over[0]]) if len(over) else 0
