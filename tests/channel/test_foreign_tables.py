@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from hartley.channel.measure import measure
-from hartley.channel.trials import table_files
 from hartley.channel.trials.compare_symbols import compare_symbols
 from hartley.channel.trials.import_table import read_trials
-from hartley.channel.trials.table_files import Column
 from hartley.core.errors import BadTrials
+from hartley.kit import table_files
+from hartley.kit.table_files import Column
 
 N = 600
 RNG = np.random.default_rng(0)

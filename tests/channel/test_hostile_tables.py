@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hartley.channel.trials import table_files
 from hartley.channel.trials.compare_symbols import _plain
 from hartley.channel.trials.import_table import read_trials
 from hartley.core.errors import BadTrials
+from hartley.kit import table_files
 
 
 def refused(path, match):

@@ -125,7 +125,11 @@ class BadPlan(UsageError):
     """A plan that cannot be read."""
 
 
-class BadTrials(UsageError):
+class BadTable(UsageError):
+    """A file that cannot be read as a table."""
+
+
+class BadTrials(BadTable):
     """A table of trials that cannot be measured."""
 
 

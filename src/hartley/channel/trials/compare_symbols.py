@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.channel.trials.table_doubts import largest_symbol, odd_symbol
-from hartley.channel.trials.table_files import Column
 from hartley.core.errors import BadTrials
+from hartley.kit.table_files import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

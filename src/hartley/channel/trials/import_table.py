@@ -21,16 +21,18 @@ import numpy as np
 
 from hartley.channel.trials.compare_symbols import Symbols, binary_symbols, compare_symbols
 from hartley.channel.trials.table_doubts import READ, Ignored, hint_of, printable
-from hartley.channel.trials.table_files import Column, read_columns
-from hartley.channel.trials.table_numbers import numbers, present
+from hartley.channel.trials.table_numbers import ORDERED, numbers, present
 from hartley.channel.trials.validate import optional
 from hartley.core import AnswerForm, ChannelSpec, Trials
-from hartley.core.errors import BadTrials
+from hartley.core.errors import BadTable, BadTrials
 from hartley.core.records import COLUMNS, COSTS
+from hartley.kit.table_files import Column, read_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+WORDS = ("truth", "guess", "cluster", "run", "item")
+"""Columns that are read as text where the file has no types: 007 is not 7."""
 SAME = {"uses": "cost_queries", "seconds": "cost_s", "cluster": "run"}
 """Columns with two names: the short one and that of stored trials."""
 
@@ -78,7 +80,7 @@ def read_table(
     unequal classes are balanced (``design/measurement.md``).
 
     Args:
-        path: a file of one of ``table_files.SUFFIXES``, or a folder of Parquet files.
+        path: a file of one of ``kit.table_files.SUFFIXES``, or a folder of Parquet files.
         alpha: error level of every bound.
         tries: how many thresholds, scores or attacks were tried on these rows; the bounds of the
             one that is reported then hold at ``alpha / tries``. None: one, or as many as the table
@@ -92,7 +94,10 @@ def read_table(
     import pyarrow as pa
 
     path = Path(path)
-    columns = read_columns(path, encoding)
+    try:
+        columns = read_columns(path, encoding, words=WORDS, ordered=ORDERED)
+    except BadTable as error:
+        raise BadTrials(str(error)) from error
     try:
         return _table(path, columns, alpha=alpha, tries=tries, pieces=pieces)
     except (pa.ArrowException, ValueError, OverflowError) as error:

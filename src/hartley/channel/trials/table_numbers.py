@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.trials.table_files import ORDERED, Column
 from hartley.core.errors import BadTrials
+from hartley.kit.table_files import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
+ORDERED = ("score", "order")
+"""Columns of which only the order counts."""
 EXACT = 2**53
 """Whole numbers up to it are exact as floats."""
 

@@ -1,4 +1,4 @@
-"""Files of trials that other tools wrote → columns of Arrow: the one place where they are read.
+"""Tables that other tools wrote → columns of Arrow: the one place where their files are read.
 
 CSV and TSV, also compressed, JSON lines, arrays of NumPy, Parquet and folders of Parquet. Text must
 be UTF-8, with or without a byte-order mark, unless the caller names its encoding.
@@ -14,23 +14,18 @@ import stat
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.trials.table_doubts import printable
-from hartley.core.errors import BadTrials
+from hartley.core.control_characters import one_line
+from hartley.core.errors import BadTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SYMBOLS = ("truth", "guess")
-NAMES = ("cluster", "run", "item")
-"""With ``SYMBOLS``, columns that are read as text where the file has no types: 007 is not 7."""
-ORDERED = ("score", "order")
-"""Columns of which only the order counts."""
 PACKED = (".gz", ".bz2", ".zst")
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".jsonl", ".npy", ".npz", ".parquet")
 """Kinds of files that are read; of text also the other two of ``PACKED``, and ``.ndjson``."""
@@ -49,6 +44,10 @@ BLOCK = 1 << 20
 """Bytes that are parsed at a time, where every row is shorter."""
 
 
+Reader = Callable[[Path, str, Collection[str], Collection[str]], Any]
+"""(path, encoding, words, ordered) of a text → a table of Arrow; see ``read_columns``."""
+
+
 class Column:
     """One column of a table: its name and its Arrow values."""
 
@@ -61,35 +60,47 @@ class Column:
         return len(self.values)
 
 
-def read_columns(path: Path, encoding: str | None = None) -> dict[str, Column]:
+def read_columns(
+    path: Path,
+    encoding: str | None = None,
+    *,
+    words: Collection[str] = (),
+    ordered: Collection[str] = (),
+) -> dict[str, Column]:
     """Read the columns of a table, by name.
 
     Args:
         path: a file of one of ``SUFFIXES``, or a folder of Parquet files.
         encoding: of a text file; None: UTF-8.
+        words: columns that are read as text where the file has no types: 007 is not 7.
+        ordered: columns of which only the order counts: whole numbers that floats cannot hold
+            stay text.
 
     Raises:
-        BadTrials: the file cannot be read; the message is one line.
+        BadTable: the file cannot be read; the message is one line.
     """
     kind = _known_kind(path, encoding)
     import pyarrow as pa
 
     try:
         if kind in TEXT and encoding is None and _is_binary(path):
-            raise BadTrials(f"{path}: a {kind} file must be text, got binary data")
-        table = TEXT[kind](path, encoding or "utf-8") if kind in TEXT else BINARY[kind](path)
+            raise BadTable(f"{path}: a {kind} file must be text, got binary data")
+        if kind in BINARY:
+            table = BINARY[kind](path)
+        else:
+            table = TEXT[kind](path, encoding or "utf-8", words, ordered)
         table = table.unify_dictionaries()
         names = [name.strip() for name in table.column_names]
     except UnicodeError as error:
-        raise BadTrials(f"{path}: {_encoding_of(path)}") from error
+        raise BadTable(f"{path}: {_encoding_of(path)}") from error
     except (pa.ArrowException, *UNREADABLE) as error:
-        reason = printable((str(error).strip().splitlines() or [type(error).__name__])[0])
+        reason = one_line((str(error).strip().splitlines() or [type(error).__name__])[0], 200)
         if "invalid UTF8" in reason:
-            raise BadTrials(f"{path}: {_encoding_of(path)}") from error
-        raise BadTrials(f"{path}: cannot be read as {kind[1:]}: {reason}") from error
+            raise BadTable(f"{path}: {_encoding_of(path)}") from error
+        raise BadTable(f"{path}: cannot be read as {kind[1:]}: {reason}") from error
     for name in names:
         if names.count(name) > 1:
-            raise BadTrials(f"{path}: column names must differ, got two columns `{name}`")
+            raise BadTable(f"{path}: column names must differ, got two columns `{name}`")
     columns = {name: Column(name, _joined(table.column(i))) for i, name in enumerate(names)}
     # What the reader decoded is kept for the next file: of a large table as much as the table.
     del table
@@ -119,27 +130,27 @@ def _known_kind(path: Path, encoding: str | None) -> str:
     """Return the suffix that says the format of a file that is there."""
     kind, _ = _kind(path)
     if kind not in {**TEXT, **BINARY}:
-        raise BadTrials(
-            f"{path}: a table of trials must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} "
+        raise BadTable(
+            f"{path}: a table must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} "
             f"file, got {path.suffix!r}"
         )
     try:
         about = path.stat()
     except FileNotFoundError:
-        raise BadTrials(f"{path}: no such file") from None
+        raise BadTable(f"{path}: no such file") from None
     except (OSError, ValueError) as error:  # a loop of links, a name that is too long or holds NUL
-        raise BadTrials(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise BadTable(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if stat.S_ISDIR(about.st_mode):
         if kind != ".parquet":
-            raise BadTrials(f"{path}: a table of trials must be a file, got a folder")
+            raise BadTable(f"{path}: a table must be a file, got a folder")
     elif not stat.S_ISREG(about.st_mode):  # to read a pipe or a device may never end
-        raise BadTrials(f"{path}: a table of trials must be a file, got a pipe or a device")
+        raise BadTable(f"{path}: a table must be a file, got a pipe or a device")
     elif about.st_size == 0:
-        raise BadTrials(f"{path}: the file is empty")
+        raise BadTable(f"{path}: the file is empty")
     try:
         codecs.lookup(encoding or "utf-8")
     except LookupError as error:
-        raise BadTrials(
+        raise BadTable(
             f"encoding must be one that Python knows, such as utf-16 or latin-1, got {encoding!r}"
         ) from error
     return kind
@@ -171,7 +182,7 @@ def _encoding_of(path: Path) -> str:
     name, flag = ("UTF-16", "utf-16") if wide else ("another encoding", "latin-1")
     return (
         f"a table must be UTF-8, got {name}; save it as UTF-8, or name its encoding "
-        f"(hartley measure --encoding {flag})"
+        f"(--encoding {flag})"
     )
 
 
@@ -191,9 +202,9 @@ class _Capped(io.RawIOBase):
         block = self.source.read(len(buffer))
         self.read_so_far += len(block)
         if self.read_so_far > LARGEST:
-            raise BadTrials(
+            raise BadTable(
                 f"{self.path}: a compressed table must unpack to at most {LARGEST >> 30} GiB, got "
-                "more; unpack it or measure a part of it"
+                "more; unpack it or take a part of it"
             )
         buffer[: len(block)] = block
         return len(block)
@@ -227,16 +238,16 @@ def _blocks(path: Path, parse: Callable[[IO[bytes], int], Any]) -> Any:
             size *= 32
 
 
-def _delimited(delimiter: str) -> Callable[[Path, str], Any]:
+def _delimited(delimiter: str) -> Reader:
     """Return the reader of text whose cells are separated by a character."""
 
-    def read(path: Path, encoding: str) -> Any:
+    def read(path: Path, encoding: str, words: Collection[str], ordered: Collection[str]) -> Any:
         import pyarrow as pa
         from pyarrow import csv as arrow
 
         text = pa.dictionary(pa.int32(), pa.string())
         header = _header(path, encoding, delimiter)
-        types = {name: text for name in header if name.strip() in (*SYMBOLS, *NAMES)}
+        types = {name: text for name in header if name.strip() in words}
 
         def table() -> Any:
             return _blocks(
@@ -252,7 +263,7 @@ def _delimited(delimiter: str) -> Callable[[Path, str], Any]:
         read_once = table()
         # Whole numbers beyond 64 bits were read as floats, which do not keep their order.
         named = zip(read_once.column_names, read_once.columns, strict=True)
-        long = {n: text for n, values in named if n.strip() in ORDERED and _is_long(values)}
+        long = {n: text for n, values in named if n.strip() in ordered and _is_long(values)}
         if not long:
             return read_once
         types |= long
@@ -284,8 +295,10 @@ def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
             raise ValueError(f"its header: {error}") from error
 
 
-def _json_lines(path: Path, encoding: str) -> Any:
-    """Read one JSON object a line."""
+def _json_lines(
+    path: Path, encoding: str, _words: Collection[str], _ordered: Collection[str]
+) -> Any:
+    """Read one JSON object a line; JSON has types."""
     import pyarrow as pa
     from pyarrow import json as arrow
 
@@ -331,7 +344,7 @@ def _parquet(path: Path) -> Any:
 
     parts = list(_parts(path)) if path.is_dir() else [path]
     if not parts:
-        raise BadTrials(f"{path}: a folder of trials must hold .parquet files, got none")
+        raise BadTable(f"{path}: a folder of a table must hold .parquet files, got none")
     cells, size, tables = 0, 0, []
     for part in parts:
         with ParquetFile(part) as file:
@@ -340,10 +353,10 @@ def _parquet(path: Path) -> Any:
             size += _decoded_size(about)
             _few_enough(path, cells)
             if size > LARGEST:
-                raise BadTrials(
+                raise BadTable(
                     f"{path}: a table must decode to at most {LARGEST >> 30} GiB, got about "
-                    f"{size / 2**30:.3g}; write the columns that are measured alone, or measure a "
-                    "part of the rows"
+                    f"{size / 2**30:.3g}; write the columns that are read alone, or take a part "
+                    "of the rows"
                 )
             text = [
                 about.schema.column(i).path
@@ -402,9 +415,9 @@ def _parts(folder: Path) -> Iterator[Path]:
 
 def _few_enough(path: Path, cells: int) -> None:
     if cells > MOST_CELLS:
-        raise BadTrials(
+        raise BadTable(
             f"{path}: a table must have at most {MOST_CELLS:,} cells, got {cells:,}; write the "
-            "columns that are measured alone, or measure a part of the rows"
+            "columns that are read alone, or take a part of the rows"
         )
 
 
@@ -413,8 +426,8 @@ def _npy(path: Path) -> Any:
     # Mapped into memory: a header may state more rows than the file holds.
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype.names is None or array.ndim != 1:
-        raise BadTrials(
-            f"{path}: an array of trials must have named fields, got {array.dtype} of shape "
+        raise BadTable(
+            f"{path}: an array of a table must have named fields, got {array.dtype} of shape "
             f"{array.shape}; write numpy.rec.fromarrays([truth, guess], names='truth,guess')"
         )
     _few_enough(path, len(array) * len(array.dtype.names))
@@ -425,7 +438,7 @@ def _npz(path: Path) -> Any:
     """Read an archive of arrays, whose names are the columns."""
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > LARGEST:
-            raise BadTrials(
+            raise BadTable(
                 f"{path}: a compressed table must unpack to at most {LARGEST >> 30} GiB, got more"
             )
     with np.load(path, allow_pickle=False) as arrays:
@@ -439,14 +452,14 @@ def _from_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Any:
     for name, array in arrays.items():
         if array.ndim != 1 or array.dtype.kind not in "biufSUMm":
             what = "complex numbers" if array.dtype.kind == "c" else f"{array.dtype}"
-            raise BadTrials(
+            raise BadTable(
                 f"{path}: `{name}` must be one number or text a row, got {what} of shape "
                 f"{array.shape}"
             )
         columns[name] = pa.array(_plain(array))
     if len(set(map(len, columns.values()))) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
-        raise BadTrials(f"{path}: columns must have equally many rows, got {lengths}")
+        raise BadTable(f"{path}: columns must have equally many rows, got {lengths}")
     return pa.table(columns)
 
 
@@ -460,7 +473,7 @@ def _plain(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
-TEXT: Mapping[str, Callable[[Path, str], Any]] = {
+TEXT: Mapping[str, Reader] = {
     ".csv": _delimited(","),
     ".tsv": _delimited("\t"),
     ".jsonl": _json_lines,
