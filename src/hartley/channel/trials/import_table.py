@@ -12,7 +12,7 @@ there are thresholds, unless ``tries`` or a column ``split`` says how the thresh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,15 +91,61 @@ def read_table(
     Raises:
         BadTrials: the file cannot be read or measured; the message says what to do.
     """
-    import pyarrow as pa
-
     path = Path(path)
+    columns = trial_columns(path, encoding)
+    return table_of_columns(path, columns, alpha=alpha, tries=tries, pieces=pieces)
+
+
+def trial_columns(
+    path: Path,
+    encoding: str | None = None,
+    *,
+    words: Sequence[str] = (),
+    ordered: Sequence[str] = (),
+) -> dict[str, Column]:
+    """Return the columns of a table of trials, by name.
+
+    Args:
+        path: as of ``read_table``.
+        encoding: of a text file; None: UTF-8.
+        words: further columns that are read as ``WORDS``.
+        ordered: further columns of which only the order counts.
+
+    Raises:
+        BadTrials: the file cannot be read; the message is one line.
+    """
     try:
-        columns = read_columns(path, encoding, words=WORDS, ordered=ORDERED)
+        return read_columns(path, encoding, words=(*WORDS, *words), ordered=(*ORDERED, *ordered))
     except BadTable as error:
         raise BadTrials(str(error)) from error
+
+
+def table_of_columns(
+    path: Path,
+    columns: dict[str, Column],
+    *,
+    alpha: float = 0.05,
+    tries: int | None = None,
+    pieces: int = 1,
+    notes: tuple[str, ...] = (),
+) -> Table:
+    """Return the trials of columns that were read already; they are dropped on the way.
+
+    Args:
+        path: where they are from, for messages.
+        columns: by the name under which they are read.
+        alpha, tries, pieces: as of ``read_table``.
+        notes: what is assumed of them, one sentence each.
+
+    Raises:
+        BadTrials: the columns cannot be measured; the message says what to do.
+    """
+    import pyarrow as pa
+
     try:
-        return _table(path, columns, alpha=alpha, tries=tries, pieces=pieces)
+        table = _table(path, columns, alpha=alpha, tries=tries, pieces=pieces)
+        trials = replace(table.trials, notes=(*table.trials.notes, *notes))
+        return replace(table, trials=trials)
     except (pa.ArrowException, ValueError, OverflowError) as error:
         # A type that no column of trials has, such as an interval of months, or a value of it that
         # neither Python nor numpy has.

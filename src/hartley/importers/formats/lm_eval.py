@@ -1,0 +1,52 @@
+"""Samples of lm-evaluation-harness: the mean of a metric over the documents.
+
+Read in the source of lm-eval 0.4.13 (``lm_eval/result_schema.py``, ``evaluator.py``): the files
+``samples_<task>_<date>.jsonl`` that ``--log_samples`` writes. Each line is one document under one
+``filter``; ``metrics`` lists the names of its metrics, whose values are fields of the line. Lines
+of one ``doc_hash`` are one cluster: a document may be in a task several times.
+"""
+
+from __future__ import annotations
+
+from hartley.importers.outcomes import Collected, Rates, share
+from hartley.importers.source import Source
+
+READS = "lm-eval samples (samples_*.jsonl)"
+FIELDS = {"doc_id", "resps", "filtered_resps", "target"}
+
+
+def recognises(source: Source) -> bool:
+    """Whether the first line has the fields of a sample."""
+    return source.first is not None and source.first.keys() >= FIELDS
+
+
+def read(source: Source) -> Rates:
+    """Return one rate for each metric and filter."""
+    collected = Collected()
+    for number, sample in source.lines():
+        names = sample.get("metrics") or [
+            name for name in ("acc", "acc_norm", "exact_match") if name in sample
+        ]
+        if not isinstance(names, list):
+            raise source.broken(f"line {number}", "`metrics` must be a list of names")
+        key = str(sample.get("doc_hash", sample.get("doc_id", number)))
+        for name in map(str, names):
+            value = share(sample.get(name))
+            if value is None:
+                collected.leave_out(f"values of {name} that are not in 0..1")
+            else:
+                kind = str(sample.get("filter", "none"))
+                collected.add(name if kind == "none" else f"{name} / {kind}", value, key)
+    groups = collected.groups()
+    if not groups:
+        raise source.broken(
+            "samples of lm-eval must have a metric in 0..1",
+            "; ".join(collected.notes()) or "there are none",
+        )
+    return Rates(
+        groups,
+        quantity="mean of the task's metric (1 = right, as the task counts it)",
+        unit="document",
+        shared="the document",
+        notes=collected.notes(),
+    )

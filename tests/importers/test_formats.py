@@ -1,0 +1,192 @@
+"""Each tool's results are recognised by their content and give the figures that they hold."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from importlib import import_module
+
+import numpy as np
+import pytest
+from tests.importers import written_files as write
+
+from hartley.importers.measured import Options, imported
+from hartley.importers.outcomes import Rates
+from hartley.importers.read_results import format_of, names, read_results
+
+
+def rates(path, **options):
+    results = imported(path, Options(**options))
+    assert isinstance(results, Rates)
+    return {group.name: group for group in results.groups}, results
+
+
+def clusters(group):
+    return int(group.cluster.max()) + 1
+
+
+def test_garak_counts_outputs_of_one_prompt_as_one_cluster(tmp_path):
+    path = write.garak(tmp_path / "any.name", [[0.0, 1.0, 0.6], [0.2, None, 0.0], [1.0, 1.0, 1.0]])
+    groups, results = rates(path)
+    group = groups["test.Test / always.Sometimes"]
+    assert group.values.tolist() == [0, 1, 1, 0, 0, 1, 1, 1]
+    assert clusters(group) == 3
+    assert results.notes == ("1 left out: outputs that the detector did not score",)
+    assert "at least 0.5" in results.quantity
+    # The same prompt in another attempt belongs to its cluster.
+    again = write.garak_attempt(9, 2, [0.0], prompt="Say hello 0")
+    groups, _ = rates(write.garak(path, [[1.0], [0.0]], extra=[again]))
+    assert clusters(groups["test.Test / always.Sometimes"]) == 2
+
+
+def test_garak_finds_the_threshold_that_its_report_leaves_out(tmp_path):
+    scores = [[0.2, 0.55], [0.7, 0.1], [0.65, 0.9]]
+    groups, results = rates(write.garak(tmp_path / "g.jsonl", scores, fails=3))
+    assert groups["test.Test / always.Sometimes"].values.sum() == 3
+    assert "at least 0.65" in results.quantity
+
+
+def test_inspect_reads_summaries_epochs_and_partial_credit(tmp_path):
+    samples = write.inspect_samples([["C", "I"], ["P", "N"], [True, 0.25]])
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        groups, results = rates(write.inspect_log(tmp_path / "r.eval", samples, method=method))
+        assert groups["match"].values.tolist() == [1, 0, 0.5, 0, 1, 0.25]
+        assert clusters(groups["match"]) == 3 and results.notes == ()
+
+
+def test_inspect_reads_members_that_zstd_compressed(tmp_path):
+    samples = write.inspect_samples([["C", "I"]] * 50)
+    members = {
+        "_journal/start.json": "{}",
+        "summaries.json": json.dumps(samples),
+        "header.json": json.dumps({"status": "success"}),
+    }
+    path = write.zstandard(tmp_path / "r.eval", members)
+    groups, results = rates(path)
+    assert groups["match"].values.mean() == 0.5 and results.notes == ()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfe"))
+    with pytest.raises(Exception, match=r"its member \S+ cannot be read"):
+        rates(path)
+
+
+def test_inspect_reads_the_journal_of_a_run_that_was_stopped(tmp_path):
+    samples = write.inspect_samples([["C"], ["C"], ["I"], ["I"]])
+    groups, results = rates(write.inspect_log(tmp_path / "r.eval", samples, stopped=True))
+    assert groups["match"].values.tolist() == [1, 1, 0, 0]
+    assert results.notes == ("the log's status is 'started', not success",)
+
+
+def test_inspect_leaves_out_what_was_not_scored(tmp_path):
+    samples = write.inspect_samples([["C"], [float("nan")], ["unsure"], [{"a": 1, "b": 7}]])
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps({"version": 2, "status": "success", "eval": {}, "samples": samples}))
+    groups, results = rates(path)
+    assert {name: group.values.tolist() for name, group in groups.items()} == {
+        "match": [1.0],
+        "match / a": [1.0],
+    }
+    assert len(results.notes) == 3
+
+
+def test_lm_eval_joins_lines_of_one_document(tmp_path):
+    path = write.lm_eval(tmp_path / "samples_x.jsonl", [1.0, 0.0, 1.0, True], repeated=2)
+    groups, _ = rates(path)
+    assert groups["acc"].values.tolist() == [1, 0, 1, 1] and clusters(groups["acc"]) == 2
+    perplexity = write.lm_eval(tmp_path / "s.jsonl", [[12.5, 3], [8.0, 2]], metric="perplexity")
+    with pytest.raises(Exception, match=r"must have a metric in 0\.\.1: 2 left out"):
+        rates(perplexity)
+
+
+def test_promptfoo_counts_failed_tests_of_a_red_team_as_attacks_that_succeeded(tmp_path):
+    rows = [
+        write.promptfoo_row(0, True),
+        write.promptfoo_row(1, False, original="prompt 0"),
+        write.promptfoo_row(2, False),
+        write.promptfoo_row(3, False, reason=2),
+    ]
+    groups, results = rates(write.promptfoo(tmp_path / "out.json", rows))
+    group = groups["openai:chat:test / contracts"]
+    assert group.values.tolist() == [0, 1, 1] and clusters(group) == 2
+    assert results.quantity.startswith("attack success rate")
+    assert "1 left out: rows that ended in an error" in results.notes[0]
+    plain = [write.promptfoo_row(n, n < 3, plugin=None) for n in range(4)]
+    groups, results = rates(write.promptfoo(tmp_path / "out.json", plain))
+    assert groups["openai:chat:test"].values.tolist() == [1, 1, 1, 0]
+    assert results.quantity == "share of tests that passed"
+
+
+@pytest.mark.parametrize("objective", [True, False])
+def test_pyrit_has_a_rate_for_each_scorer(tmp_path, objective):
+    conversations = [("a", [True]), ("a", [False]), ("b", [True, "0.25"]), ("c", ["maybe"])]
+    path = write.pyrit(tmp_path / "memory.json", conversations, objective=objective)
+    groups, results = rates(path)
+    group = groups["SubStringScorer / tone"]
+    assert group.values.tolist() == [1, 0, 1, 0.25] and clusters(group) == 2
+    assert "1 left out" in results.notes[0]
+
+
+def trials(path, **options):
+    return imported(path, Options(**options)).trials
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_sacroml_gives_membership_and_score_of_each_record(tmp_path, inline):
+    path = write.sacroml(tmp_path, inline=inline)
+    keep, score = write.memberships()
+    table = trials(path)
+    assert (table.truth == keep).all() and (table.guess == score).all()
+    assert table.cluster is None and "one audited model" in table.notes[0]
+    if not inline:
+        table = trials(tmp_path / "report_arrays_00000000_instance_0.npz")
+        assert (table.truth == keep).all()
+
+
+def test_sacroml_asks_which_of_several_attacks(tmp_path):
+    path = write.sacroml(tmp_path, attacks=("LIRA Attack", "QMIA Attack"))
+    with pytest.raises(Exception, match=r"must have one attack, got 2.*--only 'LIRA Attack_0 / i"):
+        trials(path)
+    keep, _ = write.memberships(seed=1)
+    assert (trials(path, only="QMIA Attack_1").truth == keep).all()
+
+
+def test_lira_scores_have_a_cluster_for_each_model(tmp_path):
+    keep, score = write.memberships(n=50, models=6)
+    np.save(tmp_path / "keep.npy", np.concatenate([keep, keep[:, :9]], 1))
+    np.save(tmp_path / "scores.npy", np.stack([score - 1, score + 1], -1))
+    from hartley.importers.named_columns import Names
+
+    by = Names(truth=str(tmp_path / "keep.npy"))
+    table = trials(tmp_path / "scores.npy", names=by)
+    assert np.allclose(table.guess, score.ravel()) and (table.truth == keep.ravel()).all()
+    assert (table.cluster == np.repeat(np.arange(6), 50)).all()
+    # Privacy Meter keeps signals the other way round, and memberships as LiRA does.
+    np.save(tmp_path / "keep.npy", keep)
+    np.save(tmp_path / "signals.npy", score.T)
+    table = trials(tmp_path / "signals.npy", names=by)
+    assert (table.guess == score.ravel()).all() and len(set(table.cluster)) == 6
+
+
+def test_privacy_meter_and_art(tmp_path):
+    keep, score = write.memberships()
+    np.savez(tmp_path / "attack_result_0", fpr=score[:5], scores=score, memberships=keep)
+    table = trials(tmp_path / "attack_result_0.npz")
+    assert (table.truth == keep).all() and (table.guess == score).all()
+    np.savez(tmp_path / "a", inferred_train=score[keep][:, None], inferred_test=score[~keep])
+    table = trials(tmp_path / "a.npz")
+    assert table.truth.sum() == keep.sum() and (table.guess[: keep.sum()] == score[keep]).all()
+    np.savez(tmp_path / "b", members=score[keep] > 0, nonmembers=score[~keep] > 0)
+    assert trials(tmp_path / "b.npz").spec.form == "symbol"
+
+
+def test_every_format_says_what_it_reads_and_where_that_was_read():
+    assert len(names()) == 9
+    for name in names():
+        assert format_of(name).READS
+        page = import_module(f"hartley.importers.formats.{name}").__doc__
+        assert "Read in the source of" in page or "no format of its own" in page
+
+
+def test_a_plain_table_is_left_to_the_reader_of_tables(tmp_path):
+    path = write.jsonl(tmp_path / "t.jsonl", [{"truth": 1, "guess": 1}, {"truth": 0, "guess": 0}])
+    assert read_results(path) == ("table", None)
