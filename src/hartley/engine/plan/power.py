@@ -180,7 +180,8 @@ class _Source:
         row: what limits are about.
         trials, effect: what its shape is taken from.
         clusters: how many it has.
-        growing: processor seconds of its job that grow with clusters: dealing victims, playing.
+        growing: processor seconds of its job that grow with clusters: dealing victims, playing and
+            judging, measuring; None where the pilot's version did not count them apart.
         fixed: the others: building scenes, reference models and other shared work.
     """
 
@@ -219,13 +220,12 @@ def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
         record = records[keys[row["id"]]]
         spent = record.get("cpu")
         growing, fixed = None, 0.0
-        if spent is not None:
+        if spent is not None and "plays" in spent:
             shared = row.get("shared_seconds") or {}
-            played = row["seconds"] + sum(
-                s for name, s in shared.items() if name.startswith(ANSWERS)
-            )
-            rest = spent["all"] - spent["scenes"] - spent["deals"]
-            growing = spent["deals"] + min(played, rest)
+            once = sum(s for name, s in shared.items() if not name.startswith(ANSWERS))
+            # Each attack that used it lists shared work, and one of them did it.
+            played = min(row["seconds"], spent["plays"])
+            growing = spent["deals"] + spent["measures"] + max(spent["plays"] - once, played)
             fixed = spent["all"] - growing
         yield _Source(
             row=row,

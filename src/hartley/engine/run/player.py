@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 from hartley import catalog
@@ -47,8 +48,8 @@ class Result:
     Attributes:
         status: ``done``, ``failed`` or ``skipped``.
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
-            a utility, ``seconds``, processor seconds (``cpu``: all, and those of scenes and deals),
-            the ``devices`` that its process has used until then, and files of the cache that were
+            a utility, ``seconds``, processor seconds (``cpu``: all, and those of scenes, deals, plays
+            and measures), the ``devices`` that its process has used until then, and files of the cache that were
             damaged and ``rebuilt``.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
@@ -71,12 +72,15 @@ class Player:
         isolate: True plays every attack in a process of its own, False none, None those of plugins.
         built: processor seconds that building scenes took since the last experiment began.
         dealing: those that dealing took: training victims and drawing secrets.
+        playing, measuring: those that playing the rounds and measuring the trials took.
     """
 
     artifacts: Artifacts | None = None
     isolate: bool | None = None
     built: float = 0.0
     dealing: float = 0.0
+    playing: float = 0.0
+    measuring: float = 0.0
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
     _tuning_deal: Deal | None = None
@@ -93,7 +97,7 @@ class Player:
             KeyboardInterrupt: Ctrl-C was pressed.
         """
         started, worked = time.perf_counter(), time.process_time()
-        self.built = self.dealing = 0.0
+        self.built = self.dealing = self.playing = self.measuring = 0.0
         process = os.getpid()
         with recorded() as interrupts:
             try:
@@ -115,6 +119,8 @@ class Player:
                 "all": round(time.process_time() - worked, 4),
                 "scenes": round(self.built, 4),
                 "deals": round(self.dealing, 4),
+                "plays": round(self.playing, 4),
+                "measures": round(self.measuring, 4),
             },
             "devices": devices_used(),
         }
@@ -146,6 +152,7 @@ class Player:
             tuning = self._tuned(experiment, attack, scene, dealt)
         elif experiment.sweep and not attack.adapts:
             return _skipped(Obstacle("adapts", NOT_PLANTED))
+        began = time.process_time()
         try:
             result = play_rounds(
                 attack,
@@ -172,10 +179,15 @@ class Player:
             if extra is None:
                 raise
             return _skipped(Obstacle("install", str(extra)))
+        self.playing = time.process_time() - began
         trials = result.trials
         if tuning is not None:
             trials = replace(trials, tuning=tuning.record)
-        return Result(DONE, {}, trials_to_bytes(trials), row=measured_row(trials))
+        import_module(MEASURE)  # what a process does once is not counted as measuring
+        began = time.process_time()
+        row = measured_row(trials)
+        self.measuring = time.process_time() - began
+        return Result(DONE, {}, trials_to_bytes(trials), row=row)
 
     def _tuned(self, experiment: Experiment, attack: Any, scene: Scene, measured: Deal) -> Tuned:
         """Choose the settings of an attacker who knows the defenses, on rounds of their own."""
