@@ -75,6 +75,8 @@ def plan(
         say(f"not planned: {line['limit']} ({line['reason']})")
     if result["tests"] > 1:
         say(f"over is planned at the level of all {result['tests']} checks")
+    if ordered.looks:
+        say(f"planned at the level of one of {len(ordered.looks)} looks: {result['alpha']:.4g}")
     if result["cpu_seconds"] is not None:
         say(f"processor seconds of such a run: {number(result['cpu_seconds'], 1)}")
     return 0

@@ -49,6 +49,8 @@ class Experiment:
         defenses: every defense that is applied, those that are deployed first.
         knowledge: what the attacker knows of the defenses.
         replicate: 0, 1, …: the same experiment with fresh secrets and models.
+        batch: 1, 2, …: the rounds that a look adds to those of the look before, with secrets and
+            models of their own; 0 where all rounds are played at once.
         baseline: no defense was added to what is deployed; limits apply to these rows.
         deployed: how many of the defenses are deployed; a static attacker knows of these alone.
         sweep: settings besides that of the last stage, of which an attacker who knows the defenses
@@ -65,6 +67,7 @@ class Experiment:
     defenses: tuple[Applied, ...] = ()
     knowledge: Knowledge = Knowledge.NONE
     replicate: int = 0
+    batch: int = 0
     baseline: bool = True
     deployed: int = 0
     sweep: tuple[Mapping[str, Any], ...] = ()
@@ -94,8 +97,9 @@ class Experiment:
 
     @property
     def root_seed(self) -> int:
-        """The seed of this replicate."""
-        return spawn(self.seed, "replicate", self.replicate) if self.replicate else self.seed
+        """The seed of this replicate, and of this batch of it."""
+        seed = spawn(self.seed, "replicate", self.replicate) if self.replicate else self.seed
+        return spawn(seed, "batch", self.batch) if self.batch > 1 else seed
 
     @property
     def known_defenses(self) -> tuple[Applied, ...]:
@@ -129,7 +133,8 @@ class Experiment:
         if self.defenses:
             suffix = f" ({self.knowledge})" if self.stages else ""
             name += f" behind {' + '.join(defense.name for defense in self.defenses)}{suffix}"
-        return f"{name}, replicate {self.replicate}" if self.replicate else name
+        name += f", replicate {self.replicate}" if self.replicate else ""
+        return name + (f", batch {self.batch}" if self.batch else "")
 
     def dump(self) -> dict[str, Any]:
         """Return it as plain values, to cross a process or to be stored."""
@@ -158,6 +163,8 @@ class Experiment:
             del content["deployed"]
         if not self.sweep:
             content.pop("sweep", None)
+        if not self.batch:
+            del content["batch"]
         return hashlib.sha256(_plain(content).encode()).hexdigest()
 
 

@@ -19,16 +19,18 @@ from hartley.core.errors import DamagedRun, UsageError
 from hartley.engine import build_scene
 from hartley.engine.chain import gain
 from hartley.engine.plan.check_plan import check_parameters
-from hartley.engine.plan.plan import Plan, check_names, normalised, parse
-from hartley.engine.plan.worklist import added, expand, experiments, planned
+from hartley.engine.plan.plan import Plan, at_look, check_names, normalised, parse
+from hartley.engine.plan.worklist import added, batches, expand, experiments, planned
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
-from hartley.engine.result.gate import judge
+from hartley.engine.result.gate import INCONCLUSIVE, judge
 from hartley.engine.run import executor
 from hartley.engine.run.devices import devices_used
 from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
+from hartley.engine.run.pooled_trials import pooled
 from hartley.engine.run.threads import one_thread
 from hartley.kit.cache import taken_rebuilt
+from hartley.store.table import trials_to_bytes
 
 Watch = Callable[[str, Mapping[str, Any]], None]
 """(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, ended, measuring,
@@ -104,7 +106,7 @@ def assess(
     scene = build_scene.build(plan.scene, scene_params)
     if not scene.resumable:
         watch("not resumable", {"name": scene.name})
-    lines = expand(plan, scene)
+    lines = expand(at_look(plan, 1) if plan.looks else plan, scene)
     ledger = runs.open_run(
         store,
         name=plan.name or plan.scene,
@@ -117,6 +119,8 @@ def assess(
         fresh=fresh or not scene.resumable,
     )
     try:
+        if plan.looks:
+            return _assess_by_looks(plan, scene, ledger, watch)
         todo = [experiment for experiment in experiments(lines) if not ledger.done(experiment.key)]
         rows = planned(lines, plan, scene)
         ledger.healed += [_rebuilt(name) for name in taken_rebuilt()]
@@ -127,15 +131,90 @@ def assess(
             return stored
         ledger.begin(lines=rows, scene=document.finite(dict(scene.facts)))
         refused = _play(experiments(lines), plan, scene, ledger, watch)
-        watch("measuring", {"jobs": len(experiments(lines))})
-        finished_run = assemble(ledger, plan)
-        _report_healed(ledger, watch)
-        if mistakes := _mistakes(experiments(lines), plan, refused):
-            ids = [experiment.id for experiment in experiments(lines) if experiment.key in refused]
-            raise Mistaken(mistakes, ids, finished_run)
-        return finished_run
+        return _finished(ledger, plan, experiments(lines), refused, watch)
     finally:
         ledger.close()
+
+
+def _finished(
+    ledger: runs.Ledger,
+    plan: Plan,
+    done: Sequence[Experiment],
+    refused: Mapping[str, str],
+    watch: Watch,
+) -> dict[str, Any]:
+    """Assemble the document of what was played, and raise where parts refused what was ordered."""
+    watch("measuring", {"jobs": len(done)})
+    finished_run = assemble(ledger, plan)
+    _report_healed(ledger, watch)
+    if mistakes := _mistakes(done, plan, refused):
+        ids = [experiment.id for experiment in done if experiment.key in refused]
+        raise Mistaken(mistakes, ids, finished_run)
+    return finished_run
+
+
+def _assess_by_looks(plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch) -> dict[str, Any]:
+    """Play batch after batch, judge at each look, and stop once the verdict is pass or over.
+
+    The numbers of a look depend on the plan and the look alone: batches have seeds of their own,
+    and what was played before a kill is kept.
+    """
+    ledger.healed += [_rebuilt(name) for name in taken_rebuilt()]
+    _report_healed(ledger, watch)
+    facts, played = document.finite(dict(scene.facts)), False
+    for look in range(1, len(plan.looks) + 1):
+        lines = expand(at_look(plan, look), scene)
+        rows, whole = planned(lines, plan, scene), experiments(lines)
+        refused: dict[str, str] = {}
+        if not all(ledger.done(experiment.key) for experiment in whole):
+            played = True
+            ledger.begin(lines=rows, look=look, scene=facts)
+            parts = [part for row in whole for part in _parts(row, plan, look)]
+            refused = _play(parts, plan, scene, ledger, watch)
+            for experiment in whole:
+                _pool(ledger, experiment, _parts(experiment, plan, look), refused)
+        channels = [_row(ledger, line, anew=False) for line in rows["rows"] if "standing" in line]
+        judged = {"channels": channels, "plan": _plain(plan), "scene": ledger.header["scene"]}
+        failed = any(row["status"] == FAILED for row in channels)
+        if failed or _verdict(judged, plan)["status"] != INCONCLUSIVE:
+            break
+    if not played and (stored := _complete(ledger, rows, plan)) is not None:
+        watch("kept", {"run": ledger.id, "folder": ledger.folder})
+        return stored
+    if not played or ledger.records["plan"]["lines"] != rows:
+        ledger.begin(lines=rows, look=look, scene=facts)  # other limits may settle at another look
+    return _finished(ledger, plan, whole, refused, watch)
+
+
+def _parts(experiment: Experiment, plan: Plan, look: int) -> list[Experiment]:
+    """The jobs of a row up to a look: its batches, or itself where it has no rounds."""
+    return batches(experiment, plan.looks[:look]) if experiment.stages else [experiment]
+
+
+def _pool(
+    ledger: runs.Ledger,
+    experiment: Experiment,
+    parts: Sequence[Experiment],
+    refused: dict[str, str],
+) -> None:
+    """Keep the joined trials of a row and what they measure, or why a batch has none."""
+    if ledger.done(experiment.key):
+        return
+    for part in parts:
+        record = ledger.records.get(part.key, {})
+        if record.get("event") != DONE:
+            kept = {name: record[name] for name in ("reason", "cause") if name in record}
+            ledger.note(record.get("event", FAILED), experiment.key, **kept)
+            if part.key in refused:
+                refused[experiment.key] = refused[part.key]
+            return
+    trials = pooled([ledger.trials(part.key) for part in parts])
+    spent = [ledger.records[part.key]["cpu"] for part in parts]
+    cpu = {name: round(sum(one[name] for one in spent), 4) for name in spent[0]}
+    devices = [name for part in parts for name in ledger.records[part.key]["devices"]]
+    row = measured_row(trials)
+    note = {"cpu": cpu, "devices": list(dict.fromkeys(devices))}
+    ledger.keep_trials(experiment.key, trials_to_bytes(trials), row, note)
 
 
 def _report_healed(ledger: runs.Ledger, watch: Watch) -> None:
@@ -205,8 +284,11 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     edges = [
         edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
     ]
-    plain = _plain(plan)
-    verdict = _verdict({"channels": channels, "plan": plain, "scene": ledger.header["scene"]}, plan)
+    plain, looks = _plain(plan), {}
+    if plan.looks:
+        looks = {"looks": {"rounds": list(plan.looks), "look": ledger.records["plan"]["look"]}}
+    judged = {"channels": channels, "plan": plain, "scene": ledger.header["scene"], **looks}
+    verdict = _verdict(judged, plan)
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
     ]
@@ -222,6 +304,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         notes=flagged,
         devices=[*_devices(ledger), *devices_used()],
     )
+    assembled |= looks
     ledger.finish(assembled)
     return assembled
 

@@ -84,8 +84,10 @@ DEPARTED = "Played otherwise than shipped"
 def meaning(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict means, in one sentence; empty for one that is not known."""
     words = MEANS.get(verdict_of(verdict), "")
-    alpha = verdict.get("level") or 0.05
-    return words.format(alpha=f"{100 * alpha:g} %")
+    looks = verdict.get("looks") or 1
+    alpha = (verdict.get("level") or 0.05 / looks) * looks
+    over_looks = f" over all its {looks} looks" if looks > 1 else ""
+    return words.format(alpha=f"{100 * alpha:.4g} %{over_looks}")
 
 
 def judged(verdict: Mapping[str, Any]) -> str:

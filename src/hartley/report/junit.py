@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from hartley.engine.result.gate import look_in_words
 from hartley.reference.schema import verdict_of
 from hartley.report.findings import Finding, behind_defenses, findings, loose_checks, unexplained
 from hartley.report.format_numbers import judged, meaning
@@ -54,7 +55,7 @@ def render(document: Mapping[str, Any]) -> str:
         counts["tests"] += 1
         case = ET.SubElement(suite, "testcase", classname="hartley", name="verdict", time="0.000")
         _say(case, verdict[0], (verdict[1],), counts)
-    _properties(suite, document["verdict"])
+    _properties(suite, document)
     for key, count in counts.items():
         suite.set(key, str(count))
     suite.set("time", f"{seconds:.3f}")
@@ -68,12 +69,15 @@ def render(document: Mapping[str, Any]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
 
 
-def _properties(suite: ET.Element, verdict: Mapping[str, Any]) -> None:
+def _properties(suite: ET.Element, document: Mapping[str, Any]) -> None:
     """Put the verdict and what it means before the test cases, as the schema has it."""
+    verdict = document["verdict"]
     properties = ET.Element("properties")
     pairs = [("verdict", verdict_of(verdict)), ("meaning", meaning(verdict))]
     if words := judged(verdict):
         pairs.append(("judged", words))
+    if looks := document.get("looks"):
+        pairs.append(("looks", look_in_words(looks)))
     pairs += [("departure", str(departure)) for departure in verdict.get("departures") or ()]
     for name, value in pairs:
         ET.SubElement(properties, "property", name=name, value=_clean(value))

@@ -39,6 +39,9 @@
     [limits.least]                # what must have been played for a pass, see engine.result.least
     attacks = ["lira"]            # these are enough; by default every attack that fits, as shipped
 
+    [looks]                       # optional: judge earlier, and stop once the limits are settled
+    rounds = [8, 16, 32]          # victims after which each row is judged, at alpha / 3 each
+
     [executor]
     workers = 2                   # local worker processes
     time_limit = 21600            # seconds that one job may take; its row fails and the run goes on
@@ -55,7 +58,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +74,8 @@ CHAINS = "chains"
 
 MOST_ROWS = 10_000
 """Rows of a run that a plan may order by its lists and replicates."""
+MOST_LOOKS = 5
+"""Looks that a plan may declare; each has its share of alpha."""
 MOST_WORKERS = 1024
 """Processes of one run."""
 
@@ -113,6 +118,7 @@ class Plan:
     limits: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
     least: Least = field(default_factory=Least)
+    looks: tuple[int, ...] = ()
     workers: int | None = None
     time_limit: float | None = None
     memory_limit: float | None = None
@@ -188,7 +194,9 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         chains=reader.chains(raw.get("chains", [])),
         deployed=reader.strings(raw.get("deployed", []), "deployed"),
         replicates=reader.of(int, raw.get("replicates", 1), "replicates", low=1),
+        looks=reader.looks(reader.table(raw, "looks")),
     )
+    _check_looks(plan, source)
     for attack in least.attacks:
         if not any(covers(key.partition(".")[0], attack) for key in plan.limits):
             raise BadPlan(
@@ -200,6 +208,45 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     _check_rows(plan, source)
     check_names(plan)
     return plan
+
+
+def _check_looks(plan: Plan, source: str) -> None:
+    """Refuse looks in a plan whose rows cannot be played in batches, or that has nothing to settle.
+
+    Raises:
+        BadPlan: no limits, or what cannot be pooled over batches.
+    """
+    if not plan.looks:
+        return
+    if not plan.limits:
+        raise BadPlan(f"{source}: a plan with looks must have a table [limits], got none")
+    others = {
+        "chains": plan.chains,
+        "defenses.use": plan.use,
+        "budget": plan.budget,
+        "games.*.rounds": [name for name, params in plan.games.items() if "rounds" in params],
+    }
+    if clashing := [name for name, value in others.items() if value]:
+        raise BadPlan(
+            f"{source}: a plan with looks must be without chains, added defenses, a budget and "
+            f"rounds of its games, got {', '.join(clashing)}"
+        )
+
+
+def at_look(plan: Plan, look: int) -> Plan:
+    """Return the plan as it is judged at a look: with its rounds, at its share of alpha.
+
+    Args:
+        plan: a plan with looks.
+        look: 1, 2, …
+    """
+    games = {e.game for e in catalog.entries("attack") if e.kind == "attack"}
+    rounds = {"rounds": plan.looks[look - 1]}
+    return replace(
+        plan,
+        alpha=plan.alpha / len(plan.looks),
+        games={**plan.games, **{game: {**plan.games.get(game, {}), **rounds} for game in games}},
+    )
 
 
 def _check_rows(plan: Plan, source: str) -> None:
@@ -291,6 +338,8 @@ def normalised(plan: Plan) -> str:
         rows += ["", "[[chains]]", f"attacks = {_toml(chain.attacks)}"]
         rows += [f"slots = {_toml(chain.slots)}"]
         rows += [*_tables("chains.params", chain.params), *_tables("chains.games", chain.games)]
+    if plan.looks:
+        rows += ["", "[looks]", f"rounds = {_toml(plan.looks)}"]
     rows += ["", "[limits]", *(["strict = true"] if plan.strict else [])]
     rows += [*(f"{_toml(k)} = {v!r}" for k, v in sorted(plan.limits.items()))]
     for name, value in (least := plan.least.dump()).items():
@@ -384,6 +433,19 @@ class _Reader:
             )
         return tuple(chains)
 
+    def looks(self, table: Mapping[str, Any]) -> tuple[int, ...]:
+        self.known(table, "looks.", ["rounds"])
+        rounds = table.get("rounds", [])
+        if not isinstance(rounds, list) or (table and not 1 <= len(rounds) <= MOST_LOOKS):
+            raise BadPlan(
+                f"{self.source}: looks.rounds must be a list of 1 to {MOST_LOOKS} numbers of "
+                f"rounds, got {_toml(rounds)}"
+            )
+        numbers = [self.of(int, number, "looks.rounds", low=1) for number in rounds]
+        if any(later <= before for before, later in pairwise(numbers)):
+            raise BadPlan(f"{self.source}: looks.rounds must ascend, got {_toml(rounds)}")
+        return tuple(numbers)
+
     def least(self, table: Any) -> Least:
         if not isinstance(table, dict):
             raise BadPlan(
@@ -419,7 +481,7 @@ class _Reader:
 
 _KEYS = (
     *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
-    *("attacks", "games", "scenes", "defenses", "chains", "limits", "executor"),
+    *("attacks", "games", "scenes", "defenses", "chains", "limits", "looks", "executor"),
 )
 _KINDS: dict[type, str] = {
     bool: "true or false",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,9 +142,9 @@ def forecast(
     judged = [check for check in covered if "." not in check[0]]
     # As the gate counts: each quantity of each row shares the level.
     tests = len({(source.row["id"], key.partition(".")[2]) for key, _, source in covered})
-    rows = []
+    rows, alpha = [], plan.alpha / max(1, len(plan.looks))
     for key, limit, source in judged:
-        line, likeness = _planned(key, limit, source, effects if pilot else {}, plan.alpha)
+        line, likeness = _planned(key, limit, source, effects if pilot else {}, alpha)
         if likeness is not None:
             need = power.needed(likeness, limit, tests=tests, strict=plan.strict, seed=seed)
             line |= {
@@ -165,6 +165,7 @@ def forecast(
     return {
         "pilot": None if pilot is None else pilot.name,
         "tests": tests,
+        "alpha": alpha,
         "chance": power.POWER,
         "rows": rows,
         "not_planned": open_,
@@ -271,6 +272,7 @@ def _planned(
                 _check_ceiling(line, stated, source.row.get("ceiling"))
             line["shifted"] = stated is None and doubt != bits["point"]
             likeness = power.from_pilot(source.trials(), bits["point"], planned)
+            likeness = replace(likeness, spec=replace(likeness.spec, alpha=alpha))
     except BadTrials as error:
         return line | {"bits": None, "side": None, "reason": str(error)}, None
     return line | {"bits": planned}, likeness

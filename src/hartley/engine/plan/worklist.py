@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from hartley import catalog
@@ -252,6 +252,24 @@ def _modules(experiment: Experiment) -> tuple[str, ...]:
     if scene := scene_module(experiment.scene):
         modules.append(scene)
     return (PLAYER, *sorted(set(modules)))
+
+
+def batches(experiment: Experiment, looks: Sequence[int]) -> list[Experiment]:
+    """Return the batches that an experiment of a plan with looks is played in, up to its look.
+
+    Args:
+        experiment: a row of the plan at a look (``plan.at_look``).
+        looks: rounds at the looks until then.
+    """
+    stage = experiment.stages[-1]
+    return [
+        replace(
+            experiment,
+            batch=number,
+            stages=(replace(stage, game_params={**stage.game_params, "rounds": later - before}),),
+        )
+        for number, (before, later) in enumerate(pairwise([0, *looks]), 1)
+    ]
 
 
 def scene_module(name: str) -> str:

@@ -74,6 +74,7 @@ class Verdict:
         strict: whether a pass had to count what victims who showed nothing could hide.
         departures: in words, whatever was played otherwise than it ships, weaker or with fewer
             trials, also where no limit is about it.
+        looks: how many looks the plan declares; ``level`` is that of one of them.
     """
 
     status: str
@@ -83,6 +84,7 @@ class Verdict:
     tested: int = 0
     strict: bool = False
     departures: tuple[str, ...] = ()
+    looks: int = 1
 
     @property
     def code(self) -> int:
@@ -99,6 +101,7 @@ class Verdict:
             "tested": self.tested,
             "strict": self.strict,
             "departures": list(self.departures),
+            **({"looks": self.looks} if self.looks > 1 else {}),
         }
 
 
@@ -213,6 +216,8 @@ def judge(
     reasons += [c["reason"] for c in checks if c["status"] == PASS]
     if not limits:
         reasons.append("no limits were set, so nothing was compared with a limit")
+    if looks := document.get("looks"):
+        reasons.append(look_in_words(looks))
     return Verdict(
         status,
         tuple(dict.fromkeys(reasons)),
@@ -221,6 +226,16 @@ def judge(
         channels,
         strict,
         tuple(departures_in_words(document)),
+        len(looks["rounds"]) if looks else 1,
+    )
+
+
+def look_in_words(looks: Mapping[str, Any]) -> str:
+    """Say at which of its declared looks a run was judged, and what that costs."""
+    rounds, look = looks["rounds"], looks["look"]
+    return (
+        f"judged at look {look} of {len(rounds)}, after {rounds[look - 1]} rounds; every look that "
+        "the plan declares has an equal share of alpha"
     )
 
 

@@ -48,9 +48,9 @@ class Result:
     Attributes:
         status: ``done``, ``failed`` or ``skipped``.
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
-            a utility, ``seconds``, processor seconds (``cpu``: all, and those of scenes, deals, plays
-            and measures), the ``devices`` that its process has used until then, and files of the cache that were
-            damaged and ``rebuilt``.
+            a utility, ``seconds``, processor seconds (``cpu``: all, and those of scenes, deals,
+            plays and measures), the ``devices`` that its process has used until then, and files of
+            the cache that were damaged and ``rebuilt``.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
         row: of a play that was done: the measured half of its row, and the measurement's digest.
@@ -274,8 +274,16 @@ class Player:
                     isolated=self._isolated,
                 )
             self._deal = (key, dealt)
+        if experiment.batch and not self._deal[1].planted:
+            raise UsageError(NOT_IN_BATCHES)
         return self._deal[1]
 
+
+NOT_IN_BATCHES = (
+    "looks must be about secrets that Hartley draws, which other victims can be trained on, got "
+    "the owner's own split; play it at once, without [looks]"
+)
+"""Why a model as it is cannot be played in batches: the second would be the first again."""
 
 NOT_PLANTED = (
     "not adaptive: its settings cannot be tuned here, because Hartley did not draw the secrets and "
