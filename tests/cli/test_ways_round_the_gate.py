@@ -94,6 +94,41 @@ def test_a_part_that_ends_the_program_as_it_is_imported_does_not_pass(command, l
         assert done.returncode in (2, 3) and "leaver" in done.stdout + done.stderr, words
 
 
+OVER = (
+    'scene = "live:membership"\nonly = ["loss_threshold", "leaver"]\n[limits]\nmembership = 0.05\n'
+)
+
+GATE_IS_REPLACED = """
+from hartley.engine.result import gate
+gate.EXIT.update(over=0, inconclusive=0)
+"""
+CODE_IS_CONFIRMED = """
+frame = sys._getframe()
+while frame and "confirm" not in frame.f_locals:
+    frame = frame.f_back
+if frame:
+    os.write(frame.f_locals["confirm"], frame.f_locals["token"] + bytes([0]))
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_import", "words"),
+    [
+        (GATE_IS_REPLACED, "loss_threshold is at least "),
+        (CODE_IS_CONFIRMED, "must hold a finished run of the plan 'over', got none"),
+    ],
+)
+def test_an_import_that_answers_for_the_gate_does_not_pass(command, tmp_path, at_import, words):
+    (tmp_path / "over.toml").write_text(OVER)
+    source = ATTACK.format(at_import=at_import, as_it_plays="raise ValueError('no')")
+    done = command("assess", "over.toml", "--workers", "1", source=source)
+    assert done.returncode == (1 if "loss" in words else 3), done
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("hartley: the stored run, judged again without code of plugins, ")
+    assert words in last
+
+
 @pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
 def test_a_recipe_that_ends_the_program_does_not_pass(command, leave):
     words = ("assess", "--scene", "gone", "--workers", "0")

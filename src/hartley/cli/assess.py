@@ -23,6 +23,8 @@ from hartley.cli.terminal import (
     whole,
 )
 from hartley.core.errors import BadPlan, UnknownName, UsageError
+from hartley.engine.plan.plan import MOST_WORKERS, Plan, from_content, parse, read
+from hartley.store import check_name
 
 app = App(name="assess")
 
@@ -112,22 +114,21 @@ def assess(
     from hartley.engine.assess import Mistaken
     from hartley.engine.assess import assess as run_plan
 
-    ordered, source = _plan(plan, scene)
-    changes: dict[str, Any] = {
-        "only": tuple(only) if only else None,
-        "skip": tuple(skip) if skip else None,
-        "seed": seed,
-        "workers": workers,
-        "time_limit": above_zero("time-limit", time_limit),
-        "memory_limit": above_zero("memory-limit", memory_limit),
-        "isolate": isolate or None,
-        "use": None if defenses else (),
-    }
-    _check(seed, workers, run)
-    ordered = replace(ordered, **{k: v for k, v in changes.items() if v is not None})
-    if set_:
-        scene_params = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
-        ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: scene_params})
+    ordered, source = ordered_plan(
+        plan,
+        scene,
+        set_=set_,
+        only=only,
+        skip=skip,
+        seed=seed,
+        workers=workers,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+        isolate=isolate,
+        defenses=defenses,
+    )
+    if run is not None:
+        check_name(run)
     try:
         with watching() as watch:
             document = run_plan(
@@ -141,22 +142,53 @@ def assess(
     return finish(document, store, json=json)
 
 
-def _check(seed: int | None, workers: int | None, run: str | None) -> None:
-    """Check flags before the scene is built.
+def ordered_plan(
+    plan: str | None,
+    scene: str | None,
+    *,
+    set_: list[str] | None,
+    only: list[str] | None,
+    skip: list[str] | None,
+    seed: int | None,
+    workers: int | None,
+    time_limit: float | None,
+    memory_limit: float | None,
+    isolate: bool,
+    defenses: bool,
+    plans: Mapping[str, bytes] | None = None,
+) -> tuple[Plan, str]:
+    """Return the plan that the flags of ``assess`` order, and its file, if any.
+
+    Args:
+        plan: a file, or the name of a plan that ships.
+        scene: instead of that of the plan.
+        set_, only, skip, seed, workers, time_limit, memory_limit, isolate, defenses: flags.
+        plans: by file, what it held as the command began; other files are read now.
 
     Raises:
-        UsageError: a number or a name that cannot be.
+        UsageError: a plan that cannot be read, an unknown name, or a value that cannot be.
     """
-    from hartley.engine.plan.plan import MOST_WORKERS
-    from hartley.store import check_name
-
+    ordered, source = _plan(plan, scene, plans or {})
+    changes: dict[str, Any] = {
+        "only": tuple(only) if only else None,
+        "skip": tuple(skip) if skip else None,
+        "seed": seed,
+        "workers": workers,
+        "time_limit": above_zero("time-limit", time_limit),
+        "memory_limit": above_zero("memory-limit", memory_limit),
+        "isolate": isolate or None,
+        "use": None if defenses else (),
+    }
     for name, value in {"seed": seed, "workers": workers}.items():
         if value is not None and value < 0:
             raise UsageError(f"--{name} must be at least 0, got {value}")
-    if run is not None:
-        check_name(run)
     if workers is not None and workers > MOST_WORKERS:
         raise UsageError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
+    ordered = replace(ordered, **{k: v for k, v in changes.items() if v is not None})
+    if set_:
+        scene_params = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
+        ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: scene_params})
+    return ordered, source
 
 
 def finish(
@@ -219,10 +251,8 @@ def _refused(row: Mapping[str, Any], without: frozenset[str]) -> bool:
     return bool(ids & without) and not measured
 
 
-def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:
+def _plan(plan: str | None, scene: str | None, contents: Mapping[str, bytes]) -> tuple[Plan, str]:
     """The plan that the user means, and its file."""
-    from hartley.engine.plan.plan import Plan, parse, read
-
     if plan is None and scene is None:
         raise UsageError(
             "assess needs a plan or a scene: give a PLAN.toml, --scene NAME "
@@ -231,7 +261,9 @@ def _plan(plan: str | None, scene: str | None) -> tuple[Any, str]:
     if plan is None:
         return Plan(scene=scene or ""), ""
     path, shipped = Path(plan), plans()
-    if not path.exists() and plan in shipped:
+    if plan in contents:
+        ordered, source = from_content(contents[plan], path), str(path.resolve())
+    elif not path.exists() and plan in shipped:
         ordered, source = parse(shipped[plan](), source=f"plan {plan}"), ""
         ordered = replace(ordered, name=plan)
     elif not path.exists() and not plan.endswith(".toml"):

@@ -15,6 +15,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hartley.cli.second_verdict import second_verdict
 from hartley.cli.supervise import INCONCLUSIVE, STOPPED, can_supervise, supervised
 from hartley.cli.terminal import complain, complain_at_length
 from hartley.core.errors import HartleyError, Mistakes, UsageError
@@ -124,7 +125,9 @@ def main() -> None:
     """Run the command line of this process."""
     arguments = sys.argv[1:]
     if _verb(arguments) in PLAYING and can_supervise():
-        sys.exit(supervised(lambda: _in_own_process(arguments)))
+        # A first word of another verb, or --help, plays nothing.
+        judge = second_verdict(arguments) if arguments[0] == "assess" else None
+        sys.exit(supervised(lambda: _in_own_process(arguments), judge))
     sys.exit(_in_own_process(arguments))
 
 

@@ -2,8 +2,9 @@
 
 A command that plays imports and builds parts in its own process. One of them may end the program
 with code 0, crash it, hang as it ends, leave processes behind or swallow a Ctrl-C. The parent runs
-no part: it believes an exit code only where the command has confirmed it, passes on what stops a
-command once, ends it at the second time, and leaves no process behind.
+no part: it believes an exit code only where the command has confirmed it, and a pass only where it
+judges the stored run so itself. It passes on what stops a command once, ends it at the second time,
+and leaves no process behind.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ def can_supervise() -> bool:
     return hasattr(os, "fork")
 
 
-def supervised(command: Callable[[], int]) -> int:
+def supervised(command: Callable[[], int], judge: Callable[[], int] | None = None) -> int:
     """Run a command in a child process and return its exit code.
 
     Args:
         command: returns the exit code; what it prints goes where this process prints.
+        judge: called in this process where the command has answered 0, after all its processes
+            have ended; returns the code that counts then.
 
     Returns:
         The code, if the command has returned it; 128 and the signal's number, if it was stopped by
@@ -61,9 +64,10 @@ def supervised(command: Callable[[], int]) -> int:
     processes.adopt_orphans()
     supervisor = _Supervisor(child, confirmations, token)
     try:
-        return supervisor.wait()
+        code = supervisor.wait()
     finally:
         processes.end_descendants()
+    return judge() if code == 0 and judge is not None else code
 
 
 def _as_child(command: Callable[[], int], parent: int, confirm: int, token: bytes) -> int:

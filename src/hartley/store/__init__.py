@@ -19,7 +19,7 @@ journal, so the same command plays it again.
 
 from hartley.store.disk import as_bytes, write_atomically
 from hartley.store.read_document import read_run
-from hartley.store.runs import Ledger, check_name, latest, open_run, reopen, runs
+from hartley.store.runs import Ledger, check_name, latest, open_run, reopen, run_folders, runs
 from hartley.store.table import read_trials, trials_from_bytes, trials_to_bytes
 from hartley.store.verdict_file import save_verdict, saved_verdict
 from hartley.store.verify import Reading, read_verified, trials_of
@@ -35,6 +35,7 @@ __all__ = [
     "read_trials",
     "read_verified",
     "reopen",
+    "run_folders",
     "runs",
     "save_verdict",
     "saved_verdict",

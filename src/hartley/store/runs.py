@@ -342,7 +342,7 @@ def runs(store: Path) -> list[dict[str, Any]]:
     A run that cannot be read is a row too: its status is ``damaged``, with the reason.
     """
     rows = []
-    for folder in _run_folders(store):
+    for folder in run_folders(store):
         try:
             journal = read_journal(folder / "journal.jsonl")
             scene = journal.header.get("scene")
@@ -364,7 +364,7 @@ def runs(store: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row.get("created", ""), reverse=True)
 
 
-def _run_folders(store: Path) -> list[Path]:
+def run_folders(store: Path) -> list[Path]:
     """The folders of a store that hold a journal, whatever state it is in."""
     try:
         folders = sorted(store.iterdir())
@@ -477,7 +477,7 @@ def _changed(
 
 def _same_as_left(store: Path, header: Mapping[str, Any], plan: str) -> None:
     """Refuse a new run while an unfinished run of the same name differs from it."""
-    for folder in _run_folders(store):
+    for folder in run_folders(store):
         if os.path.lexists(folder / "run.json"):
             continue
         try:

@@ -135,7 +135,25 @@ def read(path: Path) -> Plan:
         BadPlan: it cannot be read (the message has line and column), or a key or value is wrong.
         UnknownName: it names a part that does not exist.
     """
-    content = read_bytes(path, "the plan", BadPlan, LARGEST_TEXT)
+    return from_content(read_content(path), path)
+
+
+def read_content(path: Path) -> bytes:
+    """Return what a plan file holds.
+
+    Raises:
+        BadPlan: it cannot be read.
+    """
+    return read_bytes(path, "the plan", BadPlan, LARGEST_TEXT)
+
+
+def from_content(content: bytes, path: Path) -> Plan:
+    """Return the plan of the content of a file.
+
+    Raises:
+        BadPlan: it is not UTF-8 text, is malformed, or a key or value is wrong.
+        UnknownName: it names a part that does not exist.
+    """
     try:
         # Editors of Windows write a mark before the text.
         text = content.decode("utf-8-sig")
