@@ -203,8 +203,8 @@ def _pool(
     for part in parts:
         record = ledger.records.get(part.key, {})
         if record.get("event") != DONE:
-            kept = {name: record[name] for name in ("reason", "cause") if name in record}
-            ledger.note(record.get("event", FAILED), experiment.key, **kept)
+            note = {name: record[name] for name in ("reason", "cause") if name in record}
+            ledger.note(record.get("event", FAILED), experiment.key, **note)
             if part.key in refused:
                 refused[experiment.key] = refused[part.key]
             return
