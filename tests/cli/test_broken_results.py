@@ -81,6 +81,12 @@ DEEP = '{"a":' * 100_000
         ("x.jsonl", '{"entry_type": "init"}\n[1]\n', "line 2: it must be an object"),
         ("x.jsonl", '{"entry_type": "init"}\n', "must have judged attempts"),
         ("x.eval", "PK\x03\x04 nothing more", "cannot be read as a zip archive"),
+        (
+            "g.hitlog.jsonl",
+            '{"attempt_id": 1, "attempt_seq": 0, "detector": "d", "probe": "p", "score": 1.0}\n',
+            "measure the report beside it",
+        ),
+        ("r.json", '{"results": {}, "n-samples": {}, "configs": {}}', "run it with --log_samples"),
         ("notes.txt", "hello", "got neither; known are: "),
         ("x.md", "# A page", "garak report"),
     ],
@@ -174,11 +180,17 @@ def test_a_report_names_files_beside_it_only(call, tmp_path, name):
     assert expected in refused(call, path)
 
 
+def test_a_folder_that_is_not_an_experiment(call, tmp_path):
+    (tmp_path / "runs").mkdir()
+    message = refused(call, "runs")
+    assert "got neither" in message or "a folder" in message, message
+
+
 @pytest.mark.parametrize(
     ("scores", "keep", "words"),
     [
         (np.zeros((4, 9)), np.ones((5, 9), bool), "of the same models and records"),
-        (np.zeros((4, 9)), np.full((4, 9), 2), "must be true or false, 1 or 0"),
+        (np.zeros((4, 9)), np.full((4, 9), 2.5), "are scores and memberships exchanged?"),
         (np.zeros((4, 9)), np.full((4, 9), "a"), "must be true or false, 1 or 0"),
         (np.zeros((4, 9), complex), np.ones((4, 9), bool), "scores must be numbers"),
         (np.zeros((4, 9)), np.ones((4, 9, 2, 2), bool), "must be (records,) or (models, records)"),

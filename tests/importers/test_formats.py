@@ -111,6 +111,10 @@ def test_promptfoo_counts_failed_tests_of_a_red_team_as_attacks_that_succeeded(t
     assert results.quantity.startswith("attack success rate")
     assert "1 left out: rows that ended in an error" in results.notes[0]
     plain = [write.promptfoo_row(n, n < 3, plugin=None) for n in range(4)]
+    # Before there was a failureReason, a test that failed had an `error` too: its reason.
+    plain[3] = plain[3] | {"failureReason": None, "error": "expected a poem"}
+    groups, results = rates(write.jsonl(tmp_path / "out.jsonl", plain))
+    assert groups["openai:chat:test"].values.tolist() == [1, 1, 1, 0]
     groups, results = rates(write.promptfoo(tmp_path / "out.json", plain))
     assert groups["openai:chat:test"].values.tolist() == [1, 1, 1, 0]
     assert results.quantity == "share of tests that passed"
@@ -167,6 +171,50 @@ def test_lira_scores_have_a_cluster_for_each_model(tmp_path):
     assert (table.guess == score.ravel()).all() and len(set(table.cluster)) == 6
 
 
+def lira_experiment(folder, models=12, n=120, hardness=2.0):
+    """Logits of records that differ more from one another than by membership, as real ones do."""
+    rng = np.random.default_rng(0)
+    record = rng.normal(0, hardness, n)
+    keep = rng.random((models, n)).argsort(0) < models // 2  # as train.py draws them
+    keep[: models // 2, 0] = False  # which no reference knows
+    for k in range(models):
+        path = folder / f"experiment-{k}_{models}"
+        (path / "scores").mkdir(parents=True)
+        logits = record + 1.5 * keep[k] + rng.normal(0, 1, n)
+        np.save(path / "scores" / "0000000050.npy", rng.normal(0, 1, (n, 2)))
+        np.save(path / "scores" / "0000000100.npy", np.stack([logits, logits + 0.1], 1))
+        np.save(path / "keep.npy", np.append(keep[k], [True, False]))
+    return keep
+
+
+def test_a_folder_of_lira_is_attacked_as_lira_does(tmp_path):
+    lira_experiment(tmp_path / "exp")
+    table = trials(tmp_path / "exp")
+    assert len(set(table.cluster)) == 6
+    assert table.notes[0] == "the first 6 models are LiRA's references, the other 6 are measured"
+
+    def auc(scores):
+        difference = scores[table.truth == 1][:, None] - scores[table.truth == 0]
+        return (difference > 0).mean()
+
+    logits = [
+        np.load(path / "scores" / "0000000100.npy").mean(1)
+        for path in sorted((tmp_path / "exp").iterdir())
+    ]
+    keep = np.stack([np.load(p / "keep.npy")[:-2] for p in sorted((tmp_path / "exp").iterdir())])
+    known = (keep[:6].sum(0) >= 2) & (keep[:6].sum(0) <= 4)
+    assert not known[0]
+    assert table.notes[1] == f"{(~known).sum()} records left out: too few references know them"
+    assert (table.truth == keep[6:, known].ravel()).all()
+    assert auc(np.stack(logits)[6:, known].ravel()) < 0.75
+    assert auc(table.guess) > 0.78
+    for folder in list((tmp_path / "exp").iterdir())[3:]:
+        for path in folder.glob("scores/*"):
+            path.unlink()
+    with pytest.raises(Exception, match="must have 4 models with scores or more: got 3"):
+        trials(tmp_path / "exp")
+
+
 def test_privacy_meter_and_art(tmp_path):
     keep, score = write.memberships()
     np.savez(tmp_path / "attack_result_0", fpr=score[:5], scores=score, memberships=keep)
@@ -180,7 +228,7 @@ def test_privacy_meter_and_art(tmp_path):
 
 
 def test_every_format_says_what_it_reads_and_where_that_was_read():
-    assert len(names()) == 9
+    assert len(names()) == 10
     for name in names():
         assert format_of(name).READS
         page = import_module(f"hartley.importers.formats.{name}").__doc__

@@ -77,7 +77,7 @@ def measure(
         The part that is measured, of a file that has several: an attack, a probe, a scorer.
     source
         The format, where its content does not say it: table, garak, inspect_ai, lm_eval, promptfoo,
-        pyrit, sacroml, art_arrays, privacy_meter or lira_arrays.
+        pyrit, sacroml, art_arrays, privacy_meter, lira_arrays or lira_experiments.
     tries
         How many thresholds, scores, attacks or rates were tried on these rows before this one was
         chosen. Every bound pays for all of them: its error level is alpha / tries. A table with a

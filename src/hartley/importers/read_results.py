@@ -70,14 +70,14 @@ def read_results(
     """
     if source and source not in (TABLE, *names()):
         raise UnknownName("format", source, (TABLE, *names()))
-    if source == TABLE or path.is_dir():
+    if source == TABLE:
         return TABLE, None
     opened = Source(path, truth_file, only)
     for name in [source] if source else names():
         importer = format_of(name)
         if source or importer.recognises(opened):
             return name, importer.read(opened)
-    if not path.name.lower().endswith(TABLES):
+    if not path.name.lower().rstrip("/").endswith(TABLES):
         raise BadTrials(
             f"{path}: the results must be a table ({', '.join(SUFFIXES)}) or a file of another "
             f"tool, got neither; known are: {known_formats()}"

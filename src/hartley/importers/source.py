@@ -52,11 +52,12 @@ class Source:
         path: where it is.
         truth_file: a second file with the secrets, where this one has only the scores.
         only: the part of the file that is measured, where it has several; empty: not said.
+        is_folder: whether it is a folder, which has none of what follows.
         head: its first bytes, unpacked.
     """
 
     def __init__(self, path: Path, truth_file: Path | None = None, only: str = "") -> None:
-        """Open a file for a look at its first bytes.
+        """Open a file, or a folder, for a look at its first bytes.
 
         Raises:
             BadTrials: it is not a file that can be read, or it is empty.
@@ -68,9 +69,11 @@ class Source:
             raise BadTrials(f"{path}: no such file") from None
         except (OSError, ValueError) as error:
             raise BadTrials(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        self.is_folder, self.head, self.size = stat.S_ISDIR(about.st_mode), b"", 0
+        if self.is_folder:
+            return
         if not stat.S_ISREG(about.st_mode):
-            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe or a device"
-            raise BadTrials(f"{path}: the results must be a file, got {kind}")
+            raise BadTrials(f"{path}: the results must be a file, got a pipe or a device")
         if about.st_size == 0:
             raise BadTrials(f"{path}: the file is empty")
         self.size = about.st_size

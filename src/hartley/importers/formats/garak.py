@@ -25,16 +25,24 @@ from hartley.importers.source import Source
 READS = "garak report (.report.jsonl)"
 JUDGED = 2
 THRESHOLD = 0.5
+HIT = {"attempt_id", "attempt_seq", "detector", "probe", "score"}
+"""Fields of a line of ``.hitlog.jsonl``."""
 TYPES = ("start_run setup", "init", "attempt", "eval", "digest", "completion", "plugin_cache")
 
 
 def recognises(source: Source) -> bool:
-    """Whether the first line has one of garak's entry types."""
-    return (source.first or {}).get("entry_type") in TYPES
+    """Whether the first line has one of garak's entry types, or is of its log of hits."""
+    first = source.first or {}
+    return first.get("entry_type") in TYPES or first.keys() >= HIT
 
 
 def read(source: Source) -> Rates:
     """Return one rate for each probe and detector."""
+    if (source.first or {}).keys() >= HIT:
+        raise source.broken(
+            "a log of hits has no outputs that were not hit",
+            "measure the report beside it, whose name ends in .report.jsonl",
+        )
     collected, threshold = Collected(), THRESHOLD
     counted: Counter[str] = Counter()
     for number, entry in source.lines():

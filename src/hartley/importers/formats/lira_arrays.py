@@ -28,6 +28,12 @@ ONE_MODEL = (
 )
 
 
+RAW = (
+    "scores are measured as they are: LiRA's own arrays hold logits, and an attack that compares "
+    "each with other models reads more"
+)
+
+
 def recognises(source: Source) -> bool:
     """Whether the file is an array of plain numbers."""
     return source.is_array and source.array().dtype.names is None
@@ -45,7 +51,7 @@ def read(source: Source) -> Columns:
     truth_source = Source(source.truth_file)
     if not truth_source.is_array:
         raise truth_source.broken("--truth must be an .npy array", "it is not")
-    return columns(source, scores, truth_source.array())
+    return columns(truth_source, scores, truth_source.array(), notes=(RAW,))
 
 
 def columns(
@@ -112,5 +118,6 @@ def _memberships(source: Source, truth: NDArray[Any]) -> NDArray[np.bool_]:
         return truth.astype(np.bool_)
     raise source.broken(
         "memberships must be true or false, 1 or 0",
-        f"got {truth.dtype} with {np.unique(truth)[:3].tolist() if truth.size else 'nothing'}",
+        f"got {truth.dtype} with {np.unique(truth)[:3].tolist() if truth.size else 'nothing'}; are "
+        "scores and memberships exchanged?",
     )

@@ -12,16 +12,27 @@ from hartley.importers.outcomes import Collected, Rates, share
 from hartley.importers.source import Source
 
 READS = "lm-eval samples (samples_*.jsonl)"
+TOTALS = {"results", "n-samples", "configs"}
+"""Fields of ``results_<date>.json``, which has the mean of each metric alone."""
 FIELDS = {"doc_id", "resps", "filtered_resps", "target"}
 
 
 def recognises(source: Source) -> bool:
-    """Whether the first line has the fields of a sample."""
-    return source.first is not None and source.first.keys() >= FIELDS
+    """Whether the first line has the fields of a sample, or the document those of totals."""
+    return (source.first or {}).keys() >= FIELDS or _has_totals(source)
+
+
+def _has_totals(source: Source) -> bool:
+    return isinstance(source.document, dict) and source.document.keys() >= TOTALS
 
 
 def read(source: Source) -> Rates:
     """Return one rate for each metric and filter."""
+    if _has_totals(source):
+        raise source.broken(
+            "totals of lm-eval have no samples",
+            "run it with --log_samples and measure samples_<task>_<date>.jsonl",
+        )
     collected = Collected()
     for number, sample in source.lines():
         names = sample.get("metrics") or [

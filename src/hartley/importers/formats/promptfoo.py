@@ -1,11 +1,12 @@
 """Results of promptfoo: the share of attacks that succeeded, or of tests that passed.
 
 Read in the source of promptfoo 0.118 to 0.123 (``src/types/index.ts``: ``EvaluateSummaryV3``): the
-JSON that ``promptfoo eval --output results.json`` writes, with the rows in ``results.results``. In
-a red team an assertion rejects what the attack wanted, so that ``success: false`` with
-``failureReason`` 1 is an attack that succeeded. Rows with ``failureReason`` 2 ended in an error and
-have no outcome. Rows of one seed prompt are one cluster: ``metadata.originalText`` where a strategy
-rewrote it, else the test's variables, which repeated runs share.
+JSON that ``promptfoo eval --output results.json`` writes, with the rows in ``results.results``, or
+one a line with ``results.jsonl``. In a red team an assertion rejects what the attack wanted, so
+that ``success: false`` with ``failureReason`` 1 is an attack that succeeded. Rows with
+``failureReason`` 2 ended in an error and have no outcome. Rows of one seed prompt are one cluster:
+``metadata.originalText`` where a strategy rewrote it, else the test's variables, which repeated
+runs share.
 """
 
 from __future__ import annotations
@@ -16,21 +17,23 @@ from typing import Any
 from hartley.importers.outcomes import Collected, Rates
 from hartley.importers.source import Source
 
-READS = "promptfoo results (.json)"
-ASSERT, ERROR = 1, 2
+READS = "promptfoo results (.json, .jsonl)"
+NONE, ASSERT, ERROR = 0, 1, 2
 """Values of ``failureReason``."""
 OWN = ("sessionId",)
 """Variables that differ from run to run of one test."""
 
 
 def recognises(source: Source) -> bool:
-    """Whether the document has the rows of a promptfoo evaluation."""
-    return _rows(source.document) is not None
+    """Whether the document, or the lines, are the rows of a promptfoo evaluation."""
+    return _rows(source.document) is not None or _is_row(source.first)
 
 
 def read(source: Source) -> Rates:
     """Return one rate for each provider, and in a red team for each plugin too."""
     rows = _rows(source.document)
+    if rows is None and _is_row(source.first):
+        rows = [row for _, row in source.lines()]
     if rows is None:
         raise source.broken(
             "results of promptfoo must have a list `results.results`", "it has none"
@@ -40,7 +43,7 @@ def read(source: Source) -> Rates:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict) or not isinstance(row.get("success"), bool):
             raise source.broken(f"row {number} of results.results", "it must have `success`")
-        if row.get("failureReason") == ERROR or (row.get("error") and "failureReason" not in row):
+        if _is_error(row):
             collected.leave_out("rows that ended in an error (failureReason 2)")
             continue
         value = float(row["success"] is not is_red_team)
@@ -74,17 +77,28 @@ def _rows(document: Any) -> list[Any] | None:
         return None
     results = document.get("results")
     rows = results.get("results") if isinstance(results, dict) else results
-    if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
-        return None
+    return rows if isinstance(rows, list) and rows and _is_row(rows[0]) else None
+
+
+def _is_row(row: Any) -> bool:
     known = {"promptIdx", "testIdx", "failureReason", "gradingResult", "testCase", "vars"}
-    return rows if "success" in rows[0] and known & rows[0].keys() else None
+    return isinstance(row, dict) and "success" in row and not known.isdisjoint(row)
+
+
+def _is_error(row: dict[str, Any]) -> bool:
+    """Whether a row has no outcome; ``error`` alone is also the reason of a test that failed."""
+    reason = row.get("failureReason")
+    if reason in (NONE, ASSERT, ERROR):
+        return bool(reason == ERROR)
+    return bool(row.get("error")) and not isinstance(row.get("gradingResult"), dict)
 
 
 def _metadata(row: dict[str, Any]) -> dict[str, Any]:
-    test = row.get("testCase")
+    """Return what a red team wrote beside a test: into the test, its grade, or the row itself."""
     metadata: dict[str, Any] = {}
-    for of in (test.get("metadata") if isinstance(test, dict) else None, row.get("metadata")):
-        metadata |= of if isinstance(of, dict) else {}
+    for holder in (row.get("testCase"), row.get("gradingResult"), row):
+        part = holder.get("metadata") if isinstance(holder, dict) else None
+        metadata |= part if isinstance(part, dict) else {}
     return metadata
 
 
