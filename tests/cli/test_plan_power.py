@@ -1,6 +1,11 @@
 """``hartley plan --power``: a table and a JSON document of what settles each limit."""
 
 import json
+import math
+
+import pytest
+
+from hartley.store.journal import read_journal
 
 PLAN = """scene = "live:membership"
 only = ["loss_threshold"]
@@ -26,7 +31,14 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(hartley, tmp_path):
     assert row["measured"]["low"] < row["bits"] <= row["measured"]["point"]
     assert forecast["tests"] == 2  # the bits and the AUC of one row share the level
     assert forecast["not_planned"] == [{"limit": "membership.auc", "reason": "a limit on a metric"}]
-    assert forecast["cpu_seconds"] > 0
+    # Dealing, playing and judging grow with the victims, measuring with their root.
+    (run,) = (tmp_path / "runs").glob("plan-*")
+    records = read_journal(run / "journal.jsonl").records.values()
+    (cpu,) = (record["cpu"] for record in records if "trials" in record)
+    assert 0 < cpu["measures"] + cpu["plays"] + cpu["deals"] <= cpu["all"] + 0.001
+    share = row["clusters"] / 16
+    more = (cpu["deals"] + cpu["plays"]) * (share - 1) + cpu["measures"] * (math.sqrt(share) - 1)
+    assert forecast["cpu_seconds"] == pytest.approx(cpu["all"] + more, abs=0.06)
     table = hartley("plan", "--power", "plan.toml", "--effect", "membership=0.4,seconds=2")
     assert "from declared effects" in table.stdout and "processor seconds" in table.stdout
     assert "planned bits" in table.stdout and "moved towards" not in table.stdout

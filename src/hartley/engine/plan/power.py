@@ -182,7 +182,9 @@ class _Source:
         trials, effect: what its shape is taken from.
         clusters: how many it has.
         growing: processor seconds of its job that grow with clusters: dealing victims, playing and
-            judging, measuring; None where the pilot's version did not count them apart.
+            judging; None where the pilot's version did not count them apart.
+        measuring: those of measuring, which grow about as the root of the clusters: the codes and
+            the null arm of a few rows cost as much as those of many.
         fixed: the others: building scenes, reference models and other shared work.
     """
 
@@ -192,6 +194,7 @@ class _Source:
     clusters: int
     growing: float | None
     fixed: float
+    measuring: float = 0.0
 
 
 def _of_effects(effects: Mapping[str, Effect]) -> Iterator[_Source]:
@@ -220,14 +223,17 @@ def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
             continue
         record = records[keys[row["id"]]]
         spent = record.get("cpu")
-        growing, fixed = None, 0.0
+        growing, fixed, measuring = None, 0.0, 0.0
         if spent is not None and "plays" in spent:
             shared = row.get("shared_seconds") or {}
             once = sum(s for name, s in shared.items() if not name.startswith(ANSWERS))
             # Each attack that used it lists shared work, and one of them did it.
             played = min(row["seconds"], spent["plays"])
-            growing = spent["deals"] + spent["measures"] + max(spent["plays"] - once, played)
-            fixed = spent["all"] - growing
+            growing, measuring = (
+                spent["deals"] + max(spent["plays"] - once, played),
+                spent["measures"],
+            )
+            fixed = spent["all"] - growing - measuring
         yield _Source(
             row=row,
             trials=partial(trials_of, pilot, record),
@@ -235,6 +241,7 @@ def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
             clusters=row["clusters"],
             growing=growing,
             fixed=fixed,
+            measuring=measuring,
         )
 
 
@@ -318,6 +325,9 @@ def _cpu(rows: list[dict[str, Any]], sources: list[_Source]) -> float | None:
     for source in sources:
         share = clusters.get(source.row["id"], 0) / source.clusters
         needs[source.row["game"]] = max(needs.get(source.row["game"], 0.0), share)
-    return round(
-        sum(s.fixed + (s.growing or 0.0) * (needs[s.row["game"]] or 1.0) for s in sources), 1
-    )
+    seconds = 0.0
+    for source in sources:
+        share = needs[source.row["game"]] or 1.0
+        seconds += source.fixed + (source.growing or 0.0) * share
+        seconds += source.measuring * math.sqrt(share)
+    return round(seconds, 1)
