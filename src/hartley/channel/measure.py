@@ -7,15 +7,16 @@ the estimator of each answer form and the grounds of each certificate see ``desi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.channel.bounds.ceilings import ceiling
 from hartley.channel.bounds.degenerate_intervals import mean_limits, metric_lows
-from hartley.channel.readouts.information import Binned
+from hartley.channel.readouts.information import Binned, exchangeable, in_sample, weigh
 from hartley.channel.readouts.jam import measure_jam
 from hartley.channel.readouts.rank import measure_rank
 from hartley.channel.readouts.reading import Reading
@@ -28,6 +29,9 @@ from hartley.channel.trials.split_quality import blind_bits, doubts
 from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
 from hartley.infotheory.e_values import units_lower
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 REDRAWS = 9
 """How many times the secrets are redrawn for the null arm."""
@@ -130,6 +134,32 @@ def point_of(trials: Trials) -> float:
     seed = spawn(trials.seed, "point", trials.attack, trials.game, trials.scene)
     columns = columns.with_one_use_per_coin(trials.spec.form)
     return max(0.0, _read(trials, columns, np.random.default_rng(seed), full=False).point)
+
+
+def bits_on_the_sample(
+    trials: Trials, columns: Columns, parts: Iterable[NDArray[np.bool_]]
+) -> NDArray[np.float64]:
+    """Return the bits on some of the rows, without correction and limits, for each choice of rows.
+
+    Args:
+        trials: the declaration.
+        columns: the checked rows.
+        parts: for each choice (n,) booleans, which rows are read.
+    """
+    score = trials.spec.form is AnswerForm.SCORE
+    binned = Binned.of(columns.guess) if score else None
+    bits = []
+    for keep in parts:
+        rng, some = np.random.default_rng(spawn(0, "sample")), columns.rows(keep)
+        if binned is None:
+            bits.append(_read(trials, some, rng, full=False).raw)
+            continue
+        # Without the fit that leaves rows out, which would take most of the time.
+        fair = trials.spec.planted and not exchangeable(some.truth, some.cluster, trials.spec)
+        scores = Binned(binned.where[keep], binned.bins)
+        weighed = weigh(some.truth, scores, some.cluster, rng, coins=fair)
+        bits.append(in_sample(weighed, trials.spec.pieces)[0])
+    return np.array(bits)
 
 
 def _read(

@@ -56,6 +56,20 @@ class Columns:
         truth[np.argsort(self.cluster, kind="stable")] = self.truth[shuffled]
         return replace(self, truth=truth)
 
+    def rows(self, keep: NDArray[np.bool_]) -> Columns:
+        """Return some of the rows, their clusters numbered anew."""
+
+        def cut(column: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if column is None else column[keep]
+
+        cluster = cut(self.cluster)
+        if cluster is not None:
+            cluster = np.unique(cluster, return_inverse=True)[1]
+        truth, guess = self.truth[keep], self.guess[keep]
+        return replace(
+            self, truth=truth, guess=guess, reference=cut(self.reference), cluster=cluster
+        )
+
     def with_one_use_per_coin(self, form: AnswerForm) -> Columns:
         """Return one row a cluster where all rows of every cluster have one secret, else the same.
 

@@ -1,0 +1,150 @@
+"""``hartley compare``: what changed between two runs, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hartley.cli.terminal import bits, note, number, print_json, print_table, quantity, say
+from hartley.core.errors import DamagedRun, UsageError
+
+if TYPE_CHECKING:
+    from hartley.core import Trials
+    from hartley.engine.result.compare_runs import Side
+
+app = App(name="compare")
+
+
+@app.default
+def compare(
+    first: str,
+    second: str,
+    /,
+    *,
+    margin: float = 0.01,
+    store: Path = Path("runs"),
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Compare two runs row by row: does the second leak more than the first?
+
+    Rows are joined by their ids; rows whose parameters differ by attack, game, defenses and
+    knowledge. Where both runs dealt the same secrets to the same victims (one plan, one seed) the
+    difference is paired. Exit code: 0 no worse, 1 worse, 2 bad input, 3 open: a difference that is
+    not settled, a row that failed, is flagged or is only in the first run.
+
+    Parameters
+    ----------
+    first
+        The run to compare with, such as that of the last release: a name in the store, its folder,
+        its run.json, or latest.
+    second
+        The run in question.
+    margin
+        Share of the secret that a row may leak more and still count as no worse.
+    store
+        The folder of all runs.
+    json
+        Print one JSON document.
+    """
+    from hartley.engine.result.compare_runs import EXIT, compare_runs
+
+    if not 0 <= margin <= 1:
+        raise UsageError(f"--margin must be a share in 0..1, got {margin:g}")
+    comparison = compare_runs(_side(first, store), _side(second, store), margin=margin)
+    if json:
+        print_json(comparison)
+    else:
+        _print(comparison)
+    code: int = EXIT[comparison["status"]]
+    return code
+
+
+def _side(run: str, store: Path) -> Side:
+    """Return one run, with its trials where its journal vouches for them."""
+    from hartley.cli.find_run import path_of
+    from hartley.engine.result.compare_runs import Side
+    from hartley.store import read_verified, trials_of
+
+    path = path_of(run, store)
+    try:
+        reading = read_verified(path)
+    except DamagedRun as damage:
+        raise UsageError(f"a run that is compared must be intact: {damage}") from damage
+    folder = path if path.is_dir() else path.parent
+    records: Mapping[str, Mapping[str, Any]] = {}
+    keys: dict[str, str] = {}
+    if reading.journal is not None:
+        records = reading.journal.records
+        lines = records.get("plan", {}).get("lines", {}).get("rows", ())
+        keys = {line["standing"]["id"]: line["key"] for line in lines if "standing" in line}
+    elif reading.doubt:
+        note(f"{reading.doubt}: its rows are compared by their intervals alone")
+
+    def load(row: Mapping[str, Any]) -> Trials | None:
+        record = records.get(keys.get(row["id"], ""), {})
+        return trials_of(folder, record) if "trials" in record else None
+
+    return Side(reading.document, load)
+
+
+def _print(comparison: Mapping[str, Any]) -> None:
+    _print_rows(comparison)
+    for side, words in {
+        "only_first": "only in the first",
+        "only_second": "new in the second",
+    }.items():
+        if comparison[side]:
+            say(f"{words} run: {', '.join(map(_label, comparison[side]))}")
+    for name, pair in comparison["utility"].items():
+        say(f"utility: {name} {quantity(pair['first'])} → {quantity(pair['second'])}")
+    say(f"verdict: {comparison['status']}")
+    for reason in comparison["reasons"]:
+        say(f"  {reason}")
+
+
+def _print_rows(comparison: Mapping[str, Any]) -> None:
+    first, second = comparison["first"], comparison["second"]
+    say(f"{first['id']} → {second['id']}")
+    for name in ("scene", "digest", "seed", "version"):
+        if first[name] != second[name]:
+            cut = 12 if name == "digest" else None
+            say(f"  {name}: {str(first[name])[:cut]} → {str(second[name])[:cut]}")
+    if comparison["rows"]:
+        print_table(
+            ("attack", "first", "second", "difference", "status", "how"),
+            [_line(row) for row in comparison["rows"]],
+            drop=(5, 1),
+        )
+    matched: dict[str, list[str]] = {}
+    for row in comparison["rows"]:
+        if row["matched"]:
+            matched.setdefault(row["matched"], []).append(_label(row))
+    for words, names in matched.items():
+        say(f"{words} ({', '.join(names)})")
+
+
+def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
+    between = row["difference"]
+    cells = [bits(row[side]) if row[side] else "–" for side in ("first", "second")]
+    if between is None:
+        return (_label(row), *cells, "–", row["status"], row["reason"])
+    words = f"{_signed(between['point'])} {_span(between)}"
+    return (_label(row), *cells, words, row["status"], between["how"])
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    added = row["defenses"] and not row["baseline"]
+    behind = f" behind {'+'.join(row['defenses'])}, {row['knowledge']}" if added else ""
+    return f"{row['attack']}{behind}"
+
+
+def _span(between: Mapping[str, Any]) -> str:
+    return f"[{_signed(between['low'])}, {_signed(between['high'])}]"
+
+
+def _signed(value: float) -> str:
+    text = number(value if abs(value) > 1e-9 else 0.0)  # else round-off
+    return text if value <= 0 or text == "0" else f"+{text}"

@@ -1,0 +1,121 @@
+"""``hartley compare``: worse, no worse or open, with the exit code of each."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from hartley.engine.assess import assess
+from hartley.engine.plan.plan import parse
+from hartley.engine.result.compare_runs import Side, compare_runs
+
+PLAN = """scene = "live:membership"
+only = ["loss_threshold", "entropy_metrics"]
+deployed = [{}]
+[executor]
+workers = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """A run, the same with rounded answers, and the same with other coins."""
+    store = tmp_path_factory.mktemp("store") / "runs"
+    plain, rounded = (parse(PLAN.format(d), source="plan.toml") for d in ("", '"rounding"'))
+    runs = {"old": plain, "rounded": rounded, "other": replace(plain, seed=1)}
+    return store, {name: assess(p, store=store, run=name) for name, p in runs.items()}
+
+
+@pytest.fixture
+def stored(call, played, tmp_path):
+    shutil.copytree(played[0], tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def test_the_same_run_is_no_worse(call, stored):
+    done = call("compare", "old", "old")
+    assert done.returncode == 0, done.stderr
+    assert "verdict: no worse" in done.stdout
+    assert "the same answers" in done.stdout
+
+
+def test_a_defense_that_is_taken_away_is_worse(call, stored):
+    back = call("compare", "rounded", "old", "--json")
+    assert back.returncode == 1, back.stderr
+    comparison = json.loads(back.stdout)
+    rows = {row["attack"]: row for row in comparison["rows"]}
+    assert rows["entropy_metrics"]["status"] == "worse"
+    assert rows["entropy_metrics"]["difference"]["paired"]
+    assert "deployed defenses rounding → none" in rows["entropy_metrics"]["matched"]
+    assert rows["loss_threshold"]["status"] == "no worse"
+    assert comparison["reasons"] == [f"entropy_metrics: {rows['entropy_metrics']['reason']}"]
+    forth = call("compare", "old", "rounded")
+    assert forth.returncode == 0
+    assert "better" in forth.stdout
+
+
+def test_other_coins_are_not_paired_and_may_stay_open(call, stored):
+    done = call("compare", "old", "other")
+    assert done.returncode == 3
+    assert "not paired: 16 and 16 victims" in done.stdout
+    assert "seed: 0 → 1" in done.stdout
+    wide = call("compare", "old", "other", "--margin", "0.2")
+    assert wide.returncode == 0
+
+
+def test_documents_without_trials_are_compared_by_their_intervals(call, stored):
+    shutil.copy(stored / "other/run.json", "copy.json")
+    done = call("compare", "old", "copy.json")
+    assert done.returncode == 3
+    assert "from the two intervals alone" in done.stdout
+    assert "without the journal" in done.stderr
+
+
+def test_mistakes_are_one_line(call, stored):
+    assert call("compare", "old", "nosuch").returncode == 2
+    assert "--margin must be a share" in call("compare", "old", "old", "--margin", "2").stderr
+    trials = next((stored / "other/trials").iterdir())
+    trials.write_bytes(b"")
+    damaged = call("compare", "old", "other")
+    assert damaged.returncode == 2
+    assert "must be intact" in damaged.stderr
+
+
+def _changed(document, attack, **fields):
+    rows = [row | fields if row["attack"] == attack else row for row in document["channels"]]
+    return {**document, "channels": rows}
+
+
+def _alone(document):
+    return Side(document, lambda row: None)
+
+
+def test_what_is_missing_failed_or_flagged_is_open(played):
+    old = played[1]["old"]
+    without = [row for row in old["channels"] if row["attack"] != "loss_threshold"]
+    gone = compare_runs(_alone(old), _alone({**old, "channels": without}), margin=1.0)
+    assert gone["status"] == "open"
+    assert "loss_threshold: only in the first run" in gone["reasons"]
+    more = compare_runs(_alone({**old, "channels": without}), _alone(old), margin=1.0)
+    assert more["status"] == "no worse"
+    assert [row["attack"] for row in more["only_second"]] == ["loss_threshold"]
+    failed = _changed(old, "loss_threshold", status="failed", reason="crashed")
+    flagged = _changed(old, "loss_threshold", flags=["its null arm reads 0.2 bit"])
+    for document, words in ((failed, "failed in old: crashed"), (flagged, "flagged in old")):
+        comparison = compare_runs(_alone(old), _alone(document), margin=1.0)
+        assert comparison["status"] == "open"
+        assert any(words in reason for reason in comparison["reasons"])
+
+
+def test_utility_is_beside_where_both_runs_have_it(played):
+    old = played[1]["old"]
+    defense = {"name": "x", "utility": {"accuracy": {"before": {"value": 0.9}, "after": None}}}
+    worth = compare_runs(
+        *(
+            _alone({**old, "defenses": [defense], "scene": {**old["scene"], "facts": facts}})
+            for facts in ({"test perplexity": 12.0}, {"test perplexity": 14.0})
+        )
+    )["utility"]
+    assert worth["accuracy"]["first"] == {"value": 0.9}
+    assert worth["test perplexity"]["second"]["value"] == 14.0
