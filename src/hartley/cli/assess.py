@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hartley.cli.own_model import NOT_SET, OwnModel
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
@@ -39,6 +40,7 @@ def assess(
     plan: str | None = None,
     /,
     *,
+    own_model: OwnModel = NOT_SET,
     scene: str | None = None,
     set_: Annotated[
         list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")
@@ -65,7 +67,8 @@ def assess(
     Parameters
     ----------
     plan
-        A plan file (TOML), or the name of a plan that ships with Hartley, such as demo.
+        A plan file (TOML), the name of a plan that ships with Hartley, such as demo, or a recipe
+        in a Python file of yours: audit.py:scene.
     scene
         The scene to attack, instead of a plan; live:GAME leaks everything, dead:GAME nothing.
     set_
@@ -117,6 +120,7 @@ def assess(
     ordered, source = ordered_plan(
         plan,
         scene,
+        own_model=own_model,
         set_=set_,
         only=only,
         skip=skip,
@@ -146,6 +150,7 @@ def ordered_plan(
     plan: str | None,
     scene: str | None,
     *,
+    own_model: OwnModel,
     set_: list[str] | None,
     only: list[str] | None,
     skip: list[str] | None,
@@ -162,13 +167,14 @@ def ordered_plan(
     Args:
         plan: a file, or the name of a plan that ships.
         scene: instead of that of the plan.
+        own_model: instead of a scene.
         set_, only, skip, seed, workers, time_limit, memory_limit, isolate, defenses: flags.
         plans: by file, what it held as the command began; other files are read now.
 
     Raises:
         UsageError: a plan that cannot be read, an unknown name, or a value that cannot be.
     """
-    ordered, source = _plan(plan, scene, plans or {})
+    ordered, source = _plan(plan, scene, own_model.settings(), plans or {})
     changes: dict[str, Any] = {
         "only": tuple(only) if only else None,
         "skip": tuple(skip) if skip else None,
@@ -251,13 +257,20 @@ def _refused(row: Mapping[str, Any], without: frozenset[str]) -> bool:
     return bool(ids & without) and not measured
 
 
-def _plan(plan: str | None, scene: str | None, contents: Mapping[str, bytes]) -> tuple[Plan, str]:
+def _plan(
+    plan: str | None, scene: str | None, files: Mapping[str, Any], contents: Mapping[str, bytes]
+) -> tuple[Plan, str]:
     """The plan that the user means, and its file."""
-    if plan is None and scene is None:
+    from hartley.targets.python_object import is_object
+
+    if plan is None and scene is None and not files:
         raise UsageError(
-            "assess needs a plan or a scene: give a PLAN.toml, --scene NAME "
-            "(see: hartley list scenes), or the plan that ships with Hartley: hartley assess demo"
+            "assess needs a plan, a scene or a model: give a PLAN.toml, --scene NAME (see: hartley "
+            "list scenes), your own --model with --train and --test, or the plan that ships with "
+            "Hartley: hartley assess demo"
         )
+    if files or (plan is not None and is_object(plan)):
+        return _own(plan, scene, files, contents)
     if plan is None:
         return Plan(scene=scene or ""), ""
     path, shipped = Path(plan), plans()
@@ -275,6 +288,29 @@ def _plan(plan: str | None, scene: str | None, contents: Mapping[str, bytes]) ->
     if not ordered.scene:
         raise BadPlan(f'{plan} must name a scene; add a line such as: scene = "digits"')
     return ordered, source
+
+
+def _own(
+    plan: str | None, scene: str | None, files: Mapping[str, Any], contents: Mapping[str, bytes]
+) -> tuple[Plan, str]:
+    """The plan of a user's own scene: of flags, or of a recipe in a file; and the plan's file."""
+    from hartley.engine.plan.own_scene import own_scene
+
+    if scene is not None or (files and plan is not None and not plan.endswith(".toml")):
+        others = [plan] if scene is None else [f"--scene {scene}", *([plan] if plan else [])]
+        flags = [f"--{flag}" for flag in files]
+        raise UsageError(f"the scene must be given once, got {', '.join(map(str, others + flags))}")
+    if not files:
+        name = str(plan)
+        return Plan(scene=name, name=Path(name.rpartition(":")[0]).stem), ""
+    name, params = own_scene(files)
+    if plan is None:
+        title = Path(params.get("model", name)).stem
+        return Plan(scene=name, scenes={name: params}, name=title), ""
+    ordered = from_content(contents[plan], Path(plan)) if plan in contents else read(Path(plan))
+    if ordered.scene:
+        raise UsageError(f"{plan} names the scene {ordered.scene!r} and the flags another one")
+    return replace(ordered, scene=name, scenes={**ordered.scenes, name: params}), plan
 
 
 def plans() -> dict[str, Callable[[], str]]:

@@ -99,7 +99,16 @@ def _verdict(given: dict[str, Any], plans: dict[str, bytes]) -> tuple[int, str]:
         folder = folder_of(given["remeasure"], store)
         plan = parse((folder / "plan.toml").read_text("utf-8"))
     else:
-        names = ("set_", "only", "skip", "seed", "workers", "time_limit", "memory_limit")
+        names = (
+            "own_model",
+            "set_",
+            "only",
+            "skip",
+            "seed",
+            "workers",
+            "time_limit",
+            "memory_limit",
+        )
         flags = {name: given[name] for name in (*names, "isolate", "defenses")}
         plan, _ = ordered_plan(given["plan"], given["scene"], plans=plans, **flags)
         folder = _folder_of(plan, normalised(plan), given["run"], store)

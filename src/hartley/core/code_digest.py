@@ -34,15 +34,16 @@ _COMMENT = re.compile(rb"#[^\n]*")
 _NAME = re.compile(r"^[\w.]+")
 
 
-def code_digest(*modules: str, without: tuple[str, ...] = ()) -> str:
+def code_digest(*modules: str, without: tuple[str, ...] = (), beside: Iterable[str] = ()) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of the import closure of modules.
 
     Args:
         modules: dotted names, for example ``hartley.attacks.model_to_data.membership.lira``.
         without: dotted prefixes to leave out, with all that only they import.
+        beside: more top packages that count as the modules' own.
     """
     state = hashlib.sha256()
-    for module, path in sorted(closure(modules, without=without).items()):
+    for module, path in sorted(closure(modules, without=without, beside=beside).items()):
         state.update(f"{module}:{_file(path)[0]}\n".encode())
     return state.hexdigest()[:16]
 
@@ -53,19 +54,22 @@ def code_of(function: Callable[..., Any], *, without: tuple[str, ...] = ()) -> s
     return code_digest(getattr(inner, "__module__", None) or "", without=without)
 
 
-def closure(modules: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[str, Path]:
+def closure(
+    modules: Iterable[str], *, without: tuple[str, ...] = (), beside: Iterable[str] = ()
+) -> dict[str, Path]:
     """Return the modules that ``modules`` reach by imports inside their top packages.
 
     Args:
         modules: dotted names; those that cannot be found are left out.
         without: dotted prefixes to leave out.
+        beside: more top packages to follow, such as the other files of a user's folder.
 
     Returns:
         The file of each module, by its dotted name. A module of Hartley reaches Hartley alone; a
         plugin's module reaches its own package and Hartley.
     """
     start = [module for module in modules if module]
-    tops = {"hartley", *(module.partition(".")[0] for module in start)}
+    tops = {"hartley", *beside, *(module.partition(".")[0] for module in start)}
     folders = tuple(sys.path)
     paths: dict[str, Path] = {}
     pending = list(start)

@@ -1,13 +1,15 @@
-"""Scenes by name: the embedded recipes, plugins' recipes, and the live and dead scene of each game.
+"""Scenes by name: embedded recipes, recipes of plugins and of users' files, live and dead scenes.
 
-``live:membership`` is a scene that leaks everything to its game, ``dead:membership`` one that
-leaks nothing; ``live:membership:language`` asks for a modality. They make the measurement visible:
-anyone can see what an attack reads from a scene whose bits are known.
+``audit.py:scene`` is a recipe in a user's file. ``live:membership`` is a scene that leaks
+everything to its game, ``dead:membership`` one that leaks nothing; ``live:membership:language``
+asks for a modality. They make the measurement visible: anyone can see what an attack reads from a
+scene whose bits are known.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from hartley import __version__, catalog
-from hartley.core import Data, Game, Modality, Recipe, Scene, spawn
+from hartley.core import Data, Game, Modality, Recipe, Scene, recipe, spawn
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import HartleyError, RunError, UnknownName, UsageError
 from hartley.core.parameters import from_environment
 from hartley.engine.plan.parameters import checked
 from hartley.kit.cache import digest
+from hartley.targets.python_object import code_of_object, is_object, load_object
 
 TEST_SCENES = ("live", "dead")
 
@@ -70,11 +73,11 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
             f"{name} {modality} {__version__}".encode("utf-8", "surrogatepass")
         ).hexdigest()
         return replace(scene, name=name, digest=scene.digest or digest)
-    recipe = _recipe(name)
+    part = _recipe(name)
     process = os.getpid()
     try:
-        values = checked(recipe, params or {})
-        scene = recipe(**{**values, **from_environment(recipe.parameters)})
+        values = checked(part, params or {})
+        scene = part(**{**values, **from_environment(part.parameters)})
     except HartleyError:
         raise
     except ImportError as error:
@@ -106,7 +109,9 @@ def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:
             "version": __version__,
             "name": name,
             "params": dict(params),
-            "code": code_digest(catalog.find("scene", name).module),
+            "code": code_of_object(name)
+            if is_object(name)
+            else code_digest(catalog.find("scene", name).module),
             "records": {key: [part.x, part.y, part.edges] for key, part in records.items()},
             "model": None if model is None else model.identity,
         }
@@ -115,10 +120,36 @@ def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:
 
 
 def _recipe(name: str) -> Recipe:
+    if is_object(name):
+        return _of_file(name)
     if name not in {e.name for e in catalog.entries("scene")}:
         raise UnknownName("scene", name, known())
     part: Recipe = catalog.load("scene", name)
     return part
+
+
+def _of_file(name: str) -> Recipe:
+    """Return a recipe out of a user's file: one that is declared, or a function without arguments.
+
+    Raises:
+        UsageError: the name means something else.
+    """
+    part = load_object(name, "the scene")
+    if isinstance(part, Recipe):
+        return part
+    if not callable(part):
+        raise UsageError(
+            f"the scene {name!r} must be a function that returns a hartley.Scene, got "
+            f"{type(part).__name__}"
+        )
+    needed = [p.name for p in inspect.signature(part).parameters.values() if p.default is p.empty]
+    if needed:
+        raise UsageError(
+            f"the scene {name!r} must be a function without arguments, got one that needs "
+            f"{', '.join(needed)}"
+        )
+    # The scene itself says its modality; that of the declaration is only listed.
+    return recipe(modality=Modality.TABULAR)(part)
 
 
 def _test_scene(name: str) -> tuple[str, Game, Modality]:

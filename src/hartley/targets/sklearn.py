@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hartley.core.errors import UsageError
 from hartley.kit.cache import digest
 from hartley.kit.ensemble_of import separate
 from hartley.kit.fleet.workers import spread
+from hartley.kit.lazy_ensemble import one_by_one
 from hartley.models.forest import grow, same
 from hartley.targets.identity import of_object
 
@@ -29,6 +31,8 @@ def from_sklearn(
     offers: Access = Access.LABELS | Access.SCORES,
     fit: Fit | None = None,
     identity: str | None = None,
+    labels: Sequence[Any] = (),
+    decode: Callable[[NDArray[Any]], Any] | None = None,
 ) -> Model:
     """Wrap a fitted classifier as a model that answers with probabilities.
 
@@ -44,6 +48,8 @@ def from_sklearn(
         fit: the training that the attacker knows.
         identity: a digest that is unique to this classifier; None computes it from all its
             attributes, an empty string declares none.
+        labels: the values among ``classes_`` that are labels 0, 1, …, where they are others.
+        decode: records (n, features) → what the classifier reads, such as a data frame.
 
     Raises:
         UsageError: the classifier has no predict_proba, is not fitted, answers several labels a
@@ -51,12 +57,13 @@ def from_sklearn(
     """
     if not hasattr(classifier, "predict_proba"):
         raise UsageError(f"a classifier must have predict_proba, got {type(classifier).__name__}")
-    label_values = _columns_of(classifier, classes)
+    label_values = _columns_of(classifier, classes, labels)
+    read = decode or (lambda x: np.asarray(x).reshape(len(x), -1))
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         out = np.zeros((len(x), classes))
         if len(x):
-            out[:, label_values] = classifier.predict_proba(np.asarray(x).reshape(len(x), -1))
+            out[:, label_values] = classifier.predict_proba(read(x))
         return out
 
     return Model(
@@ -72,7 +79,7 @@ def from_sklearn(
     )
 
 
-def _columns_of(classifier: Any, classes: int) -> NDArray[np.int64]:
+def _columns_of(classifier: Any, classes: int, values: Sequence[Any]) -> NDArray[np.int64]:
     """Return which of the labels 0..classes−1 each column of ``predict_proba`` is."""
     kind = type(classifier).__name__
     if not hasattr(classifier, "classes_"):
@@ -81,6 +88,9 @@ def _columns_of(classifier: Any, classes: int) -> NDArray[np.int64]:
     if isinstance(names, list | tuple) or getattr(classifier, "multilabel_", False):
         raise UsageError(f"a classifier must answer one label a record, got several from a {kind}")
     names = np.asarray(names)
+    if len(values):
+        place = {value: k for k, value in enumerate(values)}
+        return np.array([place[name] for name in names.tolist()], dtype=np.int64)
     words = names.dtype.kind not in "biuf"
     labels = np.arange(len(names)) if words else names.astype(np.int64)
     outside = len(labels) and not 0 <= labels.min() <= labels.max() < classes
@@ -107,13 +117,18 @@ class SklearnPipeline:
             pipeline, members of an ensemble) are set for each model from the model's own number.
         classes: number of classes.
         modality: what the records are.
-        workers: processes; the results do not depend on it.
+        workers: processes; the results do not depend on it. With one, a model is trained when it
+            is first asked.
+        decode: records (n, features) → what the classifier reads, such as a data frame.
+        form: a digest of what ``decode`` does.
     """
 
     classifier: Any
     classes: int
     modality: Modality = Modality.TABULAR
     workers: int = 1
+    decode: Callable[[NDArray[Any]], Any] | None = None
+    form: str = ""
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K classifiers; ``include`` is (K, n) booleans."""
@@ -121,42 +136,50 @@ class SklearnPipeline:
             raise UsageError(f"{data.name!r} must have labels to train on, got y=None")
         started = time.perf_counter()
         x = np.ascontiguousarray(np.asarray(data.x).reshape(len(data), -1))
-        finite = bool(np.isfinite(x).all())
+        finite = bool(np.isfinite(x).all()) and self.decode is None
         quick = (
             finite and len(include) > 0 and same(self.classifier, x[include[0]], data.y[include[0]])
         )
-        shared = self.classifier, x, data.y, finite, quick
-        recipe = [of_object(self.classifier), self.classes, x, np.asarray(data.y)]
-        stamp = digest(recipe) if recipe[0] else ""
+        shared = self.classifier, x, data.y, finite, quick, self.decode
+        recipe = [of_object(self.classifier), self.classes, x, np.asarray(data.y), self.form]
+        stamp = digest(recipe) if recipe[0] and bool(self.form) == bool(self.decode) else ""
         parts = [(k, row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
-        fitted = spread(_train, shared, parts, workers=self.workers)
-        offers = Access.LABELS | Access.SCORES | Access.TRAIN
-
+        names = [
+            f"trained:{digest([stamp, row, own_seed])[:32]}" if stamp else ""
+            for _, row, own_seed in parts
+        ]
         # Both ways grow the same models; ``facts`` says which one ran, since the quick one reaches
         # into modules that another scikit-learn may have moved.
         facts = {"grown": "tree builder" if quick else "fit"}
 
-        def member(k: int) -> Model:
-            _, row, own_seed = parts[k]
+        def wrapped(k: int, classifier: Any) -> Model:
             model = from_sklearn(
-                fitted[k],
+                classifier,
                 classes=self.classes,
                 modality=self.modality,
-                offers=offers,
+                offers=Access.LABELS | Access.SCORES | Access.TRAIN,
                 fit=self.fit,
-                identity=f"trained:{digest([stamp, row, own_seed])[:32]}" if stamp else "",
+                identity=names[k],
+                decode=self.decode,
             )
             return replace(model, facts=facts)
 
-        costs = {"strategy": "sklearn", "seconds": time.perf_counter() - started}
-        return separate([member(k) for k in range(len(fitted))], {**costs, **facts})
+        if self.workers <= 1:
+            costs = {"strategy": "sklearn", **facts}
+            return one_by_one(lambda k: wrapped(k, _train(shared, parts[k])), names, costs)
+        fitted = spread(_train, shared, parts, workers=self.workers)
+        seconds = time.perf_counter() - started
+        costs = {"strategy": "sklearn", **facts}
+        return separate(
+            [wrapped(k, model) for k, model in enumerate(fitted)], {**costs, "seconds": seconds}
+        )
 
 
 def _train(shared: Any, part: Any) -> Any:
     from sklearn import config_context
     from sklearn.base import clone
 
-    classifier, x, y, finite, quick = shared
+    classifier, x, y, finite, quick, decode = shared
     k, row, seed = part
     if quick:
         return grow(classifier, x[row], y[row], seed)
@@ -168,7 +191,7 @@ def _train(shared: Any, part: Any) -> Any:
     try:
         # The records were checked once for all, the parameters by the first model.
         with config_context(assume_finite=finite, skip_parameter_validation=k > 0):
-            return copy.fit(x[row], y[row])
+            return copy.fit(x[row] if decode is None else decode(x[row]), y[row])
     finally:
         np.random.set_state(before)  # noqa: NPY002
 

@@ -66,6 +66,7 @@ from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
+from hartley.engine.plan.own_scene import of_plan
 from hartley.engine.result.gate import check_limit, covers
 from hartley.engine.result.least import Least, read_least
 
@@ -183,16 +184,26 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     limits = dict(reader.table(raw, "limits"))
     strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
     least = reader.least(limits.pop("least", {}))
+    scene = reader.of(str, raw.get("scene", ""), "scene")
+    scenes = reader.parts(reader.table(raw, "scenes"), "scene")
+    if "model" in raw or "data" in raw:
+        if scene:
+            raise BadPlan(f"{source}: scene must be absent where [model] and [data] say it")
+        try:
+            scene, params = of_plan(reader.table(raw, "model"), reader.table(raw, "data"))
+        except UsageError as error:
+            raise BadPlan(f"{source}: {error}") from error
+        scenes[scene] = {**scenes.get(scene, {}), **params}
     executor = reader.table(raw, "executor")
     reader.known(executor, "executor.", ["workers", "time_limit", "memory_limit", "isolate"])
     plan = Plan(
-        scene=reader.of(str, raw.get("scene", ""), "scene"),
+        scene=scene,
         seed=reader.of(int, raw.get("seed", 0), "seed", low=0),
         only=reader.strings(raw.get("only", []), "only"),
         skip=reader.strings(raw.get("skip", []), "skip"),
         attacks=reader.parts(reader.table(raw, "attacks"), "attack"),
         games=reader.parts(reader.table(raw, "games"), "game"),
-        scenes=reader.parts(reader.table(raw, "scenes"), "scene"),
+        scenes=scenes,
         defenses=reader.parts(defenses, "defense"),
         use=use,
         adaptive=adaptive,
@@ -498,7 +509,8 @@ class _Reader:
 
 
 _KEYS = (
-    *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
+    *("scene", "model", "data"),
+    *("seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
     *("attacks", "games", "scenes", "defenses", "chains", "limits", "looks", "executor"),
 )
 _KINDS: dict[type, str] = {

@@ -273,7 +273,10 @@ def batches(experiment: Experiment, looks: Sequence[int]) -> list[Experiment]:
 
 
 def scene_module(name: str) -> str:
-    """The module of a scene's recipe; of a live or dead scene, its game's."""
+    """The module of a scene's recipe; of a live or dead scene, its game's.
+
+    Of a recipe in a user's own file none: its code is part of the scene's digest.
+    """
     kind, _, rest = name.partition(":")
     if kind in {"live", "dead"} and rest:
         return catalog.find("game", rest.partition(":")[0]).module

@@ -1,0 +1,43 @@
+"""Flags about a model of the user's own and its data, for every command that plays on a scene."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from cyclopts import Group, Parameter
+
+GROUP = Group("Your own model and data, instead of a scene")
+
+
+@Parameter(name="*", group=GROUP)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnModel:
+    """What is to be attacked, where no shipped scene is.
+
+    Attributes:
+        model: A fitted scikit-learn classifier or pipeline: .skops, or .joblib with --trust.
+        train: The records that it was trained on (.csv, .parquet, .jsonl …).
+        test: Records of the same kind that it never saw.
+        target: The column that it predicts.
+        trust: Load a file that can run code, such as a pickle; only if you made it.
+        retrain: Let attackers train the same estimator anew, which the strong attacks need.
+        references: Models that an attacker trains at most. Default: as many as each attack says.
+    """
+
+    model: str | None = None
+    train: str | None = None
+    test: str | None = None
+    target: str | None = None
+    trust: Annotated[bool, Parameter(negative="")] = False
+    retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True
+    references: int | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what was set, by name; a switch that is as it ships is not."""
+        as_shipped = asdict(OwnModel())
+        return {k: v for k, v in asdict(self).items() if v is not None and v != as_shipped[k]}
+
+
+NOT_SET = OwnModel()
+"""No flag was given."""

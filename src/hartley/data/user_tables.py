@@ -1,0 +1,245 @@
+"""A user's own table of records: numbers and words as columns of numbers, and back for their model.
+
+A record of Hartley is a row of numbers. A model of a user's may read a frame with named columns of
+text, whole numbers and missing values. ``TableForm`` writes each table as numbers without a loss,
+and gives the model what it was fitted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Modality
+from hartley.core.control_characters import one_line
+from hartley.core.errors import MissingExtra, UsageError, did_you_mean
+from hartley.kit.table_files import Column, read_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+NUMBER, WHOLE, FLAG, WORD = "number", "whole number", "yes or no", "word"
+MOST_WORDS = 10_000
+"""Different words that a column may have: one with more holds texts or names of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a table.
+
+    Attributes:
+        name: as in the file.
+        kind: ``NUMBER``, ``WHOLE`` (no value missing), ``FLAG`` or ``WORD``.
+        words: of a ``WORD``, all values in order; a record holds the place of its own. A missing
+            word is one place more.
+    """
+
+    name: str
+    kind: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableForm:
+    """How the records of a table are written as numbers.
+
+    Attributes:
+        fields: the columns that the model reads, in its order.
+        named: whether the model reads a frame with these names; else an array of numbers.
+    """
+
+    fields: tuple[Field, ...]
+    named: bool
+
+    def encode(self, columns: dict[str, Column]) -> Floats:
+        """Return the records (n, fields) of a table; a missing number is NaN."""
+        parts = [_numbers(field, columns[field.name].values) for field in self.fields]
+        return np.stack(parts, 1) if parts else np.empty((0, 0))
+
+    def decode(self, x: NDArray[Any]) -> Any:
+        """Return records as the model reads them: a pandas frame, or an array of numbers.
+
+        Numbers between two places of words are rounded to the nearer one.
+
+        Args:
+            x: (n, fields).
+        """
+        rows = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
+        if not self.named:
+            return rows
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as absent:
+            raise MissingExtra("pandas", "tables") from absent
+        columns = {f.name: _values(f, rows[:, i]) for i, f in enumerate(self.fields)}
+        return pd.DataFrame(columns, columns=[f.name for f in self.fields])
+
+
+def read_tables(
+    paths: Sequence[Path], target: str, *, names: Sequence[str] = (), reads: int = 0
+) -> tuple[TableForm, list[Floats], list[list[Any]]]:
+    """Read tables of one form.
+
+    Args:
+        paths: files of ``kit.table_files.SUFFIXES``.
+        target: the column that the model predicts.
+        names: the columns that the model reads, in its order; empty: all but the target, as an
+            array of numbers.
+        reads: how many columns that must be; 0 where it is not known.
+
+    Returns:
+        The form, the records of each table (n, fields), and the target values of each.
+
+    Raises:
+        UsageError: a file is not a table, a column is missing, or the model cannot read one.
+    """
+    tables = [read_columns(path) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        _check_columns(path, table, target, names)
+    wanted = list(names) or [name for name in tables[0] if name != target]
+    for path, table in zip(paths[1:], tables[1:], strict=True):
+        if absent := [name for name in wanted if name not in table]:
+            raise UsageError(
+                f"{path} must have the columns of {paths[0]}; it has no column {_listed(absent)}"
+            )
+    fields = tuple(_field(name, [t[name].values for t in tables], paths[0]) for name in wanted)
+    if not names:
+        if words := [f.name for f in fields if f.kind == WORD]:
+            raise UsageError(
+                f"the model must read text to be asked about {_listed(words)} of {paths[0]}: save "
+                "the whole pipeline, with the step that encodes them, fitted on a data frame"
+            )
+        if reads and len(fields) != reads:
+            raise UsageError(
+                f"{paths[0]} must have {reads} columns besides the target {target!r}, which the "
+                f"model reads, got {len(fields)}: {_listed([f.name for f in fields])}"
+            )
+    form = TableForm(fields, named=bool(names))
+    targets = [_targets(path, t[target].values) for path, t in zip(paths, tables, strict=True)]
+    return form, [form.encode(table) for table in tables], targets
+
+
+def records(name: str, x: Floats, targets: Sequence[Any], labels: Sequence[Any]) -> Data:
+    """Return records with the place of each target among ``labels`` as its label.
+
+    Raises:
+        UsageError: a target is none of the labels.
+    """
+    place = {_plain(label): k for k, label in enumerate(labels)}
+    plain = [_plain(value) for value in targets]
+    if unknown := sorted({str(v) for v in plain if v not in place}):
+        raise UsageError(
+            f"the target of {name} must be one of {_listed(list(map(str, labels)))}, which the "
+            f"model was fitted on, got {_listed(unknown)}"
+        )
+    y = np.array([place[value] for value in plain], dtype=np.int64)
+    return Data(name, Modality.TABULAR, x, y)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a file or of a model as they compare: 1, 1.0 and "1" are one label."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:.15g}"
+    return str(value).strip().lower() if str(value).lower() in ("true", "false") else str(value)
+
+
+def _check_columns(path: Path, table: dict[str, Column], target: str, names: Sequence[str]) -> None:
+    known = _listed(list(table))
+    if not target:
+        raise UsageError(f"the target must be a column of {path}: --target COLUMN; it has {known}")
+    if target not in table:
+        near = did_you_mean(target, table)
+        raise UsageError(f"{path} has no column {target!r}{near}; --target must be one of {known}")
+    if not table[target].num_rows:
+        raise UsageError(f"{path} must have rows, got a header alone")
+    if absent := [name for name in names if name not in table]:
+        raise UsageError(
+            f"{path} must have every column that the model was fitted on, got none named "
+            f"{_listed(absent)}; it has {known}"
+        )
+
+
+def _field(name: str, parts: Sequence[Any], path: Path) -> Field:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kinds = {part.type for part in parts}
+    if any(_is_text(kind) for kind in kinds):
+        words: set[str] = set()
+        for part in parts:
+            plain = part.dictionary_decode() if pa.types.is_dictionary(part.type) else part
+            words.update(word for word in pc.unique(plain.cast(pa.string())).to_pylist() if word)
+        if len(words) > MOST_WORDS:
+            raise UsageError(
+                f"column {name!r} of {path} must have at most {MOST_WORDS:,} different words, got "
+                f"{len(words):,}; a column of texts or of names is not a feature of a table"
+            )
+        return Field(name, WORD, tuple(sorted(words)))
+    if all(pa.types.is_boolean(kind) for kind in kinds):
+        return Field(name, FLAG) if not any(p.null_count for p in parts) else Field(name, NUMBER)
+    whole = all(pa.types.is_integer(k) or pa.types.is_boolean(k) for k in kinds)
+    if whole and not any(part.null_count for part in parts):
+        return Field(name, WHOLE)
+    numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+    for kind in kinds:
+        if not pa.types.is_null(kind) and not any(test(kind) for test in numeric):
+            raise UsageError(
+                f"column {name!r} of {path} must be numbers or words, got {kind}; write dates as "
+                "numbers"
+            )
+    return Field(name, NUMBER)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _numbers(field: Field, values: Any) -> Floats:
+    import pyarrow as pa
+
+    if field.kind == WORD:
+        plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+        place = {word: k for k, word in enumerate(field.words)}
+        words = plain.cast(pa.string()).to_pylist()
+        return np.array([place.get(w, len(field.words)) for w in words], dtype=np.float64)
+    out = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(out, dtype=np.float64)
+
+
+def _values(field: Field, numbers: Floats) -> Any:
+    if field.kind == WORD:
+        words: NDArray[Any] = np.array([*field.words, np.nan], dtype=object)
+        places = np.nan_to_num(np.rint(numbers), nan=len(field.words))
+        return words[np.clip(places, 0, len(field.words)).astype(np.int64)]
+    if field.kind == FLAG:
+        return numbers >= 0.5
+    if field.kind == WHOLE and np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all():
+        return numbers.astype(np.int64)
+    return numbers
+
+
+def _targets(path: Path, values: Any) -> list[Any]:
+    import pyarrow as pa
+
+    plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    out: list[Any] = plain.to_pylist()
+    if None in out:
+        raise UsageError(f"the target must have a value in every row of {path}, got an empty one")
+    return out
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    text = ", ".join(one_line(name, 40) for name in names[:most])
+    return text + (f" and {len(names) - most} more" if len(names) > most else "")

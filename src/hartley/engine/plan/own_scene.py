@@ -1,0 +1,72 @@
+"""Flags and tables about a user's own model and data → the scene that is made of them.
+
+``[model]`` and ``[data]`` of a plan say the same as the flags of the command line: each names a
+parameter of one of the recipes below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hartley import catalog
+from hartley.core.errors import UsageError, did_you_mean
+
+RECIPES = ("own_table",)
+"""Scenes that are made of a user's files, in the order in which they are tried."""
+DATA = ("train", "test", "target", "members", "nonmembers", "canaries", "sensitive")
+"""Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
+
+
+def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the scene that settings are about, and its parameters.
+
+    Args:
+        values: settings by name, as in the recipes.
+
+    Raises:
+        UsageError: no recipe takes a setting, or none takes them together.
+    """
+    parameters = {name: _names(name) for name in RECIPES}
+    known = {parameter for names in parameters.values() for parameter in names}
+    for name in values:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise UsageError(f"a model of your own has no setting {name!r}{near}")
+    fitting = [name for name in RECIPES if values.keys() <= parameters[name]]
+    if not fitting:
+        # The recipe that takes the most of them is what was meant.
+        meant = max(RECIPES, key=lambda name: len(values.keys() & parameters[name]))
+        odd = sorted(values.keys() - parameters[meant])
+        others = [name for name in RECIPES if odd[0] in parameters[name]]
+        raise UsageError(
+            f"--{odd[0]} is for {', '.join(others)} and does not go with the others, which are for "
+            f"{meant} (hartley show {meant})"
+        )
+    return fitting[0], dict(values)
+
+
+def of_plan(model: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the scene of the tables ``[model]`` and ``[data]``; ``model.path`` is ``--model``.
+
+    Raises:
+        UsageError: a key that is not of its table, or a value that is a table itself.
+    """
+    values: dict[str, Any] = {}
+    known = {parameter for recipe in RECIPES for parameter in _names(recipe)}
+    for table, keys in (("model", model), ("data", data)):
+        for key, value in keys.items():
+            name = "model" if (table, key) == ("model", "path") else key
+            if name not in known:
+                near = did_you_mean(name, known)
+                raise UsageError(f"unknown key '{table}.{key}'{near}")
+            if (name in DATA) != (table == "data") or (table, key) == ("model", "model"):
+                where = "data" if name in DATA else "model"
+                right = "model.path" if key == "model" else f"{where}.{key}"
+                raise UsageError(f"unknown key '{table}.{key}'; did you mean {right}?")
+            values[name] = value
+    return own_scene(values)
+
+
+def _names(recipe: str) -> set[str]:
+    return {parameter.name for parameter in catalog.load("scene", recipe).parameters}

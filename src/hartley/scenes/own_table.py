@@ -1,0 +1,124 @@
+"""A user's own model of a table: a file with a classifier, and the records it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
+from hartley.core.errors import UsageError
+from hartley.data.user_tables import read_tables, records
+from hartley.kit.cache import digest
+from hartley.scenes._assemble_vision import accuracy, accuracy_utility
+from hartley.scenes._user_files import described
+from hartley.targets.estimator_file import load_estimator
+from hartley.targets.sklearn import SklearnPipeline, from_sklearn
+
+if TYPE_CHECKING:
+    from hartley.core import Model
+
+
+@recipe(modality=Modality.TABULAR)
+def own_table(
+    *,
+    model: Annotated[str, Stronger.NEITHER] = "",
+    train: Annotated[str, Stronger.NEITHER] = "",
+    test: Annotated[str, Stronger.NEITHER] = "",
+    target: Annotated[str, Stronger.NEITHER] = "",
+    trust: Annotated[bool, Stronger.NEITHER] = False,
+    retrain: Annotated[bool, Stronger.MORE] = True,
+    references: Annotated[int, Range(0, 512)] = 0,
+) -> Scene:
+    """A classifier of your own from a file, and the tables that it was trained and tested on.
+
+    Words, missing values and whole numbers reach the model as they are in the tables.
+
+    Args:
+        model: a fitted scikit-learn classifier or pipeline: .skops, or .joblib with trust.
+        train: the records that it was trained on: .csv, .parquet, .jsonl …
+        test: others of the same kind that it never saw, with the same columns.
+        target: the column that it predicts.
+        trust: load a file that can run code, such as a pickle; only if you made it.
+        retrain: let attackers train the same estimator anew, which the strong attacks (LiRA,
+            RMIA) need. Without it they are left out.
+        references: models that an attacker trains at most; 0 leaves it to each attack.
+
+    Raises:
+        UsageError: a file or a column is not there, or the model cannot read the records.
+    """
+    for flag, value in {"model": model, "train": train, "test": test}.items():
+        if not value:
+            raise UsageError(
+                f"--{flag} must be a file, got none: hartley assess --model model.skops "
+                "--train train.csv --test test.csv --target COLUMN"
+            )
+    if Path(train).resolve() == Path(test).resolve():
+        raise UsageError(f"--test must be records that the model never saw, got {train} twice")
+    classifier = load_estimator(Path(model), trust=trust)
+    labels = _labels_of(classifier, model)
+    names = [str(name) for name in getattr(classifier, "feature_names_in_", ())]
+    form, tables, targets = read_tables(
+        [Path(train), Path(test)],
+        target,
+        names=names,
+        reads=int(getattr(classifier, "n_features_in_", 0)),
+    )
+    members, others = (
+        records(Path(path).name, x, values, labels)
+        for path, x, values in zip((train, test), tables, targets, strict=True)
+    )
+    pipeline = SklearnPipeline(
+        classifier, len(labels), decode=form.decode, form=digest(repr(form))[:32]
+    )
+    deployed: Model = from_sklearn(
+        classifier,
+        classes=len(labels),
+        name=Path(model).name,
+        offers=Access.LABELS | Access.SCORES | Access.TRAIN,
+        fit=pipeline.fit if retrain else None,
+        labels=labels,
+        decode=form.decode,
+    )
+    return Scene(
+        name=Path(model).stem,
+        modality=Modality.TABULAR,
+        model=deployed,
+        train=members,
+        holdout=others,
+        extra={"test": others},
+        utility=accuracy_utility,
+        settings=Settings(references=references),
+        facts={
+            "train accuracy": accuracy(deployed, members),
+            "test accuracy": accuracy(deployed, others),
+            "records": len(members),
+            "columns": len(form.fields),
+            **described({"model": model, "train": train, "test": test}),
+        },
+    )
+
+
+def _labels_of(classifier: Any, path: str) -> list[Any]:
+    """Return the values that a classifier predicts, in the order of its answers.
+
+    Raises:
+        UsageError: it is not a fitted classifier that gives probabilities.
+    """
+    kind = type(classifier).__name__
+    if not hasattr(classifier, "predict"):
+        raise UsageError(f"{path} must hold a scikit-learn classifier, got {kind}")
+    try:
+        labels = classifier.classes_
+    except AttributeError:  # a pipeline asks its last step
+        fitted = any(name.endswith("_") and not name.startswith("_") for name in vars(classifier))
+        reason = "a model that predicts no classes" if fitted else "one that is not fitted"
+        raise UsageError(f"{path} must hold a fitted classifier, got {reason} ({kind})") from None
+    if not hasattr(classifier, "predict_proba"):
+        raise UsageError(
+            f"{path} must answer with probabilities (predict_proba), got {kind}; wrap it in "
+            "sklearn.calibration.CalibratedClassifierCV, or save it with probability=True"
+        )
+    if isinstance(labels, list | tuple):
+        raise UsageError(f"{path} must answer one label a record, got several from a {kind}")
+    values: list[Any] = labels.tolist()
+    return values

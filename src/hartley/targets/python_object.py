@@ -1,0 +1,109 @@
+"""Something in a Python file of the user's: ``train.py:fit``, or ``package.module:fit``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hartley.core.code_digest import code_digest
+from hartley.core.errors import UsageError, did_you_mean
+
+
+def is_object(text: str) -> bool:
+    """Whether a text names something in a Python file or module, as ``train.py:fit`` does."""
+    place, colon, name = text.rpartition(":")
+    return (
+        bool(colon)
+        and name.isidentifier()
+        and (place.endswith(".py") or all(part.isidentifier() for part in place.split(".")))
+    )
+
+
+def load_object(text: str, what: str) -> Any:
+    """Import a file or a module, and return what a name means in it.
+
+    The file's folder comes first among those that imports are looked up in, as when Python runs
+    the file.
+
+    Args:
+        text: ``FILE.py:NAME`` or ``MODULE:NAME``.
+        what: it is for, for the message: "--fit".
+
+    Raises:
+        UsageError: there is no such file, module or name, or its code fails as it is imported.
+    """
+    if not is_object(text):
+        raise UsageError(f"{what} must be FILE.py:NAME or MODULE:NAME, got {text!r}")
+    place, _, name = text.rpartition(":")
+    module = _imported(place, what)
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise UsageError(f"{what}: {place} has no {name!r}{did_you_mean(name, public)}")
+    return getattr(module, name)
+
+
+def code_of_object(text: str) -> str:
+    """Return the digest of the code that ``load_object`` runs: its file and those it imports.
+
+    Of a file these are the files beside it; installed packages count by their version.
+    """
+    place = text.rpartition(":")[0]
+    if not place.endswith(".py"):
+        return code_digest(place)
+    path = Path(place).resolve()
+    return code_digest(path.stem, beside=_beside(path.parent))
+
+
+def _beside(folder: Path) -> tuple[str, ...]:
+    """Return the names that can be imported from a folder."""
+    files = [path.stem for path in folder.glob("*.py")]
+    return tuple(sorted({*files, *(path.parent.name for path in folder.glob("*/__init__.py"))}))
+
+
+def _imported(place: str, what: str) -> ModuleType:
+    try:
+        if not place.endswith(".py"):
+            return importlib.import_module(place)
+        path = Path(place).resolve()
+        if not path.is_file():
+            raise UsageError(f"{what} must be in a file that is there, got {place}")
+        return _of_file(path, what)
+    except UsageError:
+        raise
+    except ModuleNotFoundError as absent:
+        raise UsageError(
+            f"{what}: {place} needs the module {absent.name!r}, which is not found here"
+        ) from absent
+    except (Exception, SystemExit) as error:  # a user's code may fail in any way
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        reason = " ".join(str(error).split())[:160]
+        raise UsageError(
+            f"{what}: {place} cannot be imported: {type(error).__name__}: {reason} "
+            f"({Path(line.filename).name}, line {line.lineno})"
+        ) from error
+
+
+def _of_file(path: Path, what: str) -> ModuleType:
+    loaded = sys.modules.get(path.stem)
+    origin = getattr(loaded, "__file__", None)
+    if loaded is not None:
+        if origin is not None and Path(origin).resolve() == path:
+            return loaded
+        raise UsageError(f"{what}: {path.name} has the name of another module; rename the file")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module

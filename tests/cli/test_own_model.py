@@ -1,0 +1,139 @@
+"""A user's own model on the command line: flags, tables of a plan, and recipes in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.tree import DecisionTreeClassifier
+
+RECIPE = """
+import numpy as np
+import hartley
+from records import make
+from hartley.targets.sklearn import from_sklearn
+from sklearn.tree import DecisionTreeClassifier
+
+def scene():
+    members, others = make()
+    tree = DecisionTreeClassifier(random_state=0).fit(members.x, members.y)
+    model = from_sklearn(tree, classes=2)
+    return hartley.Scene("mine", hartley.Modality.TABULAR, model=model, train=members,
+                         holdout=others)
+
+number = 7
+
+def wants(records):
+    return None
+"""
+RECORDS = """
+import numpy as np
+import hartley
+
+def make():
+    rng = np.random.default_rng(SEED)
+    x, y = rng.normal(size=(160, 3)).astype(np.float32), rng.integers(0, 2, 160)
+    return [hartley.Data(n, hartley.Modality.TABULAR, x[s], y[s])
+            for n, s in (("members", slice(80)), ("others", slice(80, 160)))]
+"""
+
+
+@pytest.fixture
+def files(tmp_path, call, monkeypatch):
+    """A tree and its tables, in the current folder; what recipes import is forgotten after."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("audit", "records"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(160, 3)), columns=["a", "b", "c"])
+    table["label"] = rng.integers(0, 2, 160)
+    table[:80].to_csv(tmp_path / "train.csv", index=False)
+    table[80:].to_csv(tmp_path / "test.csv", index=False)
+    features = table[["a", "b", "c"]]
+    skops.io.dump(DecisionTreeClassifier().fit(features[:80], table.label[:80]), "tree.skops")
+    (tmp_path / "audit.py").write_text(RECIPE)
+    (tmp_path / "records.py").write_text(RECORDS.replace("SEED", "0"))
+    return ["--model", "tree.skops", "--train", "train.csv", "--test", "test.csv"]
+
+
+COMMON = ("--only", "loss_threshold", "--workers", "0", "--json", "--store")
+
+
+def measured(result):
+    assert result.returncode in (0, 3), result.stderr
+    rows = json.loads(result.stdout)["channels"]
+    return [row for row in rows if row["status"] == "measured"]
+
+
+def test_flags_and_the_tables_of_a_plan_say_the_same(call, files):
+    by_flags = call("assess", *files, "--target", "label", *COMMON, "a")
+    plan = '[model]\npath = "tree.skops"\n[data]\ntrain = "train.csv"\ntest = "test.csv"\n'
+    Path("plan.toml").write_text(plan + 'target = "label"\n')
+    by_plan = call("assess", "plan.toml", *COMMON, "b")
+    rows = [measured(result) for result in (by_flags, by_plan)]
+    assert len(rows[0]) == 1 and rows[0][0]["bits"] == rows[1][0]["bits"]
+    assert json.loads(by_flags.stdout)["scene"]["facts"]["model file"].startswith("tree.skops, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scene", "digits"], "the scene must be given once, got --scene digits, --model"),
+        (["demo"], "the scene must be given once, got demo, --model"),
+        ([], "--target COLUMN; it has a, b, c, label"),
+        (["--references", "9999", "--target", "label"], "references"),
+    ],
+)
+def test_a_mistake_in_the_flags_is_one_line(call, files, words, message):
+    result = call("assess", *words, *files, "--store", "a")
+    assert result.returncode == 2 and message in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
+def test_a_wrong_key_of_model_or_data_is_refused(call, files):
+    for text, message in (
+        ('[model]\nmodel = "tree.skops"\n', "did you mean model.path?"),
+        ('[model]\ntrain = "train.csv"\n', "did you mean data.train?"),
+        ('[data]\ntrian = "train.csv"\n', "unknown key 'data.trian'; did you mean train?"),
+        ('scene = "digits"\n[model]\npath = "x"\n', "scene must be absent"),
+    ):
+        Path("plan.toml").write_text(text)
+        result = call("assess", "plan.toml")
+        assert result.returncode == 2 and message in result.stderr
+
+
+def test_a_recipe_in_a_file_is_a_scene_and_its_imports_are_its_identity(call, files):
+    first = call("assess", "audit.py:scene", *COMMON, "a")
+    again = call("assess", "audit.py:scene", *COMMON, "a")
+    assert measured(first) and measured(again)
+    ids = [json.loads(result.stdout)["id"] for result in (first, again)]
+    assert ids[0] == ids[1] and ids[0].startswith("audit-")
+    Path("records.py").write_text(RECORDS.replace("SEED", "1"))
+    for name in ("audit", "records"):  # as a new process would find them
+        sys.modules.pop(name)
+    edited = call("assess", "audit.py:scene", *COMMON, "a")
+    assert json.loads(edited.stdout)["id"] != ids[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("audit.py:scen", "has no 'scen'"),
+        ("audit.py:number", "must be a function that returns a hartley.Scene, got int"),
+        ("audit.py:wants", "must be a function without arguments, got one that needs records"),
+        ("absent.py:scene", "must be in a file that is there"),
+        ("broken.py:scene", "cannot be imported: ZeroDivisionError: division by zero (broken.py"),
+        ("leaves.py:scene", "cannot be imported: SystemExit"),
+        ("json.py:scene", "has the name of another module; rename the file"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_is_one_line(call, files, name, message):
+    for stem, text in {"broken": "1/0", "leaves": "raise SystemExit(0)", "json": "x = 1"}.items():
+        Path(f"{stem}.py").write_text(text)
+    result = call("assess", name, "--store", "a")
+    assert result.returncode == 2 and message in result.stderr, result.stderr

@@ -1,0 +1,133 @@
+"""A user's own classifier from a file, with the tables that it was trained and tested on."""
+
+from __future__ import annotations
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+import hartley
+from hartley import catalog
+from hartley.core.errors import UsageError
+
+HALF = 120
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """Two tables of people with words and numbers, and pipelines fitted on the first."""
+    folder = tmp_path_factory.mktemp("people")
+    rng, n = np.random.default_rng(0), 2 * HALF
+    table = pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, n),
+            "hours": rng.normal(40, 10, n).round(1),
+            "job": rng.choice(["clerk", "baker", "smith"], n),
+            "married": rng.random(n) < 0.5,
+        }
+    )
+    table.loc[rng.random(n) < 0.1, "job"] = None
+    table["income"] = np.where(table.age + rng.normal(0, 25, n) > 50, "high", "low")
+    train, test = table[:HALF], table[HALF:]
+    train.to_csv(folder / "train.csv", index=False)
+    # Another order of columns, another format, and a column that the model never saw.
+    test.assign(note="x")[["note", *reversed(table.columns)]].to_parquet(folder / "test.parquet")
+    words = OneHotEncoder(handle_unknown="ignore")
+    encode = ColumnTransformer([("w", words, ["job"])], remainder="passthrough")
+    pipeline = make_pipeline(encode, DecisionTreeClassifier(random_state=0))
+    pipeline.fit(train.drop(columns="income"), train.income)
+    joblib.dump(pipeline, folder / "tree.joblib")
+    skops.io.dump(pipeline, folder / "tree.skops")
+    numbers = train[["age", "hours"]]
+    skops.io.dump(LinearRegression().fit(numbers, train.age), folder / "line.skops")
+    skops.io.dump(LinearSVC().fit(numbers, train.income), folder / "svc.skops")
+    skops.io.dump(RandomForestClassifier(), folder / "unfitted.skops")
+    plain = DecisionTreeClassifier().fit(numbers.to_numpy(), train.income)
+    skops.io.dump(plain, folder / "plain.skops")
+    train[["age", "hours", "income"]].to_csv(folder / "numbers.csv", index=False)
+    test[["age", "hours", "income"]].to_csv(folder / "numbers_test.csv", index=False)
+    (folder / "empty.csv").write_text("")
+    (folder / "header.csv").write_text("age,hours,job,married,income\n")
+    (folder / "other.csv").write_text("age,hours,job,married,income\n30,40,clerk,True,medium\n")
+    return folder, pipeline, train, test
+
+
+def own(folder, **settings):
+    files = {"model": "tree.skops", "train": "train.csv", "test": "test.parquet"} | settings
+    paths = {k: str(folder / v) if k in ("model", "train", "test") else v for k, v in files.items()}
+    return catalog.load("scene", "own_table")(**{"target": "income", **paths})
+
+
+def test_the_model_answers_as_it_does_on_the_users_own_frame(people):
+    folder, pipeline, train, test = people
+    for file in ("tree.skops", "tree.joblib"):
+        scene = own(folder, model=file, trust=file == "tree.joblib")
+        for records, frame in ((scene.train, train), (scene.holdout, test)):
+            expected = pipeline.predict_proba(frame.drop(columns="income"))
+            assert np.array_equal(scene.model.query(records.x), expected)
+            assert np.array_equal(pipeline.classes_[records.y], frame.income)
+        assert scene.facts["columns"] == 4 and scene.facts["train file"].startswith("train.csv, ")
+
+
+def test_a_tree_that_knows_its_records_by_heart_is_heard_by_the_strong_attack(people):
+    folder, *_ = people
+    trials = hartley.play("rmia", own(folder), references=8)
+    channel = hartley.measure(trials)
+    assert channel.metrics["auc"]["low"] > 0.6 and channel.bits.lower > 0
+    # A tree of one leaf has learnt its class balance and nothing of a record.
+    folder_, train = folder, people[2]
+    stump = DecisionTreeClassifier(max_depth=1).fit(
+        train[["age", "hours"]].to_numpy(), train.income
+    )
+    skops.io.dump(stump, folder_ / "stump.skops")
+    scene = own(folder_, model="stump.skops", train="numbers.csv", test="numbers_test.csv")
+    assert hartley.measure(hartley.play("rmia", scene, references=8)).bits.lower < 0.02
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"target": ""}, r"--target COLUMN; it has age, hours, job, married, income"),
+        ({"target": "incom"}, r"has no column 'incom'.*income.*--target must be one of"),
+        ({"target": "married"}, r"must be one of high, low.*got False, True"),
+        ({"model": "tree.joblib"}, "is a pickle.*--trust"),
+        ({"model": "absent.skops"}, "which is not there"),
+        ({"model": "train.csv"}, "must hold a fitted scikit-learn model"),
+        ({"model": "line.skops"}, "must hold a fitted classifier, got a model that predicts no"),
+        ({"model": "svc.skops"}, "must answer with probabilities.*CalibratedClassifierCV"),
+        ({"model": "unfitted.skops"}, "got one that is not fitted"),
+        ({"model": "plain.skops"}, "must read text to be asked about job"),
+        ({"train": "numbers.csv"}, "every column that the model was fitted on, got none named"),
+        ({"train": "absent.csv"}, "no such file"),
+        ({"train": "empty.csv"}, "is empty"),
+        ({"train": "header.csv"}, "must have rows"),
+        ({"test": "other.csv"}, "must be one of high, low.*got medium"),
+        ({"test": "train.csv"}, "that the model never saw"),
+        ({"model": ""}, "--model must be a file, got none|must be a file"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_cure(people, settings, words):
+    with pytest.raises(UsageError, match=words) as error:
+        own(people[0], **settings)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tree_whose_nodes_point_outside_is_refused(people):
+    """Such a tree would read any memory, and skops leaves it to its caller."""
+    folder, *_ = people
+    tree = DecisionTreeClassifier().fit(np.arange(8.0)[:, None], [0, 1] * 4)
+    state = tree.tree_.__getstate__()
+    state["nodes"]["left_child"][0] = 10**6
+    tree.tree_.__setstate__(state)
+    skops.io.dump(tree, folder / "outside.skops")
+    with pytest.raises(UsageError, match="whole trees, got one with a node outside"):
+        own(folder, model="outside.skops", train="numbers.csv", test="numbers_test.csv")
