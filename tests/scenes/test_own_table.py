@@ -98,7 +98,7 @@ def test_a_tree_that_knows_its_records_by_heart_is_heard_by_the_strong_attack(pe
     [
         ({"target": ""}, r"--target COLUMN; it has age, hours, job, married, income"),
         ({"target": "incom"}, r"has no column 'incom'.*income.*--target must be one of"),
-        ({"target": "married"}, r"must be one of high, low.*got False, True"),
+        ({"target": "married"}, r"must be one of high, low.*got false, true"),
         ({"model": "tree.joblib"}, "is a pickle.*--trust"),
         ({"model": "absent.skops"}, "which is not there"),
         ({"model": "train.csv"}, "must hold a fitted scikit-learn model"),
