@@ -32,6 +32,9 @@ def files(folder):
     yield write.promptfoo(folder / "out.json", [write.promptfoo_row(n, n < 3) for n in range(9)])
     yield write.pyrit(folder / "memory.json", [("a", [True]), ("b", [False])] * 9)
     yield write.sacroml(folder)
+    jailbreaks = [{"goal": f"g{n}", "jailbroken": n % 2 == 0} for n in range(9)]
+    (folder / "vicuna.json").write_text(json.dumps({"parameters": {}, "jailbreaks": jailbreaks}))
+    yield folder / "vicuna.json"
     yield from (folder / "attack_result_0.npz", folder / "art.npz")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tests.importers import written_files as write
 
+from hartley.importers.read_results import names
+
 
 def lossy(folder, heading="member,loss,victim", words=("1", "0")):
     """A table of losses: members have smaller ones."""
@@ -60,11 +62,15 @@ def test_memberships_may_be_words(call, tmp_path, words):
         ("--truth membr --score loss", "--truth must name a column, got 'membr'"),
         ("--truth membr --score loss", "did you mean member?"),
         ("--truth member --score Loss", "did you mean loss?"),
-        ("--truth member", "must have a column `guess` or `score`, got columns"),
+        ("--truth member", "got columns member, loss, victim; name it with --guess COLUMN or"),
+        ("", "got columns member, loss, victim; name it with --truth member?"),
+        ("--truth victim --guess member --smaller-is-member", "must come with a score, got a g"),
+        ("--rate --success member --by attack", "--by must name a column, got 'attack'"),
         ("--truth victim --score loss", "`truth` must be 0 or 1, got 2"),
         ("--truth keep.npy --score loss", "keep.npy"),
         ("--from gark", "did you mean garak?"),
-        ("--from garak", "line 1 is not JSON"),
+        ("--from garak", "--from garak must come with this: garak report (.report.jsonl)"),
+        ("--from lira_experiments", "the file's content is of another kind"),
         ("--rate", "one column that says which attempts succeeded"),
         ("--rate --success loss", "`loss` must be true or false, 1 or 0, or a share"),
         ("--rate --success nothing", "--success must name a column"),
@@ -111,6 +117,28 @@ def test_a_rate_of_attempts_is_not_called_bits(call, tmp_path):
     assert rate["high"] - rate["low"] > narrow["high"] - narrow["low"]
 
 
+def test_a_list_of_objects_is_a_table_and_may_be_split(call, tmp_path):
+    _, rows = jailbreaks(tmp_path)
+    (tmp_path / "j.json").write_text(json.dumps(rows, indent=1))
+    done = call("measure", "j.json", "--rate", "--by", "attempt", "--json")
+    split = json.loads(done.stdout)["rates"]
+    assert [(rate["name"], rate["n"], rate["clusters"]) for rate in split] == [
+        (str(k), 50, 50) for k in range(4)
+    ]
+    whole = json.loads(call("measure", "j.json", "--rate", "--json").stdout)["rates"]
+    lines = json.loads(call("measure", "jailbreaks.jsonl", "--rate", "--json").stdout)["rates"]
+    assert whole == lines
+    odd = [*rows, {"behavior": "b0", "jailbroken": "perhaps"}]
+    (tmp_path / "j.json").write_text(json.dumps(odd))
+    assert "got 'perhaps'" in call("measure", "j.json", "--rate").stderr
+
+
+def test_a_separator_is_asked_about(call, tmp_path):
+    (tmp_path / "s.csv").write_text("member;loss\n1;0.5\n0;1.5\n")
+    for flags in (["--truth", "member", "--score", "loss"], []):
+        assert "is it separated by ';'?" in call("measure", "s.csv", *flags).stderr
+
+
 def test_a_table_of_outcomes_asks_for_rate(call, tmp_path):
     path, _ = jailbreaks(tmp_path)
     done = call("measure", path.name)
@@ -136,7 +164,7 @@ def test_tries_make_all_rates_hold_together(call, tmp_path):
 def test_options_that_do_not_fit_the_file(call, tmp_path):
     path = write.sacroml(tmp_path)
     for flags, words in {
-        "--rate": "says who was a member; leave it out",
+        "--rate": "says which records were members; leave it out",
         "--score loss": "--score must come with a plain table, got a file of sacroml",
         "--truth keep.npy": "a file of memberships comes with an .npy array",
     }.items():
@@ -145,8 +173,12 @@ def test_options_that_do_not_fit_the_file(call, tmp_path):
     np.save(tmp_path / "s.npy", np.zeros((3, 4)))
     assert "add --truth keep.npy" in call("measure", "s.npy").stderr
     write.garak(tmp_path / "g.jsonl", [[1.0]])
-    done = call("measure", "g.jsonl", "--smaller-is-member")
-    assert "--smaller-is-member must come with a plain table" in done.stderr
+    for flags in ("--smaller-is-member", "--pieces=2", "--encoding=latin-1", "--by=probe"):
+        done = call("measure", "g.jsonl", flags)
+        assert f"{flags.partition('=')[0]} must come with a plain table" in done.stderr, done
+    for name in names():
+        done = call("measure", "g.jsonl", "--from", name)
+        assert (done.returncode == 0) == (name == "garak") and "Traceback" not in done.stderr
 
 
 def test_a_single_model_is_measured_as_that_model(call, tmp_path):

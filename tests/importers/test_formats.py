@@ -130,6 +130,21 @@ def test_pyrit_has_a_rate_for_each_scorer(tmp_path, objective):
     assert "1 left out" in results.notes[0]
 
 
+def test_jailbreakbench_has_a_rate_for_each_judge(tmp_path):
+    entries = [
+        {"index": n, "goal": f"g{n // 2}", "prompt": "Hi", "jailbroken": n % 2 == 0}
+        | {"jailbroken_llama_guard1": None if n == 3 else False}
+        for n in range(4)
+    ]
+    path = tmp_path / "vicuna.json"
+    path.write_text(json.dumps({"parameters": {"model": "vicuna"}, "jailbreaks": entries}))
+    groups, results = rates(path)
+    assert groups["jailbroken"].values.tolist() == [1, 0, 1, 0]
+    assert clusters(groups["jailbroken"]) == 2
+    assert len(groups["jailbroken_llama_guard1"].values) == 3
+    assert results.notes == ("1 left out: behaviors without jailbroken_llama_guard1",)
+
+
 def trials(path, **options):
     return imported(path, Options(**options)).trials
 
@@ -228,11 +243,11 @@ def test_privacy_meter_and_art(tmp_path):
 
 
 def test_every_format_says_what_it_reads_and_where_that_was_read():
-    assert len(names()) == 10
+    assert len(names()) == 11
     for name in names():
         assert format_of(name).READS
         page = import_module(f"hartley.importers.formats.{name}").__doc__
-        assert "Read in the source of" in page or "no format of its own" in page
+        assert "Read in the " in page or "no format of its own" in page
 
 
 def test_a_plain_table_is_left_to_the_reader_of_tables(tmp_path):

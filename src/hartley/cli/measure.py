@@ -30,6 +30,7 @@ def measure(
     smaller_is_member: Annotated[bool | None, Parameter(negative="--larger-is-member")] = None,
     rate: Annotated[bool, Parameter(negative="")] = False,
     success: str | None = None,
+    by: str | None = None,
     only: str | None = None,
     source: Annotated[str | None, Parameter(name="--from")] = None,
     tries: Annotated[int | None, Parameter(converter=whole)] = None,
@@ -39,13 +40,13 @@ def measure(
 ) -> int:
     """Measure results of another tool: trials with a secret in bits per use, others as a rate.
 
-    Reads a table (CSV, TSV, JSON lines, NumPy, Parquet) or what another tool wrote: garak, Inspect,
-    lm-eval, promptfoo, PyRIT, SACRO-ML, ART, Privacy Meter, LiRA (docs/others.md). A table has a
-    column truth (the secret symbol, 0, 1, …), and one of guess (the symbol that was received, -1
-    for none) or score (a real number, larger = more like truth 1); optionally uses, cluster
-    (rows of one cluster share a victim), seconds, and more: split, order, logq, gain, p_null,
-    observed, trial, item and costs (docs/start.md). Columns of other names are named by flags, or
-    not read. Results without a secret, such as jailbreaks, give a rate per attempt.
+    Reads a table (CSV, TSV, JSON, NumPy, Parquet) or what another tool wrote: garak, Inspect,
+    lm-eval, promptfoo, PyRIT, JailbreakBench, SACRO-ML, ART, Privacy Meter, LiRA (docs/others.md).
+    A table has a column truth (the secret symbol, 0, 1, …), and one of guess (the symbol that was
+    received, -1 for none) or score (a real number, larger = more like truth 1); optionally uses,
+    cluster (rows of one cluster share a victim), seconds, and more: split, order, logq, gain,
+    p_null, observed, trial, item and costs (docs/start.md). Columns of other names are named by
+    flags, or not read. Results without a secret, such as jailbreaks, give a rate per attempt.
 
     Exit code: 0 measured, 2 bad input, 3 measured, but the row is flagged: it settles no limit.
 
@@ -73,11 +74,13 @@ def measure(
         Measure a success rate of a table without a secret, with an exact interval.
     success
         The column of outcomes for --rate, where it is not called success or jailbroken.
+    by
+        The column of which each value has a rate of its own, such as attack or category.
     only
         The part that is measured, of a file that has several: an attack, a probe, a scorer.
     source
-        The format, where its content does not say it: table, garak, inspect_ai, lm_eval, promptfoo,
-        pyrit, sacroml, art_arrays, privacy_meter, lira_arrays or lira_experiments.
+        The format, where the content is of several: table, garak, inspect_ai, lm_eval, promptfoo,
+        pyrit, jailbreakbench, sacroml, art_arrays, privacy_meter, lira_arrays or lira_experiments.
     tries
         How many thresholds, scores, attacks or rates were tried on these rows before this one was
         chosen. Every bound pays for all of them: its error level is alpha / tries. A table with a
@@ -106,6 +109,7 @@ def measure(
         cluster=cluster or "",
         uses=uses or "",
         success=success or "",
+        by=by or "",
         smaller=smaller_is_member,
     )
     options = Options(

@@ -10,7 +10,8 @@ from hartley.core.errors import BadTrials, UsageError
 from hartley.importers.named_columns import Names, rates_of_table, renamed, success_column
 from hartley.importers.outcomes import Columns, Rates
 from hartley.importers.read_results import read_results
-from hartley.kit.table_files import Column
+from hartley.importers.source import Source
+from hartley.kit.table_files import Column, mixed_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,53 +49,70 @@ def imported(path: Path, options: Options) -> Table | Rates:
     kind, results = read_results(
         path, source=options.source, truth_file=truth_file, only=options.only
     )
-    if isinstance(results, Rates):
-        _only_for_tables(kind, names)
-        return _part(path, results, options.only)
     if truth_file is not None and kind != "lira_arrays":
         raise UsageError(
             f"--truth must name a column of a {kind}, got the file {truth_file}; a file of "
             "memberships comes with an .npy array of scores"
         )
     notes: tuple[str, ...] = ()
-    if isinstance(results, Columns):
-        import pyarrow as pa
-
-        if options.rate:
-            raise UsageError(
-                f"--rate is for outcomes without a secret, and {path} says who was a member; "
-                "leave it out to measure bits"
-            )
-        _only_for_tables(kind, replace(names, smaller=None))
-        columns = {name: Column(name, pa.array(values)) for name, values in results.arrays.items()}
-        notes = results.notes
-    else:
-        columns = trial_columns(
-            path,
-            options.encoding,
-            words=(names.truth, names.guess, names.cluster),
-            ordered=(names.score,),
-        )
+    if results is None:
+        columns = _plain_columns(path, options, names)
         if options.rate or names.success:
             return rates_of_table(path, columns, names)
         _ask_for_rate(path, columns, names)
+    else:
+        _check_options(path, kind, results, options, names)
+        if isinstance(results, Rates):
+            return _part(path, results, options.only)
+        import pyarrow as pa
+
+        columns = {name: Column(name, pa.array(values)) for name, values in results.arrays.items()}
+        notes = results.notes
     columns, assumed = renamed(path, columns, names)
     return table_of_columns(
         path, columns, tries=options.tries, pieces=options.pieces, notes=(*notes, *assumed)
     )
 
 
-def _only_for_tables(kind: str, names: Names) -> None:
-    """Refuse names of columns, where the file's own format says what they are."""
+def _plain_columns(path: Path, options: Options, names: Names) -> dict[str, Column]:
+    """Return the columns of a plain table; of a JSON document the fields of its objects."""
+    if path.suffix.lower() != ".json":
+        return trial_columns(
+            path,
+            options.encoding,
+            words=(names.truth, names.guess, names.cluster),
+            ordered=(names.score,),
+        )
+    records = Source(path).document
+    fields = dict.fromkeys(name for record in records for name in record)
+    return {
+        name: Column(name, mixed_values([record.get(name) for record in records]))
+        for name in fields
+    }
+
+
+def _check_options(
+    path: Path, kind: str, results: Columns | Rates, options: Options, names: Names
+) -> None:
+    """Refuse options of plain tables, where the file's own format says what they say."""
     named = {"score": names.score, "guess": names.guess, "cluster": names.cluster}
     named |= {"truth": names.truth, "uses": names.uses, "success": names.success}
+    named |= {"encoding": options.encoding or "", "by": names.by}
+    if isinstance(results, Columns):
+        if options.rate:
+            raise UsageError(
+                f"--rate is for outcomes without a secret, and {path} says which records were "
+                "members; leave it out to measure bits"
+            )
+    else:
+        named["pieces"] = "2" if options.pieces != 1 else ""
+        if names.smaller is not None:
+            named["smaller-is-member" if names.smaller else "larger-is-member"] = "given"
     flag = next((flag for flag, name in named.items() if name), "")
-    if names.smaller is not None:
-        flag = "smaller-is-member" if names.smaller else "larger-is-member"
     if flag:
         raise UsageError(
             f"--{flag} must come with a plain table, got a file of {kind}, which says itself what "
-            "its columns are; --from table reads it as one"
+            "its columns are"
         )
 
 
@@ -115,7 +133,7 @@ def _part(path: Path, rates: Rates, only: str) -> Rates:
 def _ask_for_rate(path: Path, columns: dict[str, Column], names: Names) -> None:
     """Ask for ``--rate``, where a table has outcomes and no secret."""
     outcome = success_column(columns)
-    if outcome and not names.truth and "truth" not in columns:
+    if outcome and not names.truth and not {"truth", "guess", "score"} & columns.keys():
         raise BadTrials(
             f"{path}: the table must have a column `truth`, got a column `{outcome}` without one; "
             "measure it as a success rate with --rate"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hartley.channel.trials.import_table import separator_hint
 from hartley.channel.trials.table_doubts import printable
 from hartley.channel.trials.table_numbers import numbers, present
-from hartley.core.errors import BadTrials
-from hartley.importers.outcomes import Outcomes, Rates, codes_of, share
+from hartley.core.errors import BadTrials, UsageError
+from hartley.importers.outcomes import Collected, Rates, share
 from hartley.kit.table_files import Column
 
 SMALLER = (
@@ -23,6 +24,13 @@ SMALLER = (
 MEMBER = ("member", "members", "in", "train", "training", "yes", "true")
 OTHER = ("nonmember", "nonmembers", "out", "test", "holdout", "heldout", "no", "false")
 """Words for membership, without ``-``, ``_`` and spaces."""
+ROLES = ("truth", "guess", "score", "cluster", "uses")
+"""What a column may be of a table with a secret; each has a flag."""
+MEMBERSHIP = (
+    *("member", "is_member", "membership", "memberships", "in_train", "is_train", "label"),
+    *("secret", "ismember", "in_training", "seen"),
+)
+"""Names of a column that may be the truth."""
 SUCCESS = (
     *("success", "jailbroken", "is_jailbroken", "jailbreak", "attack_success", "successful"),
     *("succeeded", "hit", "unsafe", "harmful", "complied"),
@@ -40,6 +48,7 @@ class Names:
     Attributes:
         truth, guess, score, cluster, uses: names of the columns that are read as such.
         success: the column of outcomes, for a rate.
+        by: the column of which each value has a rate of its own.
         smaller: whether a smaller score means truth 1; None: as the score's name says, else not.
     """
 
@@ -49,6 +58,7 @@ class Names:
     cluster: str = ""
     uses: str = ""
     success: str = ""
+    by: str = ""
     smaller: bool | None = None
 
 
@@ -60,27 +70,55 @@ def renamed(
     Raises:
         BadTrials: a column that was named is not there.
     """
-    table, notes = dict(columns), []
-    roles = {k: v for k, v in asdict(names).items() if isinstance(v, str) and k != "success"}
+    table = dict(columns)
+    notes: list[str] = []
+    roles = {role: getattr(names, role) for role in ROLES}
     for role, name in roles.items():
         if name:
             table[role] = _column(path, columns, name, role)
     for name in roles.values():
         if name and name not in roles:
             table.pop(name, None)
-    # A user who names a score does not ask for the guess of the same table, nor the reverse.
-    for role, other in (("score", "guess"), ("guess", "score")):
-        if roles[role] and not roles[other] and other in table:
-            del table[other]
-            notes.append(f"the column `{other}` is not read, since --{role} names another")
+    _check_roles(path, columns, table)
+    notes += _one_answer(table, names)
     if roles["cluster"] and roles["cluster"] != "run":
         table.pop("run", None)
+    if names.smaller is not None and "score" not in table:
+        flag = "smaller" if names.smaller else "larger"
+        raise UsageError(f"--{flag}-is-member must come with a score, got a guess; leave it out")
     if "score" in table and "guess" not in table:
         if "truth" in table:
             table["truth"] = _memberships(table["truth"])
         table["score"], direction = _directed(path, table["score"], names)
         notes += direction
     return table, tuple(notes)
+
+
+def _one_answer(table: dict[str, Column], names: Names) -> list[str]:
+    """Drop a guess where a score was named, and the reverse; return what was dropped."""
+    notes = []
+    for role, other in (("score", "guess"), ("guess", "score")):
+        if getattr(names, role) and not getattr(names, other) and other in table:
+            del table[other]
+            notes.append(f"the column `{other}` is not read, since --{role} names another")
+    return notes
+
+
+def _check_roles(path: Path, columns: dict[str, Column], table: dict[str, Column]) -> None:
+    """Refuse a table without truth or answer, and say how to name them."""
+    listed = printable(f"columns {', '.join(columns)}") if columns else "no columns"
+    if "truth" not in table:
+        near = next((name for name in columns if name.lower().strip() in MEMBERSHIP), "")
+        near = f"--truth {near}?" if near else "--truth COLUMN"
+        raise BadTrials(
+            f"{path}: the table must have a column `truth`, got {listed}; name it with {near}"
+            f"{separator_hint(columns)}"
+        )
+    if not {"guess", "score"} & table.keys():
+        raise BadTrials(
+            f"{path}: the table must have a column `guess` or `score`, got {listed}; name it with "
+            "--guess COLUMN or --score COLUMN"
+        )
 
 
 def _column(path: Path, columns: dict[str, Column], name: str, role: str) -> Column:
@@ -91,7 +129,7 @@ def _column(path: Path, columns: dict[str, Column], name: str, role: str) -> Col
     listed = ", ".join(columns)
     raise BadTrials(
         f"{path}: --{role} must name a column, got {name!r}, and the columns are "
-        f"{printable(listed)}{hint}"
+        f"{printable(listed)}{separator_hint(columns) or hint}"
     )
 
 
@@ -146,14 +184,17 @@ def rates_of_table(path: Path, columns: dict[str, Column], names: Names) -> Rate
     values = np.array([_outcome(path, success.name, v) for v in success.values.to_pylist()])
     if not len(values):
         raise BadTrials(f"{path}: the table must have rows, got 0 rows to measure")
-    cluster, notes = None, []
+    notes = []
     name = names.cluster or next((n for n in ("cluster", "run") if n in columns), "")
     if not name and (name := _seed_prompt(columns, len(values))):
         notes.append(f"attempts of one `{name}` belong together, by its name (else: --cluster)")
-    if name:
-        cluster = codes_of(_labels(path, _column(path, columns, name, "cluster")))
+    cluster = _labels(path, columns, name, "cluster") if name else list(range(len(values)))
+    by = _labels(path, columns, names.by, "by") if names.by else [success.name] * len(values)
+    collected = Collected()
+    for group, value, unit in zip(by, values, cluster, strict=True):
+        collected.add(str(group), float(value), unit)
     return Rates(
-        (Outcomes(success.name, values, cluster),),
+        collected.groups(),
         quantity=f"share of attempts whose `{success.name}` is true",
         unit="attempt",
         shared=f"`{name}`" if name else "",
@@ -195,10 +236,11 @@ def _outcome(path: Path, name: str, value: Any) -> float:
     return number
 
 
-def _labels(path: Path, column: Column) -> list[Any]:
+def _labels(path: Path, columns: dict[str, Column], name: str, role: str) -> list[Any]:
+    """Return (n,) what a column says that rows have in common."""
     return [
         str(value) if isinstance(value, list | dict) else value
-        for value in present(path, column).to_pylist()
+        for value in present(path, _column(path, columns, name, role)).to_pylist()
     ]
 
 

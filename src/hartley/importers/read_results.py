@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import Any, Protocol
 
 from hartley.core.errors import BadTrials, UnknownName
 from hartley.importers import formats
@@ -55,9 +55,11 @@ def read_results(
 ) -> tuple[str, Columns | Rates | None]:
     """Return the name of a file's format, and what its importer reads.
 
+    A JSON document that is a list of objects counts as a plain table.
+
     Args:
         path: the file; what is not recognised counts as a plain table, and is not read here.
-        source: the name of the format; empty: it is recognised by its content.
+        source: the name of the format; empty: of all of them. The content must be of it.
         truth_file: a second file with the secrets, where the first has only the scores.
         only: the part of the file that is measured, where it has several.
 
@@ -75,14 +77,31 @@ def read_results(
     opened = Source(path, truth_file, only)
     for name in [source] if source else names():
         importer = format_of(name)
-        if source or importer.recognises(opened):
+        if importer.recognises(opened):
             return name, importer.read(opened)
+    if source:
+        raise BadTrials(
+            f"{path}: --from {source} must come with this: {format_of(source).READS}; the file's "
+            "content is of another kind"
+        )
+    if is_records(opened.document):
+        return TABLE, None
     if not path.name.lower().rstrip("/").endswith(TABLES):
         raise BadTrials(
-            f"{path}: the results must be a table ({', '.join(SUFFIXES)}) or a file of another "
+            f"{path}: the results must be a table ({', '.join(SUFFIXES)}, or a list of objects in "
+            f".json) or a file of another "
             f"tool, got neither; known are: {known_formats()}"
         )
     return TABLE, None
+
+
+def is_records(document: Any) -> bool:
+    """Whether a JSON document is a list of objects, which is a table too."""
+    return isinstance(document, list) and bool(document) and all(map(_is_object, document))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def known_formats() -> str:

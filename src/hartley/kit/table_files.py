@@ -319,10 +319,10 @@ def _json_lines(
     if odd := next((row for row in rows if not isinstance(row, dict)), None):
         raise ValueError(f"every line must be an object, got {odd!r}")
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: _mixed([row.get(name) for row in rows]) for name in names})
+    return pa.table({name: mixed_values([row.get(name) for row in rows]) for name in names})
 
 
-def _mixed(values: list[Any]) -> Any:
+def mixed_values(values: list[Any]) -> Any:
     """Return values of several types as an Arrow array: where they are, as text."""
     import pyarrow as pa
 

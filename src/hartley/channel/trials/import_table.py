@@ -163,7 +163,7 @@ def _table(
     if "truth" not in columns:
         raise BadTrials(
             f"{path}: the table must have a column `truth`, got {_names(columns)}"
-            f"{_separator(columns)}"
+            f"{separator_hint(columns)}"
         )
     if not {"guess", "score"} & columns.keys():
         raise BadTrials(
@@ -291,7 +291,7 @@ def _names(columns: dict[str, Column]) -> str:
     return printable(f"columns {', '.join(columns)}") if columns else "no columns"
 
 
-def _separator(columns: dict[str, Column]) -> str:
+def separator_hint(columns: dict[str, Column]) -> str:
     """Ask about another separator, where the heading is one name with one in it."""
     heading = next(iter(columns)) if len(columns) == 1 else ""
     names = {"';'": ";", "a tab": "\t", "'|'": "|"}
