@@ -368,6 +368,21 @@ def _parquet(path: Path) -> Any:
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
 
 
+def as_numpy(values: Any) -> Any:
+    """Return an Arrow array as a numpy array, which may be read-only.
+
+    Where Arrow shares its memory it does so itself: its own ``to_numpy`` imports pandas, where that
+    is installed, which takes longer than a table of a million rows.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    plain = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if plain and isinstance(values, pa.Array) and not values.null_count:
+        return np.from_dlpack(values)
+    return values.to_numpy(zero_copy_only=False)
+
+
 def _decoded_size(about: Any) -> int:
     """Return how many bytes a Parquet file decodes to at most, from what it states of itself.
 

@@ -194,9 +194,9 @@ def _usual(
     area = roc.area(scores) if cluster is None else roc.clustered_area(truth, score, cluster)
     auc, two_sided = area.interval(spec.alpha), area.two_sided(spec.alpha)
     if cluster is None:
-        pairing = rng.spawn(1)[0]
-        auc = auc.at_levels(spec.alpha, roc.certified_area(scores, pairing))
-        two_sided = two_sided.at_levels(spec.alpha, roc.certified_two_sided(scores, pairing))
+        paired = roc.PairedArea.of(scores, rng.spawn(1)[0])
+        auc = auc.at_levels(spec.alpha, paired.lower)
+        two_sided = two_sided.at_levels(spec.alpha, paired.two_sided)
     out["auc"], out["auc_two_sided"] = auc.document(), two_sided.document()
     for name, level in (("tpr_at_fpr_1e2", 0.01), ("tpr_at_fpr_1e3", 0.001)):
         if cluster is None:

@@ -10,6 +10,7 @@ side of a turning point. Scores are first put into at most ``BINS`` bins of equa
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ LEARNED = 512
 """Most bins of a reader that learns from earlier uses."""
 LEVELS = 64
 """Levels of a logistic reader."""
+FEW_BINS = 1 << 18
+"""Bins that a process pools before it imports ``scipy.optimize``, which takes half a second: more
+than to pool those of one table without it."""
 LN2 = math.log(2.0)
 
 
@@ -197,8 +201,63 @@ def _rates(table: Array) -> tuple[Array, Array]:
     return np.where(weight > 0, table[:, 1] / np.where(weight > 0, weight, 1.0), 0.5), weight
 
 
-def _isotonic(rates: Array, weight: Array, increasing: bool) -> Array:
-    from scipy.optimize import isotonic_regression
+@dataclass(slots=True)
+class _Pooled:
+    """How many bins were pooled in this process."""
 
-    fit = isotonic_regression(rates, weights=np.maximum(weight, 1e-300), increasing=increasing)
-    return np.clip(np.asarray(fit.x, np.float64), 0.0, 1.0)
+    bins: int = 0
+
+
+_pooled = _Pooled()
+
+
+def _isotonic(rates: Array, weight: Array, increasing: bool) -> Array:
+    """Return the weighted isotonic regression of rates, within 0 … 1."""
+    weight = np.maximum(weight, 1e-300)
+    _pooled.bins += len(rates)
+    if "scipy.optimize" not in sys.modules and _pooled.bins <= FEW_BINS:
+        turn = 1 if increasing else -1
+        fit = pooled(rates[::turn], weight[::turn])[::turn]
+    else:
+        from scipy.optimize import isotonic_regression
+
+        fit = isotonic_regression(rates, weights=weight, increasing=increasing).x
+    return np.asarray(np.clip(fit, 0.0, 1.0), np.float64)
+
+
+def pooled(rates: Array, weight: Array) -> Array:
+    """Return the increasing isotonic regression, by pooling adjacent violators.
+
+    Step by step that of ``scipy.optimize.isotonic_regression``, so that the numbers are the same.
+
+    Args:
+        rates: (n,) values, n at least 1.
+        weight: (n,) weights above 0.
+    """
+    values, weights = rates.tolist(), weight.tolist()
+    ends, n, i = [1], len(values), 1
+    level, mass = values[:1], weights[:1]
+    while i < n:
+        value, heavy = values[i], weights[i]
+        if level[-1] >= value:
+            last, before = level.pop(), mass.pop()
+            ends.pop()
+            total = before * last + heavy * value
+            heavy += before
+            value = total / heavy
+            while i < n - 1 and value >= values[i + 1]:
+                i += 1
+                total += weights[i] * values[i]
+                heavy += weights[i]
+                value = total / heavy
+            while level and level[-1] >= value:
+                last, before = level.pop(), mass.pop()
+                ends.pop()
+                total += before * last
+                heavy += before
+                value = total / heavy
+        level.append(value)
+        mass.append(heavy)
+        i += 1
+        ends.append(i)
+    return np.repeat(np.asarray(level, np.float64), np.diff([0, *ends]))

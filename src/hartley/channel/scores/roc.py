@@ -19,7 +19,7 @@ from hartley.channel.bounds.degenerate_intervals import (
     no_variance_limits,
     share_interval,
 )
-from hartley.channel.bounds.prequential import thinned
+from hartley.channel.bounds.prequential import Gains, thinned
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.infotheory.binary_channel import clopper_pearson
 
@@ -107,23 +107,37 @@ class Area:
         return Interval(value, low, max(ends.high, 1.0 - ends.low), self.n)
 
 
-def certified_area(scores: ScorePair, rng: np.random.Generator) -> Callable[[float], float]:
-    """Return level → a lower bound on the AUC of independent rows that holds for any law.
+@dataclass(frozen=True, slots=True)
+class PairedArea:
+    """Independent shares of right orders, whose mean is the AUC of independent rows.
 
-    Each row of the rarer secret is compared with as many others as there are for it, at random:
-    independent shares of right orders whose mean is the AUC, bounded by betting.
+    Each row of the rarer secret is compared with as many others as there are for it, at random.
+    Their mean is bounded by betting, for any law.
+
+    Attributes:
+        right: of the order that a larger score means.
+        wrong: of the reverse order.
     """
-    sides = [rng.permutation(side.ascending) for side in (scores.positives, scores.negatives)]
-    n = min(map(len, sides))
-    pos, neg = (side[: len(side) // n * n].reshape(n, -1) for side in sides)
-    gains = thinned((0.5 * (pos > neg) + 0.5 * (pos >= neg)).mean(1), np.zeros(n))
-    return gains.lower
 
+    right: Gains
+    wrong: Gains
 
-def certified_two_sided(scores: ScorePair, rng: np.random.Generator) -> Callable[[float], float]:
-    """Return level → the same for max(AUC, 1 − AUC), at least ½."""
-    sides = certified_area(scores, rng), certified_area(scores.flipped(), rng)
-    return lambda level: max(0.5, *(side(level / 2) for side in sides))
+    @classmethod
+    def of(cls, scores: ScorePair, rng: np.random.Generator) -> PairedArea:
+        """Return the shares of scores; ``rng`` pairs them."""
+        sides = [rng.permutation(side.ascending) for side in (scores.positives, scores.negatives)]
+        n = min(map(len, sides))
+        pos, neg = (side[: len(side) // n * n].reshape(n, -1) for side in sides)
+        share = ((pos > neg).mean(1) + (pos >= neg).mean(1)) / 2
+        return cls(thinned(share, np.zeros(n)), thinned(1.0 - share, np.zeros(n)))
+
+    def lower(self, level: float) -> float:
+        """Return a certified lower bound on the AUC."""
+        return self.right.lower(level)
+
+    def two_sided(self, level: float) -> float:
+        """Return a certified lower bound on max(AUC, 1 − AUC), at least ½."""
+        return max(0.5, self.right.lower(level / 2), self.wrong.lower(level / 2))
 
 
 def area(scores: ScorePair) -> Area:

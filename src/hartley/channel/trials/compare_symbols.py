@@ -20,7 +20,7 @@ import numpy as np
 
 from hartley.channel.trials.table_doubts import largest_symbol, odd_symbol
 from hartley.core.errors import BadTrials
-from hartley.kit.table_files import Column
+from hartley.kit.table_files import Column, as_numpy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,10 +168,12 @@ def _spelled(path: Path, column: Column) -> tuple[list[str], NDArray[np.int32]]:
     if pa.types.is_string(words.type) or pa.types.is_large_string(words.type):
         # Writers of Parquet do not check that text is UTF-8.
         words = words.cast(pa.large_binary())
-    codes = encoded.indices.cast(pa.int32()).fill_null(len(words)).to_numpy()
+    indices = encoded.indices.cast(pa.int32())
+    codes = as_numpy(indices.fill_null(len(words)) if indices.null_count else indices)
     # A categorical column may have categories that no row has.
     used = np.flatnonzero(np.bincount(codes, minlength=len(words) + 1))
-    spelled = [_spelling(v) for v in words.take(used[used < len(words)]).to_pylist()]
+    listed = words.to_pylist()
+    spelled = [_spelling(listed[k]) for k in used.tolist() if k < len(words)]
     places = np.zeros(len(words) + 1, np.int32)
     places[used] = np.arange(len(used))
     return spelled + [""] * (len(used) - len(spelled)), places[codes]

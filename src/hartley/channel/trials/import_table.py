@@ -26,7 +26,7 @@ from hartley.channel.trials.validate import optional
 from hartley.core import AnswerForm, ChannelSpec, Trials
 from hartley.core.errors import BadTable, BadTrials
 from hartley.core.records import COLUMNS, COSTS
-from hartley.kit.table_files import Column, read_columns
+from hartley.kit.table_files import Column, as_numpy, read_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -321,7 +321,7 @@ def _labels(path: Path, column: Column) -> NDArray[np.int64]:
                 f"{path}: column `{column.name}` must be whole numbers (or words), got {odd[0]}"
             )
     codes = pc.dictionary_encode(values).indices
-    return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(as_numpy(codes), dtype=np.int64)
 
 
 def _is_text(column: Column) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.errors import BadTrials
-from hartley.kit.table_files import Column
+from hartley.kit.table_files import Column, as_numpy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,8 +37,9 @@ def present(path: Path, column: Column) -> Any:
     if pa.types.is_floating(values.type) and values.type.bit_width == 16:
         values = values.cast(pa.float32())
     floating = pa.types.is_floating(values.type)
-    absent = pc.is_null(values, nan_is_null=floating).to_numpy(zero_copy_only=False)
-    if absent.any():
+    missing = pc.is_null(values, nan_is_null=floating)
+    if pc.any(missing).as_py():
+        absent = missing.to_numpy(zero_copy_only=False)
         raise BadTrials(
             f"{path}: `{column.name}` must have a value in every row, got {int(absent.sum())} "
             f"empty or NaN, first in row {int(absent.argmax()) + 1}"
@@ -70,7 +71,7 @@ def numbers(path: Path, column: Column, *, finite: bool = True) -> Array:
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         value = next(iter(values.to_pylist()), None)
         raise BadTrials(f"{path}: `{name}` must be numbers, got {value!r}")
-    plain = values.to_numpy(zero_copy_only=False)
+    plain = as_numpy(values)
     if pa.types.is_integer(kind) and name in ORDERED:
         return in_order(plain)
     array = np.asarray(plain, dtype=np.float64)
@@ -145,14 +146,14 @@ def _times(path: Path, name: str, values: Any) -> Array:
     if name not in ORDERED or not hasattr(kind, "bit_width") or pa.types.is_interval(kind):
         raise BadTrials(f"{path}: `{name}` must be numbers, got a {kind}: {_shown(values[0])}")
     width = pa.int32() if kind.bit_width == 32 else pa.int64()
-    return in_order(values.cast(width).to_numpy(zero_copy_only=False))
+    return in_order(as_numpy(values.cast(width)))
 
 
 def _decimals(name: str, values: Any) -> Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    array = np.asarray(pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    array = np.asarray(as_numpy(pc.cast(values, pa.float64())), np.float64)
     if name in ORDERED and values.type.precision > 15:
         # Decimals that floats do not tell apart keep their order as ranks.
         exact = pc.rank(values, "ascending", tiebreaker="dense").to_numpy()
