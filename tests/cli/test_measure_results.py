@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tests.importers import written_files as write
 
+from hartley.importers.measured import Options, imported
+from hartley.importers.named_columns import Names
 from hartley.importers.read_results import names
 
 
@@ -26,10 +28,11 @@ def lossy(folder, heading="member,loss,victim", words=("1", "0")):
 
 def test_columns_are_named_by_flags(call, tmp_path):
     lossy(tmp_path)
-    done = call("measure", "t.csv", "--truth", "member", "--score", "loss")
+    done = call("measure", "t.csv", "--truth=member", "--score=loss", "--json")
     assert done.returncode == 0
-    assert "a smaller `loss` means truth 1 by its name (else: --larger-is-member)" in done.stdout
-    row = json.loads(call("measure", "t.csv", "--truth=member", "--score=loss", "--json").stdout)
+    row = json.loads(done.stdout)
+    by_name = "a smaller `loss` means truth 1 by its name (else: --larger-is-member)"
+    assert by_name in row["assumptions"]
     assert row["metrics"]["auc"]["value"] > 0.75 and row["clusters"] == 400
     other = call(
         "measure", "t.csv", "--truth=member", "--score=loss", "--larger-is-member", "--json"
@@ -49,11 +52,11 @@ def test_columns_are_named_by_flags(call, tmp_path):
 @pytest.mark.parametrize(
     "words", [("member", "non-member"), ("in", "out"), ("Train", "Test"), ("true", "false")]
 )
-def test_memberships_may_be_words(call, tmp_path, words):
-    lossy(tmp_path)
-    expected = call("measure", "t.csv", "--truth=member", "--score=loss", "--json").stdout
-    lossy(tmp_path, words=words)
-    assert call("measure", "t.csv", "--truth=member", "--score=loss", "--json").stdout == expected
+def test_memberships_may_be_words(tmp_path, words):
+    options = Options(Names(truth="member", score="loss"))
+    expected = imported(lossy(tmp_path), options).trials
+    trials = imported(lossy(tmp_path, words=words), options).trials
+    assert (trials.truth == expected.truth).all() and (trials.guess == expected.guess).all()
 
 
 @pytest.mark.parametrize(
