@@ -166,7 +166,11 @@ def test_sacroml_asks_which_of_several_attacks(tmp_path):
     with pytest.raises(Exception, match=r"must have one attack, got 2.*--only 'LIRA Attack_0 / i"):
         trials(path)
     keep, _ = write.memberships(seed=1)
-    assert (trials(path, only="QMIA Attack_1").truth == keep).all()
+    for only in ("QMIA Attack_1", "QMIA", "qmia attack"):
+        assert (trials(path, only=only).truth == keep).all()
+    for only in ("Attack", "worst"):
+        with pytest.raises(Exception, match="--only must name one attack, got"):
+            trials(path, only=only)
 
 
 def test_lira_scores_have_a_cluster_for_each_model(tmp_path):

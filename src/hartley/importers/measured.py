@@ -8,7 +8,7 @@ from pathlib import Path
 from hartley.channel.trials.import_table import Table, table_of_columns, trial_columns
 from hartley.core.errors import BadTrials, UsageError
 from hartley.importers.named_columns import Names, rates_of_table, renamed, success_column
-from hartley.importers.outcomes import Columns, Rates
+from hartley.importers.outcomes import Columns, Rates, matching
 from hartley.importers.read_results import read_results
 from hartley.importers.source import Source
 from hartley.kit.table_files import Column, mixed_values
@@ -121,7 +121,7 @@ def _part(path: Path, rates: Rates, only: str) -> Rates:
     if not only:
         return rates
     names = [group.name for group in rates.groups]
-    parts = [name for name in names if only in (name, *name.split(" / "))]
+    parts = matching(names, only)
     if not parts:
         raise BadTrials(
             f"{path}: --only must name a rate, or a part of one, got {only!r}; it has "

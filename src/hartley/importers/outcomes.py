@@ -105,3 +105,14 @@ def share(value: Any) -> float | None:
     if isinstance(value, bool | int | float) and 0.0 <= float(value) <= 1.0:
         return float(value)
     return None
+
+
+def matching(names: Sequence[str], only: str) -> list[str]:
+    """Return the names that a user means: those with such a part, or else with such a word in them.
+
+    Args:
+        names: of which some have parts, joined by `` / ``.
+        only: what the user wrote.
+    """
+    exact = [name for name in names if only in (name, *name.split(" / "))]
+    return exact or [name for name in names if only.casefold() in name.casefold()]

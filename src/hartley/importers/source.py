@@ -21,6 +21,7 @@ import numpy as np
 
 from hartley.core.control_characters import one_line
 from hartley.core.errors import BadTrials
+from hartley.importers.outcomes import matching
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +99,7 @@ class Source:
         """
         listed = ", ".join(parts)
         if self.only:
-            near = [name for name in parts if self.only in (name, *name.split(" / "))]
+            near = matching(parts, self.only)
             if len(near) == 1:
                 return near[0]
             raise BadTrials(
