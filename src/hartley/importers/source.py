@@ -108,7 +108,7 @@ class Source:
         if len(parts) > 1:
             raise BadTrials(
                 f"{self.path}: the file must have one {what}, got {len(parts)}: {listed}; choose "
-                f"with --only {parts[0]!r}"
+                f"with --only {parts[0]!r} (to report the best of them, with --tries {len(parts)})"
             )
         return parts[0]
 

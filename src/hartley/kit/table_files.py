@@ -316,8 +316,8 @@ def _json_lines(
     # A column of numbers and words, which Arrow does not read.
     with io.TextIOWrapper(_unpacked(path), encoding) as lines:
         rows = [json.loads(line) for line in lines if line.strip()]
-    if odd := next((row for row in rows if not isinstance(row, dict)), None):
-        raise ValueError(f"every line must be an object, got {odd!r}")
+    if odd := [row for row in rows if not isinstance(row, dict)]:
+        raise ValueError(f"every line must be an object, got {odd[0]!r}")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pa.table({name: mixed_values([row.get(name) for row in rows]) for name in names})
 

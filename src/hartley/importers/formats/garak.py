@@ -94,7 +94,8 @@ def _add(source: Source, collected: Collected, entry: dict[str, Any], number: in
 def _texts(prompt: Any) -> tuple[str, ...]:
     """Return the texts of a prompt: of its turns, or of a report before 0.11 the prompt itself."""
     turns = prompt.get("turns") if isinstance(prompt, dict) else None
-    contents = [t.get("content") for t in turns or () if isinstance(t, dict)]
+    turns = turns if isinstance(turns, list) else []
+    contents = [turn.get("content") for turn in turns if isinstance(turn, dict)]
     texts = [content.get("text") for content in contents if isinstance(content, dict)]
     plain = [prompt] if isinstance(prompt, str) else texts
     return tuple(text for text in plain if isinstance(text, str) and text)

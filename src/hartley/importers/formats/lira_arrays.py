@@ -51,19 +51,25 @@ def read(source: Source) -> Columns:
     truth_source = Source(source.truth_file)
     if not truth_source.is_array:
         raise truth_source.broken("--truth must be an .npy array", "it is not")
-    return columns(truth_source, scores, truth_source.array(), notes=(RAW,))
+    return columns(truth_source, scores, truth_source.array(), notes=(RAW,), spare=True)
 
 
 def columns(
-    source: Source, scores: NDArray[Any], truth: NDArray[Any], notes: tuple[str, ...] = ()
+    source: Source,
+    scores: NDArray[Any],
+    truth: NDArray[Any],
+    notes: tuple[str, ...] = (),
+    *,
+    spare: bool = False,
 ) -> Columns:
     """Return the columns of scores and memberships, with the model as cluster where there are more.
 
     Args:
         source: the file, for messages.
         scores: (records,), (models, records) or the transpose, each with augmentations last.
-        truth: True or 1 for member: (records,) or (models, records), with records to spare.
+        truth: True or 1 for member: (records,) or (models, records).
         notes: what is assumed, besides.
+        spare: whether there may be memberships of further records, which were not scored.
 
     Raises:
         BadTrials: the shapes do not fit, or a membership is neither true nor false.
@@ -75,10 +81,10 @@ def columns(
         raise source.broken(
             "memberships must be (records,) or (models, records)", f"got {members.shape}"
         )
-    if not _fits(scores, members) and members.ndim == 2 and scores.ndim >= 2:
+    if not _fits(scores, members, spare) and members.ndim == 2 and scores.ndim >= 2:
         scores = np.swapaxes(scores, 0, 1)
         notes = (*notes, "scores are (records, models), as the memberships show")
-    if not _fits(scores, members):
+    if not _fits(scores, members, spare):
         raise source.broken(
             "scores and memberships must be of the same models and records",
             f"got scores of shape {scores.shape} and memberships of shape {members.shape}",
@@ -100,15 +106,13 @@ def columns(
     return Columns(arrays, notes)
 
 
-def _fits(scores: NDArray[Any], members: NDArray[Any]) -> bool:
+def _fits(scores: NDArray[Any], members: NDArray[Any], spare: bool) -> bool:
     axes = members.ndim
+    if scores.ndim not in (axes, axes + 1) or not scores.size:
+        return False
+    records, known = scores.shape[axes - 1], members.shape[-1]
     same_models = scores.shape[: axes - 1] == members.shape[:-1]
-    return (
-        scores.ndim in (axes, axes + 1)
-        and scores.size > 0
-        and same_models
-        and scores.shape[axes - 1] <= members.shape[-1]
-    )
+    return same_models and (records == known or (spare and records < known))
 
 
 def _memberships(source: Source, truth: NDArray[Any]) -> NDArray[np.bool_]:

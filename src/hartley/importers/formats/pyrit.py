@@ -42,7 +42,8 @@ def read(source: Source) -> Rates:
                 collected.leave_out(f"scores of {name} that ended in an error or are not in 0..1")
                 continue
             objective = score.get("objective", score.get("task"))
-            collected.add(name, value, objective or prompts.get(conversation, conversation))
+            prompt = prompts.get(conversation, conversation)
+            collected.add(name, value, str(objective) if objective else prompt)
     groups = collected.groups()
     if not groups:
         raise source.broken(

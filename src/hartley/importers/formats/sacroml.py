@@ -12,13 +12,16 @@ the same records again for each instance.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.importers.formats.lira_arrays import ONE_MODEL, columns
 from hartley.importers.outcomes import Columns
 from hartley.importers.source import Source
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 READS = "SACRO-ML report (report.json, report_arrays_*.npz)"
 FIELDS = (("member", "member_prob"), ("is_member", "mia_mean"))
@@ -84,11 +87,23 @@ def _from_arrays(source: Source) -> Columns:
     return _columns(source, {name.removeprefix(PREFIX): values for name, values in arrays.items()})
 
 
+def _numbers(source: Source, name: str, values: Any) -> NDArray[Any]:
+    """Return one number for each record, of an array or of a list of JSON."""
+    if isinstance(values, np.ndarray):
+        return values
+    if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+        raise source.broken(f"`{name}` must be a list of numbers", "it is not")
+    try:
+        return np.array(values, np.float64)
+    except OverflowError as error:
+        raise source.broken(f"`{name}` must be a list of numbers", error) from error
+
+
 def _columns(source: Source, individual: Any) -> Columns:
     fields = individual if isinstance(individual, dict) else {}
     for member, score in FIELDS:
         if member in fields and score in fields:
-            truth, scores = np.asarray(fields[member]), np.asarray(fields[score])
+            truth, scores = (_numbers(source, name, fields[name]) for name in (member, score))
             return columns(source, scores, truth, notes=(ONE_MODEL,))
     raise source.broken(
         "the records of SACRO-ML must have `member` and `member_prob`",
