@@ -20,7 +20,18 @@ import numpy as np
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.core import AnswerForm, Attack, Data, Deal, Modality, Model, Role, Trials, spawn
+from hartley.core import (
+    AnswerForm,
+    Attack,
+    Channel,
+    Data,
+    Deal,
+    Modality,
+    Model,
+    Role,
+    Trials,
+    spawn,
+)
 from hartley.core.brief import adaptive_only
 from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import AccessDenied, BudgetSpent, HartleyError, WroteIntoView
@@ -308,22 +319,39 @@ def writes_nothing(attack: Attack) -> None:
 
 
 def narrows_under_noise(attack: Attack) -> None:
-    """For a tap: the noisier its source, the fewer bits, beyond the interval's width."""
+    """For a tap: the noisier its source, the fewer bits, beyond the interval's width.
+
+    Half of the noise is tried only where it can show anything: nobody reads more than the ceiling,
+    and nothing is more than nothing.
+    """
     if attack.game.role is not Role.TAP:
         return  # noise on a jam is the attack itself; an injector has no source to blur
     modality = _modality(attack)
     undefended = measured(attack, "live", modality, light=True)
     scene, table = game_scene(attack.game, "live", modality), shared_deal(attack, "live", modality)
-    last = undefended.high if undefended.high is not None else undefended.bits.value
-    for level in (0.5, 1.0):
-        blurred = play(attack, scene, seed=0, dealt=_blur(table, level), params=attack.light)
-        now = measure(blurred, redraws=1)
-        low = now.bits.lower or 0.0
-        expect(
-            low <= last + DEAD,
-            f"at noise {level} it reads certainly {low:.3f} bit, above {last:.3f} with less noise",
-        )
-        last = now.high if now.high is not None else now.bits.value
+
+    def behind(level: float) -> Channel:
+        dealt = _blur(table, level)
+        return measure(play(attack, scene, seed=0, dealt=dealt, params=attack.light), redraws=1)
+
+    noise = behind(1.0)
+    _expect_less(undefended, noise, 1.0)
+    if _most(undefended) + DEAD < undefended.ceiling.value or (noise.bits.lower or 0.0) > DEAD:
+        half = behind(0.5)
+        _expect_less(undefended, half, 0.5)
+        _expect_less(half, noise, 1.0)
+
+
+def _most(channel: Channel) -> float:
+    return channel.high if channel.high is not None else channel.bits.value
+
+
+def _expect_less(before: Channel, after: Channel, level: float) -> None:
+    low, most = after.bits.lower or 0.0, _most(before)
+    expect(
+        low <= most + DEAD,
+        f"at noise {level} it reads certainly {low:.3f} bit, above {most:.3f} with less noise",
+    )
 
 
 def _watched_brief(brief: Any) -> Any:

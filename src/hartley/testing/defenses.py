@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -122,14 +122,8 @@ def _anew(defense: Defense, attack: Attack, scene: Scene) -> tuple[Scene, Deal]:
 def _defended(defense: Defense, attack: Attack, scene: Scene) -> tuple[Scene, Deal]:
     """The same for all checks of one defense: what trains behind it is trained once."""
     key = (defense, attack, scene.name, scene.modality, *map(type, scene.parts))
-    if key not in _behind:
-        for other in [one for one in _behind if one[0] is not defense]:
-            del _behind[other]
-        _behind[key] = _anew(defense, attack, scene)
-    return _behind[key]
-
-
-_behind: dict[tuple[Any, ...], tuple[Scene, Deal]] = {}
+    pair: tuple[Scene, Deal] = _of_one_defense(key, lambda: _anew(defense, attack, scene))
+    return pair
 
 
 def dead_stays_dead(defense: Defense, attacks: Sequence[Attack]) -> None:
@@ -198,38 +192,72 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
 
     Few rounds show it where bits are certified without the defense, and a third is lost behind it.
     """
-    after = defended(scene, defense, defense.strongest)
+    after = _strongest(defense, scene)
     owner, now = scene.training, after.training
     # A defense that changes how the owner trains is compared with the owner's own training, not
     # with the table that a live scene has instead of a trained net: any net knows less than that.
     trainer = owner if owner is not None and now is not owner else None
+    before = scene if trainer is None else replace(scene, fit=trainer.fit)
 
     def residual(size: dict[str, Any]) -> float:
         trials = play(
-            attack, after, seed=0, params=attack.light, game_params=size, undefended=scene
+            attack,
+            after,
+            seed=0,
+            params=attack.light,
+            dealt=_dealt(defense, attack, after, "strongest", size),
+            undefended=scene,
         )
         return measure(trials, redraws=1).bits.value
 
+    def undefended(size: dict[str, Any]) -> Quantity:
+        """Many defenses need them."""
+        key = (attack.run, scene.name, scene.modality, trainer is not None, *size.values())
+        if key not in _bare:
+            kind = "bare" if trainer is None else "trained"
+            dealt = _dealt(defense, attack, before, kind, size)
+            trials = play(attack, before, seed=0, params=attack.light, dealt=dealt)
+            _bare[key] = measure(trials, redraws=1).bits
+        return _bare[key]
+
     if few_rounds(attack.game):
         first = {"rounds": FIRST}
-        bits = _undefended(attack, scene, trainer, first)
+        bits = undefended(first)
         if (bits.lower or 0.0) > DEAD and residual(first) < bits.value * 2 / 3:
             return True
     few = {"rounds": FEW} if trainer is not None or attack.game.form is AnswerForm.SCORE else {}
-    return residual(few) < _undefended(attack, scene, trainer, few).value - DEAD
-
-
-def _undefended(attack: Attack, scene: Scene, owner: Any, size: dict[str, Any]) -> Quantity:
-    """Bits on the scene without defenses, or where the owner trains; many defenses need them."""
-    key = (attack.run, scene.name, scene.modality, owner is not None, *size.values())
-    if key not in _bare:
-        played = scene if owner is None else replace(scene, fit=owner.fit)
-        trials = play(attack, played, seed=0, params=attack.light, game_params=size)
-        _bare[key] = measure(trials, redraws=1).bits
-    return _bare[key]
+    return residual(few) < undefended(few).value - DEAD
 
 
 _bare: dict[Any, Quantity] = {}
+
+
+def _strongest(defense: Defense, scene: Scene) -> Scene:
+    """The scene behind the defense at its strongest setting: what trains there is trained once."""
+    key = (defense, scene.name, scene.modality, *map(type, scene.parts))
+    after: Scene = _of_one_defense(key, lambda: defended(scene, defense, defense.strongest))
+    return after
+
+
+def _dealt(defense: Defense, attack: Attack, scene: Scene, kind: str, size: dict[str, Any]) -> Deal:
+    """The deal of few rounds on a scene: attacks that are dealt alike meet the same victims."""
+    rules = {**attack.game_params, **size}
+    parts = (scene.name, scene.modality, *map(type, scene.parts), *sorted(rules.items()))
+    key = (defense, kind, attack.game, *parts)
+    dealt: Deal = _of_one_defense(key, lambda: deal(attack, scene, seed=0, params=size))
+    return dealt
+
+
+def _of_one_defense(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return what was made for a key, which begins with a defense; only the last one's is kept."""
+    if key not in _behind:
+        for other in [other for other in _behind if other[0] is not key[0]]:
+            del _behind[other]
+        _behind[key] = make()
+    return _behind[key]
+
+
+_behind: dict[tuple[Any, ...], Any] = {}
 
 
 def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
