@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,6 +139,21 @@ def need_pack() -> Callable[[str], Path]:
             pytest.skip(str(absent))
 
     return need
+
+
+@pytest.fixture
+def call(strangers, capsys, tmp_path, monkeypatch):
+    """The command in this process, in an empty folder: a new one would import all of it anew."""
+    from hartley.cli.main import run
+
+    monkeypatch.chdir(tmp_path)
+
+    def called(*words):
+        code = run(words)
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    return called
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def test_a_store_that_cannot_be_written(hartley, tmp_path):
     assert done.stdout == "" and "Traceback" not in done.stderr
 
 
-def test_a_full_disk_for_real(hartley, tmp_path):
+def test_a_full_disk_for_real(hartley, call, tmp_path):
     """The system refuses to let a file grow: one line, exit 2, and the same command goes on."""
 
     def small():
@@ -158,7 +158,7 @@ def test_a_full_disk_for_real(hartley, tmp_path):
     assert done.returncode == 2, done
     assert "no space left" in done.stderr.splitlines()[-1] and done.stdout == ""
     assert not list((tmp_path / "runs").rglob("*.partial"))
-    again = hartley(*words)
+    again = call(*words)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["id"] == "one"
 
@@ -229,7 +229,7 @@ def wait_for(tmp_path, done):
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_kill_9_loses_at_most_the_job_in_flight(hartley, tmp_path, workers):
+def test_kill_9_loses_at_most_the_job_in_flight(call, tmp_path, workers):
     naps(tmp_path, 30.0)
     words = ("assess", "naps.toml", "--workers", workers)
     victim = start(tmp_path, *words)
@@ -239,7 +239,7 @@ def test_kill_9_loses_at_most_the_job_in_flight(hartley, tmp_path, workers):
     kept = sorted(p.name for p in (folder / "trials").glob("*.parquet"))
     assert len(kept) >= 2 and not (folder / "run.json").exists()
     naps(tmp_path, 0.01)
-    changed = hartley(*words)
+    changed = call(*words)
     assert changed.returncode == 2 and "attacks.naps.seconds: 30.0 → 0.01" in changed.stderr
     assert "--fresh" in changed.stderr
     stamps = {name: (folder / "trials" / name).stat().st_mtime_ns for name in kept}
@@ -258,14 +258,14 @@ def test_kill_9_loses_at_most_the_job_in_flight(hartley, tmp_path, workers):
     assert stamps == {name: (folder / "trials" / name).stat().st_mtime_ns for name in kept}
 
 
-def test_a_killed_run_ends_as_if_it_had_not_been(hartley, tmp_path):
+def test_a_killed_run_ends_as_if_it_had_not_been(call, tmp_path):
     naps(tmp_path, 0.6)
     victim = start(tmp_path, "assess", "naps.toml", "--workers", "0")
     wait_for(tmp_path, 2)
     victim.kill()
     victim.communicate()
-    one = hartley("assess", "naps.toml", "--workers", "0", "--json")
-    two = hartley("assess", "naps.toml", "--workers", "0", "--json", "--store", "whole")
+    one = call("assess", "naps.toml", "--workers", "0", "--json")
+    two = call("assess", "naps.toml", "--workers", "0", "--json", "--store", "whole")
     bits = [
         {r["attack"]: r.get("bits") for r in json.loads(done.stdout)["channels"]}
         for done in (one, two)

@@ -60,9 +60,9 @@ def test_a_mistake_is_one_line_and_exit_2(call, words, said):
     assert len([line for line in lines if line.startswith("hartley: ")]) == 1
 
 
-def test_a_malformed_plan_says_line_and_column(hartley, tmp_path):
+def test_a_malformed_plan_says_line_and_column(call, tmp_path):
     (tmp_path / "bad.toml").write_text('scene = "digits"\nseed = = 1\n')
-    done = hartley("assess", "bad.toml")
+    done = call("assess", "bad.toml")
     assert done.returncode == 2
     assert done.stderr == "hartley: bad.toml: line 2, column 8: Invalid value\n"
 

@@ -17,12 +17,12 @@ workers = 0
 """
 
 
-def test_it_plans_from_a_pilot_and_from_declared_effects(hartley, tmp_path):
+def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     (tmp_path / "plan.toml").write_text(PLAN)
-    early = hartley("plan", "--power", "plan.toml")
+    early = call("plan", "--power", "plan.toml")
     assert early.returncode == 2 and "needs a finished run" in early.stderr
-    hartley("assess", "plan.toml")
-    done = hartley("plan", "--power", "plan.toml", "--json")
+    call("assess", "plan.toml")
+    done = call("plan", "--power", "plan.toml", "--json")
     assert done.returncode == 0, done.stderr
     forecast = json.loads(done.stdout)
     (row,) = forecast["rows"]
@@ -39,12 +39,12 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(hartley, tmp_path):
     share = row["clusters"] / 16
     more = (cpu["deals"] + cpu["plays"]) * (share - 1) + cpu["measures"] * (math.sqrt(share) - 1)
     assert forecast["cpu_seconds"] == pytest.approx(cpu["all"] + more, abs=0.06)
-    table = hartley("plan", "--power", "plan.toml", "--effect", "membership=0.4,seconds=2")
+    table = call("plan", "--power", "plan.toml", "--effect", "membership=0.4,seconds=2")
     assert "from declared effects" in table.stdout and "processor seconds" in table.stdout
     assert "planned bits" in table.stdout and "moved towards" not in table.stdout
 
 
-def test_its_mistakes_are_one_line(hartley, tmp_path):
+def test_its_mistakes_are_one_line(call, tmp_path):
     (tmp_path / "plan.toml").write_text(PLAN)
     (tmp_path / "none.toml").write_text('scene = "digits"')
     for arguments, words in {
@@ -55,7 +55,7 @@ def test_its_mistakes_are_one_line(hartley, tmp_path):
         ("--power", "plan.toml", "--effect", "membershp=1"): "did you mean membership",
         ("--power", "none.toml", "--effect", "membership=1"): "must have a table [limits]",
     }.items():
-        done = hartley("plan", *arguments)
+        done = call("plan", *arguments)
         assert done.returncode == 2 and words in done.stderr, done
 
 

@@ -75,12 +75,16 @@ def command(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
-@pytest.mark.parametrize("workers", ["0", "1", "2"])
-def test_an_attack_that_ends_the_program_is_a_failed_row(command, leave, workers):
-    words = ("assess", "--scene", "live:membership", "--only", "leaver", "--workers", workers)
-    done = command(*words, source=ATTACK.format(at_import="", as_it_plays=leave))
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_attack_that_ends_the_program_is_a_failed_row(command, workers):
+    words = ("assess", "--scene", "live:membership", "--workers", workers)
+    only = ("--only", "leaver", "--only", "leaver_below")
+    source = ATTACK.format(at_import="", as_it_plays="sys.exit(0)")
+    below = ATTACK.format(at_import="", as_it_plays="os._exit(0)").replace("leaver", "leaver_below")
+    done = command(*words, *only, source=source + below)
     assert done.returncode == 3 and "verdict: inconclusive" in done.stdout, done.stderr
+    for reason in ("SystemExit: 0", "leaver_below ended with exit code 0"):
+        assert reason in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
@@ -139,35 +143,32 @@ def test_a_recipe_that_ends_the_program_does_not_pass(command, leave):
 def test_a_reader_that_goes_away_does_not_turn_over_into_pass(command, call, tmp_path):
     (tmp_path / "limits.toml").write_text("[limits]\nmembership = 0.01\n")
     assert call(*LOUD, "--run", "loud").returncode == 0
-    for words in (
-        ("gate", "loud", "--limits", "limits.toml"),
-        ("gate", "loud", "--limits", "limits.toml", "--json"),
-    ):
-        read, write = os.pipe()
-        os.close(read)
-        done = command(*words, stdout=write)
-        assert done.returncode == 1, done.stderr
-        # Also with `2>&1`, where a message on standard error fails too.
-        assert command(*words, stdout=write, stderr=write).returncode == 1
-        unknown = ("gate", "louder", *words[2:])
-        assert command(*unknown, stdout=write, stderr=write).returncode == 2
-        os.close(write)
+    gate = ("gate", "loud", "--limits", "limits.toml")
+    read, write = os.pipe()
+    os.close(read)
+    done = command(*gate, stdout=write)
+    assert done.returncode == 1, done.stderr
+    # Also with `2>&1`, where a message on standard error fails too.
+    assert command(*gate, "--json", stdout=write, stderr=write).returncode == 1
+    assert command("gate", "louder", *gate[2:], stdout=write, stderr=write).returncode == 2
+    os.close(write)
 
 
-@pytest.mark.parametrize("words", [(), ("--json",)])
-def test_an_output_that_cannot_be_written_is_one_line_and_no_pass(command, call, tmp_path, words):
+def test_an_output_that_cannot_be_written_is_one_line_and_no_pass(command, call, tmp_path):
     for name, limit in {"limits": 0.01, "wide": 1.0}.items():
         text = f'[limits]\nmembership = {limit}\n[limits.least]\nattacks = ["loss_threshold"]\n'
         (tmp_path / f"{name}.toml").write_text(text)
     assert call(*LOUD, "--run", "loud").returncode == 0
-    for limits, code in {"limits.toml": 1, "wide.toml": 0}.items():
-        gate = ("gate", "loud", "--limits", limits, *words)
+    over, within = (("gate", "loud", "--limits", f"{name}.toml") for name in ("limits", "wide"))
+    for gate in ((*over, "--json"), within):
         with Path("/dev/full").open("w") as full:
             done = command(*gate, stdout=full)
         assert done.returncode == 2, done.stderr
         assert done.stderr == "hartley: the output cannot be written: No space left on device\n"
+    for gate, code in ((over, 1), ((*within, "--json"), 0)):
         closed = command(*gate, closed=(1,))
         assert closed.returncode == code and closed.stderr == ""
+    for gate, code in (((*over, "--json"), 1), (within, 0)):
         assert command(*gate, closed=(0, 1, 2)).returncode == code
 
 

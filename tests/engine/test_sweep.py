@@ -224,12 +224,12 @@ def test_no_bits_appear_from_choosing_among_settings(monkeypatch):
 
 
 def test_the_choice_does_not_depend_on_the_number_of_workers(document, tmp_path):
-    elsewhere = assess(replace(PLAN, workers=2), store=tmp_path)
-    for name in ("picky", "guesses"):
-        rows = [behind(one, name)["adaptive"] for one in (document, elsewhere)]
-        assert rows[0]["params"] == rows[1]["params"] and rows[0]["bits"] == rows[1]["bits"]
-        records = [without_time(row["tuning"]) for row in rows]
-        assert records[0] == records[1]
+    # The one whose choice is chance: any other stream of random numbers would change it.
+    elsewhere = assess(replace(PLAN, only=("guesses",), workers=2), store=tmp_path)
+    rows = [behind(one, "guesses")["adaptive"] for one in (document, elsewhere)]
+    assert rows[0]["params"] == rows[1]["params"] and rows[0]["bits"] == rows[1]["bits"]
+    records = [without_time(row["tuning"]) for row in rows]
+    assert records[0] == records[1]
 
 
 def test_a_run_that_is_continued_or_measured_again_keeps_the_choice(document, store, monkeypatch):

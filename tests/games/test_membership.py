@@ -223,15 +223,15 @@ def test_a_pipeline_that_cannot_read_the_pool_is_a_failed_row_with_a_reason(scen
         membership(replace(scene, fit=breaks), rng())
 
 
-def test_a_shifted_holdout_is_a_flawed_split_and_no_leak(hartley, tmp_path):
-    """By the real command: the sound split has no flag, the shifted one has, in every format."""
+def test_a_shifted_holdout_is_a_flawed_split_and_no_leak(call, tmp_path):
+    """By the command: the sound split has no flag, the shifted one has, in every format."""
     rows, shown = {}, {}
     for fault in ("", "shifted"):
         plan = tmp_path / "plan.toml"
         plan.write_text(
             f'scene = "owned"\nonly = ["loss_threshold"]\n[scenes.owned]\nfault = "{fault}"\n'
         )
-        done = hartley("assess", str(plan), "--store", f"runs{fault}")
+        done = call("assess", str(plan), "--workers", "0", "--store", f"runs{fault}")
         assert done.returncode == 0, done.stderr
         shown[fault] = done.stdout
         (path,) = (tmp_path / f"runs{fault}").rglob("run.json")
@@ -244,7 +244,7 @@ def test_a_shifted_holdout_is_a_flawed_split_and_no_leak(hartley, tmp_path):
     assert "FLAWED SPLIT" in shown["shifted"]
     assert rows["shifted"]["metrics"]["blind_auc"]["low"] > 0.8
     for form in ("md", "html"):
-        done = hartley("report", "latest", "--store", "runsshifted", "--format", form)
+        done = call("report", "latest", "--store", "runsshifted", "--format", form)
         assert done.returncode == 0, done.stderr
         page = done.stdout or next((tmp_path / "runsshifted").rglob("report.html")).read_text()
         assert "FLAWED SPLIT" in page

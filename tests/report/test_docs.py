@@ -1,11 +1,12 @@
 """Every command in the docs is one that the command line knows, with flags that it takes."""
 
+import importlib
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -124,31 +125,35 @@ def newcomer(tmp_path_factory):
     return folder
 
 
-def test_the_parts_of_the_extension_page_pass_every_check(newcomer):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    path = os.pathsep.join(filter(None, [str(newcomer), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        [*command, str(newcomer / "your_package" / "test_my_parts.py")],
-        env={**os.environ, "PYTHONPATH": path},
-        cwd=newcomer,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert "1 passed" in done.stdout
+def _import_anew(*packages):
+    """Forget what was imported of packages, so that the files of now are read."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    catalog.refresh()
 
 
-def test_the_game_of_the_extension_page_reads_a_real_model(hartley, newcomer):
-    command = ("attack", "class_mean", "--scene", "tumours", "--game-rounds", "24", "--json")
-    done = hartley(*command, env={"PYTHONPATH": str(newcomer)})
+@pytest.fixture
+def installed(newcomer, call, monkeypatch):
+    """The command, where the newcomer's package is installed."""
+    monkeypatch.syspath_prepend(newcomer)
+    _import_anew("your_package")
+    yield call
+    _import_anew("your_package")
+
+
+def test_the_parts_of_the_extension_page_pass_every_check(installed):
+    tests = import_module("your_package.test_my_parts")
+    (test,) = (value for name, value in vars(tests).items() if name.startswith("test_"))
+    test()
+
+
+def test_the_game_of_the_extension_page_reads_a_real_model(installed):
+    done = installed("attack", "class_mean", "--scene", "tumours", "--game-rounds", "24", "--json")
     assert done.returncode == 0, done.stderr
     (row,) = [json.loads(done.stdout)]
     assert row["bits"]["low"] > 0.05
-    refused = hartley(
-        "attack", "my_idea", "--scene", "live:membership", "--floor", "2",
-        env={"PYTHONPATH": str(newcomer)},
-    )  # fmt: skip
+    refused = installed("attack", "my_idea", "--scene", "live:membership", "--floor", "2")
     assert refused.returncode == 2
     assert "floor must be above 0 and at most 0.5, got 2.0" in refused.stderr
 
@@ -162,7 +167,7 @@ def test_the_program_of_the_first_page_runs():
     assert 0 <= channel.bits.lower <= channel.bits.value <= channel.high < 1
 
 
-def test_the_scene_of_the_extension_page_is_audited(hartley, tmp_path):
+def test_the_scene_of_the_extension_page_is_audited(call, monkeypatch, tmp_path):
     """As a package of the user's own; a model that changed is another run, and no old answer."""
     page = (ROOT / "docs/extend.md").read_text()
     (block,) = [b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "recipe" in b]
@@ -176,13 +181,16 @@ def test_the_scene_of_the_extension_page_is_audited(hartley, tmp_path):
         (tmp_path / "mine-1.0.dist-info" / name).write_text(text)
     (tmp_path / "mine" / "__init__.py").write_text("")
     words = ("assess", "--scene", "mine", "--only", "loss_threshold", "--workers", "0", "--json")
+    monkeypatch.syspath_prepend(tmp_path)
     found = []
     for depth in ("", "max_depth=4, "):
         (tmp_path / "mine" / "scene.py").write_text(
             block.replace("random_state=", f"{depth}random_state=")
         )
-        done = hartley(*words, env={"PYTHONPATH": str(tmp_path)})
+        _import_anew("mine")
+        done = call(*words)
         assert done.returncode == 0, done.stderr
         (row,) = [r for r in json.loads(done.stdout)["channels"] if r["status"] == "measured"]
         found.append(row["bits"])
+    _import_anew("mine")
     assert found[0]["low"] > 0.05 > found[1]["point"]
