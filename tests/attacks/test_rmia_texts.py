@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hartley.attacks.model_to_data.membership.rmia import _prior, rmia
+from hartley.attacks.model_to_data.membership.rmia import _log_ratio, rmia
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
 from hartley.games.membership.membership import MembershipBrief
 
@@ -74,15 +74,15 @@ def test_the_line_for_probabilities_near_one_stands_over_every_text(asked):
 
     def said(rows, learnt):
         wavering = WAVER * rng.standard_normal((8, len(rows)))
-        return np.exp((nats(rows) + GAIN * learnt + wavering) / (TOKENS - 1))
+        return (nats(rows) + GAIN * learnt + wavering) / (TOKENS - 1)
 
     inside = rng.random((8, 128)) < 0.5
     seen, shadow = said(view.brief.question.x, member)[0], said(view.brief.question.x, inside)
     strange, apart = said(view.brief.public.x, False)[0], said(view.brief.public.x, False)
 
     def beaten(a):
-        ratio = seen / _prior(shadow, ~inside, True, a)
-        others = np.sort(strange / _prior(apart, out, False, a))
+        ratio = _log_ratio(seen, shadow, ~inside, True, a, labelled=False)
+        others = np.sort(_log_ratio(strange, apart, out, False, a, labelled=False))
         return np.searchsorted(others, ratio, side="right") / len(others)
 
     assert auc(beaten(1.0), member) > 0.9

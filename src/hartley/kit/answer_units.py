@@ -16,6 +16,25 @@ FLOOR = 1e-300
 """Probabilities below this are raised to it before the logarithm."""
 
 
+def zero_floor(answers: NDArray[Any], least: float) -> float:
+    """Return what probabilities of exactly 0 are raised to before a logarithm.
+
+    A forest of 100 trees answers in hundredths, a rounded answer in its last digit: 0 means less
+    than one such step. So it is half of the smallest answer between 0 and 1, which keeps the
+    log-odds of a saturated answer near the others; a much smaller floor would make it an outlier
+    that all variances are made of.
+
+    Args:
+        answers: probabilities of any shape, of one model.
+        least: returned where no answer is 0, where none is between 0 and 1, and at least.
+    """
+    scores = np.asarray(answers, dtype=np.float64)
+    between = scores[(scores > 0) & (scores < 1)]
+    if not between.size or scores.min() > 0:
+        return least
+    return max(least, float(between.min()) / 2)
+
+
 def probabilities(answers: NDArray[Any], output: Output, classes: int) -> NDArray[np.float32]:
     """Return answers as probabilities (n, classes), float32 rows that sum to 1.
 

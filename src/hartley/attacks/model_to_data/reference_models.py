@@ -18,7 +18,7 @@ import numpy as np
 from hartley.core import Data, Ensemble, Model, Output, View, spawn
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief
-from hartley.kit.answer_units import log_probabilities
+from hartley.kit.answer_units import log_probabilities, zero_floor
 from hartley.kit.cache import digest
 from hartley.kit.language.tokens import likelihoods, mean_over_tokens
 from hartley.kit.shared_work import Work
@@ -248,8 +248,9 @@ def _log_likelihood(answers: NDArray[Any], output: Output, data: Data) -> NDArra
     if _paired(answers, output, data):
         return _cosine(answers)
     _labelled(output, data)
+    floor = zero_floor(answers, FLOOR) if output is Output.PROBABILITIES else FLOOR
     return np.asarray(
-        log_probabilities(answers, output, floor=FLOOR)[np.arange(len(answers)), data.y]
+        log_probabilities(answers, output, floor=floor)[np.arange(len(answers)), data.y]
     )
 
 
@@ -267,7 +268,8 @@ def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.floa
         most = others.max(1)
         return np.asarray(true - most - np.log(np.exp(others - most[:, None]).sum(1)))
     others[rows, data.y] = 0
-    return np.asarray(np.log(np.maximum(true, FLOOR)) - np.log(np.maximum(others.sum(1), FLOOR)))
+    floor = zero_floor(scores, FLOOR)
+    return np.asarray(np.log(np.maximum(true, floor)) - np.log(np.maximum(others.sum(1), floor)))
 
 
 def _labelled(output: Output, data: Data) -> None:
@@ -278,4 +280,5 @@ def _labelled(output: Output, data: Data) -> None:
 
 
 FLOOR = 1e-12
-"""Probabilities below this are raised to it before the logarithm, since answers may be 0."""
+"""Probabilities below this are raised to it before the logarithm, since answers may be 0; more
+where answers are coarse (``zero_floor``)."""

@@ -52,22 +52,23 @@ def rmia(
         # its constant term; with a = 1 the prior is that of the "out" models alone.
         a = 1.0
     fleet = reference_models.references(view, references)
-    # Probabilities of the true label, from the logit-scaled confidences that LiRA uses too.
-    victim = _probability(reference_models.confidence(view.model, question), question)
-    shadow = _probability(fleet.confidence(question), question)
-    ratio = victim / _prior(shadow, ~fleet.include, online, a)
+    ratio = _log_ratio(
+        reference_models.confidence(view.model, question),
+        *(fleet.confidence(question), ~fleet.include, online, a),
+        labelled=question.y is not None,
+    )
     if _same(public, question):
         population_ratio = ratio
     else:
         # No reference model was trained on these records, so all are "out" models.
-        public_shadow = _probability(fleet.confidence(public), public)
-        prior = _prior(public_shadow, np.ones(public_shadow.shape, dtype=bool), False, a)
-        population_ratio = (
-            _probability(reference_models.confidence(view.model, public), public) / prior
+        shadow = fleet.confidence(public)
+        population_ratio = _log_ratio(
+            reference_models.confidence(view.model, public),
+            *(shadow, np.ones(shadow.shape, dtype=bool), False, a),
+            labelled=public.y is not None,
         )
-    scores = np.searchsorted(np.sort(population_ratio), ratio / gamma, side="right") / len(
-        population_ratio
-    )
+    beaten = np.searchsorted(np.sort(population_ratio), ratio - np.log(gamma), side="right")
+    scores = beaten / len(population_ratio)
     claimed = scores > 0.5
     return Outcome(
         guess=scores,
@@ -80,22 +81,60 @@ def rmia(
     )
 
 
-def _probability(confidence: NDArray[Any], data: Data) -> NDArray[np.float64]:
-    """Return the probability (n,) of the true answer, from its confidence; at least FLOOR."""
-    if data.y is None:
-        return np.asarray(np.exp(confidence))
-    return np.asarray(np.maximum(1 / (1 + np.exp(-confidence)), reference_models.FLOOR))
-
-
-def _prior(
-    shadow: NDArray[Any], out: NDArray[np.bool_], online: bool, a: float
+def _log_ratio(
+    victim: NDArray[Any],
+    shadow: NDArray[Any],
+    out: NDArray[np.bool_],
+    online: bool,
+    a: float,
+    *,
+    labelled: bool,
 ) -> NDArray[np.float64]:
-    """Return Pr(x) (n,) from the probabilities of reference models (K, n)."""
-    missing = np.where(out, shadow, 0).sum(0) / np.maximum(out.sum(0), 1)
-    if not online:
-        return np.asarray(np.maximum(((1 + a) * missing + (1 - a)) / 2, reference_models.FLOOR))
-    present = np.where(out, 0, shadow).sum(0) / np.maximum((~out).sum(0), 1)
-    return np.asarray(np.maximum((missing + present) / 2, reference_models.FLOOR))
+    """Return ln Pr(x|victim) − ln Pr(x), (n,).
+
+    Of models that are sure of everything all probabilities round to 1, and all ratios to 1. So what
+    they lack to 1 is computed beside them: it keeps its order however small it is.
+
+    Args:
+        victim: (n,) confidences of the victim: log-odds of the label, or else log-probabilities.
+        shadow: (K, n) those of the reference models.
+        out: (K, n) booleans, which of them were trained without the record.
+        online: Pr(x) is the mean of models with and without the record.
+        a: else its correction.
+        labelled: whether confidences are log-odds.
+    """
+    probability, rest = _probability(shadow, labelled)
+    missing, missing_rest = _mean(probability, out), _mean(rest, out)
+    if online:
+        prior = (missing + _mean(probability, ~out)) / 2
+        prior_rest = (missing_rest + _mean(rest, ~out)) / 2
+    else:
+        prior, prior_rest = ((1 + a) * missing + (1 - a)) / 2, (1 + a) / 2 * missing_rest
+    return _log(*_probability(victim, labelled)) - _log(prior, prior_rest)
+
+
+def _probability(
+    confidence: NDArray[Any], labelled: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the probability of the true answer and what it lacks to 1, both of full precision."""
+    if not labelled:
+        return np.exp(confidence), -np.expm1(confidence)
+    return np.exp(-np.logaddexp(0, -confidence)), np.exp(-np.logaddexp(0, confidence))
+
+
+def _log(probability: NDArray[Any], rest: NDArray[Any]) -> NDArray[np.float64]:
+    """Return ln p (n,), from whichever of p and 1 − p is the smaller."""
+    of_small = np.log(np.maximum(probability, TINY))
+    return np.asarray(np.where(probability < 0.5, of_small, np.log1p(-np.minimum(rest, 0.75))))
+
+
+def _mean(values: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean (n,) over the models (K, n) that are chosen."""
+    return np.asarray(np.where(chosen, values, 0).sum(0) / np.maximum(chosen.sum(0), 1))
+
+
+TINY = 1e-300
+"""Probabilities below this are raised to it before the logarithm."""
 
 
 def _same(first: Data, second: Data) -> bool:

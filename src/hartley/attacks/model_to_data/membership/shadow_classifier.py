@@ -22,7 +22,7 @@ from hartley.core import (
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 from hartley.kit import logistic
-from hartley.kit.answer_units import log_probabilities
+from hartley.kit.answer_units import log_probabilities, zero_floor
 from hartley.kit.cache import digest
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ def _learn(
 
 def _features(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
     """Return the features (n, features) of answers (n, classes)."""
-    logs = log_probabilities(answers, output, floor=reference_models.FLOOR)
+    least = reference_models.FLOOR
+    floor = zero_floor(answers, least) if output is Output.PROBABILITIES else least
+    logs = log_probabilities(answers, output, floor=floor)
     top = -np.sort(-logs, axis=1)[:, :TOP]
     true = logs[np.arange(len(logs)), data.labels]
     margin = reference_models.margin(answers, output, data)

@@ -1,0 +1,104 @@
+"""Confidences that round to 1: what they lack to 1 still tells members from others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_data.membership.lira import lira
+from hartley.attacks.model_to_data.membership.rmia import _log_ratio, rmia
+from hartley.attacks.model_to_data.reference_models import confidence
+from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
+from hartley.games.membership.membership import MembershipBrief
+
+SURE, GAIN = 45.0, 4.0
+"""Log-odds of a record that was not learnt, whose probability rounds to 1; nats gained by it."""
+
+
+def auc(scores, member):
+    high, low = scores[member][:, None], scores[~member]
+    return float((high > low).mean() + (high == low).mean() / 2)
+
+
+def sure_models(data, include, seed):
+    """Models whose logits are above 45 for every label, and 4 more for what they learnt."""
+
+    def member(k):
+        known = {row.tobytes() for row in data.x[np.asarray(include)[k]]}
+
+        def answer(rows):
+            rng = np.random.default_rng([seed, k])
+            learnt = np.array([row.tobytes() in known for row in rows])
+            logits = np.zeros((len(rows), 2))
+            logits[:, 1] = SURE + rows[:, 0] + GAIN * learnt + rng.standard_normal(len(rows))
+            return logits
+
+        return Model("sure", Modality.TABULAR, answer, Output.LOGITS, 2, fit=sure_models,
+                     offers=Access.SCORES | Access.TRAIN)  # fmt: skip
+
+    members = [member(k) for k in range(len(include))]
+    return Ensemble(len(members), lambda x: np.stack([m.query(x) for m in members]),
+                    members.__getitem__)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attack", "params"),
+    [(rmia, {}), (rmia, {"online": False}), (lira, {})],
+)
+def test_models_that_are_sure_of_everything_leak_by_their_logits(attack, params):
+    rng = np.random.default_rng(0)
+    question, public = (
+        Data(name, Modality.TABULAR, rng.random((120, 3)), np.ones(120, int)) for name in "qp"
+    )
+    coins = rng.random((1, 120)) < 0.5
+    victim = sure_models(question, coins, 1).member(0)
+    view = View(victim, MembershipBrief(question, public, np.arange(120)), salt=3)
+    assert auc(attack(view, rng, references=8, **params).guess, coins[0]) > 0.78
+
+
+def test_ratios_are_those_of_the_probabilities_where_they_can_be_told_apart():
+    rng = np.random.default_rng(1)
+    victim, shadow = rng.normal(size=40) * 5, rng.normal(size=(6, 40)) * 5
+    out = rng.random((6, 40)) < 0.5
+    p, q = (1 / (1 + np.exp(-c)) for c in (victim, shadow))
+    missing = np.where(out, q, 0).sum(0) / np.maximum(out.sum(0), 1)
+    present = np.where(out, 0, q).sum(0) / np.maximum((~out).sum(0), 1)
+    for online, prior in ((True, (missing + present) / 2), (False, (1.3 * missing + 0.7) / 2)):
+        ratio = _log_ratio(victim, shadow, out, online, 0.3, labelled=True)
+        np.testing.assert_allclose(np.exp(ratio), p / prior, rtol=1e-9)
+
+
+def test_a_vote_of_all_trees_is_no_outlier_among_log_odds():
+    """A forest of 50 trees cannot say 99 %: its 1 is between that and 1."""
+    votes = np.array([[1.0, 0], [0.98, 0.02], [0.5, 0.5], [0, 1]])
+    data = Data("d", Modality.TABULAR, np.zeros((4, 1)), np.zeros(4, int))
+    model = Model("m", Modality.TABULAR, lambda x: votes, classes=2)
+    wanted = [np.log(1 / 0.01), np.log(0.98 / 0.02), 0, np.log(0.01)]
+    np.testing.assert_allclose(confidence(model, data), wanted, rtol=1e-6, atol=1e-9)
+    fine = Model("m", Modality.TABULAR, lambda x: np.array([[1, 1e-20]] * 4), classes=2)
+    assert confidence(fine, data) == pytest.approx(np.log(1e12))
+
+
+def test_lira_reads_a_random_forest():
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.ensemble import RandomForestClassifier
+
+    from hartley.targets.sklearn import SklearnPipeline, from_sklearn
+
+    x, y = load_breast_cancer(return_X_y=True)
+    pool = Data("breast cancer", Modality.TABULAR, x.astype(np.float32), y)
+    rng = np.random.default_rng(2)
+    member = rng.permutation(len(y)) < len(y) // 2
+    forest = RandomForestClassifier(30, random_state=0)
+    victim = from_sklearn(
+        forest.fit(x[member], y[member]),
+        classes=2,
+        offers=Access.LABELS | Access.SCORES | Access.TRAIN,
+        fit=SklearnPipeline(RandomForestClassifier(30), 2).fit,
+    )
+    view = View(victim, MembershipBrief(pool, pool, np.arange(len(pool))), salt=2)
+    scores = {
+        attack.name: auc(attack(view, rng, references=16).guess, member) for attack in (lira, rmia)
+    }
+    # With zeros raised to 1e-12 instead of half a vote, LiRA read 0.60.
+    assert scores["lira"] > 0.65 and abs(scores["lira"] - scores["rmia"]) < 0.05, scores
