@@ -92,7 +92,7 @@ def _log_ratio(
 ) -> NDArray[np.float64]:
     """Return ln Pr(x|victim) − ln Pr(x), (n,).
 
-    Of models that are sure of everything all probabilities round to 1, and all ratios to 1. So what
+    Where all probabilities round to 1, all ratios round to 1 too. So what
     they lack to 1 is computed beside them: it keeps its order however small it is.
 
     Args:
