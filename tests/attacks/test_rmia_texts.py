@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hartley.attacks.model_to_data.membership.rmia import _log_ratio, rmia
+from hartley.attacks.model_to_data.membership._shared.likelihood_ratio import log_ratio
+from hartley.attacks.model_to_data.membership.rmia import rmia
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
 from hartley.games.membership.membership import MembershipBrief
 
@@ -81,8 +82,8 @@ def test_the_line_for_probabilities_near_one_stands_over_every_text(asked):
     strange, apart = said(view.brief.public.x, False)[0], said(view.brief.public.x, False)
 
     def beaten(a):
-        ratio = _log_ratio(seen, shadow, ~inside, True, a, labelled=False)
-        others = np.sort(_log_ratio(strange, apart, out, False, a, labelled=False))
+        ratio = log_ratio(seen, shadow, ~inside, True, a, labelled=False)
+        others = np.sort(log_ratio(strange, apart, out, False, a, labelled=False))
         return np.searchsorted(others, ratio, side="right") / len(others)
 
     assert auc(beaten(1.0), member) > 0.9

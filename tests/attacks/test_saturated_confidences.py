@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_data.membership._shared.likelihood_ratio import log_ratio
 from hartley.attacks.model_to_data.membership.lira import lira
-from hartley.attacks.model_to_data.membership.rmia import _log_ratio, rmia
+from hartley.attacks.model_to_data.membership.rmia import rmia
 from hartley.attacks.model_to_data.reference_models import confidence
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
 from hartley.games.membership.membership import MembershipBrief
@@ -64,7 +65,7 @@ def test_ratios_are_those_of_the_probabilities_where_they_can_be_told_apart():
     missing = np.where(out, q, 0).sum(0) / np.maximum(out.sum(0), 1)
     present = np.where(out, 0, q).sum(0) / np.maximum((~out).sum(0), 1)
     for online, prior in ((True, (missing + present) / 2), (False, (1.3 * missing + 0.7) / 2)):
-        ratio = _log_ratio(victim, shadow, out, online, 0.3, labelled=True)
+        ratio = log_ratio(victim, shadow, out, online, 0.3, labelled=True)
         np.testing.assert_allclose(np.exp(ratio), p / prior, rtol=1e-9)
 
 
