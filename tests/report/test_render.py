@@ -144,3 +144,16 @@ def test_every_format_names_the_quantity_its_level_and_what_it_rests_on(document
     assert "0.04" in text or "0.96" in text
     for assumption in row["assumptions"]:
         assert assumption in text
+
+
+def test_every_format_writes_the_level_and_the_clusters_alike(document):
+    row = next(row for row in document["channels"] if row["status"] == "measured")
+    row["bits"] |= {"alpha": 0.05 / 3, "quantity": "bits a use of a test"}
+    row |= {"n": 480, "clusters": 480}
+    pages = {format: render(document, format) for format in ("html", "md", "junit")}
+    for format, page in pages.items():
+        assert "each end at 98.33 %" in page, format
+        assert "480 clusters" not in page, format  # its uses are independent of each other
+    row["clusters"] = 16
+    assert "480 in 16 clusters" in render(document, "md")
+    assert "in 16 clusters" in render(document, "html")

@@ -133,7 +133,7 @@ def _print_bits(trials: Path, imported: Table, *, json: bool) -> int:
     """Measure a table in bits and print it; return the exit code."""
     from hartley.channel.measure import measure as to_bits
     from hartley.engine.result.document import measured
-    from hartley.report.format_numbers import EXACT
+    from hartley.report.format_numbers import EXACT, level, units
 
     table = imported.trials
     label = table.attack or trials.stem
@@ -144,10 +144,12 @@ def _print_bits(trials: Path, imported: Table, *, json: bool) -> int:
     if json:
         print_json(row | {"ignored_columns": [asdict(column) for column in imported.ignored]})
         return code
-    level = 1 - row["bits"]["alpha"]
     chosen = f" over {table.spec.tries} tries" if table.spec.tries > 1 else ""
-    say(f"{row['attack']}: {row['n']} uses, {row['clusters']} clusters, {row['form']} answers")
-    say(f"  bits per use     {bits(row['bits'])}  (low is certified at {level:.0%}{chosen})")
+    clusters = units(row)
+    uses = f"{row['n']} uses {clusters}" if clusters else f"{row['n']} independent uses"
+    say(f"{row['attack']}: {uses}, {row['form']} answers")
+    at = level(row["bits"]["alpha"])
+    say(f"  bits per use     {bits(row['bits'])}  (each end at {at}{chosen}; low is certified)")
     say(f"  which is         {row['bits']['quantity']}")
     say(f"  of the secret    {share(row)}")
     say(f"  ceiling          {number(row['ceiling'])}")

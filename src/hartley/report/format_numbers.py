@@ -177,6 +177,17 @@ def count(n: Any, one: str, many: str = "") -> str:
     return f"{number(n)} {one}" if n == 1 else f"{number(n)} {many or one + 's'}"
 
 
+def level(alpha: float | None) -> str:
+    """Write the level of one end of an interval: ``95 %`` at an alpha of 0.05, the default."""
+    return f"{100 * (1 - (alpha or 0.05)):.4g} %"
+
+
+def units(row: Mapping[str, Any]) -> str:
+    """Say in how many clusters the uses of a row are; empty where each is independent."""
+    clusters = row.get("clusters")
+    return "" if clusters in (None, row.get("n")) else f"in {count(clusters, 'cluster')}"
+
+
 def params(values: Mapping[str, Any] | None) -> str:
     """Write parameters as ``name=value``, in their order."""
     return ", ".join(f"{key}={value}" for key, value in (values or {}).items())

@@ -21,6 +21,7 @@ from hartley.report.format_numbers import (
     certified_share,
     count,
     judged,
+    level,
     meaning,
     number,
     percent,
@@ -151,7 +152,7 @@ def _level(measured: Sequence[Mapping[str, Any]]) -> str:
     levels = {c["bits"].get("alpha") for c in measured} - {None}
     if len(levels) != 1:
         return "its own level"
-    return f"{100 * (1 - levels.pop()):g} %"
+    return level(levels.pop())
 
 
 def _class(one: Any, channels: Sequence[Mapping[str, Any]]) -> dict[str, str]:

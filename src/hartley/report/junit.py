@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from hartley.engine.result.gate import look_in_words
 from hartley.reference.schema import verdict_of
 from hartley.report.findings import Finding, behind_defenses, findings, loose_checks, unexplained
-from hartley.report.format_numbers import judged, meaning
+from hartley.report.format_numbers import judged, level, meaning
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot carry, not even escaped."""
@@ -93,6 +93,7 @@ def _outcome(case: ET.Element, finding: Finding, counts: dict[str, int]) -> None
         ends = {k: v for k, v in bits.items() if not isinstance(v, (list, Mapping))}
         ends |= {f"share.{k}": v for k, v in (bits.get("share") or {}).items()}
         lines = [*finding.words, *(f"bits.{k} = {v}" for k, v in ends.items())]
+        lines.append(f"bits.level = each end at {level(bits.get('alpha'))}")
         if assumptions := finding.channel.get("assumptions"):
             lines.append(f"assumptions = {'; '.join(map(str, assumptions))}")
         out.text = _clean("\n".join(lines))

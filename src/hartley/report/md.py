@@ -12,9 +12,9 @@ from hartley.report.format_numbers import (
     DEPARTED,
     NOTHING,
     bits,
-    count,
     figure,
     judged,
+    level,
     meaning,
     metric,
     number,
@@ -24,6 +24,7 @@ from hartley.report.format_numbers import (
     share,
     span,
     tuned,
+    units,
     usual,
     verdict_words,
 )
@@ -91,9 +92,9 @@ def _quantities(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         bits_of_row = row["bits"]
         if quantity_words := bits_of_row.get("quantity"):
-            level = 1.0 - float(bits_of_row.get("alpha") or 0.05)
             rests = "; ".join(map(str, row.get("assumptions") or ())) or "nothing"
-            words = f"{quantity_words}, each end at {level:.4g}. Rests on: {rests}"
+            ends = f"each end at {level(bits_of_row.get('alpha'))}"
+            words = f"{quantity_words}, {ends}. Rests on: {rests}"
             by_words.setdefault(words, []).append(str(row["attack"]))
     return (
         [
@@ -138,7 +139,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
         ", ".join(filter(None, share(row))),
         bits(row.get("ceiling")),
         bits(bits_of_row.get("null")),
-        f"{number(row.get('n'))} in {count(row.get('clusters'), 'cluster')}",
+        f"{number(row.get('n'))} {units(row)}".strip(),
         "; ".join(metrics) or NOTHING,
     ]
 

@@ -12,6 +12,7 @@ from hartley.report.format_numbers import (
     bits,
     count,
     figure,
+    level,
     metric,
     number,
     params,
@@ -20,6 +21,7 @@ from hartley.report.format_numbers import (
     share,
     span,
     tuned,
+    units,
     usual,
 )
 
@@ -55,7 +57,7 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "null": bits(bits_of_row.get("null")),
         "null_high": span(bits_of_row.get("null_low"), bits_of_row.get("null_high")),
         "n": number(row.get("n")),
-        "clusters": f"in {count(row.get('clusters'), 'cluster')}",
+        "clusters": units(row),
         "metrics": metrics[:SHOWN],
         "queries": count(row.get("uses"), "query", "queries"),
         "seconds": number(_seconds(row), 2),
@@ -122,7 +124,7 @@ def _details(
         ("bits of", bits_of_row.get("quantity")),
         ("estimator", row.get("estimator")),
         ("assumptions", "; ".join(row.get("assumptions") or ())),
-        ("kind, alpha", f"{bits_of_row.get('kind')}, {number(bits_of_row.get('alpha'))}"),
+        ("level", f"{bits_of_row.get('kind')}, each end at {level(bits_of_row.get('alpha'))}"),
         ("raw point", f"{bits(bits_of_row.get('raw'))} bit, before correction and clipping"),
         ("could hide", _with(bits_of_row.get("hidden"), "bit, had no victim shown anything")),
         (
