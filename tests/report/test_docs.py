@@ -77,7 +77,7 @@ def test_plans_in_the_docs_can_be_read():
             if "entry-points" not in block:
                 parse(block, source=page.name)
                 read += 1
-    assert read == 3
+    assert read >= 3
 
 
 def test_the_program_of_the_privacy_page_runs():
