@@ -211,6 +211,7 @@ def finish(
     from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import baseline_rows, verdict_of
     from hartley.report.format_numbers import meaning
+    from hartley.report.summary import limited
 
     verdict = document["verdict"]
     if json:
@@ -222,6 +223,8 @@ def finish(
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     say(f"verdict: {verdict_of(verdict)}")
     say(f"  meaning: {meaning(verdict)}")
+    if words := limited(document):
+        say(f"  {words}")
     hidden = [row["reason"] for row in document["channels"] if row["id"] in without]
     for reason in verdict["reasons"]:
         if not any(hidden_reason in reason for hidden_reason in hidden):

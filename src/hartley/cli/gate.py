@@ -63,6 +63,7 @@ def _judged(
     from hartley.cli.find_run import path_of
     from hartley.engine.result.judge_stored import judge_stored, read_limits
     from hartley.report.format_numbers import meaning
+    from hartley.report.summary import limited
     from hartley.store import read_verified
 
     plan = read_limits(limits)
@@ -82,6 +83,8 @@ def _judged(
         unverified = " (unverified)" if reading.doubt else ""
         say(f"{document['id']}: {verdict.status}{unverified}")
         say(f"  meaning: {meaning(verdict.dump())}")
+        if words := limited({**document, "verdict": verdict.dump()}):
+            say(f"  {words}")
         for reason in verdict.reasons:
             say(f"  {reason}")
         print_departures(verdict.departures)

@@ -30,6 +30,7 @@ from hartley.report.format_numbers import (
     verdict_words,
     widest,
 )
+from hartley.report.summary import FITS_NOT, limited, summary
 from hartley.report.table_rows import by_reason, defense, edge, unmeasured
 from hartley.report.templates import environment, text
 from hartley.report.words import of_page
@@ -53,14 +54,17 @@ def render(document: Mapping[str, Any]) -> str:
         "scene": {"modality": "", **document["scene"]},
         "verdict": _verdict(document["verdict"]),
         "checks": [_check(c) for c in document["verdict"].get("checks") or ()],
-        "limited": _limited(document["verdict"], measured),
+        "limited": limited(document),
+        "summary": summary(document),
+        "asked": list(_asked(document["scene"])),
         "counts": _counts(document["channels"]),
         "widest": _widest(document["channels"]),
         "level": _level(measured),
         "caption": loop.caption(document),
         "loop_wide": svg(loop.picture(document)),
         "loop_tall": svg(loop.picture(document, narrow=True)),
-        "axes": [charts.axis(str(axis), measured, svg) for axis in Axis],
+        "axes": [a for a in (charts.axis(str(x), measured, svg) for x in Axis) if a["rows"]],
+        "empty_axes": [t for x, t in AXIS_TITLES.items() if not _on(x, measured)],
         "curves": list(charts.curves(measured, svg)),
         "defenses": [defense(row) for row in document.get("defenses") or ()],
         "defense_charts": list(charts.defenses(document, svg)),
@@ -68,7 +72,9 @@ def render(document: Mapping[str, Any]) -> str:
         "loops": [edge(row) for row in document.get("loops") or ()],
         "weakest": _words(document.get("weakest_cut")),
         "failed": [unmeasured(c) for c in document["channels"] if c["status"] == "failed"],
-        "skipped": by_reason(c for c in document["channels"] if c["status"] == "skipped"),
+        "skipped": by_reason(c for c in _skipped(document) if c.get("cause") not in FITS_NOT),
+        "unfit": by_reason(c for c in _skipped(document) if c.get("cause") in FITS_NOT),
+        "unfit_count": sum(c.get("cause") in FITS_NOT for c in _skipped(document)),
         "definitions": of_page(document["channels"]),
         "provenance": prose()["provenance"],
         "classes": [_class(class_row, document["channels"]) for class_row in seed_a()],
@@ -121,20 +127,32 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(channels: Sequence[Mapping[str, Any]]) -> str:
-    counts = {s: sum(c["status"] == s for c in channels) for s in ("measured", "skipped", "failed")}
+    measured = sum(c["status"] == "measured" for c in channels)
+    failed = sum(c["status"] == "failed" for c in channels)
+    skipped = [c for c in channels if c["status"] == "skipped"]
+    unfit = sum(c.get("cause") in FITS_NOT for c in skipped)
     return (
-        f"{count(counts['measured'], 'channel')} measured, {counts['skipped']} not run, "
-        f"{counts['failed']} failed."
+        f"{count(measured, 'channel')} measured, {failed} failed, "
+        f"{len(skipped) - unfit} not run although they fit; {unfit} do not fit."
     )
 
 
-def _limited(verdict: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> str:
-    """Say how many rows the limits cover, so that Pass is not read as more."""
-    named = {c.get("row") for c in verdict.get("checks") or ()}
-    if not named:
-        return ""
-    within_limit = sum(row["id"] in named for row in measured)
-    return f"Limits speak about {within_limit} of {count(len(measured), 'measured channel')}."
+def _on(axis: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(row.get("axis") == axis for row in rows)
+
+
+def _skipped(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in document["channels"] if row["status"] == "skipped"]
+
+
+def _asked(scene: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what was measured: the scene, and what it states of its model and its records."""
+    yield "scene", str(scene["name"])
+    if scene.get("digest"):
+        yield "digest", str(scene["digest"])[:16]
+    for name, value in (scene.get("facts") or {}).items():
+        number_like = isinstance(value, int | float) and not isinstance(value, bool)
+        yield plain(str(name)), number(value) if number_like else _inline(value)
 
 
 def _widest(channels: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
@@ -252,6 +270,8 @@ def _words(value: Any) -> str:
 
 
 def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if context["summary"].actions:
+        yield "now", "What to do now"
     yield "loop", "Loop"
     if context["checks"]:
         yield "limits", "Limits"
@@ -264,5 +284,5 @@ def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "chains", "Chains"
     yield "missing", "Not measured"
     yield "definitions", "Definitions"
-    yield "papers", "Sources"
     yield "run", "The run"
+    yield "papers", "Sources"

@@ -11,6 +11,7 @@ from hartley.engine.result.gate import look_in_words
 from hartley.reference.schema import verdict_of
 from hartley.report.findings import Finding, behind_defenses, findings, loose_checks, unexplained
 from hartley.report.format_numbers import judged, level, meaning
+from hartley.report.summary import limited
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot carry, not even escaped."""
@@ -74,6 +75,8 @@ def _properties(suite: ET.Element, document: Mapping[str, Any]) -> None:
     verdict = document["verdict"]
     properties = ET.Element("properties")
     pairs = [("verdict", verdict_of(verdict)), ("meaning", meaning(verdict))]
+    if words := limited(document):
+        pairs.append(("limits", words))
     if words := judged(verdict):
         pairs.append(("judged", words))
     if looks := document.get("looks"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hartley.report.findings import class_of
@@ -28,6 +28,7 @@ from hartley.report.format_numbers import (
     usual,
     verdict_words,
 )
+from hartley.report.summary import FITS_NOT, limited, summary
 from hartley.report.table_rows import by_reason, edge
 
 SPECIAL = re.compile(r"([\\`*_~\[\]|])")
@@ -40,12 +41,17 @@ def render(document: Mapping[str, Any]) -> str:
     measured = [c for c in document["channels"] if c["status"] == "measured"]
     failed = [c for c in document["channels"] if c["status"] not in ("measured", "skipped")]
     skipped = [c for c in document["channels"] if c["status"] == "skipped"]
+    words_first = summary(document)
     blocks = [
         f"# Hartley: {_cell(scene.get('name'))}",
         f"**{_cell(title)}.** {_cell(sentence(words))} {_cell(sentence(meaning(verdict)))}".strip(),
+        _cell(limited(document)) if limited(document) else "",
+        _cell(" ".join(words_first.sentences)),
         "\n".join(f"- {_cell(reason)}" for reason in verdict.get("reasons") or ()),
         *_departures(verdict),
         _cell(sentence(judged(verdict))) if judged(verdict) else "",
+        *_list("What to do now", words_first.actions),
+        *_list("What did not run, and its cure", words_first.gaps),
         "## Channels",
         _table(CHANNEL_HEAD, [_channel(c) for c in measured])
         if measured
@@ -71,13 +77,20 @@ def render(document: Mapping[str, Any]) -> str:
         blocks.append("Coverage is relative to the attacks that were run.")
     if failed or skipped:
         rows = [[f"{c['status']}: {c.get('reason')}", 1, c["attack"]] for c in failed]
-        rows += [list(line.values()) for line in by_reason(skipped)]
+        fitting = [c for c in skipped if c.get("cause") not in FITS_NOT]
+        rows += [list(line.values()) for line in by_reason(fitting)]
+        if unfit := len(skipped) - len(fitting):
+            rows.append(["does not fit: other data, or no such part in the scene", unfit, NOTHING])
         blocks += ["## Not measured", _table(("reason", "attacks", "names"), rows)]
     blocks.append(
         f"Run `{_code(document['id'])}`, seed {_cell(document.get('seed'))}, "
         f"Hartley {_cell(document['version'])}, scene digest `{_code(scene.get('digest'))[:16]}`."
     )
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _list(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"## {title}", "\n".join(f"- {_cell(line)}" for line in lines)] if lines else []
 
 
 def _departures(verdict: Mapping[str, Any]) -> list[str]:

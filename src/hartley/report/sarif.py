@@ -20,6 +20,7 @@ from hartley.report.findings import (
     unexplained,
 )
 from hartley.report.format_numbers import judged, meaning
+from hartley.report.summary import limited
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -82,6 +83,7 @@ def render(document: Mapping[str, Any]) -> str:
                     "scene": dict(document["scene"]),
                     "verdict": verdict_of(document["verdict"]),
                     "meaning": meaning(document["verdict"]),
+                    "limits": limited(document) or None,
                     "judged": judged(document["verdict"]) or None,
                     "reasons": list(document["verdict"].get("reasons") or ()),
                     "departures": list(document["verdict"].get("departures") or ()),

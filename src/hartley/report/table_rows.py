@@ -134,7 +134,10 @@ def _details(
         ("S, N", _pair(row.get("signal"), row.get("noise"))),
         ("bandwidth", f"{number(uses / seconds)} uses a second" if uses and seconds else None),
         ("within budget", _with(row.get("budget_bits"), "bit")),
-        ("authorised", _with(row.get("authorised_bits"), "bit per query (Seed B's bandwidth)")),
+        (
+            "authorised",
+            _with(row.get("authorised_bits"), "bit per query (the allowed answers)"),
+        ),
         ("capacity", _with(row.get("capacity"), f"bit per {unit}")),
         ("min-capacity", _with(_least(row), f"bit per {unit} at least (maximal leakage)")),
         ("cost", ", ".join(f"{plain(k)} {number(v)}" for k, v in (row.get("cost") or {}).items())),

@@ -1,0 +1,372 @@
+"""The first screen in words: who could learn what, how sure that is, what is missing, what to do.
+
+Every number in a sentence is one of a row of the run document, and the sentence names the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hartley import catalog
+from hartley.reference.schema import baseline_rows
+from hartley.report.findings import class_of
+from hartley.report.format_numbers import (
+    bits,
+    certified_share,
+    count,
+    figure,
+    number,
+    percent,
+    plain,
+    widest,
+)
+
+FITS_NOT = ("modality", "scene", "adapts")
+"""Causes of a row that was not played because it does not apply."""
+
+SECRETS = {
+    "membership": "whether a record was in the training data",
+    "inversion": "what a training record looks like",
+    "link_inference": "whether two records of the training data are linked",
+    "attribute_inference": "an attribute of a record that was kept back",
+    "gradient_inversion": "which records a training step was computed from",
+    "embedding_inversion": "which record an embedding was computed from",
+    "memorization": "a secret that was planted in the training data",
+    "extraction": "what is particular to this model, by copying it",
+    "decryption": "what encrypted text says",
+}
+"""What a tap reads, by game or class."""
+
+ACCESS = (
+    ("weights", "holds the model's weights"),
+    ("gradients", "sees the gradients of the training"),
+    ("embeddings", "sees the model's embeddings"),
+    ("scores", "sees the model's scores"),
+    ("labels", "sees the model's labels"),
+)
+"""What an attacker has, the most first."""
+
+CURES = {
+    "train": "they need your training: give Hartley a function that trains the model",
+    "weights": "they need the model's own files, not only its answers",
+    "gradients": "they need the model's own files, not only its answers",
+    "scores": "they need scores: let the model return probabilities or log-probabilities",
+    "embeddings": "they need embeddings: let the model return them",
+    "tune": "they need to fine-tune the model: give Hartley a function that does",
+}
+"""What to do where an access is missing, by its word in the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The first screen.
+
+    Attributes:
+        sentences: who could learn what, how sure that is, and against what.
+        gaps: what did not run although it could have, each with its cure.
+        actions: what to do now.
+    """
+
+    sentences: tuple[str, ...]
+    gaps: tuple[str, ...]
+    actions: tuple[str, ...]
+
+
+def summary(document: Mapping[str, Any]) -> Summary:
+    """Return the first screen of a run.
+
+    Args:
+        document: a run document whose ``channels`` are those that limits judge.
+    """
+    rows = document["channels"]
+    return Summary(
+        tuple(_sentences(rows)),
+        tuple(_gaps(rows)),
+        tuple(_actions(document)),
+    )
+
+
+def limited(document: Mapping[str, Any]) -> str:
+    """Say how many rows the limits cover, and which is the widest that they do not.
+
+    Empty where there are no limits.
+    """
+    checks = document["verdict"].get("checks") or ()
+    if not checks:
+        return ""
+    document = {**document, "channels": baseline_rows(document)}
+    named = {check.get("row") for check in checks}
+    measured = [row for row in document["channels"] if row["status"] == "measured"]
+    within_limits = sum(row["id"] in named for row in measured)
+    words = (
+        f"The limits speak of {within_limits} of {count(len(measured), 'measured channel')}."
+        if measured
+        else "The limits speak of none: nothing was measured."
+    )
+    other = widest([row for row in measured if row["id"] not in named])
+    if other is None:
+        return words
+    return f"{words} The widest that they do not speak of is {_row(other)}: {_share(other)}."
+
+
+def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a sentence for each class: its widest row, or that nothing was certified."""
+    measured = [row for row in rows if row["status"] == "measured"]
+    if not measured:
+        yield "Nothing was measured, so nothing is known."
+        return
+    classes = dict.fromkeys(class_of(row) for row in measured)
+    best = {cls: widest([r for r in measured if class_of(r) == cls]) for cls in classes}
+    sound = [row for row in best.values() if row is not None]
+    leaks = sorted(
+        (row for row in sound if _low(row) > 0), key=lambda row: -certified_share(row)[1]
+    )
+    for row in leaks:
+        yield _leak(row)
+        yield from _metrics(row)
+        yield from _anchor(row)
+    for row in sound:
+        if _low(row) <= 0:
+            yield _nothing(row, [r for r in measured if class_of(r) == class_of(row)])
+    for cls in (cls for cls, row in best.items() if row is None):
+        yield f"About {plain(cls)} nothing is settled: every row of it is flagged."
+    flagged = [row for row in measured if row.get("flags")]
+    if flagged and sound:
+        rows_are = count(len(flagged), "row is", "rows are")
+        yield f"{rows_are} flagged, and left out of these sentences."
+    if sound:
+        yield (
+            "“At least” is certified: it holds with "
+            f"{_level(sound[0])} for what this attack reads. A better attack may read more."
+        )
+
+
+def _leak(row: Mapping[str, Any]) -> str:
+    return f"{_who(row)} {_what(row)}: {_amount(row)}{_units(row)}; by {_row(row)}."
+
+
+def _nothing(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    sound = [r for r in rows if not r.get("flags")]
+    highs = [r["bits"]["high"] for r in sound if r["bits"].get("high") is not None]
+    most = f"; their upper ends are at most {bits(max(highs))} bit" if highs else ""
+    attacks = count(len(sound), "attack that was", "attacks that were")
+    return f"Of {plain(class_of(row))}, no bit is certified by the {attacks} played{most}."
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    access = tuple(row.get("access") or ())
+    has = [words for name, words in ACCESS if name in access][:1]
+    if "poison" in access:
+        has.append("can put records into the training data")
+    if "train" in access:
+        has.append("can train models like it")
+    if not has:
+        return "Someone with the released data alone"
+    return f"Someone who {' and '.join(has)}"
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    role, cls = row.get("role"), class_of(row)
+    if role == "inject":
+        return f"gets messages of their own into the system's behaviour ({plain(cls)})"
+    if role == "jam":
+        return f"destroys what the owner's own channel carries ({plain(cls)})"
+    secret = SECRETS.get(str(row.get("game")), SECRETS.get(cls, f"the secret of {plain(cls)}"))
+    return f"could learn {secret}"
+
+
+def _amount(row: Mapping[str, Any]) -> str:
+    """Write a row's bits as a share of its secret, then in bits."""
+    value, unit = row["bits"], row.get("unit") or "use"
+    return (
+        f"{_share(row)} "
+        f"({bits(value.get('point'))} bit per {unit}, at least {bits(value.get('low'))})"
+    )
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    candidates, certified = certified_share(row)
+    return f"at least {percent(certified)} of a secret that is 1 in {number(candidates)}"
+
+
+def _units(row: Mapping[str, Any]) -> str:
+    n, clusters = row.get("n"), row.get("clusters")
+    uses = f"; {number(n)} uses"
+    return uses if clusters in (None, n) else f"{uses} in {count(clusters, 'cluster')}"
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    return f"{row['attack']} ({plain(class_of(row))})"
+
+
+def _metrics(row: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the share means where alarms must be rare."""
+    metrics = row.get("metrics") or {}
+    rate = metrics.get("tpr_at_fpr_1e2")
+    if class_of(row) == "membership" and isinstance(rate, Mapping):
+        yield (
+            f"With one false alarm in a hundred, that attack names "
+            f"{percent(rate['value'])} of the members, where chance names 1\u00a0%."
+        )
+    epsilon = metrics.get("epsilon_lower")
+    value = epsilon.get("value") if isinstance(epsilon, Mapping) else epsilon
+    delta = metrics.get("epsilon_delta")
+    at = f" at δ = {number(delta)}" if delta else ""
+    if class_of(row) == "membership" and value:
+        yield f"A claim of differential privacy with ε below {number(value, 2)}{at} is refuted by it."
+
+
+def _anchor(row: Mapping[str, Any]) -> Iterator[str]:
+    """Compare with differential privacy: the ε whose best channel carries what was certified."""
+    low = _low(row)
+    if class_of(row) != "membership" or (row.get("alphabet") or 2) != 2 or not 0 < low < 1:
+        return
+    yield (
+        f"For comparison: chance is 0 bits, and no training with pure differential privacy at an ε "
+        f"below {number(epsilon_of_bits(low), 2)} can leak {bits(low)} bit of a fair coin."
+    )
+
+
+def epsilon_of_bits(value: float) -> float:
+    """Return the ε at which randomised response carries so many bits about a fair coin.
+
+    Of all ε-private channels of a fair coin it carries most (Kairouz et al., arXiv:1407.1338).
+    """
+    from hartley.infotheory.binary_channel import bits as channel_bits
+
+    low, high = 0.0, 60.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        right = 1.0 / (1.0 + 2.718281828459045**-middle)
+        if float(channel_bits(right, 1.0 - right)) < value:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _gaps(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what did not run and its cure: failures, and what fits but lacks something."""
+    failed: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] == "failed":
+            failed.setdefault(str(row.get("reason")), []).append(str(row["attack"]))
+    for reason, names in failed.items():
+        yield f"{_listed(names)} failed: {reason}."
+    lacks: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["status"] == "skipped" and row.get("cause") not in FITS_NOT:
+            key = (str(row.get("cause")), str(row.get("reason") or "no reason given"))
+            lacks.setdefault(key, []).append(str(row["attack"]))
+    for (cause, reason), names in lacks.items():
+        yield f"{_listed(names)} did not run: {reason}{_cure(cause, reason)}."
+
+
+def _cure(cause: str, reason: str) -> str:
+    if cause == "access":
+        needed = reason.removeprefix("needs ").partition(";")[0]
+        cures = [cure for word, cure in CURES.items() if word in needed]
+        return f"; {cures[0]}" if cures else ""
+    return "; let the plan play them" if cause == "plan" else ""
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = len(names) - most
+    shown_names = ", ".join(names[:most])
+    return f"{shown_names} and {more} more" if more > 0 else shown_names
+
+
+def _actions(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what to do now: defenses against what leaks, gaps, limits."""
+    rows = document["channels"]
+    leaks: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "measured" and not row.get("flags") and _low(row) > 0:
+            leaks.setdefault(class_of(row), []).append(row)
+    for cls, leaking in leaks.items():
+        yield from _against(cls, leaking, document)
+    if any(row["status"] == "failed" for row in rows):
+        yield "Find out why rows failed, and run the same command again: it plays only those."
+    verdict = document["verdict"]
+    if any(row.get("flags") for row in rows):
+        yield "Mend what the flags name: a flagged row settles nothing (hartley explain flagged)."
+    if not verdict.get("checks"):
+        yield (
+            "Write down how many bits are too many, and judge the run: "
+            f"hartley gate {document['id']} --limits limits.toml --save."
+        )
+    elif verdict.get("status") == "inconclusive":
+        yield "What is inconclusive needs more trials, or what is named as missing."
+
+
+def _against(
+    cls: str, leaking: Sequence[Mapping[str, Any]], document: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield what was measured against a class that leaks, then what fits and was not measured."""
+    tried: set[str] = set()
+    best = widest(list(leaking))
+    assert best is not None
+    ids = {row["id"] for row in leaking}
+    for defense in document.get("defenses") or ():
+        left = [
+            (residual.get("adaptive") or residual.get("static"), residual)
+            for row_id, residual in (defense.get("residual") or {}).items()
+            if row_id in ids and (residual.get("adaptive") or residual.get("static"))
+        ]
+        if left:
+            tried |= set(str(defense["name"]).split("+"))
+            yield _effect(best, left, defense)
+    games = {str(row.get("game")) for row in leaking}
+    modality = str(document["scene"].get("modality") or "")
+    fitting = [
+        entry.name
+        for entry in catalog.entries("defense")
+        if not entry.error
+        and entry.name not in tried
+        and any(game in entry.protects for game in games)
+        and (not modality or not entry.modalities or modality in map(str, entry.modalities))
+    ]
+    if fitting:
+        example = "dp_sgd" if "dp_sgd" in fitting else fitting[0]
+        yield (
+            f"Against {plain(cls)}, not measured here: {_listed(fitting, 8)}. "
+            f'Add them to the plan, such as: [defenses] use = ["{example}"].'
+        )
+
+
+def _effect(
+    best: Mapping[str, Any],
+    left: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    defense: Mapping[str, Any],
+) -> str:
+    """Say what a defense leaves to the attack that then reads most, and what it costs.
+
+    Args:
+        best: the widest row without the defense.
+        left: what each attack reads behind it, and the residual that says so.
+        defense: of the run document.
+    """
+    most, residual = max(left, key=lambda pair: pair[0]["point"])
+    who = "who knows of it" if residual.get("adaptive") else "who does not know of it"
+    less = most["high"] is not None and most["high"] < _low(best)
+    price = "; ".join(
+        f"{plain(metric)} {figure(pair['before'])} → {figure(pair['after'])}"
+        for metric, pair in (defense.get("utility") or {}).items()
+    )
+    return (
+        f"Against {plain(class_of(best))}, measured here: behind {defense['name']} the widest is "
+        f"{residual['attack']} with {bits(most['point'])} bit, of an attacker {who} "
+        f"({best['attack']} reads {bits(best['bits']['point'])} without it)"
+        f"{'' if less else ': that it lessens the leak is not shown'}; "
+        f"{f'it costs {price}' if price else 'its cost was not measured'}."
+    )
+
+
+def _low(row: Mapping[str, Any]) -> float:
+    return float(row["bits"].get("low") or 0.0)
+
+
+def _level(row: Mapping[str, Any]) -> str:
+    return f"{100 * (1 - (row['bits'].get('alpha') or 0.05)):g}\u00a0% confidence"
