@@ -1,4 +1,4 @@
-"""The first screen in words: who could learn what, how sure that is, what is missing, what to do.
+"""The first screen in words: what an attacker could learn, how sure that is, what to do now.
 
 Every number in a sentence is one of a row of the run document, and the sentence names the row.
 """
@@ -64,7 +64,7 @@ class Summary:
     """The first screen.
 
     Attributes:
-        sentences: who could learn what, how sure that is, and against what.
+        sentences: what an attacker could learn, how sure that is, and beside what.
         gaps: what did not run although it could have, each with its cure.
         actions: what to do now.
     """
@@ -215,7 +215,7 @@ def _metrics(row: Mapping[str, Any]) -> Iterator[str]:
     delta = metrics.get("epsilon_delta")
     at = f" at δ = {number(delta)}" if delta else ""
     if class_of(row) == "membership" and value:
-        yield f"A claim of differential privacy with ε below {number(value, 2)}{at} is refuted by it."
+        yield f"It refutes any claim of differential privacy with ε below {number(value, 2)}{at}."
 
 
 def _anchor(row: Mapping[str, Any]) -> Iterator[str]:
@@ -230,7 +230,7 @@ def _anchor(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def epsilon_of_bits(value: float) -> float:
-    """Return the ε at which randomised response carries so many bits about a fair coin.
+    """Return the ε at which randomised response carries this many bits about a fair coin.
 
     Of all ε-private channels of a fair coin it carries most (Kairouz et al., arXiv:1407.1338).
     """
