@@ -40,8 +40,7 @@ CHANNELS: dict[str, tuple[Callable[[int], verdicts.Law], int]] = {
 def settled(trials: Trials, question: power.Question, limit: float, seed: int) -> bool:
     """Whether a fresh run of these trials is settled on the side that was forecast."""
     columns = check_columns(trials)
-    plain = power.Columns(columns.truth, columns.guess, columns.cluster, columns.reference)
-    end = power.settling_end(plain, trials.spec, question, np.random.default_rng(seed))
+    end = power.settling_end(columns, trials.spec, question, np.random.default_rng(seed))
     return end > limit if question.side == "over" else end <= limit
 
 

@@ -53,8 +53,7 @@ def test_the_number_settles_fresh_runs(multiple):
     question, settled = power.Question(need.side, 0.05), 0
     for k in range(60):
         fresh = check_columns(symbol_trials(10, 0.5, n=need.clusters, seed=100 + k))
-        columns = power.Columns(fresh.truth, fresh.guess, None, None)
-        end = power.settling_end(columns, pilot.spec, question, np.random.default_rng(k))
+        end = power.settling_end(fresh, pilot.spec, question, np.random.default_rng(k))
         settled += end > multiple * truth if multiple < 1 else end <= multiple * truth
     assert settled >= 54
 

@@ -26,7 +26,7 @@ from hartley.channel.readouts.rank import measure_rank
 from hartley.channel.readouts.score import measure_score
 from hartley.channel.readouts.symbol import measure_symbol
 from hartley.channel.scores.monotone import class_table, fit_posterior
-from hartley.channel.trials.validate import check_columns, measured_rows
+from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, ChannelSpec, Role, Trials
 from hartley.core.errors import BadTrials
 
@@ -93,7 +93,7 @@ class Likeness:
         dependent = cluster if self.spec.clustered else None
         if self.chances.shape[1] == 2 or self.spec.form is AnswerForm.RANK:
             guess = self.values[outcome]
-            return Columns(secret, guess, dependent, None)
+            return Columns(secret, guess, None, dependent)
         truth = rng.integers(0, k, n)
         wrong = (truth + rng.integers(1, k, n)) % k
         guess = np.select([outcome == 0, outcome == 1], [truth, wrong], -1)
@@ -101,17 +101,7 @@ class Likeness:
         if self.spec.role is Role.JAM:
             other = (truth + rng.integers(1, k, n)) % k
             decoded = np.where(rng.random(n) < self.reference, truth, other)
-        return Columns(truth, guess, dependent, decoded)
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """What is measured: secrets, answers, clusters, and what a jam's owner decodes without it."""
-
-    truth: Whole
-    guess: NDArray[np.float64] | Whole
-    cluster: Whole | None
-    reference: Whole | None
+        return Columns(truth, guess, decoded, dependent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,6 +275,75 @@ def bend(reach: float, raw: float, gains: Array, weight: Array) -> float:
     return reach * reach / (2.0 * LN2 * variance) if variance > 1e-12 else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What posteriors of a family read from scores, with both ends.
+
+    Attributes:
+        point, raw: bits a use, and the maximum on the sample before the correction.
+        high: the calibrated upper end; 1 where it was not asked for.
+        lows: pairs of an error level and the certified bits at it; empty where none was asked for.
+        method: of the lows.
+        rows: how many rows of even classes these are worth.
+        shuffled: secrets of clusters are taken as shuffled, not drawn by fair coins.
+    """
+
+    point: float
+    raw: float
+    high: float
+    lows: tuple[tuple[float, float], ...]
+    method: str
+    rows: float
+    shuffled: bool
+
+
+def learned(
+    truth: Whole,
+    score: Array,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    rng: np.random.Generator,
+    *,
+    scores: ScorePair,
+    binned: Binned | None = None,
+    high: bool = True,
+    halvings: int = HALVINGS,
+) -> Learned:
+    """Return the bits a use that the best posterior of the declared family reads, with both ends.
+
+    Args:
+        truth, score, cluster: the rows.
+        spec: the declaration: error level, levels, pieces, and whether coins drew the secrets.
+        rng: of folds and the code.
+        scores: the rows by secret.
+        binned: the scores in bins, where they were binned before.
+        high: whether to compute the upper end.
+        halvings: at how many error levels to certify; 0 for none.
+    """
+    fair = spec.planted and not exchangeable(truth, cluster, spec)
+    rows = weigh(truth, score if binned is None else binned, cluster, rng, coins=fair)
+    raw, gains = in_sample(rows, spec.pieces)
+    held_out = cross_fitted(rows, spec.pieces)
+    top = upper_end(rows, raw, gains, spec.alpha) if high else 1.0
+    worth, shuffled = rows.rows, cluster is not None and not fair
+    del rows, gains  # of ten million rows, as large as the table
+    lows: tuple[tuple[float, float], ...] = ()
+    method = "point"
+    if halvings:
+        lows, method = certified(
+            truth,
+            score,
+            cluster,
+            spec,
+            rng,
+            scores=scores,
+            exchangeable=shuffled,
+            means=held_out.by_cluster,
+            halvings=halvings,
+        )
+    return Learned(halfway(raw, held_out.mean), raw, top, lows, method, worth, shuffled)
+
+
 def certified(
     truth: Whole,
     score: Array,

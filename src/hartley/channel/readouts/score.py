@@ -17,7 +17,7 @@ from hartley.channel.bounds.degenerate_intervals import ALONE, LONE, no_variance
 from hartley.channel.bounds.score_audit import certify_scores, declared_delta
 from hartley.channel.readouts import information
 from hartley.channel.readouts.information import coins_are_shared, exchangeable
-from hartley.channel.readouts.reading import Lows, Reading
+from hartley.channel.readouts.reading import Reading
 from hartley.channel.scores import roc
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.thresholds import Best, best_rule, folds, tabulate
@@ -60,43 +60,33 @@ def measure_score(
         binned: the scores in bins, where they were binned before.
     """
     scores = ScorePair.of(truth, score)
-    fair = spec.planted and not exchangeable(truth, cluster, spec)
-    rows = information.weigh(truth, score if binned is None else binned, cluster, rng, coins=fair)
-    raw, gains = information.in_sample(rows, spec.pieces)
-    held_out = information.cross_fitted(rows, spec.pieces)
-    point = information.halfway(raw, held_out.mean)
     if full:
         scores.sort()  # the AUC and the curve need all of them
-    high = information.upper_end(rows, raw, gains, spec.alpha) if full or certify else 1.0
-    shuffled = cluster is not None and not fair
-    assumptions = _assumptions(cluster, rows, shuffled=shuffled)
-    del rows, gains  # of ten million rows, as large as the table
-    lows: Lows = ()
-    method = "point"
-    if full or certify:
-        lows, method = information.certified(
-            truth,
-            score,
-            cluster,
-            spec,
-            rng,
-            scores=scores,
-            exchangeable=shuffled,
-            means=held_out.by_cluster,
-            halvings=information.HALVINGS if full else 1,
-        )
+    read = information.learned(
+        truth,
+        score,
+        cluster,
+        spec,
+        rng,
+        scores=scores,
+        binned=binned,
+        high=full or certify,
+        halvings=information.HALVINGS if full else int(certify),
+    )
+    lows = read.lows
     if not full:
-        return Reading(point, raw, lows[0][1] if lows else 0.0, high, "point", (), lows=lows)
+        low = lows[0][1] if lows else 0.0
+        return Reading(read.point, read.raw, low, read.high, "point", (), lows=lows)
     rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
     best = best_rule(rules, truth, score, cluster, spec.alpha)
     enumerated, assumed = _enumerated(scores, cluster, spec)
     reading = Reading(
-        point,
-        raw,
+        read.point,
+        read.raw,
         lows[0][1],
-        high,
-        method,
-        assumptions + assumed,
+        read.high,
+        read.method,
+        _assumptions(cluster, read) + assumed,
         lows=lows,
         quantity=quantity(spec, cluster),
     )
@@ -145,18 +135,18 @@ def _enumerated(
     return bounds, assumed
 
 
-def _assumptions(
-    cluster: Whole | None, rows: information.WeighedRows, *, shuffled: bool
-) -> tuple[str, ...]:
+def _assumptions(cluster: Whole | None, read: information.Learned) -> tuple[str, ...]:
     """Return what the certified bound and the upper end rest on."""
     if cluster is None:
-        if rows.rows >= 2 * information.RARE:
+        if read.rows >= 2 * information.RARE:
             return ()
         few = information.RARE
         return (f"fewer than {few} records of one secret: the upper end is the ceiling",)
     m = int(cluster.max()) + 1
     assumed = [
-        "secrets shuffled within each cluster" if shuffled else "secrets are the auditor's coins",
+        "secrets shuffled within each cluster"
+        if read.shuffled
+        else "secrets are the auditor's coins",
         "clusters independent, none of which leaks the other way round than the rest",
     ]
     if m < information.FEW_CLUSTERS:

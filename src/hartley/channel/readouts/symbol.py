@@ -11,7 +11,7 @@ import numpy as np
 from hartley.channel.bounds import cluster_code, profile_likelihood
 from hartley.channel.bounds.degenerate_intervals import share_interval
 from hartley.channel.readouts import information
-from hartley.channel.readouts.information import HALVINGS, coins_are_shared, exchangeable
+from hartley.channel.readouts.information import HALVINGS, coins_are_shared
 from hartley.channel.readouts.many_symbols import (
     assumptions_of,
     fano,
@@ -103,26 +103,10 @@ def _binary(
 ) -> Reading:
     """Two symbols: a score of at most three values, read by any posterior (two pieces)."""
     score = np.where(guess < 0, 0.5, guess).astype(np.float64)
+    scores = ScorePair.of(truth, score)
     spec = replace(spec, pieces=2)
-    fair = spec.planted and not exchangeable(truth, cluster, spec)
-    rows = information.weigh(truth, score, cluster, rng, coins=fair)
-    raw, gains = information.in_sample(rows, 2)
-    held_out = information.cross_fitted(rows, 2)
-    point = information.halfway(raw, held_out.mean)
-    lows: Lows = ()
-    method = "point"
-    if halvings:
-        lows, method = information.certified(
-            truth,
-            score,
-            cluster,
-            spec,
-            rng,
-            scores=ScorePair.of(truth, score),
-            exchangeable=cluster is not None and not fair,
-            means=held_out.by_cluster,
-            halvings=halvings,
-        )
+    read = information.learned(truth, score, cluster, spec, rng, scores=scores, halvings=halvings)
+    lows = read.lows
     if cluster is None and spec.planted and halvings and (guess >= 0).all():
         # Coins drew the secrets: Fano's bound, which needs one rate and not two, may be tighter.
         correct, n = int((guess == truth).sum()), len(truth)
@@ -130,11 +114,11 @@ def _binary(
             [(a, max(low, fano_lower(correct, n, 2, a / 2))) for a, low in _halved(lows)]
         )
     return Reading(
-        point,
-        raw,
+        read.point,
+        read.raw,
         lows[0][1] if lows else 0.0,
-        information.upper_end(rows, raw, gains, spec.alpha),
-        method,
+        read.high,
+        read.method,
         assumptions_of(cluster, spec.planted),
         lows=lows,
         quantity=f"bits a use of the table of guesses, secrets weighing alike{mean_of(cluster)}",
