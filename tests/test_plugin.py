@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hartley import catalog
+from hartley.testing import check_attack
+
 PLUGIN = Path(__file__).parent / "plugin"
 
 
@@ -40,21 +43,18 @@ def test_it_is_listed(installed: dict[str, str], tmp_path: Path) -> None:
     assert row["game"] == "membership" and row["axis"] == "model_to_data"
 
 
-def test_it_conforms(installed: dict[str, str], tmp_path: Path) -> None:
-    code = (
-        "from hartley.testing import check_attack\n"
-        "from hartley_echo.margin import margin\n"
-        "check_attack(margin)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=installed,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def here(installed, call, monkeypatch):
+    """The command in this process, which finds the plugin too."""
+    monkeypatch.syspath_prepend(installed["PYTHONPATH"])
+    catalog.refresh()
+    yield call
+    for name in [name for name in sys.modules if name.partition(".")[0] == "hartley_echo"]:
+        del sys.modules[name]
+
+
+def test_it_conforms(here) -> None:
+    check_attack(catalog.load("attack", "margin"))
 
 
 def test_it_has_a_row_in_assess_and_in_the_report(
@@ -78,15 +78,10 @@ def test_it_has_a_row_in_assess_and_in_the_report(
     assert page.returncode == 0 and "margin" in page.stdout, page.stderr
 
 
-def test_its_flags_come_from_its_signature(installed: dict[str, str], tmp_path: Path) -> None:
-    done = _hartley(
-        installed,
-        *("attack", "margin", "--scene", "live:membership", "--power", "2.0", "--json"),
-        cwd=tmp_path,
-    )
+def test_its_flags_come_from_its_signature(here) -> None:
+    words = ("attack", "margin", "--scene", "live:membership", "--power")
+    done = here(*words, "2.0", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["params"]["power"] == 2.0
-    wrong = _hartley(
-        installed, "attack", "margin", "--scene", "live:membership", "--power", "x", cwd=tmp_path
-    )
+    wrong = here(*words, "x")
     assert wrong.returncode == 2 and "Traceback" not in wrong.stderr

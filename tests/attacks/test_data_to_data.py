@@ -17,7 +17,7 @@ from hartley.defenses.noise.aes_gcm import aes_gcm
 from hartley.defenses.signal.coded_mark import coded_mark
 from hartley.defenses.signal.spread_spectrum import spread_spectrum
 from hartley.engine.defend import defended
-from hartley.engine.run.play import play
+from hartley.engine.run.play import deal, play
 from hartley.games.decryption import ciphers
 from hartley.kit.vision import marks
 
@@ -46,15 +46,16 @@ def destroyed(photos):
     # 12 photographs hold 384 bits of marks: enough for shares that differ by a fifth.
     size = {"rounds": 12}
     found = {}
+    dealt = deal(compression, photos, seed=0, params=size)  # the same for every removal
     for attack in REMOVALS:
-        found[attack.name, "dwt_dct", "none"] = measure(
-            play(attack, photos, seed=0, game_params=size)
-        )
-        for shield in SHIELDS:
+        found[attack.name, "dwt_dct", "none"] = measure(play(attack, photos, seed=0, dealt=dealt))
+    for shield in SHIELDS:
+        shielded = defended(photos, shield)
+        dealt = deal(compression, shielded, seed=0, params=size)
+        for attack in REMOVALS:
             for knows in ("static", "adaptive") if attack is overwriting else ("static",):
-                shielded = defended(photos, shield)
                 before = photos if knows == "static" else None
-                trials = play(attack, shielded, seed=0, undefended=before, game_params=size)
+                trials = play(attack, shielded, seed=0, undefended=before, dealt=dealt)
                 found[attack.name, shield.name, knows] = measure(trials)
     return found
 

@@ -226,7 +226,7 @@ def test_small_tables_are_decided_by_permutations_and_large_ones_agree():
     assert 0 < approximate < 0.05 and approximate / 3 < exact < max(3 * approximate, 2e-3)
 
 
-def test_the_best_of_twenty_scores_pays_for_twenty_when_the_tries_are_declared(tmp_path, hartley):
+def test_the_best_of_twenty_scores_pays_for_twenty_when_the_tries_are_declared(tmp_path, call):
     """Chosen after the fact, 400 rows: certified too often at alpha, at most 5 % at alpha / 20."""
     certified = {1: 0, 20: 0}
     for seed in range(60):
@@ -240,11 +240,11 @@ def test_the_best_of_twenty_scores_pays_for_twenty_when_the_tries_are_declared(t
     assert certified[1] > 20 and certified[20] <= 7
     path = tmp_path / "t.csv"
     path.write_text("truth,guess\n" + "\n".join(map("{},{}".format, truth, best)))
-    row = json.loads(hartley("measure", str(path), "--tries", "20", "--json").stdout)
+    row = json.loads(call("measure", str(path), "--tries", "20", "--json").stdout)
     assert row["bits"]["alpha"] == 0.05
     assert any("chosen out of 20 tries" in line for line in row["assumptions"])
-    assert "over 20 tries" in hartley("measure", str(path), "--tries", "20").stdout
-    assert hartley("measure", str(path), "--tries", "0").returncode == 2
+    assert "over 20 tries" in call("measure", str(path), "--tries", "20").stdout
+    assert call("measure", str(path), "--tries", "0").returncode == 2
 
 
 def test_a_guess_beside_its_score_pays_for_every_threshold(tmp_path):

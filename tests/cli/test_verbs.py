@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hartley import catalog
 from hartley.cli.main import VERBS, run
 from hartley.core.taxonomy import Modality
 from hartley.report import FORMATS
+from hartley.testing import check_attack
 
 
 @pytest.fixture
@@ -273,7 +275,7 @@ QUICK = ("membership", "decryption")  # the others train; their attacks are chec
     "game",
     [pytest.param(g, marks=[] if g in QUICK else [pytest.mark.slow]) for g in GAMES],
 )
-def test_a_new_attack_passes_conformance_from_the_first_minute(call, tmp_path, game):
+def test_a_new_attack_passes_conformance_from_the_first_minute(call, tmp_path, monkeypatch, game):
     code, out, err = call("new", "attack", "brand_new", "--game", game)
     assert code == 0 and out == "brand_new.py\n"
     assert '[project.entry-points."hartley.parts"]' in err and "pip install -e ." in err
@@ -284,20 +286,12 @@ def test_a_new_attack_passes_conformance_from_the_first_minute(call, tmp_path, g
     assert "def brand_new(" in source
     if game == "membership":
         assert source.count("\n") < 60
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c"),
-            "from brand_new import brand_new\n"
-            "from hartley.testing import check_attack\n"
-            "check_attack(brand_new)\n",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-1500:]
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("brand_new", None)
+    try:
+        check_attack(import_module("brand_new").brand_new)
+    finally:
+        del sys.modules["brand_new"]
     assert call("new", "attack", "brand_new", "--game", game)[0] == 2
     assert call("new", "attack", "brand_new", "--game", game, "--force")[0] == 0
 
@@ -329,16 +323,15 @@ def test_new_in_a_checkout_goes_where_the_house_finds_it(tmp_path):
     assert "strange" in hartley("report", "s", "--format", "md").stdout
 
 
-def test_packs_are_fetched_by_name_or_as_the_core(hartley, tmp_path):
+def test_packs_are_fetched_by_name_or_as_the_core(call, tmp_path, monkeypatch):
     """A user's folder stands in for the download, so that no network is needed here."""
-    none = hartley("pack", "get")
-    assert none.returncode == 2 and "name a pack" in none.stderr
-    two = hartley("pack", "get", "dialogue", "smollm2", "--from", str(tmp_path))
-    assert two.returncode == 2 and "one" in two.stderr
-    empty = hartley(
-        "pack", "get", "dialogue", "--from", str(tmp_path), env={"HARTLEY_PACKS": str(tmp_path)}
-    )
-    assert empty.returncode == 2 and "Traceback" not in empty.stderr
+    code, _, err = call("pack", "get")
+    assert code == 2 and "name a pack" in err
+    code, _, err = call("pack", "get", "dialogue", "smollm2", "--from", str(tmp_path))
+    assert code == 2 and "one" in err
+    monkeypatch.setenv("HARTLEY_PACKS", str(tmp_path))
+    code, _, err = call("pack", "get", "dialogue", "--from", str(tmp_path))
+    assert code == 2 and "Traceback" not in err
 
 
 def test_a_scene_takes_parameters_on_the_command_line(call):

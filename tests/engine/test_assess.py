@@ -193,11 +193,11 @@ def test_unknown_names_and_parameters(store, strangers):
 
 
 def test_a_secret_comes_from_the_environment_and_is_not_in_the_run(
-    store, strangers, monkeypatch, hartley
+    store, strangers, monkeypatch, call
 ):
     """Neither a flag nor a plan may carry it, and no file of the run holds it."""
     word = "s3cret-w0rd"
-    done = hartley("assess", "--scene", "keyed", "--set", f"api_key={word}")
+    done = call("assess", "--scene", "keyed", "--set", f"api_key={word}")
     assert done.returncode == 2 and "set the environment variable HARTLEY_API_KEY" in done.stderr
     with pytest.raises(UsageError, match="HARTLEY_API_KEY"):
         assess(replace(LIVE, scene="keyed", scenes={"keyed": {"api_key": word}}), store=store)
@@ -266,7 +266,7 @@ def test_static_and_adaptive_rows_are_measured_with_one_seed(store):
     assert channels[0] == channels[1] == channels[2]
 
 
-def test_python_the_command_line_and_a_plan_give_the_same_trials(store, hartley):
+def test_python_the_command_line_and_a_plan_give_the_same_trials(store, call):
     given = {"loss_threshold": {"floor": 1e-3}}
     plan = replace(LIVE, seed=3, only=("loss_threshold",), attacks=given, games=FEW)
     document = assess(plan, store=store)
@@ -277,7 +277,7 @@ def test_python_the_command_line_and_a_plan_give_the_same_trials(store, hartley)
     for column in ("truth", "guess", "cluster"):
         assert np.array_equal(getattr(direct, column), getattr(planned, column)), column
     flags = [word for name, value in rules.items() for word in (f"--game-{name}", str(value))]
-    done = hartley(
+    done = call(
         *("attack", "loss_threshold", "--scene", "live:membership", "--seed", "3"),
         *("--floor", "1e-3", "--json", *flags),
     )
