@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,11 @@ class Journal:
             self.ended = record["event"] == "finished"
         self.last = check
 
+    def skip(self, job: str, event: str, check: str) -> None:
+        """Take over that a line is about a job, without what it says."""
+        self.records[job] = {"event": event}
+        self.ended, self.last = False, check
+
 
 def line_of(record: Mapping[str, Any], before: str) -> tuple[bytes, str]:
     """Return a line of a journal, with the digest of the line before, and its own digest."""
@@ -91,8 +97,13 @@ def journal_bytes(lines: Iterable[Mapping[str, Any]]) -> tuple[bytes, str]:
     return b"".join(content), check
 
 
-def read_journal(path: Path) -> Journal:
+def read_journal(path: Path, *, whole: bool = True) -> Journal:
     """Read a journal; an incomplete last line, left by a killed process, is ignored.
+
+    Args:
+        path: the file.
+        whole: parse the lines of jobs and of the work list; else they are only compared with their
+            digests, and ``records`` holds nothing but their events.
 
     Raises:
         DamagedRun: its first line is damaged. Other lines that are damaged are left out, and
@@ -103,39 +114,55 @@ def read_journal(path: Path) -> Journal:
     *lines, rest = content.split(b"\n")
     if lines and _is_unchecked(lines[0]):
         return _unchecked(path, lines)
-    first, _ = _record(lines[0]) if lines else (None, "")
-    if first is None:
+    header, _ = _checked(lines[0]) if lines else (b"", "")
+    if not header:
         raise DamagedRun(f"{path} must begin with the header of a journal, got a damaged line")
+    first = json.loads(header)
     if first.get("schema") != JOURNAL:
         schema = first.get("schema")
         raise StoreError(f"{path} must be a journal of schema {JOURNAL!r}, got {schema!r}")
     journal = Journal(first, cut=bool(rest))
     before: str | None = ""
     for number, line in enumerate(lines, 1):
-        record, check = _record(line)
-        if record is None:
+        body, check = _checked(line)
+        if not body:
             journal.faults.append(f"line {number} is damaged")
             before = None  # the next line can only be held against itself
             continue
-        if record.pop("before") != before and before is not None:
+        job = None if whole else _JOB.match(body)
+        record = None if job and job[2].decode() not in (RUN, VERDICT) else json.loads(body)
+        previous = _before(body) if record is None else record.pop("before")
+        if previous != before and before is not None:
             journal.faults.append(f"a line before line {number} is missing or was moved")
         before = check
-        journal.lines.append(record)
-        if number == 1:
+        if record is None:
+            assert job is not None
+            journal.skip(job[2].decode(), job[1].decode(), check)
+        elif number == 1:
+            journal.lines.append(record)
             journal.header, journal.last = record, check
-        elif "schema" not in record:
-            journal.add(record, check)
+        else:
+            journal.lines.append(record)
+            if "schema" not in record:
+                journal.add(record, check)
     return journal
 
 
-def _record(line: bytes) -> tuple[dict[str, Any] | None, str]:
-    """Return a line without its digest, and the digest; None where they do not agree."""
+def _before(body: bytes) -> str:
+    """Return the digest of the line before, which a line ends with."""
+    begin = body.rfind(_BEFORE) + len(_BEFORE)
+    return body[begin : -len(_END)].decode()
+
+
+_BEFORE = b', "before": "'
+_JOB = re.compile(rb'\{"event": "(\w+)", "job": "([^"\\]*)"')
+
+
+def _checked(line: bytes) -> tuple[bytes, str]:
+    """Return a line without its digest, and the digest; no bytes where they do not agree."""
     body, tail = line[:-_TAIL] + b"}", line[-_TAIL:]
     check = hashlib.sha256(body).hexdigest()
-    if tail != _CHECK + check.encode() + _END:
-        return None, ""
-    record: dict[str, Any] = json.loads(body)
-    return record, check
+    return (body, check) if tail == _CHECK + check.encode() + _END else (b"", "")
 
 
 def _is_unchecked(line: bytes) -> bool:

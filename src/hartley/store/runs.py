@@ -199,7 +199,8 @@ class Ledger:
         text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
         content = as_bytes(text) + b"\n"
         write_atomically(self.folder / "run.json", content)
-        self.note("finished", RUN, run_sha256=digest_of(content))
+        word = verdict_of(document["verdict"])
+        self.note("finished", RUN, run_sha256=digest_of(content), verdict=word)
 
     def close(self) -> None:
         """Let another process write to the folder."""
@@ -344,7 +345,7 @@ def runs(store: Path) -> list[dict[str, Any]]:
     rows = []
     for folder in run_folders(store):
         try:
-            journal = read_journal(folder / "journal.jsonl")
+            journal = read_journal(folder / "journal.jsonl", whole=False)
             scene = journal.header.get("scene")
             row: dict[str, Any] = {
                 "id": folder.name,
@@ -356,12 +357,21 @@ def runs(store: Path) -> list[dict[str, Any]]:
             if journal.faults:
                 raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
             if os.path.lexists(folder / "run.json"):
-                verdict = saved_verdict(folder, journal) or read_run(folder, whole=False)["verdict"]
-                row["status"] = verdict_of(verdict)
+                row["status"] = _status(folder, journal)
             rows.append(row)
         except UsageError as error:
             rows.append({"id": folder.name, "status": "damaged", "reason": str(error)})
     return sorted(rows, key=lambda row: row.get("created", ""), reverse=True)
+
+
+def _status(folder: Path, journal: Journal) -> str:
+    """Return the verdict of a run in one word, from its journal where that vouches for it."""
+    if (saved := saved_verdict(folder, journal)) is not None:
+        return verdict_of(saved)
+    written = journal.records.get(RUN, {})
+    if "verdict" in written and is_intact(folder / "run.json", written["run_sha256"]):
+        return str(written["verdict"])
+    return verdict_of(read_run(folder, whole=False)["verdict"])
 
 
 def run_folders(store: Path) -> list[Path]:

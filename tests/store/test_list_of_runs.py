@@ -1,0 +1,78 @@
+"""The list of runs reads off digests what it can, and parses neither jobs nor documents."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from tests.report.sample import document as sample_document
+
+from hartley.store import open_run, read_run, runs
+from hartley.store.journal import journal_bytes, line_of, read_journal
+
+PLAN = 'scene = "digits"\nseed = 0\n'
+SCENE = {"name": "digits", "digest": "d" * 64, "modality": "vision"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished run of 4,000 jobs, whose document has as many rows."""
+    ledger = open_run(
+        tmp_path, name="digits", plan=PLAN, scene=SCENE, version="1", run="mine", source=""
+    )
+    document = json.loads(json.dumps(sample_document()))
+    rows = [row for row in document["channels"] if row["status"] == "measured"][:1]
+    document["channels"] = [{**rows[0], "id": f"{rows[0]['id']}{i}"} for i in range(4000)]
+    document |= {"id": "mine", "verdict": {"status": "pass", "reasons": [], "checks": []}}
+    lines = [*read_journal(ledger.folder / "journal.jsonl").lines]
+    lines += [{"event": "done", "job": f"a{i}", "why": 'a "job": "b"'} for i in range(4000)]
+    content, check = journal_bytes(lines)
+    (ledger.folder / "journal.jsonl").write_bytes(content)
+    ledger.journal.last = check
+    ledger.finish(document)
+    ledger.close()
+    return ledger.folder
+
+
+def seconds(call):
+    times = []
+    for _ in range(3):
+        begun = time.process_time()
+        call()
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+def test_a_run_of_many_jobs_is_listed_without_reading_its_document(folder):
+    (row,) = runs(folder.parent)
+    assert (row["jobs"], row["status"], row["scene"]) == (4001, "none", "digits")
+    whole = seconds(lambda: read_run(folder, whole=False))
+    assert seconds(lambda: runs(folder.parent)) < whole / 3
+
+
+def test_a_document_that_is_not_the_one_that_was_written_is_read(folder):
+    path = folder / "run.json"
+    path.write_text(path.read_text().replace('"status": "pass"', '"status": "over"'))
+    assert runs(folder.parent)[0]["status"] == "over"
+    path.write_text("{}")
+    assert runs(folder.parent)[0]["status"] == "damaged"
+
+
+def test_damage_is_seen_without_parsing(folder):
+    path = folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole, part = read_journal(path), read_journal(path, whole=False)
+    assert part.records.keys() == whole.records.keys() and part.last == whole.last
+    assert part.ended and not part.faults and part.header == whole.header
+    for damaged in (
+        [*lines[:5], *lines[6:]],
+        [*lines[:5], lines[5].replace(b"a4", b"a5"), *lines[6:]],
+        [*lines, lines[7]],
+        [*lines, line_of({"event": "done", "job": "z"}, part.last)[0][:-9]],
+        [*lines, line_of({"event": "done", "job": "z"}, part.last)[0]],
+    ):
+        path.write_bytes(b"".join(damaged))
+        whole, part = read_journal(path), read_journal(path, whole=False)
+        assert (part.faults, part.ended, part.cut) == (whole.faults, whole.ended, whole.cut)
+        assert part.records.keys() == whole.records.keys() and part.last == whole.last
