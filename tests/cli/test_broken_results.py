@@ -184,6 +184,19 @@ def test_a_report_names_files_beside_it_only(call, tmp_path, name):
     assert expected in refused(call, path)
 
 
+def test_an_array_with_a_broken_header_is_refused(call, tmp_path):
+    keep, score = write.memberships()
+    np.save(tmp_path / "keep.npy", keep)
+    np.save(tmp_path / "scores.npy", score)
+    for name in ("keep.npy", "scores.npy"):
+        whole = (tmp_path / name).read_bytes()
+        for odd in (b"\xfd", b"(", b"\0"):
+            (tmp_path / name).write_bytes(whole.replace(b"}", odd, 1))
+            message = refused(call, "scores.npy", "--truth", "keep.npy")
+            assert f"{name}: cannot be read as an array" in message
+        (tmp_path / name).write_bytes(whole)
+
+
 def test_a_folder_that_is_not_an_experiment(call, tmp_path):
     (tmp_path / "runs").mkdir()
     message = refused(call, "runs")

@@ -10,6 +10,7 @@ import io
 import json
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,7 @@ ZSTANDARD = 93
 """The method of members that are compressed by zstd, which this Python's ``zipfile`` lacks."""
 BROKEN = (
     *(OSError, EOFError, ValueError, RuntimeError, MemoryError, OverflowError, SyntaxError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, KeyError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, KeyError, tokenize.TokenError),
 )
 """What a broken file raises; ``RecursionError``, of JSON that is nested too deeply, is among them,
 and ``UnicodeError``."""
