@@ -120,6 +120,18 @@ def test_a_rate_of_attempts_is_not_called_bits(call, tmp_path):
     assert rate["high"] - rate["low"] > narrow["high"] - narrow["low"]
 
 
+def test_neighbours_that_succeed_together_are_asked_about(call, tmp_path):
+    rng = random.Random(1)
+    runs = [rng.random() < 0.3 for _ in range(60)]
+    together = [{"success": hit} for hit in runs for _ in range(4)]
+    question = "neighbouring attempts succeed and fail together (p = "
+    for rows, asks in ((together, True), (rng.sample(together, 240), False)):
+        write.jsonl(tmp_path / "a.jsonl", rows)
+        assert (question in call("measure", "a.jsonl", "--rate").stdout) is asks
+    write.jsonl(tmp_path / "a.jsonl", sorted(together, key=str))
+    assert question not in call("measure", "a.jsonl", "--rate").stdout
+
+
 def test_a_list_of_objects_is_a_table_and_may_be_split(call, tmp_path):
     _, rows = jailbreaks(tmp_path)
     (tmp_path / "j.json").write_text(json.dumps(rows, indent=1))

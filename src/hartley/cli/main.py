@@ -33,7 +33,7 @@ VERBS = {
     "assess": "Play every attack that fits a scene, measure each in bits, and judge the run.",
     "attack": "Play one attack on a scene; its own parameters are flags.",
     "chain": "Play attacks in order; the loot of each enters the scene of the next.",
-    "measure": "Measure trials from a table that another tool wrote, in bits.",
+    "measure": "Measure results of another tool: trials with a secret in bits, others as a rate.",
     "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
     "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
     "compare": "Compare two stored runs row by row: 0 no worse, 1 worse, 2 bad input, 3 open.",

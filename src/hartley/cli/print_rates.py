@@ -11,6 +11,7 @@ from hartley.cli.terminal import print_json, print_table, say
 if TYPE_CHECKING:
     from hartley.importers.outcomes import Rates
 
+SCHEMA = "hartley.rates/1"
 ALPHA = 0.05
 NOT_BITS = "a rate of outcomes, not bits: without a secret a channel has no bits"
 INDEPENDENT = "rows are independent of one another"
@@ -41,6 +42,7 @@ def print_rates(path: Path, rates: Rates, *, tries: int, json: bool) -> int:
         )
     if json:
         document: dict[str, Any] = {
+            "schema": SCHEMA,
             "file": path.name,
             "quantity": rates.quantity,
             "unit": rates.unit,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from hartley.channel.trials.table_numbers import numbers, present
 from hartley.core.errors import BadTrials, UsageError
 from hartley.importers.outcomes import Collected, Rates, share
 from hartley.kit.table_files import Column
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SMALLER = (
     *("loss", "losses", "nll", "neg_log_likelihood", "cross_entropy", "ce_loss", "xent", "error"),
@@ -38,6 +42,9 @@ SUCCESS = (
 """Names of a column that says whether an attempt succeeded."""
 SHARED = ("prompt", "seed_prompt", "behavior", "behaviour", "goal", "question", "objective")
 """Names of what several attempts may have in common."""
+LEVEL, FEWEST, SORTED = 0.001, 10, 2
+"""p-value below which neighbouring attempts are alike, the successes and the failures that this
+takes, and the runs of a file that is sorted by its outcomes."""
 WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
@@ -184,10 +191,12 @@ def rates_of_table(path: Path, columns: dict[str, Column], names: Names) -> Rate
     values = np.array([_outcome(path, success.name, v) for v in success.values.to_pylist()])
     if not len(values):
         raise BadTrials(f"{path}: the table must have rows, got 0 rows to measure")
-    notes = []
+    notes: list[str] = []
     name = names.cluster or next((n for n in ("cluster", "run") if n in columns), "")
     if not name and (name := _seed_prompt(columns, len(values))):
         notes.append(f"attempts of one `{name}` belong together, by its name (else: --cluster)")
+    if not name:
+        notes += _neighbours(values)
     cluster = _labels(path, columns, name, "cluster") if name else list(range(len(values)))
     by = _labels(path, columns, names.by, "by") if names.by else [success.name] * len(values)
     collected = Collected()
@@ -259,3 +268,26 @@ def _seed_prompt(columns: dict[str, Column], rows: int) -> str:
     }
     repeated = [name for name, count in distinct.items() if count < rows]
     return min(repeated, key=lambda name: distinct[name], default="")
+
+
+def _neighbours(values: NDArray[np.float64]) -> list[str]:
+    """Ask what neighbouring attempts have in common, where they succeed and fail together.
+
+    Wald and Wolfowitz's test of the number of runs. It does not show that attempts depend on one
+    another: attempts that are sorted by their difficulty look like this too.
+    """
+    hits = values > values.mean()
+    ones, zeros = int(hits.sum()), int((~hits).sum())
+    runs = 1 + int(np.count_nonzero(np.diff(hits)))
+    n = ones + zeros
+    if min(ones, zeros) < FEWEST or runs <= SORTED:
+        return []
+    expected = 1.0 + 2.0 * ones * zeros / n
+    spread = math.sqrt((expected - 1.0) * (expected - 2.0) / (n - 1.0))
+    p = 0.5 * math.erfc((expected - runs) / spread / math.sqrt(2.0))
+    if p >= LEVEL:
+        return []
+    return [
+        f"neighbouring attempts succeed and fail together (p = {p:.1g}): if they share a prompt or "
+        "a conversation, name it with --cluster"
+    ]
