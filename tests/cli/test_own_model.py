@@ -137,3 +137,19 @@ def test_a_recipe_that_cannot_be_used_is_one_line(call, files, name, message):
         Path(f"{stem}.py").write_text(text)
     result = call("assess", name, "--store", "a")
     assert result.returncode == 2 and message in result.stderr, result.stderr
+
+
+def test_strong_attacks_that_lack_the_training_are_named_and_hold_up_a_pass(call, files):
+    """The leak that LiRA and RMIA would have read passed unseen."""
+    with_limits = ["plan.toml", *files, "--target", "label", "--workers", "0"]
+    only = 'only = ["loss_threshold", "rmia"]\n[limits]\nmembership = 1.0\n'
+    Path("plan.toml").write_text(only)
+    result = call("assess", *with_limits, "--no-retrain", "--store", "a")
+    assert result.returncode == 3
+    missing = next(li for li in result.stdout.splitlines() if "strong attacks are missing" in li)
+    assert "lira, rmia, " in missing and "it trains reference models" in missing
+    assert "--fit, --retrain" in result.stdout
+    enough = '[limits.least]\nattacks = ["loss_threshold"]\n'
+    Path("plan.toml").write_text(only + enough)
+    result = call("assess", *with_limits, "--no-retrain", "--store", "b")
+    assert "skipped" not in "".join(li for li in result.stdout.splitlines() if "membership" in li)

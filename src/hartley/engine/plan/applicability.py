@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -20,8 +20,9 @@ class Obstacle:
     """Why an attack is not played.
 
     Attributes:
-        cause: ``modality``, ``scene``, ``access``, ``plan`` or ``install``; ``broken`` when it
-            should have been playable, which ends as a failed row.
+        cause: ``modality``, ``scene``, ``access``, ``training``, ``plan`` or ``install``;
+            ``broken`` when it should have been playable, which ends as a failed row. ``training``:
+            the owner could give what is missing, and a gate does not pass without it.
         reason: one sentence.
     """
 
@@ -76,20 +77,32 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
     for part in parts:
         if (unmet := getattr(part, "unmet", None)) is not None and (reason := unmet(scene)):
             return Obstacle("scene", reason)
-    if scene.model is not None:
-        open_ = scene.model.offers
-        for part in parts:
-            open_ |= getattr(part, "grants", Access.NOTHING)
-        denied = [
-            flag.name.lower()
-            for flag in opened_by()
-            if flag.name and flag.name.lower() in access and not flag & open_
-        ]
-        if denied:
-            offers = _list(scene.model.offers.words) or "nothing"
-            return Obstacle(
-                "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
-            )
+    return _closed(access, scene, parts)
+
+
+def _closed(access: Collection[str], scene: Scene, parts: Iterable[object]) -> Obstacle | None:
+    """Return what an attack needs to do with a model that the model does not offer, or None."""
+    if scene.model is None:
+        return None
+    open_ = scene.model.offers
+    for part in parts:
+        open_ |= getattr(part, "grants", Access.NOTHING)
+    denied = [
+        flag.name.lower()
+        for flag in opened_by()
+        if flag.name and flag.name.lower() in access and not flag & open_
+    ]
+    if denied == ["train"]:
+        return Obstacle(
+            "training",
+            f"it trains reference models, and {scene.name} comes without its training: give it "
+            "(--fit, --retrain, or fit in a scene of yours)",
+        )
+    if denied:
+        offers = _list(scene.model.offers.words) or "nothing"
+        return Obstacle(
+            "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
+        )
     return None
 
 

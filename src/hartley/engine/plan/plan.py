@@ -509,9 +509,9 @@ class _Reader:
 
 
 _KEYS = (
-    *("scene", "model", "data"),
-    *("seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
+    *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
     *("attacks", "games", "scenes", "defenses", "chains", "limits", "looks", "executor"),
+    *("model", "data"),
 )
 _KINDS: dict[type, str] = {
     bool: "true or false",

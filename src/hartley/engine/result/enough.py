@@ -19,6 +19,10 @@ from hartley.engine.result.least import ALPHA, Least
 
 Row = Mapping[str, Any]
 
+REMEDIED = ("install", "training")
+"""Causes of a skipped row that the user can remedy: a limit does not pass without its attack,
+unless the limits say which attacks are enough."""
+
 
 def with_departures(row: Row) -> dict[str, Any]:
     """Return a row with its departures; those of an older run are worked out from its settings."""
@@ -76,6 +80,9 @@ def departures_in_words(document: Row) -> Iterator[str]:
         yield f"defenses are part of what was judged: {', '.join(map(str, deployed))}"
     if skipped := _left_out(rows):
         yield f"the plan leaves out what fits the scene: {', '.join(skipped)}"
+    if untrained := [row for row in rows if row.get("cause") == "training"]:
+        names = ", ".join(dict.fromkeys(map(attack_of, untrained)))
+        yield f"strong attacks are missing: {names}: {untrained[0]['reason']}"
     for row in rows:
         everything += row.get("departures") or ()
     yield from dict.fromkeys(map(words_of, everything))
@@ -96,8 +103,8 @@ def attack_of(row: Row) -> str:
 
 
 def spared(row: Row, needed: set[str]) -> bool:
-    """Whether an attack that is not installed is not among those that are enough."""
-    return bool(needed) and row.get("cause") == "install" and attack_of(row) not in needed
+    """Whether an attack that could not be played is not among those that are enough."""
+    return bool(needed) and row.get("cause") in REMEDIED and attack_of(row) not in needed
 
 
 def absent_attacks(rows: Sequence[Row], needed: set[str], subject: str, document: Row) -> str:
