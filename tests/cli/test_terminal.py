@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from hartley.cli import terminal
+from hartley.cli.progress import _Lines, duration
 from hartley.cli.terminal import number, print_channels, print_defenses, print_table
 
 
@@ -97,3 +100,30 @@ def test_colour_only_where_it_is_wanted(monkeypatch, capsys):
 )
 def test_numbers(value, text):
     assert number(value) == text
+
+
+def test_attacks_that_do_not_fit_are_one_count_unless_all_is_asked_for(capsys):
+    rows = [
+        {"status": "skipped", "attack": f"a{i}", "reason": "it plays language", "cause": "modality"}
+        for i in range(3)
+    ]
+    rows.append({**rows[0], "attack": "lira", "reason": "needs train", "cause": "access"})
+    print_channels(rows, verbose=False)
+    folded = capsys.readouterr().out
+    assert "not played: 4" in folded and "3 (-v names them)" in folded
+    assert "needs train: 1 (lira)" in folded and "a0" not in folded
+    print_channels(rows)
+    assert "it plays language: 3 (a0, a1, a2)" in capsys.readouterr().out
+
+
+def test_progress_says_how_long_the_rest_takes(capsys):
+    seconds = iter((0.0, 100.0, 130.0, 190.0))
+    lines = _Lines(clock=lambda: next(seconds))
+    lines.on_event("jobs", {"run": "x", "total": 4, "kept": 1})
+    ended = {"status": "done", "job": SimpleNamespace(label="lira"), "seconds": 30.0}
+    lines.on_event("ended", ended)
+    lines.on_event("ended", ended)
+    text = capsys.readouterr().err
+    assert "2 left, about 60 s" in text
+    assert "1 left, about 45 s" in text
+    assert duration(5400.0) == "2 h" and duration(100.0) == "2 min" and duration(0.2) == "1 s"

@@ -63,12 +63,22 @@ def test_list_of_one_kind(call, what):
 def test_lists_for_a_person(call):
     _, out, _ = call("list", "attacks")
     assert "loss_threshold" in out and "\x1b" not in out
-    assert max(map(len, out.splitlines())) > 80  # in a pipe nothing is cut off
+    assert max(map(len, out.splitlines())) <= 100
+    assert max(map(len, call("list", "attacks", "-v")[1].splitlines())) > 100  # nothing is cut off
     cells = json.loads(call("list", "--matrix", "--json")[1])["cells"]
     assert len(cells) == 14 * len(Modality) and set(cells[0]) == {
         *("class", "modality", "attacks", "defenses", "reason")
     }
-    assert "is built yet" in call("list", "--matrix")[1]
+    assert "is built yet" in call("list", "--matrix", "-v")[1]
+    grid = call("list", "--matrix")[1].splitlines()
+    assert len(grid) == 15 and max(map(len, grid)) <= 100
+    counts = {
+        c["modality"]: (len(c["attacks"]), len(c["defenses"]))
+        for c in cells
+        if c["class"] == "membership"
+    }
+    (line,) = [line for line in grid if line.startswith("membership ")]
+    assert "{} + {}".format(*counts["vision"]) in line
     ids = json.loads(call("list", "frameworks", "--json")[1])
     assert {"class", "scheme", "edition", "id", "origin", "title"} == set(ids[0])
     assert "AML.T0024.000" in call("list", "frameworks")[1]

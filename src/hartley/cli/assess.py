@@ -59,6 +59,7 @@ def assess(
     fresh: Switch = False,
     remeasure: str | None = None,
     json: Switch = False,
+    verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="")] = False,
 ) -> int:
     """Play every attack that fits a scene, measure each in bits, and judge the run.
 
@@ -102,6 +103,8 @@ def assess(
         Measure the stored trials of this run again, without a model.
     json
         Print the run document on standard output.
+    verbose
+        Name also the attacks that do not fit the scene, with the reason of each.
     """
     if executor not in EXECUTORS:
         raise UnknownName("executor", executor, EXECUTORS)
@@ -113,7 +116,7 @@ def assess(
         from hartley.engine.assess import remeasure as again
 
         folder = _folder(remeasure, store)
-        return finish(again(folder), store, json=json) or _code_of_doubt(folder)
+        return finish(again(folder), store, json=json, verbose=verbose) or _code_of_doubt(folder)
     from hartley.engine.assess import Mistaken
     from hartley.engine.assess import assess as run_plan
 
@@ -139,11 +142,11 @@ def assess(
                 ordered, store=store, run=run, fresh=fresh, source=source, watch=watch
             )
     except Mistaken as mistake:
-        finish(mistake.document, store, json=json, without=mistake.refused)
+        finish(mistake.document, store, json=json, verbose=verbose, without=mistake.refused)
         for line in mistake.lines:
             complain(line)
         return _USAGE
-    return finish(document, store, json=json)
+    return finish(document, store, json=json, verbose=verbose)
 
 
 def ordered_plan(
@@ -202,6 +205,7 @@ def finish(
     store: Path,
     *,
     json: bool,
+    verbose: bool = False,
     without: frozenset[str] = frozenset(),
 ) -> int:
     """Print a run document, as JSON or for a person; return the exit code of its verdict.
@@ -219,7 +223,8 @@ def finish(
         return EXIT[verdict["status"]]
     scene = document["scene"]
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
-    print_channels([row for row in baseline_rows(document) if row["id"] not in without])
+    rows = [row for row in baseline_rows(document) if row["id"] not in without]
+    print_channels(rows, verbose=verbose)
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     say(f"verdict: {verdict_of(verdict)}")
     say(f"  meaning: {meaning(verdict)}")

@@ -16,6 +16,9 @@ from hartley.core.taxonomy import Modality
 
 WHAT = ("attacks", "defenses", "games", "scenes", "plans", "frameworks", "runs")
 
+WIDEST = 100
+"""Columns of a line, unless all is asked for."""
+
 app = App(name="list")
 
 
@@ -26,6 +29,7 @@ def list_(
     *,
     json: Annotated[bool, Parameter(negative="")] = False,
     matrix: Annotated[bool, Parameter(negative="")] = False,
+    verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="")] = False,
     store: Path = Path("runs"),
 ) -> int:
     """List attacks, defenses, games, scenes, plans, frameworks or runs.
@@ -37,12 +41,14 @@ def list_(
     json
         Print one JSON document.
     matrix
-        Print a table of class × modality instead: the attacks in each cell, or why it has none.
+        Print a table of class × modality instead: how many attacks and defenses each cell has.
+    verbose
+        Print all columns, and name the attacks of the matrix, or why a cell has none.
     store
         The folder of runs (for ``list runs``).
     """
     if matrix:
-        return _matrix(json=json)
+        return _matrix(json=json, verbose=verbose)
     if what is not None and what not in WHAT and f"{what}s" not in WHAT:
         near = get_close_matches(what, WHAT, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -72,6 +78,7 @@ def list_(
             for e in parts
         ],
         drop=(6, 5, 4, 2, 0),
+        widest=None if verbose else WIDEST,
     )
     if what == "defenses":
         note("class: of the games that a defense protects; hartley show NAME lists these games")
@@ -84,10 +91,28 @@ def _fits(entry: catalog.Entry) -> str:
     return "all" if len(entry.modalities) == len(Modality) else ", ".join(entry.modalities)
 
 
-def _matrix(*, json: bool) -> int:
+def _matrix(*, json: bool, verbose: bool) -> int:
     cells = catalog.matrix()
     if json:
         print_json({"cells": cells})
+        return 0
+    if not verbose:
+        modalities = list(dict.fromkeys(cell["modality"] for cell in cells))
+        counts = {
+            (cell["class"], cell["modality"]): f"{len(cell['attacks'])} + {len(cell['defenses'])}"
+            if cell["attacks"]
+            else "–"
+            for cell in cells
+        }
+        print_table(
+            ("class", *modalities),
+            [
+                (name, *(counts.get((name, modality), "–") for modality in modalities))
+                for name in dict.fromkeys(cell["class"] for cell in cells)
+            ],
+            widest=WIDEST,
+        )
+        note("attacks + defenses; -v names them, and says why a cell has none")
         return 0
     print_table(
         ("class", "modality", "attacks", "defenses", "why empty"),

@@ -49,6 +49,12 @@ PLAYING = {"assess", "attack", "chain"}
 
 
 SUMMARY = "Measures how many bits an attacker can move between data and models."
+START = (
+    "Start here:\n\n"
+    "`hartley assess --scene digits` plays every attack on a model that is trained here\n\n"
+    "`hartley report latest --open` shows what leaks, how sure that is, and what to do\n\n"
+    "`hartley explain certified` explains any word of it"
+)
 EXIT_CODES = (
     "Exit codes: 0 pass, or done where there are no limits; 1 over a limit; 2 usage or bad input; "
     "3 inconclusive: a limit that is not settled, a row that failed or is flagged, or an internal "
@@ -69,7 +75,7 @@ def build(called: str = "") -> App:
 
     app = App(
         name="hartley",
-        help=f"{SUMMARY}\n\n{EXIT_CODES}",
+        help=f"{SUMMARY}\n\n{START}\n\n{EXIT_CODES}",
         version=__version__,
         help_format="markdown",
         suppress_keyboard_interrupt=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,13 +21,22 @@ def watching() -> Iterator[Watch]:
         yield _Lines().on_event
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
@@ -74,8 +84,9 @@ class _Bars:
 class _Lines:
     """One line for each event, for a file or a pipe."""
 
-    def __init__(self) -> None:
-        self.reasons = _Reasons()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.reasons, self.clock = _Reasons(), clock
+        self.total, self.ended, self.began = 0, 0, clock()
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
@@ -87,11 +98,29 @@ class _Lines:
         elif event == "jobs":
             already_done = f", {facts['kept']} of them already done" if facts["kept"] else ""
             note(f"run {facts['run']}: {facts['total']} jobs{already_done}")
+            self.total, self.ended, self.began = facts["total"] - facts["kept"], 0, self.clock()
         elif event == "ended":
             line = f"{facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s)"
-            note(f"  {line}{self.reasons.once(facts)}")
+            self.ended += 1
+            note(f"  {line}{self._left()}{self.reasons.once(facts)}")
         elif event == "kept":
             note(f"run {facts['run']} is complete; these are its results (--fresh plays it again)")
+
+    def _left(self) -> str:
+        """Say how many jobs are left and about how long they take, as long as those before."""
+        left = self.total - self.ended
+        if left <= 0:
+            return ""
+        seconds = (self.clock() - self.began) / self.ended * left
+        return f"; {left} left, about {duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Write a rough time in the unit that suits it."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1.0, seconds):.0f} s"
 
 
 def _not_resumable(facts: Mapping[str, Any]) -> str:

@@ -95,6 +95,7 @@ def print_table(
     *,
     numbers: Sequence[int] = (),
     drop: Sequence[int] = (),
+    widest: int | None = None,
 ) -> None:
     """Print a table: fitted to the width of a terminal, whole and aligned in a pipe.
 
@@ -103,11 +104,15 @@ def print_table(
         rows: cells, as text; only the last column may be folded.
         numbers: indices of columns that are aligned on the right.
         drop: indices of columns to leave out in a narrow terminal, the first one first.
+        widest: columns of a line at most, also in a pipe: what is longer is cut there, so that
+            each row stays one line.
     """
     table = [tuple(columns), *(tuple(map(one_line, row)) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
     columns_shown = list(range(len(columns)))
-    room = width() if lively(sys.stdout) else None
+    room = width() if lively(sys.stdout) else widest
+    if room is not None and widest is not None:
+        room = min(room, widest)
     for index in drop:
         needed = sum(widths[i] + 2 for i in columns_shown[:-1]) + min(
             widths[columns_shown[-1]], _LAST
@@ -121,8 +126,11 @@ def print_table(
             for i in columns_shown
         ]
         if room is not None and len("  ".join(cells).rstrip()) > room and indent < room - 16:
-            folded = textwrap.wrap(row[columns_shown[-1]], room - indent) or [""]
-            cells[-1] = f"\n{' ' * indent}".join(folded)
+            if not lively(sys.stdout):
+                cells[-1] = one_line(row[columns_shown[-1]], room - indent)
+            else:
+                folded = textwrap.wrap(row[columns_shown[-1]], room - indent) or [""]
+                cells[-1] = f"\n{' ' * indent}".join(folded)
         line = "  ".join(cells).rstrip()
         print(f"\033[1m{line}\033[0m" if place == 0 and _coloured() else line)
 
@@ -175,8 +183,17 @@ COLUMNS = (
 )
 
 
-def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print one line for each measured row, then what was not measured and why."""
+FITS_NOT = ("modality", "scene")
+"""Causes of a row that does not apply to what was attacked."""
+
+
+def print_channels(rows: Sequence[Mapping[str, Any]], *, verbose: bool = True) -> None:
+    """Print one line for each measured row, then what was not measured and why.
+
+    Args:
+        rows: of the run document.
+        verbose: name also the attacks that do not fit the scene; else they are one count.
+    """
     measured = [row for row in rows if row["status"] == "measured"]
     if measured:
         print_table(
@@ -194,14 +211,25 @@ def print_channels(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if row["status"] == "failed":
             say(f"FAILED   {row['attack']}: {row['reason']}")
-    skipped = [row for row in rows if row["status"] == "skipped"]
-    if skipped:
-        say(f"not played: {len(skipped)}")
-        reasons: dict[str, list[str]] = {}
-        for row in skipped:
+    _print_skipped([row for row in rows if row["status"] == "skipped"], verbose=verbose)
+
+
+def _print_skipped(skipped: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
+    """Print what was not played, each reason once."""
+    if not skipped:
+        return
+    say(f"not played: {len(skipped)}")
+    reasons: dict[str, list[str]] = {}
+    unfit = 0
+    for row in skipped:
+        if row.get("cause") in FITS_NOT and not verbose:
+            unfit += 1
+        else:
             reasons.setdefault(row["reason"], []).append(row["attack"])
-        for reason, names in reasons.items():
-            say(f"  {reason}: {len(names)} ({', '.join(names)})")
+    for reason, names in reasons.items():
+        say(f"  {reason}: {len(names)} ({', '.join(names)})")
+    if unfit:
+        say(f"  other data, or a part that the scene does not have: {unfit} (-v names them)")
 
 
 def print_departures(departures: Sequence[str]) -> None:
