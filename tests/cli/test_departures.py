@@ -10,6 +10,7 @@ import pytest
 
 from hartley.core.errors import BadPlan, UnknownName
 from hartley.engine.plan.plan import normalised, parse
+from hartley.engine.result.departures import departures_of, words_of
 from hartley.engine.result.gate import judge
 from hartley.report import render
 
@@ -256,3 +257,14 @@ def test_a_run_of_an_older_version_is_held_against_the_declarations_of_today():
     verdict = judge({"channels": [old]}, {"membership": 1.0})
     assert verdict.status == "inconclusive"
     assert "lira was played with references = 2 (shipped: 64)" in verdict.departures
+
+
+def test_zero_is_worded_where_it_means_another_number():
+    """A game that is dealt as often as its scene says has no number of its own."""
+    rounds = {"kind": "game", "name": "gradient_inversion", "setting": "rounds", "value": 12}
+    words = "the game gradient_inversion was dealt with rounds = 12"
+    assert words_of({**rounds, "shipped": 0}) == f"{words} (shipped: the scene's own number)"
+    assert words_of({**rounds, "shipped": 16}) == f"{words} (shipped: 16)"
+    stage = {"attack": "loss_threshold", "params": {}, "game": "membership"}
+    (departure,) = departures_of([{**stage, "game_params": {"targets": 9}}])
+    assert words_of(departure).endswith("targets = 9 (shipped: all records)")

@@ -119,11 +119,17 @@ _PLAYED = {
 }
 
 
+_AT_ZERO = {"rounds": "the scene's own number", "targets": "all records"}
+"""What 0 means of a game's parameters that have no number of their own."""
+
+
 def words_of(departure: Mapping[str, Any]) -> str:
     """Return a departure in words: ``lira was played with references = 2 (shipped: 64)``."""
     played = _PLAYED[departure["kind"]].format(name=departure["name"])
     shipped = departure["shipped"]
     default = "none" if shipped is None else toml(shipped)
+    if departure["kind"] == "game" and default == "0":
+        default = _AT_ZERO.get(departure["setting"], default)
     return f"{played} {setting_of(departure)} (shipped: {default})"
 
 
