@@ -226,7 +226,7 @@ def test_a_bare_document_is_judged_and_does_not_pass(gate, folder, tmp_path):
     facts = gate("copy.json", "--json")
     assert json.loads(facts.stdout)["verified"] is False and facts.returncode == 3
     row = json.loads(path.read_bytes())["channels"][0]
-    (tmp_path / "row.json").write_text(json.dumps(row))  # as `hartley measure --json` prints one
+    (tmp_path / "row.json").write_text(json.dumps(row))  # a part of a document
     assert gate("row.json", "--accept-unverified").returncode == 2
     # The document of a run is judged with its run, also by its path.
     assert gate(str(folder / "run.json")).returncode == 0

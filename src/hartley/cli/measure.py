@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hartley import __version__
 from hartley.cli.terminal import bits, exit_code, number, print_json, quantity, say, share, whole
-from hartley.core.errors import UsageError
+from hartley.core.errors import UnknownName, UsageError
+from hartley.core.taxonomy import AXES, EDITION
 
 if TYPE_CHECKING:
     from hartley.channel.trials.import_table import Table
@@ -36,6 +38,7 @@ def measure(
     tries: Annotated[int | None, Parameter(converter=whole)] = None,
     pieces: Annotated[int, Parameter(converter=whole)] = 1,
     encoding: str | None = None,
+    class_: Annotated[str | None, Parameter(name="--class")] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Measure results of another tool: trials with a secret in bits per use, others as a rate.
@@ -90,14 +93,18 @@ def measure(
         has scores in the middle, or at both ends.
     encoding
         Of a text file that is not UTF-8, such as utf-16 or latin-1.
+    class_
+        The threat class that the trials are of, such as membership: limits on it are about them.
     json
-        Print one JSON object, shaped like an entry of channels in a run document; of rates, one
-        object with all of them.
+        Print one JSON object, shaped like an entry of channels in a run document, which gate and
+        report read; of rates, one object with all of them.
     """
     from hartley.importers.measured import Options, imported
     from hartley.importers.named_columns import Names
     from hartley.importers.outcomes import Rates
 
+    if class_ is not None and class_ not in AXES[EDITION]:
+        raise UnknownName("class", class_, AXES[EDITION])
     if tries is not None and tries < 1:
         raise UsageError(f"--tries must be a whole number of 1 or more, got {tries}")
     if pieces not in (1, 2):
@@ -126,23 +133,26 @@ def measure(
         from hartley.cli.print_rates import print_rates
 
         return print_rates(trials, results, tries=tries or 1, json=json)
-    return _print_bits(trials, results, json=json)
+    return _print_bits(trials, results, class_, json=json)
 
 
-def _print_bits(trials: Path, imported: Table, *, json: bool) -> int:
+def _print_bits(trials: Path, imported: Table, threat_class: str | None, *, json: bool) -> int:
     """Measure a table in bits and print it; return the exit code."""
     from hartley.channel.measure import measure as to_bits
-    from hartley.engine.result.document import measured
+    from hartley.engine.result.document import host, measured
+    from hartley.reference.measured_row import MEASURED
     from hartley.report.format_numbers import EXACT, level, units
 
     table = imported.trials
     label = table.attack or trials.stem
-    names = {"game": table.game or None, "class": table.cls or None}
+    names = {"game": table.game or None, "class": threat_class or table.cls or None}
     row_facts: dict[str, Any] = {"attack": label, **names, "params": {}}
     row = {**row_facts, **measured(table, to_bits(table))}
     code = exit_code([row])
     if json:
-        print_json(row | {"ignored_columns": [asdict(column) for column in imported.ignored]})
+        facts = {"schema": MEASURED, "version": __version__, "host": host([])}
+        ignored = [asdict(column) for column in imported.ignored]
+        print_json(facts | row | {"ignored_columns": ignored})
         return code
     chosen = f" over {table.spec.tries} tries" if table.spec.tries > 1 else ""
     clusters = units(row)

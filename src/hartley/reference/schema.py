@@ -16,6 +16,7 @@ from typing import Any
 
 from hartley.core.errors import UsageError
 from hartley.reference.json_schema import faults
+from hartley.reference.measured_row import MEASURED, as_run
 from hartley.reference.row_rules import broken_rules
 from hartley.reference.version_1 import OLD_SCHEMA, from_version_1
 
@@ -42,6 +43,8 @@ def check_schema(document: object) -> Mapping[str, Any]:
     schema = document.get("schema")
     if schema is None:
         raise UsageError(f"a run document must have 'schema': {RUN_SCHEMA!r}, got none")
+    if schema == MEASURED:
+        document, schema = as_run(document), RUN_SCHEMA
     if schema not in (RUN_SCHEMA, OLD_SCHEMA):
         raise UsageError(
             f"schema must be {RUN_SCHEMA!r} or {OLD_SCHEMA!r}, got {schema!r}; "
@@ -69,7 +72,8 @@ def check_document(document: object) -> Mapping[str, Any]:
         UsageError: it is not; the message names the first field that is wrong.
     """
     known = check_schema(document)
-    wrong = faults(known, _schema(), _schema()) if known is document else iter(())
+    old = isinstance(document, Mapping) and document.get("schema") == OLD_SCHEMA
+    wrong = iter(()) if old else faults(known, _schema(), _schema())
     fault = next(chain(wrong, broken_rules(known)), None)
     if fault is not None:
         raise UsageError(f"damaged run document: {fault}")

@@ -163,7 +163,8 @@ def _widest(channels: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
     words = (
         f"at least {percent(certified)} of a secret that is 1 in {candidates} ({bits_line(best)})"
     )
-    return {"name": f"{plain(best['attack'])} ({plain(best['game'])})", "words": words}
+    game = best["game"] or best.get("class") or "a table"
+    return {"name": f"{plain(best['attack'])} ({plain(game)})", "words": words}
 
 
 def _level(measured: Sequence[Mapping[str, Any]]) -> str:
