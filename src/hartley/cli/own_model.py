@@ -17,18 +17,31 @@ class OwnModel:
 
     Attributes:
         model: A fitted scikit-learn classifier or pipeline: .skops, or .joblib with --trust.
-        train: The records that it was trained on (.csv, .parquet, .jsonl …).
+            A network: FILE.py:NAME of a torch module, its class or a function that returns it.
+        weights: The network's trained weights: .safetensors, or a state dict (.pt).
+        fit: FILE.py:NAME of your training loop, fit(x, y) → the trained module, which the strong
+            attacks (LiRA, RMIA) call for their reference models.
+        train: The records that it was trained on (.csv, .parquet, .jsonl …; of a network .npz
+            with x and y, a folder of pictures by class, or FILE.py:NAME).
         test: Records of the same kind that it never saw.
         target: The column that it predicts.
+        gives: What a network returns: logits (the default), probabilities or labels.
+        modality: What a network reads: vision, tabular or audio. Default: by the records' shape.
+        device: The torch device of a network and its references: cpu (the default), cuda, mps.
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
         references: Models that an attacker trains at most. Default: as many as each attack says.
     """
 
     model: str | None = None
+    weights: str | None = None
+    fit: str | None = None
     train: str | None = None
     test: str | None = None
     target: str | None = None
+    gives: str | None = None
+    modality: str | None = None
+    device: str | None = None
     trust: Annotated[bool, Parameter(negative="")] = False
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True
     references: int | None = None

@@ -16,12 +16,15 @@ def described(files: Mapping[str, str]) -> dict[str, str]:
     """
     out = {}
     for purpose, name in files.items():
-        path = Path(name)
+        place, _, part = name.rpartition(":")
+        in_python = place.endswith(".py")
+        path = Path(place if in_python else name)
         if path.is_file():
             with path.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             out[f"{purpose} file"] = (
-                f"{path.name}, {path.stat().st_size:,} bytes, sha256 {sha256[:16]}"
+                f"{path.name}{':' + part if in_python else ''}, {path.stat().st_size:,} bytes, "
+                f"sha256 {sha256[:16]}"
             )
         else:
             out[f"{purpose} folder"] = path.name

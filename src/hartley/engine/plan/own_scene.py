@@ -11,8 +11,9 @@ from typing import Any
 
 from hartley import catalog
 from hartley.core.errors import UsageError, did_you_mean
+from hartley.targets.python_object import is_object
 
-RECIPES = ("own_table",)
+RECIPES = ("own_table", "own_network")
 """Scenes that are made of a user's files, in the order in which they are tried."""
 DATA = ("train", "test", "target", "members", "nonmembers", "canaries", "sensitive")
 """Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
@@ -33,10 +34,11 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         if name not in known:
             near = did_you_mean(name, known)
             raise UsageError(f"a model of your own has no setting {name!r}{near}")
-    fitting = [name for name in RECIPES if values.keys() <= parameters[name]]
+    candidates = ("own_network",) if _of_network(values) else RECIPES
+    fitting = [name for name in candidates if values.keys() <= parameters[name]]
     if not fitting:
         # The recipe that takes the most of them is what was meant.
-        meant = max(RECIPES, key=lambda name: len(values.keys() & parameters[name]))
+        meant = max(candidates, key=lambda name: len(values.keys() & parameters[name]))
         odd = sorted(values.keys() - parameters[meant])
         others = [name for name in RECIPES if odd[0] in parameters[name]]
         raise UsageError(
@@ -44,6 +46,18 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             f"{meant} (hartley show {meant})"
         )
     return fitting[0], dict(values)
+
+
+def _of_network(values: Mapping[str, Any]) -> bool:
+    """Whether the model or the records are such as only a network has."""
+    model, train = str(values.get("model", "")), str(values.get("train", ""))
+    weights = (".pt", ".pth", ".safetensors", ".ckpt")
+    return (
+        is_object(model)
+        or is_object(train)
+        or model.lower().endswith(weights)
+        or train.lower().endswith((".npz", ".npy"))
+    )
 
 
 def of_plan(model: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
