@@ -153,3 +153,40 @@ def test_strong_attacks_that_lack_the_training_are_named_and_hold_up_a_pass(call
     Path("plan.toml").write_text(only + enough)
     result = call("assess", *with_limits, "--no-retrain", "--store", "b")
     assert "skipped" not in "".join(li for li in result.stdout.splitlines() if "membership" in li)
+
+
+NET = """
+import numpy as np
+import torch
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(160, 3)).astype(np.float32)
+y = (x[:, 0] > 0).astype(int)
+
+def fit(x, y):
+    net = torch.nn.Linear(3, 1)
+    torch.nn.init.ones_(net.weight)
+    return net
+
+net = fit(x, y)
+np.savez("train.npz", x=x[:80], y=y[:80])
+np.savez("test.npz", x=x[80:], y=y[80:])
+"""
+
+
+def test_a_network_is_played_by_its_flags(call, files, monkeypatch):
+    monkeypatch.delitem(sys.modules, "net", raising=False)
+    Path("net.py").write_text(NET)
+    words = ["--model", "net.py:net", "--train", "train.npz", "--test", "test.npz", *COMMON, "a"]
+    result = call("assess", *words, "--fit", "net.py:fit", "--device", "cpu")
+    assert len(measured(result)) == 1
+    facts = json.loads(result.stdout)["scene"]["facts"]
+    assert facts["device"] == "cpu" and facts["fit file"].startswith("net.py:fit, ")
+    for flags, message in (
+        (["--gives", "scores"], "gives must be"),
+        (["--target", "y"], "--target is for own_table and does not go with"),
+        (["--device", "cuda:9"], "--device must be a device that torch finds here (cpu"),
+    ):
+        wrong = call("assess", *words, *flags)
+        assert wrong.returncode == 2 and message in wrong.stderr, wrong.stderr
+    sys.modules.pop("net", None)

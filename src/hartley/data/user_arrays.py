@@ -59,7 +59,7 @@ def read_arrays(path: Path, what: str) -> UserRecords:
             f"{path}"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             names = {name.lower(): name for name in file.files}
             if absent := [name for name in ("x", "y") if name not in names]:
                 raise UsageError(
@@ -266,7 +266,7 @@ def _formed(
     if x.ndim == 3:
         x = x[:, None]
         changes.append("one channel added")
-    elif x.shape[1] not in (1, 3, 4) and x.shape[3] in (1, 3, 4):
+    elif x.shape[3] in (1, 3, 4) and x.shape[1] not in ((1, 3) if pixels else (1, 3, 4)):
         if not pixels:
             raise UsageError(
                 f"{what} must have the channels first, as torch reads them, got shape {x.shape}: "

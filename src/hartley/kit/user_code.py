@@ -20,8 +20,7 @@ def user_code(what: str) -> Iterator[None]:
         what: was called, for the message: "--fit train.py:fit".
 
     Raises:
-        UsageError: the code failed; the line names the error, and the last place in a file that is
-            neither of an installed package nor of Hartley.
+        UsageError: the code failed; the line names the error, and its place in their code.
     """
     try:
         yield
@@ -30,10 +29,15 @@ def user_code(what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())[:200]
         text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        raise UsageError(f"{what} failed: {text}{_place(error)}") from error
+        raise UsageError(f"{what} failed: {text}{place_of(error)}") from error
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """Return " (train.py, line 3)": the last place in a user's code that an error came through.
+
+    That is a file neither of Hartley nor of an installed package. Empty where there is none, as
+    of a file that is not Python: its error names the line itself.
+    """
     installed = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
     installed.append(Path(hartley.__file__).parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hartley.core import Data
 
 ENOUGH = 50
-"""Records from which an accuracy at the level of a guess is no accident."""
+"""Records from which an accuracy at the level of a guess is not chance."""
 EXAMPLE = (
     "hartley assess --model net.py:Net --weights model.safetensors --train train.npz --test "
     "test.npz --fit train.py:fit"
@@ -145,8 +145,10 @@ def _records(flag: str, text: str) -> UserRecords:
 
 def _identity(network: Network, answers: NDArray[Any], training: UserTraining | None) -> str:
     """Return the deployed model's identity; another training makes another scene of it."""
-    own = identity_of(network, answers)
-    return own if training is None else f"{own} {digest([training.text, training.code])[:16]}"
+    identity = identity_of(network, answers)
+    if training is None:
+        return identity
+    return f"{identity} {digest([training.text, training.code])[:16]}"
 
 
 def _check_accuracy(correct: float, network: Network, members: Data) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import UsageError, did_you_mean
+from hartley.kit.user_code import place_of
 
 
 def is_object(text: str) -> bool:
@@ -80,11 +80,9 @@ def _imported(place: str, what: str) -> ModuleType:
             f"{what}: {place} needs the module {absent.name!r}, which is not found here"
         ) from absent
     except (Exception, SystemExit) as error:  # a user's code may fail in any way
-        line = traceback.extract_tb(error.__traceback__)[-1]
         reason = " ".join(str(error).split())[:160]
         raise UsageError(
-            f"{what}: {place} cannot be imported: {type(error).__name__}: {reason} "
-            f"({Path(line.filename).name}, line {line.lineno})"
+            f"{what}: {place} cannot be imported: {type(error).__name__}: {reason}{place_of(error)}"
         ) from error
 
 
