@@ -75,7 +75,7 @@ def rates() -> Iterator[Case]:
     for distance in (0.0, 1.0, 2.0):
         for level in (0.001, 0.01):
             truth = float(ndtr(ndtri(level) + distance))
-            for n in (300, 1000, 10_000):
+            for n in (300, 1000, 2000, 10_000):
                 for m in (0, 20):
                     yield Case(
                         f"TPR at FPR {level:.1%}, shift {distance:g}, n={n}"
