@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from hartley import catalog
+from hartley.catalog.find_sources import Source
+from hartley.catalog.parse_declarations import read
 from hartley.core.errors import UnknownName, UsageError
 from hartley.core.fields import declared_fields
 from hartley.core.parts import RECORDS, Game
@@ -270,6 +272,31 @@ def test_reading_a_part_down_to_its_docstring_tells_as_much_as_reading_it_whole(
     assert len(sources) > 90
     for source in sources:
         assert list(read(source)) == list(read(replace(source, kind=None))), source.module
+
+
+def test_a_file_of_the_house_is_parsed_once_and_again_when_it_was_changed(tmp_path, monkeypatch):
+    path = tmp_path / "fresh.py"
+    path.write_text(part())
+    source = Source("hartley.attacks.fresh", path, "hartley", "attack")
+    monkeypatch.setattr(catalog, "built_in", lambda: iter([source]))
+    parsed = []
+    monkeypatch.setattr(catalog, "read", lambda source: parsed.append(source) or read(source))
+    monkeypatch.setattr(catalog, "plugins", lambda broken: iter(()))
+
+    def summary():
+        catalog.refresh()
+        (entry,) = (entry for entry in catalog.entries() if entry.name == "fresh")
+        return entry.summary
+
+    try:
+        assert [summary(), summary()] == ["Do a thing."] * 2 and parsed == [source]
+        path.write_text(part().replace("Do a thing.", "Do another thing."))
+        assert summary() == "Do another thing." and parsed == [source] * 2
+        path.unlink()
+        assert summary() == "", "it is listed with the reason why it cannot be read"
+    finally:
+        monkeypatch.undo()
+        catalog.refresh()
 
 
 def test_a_new_field_is_one_edit(tmp_path):

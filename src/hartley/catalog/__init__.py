@@ -17,7 +17,7 @@ from traceback import TracebackException
 from typing import Any
 
 from hartley.catalog.find_sources import GROUP, built_in, plugins
-from hartley.catalog.parse_declarations import DECLARED, Entry, read
+from hartley.catalog.parse_declarations import DECLARED, Entry, Source, read
 from hartley.core.errors import MissingExtra, UnknownName, UsageError, did_you_mean
 from hartley.core.parts import RECORDS
 from hartley.core.taxonomy import AXES, EDITION, Modality
@@ -193,10 +193,26 @@ def refresh() -> None:
 def _all() -> tuple[Entry, ...]:
     parsed: list[Entry] = []
     for source in (*built_in(), *plugins(parsed)):
-        parsed.extend(read(source))
+        parsed.extend(_declared(source))
     games = {e.name: e for e in parsed if e.kind == "game"}
     located = [_placed(e, games) for e in parsed]
     return tuple(sorted(_collided(located), key=lambda e: (e.kind, e.name, e.origin)))
+
+
+def _declared(source: Source) -> tuple[Entry, ...]:
+    """Return the parts of a file; one of Hartley's own is parsed again only once it was changed."""
+    if source.kind is None:
+        return tuple(read(source))
+    try:
+        stat = source.path.stat()
+    except OSError:
+        return tuple(read(source))
+    return _own(source, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _own(source: Source, _mtime: int, _size: int) -> tuple[Entry, ...]:
+    return tuple(read(source))
 
 
 def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
