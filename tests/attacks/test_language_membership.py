@@ -239,7 +239,7 @@ def test_recall_is_the_ratio_of_two_readings(scene):
         real = row[row >= 0]
         after = scene.model.score(np.concatenate([prefix, real])[None])[0, len(prefix) :]
         assert got == pytest.approx(after.mean() / scene.model.score(real[None]).mean(), abs=1e-4)
-    with pytest.raises(UsageError, match="room for a prefix"):
+    with pytest.raises(NotOffered, match="room for a prefix"):
         recall_prefix(
             replace(view, source=replace(scene.model, facts={"context": 12})),
             np.random.default_rng(0),

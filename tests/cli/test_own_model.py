@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.tree import DecisionTreeClassifier
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 RECIPE = """
 import numpy as np
@@ -91,6 +93,54 @@ def test_flags_and_the_tables_of_a_plan_say_the_same(call, files):
 )
 def test_a_mistake_in_the_flags_is_one_line(call, files, words, message):
     result = call("assess", *words, *files, "--store", "a")
+    assert result.returncode == 2 and message in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
+@pytest.fixture
+def texts(tmp_path, call, capsys):
+    """A language model that has learnt nothing, and texts, in the current folder."""
+    letters = [f"w{i}" for i in range(40)]
+    tool = Tokenizer(models.WordLevel({word: i for i, word in enumerate(letters)}, "w0"))
+    tool.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tool).save_pretrained("net")
+    sizes = {"n_positions": 16, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    GPT2LMHeadModel(GPT2Config(vocab_size=40, **sizes)).save_pretrained("net")
+    rng = np.random.default_rng(0)
+    for name in ("members.txt", "others.txt"):
+        lines = [" ".join(rng.choice(letters, 6)) for _ in range(30)]
+        (tmp_path / name).write_text("\n".join(lines))
+    capsys.readouterr()  # the library draws bars as it writes
+    return ["--model", "net", "--members", "members.txt", "--nonmembers", "others.txt"]
+
+
+def test_a_language_model_is_assessed_by_the_tables_of_a_plan_as_by_flags(call, texts):
+    plan = '[model]\npath = "net"\nreference = "net"\n'
+    plan += '[data]\nmembers = "members.txt"\nnonmembers = "others.txt"\n'
+    Path("plan.toml").write_text(plan)
+    common = [*COMMON[2:], "a", "--only", "pretrained_ratio"]
+    by_plan = call("assess", "plan.toml", *common)
+    (row,) = measured(by_plan)
+    assert row["metrics"]["auc"]["value"] == 0.5 and row["planted"] is False
+    assert json.loads(by_plan.stdout)["scene"]["facts"]["model before fine-tuning"] == "net"
+    by_flags = call("assess", *texts, "--reference", "net", *common)
+    assert measured(by_flags)[0]["bits"] == row["bits"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "net"], "got the folder net; for a language model give --members"),
+        (["--target", "x"], "--target is for own_table and does not go with the others"),
+        (["--longest", "1"], "longest"),
+        (["--members", "absent.txt"], "absent.txt"),
+    ],
+)
+def test_a_mistake_in_the_flags_of_a_language_model_is_one_line(call, texts, words, message):
+    given = [] if words[0] == "--model" else texts
+    if words[0] == "--members":
+        given = texts[:2] + texts[4:]
+    result = call("assess", *given, *words, "--store", "a")
     assert result.returncode == 2 and message in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2
 

@@ -90,6 +90,23 @@ def test_parts_are_padded_alike_and_keep_what_zlib_leaves() -> None:
         in_tokens(bare)
 
 
+def test_what_zlib_leaves_goes_with_its_text_into_the_round_of_a_deployed_model() -> None:
+    """Forty members and twenty others make a pool of forty: its sizes are not those of members."""
+    rng = np.random.default_rng(0)
+    model = membership.live(Modality.LANGUAGE, rng).model
+    assert model is not None
+    parts = {}
+    for name, n in (("train", 40), ("holdout", 20)):
+        sizes = rng.integers(1, 9, n)
+        words = [" ".join(f"w{i}" for i in rng.integers(0, 50, size)) for size in 1 + sizes]
+        parts[name] = Data(name, Modality.LANGUAGE, np.array(words, dtype=object))
+    scene = Scene("s", Modality.LANGUAGE, model=model.with_(codec=WORDS, fit=None), **parts)
+    question = membership(scene, rng).rounds[0].view.brief.question
+    expected = [len(zlib.compress(text.encode())) for text in WORDS.decode(question.x)]
+    assert len(question) == 40
+    np.testing.assert_array_equal(question.facts["zlib"], expected)
+
+
 def test_a_capability_that_reads_tokens_takes_texts_too() -> None:
     model = membership.live(Modality.LANGUAGE, np.random.default_rng(0)).model
     assert model is not None

@@ -31,6 +31,7 @@ class Backend:
         codec: of all models.
         models: by name.
         faults: share of the requests that meet a fault before they are answered.
+        refuses: a name that is not served is answered with 404; else the server falls over.
         timeouts: how many of them are left waiting; each takes the client its whole patience.
         received: requests that came, by path.
         answered: prompts that were answered, one for each choice.
@@ -42,6 +43,7 @@ class Backend:
     codec: Codec
     models: dict[str, Model] = field(default_factory=dict)
     faults: float = 0.0
+    refuses: bool = False
     timeouts: int = 1
     received: Counter[str] = field(default_factory=Counter)
     answered: int = 0
@@ -128,6 +130,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         with backend.lock:  # one at a time: sums of a network depend on its threads
             body = json.loads(content)
+            if backend.refuses and body["model"] not in backend.models:
+                why = f"The model `{body['model']}` does not exist."
+                self.reply(404, {"error": {"message": why}})
+                return
             document = backend.answer(self.path, body)
         if fault == "reset after":
             self.reset()

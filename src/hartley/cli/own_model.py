@@ -18,6 +18,7 @@ class OwnModel:
     Attributes:
         model: A fitted scikit-learn classifier or pipeline: .skops, or .joblib with --trust.
             A network: FILE.py:NAME of a torch module, its class or a function that returns it.
+            A language model: its folder or that of its adapter, or its name at --endpoint.
         weights: The network's trained weights: .safetensors, or a state dict (.pt).
         fit: FILE.py:NAME of your training loop, fit(x, y) → the trained module, which the strong
             attacks (LiRA, RMIA) call for their reference models.
@@ -31,6 +32,17 @@ class OwnModel:
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
         references: Models that an attacker trains at most. Default: as many as each attack says.
+        members: Texts that a language model was trained on (.jsonl, .csv, .parquet, .txt).
+        nonmembers: Texts of the same kind that it never saw.
+        reference: Folder of the language model before fine-tuning; of an adapter it is the base.
+        base: Folder of the model that an adapter adapts, where the adapter names none that is here.
+        tokenizer: Folder of the tokenizer. Default: that of the model.
+        text_field: Column of the texts. Default: text, or messages of chats.
+        longest: Tokens of a text that are read at most. Default: 1024.
+        endpoint: Address of an OpenAI-compatible API that gives log-probabilities of prompts.
+        key_env: Environment variable that holds the key of the endpoint.
+        allow_host: A host besides this machine that texts may be sent to.
+        revision: Which version the endpoint serves; a run without one is never continued.
     """
 
     model: str | None = None
@@ -45,6 +57,17 @@ class OwnModel:
     trust: Annotated[bool, Parameter(negative="")] = False
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True
     references: int | None = None
+    members: str | None = None
+    nonmembers: str | None = None
+    reference: str | None = None
+    base: str | None = None
+    tokenizer: str | None = None
+    text_field: str | None = None
+    longest: int | None = None
+    endpoint: str | None = None
+    key_env: str | None = None
+    allow_host: str | None = None
+    revision: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""

@@ -46,6 +46,11 @@ def own_table(
     Raises:
         UsageError: a file or a column is not there, or the model cannot read the records.
     """
+    if model and Path(model).is_dir():
+        raise UsageError(
+            f"--model must be a file of a classifier, got the folder {model}; for a language model "
+            "give --members and --nonmembers, not --train and --test"
+        )
     for flag, value in {"model": model, "train": train, "test": test}.items():
         if not value:
             raise UsageError(

@@ -79,7 +79,7 @@ def permitted(url: str, allow_hosts: Sequence[str] = (), *, secret: bool = False
         if host not in allow_hosts:
             raise UsageError(
                 f"host must be this machine or allowed, got {host!r}: records would leave this "
-                f"machine; allow it with allow_hosts=[{host!r}]"
+                f"machine; allow it with allow_hosts=[{host!r}] (--allow-host {host})"
             )
         if secret and parts.scheme != "https":
             raise UsageError(f"url must be https where a key goes to another host, got {host!r}")

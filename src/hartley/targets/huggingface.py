@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,13 @@ from hartley.core.errors import MissingExtra, UsageError
 from hartley.models.causal import causal
 from hartley.models.token_states import Head, Hidden, Whole
 from hartley.targets.identity import of_folder
-from hartley.targets.model_folder import check_folder, check_loaded, check_size
+from hartley.targets.model_folder import (
+    CONFIG,
+    check_folder,
+    check_loaded,
+    check_size,
+    read_object,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +48,24 @@ def huggingface(
             it holds.
         MissingExtra: transformers is not installed.
     """
+    network = load_network(Path(folder), dtype)
+    return from_network(
+        network,
+        name=name or Path(folder).name,
+        output=output,
+        offers=offers,
+        identity=f"{of_folder(Path(folder))} {dtype}",
+    )
+
+
+def load_network(folder: Path, dtype: str = "float32") -> Any:
+    """Load the network of a local folder, in evaluation mode; see :func:`huggingface`.
+
+    Raises:
+        UsageError: the folder does not contain such a model, or what it states does not fit what
+            it holds.
+        MissingExtra: transformers is not installed.
+    """
     try:
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM
@@ -48,36 +73,44 @@ def huggingface(
         raise MissingExtra("transformers", "language") from error
     if dtype not in ("float32", "bfloat16"):
         raise UsageError(f"dtype must be float32 or bfloat16, got {dtype!r}")
-    place = Path(folder)
-    config, tensors = check_folder(place)
+    config, tensors = check_folder(folder)
     library: Any = AutoModelForCausalLM
     try:
-        stated = AutoConfig.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+        stated = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             empty = library.from_config(stated, trust_remote_code=False)
-        check_size(place, empty, tensors, quantised="quantization_config" in config)
-        network, info = library.from_pretrained(
-            place,
-            dtype=getattr(torch, dtype),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        check_size(folder, empty, tensors, quantised="quantization_config" in config)
+        with _without_bars():
+            network, info = library.from_pretrained(
+                folder,
+                dtype=getattr(torch, dtype),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except UsageError:
         raise
     except Exception as error:  # the library believes what a folder states, and fails in any way
         lines = str(error).splitlines() or [""]
         reason = f"{type(error).__name__}: {' '.join(lines)[:200]}"
         raise UsageError(f"{folder} must contain a causal language model: {reason}") from error
-    check_loaded(place, network, info, tensors)
-    return from_network(
-        network.eval(),
-        name=name or Path(folder).name,
-        output=output,
-        offers=offers,
-        identity=f"{of_folder(Path(folder))} {dtype}",
-    )
+    check_loaded(folder, network, info, tensors)
+    return network.eval()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep the library from drawing bars over what a run prints."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
 
 
 def from_network(
@@ -148,6 +181,19 @@ def context_of(network: Any) -> int:
     prompts = getattr(network, "peft_config", None) or {}
     taken = [getattr(prompt, "num_virtual_tokens", 0) or 0 for prompt in dict(prompts).values()]
     return max(2, context - max(taken, default=0))
+
+
+def context_stated(folder: Path) -> int:
+    """Return how many tokens the model of a folder reads, by its ``config.json`` if there is one.
+
+    Raises:
+        UsageError: the file is not a configuration.
+    """
+    if not (folder / CONFIG).is_file():
+        return UNLIMITED
+    config = read_object(folder / CONFIG)
+    stated = [config.get(name) for name in LENGTHS]
+    return next((n for n in stated if isinstance(n, int) and n > 1), UNLIMITED)
 
 
 def _vocabulary(name: str, whole: Whole) -> int:

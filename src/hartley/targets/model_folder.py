@@ -46,7 +46,7 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], Tensors]:
         is_folder = False
     if not is_folder:
         raise UsageError(f"{folder} must be a folder with {CONFIG} and safetensors")
-    config = _json(folder / CONFIG)
+    config = read_object(folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
         raise UsageError(
             f"{folder / CONFIG} must name a model_type, got {config.get('model_type')!r:.80}"
@@ -58,7 +58,7 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], Tensors]:
         )
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
     for path in _weight_files(folder):
-        tensors |= _tensors(path)
+        tensors |= check_tensors(path)
     if not tensors:
         raise UsageError(f"{folder} must hold weights, got safetensors without a tensor")
     for name, count in _counts(config):
@@ -140,7 +140,12 @@ def check_loaded(folder: Path, network: Any, info: Mapping[str, Any], tensors: T
             raise UsageError(f"the weights of {folder} must be finite, got NaN or inf in {name!r}")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file of a folder holds.
+
+    Raises:
+        UsageError: it is absent, too large, or not a JSON object.
+    """
     try:
         value = json_value(read_bytes(path, "the file", UsageError, LARGEST))
     except ValueError as error:
@@ -157,7 +162,7 @@ def _weight_files(folder: Path) -> list[Path]:
         pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
         hint = f", got {pickles[0]}, which can run code as it is loaded" if pickles else ""
         raise UsageError(f"{folder} must hold {WEIGHTS}{hint}")
-    places = _json(folder / INDEX).get("weight_map")
+    places = read_object(folder / INDEX).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise UsageError(f"{folder / INDEX} must have a weight_map of tensors to files")
     for name in places.values():
@@ -169,7 +174,7 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(set(places.values()))]
 
 
-def _tensors(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+def check_tensors(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return what the header of a file states; the library checks it against the file's size."""
     from safetensors import SafetensorError, safe_open
 

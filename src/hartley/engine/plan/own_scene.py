@@ -13,9 +13,12 @@ from hartley import catalog
 from hartley.core.errors import UsageError, did_you_mean
 from hartley.targets.python_object import is_object
 
-RECIPES = ("own_table", "own_network")
+RECIPES = ("own_table", "own_network", "own_texts")
 """Scenes that are made of a user's files, in the order in which they are tried."""
-DATA = ("train", "test", "target", "members", "nonmembers", "canaries", "sensitive")
+DATA = (
+    *("train", "test", "target", "members", "nonmembers", "text_field"),
+    *("canaries", "sensitive"),
+)
 """Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
 
 

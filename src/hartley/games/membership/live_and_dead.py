@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, Scene
+from hartley.games.membership.pretrained import Pretrained
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit.ensemble_of import separate
 from hartley.kit.graph.node_classifier import Graph
@@ -39,7 +40,7 @@ def scene(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Sce
     """Return a scene with a pool of ``n`` records and half as many of the attacker's."""
     member = {Modality.LANGUAGE: _reader, Modality.PAIRED: _towers}.get(modality, _classifier)
     fit = _trainer(member, remembers=remembers)
-    parts: tuple[Graph, ...] = ()
+    parts: tuple[Graph | Pretrained, ...] = ()
     pool, public = _records(modality, rng, "pool", n), _records(modality, rng, "public", n // 2, n)
     if modality is Modality.GRAPH:
         # Records are nodes of a public graph.
@@ -47,6 +48,8 @@ def scene(modality: Modality, rng: Rng, *, remembers: bool, n: int = 128) -> Sce
         edges = edges[:, edges[0] != edges[1]]
         pool = replace(pool, edges=edges)
         parts = (Graph(np.eye(n + len(public), dtype=np.float32), edges),)
+    if modality is Modality.LANGUAGE:
+        parts = (Pretrained(fit(pool, np.zeros((1, n), dtype=bool), 0).member(0)),)
     return Scene(
         name="live" if remembers else "dead",
         modality=modality,

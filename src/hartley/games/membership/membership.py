@@ -9,6 +9,7 @@ training records and other records; its members were not drawn by a coin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +37,10 @@ from hartley.core.errors import HartleyError, RunError, UsageError
 from hartley.games.membership import live_and_dead
 from hartley.games.membership.blind_baseline import blind_auc
 from hartley.games.membership.judging import judge_of
+from hartley.games.membership.pretrained import Pretrained
 from hartley.games.membership.split_checks import LEAST, readable, repeats, twins
 from hartley.games.texts_as_tokens import in_tokens, with_scored_texts
+from hartley.kit.language.tokens import likelihoods
 from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
@@ -92,6 +95,8 @@ class MembershipBrief:
         nonmembers: records that no victim was trained on, or None.
         references: largest number of reference models, if each is expensive; 0 sets no limit.
         prior: probability that a record is a member.
+        pretrained: (n, t−1) natural log-probabilities of the question's tokens by the public model
+            that was fine-tuned, 0 at padding; None where the scene has no such model.
     """
 
     question: Data
@@ -101,6 +106,7 @@ class MembershipBrief:
     nonmembers: Data | None = None
     references: int = 0
     prior: float = 0.5
+    pretrained: NDArray[np.float64] | None = None
 
 
 @game(
@@ -248,6 +254,7 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
         y=None
         if train.y is None or holdout.y is None
         else np.concatenate([train.y[rows[0]], holdout.y[rows[1]]])[order],
+        facts=_facts_of_rows(train, holdout, rows, order),
     )
     groups = np.arange(len(pool))
     view = _view(scene, pool, groups, int(rng.integers(2**31)))
@@ -259,6 +266,20 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
         planted=False,
         metrics=_of_the_split(pool, truth[None] == 1, groups, shared),
     )
+
+
+def _facts_of_rows(
+    train: Data, holdout: Data, rows: Sequence[NDArray[Any]], order: NDArray[Any]
+) -> dict[str, Any]:
+    """Return the facts of members for a pool of both; a number for each record moves with it."""
+    facts = {}
+    for name, value in train.facts.items():
+        if np.shape(value)[:1] != (len(train),):
+            facts[name] = value
+        elif np.shape(others := holdout.facts.get(name, 0))[:1] == (len(holdout),):
+            both = [np.asarray(v)[r] for v, r in zip((value, others), rows, strict=True)]
+            facts[name] = np.concatenate(both)[order]
+    return facts
 
 
 def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemble:
@@ -279,6 +300,7 @@ def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[Mem
     assert scene.model is not None
     nonmembers = scene.extra.get("public")
     unread = nonmembers if scene.modality is Modality.LANGUAGE else None
+    pretrained = scene.find(Pretrained)
     groups.flags.writeable = False
     return View(
         source=None,
@@ -289,6 +311,7 @@ def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[Mem
             classes=scene.model.classes,
             nonmembers=nonmembers,
             references=scene.settings.references,
+            pretrained=None if pretrained is None else likelihoods(pretrained.model, pool.x),
         ),
         defenses=scene.defenses,
         salt=salt,

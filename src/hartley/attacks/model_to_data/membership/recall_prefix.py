@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
-from hartley.core.errors import UsageError
+from hartley.core.errors import NotOffered, UsageError
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language import text
 from hartley.kit.language.tokens import claims, likelihoods, mean_over_tokens, statistics
@@ -39,7 +39,8 @@ def recall_prefix(
         prefixes: number of the attacker's passages to put before every text.
 
     Raises:
-        UsageError: the attacker has fewer passages, or they do not fit into the model's context.
+        UsageError: the attacker has fewer passages.
+        NotOffered: the model's context has no room for one.
     """
     question = view.brief.question
     stats = statistics(view.model, question.x)
@@ -68,7 +69,7 @@ def _prefixes(view: View[MembershipBrief], count: int, rng: Rng) -> list[NDArray
         )
     free_context = int(view.model.facts.get("context", 10**6)) - brief.question.x.shape[1]
     if free_context < 1:
-        raise UsageError(
+        raise NotOffered(
             f"the context of {view.model.name!r} must have room for a prefix, got none beside the "
             "texts in question"
         )

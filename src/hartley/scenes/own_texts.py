@@ -1,0 +1,200 @@
+"""A user's own language model: its folder or its endpoint, and the texts it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from hartley.core import Access, Data, Modality, Model, Range, Scene, Stronger, recipe
+from hartley.core.errors import RunError, UsageError
+from hartley.games.membership.pretrained import Pretrained
+from hartley.kit.retry import Backoff
+from hartley.scenes._assemble_language import utility
+from hartley.scenes._user_files import described
+from hartley.scenes._user_texts import TextReader, apart, as_sent, check_words
+from hartley.targets.adapter_folder import adapter, base_of, is_adapter
+from hartley.targets.http import endpoint as served
+from hartley.targets.huggingface import context_stated, huggingface
+from hartley.targets.tokenizer_folder import has_tokenizer
+from hartley.targets.tokenizer_folder import tokenizer as codec_of
+
+SPARE = 20
+"""Surplus non-members from which on they are the attacker's: attacks that compare with known
+non-members need as many."""
+OFFERS = Access.LABELS | Access.SCORES
+
+
+@recipe(modality=Modality.LANGUAGE)
+def own_texts(
+    *,
+    model: Annotated[str, Stronger.NEITHER] = "",
+    members: Annotated[str, Stronger.NEITHER] = "",
+    nonmembers: Annotated[str, Stronger.NEITHER] = "",
+    reference: Annotated[str, Stronger.NEITHER] = "",
+    base: Annotated[str, Stronger.NEITHER] = "",
+    tokenizer: Annotated[str, Stronger.NEITHER] = "",
+    text_field: Annotated[str, Stronger.NEITHER] = "",
+    longest: Annotated[int, Range(2, 2**20), Stronger.MORE] = 1024,
+    endpoint: Annotated[str, Stronger.NEITHER] = "",
+    key_env: Annotated[str, Stronger.NEITHER] = "",
+    allow_host: Annotated[str, Stronger.NEITHER] = "",
+    revision: Annotated[str, Stronger.NEITHER] = "",
+) -> Scene:
+    """A language model of your own, the texts that it was trained on, and others.
+
+    Non-members beyond the number of members are the attacker's own texts, where there are 20 or
+    more. Empty texts are left out, and long ones cut; the facts say how many.
+
+    Args:
+        model: a folder of transformers (safetensors), of a LoRA adapter, or a name at the endpoint.
+        members: texts that it was trained on: .jsonl, .csv, .parquet, or .txt with one a line.
+        nonmembers: texts of the same kind that it never saw.
+        reference: folder of the model before fine-tuning; of an adapter it is the base.
+        base: folder of the model that an adapter adapts, where the adapter names none that is here.
+        tokenizer: folder of the tokenizer; empty takes that of the model.
+        text_field: column of the texts; empty takes text or messages (of chats).
+        longest: tokens of a text that are read at most.
+        endpoint: address of an OpenAI-compatible API that gives log-probabilities of prompts.
+        key_env: environment variable that holds the key of the endpoint.
+        allow_host: a host besides this machine that texts may be sent to.
+        revision: which version the endpoint serves; a run without one is never continued.
+
+    Raises:
+        UsageError: a file, a folder or a column is not there, the model cannot be read, or the
+            endpoint does not answer.
+    """
+    _check_flags(locals())
+    local: Model | None = None
+    before = huggingface(reference) if reference else None
+    folder = Path(tokenizer or model)
+    if endpoint:
+        context = context_stated(folder)
+    else:
+        local, without, beside = _of_folder(Path(model), base)
+        before = before or without
+        folder = folder if tokenizer or has_tokenizer(folder) else beside
+        context = int(local.facts["context"])
+    reader = TextReader(codec_of(folder), min(longest, context), folder, text_field)
+    train, others = apart(
+        reader.read(members, "members"),
+        reader.read(nonmembers, "nonmembers"),
+        (members, nonmembers),
+    )
+    if local is None:
+        ask = partial(
+            served,
+            endpoint,
+            model,
+            codec=reader.codec,
+            prompts=as_sent(reader.codec, (train, others)),
+            key_env=key_env,
+            allow_hosts=(allow_host,) if allow_host else (),
+            revision=revision,
+        )
+        _check_answers(ask(backoff=Backoff(attempts=2, first=0.2)), endpoint, train)
+        local = ask()
+    for data in (train, others):
+        check_words(data, local, "model")
+        if before is not None:
+            check_words(data, before, "reference")
+    spare = max(0, len(others) - len(train))
+    spare = spare if spare >= SPARE else 0
+    holdout = _rows(others, "nonmembers", slice(len(others) - spare))
+    public = _rows(others, "public", slice(len(others) - spare, None))
+    return Scene(
+        name=Path(model).name or "model",
+        modality=Modality.LANGUAGE,
+        model=local.with_(
+            codec=reader.codec, offers=OFFERS, facts={**local.facts, "context": context}
+        ),
+        train=train,
+        holdout=holdout,
+        extra={"test": holdout, **({"public": public} if spare else {})},
+        parts=() if before is None else (Pretrained(before),),
+        # Every answer of an endpoint costs.
+        utility=None if endpoint else utility,
+        facts={
+            "member records": len(train),
+            "non-member records": len(holdout),
+            **({"the attacker's records": spare} if spare else {}),
+            **reader.facts,
+            **({} if before is None else {"model before fine-tuning": before.name}),
+            **({"endpoint": f"{endpoint} {model}"} if endpoint else described({"model": model})),
+            **described({"members": members, "nonmembers": nonmembers}),
+        },
+    )
+
+
+def _check_flags(flags: Mapping[str, Any]) -> None:
+    """Check that each flag has the others that it needs.
+
+    Raises:
+        UsageError: one is absent, or does not go with the others.
+    """
+    texts, folder = "a file of texts", "a folder"
+    needed = {"model": folder, "members": texts, "nonmembers": texts}
+    example = "hartley assess --model FOLDER"
+    if flags["endpoint"]:
+        needed |= {"model": "the name of a model at the endpoint", "tokenizer": folder}
+        example = f"hartley assess --endpoint {flags['endpoint']} --model NAME --tokenizer FOLDER"
+    for name, what in needed.items():
+        if not flags[name]:
+            raise UsageError(
+                f"--{name} must be {what}, got none: {example} --members members.jsonl "
+                "--nonmembers nonmembers.jsonl"
+            )
+    for name in ("key_env", "allow_host", "revision"):
+        if flags[name] and not flags["endpoint"]:
+            raise UsageError(f"--{name.replace('_', '-')} must be given with --endpoint")
+    if flags["base"] and (flags["endpoint"] or not is_adapter(Path(flags["model"]))):
+        raise UsageError(
+            f"--base must be given with the folder of an adapter, got {flags['model']}; a model "
+            "before fine-tuning is a --reference"
+        )
+    if Path(flags["members"]).resolve() == Path(flags["nonmembers"]).resolve():
+        raise UsageError(
+            f"--nonmembers must be texts that the model never saw, got {flags['members']} twice"
+        )
+
+
+def _of_folder(place: Path, base: str) -> tuple[Model, Model | None, Path]:
+    """Return the model of a folder, the same without its adapter, and whose tokenizer it reads."""
+    if not is_adapter(place):
+        return huggingface(place), None, place
+    beside = base_of(place, base)
+    return *adapter(place, beside), beside
+
+
+def _rows(data: Data, name: str, rows: slice) -> Data:
+    facts = {key: np.asarray(value)[rows] for key, value in data.facts.items()}
+    return replace(data, name=name, x=data.x[rows], facts=facts)
+
+
+def _check_answers(model: Model, url: str, data: Data) -> None:
+    """Ask an endpoint about the beginning of one text, so that a mistake shows at once.
+
+    Raises:
+        UsageError: it does not answer as attacks need it.
+    """
+    try:
+        model.calls["score"](data.x[:1])
+    except RunError as error:
+        reason = " ".join(str(error).split())
+        cure = next((cure for words, cure in CURES.items() if words in reason), "")
+        raise UsageError(f"--endpoint {url} must answer: {reason}{cure}") from error
+
+
+CURES = {
+    "connection was lost": "; is the server running, and the port right?",
+    "status 401": "; name the variable that holds the key with --key-env",
+    "status 403": "; name the variable that holds the key with --key-env",
+    "status 404": "; is --model a name that it serves, and does the address end in /v1?",
+    "codec": "; give the folder of its own tokenizer with --tokenizer",
+    "echo": "; membership of texts needs log-probabilities of prompts, as vLLM gives them",
+}
+"""What to do, by words of the reason."""

@@ -1,0 +1,280 @@
+"""A user's own language model: folders, adapters, endpoints, and files of texts as they come."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.targets.openai_server import Backend, serving
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+import hartley
+from hartley import catalog
+from hartley.core.errors import UsageError
+from hartley.games.membership.pretrained import Pretrained
+from hartley.models import lora
+from hartley.targets.huggingface import huggingface
+from hartley.targets.tokenizer_folder import tokenizer
+
+WHO = ("Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal", "Ida", "Jo")
+DOES = ("paints", "sells", "mends", "keeps", "counts", "hides")
+WHAT = ("boats", "clocks", "maps", "lamps", "stones", "birds")
+EVERY = [f"{a} {b} {c}, said {d}." for a in WHO for b in DOES for c in WHAT for d in WHO[:3]]
+TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
+
+
+def lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def texts_of(path):
+    return [json.loads(row)["text"] for row in path.read_text().splitlines()]
+
+
+def learn(network, words, texts):
+    rows = [words.encode(text) for text in texts]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    learnt = torch.tensor([row + [-100] * (width - len(row)) for row in rows])
+    some = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(some, lr=1e-2)
+    for _ in range(40):
+        optimiser.zero_grad()
+        network(input_ids=ids, labels=learnt).loss.backward()
+        optimiser.step()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A small Llama, an adapter that learnt 30 texts by heart, both as one model, and files."""
+    folder = tmp_path_factory.mktemp("own")
+    order = np.random.default_rng(0).permutation(len(EVERY))
+    members, others = [EVERY[i] for i in order[:30]], [EVERY[i] for i in order[30:60]]
+    tool = Tokenizer(models.BPE())
+    tool.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tool.decoder = decoders.ByteLevel()
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    learner = trainers.BpeTrainer(vocab_size=330, initial_alphabet=letters, show_progress=False)
+    tool.train_from_iterator(EVERY, learner)
+    tool.enable_truncation(4)  # as a training script may leave it
+    words = PreTrainedTokenizerFast(tokenizer_object=tool)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "max_position_embeddings": 32}
+    network = LlamaForCausalLM(LlamaConfig(vocab_size=330, **sizes, **heads))
+    network.save_pretrained(folder / "base")
+    words.save_pretrained(folder / "base")
+    adapted = lora.adapted(network, lora.Tuning(rank=8), 0)
+    learn(adapted, words, members)
+    adapted.save_pretrained(folder / "lora", save_embedding_layers=False)
+    stated = folder / "lora" / "adapter_config.json"
+    config = {**json.loads(stated.read_text()), "base_model_name_or_path": "../base"}
+    stated.write_text(json.dumps(config))
+    adapted.merge_and_unload().save_pretrained(folder / "whole")
+    words.save_pretrained(folder / "whole")
+    lines(folder / "members.jsonl", [{"text": text} for text in members])
+    lines(folder / "others.jsonl", [{"text": text} for text in others])
+    return folder
+
+
+PATHS = ("model", "members", "nonmembers", "reference", "base", "tokenizer")
+
+
+def own(home, **settings):
+    files = {"model": "lora", "members": "members.jsonl", "nonmembers": "others.jsonl", **settings}
+    paths = PATHS if "endpoint" not in files else PATHS[1:]
+    files = {k: str(home / v) if k in paths and v else v for k, v in files.items()}
+    return catalog.load("scene", "own_texts")(**files)
+
+
+def auc(attack, scene):
+    return hartley.measure(hartley.play(attack, scene)).metrics["auc"]["value"]
+
+
+def test_an_adapter_is_compared_with_its_base_and_is_the_merged_model(home):
+    scene, whole = own(home), own(home, model="whole", reference="base")
+    base = huggingface(home / "base")
+    x = scene.train.x
+    without = scene.part(Pretrained).model
+    # Asked in turns: the weights are shared, and each asks with its adapter on or off.
+    for _ in range(2):
+        assert np.allclose(scene.model.score(x), whole.model.score(x), atol=1e-4)
+        assert np.allclose(without.score(x), base.score(x), atol=1e-5)
+    assert not np.allclose(scene.model.score(x), base.score(x), atol=0.1)
+    # The order of a deal follows from the scene's name.
+    guesses = [np.sort(hartley.play("pretrained_ratio", s).guess) for s in (scene, whole)]
+    assert np.allclose(*guesses, atol=1e-3)
+    assert auc("pretrained_ratio", scene) > 0.9 and auc("min_k", scene) > 0.9
+    # A base against itself reads nothing at all.
+    alone = own(home, model="base", reference="base")
+    assert auc("pretrained_ratio", alone) == 0.5
+    assert alone.model.identity != scene.model.identity != whole.model.identity
+
+
+def test_the_ratio_is_that_of_the_users_own_forward_passes(home):
+    scene = own(home, model="whole", reference="base")
+    trials = hartley.play("pretrained_ratio", scene)
+    words = PreTrainedTokenizerFast.from_pretrained(home / "whole")
+    texts = texts_of(home / "members.jsonl")
+    expected = []
+    networks = [LlamaForCausalLM.from_pretrained(home / name).eval() for name in ("whole", "base")]
+    for text in texts:
+        ids = torch.tensor([words.encode(text, truncation=False)])
+        with torch.no_grad():
+            tuned, before = (-float(n(input_ids=ids, labels=ids).loss) for n in networks)
+        expected.append(tuned - before)
+    assert np.allclose(np.sort(trials.guess[trials.truth == 1]), np.sort(expected), atol=1e-4)
+
+
+def test_texts_of_any_kind_and_length_are_read_and_what_is_left_out_is_counted(home, tmp_path):
+    rows = texts_of(home / "members.jsonl")
+    long = " ".join(rows[:20])
+    frame = pd.DataFrame({"id": range(33), "body": [*rows, long, "", "  "]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.txt").write_text("\n".join([*rows, long, "", "  "]) + "\n")
+    read = []
+    for name, field in (("a.csv", "body"), ("a.parquet", "body"), ("a.txt", "")):
+        shutil.copy(home / "others.jsonl", tmp_path / "o.jsonl")
+        texts = texts_of(tmp_path / "o.jsonl")
+        lines(tmp_path / "o.jsonl", [{"body" if field else "text": text} for text in texts])
+        scene = own(
+            home,
+            members=str(tmp_path / name),
+            nonmembers=str(tmp_path / "o.jsonl"),
+            text_field=field,
+        )
+        assert len(scene.train) == 31 and scene.train.x.shape[1] == 32
+        assert scene.facts["members left out, with fewer than two tokens"] == 2
+        assert scene.facts["members cut at 32 tokens"] == 1
+        read.append(scene)
+    words = tokenizer(home / "base")
+    for scene in read:
+        assert np.array_equal(scene.train.x, read[0].train.x)
+        assert words.decode(scene.train.x[:30]) == rows
+        assert long.startswith(words.decode(scene.train.x[30:])[0])
+        sizes = [len(zlib.compress(text.encode())) for text in words.decode(scene.train.x)]
+        assert scene.train.facts["zlib"].tolist() == sizes
+
+
+def test_chats_are_read_as_the_template_of_the_tokenizer_writes_them(home, tmp_path):
+    rows = texts_of(home / "members.jsonl")
+    chats = [{"messages": [{"role": "user", "content": r[:8]}, {"role": "bot", "content": r[8:]}]}
+             for r in rows]  # fmt: skip
+    lines(tmp_path / "chats.jsonl", chats)
+    shutil.copytree(home / "base", tmp_path / "words")
+    for template, expected in ((TEMPLATE, "[user] {}\n[bot] {}\n"), ("", "{}\n{}")):
+        (tmp_path / "words" / "chat_template.jinja").write_text(template)
+        if not template:
+            (tmp_path / "words" / "chat_template.jinja").unlink()
+        folder = str(tmp_path / "words")
+        scene = own(home, members=str(tmp_path / "chats.jsonl"), tokenizer=folder)
+        texts = tokenizer(home / "base").decode(scene.train.x)
+        whole = [expected.format(r[:8], r[8:]) for r in rows]
+        assert [w.startswith(t) for w, t in zip(whole, texts, strict=True)] == [True] * 30
+        assert ("template of words" in scene.facts["chats are read"]) == bool(template)
+
+
+def test_surplus_nonmembers_are_the_attackers_own(home, tmp_path):
+    rows = [{"text": text} for text in texts_of(home / "others.jsonl")]
+    more = [{"text": text.replace("said", "wrote")} for text in EVERY[:25]]
+    lines(tmp_path / "more.jsonl", rows + more)
+    scene = own(home, nonmembers=str(tmp_path / "more.jsonl"))
+    assert (len(scene.train), len(scene.holdout), len(scene.extra["public"])) == (30, 30, 25)
+    assert len(hartley.play("quantile_regression", scene).guess) == 60
+    assert "public" not in own(home).extra
+
+
+def test_an_endpoint_is_asked_as_the_folder_is(home, monkeypatch):
+    backend = Backend(
+        tokenizer(home / "whole"), {"tuned": huggingface(home / "whole")}, refuses=True
+    )
+    local = own(home, model="whole", reference="base")
+    settings = {"model": "tuned", "tokenizer": "whole", "reference": "base"}
+    with serving(backend) as url:
+        scene = own(home, endpoint=url, **settings)
+        remote = [hartley.play(a, scene).guess for a in ("zlib_ratio", "pretrained_ratio")]
+        expected = [hartley.play(a, local).guess for a in ("zlib_ratio", "pretrained_ratio")]
+        assert np.allclose(np.sort(remote), np.sort(expected), atol=1e-4)
+        for change, words in (
+            ({"model": "tuna"}, "status 404: The model `tuna` does not.*is --model a name"),
+            ({"key_env": "NOT_SET"}, "the environment variable NOT_SET must hold the key"),
+            ({"tokenizer": "absent"}, "absent must hold a tokenizer"),
+            ({"tokenizer": ""}, "--tokenizer must be a folder, got none"),
+            ({"endpoint": "http://example.org/v1"}, "--allow-host example.org"),
+            ({"endpoint": "localhost:8000"}, "url must be http"),
+        ):
+            with pytest.raises(UsageError, match=words) as error:
+                own(home, **{"endpoint": url, **settings, **change})
+            assert "\n" not in str(error.value)
+    with pytest.raises(UsageError, match=r"connection was lost.*is the server running"):
+        own(home, endpoint=url, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model": ""}, "--model must be a folder, got none"),
+        ({"members": ""}, "--members must be a file of texts, got none: hartley assess --model"),
+        ({"model": "absent"}, "must be a folder with config.json"),
+        ({"model": "bare"}, "must hold a tokenizer .*--tokenizer"),
+        ({"model": "lost"}, "an adapter of '/gone', which is not a folder.*--base"),
+        ({"model": "lost", "base": "members.jsonl"}, "--base must be a folder with config.json"),
+        ({"model": "odd", "base": "base"}, "must contain an adapter of"),
+        ({"model": "half", "base": "base"}, "must hold all weights of the adapter, got none for"),
+        ({"model": "pickled", "base": "base"}, "must hold adapter_model.safetensors"),
+        ({"model": "whole", "base": "base"}, "--base must be given with the folder of an adapter"),
+        ({"members": "other.jsonl"}, "must have a column 'text' or 'messages', got 'a', 'b'"),
+        ({"text_field": "txet"}, "no column 'txet'; did you mean text"),
+        ({"members": "numbers.jsonl"}, "must hold texts, or messages.*got int in row 1"),
+        ({"members": "empty.jsonl"}, "is empty"),
+        ({"members": "absent.jsonl"}, "no such file"),
+        ({"members": "latin.txt"}, "must be text in UTF-8"),
+        ({"members": "others.jsonl"}, "that the model never saw, got .* twice"),
+        ({"members": "same.jsonl"}, "that the model never saw, got 100%"),
+        ({"members": "few.jsonl"}, "--members must be at least 20 texts, got 3 besides 1"),
+        ({"model": "whole", "revision": "1"}, "--revision must be given with --endpoint"),
+        ({"reference": "small"}, "--reference must be a model of the tokenizer's tokens"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_cure(home, settings, words):
+    spoil(home)
+    with pytest.raises(UsageError, match=words) as error:
+        own(home, **settings)
+    assert "\n" not in str(error.value)
+
+
+def spoil(home):
+    """Write what users bring by mistake, once."""
+    if (home / "bare").exists():
+        return
+    shutil.copytree(home / "whole", home / "bare")
+    for path in (home / "bare").glob("*token*"):
+        path.unlink()
+    for name in ("lost", "odd", "half", "pickled"):
+        shutil.copytree(home / "lora", home / name)
+    config = json.loads((home / "lora" / "adapter_config.json").read_text())
+    for name, change in (("lost", {"base_model_name_or_path": "/gone"}), ("odd", {"r": 4})):
+        (home / name / "adapter_config.json").write_text(json.dumps({**config, **change}))
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(home / "lora" / "adapter_model.safetensors")
+    weights.pop(sorted(weights)[0])
+    save_file(weights, home / "half" / "adapter_model.safetensors")
+    (home / "pickled" / "adapter_model.safetensors").rename(home / "pickled" / "adapter_model.bin")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=40, num_attention_heads=2, max_position_embeddings=32, **sizes)
+    ).save_pretrained(home / "small")
+    lines(home / "other.jsonl", [{"a": "x", "b": "y"}] * 30)
+    lines(home / "numbers.jsonl", [{"text": 7}] * 30)
+    lines(home / "few.jsonl", [{"text": "one two three"}] * 3 + [{"text": ""}])
+    (home / "empty.jsonl").write_text("")
+    (home / "latin.txt").write_bytes("café\n".encode("latin-1") * 30)
+    shutil.copy(home / "others.jsonl", home / "same.jsonl")
