@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds import cluster_code, profile_likelihood
+from hartley.channel.bounds import cluster_code, clustered_rate, profile_likelihood
 from hartley.infotheory import binary_channel
 
 if TYPE_CHECKING:
@@ -69,11 +69,10 @@ def metric_lows(alpha: float, low: float, certified: Callable[[float], float]) -
 
 
 def share_interval(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> dict[str, Any]:
-    """Return a share with limits, each one-sided at ``alpha``, as a metric of a channel.
+    """Return a share with limits, as a metric of a channel; its ends are those of ``share_limits``.
 
-    Exact (Clopper–Pearson) for independent rows, with lower ends at falling levels (``lows``).
-    Calibrated for clusters, from counts divided by their design effect; ``no_variance_limits``
-    where the share is 0 or 1 or there is one cluster.
+    Its lower ends at falling levels (``lows``) are Clopper–Pearson's for independent rows, and
+    betting's over clusters of any sizes (``bounds.clustered_rate``).
 
     Args:
         hit: (n,) true or false.
@@ -81,19 +80,34 @@ def share_interval(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> di
         alpha: error of one side.
     """
     n, k = len(hit), float(hit.sum())
+    low, high = share_limits(hit, cluster, alpha)
     if cluster is None:
-        low, high = (float(end) for end in binary_channel.clopper_pearson(k, n, alpha))
         lows = metric_lows(alpha, low, lambda a: float(binary_channel.clopper_pearson(k, n, a)[0]))
-        return {"value": k / n, "low": low, "high": high, "n": n, "lows": lows}
-    if (m := int(cluster.max()) + 1) == 1 or k in (0, n):
-        low, high = no_variance_limits(k / n, m, alpha)
     else:
-        sums, sizes = cluster_code.grouped(hit, cluster), np.bincount(cluster).astype(float)
-        wide = profile_likelihood.design_effect(sums, sizes)
-        low, high = profile_likelihood.accuracy_interval(
-            k / wide, n / wide, alpha=alpha, clusters=m
-        )
-    return {"value": k / n, "low": low, "high": high, "n": n}
+        sizes = np.bincount(cluster).astype(np.float64)
+        means = cluster_code.grouped(hit, cluster) / sizes
+        lows = metric_lows(alpha, low, lambda a: clustered_rate.betting_low(means, sizes, a))
+    return {"value": k / n, "low": low, "high": high, "n": n, "lows": lows}
+
+
+def share_limits(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> tuple[float, float]:
+    """Return limits of a share, each one-sided at ``alpha``.
+
+    Exact (Clopper–Pearson) for independent rows. Calibrated for clusters, from counts divided by
+    their design effect; ``no_variance_limits`` where the share is 0 or 1 or there is one cluster.
+
+    Args:
+        hit, cluster, alpha: as of ``share_interval``.
+    """
+    n, k = len(hit), float(hit.sum())
+    if cluster is None:
+        low, high = binary_channel.clopper_pearson(k, n, alpha)
+        return float(low), float(high)
+    if (m := int(cluster.max()) + 1) == 1 or k in (0, n):
+        return no_variance_limits(k / n, m, alpha)
+    sums, sizes = cluster_code.grouped(hit, cluster), np.bincount(cluster).astype(float)
+    wide = profile_likelihood.design_effect(sums, sizes)
+    return profile_likelihood.accuracy_interval(k / wide, n / wide, alpha=alpha, clusters=m)
 
 
 def mean_limits(

@@ -17,7 +17,7 @@ import numpy as np
 from hartley.channel.bounds.degenerate_intervals import (
     metric_lows,
     no_variance_limits,
-    share_interval,
+    share_limits,
 )
 from hartley.channel.bounds.prequential import Gains, thinned
 from hartley.channel.scores.lazy_sort import ScorePair
@@ -282,8 +282,8 @@ def clustered_tpr(
     if fpr * n0 < SETTLED:
         under, over = places_around(fpr, n0, alpha / 2)
         codes = np.unique(where, return_inverse=True)[1]
-        low = share_interval(pos > neg[n0 - under], codes, alpha / 2)["low"] if under else 0.0
-        high = share_interval(pos > neg[n0 - over], codes, alpha / 2)["high"] if over else 1.0
+        low = share_limits(pos > neg[n0 - under], codes, alpha / 2)[0] if under else 0.0
+        high = share_limits(pos > neg[n0 - over], codes, alpha / 2)[1] if over else 1.0
         return Interval(value, min(low, value), max(high, value), n)
     _, left = _tpr_without_each(positive, score, np.asarray(cluster), fpr)
     left = left[np.isfinite(left)]
