@@ -213,7 +213,7 @@ def _metrics(row: Mapping[str, Any]) -> Iterator[str]:
     epsilon = metrics.get("epsilon_lower")
     value = epsilon.get("value") if isinstance(epsilon, Mapping) else epsilon
     delta = metrics.get("epsilon_delta")
-    at = f" at δ = {number(delta)}" if delta else ""
+    at = f" at δ = {delta:g}" if delta else ""
     if class_of(row) == "membership" and value:
         yield f"It refutes any claim of differential privacy with ε below {number(value, 2)}{at}."
 
