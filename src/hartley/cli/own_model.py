@@ -16,8 +16,9 @@ class OwnModel:
     """What is to be attacked, where no shipped scene is.
 
     Attributes:
-        model: A fitted scikit-learn classifier or pipeline: .skops, or .joblib with --trust.
-            A network: FILE.py:NAME of a torch module, its class or a function that returns it.
+        model: A fitted scikit-learn classifier or pipeline: .skops, or .joblib with --trust; a
+            classifier as .onnx. A network: FILE.py:NAME of a torch module, its class or a function
+            that returns it.
             A language model: its folder or that of its adapter, or its name at --endpoint.
         weights: The network's trained weights: .safetensors, or a state dict (.pt).
         fit: FILE.py:NAME of your training loop, fit(x, y) → the trained module, which the strong

@@ -12,6 +12,7 @@ from hartley.kit.cache import digest
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
 from hartley.scenes._user_files import described
 from hartley.targets.estimator_file import load_estimator
+from hartley.targets.onnx_file import load_onnx
 from hartley.targets.sklearn import SklearnPipeline, from_sklearn
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def own_table(
     Words, missing values and whole numbers reach the model as they are in the tables.
 
     Args:
-        model: a fitted scikit-learn classifier or pipeline: .skops, or .joblib with trust.
+        model: a fitted scikit-learn classifier or pipeline: .skops, or .joblib with trust; or a
+            classifier as .onnx, which cannot be trained anew.
         train: the records that it was trained on: .csv, .parquet, .jsonl …
         test: others of the same kind that it never saw, with the same columns.
         target: the column that it predicts.
@@ -59,7 +61,8 @@ def own_table(
             )
     if Path(train).resolve() == Path(test).resolve():
         raise UsageError(f"--test must be records that the model never saw, got {train} twice")
-    classifier = load_estimator(Path(model), trust=trust)
+    onnx = model.lower().endswith(".onnx")
+    classifier: Any = load_onnx(Path(model)) if onnx else load_estimator(Path(model), trust=trust)
     labels = _labels_of(classifier, model)
     names = [str(name) for name in getattr(classifier, "feature_names_in_", ())]
     form, tables, targets = read_tables(
@@ -80,7 +83,8 @@ def own_table(
         classes=len(labels),
         name=Path(model).name,
         offers=Access.LABELS | Access.SCORES | Access.TRAIN,
-        fit=pipeline.fit if retrain else None,
+        # An ONNX file holds a model and not the estimator that learnt it.
+        fit=pipeline.fit if retrain and not onnx else None,
         labels=labels,
         decode=form.decode,
     )
