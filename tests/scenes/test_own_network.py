@@ -428,5 +428,7 @@ def test_flags_say_which_recipe_is_meant():
         ({"model": "m.joblib", "target": "y"}, "own_table"),
     ):
         assert own_scene({**values, **files})[0] == recipe
+    texts = {"endpoint": "e", "model": "llama3:latest", "members": "m", "nonmembers": "n"}
+    assert own_scene(texts)[0] == "own_texts"
     with pytest.raises(UsageError, match="--target is for own_table and does not go with"):
         own_scene({"model": "net.py:Net", "target": "y", **files})

@@ -55,7 +55,8 @@ def _of_network(values: Mapping[str, Any]) -> bool:
     """Whether the model or the records are such as only a network has."""
     model, train = str(values.get("model", "")), str(values.get("train", ""))
     weights = (".pt", ".pth", ".safetensors", ".ckpt")
-    return (
+    # The name of a model at an endpoint may look like a name in a module: llama3:latest.
+    return not {"endpoint", "members", "nonmembers"} & values.keys() and (
         is_object(model)
         or is_object(train)
         or model.lower().endswith(weights)
