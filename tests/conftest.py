@@ -27,6 +27,7 @@ SLOW = (
     "tests/cli/test_exit_codes",
     "tests/scenes/test_language",
     "tests/defenses/test_dp_sgd",
+    "tests/kit/test_fleet",
     "tests/report/test_docs",
     "tests/attacks/test_data_to_data",
     "tests/targets/test_endpoint",

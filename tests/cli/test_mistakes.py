@@ -113,6 +113,7 @@ def test_a_value_that_only_the_scene_can_judge_exits_2_and_shows_the_rest(call, 
         'scene = "live:membership:tabular"\n'
         'only = ["loss_threshold", "label_only_membership", "honest"]\n'
         '[attacks.label_only_membership]\nmethod = "shift"\n[attacks.honest]\ntimes = -1\n'
+        '[executor]\nisolate = false\n'
     )
     done = call("assess", "plan.toml", "--workers", workers)
     assert done.returncode == 2, done
@@ -151,7 +152,7 @@ def test_what_a_defense_cannot_do_in_this_combination_is_one_line(call, tmp_path
         'scene = "live:membership"\nonly = ["loss_threshold"]\n'
         '[defenses]\nuse = ["selena"]\n[defenses.selena]\nparts = 3\napart = 9\n'
     )
-    done = call("assess", "plan.toml")
+    done = call("assess", "plan.toml", "--workers", "0")
     assert done.returncode == 2 and "loss_threshold" in done.stdout, done
     (line,) = [one for one in done.stderr.splitlines() if one.startswith("hartley: ")]
     assert line.startswith(
