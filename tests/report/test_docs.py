@@ -24,7 +24,8 @@ def _commands(page):
     """Every ``hartley …`` in a shell block or in a code span that starts with it."""
     text = page.read_text()
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    lines = [part for block in blocks for line in block.splitlines() for part in line.split("&&")]
+    whole = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines = [part for line in whole for part in line.split("&&")]
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     lines += re.findall(r"`(hartley [^`]+)`", prose)
     words = [shlex.split(line, comments=True) for line in lines if "hartley " in line]
