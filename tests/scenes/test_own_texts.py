@@ -17,8 +17,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 import hartley
 from hartley import catalog
 from hartley.core.errors import UsageError
+from hartley.engine.plan.applicability import unplayable
 from hartley.games.membership.pretrained import Pretrained
 from hartley.models import lora
+from hartley.report.summary import _cure
 from hartley.targets.huggingface import huggingface
 from hartley.targets.tokenizer_folder import tokenizer
 
@@ -115,6 +117,18 @@ def test_an_adapter_is_compared_with_its_base_and_is_the_merged_model(home):
     alone = own(home, model="base", reference="base")
     assert auc("pretrained_ratio", alone) == 0.5
     assert alone.model.identity != scene.model.identity != whole.model.identity
+
+
+def test_a_model_without_its_reference_is_a_gap_that_names_the_flag(home):
+    attack = catalog.find("attack", "pretrained_ratio")
+    gap = unplayable(attack, own(home, model="whole"))
+    assert gap.cause == "access" and "--reference" in gap.reason
+    # Not even where the model is called "tuned" does the report add another cure.
+    assert _cure("access", gap.reason.replace("whole", "tuned")) == ""
+    assert "your training" in _cure("access", "needs train; the model of x offers labels")
+    assert unplayable(attack, own(home, model="whole", reference="base")) is None
+    trains = unplayable(catalog.find("attack", "lira"), own(home))
+    assert "(fit in a scene of yours)" in trains.reason
 
 
 def test_the_ratio_is_that_of_the_users_own_forward_passes(home):

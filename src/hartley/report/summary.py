@@ -266,7 +266,9 @@ def _gaps(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _cure(cause: str, reason: str) -> str:
     if cause == "access":
-        needed = reason.removeprefix("needs ").partition(";")[0]
+        # A reason that names its own cure is in other words.
+        after = "needs " if "needs " in reason else "offer "
+        needed = reason.partition(after)[2].partition(";")[0]
         cures = [cure for word, cure in CURES.items() if word in needed]
         return f"; {cures[0]}" if cures else ""
     return "; let the plan play them" if cause == "plan" else ""

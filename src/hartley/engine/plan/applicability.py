@@ -8,7 +8,7 @@ from math import prod
 
 from hartley import catalog
 from hartley.catalog import Entry
-from hartley.core import Access, Attack, Data, Form, Game, Scene
+from hartley.core import Access, Attack, Data, Form, Game, Modality, Scene
 from hartley.core.capabilities import opened_by
 from hartley.core.errors import UsageError
 from hartley.core.scene import part_names
@@ -71,6 +71,12 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
         if scene.modality not in fits:
             return Obstacle("modality", f"{who} {_list(fits)}; {scene.name} is {scene.modality}")
     lacking = scene.lacking((*game.requires, *entry.requires))
+    if lacking == ["pretrained"] and scene.fit is None:
+        return Obstacle(
+            "access",
+            f"it compares with the model before fine-tuning, which {scene.name} comes without: "
+            "name its folder with --reference",
+        )
     if lacking:
         return Obstacle("scene", f"the scene {scene.name} has no {_list(lacking)}")
     parts = [part for part in scene.parts if {*part_names(type(part))} & {*game.requires}]
@@ -93,10 +99,11 @@ def _closed(access: Collection[str], scene: Scene, parts: Iterable[object]) -> O
         if flag.name and flag.name.lower() in access and not flag & open_
     ]
     if denied == ["train"]:
+        flags = "" if scene.modality is Modality.LANGUAGE else "--fit, --retrain, or "
         return Obstacle(
             "training",
             f"it trains reference models, and {scene.name} comes without its training: give it "
-            "(--fit, --retrain, or fit in a scene of yours)",
+            f"({flags}fit in a scene of yours)",
         )
     if denied:
         offers = _list(scene.model.offers.words) or "nothing"
