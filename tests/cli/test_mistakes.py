@@ -113,7 +113,7 @@ def test_a_value_that_only_the_scene_can_judge_exits_2_and_shows_the_rest(call, 
         'scene = "live:membership:tabular"\n'
         'only = ["loss_threshold", "label_only_membership", "honest"]\n'
         '[attacks.label_only_membership]\nmethod = "shift"\n[attacks.honest]\ntimes = -1\n'
-        '[executor]\nisolate = false\n'
+        "[executor]\nisolate = false\n"
     )
     done = call("assess", "plan.toml", "--workers", workers)
     assert done.returncode == 2, done
@@ -165,7 +165,7 @@ def test_a_complaint_of_a_scene_is_told_once_and_the_gate_stays_shut(call, tmp_p
         'scene = "owned"\nonly = ["membership", "extraction"]\n[scenes.owned]\nfault = "few"\n'
         '[defenses]\nuse = ["rounding"]\n[limits]\nmembership = 1.0\n'
     )
-    done = call("assess", "plan.toml", "--workers", "0")
+    done = call("assess", "plan.toml", "--workers", "0", "-v")
     assert done.returncode == 2, done
     words = "must have at least 20 members, got 12"
     assert words not in done.stdout and "FAILED" not in done.stdout
