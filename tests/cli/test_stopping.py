@@ -144,3 +144,32 @@ def test_a_kill_of_the_command_takes_its_processes_along(command, tmp_path):
     run.kill()
     run.communicate()
     wait_until(lambda: not processes_in(tmp_path))
+
+
+@pytest.mark.parametrize("words", [("assess", "--scene", "nowhere"), ("list", "attacks")])
+def test_ctrl_c_while_the_command_is_imported_is_one_line(words):
+    """At moments from its first import to its first output, in steps of what that takes here."""
+    code = "import hartley.cli.start as s, os; os.write(1, b'.'); s.main()"
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        )
+        assert process.stdout is not None and process.stdout.read(1) == b"."
+        return process, time.monotonic()
+
+    process, begun = start()
+    process.communicate(timeout=60)
+    whole = time.monotonic() - begun
+    codes = []
+    for part in range(5):
+        process, _ = start()
+        time.sleep(part / 6 * whole)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert b"Traceback" not in err and len(err.splitlines()) == 1, err.decode()
+        codes.append(process.returncode)
+    assert set(codes) <= {130, 2, 0} and codes[0] == 130, codes

@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hartley.cli.second_verdict import second_verdict
+from hartley.cli.start import guard, unguard
 from hartley.cli.supervise import INCONCLUSIVE, STOPPED, can_supervise, supervised
 from hartley.cli.terminal import complain, complain_at_length
 from hartley.core.errors import HartleyError, Mistakes, UsageError
@@ -130,11 +131,15 @@ def _verb(arguments: Sequence[str]) -> str:
 
 def main() -> None:
     """Run the command line of this process."""
+    guard()
+    # Every verb needs it, and an import that Ctrl-C breaks off cannot be repeated.
+    import_module(f"hartley.cli.{_verb(sys.argv[1:]) or 'list'}")
     arguments = sys.argv[1:]
     if _verb(arguments) in PLAYING and can_supervise():
         # A first word of another verb, or --help, plays nothing.
         judge = second_verdict(arguments) if arguments[0] == "assess" else None
         sys.exit(supervised(lambda: _in_own_process(arguments), judge))
+    unguard()
     sys.exit(_in_own_process(arguments))
 
 
@@ -214,15 +219,15 @@ class _Unbroken:
 
 def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[str, ...], int]:
     """One line for each mistake, and the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        return (str(error) or "stopped",), STOPPED
+    if isinstance(error, HartleyError):
+        lines = error.lines if isinstance(error, Mistakes) else (str(error),)
+        return lines, USAGE if isinstance(error, UsageError) else INCONCLUSIVE
     from cyclopts import CycloptsError
 
     if isinstance(error, CycloptsError):
         return (_plain(error, arguments),), USAGE
-    if isinstance(error, HartleyError):
-        lines = error.lines if isinstance(error, Mistakes) else (str(error),)
-        return lines, USAGE if isinstance(error, UsageError) else INCONCLUSIVE
-    if isinstance(error, KeyboardInterrupt):
-        return (str(error) or "stopped",), STOPPED
     if isinstance(error, SystemExit):
         # A part that is imported or built here stopped the process: nothing was judged.
         return (f"a part of a plugin ended the program: SystemExit({error.code!r})",), INCONCLUSIVE
