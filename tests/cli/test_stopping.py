@@ -170,7 +170,8 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(words):
         time.sleep(part / 6 * whole)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        lines = 0 if process.returncode == 0 else 1  # it may have ended before
+        # It may have ended before; as Python itself ends, the signal kills it: 130 in a shell.
+        lines = 0 if process.returncode in (0, -signal.SIGINT) else 1
         assert b"Traceback" not in err and len(err.splitlines()) == lines, err.decode()
         codes.append(process.returncode)
-    assert set(codes) <= {130, 2, 0} and codes[0] == 130, codes
+    assert set(codes) <= {130, 2, 0, -signal.SIGINT} and codes[0] == 130, codes

@@ -90,6 +90,7 @@ def build(called: str = "") -> App:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake shows no traceback."""
     try:
+        unguard()
         _check_text(arguments)
         code: Any = build(_verb(arguments))(
             list(arguments),
@@ -139,7 +140,6 @@ def main() -> None:
         # A first word of another verb, or --help, plays nothing.
         judge = second_verdict(arguments) if arguments[0] == "assess" else None
         sys.exit(supervised(lambda: _in_own_process(arguments), judge))
-    unguard()
     sys.exit(_in_own_process(arguments))
 
 
@@ -158,7 +158,9 @@ def _in_own_process(arguments: Sequence[str]) -> int:
     sys.stdout, sys.stderr = _Unbroken(sys.stdout), _Unbroken(sys.stderr)
     os._exit = _refuse_to_exit(os._exit)  # type: ignore[assignment]
     forbid_play()
-    return run(arguments)
+    code = run(arguments)
+    guard()  # also while Python ends
+    return code
 
 
 def _refuse_to_exit(leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
