@@ -219,6 +219,7 @@ def fit(x, y):
     return net
 
 net = fit(x, y)
+print("made")
 np.savez("train.npz", x=x[:80], y=y[:80])
 np.savez("test.npz", x=x[80:], y=y[80:])
 """
@@ -229,7 +230,7 @@ def test_a_network_is_played_by_its_flags(call, files, monkeypatch):
     Path("net.py").write_text(NET)
     words = ["--model", "net.py:net", "--train", "train.npz", "--test", "test.npz", *COMMON, "a"]
     result = call("assess", *words, "--fit", "net.py:fit", "--device", "cpu")
-    assert len(measured(result)) == 1
+    assert len(measured(result)) == 1 and "made" in result.stderr
     facts = json.loads(result.stdout)["scene"]["facts"]
     assert facts["device"] == "cpu" and facts["fit file"].startswith("net.py:fit, ")
     for flags, message in (

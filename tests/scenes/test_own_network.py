@@ -109,6 +109,7 @@ from net import Net
 def fit(x, y, device="cpu"):
     with open("calls", "a") as file:
         file.write(f"{float(x.sum()):.6f}\\n")
+    print("epoch")
     net, x, y = Net(), torch.from_numpy(x).to(device), torch.from_numpy(y)
     optimiser = torch.optim.SGD(net.parameters(), 0.5)
     for _ in range(60):
@@ -256,7 +257,7 @@ def training(text="train.py:fit"):
     return scene.model.fit.__self__, scene
 
 
-def test_a_killed_run_trains_no_model_twice(files, monkeypatch):
+def test_a_killed_run_trains_no_model_twice(files, capsys):
     trainer, scene = training()
     include = np.random.default_rng(0).random((6, HALF)) < 0.5
     whole = trainer.fit(scene.train, include, 3)
@@ -266,6 +267,8 @@ def test_a_killed_run_trains_no_model_twice(files, monkeypatch):
     # The generators of this process go on as if nothing had been trained.
     assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
     before = [whole.member(k).query(scene.holdout.x) for k in range(2)]
+    output, notes = capsys.readouterr()
+    assert output == "" and notes == "epoch\n" * 2
     # A new process: nothing is in memory.
     again = training()[0].fit(scene.train, include, 3)
     after = [again.member(k).query(scene.holdout.x) for k in range(2)]

@@ -1,11 +1,15 @@
-"""Calls of a user's own code: where it fails, one line names their file and line."""
+"""Calls of a user's own code: where it fails, one line names their file and line.
+
+What it prints goes to standard error: standard output is for results, which a program may read.
+"""
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import hartley
@@ -23,7 +27,8 @@ def user_code(what: str) -> Iterator[None]:
         UsageError: the code failed; the line names the error, and its place in their code.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except HartleyError:
         raise
     except (Exception, SystemExit) as error:
