@@ -253,12 +253,7 @@ def the_gate_after_an_import_that_meddles(a: Attempt) -> list[int]:
     ]
 
 
-@way(
-    "parts",
-    "a plugin's import changes the exit codes of the command that imports it",
-    not_held="importing a plugin runs its code with the user's rights: `hartley gate` in a process "
-    "without it judges what is stored",
-)
+@way("parts", "a plugin's import changes the exit codes of the command that imports it")
 def an_import_that_meddles(a: Attempt) -> int:
     a.plugin(MEDDLING)
     a.write("plan.toml", _plan("aaa"))
