@@ -27,6 +27,11 @@ MOST = 1500
 """Largest number of records that it uses: enough to detect a shift that matters."""
 ALPHA = 0.01
 """Error level of its interval; small, so that false alarms about a sound split are rare."""
+SHUFFLES = 199
+"""Splits of the same records that a single split is compared with: two of these and itself may be
+as far from ½, for the level."""
+FEW = 3
+"""Rounds from which on their own spread says how far the AUC strays."""
 
 
 def blind_auc(data: Data, coins: NDArray[Any], groups: NDArray[Any]) -> dict[str, float]:
@@ -39,8 +44,10 @@ def blind_auc(data: Data, coins: NDArray[Any], groups: NDArray[Any]) -> dict[str
 
     Returns:
         ``value``, ``low``, ``high``, ``n``. The interval is over rounds (t) if there are at least
-        three, else over records (DeLong). It is ½ with the interval 0..1 if no fold has both
-        members and non-members.
+        three. Else it is the wider one of DeLong's over records, and of what ``SHUFFLES`` random
+        splits of the same records reach: a sound split is one of them, so that ½ lies outside for
+        at most 1 % of sound splits, whatever the records are. It is ½ with the interval 0..1 if no
+        fold has both members and non-members.
     """
     rng = np.random.default_rng(29)
     rows = np.sort(rng.permutation(len(data))[:MOST])
@@ -49,8 +56,11 @@ def blind_auc(data: Data, coins: NDArray[Any], groups: NDArray[Any]) -> dict[str
     labels = 0 if subset.y is None else int(subset.y.max()) + 1
     table = standardised(plain_features(subset, labels))
     kernel = _kernel(table / math.sqrt(max(int(table.any(0).sum()), 1)))
+    count = len(coins)
+    coins = np.concatenate([coins, _shuffled(coins, groups, rng)]) if count < FEW else coins
     targets = np.where(coins[:, rows], 1.0, -1.0).T
-    aucs: list[list[tuple[float, float, int]]] = [[] for _ in range(len(coins))]
+    aucs: list[list[tuple[float, float, int]]] = [[] for _ in range(count)]
+    shuffles, sizes = np.zeros(len(coins) - count), 0
     for index in range(FOLDS):
         test, training = np.flatnonzero(fold == index), np.flatnonzero(fold != index)
         if not len(test) or not len(training):
@@ -65,7 +75,26 @@ def blind_auc(data: Data, coins: NDArray[Any], groups: NDArray[Any]) -> dict[str
             result = _auc(scores[:, r], targets[test, r] > 0)
             if result is not None:
                 rounds.append(result)
-    return _interval([r for r in aucs if r], len(rows))
+        if len(shuffles):
+            shuffles += len(test) * _aucs(scores[:, count:], targets[test, count:] > 0)
+            sizes += len(test)
+    return _interval([r for r in aucs if r], len(rows), shuffles / max(sizes, 1))
+
+
+def _shuffled(
+    coins: NDArray[Any], groups: NDArray[Any], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Return ``SHUFFLES`` splits (SHUFFLES, n) with as many members, a coin for each group."""
+    of_groups = np.zeros(int(groups.max()) + 1, dtype=bool)
+    of_groups[groups] = coins[0]
+    return np.stack([rng.permutation(of_groups)[groups] for _ in range(SHUFFLES)])
+
+
+def _mean(folds: list[tuple[float, float, int]]) -> tuple[float, float]:
+    """Return the AUC of a round over its folds, and its variance."""
+    values, variances, sizes = (np.array(v, dtype=np.float64) for v in zip(*folds, strict=True))
+    weight = sizes / sizes.sum()
+    return float(weight @ values), float(weight**2 @ variances)
 
 
 def _kernel(table: Floats) -> Floats:
@@ -88,22 +117,34 @@ def _auc(score: Floats, member: NDArray[np.bool_]) -> tuple[float, float, int] |
     return float(over.mean()), float(sum(parts)), len(score)
 
 
-def _interval(aucs: list[list[tuple[float, float, int]]], n: int) -> dict[str, float]:
+def _aucs(scores: Floats, members: NDArray[np.bool_]) -> Floats:
+    """Return the AUC of each column of scores; ½ where it has members alone, or none."""
+    from scipy.stats import rankdata
+
+    count = members.sum(0)
+    pairs = count * (len(scores) - count)
+    over = (rankdata(scores, axis=0) * members).sum(0) - count * (count + 1) / 2
+    return np.where(pairs > 0, over / np.maximum(pairs, 1), 0.5)
+
+
+def _interval(
+    aucs: list[list[tuple[float, float, int]]], n: int, shuffles: Floats
+) -> dict[str, float]:
     if not aucs:
         return {"value": 0.5, "low": 0.0, "high": 1.0, "n": n}
     from scipy.special import ndtri, stdtrit
 
-    values, error = [], 0.0
-    for folds in aucs:
-        value, variance, size = (np.array(v, dtype=np.float64) for v in zip(*folds, strict=True))
-        weight = size / size.sum()
-        values.append(float(weight @ value))
-        error += float(weight**2 @ variance) / len(aucs) ** 2
-    mean, count = float(np.mean(values)), len(values)
-    if count >= 3:
+    means = [_mean(folds) for folds in aucs]
+    values, count = [value for value, _ in means], len(means)
+    mean = float(np.mean(values))
+    if not len(shuffles):
         margin = (
             float(stdtrit(count - 1, 1 - ALPHA / 2)) * float(np.std(values, ddof=1)) / count**0.5
         )
     else:
-        margin = float(ndtri(1 - ALPHA / 2)) * math.sqrt(error)
+        error = sum(variance for _, variance in means) / count**2
+        rank = math.ceil((1 - ALPHA) * (len(shuffles) + 1)) - 1
+        strays = np.sort(np.abs(shuffles - 0.5))
+        stray = float(strays[rank]) if rank < len(strays) else 1.0
+        margin = max(float(ndtri(1 - ALPHA / 2)) * math.sqrt(error), stray)
     return {"value": mean, "low": max(0.0, mean - margin), "high": min(1.0, mean + margin), "n": n}
