@@ -9,7 +9,7 @@ import pytest
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import LinearSVC
@@ -20,6 +20,7 @@ from hartley import catalog
 from hartley.core.errors import UsageError
 
 HALF = 120
+NUMBERS = {"train": "numbers.csv", "test": "numbers_test.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,8 @@ def people(tmp_path_factory):
         }
     )
     table.loc[rng.random(n) < 0.1, "job"] = None
+    whole = table.hours.copy()
+    table.loc[rng.random(n) < 0.1, "hours"] = np.nan
     table["income"] = np.where(table.age + rng.normal(0, 25, n) > 50, "high", "low")
     train, test = table[:HALF], table[HALF:]
     train.to_csv(folder / "train.csv", index=False)
@@ -43,16 +46,19 @@ def people(tmp_path_factory):
     test.assign(note="x")[["note", *reversed(table.columns)]].to_parquet(folder / "test.parquet")
     words = OneHotEncoder(handle_unknown="ignore")
     encode = ColumnTransformer([("w", words, ["job"])], remainder="passthrough")
+    # A tree takes missing numbers as they are.
     pipeline = make_pipeline(encode, DecisionTreeClassifier(random_state=0))
     pipeline.fit(train.drop(columns="income"), train.income)
     joblib.dump(pipeline, folder / "tree.joblib")
     skops.io.dump(pipeline, folder / "tree.skops")
-    numbers = train[["age", "hours"]]
+    numbers = train[["age", "hours"]].assign(hours=whole[:HALF])
     skops.io.dump(LinearRegression().fit(numbers, train.age), folder / "line.skops")
     skops.io.dump(LinearSVC().fit(numbers, train.income), folder / "svc.skops")
     skops.io.dump(RandomForestClassifier(), folder / "unfitted.skops")
     plain = DecisionTreeClassifier().fit(numbers.to_numpy(), train.income)
     skops.io.dump(plain, folder / "plain.skops")
+    logistic = LogisticRegression().fit(numbers.to_numpy(), train.income)
+    skops.io.dump(logistic, folder / "logistic.skops")
     train[["age", "hours", "income"]].to_csv(folder / "numbers.csv", index=False)
     test[["age", "hours", "income"]].to_csv(folder / "numbers_test.csv", index=False)
     (folder / "empty.csv").write_text("")
@@ -75,6 +81,7 @@ def test_the_model_answers_as_it_does_on_the_users_own_frame(people):
             expected = pipeline.predict_proba(frame.drop(columns="income"))
             assert np.array_equal(scene.model.query(records.x), expected)
             assert np.array_equal(pipeline.classes_[records.y], frame.income)
+        assert np.isfinite(scene.train.x).all() and scene.train.x.shape[1] == 5
         assert scene.facts["columns"] == 4 and scene.facts["train file"].startswith("train.csv, ")
 
 
@@ -106,6 +113,10 @@ def test_a_tree_that_knows_its_records_by_heart_is_heard_by_the_strong_attack(pe
         ({"model": "svc.skops"}, "must answer with probabilities.*CalibratedClassifierCV"),
         ({"model": "unfitted.skops"}, "got one that is not fitted"),
         ({"model": "plain.skops"}, "must read text to be asked about job"),
+        (
+            {"model": "logistic.skops"} | NUMBERS,
+            "must read the records .*NaN.* step that fills",
+        ),
         ({"train": "numbers.csv"}, "every column that the model was fitted on, got none named"),
         ({"train": "absent.csv"}, "no such file"),
         ({"train": "empty.csv"}, "is empty"),

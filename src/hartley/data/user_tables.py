@@ -38,11 +38,19 @@ class Field:
         kind: ``NUMBER``, ``WHOLE`` (no value missing), ``FLAG`` or ``WORD``.
         words: of a ``WORD``, all values in order; a record holds the place of its own. A missing
             word is one place more.
+        fill: of a ``NUMBER`` of which values are missing, what stands there for them. Records then
+            have one number more: 1 where it is missing, else 0.
     """
 
     name: str
     kind: str
     words: tuple[str, ...] = ()
+    fill: float | None = None
+
+    @property
+    def width(self) -> int:
+        """How many numbers of a record it takes."""
+        return 1 if self.fill is None else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +66,9 @@ class TableForm:
     named: bool
 
     def encode(self, columns: dict[str, Column]) -> Floats:
-        """Return the records (n, fields) of a table; a missing number is NaN."""
+        """Return the records (n, numbers) of a table, all of them finite."""
         parts = [_numbers(field, columns[field.name].values) for field in self.fields]
-        return np.stack(parts, 1) if parts else np.empty((0, 0))
+        return np.concatenate(parts, 1) if parts else np.empty((0, 0))
 
     def decode(self, x: NDArray[Any]) -> Any:
         """Return records as the model reads them: a pandas frame, or an array of numbers.
@@ -68,17 +76,20 @@ class TableForm:
         Numbers between two places of words are rounded to the nearer one.
 
         Args:
-            x: (n, fields).
+            x: (n, numbers).
         """
         rows = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
+        ends = np.cumsum([field.width for field in self.fields])[:-1]
+        parts = np.split(rows, ends, axis=1)
+        values = [_values(field, part) for field, part in zip(self.fields, parts, strict=True)]
         if not self.named:
-            return rows
+            return np.stack([np.asarray(value, dtype=np.float64) for value in values], 1)
         try:
             import pandas as pd
         except ModuleNotFoundError as absent:
             raise MissingExtra("pandas", "tables") from absent
-        columns = {f.name: _values(f, rows[:, i]) for i, f in enumerate(self.fields)}
-        return pd.DataFrame(columns, columns=[f.name for f in self.fields])
+        names = [field.name for field in self.fields]
+        return pd.DataFrame(dict(zip(names, values, strict=True)), columns=names)
 
 
 def read_tables(
@@ -94,7 +105,7 @@ def read_tables(
         reads: how many columns that must be; 0 where it is not known.
 
     Returns:
-        The form, the records of each table (n, fields), and the target values of each.
+        The form, the records of each table (n, numbers), and the target values of each.
 
     Raises:
         UsageError: a file is not a table, a column is missing, or the model cannot read one.
@@ -185,7 +196,8 @@ def _field(name: str, parts: Sequence[Any], path: Path) -> Field:
             )
         return Field(name, WORD, tuple(sorted(words)))
     if all(pa.types.is_boolean(kind) for kind in kinds):
-        return Field(name, FLAG) if not any(p.null_count for p in parts) else Field(name, NUMBER)
+        missing = any(part.null_count for part in parts)
+        return Field(name, NUMBER, fill=_fill(parts)) if missing else Field(name, FLAG)
     whole = all(pa.types.is_integer(k) or pa.types.is_boolean(k) for k in kinds)
     if whole and not any(part.null_count for part in parts):
         return Field(name, WHOLE)
@@ -196,7 +208,18 @@ def _field(name: str, parts: Sequence[Any], path: Path) -> Field:
                 f"column {name!r} of {path} must be numbers or words, got {kind}; write dates as "
                 "numbers"
             )
-    return Field(name, NUMBER)
+    return Field(name, NUMBER, fill=_fill(parts))
+
+
+def _fill(parts: Sequence[Any]) -> float | None:
+    """Return the median of the numbers that are there, or None where none is missing."""
+    import pyarrow as pa
+
+    values = np.concatenate([p.cast(pa.float64()).to_numpy(zero_copy_only=False) for p in parts])
+    there = values[np.isfinite(values)]
+    if not np.isnan(values).any():
+        return None
+    return float(np.median(there)) if len(there) else 0.0
 
 
 def _is_text(kind: Any) -> bool:
@@ -213,12 +236,18 @@ def _numbers(field: Field, values: Any) -> Floats:
         plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
         place = {word: k for k, word in enumerate(field.words)}
         words = plain.cast(pa.string()).to_pylist()
-        return np.array([place.get(w, len(field.words)) for w in words], dtype=np.float64)
-    out = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return np.asarray(out, dtype=np.float64)
+        return np.array([[place.get(w, len(field.words))] for w in words], dtype=np.float64)
+    out = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if field.fill is None:
+        return out[:, None]
+    absent = np.isnan(out)
+    return np.stack([np.where(absent, field.fill, out), absent], 1)
 
 
-def _values(field: Field, numbers: Floats) -> Any:
+def _values(field: Field, part: Floats) -> Any:
+    numbers = part[:, 0]
+    if field.fill is not None:
+        return np.where(part[:, 1] >= 0.5, np.nan, numbers)
     if field.kind == WORD:
         words: NDArray[Any] = np.array([*field.words, np.nan], dtype=object)
         places = np.nan_to_num(np.rint(numbers), nan=len(field.words))

@@ -16,7 +16,7 @@ from hartley.targets.onnx_file import load_onnx
 from hartley.targets.sklearn import SklearnPipeline, from_sklearn
 
 if TYPE_CHECKING:
-    from hartley.core import Model
+    from hartley.core import Data, Model
 
 
 @recipe(modality=Modality.TABULAR)
@@ -98,13 +98,30 @@ def own_table(
         utility=accuracy_utility,
         settings=Settings(references=references),
         facts={
-            "train accuracy": accuracy(deployed, members),
-            "test accuracy": accuracy(deployed, others),
+            "train accuracy": _accuracy(deployed, members),
+            "test accuracy": _accuracy(deployed, others),
             "records": len(members),
             "columns": len(form.fields),
             **described({"model": model, "train": train, "test": test}),
         },
     )
+
+
+def _accuracy(model: Model, data: Data) -> float:
+    """Return the accuracy of a model, asked about these records for the first time.
+
+    Raises:
+        UsageError: it cannot read them.
+    """
+    try:
+        return accuracy(model, data)
+    except (ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        cure = "; save the whole pipeline, with the step that fills them" * ("NaN" in reason)
+        raise UsageError(
+            f"{model.name} must read the records of {data.name}, got {type(error).__name__}: "
+            f"{reason[:160]}{cure}"
+        ) from error
 
 
 def _labels_of(classifier: Any, path: str) -> list[Any]:

@@ -72,7 +72,8 @@ def from_sklearn(
         query,
         Output.PROBABILITIES,
         classes,
-        reads=int(getattr(classifier, "n_features_in_", 0)),
+        # What decodes records says itself how many numbers each has.
+        reads=int(getattr(classifier, "n_features_in_", 0)) if decode is None else 0,
         identity=of_object(classifier) if identity is None else identity,
         fit=fit if offers & Access.TRAIN else None,
         offers=offers if fit is not None else offers & ~Access.TRAIN,
