@@ -79,6 +79,7 @@ def list_(
         ],
         drop=(6, 5, 4, 2, 0),
         widest=None if verbose else WIDEST,
+        uncut=[place for place, e in enumerate(parts) if e.error],
     )
     if what == "defenses":
         note("class: of the games that a defense protects; hartley show NAME lists these games")

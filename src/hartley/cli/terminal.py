@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import IO, Any
 
 from hartley.core.control_characters import one_line, visible, visible_json
@@ -96,6 +96,7 @@ def print_table(
     numbers: Sequence[int] = (),
     drop: Sequence[int] = (),
     widest: int | None = None,
+    uncut: Collection[int] = (),
 ) -> None:
     """Print a table: fitted to the width of a terminal, whole and aligned in a pipe.
 
@@ -106,6 +107,7 @@ def print_table(
         drop: indices of columns to leave out in a narrow terminal, the first one first.
         widest: columns of a line at most, also in a pipe: what is longer is cut there, so that
             each row stays one line.
+        uncut: indices of rows that are whole all the same, such as errors.
     """
     table = [tuple(columns), *(tuple(map(one_line, row)) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
@@ -127,7 +129,8 @@ def print_table(
         ]
         if room is not None and len("  ".join(cells).rstrip()) > room and indent < room - 16:
             if not lively(sys.stdout):
-                cells[-1] = one_line(row[columns_shown[-1]], room - indent)
+                most = None if place - 1 in uncut else room - indent
+                cells[-1] = one_line(row[columns_shown[-1]], most)
             else:
                 folded = textwrap.wrap(row[columns_shown[-1]], room - indent) or [""]
                 cells[-1] = f"\n{' ' * indent}".join(folded)

@@ -121,8 +121,9 @@ def _anew(defense: Defense, attack: Attack, scene: Scene) -> tuple[Scene, Deal]:
 
 def _defended(defense: Defense, attack: Attack, scene: Scene) -> tuple[Scene, Deal]:
     """The same for all checks of one defense: what trains behind it is trained once."""
-    key = (defense, attack, scene.name, scene.modality, *map(type, scene.parts))
-    pair: tuple[Scene, Deal] = _of_one_defense(key, lambda: _anew(defense, attack, scene))
+    pair: tuple[Scene, Deal] = _of_one_defense(
+        (defense, attack), scene, lambda: _anew(defense, attack, scene)
+    )
     return pair
 
 
@@ -199,13 +200,23 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
     trainer = owner if owner is not None and now is not owner else None
     before = scene if trainer is None else replace(scene, fit=trainer.fit)
 
+    def dealt_on(played_scene: Scene, kind: str, size: dict[str, Any]) -> Deal:
+        """Attacks that are dealt alike meet the same victims."""
+        rules = sorted({**attack.game_params, **size}.items())
+        dealt: Deal = _of_one_defense(
+            (defense, kind, attack.game, *rules),
+            scene,
+            lambda: deal(attack, played_scene, seed=0, params=size),
+        )
+        return dealt
+
     def residual(size: dict[str, Any]) -> float:
         trials = play(
             attack,
             after,
             seed=0,
             params=attack.light,
-            dealt=_dealt(defense, attack, after, "strongest", size),
+            dealt=dealt_on(after, "strongest", size),
             undefended=scene,
         )
         return measure(trials, redraws=1).bits.value
@@ -214,8 +225,7 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
         """Many defenses need them."""
         key = (attack.run, scene.name, scene.modality, trainer is not None, *size.values())
         if key not in _bare:
-            kind = "bare" if trainer is None else "trained"
-            dealt = _dealt(defense, attack, before, kind, size)
+            dealt = dealt_on(before, "bare" if trainer is None else "trained", size)
             trials = play(attack, before, seed=0, params=attack.light, dealt=dealt)
             _bare[key] = measure(trials, redraws=1).bits
         return _bare[key]
@@ -234,30 +244,27 @@ _bare: dict[Any, Quantity] = {}
 
 def _strongest(defense: Defense, scene: Scene) -> Scene:
     """The scene behind the defense at its strongest setting: what trains there is trained once."""
-    key = (defense, scene.name, scene.modality, *map(type, scene.parts))
-    after: Scene = _of_one_defense(key, lambda: defended(scene, defense, defense.strongest))
+    after: Scene = _of_one_defense(
+        (defense,), scene, lambda: defended(scene, defense, defense.strongest)
+    )
     return after
 
 
-def _dealt(defense: Defense, attack: Attack, scene: Scene, kind: str, size: dict[str, Any]) -> Deal:
-    """The deal of few rounds on a scene: attacks that are dealt alike meet the same victims."""
-    rules = {**attack.game_params, **size}
-    parts = (scene.name, scene.modality, *map(type, scene.parts), *sorted(rules.items()))
-    key = (defense, kind, attack.game, *parts)
-    dealt: Deal = _of_one_defense(key, lambda: deal(attack, scene, seed=0, params=size))
-    return dealt
+def _of_one_defense(key: tuple[Any, ...], scene: Scene, make: Callable[[], Any]) -> Any:
+    """Return what was made of a scene for a key that begins with a defense.
 
-
-def _of_one_defense(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Return what was made for a key, which begins with a defense; only the last one's is kept."""
-    if key not in _behind:
+    Only the last defense's is kept. Scenes of several games have one name, so that a scene counts
+    as the same only where it is the same object, which is kept with what was made of it.
+    """
+    place = (*key, id(scene))
+    if place not in _behind:
         for other in [other for other in _behind if other[0] is not key[0]]:
             del _behind[other]
-        _behind[key] = make()
-    return _behind[key]
+        _behind[place] = (scene, make())
+    return _behind[place][1]
 
 
-_behind: dict[tuple[Any, ...], Any] = {}
+_behind: dict[tuple[Any, ...], tuple[Scene, Any]] = {}
 
 
 def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
