@@ -38,8 +38,8 @@ class Field:
         kind: ``NUMBER``, ``WHOLE`` (no value missing), ``FLAG`` or ``WORD``.
         words: of a ``WORD``, all values in order; a record holds the place of its own. A missing
             word is one place more.
-        fill: of a ``NUMBER`` of which values are missing, the number that takes their place. Records then
-            have one number more: 1 where it is missing, else 0.
+        fill: of a ``NUMBER`` of which values are missing, the number that takes their place.
+            Records then have one number more: 1 where it is missing, else 0.
     """
 
     name: str
