@@ -260,7 +260,7 @@ def test_a_run_of_an_older_version_is_held_against_the_declarations_of_today():
 
 
 def test_zero_is_worded_where_it_means_another_number():
-    """A game that is dealt as often as its scene says has no number of its own."""
+    """A game whose rounds are 0 is dealt as often as its scene says."""
     rounds = {"kind": "game", "name": "gradient_inversion", "setting": "rounds", "value": 12}
     words = "the game gradient_inversion was dealt with rounds = 12"
     assert words_of({**rounds, "shipped": 0}) == f"{words} (shipped: the scene's own number)"

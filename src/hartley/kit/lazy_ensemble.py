@@ -29,7 +29,8 @@ def one_by_one(
     """Return K models of which none is trained before it is needed.
 
     Args:
-        train: k → the k-th model.
+        train: k → the k-th model. The code of its module, with its imports, is part of what answers
+            are kept under.
         identities: of the K models, from all that makes each: code, records, seed. Answers of a
             model whose identity is empty are not kept.
         facts: how they are trained.
@@ -48,7 +49,7 @@ def one_by_one(
             return np.asarray(member(k).query(x))
         recipe = {"model": identities[k], "x": digest(np.asarray(x))}
         arrays = cached(
-            "references", recipe, lambda: {"answers": np.asarray(member(k).query(x))}, code=digest
+            "references", recipe, lambda: {"answers": np.asarray(member(k).query(x))}, code=train
         )
         return arrays["answers"]
 

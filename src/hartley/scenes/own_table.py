@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
+from hartley.core.code_digest import code_of
 from hartley.core.errors import UsageError
 from hartley.data.user_tables import read_tables, records
 from hartley.kit.cache import digest
@@ -76,7 +77,10 @@ def own_table(
         for path, x, values in zip((train, test), tables, targets, strict=True)
     )
     pipeline = SklearnPipeline(
-        classifier, len(labels), decode=form.decode, form=digest(repr(form))[:32]
+        classifier,
+        len(labels),
+        decode=form.decode,
+        form=digest([repr(form), code_of(form.decode)])[:32],
     )
     deployed: Model = from_sklearn(
         classifier,

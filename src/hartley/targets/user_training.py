@@ -114,7 +114,7 @@ class UserTraining:
             return arrays
 
         try:
-            arrays = cached("trained", {"model": name}, weights, code=digest)
+            arrays = cached("trained", {"model": name}, weights)
         except _NotKept as large:
             return large.trained
         if trained:

@@ -120,7 +120,7 @@ _PLAYED = {
 
 
 _AT_ZERO = {"rounds": "the scene's own number", "targets": "all records"}
-"""What 0 means of a game's parameters that have no number of their own."""
+"""What 0 means of a game's parameters: the number comes from somewhere else."""
 
 
 def words_of(departure: Mapping[str, Any]) -> str:
