@@ -122,7 +122,7 @@ def test_membership_of_texts_through_an_endpoint(faults: float, prompts: Any) ->
         each = tokens_of([*members, *others])
         for number, attack in enumerate((loss_threshold, min_k), 1):
             direct, asked = (play(attack, told_apart(m)) for m in (trained(), model))
-            np.testing.assert_allclose(asked.guess, direct.guess, atol=1e-6, rtol=0)
+            np.testing.assert_allclose(asked.guess, direct.guess, atol=1e-5, rtol=0)
             np.testing.assert_array_equal(asked.truth, direct.truth)
             assert auc(asked) == auc(direct) > 0.8
             # 80 texts, each asked and charged once, whatever happened on the way.
@@ -218,7 +218,7 @@ def test_the_scores_of_candidates_are_those_of_the_model_itself() -> None:
             asked, direct = (
                 text_canaries.likelihoods(m, prefix, 2, symbols, 1.5) for m in (model, trained())
             )
-            np.testing.assert_allclose(asked, direct, atol=1e-6, rtol=0)
+            np.testing.assert_allclose(asked, direct, atol=1e-5, rtol=0)
 
 
 def test_prefix_completion_through_chat() -> None:

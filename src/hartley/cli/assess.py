@@ -117,9 +117,6 @@ def assess(
 
         folder = _folder(remeasure, store)
         return finish(again(folder), store, json=json, verbose=verbose) or _code_of_doubt(folder)
-    from hartley.engine.assess import Mistaken
-    from hartley.engine.assess import assess as run_plan
-
     ordered, source = ordered_plan(
         plan,
         scene,
@@ -136,10 +133,26 @@ def assess(
     )
     if run is not None:
         check_name(run)
+    from hartley.engine.completed import completed, inputs_digest
+
+    inputs = inputs_digest(ordered)
+    if not fresh and (complete := completed(ordered, inputs, store=store, run=run)) is not None:
+        with watching() as watch:
+            watch("kept", {"run": complete["id"], "folder": store / complete["id"]})
+        return finish(complete, store, json=json, verbose=verbose)
+    from hartley.engine.assess import Mistaken
+    from hartley.engine.assess import assess as run_plan
+
     try:
         with watching() as watch:
             document = run_plan(
-                ordered, store=store, run=run, fresh=fresh, source=source, watch=watch
+                ordered,
+                store=store,
+                run=run,
+                fresh=fresh,
+                source=source,
+                inputs=inputs,
+                watch=watch,
             )
     except Mistaken as mistake:
         finish(mistake.document, store, json=json, verbose=verbose, without=mistake.refused)

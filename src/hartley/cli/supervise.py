@@ -67,7 +67,10 @@ def supervised(command: Callable[[], int], judge: Callable[[], int] | None = Non
         code = supervisor.wait()
     finally:
         processes.end_descendants()
-    return judge() if code == 0 and judge is not None else code
+    code = judge() if code == 0 and judge is not None else code
+    # While Python ends it gives signals back to the system, which would end the process otherwise.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    return code
 
 
 def _as_child(command: Callable[[], int], parent: int, confirm: int, token: bytes) -> int:

@@ -6,7 +6,6 @@ be continued after a kill, and measured again without a model.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ from hartley.core.code_digest import code_digest
 from hartley.core.errors import DamagedRun, UsageError
 from hartley.engine import build_scene
 from hartley.engine.chain import gain
+from hartley.engine.completed import inputs_digest, verdict_of_plan
 from hartley.engine.plan.check_plan import check_parameters
-from hartley.engine.plan.plan import Plan, at_look, check_names, normalised, parse
+from hartley.engine.plan.plan import Plan, as_table, at_look, check_names, normalised, parse
 from hartley.engine.plan.worklist import added, batches, expand, experiments, planned
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
-from hartley.engine.result.gate import INCONCLUSIVE, judge
+from hartley.engine.result.gate import INCONCLUSIVE
 from hartley.engine.run import executor
 from hartley.engine.run.devices import devices_used
 from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
@@ -76,6 +76,7 @@ def assess(
     run: str | None = None,
     fresh: bool = False,
     source: str = "",
+    inputs: str = "",
     watch: Watch = lambda _event, _facts: None,
 ) -> dict[str, Any]:
     """Play, measure and judge a plan; continue an earlier run of the same plan.
@@ -86,6 +87,8 @@ def assess(
         run: the run's id; by default made from the plan and the scene.
         fresh: start from the beginning even if there is a run of the same plan.
         source: the plan's file, if any.
+        inputs: the plan's ``inputs_digest``; where it is given, the run notes it once it is
+            complete, so that ``completed`` finds it.
         watch: called with each event.
 
     Returns:
@@ -118,6 +121,7 @@ def assess(
         # Nothing identifies the scene, so earlier results cannot be trusted.
         fresh=fresh or not scene.resumable,
     )
+    ledger.inputs = inputs if scene.resumable else ""
     try:
         if plan.looks:
             return _assess_by_looks(plan, scene, ledger, watch)
@@ -127,13 +131,19 @@ def assess(
         stored = None if todo else _complete(ledger, rows, plan)
         _report_healed(ledger, watch)
         if stored is not None:
-            watch("kept", {"run": ledger.id, "folder": ledger.folder})
-            return stored
+            return _kept(ledger, stored, watch)
         ledger.begin(lines=rows, scene=document.finite(dict(scene.facts)))
         refused = _play(experiments(lines), plan, scene, ledger, watch)
         return _finished(ledger, plan, experiments(lines), refused, watch)
     finally:
         ledger.close()
+
+
+def _kept(ledger: runs.Ledger, stored: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    """Return the document of a run of which nothing had to be played."""
+    ledger.note_inputs()
+    watch("kept", {"run": ledger.id, "folder": ledger.folder})
+    return stored
 
 
 def _finished(
@@ -145,6 +155,8 @@ def _finished(
 ) -> dict[str, Any]:
     """Assemble the document of what was played, and raise where parts refused what was ordered."""
     watch("measuring", {"jobs": len(done)})
+    if ledger.inputs and inputs_digest(plan) != ledger.inputs:
+        ledger.inputs = ""  # a file was changed while it was read
     finished_run = assemble(ledger, plan)
     _report_healed(ledger, watch)
     if mistakes := _mistakes(done, plan, refused):
@@ -174,13 +186,12 @@ def _assess_by_looks(plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
             for experiment in whole:
                 _pool(ledger, experiment, _parts(experiment, plan, look), refused)
         channels = [_row(ledger, line, anew=False) for line in rows["rows"] if "standing" in line]
-        judged = {"channels": channels, "plan": _plain(plan), "scene": ledger.header["scene"]}
+        judged = {"channels": channels, "plan": as_table(plan), "scene": ledger.header["scene"]}
         failed = any(row["status"] == FAILED for row in channels)
-        if failed or _verdict(judged, plan)["status"] != INCONCLUSIVE:
+        if failed or verdict_of_plan(judged, plan)["status"] != INCONCLUSIVE:
             break
     if not played and (stored := _complete(ledger, rows, plan)) is not None:
-        watch("kept", {"run": ledger.id, "folder": ledger.folder})
-        return stored
+        return _kept(ledger, stored, watch)
     if not played or ledger.records["plan"]["lines"] != rows:
         ledger.begin(lines=rows, look=look, scene=facts)  # other limits may settle at another look
     return _finished(ledger, plan, whole, refused, watch)
@@ -243,8 +254,8 @@ def _complete(ledger: runs.Ledger, lines: Mapping[str, Any], plan: Plan) -> dict
     except UsageError:
         return None
     failed = any(row["status"] == FAILED for row in stored["channels"])
-    verdict = _verdict(stored, plan)
-    same = dict(stored["plan"]) == _plain(plan) and stored["verdict"] == verdict
+    verdict = verdict_of_plan(stored, plan)
+    same = dict(stored["plan"]) == as_table(plan) and stored["verdict"] == verdict
     same = same and stored["id"] == ledger.id  # the folder may be a copy of another run's
     return stored if same and not failed else None
 
@@ -284,11 +295,11 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     edges = [
         edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
     ]
-    plain, looks = _plain(plan), {}
+    plain, looks = as_table(plan), {}
     if plan.looks:
         looks = {"looks": {"rounds": list(plan.looks), "look": ledger.records["plan"]["look"]}}
     judged = {"channels": channels, "plan": plain, "scene": ledger.header["scene"], **looks}
-    verdict = _verdict(judged, plan)
+    verdict = verdict_of_plan(judged, plan)
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
     ]
@@ -307,13 +318,6 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     assembled |= looks
     ledger.finish(assembled)
     return assembled
-
-
-def _verdict(run_document: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Judge a run by the limits of its own plan, which names its scene."""
-    scene = plan.scenes.get(plan.scene, {})
-    verdict = judge(run_document, plan.limits, strict=plan.strict, least=plan.least, scene=scene)
-    return verdict.dump()
 
 
 def _devices(ledger: runs.Ledger) -> list[str]:
@@ -448,8 +452,3 @@ def _measured_alike(ledger: runs.Ledger, lines: Mapping[str, Any]) -> bool:
     keys = [line["key"] for line in lines["rows"] if "standing" in line and line["key"]]
     stored = [ledger.row(k) for k in keys if ledger.records.get(k, {}).get("event") == DONE]
     return all(row is not None and row["measurement"] == digest for row in stored)
-
-
-def _plain(plan: Plan) -> dict[str, Any]:
-    plain: dict[str, Any] = document.finite(tomllib.loads(normalised(plan)))
-    return plain

@@ -48,6 +48,8 @@ _ODD = re.compile(r"[^\w.+-]+")
 _NAME = re.compile(r"^[\w.:+-]{1,120}$")
 LONGEST_NAME = 200
 """Bytes of a run's name: file systems allow 255, and some letters are of four."""
+INPUTS = "inputs_sha256"
+"""Key of the journal's last line: the digest of all that the run depends on."""
 LATEST = "latest"
 """The file of a store that names the run which was assessed last."""
 
@@ -62,6 +64,7 @@ class Ledger:
         plan: the normalised plan that this process plays.
         healed: what was damaged or of an earlier version, and is played or measured again.
         process: the one that writes; a forked copy of it may not.
+        inputs: digest of all that the run depends on, to be noted once it is finished.
     """
 
     folder: Path
@@ -70,6 +73,7 @@ class Ledger:
     lock: Any = None
     healed: list[str] = field(default_factory=list)
     process: int = field(default_factory=os.getpid)
+    inputs: str = ""
     _intact: dict[str, bool] = field(default_factory=dict)
 
     @property
@@ -200,7 +204,24 @@ class Ledger:
         content = as_bytes(text) + b"\n"
         write_atomically(self.folder / "run.json", content)
         word = verdict_of(document["verdict"])
-        self.note("finished", RUN, run_sha256=digest_of(content), verdict=word)
+        noted = {INPUTS: self.inputs} if self.inputs else {}
+        self.note("finished", RUN, run_sha256=digest_of(content), verdict=word, **noted)
+
+    @property
+    def noted_inputs(self) -> str:
+        """Digest of all that the finished run depends on; empty where that was not known."""
+        return str(self.records.get(RUN, {}).get(INPUTS, "")) if self.journal.ended else ""
+
+    def note_inputs(self) -> None:
+        """Note, in the journal of a finished run, what its document depends on today.
+
+        Raises:
+            StoreError: the disk is full or cannot be written.
+        """
+        if self.inputs and self.inputs != self.noted_inputs:
+            known = self.records[RUN]
+            noted = {name: known[name] for name in ("run_sha256", "verdict") if name in known}
+            self.note("finished", RUN, **noted, **{INPUTS: self.inputs})
 
     def close(self) -> None:
         """Let another process write to the folder."""
@@ -252,11 +273,7 @@ def open_run(
         "measured_plan_sha256": _digest(measured_part(plan)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    key = hashlib.sha256(
-        "\x1f".join([measured_part(plan), scene.get("digest", ""), version]).encode()
-    ).hexdigest()[:8]
-    # A plan's file may have any name, and one that is longer than a folder's.
-    identity = "-".join([_cut(_ODD.sub("-", name)), key]) if run is None else run
+    identity = _usual_name(name, plan, scene, version) if run is None else run
     check_name(identity)
     if fresh:
         identity = _next(store, identity)
@@ -274,6 +291,34 @@ def open_run(
     except BaseException:
         lock.release()
         raise
+
+
+def noted_inputs(folder: Path, name: str | None) -> str:
+    """Return the digest of all that a finished run depends on, as its journal notes it, or "".
+
+    Args:
+        folder: of the run.
+        name: of its plan or scene: only a run whose own name was made from it is read.
+
+    Raises:
+        StoreError: its journal cannot be read.
+    """
+    journal = read_journal(folder / "journal.jsonl", whole=False)
+    header = journal.header
+    if name is not None:
+        usual = _usual_name(name, _plan_of(folder), header["scene"], header["version"])
+        if folder.name != usual:
+            return ""
+    return str(journal.records.get(RUN, {}).get(INPUTS, "")) if journal.ended else ""
+
+
+def _usual_name(name: str, plan: str, scene: Mapping[str, str], version: str) -> str:
+    """The name of a run for which the user chose none."""
+    key = hashlib.sha256(
+        "\x1f".join([measured_part(plan), scene.get("digest", ""), version]).encode()
+    ).hexdigest()[:8]
+    # A plan's file may have any name, and one that is longer than a folder's.
+    return "-".join([_cut(_ODD.sub("-", name)), key])
 
 
 def _cut(name: str) -> str:

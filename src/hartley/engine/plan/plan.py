@@ -67,6 +67,7 @@ from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
 from hartley.engine.plan.own_scene import of_plan
+from hartley.engine.result.document import finite
 from hartley.engine.result.gate import check_limit, covers
 from hartley.engine.result.least import Least, read_least
 
@@ -377,6 +378,12 @@ def normalised(plan: Plan) -> str:
             rows.append(f"{_toml(name)} = {_toml(value)}")
     rows += _tables("limits.least", {k: v for k, v in least.items() if isinstance(v, Mapping)})
     return "\n".join(rows) + "\n"
+
+
+def as_table(plan: Plan) -> dict[str, Any]:
+    """Return a normalised plan as the run document holds it: plain values of JSON."""
+    table: dict[str, Any] = finite(tomllib.loads(normalised(plan)))
+    return table
 
 
 @dataclass(frozen=True, slots=True)
