@@ -130,7 +130,7 @@ def spoilt_tree(content: bytes, rng: Rng) -> bytes:
         elif way < 0.35 and isinstance(node, list):
             node += [json.loads(json.dumps(node[key]))] * rng.choice((1, 40))
         elif way < 0.4 and isinstance(node, dict):
-            node[rng.choice(ODD)] = node[key]
+            node[rng.choice(ODD)] = json.loads(json.dumps(node[key]))  # not inside itself
         else:
             node[key] = rng.choice(VALUES)
     return json.dumps(tree, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")

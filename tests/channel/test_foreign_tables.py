@@ -526,6 +526,21 @@ BROKEN = {
         lambda path: path.write_text('{"truth": 1, "guess": 1}\n{"truth": 1, "guess": "a"}\n[1]\n'),
         "cannot be read as jsonl",
     ),
+    # Arrow 26 ends the process at the first two.
+    "null.jsonl": (
+        lambda path: path.write_text("null\n"),
+        "every line must be an object, got None",
+    ),
+    "nulls.jsonl": (
+        lambda path: path.write_bytes(
+            b"\xef\xbb\xbf \t null\n" + b'{"truth": 1, "guess": 1}\n' * 9
+        ),
+        "cannot be read as jsonl",
+    ),
+    "later.jsonl": (
+        lambda path: path.write_text('{"truth": 1, "guess": 1}\n' * 50_000 + "\n  null\n"),
+        "every line must be an object, got None",
+    ),
     "text.npy": (lambda path: path.write_text("truth"), "cannot be read as npy"),
     "text.npz": (lambda path: path.write_text("truth"), "cannot be read as npz"),
 }

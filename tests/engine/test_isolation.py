@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -79,6 +80,7 @@ WAYS = {
     "exits": lambda view: sys.exit(0),
     "dies": lambda view: os._exit(0),
     "segfaults": lambda view: ctypes.string_at(0),
+    "starves": lambda view: os.kill(os.getpid(), 9),
     "closes": lambda view: os.close(_pipe()),
     "garbage": lambda view: os.write(_pipe(), b"x" * 4096),
     "pickles": _pickle,
@@ -122,6 +124,7 @@ REASONS = {
     "exits": "SystemExit: 0",
     "dies": "the process of the attack rogue ended with exit code 0",
     "segfaults": "the process of the attack rogue was killed by SIGSEGV",
+    "starves": "the process of the attack rogue was killed by SIGKILL",
     "closes": "the process of the attack rogue ",
     "garbage": "sent what cannot be read",
     "pickles": "sent what cannot be read",
@@ -230,6 +233,18 @@ def test_a_process_that_misbehaves_fails_its_row_and_no_other(rogues, capfd):
     assert printed.status == after.status == "done"
     assert "from below Python" not in capfd.readouterr().out
     assert not (rogues / "exploded").exists()
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_process_that_the_system_kills_for_memory_is_reported_as_such(
+    rogues, monkeypatch, isolated
+):
+    counter = itertools.count(1000)  # of a machine that was short before
+    monkeypatch.setattr(processes, "killed_for_memory", lambda: next(counter))
+    (result,) = _perform([_job("rogue", way="starves")], workers=1 - isolated, isolate=isolated)
+    name = "the process of the attack rogue" if isolated else "its worker process"
+    reason = f"{name} was killed by SIGKILL because the machine had no memory left"
+    assert reason in result.note["reason"]
 
 
 def test_a_plugin_cannot_see_the_truth_unless_it_is_trusted(rogues):

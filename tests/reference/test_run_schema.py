@@ -1,8 +1,10 @@
 """A reader of version 1 refuses every other version in words."""
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from importlib.resources import files
+from typing import Any
 
 import pytest
 
@@ -70,3 +72,26 @@ def test_the_schema_knows_every_word_of_the_taxonomy(name: str, enum: type[StrEn
     schema = json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
     words = schema["$defs"]["row"]["properties"][name]["enum"]
     assert {word for word in words if word} == set(map(str, enum))
+
+
+OPEN = {
+    *("facts", "params", "game_params", "setting", "cost"),  # any names, with plain values
+    *("ratio", "auc", "choice", "weakest_cut"),
+    "additionalProperties",  # the tables of a plan
+}
+
+
+def _open(node: Any, name: str = "") -> Iterator[str]:
+    """The objects of a schema that say nothing about what they hold."""
+    if isinstance(node, dict):
+        if "object" in node.get("type", ()) and not {"properties", "additionalProperties"} & set(
+            node
+        ):
+            yield name
+        for key, value in node.items():
+            yield from _open(value, key)
+
+
+def test_the_schema_types_whatever_a_report_reads() -> None:
+    schema = json.loads(files("hartley.reference").joinpath("run.schema.json").read_text())
+    assert set(_open(schema)) <= OPEN

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import json
+import re
 import stat
 import tokenize
 import zipfile
@@ -307,7 +308,7 @@ def _json_lines(
             source, arrow.ReadOptions(block_size=size), arrow.ParseOptions(newlines_in_values=False)
         )
 
-    if codecs.lookup(encoding).name == "utf-8":
+    if codecs.lookup(encoding).name == "utf-8" and _begin_objects(path):
         try:
             return _blocks(path, parse)
         except pa.ArrowInvalid as error:
@@ -320,6 +321,25 @@ def _json_lines(
         raise ValueError(f"every line must be an object, got {odd[0]!r}")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pa.table({name: mixed_values([row.get(name) for row in rows]) for name in names})
+
+
+_NO_OBJECT = re.compile(rb"\n[ \t\r]*[^ \t\r\n{]")
+_LINE_BEGINS = re.compile(rb"\n[ \t\r]*\Z")
+
+
+def _begin_objects(path: Path) -> bool:
+    """Whether each line that is not empty begins with a brace.
+
+    Arrow 26 ends the process where the first row of a block is ``null``.
+    """
+    with _unpacked(path) as source:
+        begin = b"\n" + source.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+        while block := source.read(BLOCK):
+            text = begin + block
+            if _NO_OBJECT.search(text):
+                return False
+            begin = b"\n" if _LINE_BEGINS.search(text[-BLOCK:]) else b""
+        return not _NO_OBJECT.search(begin)
 
 
 def mixed_values(values: list[Any]) -> Any:

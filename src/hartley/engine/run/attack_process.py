@@ -17,7 +17,6 @@ import copyreg
 import io
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import types
@@ -191,6 +190,7 @@ class AttackProcess:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if (torch := sys.modules.get("torch")) is not None:
             environment |= dict.fromkeys(THREADS, str(torch.get_num_threads()))
+        self._memory_kills = processes.killed_for_memory()
         command = [sys.executable, "-P", "-X", "faulthandler", "-m", HOST]
         try:
             self._process = subprocess.Popen(
@@ -309,8 +309,7 @@ class AttackProcess:
         if code is None:
             return RunError(f"{name} closed its pipe")
         if code < 0:
-            with contextlib.suppress(ValueError):
-                return RunError(f"{name} was killed by {signal.Signals(-code).name}")
+            return RunError(f"{name} was {processes.killing(-code, self._memory_kills)}")
         return RunError(f"{name} ended with exit code {code}")
 
     def _error(self, note: Any) -> BaseException:

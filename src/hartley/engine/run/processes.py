@@ -169,6 +169,19 @@ def killed_for_memory() -> int:
     return 0
 
 
+def killing(number: int, kills_before: int) -> str:
+    """Say in words what killed a process, such as ``killed by SIGSEGV``.
+
+    Args:
+        number: the signal.
+        kills_before: ``killed_for_memory`` of when the process was started.
+    """
+    words = f"killed by {signal_name(number)}"
+    if number == signal.SIGKILL and killed_for_memory() > kills_before:
+        words += " because the machine had no memory left; use fewer workers"
+    return words
+
+
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends (Linux)."""
     _process_control(_SET_SUBREAPER, 1)

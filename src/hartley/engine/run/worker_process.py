@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -164,10 +163,8 @@ class WorkerProcess:
         if code == CANNOT_ANSWER:
             return "a part closed the descriptor on which its worker process answers"
         if code < 0:
-            name = processes.signal_name(-code)
-            return (
-                f"its worker process was killed by {name}{self._for_memory(code)}{self.log.cause()}"
-            )
+            killed = processes.killing(-code, self.memory_kills)
+            return f"its worker process was {killed}{self.log.cause()}"
         return f"its worker process ended with exit code {code}{self.log.cause()}"
 
     def dismiss(self) -> None:
@@ -179,11 +176,6 @@ class WorkerProcess:
         for descriptor in (self.jobs, self.results, self.prints):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-
-    def _for_memory(self, code: int) -> str:
-        if code != -signal.SIGKILL or processes.killed_for_memory() <= self.memory_kills:
-            return ""
-        return " because the machine had no memory left; use fewer workers"
 
 
 def start(
