@@ -53,6 +53,36 @@ def test_no_leak_and_no_answer_in_words(run):
     assert nothing.sentences == ("Nothing was measured, so nothing is known.",)
 
 
+def test_one_training_certifies_what_rests_on_the_draws_alone(run):
+    metrics = {
+        "epsilon_lower": 1.95,
+        "epsilon_delta": 1e-5,
+        "exposure_1_copies": 2.9,
+        "exposure_16_copies": 9.5,
+        "exposure_unplanted": 1.24,
+        "exposure_null": 1.436,
+    }
+    (row,) = _only(run, "loss_threshold")["channels"]
+    row = {**row, "attack": "exposure", "bits": {**row["bits"], "low": 0.0}}
+    alone = {"clusters": 1, "unit": "canary", "leakage": 0.65, "metrics": metrics, "planted": True}
+
+    def sentences(**changes):
+        return summary({**run, "channels": [{**row, **changes}], "defenses": []}).sentences
+
+    nothing, capacity, epsilon, copies, _ = sentences(**alone)
+    assert nothing.startswith("Of membership, no bit is certified")
+    assert "certified that exposure read at least 0.650 bit per canary (min-capacity)" in capacity
+    assert "privacy about a canary with ε below 1.95 at δ = 1e-05." in epsilon
+    assert copies == (
+        "Mean exposure: 2.900 bit planted once, 9.500 bit planted 16 times, 1.240 never planted; "
+        "chance is 1.436."
+    )
+    # Over several trainings, or where nobody drew the secrets, none of these is said.
+    for change in ({"clusters": 4}, {"planted": False}, {"flags": ["x"]}):
+        lines = sentences(**{**alone, **change})
+        assert not any("min-capacity" in line or "ε" in line for line in lines)
+
+
 def test_what_did_not_run_has_its_cure(run):
     rows = {row["attack"]: row for row in run["channels"]}
     missing = {

@@ -40,6 +40,7 @@ VERBS = {
     "compare": "Compare two stored runs row by row: 0 no worse, 1 worse, 2 bad input, 3 open.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
     "explain": "Explain a word that a report prints, such as certified or blind AUC.",
+    "canaries": "Draw harmless secrets to plant in your own training, for assess --canaries.",
     "pack": "List packs of real data and weights, or fetch one.",
     "new": "Write the file of a new attack, which works and can be changed.",
 }

@@ -35,6 +35,8 @@ class OwnModel:
         references: Models that an attacker trains at most. Default: as many as each attack says.
         members: Texts that a language model was trained on (.jsonl, .csv, .parquet, .txt).
         nonmembers: Texts of the same kind that it never saw.
+        canaries: The file of hartley canaries make that it was trained on, instead of members or
+            besides.
         reference: Folder of the language model before fine-tuning; of an adapter it is the base.
         base: Folder of the model that an adapter adapts, where the adapter names none that is here.
         tokenizer: Folder of the tokenizer. Default: that of the model.
@@ -60,6 +62,7 @@ class OwnModel:
     references: int | None = None
     members: str | None = None
     nonmembers: str | None = None
+    canaries: str | None = None
     reference: str | None = None
     base: str | None = None
     tokenizer: str | None = None

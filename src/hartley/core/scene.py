@@ -133,13 +133,18 @@ class Scene:
         """Whether the scene holds ``name``: a field that is not None, an extra, or a part.
 
         ``members`` are records whose membership can be asked about: a pool and a pipeline to train
-        on its halves, or a deployed model with its training records and others.
+        on its halves, or a deployed model with its training records and others, or with canaries
+        that coins chose. ``planting`` is a pipeline to plant canaries with, or canaries that are
+        planted already.
         """
+        planted = any("planted_canaries" in part_names(type(part)) for part in self.parts)
         if name == "members":
             pooled = self.fit is not None and "pool" in self.extra
             return self.model is not None and (
-                pooled or (self.train is not None and self.holdout is not None)
+                pooled or planted or (self.train is not None and self.holdout is not None)
             )
+        if name == "planting":
+            return planted or (self.fit is not None and self.train is not None)
         if name in self.extra or any(name in part_names(type(part)) for part in self.parts):
             return True
         fields = {"model", "train", "holdout", "fit", "training"}
@@ -168,6 +173,8 @@ class Scene:
     def lacking(self, names: Iterable[str]) -> list[str]:
         """Return which of ``names`` are absent, each once; for members, also what they need."""
         out = [name for name in dict.fromkeys(names) if not self.has(name)]
+        if "planting" in out:
+            out[out.index("planting")] = ", ".join(n for n in ("fit", "train") if not self.has(n))
         pooled = self.fit is not None and "pool" in self.extra
         needed = ("model",) if pooled else ("model", "train", "holdout")
         short = [name for name in needed if not self.has(name)]

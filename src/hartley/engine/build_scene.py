@@ -104,8 +104,10 @@ def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:
     parts: dict[str, Any] = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
     records = {key: part for key, part in parts.items() if isinstance(part, Data)}
     model = scene.model
+    stated = {type(p).__name__: getattr(p, "identity", "") for p in scene.parts}
     content = digest(
         {
+            **({"parts": stated} if any(stated.values()) else {}),
             "version": __version__,
             "name": name,
             "params": dict(params),

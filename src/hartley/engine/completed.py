@@ -21,6 +21,7 @@ from hartley import catalog
 from hartley import store as runs
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import DamagedRun, HartleyError
+from hartley.data.canary_files import truth_path
 from hartley.engine.plan.plan import Plan, as_table, normalised
 from hartley.engine.result.gate import judge
 from hartley.kit.file_digests import sha256_of
@@ -140,6 +141,8 @@ def _of_scene(plan: Plan) -> Iterator[str]:
             yield f"{name} {code_of_object(value)}" if known else ""
         else:
             yield _of_path(name, Path(value), alone="base" not in given)
+            if name == "canaries":
+                yield _of_path("truth", truth_path(Path(value)), alone=True)
 
 
 def _of_path(name: str, path: Path, *, alone: bool) -> str:

@@ -5,6 +5,7 @@ Every number in a sentence is one of a row of the run document, and the sentence
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +130,9 @@ def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield from _anchor(row)
     for row in sound:
         if _low(row) <= 0:
-            yield _nothing(row, [r for r in measured if class_of(r) == class_of(row)])
+            alike = [r for r in measured if class_of(r) == class_of(row)]
+            yield _nothing(row, alike)
+            yield from _of_one_run([r for r in alike if not r.get("flags")])
     for cls in (cls for cls, row in best.items() if row is None):
         yield f"About {plain(cls)} nothing is settled: every row of it is flagged."
     flagged = [row for row in measured if row.get("flags")]
@@ -153,6 +156,48 @@ def _nothing(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     most = f"; their upper ends are at most {bits(max(highs))} bit" if highs else ""
     attacks = count(len(sound), "attack that was", "attacks that were")
     return f"Of {plain(class_of(row))}, no bit is certified by the {attacks} played{most}."
+
+
+def _of_one_run(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what one training certifies: it rests on the auditor's draws alone, on no mean."""
+    alone = [r for r in rows if r.get("planted", True) and r.get("clusters") == 1]
+    capable = [row for row in alone if row.get("leakage")]
+    if capable:
+        best = max(capable, key=lambda row: row["leakage"])
+        yield (
+            f"One training certifies no mean over trainings. Of this one it is certified that "
+            f"{best['attack']} read at least {bits(best['leakage'])} bit per "
+            f"{best.get('unit') or 'use'} (min-capacity) of secrets that were drawn at random."
+        )
+    private = [row for row in alone if (row.get("metrics") or {}).get("epsilon_lower")]
+    if private:
+        best = max(private, key=lambda row: row["metrics"]["epsilon_lower"])
+        delta = best["metrics"].get("epsilon_delta")
+        at = f" at δ = {delta:g}" if delta else ""
+        yield (
+            f"{best['attack']} refutes any claim of differential privacy about a "
+            f"{best.get('unit') or 'use'} with ε below "
+            f"{number(best['metrics']['epsilon_lower'], 2)}{at}."
+        )
+    for row in alone:
+        yield from _by_copies(row)
+
+
+def _by_copies(row: Mapping[str, Any]) -> Iterator[str]:
+    """Say how exposure grows with the copies of a canary, by the attack of that name."""
+    metrics = row.get("metrics") or {}
+    copies = {int(name.split("_")[1]): value for name, value in metrics.items()
+              if re.fullmatch(r"exposure_\d+_copies", name)}  # fmt: skip
+    if row["attack"] != "exposure" or not copies:
+        return
+    each = ", ".join(f"{bits(copies[k])} bit planted {_times(k)}" for k in sorted(copies))
+    never = metrics.get("exposure_unplanted")
+    beside = "" if never is None else f", {bits(never)} never planted"
+    yield f"Mean exposure: {each}{beside}; chance is {bits(metrics.get('exposure_null'))}."
+
+
+def _times(count_: int) -> str:
+    return "once" if count_ == 1 else f"{count_} times"
 
 
 def _who(row: Mapping[str, Any]) -> str:

@@ -70,6 +70,10 @@ class TextReader:
         x = tokens[scored, : self.longest]
         return Data(flag, Modality.LANGUAGE, x, facts={"zlib": np.array(compressed)})
 
+    def words(self, record: Mapping[str, Any]) -> str:
+        """Return a row of a training file, ``text`` or ``messages``, as the model reads it."""
+        return str(record["text"]) if "text" in record else self._chat(record["messages"])
+
     def _chat(self, messages: Sequence[Mapping[str, Any]]) -> str:
         return self._write(messages)
 

@@ -12,9 +12,12 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Model, Range, Scene, Stronger, recipe
 from hartley.core.errors import RunError, UsageError
+from hartley.data.canary_files import read as read_canaries
 from hartley.games.membership.pretrained import Pretrained
+from hartley.games.planted_canaries import PlantedCanaries
 from hartley.kit.retry import Backoff
 from hartley.scenes._assemble_language import utility
+from hartley.scenes._user_canaries import planted as in_their_tokens
 from hartley.scenes._user_files import described
 from hartley.scenes._user_texts import TextReader, apart, as_sent, check_words
 from hartley.targets.adapter_folder import adapter, base_of, is_adapter
@@ -35,6 +38,7 @@ def own_texts(
     model: Annotated[str, Stronger.NEITHER] = "",
     members: Annotated[str, Stronger.NEITHER] = "",
     nonmembers: Annotated[str, Stronger.NEITHER] = "",
+    canaries: Annotated[str, Stronger.NEITHER] = "",
     reference: Annotated[str, Stronger.NEITHER] = "",
     base: Annotated[str, Stronger.NEITHER] = "",
     tokenizer: Annotated[str, Stronger.NEITHER] = "",
@@ -45,7 +49,7 @@ def own_texts(
     allow_host: Annotated[str, Stronger.NEITHER] = "",
     revision: Annotated[str, Stronger.NEITHER] = "",
 ) -> Scene:
-    """A language model of your own, the texts that it was trained on, and others.
+    """A language model of your own, with texts that it was trained on and others, or canaries.
 
     Non-members beyond the number of members are the attacker's own texts, where there are 20 or
     more. Empty texts are left out, and long ones cut; the facts say how many.
@@ -54,6 +58,8 @@ def own_texts(
         model: a folder of transformers (safetensors), of a LoRA adapter, or a name at the endpoint.
         members: texts that it was trained on: .jsonl, .csv, .parquet, or .txt with one a line.
         nonmembers: texts of the same kind that it never saw.
+        canaries: the file that ``hartley canaries make`` wrote and that was planted; its truth is
+            beside it. Without members, which canaries were planted is the membership in question.
         reference: folder of the model before fine-tuning; of an adapter it is the base.
         base: folder of the model that an adapter adapts, where the adapter names none that is here.
         tokenizer: folder of the tokenizer; empty takes that of the model.
@@ -80,54 +86,96 @@ def own_texts(
         folder = folder if tokenizer or has_tokenizer(folder) else beside
         context = int(local.facts["context"])
     reader = TextReader(codec_of(folder), min(longest, context), folder, text_field)
-    train, others = apart(
-        reader.read(members, "members"),
-        reader.read(nonmembers, "nonmembers"),
-        (members, nonmembers),
-    )
+    records: dict[str, Data] = {}
+    if members:
+        both = (reader.read(members, "members"), reader.read(nonmembers, "nonmembers"))
+        train, others = apart(*both, (members, nonmembers))
+        records = _parted(train, others)
+    planted: PlantedCanaries | None = None
+    if canaries:
+        drawn = read_canaries(Path(canaries))
+        planted = in_their_tokens(drawn, reader.codec, reader.words, reader.longest)
+    texts = [*records.values(), *([] if planted is None else [planted.texts])]
     if local is None:
         ask = partial(
             served,
             endpoint,
             model,
             codec=reader.codec,
-            prompts=as_sent(reader.codec, (train, others)),
+            prompts=as_sent(reader.codec, texts),
             key_env=key_env,
             allow_hosts=(allow_host,) if allow_host else (),
             revision=revision,
         )
-        _check_answers(ask(backoff=Backoff(attempts=2, first=0.2)), endpoint, train)
+        _check_answers(ask(backoff=Backoff(attempts=2, first=0.2)), endpoint, texts[0])
         local = ask()
-    for data in (train, others):
+    for data in texts:
         check_words(data, local, "model")
         if before is not None:
             check_words(data, before, "reference")
-    spare = max(0, len(others) - len(train))
-    spare = spare if spare >= SPARE else 0
-    holdout = _rows(others, "nonmembers", slice(len(others) - spare))
-    public = _rows(others, "public", slice(len(others) - spare, None))
+    beside_model = (None if before is None else Pretrained(before), planted)
+    extra = {**records, **({} if planted is None else {"canaries": planted.canaries})}
+    if records:
+        extra["test"] = records["holdout"]
     return Scene(
         name=Path(model).name or "model",
         modality=Modality.LANGUAGE,
         model=local.with_(
             codec=reader.codec, offers=OFFERS, facts={**local.facts, "context": context}
         ),
-        train=train,
-        holdout=holdout,
-        extra={"test": holdout, **({"public": public} if spare else {})},
-        parts=() if before is None else (Pretrained(before),),
+        train=extra.pop("train", None),
+        holdout=extra.pop("holdout", None),
+        extra=extra,
+        parts=tuple(part for part in beside_model if part is not None),
         # Every answer of an endpoint costs.
-        utility=None if endpoint else utility,
+        utility=None if endpoint or not records else utility,
         facts={
-            "member records": len(train),
-            "non-member records": len(holdout),
-            **({"the attacker's records": spare} if spare else {}),
+            **{NAMES[name]: len(data) for name, data in records.items()},
+            **({} if planted is None else _described(planted)),
             **reader.facts,
             **({} if before is None else {"model before fine-tuning": before.name}),
             **({"endpoint": f"{endpoint} {model}"} if endpoint else described({"model": model})),
-            **described({"members": members, "nonmembers": nonmembers}),
+            **described(
+                {
+                    name: path
+                    for name, path in (
+                        ("members", members),
+                        ("nonmembers", nonmembers),
+                        ("canaries", canaries),
+                    )
+                    if path
+                }
+            ),
         },
     )
+
+
+NAMES = {
+    "train": "member records",
+    "holdout": "non-member records",
+    "public": "the attacker's records",
+}
+
+
+def _parted(train: Data, others: Data) -> dict[str, Data]:
+    """Return the records of the scene: non-members to spare are the attacker's."""
+    spare = max(0, len(others) - len(train))
+    spare = spare if spare >= SPARE else 0
+    out = {
+        "train": train,
+        "holdout": _rows(others, "nonmembers", slice(len(others) - spare)),
+        "public": _rows(others, "public", slice(len(others) - spare, None)),
+    }
+    return out if spare else {name: out[name] for name in ("train", "holdout")}
+
+
+def _described(part: PlantedCanaries) -> dict[str, str | int]:
+    copies = ", ".join(map(str, np.unique(part.repeats).tolist()))
+    return {
+        "canaries": len(part.planted),
+        "canaries planted, by fair coins": int(part.planted.sum()),
+        "copies of a planted canary": copies,
+    }
 
 
 def _check_flags(flags: Mapping[str, Any]) -> None:
@@ -137,16 +185,18 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
         UsageError: one is absent, or does not go with the others.
     """
     texts, folder = "a file of texts", "a folder"
-    needed = {"model": folder, "members": texts, "nonmembers": texts}
+    needed = {"model": folder}
+    if not flags["canaries"] or flags["members"] or flags["nonmembers"]:
+        needed |= {"members": texts, "nonmembers": texts}
     example = "hartley assess --model FOLDER"
     if flags["endpoint"]:
-        needed |= {"model": "the name of a model at the endpoint", "tokenizer": folder}
+        needed = {**needed, "model": "the name of a model at the endpoint", "tokenizer": folder}
         example = f"hartley assess --endpoint {flags['endpoint']} --model NAME --tokenizer FOLDER"
     for name, what in needed.items():
         if not flags[name]:
             raise UsageError(
                 f"--{name} must be {what}, got none: {example} --members members.jsonl "
-                "--nonmembers nonmembers.jsonl"
+                "--nonmembers nonmembers.jsonl, or --canaries of `hartley canaries make`"
             )
     for name in ("key_env", "allow_host", "revision"):
         if flags[name] and not flags["endpoint"]:
@@ -156,7 +206,7 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
             f"--base must be given with the folder of an adapter, got {flags['model']}; a model "
             "before fine-tuning is a --reference"
         )
-    if Path(flags["members"]).resolve() == Path(flags["nonmembers"]).resolve():
+    if flags["members"] and Path(flags["members"]).resolve() == Path(flags["nonmembers"]).resolve():
         raise UsageError(
             f"--nonmembers must be texts that the model never saw, got {flags['members']} twice"
         )

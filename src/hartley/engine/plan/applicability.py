@@ -77,6 +77,12 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
             f"it compares with the model before fine-tuning, which {scene.name} comes without: "
             "name its folder with --reference",
         )
+    if "canaries" in lacking and scene.fit is None and scene.modality is Modality.LANGUAGE:
+        return Obstacle(
+            "access",
+            f"it reads planted secrets, and {scene.name} comes without: train on those that "
+            "`hartley canaries make` draws, and name them with --canaries",
+        )
     if lacking:
         return Obstacle("scene", f"the scene {scene.name} has no {_list(lacking)}")
     parts = [part for part in scene.parts if {*part_names(type(part))} & {*game.requires}]

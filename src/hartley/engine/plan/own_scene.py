@@ -56,7 +56,7 @@ def _of_network(values: Mapping[str, Any]) -> bool:
     model, train = str(values.get("model", "")), str(values.get("train", ""))
     weights = (".pt", ".pth", ".safetensors", ".ckpt")
     # The name of a model at an endpoint may look like a name in a module: llama3:latest.
-    return not {"endpoint", "members", "nonmembers"} & values.keys() and (
+    return not {"endpoint", "members", "nonmembers", "canaries"} & values.keys() and (
         is_object(model)
         or is_object(train)
         or model.lower().endswith(weights)

@@ -4,7 +4,8 @@ In each round the auditor tosses a fair coin for every record of a pool (or for 
 records) and trains a victim on the heads, so that each round is a new training run and an
 independent cluster. The attacker sees the victim, the records and the training pipeline, and gives
 each record a score. A scene with a model and no pipeline has one round on that model, with its
-training records and other records; its members were not drawn by a coin.
+training records and other records; its members were not drawn by a coin. Where its owner planted
+canaries that coins chose, and names no training records, these coins are the secrets.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from hartley.games.membership.blind_baseline import blind_auc
 from hartley.games.membership.judging import judge_of
 from hartley.games.membership.pretrained import Pretrained
 from hartley.games.membership.split_checks import LEAST, readable, repeats, twins
+from hartley.games.planted_canaries import PlantedCanaries
 from hartley.games.texts_as_tokens import in_tokens, with_scored_texts
 from hartley.kit.language.tokens import likelihoods
 from hartley.models.training_defense import trainable
@@ -166,7 +168,7 @@ def _deal(
                 f"scene {scene.name!r} must have a pipeline and a pool for group, mislabelled and "
                 "targets, got none"
             )
-        return _deployed(scene, rng)
+        return _of_canaries(scene, rng) if scene.train is None else _deployed(scene, rng)
     assert scene.model is not None
     pool = scene.extra["pool"]
     readable(scene.model, pool)
@@ -265,6 +267,29 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
         cluster=False,
         planted=False,
         metrics=_of_the_split(pool, truth[None] == 1, groups, shared),
+    )
+
+
+def _of_canaries(scene: Scene, rng: Rng) -> Deal:
+    """Return one round on the deployed model: which of its canaries were planted?
+
+    A fair coin settled it for each before the training. All share one training run, which is one
+    cluster: ε is certified by the one-run audit (arXiv:2305.08846), of a canary with all its
+    copies.
+    """
+    part = scene.part(PlantedCanaries)
+    assert scene.model is not None
+    # An odd number: as many heads as tails, by chance, would be taken for a split made even.
+    part = part.rows(np.arange(len(part.planted) - 1 + len(part.planted) % 2))
+    readable(scene.model, part.texts)
+    groups = np.arange(len(part.planted))
+    view = _view(scene, part.texts, groups, int(rng.integers(2**31)))
+    most = int(part.repeats.max())
+    return Deal(
+        rounds=(Round(replace(view, source=scene.model), part.planted.astype(np.int64)),),
+        judge=judge_of(groups),
+        unit=f"canary of up to {most} copies" if most > 1 else "canary",
+        metrics=_of_the_split(part.texts, part.planted[None], groups, repeats(part.texts)),
     )
 
 

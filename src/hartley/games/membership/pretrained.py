@@ -16,3 +16,8 @@ class Pretrained:
     """
 
     model: Model
+
+    @property
+    def identity(self) -> str:
+        """What the model declares itself to be, for the identity of a scene."""
+        return self.model.identity

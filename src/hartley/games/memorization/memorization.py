@@ -39,9 +39,10 @@ from hartley.core import (
 from hartley.core.errors import UsageError
 from hartley.games.judged_model import judged
 from hartley.games.memorization import canaries as book
-from hartley.games.memorization import oracle_models
+from hartley.games.memorization import deployed, oracle_models
 from hartley.games.memorization.judging import judge
 from hartley.games.memorization.verbatim import Verified
+from hartley.games.planted_canaries import PlantedCanaries
 from hartley.games.texts_as_tokens import in_tokens
 from hartley.kit.language import text
 from hartley.models.training_defense import trainable
@@ -73,7 +74,7 @@ class MemorizationBrief:
         question: m canaries without their secrets; its facts say how a secret is written (see
             ``games.memorization.canaries``). The answer is a score for each candidate of each.
         candidates: number of candidates of each secret.
-        repeats: copies of each canary in the training data.
+        repeats: copies of a canary in the training data, at most.
         length: tokens of a secret in a text; 0 for other records.
         symbols: (10,) the token of each digit of a secret in a text; empty for other records.
         public: records of the attacker's own, or None.
@@ -96,7 +97,7 @@ class MemorizationBrief:
     dead=dead,
     brief=MemorizationBrief,
     modalities=ALL,
-    requires=("fit", "model", "train", "canaries"),
+    requires=("model", "canaries", "planting"),
     metrics=("exposure", "extraction_rate"),
     loot="data",
 )
@@ -115,10 +116,16 @@ def memorization(
         repeats: copies of each canary in the training data; 0 plants none.
         form: canaries, or contacts (secrets in contact records, language only).
 
+    A deployed model whose owner planted canaries that Hartley drew is one round, with the copies
+    that were drawn.
+
     Raises:
         UsageError: the scene has no canaries of this form.
     """
     scene = in_tokens(scene)
+    if form in scene.extra and scene.find(PlantedCanaries) is not None:
+        part = scene.part(PlantedCanaries)
+        return deployed.deal(scene, rng, rounds, _brief(scene, form, int(part.repeats.max())))
     assert scene.fit is not None and scene.model is not None and scene.train is not None
     if form not in scene.extra:
         raise UsageError(f"scene {scene.name!r} must have {form!r} for memorization, got none")
@@ -130,14 +137,7 @@ def memorization(
     training_data, include = _with_canaries(scene.train, written, repeats, canaries.y)
     victims = scene.victims(training_data, include, int(rng.integers(2**31)))
     salt = int(rng.integers(2**31))
-    brief = MemorizationBrief(
-        question=canaries,
-        candidates=candidates,
-        repeats=repeats,
-        length=int(canaries.facts.get("length", 0)),
-        symbols=np.asarray(canaries.facts.get("symbols", ()), dtype=np.int64),
-        public=scene.extra.get("public"),
-    )
+    brief = _brief(scene, form, repeats)
     models = [victims.member(k) for k in range(rounds)]
     verify: list[Verified] = []
     if canaries.modality is Modality.LANGUAGE:
@@ -162,6 +162,18 @@ def memorization(
             for k, model in enumerate(models)
         ),
         judge=partial(judge, verify=verify),
+    )
+
+
+def _brief(scene: Scene, form: str, repeats: int) -> MemorizationBrief:
+    canaries = scene.extra[form]
+    return MemorizationBrief(
+        question=canaries,
+        candidates=book.candidates(canaries),
+        repeats=repeats,
+        length=int(canaries.facts.get("length", 0)),
+        symbols=np.asarray(canaries.facts.get("symbols", ()), dtype=np.int64),
+        public=scene.extra.get("public"),
     )
 
 

@@ -22,24 +22,66 @@ def write(canaries: Data, secrets: NDArray[Any]) -> NDArray[np.int64]:
 
     Args:
         canaries: ``x`` (m, p) are prefixes; of its facts, ``symbols`` (10,) are the tokens of the
-            digits, ``length`` is the number of digits of a secret, and ``ending`` (e,) or (m, e)
-            are the tokens after it, padded with −1.
+            digits, ``length`` is the number of digits of a secret, ``gap`` (g,) are the tokens
+            between two digits, if there are any, and ``ending`` (e,) or (m, e) are those after the
+            secret, padded with −1.
         secrets: (m,) numbers.
 
     Returns:
         (m, t) token ids, padded with −1.
     """
-    length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
-    places = 10 ** np.arange(length - 1, -1, -1)
-    digits = symbols[np.asarray(secrets)[:, None] // places % 10]
+    digits = secret_tokens(canaries, secrets)
     ending = np.asarray(canaries.facts["ending"], dtype=np.int64)
     if ending.ndim == 1:
         ending = np.tile(ending, (len(digits), 1))
     return text.append(canaries.x, np.concatenate([digits, ending], 1))
 
 
+def gap_of(canaries: Data) -> NDArray[np.int64]:
+    """Return the tokens (g,) between two digits of a secret; most tokenizers write none."""
+    return np.asarray(canaries.facts.get("gap", ()), dtype=np.int64)
+
+
+def secret_tokens(canaries: Data, secrets: NDArray[Any]) -> NDArray[np.int64]:
+    """Return secrets (m,) as tokens (m, length + gaps)."""
+    length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
+    digits = symbols[np.asarray(secrets)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
+    return spread(digits, gap_of(canaries))
+
+
+def spread(digits: NDArray[Any], gap: NDArray[Any]) -> NDArray[np.int64]:
+    """Return digits (n, k) with the tokens ``gap`` (g,) between two of them."""
+    if not len(gap) or not digits.shape[1]:
+        return np.asarray(digits, dtype=np.int64)
+    out = np.empty((*digits.shape, 1 + len(gap)), dtype=np.int64)
+    out[..., 0], out[..., 1:] = digits, gap
+    return out.reshape(len(digits), -1)[:, : -len(gap)]
+
+
+def generated_length(canaries: Data) -> int:
+    """Return how many tokens a model must generate after a prefix to write a whole secret."""
+    length, gap = int(canaries.facts["length"]), len(gap_of(canaries))
+    # One gap more: a tokenizer may write it before the first digit of a text of its own.
+    return length + gap * length
+
+
+def without_gaps(generated: NDArray[Any], canaries: Data) -> NDArray[np.int64]:
+    """Return the first tokens (n, length) of generated rows beside those between digits."""
+    length, gap = int(canaries.facts["length"]), gap_of(canaries)
+    if not len(gap):
+        return np.asarray(generated, dtype=np.int64)
+    rows = [[t for t in row if t >= 0 and t not in gap] for row in np.asarray(generated).tolist()]
+    return text.pad([row[:length] for row in rows], length)
+
+
 def likelihoods(
-    model: Model, prefix: NDArray[Any], length: int, symbols: NDArray[Any], temperature: float = 1.0
+    model: Model,
+    prefix: NDArray[Any],
+    length: int,
+    symbols: NDArray[Any],
+    temperature: float = 1.0,
+    *,
+    gap: NDArray[Any] | tuple[int, ...] = (),
 ) -> NDArray[np.float64]:
     """Return the natural log-likelihood (10^length,) of every number after one prefix.
 
@@ -53,12 +95,15 @@ def likelihoods(
         length: digits of a number.
         symbols: (10,) the token of each digit.
         temperature: divides the log-probabilities of tokens before they are summed.
+        gap: (g,) tokens between two digits.
     """
+    between = np.asarray(gap, dtype=np.int64)
     if "query" not in model.calls and model.score is not None:
         tails = symbols[np.arange(10**length)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
+        tails = spread(tails, between)
         rows = np.repeat(prefix[None], len(tails), axis=0)
         return np.asarray(_continuation(model, rows, tails).sum(1) / temperature)
-    heads = stems(length, symbols)
+    heads = stems(length, symbols, between)
     contexts = text.append(np.repeat(prefix[None], len(heads), axis=0), heads)
     answers = log_probabilities(model.query(contexts), model.output)
     steps = answers[:, symbols] / temperature
@@ -71,9 +116,7 @@ def likelihoods(
 
 def secret_likelihoods(model: Model, canaries: Data, secrets: NDArray[Any]) -> NDArray[np.float64]:
     """Return the natural log-likelihood (m,) of each canary's secret by a model's text scores."""
-    length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
-    digits = symbols[np.asarray(secrets)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
-    return np.asarray(_continuation(model, canaries.x, digits).sum(1))
+    return np.asarray(_continuation(model, canaries.x, secret_tokens(canaries, secrets)).sum(1))
 
 
 def _continuation(model: Model, prefixes: NDArray[Any], tails: NDArray[Any]) -> NDArray[np.float64]:
@@ -84,26 +127,32 @@ def _continuation(model: Model, prefixes: NDArray[Any], tails: NDArray[Any]) -> 
     return np.asarray(np.take_along_axis(log_probs, at, 1))
 
 
-def stems(length: int, symbols: NDArray[Any]) -> NDArray[np.int64]:
-    """Return all numbers of fewer than ``length`` digits as tokens, padded with −1."""
+def stems(
+    length: int, symbols: NDArray[Any], gap: NDArray[Any] | tuple[int, ...] = ()
+) -> NDArray[np.int64]:
+    """Return all numbers of fewer than ``length`` digits as tokens, padded with −1.
+
+    After each digit are the tokens ``gap``, which come before the next one.
+    """
     rows: list[list[int]] = []
     for digits in range(length):
         for number in range(10**digits):
             decimal = f"{number:0{digits}d}" if digits else ""
-            rows.append([int(symbols[int(c)]) for c in decimal])
+            rows.append([int(t) for c in decimal for t in (symbols[int(c)], *gap)])
     return text.pad(rows)
 
 
 def digit_distributions(
     model: Model, canaries: Data, secrets: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the model's distribution of each digit, given the true digits before it.
+    """Return the model's distribution of each token of a secret, given the true ones before it.
 
     Returns:
-        natural log-probabilities (m, length, vocabulary), and the true tokens (m, length).
+        natural log-probabilities (m, l, vocabulary), and the true tokens (m, l): the digits, and
+        what is between them.
     """
-    length, symbols = int(canaries.facts["length"]), np.asarray(canaries.facts["symbols"])
-    digits = symbols[np.asarray(secrets)[:, None] // 10 ** np.arange(length - 1, -1, -1) % 10]
+    digits = secret_tokens(canaries, secrets)
+    length = digits.shape[1]
     contexts = [text.append(canaries.x, digits[:, :k]) for k in range(length)]
     width = max(c.shape[1] for c in contexts)
     rows = np.concatenate(
@@ -125,14 +174,19 @@ def harvest(texts: NDArray[Any], canaries: Data) -> list[dict[int, int]]:
     Returns:
         for every canary: number → row of ``texts``.
     """
-    length = int(canaries.facts["length"])
+    length, gap = int(canaries.facts["length"]), tuple(gap_of(canaries).tolist())
+    step = 1 + len(gap)
+    span = length + len(gap) * (length - 1)
     digit_of = {int(s): d for d, s in enumerate(canaries.facts["symbols"])}
     tails = unique_suffixes([[t for t in row if t >= 0] for row in canaries.x.tolist()])
     numbers: list[dict[int, int]] = [{} for _ in tails]
     for at, row in enumerate(np.asarray(texts).tolist()):
-        for start in range(len(row) - length + 1):
-            digits = [digit_of.get(t) for t in row[start : start + length]]
+        for start in range(len(row) - span + 1):
+            ends = range(start, start + span, step)
+            digits = [digit_of.get(row[at_digit]) for at_digit in ends]
             if any(d is None for d in digits):
+                continue
+            if any(tuple(row[end + 1 : end + step]) != gap for end in ends[:-1]):
                 continue
             number = int("".join(map(str, digits)))
             for numbers_found, tail in zip(numbers, tails, strict=True):

@@ -129,13 +129,15 @@ def inextractable(
 
     Args:
         distributions: as for :func:`secret_probability`.
-        digits: (m, l) the true tokens.
+        digits: (m, l) the true tokens, with those between digits.
         symbols: (10,) the token of each digit.
     """
-    length = digits.shape[1]
-    best = np.full(len(digits), float(len(symbols)) ** -length)
-    among = (digits[..., None] == symbols).argmax(2)
-    for distribution, true in ((distributions, digits), (distributions[..., symbols], among)):
+    # What is between digits is known with the format.
+    at = np.flatnonzero(np.isin(digits, symbols).all(0))
+    best = np.full(len(digits), float(len(symbols)) ** -len(at))
+    among = (digits[:, at, None] == symbols).argmax(2)
+    ways = ((distributions, digits), (distributions[:, at][..., symbols], among))
+    for distribution, true in ways:
         best = np.maximum(best, (distribution.argmax(2) == true).all(1).astype(np.float64))
         for temperature in TEMPERATURES:
             best = np.maximum(best, secret_probability(distribution, true, temperature))

@@ -53,7 +53,7 @@ def divergence(
         question.x[:, 0], rng.choice(vocabulary, min(tokens, len(vocabulary)), replace=False)
     ]
     prompts = np.repeat(np.unique(repeated), samples)[:, None].repeat(repeats, 1)
-    new = question.x.shape[1] + view.brief.length
+    new = question.x.shape[1] + text_canaries.generated_length(question)
     generated = generate(prompts, new, int(rng.integers(2**31)))
     # The last token of the prompt may be the first of a canary.
     texts, counts = np.unique(

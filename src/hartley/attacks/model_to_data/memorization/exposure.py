@@ -61,9 +61,10 @@ def _text_scores(
     view: View[MemorizationBrief], question: Data, temperature: float
 ) -> NDArray[np.float64]:
     length, symbols = view.brief.length, view.brief.symbols
+    gap = text_canaries.gap_of(question)
     return np.stack(
         [
-            text_canaries.likelihoods(view.model, prefix, length, symbols, temperature)
+            text_canaries.likelihoods(view.model, prefix, length, symbols, temperature, gap=gap)
             for prefix in question.x
         ]
     )

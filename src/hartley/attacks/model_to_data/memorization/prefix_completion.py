@@ -56,8 +56,10 @@ def prefix_completion(
         ]
         guess = np.stack([text_canaries.refusal_scores(h, symbols, length) for h in generated])
         return Outcome(guess=guess, asset=_loot(question, guess))
-    greedy = generate(question.x, length, -1)
-    sampled = generate(np.repeat(question.x, samples, axis=0), length, int(rng.integers(2**31)))
+    new = text_canaries.generated_length(question)
+    greedy = generate(question.x, new, -1)
+    sampled = generate(np.repeat(question.x, samples, axis=0), new, int(rng.integers(2**31)))
+    greedy, sampled = (text_canaries.without_gaps(x, question) for x in (greedy, sampled))
     continuations = sampled.reshape(len(question), samples, length)
     guess = np.stack(
         [

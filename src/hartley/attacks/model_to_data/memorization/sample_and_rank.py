@@ -56,7 +56,7 @@ def sample_and_rank(
             (perplexity of the likeliest few successive tokens).
     """
     question = view.brief.question
-    new = question.x.shape[1] + view.brief.length
+    new = question.x.shape[1] + text_canaries.generated_length(question)
     canary_starts = question.x[:, 0]
     public_starts = canary_starts if view.brief.public is None else view.brief.public.x[:, 0]
     firsts = np.r_[
