@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,10 +27,9 @@ from hartley.report.format_numbers import (
     usual,
     verdict_words,
 )
+from hartley.report.markdown import cell, code, points, table
 from hartley.report.summary import FITS_NOT, limited, summary
 from hartley.report.table_rows import by_reason, edge
-
-SPECIAL = re.compile(r"([\\`*_~\[\]|])")
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -43,17 +41,17 @@ def render(document: Mapping[str, Any]) -> str:
     skipped = [c for c in document["channels"] if c["status"] == "skipped"]
     words_first = summary(document)
     blocks = [
-        f"# Hartley: {_cell(scene.get('name'))}",
-        f"**{_cell(title)}.** {_cell(sentence(words))} {_cell(sentence(meaning(verdict)))}".strip(),
-        _cell(limited(document)) if limited(document) else "",
-        _cell(" ".join(words_first.sentences)),
-        "\n".join(f"- {_cell(reason)}" for reason in verdict.get("reasons") or ()),
+        f"# Hartley: {cell(scene.get('name'))}",
+        f"**{cell(title)}.** {cell(sentence(words))} {cell(sentence(meaning(verdict)))}".strip(),
+        cell(limited(document)) if limited(document) else "",
+        cell(" ".join(words_first.sentences)),
+        "\n".join(f"- {cell(reason)}" for reason in verdict.get("reasons") or ()),
         *_departures(verdict),
-        _cell(sentence(judged(verdict))) if judged(verdict) else "",
+        cell(sentence(judged(verdict))) if judged(verdict) else "",
         *_list("What to do now", words_first.actions),
         *_list("What did not run, and its cure", words_first.gaps),
         "## Channels",
-        _table(CHANNEL_HEAD, [_channel(c) for c in measured])
+        table(CHANNEL_HEAD, [_channel(c) for c in measured])
         if measured
         else "Nothing was measured.",
         "Bits are Shannon bits per use: the point, then the certified lower and the calibrated "
@@ -66,14 +64,14 @@ def render(document: Mapping[str, Any]) -> str:
             [edge(e)["path"], " ".join((edge(e)["gain"], edge(e)["span"])), e.get("n")]
             for e in document["edges"]
         ]
-        blocks += ["## Chains", _table(head, rows)]
+        blocks += ["## Chains", table(head, rows)]
         blocks.append(
             "The gain compares the last attack at the end of the chain with the same attack alone, "
             "on the same secrets; intervals resample victims."
         )
     if document.get("defenses"):
         rows = [row for d in document["defenses"] for row in _defense(d)]
-        blocks += ["## Defenses", _table(DEFENSE_HEAD, rows)]
+        blocks += ["## Defenses", table(DEFENSE_HEAD, rows)]
         blocks.append("Coverage is relative to the attacks that were run.")
     if failed or skipped:
         rows = [[f"{c['status']}: {c.get('reason')}", 1, c["attack"]] for c in failed]
@@ -81,22 +79,22 @@ def render(document: Mapping[str, Any]) -> str:
         rows += [list(line.values()) for line in by_reason(fitting)]
         if unfit := len(skipped) - len(fitting):
             rows.append(["does not fit: other data, or no such part in the scene", unfit, NOTHING])
-        blocks += ["## Not measured", _table(("reason", "attacks", "names"), rows)]
+        blocks += ["## Not measured", table(("reason", "attacks", "names"), rows)]
     blocks.append(
-        f"Run `{_code(document['id'])}`, seed {_cell(document.get('seed'))}, "
-        f"Hartley {_cell(document['version'])}, scene digest `{_code(scene.get('digest'))[:16]}`."
+        f"Run `{code(document['id'])}`, seed {cell(document.get('seed'))}, "
+        f"Hartley {cell(document['version'])}, scene digest `{code(scene.get('digest'))[:16]}`."
     )
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _list(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"## {title}", "\n".join(f"- {_cell(line)}" for line in lines)] if lines else []
+    return [f"## {title}", points(lines)] if lines else []
 
 
 def _departures(verdict: Mapping[str, Any]) -> list[str]:
     """Say what was played otherwise than it ships."""
     departures = verdict.get("departures") or ()
-    return [f"{DEPARTED}:", "\n".join(f"- {_cell(d)}" for d in departures)] if departures else []
+    return [f"{DEPARTED}:", "\n".join(f"- {cell(d)}" for d in departures)] if departures else []
 
 
 def _quantities(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -112,7 +110,7 @@ def _quantities(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return (
         [
             "\n".join(
-                f"- {_cell(', '.join(dict.fromkeys(names)))}: {_cell(words)}."
+                f"- {cell(', '.join(dict.fromkeys(names)))}: {cell(words)}."
                 for words, names in by_words.items()
             )
         ]
@@ -180,21 +178,3 @@ def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
 
 def _residual(value: Any) -> str:
     return NOTHING if value is None else " ".join(quantity(value))
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    names = list(head)
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    """Text that neither breaks the table nor becomes a tag, a link or emphasis."""
-    text = NOTHING if value is None else str(value)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
-
-
-def _code(value: Any) -> str:
-    return re.sub(r"[^\w.:+-]", "", str(value))

@@ -16,6 +16,8 @@ FORMATS = {
     "html": "one page that loads nothing",
     "json": "the run document itself",
     "md": "a table for a pull request",
+    "modelcard": "a section of a model card, as Markdown",
+    "dpia": "the measured part of a data protection impact assessment, as Markdown",
     "junit": "test cases for CI",
     "sarif": "findings for code scanning",
 }
@@ -51,4 +53,6 @@ def check_format(format: str) -> None:
     if format not in FORMATS:
         near = get_close_matches(format, FORMATS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
+        if format.lower() == "pdf":
+            hint = "; for a PDF print the page to a file: --format html --open"
         raise UsageError(f"no report format {format!r}: choose from {', '.join(FORMATS)}{hint}")

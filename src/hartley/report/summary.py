@@ -18,6 +18,7 @@ from hartley.report.format_numbers import (
     certified_share,
     count,
     figure,
+    metric,
     number,
     percent,
     plain,
@@ -109,7 +110,9 @@ def limited(document: Mapping[str, Any]) -> str:
     other = widest([row for row in measured if row["id"] not in named])
     if other is None:
         return words
-    return f"{words} The widest that they do not speak of is {_row(other)}: {_share(other)}."
+    return (
+        f"{words} The widest that they do not speak of is {_row(other)}: {share_in_words(other)}."
+    )
 
 
 def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -147,7 +150,9 @@ def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _leak(row: Mapping[str, Any]) -> str:
-    return f"{_who(row)} {_what(row)}: {_amount(row)}{_units(row)}; by {_row(row)}."
+    return (
+        f"{access_in_words(row)} {_what_happens(row)}: {_amount(row)}{_units(row)}; by {_row(row)}."
+    )
 
 
 def _nothing(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -200,7 +205,8 @@ def _times(count_: int) -> str:
     return "once" if count_ == 1 else f"{count_} times"
 
 
-def _who(row: Mapping[str, Any]) -> str:
+def access_in_words(row: Mapping[str, Any]) -> str:
+    """Say who could play a row's attack."""
     access = tuple(row.get("access") or ())
     has = [words for name, words in ACCESS if name in access][:1]
     if "poison" in access:
@@ -212,26 +218,32 @@ def _who(row: Mapping[str, Any]) -> str:
     return f"Someone who {' and '.join(has)}"
 
 
-def _what(row: Mapping[str, Any]) -> str:
+def what_is_read(row: Mapping[str, Any]) -> str:
+    """Name the secret of a row in words."""
+    cls = class_of(row)
+    return SECRETS.get(str(row.get("game")), SECRETS.get(cls, f"the secret of {plain(cls)}"))
+
+
+def _what_happens(row: Mapping[str, Any]) -> str:
     role, cls = row.get("role"), class_of(row)
     if role == "inject":
         return f"gets messages of their own into the system's behaviour ({plain(cls)})"
     if role == "jam":
         return f"destroys what the owner's own channel carries ({plain(cls)})"
-    secret = SECRETS.get(str(row.get("game")), SECRETS.get(cls, f"the secret of {plain(cls)}"))
-    return f"could learn {secret}"
+    return f"could learn {what_is_read(row)}"
 
 
 def _amount(row: Mapping[str, Any]) -> str:
     """Write a row's bits as a share of its secret, then in bits."""
     value, unit = row["bits"], row.get("unit") or "use"
     return (
-        f"{_share(row)} "
+        f"{share_in_words(row)} "
         f"({bits(value.get('point'))} bit per {unit}, at least {bits(value.get('low'))})"
     )
 
 
-def _share(row: Mapping[str, Any]) -> str:
+def share_in_words(row: Mapping[str, Any]) -> str:
+    """Write a row's certified bits as a share of its secret."""
     candidates, certified = certified_share(row)
     return f"at least {percent(certified)} of a secret that is 1 in {number(candidates)}"
 
@@ -328,11 +340,7 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
 def _actions(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield what to do now: defenses against what leaks, gaps, limits."""
     rows = document["channels"]
-    leaks: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row["status"] == "measured" and not row.get("flags") and _low(row) > 0:
-            leaks.setdefault(class_of(row), []).append(row)
-    for cls, leaking in leaks.items():
+    for cls, leaking in _leaking(rows).items():
         yield from _against(cls, leaking, document)
     if any(row["status"] == "failed" for row in rows):
         yield "Find out why rows failed, and run the same command again: it plays only those."
@@ -348,23 +356,30 @@ def _actions(document: Mapping[str, Any]) -> Iterator[str]:
         yield "What is inconclusive needs more trials, or what is named as missing."
 
 
+def _leaking(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows that certify something and are not flagged, by class."""
+    leaks: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "measured" and not row.get("flags") and _low(row) > 0:
+            leaks.setdefault(class_of(row), []).append(row)
+    return leaks
+
+
+def measured_effects(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what each defense of a run leaves of each class that leaks, and what it costs."""
+    for leaking in _leaking(document["channels"]).values():
+        for _, sentence in _effects(leaking, document):
+            yield sentence
+
+
 def _against(
     cls: str, leaking: Sequence[Mapping[str, Any]], document: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield what was measured against a class that leaks, then what fits and was not measured."""
     tried: set[str] = set()
-    best = widest(list(leaking))
-    assert best is not None
-    ids = {row["id"] for row in leaking}
-    for defense in document.get("defenses") or ():
-        left = [
-            (residual.get("adaptive") or residual.get("static"), residual)
-            for row_id, residual in (defense.get("residual") or {}).items()
-            if row_id in ids and (residual.get("adaptive") or residual.get("static"))
-        ]
-        if left:
-            tried |= set(str(defense["name"]).split("+"))
-            yield _effect(best, left, defense)
+    for name, sentence in _effects(leaking, document):
+        tried |= set(name.split("+"))
+        yield sentence
     games = {str(row.get("game")) for row in leaking}
     modality = str(document["scene"].get("modality") or "")
     fitting = [
@@ -383,6 +398,23 @@ def _against(
         )
 
 
+def _effects(
+    leaking: Sequence[Mapping[str, Any]], document: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield each defense that was measured against a class, and its effect in words."""
+    best = widest(list(leaking))
+    assert best is not None
+    ids = {row["id"] for row in leaking}
+    for defense in document.get("defenses") or ():
+        left = [
+            (residual.get("adaptive") or residual.get("static"), residual)
+            for row_id, residual in (defense.get("residual") or {}).items()
+            if row_id in ids and (residual.get("adaptive") or residual.get("static"))
+        ]
+        if left:
+            yield str(defense["name"]), _effect(best, left, defense)
+
+
 def _effect(
     best: Mapping[str, Any],
     left: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
@@ -398,17 +430,29 @@ def _effect(
     most, residual = max(left, key=lambda pair: pair[0]["point"])
     who = "who knows of it" if residual.get("adaptive") else "who does not know of it"
     less = most["high"] is not None and most["high"] < _low(best)
-    price = "; ".join(
-        f"{plain(metric)} {figure(pair['before'])} → {figure(pair['after'])}"
-        for metric, pair in (defense.get("utility") or {}).items()
-    )
+    price = _price(defense.get("utility") or {})
     return (
         f"Against {plain(class_of(best))}, measured here: behind {defense['name']} the widest is "
         f"{residual['attack']} with {bits(most['point'])} bit, of an attacker {who} "
         f"({best['attack']} reads {bits(best['bits']['point'])} without it)"
         f"{'' if less else ': that it lessens the leak is not shown'}; "
-        f"{f'it costs {price}' if price else 'its cost was not measured'}."
+        f"{price}."
     )
+
+
+def _price(utility: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what a defense costs: the measures of utility that it changes."""
+    if not utility:
+        return "its cost was not measured"
+    changed = [
+        f"{metric(name)} {figure(pair['before'])} → {figure(pair['after'])}"
+        for name, pair in utility.items()
+        if pair["before"] != pair["after"]
+    ]
+    if changed:
+        return f"it costs {'; '.join(changed)}"
+    same = "; ".join(f"{metric(n)} {figure(pair['after'])}" for n, pair in utility.items())
+    return f"it changed nothing that was measured ({same})"
 
 
 def _low(row: Mapping[str, Any]) -> float:
