@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from hartley import catalog
+from hartley.cli.own_model import GROUP, chosen_scene
+from hartley.cli.own_model import flags as own_model_flags
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
     above_zero,
@@ -27,6 +29,7 @@ from hartley.core.errors import UsageError
 app = App(name="attack", help_flags=(), version_flags=())
 
 _USAGE = "usage: hartley attack NAME --scene NAME [--its-own-parameters …] [--json]"
+"""A model of the user's own takes the place of ``--scene``."""
 
 
 @app.default
@@ -61,6 +64,7 @@ def _application(name: str) -> App:
     game_flags = {
         f"game_{p.name}": p for p in part.game.parameters if p.name not in part.game_params
     }
+    about_model = own_model_flags(taken={*own_flags, *flags, *game_flags})
     inner = App(
         name=f"hartley attack {name}",
         help=part.summary,
@@ -73,15 +77,20 @@ def _application(name: str) -> App:
         params = {flags[k].name: v for k, v in given.items() if k in flags}
         rules = {game_flags[k].name: v for k, v in given.items() if k in game_flags}
         recipe_settings = {k: v for k, v in given.items() if k in own_flags}
+        own = {k: v for k, v in given.items() if k in about_model and v != about_model[k][1]}
+        scene, params_of_model = chosen_scene(recipe_settings.pop("scene", None), own)
+        note(f"{part.name} on {own.get('model', scene)}")
+        recipe_settings["scene"] = scene
         recipe_settings["scene_params"] = settings(recipe_settings.pop("set", []))
         _check_set(part, recipe_settings, {**flags, **game_flags})
+        recipe_settings["scene_params"] |= params_of_model
         return _play(part, params, rules, **recipe_settings)
 
     signature = inspect.Signature(
         [
             _flag(
                 "scene",
-                str,
+                str | None,
                 None,
                 "The scene to attack; live:GAME leaks everything, dead:GAME nothing.",
             ),
@@ -103,6 +112,10 @@ def _application(name: str) -> App:
                 "GiB of memory that it may hold. Default: 80 % of the machine's memory.",
             ),
             _flag("json", bool, False, "Print the channel as one JSON document."),
+            *(
+                _flag(flag, kind, default, text, GROUP)
+                for flag, (kind, default, text) in about_model.items()
+            ),
             *_flags(flags.items(), attack_group),
             *_flags(game_flags.items(), game_group),
         ]
@@ -151,7 +164,7 @@ def _flag(
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if name == "scene" else default,
+        default=default,
         annotation=Annotated[kind, Parameter(help=text, **extra)],
     )
 
@@ -180,7 +193,6 @@ def _play(
         raise UsageError(f"--seed must be at least 0, got {seed}")
     if budget is not None and budget < 1:
         raise UsageError(f"--budget must be at least 1, got {budget}")
-    note(f"{part.name} on {scene}")
     with prints_apart():
         row = play_row(
             part.name,

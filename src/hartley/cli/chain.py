@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley import catalog
+from hartley.cli.own_model import NOT_SET, OwnModel, chosen_scene
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
@@ -34,7 +35,8 @@ Repeated = Annotated[list[str] | None, Parameter(consume_multiple=False, negativ
 @app.default
 def chain(
     *attacks: str,
-    scene: str,
+    scene: str | None = None,
+    own_model: OwnModel = NOT_SET,
     slot: Repeated = None,
     set_: Annotated[
         list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")
@@ -57,7 +59,7 @@ def chain(
     attacks
         Two attacks or more, in order: hartley chain mislabelled_copies lira --scene digits
     scene
-        The scene to attack.
+        The scene to attack, where it is not a model of your own.
     slot
         Where the loot enters the next scene (train, public or source); once for each link. Default:
         the slot that fits.
@@ -86,7 +88,10 @@ def chain(
     from hartley.engine.chain import stages_of
     from hartley.engine.plan.plan import CHAINS, Chain, Plan
 
+    scene, params_of_model = chosen_scene(scene, own_model.settings())
     tables = _tables(settings(set_ or []), scene)
+    if params_of_model:
+        tables["scene"][scene] = {**tables["scene"].get(scene, {}), **params_of_model}
     stages_of(attacks, slot or (), params=tables["attack"], game_params=tables["game"])
     plan = Plan(
         scene=scene,

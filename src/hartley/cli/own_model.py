@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+import inspect
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, get_type_hints
 
 from cyclopts import Group, Parameter
+
+from hartley.core.errors import UsageError
+from hartley.core.parameters import notes_of
 
 GROUP = Group("Your own model and data, instead of a scene")
 
@@ -81,3 +86,43 @@ class OwnModel:
 
 NOT_SET = OwnModel()
 """No flag was given."""
+
+
+def flags(taken: Collection[str] = ()) -> dict[str, tuple[Any, Any, str]]:
+    """Return the type, the default and the help of each flag by its name.
+
+    Args:
+        taken: names that mean something else for the command, and are left out.
+    """
+    hints = get_type_hints(OwnModel)
+    helps = notes_of(inspect.getdoc(OwnModel) or "", {"Attributes:"})
+    return {
+        field.name: (hints[field.name], field.default, helps[field.name])
+        for field in fields(OwnModel)
+        if field.name not in taken
+    }
+
+
+def chosen_scene(scene: str | None, own: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the scene to play on, and what the user's own model and data set of it.
+
+    Args:
+        scene: that of ``--scene``.
+        own: settings about the user's own model, by name.
+
+    Raises:
+        UsageError: none is given, or both are; or no scene takes these settings.
+    """
+    from hartley.engine.plan.own_scene import own_scene
+
+    if own and scene is not None:
+        names = [f"--scene {scene}", *(f"--{name.replace('_', '-')}" for name in own)]
+        raise UsageError(f"the scene must be given once, got {', '.join(names)}")
+    if own:
+        return own_scene(own)
+    if scene is None:
+        raise UsageError(
+            "the command needs a scene or a model: give --scene NAME (see: hartley list scenes), "
+            "or your own --model with --train and --test"
+        )
+    return scene, {}
