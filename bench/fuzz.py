@@ -9,6 +9,8 @@ of the tree; the others are made by a grammar that knows the keys and nothing el
 the verbs that read it, in process, by the command's own entry; its output is caught. Command lines
 are random words, flags and values, in process and as processes of their own.
 
+Where a library ends the process, the real command plays the same input, and its answer counts.
+
 A fault is: a traceback or an internal error; no end within 20 s; an exit code other than 0, 1, 2, 3
 and 130; anything but 2 where an independent reader finds a text malformed (``tomllib``, ``json``);
 exit 2 with other than one line of its own on standard error; a control character in the output.
@@ -34,7 +36,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -56,6 +58,8 @@ from hartley.core import spawn
 
 LIMIT = 20.0
 """Seconds after which an input counts as a hang."""
+LAST = "last-words.json"
+"""The file with the command line that is played."""
 CODES = (0, 1, 2, 3, 130)
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -320,6 +324,7 @@ def _work(pipe: Connection, folder: str, seed: int, keep: str) -> None:
         begun = time.monotonic()
         if name == "command":
             words: tuple[str, ...] = tuple(command(rng))
+            Path(LAST).write_text(json.dumps(words))
             code, out, err = _called(words)
             wrong = fault(code, out, err, usage=True)
             content = repr(words).encode()
@@ -328,6 +333,7 @@ def _work(pipe: Connection, folder: str, seed: int, keep: str) -> None:
             content = made(kind, rng, real)
             Path(kind.path).write_bytes(content)
             words = rng.choice(kind.commands)
+            Path(LAST).write_text(json.dumps(words))
             code, out, err = _called(words)
             malformed = kind.malformed is not None and kind.malformed(content)
             wrong = fault(code, out, err, malformed=malformed, usage=True)
@@ -367,10 +373,20 @@ class Player:
             wrong = f"did not end within {LIMIT:g} s"
         except (EOFError, OSError):
             wrong = "the process died"
+            self.process.join()
+            self.start()
+            return self._apart()
         self.process.kill()
         self.process.join()
         self.start()
         return None, wrong, LIMIT
+
+    def _apart(self) -> tuple[int | None, str, float]:
+        """Play the last words by the real command, which outlives a library that crashes."""
+        folder, begun = Path(self.given[0]), time.monotonic()
+        words = json.loads((folder / LAST).read_text())
+        code, out, err = _in_process(words, folder)
+        return code, fault(code, out, err, usage=True), time.monotonic() - begun
 
 
 def jobs(args: argparse.Namespace) -> list[tuple[str, int]]:
@@ -386,25 +402,25 @@ def jobs(args: argparse.Namespace) -> list[tuple[str, int]]:
     return played
 
 
+def _in_process(words: Sequence[str], folder: Path) -> tuple[int | None, str, str]:
+    """Return the exit code and the output of the real command; no code where it does not end."""
+    call = [sys.executable, "-m", "hartley.cli.main", *words]
+    quiet, most = subprocess.DEVNULL, 3 * LIMIT
+    try:
+        done = subprocess.run(
+            call, cwd=folder, capture_output=True, stdin=quiet, timeout=most, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None, "", ""
+    return done.returncode, *(t.decode("utf-8", "replace") for t in (done.stdout, done.stderr))
+
+
 def _processes(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str]]:
     """Play command lines as processes of their own; yield what was wrong with each."""
     for number in range(args.processes):
         words = command(random.Random(spawn(args.seed, "fuzz", "process", number)))
-        call = [sys.executable, "-m", "hartley.cli.main", *words]
-        try:
-            done = subprocess.run(
-                call,
-                cwd=folder,
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                timeout=3 * LIMIT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            yield repr(words), f"did not end within {3 * LIMIT:g} s"
-            continue
-        texts = (done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
-        yield repr(words), fault(done.returncode, *texts, usage=True)
+        code, out, err = _in_process(words, folder)
+        yield repr(words), fault(code, out, err, usage=True)
 
 
 def main() -> int:

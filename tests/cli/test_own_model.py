@@ -189,6 +189,26 @@ def test_a_recipe_that_cannot_be_used_is_one_line(call, files, name, message):
     assert result.returncode == 2 and message in result.stderr, result.stderr
 
 
+def test_one_attack_and_a_chain_take_the_same_flags(call, files):
+    words = [*files, "--target", "label"]
+    whole = measured(call("assess", *words, *COMMON, "a"))
+    alone = call("attack", "loss_threshold", *words, "--json")
+    assert json.loads(alone.stdout)["bits"] == whole[0]["bits"], alone.stderr
+    assert "loss_threshold on tree.skops" in alone.stderr
+    # The attack's own parameter keeps its name, which is also that of a flag about models.
+    lira = call("attack", "lira", *words, "--references", "2", "--json")
+    assert json.loads(lira.stdout)["params"]["references"] == 2, lira.stderr
+    # No stolen model can be made without public records: the last attack alone is measured.
+    chain = call("chain", "knockoff", "loss_threshold", *words, "--workers", "0", "--json")
+    assert measured(chain)[0]["bits"]["point"] == whole[0]["bits"]["point"]
+    assert "must have public records" in chain.stderr
+    for command in (["attack", "lira"], ["chain", "knockoff", "lira"]):
+        neither, both = call(*command), call(*command, *words, "--scene", "digits")
+        assert neither.returncode == both.returncode == 2
+        assert "needs a scene or a model" in neither.stderr
+        assert "the scene must be given once, got --scene digits, --model" in both.stderr
+
+
 def test_strong_attacks_that_lack_the_training_are_named_and_hold_up_a_pass(call, files):
     """The leak that LiRA and RMIA would have read passed unseen."""
     with_limits = ["plan.toml", *files, "--target", "label", "--workers", "0"]

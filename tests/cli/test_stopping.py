@@ -126,6 +126,38 @@ def test_a_recipe_that_ends_the_program_below_python_does_not_pass(command, scen
     assert err.strip().splitlines()[-1] == line + reason
 
 
+ENDINGS = {
+    "os.abort": "it was killed by SIGABRT",
+    "ctypes.CDLL(None)._exit": "it ended with exit code 0",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_that_ends_the_library_which_reads_it_is_bad_input(tmp_path, ending):
+    """Some damaged Parquet files do: here the reader is made to."""
+    (tmp_path / "t.csv").write_text("truth,score\n0,1\n1,2\n")
+    program = (
+        "import ctypes, os, sys",
+        "from hartley.cli.main import main",
+        "from hartley.importers import measured",
+        f"measured.imported = lambda *_: {ending}({'0' if 'exit' in ending else ''})",
+        "sys.argv[1:] = ['measure', 't.csv']",
+        "main()",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(program)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("hartley: nothing was measured: the process that reads the file ended")
+    assert last.endswith(ENDINGS[ending])
+
+
 def test_one_attack_is_limited_too_and_its_prints_are_shown(command):
     words = ("--scene", "live:membership", "--game-rounds", "2")
     run = command("attack", "naps", *words, "--seconds", "60", "--time-limit", "0.5")

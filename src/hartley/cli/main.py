@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hartley.cli.second_verdict import second_verdict
 from hartley.cli.start import guard, unguard
-from hartley.cli.supervise import INCONCLUSIVE, STOPPED, can_supervise, supervised
+from hartley.cli.supervise import (
+    INCONCLUSIVE,
+    STOPPED,
+    Unconfirmed,
+    can_supervise,
+    supervised,
+)
 from hartley.cli.terminal import complain, complain_at_length
 from hartley.core.errors import HartleyError, Mistakes, UsageError
 
@@ -47,6 +53,12 @@ VERBS = {
 """A verb is one row here, and one file of this folder that defines its ``app``."""
 
 PLAYING = {"assess", "attack", "chain"}
+UNREADABLE = Unconfirmed(
+    "nothing was measured: the process that reads the file ended, as with a damaged file or too "
+    "little memory",
+    USAGE,
+)
+"""Libraries that parse tables are not written in Python: a hostile file can end their process."""
 """Verbs that run code of parts: their process is supervised."""
 
 
@@ -141,6 +153,8 @@ def main() -> None:
         # A first word of another verb, or --help, plays nothing.
         judge = second_verdict(arguments) if arguments[0] == "assess" else None
         sys.exit(supervised(lambda: _in_own_process(arguments), judge))
+    if _verb(arguments) == "measure" and can_supervise():
+        sys.exit(supervised(lambda: _in_own_process(arguments), unconfirmed=UNREADABLE))
     sys.exit(_in_own_process(arguments))
 
 

@@ -25,6 +25,22 @@ from hartley.engine.run.interrupts import STOPPING
 
 INCONCLUSIVE, STOPPED = 3, 130
 
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """What a command that ended without confirming its exit code answers.
+
+    Attributes:
+        words: what happened, for a line with the way in which it ended behind it.
+        code: the exit code instead.
+    """
+
+    words: str
+    code: int
+
+
+NO_VERDICT = Unconfirmed("a part ended the program before its verdict", INCONCLUSIVE)
+
 _PATIENCE = 10.0
 """Seconds that a command may take to stop."""
 _FAREWELL = 5.0
@@ -39,17 +55,23 @@ def can_supervise() -> bool:
     return hasattr(os, "fork")
 
 
-def supervised(command: Callable[[], int], judge: Callable[[], int] | None = None) -> int:
+def supervised(
+    command: Callable[[], int],
+    judge: Callable[[], int] | None = None,
+    unconfirmed: Unconfirmed = NO_VERDICT,
+) -> int:
     """Run a command in a child process and return its exit code.
 
     Args:
         command: returns the exit code; what it prints goes where this process prints.
         judge: called in this process where the command has answered 0, after all its processes
             have ended; returns the code that counts then.
+        unconfirmed: what counts where the command ends in another way.
 
     Returns:
         The code, if the command has returned it; 128 and the signal's number, if it was stopped by
-        SIGINT (130), SIGTERM (143) or SIGHUP (129); else 3, with a line that says why.
+        SIGINT (130), SIGTERM (143) or SIGHUP (129); else that of ``unconfirmed``, with a line that
+        says why.
     """
     token = os.urandom(_TOKEN_BYTES)
     confirmations, confirm = os.pipe()
@@ -62,7 +84,7 @@ def supervised(command: Callable[[], int], judge: Callable[[], int] | None = Non
         return _as_child(command, parent, confirm, token)
     os.close(confirm)
     processes.adopt_orphans()
-    supervisor = _Supervisor(child, confirmations, token)
+    supervisor = _Supervisor(child, confirmations, token, unconfirmed)
     try:
         code = supervisor.wait()
     finally:
@@ -110,6 +132,7 @@ class _Supervisor:
     child: int
     confirmations: int
     token: bytes
+    unconfirmed: Unconfirmed
     stopped_by: int = 0
     pressed: float = 0.0
     deadline: float = float("inf")
@@ -183,8 +206,8 @@ class _Supervisor:
         ending = f"it ended with exit code {os.waitstatus_to_exitcode(status)}"
         if os.WIFSIGNALED(status):
             ending = f"it was killed by {processes.signal_name(os.WTERMSIG(status))}"
-        _say(f"a part ended the program before its verdict: {ending}")
-        return INCONCLUSIVE
+        _say(f"{self.unconfirmed.words}: {ending}")
+        return self.unconfirmed.code
 
     @staticmethod
     def _show_cursor() -> None:
