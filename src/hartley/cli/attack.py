@@ -77,9 +77,9 @@ def _application(name: str) -> App:
         params = {flags[k].name: v for k, v in given.items() if k in flags}
         rules = {game_flags[k].name: v for k, v in given.items() if k in game_flags}
         recipe_settings = {k: v for k, v in given.items() if k in own_flags}
-        own = {k: v for k, v in given.items() if k in about_model and v != about_model[k][1]}
-        scene, params_of_model = chosen_scene(recipe_settings.pop("scene", None), own)
-        note(f"{part.name} on {own.get('model', scene)}")
+        of_model = {k: v for k, v in given.items() if k in about_model and v != about_model[k][1]}
+        scene, params_of_model = chosen_scene(recipe_settings.pop("scene", None), of_model)
+        note(f"{part.name} on {of_model.get('model', scene)}")
         recipe_settings["scene"] = scene
         recipe_settings["scene_params"] = settings(recipe_settings.pop("set", []))
         _check_set(part, recipe_settings, {**flags, **game_flags})

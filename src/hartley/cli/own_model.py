@@ -103,23 +103,23 @@ def flags(taken: Collection[str] = ()) -> dict[str, tuple[Any, Any, str]]:
     }
 
 
-def chosen_scene(scene: str | None, own: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def chosen_scene(scene: str | None, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the scene to play on, and what the user's own model and data set of it.
 
     Args:
         scene: that of ``--scene``.
-        own: settings about the user's own model, by name.
+        settings: about the user's own model, by name.
 
     Raises:
         UsageError: none is given, or both are; or no scene takes these settings.
     """
     from hartley.engine.plan.own_scene import own_scene
 
-    if own and scene is not None:
-        names = [f"--scene {scene}", *(f"--{name.replace('_', '-')}" for name in own)]
+    if settings and scene is not None:
+        names = [f"--scene {scene}", *(f"--{name.replace('_', '-')}" for name in settings)]
         raise UsageError(f"the scene must be given once, got {', '.join(names)}")
-    if own:
-        return own_scene(own)
+    if settings:
+        return own_scene(settings)
     if scene is None:
         raise UsageError(
             "the command needs a scene or a model: give --scene NAME (see: hartley list scenes), "
