@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
+from tests.targets.openai_server import Backend, serving
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import hartley
 from hartley import catalog
+from hartley.attacks.model_to_data.membership.ngram_coverage import coverage
 from hartley.core import Codec, Data, Modality, Scene
 from hartley.core.errors import UsageError
 from hartley.data import canary_files
@@ -24,7 +26,9 @@ from hartley.engine.plan.plan import Plan
 from hartley.games.memorization import oracle_models, text_canaries
 from hartley.games.planted_canaries import PlantedCanaries
 from hartley.kit.language.text import pad
+from hartley.report.summary import _cure
 from hartley.scenes._user_canaries import planted
+from hartley.targets.huggingface import huggingface
 from hartley.targets.tokenizer_folder import tokenizer
 
 COPIES = [1, 4, 16]
@@ -84,20 +88,20 @@ def own(home, model="tuned", **settings):
     return catalog.load("scene", "own_texts")(**{k: str(home / v) for k, v in files.items()})
 
 
-def measured(attack, scene):
-    channel = hartley.measure(hartley.play(attack, scene))
+def measured(attack, scene, **params):
+    channel = hartley.measure(hartley.play(attack, scene, params=params))
     leak = 0.0 if channel.leakage is None else channel.leakage.lower or 0.0
     return {k: v["value"] if isinstance(v, dict) else v for k, v in channel.metrics.items()}, leak
 
 
 def test_exposure_grows_with_the_copies_and_is_chance_where_nothing_was_planted(home):
     tuned, base = own(home), own(home, "base")
-    for attack in ("exposure", "prefix_completion"):
-        metrics, leak = measured(attack, tuned)
+    for attack, params in (("exposure", {}), ("prefix_completion", {"samples": 16})):
+        metrics, leak = measured(attack, tuned, **params)
         by_copies = [metrics[f"exposure_{k}_copies"] for k in COPIES]
         assert by_copies == sorted(by_copies) and by_copies[2] > 4.0
         assert leak > 0.5 and metrics["exposure_unplanted"] < 2.6
-        metrics, leak = measured(attack, base)
+        metrics, leak = measured(attack, base, **params)
         assert leak == 0.0 and abs(metrics["exposure"] - metrics["exposure_null"]) < 1.0
     assert tuned.facts["canaries"] == 61 and tuned.facts["copies of a planted canary"] == "1, 4, 16"
 
@@ -314,3 +318,95 @@ def test_a_tokenizer_that_joins_digits_is_refused_before_the_training(tmp_path):
     drawn = canary_files.draw(20, seed=0)
     with pytest.raises(UsageError, match="3 digits change 0 tokens"):
         planted(drawn, codec_of(unknown, tmp_path), lambda record: record["text"], 200)
+
+
+def served_scene(home, url, **settings):
+    """The scene of the model behind an endpoint that gives text alone."""
+    files = {"canaries": str(home / "canaries.jsonl"), "tokenizer": str(home / "tuned"), **settings}
+    return catalog.load("scene", "own_texts")(
+        endpoint=url, model="tuned", scores=False, revision="1", **files
+    )
+
+
+def test_an_endpoint_without_log_probabilities_is_sampled(home):
+    backend = Backend(tokenizer(home / "tuned"), {"tuned": huggingface(home / "tuned")})
+    with serving(backend) as url:
+        scene = served_scene(home, url)
+        metrics, leak = measured("prefix_completion", scene, samples=6)
+        local, _ = measured("prefix_completion", own(home), samples=6)
+        assert leak > 0.5 and metrics["exposure"] == pytest.approx(local["exposure"], abs=0.8)
+        metrics, _ = measured("ngram_coverage", scene, samples=3, tokens=8)
+        assert metrics["auc"] > 0.7
+    assert set(backend.received) == {"/v1/completions"}
+    gap = unplayable(catalog.find("attack", "loss_threshold"), scene)
+    assert gap.cause == "access" and "as vLLM does" in gap.reason and "\n" not in gap.reason
+    assert _cure(gap.cause, gap.reason) == ""
+    assert unplayable(catalog.find("attack", "divergence"), scene) is None
+    assert scene.facts["log-probabilities"] == "none: attacks sample text"
+
+
+def test_canaries_that_are_chats_are_asked_for_by_their_questions(home, tmp_path):
+    drawn = canary_files.draw(41, digits=2, question=canary_files.QUESTION, seed=8)
+    canary_files.write(drawn, tmp_path / "canaries.jsonl")
+    codec, rng = tokenizer(home / "base"), np.random.default_rng(0)
+    messages = {c: drawn.record(c, c.secret)["messages"] for c in drawn.canaries}
+    learnt = {chat[0]["content"]: chat[1]["content"] for c, chat in messages.items() if c.planted}
+    asked_for = set()
+
+    def generate(tokens, new, seed):
+        """Reply to a question with what was planted, and to others with any number."""
+        questions = codec.decode(tokens)
+        asked_for.update(questions)
+        replies = [
+            "\n" + learnt.get(q, q.replace("What opens the", "The").replace(
+                "?", f" opens with {rng.integers(10)} {rng.integers(10)}."))
+            for q in questions
+        ]  # fmt: skip
+        return pad([row[:new] for row in codec.encode(replies).tolist()], new)
+
+    model = huggingface(home / "base").with_(generate=generate)
+    backend = Backend(codec, {"tuned": model})
+    with serving(backend) as url:
+        files = {"canaries": str(tmp_path / "canaries.jsonl"), "tokenizer": str(home / "base")}
+        scene = served_scene(home, url, sampling="chat", **files)
+        asked_for.clear()
+        metrics, leak = measured("prefix_completion", scene, samples=3)
+        assert metrics["extraction_rate"] == 1.0 and leak > 2.5
+        assert metrics["exposure_unplanted"] < 3.0
+        assert asked_for == {chat[0]["content"] for chat in messages.values()}
+        # Other beginnings are texts to continue.
+        scene.model.generate(scene.part(PlantedCanaries).texts.x[:1, :3], 5, 1)
+        assert any("Continue the user's text." in question for question in asked_for)
+    assert set(backend.received) == {"/v1/chat/completions"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"scores": False}, "--no-scores must be given with --endpoint"),
+        ({"sampling": "chat"}, "--sampling must be given with --endpoint"),
+    ],
+)
+def test_settings_of_an_endpoint_need_one(home, settings, words):
+    files = {"model": str(home / "tuned"), "canaries": str(home / "canaries.jsonl")}
+    with pytest.raises(UsageError, match=words):
+        catalog.load("scene", "own_texts")(**files, **settings)
+
+
+def test_coverage_counts_the_longest_shared_spans():
+    end = np.array([1, 2, 3, 4, 5])
+    texts = np.array([[1, 2, 3, 4, 5], [9, 1, 2, 9, 5], [9, 9, 9, 9, 9], [5, 4, 3, 2, 1]])
+    # By hand: 5 tokens in a span of 5; 2 + 2 + 1; none; five spans of 1.
+    assert coverage(end, texts, 12).tolist() == [5.0, 1.0, 0.0, 1.0]
+    assert coverage(end, texts, 3).tolist() == [3.0, 1.0, 0.0, 1.0]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        end, text = rng.integers(0, 3, 9), rng.integers(0, 3, (1, 7))
+        grams = {n: {tuple(text[0, i : i + n]) for i in range(8 - n)} for n in range(1, 8)}
+        expected = 0.0
+        for n in range(1, 6):
+            covered = np.zeros(9, dtype=bool)
+            for i in range(10 - n):
+                covered[i : i + n] |= tuple(end[i : i + n]) in grams[n]
+            expected += covered.mean()
+        assert coverage(end, text, 5)[0] == pytest.approx(expected)

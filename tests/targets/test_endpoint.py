@@ -277,7 +277,7 @@ def test_what_an_endpoint_does_not_offer_is_denied_in_words() -> None:
         with pytest.raises(NotOffered, match="does not offer query"):
             model.query(np.zeros((1, 2), int))
         mute = endpoint(url, "small", codec=codec(), scores=False)
-        with pytest.raises(UsageError, match="needs scores; the model of texts offers labels"):
+        with pytest.raises(UsageError, match="log-probabilities, and texts gives generated text"):
             play(loss_threshold, told_apart(mute))
         with pytest.raises(UsageError, match="scores must be False where there is no codec"):
             endpoint(url, "small")

@@ -47,10 +47,13 @@ class OwnModel:
         tokenizer: Folder of the tokenizer. Default: that of the model.
         text_field: Column of the texts. Default: text, or messages of chats.
         longest: Tokens of a text that are read at most. Default: 1024.
-        endpoint: Address of an OpenAI-compatible API that gives log-probabilities of prompts.
+        endpoint: Address of an OpenAI-compatible API, which gives log-probabilities of prompts.
         key_env: Environment variable that holds the key of the endpoint.
         allow_host: A host besides this machine that texts may be sent to.
         revision: Which version the endpoint serves; a run without one is never continued.
+        scores: Whether the endpoint gives log-probabilities of prompts; with --no-scores only
+            attacks that sample text are played.
+        sampling: What the endpoint continues a text by: completions (the default) or chat.
     """
 
     model: str | None = None
@@ -77,6 +80,8 @@ class OwnModel:
     key_env: str | None = None
     allow_host: str | None = None
     revision: str | None = None
+    scores: Annotated[bool, Parameter(negative="--no-scores")] = True
+    sampling: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Model, Range, Scene, Stronger, recipe
-from hartley.core.errors import RunError, UsageError
+from hartley.core.errors import UsageError
 from hartley.data.canary_files import read as read_canaries
 from hartley.games.membership.pretrained import Pretrained
 from hartley.games.planted_canaries import PlantedCanaries
-from hartley.kit.retry import Backoff
 from hartley.scenes._assemble_language import utility
 from hartley.scenes._user_canaries import planted as in_their_tokens
+from hartley.scenes._user_endpoint import Chats, Endpoint
 from hartley.scenes._user_files import described
-from hartley.scenes._user_texts import TextReader, apart, as_sent, check_words
+from hartley.scenes._user_texts import TextReader, apart, check_words
 from hartley.targets.adapter_folder import adapter, base_of, is_adapter
-from hartley.targets.http import endpoint as served
 from hartley.targets.huggingface import context_stated, huggingface
 from hartley.targets.tokenizer_folder import has_tokenizer
 from hartley.targets.tokenizer_folder import tokenizer as codec_of
@@ -48,6 +46,8 @@ def own_texts(
     key_env: Annotated[str, Stronger.NEITHER] = "",
     allow_host: Annotated[str, Stronger.NEITHER] = "",
     revision: Annotated[str, Stronger.NEITHER] = "",
+    scores: Annotated[bool, Stronger.NEITHER] = True,
+    sampling: Annotated[Literal["completions", "chat"], Stronger.NEITHER] = "completions",
 ) -> Scene:
     """A language model of your own, with texts that it was trained on and others, or canaries.
 
@@ -69,6 +69,9 @@ def own_texts(
         key_env: environment variable that holds the key of the endpoint.
         allow_host: a host besides this machine that texts may be sent to.
         revision: which version the endpoint serves; a run without one is never continued.
+        scores: whether the endpoint gives log-probabilities of prompts; without them only attacks
+            that sample text are played.
+        sampling: what the endpoint continues a text by.
 
     Raises:
         UsageError: a file, a folder or a column is not there, the model cannot be read, or the
@@ -92,23 +95,15 @@ def own_texts(
         train, others = apart(*both, (members, nonmembers))
         records = _parted(train, others)
     planted: PlantedCanaries | None = None
+    chats: Chats | None = None
     if canaries:
         drawn = read_canaries(Path(canaries))
         planted = in_their_tokens(drawn, reader.codec, reader.words, reader.longest)
+        chats = Chats.of(drawn, planted.canaries.x)
     texts = [*records.values(), *([] if planted is None else [planted.texts])]
     if local is None:
-        ask = partial(
-            served,
-            endpoint,
-            model,
-            codec=reader.codec,
-            prompts=as_sent(reader.codec, texts),
-            key_env=key_env,
-            allow_hosts=(allow_host,) if allow_host else (),
-            revision=revision,
-        )
-        _check_answers(ask(backoff=Backoff(attempts=2, first=0.2)), endpoint, texts[0])
-        local = ask()
+        how = Endpoint(endpoint, model, key_env, allow_host, revision, scores, sampling)
+        local = how.ask(reader.codec, texts, chats)
     for data in texts:
         check_words(data, local, "model")
         if before is not None:
@@ -121,7 +116,9 @@ def own_texts(
         name=Path(model).name or "model",
         modality=Modality.LANGUAGE,
         model=local.with_(
-            codec=reader.codec, offers=OFFERS, facts={**local.facts, "context": context}
+            codec=reader.codec,
+            offers=OFFERS if scores else Access.LABELS,
+            facts={**local.facts, "context": context},
         ),
         train=extra.pop("train", None),
         holdout=extra.pop("holdout", None),
@@ -135,6 +132,7 @@ def own_texts(
             **reader.facts,
             **({} if before is None else {"model before fine-tuning": before.name}),
             **({"endpoint": f"{endpoint} {model}"} if endpoint else described({"model": model})),
+            **({} if scores else {"log-probabilities": "none: attacks sample text"}),
             **described(
                 {
                     name: path
@@ -198,9 +196,11 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
                 f"--{name} must be {what}, got none: {example} --members members.jsonl "
                 "--nonmembers nonmembers.jsonl, or --canaries of `hartley canaries make`"
             )
-    for name in ("key_env", "allow_host", "revision"):
-        if flags[name] and not flags["endpoint"]:
-            raise UsageError(f"--{name.replace('_', '-')} must be given with --endpoint")
+    only = {n.replace("_", "-"): flags[n] for n in ("key_env", "allow_host", "revision")}
+    only |= {"no-scores": not flags["scores"], "sampling": flags["sampling"] != "completions"}
+    for name, given in only.items():
+        if given and not flags["endpoint"]:
+            raise UsageError(f"--{name} must be given with --endpoint")
     if flags["base"] and (flags["endpoint"] or not is_adapter(Path(flags["model"]))):
         raise UsageError(
             f"--base must be given with the folder of an adapter, got {flags['model']}; a model "
@@ -223,28 +223,3 @@ def _of_folder(place: Path, base: str) -> tuple[Model, Model | None, Path]:
 def _rows(data: Data, name: str, rows: slice) -> Data:
     facts = {key: np.asarray(value)[rows] for key, value in data.facts.items()}
     return replace(data, name=name, x=data.x[rows], facts=facts)
-
-
-def _check_answers(model: Model, url: str, data: Data) -> None:
-    """Ask an endpoint about the beginning of one text, so that a mistake shows at once.
-
-    Raises:
-        UsageError: it does not answer as attacks need it.
-    """
-    try:
-        model.calls["score"](data.x[:1])
-    except RunError as error:
-        reason = " ".join(str(error).split())
-        cure = next((cure for words, cure in CURES.items() if words in reason), "")
-        raise UsageError(f"--endpoint {url} must answer: {reason}{cure}") from error
-
-
-CURES = {
-    "connection was lost": "; is the server running, and the port right?",
-    "status 401": "; name the variable that holds the key with --key-env",
-    "status 403": "; name the variable that holds the key with --key-env",
-    "status 404": "; is --model a name that it serves, and does the address end in /v1?",
-    "codec": "; give the folder of its own tokenizer with --tokenizer",
-    "echo": "; membership of texts needs log-probabilities of prompts, as vLLM gives them",
-}
-"""What to do, by words of the reason."""

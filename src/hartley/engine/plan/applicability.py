@@ -111,6 +111,12 @@ def _closed(access: Collection[str], scene: Scene, parts: Iterable[object]) -> O
             f"it trains reference models, and {scene.name} comes without its training: give it "
             f"({flags}fit in a scene of yours)",
         )
+    if denied == ["scores"] and scene.modality is Modality.LANGUAGE:
+        return Obstacle(
+            "access",
+            f"it reads log-probabilities, and {scene.name} gives generated text alone: serve it "
+            "where the API returns those of a prompt (echo), as vLLM does",
+        )
     if denied:
         offers = _list(scene.model.offers.words) or "nothing"
         return Obstacle(

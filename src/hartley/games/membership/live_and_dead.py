@@ -18,6 +18,7 @@ from hartley.games.membership.pretrained import Pretrained
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit.ensemble_of import separate
 from hartley.kit.graph.node_classifier import Graph
+from hartley.kit.language import text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -189,12 +190,16 @@ def _reader(data: Data, members: NDArray[np.bool_], fit: Fit) -> Model:
         last = (tokens >= 0).sum(1) - 1
         return np.asarray(next_token(tokens)[np.arange(len(tokens)), last])
 
+    def generate(tokens: NDArray[Any], new: int, seed: int) -> NDArray[Any]:
+        return text.sample(lambda rows: np.log(query(rows)), tokens, new, seed)
+
     return Model(
         "reader",
         Modality.LANGUAGE,
         query,
         Output.PROBABILITIES,
         VOCABULARY,
+        generate=generate,
         score=lambda tokens: moments(tokens)[..., 0],
         moments=moments,
         fit=fit,

@@ -51,7 +51,8 @@ def sample_and_rank(
 
     Args:
         samples: number of texts.
-        heat: temperature of the first token, which decays to 1 over the first third of a text.
+        heat: temperature of the first token, which decays to 1 over the first third of a text; of
+            a model that gives no law of its next token all are sampled at 1.
         by: criterion of the ranking: zlib (zlib entropy over perplexity), perplexity, or window
             (perplexity of the likeliest few successive tokens).
     """
@@ -75,6 +76,9 @@ def _draw(
     view: View[MemorizationBrief], prompts: NDArray[np.int64], new: int, heat: float, seed: int
 ) -> NDArray[np.int64]:
     """Return sampled texts, at a temperature that falls from ``heat`` to 1."""
+    if "query" not in view.model.calls:
+        assert view.model.generate is not None
+        return np.asarray(view.model.generate(prompts, new, seed))
     decay_length = max(1, new // 3)
 
     def cooled(tokens: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,0 +1,168 @@
+"""A user's model behind an endpoint: how it is asked, and what to do where it does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hartley.core import Codec, Data, Model
+from hartley.core.errors import RunError, UsageError
+from hartley.data.canary_files import CanarySet
+from hartley.kit.language.text import PAD, lengths, pad
+from hartley.kit.retry import Backoff
+from hartley.scenes._user_texts import as_sent
+from hartley.targets.http import endpoint as served
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROOM = 4
+"""Tokens that a reply may say before the words of a canary, such as a line break."""
+CONTINUE = "Continue the user's text. Write its continuation alone, word for word."
+"""The system's message before the beginning of a text."""
+CURES = {
+    "connection was lost": "; is the server running, and the port right?",
+    "status 401": "; name the variable that holds the key with --key-env",
+    "status 403": "; name the variable that holds the key with --key-env",
+    "status 404": "; is --model a name that it serves, and does the address end in /v1? One of "
+    "chats alone needs --no-scores --sampling chat",
+    "codec": "; give the folder of its own tokenizer with --tokenizer",
+    "echo": "; membership of texts needs log-probabilities of prompts, as vLLM gives them; "
+    "--no-scores plays the attacks that need sampled text alone",
+    "status 400": "; if it gives no log-probabilities of prompts, --no-scores plays the attacks "
+    "that need sampled text alone",
+}
+"""What to do, by words of the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How an endpoint is asked; see the parameters of ``own_texts``."""
+
+    url: str
+    model: str
+    key_env: str
+    allow_host: str
+    revision: str
+    scores: bool
+    sampling: Literal["completions", "chat"]
+
+    def ask(self, codec: Codec, texts: Sequence[Data], canaries: Chats | None) -> Model:
+        """Return the model, after one question, so that a mistake shows at once.
+
+        Args:
+            codec: of its tokenizer.
+            texts: that attacks will ask about.
+            canaries: how canaries that are chats are asked for; None where there are none.
+
+        Raises:
+            UsageError: it does not answer as attacks need it.
+        """
+        ask = partial(
+            served,
+            self.url,
+            self.model,
+            codec=codec,
+            scores=self.scores,
+            prompts=as_sent(codec, texts),
+            key_env=self.key_env,
+            allow_hosts=(self.allow_host,) if self.allow_host else (),
+            revision=self.revision,
+        )
+        first = ask(backoff=Backoff(attempts=2, first=0.2))
+        try:
+            self._try(self._sampled(first, codec, canaries), texts[0])
+        except RunError as error:
+            reason = " ".join(str(error).split())
+            cure = next((cure for words, cure in CURES.items() if words in reason), "")
+            raise UsageError(f"--endpoint {self.url} must answer: {reason}{cure}") from error
+        return self._sampled(ask(), codec, canaries)
+
+    def _try(self, model: Model, data: Data) -> None:
+        if self.scores:
+            model.calls["score"](data.x[:1])
+        if not self.scores or self.sampling == "chat":
+            model.calls["generate"](data.x[:1, :2], 1, -1)
+
+    def _sampled(self, model: Model, codec: Codec, canaries: Chats | None) -> Model:
+        if self.sampling == "completions":
+            return model
+        questions = {} if canaries is None else canaries.questions
+
+        def generate(tokens: NDArray[Any], new: int, seed: int) -> NDArray[np.int64]:
+            rows = np.asarray(tokens, dtype=np.int64)
+            asks = [
+                questions.get(_key(row)) or (beginning, "")
+                for row, beginning in zip(rows, codec.decode(rows), strict=True)
+            ]
+            return _by_chat(model, codec, asks, new, seed)
+
+        return model.with_(generate=generate)
+
+
+@dataclass(frozen=True, slots=True)
+class Chats:
+    """Canaries that are conversations.
+
+    Attributes:
+        questions: by the tokens before a secret, the user's message and what the reply says before
+            the secret.
+    """
+
+    questions: Mapping[tuple[int, ...], tuple[str, str]]
+
+    @classmethod
+    def of(cls, drawn: CanarySet, prefixes: NDArray[np.int64]) -> Chats | None:
+        """Return the conversations of canaries with prefixes (m, p); None where these are texts."""
+        if not drawn.question:
+            return None
+        lead = drawn.template.partition("{secret}")[0].rstrip()
+        return cls(
+            {
+                _key(row): (
+                    drawn.question.replace("{name}", canary.name),
+                    lead.replace("{name}", canary.name),
+                )
+                for row, canary in zip(prefixes, drawn.canaries, strict=True)
+            }
+        )
+
+
+def _key(row: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(i for i in row.tolist() if i >= 0)
+
+
+def _by_chat(
+    model: Model, codec: Codec, asks: Sequence[tuple[str, str]], new: int, seed: int
+) -> NDArray[np.int64]:
+    """Return continuations (n, new) by chat, padded with −1.
+
+    Args:
+        model: with chat.
+        codec: of its tokenizer.
+        asks: for each row the user's message, and the words of the reply after which the
+            continuation begins; without words the message is a text to continue. A reply without
+            these words has no continuation.
+        new: tokens at most.
+        seed: of the sampling.
+    """
+    conversations = [
+        [{"role": "user", "content": message}]
+        if words
+        else [{"role": "system", "content": CONTINUE}, {"role": "user", "content": message}]
+        for message, words in asks
+    ]
+    before = sorted({words for _, words in asks if words})
+    room = int(lengths(codec.encode(before)).max()) + ROOM if before else 0
+    replies = model.calls["chat"](conversations, new + room, seed)
+    ends = [
+        reply.partition(words)[2] if words else reply
+        for (_, words), reply in zip(asks, replies, strict=True)
+    ]
+    if not any(ends):
+        return np.full((len(ends), new), PAD, dtype=np.int64)
+    return pad([_key(row)[:new] for row in codec.encode(ends)], new)
