@@ -25,10 +25,10 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     done = call("plan", "--power", "plan.toml", "--json")
     assert done.returncode == 0, done.stderr
     forecast = json.loads(done.stdout)
-    (row,) = forecast["rows"]
+    row, area = forecast["rows"]
     assert (row["limit"], row["attack"], row["side"]) == ("membership", "loss_threshold", "over")
     assert row["uses"] >= row["clusters"] > 0 and row["chance"] >= 0.9
-    assert row["measured"]["low"] < row["bits"] <= row["measured"]["point"]
+    assert row["measured"]["low"] < row["planned"] <= row["measured"]["point"]
     assert forecast["tests"] == 2  # the bits and the AUC of one row share the level
     assert forecast["not_planned"] == [{"limit": "membership.auc", "reason": "a limit on a metric"}]
     # Dealing, playing and judging grow with the victims, measuring with their root.
@@ -41,7 +41,7 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     assert forecast["cpu_seconds"] == pytest.approx(cpu["all"] + more, abs=0.06)
     table = call("plan", "--power", "plan.toml", "--effect", "membership=0.4,seconds=2")
     assert "from declared effects" in table.stdout and "processor seconds" in table.stdout
-    assert "planned bits" in table.stdout and "moved towards" not in table.stdout
+    assert "planned" in table.stdout and "moved towards" not in table.stdout
 
 
 def test_its_mistakes_are_one_line(call, tmp_path):
@@ -90,6 +90,6 @@ def test_bits_that_are_moved_towards_the_limit_are_named(call, tmp_path):
     (tmp_path / "plan.toml").write_text(plan)
     call("assess", "plan.toml")
     (row,) = json.loads(call("plan", "--power", "plan.toml", "--json").stdout)["rows"]
-    assert row["shifted"] and row["bits"] != row["measured"]["point"]
+    assert row["shifted"] and row["planned"] != row["measured"]["point"]
     table = call("plan", "--power", "plan.toml").stdout
-    assert "measured  planned bits" in table and "moved towards the limit" in table
+    assert "measured  planned" in table and "moved towards the limit" in table

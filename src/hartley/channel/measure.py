@@ -6,16 +6,14 @@ the estimator of each answer form and the grounds of each certificate see ``desi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.channel.bounds.ceilings import ceiling
-from hartley.channel.bounds.degenerate_intervals import mean_limits, metric_lows
+from hartley.channel.bounds.degenerate_intervals import rounds_interval
 from hartley.channel.readouts.information import Binned, exchangeable, in_sample, weigh
 from hartley.channel.readouts.jam import measure_jam
 from hartley.channel.readouts.rank import measure_rank
@@ -28,7 +26,6 @@ from hartley.channel.trials.optional_columns import at_declared_tries, declared,
 from hartley.channel.trials.split_quality import blind_bits, doubts
 from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
-from hartley.infotheory.e_values import units_lower
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -263,27 +260,12 @@ def _null(
 
 
 def _by_round(trials: Trials) -> dict[str, dict[str, Any]]:
-    """Return the judge's metrics with a t interval over rounds, where there are two or more."""
-    metrics: dict[str, dict[str, Any]] = {}
-    for name, values in trials.metrics_by_round.items():
-        n = len(values)
-        if n < 2:
-            continue
-        x = np.asarray(values, np.float64)
-        # A rate or a count is at least 0, a rate at most 1.
-        least = 0.0 if x.min() >= 0.0 else -math.inf
-        most = 1.0 if least == 0.0 and x.max() <= 1.0 else math.inf
-        low, high = mean_limits(x, None, trials.spec.alpha, least=least, most=most)
-        # Equal rounds do not limit an unbounded figure: report no interval, not one of width 0.
-        is_finite = math.isfinite(low) and math.isfinite(high)
-        ends: dict[str, float | None] = {"low": low, "high": high}
-        ends = ends if is_finite else dict.fromkeys(ends)
-        metrics[name] = {"value": float(x.mean()), **ends, "n": n}
-        if is_finite and math.isfinite(least):
-            floors = np.full(n, least)
-            certified = partial(units_lower, x, floors, least=least)
-            metrics[name]["lows"] = metric_lows(trials.spec.alpha, low, certified)
-    return metrics
+    """Return the judge's metrics with an interval over rounds, where there are two or more."""
+    return {
+        name: rounds_interval(np.asarray(values, np.float64), trials.spec.alpha)
+        for name, values in trials.metrics_by_round.items()
+        if len(values) >= 2
+    }
 
 
 def _of_tries(metric: Any, tries: int) -> Any:

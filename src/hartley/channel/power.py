@@ -113,6 +113,7 @@ class Need:
         clusters, uses: how many; 0 where the side is empty.
         chance: with which chance, as simulated.
         simulated: False where the number is extrapolated from a smaller one.
+        reason: why the side is empty, else an empty string.
     """
 
     side: str
@@ -120,7 +121,10 @@ class Need:
     uses: int = 0
     chance: float = 0.0
     simulated: bool = True
+    reason: str = ""
 
+
+TOO_NEAR = "its bits are too near the limit"
 
 Shape = Callable[[float], "Array"]
 """The chances (secrets, outcomes) at a strength."""
@@ -442,35 +446,76 @@ def needed(
         strict: as in a plan's limits.
         seed: of the simulation.
     """
-    distance = abs(likeness.bits - limit)
-    if distance < NEAR * max(limit, 1e-9):
-        return Need("")
+    if abs(likeness.bits - limit) < NEAR * max(limit, 1e-9):
+        return Need("", reason=TOO_NEAR)
     side = "over" if likeness.bits > limit else "pass"
     level = likeness.spec.alpha / tests if side == "over" else likeness.spec.alpha
     question = Question(side, level, strict)
-    rng, size = np.random.default_rng(seed), likeness.uses
-    top = ceiling(likeness.spec, 1).value
+    size, top = likeness.uses, ceiling(likeness.spec, 1).value
     least = _least(side, limit, top, level, clustered=size > 1, strict=strict)
-    most = max(least, MOST // size)
+
+    def end(clusters: int, rng: np.random.Generator) -> float:
+        return settling_end(likeness.draw(clusters, rng), likeness.spec, question, rng)
+
+    sizes = Sizes(least, max(least, MOST // size), size)
+    return search(end, side, planned=likeness.bits, limit=limit, sizes=sizes, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The numbers of clusters (or rows) to search.
+
+    Attributes:
+        least: with fewer no row is settled.
+        most: the largest number that is simulated.
+        uses: in a cluster; 1 where rows are independent.
+    """
+
+    least: int
+    most: int
+    uses: int
+
+
+def search(
+    end: Callable[[int, np.random.Generator], float],
+    side: str,
+    *,
+    planned: float,
+    limit: float,
+    sizes: Sizes,
+    seed: int,
+) -> Need:
+    """Return the number of clusters with which an end settles a limit in ``POWER`` of runs.
+
+    Args:
+        end: the end of one simulated row of that number of clusters.
+        side: ``over`` or ``pass``.
+        planned: what the simulated channel has.
+        limit: in the same unit.
+        sizes: where to look.
+        seed: of the simulation.
+    """
+    distance, rng = abs(planned - limit), np.random.default_rng(seed)
+    least, most, size = sizes.least, sizes.most, sizes.uses
     clusters = min(most, max(least, 32 if size > 1 else 400))
-    need = Need("")
+    need, constant = Need(""), set()
     for _ in range(STEPS):
-        ends = np.array(
-            [
-                settling_end(likeness.draw(clusters, rng), likeness.spec, question, rng)
-                for _ in range(RUNS)
-            ]
-        )
+        ends = np.array([end(clusters, rng) for _ in range(RUNS)])
         error = float(ends.std(ddof=1))
-        gap = abs(likeness.bits - float(ends.mean())) + _z(POWER) * error
+        gap = abs(planned - float(ends.mean())) + _z(POWER) * error
         share = gap / distance
         room = (float(ends.mean()) - limit) * (1 if side == "over" else -1)
         chance = _phi(room / error) if error > 0 else float(room > 0)
+        constant.add(float(ends[0]) if error == 0 else math.nan)
         if chance >= POWER and (not need.side or clusters < need.clusters):
             need = Need(side, clusters, clusters * size, chance)
         if chance >= POWER and (share > 0.85 or clusters == least):
             break
         if clusters == most and chance < POWER:
+            if len(constant) == 1 and error == 0:
+                word = "lower" if side == "over" else "upper"
+                reason = f"its {word} end is {ends[0]:.4g} with any number up to {most * size} uses"
+                return Need("", reason=reason)
             further = math.ceil(clusters * share**2)
             return Need(side, further, further * size, POWER, simulated=False)
         step = min(4.0, max(0.25, share**2 * 1.05))
@@ -478,7 +523,7 @@ def needed(
         if further == clusters:
             further = min(most, clusters + max(1, clusters // 10))
         clusters = further
-    return need
+    return need if need.side else Need("", reason=TOO_NEAR)
 
 
 def _least(

@@ -60,7 +60,7 @@ def plan(
     if json:
         print_json(result)
         return 0
-    columns = ("measured", "planned bits") if result["pilot"] else ("planned bits",)
+    columns = ("measured", "planned") if result["pilot"] else ("planned",)
     source = f"the pilot {result['pilot']}" if result["pilot"] else "declared effects"
     say(f"{plan}: from {source}; each number settles its row in {result['chance']:.0%} of runs")
     print_table(
@@ -70,7 +70,7 @@ def plan(
         drop=(len(columns) + 6,),
     )
     if any(line["shifted"] for line in result["rows"]):
-        say("planned bits: measured, moved towards the limit since the pilot may have erred")
+        say("planned: measured, moved towards the limit since the pilot may have erred")
     for line in result["not_planned"]:
         say(f"not planned: {line['limit']} ({line['reason']})")
     if result["tests"] > 1:
@@ -90,7 +90,7 @@ def _row(line: Mapping[str, Any], *, measured: bool) -> tuple[str, ...]:
         line["limit"],
         line["attack"],
         *([number((line["measured"] or {}).get("point"), 4)] if measured else []),
-        number(line["bits"], 4),
+        number(line["planned"], 4),
         number(line["at"], 4),
         line["side"] or "–",
         "–" if line.get("clusters") is None else str(line["clusters"]),

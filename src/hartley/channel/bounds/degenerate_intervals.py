@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.channel.bounds import cluster_code, clustered_rate, profile_likelihood
 from hartley.infotheory import binary_channel
+from hartley.infotheory.e_values import units_lower
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,3 +141,25 @@ def mean_limits(
     spread = math.sqrt(float((sums**2).sum()) * m / (m - 1)) / n
     reach = float(stdtrit(m - 1, 1.0 - alpha)) * spread
     return max(least, mean - reach), min(most, mean + reach)
+
+
+def rounds_interval(values: Array, alpha: float) -> dict[str, Any]:
+    """Return the mean over rounds as a metric of a channel: t limits, and ends at falling levels.
+
+    Args:
+        values: (rounds,) at least two.
+        alpha: error of one side.
+    """
+    # A rate or a count is at least 0, a rate at most 1.
+    least = 0.0 if values.min() >= 0.0 else -math.inf
+    most = 1.0 if least == 0.0 and values.max() <= 1.0 else math.inf
+    low, high = mean_limits(values, None, alpha, least=least, most=most)
+    # Equal rounds do not limit an unbounded figure: report no interval, not one of width 0.
+    is_finite = math.isfinite(low) and math.isfinite(high)
+    ends: dict[str, float | None] = {"low": low, "high": high}
+    ends = ends if is_finite else dict.fromkeys(ends)
+    metric: dict[str, Any] = {"value": float(values.mean()), **ends, "n": len(values)}
+    if is_finite and math.isfinite(least):
+        certified = partial(units_lower, values, np.full(len(values), least), least=least)
+        metric["lows"] = metric_lows(alpha, low, certified)
+    return metric

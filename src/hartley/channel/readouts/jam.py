@@ -117,13 +117,26 @@ def measure_jam(
         }
         for word, side in (("before", before), ("after", after))
     }
+    metrics |= error_rates(truth, guess, reference, cluster, spec)
+    return replace(reading, metrics=metrics, lows=falling(lows))
+
+
+def error_rates(
+    truth: Whole, guess: Whole, reference: Whole, cluster: Whole | None, spec: ChannelSpec
+) -> dict[str, Any]:
+    """Return how often the owner decodes wrong (two symbols) or right, before and after a jam.
+
+    Args:
+        truth, guess, reference, cluster, spec: as of ``measure_jam``.
+    """
+    rates: dict[str, Any] = {}
     for word, column in (("before", reference), ("after", guess)):
         hit = column == truth
         if spec.alphabet == 2 and (column >= 0).all():
-            metrics[f"ber_{word}"] = share_interval(~hit, cluster, spec.alpha)
+            rates[f"ber_{word}"] = share_interval(~hit, cluster, spec.alpha)
         else:
-            metrics[f"accuracy_{word}"] = share_interval(hit, cluster, spec.alpha)
-    return replace(reading, metrics=metrics, lows=falling(lows))
+            rates[f"accuracy_{word}"] = share_interval(hit, cluster, spec.alpha)
+    return rates
 
 
 def _silent(before: OwnerChannel, most: float) -> str:

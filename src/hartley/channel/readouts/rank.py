@@ -107,6 +107,20 @@ def measure_rank(
     )
     if not full:
         return reading
+    return replace(
+        reading,
+        leakage=None
+        if not spec.planted
+        else certificate(
+            log2_exposure_tail(rank, r), spec.alpha, uses=n, method="surprisal of exposures"
+        ),
+        metrics=usual_metrics(rank, cluster, spec),
+    )
+
+
+def usual_metrics(rank: Whole, cluster: Whole | None, spec: ChannelSpec) -> dict[str, Any]:
+    """Return the usual metrics of ranks; the arguments are those of ``measure_rank``."""
+    r, n = spec.alphabet, len(rank)
     exposures = exposure(rank, r)
     wide, units = design(exposures, cluster, spread=True)
     error = float(exposures.std(ddof=1)) * math.sqrt(wide / n) if n > 1 else math.inf
@@ -125,21 +139,13 @@ def measure_rank(
             )
             low, high = mean_interval(values / most, 2.0 * spec.alpha)
             ends = min(ends[0], low * most), max(ends[1], high * most)
-    return replace(
-        reading,
-        leakage=None
-        if not spec.planted
-        else certificate(
-            log2_exposure_tail(rank, r), spec.alpha, uses=n, method="surprisal of exposures"
-        ),
-        metrics={
-            "exposure": {"value": mean, "low": ends[0], "high": ends[1], "n": n},
-            "exposure_null": expected_exposure(r),
-            "exposure_max": most,
-            "accuracy": degenerate_intervals.share_interval(rank == 1, cluster, spec.alpha),
-            "chance": 1.0 / r,
-        },
-    )
+    return {
+        "exposure": {"value": mean, "low": ends[0], "high": ends[1], "n": n},
+        "exposure_null": expected_exposure(r),
+        "exposure_max": most,
+        "accuracy": degenerate_intervals.share_interval(rank == 1, cluster, spec.alpha),
+        "chance": 1.0 / r,
+    }
 
 
 def _excess(p: float, k: float, candidates: int) -> float:

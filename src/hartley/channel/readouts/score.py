@@ -169,6 +169,39 @@ def _leakage(
     )
 
 
+RATES = {"tpr_at_fpr_1e2": 0.01, "tpr_at_fpr_1e3": 0.001}
+"""The false-positive levels of the usual rates."""
+
+
+def usual_metric(
+    name: str,
+    truth: Whole,
+    score: Array,
+    cluster: Whole | None,
+    *,
+    spec: ChannelSpec,
+    rng: np.random.Generator,
+) -> dict[str, Any] | None:
+    """Return one usual metric that has an interval, or None where scores have none of that name.
+
+    Args:
+        name: of the metric.
+        truth, score, cluster, spec, rng: as of ``measure_score``.
+    """
+    scores = ScorePair.of(truth, score)
+    if name in RATES:
+        return _rate(truth, score, cluster, spec, scores=scores, rng=rng, fpr=RATES[name])
+    if name in ("auc", "auc_two_sided"):
+        scores.sort()
+        return _areas(truth, score, cluster, spec, scores=scores, rng=rng)[name]
+    if name not in ("bits_one_threshold", "advantage", "balanced_accuracy"):
+        return None
+    rules = tabulate(truth, score, folds(len(truth), cluster, rng), scores, spec)
+    best = best_rule(rules, truth, score, cluster, spec.alpha)
+    certified = _enumerated(scores, cluster, spec)[0]
+    return _of_one_threshold(best, certified, cluster, scores, spec)[name]
+
+
 def _usual(
     truth: Whole,
     score: Array,
@@ -180,39 +213,10 @@ def _usual(
     best: Best,
     certified: dict[str, float],
 ) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    area = roc.area(scores) if cluster is None else roc.clustered_area(truth, score, cluster)
-    auc, two_sided = area.interval(spec.alpha), area.two_sided(spec.alpha)
-    if cluster is None:
-        paired = roc.PairedArea.of(scores, rng.spawn(1)[0])
-        auc = auc.at_levels(spec.alpha, paired.lower)
-        two_sided = two_sided.at_levels(spec.alpha, paired.two_sided)
-    out["auc"], out["auc_two_sided"] = auc.document(), two_sided.document()
-    for name, level in (("tpr_at_fpr_1e2", 0.01), ("tpr_at_fpr_1e3", 0.001)):
-        if cluster is None:
-            out[name] = roc.tpr_at_fpr(scores, level, rng, alpha=spec.alpha).document()
-        else:
-            out[name] = roc.clustered_tpr(truth, score, cluster, level, spec.alpha).document()
-    n, gap = len(truth), best.advantage
-    low, high = advantage_limits(best, cluster, scores, spec.alpha)
-    # Of all rules with this gap of their rates the symmetric one has the fewest bits.
-    least = float(binary_channel.bits((1.0 + low) / 2.0, (1.0 - low) / 2.0))
-    out["bits_one_threshold"] = {
-        "value": best.point,
-        "low": min(best.point, certified.get("bits", least)),
-        "high": max(best.point, best.high),
-        "n": n,
-    }
-    low = min(low, gap) if "advantage" not in certified else certified["advantage"]
-    gap = max(gap, low)
-    high = max(gap, high)
-    out["advantage"] = {"value": gap, "low": low, "high": high, "n": n}
-    out["balanced_accuracy"] = {
-        "value": (1 + gap) / 2,
-        "low": (1 + low) / 2,
-        "high": (1 + high) / 2,
-        "n": n,
-    }
+    out: dict[str, Any] = dict(_areas(truth, score, cluster, spec, scores=scores, rng=rng))
+    for name, fpr in RATES.items():
+        out[name] = _rate(truth, score, cluster, spec, scores=scores, rng=rng, fpr=fpr)
+    out |= _of_one_threshold(best, certified, cluster, scores, spec)
     # ε and μ are claims about coins: where nobody tossed one for each row there is none to make.
     if drawn_alone(truth, cluster, spec):
         # With clusters ε follows from the coins alone, valid over all runs as over one.
@@ -225,6 +229,67 @@ def _usual(
         if delta > 0.0:  # at δ = 0 every Gaussian trade-off has an infinite ε
             out["epsilon_lower_gaussian"] = epsilon_of_mu(mu, delta)
     return out
+
+
+def _areas(
+    truth: Whole,
+    score: Array,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    *,
+    scores: ScorePair,
+    rng: np.random.Generator,
+) -> dict[str, dict[str, Any]]:
+    area = roc.area(scores) if cluster is None else roc.clustered_area(truth, score, cluster)
+    auc, two_sided = area.interval(spec.alpha), area.two_sided(spec.alpha)
+    if cluster is None:
+        paired = roc.PairedArea.of(scores, rng.spawn(1)[0])
+        auc = auc.at_levels(spec.alpha, paired.lower)
+        two_sided = two_sided.at_levels(spec.alpha, paired.two_sided)
+    return {"auc": auc.document(), "auc_two_sided": two_sided.document()}
+
+
+def _rate(
+    truth: Whole,
+    score: Array,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    *,
+    scores: ScorePair,
+    rng: np.random.Generator,
+    fpr: float,
+) -> dict[str, Any]:
+    if cluster is None:
+        return roc.tpr_at_fpr(scores, fpr, rng, alpha=spec.alpha).document()
+    return roc.clustered_tpr(truth, score, cluster, fpr, spec.alpha).document()
+
+
+def _of_one_threshold(
+    best: Best,
+    certified: dict[str, float],
+    cluster: Whole | None,
+    scores: ScorePair,
+    spec: ChannelSpec,
+) -> dict[str, dict[str, Any]]:
+    gap, n = best.advantage, len(scores.positives) + len(scores.negatives)
+    low, high = advantage_limits(best, cluster, scores, spec.alpha)
+    # Of all rules with this gap of their rates the symmetric one has the fewest bits.
+    least = float(binary_channel.bits((1.0 + low) / 2.0, (1.0 - low) / 2.0))
+    bits = {
+        "value": best.point,
+        "low": min(best.point, certified.get("bits", least)),
+        "high": max(best.point, best.high),
+        "n": n,
+    }
+    low = min(low, gap) if "advantage" not in certified else certified["advantage"]
+    gap = max(gap, low)
+    high = max(gap, high)
+    right = [(1 + x) / 2 for x in (gap, low, high)]
+    return {
+        "bits_one_threshold": bits,
+        "advantage": {"value": gap, "low": low, "high": high, "n": n},
+        "balanced_accuracy": {"value": right[0], "low": right[1], "high": right[2], "n": n},
+    }
 
 
 def drawn_alone(truth: Whole, cluster: Whole | None, spec: ChannelSpec) -> bool:

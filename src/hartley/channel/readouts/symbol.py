@@ -70,16 +70,7 @@ def measure_symbol(
     if not full:
         return reading
     right, answered = guess == truth, int((guess >= 0).sum())
-    rate = share_interval(right, cluster, spec.alpha)
-    metrics: dict[str, Any] = {"accuracy": rate, "chance": 1.0 / k}
-    if answered < n:
-        metrics["answered"] = answered / n
-    if spec.role.value == "inject":
-        metrics["asr"] = rate
-    if reference is not None:
-        metrics["base_rate"] = share_interval(reference == truth, cluster, spec.alpha)
-    if k > 2 and n >= 20 * k * k and (table := table_bits(truth, guess, k, cluster, spec.alpha)):
-        metrics["bits_confusion"] = table
+    metrics = usual_metrics(truth, guess, cluster, spec, reference=reference)
     # Which rows are answered is fixed by the answers; each is right with chance 1/K.
     correct = int(right.sum())
     tail = log2_binomial_tail(correct, answered, 1.0 / k) if k > 1 else 0.0
@@ -90,6 +81,30 @@ def measure_symbol(
         else certificate(tail, spec.alpha, uses=n, method="surprisal of right guesses"),
         metrics=metrics,
     )
+
+
+def usual_metrics(
+    truth: Whole,
+    guess: Whole,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    *,
+    reference: Whole | None = None,
+) -> dict[str, Any]:
+    """Return the usual metrics of guesses; the arguments are those of ``measure_symbol``."""
+    k, n, right = spec.alphabet, len(truth), guess == truth
+    answered = int((guess >= 0).sum())
+    rate = share_interval(right, cluster, spec.alpha)
+    metrics: dict[str, Any] = {"accuracy": rate, "chance": 1.0 / k}
+    if answered < n:
+        metrics["answered"] = answered / n
+    if spec.role.value == "inject":
+        metrics["asr"] = rate
+    if reference is not None:
+        metrics["base_rate"] = share_interval(reference == truth, cluster, spec.alpha)
+    if k > 2 and n >= 20 * k * k and (table := table_bits(truth, guess, k, cluster, spec.alpha)):
+        metrics["bits_confusion"] = table
+    return metrics
 
 
 def _binary(

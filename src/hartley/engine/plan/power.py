@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hartley.channel import power
+from hartley.channel import metric_power, power
+from hartley.channel.power import Need
 from hartley.core import AnswerForm, ChannelSpec, Role, Trials
 from hartley.core.errors import BadPlan, BadTrials, UsageError
 from hartley.engine.plan.plan import Plan
-from hartley.engine.result.gate import check_limit, speaks
+from hartley.engine.result.gate import check_limit, check_metrics, speaks
 from hartley.reference.schema import baseline_rows
 from hartley.store.journal import read_journal
 from hartley.store.verify import read_verified, trials_of
@@ -107,7 +108,7 @@ def forecast(
     """Return what settles each limit of a plan, in plain values.
 
     Args:
-        plan: its limits in bits are planned for; those on metrics are listed as not planned.
+        plan: its limits are planned for; those on metrics only where there is a pilot.
         pilot: the folder of a finished run of the plan's scene, or None.
         effects: declared channels by what a limit may name; beside a pilot their bits take the
             place of those that it measured.
@@ -139,26 +140,33 @@ def forecast(
                 f"the effect {key!r} must be on what a limit is about, got limits on "
                 f"{', '.join(plan.limits)}"
             )
-    judged = [check for check in covered if "." not in check[0]]
-    # As the gate counts: each quantity of each row shares the level.
-    tests = len({(source.row["id"], key.partition(".")[2]) for key, _, source in covered})
+    # As the gate counts: each quantity of each row that has lower ends shares the level.
+    tests = len(
+        {
+            (source.row["id"], metric)
+            for key, _, source in covered
+            if not (metric := key.partition(".")[2]) or pilot is None or _interval(source, metric)
+        }
+    )
+    judged = [check for check in covered if pilot is not None or "." not in check[0]]
     rows, alpha = [], plan.alpha / max(1, len(plan.looks))
     for key, limit, source in judged:
+        if metric := key.partition(".")[2]:
+            rows.append(_planned_metric(key, limit, source, alpha=alpha, tests=tests, seed=seed))
+            continue
         line, likeness = _planned(key, limit, source, effects if pilot else {}, alpha)
         if likeness is not None:
             need = power.needed(likeness, limit, tests=tests, strict=plan.strict, seed=seed)
-            line |= {
-                "side": need.side or None,
-                "clusters": need.clusters or None,
-                "uses": need.uses or None,
-                "chance": need.chance or None,
-                "simulated": need.simulated,
-                "reason": None if need.side else "its bits are too near the limit",
-            }
+            line |= _answer(need)
         rows.append(line)
     named = {key for key, *_ in judged}
     open_ = [
-        {"limit": key, "reason": "a limit on a metric" if "." in key else "no row to plan with"}
+        {
+            "limit": key,
+            "reason": "no row to plan with"
+            if pilot is not None or "." not in key
+            else "a metric needs a pilot",
+        }
         for key in plan.limits
         if key not in named
     ]
@@ -170,6 +178,18 @@ def forecast(
         "rows": rows,
         "not_planned": open_,
         "cpu_seconds": _cpu(rows, sources),
+    }
+
+
+def _answer(need: Need, share: float = 1.0) -> dict[str, Any]:
+    """Return what a line says of a need, whose clusters count as ``share`` of a row's each."""
+    return {
+        "side": need.side or None,
+        "clusters": math.ceil(need.clusters * share) or None,
+        "uses": need.uses or None,
+        "chance": need.chance or None,
+        "simulated": need.simulated,
+        "reason": need.reason or None,
     }
 
 
@@ -207,6 +227,7 @@ def _of_effects(effects: Mapping[str, Effect]) -> Iterator[_Source]:
 
 def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
     document = read_verified(pilot).document
+    check_metrics(document, plan.limits)
     if plan.scene and document["scene"]["name"] != plan.scene:
         raise UsageError(
             f"the pilot {document['id']!r} must be of the plan's scene {plan.scene!r}, got "
@@ -281,8 +302,60 @@ def _planned(
             likeness = power.from_pilot(source.trials(), bits["point"], planned)
             likeness = replace(likeness, spec=replace(likeness.spec, alpha=alpha))
     except BadTrials as error:
-        return line | {"bits": None, "side": None, "reason": str(error)}, None
-    return line | {"bits": planned}, likeness
+        return line | {"planned": None, "side": None, "reason": str(error)}, None
+    return line | {"planned": planned}, likeness
+
+
+def _interval(source: _Source, metric: str) -> dict[str, float] | None:
+    """Return point, low and high of a row's metric, or None where it has no interval."""
+    value = (source.row.get("metrics") or {}).get(metric)
+    if not isinstance(value, Mapping) or value.get("low") is None or value.get("high") is None:
+        return None
+    return {"point": value["value"], "low": value["low"], "high": value["high"]}
+
+
+def _planned_metric(
+    key: str, limit: float, source: _Source, *, alpha: float, tests: int, seed: int
+) -> dict[str, Any]:
+    """Return the line of a limit on a metric: the pilot's clusters are drawn anew."""
+    name = key.partition(".")[2]
+    interval = _interval(source, name)
+    line: dict[str, Any] = {
+        "limit": key,
+        "at": limit,
+        "attack": source.row["attack"],
+        "row": source.row["id"],
+        "measured": interval,
+        "pilot_clusters": source.clusters,
+        "shifted": False,
+        "planned": None,
+        "side": None,
+    }
+    if interval is None:
+        known = name in (source.row.get("metrics") or {})
+        reason = "without an interval, which no number gives it" if known else "not in its row"
+        return line | {"reason": f"its metric {name} is {reason}"}
+    assert source.trials is not None
+    try:
+        pilot = metric_power.resampled(source.trials(), name)
+    except BadTrials as error:
+        return line | {"reason": f"its metric {name} cannot be planned: {error}"}
+    pilot = replace(pilot, spec=replace(pilot.spec, alpha=alpha))
+    base = metric_power.chance_of(name, source.row["metrics"])
+    excess = {end: value - base for end, value in interval.items()}
+    largest = source.row["metrics"].get("exposure_max", 1.0) if name == "exposure" else 1.0
+    top = excess["high"] if interval["high"] == largest else None
+    planned = base + doubted(excess, limit - base, top)
+    need = metric_power.needed(
+        pilot,
+        limit,
+        planned=planned,
+        chance=base,
+        tests=tests,
+        seed=seed,
+    )
+    line |= {"planned": planned, "shifted": planned != base + excess["point"]}
+    return line | _answer(need, source.clusters / pilot.units)
 
 
 def _check_ceiling(line: Mapping[str, Any], bits: float, ceiling: float | None) -> None:
