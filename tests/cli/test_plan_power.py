@@ -26,11 +26,21 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     assert done.returncode == 0, done.stderr
     forecast = json.loads(done.stdout)
     row, area = forecast["rows"]
+    assert (area["limit"], area["side"]) == ("membership.auc", None)
+    assert "its lower end is known at one level only" in area["reason"]
     assert (row["limit"], row["attack"], row["side"]) == ("membership", "loss_threshold", "over")
     assert row["uses"] >= row["clusters"] > 0 and row["chance"] >= 0.9
     assert row["measured"]["low"] < row["planned"] <= row["measured"]["point"]
     assert forecast["tests"] == 2  # the bits and the AUC of one row share the level
-    assert forecast["not_planned"] == [{"limit": "membership.auc", "reason": "a limit on a metric"}]
+    assert forecast["not_planned"] == []
+    (tmp_path / "auc.toml").write_text(PLAN.replace("membership = 0.1\n", ""))
+    alone = json.loads(call("plan", "--power", "auc.toml", "--json").stdout)
+    (area,) = alone["rows"]
+    assert (area["limit"], area["side"], alone["tests"]) == ("membership.auc", "over", 1)
+    assert area["clusters"] >= 8 and area["uses"] == area["clusters"] * 128
+    (tmp_path / "odd.toml").write_text(PLAN.replace("membership.auc", "membership.acu"))
+    odd = call("plan", "--power", "odd.toml")
+    assert odd.returncode == 2 and "did you mean auc" in odd.stderr
     # Dealing, playing and judging grow with the victims, measuring with their root.
     (run,) = (tmp_path / "runs").glob("plan-*")
     records = read_journal(run / "journal.jsonl").records.values()
@@ -41,6 +51,7 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     assert forecast["cpu_seconds"] == pytest.approx(cpu["all"] + more, abs=0.06)
     table = call("plan", "--power", "plan.toml", "--effect", "membership=0.4,seconds=2")
     assert "from declared effects" in table.stdout and "processor seconds" in table.stdout
+    assert "not planned: membership.auc (a metric needs a pilot)" in table.stdout
     assert "planned" in table.stdout and "moved towards" not in table.stdout
 
 
@@ -89,7 +100,7 @@ def test_bits_that_are_moved_towards_the_limit_are_named(call, tmp_path):
     plan = PLAN.replace("loss_threshold", "honest") + "[attacks.honest]\nnoise = 1.0\n"
     (tmp_path / "plan.toml").write_text(plan)
     call("assess", "plan.toml")
-    (row,) = json.loads(call("plan", "--power", "plan.toml", "--json").stdout)["rows"]
+    row, _ = json.loads(call("plan", "--power", "plan.toml", "--json").stdout)["rows"]
     assert row["shifted"] and row["planned"] != row["measured"]["point"]
     table = call("plan", "--power", "plan.toml").stdout
     assert "measured  planned" in table and "moved towards the limit" in table

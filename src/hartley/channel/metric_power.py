@@ -4,8 +4,8 @@ A metric has no channel of declared strength to draw from, as bits have (``chann
 drawn is the pilot itself, its clusters (or rounds, or rows where these are independent) with
 replacement, and the interval of the metric is computed on them as the measurement does. Scores are
 spread evenly between their neighbours of one secret: at equal scores a threshold would jump. Where
-another value is planned for than resamples have, since the pilot may have erred, their ends are
-moved by the difference.
+another value is planned for than resamples have, since the pilot may have erred, the limit is moved
+by the difference.
 """
 
 from __future__ import annotations
@@ -216,12 +216,14 @@ def needed(
     try:
         rng = np.random.default_rng(seed)
         values = [_drawn(pilot, sizes.most, rng)["value"] for _ in range(CENTRES)]
-        further = planned - float(np.mean(values))
+        centre = float(np.mean(values))
 
         def end(units: int, rng: np.random.Generator) -> float:
-            return settling_end(_drawn(pilot, units, rng), question, alpha) + further
+            return settling_end(_drawn(pilot, units, rng), question, alpha)
 
-        return power.search(end, side, planned=planned, limit=limit, sizes=sizes, seed=seed)
+        # Instead of all ends the limit is moved by what resamples have too much.
+        moved = limit + centre - planned
+        return power.search(end, side, planned=centre, limit=moved, sizes=sizes, seed=seed)
     except BadTrials as error:
         return Need("", reason=str(error))
 
