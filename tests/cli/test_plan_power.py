@@ -38,6 +38,9 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     (area,) = alone["rows"]
     assert (area["limit"], area["side"], alone["tests"]) == ("membership.auc", "over", 1)
     assert area["clusters"] >= 8 and area["uses"] == area["clusters"] * 128
+    (tmp_path / "low.toml").write_text(PLAN.replace("membership = 0.1\n", "").replace("0.9", "0.4"))
+    (area,) = json.loads(call("plan", "--power", "low.toml", "--json").stdout)["rows"]
+    assert area["side"] == "over" and "only guesses, at 0.5, is over" in area["reason"]
     (tmp_path / "odd.toml").write_text(PLAN.replace("membership.auc", "membership.acu"))
     odd = call("plan", "--power", "odd.toml")
     assert odd.returncode == 2 and "did you mean auc" in odd.stderr

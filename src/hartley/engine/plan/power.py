@@ -355,7 +355,11 @@ def _planned_metric(
         seed=seed,
     )
     line |= {"planned": planned, "shifted": planned != base + excess["point"]}
-    return line | _answer(need, source.clusters / pilot.units)
+    line |= _answer(need, source.clusters / pilot.units)
+    if limit < base:
+        guess = f"an attack that only guesses, at {base:.4g}, is over this limit"
+        line["reason"] = "; ".join(filter(None, (line["reason"], guess)))
+    return line
 
 
 def _check_ceiling(line: Mapping[str, Any], bits: float, ceiling: float | None) -> None:
@@ -387,11 +391,24 @@ def doubted(bits: Mapping[str, Any], limit: float, top: float | None) -> float:
     return float(max(point - step, third) if point > limit else min(point + step, third))
 
 
+def cpu_seconds(pilot: Path, plan: Plan, growth: float) -> float | None:
+    """Return the processor seconds of a run with ``growth`` times the clusters of its pilot.
+
+    Args:
+        pilot: the folder of a finished run.
+        plan: of the scene of that run.
+        growth: at least 1.
+    """
+    sources = list(_of_pilot(pilot, plan))
+    rows = [{"row": s.row["id"], "clusters": s.clusters * growth} for s in sources]
+    return _cpu(rows, sources)
+
+
 def _cpu(rows: list[dict[str, Any]], sources: list[_Source]) -> float | None:
     """Return the processor seconds of a run in which every game has the clusters it needs most."""
     if any(source.growing is None for source in sources):
         return None
-    clusters: dict[str, int] = {}
+    clusters: dict[str, float] = {}
     for line in rows:
         clusters[line["row"]] = max(clusters.get(line["row"], 0), line.get("clusters") or 0)
     needs: dict[Any, float] = {}
