@@ -76,6 +76,10 @@ def test_canaries_are_made_and_read_of_a_model_by_flags_and_by_a_plan(call, net)
             ["--into", "c.jsonl", "--template", "{secret} {name}"],
             "--template must have {name} once",
         ),
+        (
+            ["--into", "c.jsonl", "--chat", "--question", "What?"],
+            "--question must have {name} once",
+        ),
         (["--into", "c.jsonl", "--separator=-"], "--separator must be a space or empty"),
         (["--into", "c.jsonl", "--tokenizer", "wordy"], "must write each digit of a canary as one"),
         (["--into", "c.jsonl", "--tokenizer", "absent"], "absent must hold a tokenizer"),

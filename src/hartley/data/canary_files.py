@@ -134,7 +134,8 @@ def draw(
         seed: draws the same again, for anyone who knows it; None draws from the system's entropy.
 
     Raises:
-        UsageError: a value is out of range, or the template has no name before its secret.
+        UsageError: a value is out of range, the template has no name before its secret, or the
+            question has none.
     """
     if not LEAST <= count <= MOST:
         raise UsageError(f"--count must be from {LEAST} to {MOST} canaries, got {count}")
@@ -148,6 +149,8 @@ def draw(
         raise UsageError(
             f"--template must have {{name}} once, and after it {{secret}} once, got {template!r}"
         )
+    if question and question.count("{name}") != 1:
+        raise UsageError(f"--question must have {{name}} once, got {question!r}")
     if separator.strip() or any(c.isdigit() for c in separator):
         raise UsageError(f"--separator must be a space or empty, got {separator!r}")
     rng = np.random.default_rng(None if seed is None else spawn(seed, "canaries", count))
