@@ -21,15 +21,14 @@ from hartley.engine.plan.power import cpu_seconds
 from hartley.store.journal import read_journal
 
 ROWS = (
-    ("tumours", "loss_threshold", "membership", 4, ""),
+    ("tumours", "loss_threshold", "membership", 64, ""),
     ("tumours", "lira", "membership", 4, ""),
-    ("tumours", "attribute_posterior", "attribute_inference", 4, ""),
-    ("tumours", "cosine_gradient", "gradient_inversion", 4, "opened = true"),
-    ("tumours", "exposure", "memorization", 4, ""),
-    ("tumours", "copycat", "extraction", 4, ""),
+    ("tumours", "attribute_posterior", "attribute_inference", 64, ""),
+    ("tumours", "exposure", "memorization", 64, ""),
+    ("tumours", "copycat", "extraction", 32, ""),
     ("tumours", "label_flip", "poisoning", 8, ""),
-    ("income", "loss_threshold", "membership", 4, ""),
-    ("income", "attribute_confidence", "attribute_inference", 4, ""),
+    ("income", "loss_threshold", "membership", 8, ""),
+    ("income", "attribute_confidence", "attribute_inference", 8, ""),
 )
 """Scene, attack, game, rounds of the pilot, settings of the scene. The form of the forecast was
 chosen on rows of the digits."""

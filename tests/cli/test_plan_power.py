@@ -5,6 +5,8 @@ import math
 
 import pytest
 
+from hartley.engine.plan.plan import read
+from hartley.engine.plan.power import cpu_seconds
 from hartley.store.journal import read_journal
 
 PLAN = """scene = "live:membership"
@@ -52,6 +54,8 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     share = row["clusters"] / 16
     more = (cpu["deals"] + cpu["plays"]) * (share - 1) + cpu["measures"] * (math.sqrt(share) - 1)
     assert forecast["cpu_seconds"] == pytest.approx(cpu["all"] + more, abs=0.06)
+    grown = cpu_seconds(run, read(tmp_path / "plan.toml"), share)
+    assert grown == pytest.approx(forecast["cpu_seconds"], abs=0.06)
     table = call("plan", "--power", "plan.toml", "--effect", "membership=0.4,seconds=2")
     assert "from declared effects" in table.stdout and "processor seconds" in table.stdout
     assert "not planned: membership.auc (a metric needs a pilot)" in table.stdout

@@ -255,7 +255,6 @@ def settling_end(metric: Mapping[str, Any], question: Question, alpha: float) ->
     if not below:
         word = "one level" if len(lows) == 1 else f"{len(lows)} levels"
         raise BadTrials(
-            f"its lower end is known at {word} only: with so small a share of alpha "
-            "it is never over"
+            f"its lower end is known at {word} only, and all checks share alpha: it is never over"
         )
     return below[0]
