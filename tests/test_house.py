@@ -61,6 +61,7 @@ def test_public_names_are_exactly_these() -> None:
             "__version__",
             "assess",
             "attack",
+            "audit",
             "defense",
             "game",
             "log_probabilities",

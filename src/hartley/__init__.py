@@ -14,6 +14,7 @@ _VERBS = {
     "log_probabilities": ("hartley.kit.answer_units", "log_probabilities"),
     "probabilities": ("hartley.kit.answer_units", "probabilities"),
     "assess": ("hartley.engine.assess", "assess"),
+    "audit": ("hartley.program.audit", "audit"),
     "measure": ("hartley.channel.measure", "measure"),
     "play": ("hartley.engine.run.play", "play"),
     "wrap_answers": ("hartley.defenses._shared.wrap_answers", "answers"),
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from hartley.engine.assess import assess
     from hartley.engine.run.play import play
     from hartley.kit.answer_units import log_probabilities, probabilities
+    from hartley.program.audit import audit
 
 __all__ = [
     "ALL",
@@ -81,6 +83,7 @@ __all__ = [
     "__version__",
     "assess",
     "attack",
+    "audit",
     "defense",
     "game",
     "log_probabilities",

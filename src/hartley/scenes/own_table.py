@@ -10,9 +10,10 @@ from hartley.core.code_digest import code_of
 from hartley.core.errors import UsageError
 from hartley.data.user_tables import read_tables, records
 from hartley.kit.cache import digest
+from hartley.kit.file_digests import sha256_of
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
 from hartley.scenes._user_files import described
-from hartley.targets.estimator_file import load_estimator
+from hartley.targets.estimator_file import PICKLES, load_estimator
 from hartley.targets.onnx_file import load_onnx
 from hartley.targets.sklearn import SklearnPipeline, from_sklearn
 
@@ -76,11 +77,15 @@ def own_table(
         records(Path(path).name, x, values, labels)
         for path, x, values in zip((train, test), tables, targets, strict=True)
     )
+    # A pickle may hold code besides attributes, and what no hash of attributes can read.
+    pickled = Path(model).suffix.lower() in PICKLES
+    identity = f"file:{sha256_of(Path(model))}" if pickled else None
     pipeline = SklearnPipeline(
         classifier,
         len(labels),
         decode=form.decode,
         form=digest([repr(form), code_of(form.decode)])[:32],
+        identity=identity or "",
     )
     deployed: Model = from_sklearn(
         classifier,
@@ -91,6 +96,7 @@ def own_table(
         fit=pipeline.fit if retrain and not onnx else None,
         labels=labels,
         decode=form.decode,
+        identity=identity,
     )
     return Scene(
         name=Path(model).stem,

@@ -122,6 +122,7 @@ class SklearnPipeline:
             is first asked.
         decode: records (n, features) → what the classifier reads, such as a data frame.
         form: a digest of what ``decode`` does.
+        identity: a digest of the classifier; empty computes it from all its attributes.
     """
 
     classifier: Any
@@ -130,6 +131,7 @@ class SklearnPipeline:
     workers: int = 1
     decode: Callable[[NDArray[Any]], Any] | None = None
     form: str = ""
+    identity: str = ""
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K classifiers; ``include`` is (K, n) booleans."""
@@ -142,7 +144,8 @@ class SklearnPipeline:
             finite and len(include) > 0 and same(self.classifier, x[include[0]], data.y[include[0]])
         )
         shared = self.classifier, x, data.y, finite, quick, self.decode
-        recipe = [of_object(self.classifier), self.classes, x, np.asarray(data.y), self.form]
+        known = self.identity or of_object(self.classifier)
+        recipe = [known, self.classes, x, np.asarray(data.y), self.form]
         stamp = digest(recipe) if recipe[0] and bool(self.form) == bool(self.decode) else ""
         parts = [(k, row, spawn(seed, "sklearn", k) % 2**31) for k, row in enumerate(include)]
         names = [

@@ -1,0 +1,1 @@
+"""What a program calls: an audit of objects in memory, by the same road as the command line."""

@@ -1,0 +1,182 @@
+"""What an audit returns: the run document, read without knowing its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hartley.core.errors import UnknownName, UsageError
+from hartley.reference.schema import baseline_rows, verdict_of
+from hartley.report.format_numbers import bits, meaning, number, span
+from hartley.report.render import FORMATS, render
+from hartley.store import as_bytes, write_atomically
+
+SUFFIXES = {
+    **{f".{name}": name for name in ("html", "json", "md", "sarif")},
+    ".xml": "junit",
+}
+"""The format of a report by the end of its file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Bits that one use of a channel moves.
+
+    Attributes:
+        point: the estimate.
+        low: certified lower bound; None where there is none.
+        high: upper end of the readers that were tried; None where there is none.
+        n: uses that were measured.
+        unit: what one use is about, such as a record.
+        confidence: of the interval.
+    """
+
+    point: float
+    low: float | None
+    high: float | None
+    n: int
+    unit: str
+    confidence: float
+
+    def __str__(self) -> str:
+        """Write the number with its interval and its count."""
+        ends = f"{span(self.low, self.high)} at {100 * self.confidence:.4g} %"
+        return f"{bits(self.point)} bit per {self.unit}, {ends}, n = {number(self.n)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attack of a run.
+
+    Attributes:
+        id: of the row, the same in every run.
+        attack: its name.
+        game: what was played.
+        status: measured, skipped or failed.
+        reason: why nothing was measured.
+        bits: None where nothing was.
+        metrics: usual ones, each a value with its interval, as in the run document.
+        flags: what was noticed about the trials.
+    """
+
+    id: str
+    attack: str
+    game: str
+    status: str
+    reason: str
+    bits: Bits | None
+    metrics: Mapping[str, Any]
+    flags: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Write the row in one line."""
+        return f"{self.attack}: {self.reason if self.bits is None else self.bits}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the limits hold.
+
+    Attributes:
+        status: pass, over or inconclusive; none where no limits were set.
+        reasons: one sentence for each limit that is not kept, or that nothing settles.
+        means: what the verdict means.
+    """
+
+    status: str
+    reasons: tuple[str, ...]
+    means: str
+
+    def __str__(self) -> str:
+        """Write the verdict and what it means."""
+        return "\n".join([f"{self.status}: {self.means}", *self.reasons])
+
+
+class Report:
+    """A run that was played, measured and judged.
+
+    Attributes:
+        document: the run document, as ``hartley report --format json`` writes it.
+        store: the folder of all runs.
+    """
+
+    def __init__(self, document: Mapping[str, Any], store: Path) -> None:
+        """Keep a run document and where it is."""
+        self.document, self.store = document, store
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.store / str(self.document["id"])
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the limits say."""
+        verdict = self.document["verdict"]
+        return Verdict(verdict_of(verdict), tuple(verdict["reasons"]), meaning(verdict))
+
+    def rows(self, name: str = "") -> tuple[Row, ...]:
+        """Return rows without added defenses, in the order of the run.
+
+        Args:
+            name: of an attack, a game or a row's id; empty: all.
+
+        Raises:
+            UnknownName: no row has this name.
+        """
+        every = baseline_rows(self.document)
+        plain = {row["id"]: row["attack"] for row in self.document["channels"]}
+        named = [{*(plain[row["id"]], row["game"], row["id"])} for row in every]
+        kept = [row for row, names in zip(every, named, strict=True) if not name or name in names]
+        if name and not kept:
+            raise UnknownName("row", name, sorted({n for names in named for n in names}))
+        alpha = self.document["plan"].get("alpha", 0.05)
+        return tuple(_row(row, plain[row["id"]], 1 - alpha) for row in kept)
+
+    def save(self, path: str | Path, *, format: str = "") -> Path:
+        """Write the report to a file.
+
+        Args:
+            path: its end says the format: .html, .md, .json, .sarif, .xml (JUnit).
+            format: one of ``hartley report``; empty: by the file's end.
+
+        Raises:
+            UsageError: no format of this name, or no such folder.
+        """
+        path = Path(path)
+        format = format or SUFFIXES.get(path.suffix.lower(), "")
+        if not format:
+            raise UsageError(
+                f"the report's file must end in {', '.join(SUFFIXES)}, or name a format "
+                f"(format={' | '.join(FORMATS)}), got {path}"
+            )
+        if not path.parent.is_dir():
+            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+        write_atomically(path, as_bytes(render(self.document, format)))
+        return path
+
+    def __str__(self) -> str:
+        """Write the verdict and one line for each row that was measured."""
+        rows = [str(row) for row in self.rows() if row.bits is not None]
+        return "\n".join([f"run {self.document['id']}", *rows, str(self.verdict)])
+
+
+def _row(row: Mapping[str, Any], attack: str, confidence: float) -> Row:
+    measured = None
+    if row["status"] == "measured":
+        known = row["bits"]
+        measured = Bits(
+            known["point"], known["low"], known["high"], row["n"], row["unit"], confidence
+        )
+    return Row(
+        id=row["id"],
+        attack=attack,
+        game=row["game"],
+        status=row["status"],
+        reason=row["reason"] or "",
+        bits=measured,
+        metrics=row.get("metrics") or {},
+        flags=tuple(row["flags"]),
+    )

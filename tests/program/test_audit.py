@@ -1,0 +1,219 @@
+"""``hartley.audit``: objects in memory take the road of the command line."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+from torch.utils.data import DataLoader, TensorDataset
+
+import hartley
+from hartley import catalog
+from hartley.core.errors import UnknownName, UsageError
+from hartley.program.inputs import Inputs
+
+FEW = {"only": ["loss_threshold", "rmia"], "references": 2, "workers": 0}
+
+
+@pytest.fixture(scope="module")
+def people():
+    """Two tables of people, and a pipeline that was fitted on the first."""
+    rng, n = np.random.default_rng(0), 160
+    table = pd.DataFrame(
+        {"age": rng.integers(18, 90, n), "job": rng.choice(["clerk", "baker", "smith"], n)}
+    )
+    table["income"] = np.where(table.age + rng.normal(0, 25, n) > 50, "high", "low")
+    train, test = table[:80], table[80:]
+    encode = ColumnTransformer([("w", OneHotEncoder(), ["job"])], remainder="passthrough")
+    pipeline = make_pipeline(encode, DecisionTreeClassifier(random_state=0))
+    return pipeline.fit(train[["age", "job"]], train.income), train, test
+
+
+def test_a_frame_measures_what_its_file_measures(people, call, tmp_path) -> None:
+    """The rows of the command line on the files that were written are the same, digit by digit."""
+    pipeline, train, test = people
+    report = hartley.audit(pipeline, train, test, target="income", store=tmp_path / "r", **FEW)
+    (row,) = report.rows("rmia")
+    assert row.bits is not None and row.bits.low <= row.bits.point <= row.bits.high
+    assert row.bits.n == 160 and str(row.bits).endswith("at 95 %, n = 160")
+    given = report.document["plan"]["scenes"]["own_table"]
+    assert given["model"].endswith(".skops") and "trust" not in given
+    # The same objects are answered by the run that is there; other numbers are another run.
+    again = hartley.audit(pipeline, train, test, target="income", store=tmp_path / "r", **FEW)
+    assert again.folder == report.folder
+    older = train.assign(age=train.age + 1)
+    other = hartley.audit(pipeline, older, test, target="income", store=tmp_path / "r", **FEW)
+    assert other.folder != report.folder
+    files = [part for name in ("model", "train", "test") for part in (f"--{name}", given[name])]
+    flags = [*files, "--target", "income", "--references", "2", "--workers", "0", "--json"]
+    only = ["--only", "loss_threshold", "--only", "rmia", "--store", "other"]
+    done = call("assess", *flags, *only)
+    assert done.returncode == 0, done.stderr
+    rows = {row["id"]: row for row in json.loads(done.stdout)["channels"]}
+    assert rows[row.id]["bits"]["point"] == row.bits.point
+
+
+def test_a_report_is_read_and_saved(people, tmp_path) -> None:
+    pipeline, train, test = people
+    limits = {"membership": 0.0001}
+    report = hartley.audit(
+        *(pipeline, train, test), target="income", limits=limits, store=tmp_path, **FEW
+    )
+    assert report.verdict.status in ("over", "inconclusive") and report.verdict.reasons
+    assert "rmia: " in str(report) and report.verdict.means in str(report)
+    assert {row.attack for row in report.rows("membership")} >= {"rmia", "loss_threshold"}
+    with pytest.raises(UnknownName, match="rmia"):
+        report.rows("rmai")
+    page = report.save(tmp_path / "dpia.html").read_text()
+    assert report.document["id"] in page
+    assert json.loads(report.save(tmp_path / "a.json").read_text())["id"] == report.document["id"]
+    assert "impact assessment" in report.save(tmp_path / "a.md", format="dpia").read_text()
+    with pytest.raises(UsageError, match=r"must end in .html"):
+        report.save(tmp_path / "report.pdf")
+
+
+class Polars:
+    """A frame as polars gives it away: by its stream of Arrow."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def test_frames_of_other_libraries_and_arrays_are_the_same_table(people, tmp_path) -> None:
+    pipeline, train, _ = people
+    inputs = Inputs(tmp_path)
+    table = pa.Table.from_pandas(train, preserve_index=False)
+    features = train[["age", "job"]]
+    files = {
+        inputs.records({"train": value}, "income", pipeline)["train"]
+        for value in (train, table, Polars(table), (features, train.income))
+    }
+    assert len(files) == 1
+    numbers = DecisionTreeClassifier().fit(train[["age"]].to_numpy(), train.income)
+    given = inputs.records({"train": (train[["age"]].to_numpy(), train.income)}, "", numbers)
+    assert given["target"] == "income"
+    assert pa.parquet.read_table(given["train"]).column_names == ["0", "income"]
+    with pytest.raises(UsageError, match="train must be a frame"):
+        inputs.records({"train": np.zeros(3)}, "income", numbers)
+
+
+def test_a_step_of_ones_own_makes_a_pickle_that_the_program_may_trust(people, tmp_path) -> None:
+    _, train, _ = people
+    double = FunctionTransformer(lambda x: 2 * x)
+    model = make_pipeline(double, DecisionTreeClassifier()).fit(train[["age"]], train.income)
+    inputs = Inputs(tmp_path)
+    given = inputs.model(model, {})
+    assert given["trust"] and given["model"].endswith("Pipeline.pkl")
+    assert Inputs(tmp_path).model(model, {}) == given
+    scene = catalog.load("scene", "own_table")(
+        **given, **inputs.records({"train": train, "test": train[:9]}, "income", model)
+    )
+    assert scene.model.identity.startswith("file:") and scene.facts["train accuracy"] > 0.5
+
+
+def fit(x, y, seed=0):
+    """Train a small net."""
+    torch.manual_seed(seed)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+    optimiser = torch.optim.Adam(net.parameters(), 0.02)
+    for _ in range(30):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(net(torch.as_tensor(x)), torch.as_tensor(y)).backward()
+        optimiser.step()
+    return net
+
+
+def test_a_network_a_data_set_and_a_loader(tmp_path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 4, generator=generator)
+    y = (x[:, 0] + torch.randn(80, generator=generator) > 0).long()
+    train, test = TensorDataset(x[:40], y[:40]), TensorDataset(x[40:], y[40:])
+    report = hartley.audit(
+        *(fit(x[:40], y[:40]), train, DataLoader(test, batch_size=8, shuffle=True)),
+        fit=fit,
+        store=tmp_path,
+        **FEW,
+    )
+    assert {row.attack for row in report.rows() if row.bits} >= {"rmia", "loss_threshold"}
+    assert report.document["scene"]["facts"]["records"] == 40
+
+
+PROGRAM = """
+import sys
+from hartley.program.inputs import Inputs
+from pathlib import Path
+
+class Rule:
+    def __call__(self, x):
+        return x > 0.5
+
+def fit(x, y):
+    return Rule(), {rate}
+
+inputs = Inputs(Path(sys.argv[1]))
+print(inputs.model(Rule(), {{}})["model"], inputs.function(fit)["fit"], inputs.needs_this_process)
+"""
+
+
+def test_what_a_program_defines_has_one_name_in_every_process(tmp_path) -> None:
+    """Classes and functions of a program are in the pickle: an edit is another object."""
+
+    def files(rate: int) -> list[str]:
+        code = PROGRAM.format(rate=rate)
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    once, again, edited = files(1), files(1), files(2)
+    assert once == again and once[2] == "False"
+    assert once[0] == edited[0] and once[1] != edited[1]
+
+
+def test_a_function_of_a_file_is_named_by_it(tmp_path, monkeypatch) -> None:
+    """So that models are trained anew once the file is edited, and workers import it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "their_training.py").write_text("def fit(x, y):\n    return len\n")
+    fit_there = importlib.import_module("their_training").fit
+    inputs = Inputs(tmp_path / "inputs")
+    assert inputs.function(fit_there) == {"fit": f"{tmp_path / 'their_training.py'}:fit"}
+    # What is pickled by its name needs its module, which a fresh process may not find.
+    assert not inputs.needs_this_process
+    inputs.function(functools.partial(fit_there))
+    assert inputs.needs_this_process
+
+
+def test_texts_become_lines(tmp_path) -> None:
+    chat = [{"role": "user", "content": "Grüße"}]
+    given = Inputs(tmp_path).texts({"members": ["one", chat], "nonmembers": "others.txt"})
+    assert given["nonmembers"] == "others.txt"
+    lines = (tmp_path / given["members"]).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"text": "one"}, {"messages": chat}]
+    with pytest.raises(UsageError, match="members must be texts or chats, got int"):
+        Inputs(tmp_path).texts({"members": [3]})
+
+
+def test_mistakes_are_those_of_the_command_line(people, tmp_path) -> None:
+    pipeline, train, test = people
+    with pytest.raises(UsageError, match="--target must be one of"):
+        hartley.audit(pipeline, train, test, target="incom", store=tmp_path)
+    with pytest.raises(UsageError, match="has no setting 'tagret'"):
+        hartley.audit(pipeline, train, test, tagret="income", store=tmp_path)
+    with pytest.raises(UsageError, match="model must be a scikit-learn classifier"):
+        hartley.audit(3, train, test, target="income", store=tmp_path)
+    with pytest.raises(UsageError, match="got those of train"):
+        hartley.audit(pipeline, train, train, target="income", store=tmp_path)
