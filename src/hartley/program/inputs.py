@@ -2,7 +2,8 @@
 
 A table becomes Parquet, arrays ``.npz``, texts JSON lines, an estimator ``.skops`` (or a pickle,
 which the program itself made and so may be trusted), a network or a function a small Python file
-beside its pickle. Each lies in a folder that is named by its content and is written once.
+beside its pickle. Each has a folder of its own, which is named by its
+content and is written once.
 """
 
 from __future__ import annotations

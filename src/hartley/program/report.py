@@ -129,11 +129,11 @@ class Report:
         every = baseline_rows(self.document)
         plain = {row["id"]: row["attack"] for row in self.document["channels"]}
         named = [{*(plain[row["id"]], row["game"], row["id"])} for row in every]
-        kept = [row for row, names in zip(every, named, strict=True) if not name or name in names]
-        if name and not kept:
+        chosen = [row for row, names in zip(every, named, strict=True) if not name or name in names]
+        if name and not chosen:
             raise UnknownName("row", name, sorted({n for names in named for n in names}))
         alpha = self.document["plan"].get("alpha", 0.05)
-        return tuple(_row(row, plain[row["id"]], 1 - alpha) for row in kept)
+        return tuple(_row(row, plain[row["id"]], 1 - alpha) for row in chosen)
 
     def save(self, path: str | Path, *, format: str = "") -> Path:
         """Write the report to a file.
