@@ -541,6 +541,13 @@ BROKEN = {
         lambda path: path.write_text('{"truth": 1, "guess": 1}\n' * 50_000 + "\n  null\n"),
         "every line must be an object, got None",
     ),
+    "word.jsonl": (
+        lambda path: path.write_text('{"truth": 1, "score": 2}\n\n{"truth": 0, "score": x}\n'),
+        "line 3 is not JSON: Expecting value at character 23",
+    ),
+    "ragged.csv": (lambda path: path.write_text("truth,score\n1,2\n0\n"), "as many cells as"),
+    "spain.csv": (lambda path: path.write_text("truth;score\n1;1,08\n"), "separated by something"),
+    "cut.parquet": (lambda path: path.write_bytes(b"PAR1" + b"x" * 40), "no whole Parquet file"),
     "text.npy": (lambda path: path.write_text("truth"), "cannot be read as npy"),
     "text.npz": (lambda path: path.write_text("truth"), "cannot be read as npz"),
 }

@@ -35,6 +35,10 @@ def test_it_plans_from_a_pilot_and_from_declared_effects(call, tmp_path):
     assert row["measured"]["low"] < row["planned"] <= row["measured"]["point"]
     assert forecast["tests"] == 2  # the bits and the AUC of one row share the level
     assert forecast["not_planned"] == []
+    more = PLAN.replace('"loss_threshold"]', '"loss_threshold", "lira"]')
+    (tmp_path / "more.toml").write_text(more)
+    absent = call("plan", "--power", "more.toml").stdout
+    assert "not planned: attack:lira (not in the pilot plan-" in absent
     (tmp_path / "auc.toml").write_text(PLAN.replace("membership = 0.1\n", ""))
     alone = json.loads(call("plan", "--power", "auc.toml", "--json").stdout)
     (area,) = alone["rows"]
@@ -86,7 +90,7 @@ def test_effects_that_no_channel_can_have_are_refused(call, tmp_path):
         "membership=nan": "must be finite and at least 0, got nan",
         "membership=0.1,spread=nan": "spread of the effect 'membership' must be finite",
         "membership=0.1,seconds=-2": "seconds of the effect 'membership' must be finite",
-        "membership=0.1,uses=2.5": "must be a number, or a known form or role, got '2.5'",
+        "membership=0.1,uses=2.5": "must be a number, got '2.5'",
         "membership=0.1,uses=0": "uses of the effect 'membership' must be finite and at least 1",
         "membership=0.1,alphabet=10": "must be 2 for scores, got 10; with more symbols say form=",
         "membership=4,form=symbol,alphabet=10": "must be at most 3.322 bit a use, its ceiling",

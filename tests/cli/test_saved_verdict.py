@@ -122,3 +122,60 @@ def test_nothing_is_saved_for_what_nothing_vouches_for(call, folder, tmp_path):
 def test_docs_do_not_skip_a_page_of_a_run_that_is_over(page):
     """``assess`` and ``gate`` exit with 1 or 3 exactly when the next step is wanted."""
     assert not re.findall(r"hartley (?:assess|gate|measure)[^\n]*&&", page.read_text())
+
+
+@pytest.mark.parametrize("place", ["trials", "rows", "run.json", "plan.toml"])
+def test_no_format_shows_the_pass_of_a_damaged_run(call, folder, place):
+    assert call("gate", "loud", "--limits", "within.toml", "--save").returncode == 0
+    assert _counts(call("report", "loud", "--format", "junit").stdout)["errors"] == 0
+    path = folder / place
+    if path.is_dir():
+        (path,) = path.iterdir()
+    path.write_bytes(path.read_bytes() + b" ")
+    junit = call("report", "loud", "--format", "junit")
+    assert _counts(junit.stdout)["errors"] == 1 and "not verified" in junit.stderr
+    sarif = json.loads(call("report", "loud", "--format", "sarif").stdout)["runs"][0]
+    assert "warning" in [result["level"] for result in sarif["results"]]
+    page = call("report", "loud", "--format", "md").stdout
+    assert "**Inconclusive" in page and "**Pass" not in page
+    again = call("gate", "loud", "--limits", "within.toml", "--save")
+    assert again.returncode == 3 and "nothing was saved" in again.stderr
+    if place == "run.json":
+        assert re.search(r"^loud .*damaged", call("list", "runs").stdout, re.M)
+
+
+def test_a_strict_pass_says_which_number_it_judged(call, folder):
+    Path("strict.toml").write_text("[limits]\nstrict = true\n" + WITHIN.partition("]\n")[2])
+    done = call("gate", "loud", "--limits", "strict.toml")
+    document = read_verified(folder).document
+    high = next(row["bits"]["high"] for row in document["channels"] if row["status"] == "measured")
+    assert done.returncode == 0, done.stdout
+    line = next(line for line in done.stdout.splitlines() if "within the limit" in line)
+    most = float(re.findall(r"at most ([\d.]+)", line)[0])
+    assert (most > high + 1e-3) == ("(strict: 16 clusters that showed nothing" in line)
+
+
+MISTAKES = {
+    "membership = 0.3\n[limits]\nmembership = 1\n": "a limit is a line of the table [limits]",
+    "[limits]\nloss_threshold = 0.3\n": 'write its limit as "attack:loss_threshold"',
+    "[limits]\nmembership = 1\n[limits.least]\nattacks = []\n": "must be a list of names",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_in_limits_names_the_line_to_write(call, folder, text):
+    Path("wrong.toml").write_text(text)
+    done = call("gate", "loud", "--limits", "wrong.toml")
+    assert done.returncode == 2 and MISTAKES[text] in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_files_and_folders_that_are_no_runs_are_named_as_such(call, folder):
+    Path("t.csv").write_text("truth,score\n0,1\n")
+    for words, message in (
+        (["gate", "./t.csv", "--limits", "within.toml"], "a table is measured first"),
+        (["gate", "./", "--limits", "within.toml"], "holds no run"),
+        (["report", "loud", "--out", "runs"], "--out must be a file, got the folder runs"),
+    ):
+        done = call(*words)
+        assert done.returncode == 2 and message in done.stderr, done.stderr

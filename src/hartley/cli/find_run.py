@@ -31,6 +31,8 @@ def folder_of(run: str, store: Path) -> Path:
             return path
         if path.is_file() and not bare:
             return path.parent
+    if not bare and Path(run).is_dir():
+        raise StoreError(f"the folder {run} holds no run: expected journal.jsonl or run.json")
     run_ids: list[str] = [row["id"] for row in runs(store)] if store.is_dir() else []
     if not run_ids:
         raise StoreError(
@@ -50,11 +52,11 @@ def path_of(run: str, store: Path) -> Path:
     return path if document and path.is_file() else folder_of(run, store)
 
 
-def read(run: str, store: Path) -> dict[str, Any]:
+def read(run: str, store: Path, *, accept_unverified: bool = False) -> dict[str, Any]:
     """Return a run document by the name, the folder or the path of the run, to show it.
 
-    Its verdict is the one that ``hartley gate --save`` kept, if any. Where files of the run are
-    damaged, a line on standard error says so: only the gate refuses it.
+    Its verdict is the one that ``hartley gate --save`` kept, if any. It is inconclusive where files
+    of the run are damaged, and where limits were judged and nothing vouches for the document.
 
     Raises:
         UsageError: there is none, or it cannot be read.
@@ -65,11 +67,24 @@ def read(run: str, store: Path) -> dict[str, Any]:
     try:
         reading = read_verified(path)
     except DamagedRun as damage:
-        note(f"not verified: {damage}")
-        return read_run(path)
+        return _doubtful(read_run(path), str(damage))
+    if reading.doubt and reading.document["verdict"].get("checks") and not accept_unverified:
+        cure = "--accept-unverified shows the verdict as it is"
+        return _doubtful(reading.document, f"unverified: {reading.doubt}; {cure}")
     folder = path if path.is_dir() else path.parent
     saved = None if reading.journal is None else saved_verdict(folder, reading.journal)
     return reading.document if saved is None else {**reading.document, "verdict": saved}
+
+
+def _doubtful(document: dict[str, Any], reason: str, **more: Any) -> dict[str, Any]:
+    """Return a document whose verdict is inconclusive for a reason; note it on standard error."""
+    from hartley.engine.result.gate import INCONCLUSIVE
+
+    note(f"not verified: {reason}")
+    return {
+        **document,
+        "verdict": {"status": INCONCLUSIVE, "reasons": [reason], "checks": [], **more},
+    }
 
 
 def read_judged(run: str, store: Path, limits: Path, *, accept_unverified: bool) -> dict[str, Any]:
@@ -80,7 +95,6 @@ def read_judged(run: str, store: Path, limits: Path, *, accept_unverified: bool)
     Raises:
         UsageError: the run or the limits cannot be read, or they do not belong together.
     """
-    from hartley.engine.result.gate import INCONCLUSIVE
     from hartley.engine.result.judge_stored import judge_stored, judged_with, read_limits
     from hartley.store import read_run, read_verified
 
@@ -89,8 +103,6 @@ def read_judged(run: str, store: Path, limits: Path, *, accept_unverified: bool)
     try:
         reading = read_verified(path)
     except DamagedRun as damage:
-        note(f"not verified: {damage}")
-        verdict = {"status": INCONCLUSIVE, "reasons": [str(damage)], "checks": []}
-        return {**read_run(path), "verdict": {**verdict, "judged": judged}}
+        return _doubtful(read_run(path), str(damage), judged=judged)
     dump = judge_stored(reading, plan, limits, accept_unverified=accept_unverified).dump()
     return {**reading.document, "verdict": {**dump, "judged": judged}}

@@ -71,6 +71,8 @@ def _judged(
     try:
         reading = read_verified(path)
     except DamagedRun as damage:
+        if save:
+            note("nothing was saved: a damaged run keeps no verdict")
         return _inconclusive(path.name, str(damage), json=json)
     if save and not reading.digest:
         raise UsageError(f"--save must be given a run with its journal, got {path}, which has none")

@@ -71,8 +71,9 @@ START = (
 )
 EXIT_CODES = (
     "Exit codes: 0 pass, or done where there are no limits; 1 over a limit; 2 usage or bad input; "
-    "3 inconclusive: a limit that is not settled, a row that failed or is flagged, or an internal "
-    "error; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."
+    "3 inconclusive: a limit that is not settled, a row that failed, a flagged row that a limit is "
+    "about or that measure, attack or chain has measured, or an internal error; 130 stopped by "
+    "Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."
 )
 
 
@@ -262,6 +263,7 @@ def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[
 def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:
     """One line from cyclopts' error, with what to do."""
     text = " ".join(str(error).split()).partition(" Available commands:")[0]
+    text = text.replace("Unused Tokens:", "There is no place for the words")
     verb = _verb(arguments)
     return f"{text.rstrip('.')}; see: hartley {verb + ' ' if verb else ''}--help"
 

@@ -44,7 +44,7 @@ def report(
     limits
         Judge the run by this plan's table [limits], for this page alone.
     accept_unverified
-        With --limits: let a document pass that no journal vouches for, as hartley gate has it.
+        Show the verdict of a document that no journal vouches for, as hartley gate has it.
     out
         Write to this file instead.
     open
@@ -59,7 +59,7 @@ def report(
 
     check_format(format)
     if limits is None:
-        document = read(run, store)
+        document = read(run, store, accept_unverified=accept_unverified)
     else:
         with own_code_only():
             document = read_judged(run, store, limits, accept_unverified=accept_unverified)
@@ -71,6 +71,10 @@ def report(
     if out is None:
         say_text(render(document, format))
         return 0
+    if out.is_dir():
+        raise UsageError(
+            f"--out must be a file, got the folder {out}; such as {out / 'report'}.{format}"
+        )
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
     if stamp and out.is_file() and out.read_bytes().endswith(stamp.encode()):

@@ -98,7 +98,9 @@ def read_columns(
         reason = one_line((str(error).strip().splitlines() or [type(error).__name__])[0], 200)
         if "invalid UTF8" in reason:
             raise BadTable(f"{path}: {_encoding_of(path)}") from error
-        raise BadTable(f"{path}: cannot be read as {kind[1:]}: {reason}") from error
+        raise BadTable(
+            f"{path}: cannot be read as {kind[1:]}: {reason}{_cure(kind, reason)}"
+        ) from error
     for name in names:
         if names.count(name) > 1:
             raise BadTable(f"{path}: column names must differ, got two columns `{name}`")
@@ -107,6 +109,17 @@ def read_columns(
     del table
     pa.default_memory_pool().release_unused()
     return columns
+
+
+def _cure(kind: str, reason: str) -> str:
+    """Say what to do about an error of a reader, where it is known."""
+    if "Parquet magic bytes" in reason or "Parquet file size" in reason:
+        return "; the file is no whole Parquet file: write or copy it again"
+    if kind == ".csv" and "Expected 1 columns" in reason:
+        return "; are its cells separated by something else? Save it with commas, or as .tsv"
+    if "Expected" in reason and "columns, got" in reason:
+        return "; every row must have as many cells as the header"
+    return ""
 
 
 def _joined(chunks: Any) -> Any:
@@ -313,14 +326,26 @@ def _json_lines(
             return _blocks(path, parse)
         except pa.ArrowInvalid as error:
             if "changed from" not in str(error):
+                with io.TextIOWrapper(_unpacked(path), encoding) as lines:
+                    for number, line in enumerate(lines, 1):
+                        if line.strip():
+                            _json_of(line, number)  # says which line is at fault
                 raise
     # A column of numbers and words, which Arrow does not read.
     with io.TextIOWrapper(_unpacked(path), encoding) as lines:
-        rows = [json.loads(line) for line in lines if line.strip()]
+        rows = [_json_of(line, k) for k, line in enumerate(lines, 1) if line.strip()]
     if odd := [row for row in rows if not isinstance(row, dict)]:
         raise ValueError(f"every line must be an object, got {odd[0]!r}")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pa.table({name: mixed_values([row.get(name) for row in rows]) for name in names})
+
+
+def _json_of(line: str, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at character {error.pos + 1}"
+        raise ValueError(f"line {number} is not JSON: {reason}") from error
 
 
 _NO_OBJECT = re.compile(rb"\n[ \t\r]*[^ \t\r\n{]")

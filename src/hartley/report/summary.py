@@ -348,10 +348,11 @@ def _actions(document: Mapping[str, Any]) -> Iterator[str]:
     if any(row.get("flags") for row in rows):
         yield "Mend what the flags name: a flagged row settles nothing (hartley explain flagged)."
     if not verdict.get("checks"):
-        yield (
-            "Write down how many bits are too many, and judge the run: "
-            f"hartley gate {document['id']} --limits limits.toml --save."
-        )
+        # What `hartley measure --json` printed has no plan, and no journal of its own.
+        command = f"{document['id']} --limits limits.toml --save"
+        if not document.get("plan"):
+            command = "FILE.json --limits limits.toml --accept-unverified"
+        yield f"Write down how many bits are too many, and judge the run: hartley gate {command}."
     elif verdict.get("status") == "inconclusive":
         yield "What is inconclusive needs more trials, or what is named as missing."
 

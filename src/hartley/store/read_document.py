@@ -41,7 +41,9 @@ def parse_run(content: bytes, path: Path, *, whole: bool = True) -> dict[str, An
     try:
         document = json_value(content)
     except ValueError as error:
-        raise StoreError(f"{path} is not a run document: {error}") from error
+        cure = "; a table is measured first: hartley measure TABLE --json"
+        other = cure if path.suffix.lower() != ".json" else ""
+        raise StoreError(f"{path} is not a run document: {error}{other}") from error
     try:
         return dict((check_document if whole else check_schema)(document))
     except UsageError as error:

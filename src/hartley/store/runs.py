@@ -411,10 +411,12 @@ def runs(store: Path) -> list[dict[str, Any]]:
 
 def _status(folder: Path, journal: Journal) -> str:
     """Return the verdict of a run in one word, from its journal where that vouches for it."""
+    written = journal.records.get(RUN, {})
+    if "run_sha256" in written and not is_intact(folder / "run.json", written["run_sha256"]):
+        raise DamagedRun(f"{folder / 'run.json'} is not the document that was written; {REPLAY}")
     if (saved := saved_verdict(folder, journal)) is not None:
         return verdict_of(saved)
-    written = journal.records.get(RUN, {})
-    if "verdict" in written and is_intact(folder / "run.json", written["run_sha256"]):
+    if "verdict" in written:
         return str(written["verdict"])
     return verdict_of(read_run(folder, whole=False)["verdict"])
 

@@ -386,6 +386,15 @@ def as_table(plan: Plan) -> dict[str, Any]:
     return table
 
 
+def _is_limit(key: str) -> bool:
+    """Whether a key names what a limit may be about."""
+    try:
+        check_limit(key)
+    except UsageError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Checks of one plan file; every message begins with the name of the file."""
@@ -398,6 +407,8 @@ class _Reader:
             if key not in names:
                 near = get_close_matches(key, names, n=1, cutoff=0.5)
                 hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(names)}"
+                if not prefix and _is_limit(key):
+                    hint = "a limit is a line of the table [limits]"
                 raise BadPlan(f"{self.source}: unknown key {prefix + key!r}; {hint}")
 
     def of(self, kind: type[Any], value: Any, key: str, *, low: int | None = None) -> Any:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hartley import catalog
 from hartley.channel import metric_power, power
 from hartley.channel.power import Need
 from hartley.core import AnswerForm, ChannelSpec, Role, Trials
@@ -82,9 +83,10 @@ def parse_effect(text: str) -> tuple[str, Effect]:
         try:
             values[name.strip()] = kinds[name.strip()](value.strip())
         except ValueError:
+            kind = kinds[name.strip()]
+            known = "a number" if kind in (int, float) else f"one of {', '.join(kind)}"
             raise UsageError(
-                f"{name!r} of the effect {key!r} must be a number, or a known form or role, got "
-                f"{value!r}"
+                f"{name!r} of the effect {key!r} must be {known}, got {value!r}"
             ) from None
     effect = Effect(**values)
     least = {"bits": 0, "spread": 0, "uses": 1, "alphabet": 2, "seconds": 0}
@@ -170,6 +172,15 @@ def forecast(
         for key in plan.limits
         if key not in named
     ]
+    if pilot is not None:
+        played = {source.row["attack"] for source in sources}
+        ordered = dict.fromkeys([*plan.least.attacks, *plan.only])
+        reason = f"not in the pilot {pilot.name}; name a run that has it with --pilot"
+        open_ += [
+            {"limit": f"attack:{name}", "reason": reason}
+            for name in ordered
+            if name not in played and any(e.name == name for e in catalog.entries("attack"))
+        ]
     return {
         "pilot": None if pilot is None else pilot.name,
         "tests": tests,

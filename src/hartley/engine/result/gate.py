@@ -271,6 +271,8 @@ def _compare(
     ]
     if not any(row["status"] == "measured" for row in rows):
         why = "; ".join(f"{_label(row)}: {row.get('reason')}" for row in rows[:3])
+        if not rows and any(not row.get("class") for row in document["channels"]):
+            why = "a row without a class is not about it; measure it again with --class"
         reason = "nothing was measured" + (f" ({why})" if why else "")
         yield _Check(key, limit, None, reason=reason)
     elif reason := absent_attacks(rows, needed, subject, document):
@@ -337,6 +339,10 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
     high = min(check.ends)
     if high <= limit:
         within = f"is at most {high:.4g}{unit}, within the limit {limit:g}"
+        alone = None if check.metric else check.row["bits"].get("high")
+        if strict and alone is not None and alone < high:
+            hidden = f"{_units(check.row)} that showed nothing could hide that much"
+            within += f" (strict: {hidden}; its upper end is {alone:.4g})"
         short = f", but {check.short}" if check.short else ""
         return INCONCLUSIVE if short else PASS, within + (short or _idle(check))
     shown_low = "?" if low is None else f"{low:.4g}"
@@ -472,6 +478,10 @@ def check_limit(key: str) -> None:
         classes = set(catalog.classes())
         games = {e.name for e in catalog.entries("game") if e.kind == "game"}
         named = {"": classes | games, "class": classes, "game": games}.get(kind, set())
+        if not kind and any(
+            e.name == name and e.kind == "attack" for e in catalog.entries("attack")
+        ):
+            raise UsageError(f'{name!r} is an attack; write its limit as "attack:{key}"')
         if name not in named:
             near = (named or classes | games) | {f"axis:{a}" for a in Axis}
             raise UnknownName("class", subject, near)

@@ -151,7 +151,7 @@ def _shown(value: Any) -> str:
 
 
 def _attacks(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+    if not value or not isinstance(value, list) or not all(isinstance(n, str) for n in value):
         raise UsageError(
             f"limits.least.attacks must be a list of names of attacks, got {_shown(value)}"
         )
