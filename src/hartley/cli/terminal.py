@@ -249,16 +249,25 @@ def print_defenses(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what each defense left of each leak, and what it cost in utility."""
     for row in rows:
         price = ", ".join(
-            f"{name} {quantity(pair['before'])} → {quantity(pair['after'])}"
+            f"{name} {quantity(pair['before'])} → {quantity(after)}{_records(after)}"
             for name, pair in row["utility"].items()
+            for after in (pair["after"],)
         )
         say("", f"behind {row['name']} ({row['term']})" + (f": {price}" if price else ""))
+        if row.get("note"):
+            say(f"  {row['note']}")
         if row["reason"]:
             say(f"  not measured: {row['reason']}")
         elif not row["residual"]:
             say(f"  no attack was played on a game that it protects ({', '.join(row['protects'])})")
         else:
             _print_residual(row)
+
+
+def _records(figure: Any) -> str:
+    """How many records a figure is of, where it says so."""
+    n = figure.get("n") if isinstance(figure, Mapping) else None
+    return f", n {n}" if n else ""
 
 
 def _print_residual(row: Mapping[str, Any]) -> None:

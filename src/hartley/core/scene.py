@@ -135,7 +135,8 @@ class Scene:
         ``members`` are records whose membership can be asked about: a pool and a pipeline to train
         on its halves, or a deployed model with its training records and others, or with canaries
         that coins chose. ``planting`` is a pipeline to plant canaries with, or canaries that are
-        planted already.
+        planted already. ``private_training`` is a training that can clip the gradient of each
+        record.
         """
         planted = any("planted_canaries" in part_names(type(part)) for part in self.parts)
         if name == "members":
@@ -145,6 +146,8 @@ class Scene:
             )
         if name == "planting":
             return planted or (self.fit is not None and self.train is not None)
+        if name == "private_training":
+            return hasattr(self.training, "privately")
         if name in self.extra or any(name in part_names(type(part)) for part in self.parts):
             return True
         fields = {"model", "train", "holdout", "fit", "training"}

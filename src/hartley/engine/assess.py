@@ -306,7 +306,11 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     assembled = document.document(
         identity=ledger.id,
         plan=plain,
-        scene={**ledger.header["scene"], "facts": ledger.records["plan"].get("scene", {})},
+        scene={
+            **ledger.header["scene"],
+            "facts": ledger.records["plan"].get("scene", {}),
+            "fitting": lines.get("fitting", []),
+        },
         created=ledger.header.get("created", ""),
         channels=channels,
         edges=edges,

@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from hartley import catalog
+from hartley.catalog import Entry
 from hartley.core import Applied, Bound, Deal, Defense, Model, Round, Scene, spawn
 from hartley.core.brief import as_static_brief
 from hartley.core.errors import RunError
 from hartley.engine.plan.parameters import checked, defaults
 
 STATIC, ADAPTIVE = "static", "adaptive"
+PRIVATE = "private_training"
+"""What DP-SGD requires of a scene."""
 
 
 def defended(
@@ -89,14 +92,37 @@ def _of_release(bound: Bound) -> bool:
     return bool(bound.games) and released.issuperset(bound.games)
 
 
-def unfit(part: Defense, scene: Scene) -> str:
+def unfit(part: Defense | Entry, scene: Scene) -> str:
     """Return why a defense cannot be put into a scene, or an empty string."""
     if scene.modality not in part.modalities:
         return (
             f"{part.name} protects {', '.join(part.modalities)}; {scene.name} is {scene.modality}"
         )
+    refuses = getattr(scene.training, "refuses", None)
+    if refuses is not None and (reason := refuses(part.requires)):
+        return f"{part.name}: {reason}"
     lacking = [need for need in part.requires if not scene.has(need)]
+    if PRIVATE in lacking and scene.model is not None:
+        others = [name for name in fitting(scene) if name != part.name]
+        return (
+            f"{part.name} clips the gradient of every record in training, which the training of a "
+            f"torch network can (--model net.py:Net --weights w.safetensors) and that of "
+            f"{scene.name} cannot; what fits it: {', '.join(others) or 'none'}"
+        )
     return f"the scene {scene.name} has no {', '.join(lacking)}" if lacking else ""
+
+
+def fitting(scene: Scene) -> list[str]:
+    """Return the defenses that can be put into a scene."""
+    private = scene.has(PRIVATE)
+    return [
+        entry.name
+        for entry in catalog.entries("defense")
+        # A refusal of a private training names what fits: it must not ask for itself.
+        if not entry.error
+        and (private or PRIVATE not in entry.requires)
+        and not unfit(entry, scene)
+    ]
 
 
 def as_static(deal: Deal, undefended: Scene) -> Deal:

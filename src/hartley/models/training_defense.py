@@ -87,7 +87,8 @@ def retrained(
     It trains the victims, and the reference models of an attacker who knows the defense.
 
     Args:
-        scene: holds ``model``, ``train`` and ``fit``.
+        scene: holds ``model`` and ``train``. One without ``fit`` has one deployed model and trains
+            no victims; so has the one that is returned.
         rng: settles the seed of the new deployed model.
         name: of the defense.
         pipeline: how the owner trains from now on.
@@ -107,7 +108,7 @@ def retrained(
     return replace(
         scene,
         model=_in_its_place(trained, scene.model, pipeline),
-        fit=pipeline.fit,
+        fit=None if scene.fit is None else pipeline.fit,
         training=pipeline,
         bounds=(*scene.bounds, *bounds),
         facts={**scene.facts, **(facts or {})},

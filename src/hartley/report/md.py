@@ -161,6 +161,7 @@ def _defense(row: Mapping[str, Any]) -> Iterable[list[str]]:
         for name, v in (row.get("utility") or {}).items()
     )
     name = row["name"] + (f" ({params(row['params'])})" if row.get("params") else "")
+    name += f": {row['note']}" if row.get("note") else ""
     for row_id, residual in (row.get("residual") or {}).items():
         cells = [_residual(residual.get(k)) for k in ("undefended", "static", "adaptive")]
         if cells[2] == NOTHING and residual.get("reason"):

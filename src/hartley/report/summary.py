@@ -383,19 +383,29 @@ def _against(
         yield sentence
     games = {str(row.get("game")) for row in leaking}
     modality = str(document["scene"].get("modality") or "")
-    fitting = [
-        entry.name
+    protecting = [
+        entry
         for entry in catalog.entries("defense")
         if not entry.error
         and entry.name not in tried
         and any(game in entry.protects for game in games)
         and (not modality or not entry.modalities or modality in map(str, entry.modalities))
     ]
+    # A run of an earlier version does not say what its scene takes.
+    takes = document["scene"].get("fitting")
+    fitting = [e.name for e in protecting if takes is None or e.name in takes]
     if fitting:
         example = "dp_sgd" if "dp_sgd" in fitting else fitting[0]
         yield (
             f"Against {plain(cls)}, not measured here: {_listed(fitting, 8)}. "
             f'Add them to the plan, such as: [defenses] use = ["{example}"].'
+        )
+    elsewhere = [e.name for e in protecting if e.name not in fitting and e.stage == "training"]
+    if elsewhere:
+        yield (
+            f"Against {plain(cls)}, in a training of your own, which this run cannot change: "
+            f"{_listed(elsewhere, 8)}. Train with one, assess the new model, and compare the two "
+            "runs (hartley compare)."
         )
 
 

@@ -197,6 +197,7 @@ def defense(row: Mapping[str, Any]) -> dict[str, Any]:
         "stage": row.get("stage") or NOTHING,
         "params": params(row.get("params")),
         "status": _trouble(row),
+        "note": str(row.get("note") or ""),
         "rows": [
             {
                 "attack": value.get("attack", row_id),

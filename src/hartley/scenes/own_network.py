@@ -23,6 +23,7 @@ from hartley.targets.network_file import (
     load_network,
     probed,
 )
+from hartley.targets.network_training import NetworkTraining
 from hartley.targets.python_object import is_object, load_object
 from hartley.targets.user_training import UserTraining
 
@@ -120,6 +121,7 @@ def own_network(
         train=members,
         holdout=others,
         extra={"test": others},
+        training=NetworkTraining(network, bool(weights), training),
         utility=accuracy_utility,
         settings=Settings(references=references),
         facts={

@@ -95,31 +95,14 @@ class UserTraining:
 
         def train(k: int) -> Model:
             rows = np.flatnonzero(include[k])
-            trained = self._kept(names[k], x[rows], y[rows], seeds[k])
+            trained = kept_module(
+                names[k], network, x[rows][:64], lambda: self.trained(x[rows], y[rows], seeds[k])
+            )
             return network.model(
                 trained, f"a model of --fit {self.text}", identity=names[k], fit=self.fit
             )
 
         return one_by_one(train, names, {"strategy": "fit", "device": network.device})
-
-    def _kept(self, name: str, x: NDArray[Any], y: NDArray[Any], seed: int) -> Any:
-        """Return a trained model: from its weights, where these were kept."""
-        trained: list[Any] = []
-
-        def weights() -> dict[str, NDArray[Any]]:
-            trained.append(self.trained(x, y, seed))
-            arrays = _weights(trained[0], self.network, x[:64])
-            if arrays is None:
-                raise _NotKept(trained[0])
-            return arrays
-
-        try:
-            arrays = cached("trained", {"model": name}, weights)
-        except _NotKept as large:
-            return large.trained
-        if trained:
-            return trained[0]
-        return _restored(arrays, self.network)
 
     def trained(self, x: NDArray[Any], y: NDArray[Any], seed: int) -> Any:
         """Call the user's function on records; return a model that answers as theirs does.
@@ -153,6 +136,33 @@ class UserTraining:
         model = self.network.model(answer, f"a model of {what}", identity="")
         check_units(model, f"a model of {what}", x[:64])
         return answer
+
+
+def kept_module(name: str, network: Network, sample: NDArray[Any], train: Callable[[], Any]) -> Any:
+    """Return a trained model: from its weights, where these were kept.
+
+    Args:
+        name: of the model, from all that makes it.
+        network: what it is like.
+        sample: records on which a model that takes the kept weights must answer alike.
+        train: trains it.
+    """
+    trained: list[Any] = []
+
+    def weights() -> dict[str, NDArray[Any]]:
+        trained.append(train())
+        arrays = _weights(trained[0], network, sample)
+        if arrays is None:
+            raise _NotKept(trained[0])
+        return arrays
+
+    try:
+        arrays = cached("trained", {"model": name}, weights)
+    except _NotKept as large:
+        return large.trained
+    if trained:
+        return trained[0]
+    return _restored(arrays, network)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from hartley.core.code_digest import code_digest, library_versions
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.taxonomy import Axis
 from hartley.engine.chain import stages_of
-from hartley.engine.defend import unfit
+from hartley.engine.defend import fitting, unfit
 from hartley.engine.plan.applicability import Obstacle, obstacle
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.plan.plan import CHAINS, Plan, sweep
@@ -327,7 +327,9 @@ def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
         else:
             rows.append({"key": line.key, "utility": added(line, plan)})
     declared = [_declared(names, plan, scene) for names in plan.use]
-    plain: dict[str, Any] = json.loads(json.dumps({"rows": rows, "defenses": declared}))
+    plain: dict[str, Any] = json.loads(
+        json.dumps({"rows": rows, "defenses": declared, "fitting": fitting(scene)})
+    )
     return plain
 
 
@@ -336,15 +338,22 @@ def _declared(names: str, plan: Plan, scene: Scene) -> dict[str, Any]:
     parts = [catalog.load("defense", name) for name in names.split("+")]
     entries = [catalog.find("defense", name) for name in names.split("+")]
     reasons = [reason for part in parts if (reason := unfit(part, scene))]
+    settings = [applied(entry.name, plan, scene).params for entry in entries]
+    replaced = getattr(scene.training, "replaced", None)
+    notes = [
+        replaced(part.requires, values) if replaced is not None else ""
+        for part, values in zip(parts, settings, strict=True)
+    ]
     return {
         "name": names,
         "term": "+".join(dict.fromkeys(entry.term for entry in entries)),
         "stage": "+".join(dict.fromkeys(entry.stage for entry in entries)),
         "paper": entries[0].paper if len(entries) == 1 else None,
         "summary": " ".join(entry.summary for entry in entries),
-        "params": dict(applied(names, plan, scene).params)
+        "params": dict(settings[0])
         if len(entries) == 1
-        else {entry.name: dict(applied(entry.name, plan, scene).params) for entry in entries},
+        else {entry.name: dict(own) for entry, own in zip(entries, settings, strict=True)},
         "protects": list(dict.fromkeys(game for part in parts for game in part.protects)),
         "reason": "; ".join(reasons) or None,
+        "note": "" if reasons else "; ".join(filter(None, notes)),
     }
