@@ -49,6 +49,17 @@ def test_the_noise_is_what_opacus_asks_for(accountant):
     assert noise_for(8.0, 1e-5, rate=0.25, steps=160) < noise < 20
 
 
+def test_a_loose_guarantee_is_accounted_in_seconds_and_without_warnings():
+    """The grid of the PRV accountant overflows for minutes there."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loose, looser = (noise_for(e, 1e-5, rate=0.25, steps=40) for e in (100.0, 1000.0))
+    assert loose == noise_for(100.0, 1e-5, rate=0.25, steps=40, accountant="rdp")
+    assert 0.0 < looser < loose < 1.0
+
+
 @pytest.mark.slow
 def test_the_leak_stays_under_the_guarantee(scene):
     # Both sides with few references: what DP-SGD halves, 8 of them still read without it.

@@ -114,6 +114,15 @@ def test_what_to_do_names_defenses_with_their_effect_where_it_was_measured(run):
     assert "memguard" in others
 
 
+def test_a_defense_that_the_scene_cannot_take_is_an_action_for_a_training_of_the_owner(run):
+    run["scene"]["fitting"] = ["memguard", "rounding"]
+    del run["defenses"][:]
+    here, elsewhere = (a for a in summary(run).actions if a.startswith("Against membership"))
+    assert "memguard" in here and 'use = ["memguard"]' in here and "dp_sgd" not in here
+    assert "in a training of your own, which this run cannot change" in elsewhere
+    assert "dp_sgd" in elsewhere and "hartley compare" in elsewhere and "rounding" not in elsewhere
+
+
 def test_the_effect_is_that_on_the_attack_that_reads_most_behind_the_defense(run):
     """A defense that stops one attack and leaves another is as good as what it leaves."""
     defense = next(d for d in run["defenses"] if d["name"] == "dp_sgd")

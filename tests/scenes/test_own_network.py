@@ -17,8 +17,13 @@ from safetensors.torch import save_file
 
 import hartley
 from hartley import catalog
-from hartley.core.errors import UsageError
+from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
+from hartley.channel.measure import measure
+from hartley.core.errors import RunError, UsageError
+from hartley.defenses.noise.dp_sgd import noise_for
+from hartley.engine.defend import defended, fitting
 from hartley.engine.plan.own_scene import own_scene
+from hartley.engine.run.play import play
 
 HALF = 60
 NET = """
@@ -420,6 +425,70 @@ def test_a_training_that_fails_is_one_line(files, name, words):
     with pytest.raises(UsageError, match=words) as error:
         trainer.fit(scene.train, np.ones((1, HALF), bool), 0).member(0)
     assert "\n" not in str(error.value)
+
+
+NORMED = """
+import torch.nn as nn
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(16, 3), nn.BatchNorm1d(3))
+"""
+QUICK = {"accountant": "rdp", "epochs": 20.0, "lr": 0.1}
+
+
+def test_dp_sgd_trains_the_users_own_network(files):
+    """The network is theirs, the records and their split too; the noise is the house's."""
+    bare = own(fit="train.py:fit")
+    shielded = defended(bare, "dp_sgd", {"epsilon": 50.0, **QUICK})
+    privacy = shielded.training.private
+    assert privacy.noise == noise_for(50.0, 1e-5, rate=0.25, steps=80, accountant="rdp")
+    assert (privacy.rate, privacy.steps, privacy.expected) == (0.25, 80, 0.25 * HALF)
+    module = shielded.training._trained(bare.train.x, bare.train.y, privacy, 3)
+    assert type(module).__name__ == "Net" and type(module).__module__ == "net"
+    # One deployed model still, with the user's split: the game must not train victims.
+    assert shielded.fit is None and shielded.train is bare.train
+    before, after = (scene.utility(scene)["accuracy"] for scene in (bare, shielded))
+    assert 0.4 < after < before + 0.1 and after.n == HALF
+    informed = shielded.model.fit(bare.train, np.ones((1, HALF), bool), 5)
+    unaware = bare.model.fit(bare.train, np.ones((1, HALF), bool), 5)
+    assert np.abs(informed.query(bare.train.x) - unaware.query(bare.train.x)).max() > 0.1
+    again = defended(bare, "dp_sgd", {"epsilon": 50.0, **QUICK})
+    assert np.array_equal(again.model.query(bare.train.x), shielded.model.query(bare.train.x))
+    assert again.model.identity == shielded.model.identity != bare.model.identity
+
+
+def test_a_tiny_epsilon_leaves_nothing_of_the_membership(files):
+    bare = own()
+    before = measure(play(loss_threshold, bare))
+    shielded = defended(bare, "dp_sgd", {"epsilon": 0.5, "delta": 1e-3, **QUICK})
+    after = measure(play(loss_threshold, shielded, undefended=bare))
+    assert shielded.model.fit is None  # the user gave no training, so attackers have none
+    assert after.bits.lower == 0.0 and after.bits.value < before.bits.value
+    # The owner split the records: what is proved of a coin for each does not bound these bits.
+    assert after.ceiling.value == 1.0
+
+
+def test_what_changes_the_loop_is_refused_in_a_line_that_names_the_cure(files):
+    scene = own(fit="train.py:fit")
+    inside = [e for e in catalog.entries("defense") if "training" in e.requires]
+    assert len(inside) == 6
+    for entry in inside:
+        with pytest.raises(RunError, match=r"write it into your loop, .* hartley compare"):
+            defended(scene, entry.name)
+    assert "dp_sgd" in fitting(scene) and not {e.name for e in inside} & set(fitting(scene))
+    Path("net.py").write_text(NORMED)
+    sys.modules.pop("net", None)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3), torch.nn.BatchNorm1d(3))
+    x, y = (torch.tensor(part) for part in files[1]["train"])
+    optimiser = torch.optim.SGD(net.parameters(), 0.5)
+    for _ in range(60):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        optimiser.step()
+    save_file(net.state_dict(), "normed.safetensors")
+    with pytest.raises(RunError, match=r"2 \(BatchNorm1d\) mixes .* torch.nn.GroupNorm"):
+        defended(own(weights="normed.safetensors"), "dp_sgd")
 
 
 def test_flags_say_which_recipe_is_meant():

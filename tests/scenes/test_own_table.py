@@ -17,7 +17,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 import hartley
 from hartley import catalog
-from hartley.core.errors import UsageError
+from hartley.core.errors import RunError, UsageError
+from hartley.engine.defend import defended, fitting
 
 HALF = 120
 NUMBERS = {"train": "numbers.csv", "test": "numbers_test.csv"}
@@ -98,6 +99,13 @@ def test_a_tree_that_knows_its_records_by_heart_is_heard_by_the_strong_attack(pe
     skops.io.dump(stump, folder_ / "stump.skops")
     scene = own(folder_, model="stump.skops", train="numbers.csv", test="numbers_test.csv")
     assert hartley.measure(hartley.play("rmia", scene, references=8)).bits.lower < 0.02
+
+
+def test_a_tree_has_no_gradients_to_clip_and_the_refusal_names_what_fits(people):
+    scene = own(people[0])
+    with pytest.raises(RunError, match=r"dp_sgd clips .* what fits it: .*rounding") as error:
+        defended(scene, "dp_sgd")
+    assert "\n" not in str(error.value) and "dp_sgd" not in fitting(scene)
 
 
 @pytest.mark.parametrize(

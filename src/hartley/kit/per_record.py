@@ -68,8 +68,8 @@ def train_by_record(
     """
     import torch
 
-    if kept := keeps_records(module):
-        raise UsageError(f"{kept} keeps statistics of the records, which no noise covers")
+    if layer := keeps_records(module):
+        raise UsageError(f"{layer} keeps statistics of the records, which no noise covers")
     records = torch.from_numpy(np.array(x, np.float32)).to(device)
     labels = torch.from_numpy(np.array(y, np.int64)).to(device)
     with torch.no_grad():

@@ -77,9 +77,9 @@ class NetworkTraining:
                 f"it must start from new weights, and {name} comes with its own: give --model the "
                 "class of the network, and --weights the file of its trained weights"
             )
-        if kept := keeps_records(self.network.answer):
+        if layer := keeps_records(self.network.answer):
             return (
-                f"{kept} mixes the records of a batch and keeps their mean and variance, for which "
+                f"{layer} mixes the records of a batch and keeps their mean and variance, of which "
                 "DP-SGD proves nothing: build it with torch.nn.GroupNorm, and train it again"
             )
         return ""

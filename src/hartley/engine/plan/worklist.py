@@ -352,7 +352,7 @@ def _declared(names: str, plan: Plan, scene: Scene) -> dict[str, Any]:
         "summary": " ".join(entry.summary for entry in entries),
         "params": dict(settings[0])
         if len(entries) == 1
-        else {entry.name: dict(own) for entry, own in zip(entries, settings, strict=True)},
+        else {entry.name: dict(values) for entry, values in zip(entries, settings, strict=True)},
         "protects": list(dict.fromkeys(game for part in parts for game in part.protects)),
         "reason": "; ".join(reasons) or None,
         "note": "" if reasons else "; ".join(filter(None, notes)),
