@@ -19,6 +19,7 @@ import hartley
 from hartley import catalog
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import defended, fitting
+from hartley.games.inversion.attribute_inference import SensitiveAttribute
 
 HALF = 120
 NUMBERS = {"train": "numbers.csv", "test": "numbers_test.csv"}
@@ -108,9 +109,43 @@ def test_a_tree_has_no_gradients_to_clip_and_the_refusal_names_what_fits(people)
     assert "\n" not in str(error.value) and "dp_sgd" not in fitting(scene)
 
 
+def test_a_sensitive_column_is_read_from_a_tree_that_knows_its_records_by_heart(people):
+    """Values are drawn by the auditor: a model of one question says nothing about the others."""
+    folder, _, train, _ = people
+    rounds = {"game_params": {"rounds": 6}}
+    deep = own(folder, model="plain.skops", train="numbers.csv", test="numbers_test.csv")
+    assert deep.find(SensitiveAttribute) is None
+    files = {"train": "numbers.csv", "test": "numbers_test.csv", "sensitive": "age"}
+    deep = own(folder, model="plain.skops", **files)
+    part = deep.part(SensitiveAttribute)
+    assert part.columns == (0,) and len(part.codes) == 4
+    hearing = hartley.measure(hartley.play("attribute_confidence", deep, **rounds))
+    assert hearing.bits.lower > 0.02
+    shallow = DecisionTreeClassifier(max_depth=1, random_state=0).fit(
+        train[["age", "hours"]].fillna(0).to_numpy(), train.income
+    )
+    skops.io.dump(shallow, folder / "shallow.skops")
+    deaf = own(folder, model="shallow.skops", **(files | {"sensitive": "hours"}))
+    silence = hartley.measure(hartley.play("attribute_confidence", deaf, **rounds))
+    assert silence.bits.lower == 0
+
+
+def test_words_and_missing_numbers_can_be_sensitive(people):
+    folder, *_ = people
+    words = own(folder, sensitive="job")
+    assert words.facts["sensitive"] == "job: baker, clerk, smith"
+    holes = own(folder, sensitive="hours").part(SensitiveAttribute)
+    assert len(holes.columns) == 2 and not holes.codes[:, 1].any()
+    flag = own(folder, sensitive="married").part(SensitiveAttribute)
+    assert flag.codes.tolist() == [[0.0], [1.0]]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"sensitive": "jbo"}, r"a column that the model reads, got 'jbo'; did you mean job"),
+        ({"sensitive": "income"}, "a column that the model reads, got 'income'"),
+        ({"sensitive": "job", "retrain": False}, "leave out --no-retrain"),
         ({"target": ""}, r"--target COLUMN; it has age, hours, job, married, income"),
         ({"target": "incom"}, r"has no column 'incom'.*income.*--target must be one of"),
         ({"target": "married"}, r"must be one of high, low.*got false, true"),

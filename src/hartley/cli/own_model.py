@@ -38,6 +38,7 @@ class OwnModel:
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
         references: Models that an attacker trains at most. Default: as many as each attack says.
+        sensitive: A column of the table that attackers infer, with the estimator trained again.
         members: Texts that a language model was trained on (.jsonl, .csv, .parquet, .txt).
         nonmembers: Texts of the same kind that it never saw.
         canaries: The file of hartley canaries make that it was trained on, instead of members or
@@ -68,6 +69,7 @@ class OwnModel:
     trust: Annotated[bool, Parameter(negative="")] = False
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True
     references: int | None = None
+    sensitive: str | None = None
     members: str | None = None
     nonmembers: str | None = None
     canaries: str | None = None

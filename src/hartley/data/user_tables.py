@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 NUMBER, WHOLE, FLAG, WORD = "number", "whole number", "yes or no", "word"
 MOST_WORDS = 10_000
 """Different words that a column may have: one with more holds texts or names of rows."""
+MOST_VALUES = 64
+"""Values of a sensitive column that an attacker chooses among at most."""
+MOST_NUMBERS, BINS = 8, 4
+"""Different numbers of a sensitive column up to which each is a value; more are put in groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,58 @@ def read_tables(
     form = TableForm(fields, named=bool(names))
     targets = [_targets(path, t[target].values) for path, t in zip(paths, tables, strict=True)]
     return form, [form.encode(table) for table in tables], targets
+
+
+def field_values(
+    form: TableForm, name: str, x: Floats
+) -> tuple[tuple[int, ...], Floats, list[str]]:
+    """Return where a column is in a record, and the values that an attacker chooses among.
+
+    Of words these are all words, of a few numbers the numbers, and of many the medians of
+    ``BINS`` groups of equal size.
+
+    Args:
+        form: of the table.
+        name: of the column.
+        x: (n, numbers), the records.
+
+    Returns:
+        The places (c,) of its numbers in a record, the code (K, c) of each value, and its name.
+
+    Raises:
+        UsageError: the model reads no such column, or it has fewer than two values or too many.
+    """
+    names = [field.name for field in form.fields]
+    if name not in names:
+        near = did_you_mean(name, names)
+        raise UsageError(
+            f"--sensitive must be a column that the model reads, got {name!r}{near}; it reads "
+            f"{_listed(names)}"
+        )
+    place = names.index(name)
+    field = form.fields[place]
+    first = sum(before.width for before in form.fields[:place])
+    columns = tuple(range(first, first + field.width))
+    there = x[:, first] if field.width == 1 else x[x[:, first + 1] < 0.5, first]
+    values = np.unique(there)
+    if field.kind == WORD:
+        values = values[values < len(field.words)]
+        titles = [field.words[int(value)] for value in values]
+    else:
+        if len(values) > MOST_NUMBERS:
+            groups = np.array_split(np.sort(there), BINS)
+            values = np.unique([np.median(group) for group in groups])
+            if field.kind == WHOLE:
+                values = np.unique(np.rint(values))
+        titles = [f"{value:g}" for value in values]
+    if not 2 <= len(values) <= MOST_VALUES:
+        raise UsageError(
+            f"--sensitive must be a column of 2 to {MOST_VALUES} values, got {len(values)} in "
+            f"{name!r}"
+        )
+    codes = np.zeros((len(values), field.width))
+    codes[:, 0] = values
+    return columns, codes, titles
 
 
 def records(name: str, x: Floats, targets: Sequence[Any], labels: Sequence[Any]) -> Data:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.core.code_digest import code_of
 from hartley.core.errors import UsageError
-from hartley.data.user_tables import read_tables, records
+from hartley.data.user_tables import field_values, read_tables, records
+from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.kit.cache import digest
 from hartley.kit.file_digests import sha256_of
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
@@ -19,6 +20,9 @@ from hartley.targets.sklearn import SklearnPipeline, from_sklearn
 
 if TYPE_CHECKING:
     from hartley.core import Data, Model
+
+LEAST = 16
+"""Targets of attribute inference in one victim, at least."""
 
 
 @recipe(modality=Modality.TABULAR)
@@ -31,6 +35,7 @@ def own_table(
     trust: Annotated[bool, Stronger.NEITHER] = False,
     retrain: Annotated[bool, Stronger.MORE] = True,
     references: Annotated[int, Range(0, 512)] = 0,
+    sensitive: Annotated[str, Stronger.NEITHER] = "",
 ) -> Scene:
     """A classifier of your own from a file, and the tables that it was trained and tested on.
 
@@ -46,6 +51,8 @@ def own_table(
         retrain: let attackers train the same estimator anew, which the strong attacks (LiRA,
             RMIA) need. Without it they are left out.
         references: models that an attacker trains at most; 0 leaves it to each attack.
+        sensitive: a column that attackers infer. For this the estimator is trained again on records
+            whose column the auditor draws, so that the other columns say nothing about it.
 
     Raises:
         UsageError: a file or a column is not there, or the model cannot read the records.
@@ -98,6 +105,22 @@ def own_table(
         decode=form.decode,
         identity=identity,
     )
+    attribute: dict[str, Any] = {}
+    if sensitive:
+        if deployed.fit is None:
+            raise UsageError(
+                "--sensitive must go with an estimator that is trained again: leave out "
+                "--no-retrain, and give .skops or .joblib"
+            )
+        columns, codes, titles = field_values(form, sensitive, members.x)
+        if len(members) < 2 * LEAST:
+            raise UsageError(
+                f"--train must have at least {2 * LEAST} records for --sensitive, got "
+                f"{len(members)}"
+            )
+        redrawn = min(100, len(members) // 2)
+        part = SensitiveAttribute(columns, codes, targets=redrawn, public=others)
+        attribute = {"fit": pipeline.fit, "parts": (part,)}
     return Scene(
         name=Path(model).stem,
         modality=Modality.TABULAR,
@@ -105,6 +128,7 @@ def own_table(
         train=members,
         holdout=others,
         extra={"test": others},
+        **attribute,
         utility=accuracy_utility,
         settings=Settings(references=references),
         facts={
@@ -112,6 +136,7 @@ def own_table(
             "test accuracy": _accuracy(deployed, others),
             "records": len(members),
             "columns": len(form.fields),
+            **({"sensitive": f"{sensitive}: {', '.join(titles)}"} if sensitive else {}),
             **described({"model": model, "train": train, "test": test}),
         },
     )

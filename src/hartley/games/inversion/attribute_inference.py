@@ -60,11 +60,13 @@ class SensitiveAttribute:
         columns: columns of a record that contain the field.
         codes: (K, columns) the code of each value there.
         targets: number of records per victim whose field is drawn.
+        public: the attacker's own records with their field; None: those of the scene.
     """
 
     columns: tuple[int, ...]
-    codes: NDArray[np.float32]
+    codes: NDArray[np.floating]
     targets: int = 100
+    public: Data | None = None
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -166,7 +168,7 @@ def attribute_inference(
                 columns=np.array(columns),
                 codes=part.codes,
                 classes=scene.model.classes,
-                public=scene.extra.get("public"),
+                public=scene.extra.get("public") if part.public is None else part.public,
             ),
             defenses=scene.defenses,
             salt=salt,
