@@ -1,7 +1,8 @@
 """Tables that other tools wrote → columns of Arrow: the one place where their files are read.
 
-CSV and TSV, also compressed, JSON lines, arrays of NumPy, Parquet and folders of Parquet. Text must
-be UTF-8, with or without a byte-order mark, unless the caller names its encoding.
+CSV and TSV, also compressed, JSON lines, arrays of NumPy, Parquet and folders of Parquet, Arrow and
+Feather, and folders that ``save_to_disk`` of Hugging Face datasets writes. Text must be UTF-8, with
+or without a byte-order mark, unless the caller names its encoding.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PACKED = (".gz", ".bz2", ".zst")
-SUFFIXES = (".csv", ".tsv", ".csv.gz", ".jsonl", ".npy", ".npz", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".jsonl", ".npy", ".npz", ".arrow", ".feather", ".parquet")
 """Kinds of files that are read; of text also the other two of ``PACKED``, and ``.ndjson``."""
+STATE, SPLITS = "state.json", "dataset_dict.json"
+"""Files of ``save_to_disk`` that name the files of a data set, and the splits of several."""
 LARGEST = 4 * 2**30
 """Bytes that a compressed file may unpack to."""
 MOST_CELLS = 200_000_000
@@ -71,7 +74,7 @@ def read_columns(
     """Read the columns of a table, by name.
 
     Args:
-        path: a file of one of ``SUFFIXES``, or a folder of Parquet files.
+        path: a file of one of ``SUFFIXES``, or a folder of Parquet files or of a saved data set.
         encoding: of a text file; None: UTF-8.
         words: columns that are read as text where the file has no types: 007 is not 7.
         ordered: columns of which only the order counts: whole numbers that floats cannot hold
@@ -143,6 +146,8 @@ def _kind(path: Path) -> tuple[str, str]:
 def _known_kind(path: Path, encoding: str | None) -> str:
     """Return the suffix that says the format of a file that is there."""
     kind, _ = _kind(path)
+    if path.is_dir() and any((path / name).is_file() for name in (STATE, SPLITS)):
+        return ".arrow"
     if kind not in {**TEXT, **BINARY}:
         raise BadTable(
             f"{path}: a table must be a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} "
@@ -413,6 +418,60 @@ def _parquet(path: Path) -> Any:
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
 
 
+def _arrow(path: Path) -> Any:
+    """Read a file of Arrow (also a stream) or Feather, or the files of a saved data set."""
+    import pyarrow as pa
+
+    tables = [_arrow_file(part) for part in _saved(path)] if path.is_dir() else [_arrow_file(path)]
+    _few_enough(path, sum(table.num_rows * table.num_columns for table in tables))
+    table = pa.concat_tables(tables, promote_options="permissive")
+    for k, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):  # as polars writes text
+            table = table.set_column(k, field.name, table.column(k).cast(pa.string()))
+    return table
+
+
+def _saved(folder: Path) -> list[Path]:
+    """Return the files of a folder of ``save_to_disk``, in the order of their rows."""
+    if (folder / SPLITS).is_file():
+        splits = json.loads((folder / SPLITS).read_text(encoding="utf-8")).get("splits") or []
+        each = ", ".join(str(folder / str(split)) for split in splits)
+        raise BadTable(f"{folder}: a table must be one split of a data set, got all: name {each}")
+    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    names = [Path(str(part["filename"])).name for part in state.get("_data_files") or []]
+    if not names:
+        raise BadTable(f"{folder}: a saved data set must name its files in {STATE}, got none")
+    return [folder / name for name in names]
+
+
+def _arrow_file(path: Path) -> Any:
+    import pyarrow as pa
+    from pyarrow import ipc
+
+    with path.open("rb") as source:
+        magic = source.read(6)
+        source.seek(0)
+        if magic.startswith(b"FEA1"):
+            raise BadTable(f"{path}: Feather must be of version 2, got version 1; write it again")
+        batches, size = [], 0
+        if magic == b"ARROW1":
+            reader = ipc.open_file(source)
+            each: Iterator[Any] = (reader.get_batch(k) for k in range(reader.num_record_batches))
+        else:
+            reader = ipc.open_stream(source)
+            each = iter(reader)
+        for batch in each:
+            batch.validate(full=True)  # a file may state any offsets
+            size += batch.nbytes
+            if size > LARGEST:
+                raise BadTable(
+                    f"{path}: a table must unpack to at most {LARGEST >> 30} GiB, got more; take "
+                    "a part of it"
+                )
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)
+
+
 def as_numpy(values: Any) -> Any:
     """Return an Arrow array as a numpy array, which may be read-only.
 
@@ -538,4 +597,7 @@ TEXT: Mapping[str, Reader] = {
     ".tsv": _delimited("\t"),
     ".jsonl": _json_lines,
 }
-BINARY: Mapping[str, Callable[[Path], Any]] = {".npy": _npy, ".npz": _npz, ".parquet": _parquet}
+BINARY: Mapping[str, Callable[[Path], Any]] = {
+    **{".npy": _npy, ".npz": _npz, ".parquet": _parquet},
+    **{".arrow": _arrow, ".feather": _arrow},
+}
