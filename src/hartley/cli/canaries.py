@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import note, say
+from hartley.cli.terminal import note, say, whole
 from hartley.core.errors import UsageError
 from hartley.data.canary_files import QUESTION, TEMPLATE, draw, write
 
@@ -23,15 +23,15 @@ app = App(
 def make(
     *,
     into: Path,
-    count: int = 64,
+    count: Annotated[int, Parameter(converter=whole)] = 64,
     repeats: str = "1,4,16",
-    digits: int = 3,
+    digits: Annotated[int, Parameter(converter=whole)] = 3,
     template: str = TEMPLATE,
     chat: Annotated[bool, Parameter(negative="")] = False,
     question: str = QUESTION,
     separator: str = " ",
     tokenizer: Path | None = None,
-    seed: int | None = None,
+    seed: Annotated[int | None, Parameter(converter=whole)] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Draw canaries, and write those that a fair coin chose to a file that you train on.
