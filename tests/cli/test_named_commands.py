@@ -74,7 +74,7 @@ def mistake(command: str) -> str:
     if verb == "list" and first.islower() and first.isalpha() and first not in WHAT:
         return f"nothing to list named {first}"
     app = build(verb)[verb]
-    if verb in {"pack", "new"} and first.islower() and first.isalpha():
+    if verb in {"pack", "new", "canaries"} and first.islower() and first.isalpha():
         if first not in set(app):
             return f"{verb} has no command {first}"
         app = app[first]

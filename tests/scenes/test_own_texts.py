@@ -134,16 +134,19 @@ def test_a_model_without_its_reference_is_a_gap_that_names_the_flag(home):
 def test_the_ratio_is_that_of_the_users_own_forward_passes(home):
     scene = own(home, model="whole", reference="base")
     trials = hartley.play("pretrained_ratio", scene)
+    divided = hartley.play("pretrained_ratio", scene, quotient=True)
     words = PreTrainedTokenizerFast.from_pretrained(home / "whole")
     texts = texts_of(home / "members.jsonl")
-    expected = []
+    expected, shares = [], []
     networks = [LlamaForCausalLM.from_pretrained(home / name).eval() for name in ("whole", "base")]
     for text in texts:
         ids = torch.tensor([words.encode(text, truncation=False)])
         with torch.no_grad():
             tuned, before = (-float(n(input_ids=ids, labels=ids).loss) for n in networks)
         expected.append(tuned - before)
+        shares.append(-tuned / before)
     assert np.allclose(np.sort(trials.guess[trials.truth == 1]), np.sort(expected), atol=1e-4)
+    assert np.allclose(np.sort(divided.guess[divided.truth == 1]), np.sort(shares), atol=1e-4)
 
 
 def test_texts_of_any_kind_and_length_are_read_and_what_is_left_out_is_counted(home, tmp_path):

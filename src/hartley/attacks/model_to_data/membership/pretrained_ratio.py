@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief, membership
@@ -11,6 +13,10 @@ from hartley.kit.language.tokens import claims, mean_over_tokens, statistics
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
+
+
+SURE = 1e-6
+"""Nats a token: less loss than this before fine-tuning counts as this much in a quotient."""
 
 
 @attack(
@@ -21,11 +27,21 @@ if TYPE_CHECKING:
     paper="arXiv:2205.12506",
     requires=("pretrained",),
 )
-def pretrained_ratio(view: View[MembershipBrief], rng: Rng) -> Outcome:
+def pretrained_ratio(
+    view: View[MembershipBrief],
+    rng: Rng,
+    *,
+    quotient: bool = False,
+) -> Outcome:
     """Subtract from a text's log-probability that of the model before it was fine-tuned.
 
     A text that is likely to any model was likely before fine-tuning too. No training is needed:
     the pretrained model is public, or the deployed one without its adapter.
+
+    Args:
+        quotient: divide the loss of a text by that before fine-tuning instead (the ratio of
+            log-perplexities of arXiv:2012.07805): what fine-tuning takes off a text is often a
+            share of its loss, and less the easier the text was.
 
     Raises:
         UsageError: the scene has no pretrained model.
@@ -35,5 +51,6 @@ def pretrained_ratio(view: View[MembershipBrief], rng: Rng) -> Outcome:
     if before is None:
         raise UsageError("pretrained_ratio needs the log-probabilities before fine-tuning")
     stats = statistics(view.model, question.x)
-    guess = mean_over_tokens(stats.log_probs, stats.real) - mean_over_tokens(before, stats.real)
+    after, earlier = (mean_over_tokens(p, stats.real) for p in (stats.log_probs, before))
+    guess = -after / np.minimum(earlier, -SURE) if quotient else after - earlier
     return Outcome(guess=guess, asset=claims(question, guess))
