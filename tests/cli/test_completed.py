@@ -120,6 +120,17 @@ def test_the_digest_covers_the_code_the_plan_and_each_file(call, table, monkeypa
     assert digest() != first
 
 
+def test_the_truth_about_canaries_is_covered(call):
+    Path("tuned").mkdir()
+    for name in ("tuned/config.json", "c.jsonl", "c.truth.json"):
+        Path(name).write_text("{}")
+    plan = parse('[model]\npath = "tuned"\n[data]\ncanaries = "c.jsonl"')
+    first = completed.inputs_digest(plan)
+    assert first and first == completed.inputs_digest(plan)
+    Path("c.truth.json").write_text("[]")
+    assert completed.inputs_digest(plan) != first
+
+
 @pytest.mark.parametrize(
     "text",
     [
