@@ -106,8 +106,9 @@ def _as_child(command: Callable[[], int], parent: int, confirm: int, token: byte
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         code = command()
         stop.ignored = True
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the command could hear it, or after it had ended
         code = STOPPED
+        _say("stopped")
     if os.getpid() != this:  # a copy that a part has made
         os._exit(code)
     with contextlib.suppress(OSError):
