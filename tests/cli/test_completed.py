@@ -101,7 +101,7 @@ def test_other_code_is_held_against_the_scene(call, builds, monkeypatch):
     monkeypatch.setattr(completed, "_of_installation", lambda: [*of_installation(), "an edit"])
     builds.clear()
     again = call(*DEAD)
-    assert builds and "complete" in again.stderr  # no number has moved
+    assert builds and "complete" in again.stderr  # its rows are the same
     builds.clear()
     call(*DEAD)
     assert not builds  # it is noted that this code finds the run complete

@@ -8,6 +8,7 @@ content and is written once.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
@@ -32,10 +33,14 @@ from hartley.targets.python_object import code_of_object
 
 PLACE = '''"""An object of a program that called hartley.audit; {digest}."""
 
+import hashlib
 import pickle
 from pathlib import Path
 
-{name} = pickle.loads(Path(__file__).with_name("object.pkl").read_bytes())
+content = Path(__file__).with_name("object.pkl").read_bytes()
+if hashlib.sha256(content).hexdigest() != Path(__file__).with_name("sha256").read_text():
+    raise ValueError("object.pkl is not what hartley.audit wrote; remove its folder")
+{name} = pickle.loads(content)
 '''
 """The Python file that names a pickled object. Its digest makes it another code."""
 
@@ -174,6 +179,8 @@ class Inputs:
 
         def write(into: Path) -> None:
             (into / "object.pkl").write_bytes(content)
+            # Not in the Python file, which is the object's identity: pickles of it may differ.
+            (into / "sha256").write_text(hashlib.sha256(content).hexdigest(), encoding="utf-8")
             place = PLACE.format(digest=key, name=setting)
             (into / f"{title}_{key[:8]}.py").write_text(place, encoding="utf-8")
 

@@ -344,7 +344,9 @@ def _planned_metric(
     }
     if interval is None:
         known = name in (source.row.get("metrics") or {})
-        reason = "without an interval, which no number gives it" if known else "not in its row"
+        reason = (
+            "without an interval, however many clusters there are" if known else "not in its row"
+        )
         return line | {"reason": f"its metric {name} is {reason}"}
     assert source.trials is not None
     try:
