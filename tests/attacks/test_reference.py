@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data import reference_models
+from hartley.attacks.model_to_data.membership.shadow_classifier import shadow_classifier
 from hartley.attacks.model_to_data.reference_models import (
     confidence,
     halves,
@@ -17,6 +18,7 @@ from hartley.attacks.model_to_data.reference_models import (
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output, View
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief
+from hartley.kit.lazy_ensemble import one_by_one
 
 
 def test_halves_are_halves_nested_and_complementary():
@@ -126,3 +128,28 @@ def test_what_is_derived_is_made_once_a_fleet():
     references(view, 2).derived("x", make)
     references(view, 4).derived("y", make)
     assert len(made) == 3
+
+
+def test_answers_that_are_kept_cost_no_model_to_read_their_units(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
+    fits = []
+
+    def train(k):
+        fits.append(k)
+        answers = np.full(4, 0.1) + 0.6 * (np.arange(4) == k)
+        return Model("m", Modality.TABULAR, lambda x: np.tile(answers, (len(x), 1)), classes=4)
+
+    def fit(data, include, seed):
+        names = [f"{seed} {row.tolist()}" for row in include]
+        return one_by_one(train, names, output=Output.PROBABILITIES)
+
+    def played():
+        monkeypatch.setattr(reference_models, "_memo", type(reference_models._memo)())
+        view = _view([])
+        view = replace(view, source=view.model.with_(fit=fit))
+        shadow_classifier(view, np.random.default_rng(0), references=4)
+        return references(view, 4).confidence(view.brief.question)
+
+    first, second = played(), played()
+    assert fits == [0, 1, 2, 3]
+    assert np.array_equal(first, second)

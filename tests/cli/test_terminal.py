@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from hartley.cli import terminal
-from hartley.cli.progress import _Lines, duration
+from hartley.cli.progress import _Lines, duration, precise
 from hartley.cli.terminal import number, print_channels, print_defenses, print_table
 
 
@@ -126,4 +126,13 @@ def test_progress_says_how_long_the_rest_takes(capsys):
     text = capsys.readouterr().err
     assert "2 left, about 60 s" in text
     assert "1 left, about 45 s" in text
+    minutes = iter((0.0, 0.0, 5.0, 12.0, 15.0, 23.0))
+    lines = _Lines(clock=lambda: next(minutes))
+    lines.on_event("jobs", {"run": "x", "total": 1, "kept": 0})
+    for nth in (15, 16, 17, 18):
+        model = {"what": "reference", "number": nth, "of": 64, "left": 200.4}
+        lines.on_event("training", {"job": ended["job"], **model})
+    printed = capsys.readouterr().err.splitlines()[1:]
+    assert printed == [f"  lira: reference {k} of 64, 3 min 20 s left" for k in (16, 18)]
+    assert precise(3900.0) == "1 h 5 min" and precise(0.2) == "1 s"
     assert duration(5400.0) == "2 h" and duration(100.0) == "2 min" and duration(0.2) == "1 s"

@@ -56,6 +56,7 @@ class _Bars:
 
     def __init__(self, bars: Any) -> None:
         self.bars, self.task, self.playing = bars, None, dict[str, str]()
+        self.training = dict[str, str]()
         self.reasons = _Reasons()
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
@@ -69,16 +70,27 @@ class _Bars:
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
         elif event == "started":
             self.playing[facts["job"].key] = facts["job"].words()
+        elif event == "training":
+            self.training[facts["job"].key] = f": {_training(facts)}"
         elif event == "ended":
-            self.playing.pop(facts["job"].key, None)
-            self.bars.advance(self.task)
-            if facts["status"] == "failed":
-                why = _shown(self.reasons.once(facts))
-                self.bars.console.print(f"[red]failed[/red] {_shown(facts['job'].label)}{why}")
+            self._end(facts)
         elif event == "measuring":
             self.bars.update(self.task, description="measuring")
         if self.playing:
-            self.bars.update(self.task, description=_shown(", ".join(self.playing.values())))
+            texts = (words + self.training.get(key, "") for key, words in self.playing.items())
+            self.bars.update(self.task, description=_shown(", ".join(texts)))
+
+    def _end(self, facts: Mapping[str, Any]) -> None:
+        for texts in (self.playing, self.training):
+            texts.pop(facts["job"].key, None)
+        self.bars.advance(self.task)
+        if facts["status"] == "failed":
+            why = _shown(self.reasons.once(facts))
+            self.bars.console.print(f"[red]failed[/red] {_shown(facts['job'].label)}{why}")
+
+
+APART = 10.0
+"""Seconds between two lines about the models that are trained."""
 
 
 class _Lines:
@@ -87,6 +99,7 @@ class _Lines:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.reasons, self.clock = _Reasons(), clock
         self.total, self.ended, self.began = 0, 0, clock()
+        self.latest = self.began
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
@@ -99,12 +112,22 @@ class _Lines:
             already_done = f", {facts['kept']} of them already done" if facts["kept"] else ""
             note(f"run {facts['run']}: {facts['total']} jobs{already_done}")
             self.total, self.ended, self.began = facts["total"] - facts["kept"], 0, self.clock()
+            self.latest = self.began
+        elif event == "training":
+            self._train(facts)
         elif event == "ended":
             line = f"{facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s)"
             self.ended += 1
             note(f"  {line}{self._left()}{self.reasons.once(facts)}")
         elif event == "kept":
             note(f"run {facts['run']} is complete; these are its results (--fresh plays it again)")
+
+    def _train(self, facts: Mapping[str, Any]) -> None:
+        """Say which model is trained, but seldom: a file of a long run must stay readable."""
+        now = self.clock()
+        if now - self.latest >= APART:
+            self.latest = now
+            note(f"  {facts['job'].label}: {_training(facts)}")
 
     def _left(self) -> str:
         """Say how many jobs are left and about how long they take, as long as those before."""
@@ -121,6 +144,24 @@ def duration(seconds: float) -> str:
         if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(1.0, seconds):.0f} s"
+
+
+def _training(facts: Mapping[str, Any]) -> str:
+    """Say which model is trained and how long the rest takes: reference 17 of 64, 3 min 20 s left.
+
+    The first of them shows how long they take.
+    """
+    left = "" if facts["left"] is None else f", {precise(facts['left'])} left"
+    return f"{facts['what']} {facts['number']} of {facts['of']}{left}"
+
+
+def precise(seconds: float) -> str:
+    """Write a time in the two units that suit it."""
+    whole = max(1, round(seconds))
+    for large, size, small, part in (("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {large} {whole % size // part} {small}"
+    return f"{whole} s"
 
 
 def _not_resumable(facts: Mapping[str, Any]) -> str:

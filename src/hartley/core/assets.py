@@ -159,12 +159,15 @@ class Ensemble:
         query: (n, …) records → (K, n, classes), in the units of the model that offered ``fit``.
         member: k → the k-th model alone.
         facts: how they were trained: ``strategy``, ``seconds``, ``cached`` …
+        output: the units of ``query`` where they are known before any model is trained, or None:
+            then those of a member.
     """
 
     size: int
     query: Callable[[NDArray[Any]], NDArray[Any]]
     member: Callable[[int], Model]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    output: Output | None = None
 
 
 Session = Callable[[str, Callable[..., Any]], Callable[..., Any]]

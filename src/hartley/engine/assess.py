@@ -33,8 +33,8 @@ from hartley.kit.cache import taken_rebuilt
 from hartley.store.table import trials_to_bytes
 
 Watch = Callable[[str, Mapping[str, Any]], None]
-"""(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, ended, measuring,
-kept."""
+"""(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, training, ended,
+measuring, kept."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -364,6 +364,7 @@ def _play(
             isolate=plan.isolate,
             started=lambda experiment: watch("started", {"job": experiment}),
             finished=finished,
+            heard=lambda experiment, news: watch("training", {"job": experiment, **news}),
         )
     except KeyboardInterrupt:
         raise Stopped(ledger.folder, already_done, total, scene.resumable) from None

@@ -8,6 +8,7 @@ builds them and the other waits.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from hartley.core.code_digest import code_of, library_versions
 from hartley.kit.shared_work import SECONDS, Work
@@ -35,6 +36,10 @@ rebuilt: list[str] = []
 
 NOUNS = ("hartley.core",)
 """Code that does not compute arrays: a change of it leaves cached weights valid."""
+
+
+class Busy(Exception):
+    """Another process builds these arrays now."""
 
 
 def cache_folder() -> Path:
@@ -63,6 +68,7 @@ def cached(
     build: Callable[[], Mapping[str, NDArray[Any]]],
     *,
     code: Callable[..., Any] | None = None,
+    wait: bool = True,
 ) -> Arrays:
     """Return the arrays of ``build()``, from the cache when the same recipe was built before.
 
@@ -75,13 +81,22 @@ def cached(
         recipe: everything else that the result depends on (see ``digest``).
         build: computes the arrays.
         code: a function of the module that does the work, where ``build`` only passes it on.
+        wait: wait while another process builds them.
+
+    Raises:
+        Busy: another process builds them, and ``wait`` is false.
     """
-    versions = library_versions()
-    key = digest([recipe, code_of(code or build, without=NOUNS), versions])
-    path = cache_folder() / name / f"{key[:32]}.safetensors"
+    key, path = _place(name, recipe, code or build)
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = Work(name, str(path))
-    with work.use(), FileLock(f"{path}.lock"):
+    work, lock = Work(name, str(path)), FileLock(f"{path}.lock")
+    with contextlib.ExitStack() as held:
+        if not wait:  # before the work is noted as used: who comes back later notes it then
+            try:
+                held.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                raise Busy(f"{name}/{path.name}") from None
+        held.enter_context(work.use())
+        held.enter_context(lock)
         stored = _load(path, key)
         if stored is not None:
             arrays, seconds = stored
@@ -93,6 +108,17 @@ def cached(
         arrays = {key: np.ascontiguousarray(array) for key, array in build().items()}
         _save(path, key, arrays, time.perf_counter() - started)
         return arrays
+
+
+def is_cached(name: str, recipe: Any, code: Callable[..., Any]) -> bool:
+    """Whether there is a file of these arrays; see ``cached``, which may not believe it."""
+    return _place(name, recipe, code)[1].is_file()
+
+
+def _place(name: str, recipe: Any, code: Callable[..., Any]) -> tuple[str, Path]:
+    """Return the key of some arrays, and the file that they are in or will be in."""
+    key = digest([recipe, code_of(code, without=NOUNS), library_versions()])
+    return key, cache_folder() / name / f"{key[:32]}.safetensors"
 
 
 def taken_rebuilt() -> list[str]:

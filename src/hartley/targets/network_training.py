@@ -129,7 +129,9 @@ class NetworkTraining:
             )
             return network.model(trained, what, identity=names[k], fit=self.fit)
 
-        return one_by_one(train, names, {"strategy": "private", "device": network.device})
+        return one_by_one(
+            train, names, {"strategy": "private", "device": network.device}, output=network.gives
+        )
 
     def _trained(self, x: NDArray[Any], y: NDArray[Any], privacy: Privacy, seed: int) -> Any:
         network = self.network

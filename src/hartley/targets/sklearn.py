@@ -170,7 +170,12 @@ class SklearnPipeline:
 
         if self.workers <= 1:
             costs = {"strategy": "sklearn", **facts}
-            return one_by_one(lambda k: wrapped(k, _train(shared, parts[k])), names, costs)
+            return one_by_one(
+                lambda k: wrapped(k, _train(shared, parts[k])),
+                names,
+                costs,
+                output=Output.PROBABILITIES,
+            )
         fitted = spread(_train, shared, parts, workers=self.workers)
         seconds = time.perf_counter() - started
         costs = {"strategy": "sklearn", **facts}

@@ -102,7 +102,9 @@ class UserTraining:
                 trained, f"a model of --fit {self.text}", identity=names[k], fit=self.fit
             )
 
-        return one_by_one(train, names, {"strategy": "fit", "device": network.device})
+        return one_by_one(
+            train, names, {"strategy": "fit", "device": network.device}, output=network.gives
+        )
 
     def trained(self, x: NDArray[Any], y: NDArray[Any], seed: int) -> Any:
         """Call the user's function on records; return a model that answers as theirs does.

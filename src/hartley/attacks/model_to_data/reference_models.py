@@ -22,6 +22,7 @@ from hartley.kit.answer_units import log_probabilities, zero_floor
 from hartley.kit.cache import digest
 from hartley.kit.language.tokens import likelihoods, mean_over_tokens
 from hartley.kit.shared_work import Work
+from hartley.kit.training_news import called
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,6 +77,11 @@ class References:
     def predictions(self, data: Data) -> NDArray[Any]:
         """Return the answers (K, n, classes) of the models, in the units of the pipeline."""
         return self._whole(data)[: len(self.include)]
+
+    @property
+    def output(self) -> Output:
+        """The units of the answers of the models, without training one where they are known."""
+        return self.ensemble.output or self.ensemble.member(0).output
 
     def moments(self, data: Data) -> NDArray[np.float64]:
         """Return the moments of every token (K, n, t−1, 3) by each model; see ``Model.moments``.
@@ -139,13 +145,15 @@ class References:
         of_answers: Callable[[NDArray[Any], Output, Data], NDArray[np.float64]],
     ) -> NDArray[np.float64]:
         def ask() -> NDArray[Any]:
+            if data.y is not None:
+                return np.stack([of_answers(a, self.output, data) for a in self._whole(data)])
             first = self.ensemble.member(0)
-            if first.moments is not None and data.y is None:
+            if first.moments is not None:
                 # All attacks on texts use the same query, so that each network runs once.
                 real = np.asarray(data.x[:, 1:]) >= 0
                 scores = [mean_over_tokens(m[..., 0], real) for m in self._moments(data)]
                 return np.stack(scores)
-            if first.score is not None and data.y is None:
+            if first.score is not None:
                 models = [self.ensemble.member(k) for k in range(self.ensemble.size)]
                 return np.stack([of_model(m, data) for m in models])
             return np.stack([of_answers(a, first.output, data) for a in self._whole(data)])
@@ -174,7 +182,7 @@ def references(view: View[MembershipBrief], count: int) -> References:
         cached = _memo.get(key)
         if cached is None or cached[0].size < count:
             work = Work("reference models")
-            with work.use():
+            with work.use(), called("reference"):
                 trained = fit(question, include, spawn(view.salt, "references") & 0x7FFFFFFF)
             cached = trained, {}, work
             _memo[key] = cached

@@ -199,4 +199,6 @@ def _ensemble(
         model = trained.member(k)
         return _keep_undefended(model, change(model, f"{kind} {k}"))
 
-    return replace(trained, query=query, member=member)
+    # A change of whole models may be one of their units.
+    known = None if filter_ is None else trained.output
+    return replace(trained, query=query, member=member, output=known)

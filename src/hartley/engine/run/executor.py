@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ from hartley.engine.run.interrupts import deferred
 from hartley.engine.run.own_process import may_play
 from hartley.engine.run.player import FAILED, Player, Result
 from hartley.engine.run.worker_process import WorkerProcess
+from hartley.kit.training_news import News, listening
 from hartley.store.artifacts import Artifacts
 
 Started = Callable[[Experiment], None]
 Finished = Callable[[Experiment, Result], None]
+Heard = Callable[[Experiment, News], None]
 
 GIB = 1 << 30
 TIME_LIMIT = 6 * 3600.0
@@ -109,6 +112,7 @@ def perform(
     isolate: bool | None = None,
     started: Started,
     finished: Finished,
+    heard: Heard = lambda _experiment, _news: None,
 ) -> None:
     """Play experiments and hand over each result as it arrives.
 
@@ -124,6 +128,7 @@ def perform(
         isolate: which attacks play in a process of their own (see ``Player``).
         started: called when an experiment begins, in this process.
         finished: called once an experiment, in this process; what it raises stops everything.
+        heard: called with news of the models that an experiment trains.
 
     Raises:
         RunError: no worker process can be started.
@@ -136,13 +141,13 @@ def perform(
             player.hold(scene, scene_params or {})
         for experiment in experiments:
             started(experiment)
-            with prints_apart():
+            with prints_apart(), listening(partial(heard, experiment)):
                 result = player.run(experiment)
             finished(experiment, result)
         return
     settings = (logs, artifacts, isolate)
     with _Staff(min(workers or 1, len(experiments)), settings, limits) as staff:
-        staff.play(_foreign_last(experiments), started, finished)
+        staff.play(_foreign_last(experiments), started, finished, heard)
 
 
 class _Staff:
@@ -157,6 +162,7 @@ class _Staff:
         self._selector = selectors.DefaultSelector()
         self._machine = processes.memory_of_machine()
         self._next_look = 0.0
+        self._heard: Heard = lambda _experiment, _news: None
 
     def __enter__(self) -> _Staff:
         return self
@@ -167,8 +173,11 @@ class _Staff:
                 self._dismiss(worker)
             self._selector.close()
 
-    def play(self, todo: list[Experiment], started: Started, finished: Finished) -> None:
+    def play(
+        self, todo: list[Experiment], started: Started, finished: Finished, heard: Heard
+    ) -> None:
         """Play experiments until all have ended."""
+        self._heard = heard
         while todo or self._busy():
             while len(self._workers) < self._size and self._starting() < len(todo):
                 self._hire()
@@ -227,15 +236,10 @@ class _Staff:
         ended = processes.has_ended(worker.process)  # before the last of its answers is read
         try:
             for note, content in worker.answers():
-                if note.get("ready"):
-                    worker.ready, self._false_starts = True, 0
+                if (ended_one := self._ended(worker, note, content)) is None:
                     continue
-                experiment = worker.experiment
-                if experiment is None or note.get("key") != experiment.key:
-                    raise GarbledFrame("it answers what was not asked")
-                result = Result(**note["result"], content=content)
-                worker.experiment = None
-                yield experiment, result
+                yield ended_one
+                result = ended_one[1]
                 if result.status == FAILED and not result.mistake:
                     self._dismiss(worker)
                     return
@@ -252,6 +256,26 @@ class _Staff:
                 ended = True
         if ended:
             yield from self._died(worker)
+
+    def _ended(
+        self, worker: WorkerProcess, note: Mapping[str, Any], content: bytes
+    ) -> tuple[Experiment, Result] | None:
+        """Return the experiment that a worker says has ended; None where it says something else.
+
+        Raises:
+            GarbledFrame: it answers what it was not asked.
+        """
+        experiment = worker.experiment
+        if note.get("ready"):
+            worker.ready, self._false_starts = True, 0
+            return None
+        if experiment is not None and "training" in note:
+            self._heard(experiment, note["training"])
+            return None
+        if experiment is None or note.get("key") != experiment.key:
+            raise GarbledFrame("it answers what was not asked")
+        worker.experiment = None
+        return experiment, Result(**note["result"], content=content)
 
     def _look(self) -> Iterator[tuple[Experiment, Result]]:
         """Hold the workers to their limits."""

@@ -22,10 +22,11 @@ from hartley.engine.run import processes
 from hartley.engine.run.frames import pack, receive
 
 if TYPE_CHECKING:
-    from hartley.engine.run.player import Result
+    from hartley.engine.run.player import Player, Result
 
 CANNOT_ANSWER = 74
 """The exit code of a worker whose pipe a part has closed."""
+_writing = threading.Lock()
 _OUT_OF_REACH = 400
 """Parts that write to descriptors by number, or close them, begin with the small ones."""
 
@@ -50,8 +51,8 @@ def main() -> None:
 
 
 def _serve(inbox: IO[bytes], results: int) -> None:
-    from hartley.core import Experiment
-    from hartley.engine.run.player import FAILED, Player, Result, why
+    from hartley.engine.run.player import Player
+    from hartley.kit.training_news import listening
     from hartley.store.artifacts import Artifacts
 
     token, note = receive(inbox)
@@ -59,6 +60,15 @@ def _serve(inbox: IO[bytes], results: int) -> None:
     artifacts = note["artifacts"]
     player = Player(Artifacts(Path(artifacts)) if artifacts else None, note["isolate"])
     _write(results, pack(token, {"ready": True}))
+    with listening(lambda news: _write(results, pack(token, {"training": dict(news)}))):
+        _play(inbox, token, player, results)
+
+
+def _play(inbox: IO[bytes], token: bytes, player: Player, results: int) -> None:
+    """Play one experiment after another."""
+    from hartley.core import Experiment
+    from hartley.engine.run.player import FAILED, Result, why
+
     while True:
         note = receive(inbox)[1]
         experiment = Experiment.load(note["experiment"])
@@ -79,9 +89,11 @@ def _packed(token: bytes, key: str, result: Result) -> bytes:
 
 
 def _write(descriptor: int, content: bytes) -> None:
+    """Write a whole frame, also where a part trains models in several threads."""
     view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    with _writing:
+        while view:
+            view = view[os.write(descriptor, view) :]
 
 
 def _moved(descriptor: int) -> int:

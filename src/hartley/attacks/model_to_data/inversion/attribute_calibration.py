@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.attacks.model_to_data.reference_models import confidence, halves
+from hartley.attacks.model_to_data.reference_models import confidence, halves, margin
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack, spawn
 from hartley.core.errors import UsageError
 from hartley.games.inversion.attribute_inference import (
@@ -15,6 +15,7 @@ from hartley.games.inversion.attribute_inference import (
     candidates,
     filled,
 )
+from hartley.kit.training_news import called
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,10 +63,11 @@ def attribute_calibration(
     )
     # The salt seeds them, so that all rounds of the deal share the reference models.
     include = halves(spawn(view.salt, "attributes"), references, len(public))
-    fleet = fit(public, include, spawn(view.salt, "attribute references") & 0x7FFFFFFF)
-    reference = np.mean(
-        [_confidence(fleet.member(k), candidate_records) for k in range(references)], axis=0
-    )
+    with called("reference"):
+        fleet = fit(public, include, spawn(view.salt, "attribute references") & 0x7FFFFFFF)
+    answers = fleet.query(candidate_records.x)
+    output = fleet.output or fleet.member(0).output
+    reference = np.mean([margin(a, output, candidate_records) for a in answers], axis=0)
     gain = (_confidence(view.model, candidate_records) - reference).reshape(m, values)
     # The victim was trained on drawn values of the field and the reference models on true ones. The
     # relation of value and label therefore differs, by the same amount for all targets of a label.

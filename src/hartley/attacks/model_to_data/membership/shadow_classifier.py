@@ -77,7 +77,7 @@ def _learn(
     fleet: reference_models.References, question: Data, y: NDArray[Any], ridge: float
 ) -> NDArray[np.float64]:
     """Return mean, deviation, and one row of weights per label: (2 + labels, features + 1)."""
-    output, include = fleet.ensemble.member(0).output, fleet.include
+    output, include = fleet.output, fleet.include
     table = np.stack(
         [_features(answers, output, question) for answers in fleet.predictions(question)]
     )
