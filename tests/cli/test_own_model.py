@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -125,6 +126,41 @@ def test_a_language_model_is_assessed_by_the_tables_of_a_plan_as_by_flags(call, 
     assert json.loads(by_plan.stdout)["scene"]["facts"]["model before fine-tuning"] == "net"
     by_flags = call("assess", *texts, "--reference", "net", *common)
     assert measured(by_flags)[0]["bits"] == row["bits"]
+
+
+def test_defenses_are_ordered_by_a_flag_as_by_a_plan(call, files):
+    flags = [*files, "--target", "label"]
+    given = call("assess", *flags, "--defense", "rounding:digits=1", *COMMON, "a")
+    assert given.returncode == 0, given.stderr
+    behind = json.loads(given.stdout)["defenses"]
+    assert [(row["name"], row["params"]) for row in behind] == [("rounding", {"digits": 1})]
+    plan = '[model]\npath = "tree.skops"\n[data]\ntrain = "train.csv"\ntest = "test.csv"\n'
+    plan += 'target = "label"\n[defenses]\nuse = ["rounding"]\n'
+    Path("plan.toml").write_text(plan + "[defenses.rounding]\ndigits = 1\n")
+    by_plan = json.loads(call("assess", "plan.toml", *COMMON, "b").stdout)
+    assert by_plan["defenses"] == behind
+    again = call("assess", "plan.toml", "--defense", "label_only", *COMMON, "b")
+    assert [row["name"] for row in json.loads(again.stdout)["defenses"]] == [
+        *("rounding", "label_only"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--defense", "dp_sgd:epsilon=8"], "clips the gradient .* what fits it: label_only"),
+        (["--defense", "hamp"], "hamp: .* what fits it: label_only, memguard"),
+        (["--defense", "rounding:digit=1"], "no parameter 'digit'; did you mean digits"),
+        (["--defense", "rounding", "--no-defenses"], "--defense must go without --no-defenses"),
+    ],
+)
+def test_a_defense_that_does_not_fit_is_one_line_before_anything_is_played(
+    call, files, words, message
+):
+    result = call("assess", *files, "--target", "label", *words, *COMMON, "a")
+    lines = [line for line in result.stderr.splitlines() if line.startswith("hartley: ")]
+    assert result.returncode == 2 and len(lines) == 1 and re.search(message, lines[0])
+    assert not Path("a").exists()
 
 
 @pytest.mark.parametrize(

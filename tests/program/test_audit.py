@@ -217,3 +217,13 @@ def test_mistakes_are_those_of_the_command_line(people, tmp_path) -> None:
         hartley.audit(3, train, test, target="income", store=tmp_path)
     with pytest.raises(UsageError, match="got those of train"):
         hartley.audit(pipeline, train, train, target="income", store=tmp_path)
+
+
+def test_defenses_are_ordered_as_on_the_command_line(people, tmp_path) -> None:
+    pipeline, train, test = people
+    few = {**FEW, "only": ["loss_threshold"], "target": "income", "store": tmp_path / "r"}
+    report = hartley.audit(pipeline, train, test, defenses=["rounding:digits=1"], **few)
+    (behind,) = report.document["defenses"]
+    assert (behind["name"], behind["params"], behind["reason"]) == ("rounding", {"digits": 1}, None)
+    with pytest.raises(UsageError, match="hamp: .* what fits it: label_only"):
+        hartley.audit(pipeline, train, test, defenses=["hamp"], **few)

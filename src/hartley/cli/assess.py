@@ -54,6 +54,7 @@ def assess(
     memory_limit: float | None = None,
     isolate: Switch = False,
     store: Path = Path("runs"),
+    defense: Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")] = None,
     defenses: bool = True,
     run: str | None = None,
     fresh: Switch = False,
@@ -93,6 +94,10 @@ def assess(
         always do, unless the plan sets executor.isolate to false.
     store
         The folder of all runs.
+    defense
+        Also play behind this defense, NAME or NAME:KEY=VALUE,KEY=VALUE, such as dp_sgd:epsilon=8,
+        by attackers who know it and by others; several that act together are joined by +; may be
+        repeated. See: hartley list defenses.
     defenses
         Also play behind the plan's defenses.
     run
@@ -129,6 +134,7 @@ def assess(
         time_limit=time_limit,
         memory_limit=memory_limit,
         isolate=isolate,
+        defense=defense,
         defenses=defenses,
     )
     if run is not None:
@@ -152,6 +158,7 @@ def assess(
                 fresh=fresh,
                 source=source,
                 inputs=inputs,
+                must_fit=ordered.use if defense else (),
                 watch=watch,
             )
     except Mistaken as mistake:
@@ -175,6 +182,7 @@ def ordered_plan(
     time_limit: float | None,
     memory_limit: float | None,
     isolate: bool,
+    defense: list[str] | None,
     defenses: bool,
     plans: Mapping[str, bytes] | None = None,
 ) -> tuple[Plan, str]:
@@ -184,7 +192,8 @@ def ordered_plan(
         plan: a file, or the name of a plan that ships.
         scene: instead of that of the plan.
         own_model: instead of a scene.
-        set_, only, skip, seed, workers, time_limit, memory_limit, isolate, defenses: flags.
+        set_, only, skip, seed, workers, time_limit, memory_limit, isolate, defense, defenses:
+            flags.
         plans: by file, what it held as the command began; other files are read now.
 
     Raises:
@@ -207,10 +216,32 @@ def ordered_plan(
     if workers is not None and workers > MOST_WORKERS:
         raise UsageError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
     ordered = replace(ordered, **{k: v for k, v in changes.items() if v is not None})
+    if defense:
+        ordered = _defended(ordered, defense, defenses=defenses)
     if set_:
         scene_params = {**ordered.scenes.get(ordered.scene, {}), **settings(set_)}
         ordered = replace(ordered, scenes={**ordered.scenes, ordered.scene: scene_params})
     return ordered, source
+
+
+def _defended(plan: Plan, ordered: list[str], *, defenses: bool) -> Plan:
+    """The plan with the defenses of ``--defense`` besides its own.
+
+    Raises:
+        UsageError: a defense that cannot be read, or that the plan sets otherwise.
+    """
+    from hartley.engine.plan.ordered_defenses import parse_defenses
+
+    if not defenses:
+        raise UsageError("--defense must go without --no-defenses, got both")
+    use, params = parse_defenses(ordered)
+    for name, values in params.items():
+        if plan.defenses.get(name, values) != values:
+            raise UsageError(
+                f"--defense {name} must be set once, got other values in [defenses.{name}]"
+            )
+    use = tuple(dict.fromkeys((*plan.use, *use)))
+    return replace(plan, use=use, defenses={**plan.defenses, **params})
 
 
 def finish(

@@ -109,7 +109,7 @@ def _verdict(given: dict[str, Any], plans: dict[str, bytes]) -> tuple[int, str]:
             "time_limit",
             "memory_limit",
         )
-        flags = {name: given[name] for name in (*names, "isolate", "defenses")}
+        flags = {name: given[name] for name in (*names, "isolate", "defense", "defenses")}
         plan, _ = ordered_plan(given["plan"], given["scene"], plans=plans, **flags)
         folder = _folder_of(plan, normalised(plan), given["run"], store)
     reading = read_verified(folder)

@@ -19,6 +19,7 @@ from hartley.engine import build_scene
 from hartley.engine.chain import gain
 from hartley.engine.completed import inputs_digest, verdict_of_plan
 from hartley.engine.plan.check_plan import check_parameters
+from hartley.engine.plan.ordered_defenses import check_fit
 from hartley.engine.plan.plan import Plan, as_table, at_look, check_names, normalised, parse
 from hartley.engine.plan.worklist import added, batches, expand, experiments, planned
 from hartley.engine.result import document
@@ -77,6 +78,7 @@ def assess(
     fresh: bool = False,
     source: str = "",
     inputs: str = "",
+    must_fit: Sequence[str] = (),
     watch: Watch = lambda _event, _facts: None,
 ) -> dict[str, Any]:
     """Play, measure and judge a plan; continue an earlier run of the same plan.
@@ -89,6 +91,8 @@ def assess(
         source: the plan's file, if any.
         inputs: the plan's ``inputs_digest``; where it is given, the run notes it once it is
             complete, so that ``completed`` finds it.
+        must_fit: defenses of the plan without which nothing is played, where one cannot be put into
+            the scene.
         watch: called with each event.
 
     Returns:
@@ -109,6 +113,7 @@ def assess(
     scene = build_scene.build(plan.scene, scene_params)
     if not scene.resumable:
         watch("not resumable", {"name": scene.name})
+    check_fit(must_fit, scene)
     lines = expand(at_look(plan, 1) if plan.looks else plan, scene)
     ledger = runs.open_run(
         store,

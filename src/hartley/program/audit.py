@@ -15,6 +15,7 @@ from hartley.core.errors import UsageError
 from hartley.engine.assess import Watch
 from hartley.engine.assess import assess as run_plan
 from hartley.engine.completed import completed, inputs_digest
+from hartley.engine.plan.ordered_defenses import parse_defenses
 from hartley.engine.plan.own_scene import own_scene
 from hartley.engine.plan.plan import Plan, normalised, parse
 from hartley.program.inputs import Inputs
@@ -41,6 +42,7 @@ def audit(
     limits: Mapping[str, float] | None = None,
     games: Mapping[str, Mapping[str, Any]] | None = None,
     attacks: Mapping[str, Mapping[str, Any]] | None = None,
+    defenses: Sequence[str] = (),
     workers: int | None = None,
     store: str | Path = "runs",
     run: str | None = None,
@@ -71,6 +73,7 @@ def audit(
         limits: bits by class, attack or metric, as in a plan's table ``[limits]``.
         games: parameters of games, by name.
         attacks: parameters of attacks, by name.
+        defenses: what to play behind besides, such as ``dp_sgd:epsilon=8`` or ``rounding``.
         workers: worker processes; 0 plays in this process. None: one for each processor, or 0
             where the objects need modules of your own, which a fresh process may not find.
         store: the folder of all runs.
@@ -99,8 +102,11 @@ def audit(
     if not retrain:
         given["retrain"] = False
     scene, params = own_scene(given)
+    use, params_of_defenses = parse_defenses(defenses)
     plan = Plan(
         scene=scene,
+        use=use,
+        defenses=params_of_defenses,
         only=tuple(only),
         skip=tuple(skip),
         seed=seed,
@@ -125,4 +131,6 @@ def _document(
     digest = inputs_digest(plan)
     if not fresh and (complete := completed(plan, digest, store=store, run=run)) is not None:
         return complete
-    return run_plan(plan, store=store, run=run, fresh=fresh, inputs=digest, watch=watch)
+    return run_plan(
+        plan, store=store, run=run, fresh=fresh, inputs=digest, must_fit=plan.use, watch=watch
+    )
