@@ -369,7 +369,7 @@ def _play(
             isolate=plan.isolate,
             started=lambda experiment: watch("started", {"job": experiment}),
             finished=finished,
-            heard=lambda experiment, news: watch("training", {"job": experiment, **news}),
+            on_news=lambda experiment, news: watch("training", {"job": experiment, **news}),
         )
     except KeyboardInterrupt:
         raise Stopped(ledger.folder, already_done, total, scene.resumable) from None

@@ -89,14 +89,14 @@ def cached(
     key, path = _place(name, recipe, code or build)
     path.parent.mkdir(parents=True, exist_ok=True)
     work, lock = Work(name, str(path)), FileLock(f"{path}.lock")
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as entered:
         if not wait:  # before the work is noted as used: who comes back later notes it then
             try:
-                held.enter_context(lock.acquire(blocking=False))
+                entered.enter_context(lock.acquire(blocking=False))
             except Timeout:
                 raise Busy(f"{name}/{path.name}") from None
-        held.enter_context(work.use())
-        held.enter_context(lock)
+        entered.enter_context(work.use())
+        entered.enter_context(lock)
         stored = _load(path, key)
         if stored is not None:
             arrays, seconds = stored

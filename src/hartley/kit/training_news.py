@@ -1,7 +1,7 @@
 """News of models that are being trained: which of how many, and how long the rest takes.
 
-Whoever trains sends news, and the process that plays passes them on to the person who waits. No
-result depends on them.
+The code that trains sends news, and the process that plays passes them on to the person who waits.
+No result depends on them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def called(what: str) -> Iterator[None]:
 
 
 def send(news: News) -> None:
-    """Tell whoever listens."""
+    """Give news to all that listen."""
     for listener in tuple(_listeners):
         listener(news)
 

@@ -36,7 +36,7 @@ from hartley.store.artifacts import Artifacts
 
 Started = Callable[[Experiment], None]
 Finished = Callable[[Experiment, Result], None]
-Heard = Callable[[Experiment, News], None]
+OnNews = Callable[[Experiment, News], None]
 
 GIB = 1 << 30
 TIME_LIMIT = 6 * 3600.0
@@ -112,7 +112,7 @@ def perform(
     isolate: bool | None = None,
     started: Started,
     finished: Finished,
-    heard: Heard = lambda _experiment, _news: None,
+    on_news: OnNews = lambda _experiment, _news: None,
 ) -> None:
     """Play experiments and hand over each result as it arrives.
 
@@ -128,7 +128,7 @@ def perform(
         isolate: which attacks play in a process of their own (see ``Player``).
         started: called when an experiment begins, in this process.
         finished: called once an experiment, in this process; what it raises stops everything.
-        heard: called with news of the models that an experiment trains.
+        on_news: called with news of the models that an experiment trains.
 
     Raises:
         RunError: no worker process can be started.
@@ -141,13 +141,13 @@ def perform(
             player.hold(scene, scene_params or {})
         for experiment in experiments:
             started(experiment)
-            with prints_apart(), listening(partial(heard, experiment)):
+            with prints_apart(), listening(partial(on_news, experiment)):
                 result = player.run(experiment)
             finished(experiment, result)
         return
     settings = (logs, artifacts, isolate)
     with _Staff(min(workers or 1, len(experiments)), settings, limits) as staff:
-        staff.play(_foreign_last(experiments), started, finished, heard)
+        staff.play(_foreign_last(experiments), started, finished, on_news)
 
 
 class _Staff:
@@ -162,7 +162,7 @@ class _Staff:
         self._selector = selectors.DefaultSelector()
         self._machine = processes.memory_of_machine()
         self._next_look = 0.0
-        self._heard: Heard = lambda _experiment, _news: None
+        self._on_news: OnNews = lambda _experiment, _news: None
 
     def __enter__(self) -> _Staff:
         return self
@@ -174,10 +174,10 @@ class _Staff:
             self._selector.close()
 
     def play(
-        self, todo: list[Experiment], started: Started, finished: Finished, heard: Heard
+        self, todo: list[Experiment], started: Started, finished: Finished, on_news: OnNews
     ) -> None:
         """Play experiments until all have ended."""
-        self._heard = heard
+        self._on_news = on_news
         while todo or self._busy():
             while len(self._workers) < self._size and self._starting() < len(todo):
                 self._hire()
@@ -270,7 +270,7 @@ class _Staff:
             worker.ready, self._false_starts = True, 0
             return None
         if experiment is not None and "training" in note:
-            self._heard(experiment, note["training"])
+            self._on_news(experiment, note["training"])
             return None
         if experiment is None or note.get("key") != experiment.key:
             raise GarbledFrame("it answers what was not asked")
