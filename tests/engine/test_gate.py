@@ -298,3 +298,60 @@ def test_a_limit_that_no_channel_can_break_is_remarked():
     assert "the limit 3 is above the ceiling 1: it can never be broken" in verdict.reasons[0]
     verdict = judge({"channels": [row("a", low=0.3, high=0.5)]}, {"membership": 0.9})
     assert "ceiling" not in verdict.reasons[0]
+
+
+def canaries(seed, shift, name="a", n=201, alpha=0.05):
+    """The row of one training that was asked for all its canaries."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, n)
+    trials = Trials(
+        spec=ChannelSpec(clustered=True, unit="canary", alpha=alpha),
+        truth=truth, guess=rng.standard_normal(n) + shift * truth, cluster=np.zeros(n, int),
+        attack=name, game="membership", cls="membership", scene="own",
+    )  # fmt: skip
+    return row(name) | measured(trials, measure(trials, redraws=1))
+
+
+def test_canaries_of_one_training_can_be_over_at_the_level_of_all_checks():
+    leaking = [canaries(k, 2.0, f"a{k}") for k in range(4)]
+    verdict = judge({"channels": leaking}, {"membership.epsilon": 0.5})
+    assert verdict.status == "over" and verdict.tested == 4
+    assert "at the level of all 4 checks" in verdict.reasons[0]
+    low = leaking[0]["beside"]["epsilon"]["low"]
+    assert low == leaking[0]["metrics"]["epsilon_lower"] > 1.0
+    # Two names of one quantity are one test.
+    both = judge({"channels": leaking}, {"membership.epsilon": 0.5, "membership.epsilon_lower": 1})
+    assert both.tested == 4 and {check["status"] for check in both.checks} == {"over"}
+    assert status(leaking, membership__min_capacity=0.01) == "over"
+    bits = judge({"channels": leaking}, {"membership": 0.5})
+    assert bits.status == "inconclusive"
+
+
+def test_a_limit_on_epsilon_is_never_passed_without_a_proof():
+    quiet = canaries(0, 0.0)
+    verdict = judge({"channels": [quiet]}, {"membership.epsilon": 8.0})
+    assert verdict.status == "inconclusive"
+    assert "can be over and is never passed" in verdict.reasons[0]
+    quiet["beside"]["epsilon"]["high"] = 3.0  # what a proof promises
+    assert status([quiet], membership__epsilon=8.0) == "pass"
+    assert status([quiet], membership__epsilon=2.0) == "inconclusive"
+    check_metrics({"channels": [quiet]}, ["membership.epsilon", "membership.min_capacity"])
+    with pytest.raises(UsageError, match="no metric named"):
+        check_metrics({"channels": [row()]}, ["membership.epsilon"])
+
+
+def test_the_ends_of_epsilon_fall_with_their_error_level():
+    lows = canaries(1, 2.0)["beside"]["epsilon"]["lows"]
+    assert [a for a, _ in lows] == ALPHAS
+    ends = [low for _, low in lows]
+    assert ends == sorted(ends, reverse=True) and ends[0] > ends[4] > 0.0
+    # The level after two halvings is that of a row which is measured at it, as far as one share
+    # of the guesses may be less than the best of all.
+    assert ends[2] <= canaries(1, 2.0, alpha=0.05 / 4)["metrics"]["epsilon_lower"] + 1e-9
+
+
+def test_canaries_of_which_nothing_leaks_are_rarely_over():
+    limits = {"membership.epsilon": 1e-9, "membership.min_capacity": 1e-9}
+    over = sum(status([canaries(k, 0.0, n=101)], **{k.replace(".", "__"): v
+               for k, v in limits.items()}) == "over" for k in range(60))  # fmt: skip
+    assert over <= 7  # 60 runs at 5 %: more than 7 in 1 of 100

@@ -14,10 +14,10 @@ import numpy as np
 
 from hartley.channel.bounds.ceilings import ceiling
 from hartley.channel.bounds.degenerate_intervals import rounds_interval
-from hartley.channel.readouts.information import Binned, exchangeable, in_sample, weigh
+from hartley.channel.readouts.information import HALVINGS, Binned, exchangeable, in_sample, weigh
 from hartley.channel.readouts.jam import measure_jam
 from hartley.channel.readouts.rank import measure_rank
-from hartley.channel.readouts.reading import Reading
+from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.readouts.score import measure_score
 from hartley.channel.readouts.symbol import measure_symbol
 from hartley.channel.trials.assumption_checks import check_assumptions
@@ -26,6 +26,7 @@ from hartley.channel.trials.optional_columns import at_declared_tries, declared,
 from hartley.channel.trials.split_quality import blind_bits, doubts
 from hartley.channel.trials.validate import Columns, check_columns, measured_rows
 from hartley.core import AnswerForm, Channel, Kind, Quantity, Role, Trials, spawn
+from hartley.infotheory.surprisal import certified_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,6 +119,7 @@ def measure(trials: Trials, *, redraws: int | None = None) -> Channel:
         curve=reading.curve,
         lows=tuple((a * spec.tries, min(low, top.value)) for a, low in reading.lows),
         quantity=reading.quantity,
+        beside=_beside(reading, spec.tries),
     )
 
 
@@ -273,6 +275,17 @@ def _of_tries(metric: Any, tries: int) -> Any:
     if tries == 1 or not isinstance(metric, dict) or "lows" not in metric:
         return metric
     return {**metric, "lows": [[level * tries, low] for level, low in metric["lows"]]}
+
+
+def _beside(reading: Reading, tries: int) -> dict[str, Lows]:
+    """Return the lower bounds of quantities besides bits, at the levels after all tries."""
+    beside = dict(reading.beside)
+    if (leak := reading.leakage) is not None and leak.alpha is not None:
+        alphas = [leak.alpha / 2**k for k in range(HALVINGS)]
+        beside["min_capacity"] = tuple((a, certified_at(leak, a)) for a in alphas)
+    return {
+        name: tuple((alpha * tries, low) for alpha, low in lows) for name, lows in beside.items()
+    }
 
 
 def _authorised(trials: Trials) -> float | None:

@@ -134,6 +134,8 @@ class Trials:
             empty where they chose nothing.
         stage_of: the chain it belongs to, or None.
         notes: what was done to the rows before they are measured, one sentence each.
+        sources: names of the data that ``item`` numbers the records of, each with the number of its
+            first record, ascending; empty where an item is not one record.
     """
 
     spec: ChannelSpec
@@ -168,6 +170,7 @@ class Trials:
     tuning: Mapping[str, Any] = field(default_factory=dict)
     stage_of: str | None = None
     notes: tuple[str, ...] = ()
+    sources: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
         """The number of uses."""
@@ -203,6 +206,8 @@ class Channel:
         lows: error levels alpha, alpha/2, … each with the certified bits at it, for a gate that
             weighs several limits together.
         quantity: in words, what point, lower and high are of.
+        beside: the same lower bounds of other quantities: ``epsilon`` of differential privacy, and
+            ``min_capacity`` in bits a use.
     """
 
     bits: Quantity
@@ -227,3 +232,4 @@ class Channel:
     curve: Mapping[str, list[float]] = field(default_factory=dict)
     lows: tuple[tuple[float, float], ...] = ()
     quantity: str = ""
+    beside: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)

@@ -10,6 +10,7 @@ beyond. It bounds L (maximal leakage), not Shannon information.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -161,10 +162,9 @@ def certificate(
         method: which tail gave the p-value.
     """
     total = max(0.0, -log2_p)
-    return Quantity(
+    quantity = Quantity(
         name="min-capacity",
         value=total / uses,
-        lower=max(0.0, total - math.log2(1.0 / alpha)) / uses,
         unit="bit/use",
         kind=Kind.CERTIFIED,
         alpha=alpha,
@@ -172,3 +172,9 @@ def certificate(
         method=method,
         assumptions=("secrets drawn by the auditor, independent of everything the attacker saw",),
     )
+    return replace(quantity, lower=certified_at(quantity, alpha))
+
+
+def certified_at(quantity: Quantity, alpha: float) -> float:
+    """Return what a ``certificate`` certifies at another error level, in bits per use."""
+    return max(0.0, quantity.value - math.log2(1.0 / alpha) / quantity.n)

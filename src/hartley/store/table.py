@@ -110,6 +110,7 @@ def _trials(table: pa.Table) -> Trials:
         spec=ChannelSpec(**spec),
         defenses=defenses,
         notes=tuple(note.pop("notes", ())),
+        sources=tuple((name, first) for name, first in note.pop("sources", ())),
         metrics_by_round=by_round,
         costs=costs,
         **columns,

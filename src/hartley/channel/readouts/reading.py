@@ -28,6 +28,7 @@ class Reading:
         curve: arrays worth drawing.
         lows: certified bits at smaller and smaller error levels; ``lower`` is the first.
         quantity: in words, what point, lower and high are of.
+        beside: lower bounds of other quantities at the same falling error levels, by name.
     """
 
     point: float
@@ -44,3 +45,4 @@ class Reading:
     curve: Mapping[str, list[float]] = field(default_factory=dict)
     lows: Lows = ()
     quantity: str = ""
+    beside: Mapping[str, Lows] = field(default_factory=dict)

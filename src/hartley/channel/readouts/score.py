@@ -17,7 +17,7 @@ from hartley.channel.bounds.degenerate_intervals import ALONE, LONE, no_variance
 from hartley.channel.bounds.score_audit import certify_scores, declared_delta
 from hartley.channel.readouts import information
 from hartley.channel.readouts.information import coins_are_shared, exchangeable
-from hartley.channel.readouts.reading import Reading
+from hartley.channel.readouts.reading import Lows, Reading
 from hartley.channel.scores import roc
 from hartley.channel.scores.lazy_sort import ScorePair
 from hartley.channel.scores.thresholds import Best, best_rule, folds, tabulate
@@ -103,18 +103,28 @@ def measure_score(
             n=len(truth),
             method="Fisher product over pre-declared levels",
         )
+    leakage = None
+    if spec.planted and not coins_are_shared(truth, cluster):
+        leakage = _leakage(truth, score, cluster, spec, rng)
+    metrics = _usual(
+        truth, score, cluster, spec, scores=scores, rng=rng, best=best, certified=enumerated
+    )
+    epsilons: Lows = ()
+    # ε and μ are claims about coins: where nobody tossed one for each row there is none to make.
+    if drawn_alone(truth, cluster, spec):
+        private, epsilons = _private(
+            truth, score, cluster, spec, certified=enumerated, scores=scores, rng=rng
+        )
+        metrics |= private
     return replace(
         reading,
-        leakage=None
-        if not spec.planted or coins_are_shared(truth, cluster)
-        else _leakage(truth, score, cluster, spec, rng),
+        leakage=leakage,
         capacity=capacity,
         signal=signal,
         noise=noise,
-        metrics=_usual(
-            truth, score, cluster, spec, scores=scores, rng=rng, best=best, certified=enumerated
-        ),
+        metrics=metrics,
         curve=roc.curve(scores),
+        beside={"epsilon": epsilons} if epsilons else {},
     )
 
 
@@ -216,19 +226,52 @@ def _usual(
     out: dict[str, Any] = dict(_areas(truth, score, cluster, spec, scores=scores, rng=rng))
     for name, fpr in RATES.items():
         out[name] = _rate(truth, score, cluster, spec, scores=scores, rng=rng, fpr=fpr)
-    out |= _of_one_threshold(best, certified, cluster, scores, spec)
-    # ε and μ are claims about coins: where nobody tossed one for each row there is none to make.
-    if drawn_alone(truth, cluster, spec):
-        # With clusters ε follows from the coins alone, valid over all runs as over one.
-        delta = declared_delta(spec)
-        if cluster is None:
-            epsilon, mu = certified["epsilon"], certified["mu"]
-        else:
-            epsilon, mu = _one_run(truth, score, spec, delta, rng)
-        out |= {"epsilon_lower": epsilon, "epsilon_delta": delta, "mu_lower": mu}
-        if delta > 0.0:  # at δ = 0 every Gaussian trade-off has an infinite ε
-            out["epsilon_lower_gaussian"] = epsilon_of_mu(mu, delta)
-    return out
+    return out | _of_one_threshold(best, certified, cluster, scores, spec)
+
+
+def _private(
+    truth: Whole,
+    score: Array,
+    cluster: Whole | None,
+    spec: ChannelSpec,
+    *,
+    certified: dict[str, float],
+    scores: ScorePair,
+    rng: np.random.Generator,
+) -> tuple[dict[str, float], Lows]:
+    """Return the metrics of differential privacy, and ε's lower bounds at falling error levels.
+
+    With clusters they follow from the coins alone, valid over all runs as over one.
+    """
+    delta = declared_delta(spec)
+    if cluster is None:
+        epsilon, mu = certified["epsilon"], certified["mu"]
+
+        def bound(alpha: float) -> float:
+            return certify_scores(scores, spec, delta=delta, of=("epsilon",), alpha=alpha)[0][
+                "epsilon"
+            ]
+
+    else:
+        guesses = _one_run(truth, score, rng)
+        m, shared = len(truth), spec.alpha / len(GUESSED)
+        epsilons = [one_run_dp.epsilon_lower(m, r, v, shared, delta) for r, v in guesses]
+        epsilon = max(epsilons)
+        mu = max(one_run_fdp.mu_lower(m, r, v, shared) for r, v in guesses)
+        # All shares hold together at each level, so any one of them may be followed down.
+        followed = guesses[epsilons.index(epsilon)]
+
+        def bound(alpha: float) -> float:
+            return one_run_dp.epsilon_lower(m, *followed, alpha / len(GUESSED), delta)
+
+    lows, low = [(spec.alpha, epsilon)], epsilon
+    for k in range(1, information.HALVINGS):
+        low = min(low, bound(spec.alpha / 2**k)) if low > 0.0 else 0.0
+        lows.append((spec.alpha / 2**k, low))
+    out = {"epsilon_lower": epsilon, "epsilon_delta": delta, "mu_lower": mu}
+    if delta > 0.0:  # at δ = 0 every Gaussian trade-off has an infinite ε
+        out["epsilon_lower_gaussian"] = epsilon_of_mu(mu, delta)
+    return out, tuple(lows)
 
 
 def _areas(
@@ -324,17 +367,16 @@ def advantage_limits(
     return low, min(1.0, top.value + float(reach) * top.spread)
 
 
-def _one_run(
-    truth: Whole, score: Array, spec: ChannelSpec, delta: float, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Return ε and μ from the coins alone: guess the most extreme scores, at declared shares."""
+def _one_run(truth: Whole, score: Array, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Return how many canaries are guessed, the most extreme scores, and how many rightly.
+
+    One pair for each declared share.
+    """
     # Equal scores are ranked in random order: the order of the rows may follow the secret.
-    order = np.lexsort((rng.random(len(score)), score))
-    m, epsilon, mu = len(truth), 0.0, 0.0
+    order, m = np.lexsort((rng.random(len(score)), score)), len(truth)
+    guesses = []
     for share in GUESSED:
         k = max(1, int(share * m / 2))
         right = int(truth[order[-k:]].sum() + (1 - truth[order[:k]]).sum())
-        alpha = spec.alpha / len(GUESSED)
-        epsilon = max(epsilon, one_run_dp.epsilon_lower(m, 2 * k, right, alpha, delta))
-        mu = max(mu, one_run_fdp.mu_lower(m, 2 * k, right, alpha))
-    return epsilon, mu
+        guesses.append((2 * k, right))
+    return guesses

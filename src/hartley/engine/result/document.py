@@ -117,6 +117,10 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
         "ceiling": _top(channel.ceiling),
         "capacity": _value(channel.capacity),
         "leakage": None if channel.leakage is None else channel.leakage.lower,
+        "beside": {
+            name: {"low": lows[0][1], "high": _proved(name, trials), "lows": lows}
+            for name, lows in channel.beside.items()
+        },
         "signal": channel.signal,
         "noise": channel.noise,
         "snr_db": None if not channel.snr or channel.snr <= 0 else 10 * math.log10(channel.snr),
@@ -165,6 +169,13 @@ def flags(channel: Channel) -> list[str]:
             "ceiling: a side channel, a false claim, or a bug"
         )
     return doubts
+
+
+def _proved(name: str, trials: Trials) -> float | None:
+    """Return the proved upper end of a quantity besides bits, or None: no attack gives one."""
+    # The claim whose δ the lower bounds are at (``score_audit.declared_delta``).
+    claims = [b.params["epsilon"] for b in trials.spec.bounds if b.kind == "dp"]
+    return claims[0] if name == "epsilon" and claims else None
 
 
 def share_of_secret(

@@ -56,6 +56,17 @@ EXIT = {PASS: 0, OVER: 1, INCONCLUSIVE: 3}
 CARRIED = ("modality", "scene", "access", "plan")
 """Causes of a skipped row that are not a fault of the run; ``install`` is a fault of it."""
 
+BESIDE = {
+    **dict.fromkeys(("epsilon", "epsilon_lower"), "epsilon"),
+    **dict.fromkeys(("min_capacity", "leakage"), "min_capacity"),
+}
+"""Quantities besides bits that a row certifies from below, by their names in a limit."""
+IN_WORDS = {"epsilon": "ε", "min_capacity": "bit of min-capacity"}
+NEVER = (
+    "a limit on {} can be over and is never passed, since attacks bound it from below alone: for a "
+    "pass leave it out, which the other limits decide"
+)
+
 SHIPPED = Least()
 """What counts where the limits state nothing: everything that ships, as it ships."""
 
@@ -117,6 +128,7 @@ class _Check:
         level: alpha of the row's own interval.
         reason: why it is inconclusive whatever its numbers say, or an empty string.
         short: why it is not a pass although its numbers are within the limit, or an empty string.
+        least: that no attack can bound the quantity from above, or an empty string.
     """
 
     key: str
@@ -129,6 +141,7 @@ class _Check:
     level: float = ALPHA
     reason: str = ""
     short: str = ""
+    least: str = ""
 
     @property
     def channel(self) -> tuple[str, str]:
@@ -261,6 +274,7 @@ def _compare(
     document: Mapping[str, Any], key: str, limit: float, terms: _Terms
 ) -> Iterator[_Check]:
     subject, _, metric = key.partition(".")
+    metric = BESIDE.get(metric, metric)
     rows = [row for row in document["channels"] if speaks(subject, row)]
     needed = {name for name in terms.least.attacks if covers(subject, name)}
     played_rows = [
@@ -296,6 +310,9 @@ def _compare(
             ends=tuple(ends),
             unit=unit,
             level=alpha_of(row),
+            least=NEVER.format(IN_WORDS[metric].removeprefix("bit of "))
+            if lows and metric in IN_WORDS
+            else "",
             reason=f"is flagged: {flags}" if flags else "",
             short=terms.other_scene or loose_alpha(row, terms.least) or shorts.get(row["id"], ""),
         )
@@ -335,7 +352,10 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
         return INCONCLUSIVE, reason + (lack if len(check.lows) < 2 else "")
     assert check.row is not None
     if not check.ends:
-        return INCONCLUSIVE, f"has no {_lack(check, strict)} to compare with the limit {limit:g}"
+        reason = f"has no {_lack(check, strict)} to compare with the limit {limit:g}"
+        if check.least:
+            reason = f"is at least {low:.4g}{unit}, below the limit {limit:g}; {check.least}"
+        return INCONCLUSIVE, reason
     high = min(check.ends)
     if high <= limit:
         within = f"is at most {high:.4g}{unit}, within the limit {limit:g}"
@@ -394,6 +414,9 @@ def _bits(
 def _metric(
     row: Mapping[str, Any], metric: str
 ) -> tuple[list[tuple[float, float]], list[float], str]:
+    if known := (row.get("beside") or {}).get(metric):
+        high = known.get("high")
+        return _lows(known, alpha_of(row)), [] if high is None else [high], f" {IN_WORDS[metric]}"
     value = row.get("metrics", {}).get(metric)
     if not isinstance(value, Mapping):  # a bare number has no interval, so it settles nothing
         return [], [], f" {metric}"
@@ -447,12 +470,18 @@ def check_metrics(document: Mapping[str, Any], limits: Iterable[str]) -> None:
     for key in limits:
         subject, _, metric = key.partition(".")
         rows = [r for r in baseline_rows(document) if speaks(subject, r)]
-        metrics = [set(r.get("metrics") or {}) for r in rows if r["status"] == "measured"]
+        metrics = [_limitable(r) for r in rows if r["status"] == "measured"]
         if not metric or not metrics or metric in (names := set().union(*metrics)):
             continue
         near = sorted(n for n in names if metric in n) or get_close_matches(metric, sorted(names))
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has: {_names(names)}"
         raise UsageError(f"{subject} has no metric named {metric!r}; {hint}")
+
+
+def _limitable(row: Mapping[str, Any]) -> set[str]:
+    """The names of what a limit can be about besides the bits of a row."""
+    beside = {name for name, key in BESIDE.items() if key in (row.get("beside") or {})}
+    return beside | set(row.get("metrics") or {})
 
 
 def _names(known: Iterable[str]) -> str:
