@@ -74,3 +74,21 @@ def log_probabilities(
     np.put_along_axis(others, scores.argmax(-1)[..., None], 0.0, axis=-1)
     # The likeliest class is 1 of the sum: added last, the others count however small they are.
     return np.asarray(scores - np.log1p(others.sum(-1, keepdims=True)))
+
+
+def log_complements(logs: NDArray[Any]) -> NDArray[np.float64]:
+    """Return ln(1 − p) (…, classes) from log-probabilities (…, classes) that sum to 1.
+
+    It is exact where p rounds to 1: what the likeliest class lacks is added up from the others, in
+    logarithms, so that log-odds of hundreds are told apart. It is −inf where all others are.
+    """
+    logs = np.asarray(logs, dtype=np.float64)
+    top = logs.argmax(-1)[..., None]
+    others = logs.copy()
+    np.put_along_axis(others, top, -np.inf, axis=-1)
+    most = np.maximum(others.max(-1, keepdims=True), np.finfo(np.float64).min)
+    with np.errstate(divide="ignore"):
+        missing = most + np.log(np.exp(others - most).sum(-1, keepdims=True))
+        complements = np.log1p(-np.exp(np.minimum(logs, 0.0)))
+    np.put_along_axis(complements, top, missing, axis=-1)
+    return complements

@@ -13,6 +13,7 @@ from hartley.games.inversion.attribute_inference import (
     candidates,
     filled,
 )
+from hartley.kit.answer_units import log_complements, log_probabilities
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -35,12 +36,14 @@ def attribute_confidence(view: View[AttributeInferenceBrief], rng: Rng) -> Outco
     question = view.brief.question
     table = candidates(view.brief)
     m, values = table.shape[:2]
-    answers = view.model.query(table.reshape(m * values, -1)).reshape(m, values, -1)
-    correct = answers.argmax(2) == question.labels[:, None]
-    confidence = answers.max(2)
+    answers = view.model.query(table.reshape(m * values, -1))
+    logs = log_probabilities(answers, view.model.output).reshape(m, values, -1)
+    correct = logs.argmax(2) == question.labels[:, None]
+    # In the order of the confidence, and exact where it rounds to 1.
+    confidence = -np.take_along_axis(log_complements(logs), logs.argmax(2)[..., None], 2)[..., 0]
     guess = np.where(
         correct.any(1),
-        np.where(correct, confidence, -1).argmax(1),
-        np.where(correct, 2, confidence).argmin(1),
+        np.where(correct, confidence, -np.inf).argmax(1),
+        np.where(correct, np.inf, confidence).argmin(1),
     )
     return Outcome(guess=guess, asset=filled(view.brief, guess))

@@ -8,6 +8,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.link_inference import LinkInferenceBrief, link_inference
+from hartley.kit.answer_units import log_probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -63,8 +64,9 @@ def graph_mi(
     else:
         nodes = np.unique(question.x)
         rows = torch.tensor(nodes)
-        probabilities = np.maximum(view.model.query(nodes[:, None]), 1e-12)
-        labels = torch.tensor(np.log(probabilities), dtype=torch.float32)
+        answers = view.model.query(nodes[:, None])
+        logs = log_probabilities(answers, view.model.output, floor=1e-12)
+        labels = torch.tensor(logs, dtype=torch.float32)
     strength = torch.nn.Parameter(torch.full((pairs.shape[1],), 0.5))
     optimiser = torch.optim.Adam([strength], lr=lr)
     for _ in range(steps):

@@ -11,7 +11,7 @@ from hartley.attacks.model_to_data.reference_models import FLOOR
 from hartley.core import Access, Modality, Outcome, Term, View, attack
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
-from hartley.kit.answer_units import log_probabilities
+from hartley.kit.answer_units import log_complements, log_probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def entropy_metrics(
 
     Args:
         metric: modified (an entropy that takes the true label into account), entropy, confidence
-            (the probability of the true label) or correctness.
+            (the probability of the true label, less 1) or correctness.
         per_class: use one threshold per class; else one for all. ``entropy`` without it is the one
             metric that needs no labels.
 
@@ -63,11 +63,11 @@ def entropy_metrics(
 
 def modified(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     """Return −Mentr (n,): (1 − p_y)·ln p_y + Σ over the other classes p_i·ln(1 − p_i)."""
-    p, rows = np.exp(logs), np.arange(len(logs))
-    complement = np.maximum(1 - p, TINY)
-    terms = p * np.log(complement)
+    p, rows, complements = np.exp(logs), np.arange(len(logs)), log_complements(logs)
+    missing = np.exp(complements[rows, y])
+    terms = p * np.maximum(complements, FURTHEST)
     terms[rows, y] = 0
-    return np.asarray(complement[rows, y] * logs[rows, y] + terms.sum(1))
+    return np.asarray(missing * logs[rows, y] + terms.sum(1))
 
 
 def entropy(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
@@ -77,8 +77,8 @@ def entropy(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def confidence(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the probability (n,) of the true label."""
-    return np.asarray(np.exp(logs[np.arange(len(logs)), y]))
+    """Return p_y − 1 (n,) of the true label: as p_y in order, and exact where p_y rounds to 1."""
+    return np.asarray(-np.exp(log_complements(logs)[np.arange(len(logs)), y]))
 
 
 def correctness(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
@@ -86,7 +86,8 @@ def correctness(logs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray((logs.argmax(1) == y).astype(np.float64))
 
 
-TINY = 1e-12
+FURTHEST = -1e6
+"""ln(1 − p) in nats where an answer, of infinite logits, leaves nothing to the other classes."""
 
 METRICS: dict[str, Metric] = {
     "modified": modified,

@@ -6,20 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.attacks.model_to_data.reference_models import references
-from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.attacks.model_to_data.reference_models import FLOOR, references
+from hartley.core import (
+    Access,
+    Data,
+    Modality,
+    Outcome,
+    Output,
+    Range,
+    Stronger,
+    Term,
+    View,
+    attack,
+)
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit import logistic
+from hartley.kit.answer_units import log_complements, log_probabilities
 from hartley.kit.graph.node_classifier import neighbours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-TINY = 1e-12
-
 
 @attack(
     game=membership,
@@ -62,22 +71,28 @@ def node_neighbourhood(
     adjacency = neighbours(edges, int(nodes_near.max()) + 1)
     rows = question.x[:, 0]
 
-    def features(answers: NDArray[Any]) -> NDArray[np.float64]:
+    def features(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
         """Return the features (n, columns) of one model's answers about ``nodes``."""
-        averaged = np.zeros((adjacency.shape[0], answers.shape[1]))
-        averaged[nodes_near] = answers
-        parts = []
-        for hop in range(hops + 1):
-            averaged = adjacency @ averaged if hop else averaged
-            parts.append(_answer_features(averaged[rows], question.labels))
+        logs = log_probabilities(answers, output, floor=FLOOR)
+        logs -= np.logaddexp.reduce(logs, axis=1, keepdims=True)
+        # What a probability lacks to 1 is averaged beside it: the margin of a sure answer is exact.
+        means = np.zeros((2, adjacency.shape[0], logs.shape[1]))
+        means[0, nodes_near], means[1, nodes_near] = np.exp(logs), np.exp(log_complements(logs))
+        parts = [_answer_features(*means[:, rows], question.labels)]
+        for _ in range(hops):
+            means = np.stack([adjacency @ mean for mean in means])
+            parts.append(_answer_features(*means[:, rows], question.labels))
         return np.concatenate(parts, 1)
 
-    table = np.concatenate([features(answers) for answers in fleet.ensemble.query(nodes)])
+    output = fleet.ensemble.member(0).output
+    table = np.concatenate([features(answers, output) for answers in fleet.ensemble.query(nodes)])
     # The ensemble may have more models than requested, if another attack needed more.
     table = table[: fleet.include.size]
     mean, spread = table.mean(0), np.maximum(table.std(0), 1e-9)
     weights = logistic.fit((table - mean) / spread, fleet.include.reshape(-1))
-    guess = logistic.logits((features(view.model.query(nodes)) - mean) / spread, weights)
+    guess = logistic.logits(
+        (features(view.model.query(nodes), view.model.output) - mean) / spread, weights
+    )
     claimed = guess > 0
     return Outcome(
         guess=guess,
@@ -89,13 +104,25 @@ def node_neighbourhood(
 
 _references = references
 
+SMALLEST = 1e-300
+"""Mean answers below this are raised to it before the logarithm."""
 
-def _answer_features(answers: NDArray[Any], labels: Any) -> NDArray[np.float64]:
-    """Return the label's margin, entropy and largest probability (n, 3) of answers (n, classes)."""
-    total = np.maximum(answers.sum(1, keepdims=True), TINY)
-    probabilities = np.maximum(answers / total, TINY)
-    true = probabilities[np.arange(len(probabilities)), labels]
-    margin = np.log(true) - np.log(np.maximum(1 - true, TINY))
-    return np.stack(
-        [margin, -(probabilities * np.log(probabilities)).sum(1), probabilities.max(1)], 1
-    )
+
+def _answer_features(
+    probabilities: NDArray[Any], complements: NDArray[Any], labels: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the label's margin, entropy and largest probability (n, 3).
+
+    Args:
+        probabilities: (n, classes), mean answers; 0 throughout where a node has no neighbours.
+        complements: (n, classes), the means of what they lack to 1.
+        labels: (n,) classes.
+    """
+    lonely = probabilities.sum(1, keepdims=True) == 0
+    classes = probabilities.shape[1]
+    p = np.where(lonely, 1 / classes, probabilities)
+    missing = np.where(lonely, 1 - 1 / classes, complements)
+    of_label, rest = (a[np.arange(len(p)), labels] for a in (p, missing))
+    margin = np.log(np.maximum(of_label, SMALLEST)) - np.log(np.maximum(rest, SMALLEST))
+    entropy = -(p * np.log(np.maximum(p, SMALLEST))).sum(1)
+    return np.stack([margin, entropy, p.max(1)], 1)
