@@ -84,7 +84,7 @@ def node_neighbourhood(
             parts.append(_answer_features(*means[:, rows], question.labels))
         return np.concatenate(parts, 1)
 
-    output = fleet.ensemble.member(0).output
+    output = fleet.output
     table = np.concatenate([features(answers, output) for answers in fleet.ensemble.query(nodes)])
     # The ensemble may have more models than requested, if another attack needed more.
     table = table[: fleet.include.size]
