@@ -115,10 +115,7 @@ def test_what_a_sure_answer_lacks_to_1_is_exact():
     logits = np.array([[0.0, 800.0, 1.0], [2.0, -1.0, 0.5], [-400.0, 0.0, -500.0]])
     with mpmath.workdps(600):
         exact = [
-            [
-                float(mpmath.log(1 - mpmath.exp(v) / sum(mpmath.exp(w) for w in row)))
-                for v in row
-            ]
+            [float(mpmath.log(1 - mpmath.exp(v) / sum(mpmath.exp(w) for w in row))) for v in row]
             for row in logits.tolist()
         ]
     logs = log_probabilities(logits, Output.LOGITS)
@@ -152,7 +149,7 @@ def test_node_neighbourhood_reads_logits_that_are_sure_of_everything():
 
 
 def test_attribute_confidence_reads_logits_that_are_sure_of_everything():
-    """Label and confidence agree for every value; what they lack to 1 is least with the true one."""
+    """The label is predicted with every value; only what the answer lacks to 1 differs."""
     codes = np.eye(3, dtype=np.float32)
     truth = np.arange(30) % 3
     x = np.column_stack([truth, np.zeros((30, 3))]).astype(np.float32)
