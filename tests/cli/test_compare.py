@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hartley.engine.assess import assess
@@ -119,3 +120,34 @@ def test_utility_is_beside_where_both_runs_have_it(played):
     )["utility"]
     assert worth["accuracy"]["first"] == {"value": 0.9}
     assert worth["test perplexity"]["second"]["value"] == 14.0
+
+
+def test_a_measured_table_does_not_differ_from_itself(call, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("old", "new"):
+        truth = rng.integers(0, 2, 300)
+        score = rng.normal(truth, 1.0)
+        rows = "\n".join(f"{t},{s!r}" for t, s in zip(truth, score.tolist(), strict=True))
+        (tmp_path / f"{name}.csv").write_text(f"truth,score\n{rows}\n")
+    shutil.copy("old.csv", "copy.csv")
+    for name in ("old", "new", "copy"):
+        (tmp_path / f"{name}.json").write_text(call("measure", f"{name}.csv", "--json").stdout)
+    itself = call("compare", "old.json", "old.json")
+    assert itself.returncode == 0 and "0 [0, 0]" in itself.stdout
+    assert "old.json is compared with itself" in itself.stderr
+    copied = call("compare", "old.json", "copy.json")
+    assert copied.returncode == 0 and "the same rows, measured alike" in copied.stdout
+    other = call("compare", "old.json", "new.json")
+    assert other.returncode == 3 and "from the two intervals alone" in other.stdout
+    assert "matched as tables: old → new" in other.stdout
+    # Of an earlier version, which wrote no digest, equal numbers do not show one table.
+    undigested = json.loads((tmp_path / "old.json").read_text()) | {"rows_digest": None}
+    (tmp_path / "undigested.json").write_text(json.dumps(undigested))
+    assert call("compare", "undigested.json", "old.json").returncode == 3
+
+
+def test_a_copy_without_trials_of_the_same_play_does_not_differ(call, stored):
+    shutil.copy(stored / "old/run.json", "copy.json")
+    done = call("compare", "old", "copy.json")
+    assert done.returncode == 0, done.stdout
+    assert "the same play, measured alike" in done.stdout

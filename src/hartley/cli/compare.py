@@ -49,10 +49,13 @@ def compare(
     json
         Print one JSON document.
     """
+    from hartley.cli.find_run import path_of
     from hartley.engine.result.compare_runs import EXIT, compare_runs
 
     if not 0 <= margin <= 1:
         raise UsageError(f"--margin must be a share in 0..1, got {margin:g}")
+    if path_of(first, store).resolve() == path_of(second, store).resolve():
+        note(f"{first} is compared with itself")
     comparison = compare_runs(_side(first, store), _side(second, store), margin=margin)
     if json:
         print_json(comparison)

@@ -139,7 +139,7 @@ def measure(
 def _print_bits(trials: Path, imported: Table, threat_class: str | None, *, json: bool) -> int:
     """Measure a table in bits and print it; return the exit code."""
     from hartley.channel.measure import measure as to_bits
-    from hartley.engine.result.document import host, measured
+    from hartley.engine.result.document import host, measured, rows_digest
     from hartley.reference.measured_row import MEASURED
     from hartley.report.format_numbers import EXACT, level, units
 
@@ -152,7 +152,8 @@ def _print_bits(trials: Path, imported: Table, threat_class: str | None, *, json
     if json:
         facts = {"schema": MEASURED, "version": __version__, "host": host([])}
         ignored = [asdict(column) for column in imported.ignored]
-        print_json(facts | row | {"ignored_columns": ignored})
+        digest = rows_digest(table)
+        print_json(facts | row | {"rows_digest": digest, "ignored_columns": ignored})
         return code
     chosen = f" over {table.spec.tries} tries" if table.spec.tries > 1 else ""
     clusters = units(row)

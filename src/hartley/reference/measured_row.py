@@ -14,23 +14,27 @@ from hartley.core.taxonomy import AXES, EDITION
 MEASURED = "hartley.measured/1"
 """The schema that such a document names."""
 
+TABLE = "a table"
+"""The origin of its row."""
+
 _ABSENT = ("axis", "flow", "term", "paper", "reason", "cause", "loot")
 
 
 def as_run(measured: Mapping[str, Any]) -> dict[str, Any]:
     """Return the run document of a measured row.
 
-    Its id and its scene are the row's label. What only a game knows (the access, the victim's
+    Its id and its scene are the row's label; the digest of the scene is that of the table's rows,
+    empty where an earlier version wrote none. What only a game knows (the access, the victim's
     modality, the parameters) is empty, and the modality is tabular, as trials are a table.
     """
     row = {name: value for name, value in measured.items() if name not in _APART}
-    label = row.get("attack")
+    label, digest = row.get("attack"), measured.get("rows_digest") or ""
     row |= {
         "id": label,
         "baseline": True,
         "modality": "tabular",
         "summary": "Trials of a table.",
-        "origin": "a table",
+        "origin": TABLE,
         "access": [],
         "tags": [],
         "experiment": {"stages": [], "defenses": [], "knowledge": "none", "replicate": 0},
@@ -42,7 +46,7 @@ def as_run(measured: Mapping[str, Any]) -> dict[str, Any]:
         "created": "",
         "version": measured.get("version"),
         "seed": 0,
-        "scene": {"name": label, "digest": "", "modality": "tabular", "facts": {}},
+        "scene": {"name": label, "digest": digest, "modality": "tabular", "facts": {}},
         "plan": {},
         "host": measured.get("host"),
         "channels": [row],
@@ -56,7 +60,7 @@ def as_run(measured: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_APART = ("schema", "version", "host", "ignored_columns")
+_APART = ("schema", "version", "host", "rows_digest", "ignored_columns")
 """Fields of the document that are not the row's."""
 
 

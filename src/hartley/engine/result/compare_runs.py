@@ -17,6 +17,7 @@ from hartley.channel.compare import Difference, difference, difference_of_ends, 
 from hartley.channel.trials.split_quality import unsettling
 from hartley.core import Trials
 from hartley.core.errors import HartleyError
+from hartley.reference.measured_row import TABLE
 
 WORSE, BETTER, NO_WORSE, OPEN = "worse", "better", "no worse", "open"
 EXIT = {NO_WORSE: 0, WORSE: 1, OPEN: 3}
@@ -113,6 +114,9 @@ def _matched(
         [row for key, row in side.items() if key not in other]
         for side, other in ((left, right), (right, left))
     ]
+    if all([row.get("origin") for row in side] == [TABLE] for side in rest):
+        (a,), (b,) = rest  # a table is named after its file, which says nothing of what it is
+        return [Pair(a, b, by=f"matched as tables: {a['id']} → {b['id']}")], [], []
     # First what was added by the plan for comparison; then what the owners have deployed.
     for key_of, kinds in ((_key, (True, False)), (_attack, (True,))):
         named = [_unique(rows, key_of, kinds) for rows in rest]
@@ -189,7 +193,10 @@ def _measured(pair: Pair, first: Side, second: Side) -> Pair:
         return Pair(pair.first, pair.second, pair.by, reason="secrets of unlike size")
     points = (pair.first["bits"]["point"], pair.second["bits"]["point"])
     trials = first.load(pair.first), second.load(pair.second)
-    if trials[0] is None or trials[1] is None:
+    if (trials[0] is None or trials[1] is None) and (how := _one_measurement(pair, first, second)):
+        most = math.log2(max(2, pair.first.get("alphabet") or 2))
+        between = Difference(0.0, 0.0, math.inf, True, most, how)
+    elif trials[0] is None or trials[1] is None:
         alpha = pair.first["bits"].get("alpha") or ALPHA
         alphabet = pair.first.get("alphabet") or 2
         between = difference_of_ends(pair.first["bits"], pair.second["bits"], alphabet, alpha)
@@ -202,6 +209,21 @@ def _measured(pair: Pair, first: Side, second: Side) -> Pair:
         except HartleyError as error:
             return Pair(pair.first, pair.second, pair.by, reason=str(error))
     return Pair(pair.first, pair.second, pair.by, between)
+
+
+def _one_measurement(pair: Pair, first: Side, second: Side) -> str:
+    """Say why two rows are one measurement, where trials are not there to show it; else empty.
+
+    Equal bits alone do not show it: two models that were read in full have equal bits.
+    """
+    measured = ("bits", "n", "clusters", "registration", "form")
+    if any(pair.first.get(name) != pair.second.get(name) for name in measured):
+        return ""
+    if pair.first.get("origin") == pair.second.get("origin") == TABLE:
+        digests = [side.document["scene"].get("digest") for side in (first, second)]
+        return "the same rows, measured alike" if digests[0] and len({*digests}) == 1 else ""
+    played = pair.first.get("run_id")
+    return "the same play, measured alike" if played and played == pair.second.get("run_id") else ""
 
 
 def _judged(pairs: Sequence[Pair], margin: float) -> list[dict[str, Any]]:

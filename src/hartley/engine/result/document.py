@@ -7,6 +7,7 @@ be written in JSON: it is written as null.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import platform
@@ -14,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import numpy as np
 
 from hartley import __version__
 from hartley.catalog import Entry
@@ -206,6 +209,18 @@ def certifiable(channel: Channel) -> float | None:
     alpha, m = channel.bits.alpha, channel.clusters
     top = _top(channel.ceiling)
     return None if alpha is None or m < 1 or top is None else alpha ** (1.0 / m) * top
+
+
+def rows_digest(trials: Trials) -> str:
+    """Return the SHA-256 (hex) of the rows, column by column: two tables of one digest are one."""
+    state = hashlib.sha256()
+    for name in ("truth", "guess", "reference", "cluster", "item", "split", "order"):
+        column = getattr(trials, name)
+        if column is not None:
+            array = np.ascontiguousarray(column)
+            state.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            state.update(array.tobytes())
+    return state.hexdigest()
 
 
 def figure(value: Any) -> dict[str, Any]:
