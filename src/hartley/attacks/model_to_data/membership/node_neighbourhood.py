@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
+
 @attack(
     game=membership,
     access=Access.SCORES | Access.TRAIN,
