@@ -80,7 +80,7 @@ def log_complements(logs: NDArray[Any]) -> NDArray[np.float64]:
     """Return ln(1 − p) (…, classes) from log-probabilities (…, classes) that sum to 1.
 
     It is exact where p rounds to 1: what the likeliest class lacks is added up from the others, in
-    logarithms, so that log-odds of hundreds are told apart. It is −inf where all others are.
+    logarithms, so that log-odds of hundreds differ. It is −inf where all others are.
     """
     logs = np.asarray(logs, dtype=np.float64)
     top = logs.argmax(-1)[..., None]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from hartley.attacks.model_to_data.membership._shared.mean_answers import answer_features
 from hartley.attacks.model_to_data.reference_models import FLOOR, references
 from hartley.core import (
     Access,
@@ -79,10 +80,10 @@ def node_neighbourhood(
         # What a probability lacks to 1 is averaged beside it: the margin of a sure answer is exact.
         means = np.zeros((2, adjacency.shape[0], logs.shape[1]))
         means[0, nodes_near], means[1, nodes_near] = np.exp(logs), np.exp(log_complements(logs))
-        parts = [_answer_features(*means[:, rows], question.labels)]
+        parts = [answer_features(*means[:, rows], question.labels)]
         for _ in range(hops):
             means = np.stack([adjacency @ mean for mean in means])
-            parts.append(_answer_features(*means[:, rows], question.labels))
+            parts.append(answer_features(*means[:, rows], question.labels))
         return np.concatenate(parts, 1)
 
     output = fleet.output
@@ -104,26 +105,3 @@ def node_neighbourhood(
 
 
 _references = references
-
-SMALLEST = 1e-300
-"""Mean answers below this are raised to it before the logarithm."""
-
-
-def _answer_features(
-    probabilities: NDArray[Any], complements: NDArray[Any], labels: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Return the label's margin, entropy and largest probability (n, 3).
-
-    Args:
-        probabilities: (n, classes), mean answers; 0 throughout where a node has no neighbours.
-        complements: (n, classes), the means of what they lack to 1.
-        labels: (n,) classes.
-    """
-    lonely = probabilities.sum(1, keepdims=True) == 0
-    classes = probabilities.shape[1]
-    p = np.where(lonely, 1 / classes, probabilities)
-    missing = np.where(lonely, 1 - 1 / classes, complements)
-    of_label, rest = (a[np.arange(len(p)), labels] for a in (p, missing))
-    margin = np.log(np.maximum(of_label, SMALLEST)) - np.log(np.maximum(rest, SMALLEST))
-    entropy = -(p * np.log(np.maximum(p, SMALLEST))).sum(1)
-    return np.stack([margin, entropy, p.max(1)], 1)
