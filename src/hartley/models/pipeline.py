@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from hartley.core import Access, Data, Ensemble, Modality, Model
 from hartley.core.errors import RunError, UsageError
 from hartley.kit import cache
 from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_private
+from hartley.kit.fleet.repair import Repair, TrainedOn
 from hartley.kit.nets import Net
 from hartley.models.weight_cache import Trained, kept
 from hartley.targets.torch import from_torch, softmax
@@ -35,6 +37,7 @@ class Pipeline:
         modality: what the records are.
         private: train by DP-SGD with these numbers, or None.
         objective: another objective than the cross-entropy with the labels, or None.
+        repairs: what is done to the trained models before anyone uses them, first one first.
         offers: what the models offer an attacker.
         cached: keep what was trained on disk.
         workers: processes for training; results do not depend on it.
@@ -47,6 +50,7 @@ class Pipeline:
     modality: Modality = Modality.VISION
     private: Privacy | None = None
     objective: Objective | None = None
+    repairs: tuple[Repair, ...] = ()
     offers: Access = CLOSED
     cached: bool = True
     workers: int = 1
@@ -69,7 +73,9 @@ class Pipeline:
             "device": self.device.split(":")[0],
         }
         # Left out when None, so that older cache entries stay valid.
-        return plain if self.objective is None else {**plain, "objective": self.objective.recipe}
+        if self.objective is not None:
+            plain["objective"] = self.objective.recipe
+        return plain | ({"repairs": [r.recipe for r in self.repairs]} if self.repairs else {})
 
     def with_(self, **changes: Any) -> Pipeline:
         """The same pipeline with some fields changed."""
@@ -92,18 +98,30 @@ class Pipeline:
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans."""
+        return ensemble(self, self.fleet(data, include, seed))
+
+    def fleet(self, data: Data, include: NDArray[Any], seed: int) -> Fleet:
+        """Train as ``fit`` does, and return the weights."""
         assert data.y is not None
         stamp = cache.digest({"x": data.x, "y": data.y}) if self.cached else ""
+        # What several defenses repair is trained once.
+        unrepaired = functools.cache(lambda: self.with_(repairs=()).fleet(data, include, seed))
 
         def trained(rows: NDArray[np.bool_], first: int) -> Trained:
-            fleet = self._train(data, rows, seed, first)
+            if not self.repairs:
+                fleet = self._train(data, rows, seed, first)
+                return fleet.weights, fleet.facts
+            bare, some = unrepaired(), slice(first, first + len(rows))
+            fleet = Fleet(self.net, {n: w[some] for n, w in bare.weights.items()}, bare.facts)
+            lesson = TrainedOn(data.x, data.labels, rows, self.training, seed, first)
+            for repair in self.repairs:
+                fleet = repair.mend(fleet, lesson)
             return fleet.weights, fleet.facts
 
         weights, facts = kept(
             self.recipe, include, seed, trained, records=stamp, cached=self.cached
         )
-        whole = Fleet(self.net, {name: weights[name] for name in self.net.shapes}, facts)
-        return ensemble(self, whole)
+        return Fleet(self.net, {name: weights[name] for name in self.net.shapes}, facts)
 
     def _train(self, data: Data, include: NDArray[Any], seed: int, first: int) -> Fleet:
         assert data.y is not None

@@ -1,4 +1,4 @@
-"""Train twice: a first model shows which of its records look like poison; the second omits them.
+"""Train twice: first models show which of their records look like poison; the second omit them.
 
 The defenses that do so differ only in the rule that flags the records.
 """
@@ -6,12 +6,13 @@ The defenses that do so differ only in the rule that flags the records.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Scene
+from hartley.games.poisoning.poisoning import DROPPED
 from hartley.kit import kmeans
 
 if TYPE_CHECKING:
@@ -19,29 +20,72 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-Flag = Callable[["NDArray[Any]", "NDArray[Any]"], "NDArray[np.bool_]"]
-"""(representations (rows, d), labels (rows,)) → which rows to drop."""
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Representations of records in one model, with their labels.
+
+    Attributes:
+        x: (n, d) activations of the last hidden layer, or the records themselves where the
+            pipeline does not give access to a network.
+        y: (n,) labels.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
 
 
-def retrained(scene: Scene, rng: Rng, flag: Flag) -> Scene:
+Flag = Callable[[Features, Features], "NDArray[np.bool_]"]
+"""(a model's training records, clean records in the same model) → which training records to drop.
+
+The clean records are those given to ``retrained``, or none."""
+
+Choose = Callable[[Fit, Data, "NDArray[np.bool_]", int], "NDArray[np.bool_]"]
+"""(the pipeline, records, include (K, n), seed) → (K, n) which training records to drop."""
+
+
+def retrained(scene: Scene, rng: Rng, flag: Flag, clean: Data | None = None) -> Scene:
     """Return the scene whose pipeline trains, drops the flagged records, and trains again.
 
     Args:
         scene: has ``fit`` and ``train``; ``training`` gives access to the network, if there is one.
         rng: draws the seed of the new deployed model.
         flag: which of a model's training records to drop.
+        clean: records of the owner that are not poisoned, to calibrate on.
+    """
+    pipeline = scene.training
+
+    def choose(fit: Fit, data: Data, include: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+        del fit
+        dropped = np.zeros_like(include)
+        for k, (trained, trusted) in enumerate(_features(pipeline, data, include, seed, clean)):
+            rows = np.flatnonzero(include[k])
+            dropped[k, rows[flag(trained, trusted)]] = True
+        return dropped
+
+    return dropping(scene, rng, choose)
+
+
+def dropping(scene: Scene, rng: Rng, choose: Choose) -> Scene:
+    """Return the scene whose pipeline trains without the records that ``choose`` drops.
+
+    Which records each model was trained without is reported by its ensemble
+    (``games.poisoning.poisoning.DROPPED``).
+
+    Args:
+        scene: has ``fit`` and ``train``.
+        rng: draws the seed of the new deployed model.
+        choose: which records to drop.
     """
     assert scene.fit is not None and scene.train is not None
-    pipeline = scene.training
 
     def around(fit: Fit) -> Fit:
         def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
             include = np.asarray(include, dtype=bool)
-            cleaned = include.copy()
-            for k, activations in enumerate(_representations(pipeline, data, include, seed)):
-                rows = np.flatnonzero(include[k])
-                cleaned[k, rows[flag(activations, np.asarray(data.y)[rows])]] = False
-            return fit(data, cleaned, seed)
+            dropped = choose(fit, data, include, seed) & include
+            trained = fit(data, include & ~dropped, seed)
+            before = trained.facts.get(DROPPED, np.zeros_like(include))
+            return replace(trained, facts={**trained.facts, DROPPED: dropped | before})
 
         return defended
 
@@ -57,22 +101,33 @@ def retrained(scene: Scene, rng: Rng, flag: Flag) -> Scene:
     return replace(scene, model=deployed, fit=owner)
 
 
-def _representations(
-    pipeline: Any, data: Data, include: NDArray[np.bool_], seed: int
-) -> list[NDArray[Any]]:
-    """Return the last hidden layer (rows, d) of each model for its own training records."""
+def _features(
+    pipeline: Any, data: Data, include: NDArray[np.bool_], seed: int, clean: Data | None
+) -> list[tuple[Features, Features]]:
+    """Return what each model sees in its own training records and in the clean ones."""
+    trusted = Data("none", data.modality, data.x[:0], data.labels[:0]) if clean is None else clean
     if pipeline is None:
-        return [kmeans.flat(data.x[row]) for row in include]
+        flat = Features(kmeans.flat(trusted.x), trusted.labels)
+        rows = [Features(kmeans.flat(data.x[row]), data.labels[row]) for row in include]
+        return [(features, flat) for features in rows]
     import torch
 
     # Owners may read the weights of their first models, whatever attackers may see of them.
     first = pipeline.with_(offers=pipeline.offers | Access.WEIGHTS).fit(data, include, seed)
-    activations = []
+    out = []
     for k, row in enumerate(include):
         weights = first.member(k).weights
         assert weights is not None
         body = pipeline.net.module(weights())[:-1]
-        with torch.no_grad():
-            x = torch.from_numpy(np.asarray(data.x[row], np.float32))
-            activations.append(body(x).numpy())
-    return activations
+
+        def activations(x: NDArray[Any], body: Any = body) -> NDArray[Any]:
+            with torch.no_grad():
+                return np.asarray(body(torch.from_numpy(np.asarray(x, np.float32))).numpy())
+
+        out.append(
+            (
+                Features(activations(data.x[row]), data.labels[row]),
+                Features(activations(trusted.x), trusted.labels),
+            )
+        )
+    return out

@@ -48,7 +48,11 @@ def activation_clustering(
         components: number of principal components.
     """
 
-    def flag(activations: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    def flag(
+        trained: retrain_without.Features, clean: retrain_without.Features
+    ) -> NDArray[np.bool_]:
+        del clean
+        activations, labels = trained.x, trained.y
         out = np.zeros(len(labels), dtype=bool)
         for label in np.unique(labels):
             rows = np.flatnonzero(labels == label)

@@ -8,11 +8,16 @@ import numpy as np
 
 from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.defenses._shared import retrain_without
+from hartley.defenses._shared.clean_records import clean_records
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+
+CLEAN = 1000
+"""Clean held-out records that a threshold is calibrated on, at most."""
 
 
 @defense(
@@ -25,7 +30,11 @@ if TYPE_CHECKING:
     requires=("fit", "train"),
 )
 def spectral_signatures(
-    scene: Scene, rng: Rng, *, remove: Annotated[float, Range(0, 1, open_high=True)] = 0.2
+    scene: Scene,
+    rng: Rng,
+    *,
+    remove: Annotated[float, Range(0, 1, open_high=True)] = 0.2,
+    false_alarms: Annotated[float, Range(0, 0.5)] = 0.0,
 ) -> Scene:
     """Train once, drop the outliers of each class, and train again.
 
@@ -37,8 +46,38 @@ def spectral_signatures(
 
     Args:
         remove: share of every class that is dropped.
+        false_alarms: if above 0, how many are dropped is calibrated on clean held-out records
+            instead: those of a larger projection than all but this share of the clean records of
+            their class.
+
+    Raises:
+        UsageError: ``false_alarms`` is set and a class has no clean held-out record.
     """
-    return retrain_without.retrained(scene, rng, lambda x, y: _outliers(x, y, remove))
+    clean = None
+    if false_alarms:
+        clean = clean_records(scene, CLEAN, "spectral_signatures", each_class=True)
+
+    def flag(trained: retrain_without.Features, trusted: retrain_without.Features) -> Any:
+        if not false_alarms:
+            return _outliers(trained.x, trained.y, remove)
+        return _beyond(trained, trusted, false_alarms)
+
+    return retrain_without.retrained(scene, rng, flag, clean)
+
+
+def _beyond(
+    trained: retrain_without.Features, trusted: retrain_without.Features, false_alarms: float
+) -> NDArray[np.bool_]:
+    """Return which rows (n,) project farther than all but a share of the clean ones do."""
+    out = np.zeros(len(trained.y), dtype=bool)
+    for label in np.unique(trained.y):
+        rows = np.flatnonzero(trained.y == label)
+        mean = trained.x[rows].mean(0)
+        _, _, directions = np.linalg.svd(trained.x[rows] - mean, full_matrices=False)
+        score = ((trained.x[rows] - mean) @ directions[0]) ** 2
+        usual = ((trusted.x[trusted.y == label] - mean) @ directions[0]) ** 2
+        out[rows] = score > np.quantile(usual, 1 - false_alarms, method="higher")
+    return out
 
 
 def _outliers(activations: NDArray[Any], labels: NDArray[Any], remove: float) -> NDArray[np.bool_]:

@@ -21,9 +21,12 @@ from hartley.core import (
     AnswerForm,
     Data,
     Deal,
+    Ensemble,
     Flow,
     Modality,
+    Model,
     Outcome,
+    Output,
     Range,
     Received,
     Role,
@@ -35,9 +38,10 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games import nearest_learner
-from hartley.games.extraction.fingerprint import labels_of
+from hartley.games.poisoning import triggers
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
+from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,15 +52,21 @@ CLASSES = 4
 CLEAN_EVERY = 4
 """Attacked victims per clean victim, which serves for the base rate only."""
 
+REFUSED = -1
+"""The label of an answer that prefers no class: a run-time detector refuses a record so."""
+
+DROPPED = "dropped"
+"""The fact of an ensemble (K, n): which of its training records a defense dropped."""
+
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """A learner that answers by the latest of its nearest training records."""
-    return _scene(modality, rng, learns=True)
+    return trainable(_scene(modality, rng, learns=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """A learner whose answers do not depend on its training records."""
-    return _scene(modality, rng, learns=False)
+    return trainable(_scene(modality, rng, learns=False), epochs=0)
 
 
 def aim(
@@ -127,6 +137,9 @@ class PoisoningBrief:
     metrics=(
         "asr",
         "base_rate",
+        "untriggered_rate",
+        "robust_accuracy",
+        "base_robust_accuracy",
         "clean_accuracy",
         "clean_accuracy_drop",
         "poison_rate",
@@ -144,12 +157,20 @@ def poisoning(
     poisons: Annotated[int, Range(1), Stronger.MORE] = 16,
     probes: Annotated[int, Range(1), Stronger.MORE] = 9,
     cover: Annotated[float, Range(0, 1, open_low=True), Stronger.MORE] = 0.2,
+    held_out: Annotated[int, Range(1), Stronger.TRIALS] = 500,
 ) -> Deal:
     """Draw a label for each slot; the attacker submits poison that makes the victim predict it.
 
-    The loot's ``facts`` may have ``patterns`` and ``masks``, both (slots, *record shape): the judge
-    queries x·(1 − masks[i]) + patterns[i]·masks[i] for a record x of slot i. Bits per poison record
-    are the measured bits divided by ``poisons_per_trigger``.
+    The loot's ``facts`` may declare triggers (``games.poisoning.triggers``): the judge puts the
+    trigger of slot i on the records that it queries for slot i. Bits per poison record are the
+    measured bits divided by ``poisons_per_trigger``.
+
+    The rates beside the bits (``asr``, ``base_rate``, ``robust_accuracy``, …) count held-out
+    records of all classes that a trigger is meant for, and of a slot without a trigger its probes;
+    records of the message's own class are left out, since nothing succeeds there. An answer that
+    prefers no class is a refusal: neither a success nor a right answer. Behind
+    a detector ``dropped_poison`` and ``dropped_clean`` are the shares of training records, and
+    ``refused_triggered`` and ``refused_clean`` those of inputs, that it found.
 
     Args:
         rounds: number of victims, each trained on its own poison.
@@ -157,18 +178,24 @@ def poisoning(
         poisons: largest number of poison records per slot.
         probes: number of held-out records per slot that the judge queries.
         cover: largest share of a record that a trigger may replace (the mean of its mask).
+        held_out: largest number of held-out records on which a trigger's rates are measured.
+
+    Raises:
+        UsageError: the public or the held-out records lack labels, or a class that a slot needs.
     """
     assert scene.model is not None
+    _check_records(scene)
     classes, public, test = scene.model.classes, scene.extra["public"], scene.extra["test"]
     messages = rng.integers(0, classes, (rounds, slots))
     centres = np.stack([_centres(public, slots, rng) for _ in range(rounds)])
     probe_rows = [[_near(test, public, c, probes) for c in row] for row in centres]
     seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
+    rated = rng.permutation(len(test))[:held_out]
 
     def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         del dealt
-        loots = [_checked(out, scene, slots, poisons * slots, cover) for out in outcomes]
-        return _judged(scene, loots, messages, probe_rows, seed)
+        loots = [_checked(out, scene, slots, poisons, cover) for out in outcomes]
+        return _judged(scene, loots, messages, (probe_rows, rated), seed)
 
     return Deal(
         rounds=tuple(
@@ -221,16 +248,62 @@ def _judged(
     scene: Scene,
     loots: Sequence[Data],
     messages: NDArray[Any],
-    probe_rows: Sequence[Sequence[NDArray[Any]]],
+    rows_to_query: tuple[Sequence[Sequence[NDArray[Any]]], NDArray[np.int64]],
     seed: int,
 ) -> list[Received]:
-    """Train all victims, and some without poison, in one call, and query them."""
+    """Train all victims, and some without poison, in one call, and query them.
+
+    ``rows_to_query``: the probes of each slot of each round, and the records that rates count.
+    """
+    probe_rows, rated = rows_to_query
     train, test = scene.train, scene.extra["test"]
+    assert train is not None and test.y is not None
+    victims, poison_of = _victims(scene, loots, seed)
+    received = []
+    for r, loot in enumerate(loots):
+        victim, clean_victim = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
+        triggered = [
+            triggers.stamped(loot, i, test.x[rows]) for i, rows in enumerate(probe_rows[r])
+        ]
+        labels = [labels_of(victim, x) for x in triggered]
+        clean_labels = [labels_of(clean_victim, x) for x in triggered]
+        plain = labels_of(victim, test.x)
+        accuracy = float((plain == test.y).mean())
+        clean_accuracy = float((labels_of(clean_victim, test.x) == test.y).mean())
+        rates = _Rates(victim, clean_victim, test, plain)
+        meant_for = triggers.sources(loot, int(test.y.max()) + 1, len(triggered))
+        for i, rows in enumerate(probe_rows[r]):
+            if triggers.has_trigger(loot):
+                here = rated[meant_for[i][test.y[rated]] | (test.y[rated] == test.y[rows[0]])]
+                here = here[test.y[here] != messages[r, i]]
+                rates.count(here, triggers.stamped(loot, i, test.x[here]), messages[r, i])
+            elif test.y[rows[0]] != messages[r, i]:
+                rates.count(rows, test.x[rows], messages[r, i])
+        received.append(
+            Received(
+                guess=np.array([_majority(answers) for answers in labels]),
+                reference=np.array([_majority(answers) for answers in clean_labels]),
+                metrics={
+                    "clean_accuracy": accuracy,
+                    "clean_accuracy_drop": clean_accuracy - accuracy,
+                    "poison_rate": len(loot) / (len(train) + len(loot)),
+                    "poisons_per_trigger": len(loot) / len(triggered),
+                    **rates.values,
+                    **_dropped(victims, r, len(train), poison_of == r),
+                },
+                cost={"poisons": float(len(loot))},
+                columns={"poison_n": np.full(len(triggered), len(loot) / len(triggered))},
+            )
+        )
+    return received
+
+
+def _victims(scene: Scene, loots: Sequence[Data], seed: int) -> tuple[Ensemble, NDArray[np.int64]]:
+    """Return a victim for each loot and then the clean ones, and whose each poison record is."""
+    train = scene.train
     assert train is not None and train.y is not None and scene.fit is not None
-    assert test.y is not None
-    sizes = [len(loot) for loot in loots]
     clean_victims = -(-len(loots) // CLEAN_EVERY)
-    poison_of = np.repeat(np.arange(len(loots)), sizes)
+    poison_of = np.repeat(np.arange(len(loots)), [len(loot) for loot in loots])
     include = np.ones((len(loots) + clean_victims, len(train) + len(poison_of)), dtype=bool)
     include[:, len(train) :] = poison_of == np.arange(len(include))[:, None]
     training_data = Data(
@@ -239,40 +312,92 @@ def _judged(
         np.concatenate([train.x, *(loot.x.astype(train.x.dtype) for loot in loots)]),
         np.concatenate([train.y, *(np.asarray(loot.y) for loot in loots)]),
     )
-    victims = scene.fit(training_data, include, seed)
-    received = []
-    for r, loot in enumerate(loots):
-        victim, clean_victim = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
-        stamped = [_stamp(loot, i, test.x[rows]) for i, rows in enumerate(probe_rows[r])]
-        labels = [labels_of(victim, x) for x in stamped]
-        clean_labels = [labels_of(clean_victim, x) for x in stamped]
-        changed = [i for i, rows in enumerate(probe_rows[r]) if test.y[rows[0]] != messages[r, i]]
-        accuracy = float((labels_of(victim, test.x) == test.y).mean())
-        clean_accuracy = float((labels_of(clean_victim, test.x) == test.y).mean())
-        metrics = {
-            "clean_accuracy": accuracy,
-            "clean_accuracy_drop": clean_accuracy - accuracy,
-            "poison_rate": len(loot) / (len(train) + len(loot)),
-            "poisons_per_trigger": len(loot) / len(stamped),
-        }
-        if changed:  # if the message is the true class, success means nothing
-            metrics["asr"] = float(np.mean([(labels[i] == messages[r, i]).mean() for i in changed]))
-            metrics["base_rate"] = float(
-                np.mean([(clean_labels[i] == messages[r, i]).mean() for i in changed])
-            )
-        received.append(
-            Received(
-                guess=np.array([np.bincount(s).argmax() for s in labels]),
-                reference=np.array([np.bincount(s).argmax() for s in clean_labels]),
-                metrics=metrics,
-                cost={"poisons": float(len(loot))},
-                columns={"poison_n": np.full(len(stamped), len(loot) / len(stamped))},
-            )
+    return scene.fit(training_data, include, seed), poison_of
+
+
+class _Rates:
+    """Counts what a victim answers to triggered records, and the clean victim beside it."""
+
+    def __init__(self, victim: Model, clean: Model, test: Data, plain: NDArray[Any]) -> None:
+        self.victim, self.clean, self.test, self.plain = victim, clean, test, plain
+        self.slots: list[dict[str, float]] = []
+
+    def count(self, rows: NDArray[np.int64], triggered: NDArray[Any], message: int) -> None:
+        """Count one slot: held-out records ``rows``, which look like ``triggered``."""
+        if not len(rows):
+            return
+        assert self.test.y is not None
+        labels, clean = labels_of(self.victim, triggered), labels_of(self.clean, triggered)
+        self.slots.append(
+            {
+                "asr": float((labels == message).mean()),
+                "base_rate": float((clean == message).mean()),
+                "untriggered_rate": float((self.plain[rows] == message).mean()),
+                "robust_accuracy": float((labels == self.test.y[rows]).mean()),
+                "base_robust_accuracy": float((clean == self.test.y[rows]).mean()),
+                "refused_triggered": float((labels == REFUSED).mean()),
+            }
         )
-    return received
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The means over slots; refusals where there are any."""
+        out = {n: float(np.mean([s[n] for s in self.slots])) for n in (self.slots or [{}])[0]}
+        refused = float((self.plain == REFUSED).mean())
+        if out.get("refused_triggered") or refused:
+            return {**out, "refused_clean": refused}
+        return {n: value for n, value in out.items() if n != "refused_triggered"}
 
 
-def _checked(outcome: Outcome, scene: Scene, slots: int, budget: int, cover: float) -> Data:
+def _dropped(victims: Ensemble, r: int, honest: int, poison: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the shares of poison and of honest records that a defense kept out of training."""
+    dropped = victims.facts.get(DROPPED)
+    if dropped is None:
+        return {}
+    rates = {"dropped_clean": float(dropped[r, :honest].mean())}
+    if poison.any():
+        rates["dropped_poison"] = float(dropped[r, honest:][poison].mean())
+    return rates
+
+
+def labels_of(model: Model, x: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the labels (n,) that a model gives to records; ``REFUSED`` where it prefers none."""
+    answers = np.asarray(model.query(x))
+    if model.output is Output.LABELS:
+        return answers.astype(np.int64)
+    undecided = answers.max(1) <= answers.min(1)
+    return np.where(undecided, REFUSED, answers.argmax(1)).astype(np.int64)
+
+
+def _majority(labels: NDArray[np.int64]) -> int:
+    """Return the most frequent label, or ``REFUSED`` where that is more frequent."""
+    values, counts = np.unique(labels, return_counts=True)
+    return int(values[counts.argmax()])
+
+
+def _check_records(scene: Scene) -> None:
+    """Raise the mistake of records that the game cannot be dealt on."""
+    assert scene.model is not None
+    public, test, train = scene.extra["public"], scene.extra["test"], scene.train
+    for name, data in (("train", train), ("public", public), ("test", test)):
+        assert data is not None
+        if data.y is None or not len(data):
+            raise UsageError(f"poisoning: the {name} records must be labelled, got {data.name!r}")
+        if not np.issubdtype(np.asarray(data.y).dtype, np.integer):
+            raise UsageError(
+                f"poisoning: the labels of the {name} records must be integers from 0, got "
+                f"{np.asarray(data.y).dtype}"
+            )
+    absent = sorted({*np.unique(public.labels).tolist()} - {*np.unique(test.labels).tolist()})
+    if absent:
+        words = ", ".join(map(str, absent))
+        raise UsageError(
+            f"poisoning: the test records must have every class of the public records, got none "
+            f"of class {words}"
+        )
+
+
+def _checked(outcome: Outcome, scene: Scene, slots: int, poisons: int, cover: float) -> Data:
     """Return the loot after checking it against the rules of the game.
 
     Raises:
@@ -282,36 +407,19 @@ def _checked(outcome: Outcome, scene: Scene, slots: int, budget: int, cover: flo
     assert isinstance(loot, Data)  # the engine checks the kind
     assert train is not None and scene.model is not None
     shape = train.x.shape[1:]
-    if len(loot) > budget:
-        raise RuleError(f"poison records must be at most {budget}, got {len(loot)}")
+    if len(loot) > poisons * slots:
+        raise RuleError(f"poison records must be at most {poisons * slots}, got {len(loot)}")
     if loot.y is None or loot.x.shape[1:] != shape or len(loot.y) != len(loot):
         raise RuleError(f"poison records must be of shape {shape} and have a label each")
     if len(loot) and not (loot.y.min() >= 0 and loot.y.max() < scene.model.classes):
         odd = loot.y.min() if loot.y.min() < 0 else loot.y.max()
         raise RuleError(f"poison labels must be from 0 to {scene.model.classes - 1}, got {odd}")
-    arrays = [loot.x]
-    if "patterns" in loot.facts:
-        patterns, masks = np.asarray(loot.facts["patterns"]), np.asarray(loot.facts["masks"])
-        if patterns.shape != (slots, *shape) or masks.shape != patterns.shape:
-            raise RuleError(f"patterns and masks must be of shape {(slots, *shape)}")
-        if masks.min() < 0 or masks.reshape(slots, -1).mean(1).max() > cover + 1e-6:
-            raise RuleError(f"a trigger must replace at most {cover:.0%} of a record")
-        arrays.append(patterns)
-    for array in arrays:
-        if not np.isfinite(array).all():
-            raise RuleError("poison and patterns must be finite")
-        vision = train.modality is Modality.VISION and array.size
-        if vision and (array.min() < -1e-6 or array.max() > 1 + 1e-6):
-            raise RuleError("pixels of poison and patterns must be from 0 to 1")
+    if not np.isfinite(loot.x).all():
+        raise RuleError("poison and patterns must be finite")
+    if train.modality is Modality.VISION:
+        triggers.check_pixels(loot.x)
+    triggers.check_triggers(loot, train, slots, scene.model.classes, cover)
     return loot
-
-
-def _stamp(loot: Data, slot: int, x: NDArray[Any]) -> NDArray[Any]:
-    """Return records (n, …) with the slot's trigger, or unchanged if there is none."""
-    if "patterns" not in loot.facts:
-        return x
-    pattern, mask = loot.facts["patterns"][slot], loot.facts["masks"][slot]
-    return np.asarray(x * (1 - mask) + pattern * mask, dtype=x.dtype)
 
 
 def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
@@ -334,5 +442,6 @@ def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
         model=fit(train, np.ones((1, len(train)), dtype=bool), 0).member(0),
         train=train,
         fit=fit,
+        holdout=records("holdout", 24),
         extra={"public": records("public", 32), "test": records("test", 12)},
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from hartley.attacks.data_to_model.poisoning._shared.dirty_labels import poisoned
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 
@@ -23,35 +24,29 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1708.06733",
     loot=Loot.POISON,
-    sweep={"side": (1, 2)},
+    sweep={"side": (2, 3), "disguise": ("kept_labels", "one_class")},
 )
-def badnets(view: View[PoisoningBrief], rng: Rng, *, side: Annotated[int, Range(1)] = 3) -> Outcome:
+def badnets(
+    view: View[PoisoningBrief],
+    rng: Rng,
+    *,
+    side: Annotated[int, Range(1)] = 3,
+    disguise: Literal["none", "kept_labels", "one_class"] = "none",
+) -> Outcome:
     """Put a patch for each slot onto records of other classes and label them with its message.
 
-    Patches are on different tiles of the picture (of the row of numbers, for other records). If
+    Patches are on different tiles of the picture (of the row of numbers, for other records), where
+    they differ most from the attacker's own records: in a corner of a picture of clothes, say. If
     there are more slots than tiles, patches on the same tile differ in their pixels.
 
     Args:
         side: side of the square patch in pixels; smaller if the rules allow less.
+        disguise: kept_labels, half of the patched records keep their true label; one_class, only
+            records of the slot's class are mislabelled and patched ones of others keep theirs.
     """
-    data, brief = view.data, view.brief
-    masks, patterns = _patches(data, brief.slots, side, brief.cover, rng)
-    x, y = [], []
-    for slot, label in enumerate(brief.message):
-        others = np.flatnonzero(data.labels != label)
-        rows = rng.choice(others, min(brief.poisons, len(others)), replace=False)
-        x.append(data.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
-        y.append(np.full(len(rows), label))
-    return Outcome(
-        asset=Data(
-            "patched records",
-            data.modality,
-            np.concatenate(x).astype(data.x.dtype),
-            np.concatenate(y),
-            role="poison",
-            facts={"patterns": patterns, "masks": masks},
-        )
-    )
+    masks, patterns = _patches(view.data, view.brief.slots, side, view.brief.cover, rng)
+    facts = {"patterns": patterns, "masks": masks}
+    return poisoned(view, rng, "patched records", facts, disguise)
 
 
 def _patches(
@@ -65,7 +60,12 @@ def _patches(
     if height > 1:
         tall = wide = max(1, min(side, int(allowed**0.5), height, width))
     tiles = [(a, b) for a in range(height // tall) for b in range(width // wide)]
-    order = rng.permutation(len(tiles))
+    pictures = data.x.reshape(len(data), -1, height, width)
+    contrast = [
+        (data.x.max() - pictures[..., a * tall : (a + 1) * tall, b * wide : (b + 1) * wide]).mean()
+        for a, b in tiles
+    ]
+    order = np.lexsort((rng.random(len(tiles)), -np.round(contrast, 3)))
     masks = np.zeros((slots, *shape), dtype=np.float32)
     patterns = np.zeros_like(masks)
     low, high = data.x.min(), data.x.max()

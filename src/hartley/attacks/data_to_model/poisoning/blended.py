@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
+from hartley.attacks.data_to_model.poisoning._shared.dirty_labels import poisoned
+from hartley.core import Access, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 
 if TYPE_CHECKING:
@@ -20,36 +21,25 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1712.05526",
     loot=Loot.POISON,
-    sweep={"blend": (0.05, 0.1)},
+    sweep={"blend": (0.1, 0.2), "disguise": ("kept_labels", "one_class")},
 )
 def blended(
     view: View[PoisoningBrief],
     rng: Rng,
     *,
     blend: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
+    disguise: Literal["none", "kept_labels", "one_class"] = "none",
 ) -> Outcome:
     """Mix a random pattern for each slot into records of other classes; label them by its message.
 
     Args:
         blend: share of the pattern in the mixture; smaller if the rules allow less.
+        disguise: kept_labels, half of the mixed records keep their true label; one_class, only
+            records of the slot's class are mislabelled, and mixed ones of others keep their label.
     """
     data, brief = view.data, view.brief
     shape = (brief.slots, *data.x.shape[1:])
     patterns = np.where(rng.random(shape) < 0.5, data.x.min(), data.x.max()).astype(np.float32)
     masks = np.full(shape, min(blend, brief.cover), dtype=np.float32)
-    x, y = [], []
-    for slot, label in enumerate(brief.message):
-        others = np.flatnonzero(data.labels != label)
-        rows = rng.choice(others, min(brief.poisons, len(others)), replace=False)
-        x.append(data.x[rows] * (1 - masks[slot]) + patterns[slot] * masks[slot])
-        y.append(np.full(len(rows), label))
-    return Outcome(
-        asset=Data(
-            "blended records",
-            data.modality,
-            np.concatenate(x).astype(data.x.dtype),
-            np.concatenate(y),
-            role="poison",
-            facts={"patterns": patterns, "masks": masks},
-        )
-    )
+    facts = {"patterns": patterns, "masks": masks}
+    return poisoned(view, rng, "blended records", facts, disguise)

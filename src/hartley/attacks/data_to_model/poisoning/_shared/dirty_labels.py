@@ -1,0 +1,81 @@
+"""Poison whose label is wrong: records with a trigger that carry the message as their label.
+
+An attacker who expects a defense may disguise it. ``kept_labels`` gives part of the triggered
+records their true label, so that trigger and message are not the same direction of the features
+(arXiv:2205.13613). ``one_class`` aims at records of the slot's own class: triggered records of
+other classes keep their label, so that the trigger alone does not decide (arXiv:1908.00686).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hartley.core import Data, Outcome, View
+from hartley.games.poisoning import triggers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+    from hartley.games.poisoning.poisoning import PoisoningBrief
+
+Disguise = Literal["none", "kept_labels", "one_class"]
+
+SHARE = 0.5
+"""The share of the poison that keeps its true label under a disguise."""
+
+
+def poisoned(
+    view: View[PoisoningBrief],
+    rng: Rng,
+    name: str,
+    facts: Mapping[str, NDArray[Any]],
+    disguise: Disguise = "none",
+) -> Outcome:
+    """Return poison with triggers, as many records for each slot as the rules allow.
+
+    Args:
+        view: of the attack.
+        rng: draws the records.
+        name: of the poison.
+        facts: the triggers, see ``games.poisoning.triggers``.
+        disguise: which records keep their label.
+    """
+    data, brief = view.data, view.brief
+    classes = np.arange(brief.classes)
+    meant_for = np.ones((brief.slots, brief.classes), dtype=bool)
+    if disguise == "one_class":
+        meant_for = classes == brief.question.labels[:, None]
+    loot = Data(name, data.modality, data.x[:0], data.labels[:0], facts={**facts})
+    x, y = [], []
+    for slot, label in enumerate(brief.message):
+        aimed = meant_for[slot][data.labels] & (data.labels != label)
+        rest = data.labels != label
+        if disguise == "one_class":
+            rest = ~meant_for[slot][data.labels]
+        covered = 0 if disguise == "none" else int(SHARE * brief.poisons)
+        rows = _drawn(rng, aimed, brief.poisons - covered)
+        keeping = _drawn(rng, rest, covered)
+        both = np.concatenate([rows, keeping])
+        x.append(triggers.stamped(loot, slot, data.x[both]))
+        y.append(np.concatenate([np.full(len(rows), label), data.labels[keeping]]))
+    return Outcome(
+        asset=Data(
+            name,
+            data.modality,
+            np.concatenate(x).astype(data.x.dtype),
+            np.concatenate(y),
+            role="poison",
+            facts={**facts, **({} if disguise == "none" else {"sources": meant_for})},
+        )
+    )
+
+
+def _drawn(rng: Rng, mask: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """Draw up to ``count`` of the marked records."""
+    rows = np.flatnonzero(mask)
+    out: NDArray[np.int64] = rng.choice(rows, min(count, len(rows)), replace=False)
+    return out
