@@ -110,7 +110,7 @@ def _votes(
     fit: Fit, data: Data, include: NDArray[np.bool_], seed: int, classes: int
 ) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Train a model for each part; return records → shares of the votes."""
-    filled = include.any(1)
+    filled = np.asarray(include.any(1))
     # The number of a model seeds it, so that an empty part keeps its number: it is given a record,
     # and its answers are not used.
     models = fit(data, include | (~filled[:, None] & (np.arange(len(data)) == 0)), seed)

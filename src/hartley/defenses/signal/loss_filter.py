@@ -71,6 +71,6 @@ def loss_filter(
         ]
         limit = np.quantile(np.concatenate(usual), 1 - false_alarms, method="higher")
         surprise = np.mean([losses(m.query(data.x), data.labels) for m in members], axis=0)
-        return include & (surprise > limit)
+        return np.asarray(include & (surprise > limit))
 
     return retrain_without.dropping(scene, rng, choose)
