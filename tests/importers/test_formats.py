@@ -87,6 +87,19 @@ def test_inspect_leaves_out_what_was_not_scored(tmp_path):
         "match / a": [1.0],
     }
     assert len(results.notes) == 3
+    assert results.notes[0].startswith("match / b gives no rate") and "(7)" in results.notes[0]
+
+
+def test_a_grade_of_0_to_10_is_no_rate_of_its_zeros_and_ones(tmp_path):
+    samples = write.inspect_samples([[0, 1], [10, 4], [1, 1]], scorer="grade")
+    for sample in samples:
+        sample["scores"]["match"] = {"value": "C"}
+    groups, results = rates(write.inspect_log(tmp_path / "r.eval", samples))
+    assert list(groups) == ["match"]
+    assert results.notes == ("grade gives no rate: some of its values are outside 0..1 (4 to 10)",)
+    grades = write.lm_eval(tmp_path / "s.jsonl", [0.0, 1.0, 3.5], metric="grade")
+    with pytest.raises(Exception, match=r"grade gives no rate: .*\(3\.5\)"):
+        rates(grades)
 
 
 def test_lm_eval_joins_lines_of_one_document(tmp_path):

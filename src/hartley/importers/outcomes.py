@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,10 +65,12 @@ class Collected:
 
     Attributes:
         left_out: how many rows had no outcome, by the reason.
+        off_scale: the smallest and the largest number of each rate that left 0..1.
     """
 
     def __init__(self) -> None:
         self.left_out: dict[str, int] = {}
+        self.off_scale: dict[str, tuple[float, float]] = {}
         self._values: dict[str, list[float]] = {}
         self._clusters: dict[str, list[Hashable]] = {}
 
@@ -80,16 +83,38 @@ class Collected:
         """Count a row without an outcome."""
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
+    def add_value(self, name: str, value: Any, cluster: Hashable) -> None:
+        """Add what a judge answered; a number outside 0..1 leaves its rate out altogether.
+
+        A grade of 0 to 10 is not a share: the mean of its zeros and ones alone would be a rate that
+        nobody measured.
+        """
+        number = share(value)
+        if number is not None:
+            self.add(name, number, cluster)
+        elif isinstance(value, int | float) and math.isfinite(value):
+            low, high = self.off_scale.get(name, (value, value))
+            self.off_scale[name] = min(low, value), max(high, value)
+        else:
+            self.leave_out(f"values of {name} that are not in 0..1")
+
     def groups(self) -> tuple[Outcomes, ...]:
         """Return the outcomes of each rate."""
         return tuple(
             Outcomes(name, np.asarray(values, np.float64), codes_of(self._clusters[name]))
             for name, values in self._values.items()
+            if name not in self.off_scale
         )
 
     def notes(self) -> tuple[str, ...]:
         """Return how many rows were left out, one sentence for each reason."""
-        return tuple(f"{count} left out: {reason}" for reason, count in self.left_out.items())
+        graded = (
+            f"{name} gives no rate: some of its values are outside 0..1 "
+            + (f"({low:g})" if low == high else f"({low:g} to {high:g})")
+            for name, (low, high) in self.off_scale.items()
+        )
+        counts = (f"{count} left out: {reason}" for reason, count in self.left_out.items())
+        return (*graded, *counts)
 
 
 def codes_of(labels: Sequence[Hashable]) -> NDArray[np.int64]:

@@ -1,13 +1,13 @@
 """A report of garak: the share of outputs that a detector counts as a hit.
 
 Read in the source of garak 0.16 (``garak/attempt.py``, ``garak/evaluators/base.py``), and checked
-on reports of 0.13 and 0.14. The file has one object a line, with an ``entry_type``. An ``attempt``
-is written twice: with ``status`` 1 when its outputs are there, and with 2 when they were judged.
-Its ``detector_results`` have, for each detector, one score in 0..1 an output, or null. A score of
-at least garak's ``eval_threshold`` is a hit; the report states that number only where it is whole,
-and the usual one is 0.5. The lines of type ``eval`` count the hits, which shows whether another one
-was used. Outputs of one prompt are one cluster: those of an attempt, and of attempts that repeat
-its text.
+on reports of 0.13, 0.14 and 0.17.1. The file has one object a line, with an ``entry_type``. An
+``attempt`` is written twice: with ``status`` 1 when its outputs are there, and with 2 when they
+were judged. Its ``detector_results`` have, for each detector, one score in 0..1 an output, or null.
+A score of at least garak's ``eval_threshold`` is a hit; the report states that number only where it
+is whole, and the usual one is 0.5. The lines of type ``eval`` count the hits, which shows whether
+another one was used. Outputs of one prompt are one cluster: those of an attempt, and of attempts
+that repeat its text.
 """
 
 from __future__ import annotations

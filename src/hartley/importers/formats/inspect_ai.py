@@ -1,11 +1,11 @@
 """A log of Inspect: the mean of a scorer's values over the samples.
 
 Read in the source of inspect_ai 0.3 of August 2026 (``log/_recorders/eval.py``, log version 2), and
-checked on logs of 2024 and 2025. An ``.eval`` file is a zip archive, whose members are compressed
-by deflate or, since 2026, by zstd. ``summaries.json`` has every sample with its scores; a run that
-was stopped has only the parts of it, ``_journal/summaries/1.json``, …. A ``.json`` log has
-``samples`` instead. Inspect reads C as 1, P as ½, I and N as 0, and leaves out NaN. The epochs of
-one sample are one cluster.
+checked on logs of 2024, 2025 and of 0.3.285. An ``.eval`` file is a zip archive, whose members are
+compressed by deflate or, since 2026, by zstd. ``summaries.json`` has every sample with its scores;
+a run that was stopped has only the parts of it, ``_journal/summaries/1.json``, …. A ``.json`` log
+has ``samples`` instead. Inspect reads C as 1, P as ½, I and N as 0, and leaves out NaN. The epochs
+of one sample are one cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from hartley.importers.outcomes import Collected, Rates, share
+from hartley.importers.outcomes import Collected, Rates
 from hartley.importers.source import Source
 
 READS = "Inspect log (.eval, .json)"
@@ -101,8 +101,4 @@ def _add(collected: Collected, name: str, value: Any, key: str) -> None:
         return
     if isinstance(value, str):
         value = VALUES.get(value, VALUES.get(value.lower(), value))
-    number = share(value)
-    if number is None:
-        collected.leave_out(f"values of {name} that are not in 0..1")
-    else:
-        collected.add(name, number, key)
+    collected.add_value(name, value, key)

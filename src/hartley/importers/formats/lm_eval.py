@@ -1,14 +1,14 @@
 """Samples of lm-evaluation-harness: the mean of a metric over the documents.
 
-Read in the source of lm-eval 0.4.13 (``lm_eval/result_schema.py``, ``evaluator.py``): the files
-``samples_<task>_<date>.jsonl`` that ``--log_samples`` writes. Each line is one document under one
-``filter``; ``metrics`` lists the names of its metrics, whose values are fields of the line. Lines
-of one ``doc_hash`` are one cluster: a document may be in a task several times.
+Read in the source of lm-eval 0.4.13 (``lm_eval/result_schema.py``, ``evaluator.py``), and checked
+on a file that it wrote: ``samples_<task>_<date>.jsonl``, by ``--log_samples``. Each line is one
+document under one ``filter``; ``metrics`` lists the names of its metrics, whose values are fields
+of the line. Lines of one ``doc_hash`` are one cluster: a document may be in a task several times.
 """
 
 from __future__ import annotations
 
-from hartley.importers.outcomes import Collected, Rates, share
+from hartley.importers.outcomes import Collected, Rates
 from hartley.importers.source import Source
 
 READS = "lm-eval samples (samples_*.jsonl)"
@@ -41,13 +41,10 @@ def read(source: Source) -> Rates:
         if not isinstance(names, list):
             raise source.broken(f"line {number}", "`metrics` must be a list of names")
         key = str(sample.get("doc_hash", sample.get("doc_id", number)))
+        kind = str(sample.get("filter", "none"))
         for name in map(str, names):
-            value = share(sample.get(name))
-            if value is None:
-                collected.leave_out(f"values of {name} that are not in 0..1")
-            else:
-                kind = str(sample.get("filter", "none"))
-                collected.add(name if kind == "none" else f"{name} / {kind}", value, key)
+            rate = name if kind == "none" else f"{name} / {kind}"
+            collected.add_value(rate, sample.get(name), key)
     groups = collected.groups()
     if not groups:
         raise source.broken(

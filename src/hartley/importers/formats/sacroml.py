@@ -1,12 +1,12 @@
 """Records that SACRO-ML attacked: membership and the attack's score for each.
 
 Read in the source of SACRO-ML 2.0 (``attacks/report.py``, ``likelihood_attack.py``,
-``qmia_attack.py``, ``worst_case_attack.py``, ``meta_attack.py``). With ``report_individual=True``
-an attack writes ``individual.member_prob`` and ``individual.member`` into
-``report_arrays_<id>_instance_0.npz`` beside ``report.json``, whose ``arrays_file`` names it; before
-2.0 they are in ``report.json``. Larger ``member_prob`` means member, also where it is a
-log-likelihood ratio. The meta attack has ``mia_mean`` and ``is_member``. A worst-case attack splits
-the same records again for each instance.
+``qmia_attack.py``, ``worst_case_attack.py``, ``meta_attack.py``), and checked on files of 2.0.1.
+With ``report_individual=True`` an attack writes ``individual.member_prob`` and
+``individual.member`` into ``report_arrays_<id>_instance_0.npz`` beside ``report.json``, whose
+``arrays_file`` names it; before 2.0 they are in ``report.json``. Larger ``member_prob`` means
+member, also where it is a log-likelihood ratio. The meta attack has ``mia_mean`` and ``is_member``.
+A worst-case attack splits the same records again for each instance.
 """
 
 from __future__ import annotations
