@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import shutil
 import time
 
 import pytest
 from tests.report.sample import document as sample_document
 
-from hartley.store import open_run, read_run, runs
+from hartley.store import open_run, read_run, run_index, runs
 from hartley.store.journal import journal_bytes, line_of, read_journal
 
 PLAN = 'scene = "digits"\nseed = 0\n'
+store_runs = importlib.import_module(
+    "hartley.store.runs"
+)  # the package has a function of that name
 SCENE = {"name": "digits", "digest": "d" * 64, "modality": "vision"}
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A finished run of 4,000 jobs, whose document has as many rows."""
+    return finished(tmp_path, 4000)
+
+
+def finished(store, jobs):
+    """A finished run, and its document of as many rows."""
     ledger = open_run(
-        tmp_path, name="digits", plan=PLAN, scene=SCENE, version="1", run="mine", source=""
+        store, name="digits", plan=PLAN, scene=SCENE, version="1", run="mine", source=""
     )
     document = json.loads(json.dumps(sample_document()))
     rows = [row for row in document["channels"] if row["status"] == "measured"][:1]
-    document["channels"] = [{**rows[0], "id": f"{rows[0]['id']}{i}"} for i in range(4000)]
+    document["channels"] = [{**rows[0], "id": f"{rows[0]['id']}{i}"} for i in range(jobs)]
     document |= {"id": "mine", "verdict": {"status": "pass", "reasons": [], "checks": []}}
     lines = [*read_journal(ledger.folder / "journal.jsonl").lines]
-    lines += [{"event": "done", "job": f"a{i}", "why": 'a "job": "b"'} for i in range(4000)]
+    lines += [{"event": "done", "job": f"a{i}", "why": 'a "job": "b"'} for i in range(jobs)]
     content, check = journal_bytes(lines)
     (ledger.folder / "journal.jsonl").write_bytes(content)
     ledger.journal.last = check
@@ -76,3 +87,59 @@ def test_damage_is_seen_without_parsing(folder):
         whole, part = read_journal(path), read_journal(path, whole=False)
         assert (part.faults, part.ended, part.cut) == (whole.faults, whole.ended, whole.cut)
         assert part.records.keys() == whole.records.keys() and part.last == whole.last
+
+
+@pytest.fixture
+def many(tmp_path, monkeypatch):
+    """A finished run in a store of three, which are enough here and whose rows are kept at once."""
+    monkeypatch.setattr(run_index, "SETTLED", -10.0)
+    monkeypatch.setattr(run_index, "MANY", 2)
+    folder = finished(tmp_path, 2)
+    for number in range(2):
+        open_run(
+            folder.parent, name="n", plan=PLAN, scene=SCENE, version="1", run=f"r{number}",
+            source="",
+        ).close()  # fmt: skip
+    return folder
+
+
+def test_what_did_not_change_is_not_read_again(many, monkeypatch):
+    store = many.parent
+    first = runs(store)
+    assert (store / run_index.FILE).is_file() and len(first) == 3
+    read = []
+    original = store_runs.read_journal
+    monkeypatch.setattr(
+        store_runs, "read_journal", lambda path, **more: read.append(path) or original(path, **more)
+    )
+    assert runs(store) == first and read == []
+    # A change is seen by its time, also where its author has set the file's own times back.
+    path = many / "run.json"
+    times = path.stat()
+    path.write_text(path.read_text().replace('"status": "pass"', '"status": "over"'))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_size == times.st_size
+    assert {row["id"]: row["status"] for row in runs(store)}["mine"] == "damaged"
+    assert read == [many / "journal.jsonl"]
+    shutil.rmtree(store / "r1")
+    assert len(runs(store)) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b"\xff", b"[" * 5000, b'{"schema": "hartley.index/1", "runs": {"mine": 1}}',
+        b'{"schema": "hartley.index/1", "runs": {"mine": [[], {"id": "mine"}]}}',
+        b'{"schema": "hartley.index/2", "runs": {}}',
+    ],
+)  # fmt: skip
+def test_an_index_of_another_kind_is_not_read(many, content):
+    first = runs(many.parent)
+    (many.parent / run_index.FILE).write_bytes(content)
+    assert runs(many.parent) == first
+
+
+def test_a_run_that_changed_a_moment_ago_is_read_again(many, monkeypatch):
+    monkeypatch.setattr(run_index, "SETTLED", 3600.0)
+    runs(many.parent)
+    assert run_index.read_index(many.parent) == {}

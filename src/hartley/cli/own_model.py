@@ -37,7 +37,8 @@ class OwnModel:
         device: The torch device of a network and its references: cpu (the default), cuda, mps.
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
-        references: Models that an attacker trains at most. Default: as many as each attack says.
+        references: Models that an attacker trains at most. Default: as many as still add to LiRA,
+            up to 64.
         sensitive: A column of the table that attackers infer, with the estimator trained again.
         members: Texts that a language model was trained on (.jsonl, .csv, .parquet, .txt).
         nonmembers: Texts of the same kind that it never saw.

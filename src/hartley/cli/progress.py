@@ -56,7 +56,7 @@ class _Bars:
 
     def __init__(self, bars: Any) -> None:
         self.bars, self.task, self.playing = bars, None, dict[str, str]()
-        self.training = dict[str, str]()
+        self.training, self.choices = dict[str, str](), set[str]()
         self.reasons = _Reasons()
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
@@ -70,8 +70,8 @@ class _Bars:
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
         elif event == "started":
             self.playing[facts["job"].key] = facts["job"].words()
-        elif event == "training":
-            self.training[facts["job"].key] = f": {_training(facts)}"
+        elif event in ("training", "chosen"):
+            self._train(event, facts)
         elif event == "ended":
             self._end(facts)
         elif event == "measuring":
@@ -79,6 +79,13 @@ class _Bars:
         if self.playing:
             texts = (words + self.training.get(key, "") for key, words in self.playing.items())
             self.bars.update(self.task, description=_shown(", ".join(texts)))
+
+    def _train(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event == "training":
+            self.training[facts["job"].key] = f": {_training(facts)}"
+        elif facts["words"] not in self.choices:
+            self.choices.add(facts["words"])  # every worker comes to the same
+            self.bars.console.print(_shown(facts["words"]))
 
     def _end(self, facts: Mapping[str, Any]) -> None:
         for texts in (self.playing, self.training):
@@ -99,7 +106,7 @@ class _Lines:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.reasons, self.clock = _Reasons(), clock
         self.total, self.ended, self.began = 0, 0, clock()
-        self.latest = self.began
+        self.latest, self.choices = self.began, set[str]()
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
@@ -115,6 +122,9 @@ class _Lines:
             self.latest = self.began
         elif event == "training":
             self._train(facts)
+        elif event == "chosen" and facts["words"] not in self.choices:
+            self.choices.add(facts["words"])  # every worker comes to the same
+            note(f"  {facts['words']}")
         elif event == "ended":
             line = f"{facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s)"
             self.ended += 1

@@ -58,11 +58,14 @@ class Settings:
         rounds: victims that a game deals, by the game's name.
         references: reference models that are enough for an attacker, where each is dear; 0 leaves
             their number to the attack.
+        sparing: whether an attacker trains no more reference models, up to that number, than still
+            add to the attack.
         seed: of the deployed model's training, for who trains it again.
     """
 
     rounds: Mapping[str, int] = field(default_factory=dict)
     references: int = 0
+    sparing: bool = False
     seed: int = 0
 
     def rounds_of(self, game: str, requested: int, default: int) -> int:

@@ -34,8 +34,8 @@ from hartley.kit.cache import taken_rebuilt
 from hartley.store.table import trials_to_bytes
 
 Watch = Callable[[str, Mapping[str, Any]], None]
-"""(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, training, ended,
-measuring, kept."""
+"""(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, training,
+chosen, ended, measuring, kept."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -369,7 +369,9 @@ def _play(
             isolate=plan.isolate,
             started=lambda experiment: watch("started", {"job": experiment}),
             finished=finished,
-            on_news=lambda experiment, news: watch("training", {"job": experiment, **news}),
+            on_news=lambda experiment, news: watch(
+                "chosen" if "words" in news else "training", {"job": experiment, **news}
+            ),
         )
     except KeyboardInterrupt:
         raise Stopped(ledger.folder, already_done, total, scene.resumable) from None

@@ -67,7 +67,8 @@ def own_network(
         gives: what the model returns; auto is logits of a network, probabilities of a function.
         modality: what the records are; auto reads it off their shape.
         device: a torch device, for the model and its references: cpu, cuda, mps.
-        references: models that an attacker trains at most; 0 leaves it to each attack.
+        references: models that an attacker trains; 0 trains as many as still add to LiRA, up to
+            what each attack says.
 
     Raises:
         UsageError: a file or something in it is not there, does not fit the rest, or fails.
@@ -123,7 +124,9 @@ def own_network(
         extra={"test": others},
         training=NetworkTraining(network, bool(weights), training),
         utility=accuracy_utility,
-        settings=Settings(references=references),
+        settings=Settings(
+            references=references, sparing=not references and bool(deployed.identity)
+        ),
         facts={
             "train accuracy": correct,
             "test accuracy": accuracy(deployed, others),

@@ -50,7 +50,8 @@ def own_table(
         trust: load a file that can run code, such as a pickle; only if you made it.
         retrain: let attackers train the same estimator anew, which the strong attacks (LiRA,
             RMIA) need. Without it they are left out.
-        references: models that an attacker trains at most; 0 leaves it to each attack.
+        references: models that an attacker trains; 0 trains as many as still add to LiRA, up to
+            what each attack says.
         sensitive: a column that attackers infer. For this the estimator is trained again on records
             whose column the auditor draws, so that the other columns say nothing about it.
 
@@ -130,7 +131,9 @@ def own_table(
         extra={"test": others},
         **attribute,
         utility=accuracy_utility,
-        settings=Settings(references=references),
+        settings=Settings(
+            references=references, sparing=not references and bool(deployed.identity)
+        ),
         facts={
             "train accuracy": _accuracy(deployed, members),
             "test accuracy": _accuracy(deployed, others),

@@ -38,6 +38,7 @@ from hartley.store.journal import (
     read_journal,
 )
 from hartley.store.read_document import read_run
+from hartley.store.run_index import read_index, state_of, write_index
 from hartley.store.verdict_file import saved_verdict
 from hartley.store.verify import REPLAY, digest_of, is_intact, trials_of, vouched_bytes
 
@@ -387,26 +388,39 @@ def runs(store: Path) -> list[dict[str, Any]]:
 
     A run that cannot be read is a row too: its status is ``damaged``, with the reason.
     """
-    rows = []
+    index = read_index(store)
+    rows = {}
     for folder in run_folders(store):
-        try:
-            journal = read_journal(folder / "journal.jsonl", whole=False)
-            scene = journal.header.get("scene")
-            row: dict[str, Any] = {
-                "id": folder.name,
-                "created": str(journal.header.get("created", "")),
-                "scene": str(scene.get("name", "")) if isinstance(scene, Mapping) else "",
-                "jobs": len(journal.records),
-                "status": "unfinished",
-            }
-            if journal.faults:
-                raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
-            if os.path.lexists(folder / "run.json"):
-                row["status"] = _status(folder, journal)
-            rows.append(row)
-        except UsageError as error:
-            rows.append({"id": folder.name, "status": "damaged", "reason": str(error)})
-    return sorted(rows, key=lambda row: row.get("created", ""), reverse=True)
+        state = state_of(folder)
+        if folder.name in index and index[folder.name][0] == state:
+            rows[folder.name] = index[folder.name]
+        else:
+            rows[folder.name] = state, _row_of(folder)
+    write_index(store, rows, index)
+    return sorted(
+        (row for _, row in rows.values()), key=lambda row: row.get("created", ""), reverse=True
+    )
+
+
+def _row_of(folder: Path) -> dict[str, Any]:
+    """Return the row of one run, read off its folder."""
+    try:
+        journal = read_journal(folder / "journal.jsonl", whole=False)
+        scene = journal.header.get("scene")
+        row: dict[str, Any] = {
+            "id": folder.name,
+            "created": str(journal.header.get("created", "")),
+            "scene": str(scene.get("name", "")) if isinstance(scene, Mapping) else "",
+            "jobs": len(journal.records),
+            "status": "unfinished",
+        }
+        if journal.faults:
+            raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
+        if os.path.lexists(folder / "run.json"):
+            row["status"] = _status(folder, journal)
+    except UsageError as error:
+        return {"id": folder.name, "status": "damaged", "reason": str(error)}
+    return row
 
 
 def _status(folder: Path, journal: Journal) -> str:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.attacks.model_to_data.enough_references import FEWEST, gain
 from hartley.core import Data, Ensemble, Model, Output, View, spawn
 from hartley.core.errors import UsageError
 from hartley.games.membership.membership import MembershipBrief
 from hartley.kit.answer_units import log_probabilities, zero_floor
 from hartley.kit.cache import digest
 from hartley.kit.language.tokens import likelihoods, mean_over_tokens
-from hartley.kit.shared_work import Work
-from hartley.kit.training_news import called
+from hartley.kit.shared_work import SECONDS, Work
+from hartley.kit.training_news import called, send
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +44,8 @@ class _Answers:
 
 
 _memo: OrderedDict[Any, tuple[Ensemble, dict[str, _Answers], Work]] = OrderedDict()
+_chosen: OrderedDict[Any, int] = OrderedDict()
+"""How many reference models are enough, by deal and by how many an attack may train."""
 _lock = Lock()
 
 
@@ -168,22 +171,60 @@ def references(view: View[MembershipBrief], count: int) -> References:
     Args:
         view: of the round; its salt determines the halves.
         count: number of models, at least 2; odd numbers are rounded up to make pairs. A scene
-            whose training is expensive limits the number (``brief.references``).
+            whose training is expensive limits the number (``brief.references``), or leaves out
+            those that would add little (``brief.sparing``).
 
     Raises:
         NotOffered: the model does not offer its training.
     """
-    question, fit = view.brief.question, view.model.calls["fit"]
     count = min(count, view.brief.references or count)
     count += count % 2
+    if view.brief.sparing and count > FEWEST and view.brief.question.y is not None:
+        count = _enough(view, count)
+    return _trained(view, count)
+
+
+def _enough(view: View[MembershipBrief], most: int) -> int:
+    """Return how many reference models are enough, of ``most``; a deal has one answer.
+
+    It follows from what models answer whose members the attacker knows (``enough_references``).
+    """
+    key = (*_key(view), most)
+    if key in _chosen:
+        return _chosen[key]
+    count, judged = min(FEWEST, most), None
+    while True:
+        fleet = _trained(view, count)
+        judged = gain(fleet.confidence(view.brief.question), fleet.include)
+        if judged.enough or count == most:
+            break
+        count = min(2 * count, most)
+    send({"words": judged.words(most)})
+    _chosen[key] = count
+    while len(_chosen) > 2 * KEEP:
+        _chosen.popitem(last=False)
+    return count
+
+
+def _key(view: View[MembershipBrief]) -> tuple[Any, ...]:
+    question = view.brief.question
+    return view.model.calls["fit"], view.salt, digest({"x": question.x, "y": question.y})
+
+
+def _trained(view: View[MembershipBrief], count: int) -> References:
+    question, fit = view.brief.question, view.model.calls["fit"]
     include = halves(view.salt, count, len(question))
-    key = (fit, view.salt, digest({"x": question.x, "y": question.y}))
+    key = _key(view)
     with _lock:
         cached = _memo.get(key)
         if cached is None or cached[0].size < count:
-            work = Work("reference models")
+            work = Work("reference models") if cached is None else cached[2]
+            before = dict(work.spent)
             with work.use(), called("reference"):
                 trained = fit(question, include, spawn(view.salt, "references") & 0x7FFFFFFF)
+            # A larger ensemble begins with the models of the smaller one, which count once.
+            for unit, amount in before.items():
+                work.spent[unit] -= amount if unit != SECONDS else 0.0
             cached = trained, {}, work
             _memo[key] = cached
         cached[2].used()

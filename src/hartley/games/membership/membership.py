@@ -96,6 +96,7 @@ class MembershipBrief:
         classes: of the victim.
         nonmembers: records that no victim was trained on, or None.
         references: largest number of reference models, if each is expensive; 0 sets no limit.
+        sparing: train no more reference models than still add to the attack.
         prior: probability that a record is a member.
         pretrained: (n, t−1) natural log-probabilities of the question's tokens by the public model
             that was fine-tuned, 0 at padding; None where the scene has no such model.
@@ -107,6 +108,7 @@ class MembershipBrief:
     classes: int = 0
     nonmembers: Data | None = None
     references: int = 0
+    sparing: bool = False
     prior: float = 0.5
     pretrained: NDArray[np.float64] | None = None
 
@@ -336,6 +338,7 @@ def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[Mem
             classes=scene.model.classes,
             nonmembers=nonmembers,
             references=scene.settings.references,
+            sparing=scene.settings.sparing,
             pretrained=None if pretrained is None else likelihoods(pretrained.model, pool.x),
         ),
         defenses=scene.defenses,
