@@ -65,7 +65,11 @@ def forest(folder: Path, seed: int):
         arrays[f"y_{name}"] = part.income.to_numpy()
     np.savez(folder / "encoded.npz", **arrays)
     flags = ["--model", "rf.joblib", "--trust", "--train", "train.csv", "--test", "test.csv"]
-    return ["assess", *flags, "--target", "income", "--workers", "1"], RECORDS, RECORDS
+    return (
+        ["assess", *flags, "--target", "income", "--references", "64", "--workers", "1"],
+        RECORDS,
+        RECORDS,
+    )
 
 
 NET = """import torch.nn as nn

@@ -7,7 +7,8 @@ import pytest
 from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.engine.plan.check_plan import check_parameters
-from hartley.engine.plan.plan import Plan, matches, normalised, parse, read
+from hartley.engine.plan.plan import Plan, matches, normalised, parse, read, scene_params
+from hartley.engine.result.least import read_least
 
 WHOLE = """
 scene = "digits"
@@ -170,3 +171,22 @@ def test_a_plan_may_begin_with_the_mark_of_windows_editors(tmp_path):
     path = tmp_path / "plan.toml"
     path.write_bytes('\ufeffscene = "digits"\n'.encode())
     assert read(path).scene == "digits"
+
+
+def test_a_plan_that_says_how_many_references_gets_as_many_of_a_users_own_model():
+    plan = '[model]\npath = "m.skops"\n[data]\ntrain = "a.csv"\ntest = "b.csv"\ntarget = "y"\n'
+    assert "sparing" not in scene_params(parse(plan, source="p"))
+    for more in ("[attacks.lira]\nreferences = 64\n", "[limits.least]\nreferences = 64\n"):
+        limits = "[limits]\nmembership = 0.1\n" if "least" in more else ""
+        assert scene_params(parse(plan + limits + more, source="p"))["sparing"] is False
+    assert "sparing" not in scene_params(parse('scene = "digits"\n' + more, source="p"))
+
+
+def test_references_that_were_not_trained_do_not_count():
+    least = read_least({"lira": {"references": 64}})
+    stage = {"attack": "lira", "params": {"references": 64}}
+    row = {"rounds": 4, "experiment": {"stages": [stage]}}
+    assert list(least.unmet(row)) == []
+    assert list(least.unmet({**row, "cost": {"models": 16.0}})) == []
+    (reason,) = least.unmet({**row, "cost": {"models": 4.0}})
+    assert reason == "trained 16 reference models, not 64"

@@ -20,7 +20,15 @@ from hartley.engine.chain import gain
 from hartley.engine.completed import inputs_digest, verdict_of_plan
 from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.ordered_defenses import check_fit
-from hartley.engine.plan.plan import Plan, as_table, at_look, check_names, normalised, parse
+from hartley.engine.plan.plan import (
+    Plan,
+    as_table,
+    at_look,
+    check_names,
+    normalised,
+    parse,
+    scene_params,
+)
 from hartley.engine.plan.worklist import added, batches, expand, experiments, planned
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
@@ -106,11 +114,11 @@ def assess(
     """
     check_names(plan)
     check_parameters(plan)
-    scene_params = dict(plan.scenes.get(plan.scene, {}))
-    build_scene.check(plan.scene, scene_params)
+    params = scene_params(plan)
+    build_scene.check(plan.scene, params)
     one_thread()
     watch("scene", {"name": plan.scene})
-    scene = build_scene.build(plan.scene, scene_params)
+    scene = build_scene.build(plan.scene, params)
     if not scene.resumable:
         watch("not resumable", {"name": scene.name})
     check_fit(must_fit, scene)
@@ -362,7 +370,7 @@ def _play(
             pending,
             workers=workers,
             scene=scene,
-            scene_params=plan.scenes.get(plan.scene, {}),
+            scene_params=scene_params(plan),
             logs=ledger.folder / "logs",
             artifacts=ledger.folder / "artifacts",
             limits=executor.limits(plan.time_limit, plan.memory_limit),

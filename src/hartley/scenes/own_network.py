@@ -52,6 +52,7 @@ def own_network(
     modality: Annotated[Literal["auto", "vision", "tabular", "audio"], Stronger.NEITHER] = "auto",
     device: Annotated[str, Stronger.NEITHER] = "cpu",
     references: Annotated[int, Range(0, 512)] = 0,
+    sparing: Annotated[bool, Stronger.NEITHER] = True,
 ) -> Scene:
     """A network of your own from a Python file, and the records that it was trained and tested on.
 
@@ -69,6 +70,8 @@ def own_network(
         device: a torch device, for the model and its references: cpu, cuda, mps.
         references: models that an attacker trains; 0 trains as many as still add to LiRA, up to
             what each attack says.
+        sparing: where references is 0, leave out models that would add little. A plan that says how
+            many references an attack has gets as many.
 
     Raises:
         UsageError: a file or something in it is not there, does not fit the rest, or fails.
@@ -125,7 +128,7 @@ def own_network(
         training=NetworkTraining(network, bool(weights), training),
         utility=accuracy_utility,
         settings=Settings(
-            references=references, sparing=not references and bool(deployed.identity)
+            references=references, sparing=sparing and not references and bool(deployed.identity)
         ),
         facts={
             "train accuracy": correct,

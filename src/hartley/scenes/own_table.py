@@ -35,6 +35,7 @@ def own_table(
     trust: Annotated[bool, Stronger.NEITHER] = False,
     retrain: Annotated[bool, Stronger.MORE] = True,
     references: Annotated[int, Range(0, 512)] = 0,
+    sparing: Annotated[bool, Stronger.NEITHER] = True,
     sensitive: Annotated[str, Stronger.NEITHER] = "",
 ) -> Scene:
     """A classifier of your own from a file, and the tables that it was trained and tested on.
@@ -52,6 +53,8 @@ def own_table(
             RMIA) need. Without it they are left out.
         references: models that an attacker trains; 0 trains as many as still add to LiRA, up to
             what each attack says.
+        sparing: where references is 0, leave out models that would add little. A plan that says how
+            many references an attack has gets as many.
         sensitive: a column that attackers infer. For this the estimator is trained again on records
             whose column the auditor draws, so that the other columns say nothing about it.
 
@@ -132,7 +135,7 @@ def own_table(
         **attribute,
         utility=accuracy_utility,
         settings=Settings(
-            references=references, sparing=not references and bool(deployed.identity)
+            references=references, sparing=sparing and not references and bool(deployed.identity)
         ),
         facts={
             "train accuracy": _accuracy(deployed, members),

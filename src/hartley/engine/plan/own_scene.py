@@ -15,6 +15,8 @@ from hartley.targets.python_object import is_object
 
 RECIPES = ("own_table", "own_network", "own_texts")
 """Scenes that are made of a user's files, in the order in which they are tried."""
+SPARING = ("own_table", "own_network")
+"""Those whose attackers leave out reference models that would add little."""
 DATA = (
     *("train", "test", "target", "members", "nonmembers", "text_field"),
     *("canaries", "sensitive"),

@@ -66,10 +66,10 @@ from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
-from hartley.engine.plan.own_scene import of_plan
+from hartley.engine.plan.own_scene import SPARING, of_plan
 from hartley.engine.result.document import finite
 from hartley.engine.result.gate import check_limit, covers
-from hartley.engine.result.least import Least, read_least
+from hartley.engine.result.least import REFERENCES, Least, read_least
 
 CHAINS = "chains"
 """The pattern of ``only`` that leaves nothing but the chains of a plan."""
@@ -300,6 +300,18 @@ def _check_rows(plan: Plan, source: str) -> None:
         raise BadPlan(
             f"{source}: executor.workers must be at most {MOST_WORKERS}, got {plan.workers}"
         )
+
+
+def scene_params(plan: Plan) -> dict[str, Any]:
+    """Return the parameters that the scene of a plan is built with.
+
+    Where the plan says how many reference models attacks have, a user's own model trains as many.
+    """
+    params = dict(plan.scenes.get(plan.scene, {}))
+    tables = [*plan.attacks.values(), plan.least.settings, *plan.least.parts.values()]
+    if plan.scene in SPARING and any(REFERENCES in table for table in tables):
+        params.setdefault("sparing", False)
+    return params
 
 
 def check_names(plan: Plan) -> None:

@@ -22,7 +22,7 @@ from hartley.engine.chain import stages_of
 from hartley.engine.defend import fitting, unfit
 from hartley.engine.plan.applicability import Obstacle, obstacle
 from hartley.engine.plan.parameters import checked, defaults, ruled
-from hartley.engine.plan.plan import CHAINS, Plan, sweep
+from hartley.engine.plan.plan import CHAINS, Plan, scene_params, sweep
 from hartley.engine.result.departures import departures_of
 from hartley.engine.result.document import standing_of
 
@@ -64,7 +64,7 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     deployed = tuple(applied(name, plan, scene) for name in plan.deployed)
     bare = Experiment(
         scene=plan.scene,
-        scene_params=dict(plan.scenes.get(plan.scene, {})),
+        scene_params=scene_params(plan),
         seed=plan.seed,
         budget=plan.budget,
         alpha=plan.alpha,

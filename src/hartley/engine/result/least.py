@@ -37,6 +37,10 @@ COUNTS = ("uses", "clusters", "rounds")
 KIND = ("attack", "game")
 
 
+REFERENCES = "references"
+"""The parameter of attacks that says how many reference models they train at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Least:
     """The least that counts.
@@ -82,7 +86,14 @@ class Least:
         budgets = [d["value"] for d in row.get("departures") or () if d["setting"] == "budget"]
         if self.budget is not None and budgets and min(budgets) < self.budget:
             yield f"was allowed budget = {min(budgets)} queries, not {self.budget}"
+        trained = (row.get("cost") or {}).get("models")
         for stage in experiment.get("stages") or ():
+            least = self.stated(stage["attack"], REFERENCES)
+            if trained is not None and least and REFERENCES in (stage.get("params") or {}):
+                # Fewer than it was allowed: a scene may limit them, or leave out what adds little.
+                number = round(trained * (row.get("rounds") or 1))
+                if number < least:
+                    yield f"trained {number} reference models, not {least}"
             yield from self._weaker("attack", stage["attack"], stage.get("params") or {})
             yield from self._weaker("game", stage.get("game") or "", stage.get("game_params") or {})
 
