@@ -50,12 +50,12 @@ def state_of(folder: Path) -> list[Any]:
 def read_index(store: Path) -> Rows:
     """Return the rows that were kept; none where the file is absent or is not such a file."""
     try:
-        kept = json.loads((store / FILE).read_bytes())
-        if kept["schema"] != SCHEMA:
+        content = json.loads((store / FILE).read_bytes())
+        if content["schema"] != SCHEMA:
             return {}
         return {
             name: (state, row)
-            for name, (state, row) in kept["runs"].items()
+            for name, (state, row) in content["runs"].items()
             if row["id"] == name and all(isinstance(row[key], str) for key in TEXTS)
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

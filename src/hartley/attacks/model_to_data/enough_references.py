@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +70,8 @@ def gain(confidences: NDArray[Any], include: NDArray[np.bool_]) -> Gain:
     """
     count = len(confidences)
     pairs = np.arange(count).reshape(-1, 2)
-    half, whole = [], []
+    half: list[float] = []
+    whole: list[float] = []
     for j in range(len(pairs)):
         others = np.roll(pairs, -1 - j, axis=0)[:-1].reshape(-1)
         for scores, rows in ((half, others[: count // 2]), (whole, others)):
@@ -102,6 +102,8 @@ def _log_ratios(
 
 def _auc(members: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     """Return the area under the ROC curve; ties count half."""
+    from scipy.stats import rankdata
+
     positives = int(members.sum())
     ranks = rankdata(scores)[members].sum() - positives * (positives + 1) / 2
     return float(ranks / (positives * (len(members) - positives)))
