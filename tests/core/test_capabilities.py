@@ -165,6 +165,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "embed": (X,),
     "tools": ([("add", {"a": 1})] * 2,),
     "grad": (X, np.zeros(20, int)),
+    "slope": (X, np.zeros(20, int), "ce"),
 }
 
 

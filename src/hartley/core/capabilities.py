@@ -52,6 +52,8 @@ class Gives(StrEnum):
     """(n, d) real numbers."""
     GRADIENTS = "gradients"
     """As the records."""
+    SLOPES = "slopes"
+    """(n, 2 + numbers in a record): a loss, the label, and the gradient of the loss."""
     RESULTS = "results"
     """(n,) anything: what tools return."""
     PARAMETERS = "parameters"
@@ -83,6 +85,8 @@ class CapabilityRow:
         check: holds an answer against what the model declares; raises BadModel.
         empty: the answer that gives nothing away, alike for every record; None where there is no
             such answer.
+        repeats: whether the same is asked again, so that answers are worth remembering. A search
+            by gradients never asks twice at one point.
     """
 
     signature: str
@@ -92,6 +96,7 @@ class CapabilityRow:
     reads: Form | None
     check: Check
     empty: Empty | None = None
+    repeats: bool = True
 
     @property
     def by_record(self) -> bool:
@@ -230,6 +235,11 @@ def _check_grad(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
     return _shaped("grad", model, answer, arguments[0].shape)
 
 
+def _check_slope(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
+    n = len(arguments[0])
+    return _shaped("slope", model, answer, (n, 2 + arguments[0][:1].size))
+
+
 def _check_embed(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
     array = _finite("embed", answer)
     if array.ndim != 2 or len(array) != len(arguments[0]):
@@ -319,6 +329,11 @@ def _no_gradient(model: Model, arguments: tuple[Any, ...]) -> Any:
     return _full(arguments[0].shape, 0.0, arguments[0].dtype)
 
 
+def _no_slope(model: Model, arguments: tuple[Any, ...]) -> Any:
+    del model
+    return _full((len(arguments[0]), 2 + arguments[0][:1].size), 0.0, arguments[0].dtype)
+
+
 def _no_embeddings(model: Model, arguments: tuple[Any, ...]) -> Any:
     return _full((len(arguments[0]), max(model.width or model.classes, 1)), 0.0)
 
@@ -373,6 +388,12 @@ _TABLE: dict[Capability, CapabilityRow] = {
         "(x, y) → gradient of the loss with respect to x, of its shape",
         Access.GRADIENTS,
         *(Counted.QUERIES, Gives.GRADIENTS, None, _check_grad, _no_gradient),
+    ),
+    "slope": CapabilityRow(
+        "(x, y, loss) → (n, 2 + d): the loss, the label given, and the loss's gradient, flat; loss "
+        "is ce, margin or dlr, and y (n, 2) adds targets",
+        Access.GRADIENTS,
+        *(Counted.QUERIES, Gives.SLOPES, None, _check_slope, _no_slope, False),
     ),
     "weights": CapabilityRow(
         "() → parameters by name, read-only arrays",

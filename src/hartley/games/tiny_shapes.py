@@ -10,12 +10,14 @@ SHAPES: Mapping[Modality, Mapping[str, tuple[int, ...]]] = {
     Modality.VISION: {
         "extraction": (1, 4, 4),
         "inversion": (1, 4, 4),
+        "jailbreak": (1, 8, 8),
         "membership": (1, 4, 4),
         "memorization": (1, 5, 5),
         "poisoning": (1, 8, 8),
     },
     Modality.AUDIO: {
         "inversion": (1, 4, 4),
+        "jailbreak": (1, 16, 4),
         "membership": (1, 4, 4),
         "memorization": (1, 12, 4),
     },

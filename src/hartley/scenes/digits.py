@@ -8,11 +8,15 @@ from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
+from hartley.kit.perturbation import Perturbation
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 500, 397
 """The attacker's records, and those that utility is measured on; the other 900 are the pool."""
+
+EPSILON = 0.1
+"""What a pixel may change by in evasion, of a range of 1: a sixteenth of ink and a half."""
 
 
 @recipe(modality=Modality.VISION)
@@ -47,4 +51,5 @@ def digits(
         offers=OPEN if opened else CLOSED,
         workers=workers,
     )
-    return _assemble_vision.assemble("digits", parts, pipeline, seed=seed)
+    scene = _assemble_vision.assemble("digits", parts, pipeline, seed=seed)
+    return scene.with_part(Perturbation("linf", EPSILON))

@@ -8,11 +8,15 @@ from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import vision as data
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
+from hartley.kit.perturbation import Perturbation
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 4000, 5000
 """The attacker's records, and those that utility is measured on."""
+
+EPSILON = 0.1
+"""What a pixel may change by in evasion, of a range of 1; as in most studies of these pictures."""
 
 
 @recipe(modality=Modality.VISION, packs=("fashion-mnist",))
@@ -45,4 +49,5 @@ def fashion(
         offers=OPEN if opened else CLOSED,
         workers=workers,
     )
-    return _assemble_vision.assemble("fashion", parts, pipeline, seed=seed)
+    scene = _assemble_vision.assemble("fashion", parts, pipeline, seed=seed)
+    return scene.with_part(Perturbation("linf", EPSILON))

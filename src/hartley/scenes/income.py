@@ -13,12 +13,24 @@ from hartley.games.inversion.gradient_inversion import FederatedStep
 from hartley.games.memorization.canaries import planted
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
+from hartley.kit.perturbation import Perturbation
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 from hartley.scenes._assemble_pooled import assemble
 
 PUBLIC, TEST, SPARE = 1500, 4000, 64
 """The attacker's records, those that utility is measured on, and those of canaries."""
+
+
+EPSILON = 0.25
+"""What a number may change by in evasion, in standard deviations."""
+
+
+def _rules(width: int) -> Perturbation:
+    """Numbers may change within their range; categories may not."""
+    numbers = np.arange(width) < len(data.NUMBERS)
+    low, high = np.where(numbers, -data.FAR, 0.0), np.where(numbers, data.FAR, 1.0)
+    return Perturbation("linf", EPSILON, low, high, numbers.astype(float))
 
 
 @recipe(modality=Modality.TABULAR, packs=("adult",))
@@ -69,7 +81,7 @@ def income(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=2, seed=seed)},
-        holdings=(field, FederatedStep()),
+        holdings=(field, FederatedStep(), _rules(table.x.shape[1])),
         rounds={"memorization": 16},
         facts={"sensitive": f"{sensitive}, {len(columns)} values"},
     )

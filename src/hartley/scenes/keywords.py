@@ -9,11 +9,15 @@ from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import audio
 from hartley.kit.fleet import Training
 from hartley.kit.nets import conv
+from hartley.kit.perturbation import Perturbation
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 236, 300
 """The attacker's clips, and those that utility is measured on; the other 1,300 are the pool."""
+
+EPSILON = 0.02
+"""What an entry of a log-mel record may change by in evasion, of a range of 1."""
 
 ROUNDS = 8
 """Default number of victims of a membership game; each takes seconds to train."""
@@ -55,4 +59,7 @@ def keywords(
     # A scene of sound has no photographs to carry a watermark.
     extra = {name: data for name, data in scene.extra.items() if name != "carriers"}
     settings = replace(scene.settings, rounds={**scene.settings.rounds, "membership": ROUNDS})
-    return replace(scene, extra=extra, utility=_assemble_vision.accuracy_utility, settings=settings)
+    scene = replace(
+        scene, extra=extra, utility=_assemble_vision.accuracy_utility, settings=settings
+    )
+    return scene.with_part(Perturbation("linf", EPSILON))

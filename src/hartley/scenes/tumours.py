@@ -13,12 +13,16 @@ from hartley.games.inversion.gradient_inversion import FederatedStep
 from hartley.games.memorization.canaries import planted
 from hartley.kit.fleet import Training
 from hartley.kit.nets import dense
+from hartley.kit.perturbation import Perturbation
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
 from hartley.scenes._assemble_pooled import assemble
 
 PUBLIC, TEST, SPARE = 100, 120, 29
 """The attacker's records, those that utility is measured on, and those of canaries."""
+
+EPSILON = 0.25
+"""What a measure may change by in evasion, in standard deviations."""
 
 VALUES = 3
 """Values of the sensitive measure: low, middle and high."""
@@ -72,7 +76,7 @@ def tumours(
         pipeline,
         seed=seed,
         extra={"canaries": planted(spare, 16, length=1, seed=seed)},
-        holdings=(field, clients),
+        holdings=(field, clients, Perturbation("linf", EPSILON, -data.FAR, data.FAR)),
         rounds={"memorization": 16, "attribute_inference": 12},
         facts={"sensitive": f"{sensitive}, {VALUES} values"},
     )

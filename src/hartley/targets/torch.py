@@ -9,6 +9,7 @@ import numpy as np
 
 from hartley.core import Access, Fit, Modality, Model, Output
 from hartley.core.errors import BadModel, UsageError
+from hartley.kit.evasion_losses import of_tensor, split_targets
 from hartley.targets.identity import of_weights
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH = 1024
+
+SLOPES = 256
+"""Records in one backward pass of ``slope``: what is in flight stays in the processor's cache."""
 
 
 def from_torch(
@@ -113,11 +117,44 @@ def from_torch(
         classes,
         identity=_identity(module, gives) if identity is None else identity,
         grad=grad if offers & Access.GRADIENTS else None,
+        slope=_slope(module, both, gives, device) if offers & Access.GRADIENTS else None,
         weights=weights if offers & Access.WEIGHTS else None,
         fit=fit if offers & Access.TRAIN else None,
         offers=offers if fit is not None else offers & ~Access.TRAIN,
         facts=dict(facts or {}),
     )
+
+
+def _slope(
+    module: torch.nn.Module,
+    both: Callable[[torch.Tensor], torch.Tensor],
+    gives: Output,
+    device: str,
+) -> Callable[..., NDArray[Any]]:
+    """Return the capability ``slope`` of a module."""
+    import torch
+
+    def slope(x: NDArray[Any], y: NDArray[Any], loss: str) -> NDArray[Any]:
+        labels, targets = split_targets(y)
+        out = np.empty((len(x), 2 + x[:1].size), np.float32)
+        for at in range(0, len(x), SLOPES):
+            part = slice(at, at + SLOPES)
+            rows = torch.from_numpy(np.array(x[part], np.float32)).to(device).requires_grad_()
+            z = both(module(rows))
+            if gives is Output.PROBABILITIES:
+                z = z.clamp_min(1e-12).log()
+            y_, t_ = (
+                None if words is None else torch.from_numpy(words[part]).to(device)
+                for words in (labels, targets)
+            )
+            losses = of_tensor(z, y_, t_, loss)
+            (gradient,) = torch.autograd.grad(losses.sum(), rows)
+            out[part, 0] = losses.detach().cpu().numpy()
+            out[part, 1] = z.detach().argmax(1).cpu().numpy()
+            out[part, 2:] = gradient.flatten(1).cpu().numpy()
+        return out
+
+    return slope
 
 
 def _hold_to_units(name: str, answers: NDArray[Any], gives: Output) -> None:

@@ -341,7 +341,8 @@ class _Metered:
 
     def _asked(self, row: CapabilityRow, arguments: tuple[Any, ...]) -> Any:
         try:
-            return self.ask(self.call, *arguments) if row.by_record else self.call(*arguments)
+            remembers = row.by_record and row.repeats
+            return self.ask(self.call, *arguments) if remembers else self.call(*arguments)
         except (HartleyError, MemoryError):
             raise
         except Exception as error:

@@ -1,0 +1,63 @@
+"""APGD: projected ascent that chooses its own step length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from hartley.attacks.data_to_model.jailbreak._shared.ascent import auto_ascent
+from hartley.attacks.data_to_model.jailbreak._shared.slopes import Slopes, already
+from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.jailbreak.evasion import EvasionBrief, evasion
+from hartley.kit.evasion_losses import Loss
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=evasion,
+    access=Access.SCORES | Access.GRADIENTS,
+    term=Term.NOISE,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:2003.01690",
+    adapts=True,
+    sweep={"loss": ("ce", "dlr", "margin")},
+    light={"steps": 20},
+)
+def apgd(
+    view: View[EvasionBrief],
+    rng: Rng,
+    *,
+    loss: Loss = "ce",
+    steps: Annotated[int, Range(1, 10_000), Stronger.MORE] = 100,
+    restarts: Annotated[int, Range(1, 100), Stronger.MORE] = 1,
+    early: bool = True,
+    draws: Annotated[int, Range(1, 1000), Stronger.MORE] = 16,
+) -> Outcome:
+    """Change each record by steps with momentum, which halve where the loss does not rise.
+
+    A record whose steps are halved goes back to its best point. There is no step length to choose.
+
+    Args:
+        loss: what is ascended: ce, dlr or margin.
+        steps: number of steps.
+        restarts: random starts; the next one is for records that are not a success yet.
+        early: leave a record as it is once it is a success.
+        draws: of a smoothed model's noise, for each slope.
+    """
+    question = view.brief.question
+    slopes = Slopes.of(view, rng, draws)
+    steps = slopes.steps(steps, restarts)
+    out = np.array(question.x, np.float32)
+    rows = np.flatnonzero(~already(view, slopes))
+    for _ in range(restarts):
+        if not len(rows):
+            break
+        changed, success = auto_ascent(
+            slopes, rows, rng, loss=loss, steps=steps, early=early and not slopes.noisy
+        )
+        out[rows] = changed
+        rows = rows[~success]
+    return Outcome(asset=Data("changed records", question.modality, out, question.y, role="loot"))
