@@ -73,6 +73,7 @@ def test_a_report_is_read_and_saved(people, tmp_path) -> None:
     )
     assert report.verdict.status in ("over", "inconclusive") and report.verdict.reasons
     assert "rmia: " in str(report) and report.verdict.means in str(report)
+    assert repr(report) == str(report)  # a notebook shows the last value of a cell
     assert {row.attack for row in report.rows("membership")} >= {"rmia", "loss_threshold"}
     with pytest.raises(UnknownName, match="rmia"):
         report.rows("rmai")
@@ -209,7 +210,7 @@ def test_texts_become_lines(tmp_path) -> None:
 
 def test_mistakes_are_those_of_the_command_line(people, tmp_path) -> None:
     pipeline, train, test = people
-    with pytest.raises(UsageError, match="--target must be one of"):
+    with pytest.raises(UsageError, match="did you mean income"):
         hartley.audit(pipeline, train, test, target="incom", store=tmp_path)
     with pytest.raises(UsageError, match="has no setting 'tagret'"):
         hartley.audit(pipeline, train, test, tagret="income", store=tmp_path)

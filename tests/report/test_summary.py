@@ -9,7 +9,7 @@ import pytest
 from hartley.infotheory.binary_channel import bits as channel_bits
 from hartley.reference.schema import baseline_rows
 from hartley.report import render
-from hartley.report.summary import epsilon_of_bits, limited, summary
+from hartley.report.summary import epsilon_of_bits, limited, of_one_training, summary
 
 
 @pytest.fixture
@@ -77,6 +77,13 @@ def test_one_training_certifies_what_rests_on_the_draws_alone(run):
         "Mean exposure: 2.900 bit planted once, 9.500 bit planted 16 times, 1.240 never planted; "
         "chance is 1.436."
     )
+    # A terminal, whose table reads [0, ceiling], says the same; of two attacks also how it chose.
+    two = [{**row, **alone}, {**row, **alone, "attack": "other", "leakage": 0.5}]
+    said = of_one_training({**run, "channels": two})
+    assert said[:2] == [capacity, epsilon] and said[3] == copies
+    assert said[2].startswith("That is the largest figure of 2 attacks; each of them alone holds")
+    two[0]["bits"] = {**row["bits"], "low": 0.2}
+    assert of_one_training({**run, "channels": two}) == []
     # Over several trainings, or where nobody drew the secrets, none of these is said.
     for change in ({"clusters": 4}, {"planted": False}, {"flags": ["x"]}):
         lines = sentences(**{**alone, **change})

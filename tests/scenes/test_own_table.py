@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -23,6 +24,26 @@ from hartley.games.inversion.attribute_inference import SensitiveAttribute
 
 HALF = 120
 NUMBERS = {"train": "numbers.csv", "test": "numbers_test.csv"}
+
+
+class Chosen(TransformerMixin, BaseEstimator):
+    """A first step of the user's own, which states neither names nor a number of columns."""
+
+    def __init__(self, columns):
+        self.columns = columns
+
+    def fit(self, x, y=None):
+        return self
+
+    def transform(self, x):
+        return np.nan_to_num(np.asarray(x[self.columns], dtype=float))
+
+
+class Scaled(Chosen):
+    """One that reads an array, by position."""
+
+    def transform(self, x):
+        return x[:, self.columns] / 100
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +86,13 @@ def people(tmp_path_factory):
     test[["age", "hours", "income"]].to_csv(folder / "numbers_test.csv", index=False)
     (folder / "empty.csv").write_text("")
     (folder / "header.csv").write_text("age,hours,job,married,income\n")
+    test.to_csv(folder / "semicolons.csv", sep=";", index=False)
+    (folder / "gap.csv").write_text(
+        "age,hours,job,married,income\n30,40,clerk,True,low\n30,40,clerk,True,\n"
+    )
+    (folder / "mixed.csv").write_text(
+        "age,hours,job,married,income\n30,40,clerk,True,low\n?,40,clerk,True,low\n"
+    )
     (folder / "other.csv").write_text("age,hours,job,married,income\n30,40,clerk,True,medium\n")
     return folder, pipeline, train, test
 
@@ -85,6 +113,21 @@ def test_the_model_answers_as_it_does_on_the_users_own_frame(people):
             assert np.array_equal(pipeline.classes_[records.y], frame.income)
         assert np.isfinite(scene.train.x).all() and scene.train.x.shape[1] == 5
         assert scene.facts["columns"] == 4 and scene.facts["train file"].startswith("train.csv, ")
+
+
+def test_a_first_step_of_the_users_own_gets_the_table_as_it_is(people):
+    folder, _, train, test = people
+    for step, files, read in (
+        (Chosen(["hours", "age"]), {}, lambda table: table.drop(columns="income")),
+        (Scaled([1, 0]), NUMBERS, lambda table: table[["age", "hours"]].to_numpy()),
+    ):
+        pipeline = make_pipeline(step, DecisionTreeClassifier(random_state=0))
+        pipeline.fit(read(train), train.income)
+        joblib.dump(pipeline, folder / "step.joblib")
+        scene = own(folder, model="step.joblib", trust=True, **files)
+        expected = pipeline.predict_proba(read(test))
+        assert np.array_equal(scene.model.query(scene.holdout.x), expected)
+        assert scene.facts["train accuracy"] > 0.9
 
 
 def test_a_tree_that_knows_its_records_by_heart_is_heard_by_the_strong_attack(people):
@@ -147,7 +190,11 @@ def test_words_and_missing_numbers_can_be_sensitive(people):
         ({"sensitive": "income"}, "a column that the model reads, got 'income'"),
         ({"sensitive": "job", "retrain": False}, "leave out --no-retrain"),
         ({"target": ""}, r"--target COLUMN; it has age, hours, job, married, income"),
-        ({"target": "incom"}, r"has no column 'incom'.*income.*--target must be one of"),
+        ({"target": "incom"}, r"has no column 'incom'; did you mean income\? It has age, hours"),
+        ({"target": "salary_band"}, r"has no column 'salary_band'; --target must be one of age,"),
+        ({"test": "semicolons.csv"}, r"no column 'income': its cells are separated by ';'"),
+        ({"test": "gap.csv"}, r"got none in 1 of 2 \(the first is row 2 below the header\)"),
+        ({"test": "mixed.csv"}, r"numbers and words are in one column: age \(\?\)"),
         ({"target": "married"}, r"must be one of high, low.*got false, true"),
         ({"model": "tree.joblib"}, "is a pickle.*--trust"),
         ({"model": "absent.skops"}, "which is not there"),

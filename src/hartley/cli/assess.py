@@ -259,7 +259,7 @@ def finish(
     from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import baseline_rows, verdict_of
     from hartley.report.format_numbers import meaning
-    from hartley.report.summary import limited
+    from hartley.report.summary import limited, of_one_training
 
     verdict = document["verdict"]
     if json:
@@ -269,6 +269,8 @@ def finish(
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     rows = [row for row in baseline_rows(document) if row["id"] not in without]
     print_channels(rows, verbose=verbose)
+    for words in of_one_training(document):
+        say(words)
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     say(f"verdict: {verdict_of(verdict)}")
     say(f"  meaning: {meaning(verdict)}")

@@ -69,6 +69,11 @@ class TableForm:
     fields: tuple[Field, ...]
     named: bool
 
+    def unnamed(self) -> TableForm | None:
+        """Return the form of the same records as an array of numbers; None where some are words."""
+        words = any(field.kind == WORD for field in self.fields)
+        return None if words else TableForm(self.fields, named=False)
+
     def encode(self, columns: dict[str, Column]) -> Floats:
         """Return the records (n, numbers) of a table, all of them finite."""
         parts = [_numbers(field, columns[field.name].values) for field in self.fields]
@@ -97,7 +102,12 @@ class TableForm:
 
 
 def read_tables(
-    paths: Sequence[Path], target: str, *, names: Sequence[str] = (), reads: int = 0
+    paths: Sequence[Path],
+    target: str,
+    *,
+    names: Sequence[str] = (),
+    reads: int = 0,
+    framed: bool = False,
 ) -> tuple[TableForm, list[Floats], list[list[Any]]]:
     """Read tables of one form.
 
@@ -107,6 +117,8 @@ def read_tables(
         names: the columns that the model reads, in its order; empty: all but the target, as an
             array of numbers.
         reads: how many columns that must be; 0 where it is not known.
+        framed: whether the model reads all columns but the target, under their names, where
+            ``names`` are none.
 
     Returns:
         The form, the records of each table (n, numbers), and the target values of each.
@@ -124,7 +136,7 @@ def read_tables(
                 f"{path} must have the columns of {paths[0]}; it has no column {_listed(absent)}"
             )
     fields = tuple(_field(name, [t[name].values for t in tables], paths[0]) for name in wanted)
-    if not names:
+    if not names and not framed:
         if words := [f.name for f in fields if f.kind == WORD]:
             raise UsageError(
                 f"the model must read text to be asked about {_listed(words)} of {paths[0]}: save "
@@ -135,9 +147,27 @@ def read_tables(
                 f"{paths[0]} must have {reads} columns besides the target {target!r}, which the "
                 f"model reads, got {len(fields)}: {_listed([f.name for f in fields])}"
             )
-    form = TableForm(fields, named=bool(names))
+    form = TableForm(fields, named=bool(names) or framed)
     targets = [_targets(path, t[target].values) for path, t in zip(paths, tables, strict=True)]
     return form, [form.encode(table) for table in tables], targets
+
+
+def mixed_columns(form: TableForm) -> list[str]:
+    """Say of each column that is mostly numbers which words are among them: ``age (?, none)``."""
+    mixed = []
+    for field in form.fields:
+        odd = [word for word in field.words if not _is_number(word)]
+        if odd and len(odd) < len(field.words) / 2:
+            mixed.append(f"{field.name} ({_listed(odd, 3)})")
+    return mixed
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def field_values(
@@ -225,7 +255,11 @@ def _check_columns(path: Path, table: dict[str, Column], target: str, names: Seq
         raise UsageError(f"the target must be a column of {path}: --target COLUMN; it has {known}")
     if target not in table:
         near = did_you_mean(target, table)
-        raise UsageError(f"{path} has no column {target!r}{near}; --target must be one of {known}")
+        which = f"{near} It has {known}" if near else f"; --target must be one of {known}"
+        # One column whose name holds the whole header: the cells are cut at another character.
+        if len(table) == 1 and (mark := next((m for m in ";|\t" if m in next(iter(table))), "")):
+            which = f": its cells are separated by {mark!r}; save it with commas"
+        raise UsageError(f"{path} has no column {target!r}{which}")
     if not table[target].num_rows:
         raise UsageError(f"{path} must have rows, got a header alone")
     if absent := [name for name in names if name not in table]:
@@ -320,8 +354,12 @@ def _targets(path: Path, values: Any) -> list[Any]:
 
     plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
     out: list[Any] = plain.to_pylist()
-    if None in out:
-        raise UsageError(f"the target must have a value in every row of {path}, got an empty one")
+    # A file of text has an empty cell, where one with types has a null.
+    if empty := [number for number, value in enumerate(out, 1) if value is None or value == ""]:
+        raise UsageError(
+            f"the target must have a value in every row of {path}, got none in {len(empty):,} of "
+            f"{len(out):,} (the first is row {empty[0]:,} below the header): leave these rows out"
+        )
     return out
 
 

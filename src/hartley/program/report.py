@@ -71,8 +71,10 @@ class Row:
     flags: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Write the row in one line."""
-        return f"{self.attack}: {self.reason if self.bits is None else self.bits}"
+        """Write the row in one line, with what makes it untrustworthy."""
+        failed = "failed: " if self.status == "failed" else ""
+        figure = f"{failed}{self.reason}" if self.bits is None else str(self.bits)
+        return "; ".join([f"{self.attack}: {figure}", *(f"FLAGGED: {flag}" for flag in self.flags)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +160,16 @@ class Report:
         return path
 
     def __str__(self) -> str:
-        """Write the verdict and one line for each row that was measured."""
-        rows = [str(row) for row in self.rows() if row.bits is not None]
-        return "\n".join([f"run {self.document['id']}", *rows, str(self.verdict)])
+        """Write the verdict and one line for each row that was measured or failed."""
+        from hartley.report.summary import of_one_training
+
+        rows = [str(row) for row in self.rows() if row.status != "skipped"]
+        known = of_one_training(self.document)
+        return "\n".join([f"run {self.document['id']}", *rows, *known, str(self.verdict)])
+
+    def __repr__(self) -> str:
+        """Write the same where a notebook or a prompt shows the last value of a cell."""
+        return str(self)
 
 
 def _row(row: Mapping[str, Any], attack: str, confidence: float) -> Row:

@@ -115,6 +115,20 @@ def limited(document: Mapping[str, Any]) -> str:
     )
 
 
+def of_one_training(document: Mapping[str, Any]) -> list[str]:
+    """Say what one training certifies where it certifies no bits: of canaries that were planted.
+
+    Their rows read [0, the ceiling], and what was learnt is in figures that no table of bits has.
+    """
+    measured = [row for row in baseline_rows(document) if row["status"] == "measured"]
+    out: list[str] = []
+    for cls in dict.fromkeys(class_of(row) for row in measured):
+        rows = [row for row in measured if class_of(row) == cls]
+        if not any(_low(row) > 0 for row in rows):
+            out += _of_one_run([row for row in rows if not row.get("flags")])
+    return out
+
+
 def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a sentence for each class: its widest row, or that nothing was certified."""
     measured = [row for row in rows if row["status"] == "measured"]
@@ -183,6 +197,11 @@ def _of_one_run(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"{best['attack']} refutes any claim of differential privacy about a "
             f"{best.get('unit') or 'use'} with ε below "
             f"{number(best['metrics']['epsilon_lower'], 2)}{at}."
+        )
+    if max(len(capable), len(private)) > 1:
+        yield (
+            f"That is the largest figure of {len(alone)} attacks; each of them alone holds with "
+            f"{_level(alone[0])}."
         )
     for row in alone:
         yield from _by_copies(row)

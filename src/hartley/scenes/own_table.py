@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.core.code_digest import code_of
 from hartley.core.errors import UsageError
-from hartley.data.user_tables import field_values, read_tables, records
+from hartley.data.user_tables import field_values, mixed_columns, read_tables, records
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.kit.cache import digest
 from hartley.kit.file_digests import sha256_of
@@ -20,6 +20,7 @@ from hartley.targets.sklearn import SklearnPipeline, from_sklearn
 
 if TYPE_CHECKING:
     from hartley.core import Data, Model
+    from hartley.data.user_tables import Floats, TableForm
 
 LEAST = 16
 """Targets of attribute inference in one victim, at least."""
@@ -78,12 +79,15 @@ def own_table(
     classifier: Any = load_onnx(Path(model)) if onnx else load_estimator(Path(model), trust=trust)
     labels = _labels_of(classifier, model)
     names = [str(name) for name in getattr(classifier, "feature_names_in_", ())]
+    reads = int(getattr(classifier, "n_features_in_", 0))
+    # A pipeline whose first step is the user's own states neither names nor a number: it gets the
+    # table as it is, and takes of it what it reads.
+    framed = not (names or reads or onnx)
     form, tables, targets = read_tables(
-        [Path(train), Path(test)],
-        target,
-        names=names,
-        reads=int(getattr(classifier, "n_features_in_", 0)),
+        [Path(train), Path(test)], target, names=names, reads=reads, framed=framed
     )
+    if framed and not _answers(classifier, form, tables[0]):
+        form = form.unnamed() or form
     members, others = (
         records(Path(path).name, x, values, labels)
         for path, x, values in zip((train, test), tables, targets, strict=True)
@@ -138,8 +142,8 @@ def own_table(
             references=references, sparing=sparing and not references and bool(deployed.identity)
         ),
         facts={
-            "train accuracy": _accuracy(deployed, members),
-            "test accuracy": _accuracy(deployed, others),
+            "train accuracy": _accuracy(deployed, members, form),
+            "test accuracy": _accuracy(deployed, others, form),
             "records": len(members),
             "columns": len(form.fields),
             **({"sensitive": f"{sensitive}: {', '.join(titles)}"} if sensitive else {}),
@@ -148,7 +152,16 @@ def own_table(
     )
 
 
-def _accuracy(model: Model, data: Data) -> float:
+def _answers(classifier: Any, form: TableForm, x: Floats) -> bool:
+    """Whether a classifier takes records in this form: its own code says so in no other way."""
+    try:
+        classifier.predict_proba(form.decode(x[:2]))
+    except Exception:
+        return False
+    return True
+
+
+def _accuracy(model: Model, data: Data, form: TableForm) -> float:
     """Return the accuracy of a model, asked about these records for the first time.
 
     Raises:
@@ -159,6 +172,8 @@ def _accuracy(model: Model, data: Data) -> float:
     except (ValueError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())
         cure = "; save the whole pipeline, with the step that fills them" * ("NaN" in reason)
+        if mixed := mixed_columns(form):
+            cure = f"; numbers and words are in one column: {', '.join(mixed)}"
         raise UsageError(
             f"{model.name} must read the records of {data.name}, got {type(error).__name__}: "
             f"{reason[:160]}{cure}"
