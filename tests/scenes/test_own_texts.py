@@ -234,9 +234,36 @@ def test_an_endpoint_is_asked_as_the_folder_is(home, monkeypatch):
         own(home, endpoint=url, **settings)
 
 
+def test_an_endpoint_that_does_not_repeat_itself_is_said_to(home, monkeypatch):
+    """What the first questions show and cost is in the facts; a worker does not ask them again."""
+    codec, model = tokenizer(home / "whole"), huggingface(home / "whole")
+    settings = {"model": "tuned", "tokenizer": "whole", "price_in": 2.0}
+    scored = "log-probabilities of the endpoint, asked twice"
+    sampled = "sampled text of the endpoint, asked twice with one seed"
+    before = "questions before the attacks"
+    for jitter in (0.0, 0.1):
+        backend = Backend(codec, {"tuned": model}, jitter=jitter, seeded=not jitter)
+        with serving(backend) as url:
+            facts = own(home, endpoint=url, **settings).facts
+            assert facts[f"tokens of {before}"] == sum(backend.tokens) > 0
+            assert facts[f"money for {before}"] == 2e-6 * backend.tokens[0]
+            mute = own(home, endpoint=url, scores=False, sampling="chat", **settings).facts
+            received = sum(backend.received.values())
+            monkeypatch.setenv("HARTLEY_WORKER", "1")
+            own(home, endpoint=url, **settings)
+            monkeypatch.delenv("HARTLEY_WORKER")
+            assert sum(backend.received.values()) == received
+        for fact in (facts[scored], mute[sampled]):
+            assert (fact == "the same") == (not jitter)
+            assert ("another run reads other numbers" in fact) == bool(jitter)
+    apart = float(facts[scored].split()[2])
+    assert 0.05 < apart < 1.0
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"timeout": 3.0}, "--timeout must be given with --endpoint"),
         ({"model": ""}, "--model must be a folder, got none"),
         ({"members": ""}, "--members must be a file of texts, got none: hartley assess --model"),
         ({"model": "absent"}, "must be a folder with config.json"),

@@ -19,8 +19,11 @@ import numpy as np
 from hartley.core import Codec, Model
 from hartley.kit.language.text import lengths
 
-FAULTS = ("429", "503", "reset before", "reset after", "timeout")
-"""What may happen to a request; after the model has worked for it in the last two cases."""
+FAULTS = (
+    *("429", "429 without a wait", "503", "reset before"),
+    *("reset after", "timeout", "cut body", "cut without a length"),
+)
+"""What may happen to a request; after the model has worked for it in the last four cases."""
 
 
 @dataclass
@@ -36,7 +39,10 @@ class Backend:
         received: requests that came, by path.
         answered: prompts that were answered, one for each choice.
         tokens: read and written, of what was answered.
+        worked: read and written, of all that the model worked for, also where the answer was lost.
         met: faults that were met, by kind.
+        jitter: deviation of the noise of every log-probability, another one at each request.
+        seeded: whether the seed of a request is heeded.
         keys: what came in the header of the key.
     """
 
@@ -48,6 +54,9 @@ class Backend:
     received: Counter[str] = field(default_factory=Counter)
     answered: int = 0
     tokens: list[int] = field(default_factory=lambda: [0, 0])
+    worked: list[int] = field(default_factory=lambda: [0, 0])
+    jitter: float = 0.0
+    seeded: bool = True
     met: Counter[str] = field(default_factory=Counter)
     keys: set[str] = field(default_factory=set)
     lock: Any = field(default_factory=threading.Lock)
@@ -85,7 +94,11 @@ class Backend:
         read = sum(int(lengths(row).sum()) for row in rows)
         if body.get("echo"):
             assert body["max_tokens"] == 0 and model.score is not None
-            scores = [[None, *map(float, model.score(row)[0])] for row in rows]
+            noise = np.random.default_rng(self.received[path]).normal
+            scores = [
+                [None, *(float(v) + noise(0, self.jitter) for v in model.score(row)[0])]
+                for row in rows
+            ]
             choices = [
                 {"index": i, "text": "", "logprobs": {"token_logprobs": said}}
                 for i, said in enumerate(scores)
@@ -102,6 +115,8 @@ class Backend:
     ) -> tuple[list[str], int]:
         assert model.generate is not None
         seed = int(body["seed"]) if body["temperature"] else -1
+        if not self.seeded:
+            seed = sum(self.received.values())
         drawn = model.generate(np.repeat(row, count, axis=0), int(body["max_tokens"]), seed)
         return self.codec.decode(drawn), int(drawn.size)
 
@@ -125,8 +140,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "reset before":
             self.reset()
             return
-        if fault in ("429", "503"):
-            self.reply(int(fault), {"error": {"message": "come back later"}}, wait="0.01")
+        if fault in ("429", "429 without a wait", "503"):
+            wait = "0.01" if "without" not in fault else ""
+            self.reply(int(fault[:3]), {"error": {"message": "come back later"}}, wait=wait)
             return
         with backend.lock:  # one at a time: sums of a network depend on its threads
             body = json.loads(content)
@@ -135,11 +151,16 @@ class Handler(BaseHTTPRequestHandler):
                 self.reply(404, {"error": {"message": why}})
                 return
             document = backend.answer(self.path, body)
+            backend.worked[0] += document["usage"]["prompt_tokens"]
+            backend.worked[1] += document["usage"]["completion_tokens"]
         if fault == "reset after":
             self.reset()
             return
         if fault == "timeout":
             self.connection.recv(1)  # until the client gives up
+            return
+        if fault.startswith("cut"):
+            self.cut(document, stated="without" not in fault)
             return
         with backend.lock:
             backend.answered += len(document["choices"])
@@ -153,6 +174,18 @@ class Handler(BaseHTTPRequestHandler):
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.connection.shutdown(socket.SHUT_RDWR)
+
+    def cut(self, document: dict[str, Any], *, stated: bool) -> None:
+        """Send half of an answer, whose length was stated or not, and end the connection."""
+        content = json.dumps(document).encode()
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        if stated:
+            self.send_header("Content-Length", str(len(content)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2])
 
     def reply(self, status: int, document: dict[str, Any], wait: str = "") -> None:
         content = json.dumps(document).encode()

@@ -19,6 +19,7 @@ from hartley.targets.http import Prices, endpoint
 from hartley.targets.http_client import Client, permitted
 
 QUICK = Backoff(attempts=2, first=0.001, longest=0.002)
+USAGE = {"prompt_tokens": 3, "completion_tokens": 1}
 
 
 @contextmanager
@@ -139,6 +140,52 @@ def test_an_empty_purse_does_not_fill_by_waiting() -> None:
 def test_a_server_that_is_not_there_is_tried_again_and_then_named() -> None:
     with pytest.raises(RunError, match=r"127.0.0.1:9/v1/x: failed 2 times, .*ConnectionRefused"):
         client("http://127.0.0.1:9/v1").post("/x", {})
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_and_counted() -> None:
+    """A time-out or half an answer may have cost; a refusal has not."""
+    answer = b'{"choices": [1], "usage": {}}'
+    with saying(200, answer[:12]) as (url, heard):
+        with pytest.raises(RunError, match="failed 2 times, at last with: the answer must be JSON"):
+            client(url).post("/x", {})
+        assert len(heard) == 2
+    statuses = iter([429, 200])
+    with saying(lambda _: next(statuses), answer) as (url, heard):
+        assert client(url).post("/x", {}).lost == 0 and len(heard) == 2
+
+
+def test_a_try_whose_connection_breaks_off_is_in_the_cost() -> None:
+    answer = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": USAGE}).encode()
+    listener = socket.create_server(("127.0.0.1", 0))
+    breaks = iter([True, False])
+
+    def serve() -> None:
+        for broken in breaks:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                if not broken:
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n"
+                    connection.sendall(head.encode() + answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    port = listener.getsockname()[1]
+    model = endpoint(f"http://127.0.0.1:{port}/v1", "m", scores=False, backoff=QUICK)
+    with billed() as bill:
+        assert model.calls["chat"]([[{"role": "user", "content": "hi"}]], 4, -1) == ["x"]
+    thread.join()
+    listener.close()
+    assert bill.cost.lost_requests == 1 and bill.cost.tokens_in == USAGE["prompt_tokens"]
+
+
+def test_an_error_that_a_gateway_passes_on_with_status_200_is_one() -> None:
+    for code, asked in ((429, 2), (400, 1)):
+        error = json.dumps({"error": {"code": code, "message": "no luck"}}).encode()
+        with saying(200, error) as (url, heard):
+            with pytest.raises(RunError, match=f"status {code}: no luck"):
+                client(url).post("/x", {})
+            assert len(heard) == asked
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[1]", b""])

@@ -56,6 +56,10 @@ class OwnModel:
         scores: Whether the endpoint gives log-probabilities of prompts; with --no-scores only
             attacks that sample text are played.
         sampling: What the endpoint continues a text by: completions (the default) or chat.
+        price_in: Money for a million tokens that the endpoint reads. Default: 0.
+        price_out: Money for a million tokens that it writes. Default: 0.
+        timeout: Seconds without a byte before a request is sent again. Default: 60.
+        concurrency: Requests to the endpoint at a time, of each worker. Default: 4.
     """
 
     model: str | None = None
@@ -85,6 +89,10 @@ class OwnModel:
     revision: str | None = None
     scores: Annotated[bool, Parameter(negative="--no-scores")] = True
     sampling: str | None = None
+    price_in: float | None = None
+    price_out: float | None = None
+    timeout: float | None = None
+    concurrency: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""

@@ -28,12 +28,15 @@ class Cost:
         tokens_out: tokens that it wrote.
         money: in the currency of the price list that the user gave.
         seconds: of the model's own time, where its adapter measures it.
+        lost_requests: that were sent and whose answers never came; the same question was sent
+            again. A server may charge for them, and they are in no other number.
     """
 
     tokens_in: float = 0.0
     tokens_out: float = 0.0
     money: float = 0.0
     seconds: float = 0.0
+    lost_requests: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
@@ -75,6 +78,7 @@ def charge(
     tokens_out: float = 0.0,
     money: float = 0.0,
     seconds: float = 0.0,
+    lost_requests: float = 0.0,
 ) -> None:
     """Report to the caller what an answer cost.
 
@@ -83,11 +87,12 @@ def charge(
         tokens_out: tokens that it wrote.
         money: what was paid.
         seconds: of the model's own time.
+        lost_requests: that were sent and whose answers never came.
 
     Raises:
         ValueError: a number below 0, or one that is not finite.
     """
-    cost = Cost(tokens_in, tokens_out, money, seconds)
+    cost = Cost(tokens_in, tokens_out, money, seconds, lost_requests)
     for amount in fields(Cost):
         value = getattr(cost, amount.name)
         if not isfinite(value) or value < 0:

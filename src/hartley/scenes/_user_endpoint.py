@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,16 +11,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hartley.core import Codec, Data, Model
+from hartley.core.costs import billed
 from hartley.core.errors import RunError, UsageError
 from hartley.data.canary_files import CanarySet
 from hartley.kit.language.text import PAD, lengths, pad
 from hartley.kit.retry import Backoff
 from hartley.scenes._user_texts import as_sent
+from hartley.targets.http import Prices
 from hartley.targets.http import endpoint as served
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+PROBES = 4
+"""Texts that are asked about twice before the attacks, and tokens of each that is sampled."""
+OTHER_NUMBERS = "the run measures the endpoint as it answers, and another run reads other numbers"
 ROOM = 4
 """Tokens that a reply may say before the words of a canary, such as a line break."""
 CONTINUE = "Continue the user's text. Write its continuation alone, word for word."
@@ -50,9 +56,15 @@ class Endpoint:
     revision: str
     scores: bool
     sampling: Literal["completions", "chat"]
+    prices: Prices
+    timeout: float
+    concurrency: int
 
     def ask(self, codec: Codec, texts: Sequence[Data], canaries: Chats | None) -> Model:
-        """Return the model, after one question, so that a mistake shows at once.
+        """Return the model, after a few questions, so that a mistake shows at once.
+
+        The first texts are asked about twice: whether an endpoint repeats itself is a fact of it,
+        beside what these questions cost. Worker processes of a run do not ask them again.
 
         Args:
             codec: of its tokenizer.
@@ -72,21 +84,42 @@ class Endpoint:
             key_env=self.key_env,
             allow_hosts=(self.allow_host,) if self.allow_host else (),
             revision=self.revision,
+            prices=self.prices,
+            timeout=self.timeout,
+            concurrency=self.concurrency,
         )
+        if os.environ.get("HARTLEY_WORKER"):
+            return self._sampled(ask(), codec, canaries)
         first = ask(backoff=Backoff(attempts=2, first=0.2))
         try:
-            self._try(self._sampled(first, codec, canaries), texts[0])
+            with billed() as bill:
+                facts = self._try(self._sampled(first, codec, canaries), texts[0])
         except RunError as error:
             reason = " ".join(str(error).split())
             cure = next((cure for words, cure in CURES.items() if words in reason), "")
             raise UsageError(f"--endpoint {self.url} must answer: {reason}{cure}") from error
-        return self._sampled(ask(), codec, canaries)
+        facts["tokens of questions before the attacks"] = int(
+            bill.cost.tokens_in + bill.cost.tokens_out
+        )
+        if bill.cost.money:
+            facts["money for questions before the attacks"] = bill.cost.money
+        model = self._sampled(ask(), codec, canaries)
+        return model.with_(facts={**model.facts, **facts})
 
-    def _try(self, model: Model, data: Data) -> None:
+    def _try(self, model: Model, data: Data) -> dict[str, Any]:
+        """Ask the same questions twice; what of the answers a reader of the run should know."""
+        facts = {}
         if self.scores:
-            model.calls["score"](data.x[:1])
+            rows = data.x[:PROBES]
+            first, again = model.calls["score"](rows), model.calls["score"](rows[::-1])[::-1]
+            facts["log-probabilities of the endpoint, asked twice"] = _alike(first, again)
         if not self.scores or self.sampling == "chat":
-            model.calls["generate"](data.x[:1, :2], 1, -1)
+            beginnings = data.x[:PROBES, :2]
+            texts = [model.calls["generate"](beginnings, PROBES, 1) for _ in range(2)]
+            facts["sampled text of the endpoint, asked twice with one seed"] = (
+                "the same" if np.array_equal(*texts) else f"not the same: {OTHER_NUMBERS}"
+            )
+        return facts
 
     def _sampled(self, model: Model, codec: Codec, canaries: Chats | None) -> Model:
         if self.sampling == "completions":
@@ -130,6 +163,12 @@ class Chats:
                 for row, canary in zip(prefixes, drawn.canaries, strict=True)
             }
         )
+
+
+def _alike(first: NDArray[np.float64], again: NDArray[np.float64]) -> str:
+    """Say whether log-probabilities (n, t) that were asked for twice are the same."""
+    apart = float(np.abs(first - again).max(initial=0.0))
+    return f"up to {apart:.2g} nats a token apart: {OTHER_NUMBERS}" if apart else "the same"
 
 
 def _key(row: NDArray[np.int64]) -> tuple[int, ...]:

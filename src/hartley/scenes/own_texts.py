@@ -20,6 +20,7 @@ from hartley.scenes._user_endpoint import Chats, Endpoint
 from hartley.scenes._user_files import described
 from hartley.scenes._user_texts import TextReader, apart, check_words
 from hartley.targets.adapter_folder import adapter, base_of, is_adapter
+from hartley.targets.http import Prices
 from hartley.targets.huggingface import context_stated, huggingface
 from hartley.targets.tokenizer_folder import has_tokenizer
 from hartley.targets.tokenizer_folder import tokenizer as codec_of
@@ -48,6 +49,10 @@ def own_texts(
     revision: Annotated[str, Stronger.NEITHER] = "",
     scores: Annotated[bool, Stronger.NEITHER] = True,
     sampling: Annotated[Literal["completions", "chat"], Stronger.NEITHER] = "completions",
+    price_in: Annotated[float, Range(0), Stronger.NEITHER] = 0.0,
+    price_out: Annotated[float, Range(0), Stronger.NEITHER] = 0.0,
+    timeout: Annotated[float, Range(0, open_low=True), Stronger.NEITHER] = 60.0,
+    concurrency: Annotated[int, Range(1, 256), Stronger.NEITHER] = 4,
 ) -> Scene:
     """A language model of your own, with texts that it was trained on and others, or canaries.
 
@@ -72,6 +77,10 @@ def own_texts(
         scores: whether the endpoint gives log-probabilities of prompts; without them only attacks
             that sample text are played.
         sampling: what the endpoint continues a text by.
+        price_in: money for a million tokens that the endpoint reads.
+        price_out: money for a million tokens that it writes.
+        timeout: seconds without a byte before a request to the endpoint is sent again.
+        concurrency: requests to the endpoint at a time, of each worker.
 
     Raises:
         UsageError: a file, a folder or a column is not there, the model cannot be read, or the
@@ -102,8 +111,20 @@ def own_texts(
         chats = Chats.of(drawn, planted.canaries.x)
     texts = [*records.values(), *([] if planted is None else [planted.texts])]
     if local is None:
-        how = Endpoint(endpoint, model, key_env, allow_host, revision, scores, sampling)
+        how = Endpoint(
+            endpoint,
+            model,
+            key_env,
+            allow_host,
+            revision,
+            scores,
+            sampling,
+            Prices(price_in, price_out),
+            timeout,
+            concurrency,
+        )
         local = how.ask(reader.codec, texts, chats)
+    endpoint_facts = {name: local.facts[name] for name in local.facts if endpoint}
     for data in texts:
         check_words(data, local, "model")
         if before is not None:
@@ -131,7 +152,11 @@ def own_texts(
             **({} if planted is None else _described(planted)),
             **reader.facts,
             **({} if before is None else {"model before fine-tuning": before.name}),
-            **({"endpoint": f"{endpoint} {model}"} if endpoint else described({"model": model})),
+            **(
+                {"endpoint": f"{endpoint} {model}", **endpoint_facts}
+                if endpoint
+                else described({"model": model})
+            ),
             **({} if scores else {"log-probabilities": "none: attacks sample text"}),
             **described(
                 {
@@ -198,6 +223,8 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
             )
     only = {n.replace("_", "-"): flags[n] for n in ("key_env", "allow_host", "revision")}
     only |= {"no-scores": not flags["scores"], "sampling": flags["sampling"] != "completions"}
+    only |= {"price-in": flags["price_in"], "price-out": flags["price_out"]}
+    only |= {"timeout": flags["timeout"] != 60, "concurrency": flags["concurrency"] != 4}
     for name, given in only.items():
         if given and not flags["endpoint"]:
             raise UsageError(f"--{name} must be given with --endpoint")

@@ -3,7 +3,8 @@
 What is used of the interface: ``/completions`` with ``echo`` and ``logprobs`` (how likely a text
 is), ``/completions`` and ``/chat/completions`` with ``seed`` and ``n`` (sampled text), and the
 ``usage`` of every answer. Requests that fail in a way that may pass are sent again; tokens are
-counted of the answer that came, once.
+counted of the answer that came, once. A server may have worked for a request whose answer was lost,
+and charge for it: the cost counts such requests apart.
 """
 
 from __future__ import annotations
@@ -216,6 +217,7 @@ class _Server:
             tokens_out=tokens_out,
             money=(tokens_in * self.prices.tokens_in + tokens_out * self.prices.tokens_out) / 1e6,
             seconds=sum(reply.seconds for reply in replies),
+            lost_requests=sum(reply.lost for reply in replies),
         )
         if failure is not None:
             raise failure

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, LifoQueue
 from typing import Any
 from urllib.parse import urlsplit
@@ -108,10 +108,13 @@ class Reply:
     Attributes:
         body: the JSON document.
         seconds: from sending to the end of the answer, of the try that was answered.
+        lost: tries before it that were sent and whose answer was lost on the way (time-out, broken
+            connection, half an answer). The server may have worked, and charged, for each.
     """
 
     body: Mapping[str, Any]
     seconds: float
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +174,12 @@ class Client:
         """
         content = json.dumps(body, sort_keys=True).encode()
         name = f"{path} {hashlib.sha256(content).hexdigest()}"
-        key = self._key()
+        key, lost = self._key(), list[str]()
         try:
-            return retried(lambda: self._sent(path, content, key), name, self.backoff)
+            reply = retried(lambda: self._sent(path, content, key, lost), name, self.backoff)
         except RunError as error:
             raise RunError(f"{self._where(path)}: {_hidden(str(error), key)}") from None
+        return replace(reply, lost=len(lost))
 
     def _where(self, path: str) -> str:
         return f"{self.address.scheme}://{self.address.host}:{self.address.port}" + (
@@ -190,30 +194,41 @@ class Client:
             raise UsageError(f"the environment variable {self.key_env} must hold the key")
         return key
 
-    def _sent(self, path: str, content: bytes, key: str) -> Reply:
+    def _sent(self, path: str, content: bytes, key: str, lost: list[str]) -> Reply:
+        """Send a request once; one whose answer is lost is written into ``lost``."""
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         started = time.perf_counter()
         try:
-            status, wait, answer = self._exchanged(path, content, headers)
+            status, wait, answer = self._exchanged(path, content, headers, lost)
         except (ssl.SSLCertVerificationError, UnicodeError) as error:
             raise RunError(f"{type(error).__name__}: {error}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise _lost(error) from error
+            failure = _lost(error)
+            if not isinstance(error, (ConnectionRefusedError, socket.gaierror)):
+                lost.append(str(failure))
+            raise failure from error
         seconds = time.perf_counter() - started
         if status != 200:
             raise _refused(status, wait, answer)
         try:
             body = json.loads(answer)
         except ValueError as error:
-            raise RunError(f"the answer must be JSON, got {_excerpt(answer)}") from error
+            reason = f"the answer must be JSON, got {_excerpt(answer)}"
+            if answer.lstrip()[:1] in (b"{", b""):
+                # Half an answer: where no length was stated, nothing else says that it was cut.
+                lost.append(reason)
+                raise TransientError(reason) from error
+            raise RunError(reason) from error
         if not isinstance(body, dict):
             raise RunError(f"the answer must be a JSON object, got {_excerpt(answer)}")
+        if "choices" not in body and body.get("error"):
+            raise _failed(body["error"], answer)
         return Reply(body, seconds)
 
     def _exchanged(
-        self, path: str, content: bytes, headers: Mapping[str, str]
+        self, path: str, content: bytes, headers: Mapping[str, str], lost: list[str]
     ) -> tuple[int, float, bytes]:
         """Status, seconds to wait, and answer; a connection that was kept may be gone."""
         try:
@@ -223,6 +238,8 @@ class Client:
         try:
             return self._over(connection, path, content, headers)
         except (ConnectionError, http.client.RemoteDisconnected, http.client.CannotSendRequest):
+            # Whether the server had read the request before it closed the connection, nobody knows.
+            lost.append("the connection was closed")
             return self._over(self._connection(), path, content, headers)
 
     def _close_idle(self) -> None:
@@ -270,6 +287,12 @@ def _refused(status: int, wait: float, answer: bytes) -> RunError:
     if status in PASSING and not any(code.encode() in answer for code in FINAL):
         return TransientError(reason, wait)
     return RunError(reason)
+
+
+def _failed(error: Any, answer: bytes) -> RunError:
+    """An error that a gateway passes on with status 200."""
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return _refused(code if isinstance(code, int) else 200, 0.0, answer)
 
 
 def _message(answer: bytes) -> str:

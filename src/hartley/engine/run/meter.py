@@ -97,8 +97,8 @@ def by_column(rounds: Sequence[Spent]) -> list[dict[str, float]]:
 def by_unit(rounds: Sequence[Spent]) -> list[dict[str, float]]:
     """Return what each round used besides queries and time, by unit, without unused units.
 
-    Units: ``models`` trained, ``tokens_in`` and ``tokens_out``, ``money``, and ``model_s``, the
-    seconds that the model itself took, where its adapter measures them.
+    Units: ``models`` trained, ``tokens_in`` and ``tokens_out``, ``money``, ``model_s``, the
+    seconds that the model itself took, where its adapter measures them, and ``lost_requests``.
     """
     amounts = [_amounts(r.models, r.cost) for r in rounds]
     units = [unit for unit in (amounts[0] if amounts else ()) if any(r[unit] for r in amounts)]
@@ -121,12 +121,13 @@ def _amounts(models: float, cost: Cost) -> dict[str, float]:
         "tokens_out": cost.tokens_out,
         "money": cost.money,
         "model_s": cost.seconds,
+        "lost_requests": cost.lost_requests,
     }
 
 
 def _cost(amounts: Mapping[str, float]) -> Cost:
     """The way back, but for the models."""
-    units = ("tokens_in", "tokens_out", "money", "model_s")
+    units = ("tokens_in", "tokens_out", "money", "model_s", "lost_requests")
     return Cost(*(amounts.get(unit, 0.0) for unit in units))
 
 
