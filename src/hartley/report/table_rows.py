@@ -71,7 +71,7 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 PROMINENT = (
-    *("auc", "blind_auc", "blind_bits", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"),
+    *("auc", "set_p_value", "blind_auc", "blind_bits", "tpr_at_fpr_1e2", "tpr_at_fpr_1e3"),
     "worst_percentile_advantage",
 )
 """Metrics that are always in the table where present: an AUC is shown with its baseline."""

@@ -37,6 +37,11 @@ from hartley.core import (
 from hartley.core.errors import HartleyError, RunError, UsageError
 from hartley.games.membership import live_and_dead
 from hartley.games.membership.blind_baseline import blind_auc
+from hartley.games.membership.document_sets import (
+    judge_of_sets,
+    sets_of,
+    with_known_nonmembers,
+)
 from hartley.games.membership.judging import judge_of
 from hartley.games.membership.pretrained import Pretrained
 from hartley.games.membership.split_checks import LEAST, readable, repeats, twins
@@ -100,6 +105,7 @@ class MembershipBrief:
         prior: probability that a record is a member.
         pretrained: (n, t−1) natural log-probabilities of the question's tokens by the public model
             that was fine-tuned, 0 at padding; None where the scene has no such model.
+        pretrained_nonmembers: the same of ``nonmembers``.
     """
 
     question: Data
@@ -111,6 +117,7 @@ class MembershipBrief:
     sparing: bool = False
     prior: float = 0.5
     pretrained: NDArray[np.float64] | None = None
+    pretrained_nonmembers: NDArray[np.float64] | None = None
 
 
 @game(
@@ -145,7 +152,9 @@ def membership(
     Args:
         rounds: number of victims, each with its own coins; 0 takes the scene's default.
         group: number of records that share a coin and are judged together (dataset inference); 0
-            groups the records of each user, by the pool's facts["user"].
+            groups the records of each user, by the pool's facts["user"]. In front of one deployed
+            model a set is of members or of non-members, and smaller where there would be fewer than
+            10 sets of either.
         mislabelled: share of the records that have a wrong label in training and in the question,
             the worst case for an audit.
         targets: number of records of the pool that are measured, which a chain is aimed at; 0
@@ -165,12 +174,12 @@ def _deal(
 ) -> Deal:
     """Deal on the pool of a scene, or on its deployed model."""
     if scene.fit is None or "pool" not in scene.extra:
-        if group != 1 or mislabelled or targets:
+        if mislabelled or targets or (group != 1 and (scene.train is None or not group)):
             raise UsageError(
                 f"scene {scene.name!r} must have a pipeline and a pool for group, mislabelled and "
                 "targets, got none"
             )
-        return _of_canaries(scene, rng) if scene.train is None else _deployed(scene, rng)
+        return _of_canaries(scene, rng) if scene.train is None else _deployed(scene, rng, group)
     assert scene.model is not None
     pool = scene.extra["pool"]
     readable(scene.model, pool)
@@ -219,16 +228,18 @@ def _measured(
     return measured
 
 
-def _deployed(scene: Scene, rng: Rng) -> Deal:
+def _deployed(scene: Scene, rng: Rng, group: int) -> Deal:
     """Return one round on the deployed model, with equally many members and non-members.
 
     This measures the given model, and not its training procedure, since there is one model only.
     """
+    if group > 1:
+        scene = with_known_nonmembers(scene, rng)
     model, train, holdout = scene.model, scene.train, scene.holdout
     assert model is not None and train is not None and holdout is not None
     for part, name in ((train, "members"), (holdout, "non-members")):
         readable(model, part)
-        if len(part) < LEAST:
+        if len(part) < (LEAST if group == 1 else LEAST // 2):
             raise UsageError(
                 f"scene {scene.name!r} must have at least {LEAST} {name}, got {len(part)}"
             )
@@ -250,7 +261,13 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
     size = min(len(train), len(holdout))
     rows = [rng.permutation(len(part))[:size] for part in (train, holdout)]
     order = rng.permutation(2 * size)
-    truth = np.repeat([1, 0], size)[order]
+    groups, unit = np.arange(2 * size), ""
+    if group > 1:
+        left, groups, each = sets_of(size, group, order)
+        order, unit = order[left], f"set of {each} records"
+    member = np.repeat([True, False], size)[order]
+    truth = np.zeros(int(groups.max()) + 1, dtype=np.int64)
+    truth[groups] = member
     pool = replace(
         train,
         name="pool",
@@ -260,15 +277,15 @@ def _deployed(scene: Scene, rng: Rng) -> Deal:
         else np.concatenate([train.y[rows[0]], holdout.y[rows[1]]])[order],
         facts=_facts_of_rows(train, holdout, rows, order),
     )
-    groups = np.arange(len(pool))
     view = _view(scene, pool, groups, int(rng.integers(2**31)))
     return Deal(
         rounds=(Round(replace(view, source=model), truth),),
-        judge=judge_of(groups),
+        judge=judge_of(groups) if group == 1 else judge_of_sets(groups),
+        unit=unit,
         # Given the model, its members and the non-members are drawn independently.
         cluster=False,
         planted=False,
-        metrics=_of_the_split(pool, truth[None] == 1, groups, shared),
+        metrics=_of_the_split(pool, member[None], groups, shared),
     )
 
 
@@ -340,6 +357,9 @@ def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[Mem
             references=scene.settings.references,
             sparing=scene.settings.sparing,
             pretrained=None if pretrained is None else likelihoods(pretrained.model, pool.x),
+            pretrained_nonmembers=None
+            if pretrained is None or nonmembers is None
+            else likelihoods(pretrained.model, nonmembers.x),
         ),
         defenses=scene.defenses,
         salt=salt,

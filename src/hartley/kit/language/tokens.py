@@ -104,19 +104,21 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def portrait(numbers: Statistics, zlib_bytes: NDArray[Any]) -> NDArray[np.float64]:
-    """All scores of each text side by side: (n, 3 + 2·shares), each larger for a member.
+    """All scores of each text side by side, (n, d), each larger for a member.
+
+    There are 3 + 2·shares; of a model without moments the 2 + shares that need none.
 
     Args:
         numbers: the statistics of the texts.
         zlib_bytes: (n,) see :func:`compressed`.
     """
-    plain, calibrated = numbers.log_probs, numbers.calibrated
+    rows = [numbers.log_probs]
+    if numbers.mean is not None:
+        rows.append(numbers.calibrated)
     columns = [
-        mean_over_tokens(plain, numbers.real),
-        mean_over_tokens(calibrated, numbers.real),
-        np.where(numbers.real, plain, 0.0).sum(1) / zlib_bytes,
-        *(lowest(plain, numbers.real, share) for share in SHARES),
-        *(lowest(calibrated, numbers.real, share) for share in SHARES),
+        *(mean_over_tokens(values, numbers.real) for values in rows),
+        np.where(numbers.real, numbers.log_probs, 0.0).sum(1) / zlib_bytes,
+        *(lowest(values, numbers.real, share) for values in rows for share in SHARES),
     ]
     return np.stack(columns, 1)
 
