@@ -12,7 +12,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -232,3 +232,67 @@ def test_a_tree_whose_nodes_point_outside_is_refused(people):
     skops.io.dump(tree, folder / "outside.skops")
     with pytest.raises(UsageError, match="whole trees, got one with a node outside"):
         own(folder, model="outside.skops", train="numbers.csv", test="numbers_test.csv")
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_word_is_the_one_that_the_steps_were_fitted_with(tmp_path, missing):
+    """Frames of polars, of databases and of JSON have None; an encoder holds it for a category."""
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"age": rng.integers(18, 90, 120)})
+    x["job"] = pd.Series(rng.choice(["a", "b", missing], 120), dtype=object)
+    y = np.where((x.age > 50) ^ x.job.isna(), "high", "low")
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    steps = ColumnTransformer([("job", encoder, ["job"])], remainder="passthrough")
+    model = make_pipeline(steps, DecisionTreeClassifier(random_state=0)).fit(x, y)
+    joblib.dump(model, tmp_path / "tree.joblib")
+    for name, rows in (("train", slice(60)), ("test", slice(60, None))):
+        x[rows].assign(income=y[rows]).to_parquet(tmp_path / f"{name}.parquet")
+    scene = catalog.load("scene", "own_table")(
+        model=str(tmp_path / "tree.joblib"),
+        train=str(tmp_path / "train.parquet"),
+        test=str(tmp_path / "test.parquet"),
+        target="income",
+        trust=True,
+    )
+    assert np.array_equal(scene.model.query(scene.holdout.x), model.predict_proba(x[60:]))
+    assert scene.facts["train accuracy"] == 1.0
+
+
+def test_steps_that_read_frames_of_polars_get_them(tmp_path):
+    pl = pytest.importorskip("polars")
+    rng = np.random.default_rng(0)
+    x = pl.DataFrame({"age": rng.integers(18, 90, 120), "job": rng.choice(["a", "b"], 120)})
+    y = np.where(x["age"].to_numpy() > 50, "high", "low")
+    first = FunctionTransformer(lambda d: d.select(pl.col("age") * 2, pl.col("job") == "a"))
+    model = make_pipeline(first, DecisionTreeClassifier(random_state=0)).fit(x, y)
+    report = hartley.audit(
+        model,
+        x[:60].with_columns(income=pl.Series(y[:60])),
+        x[60:].with_columns(income=pl.Series(y[60:])),
+        target="income",
+        only=["loss_threshold"],
+        workers=0,
+        store=tmp_path / "runs",
+    )
+    assert report.rows("loss_threshold")[0].status == "measured"
+
+
+def test_a_stump_says_nothing_of_a_column_that_it_does_not_split_on(tmp_path):
+    """Its label is the same for every value: no value is likelier, and the attack names none."""
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"a": rng.normal(size=200), "s": rng.integers(0, 3, 200)})
+    for column, abstains in (("a", 1.0), ("s", 0.0)):
+        y = (x[column] > 0.5).astype(int)
+        joblib.dump(DecisionTreeClassifier(max_depth=1).fit(x[:100], y[:100]), tmp_path / "m.pkl")
+        for name, rows in (("train", slice(100)), ("test", slice(100, None))):
+            x[rows].assign(y=y[rows]).to_csv(tmp_path / f"{name}.csv", index=False)
+        scene = catalog.load("scene", "own_table")(
+            model=str(tmp_path / "m.pkl"),
+            train=str(tmp_path / "train.csv"),
+            test=str(tmp_path / "test.csv"),
+            target="y",
+            trust=True,
+            sensitive="s",
+        )
+        trials = hartley.play("attribute_posterior", scene, game_params={"rounds": 2})
+        assert (trials.guess < 0).mean() == abstains

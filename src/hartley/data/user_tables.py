@@ -64,10 +64,15 @@ class TableForm:
     Attributes:
         fields: the columns that the model reads, in its order.
         named: whether the model reads a frame with these names; else an array of numbers.
+        frames: the library of the frame that the model reads, pandas or polars.
+        absent: what stands for a missing word in a frame of pandas, "nan" or "none": steps that
+            were fitted with one take the other for a word that they do not know.
     """
 
     fields: tuple[Field, ...]
     named: bool
+    frames: str = "pandas"
+    absent: str = "nan"
 
     def unnamed(self) -> TableForm | None:
         """Return the form of the same records as an array of numbers; None where some are words."""
@@ -80,7 +85,7 @@ class TableForm:
         return np.concatenate(parts, 1) if parts else np.empty((0, 0))
 
     def decode(self, x: NDArray[Any]) -> Any:
-        """Return records as the model reads them: a pandas frame, or an array of numbers.
+        """Return records as the model reads them: a frame, or an array of numbers.
 
         Numbers between two places of words are rounded to the nearer one.
 
@@ -90,15 +95,31 @@ class TableForm:
         rows = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
         ends = np.cumsum([field.width for field in self.fields])[:-1]
         parts = np.split(rows, ends, axis=1)
-        values = [_values(field, part) for field, part in zip(self.fields, parts, strict=True)]
+        missing = np.nan if self.absent == "nan" and self.frames == "pandas" else None
+        values = [
+            _values(field, part, missing) for field, part in zip(self.fields, parts, strict=True)
+        ]
         if not self.named:
             return np.stack([np.asarray(value, dtype=np.float64) for value in values], 1)
+        names = [field.name for field in self.fields]
+        columns = dict(zip(names, values, strict=True))
+        if self.frames == "polars":
+            import polars as pl
+
+            # A list: of an array of objects polars makes a column of objects.
+            plain = {k: v.tolist() if v.dtype.kind == "O" else v for k, v in columns.items()}
+            return pl.DataFrame(plain, nan_to_null=True)
         try:
             import pandas as pd
         except ModuleNotFoundError as absent:
             raise MissingExtra("pandas", "tables") from absent
-        names = [field.name for field in self.fields]
-        return pd.DataFrame(dict(zip(names, values, strict=True)), columns=names)
+        if self.absent == "none":
+            # As objects: a column of strings has NaN in place of None.
+            columns = {
+                k: pd.Series(v, dtype=object) if v.dtype.kind == "O" else v
+                for k, v in columns.items()
+            }
+        return pd.DataFrame(columns, columns=names)
 
 
 def read_tables(
@@ -334,12 +355,12 @@ def _numbers(field: Field, values: Any) -> Floats:
     return np.stack([np.where(absent, field.fill, out), absent], 1)
 
 
-def _values(field: Field, part: Floats) -> Any:
+def _values(field: Field, part: Floats, missing: float | None = np.nan) -> Any:
     numbers = part[:, 0]
     if field.fill is not None:
         return np.where(part[:, 1] >= 0.5, np.nan, numbers)
     if field.kind == WORD:
-        words: NDArray[Any] = np.array([*field.words, np.nan], dtype=object)
+        words: NDArray[Any] = np.array([*field.words, missing], dtype=object)
         places = np.nan_to_num(np.rint(numbers), nan=len(field.words))
         return words[np.clip(places, 0, len(field.words)).astype(np.int64)]
     if field.kind == FLAG:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
+
 from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.core.code_digest import code_of
-from hartley.core.errors import UsageError
+from hartley.core.errors import HartleyError, UsageError
 from hartley.data.user_tables import field_values, mixed_columns, read_tables, records
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.kit.cache import digest
@@ -86,6 +90,8 @@ def own_table(
     form, tables, targets = read_tables(
         [Path(train), Path(test)], target, names=names, reads=reads, framed=framed
     )
+    if form.named:
+        form = _as_fitted(form, classifier, tables[0])
     if framed and not _answers(classifier, form, tables[0]):
         form = form.unnamed() or form
     members, others = (
@@ -161,6 +167,36 @@ def _answers(classifier: Any, form: TableForm, x: Floats) -> bool:
     return True
 
 
+def _as_fitted(form: TableForm, classifier: Any, x: Floats) -> TableForm:
+    """Return the form in which an estimator was fitted: its missing words, and its frames.
+
+    Nothing but its steps says so: categories that they learnt, and whether they can read a frame.
+    """
+    words = [value for values in _categories(classifier) for value in values]
+    if any(word is None for word in words):
+        form = replace(form, absent="none")
+    of_polars = replace(form, frames="polars")
+    if _answers(classifier, form, x) or not _answers(classifier, of_polars, x):
+        return form
+    return of_polars
+
+
+def _categories(estimator: Any) -> Iterator[list[Any]]:
+    """Yield the categories of every step of an estimator that learnt some."""
+    pending, visited = [estimator], set[int]()
+    while pending:
+        part = pending.pop()
+        if id(part) in visited or not hasattr(part, "__dict__"):
+            continue
+        visited.add(id(part))
+        learnt = vars(part).get("categories_")
+        if isinstance(learnt, list):
+            yield from (np.asarray(values).tolist() for values in learnt)
+        for value in vars(part).values():
+            for item in value if isinstance(value, list | tuple) else [value]:
+                pending += item if isinstance(item, tuple) else [item]
+
+
 def _accuracy(model: Model, data: Data, form: TableForm) -> float:
     """Return the accuracy of a model, asked about these records for the first time.
 
@@ -169,7 +205,9 @@ def _accuracy(model: Model, data: Data, form: TableForm) -> float:
     """
     try:
         return accuracy(model, data)
-    except (ValueError, TypeError, KeyError) as error:
+    except HartleyError:
+        raise
+    except Exception as error:  # steps of the user's own can fail in any way
         reason = " ".join(str(error).split())
         cure = "; save the whole pipeline, with the step that fills them" * ("NaN" in reason)
         if mixed := mixed_columns(form):

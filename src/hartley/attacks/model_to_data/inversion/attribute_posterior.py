@@ -31,7 +31,9 @@ def attribute_posterior(view: View[AttributeInferenceBrief], rng: Rng) -> Outcom
 
     The weight of a value is P(value) · P(the model predicts c | the label is y), where c is the
     prediction with that value (Fredrikson et al.). The attacker's records give the confusion
-    matrix; only labels are queried. Ties are settled by chance; if all values tie, none is chosen.
+    matrix; only labels are queried. Ties are settled by chance. If all values tie, none is chosen:
+    the label is then the same for every value, as that of a stump which does not split on the
+    field, and what is left is the uniform prior.
     """
     question, classes = view.brief.question, view.brief.classes
     public = needed(view.brief.public, "attribute_posterior")
