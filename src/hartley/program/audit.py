@@ -20,11 +20,13 @@ from hartley.engine.plan.own_scene import own_scene
 from hartley.engine.plan.plan import Plan, normalised, parse
 from hartley.program.inputs import Inputs
 from hartley.program.report import Report
+from hartley.program.wording import for_programs
 
 FOLDER = ".inputs"
 """Folder of the store for what was in memory: of each object one, named by its content."""
 
 
+@for_programs
 def audit(
     model: Any = None,
     train: Any = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import UnknownName, UsageError
+from hartley.program.wording import in_python
 from hartley.reference.schema import baseline_rows, verdict_of
 from hartley.report.format_numbers import bits, meaning, number, span
 from hartley.report.render import FORMATS, render
@@ -117,7 +118,8 @@ class Report:
     def verdict(self) -> Verdict:
         """What the limits say."""
         verdict = self.document["verdict"]
-        return Verdict(verdict_of(verdict), tuple(verdict["reasons"]), meaning(verdict))
+        reasons = tuple(map(in_python, verdict["reasons"]))
+        return Verdict(verdict_of(verdict), reasons, in_python(meaning(verdict)))
 
     def rows(self, name: str = "") -> tuple[Row, ...]:
         """Return rows without added defenses, in the order of the run.
@@ -184,7 +186,7 @@ def _row(row: Mapping[str, Any], attack: str, confidence: float) -> Row:
         attack=attack,
         game=row["game"],
         status=row["status"],
-        reason=row["reason"] or "",
+        reason=in_python(row["reason"] or ""),
         bits=measured,
         metrics=row.get("metrics") or {},
         flags=tuple(row["flags"]),
