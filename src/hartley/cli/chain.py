@@ -14,6 +14,7 @@ from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
     above_zero,
+    complain,
     exit_code,
     note,
     print_channels,
@@ -29,6 +30,7 @@ app = App(name="chain")
 
 Switch = Annotated[bool, Parameter(negative="")]
 Whole = Annotated[int | None, Parameter(converter=whole)]
+_USAGE = 2
 Repeated = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
 
 
@@ -84,7 +86,7 @@ def chain(
     json
         Print the run document on standard output.
     """
-    from hartley.engine.assess import assess
+    from hartley.engine.assess import Mistaken, assess
     from hartley.engine.chain import stages_of
     from hartley.engine.plan.plan import CHAINS, Chain, Plan
 
@@ -105,12 +107,20 @@ def chain(
         scenes=tables["scene"],
         chains=(Chain(attacks, tuple(slot or ()), tables["attack"], tables["game"]),),
     )
-    with watching() as watch:
-        document = assess(plan, store=store, fresh=fresh, watch=watch)
+    mistakes: tuple[str, ...] = ()
+    try:
+        with watching() as watch:
+            document = assess(plan, store=store, fresh=fresh, watch=watch)
+    except Mistaken as mistake:
+        document, mistakes = dict(mistake.document), mistake.lines
     if json:
         print_json(document)
     else:
         _print(document, store)
+    for line in mistakes:
+        complain(line)
+    if mistakes:
+        return _USAGE
     return exit_code(row for row in document["channels"] if row["status"] != "skipped")
 
 

@@ -395,6 +395,9 @@ def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]
         elif experiment.stages:
             stage = experiment.stages[-1]
             names = [f"the game {stage.game!r} cannot be played"]
+            if len(experiment.stages) > 1:
+                chain = "+".join(stage.attack for stage in experiment.stages)
+                names.append(f"the chain {chain!r} cannot be played")
             if stage.attack in plan.attacks:
                 names.append(f"the attack {stage.attack!r} cannot be played")
         else:

@@ -90,7 +90,7 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         for _, stage, why_not in stages
         if why_not is not None
     ]
-    lines += [line for line in _chains(plan, bare) if line not in lines]
+    lines += [line for line in _chains(plan, bare, scene) if line not in lines]
     if plan.use or plan.deployed:
         lines.append(bare)
     for names in plan.use:
@@ -98,8 +98,12 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     return tuple(_coded(lines))
 
 
-def _chains(plan: Plan, bare: Experiment) -> Iterator[Experiment]:
-    """The rows of each chain: its last attack alone, and the chain, on the same deals."""
+def _chains(plan: Plan, bare: Experiment, scene: Scene) -> Iterator[Experiment]:
+    """The rows of each chain: its last attack alone, and the chain, on the same deals.
+
+    Raises:
+        UsageError: an attack of a chain is for other records than those of the scene.
+    """
     for chain, replicate in product(plan.chains, range(plan.replicates)):
         # A chain's own tables win over the plan's, key by key; a sweep is for the attack alone.
         games = {
@@ -115,6 +119,13 @@ def _chains(plan: Plan, bare: Experiment) -> Iterator[Experiment]:
             for name in {*single, *chain.params}
         }
         stages = stages_of(chain.attacks, chain.slots, params=params, game_params=games)
+        for stage in stages:
+            plays = catalog.find("attack", stage.attack).modalities
+            if scene.modality not in plays:
+                raise UsageError(
+                    f"{stage.attack} cannot be in a chain on {scene.name}: it plays "
+                    f"{', '.join(plays)}, and {scene.name} is {scene.modality}"
+                )
         knowledge = _of_deployed(catalog.find("attack", stages[-1].attack), plan)
         yield replace(bare, stages=stages[-1:], knowledge=knowledge, replicate=replicate)
         yield replace(bare, stages=stages, knowledge=knowledge, replicate=replicate)
