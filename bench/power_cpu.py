@@ -29,6 +29,12 @@ ROWS = (
     ("tumours", "label_flip", "poisoning", 8, ""),
     ("income", "loss_threshold", "membership", 8, ""),
     ("income", "attribute_confidence", "attribute_inference", 8, ""),
+    ("income", "copycat", "extraction", 16, ""),
+    ("income", "exposure", "memorization", 8, ""),
+    ("fashion", "loss_threshold", "membership", 2, ""),
+    ("fashion", "exposure", "memorization", 2, ""),
+    ("dialogue", "loss_threshold", "membership", 2, ""),
+    ("dialogue", "exposure", "memorization", 2, ""),
 )
 """Scene, attack, game, rounds of the pilot, settings of the scene. The form of the forecast was
 chosen on rows of the digits."""

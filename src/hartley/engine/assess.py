@@ -234,7 +234,7 @@ def _pool(
             return
     trials = pooled([ledger.trials(part.key) for part in parts])
     spent = [ledger.records[part.key]["cpu"] for part in parts]
-    cpu = {name: round(sum(one[name] for one in spent), 4) for name in spent[0]}
+    cpu = {name: round(sum(one.get(name, 0.0) for one in spent), 4) for name in spent[0]}
     devices = [name for part in parts for name in ledger.records[part.key]["devices"]]
     row = measured_row(trials)
     note = {"cpu": cpu, "devices": list(dict.fromkeys(devices))}

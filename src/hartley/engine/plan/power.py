@@ -216,7 +216,8 @@ class _Source:
             judging; None where the pilot's version did not count them apart.
         measuring: those of measuring, which grow about as the root of the clusters: the codes and
             the null arm of a few rows cost as much as those of many.
-        fixed: the others: building scenes, reference models and other shared work.
+        fixed: the others: imports, building scenes, what a deal does once (a baseline of its
+            records), reference models and other shared work.
     """
 
     row: Mapping[str, Any]
@@ -261,10 +262,8 @@ def _of_pilot(pilot: Path, plan: Plan) -> Iterator[_Source]:
             once = sum(s for name, s in shared.items() if not name.startswith(ANSWERS))
             # Each attack that used it lists shared work, and one of them did it.
             played = min(row["seconds"], spent["plays"])
-            growing, measuring = (
-                spent["deals"] + max(spent["plays"] - once, played),
-                spent["measures"],
-            )
+            dealing = spent["deals"] - spent.get("deals_once", 0.0)
+            growing, measuring = dealing + max(spent["plays"] - once, played), spent["measures"]
             fixed = spent["all"] - growing - measuring
         yield _Source(
             row=row,

@@ -35,6 +35,7 @@ from hartley.engine.run.interrupts import recorded
 from hartley.engine.run.play import deal, play_rounds
 from hartley.engine.run.tuning import Tuned, tuned, tuning_params, tuning_seed
 from hartley.kit.cache import taken_rebuilt
+from hartley.kit.once_per_deal import counted
 from hartley.store.artifacts import Artifacts
 from hartley.store.table import trials_to_bytes
 
@@ -49,8 +50,9 @@ class Result:
         status: ``done``, ``failed`` or ``skipped``.
         note: ``reason`` and ``cause`` of what did not end well, ``trace`` of a crash, ``values`` of
             a utility, ``seconds``, processor seconds (``cpu``: all, and those of scenes, deals,
-            plays and measures), the ``devices`` that its process has used until then, and files of
-            the cache that were damaged and ``rebuilt``.
+            plays and measures; of the deals those that do not grow with the rounds are counted
+            apart), the ``devices`` that its process has used until then, and files of the cache
+            that were damaged and ``rebuilt``.
         content: the trials, as Parquet, of a play that was done.
         mistake: what the user got wrong, if that is why it failed.
         row: of a play that was done: the measured half of its row, and the measurement's digest.
@@ -72,6 +74,7 @@ class Player:
         isolate: True plays every attack in a process of its own, False none, None those of plugins.
         built: processor seconds that building scenes took since the last experiment began.
         dealing: those that dealing took: training victims and drawing secrets.
+        dealing_once: of these, what does not grow with the rounds.
         playing, measuring: those that playing the rounds and measuring the trials took.
     """
 
@@ -79,6 +82,7 @@ class Player:
     isolate: bool | None = None
     built: float = 0.0
     dealing: float = 0.0
+    dealing_once: float = 0.0
     playing: float = 0.0
     measuring: float = 0.0
     _scenes: dict[Any, Scene] = field(default_factory=dict)
@@ -97,7 +101,7 @@ class Player:
             KeyboardInterrupt: Ctrl-C was pressed.
         """
         started, worked = time.perf_counter(), time.process_time()
-        self.built = self.dealing = self.playing = self.measuring = 0.0
+        self.built = self.dealing = self.dealing_once = self.playing = self.measuring = 0.0
         process = os.getpid()
         with recorded() as interrupts:
             try:
@@ -119,6 +123,7 @@ class Player:
                 "all": round(time.process_time() - worked, 4),
                 "scenes": round(self.built, 4),
                 "deals": round(self.dealing, 4),
+                "deals_once": round(self.dealing_once, 4),
                 "plays": round(self.playing, 4),
                 "measures": round(self.measuring, 4),
             },
@@ -183,7 +188,6 @@ class Player:
         trials = result.trials
         if tuning is not None:
             trials = replace(trials, tuning=tuning.record)
-        import_module(MEASURE)  # what a process does once is not counted as measuring
         began = time.process_time()
         row = measured_row(trials)
         self.measuring = time.process_time() - began
@@ -260,9 +264,12 @@ class Player:
             answer_cache.forget()
             rules = experiment.stages[-1].game_params
             seed, budget = experiment.root_seed, experiment.budget
+            import_module(MEASURE)  # games import much of it too, and a process does so once
             began = time.process_time()
-            dealt = deal(attack, scene, seed=seed, params=rules)
+            with counted() as once:
+                dealt = deal(attack, scene, seed=seed, params=rules)
             self.dealing += time.process_time() - began
+            self.dealing_once += once.seconds
             if len(experiment.stages) > 1:
                 dealt = held_instead(
                     experiment.stages,

@@ -48,6 +48,7 @@ from hartley.games.membership.split_checks import LEAST, readable, repeats, twin
 from hartley.games.planted_canaries import PlantedCanaries
 from hartley.games.texts_as_tokens import in_tokens, with_scored_texts
 from hartley.kit.language.tokens import likelihoods
+from hartley.kit.once_per_deal import once_per_deal
 from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
@@ -339,6 +340,7 @@ def _trained(scene: Scene, pool: Data, coins: NDArray[Any], seed: int) -> Ensemb
         ) from error
 
 
+@once_per_deal()
 def _view(scene: Scene, pool: Data, groups: NDArray[Any], salt: int) -> View[MembershipBrief]:
     """Return the attacker's view of every round, without the victim."""
     assert scene.model is not None
@@ -389,6 +391,7 @@ def _mislabel(pool: Data, share: float, classes: int, rng: Rng) -> Data:
     return replace(pool, y=y)
 
 
+@once_per_deal()
 def _of_the_split(
     pool: Data, coins: NDArray[Any], groups: NDArray[Any], doubles: float
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from hartley.core import Data, Modality, Model, Output
 from hartley.core.errors import UsageError
+from hartley.kit.once_per_deal import once_per_deal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,7 @@ def _is_of(x: NDArray[Any], coarser: Rounding) -> bool:
     return all(np.array_equal(part, coarser(part), equal_nan=True) for part in (x[:20], x))
 
 
+@once_per_deal()
 def repeats(data: Data) -> float:
     """Return the share of records that are in ``data`` more than once."""
     keys = _keys(data.x)
