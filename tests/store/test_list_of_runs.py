@@ -13,6 +13,7 @@ from tests.report.sample import document as sample_document
 
 from hartley.store import open_run, read_run, run_index, runs
 from hartley.store.journal import journal_bytes, line_of, read_journal
+from hartley.store.runs import reopen
 
 PLAN = 'scene = "digits"\nseed = 0\n'
 store_runs = importlib.import_module(
@@ -143,3 +144,23 @@ def test_a_run_that_changed_a_moment_ago_is_read_again(many, monkeypatch):
     monkeypatch.setattr(run_index, "SETTLED", 3600.0)
     runs(many.parent)
     assert run_index.read_index(many.parent) == {}
+
+
+def test_a_copied_folder_is_not_a_pass(folder):
+    """The gate does not believe it either: the journal names another run than the folder."""
+    ledger = reopen(folder)
+    document = read_run(folder) | {
+        "verdict": {"status": "pass", "reasons": [], "checks": [{"status": "pass"}]}
+    }
+    ledger.finish(document)
+    ledger.close()
+    assert [row["status"] for row in runs(folder.parent)] == ["pass"]
+    shutil.copytree(folder, folder.parent / "copy")
+    rows = {row["id"]: row for row in runs(folder.parent)}
+    assert (rows["mine"]["status"], rows["copy"]["status"]) == ("pass", "inconclusive")
+    assert rows["copy"]["reason"] == "the folder copy holds another run, mine"
+    journal = read_journal(folder / "journal.jsonl")
+    without = [{k: v for k, v in line.items() if k != "run"} for line in journal.lines]
+    (folder.parent / "copy/journal.jsonl").write_bytes(journal_bytes(without)[0])
+    rows = {row["id"]: row for row in runs(folder.parent)}
+    assert rows["copy"]["status"] == "inconclusive", "an earlier version did not note the name"

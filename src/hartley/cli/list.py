@@ -183,4 +183,7 @@ def _runs(store: Path, *, json: bool) -> int:
         ("run", "created", "scene", "status"),
         [(r["id"], r.get("created", ""), r.get("scene", ""), r["status"]) for r in stored],
     )
+    for row in stored:
+        if row["status"] != "damaged" and "reason" in row:
+            note(row["reason"])
     return 0

@@ -206,7 +206,8 @@ class Ledger:
         write_atomically(self.folder / "run.json", content)
         word = verdict_of(document["verdict"])
         noted = {INPUTS: self.inputs} if self.inputs else {}
-        self.note("finished", RUN, run_sha256=digest_of(content), verdict=word, **noted)
+        noted |= {"run_sha256": digest_of(content), "verdict": word, "run": document["id"]}
+        self.note("finished", RUN, **noted)
 
     @property
     def noted_inputs(self) -> str:
@@ -221,7 +222,8 @@ class Ledger:
         """
         if self.inputs and self.inputs != self.noted_inputs:
             known = self.records[RUN]
-            noted = {name: known[name] for name in ("run_sha256", "verdict") if name in known}
+            names = ("run_sha256", "verdict", "run")
+            noted = {name: known[name] for name in names if name in known}
             self.note("finished", RUN, **noted, **{INPUTS: self.inputs})
 
     def close(self) -> None:
@@ -386,7 +388,9 @@ def _digest(text: str) -> str:
 def runs(store: Path) -> list[dict[str, Any]]:
     """Return the index over the runs of a store, newest first, read off their folders.
 
-    A run that cannot be read is a row too: its status is ``damaged``, with the reason.
+    A run that cannot be read is a row too: its status is ``damaged``, with the reason. The pass
+    of a folder that is a copy of another run, or was renamed, is ``inconclusive``, as the gate has
+    it.
     """
     index = read_index(store)
     rows = {}
@@ -418,6 +422,10 @@ def _row_of(folder: Path) -> dict[str, Any]:
             raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
         if os.path.lexists(folder / "run.json"):
             row["status"] = _status(folder, journal)
+            if (name := _name_in(folder, journal)) != folder.name:
+                if row["status"] == "pass":
+                    row["status"] = "inconclusive"
+                row["reason"] = f"the folder {folder.name} holds another run, {name}"
     except UsageError as error:
         return {"id": folder.name, "status": "damaged", "reason": str(error)}
     return row
@@ -433,6 +441,13 @@ def _status(folder: Path, journal: Journal) -> str:
     if "verdict" in written:
         return str(written["verdict"])
     return verdict_of(read_run(folder, whole=False)["verdict"])
+
+
+def _name_in(folder: Path, journal: Journal) -> str:
+    """Return the name that a run had when it was finished."""
+    written = journal.records.get(RUN, {})
+    # An earlier version did not note it.
+    return str(written["run"] if "run" in written else read_run(folder, whole=False)["id"])
 
 
 def run_folders(store: Path) -> list[Path]:
