@@ -53,7 +53,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -66,6 +65,7 @@ from hartley import catalog
 from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
+from hartley.core.toml_mistakes import located
 from hartley.engine.plan.own_scene import SPARING, of_plan
 from hartley.engine.result.document import finite
 from hartley.engine.result.gate import check_limit, covers
@@ -174,7 +174,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     try:
         raw = toml_table(text)
     except tomllib.TOMLDecodeError as error:
-        raise BadPlan(f"{source}: {_located(str(error), text)}") from error
+        raise BadPlan(f"{source}: {located(str(error), text)}") from error
     except ValueError as error:
         raise BadPlan(f"{source}: {error}") from error
     reader = _Reader(source)
@@ -554,17 +554,6 @@ _KINDS: dict[type, str] = {
 def _kind(value: Any) -> str:
     names: dict[type, str] = {**_KINDS, dict: "a table", list: "a list"}
     return names.get(type(value), "a date")
-
-
-def _located(message: str, text: str) -> str:
-    """Word tomllib's message with its line and column first."""
-    place = re.search(r" ?\(at line (\d+), column (\d+)\)$", message)
-    if place:
-        return f"line {place[1]}, column {place[2]}: {message[: place.start()]}"
-    lines = text.split("\n")
-    return f"line {len(lines)}, column {len(lines[-1]) + 1}: {message.removesuffix(')')}".replace(
-        " (at end of document", ""
-    )
 
 
 def _toml(value: Any) -> str:
