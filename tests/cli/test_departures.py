@@ -155,6 +155,14 @@ def test_stronger_settings_seeds_and_sweeps_that_hold_the_shipped_one_pass(asses
     assert assessed(text + part)[0].returncode == 0
 
 
+def test_a_zero_that_takes_a_number_from_elsewhere_is_written_as_what_it_means():
+    changed = {"kind": "scene", "name": "own_network", "setting": "references", "value": 16}
+    assert words_of({**changed, "shipped": 0}).endswith(
+        "built with references = 16 (shipped: as many as each attack says)"
+    )
+    assert words_of({**changed, "setting": "epochs", "shipped": 0}).endswith("(shipped: 0)")
+
+
 def test_a_level_above_five_percent_settles_nothing_within_a_limit(assessed, call, tmp_path):
     text = "alpha = 0.49\n" + QUIET + "[limits]\nmembership = 1.0\n" + ENOUGH
     done, document = assessed(text)

@@ -65,7 +65,7 @@ def test_memberships_may_be_words(tmp_path, words):
         ("--truth membr --score loss", "--truth must name a column, got 'membr'"),
         ("--truth membr --score loss", "did you mean member?"),
         ("--truth member --score Loss", "did you mean loss?"),
-        ("--truth member", "got columns member, loss, victim; name it with --guess COLUMN or"),
+        ("--truth member", "got columns member, loss, victim; name it with --score loss?"),
         ("", "got columns member, loss, victim; name it with --truth member?"),
         ("--truth victim --guess member --smaller-is-member", "must come with a score, got a g"),
         ("--rate --success member --by attack", "--by must name a column, got 'attack'"),

@@ -116,15 +116,29 @@ def test_attacks_that_do_not_fit_are_one_count_unless_all_is_asked_for(capsys):
     assert "it plays language: 3 (a0, a1, a2)" in capsys.readouterr().out
 
 
+def test_the_first_line_of_progress_says_what_is_read(capsys):
+    lines = _Lines()
+    lines.on_event("scene", {"name": "own_table"})
+    lines.on_event("scene", {"name": "digits"})
+    lines.on_event("not resumable", {"name": "my-ft"})
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert (first, second) == ("reading your model and data", "building the scene digits")
+    assert "--revision" in third
+
+
 def test_progress_says_how_long_the_rest_takes(capsys):
     seconds = iter((0.0, 100.0, 130.0, 190.0))
     lines = _Lines(clock=lambda: next(seconds))
     lines.on_event("jobs", {"run": "x", "total": 4, "kept": 1})
-    ended = {"status": "done", "job": SimpleNamespace(label="lira"), "seconds": 30.0}
+    ended = {
+        "status": "done",
+        "job": SimpleNamespace(words=lambda: "lira behind dp_sgd (static)"),
+        "seconds": 30.0,
+    }
     lines.on_event("ended", ended)
     lines.on_event("ended", ended)
     text = capsys.readouterr().err
-    assert "2 left, about 60 s" in text
+    assert "  done    lira behind dp_sgd (static) (30.0 s); 2 left, about 60 s" in text
     assert "1 left, about 45 s" in text
     minutes = iter((0.0, 0.0, 5.0, 12.0, 15.0, 23.0))
     lines = _Lines(clock=lambda: next(minutes))
@@ -133,6 +147,8 @@ def test_progress_says_how_long_the_rest_takes(capsys):
         model = {"what": "reference", "number": nth, "of": 64, "left": 200.4}
         lines.on_event("training", {"job": ended["job"], **model})
     printed = capsys.readouterr().err.splitlines()[1:]
-    assert printed == [f"  lira: reference {k} of 64, 3 min 20 s left" for k in (16, 18)]
+    assert printed == [
+        f"  {ended['job'].words()}: reference {k} of 64, 3 min 20 s left" for k in (16, 18)
+    ]
     assert precise(3900.0) == "1 h 5 min" and precise(0.2) == "1 s"
     assert duration(5400.0) == "2 h" and duration(100.0) == "2 min" and duration(0.2) == "1 s"

@@ -214,7 +214,7 @@ def test_the_file_to_plant_has_the_heads_and_the_truth_is_its_owners_alone(tmp_p
     ("spoil", "words"),
     [
         (lambda path: path.unlink(), "which is not there: hartley canaries make"),
-        (lambda path: canary_files.truth_path(path).unlink(), "truth.json, which is not there"),
+        (lambda path: canary_files.truth_path(path).unlink(), "and it cannot be made again"),
         (lambda path: path.write_text(path.read_text() + "\n"), "an edited one: train on copies"),
         (lambda path: canary_files.truth_path(path).write_text("{"), "must be as it was made"),
         (lambda path: canary_files.truth_path(path).write_text("[]"), "must be as it was made"),

@@ -36,9 +36,15 @@ def make(
 ) -> int:
     """Draw canaries, and write those that a fair coin chose to a file that you train on.
 
-    Add every line of the file to your training data, once: a canary that is to be planted 4 times
-    is there 4 times. The file beside it, .truth.json, says what was drawn; keep it out of the
-    training data. After the training: hartley assess --model FOLDER --canaries FILE.
+    Add every line of the file to your training data, once.
+
+    A canary that is to be planted 4 times is there 4 times.
+
+    The file beside it, .truth.json, says what was drawn.
+
+    Keep it out of the training data, and keep it.
+
+    After the training: hartley assess --model FOLDER --canaries FILE.
 
     Parameters
     ----------

@@ -52,14 +52,16 @@ VERBS = {
 }
 """A verb is one row here, and one file of this folder that defines its ``app``."""
 
+NESTED = {"canaries": {"make"}, "pack": {"get", "list"}, "new": {"attack"}}
+"""Verbs that have commands of their own, each with a page of help."""
 PLAYING = {"assess", "attack", "chain"}
+"""Verbs that run code of parts: their process is supervised."""
 UNREADABLE = Unconfirmed(
     "nothing was measured: the process that reads the file ended, as with a damaged file or too "
     "little memory",
     USAGE,
 )
 """Libraries that parse tables are not written in Python: a hostile file can end their process."""
-"""Verbs that run code of parts: their process is supervised."""
 
 
 SUMMARY = "Measures how many bits an attacker can move between data and models."
@@ -265,7 +267,10 @@ def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:
     text = " ".join(str(error).split()).partition(" Available commands:")[0]
     text = text.replace("Unused Tokens:", "There is no place for the words")
     verb = _verb(arguments)
-    return f"{text.rstrip('.')}; see: hartley {verb + ' ' if verb else ''}--help"
+    inner = next((word for word in arguments if word in NESTED.get(verb, ())), "")
+    page = " ".join(filter(None, ("hartley", verb, inner)))
+    text = text.rstrip(".")
+    return f"{text}{' See:' if text.endswith('?') else '; see:'} {page} --help"
 
 
 if __name__ == "__main__":

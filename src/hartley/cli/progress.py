@@ -61,7 +61,7 @@ class _Bars:
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
-            self.task = self.bars.add_task(f"building {_shown(facts['name'])}", total=None)
+            self.task = self.bars.add_task(_shown(_building(facts["name"])), total=None)
         elif event == "not resumable":
             self.bars.console.print(_shown(_not_resumable(facts)))
         elif event == "healed":
@@ -93,7 +93,7 @@ class _Bars:
         self.bars.advance(self.task)
         if facts["status"] == "failed":
             why = _shown(self.reasons.once(facts))
-            self.bars.console.print(f"[red]failed[/red] {_shown(facts['job'].label)}{why}")
+            self.bars.console.print(f"[red]failed[/red] {_shown(facts['job'].words())}{why}")
 
 
 APART = 10.0
@@ -110,7 +110,7 @@ class _Lines:
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
-            note(f"building the scene {facts['name']}")
+            note(_building(facts["name"]))
         elif event == "not resumable":
             note(_not_resumable(facts))
         elif event == "healed":
@@ -126,7 +126,7 @@ class _Lines:
             self.choices.add(facts["words"])  # every worker comes to the same
             note(f"  {facts['words']}")
         elif event == "ended":
-            line = f"{facts['status']:7} {facts['job'].label} ({facts['seconds']:.1f} s)"
+            line = f"{facts['status']:7} {facts['job'].words()} ({facts['seconds']:.1f} s)"
             self.ended += 1
             note(f"  {line}{self._left()}{self.reasons.once(facts)}")
         elif event == "kept":
@@ -137,7 +137,7 @@ class _Lines:
         now = self.clock()
         if now - self.latest >= APART:
             self.latest = now
-            note(f"  {facts['job'].label}: {_training(facts)}")
+            note(f"  {facts['job'].words()}: {_training(facts)}")
 
     def _left(self) -> str:
         """Say how many jobs are left and about how long they take, as long as those before."""
@@ -177,7 +177,14 @@ def precise(seconds: float) -> str:
 def _not_resumable(facts: Mapping[str, Any]) -> str:
     return (
         f"the scene {facts['name']} is not resumable, because its model declares no identity: "
-        "every run starts from the beginning"
+        "every run starts from the beginning (of an endpoint, --revision VERSION gives it one)"
+    )
+
+
+def _building(name: str) -> str:
+    """Say what is built first; a model of the user's own is read, whatever the scene is called."""
+    return (
+        "reading your model and data" if name.startswith("own_") else f"building the scene {name}"
     )
 
 

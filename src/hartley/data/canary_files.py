@@ -233,12 +233,17 @@ def read(path: Path) -> CanarySet:
         UsageError: a file is absent, or is not as it was made.
     """
     truth = truth_path(path)
-    make = f"hartley canaries make --into {path.name} writes both"
     if path.name.endswith(".truth.json"):
         raise UsageError(f"--canaries must be the file that was planted, got its truth {path}")
-    for place in (path, truth):
-        if not place.is_file():
-            raise UsageError(f"--canaries needs {place}, which is not there: {make}")
+    make = f"hartley canaries make --into {path.name} writes both"
+    if not path.is_file():
+        raise UsageError(f"--canaries needs {path}, which is not there: {make}")
+    if not truth.is_file():
+        # Canaries that are made now are none that the model was trained on.
+        raise UsageError(
+            f"--canaries needs {truth}, which is not there: hartley canaries make wrote it beside "
+            "the file that was planted, and it cannot be made again; copy it here under this name"
+        )
     planted = read_bytes(path, "the file", UsageError, LARGEST)
     try:
         document = json.loads(read_bytes(truth, "the file", UsageError, LARGEST))

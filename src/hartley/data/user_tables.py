@@ -214,8 +214,8 @@ def field_values(
     if name not in names:
         near = did_you_mean(name, names)
         raise UsageError(
-            f"--sensitive must be a column that the model reads, got {name!r}{near}; it reads "
-            f"{_listed(names)}"
+            f"--sensitive must be a column that the model reads, got {name!r}"
+            f"{near + ' It' if near else '; it'} reads {_listed(names)}"
         )
     place = names.index(name)
     field = form.fields[place]

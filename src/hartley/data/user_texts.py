@@ -50,7 +50,9 @@ def _column(path: Path, table: Mapping[str, Column], column: str) -> str:
     names = ", ".join(map(repr, table)) or "none"
     if column and column not in table:
         near = did_you_mean(column, table)
-        raise UsageError(f"{path} has no column {column!r}{near}; --text-field must be of {names}")
+        raise UsageError(
+            f"{path} has no column {column!r}{near or f'; --text-field must be one of {names}'}"
+        )
     usual = [name for name in (column, TEXT, MESSAGES) if name in table]
     if not usual and len(table) > 1:
         raise UsageError(

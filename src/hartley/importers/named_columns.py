@@ -25,6 +25,8 @@ SMALLER = (
     *("perplexity", "ppl", "log_perplexity", "distance", "reconstruction_error"),
 )
 """Names of scores of which a smaller one means member."""
+SCORES = (*SMALLER, "confidence", "probability", "prob", "margin", "logit", "likelihood")
+"""Names of a column that may be the score."""
 MEMBER = ("member", "members", "in", "train", "training", "yes", "true")
 OTHER = ("nonmember", "nonmembers", "out", "test", "holdout", "heldout", "no", "false")
 """Words for membership, without ``-``, ``_`` and spaces."""
@@ -122,9 +124,11 @@ def _check_roles(path: Path, columns: dict[str, Column], table: dict[str, Column
             f"{separator_hint(columns)}"
         )
     if not {"guess", "score"} & table.keys():
+        near = next((name for name in columns if name.lower().strip() in SCORES), "")
+        which = f"--score {near}?" if near else "--guess COLUMN or --score COLUMN"
         raise BadTrials(
             f"{path}: the table must have a column `guess` or `score`, got {listed}; name it with "
-            "--guess COLUMN or --score COLUMN"
+            f"{which}"
         )
 
 

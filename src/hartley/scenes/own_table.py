@@ -69,7 +69,7 @@ def own_table(
     if model and Path(model).is_dir():
         raise UsageError(
             f"--model must be a file of a classifier, got the folder {model}; for a language model "
-            "give --members and --nonmembers, not --train and --test"
+            "give --canaries, or --members and --nonmembers, not --train and --test"
         )
     for flag, value in {"model": model, "train": train, "test": test}.items():
         if not value:

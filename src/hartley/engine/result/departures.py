@@ -119,8 +119,12 @@ _PLAYED = {
 }
 
 
-_AT_ZERO = {"rounds": "the scene's own number", "targets": "all records"}
-"""What 0 means of a game's parameters: the number comes from somewhere else."""
+_AT_ZERO = {
+    "rounds": "the scene's own number",
+    "targets": "all records",
+    "references": "as many as each attack says",
+}
+"""What 0 means of a parameter of a game or a scene: the number comes from somewhere else."""
 
 
 def words_of(departure: Mapping[str, Any]) -> str:
@@ -128,7 +132,7 @@ def words_of(departure: Mapping[str, Any]) -> str:
     played = _PLAYED[departure["kind"]].format(name=departure["name"])
     shipped = departure["shipped"]
     default = "none" if shipped is None else toml(shipped)
-    if departure["kind"] == "game" and default == "0":
+    if departure["kind"] in ("game", "scene") and default == "0":
         default = _AT_ZERO.get(departure["setting"], default)
     return f"{played} {setting_of(departure)} (shipped: {default})"
 
