@@ -36,7 +36,7 @@ JOBS = {
     "forest": (
         rivals_models.forest,
         "a scikit-learn random forest on a mixed table of the census (pack adult), 500 members",
-        {"sacroml": "sacro_forest.py"},
+        {"sacroml": "sacro_forest.py", "art": "art_model.py"},
     ),
     "language": (
         rivals_models.language,
@@ -46,7 +46,7 @@ JOBS = {
     "network": (
         rivals_models.network,
         "a small CNN with its own training loop on digits, 500 members",
-        {"leakpro": "leakpro_network.py"},
+        {"leakpro": "leakpro_network.py", "art": "art_model.py"},
     ),
 }
 

@@ -16,7 +16,7 @@ from hartley.attacks.model_to_data.membership.quantile_regression import quantil
 from hartley.attacks.model_to_data.membership.rmia import rmia
 from hartley.attacks.model_to_data.membership.shadow_classifier import shadow_classifier
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Deal, Modality, Model, Output, View
+from hartley.core import Access, Data, Deal, Ensemble, Modality, Model, Output, View
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
 from hartley.games.membership import membership as game
@@ -230,3 +230,33 @@ def test_quantile_regression_wants_strangers(scene, dealt):
     alone = replace(one.view, brief=replace(one.view.brief, nonmembers=None))
     with pytest.raises(UsageError, match="20 known non-members"):
         quantile_regression(alone, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("output", [Output.PROBABILITIES, Output.LOGITS])
+def test_rmia_is_the_share_of_ratios_that_a_record_beats_at_its_temperature(output):
+    """Against the definition, record by record: Pr is a softmax of logits over the temperature."""
+    rng = np.random.default_rng(5)
+    heat, records = 2.0, 30
+    logits = rng.normal(size=(9, records, 4)) * 2  # the victim, and eight references
+    y = rng.integers(0, 4, records)
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    answers = p if output is Output.PROBABILITIES else logits + 3
+    victim = view_of(answers[0], y, output)
+
+    def fit(data, include, seed):
+        members = [view_of(one, y, output).source for one in answers[1:]]
+        return Ensemble(
+            8, lambda x: answers[1:][:, x[:, 0].astype(int)], members.__getitem__, output=output
+        )
+
+    model = victim.source.with_(fit=fit, offers=Access.SCORES | Access.TRAIN)
+    view = replace(victim, source=model)
+    hot = np.exp(logits / heat) / np.exp(logits / heat).sum(-1, keepdims=True)
+    true = hot[:, np.arange(records), y]
+    ratio = true[0] / true[1:].mean(0)
+    expected = [np.mean([ratio[i] / other >= 1 for other in ratio]) for i in range(records)]
+    np.testing.assert_allclose(
+        rmia(view, rng, references=8, temperature=heat).guess, expected, atol=1e-12
+    )
+    cold = rmia(view, rng, references=8, temperature=1.0).guess
+    assert not np.allclose(cold, expected)

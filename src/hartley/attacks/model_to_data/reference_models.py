@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +67,18 @@ class References:
     answers: dict[str, _Answers]
     work: Work
 
-    def confidence(self, data: Data) -> NDArray[np.float64]:
+    def confidence(self, data: Data, temperature: float = 1.0) -> NDArray[np.float64]:
         """Return each model's confidence (K, n) in the true label; see :func:`confidence`.
 
         The models answer in the units of the pipeline that trained them.
         """
-        return self._each("confidence", data, confidence, margin)
+        kind = "confidence" if temperature == 1 else f"confidence at {temperature}"
+        return self._each(
+            kind,
+            data,
+            partial(confidence, temperature=temperature),
+            partial(margin, temperature=temperature),
+        )
 
     def likelihood(self, data: Data) -> NDArray[np.float64]:
         """Return each model's log-likelihood (K, n) of each record; see :func:`likelihood`."""
@@ -248,7 +255,7 @@ def halves(salt: int, count: int, n: int) -> NDArray[np.bool_]:
     return rows
 
 
-def confidence(model: Model, data: Data) -> NDArray[np.float64]:
+def confidence(model: Model, data: Data, temperature: float = 1.0) -> NDArray[np.float64]:
     """Return a model's confidence (n,) in the true answer: ln p/(1−p) of the true label.
 
     This is the logit scaling of arXiv:2112.03570, whose distribution is nearly normal. It is a
@@ -256,12 +263,17 @@ def confidence(model: Model, data: Data) -> NDArray[np.float64]:
     confidence is the mean log-probability of the tokens, and for pairs the cosine of the two
     embeddings.
 
+    Args:
+        model: whose answers are read.
+        data: the records, with their labels.
+        temperature: of the softmax that p comes from; texts and pairs have none.
+
     Raises:
         UsageError: the model answers with labels only, or the records have none.
     """
     if data.y is None and model.score is not None:
         return _tokens(model, data)
-    return margin(model.query(data.x), model.output, data)
+    return margin(model.query(data.x), model.output, data, temperature)
 
 
 def likelihood(model: Model, data: Data) -> NDArray[np.float64]:
@@ -303,12 +315,17 @@ def _log_likelihood(answers: NDArray[Any], output: Output, data: Data) -> NDArra
     )
 
 
-def margin(answers: NDArray[Any], output: Output, data: Data) -> NDArray[np.float64]:
+def margin(
+    answers: NDArray[Any], output: Output, data: Data, temperature: float = 1.0
+) -> NDArray[np.float64]:
     """Return :func:`confidence` (n,) of given answers."""
     if _paired(answers, output, data):
         return _cosine(answers)
     _labelled(output, data)
     scores = np.asarray(answers, dtype=np.float64)
+    if temperature != 1:
+        floor = zero_floor(scores, FLOOR) if output is Output.PROBABILITIES else FLOOR
+        scores, output = log_probabilities(scores, output, floor=floor) / temperature, Output.LOGITS
     rows = np.arange(len(scores))
     true, others = scores[rows, data.y], scores.copy()
     if output is Output.LOGITS:

@@ -30,7 +30,8 @@ def rmia(
     references: Annotated[int, Range(2, 512), Stronger.MORE] = 64,
     gamma: Annotated[float, Range(1)] = 1.0,
     online: bool = True,
-    a: Annotated[float, Range(0, 1)] = 0.3,
+    a: Annotated[float, Range(0, 1)] = 0.6,
+    temperature: Annotated[float, Range(0, open_low=True)] = 2.0,
 ) -> Outcome:
     """Score a record by the share of population records that it beats in likelihood ratio.
 
@@ -43,6 +44,8 @@ def rmia(
         online: estimate Pr(x) from models with and without the record; else only from those without
             it, corrected by ``a``.
         a: offline, Pr(x) is estimated as ((1+a)·Pr(x|out) + 1−a)/2; always 1 for texts.
+        temperature: of the softmax of Pr. Above 1, the ratios of records of which every model is
+            sure differ more; texts and pairs have none.
     """
     del rng
     question, public = view.brief.question, view.brief.public
@@ -52,17 +55,17 @@ def rmia(
         a = 1.0
     fleet = reference_models.references(view, references)
     ratio = log_ratio(
-        reference_models.confidence(view.model, question),
-        *(fleet.confidence(question), ~fleet.include, online, a),
+        reference_models.confidence(view.model, question, temperature),
+        *(fleet.confidence(question, temperature), ~fleet.include, online, a),
         labelled=question.y is not None,
     )
     if _same(public, question):
         population_ratio = ratio
     else:
         # No reference model was trained on these records, so all are "out" models.
-        shadow = fleet.confidence(public)
+        shadow = fleet.confidence(public, temperature)
         population_ratio = log_ratio(
-            reference_models.confidence(view.model, public),
+            reference_models.confidence(view.model, public, temperature),
             *(shadow, np.ones(shadow.shape, dtype=bool), False, a),
             labelled=public.y is not None,
         )
