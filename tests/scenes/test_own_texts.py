@@ -133,8 +133,8 @@ def test_a_model_without_its_reference_is_a_gap_that_names_the_flag(home):
 
 def test_the_ratio_is_that_of_the_users_own_forward_passes(home):
     scene = own(home, model="whole", reference="base")
-    trials = hartley.play("pretrained_ratio", scene)
-    divided = hartley.play("pretrained_ratio", scene, quotient=True)
+    trials = hartley.play("pretrained_ratio", scene, quotient=False)
+    divided = hartley.play("pretrained_ratio", scene)
     words = PreTrainedTokenizerFast.from_pretrained(home / "whole")
     texts = texts_of(home / "members.jsonl")
     expected, shares = [], []

@@ -1,4 +1,4 @@
-"""Pretrained ratio: compare a text's likelihood with that before fine-tuning."""
+"""Pretrained ratio: compare a text's loss with that before fine-tuning."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ SURE = 1e-6
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2205.12506",
     requires=("pretrained",),
+    sweep={"quotient": (False,)},
 )
 def pretrained_ratio(
     view: View[MembershipBrief],
     rng: Rng,
     *,
-    quotient: bool = False,
+    quotient: bool = True,
 ) -> Outcome:
-    """Subtract from a text's log-probability that of the model before it was fine-tuned.
+    """Divide a text's loss by that of the model before it was fine-tuned.
 
     A text that is likely to any model was likely before fine-tuning too. No training is needed:
     the pretrained model is public, or the deployed one without its adapter.
 
     Args:
-        quotient: divide the loss of a text by that before fine-tuning instead (the ratio of
-            log-perplexities of arXiv:2012.07805): what fine-tuning takes off a text is often a
-            share of its loss, and less the easier the text was.
+        quotient: the ratio of log-perplexities of arXiv:2012.07805: what fine-tuning takes off a
+            text is often a share of its loss, and less the easier the text was. Else the
+            difference of the two log-probabilities, as in arXiv:2205.12506.
 
     Raises:
         UsageError: the scene has no pretrained model.
