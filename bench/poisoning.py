@@ -239,7 +239,7 @@ def certificate(arguments: argparse.Namespace) -> None:
             loots = [
                 attack(r.view, np.random.default_rng(i)).asset for i, r in enumerate(table.rounds)
             ]
-            victims, _ = game._victims(after, loots, 0)
+            victims, _ = game.victims_of(after, loots, 0)
             clean = victims.member(len(loots)).query(test.x)
             safe = certified(clean, parts) >= poisons
             for r, loot in enumerate(loots):

@@ -68,7 +68,7 @@ def test_certified_answers_of_deep_partition_aggregation_never_change(digits: Sc
         loots: list[Any] = [
             attack(one.view, np.random.default_rng(i)).asset for i, one in enumerate(table.rounds)
         ]
-        victims, _ = game._victims(scene, loots, 0)
+        victims, _ = game.victims_of(scene, loots, 0)
         clean = victims.member(len(loots))
         for r, loot in enumerate(loots):
             for x in (test.x, game.triggers.stamped(loot, 0, test.x)):

@@ -20,6 +20,7 @@ SHAPES: Mapping[Modality, Mapping[str, tuple[int, ...]]] = {
         "jailbreak": (1, 16, 4),
         "membership": (1, 4, 4),
         "memorization": (1, 12, 4),
+        "poisoning": (1, 8, 8),
     },
 }
 """Shapes by modality and class of games; a modality without a row here has flat records."""

@@ -258,7 +258,7 @@ def _judged(
     probe_rows, rated = rows_to_query
     train, test = scene.train, scene.extra["test"]
     assert train is not None and test.y is not None
-    victims, poison_of = _victims(scene, loots, seed)
+    victims, poison_of = victims_of(scene, loots, seed)
     received = []
     for r, loot in enumerate(loots):
         victim, clean_victim = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
@@ -298,8 +298,20 @@ def _judged(
     return received
 
 
-def _victims(scene: Scene, loots: Sequence[Data], seed: int) -> tuple[Ensemble, NDArray[np.int64]]:
-    """Return a victim for each loot and then the clean ones, and whose each poison record is."""
+def victims_of(
+    scene: Scene, loots: Sequence[Data], seed: int
+) -> tuple[Ensemble, NDArray[np.int64]]:
+    """Train a victim on each poison, and clean ones, by the owner's pipeline.
+
+    Args:
+        scene: has ``train`` and ``fit``.
+        loots: poison of each victim.
+        seed: of the training.
+
+    Returns:
+        a victim for each loot and then one clean victim for every ``CLEAN_EVERY`` of them; and
+        the index of the loot that each poison record, in their order, belongs to.
+    """
     train = scene.train
     assert train is not None and train.y is not None and scene.fit is not None
     clean_victims = -(-len(loots) // CLEAN_EVERY)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2204.00032",
     loot=Loot.POISON,
+    sweep={"copies": (1, 4)},
 )
 def mislabelled_copies(
     view: View[PoisoningBrief], rng: Rng, *, copies: Annotated[int, Range(0)] = 0
