@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("membership", "extraction", "memorization"),
+    protects=("membership", "extraction", "memorization", "evasion"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.GRAPH, Modality.TABULAR),
     paper="arXiv:1609.02943",
-    covers_only={"extraction": ("vision", "audio", "tabular")},
+    covers_only={
+        "extraction": ("vision", "audio", "tabular"),
+        "evasion": ("vision", "audio", "tabular"),
+    },
     strongest={},
     keeps_proof=True,
     expected_failures={

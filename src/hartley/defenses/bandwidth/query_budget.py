@@ -20,13 +20,21 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="budget",
-    protects=("membership", "extraction", "class_inversion", "attribute_inference", "memorization"),
+    protects=(
+        "membership",
+        "extraction",
+        "class_inversion",
+        "attribute_inference",
+        "memorization",
+        "evasion",
+    ),
     modalities=ALL,
     paper="arXiv:2411.11195",
     covers_only={
         "extraction": ("vision", "audio", "tabular"),
         "class_inversion": ("vision", "audio", "tabular"),
         "attribute_inference": ("tabular",),
+        "evasion": ("vision", "audio", "tabular"),
     },
     strongest={"queries": 0},
     keeps_proof=True,

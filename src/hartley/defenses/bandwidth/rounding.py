@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("membership", "extraction", "memorization"),
+    protects=("membership", "extraction", "memorization", "evasion"),
     modalities=ALL,
     paper="arXiv:1609.02943",
     covers_only={
         "membership": ("vision", "language", "audio", "graph", "tabular"),
         "extraction": ("vision", "audio", "tabular"),
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
+        "evasion": ("vision", "audio", "tabular"),
     },
     strongest={"digits": 0},
     keeps_proof=True,

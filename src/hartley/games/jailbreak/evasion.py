@@ -41,7 +41,10 @@ from hartley.core.assets import Session
 from hartley.core.errors import BudgetSpent, RuleError, UsageError
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.games.jailbreak import live_evasion
+from hartley.games.jailbreak.certificate import Certificate, base_labels
+from hartley.games.judged_model import judged
 from hartley.kit.perturbation import Perturbation
+from hartley.kit.smoothing import Smoothing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,6 +143,7 @@ def evasion(
     rules = rules_of(scene).with_(None if norm == "scene" else norm, epsilon)
     victims, rows = _victims(scene, test, rounds, records, rng)
     salt = int(rng.integers(2**31))
+    proofs = _certificates(scene, victims, test, rows, salt)
     dealt, truths = [], []
     for victim, chosen in zip(victims, rows, strict=True):
         question = Data(
@@ -159,8 +163,10 @@ def evasion(
 
     def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            _judged(victim, round_, outcome)
-            for victim, round_, outcome in zip(victims, rounds_, outcomes, strict=True)
+            _judged(judged(victim), round_, outcome, proof)
+            for victim, round_, outcome, proof in zip(
+                victims, rounds_, outcomes, proofs, strict=True
+            )
         ]
 
     return Deal(
@@ -235,7 +241,7 @@ def _victims(
     return [trained.member(k) for k in range(rounds)], rows
 
 
-def _judged(victim: Model, round_: Round, outcome: Outcome) -> Received:
+def _judged(victim: Model, round_: Round, outcome: Outcome, proof: Certificate | None) -> Received:
     """Ask a victim about clean and changed records, and read what was received."""
     brief: EvasionBrief = round_.view.brief
     question, rules = brief.question, brief.rules
@@ -258,6 +264,8 @@ def _judged(victim: Model, round_: Round, outcome: Outcome) -> Received:
         "perturbation": float(rules.sizes(clean, changed).mean()),
         "refused": float(1 - allowed.mean()),
     }
+    if proof is not None:
+        metrics |= proof.metrics(changed, after, rules)
     if could.any():
         metrics["asr"] = float(brief.succeeds(after, everyone)[could].mean())
     if brief.targets is None:
@@ -268,6 +276,21 @@ def _judged(victim: Model, round_: Round, outcome: Outcome) -> Received:
         if could.any():
             metrics["base_rate"] = float((before == brief.targets)[could].mean())
     return Received(guess=guess, metrics=metrics)
+
+
+def _certificates(
+    scene: Scene, victims: list[Model], test: Data, rows: list[NDArray[np.int64]], seed: int
+) -> list[Certificate] | list[None]:
+    """Return what is proved of each round's clean records, where smoothing is all that defends."""
+    smoothing = scene.find(Smoothing)
+    if smoothing is None or len(scene.defenses) != 1:
+        return [None] * len(victims)
+    return [
+        Certificate(
+            smoothing, base_labels(victim), test.x[chosen], test.labels[chosen], seed + number
+        )
+        for number, (victim, chosen) in enumerate(zip(victims, rows, strict=True))
+    ]
 
 
 def _checked(outcome: Outcome, clean: NDArray[Any]) -> NDArray[Any]:

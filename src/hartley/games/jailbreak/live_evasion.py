@@ -1,12 +1,13 @@
 """The live and dead scenes of evasion: a linear model of weak features, and a model that is blind.
 
-Records carry their class twice: strongly in a few entries, which the model does not read, and
-weakly in all the others, which it does. So it is right on every clean record, and a small change
+Records carry their class twice: strongly in four entries, which the model does not read, and weakly
+in all the others, which it does. So it is right on every clean record, and a small change
 of every entry turns it around. A network that is trained against such changes reads the others.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit.ensemble_of import separate
 from hartley.kit.perturbation import Perturbation
+from hartley.models.pipeline import OPEN, Pipeline
 from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-CLASSES, STRONG, EPSILON = 4, 16, 0.1
-"""Classes, entries that carry the class strongly, and the budget."""
+CLASSES, EPSILON = 4, 0.1
+"""Classes, each with one entry that carries it strongly, and the budget."""
 
 WEAK, SPREAD, SHARP = 0.04, 0.02, 6.0
 """Height of the weak features, deviation of the noise, and how confident the model is."""
@@ -35,7 +37,8 @@ def scene(modality: Modality, rng: Rng, *, reads: bool) -> Scene:
     size = int(np.prod(shape))
     signs = rng.choice([-1.0, 1.0], (CLASSES, size))
     heights = np.full(size, WEAK)
-    heights[:STRONG] = 3 * EPSILON
+    heights[:CLASSES] = 2 * EPSILON
+    signs[:, :CLASSES] = 2 * np.eye(CLASSES) - 1
 
     def records(name: str, each: int) -> Data:
         y = np.tile(np.arange(CLASSES), each)
@@ -43,7 +46,7 @@ def scene(modality: Modality, rng: Rng, *, reads: bool) -> Scene:
         x = np.clip(0.5 + heights * signs[y] + noise, 0, 1).astype(np.float32)
         return Data(name, modality, x.reshape(-1, *shape), y)
 
-    weights = np.where(np.arange(size) < STRONG, 0.0, signs) * SHARP * reads
+    weights = np.where(np.arange(size) < CLASSES, 0.0, signs) * SHARP * reads
 
     def logits(x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray((np.asarray(x, np.float64).reshape(len(x), -1) - 0.5) @ weights.T)
@@ -82,4 +85,6 @@ def scene(modality: Modality, rng: Rng, *, reads: bool) -> Scene:
         extra={"test": records("test", 10), "public": records("public", 10)},
         parts=(Perturbation("linf", EPSILON),),
     )
-    return trainable(whole, epochs=40 if reads else 0)
+    whole = trainable(whole, epochs=40 if reads else 0)
+    assert isinstance(whole.training, Pipeline)
+    return replace(whole, training=whole.training.with_(offers=OPEN))

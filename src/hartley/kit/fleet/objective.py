@@ -109,6 +109,24 @@ class Objective:
         del x, include, seed, first, apprentice
         return targets
 
+    def inputs(
+        self,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        logits: Callable[[torch.Tensor], torch.Tensor],
+        noise: Callable[[int], torch.Tensor],
+    ) -> torch.Tensor:
+        """Return the records that a step is taken on; only for objectives that are ``shaped``.
+
+        Args:
+            inputs: (K, b, …) records.
+            targets: (K, b, classes) rows.
+            logits: (K, b, …) → (K, b, classes) of the nets as they are now.
+            noise: as in ``ForwardPass``.
+        """
+        del targets, logits, noise
+        return inputs
+
     def extra(self, net: Net) -> dict[str, tuple[int, ...]]:
         """Shapes of weights that are trained beside the net's, from 0 on; none is deployed."""
         del net
@@ -156,6 +174,7 @@ def train_shaped(
             for k, start in enumerate(starts)]  # fmt: skip
     for t in range(max(lengths)):
         inputs, targets = reader.batch(t)
+        inputs = objective.inputs(inputs, targets, _Look(net, leaf_tensors), noise)
         batch = forward(net, leaf_tensors, inputs, targets)
         batch.epoch, batch.extra, batch.noise = (
             reader.epoch(t),
@@ -173,6 +192,18 @@ def train_shaped(
                 n: w[k].cpu().numpy().copy() for n, w in zip(leaf_tensors, tensors, strict=True)
             }
     return trained
+
+
+class _Look:
+    """The logits of a stack of nets as they are now."""
+
+    def __init__(self, net: Net, weights: Mapping[str, torch.Tensor]) -> None:
+        self.net = net
+        self.weights = {name: tensor.detach() for name, tensor in weights.items()}
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        # No targets are read for logits.
+        return forward(self.net, self.weights, inputs, inputs).logits
 
 
 class _Reader:
