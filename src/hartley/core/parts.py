@@ -238,6 +238,14 @@ class Attack(Part):
         ),
     )
     loot: Loot = field(default=Loot.RECORDS, metadata=about("what kind of asset it brings home"))
+    together: str = field(
+        default="",
+        metadata=about(
+            "a function of its module, (views, rngs, **params) → outcomes, that plays all rounds "
+            "of a deal at once with the results of one by one",
+            listed=False,
+        ),
+    )
     light: Mapping[str, Any] = field(
         default_factory=dict,
         metadata=about(

@@ -39,8 +39,9 @@ from hartley.engine.defend import as_static
 from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.run.attack_process import Isolation, isolation
-from hartley.engine.run.meter import Meter, Spent, by_column, by_judge, by_unit, seal, with_shared
+from hartley.engine.run.meter import Meter, by_column, by_judge, by_unit, with_shared
 from hartley.engine.run.private_copies import Copies
+from hartley.engine.run.rounds import acted
 from hartley.engine.run.trial_columns import complete
 from hartley.kit.shared_work import SECONDS
 
@@ -252,23 +253,11 @@ def play_rounds(
     process = None if isolated is None else isolated.of(attack)
     if process is not None:
         process.begin(attack)
-    outcomes: list[Outcome] = []
-    spent: list[Spent] = []
     truths = [np.array(dealt.truth) for dealt in table.rounds]
     try:
-        for index, round_ in enumerate(table.rounds):
-            before = meter.reading()
-            rng = np.random.default_rng(spawn(seed, attack.name, attack.game.cls, index))
-            with meter.ledger.opened():
-                view = seal(round_.view, attack.access, meter)
-                if process is None:
-                    outcome = attack(view, rng, **params, **secrets)
-                else:
-                    outcome = process.play(view, rng, {**params, **secrets})
-            if not isinstance(outcome, Outcome):
-                raise RunError(f"{attack.name} must return an Outcome, got {_kind(outcome)}")
-            outcomes.append(outcome)
-            spent.append(meter.reading().since(before))
+        outcomes, spent = acted(
+            attack, table, {**params, **secrets}, seed=seed, meter=meter, process=process
+        )
     finally:
         check_untouched(attack, table, truths, meter.copies)
     spent = with_shared(spent, meter.ledger)

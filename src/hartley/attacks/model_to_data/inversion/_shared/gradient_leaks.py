@@ -184,11 +184,12 @@ def knows(defenses: Sequence[Applied], name: str) -> bool:
     return any(defense.name == name for defense in defenses)
 
 
-def variation(x: torch.Tensor) -> torch.Tensor:
-    """Return the mean absolute difference of neighbours in pictures (b, c, h, w); else 0."""
-    if x.ndim != 4:
-        return x.sum() * 0
-    return (x[..., 1:] - x[..., :-1]).abs().mean() + (x[..., 1:, :] - x[..., :-1, :]).abs().mean()
+def variations(x: torch.Tensor) -> torch.Tensor:
+    """Return the mean difference (K,) of neighbours in pictures (K, b, c, h, w); else 0."""
+    if x.ndim != 5:
+        return x.flatten(1).sum(1) * 0
+    sides = (x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :])
+    return sides[0].abs().flatten(1).mean(1) + sides[1].abs().flatten(1).mean(1)
 
 
 def records_of(
@@ -243,7 +244,7 @@ def _smooth(
     optimiser = torch.optim.Adam([x], lr=0.1 * (high - low))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, SMOOTHED, 1e-3 * (high - low))
     for t in range(SMOOTHED):
-        roughness = 0.1 * (1 - t / SMOOTHED) ** 2 * variation(x) / (high - low)
+        roughness = 0.1 * (1 - t / SMOOTHED) ** 2 * variations(x[None])[0] / (high - low)
         (slope,) = torch.autograd.grad(error(x) + roughness, [x])
         x.grad = slope.sign()
         optimiser.step()
