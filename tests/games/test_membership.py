@@ -336,3 +336,23 @@ def test_few_sound_splits_of_any_records_count_as_flawed(size):
     assert sum(not auc["low"] <= 0.5 <= auc["high"] for auc in aucs) < 8
     shifted = replace(records, x=x + 2.0 * coins[0][:, None].astype(np.float32))
     assert blind_auc(shifted, coins[0][None], np.arange(size))["low"] > 0.6
+
+
+def test_a_record_keeps_its_row_in_the_users_data_and_no_attacker_sees_it():
+    scene = owned()
+    rows = np.sort(rng(1).permutation(500)[: len(scene.train)])
+    moved = replace(scene, train=replace(scene.train, facts={**scene.train.facts, "row": rows}))
+    dealt = membership(moved, rng())
+    (round_,) = dealt.rounds
+    question = round_.view.brief.question
+    assert "row" not in question.facts
+    (first, start), (second, other) = dealt.sources
+    assert (first, second, start) == (scene.train.name, scene.holdout.name, 0)
+    received = dealt.judge(dealt.rounds, [Outcome(guess=np.zeros(len(question)))])
+    items = received[0].columns["item"]
+    place = {int(row): at for at, row in enumerate(rows)}
+    for k in range(0, len(question), 7):
+        x = scene.train.x[place[items[k]]] if round_.truth[k] else scene.holdout.x[items[k] - other]
+        assert np.array_equal(question.x[k], x)
+    grouped = membership(live(Modality.TABULAR, rng()), rng(), rounds=2, group=4)
+    assert grouped.sources == ()

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
@@ -228,3 +229,35 @@ def test_defenses_are_ordered_as_on_the_command_line(people, tmp_path) -> None:
     assert (behind["name"], behind["params"], behind["reason"]) == ("rounding", {"digits": 1}, None)
     with pytest.raises(UsageError, match=r"hamp: .* what fits it: label_only"):
         hartley.audit(pipeline, train, test, defenses=["hamp"], **few)
+
+
+def test_the_worst_records_are_rows_of_the_frame(tmp_path) -> None:
+    """Their evidence is what the user's own model answers about these rows."""
+    rng, n = np.random.default_rng(2), 120
+    table = pd.DataFrame({"age": rng.normal(50, 20, n), "hours": rng.normal(40, 10, n)})
+    table["income"] = np.where(table.age + rng.normal(0, 25, n) > 50, "high", "low")
+    table.index = rng.permutation(n)  # a row is a position, not a label of the index
+    train, test = table[:60], table[60:]
+    forest = RandomForestClassifier(9, random_state=0, max_depth=5)
+    forest.fit(train[["age", "hours"]], train.income)
+    few = {"only": ["loss_threshold"], "workers": 0, "store": tmp_path}
+    report = hartley.audit(forest, train, test, target="income", retrain=False, **few)
+    worst = report.worst_records(8)
+
+    def chances(part):
+        answers = forest.predict_proba(part[["age", "hours"]])
+        return answers[np.arange(len(part)), (part.income == "low").astype(int)]
+
+    inside, outside = chances(train), chances(test)
+    for record in worst:
+        share = (outside >= inside[record.row] - 1e-12).mean()
+        assert record.source == "train.parquet" and record.fpr == pytest.approx(share)
+    assert [record.fpr for record in worst] == sorted(record.fpr for record in worst)
+    assert worst[0].fpr == min((outside >= one - 1e-12).mean() for one in inside)
+    assert f"row {worst[0].row}: " in str(worst[0]) and worst[0].attack == "loss_threshold"
+    assert "Most exposed records" in report.save(tmp_path / "page.html").read_text()
+    assert len(report.worst_records(50, attack="loss_threshold")) == 50
+    with pytest.raises(UsageError, match="from 1 to 50 records, got 0"):
+        report.worst_records(0)
+    with pytest.raises(UnknownName, match="loss_threshold"):
+        report.worst_records(attack="los_threshold")

@@ -356,6 +356,8 @@ class Deal:
             model), so that no guarantee can be based on random draws of the auditor.
         unit: what one use is, where the parameters of the game change it; else the game's own.
         metrics: metrics of the deal itself, whatever the attack: floats, or {value, low, high, n}.
+        sources: names of the data that ``item`` numbers the records of, each with the number of its
+            first record, ascending; empty where a question is not about one record.
     """
 
     rounds: tuple[Round, ...]
@@ -365,3 +367,4 @@ class Deal:
     planted: bool = True
     unit: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[tuple[str, int], ...] = ()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hartley.channel.exposed_records import LISTED
 from hartley.core.errors import UnknownName, UsageError
 from hartley.program.wording import in_python
 from hartley.reference.schema import baseline_rows, verdict_of
 from hartley.report.format_numbers import bits, meaning, number, span
 from hartley.report.render import FORMATS, render
+from hartley.report.worst_records import WorstRecord, worst_records
 from hartley.store import as_bytes, write_atomically
 
 SUFFIXES = {
@@ -138,6 +140,28 @@ class Report:
             raise UnknownName("row", name, sorted({n for names in named for n in names}))
         alpha = self.document["plan"].get("alpha", 0.05)
         return tuple(_row(row, plain[row["id"]], 1 - alpha) for row in chosen)
+
+    def worst_records(self, count: int = 20, *, attack: str = "") -> tuple[WorstRecord, ...]:
+        """Return the records that are most exposed, the worst first; their content is nowhere.
+
+        Empty where no row that is sound says which records its uses are about. The first of many
+        look bad by chance: ``beyond_chance`` and ``chance`` of each say how far.
+
+        Args:
+            count: records at most, from 1 to 50.
+            attack: whose records; empty: of the attack that certifies most, or else reads most.
+
+        Raises:
+            UnknownName: no row is of this attack.
+            UsageError: another count.
+        """
+        if not 1 <= count <= LISTED:
+            raise UsageError(f"count must be from 1 to {LISTED} records, got {count}")
+        names = {row["attack"] for row in self.document["channels"]}
+        if attack and attack not in names:
+            raise UnknownName("attack", attack, sorted(names))
+        worst = worst_records(self.document, attack)
+        return () if worst is None else worst.records[:count]
 
     def save(self, path: str | Path, *, format: str = "") -> Path:
         """Write the report to a file.

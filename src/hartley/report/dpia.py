@@ -21,6 +21,7 @@ from hartley.report.format_numbers import (
 from hartley.report.markdown import cell, points, table
 from hartley.report.modelcard import repeated
 from hartley.report.summary import access_in_words, limited, share_in_words, summary, what_is_read
+from hartley.report.worst_records import explained, head, lines, worst_records
 
 TO_FILL = "*To be filled in by the controller:*"
 PERSONAL = "model_to_data"
@@ -46,6 +47,7 @@ def render(document: Mapping[str, Any]) -> str:
         f"{TO_FILL} the legal basis; why these data are needed; what was left out or shortened.",
         "## 3. Risks to the persons whose data were used (Article 35(7)(c))",
         _risks(personal),
+        *_records(document),
         *_unknown(personal),
         *(
             ["Measured beside, and not about the persons in the records:", points(_beside(others))]
@@ -63,6 +65,20 @@ def render(document: Mapping[str, Any]) -> str:
         "the supervisory authority must be consulted (Article 36).",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+RECORDS = 10
+"""Records that are listed."""
+
+
+def _records(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield whose records are most exposed: the persons at most risk."""
+    worst = worst_records(document)
+    if worst is None or not worst.records:
+        return
+    length = min(RECORDS, len(worst.records))
+    yield f"Most exposed records. {cell(' '.join(explained(worst, length)))}"
+    yield table(head(worst), list(lines(worst, length)))
 
 
 def _risks(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -34,6 +34,7 @@ from hartley.report.summary import FITS_NOT, limited, summary
 from hartley.report.table_rows import by_reason, defense, edge, unmeasured
 from hartley.report.templates import environment, text
 from hartley.report.words import of_page
+from hartley.report.worst_records import explained, head, lines, worst_records
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -56,6 +57,7 @@ def render(document: Mapping[str, Any]) -> str:
         "checks": [_check(c) for c in document["verdict"].get("checks") or ()],
         "limited": limited(document),
         "summary": summary(document),
+        "worst": _worst(document),
         "asked": list(_asked(document["scene"])),
         "counts": _counts(document["channels"]),
         "widest": _widest(document["channels"]),
@@ -123,6 +125,22 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
         "status": status,
         "tone": status if status in VERDICTS else "inconclusive",
         "reason": check.get("reason"),
+    }
+
+
+RECORDS = 20
+"""Records that the page lists."""
+
+
+def _worst(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    worst = worst_records(document)
+    if worst is None or not worst.records:
+        return None
+    length = min(RECORDS, len(worst.records))
+    return {
+        "words": " ".join(explained(worst, length)),
+        "head": head(worst),
+        "lines": list(lines(worst, length)),
     }
 
 
@@ -273,6 +291,8 @@ def _words(value: Any) -> str:
 def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if context["summary"].actions:
         yield "now", "What to do now"
+    if context["worst"]:
+        yield "records", "Most exposed records"
     yield "loop", "Loop"
     if context["checks"]:
         yield "limits", "Limits"

@@ -30,6 +30,7 @@ from hartley.report.format_numbers import (
 from hartley.report.markdown import cell, code, points, table
 from hartley.report.summary import FITS_NOT, limited, summary
 from hartley.report.table_rows import by_reason, edge
+from hartley.report.worst_records import explained, head, lines, worst_records
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -50,6 +51,7 @@ def render(document: Mapping[str, Any]) -> str:
         cell(sentence(judged(verdict))) if judged(verdict) else "",
         *_list("What to do now", words_first.actions),
         *_list("What did not run, and its cure", words_first.gaps),
+        *_worst(document),
         "## Channels",
         table(CHANNEL_HEAD, [_channel(c) for c in measured])
         if measured
@@ -85,6 +87,19 @@ def render(document: Mapping[str, Any]) -> str:
         f"Hartley {cell(document['version'])}, scene digest `{code(scene.get('digest'))[:16]}`."
     )
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+RECORDS = 10
+"""Records that are listed."""
+
+
+def _worst(document: Mapping[str, Any]) -> list[str]:
+    worst = worst_records(document)
+    if worst is None or not worst.records:
+        return []
+    length = min(RECORDS, len(worst.records))
+    words = cell(" ".join(explained(worst, length)))
+    return ["## Most exposed records", words, table(head(worst), list(lines(worst, length)))]
 
 
 def _list(title: str, lines: Sequence[str]) -> list[str]:

@@ -24,6 +24,7 @@ from hartley.report.format_numbers import (
     plain,
     widest,
 )
+from hartley.report.worst_records import in_one_sentence, worst_records
 
 FITS_NOT = ("modality", "scene", "adapts")
 """Causes of a row that was not played because it does not apply."""
@@ -84,7 +85,7 @@ def summary(document: Mapping[str, Any]) -> Summary:
     """
     rows = document["channels"]
     return Summary(
-        tuple(_sentences(rows)),
+        (*_sentences(rows), *in_one_sentence(worst_records(document))),
         tuple(_gaps(rows)),
         tuple(_actions(document)),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from hartley.core import Codec, Data, Modality, Model
 from hartley.core.errors import UsageError
 from hartley.data.user_texts import read_texts
-from hartley.games.membership.split_checks import LEAST, twins
+from hartley.games.membership.split_checks import LEAST, ROWS, twins
 from hartley.kit.language.text import lengths, pad
 from hartley.targets.tokenizer_folder import chat_template
 
@@ -41,20 +41,25 @@ class TextReader:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def read(self, name: str, flag: str) -> Data:
-        """Return the texts of a file, with ``facts["zlib"]`` of each.
+        """Return the texts of a file, with ``facts["zlib"]`` and the row of each.
 
         Raises:
             UsageError: it cannot be read, or has too few texts.
         """
-        rows, column = read_texts(Path(name), self.column, self._chat)
+        all_rows, column = read_texts(Path(name), self.column, self._chat)
         if column:
             self.facts[f"{flag} column"] = column
         # Half a character, as in a text that was cut, is not one that a tokenizer knows.
-        texts = [row.encode("utf-8", "replace").decode() for row in rows if row.strip()]
+        written = np.array([bool(row.strip()) for row in all_rows], dtype=bool)
+        texts = [
+            row.encode("utf-8", "replace").decode()
+            for row, has_words in zip(all_rows, written, strict=True)
+            if has_words
+        ]
         tokens = self.codec.encode(texts) if texts else np.empty((0, 2), dtype=np.int64)
         sizes = lengths(tokens)
         scored, long = sizes > 1, sizes > self.longest
-        if empty := len(rows) - int(scored.sum()):
+        if empty := len(all_rows) - int(scored.sum()):
             self.facts[f"{flag} left out, with fewer than two tokens"] = empty
         if scored.sum() < LEAST:
             note = f" besides {empty} of fewer than two tokens" if empty else ""
@@ -68,7 +73,8 @@ class TextReader:
                 texts[at] = head
         compressed = [len(zlib.compress(texts[at].encode())) for at in np.flatnonzero(scored)]
         x = tokens[scored, : self.longest]
-        return Data(flag, Modality.LANGUAGE, x, facts={"zlib": np.array(compressed)})
+        facts = {"zlib": np.array(compressed), ROWS: np.flatnonzero(written)[scored]}
+        return Data(flag, Modality.LANGUAGE, x, facts=facts)
 
     def words(self, record: Mapping[str, Any]) -> str:
         """Return a row of a training file, ``text`` or ``messages``, as the model reads it."""

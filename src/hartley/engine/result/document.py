@@ -12,6 +12,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 
 from hartley import __version__
 from hartley.catalog import Entry
+from hartley.channel.exposed_records import exposures
 from hartley.channel.trials.assumption_checks import BROKEN
 from hartley.channel.trials.carriers import SILENT
 from hartley.channel.trials.split_quality import MARK
@@ -136,6 +138,8 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
         "curve": {name: list(points) for name, points in channel.curve.items()},
         "flags": flags(channel),
     }
+    if (worst := exposures(trials)) is not None:
+        row["exposed"] = {**asdict(worst), "records": [asdict(one) for one in worst.records]}
     if trials.tuning:
         # The parameters that were chosen, in the place of those that the plan would have played.
         row |= {"params": dict(trials.params), "tuning": dict(trials.tuning)}

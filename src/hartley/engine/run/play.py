@@ -308,6 +308,7 @@ def play_rounds(
         defenses=scene.defenses,
         knowledge=str(attacker),
         loot=_describe(outcomes[-1].asset),
+        sources=table.sources,
         run_id=_identity(attack, scene, seed, given, rules, budget, str(attacker)),
         **complete(attack, table.rounds, received, by_column(spent)),
     )

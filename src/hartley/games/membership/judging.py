@@ -23,15 +23,21 @@ EXPOSED, WORST = 0.01, "worst_percentile_advantage"
 TINY = 1e-12
 
 
-def judge_of(groups: NDArray[Any], measured: NDArray[Any] | None = None) -> Judge:
+def judge_of(
+    groups: NDArray[Any],
+    measured: NDArray[Any] | None = None,
+    items: NDArray[Any] | None = None,
+) -> Judge:
     """Return the judge that averages answers over groups.
 
     Args:
         groups: (n,) integers 0..m−1, one for each record.
         measured: (n,) booleans, which records are measured; None measures all.
+        items: (n,) numbers of the records in the deal's sources; None: their places.
     """
     size = np.bincount(groups)
     columns = {} if measured is None else {"split": measured.astype(np.int64)}
+    columns |= {} if items is None else {"item": items}
     alone = bool((groups == np.arange(len(groups))).all())
 
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:

@@ -44,7 +44,7 @@ from hartley.games.membership.document_sets import (
 )
 from hartley.games.membership.judging import judge_of
 from hartley.games.membership.pretrained import Pretrained
-from hartley.games.membership.split_checks import LEAST, readable, repeats, twins
+from hartley.games.membership.split_checks import LEAST, ROWS, readable, repeats, twins
 from hartley.games.planted_canaries import PlantedCanaries
 from hartley.games.texts_as_tokens import in_tokens, with_scored_texts
 from hartley.kit.language.tokens import likelihoods
@@ -210,6 +210,7 @@ def _deal(
         judge=judge_of(groups, _measured(scene, pool, groups, targets)),
         unit="" if group == 1 else f"group of {group} records" if group else "user",
         metrics=_of_the_split(pool, coins, groups, repeats(pool)),
+        sources=((pool.name, 0),) if uses == len(pool) else (),
     )
 
 
@@ -259,6 +260,12 @@ def _deployed(scene: Scene, rng: Rng, group: int) -> Deal:
             f"non-members of scene {scene.name!r} must differ from the members, got {shared:.0%} "
             "that are members too"
         )
+    numbers, sources = _numbered(train, holdout)
+    # An attacker who saw a record's row could tell a member by it.
+    train, holdout = (
+        replace(part, facts={k: v for k, v in part.facts.items() if k != ROWS})
+        for part in (train, holdout)
+    )
     size = min(len(train), len(holdout))
     rows = [rng.permutation(len(part))[:size] for part in (train, holdout)]
     order = rng.permutation(2 * size)
@@ -278,16 +285,28 @@ def _deployed(scene: Scene, rng: Rng, group: int) -> Deal:
         else np.concatenate([train.y[rows[0]], holdout.y[rows[1]]])[order],
         facts=_facts_of_rows(train, holdout, rows, order),
     )
+    items = np.concatenate([part[chosen] for part, chosen in zip(numbers, rows, strict=True)])
+    items = items[order]
     view = _view(scene, pool, groups, int(rng.integers(2**31)))
     return Deal(
         rounds=(Round(replace(view, source=model), truth),),
-        judge=judge_of(groups) if group == 1 else judge_of_sets(groups),
+        judge=judge_of(groups, items=items) if group == 1 else judge_of_sets(groups),
         unit=unit,
         # Given the model, its members and the non-members are drawn independently.
         cluster=False,
         planted=False,
         metrics=_of_the_split(pool, member[None], groups, shared),
+        sources=sources if group == 1 else (),
     )
+
+
+def _numbered(
+    train: Data, holdout: Data
+) -> tuple[list[NDArray[np.int64]], tuple[tuple[str, int], ...]]:
+    """Return a number of each record, members first, and where those of either data begin."""
+    rows = [np.asarray(part.facts.get(ROWS, range(len(part)))) for part in (train, holdout)]
+    first = int(rows[0].max()) + 1
+    return [rows[0], rows[1] + first], ((train.name, 0), (holdout.name, first))
 
 
 def _of_canaries(scene: Scene, rng: Rng) -> Deal:
@@ -310,6 +329,7 @@ def _of_canaries(scene: Scene, rng: Rng) -> Deal:
         judge=judge_of(groups),
         unit=f"canary of up to {most} copies" if most > 1 else "canary",
         metrics=_of_the_split(part.texts, part.planted[None], groups, repeats(part.texts)),
+        sources=((part.texts.name, 0),),
     )
 
 

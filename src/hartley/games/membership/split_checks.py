@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LEAST = 20
 """Least number of members, and of non-members: with fewer, every interval is useless."""
 
+ROWS = "row"
+"""Fact of records: (n,) the row of each in the user's own data, where rows of it were left out."""
+
 
 def readable(model: Model, data: Data) -> None:
     """Check that a model can read records, by its declaration and without a query.

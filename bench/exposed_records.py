@@ -1,0 +1,147 @@
+"""How often records are named as exposed beyond chance although nothing leaks, and who is found.
+
+    python bench/exposed_records.py [deals]
+
+Each deal is read by ten attacks, of which the report chooses one, as it does in a run. Dead: scores
+that no coin has touched; the blind baseline's own, of records and labels alone; and Hartley's dead
+scene of membership, played by three attacks. Live: 5 or 25 records in 500 leave a mark on scores
+that leave none on the others.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+import hartley
+from hartley.channel.measure import measure
+from hartley.core import ChannelSpec, Modality, Trials
+from hartley.engine.result.document import measured
+from hartley.games.membership.membership import dead
+from hartley.report.worst_records import worst_records
+
+ATTACKS = 10
+Scores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def document(rows: list[Trials]) -> dict[str, Any]:
+    """A run document of trials, one attack each."""
+    channels = []
+    for k, trials in enumerate(rows):
+        name = f"{trials.attack}-{k}"
+        common = {"id": name, "attack": name, "game": "membership", "class": "membership"}
+        bits = measured(trials, measure(trials, redraws=1))
+        channels.append({**common, "baseline": True, **bits})
+    return {"channels": channels}
+
+
+def trials(scores: Scores, planted: bool) -> Trials:
+    """Trials of scores about the records of one pool."""
+    truth, score, cluster, item = scores
+    return Trials(
+        spec=ChannelSpec(clustered=planted, planted=planted, unit="record"),
+        truth=truth,
+        guess=score,
+        cluster=cluster,
+        item=item,
+        attack="a",
+        game="membership",
+        cls="membership",
+        scene="simulated",
+        sources=(("pool", 0),),
+    )
+
+
+def one_victim(
+    rng: np.random.Generator, n: int = 300, marked: int = 0, size: float = 6.0
+) -> list[Trials]:
+    """Ten attacks on one model: n members and as many others, with a part of their noise shared."""
+    truth, common = np.repeat([1, 0], n), rng.standard_normal(2 * n)
+    out, order = [], rng.permutation(2 * n)
+    for _ in range(ATTACKS):
+        score = common + rng.standard_normal(2 * n)
+        score[:marked] += size
+        scores = (truth[order], score[order], np.zeros(2 * n, int), order)
+        out.append(trials(scores, planted=False))
+    return out
+
+
+def many_victims(
+    rng: np.random.Generator, victims: int = 16, n: int = 200, marked: int = 0, size: float = 3.0
+) -> list[Trials]:
+    """Ten attacks on models that each were trained on half of n records of unequal difficulty."""
+    truth = rng.integers(0, 2, (victims, n))
+    hard, common = 2.0 * rng.standard_normal(n), rng.standard_normal((victims, n))
+    cluster, item = np.repeat(np.arange(victims), n), np.tile(np.arange(n), victims)
+    out = []
+    for _ in range(ATTACKS):
+        score = hard + 0.7 * common + 0.7 * rng.standard_normal((victims, n))
+        score[:, :marked] += size * truth[:, :marked]
+        out.append(trials((truth.ravel(), score.ravel(), cluster, item), planted=True))
+    return out
+
+
+def blind(rng: np.random.Generator, n: int = 200) -> list[Trials]:
+    """A cross-fitted classifier of records alone, on a random split."""
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.model_selection import cross_val_predict
+
+    x, truth = rng.standard_normal((2 * n, 8)), rng.permutation(np.repeat([1, 0], n))
+    scores = cross_val_predict(RidgeClassifier(), x, truth, cv=5, method="decision_function")
+    return [trials((truth, scores, np.zeros(2 * n, int), np.arange(2 * n)), planted=False)]
+
+
+def scene(rng: np.random.Generator) -> list[Trials]:
+    """The dead scene, played anew."""
+    where = dead(Modality.TABULAR, rng)
+    seed = int(rng.integers(2**31))
+    rules = {"game_params": {"rounds": 8}, "seed": seed}
+    attacks = ("loss_threshold", "calibrated_loss", "rmia")
+    return [hartley.play(attack, where, **rules) for attack in attacks]
+
+
+def named(deals: int, law: Callable[[np.random.Generator], list[Trials]]) -> str:
+    """In how many deals a record is named beyond chance, with an exact upper end."""
+    hits = 0
+    for k in range(deals):
+        worst = worst_records(document(law(np.random.default_rng(k))))
+        hits += worst is not None and worst.beyond > 0
+    return f"{hits} of {deals}, at most {beta.ppf(0.975, hits + 1, deals - hits):.3f}"
+
+
+def found(deals: int, marked: int, law: Callable[[np.random.Generator], list[Trials]]) -> str:
+    """Which share of the marked records are the first of the list, and how many are beyond."""
+    first, beyond, false = [], [], []
+    for k in range(deals):
+        worst = worst_records(document(law(np.random.default_rng(k))))
+        assert worst is not None
+        first.append(np.mean([r.row < marked for r in worst.records[:marked]]))
+        sure = [r.row < marked for r in worst.records if r.beyond_chance]
+        beyond.append(sum(sure) / marked)
+        false.append(1.0 - np.mean(sure) if sure else 0.0)
+    return (
+        f"{np.mean(first):.2f} of the marked head the list, {np.mean(beyond):.2f} are beyond "
+        f"chance, and {np.mean(false):.3f} of those named are not marked"
+    )
+
+
+def main() -> None:
+    """Print the shares."""
+    deals = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    print("dead, one victim:", named(deals, one_victim), flush=True)
+    print("dead, 16 victims:", named(deals, many_victims), flush=True)
+    print("blind baseline:", named(deals, blind), flush=True)
+    print("dead scene:", named(deals, scene), flush=True)
+    few = max(4, deals // 10)
+    print("one victim, 25 of 300 marked:", found(few, 25, lambda r: one_victim(r, marked=25)))
+    print("one victim, 5 of 300 marked:", found(few, 5, lambda r: one_victim(r, marked=5)))
+    print("16 victims, 5 of 200 marked:", found(few, 5, lambda r: many_victims(r, marked=5)))
+    print("64 victims, 5 of 200:", found(few, 5, lambda r: many_victims(r, victims=64, marked=5)))
+
+
+if __name__ == "__main__":
+    main()
