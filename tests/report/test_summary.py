@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from hartley.channel.trials.split_quality import BLIND
 from hartley.infotheory.binary_channel import bits as channel_bits
 from hartley.reference.schema import baseline_rows
 from hartley.report import render
@@ -29,14 +30,93 @@ def test_a_leak_in_words(run):
         "record was in the training data: at least 21% of a secret that is 1 in 2 "
         "(0.262 bit per record, at least 0.214); 8\u202f000 uses in 16 clusters; by lira_online "
         "(membership).",
-        "With one false alarm in a hundred, that attack names 8% of the members, where chance "
-        "names 1\u00a0%.",
+        "With one false alarm in a hundred, lira_online names 8% [6%, 10%] of the members, where "
+        "chance names 1\u00a0%.",
         "It refutes any claim of differential privacy with ε below 0.71.",
         "For comparison: chance is 0 bits, and no training with pure differential privacy at an ε "
         "below 1.18 can leak 0.214 bit of a fair coin.",
-        "“At least” is certified: it holds with 95\u00a0% confidence for what this attack reads. A "
-        "better attack may read more.",
+        "“At least” is certified: it holds with 95\u00a0% confidence for one row, for what its "
+        "attack reads. A better attack may read more.",
     )
+
+
+def _with_lows(row, fall=0.8):
+    """A row with lower ends at falling error levels, as one that was measured has them."""
+    low = row["bits"]["low"]
+    lows = [[0.05 / 2**k, low * fall**k] for k in range(13)]
+    return {**row, "bits": {**row["bits"], "lows": lows}}
+
+
+def test_the_widest_of_many_rows_has_a_bound_at_the_level_of_all(run):
+    rows = [_with_lows(row) for row in _only(run, "lira_online", "loss_threshold")["channels"]]
+    *_, last = summary({**run, "channels": rows, "defenses": []}).sentences
+    assert last == (
+        "What is named is the widest of 2 rows: at the level of all of them together, lira_online "
+        "at least 0.171 bit."
+    )
+
+
+def test_an_attacker_with_less_is_named_who_reads_nearly_as_much(run):
+    strong, weak = _only(run, "lira_online", "loss_threshold")["channels"][::-1]
+    weak = {**weak, "bits": {**weak["bits"], "low": 0.2}}
+    words = summary({**run, "channels": [strong, weak], "defenses": []}).sentences
+    assert words[1] == (
+        "Someone who sees the model's scores reads at least 20% of a secret that is 1 in 2, by "
+        "loss_threshold."
+    )
+    weak = {**weak, "bits": {**weak["bits"], "low": 0.1}}
+    words = summary({**run, "channels": [strong, weak], "defenses": []}).sentences
+    assert not any("loss_threshold" in line for line in words)
+
+
+def test_a_rate_at_rare_alarms_that_too_few_records_give_is_not_printed(run):
+    (row,) = _only(run, "lira_online")["channels"]
+    rate = {"value": 0.24, "low": 0.0, "high": 1.0, "n": 48}
+    row = {**row, "metrics": {**row["metrics"], "tpr_at_fpr_1e2": rate}}
+    words = summary({**run, "channels": [row], "defenses": []}).sentences
+    assert words[1] == (
+        "How many members lira_online names with one false alarm in a hundred is not known from "
+        "these few records."
+    )
+
+
+def test_where_nothing_is_certified_no_at_least_is_explained_and_a_difference_is_named(run):
+    (row,) = _only(run, "loss_threshold")["channels"]
+    bits = {**row["bits"], "point": 0.01, "low": 0.0, "high": 0.04}
+    words = summary({**run, "channels": [{**row, "bits": bits}], "defenses": []}).sentences
+    assert not any("At least" in line for line in words)
+    assert words[-1] == "A better attack may read more."
+    area = {"value": 0.57, "low": 0.54, "high": 0.6, "n": 800, "lows": [[0.05, 0.54], [0.01, 0.52]]}
+    row = {**row, "bits": bits, "metrics": {"auc": area}}
+    words = summary({**run, "channels": [row], "defenses": []}).sentences
+    assert (
+        "A difference shows all the same: the AUC of loss_threshold is 0.570 [0.540, 0.600]"
+        in (words[1])
+    )
+    # Of so many rows one is as far from ½ by chance.
+    rows = [{**row, "id": f"{k}"} for k in range(9)]
+    words = summary({**run, "channels": rows, "defenses": []}).sentences
+    assert not any("difference" in line for line in words)
+
+
+def test_a_flawed_split_says_why_and_what_it_cannot_explain(run):
+    (row,) = _only(run, "lira_online")["channels"]
+    blind = {"value": 0.58, "low": 0.56, "high": 0.6, "n": 600}
+    flag = f"{BLIND} separates members from non-members"
+    row = {**row, "flags": [flag], "metrics": {**row["metrics"], "blind_auc": blind}}
+
+    def first(low, **changes):
+        value = {**row["bits"], "low": low}
+        return summary({**run, "channels": [{**row, "bits": value, **changes}]}).sentences[0]
+
+    assert (
+        first(0.1) == f"About membership nothing is settled: every row of it is flagged ({flag})."
+    )
+    assert first(0.688) == (
+        "About membership, members and others differ without any model, which could explain 0.200 "
+        "bit; lira_online certifies 0.688, so that at least 0.488 bit per record is a leak."
+    )
+    assert first(0.688, flags=[flag, "x"]).startswith("About membership nothing is settled")
 
 
 def test_no_leak_and_no_answer_in_words(run):
@@ -48,7 +128,10 @@ def test_no_leak_and_no_answer_in_words(run):
         "at most 0.004 bit."
     )
     (flagged,) = summary(_only(run, "rmia")).sentences
-    assert flagged == "About membership nothing is settled: every row of it is flagged."
+    assert flagged == (
+        "About membership nothing is settled: every row of it is flagged (its null arm reads 0.041 "
+        "bit)."
+    )
     nothing = summary({**run, "channels": [], "defenses": []})
     assert nothing.sentences == ("Nothing was measured, so nothing is known.",)
 
@@ -114,7 +197,8 @@ def test_what_did_not_run_has_its_cure(run):
 def test_what_to_do_names_defenses_with_their_effect_where_it_was_measured(run):
     actions = summary(run).actions
     measured = next(a for a in actions if "behind dp_sgd" in a)
-    assert "the widest is lira_online with 0.004 bit, of an attacker who knows of it" in measured
+    assert "the widest is lira_online with 0.004 bit [0.000, 0.012], of an attacker" in measured
+    assert "who knows of it" in measured
     assert "0.972 [0.951, 0.986], n 360 → 0.871 [0.832, 0.903], n 360" in measured
     others = next(a for a in actions if a.startswith("Against membership, not measured here"))
     assert "dp_sgd" not in others
@@ -138,7 +222,16 @@ def test_the_effect_is_that_on_the_attack_that_reads_most_behind_the_defense(run
     left = {"point": 0.04, "low": 0.02, "high": 0.06, "n": 100}
     defense["residual"][weak["id"]] = {**stopped, "attack": "loss_threshold", "adaptive": left}
     action = next(a for a in summary(run).actions if "behind dp_sgd" in a)
-    assert "the widest is loss_threshold with 0.040 bit" in action
+    assert "the widest is loss_threshold with 0.040 bit [0.020, 0.060]" in action
+
+
+def test_a_defense_that_lowers_no_utility_costs_none(run):
+    defense = next(d for d in run["defenses"] if d["name"] == "dp_sgd")
+    better = {"value": 0.61, "low": 0.54, "high": 0.68, "n": 200}
+    worse = {"value": 0.565, "low": 0.49, "high": 0.64, "n": 200}
+    defense["utility"] = {"accuracy": {"before": worse, "after": better}}
+    action = next(a for a in summary(run).actions if "behind dp_sgd" in a)
+    assert "it does not lower accuracy 0.565" in action and "costs" not in action
 
 
 def test_the_verdict_names_the_widest_that_no_limit_speaks_of(run):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hartley import catalog
+from hartley.channel.trials.split_quality import BLIND, explained
 from hartley.reference.schema import baseline_rows
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
@@ -22,6 +23,7 @@ from hartley.report.format_numbers import (
     number,
     percent,
     plain,
+    span,
     widest,
 )
 from hartley.report.worst_records import in_one_sentence, worst_records
@@ -143,24 +145,103 @@ def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         (row for row in sound if _low(row) > 0), key=lambda row: -certified_share(row)[1]
     )
     for row in leaks:
+        alike = [r for r in measured if class_of(r) == class_of(row) and not r.get("flags")]
         yield _leak(row)
+        yield from _with_less(row, alike)
         yield from _metrics(row)
         yield from _anchor(row)
     for row in sound:
         if _low(row) <= 0:
             alike = [r for r in measured if class_of(r) == class_of(row)]
             yield _nothing(row, alike)
+            yield from _difference([r for r in alike if not r.get("flags")])
             yield from _of_one_run([r for r in alike if not r.get("flags")])
     for cls in (cls for cls, row in best.items() if row is None):
-        yield f"About {plain(cls)} nothing is settled: every row of it is flagged."
+        yield _unsettled([r for r in measured if class_of(r) == cls])
     flagged = [row for row in measured if row.get("flags")]
     if flagged and sound:
         rows_are = count(len(flagged), "row is", "rows are")
         yield f"{rows_are} flagged, and left out of these sentences."
-    if sound:
+    if leaks:
+        yield from _certified(leaks, sum(not row.get("flags") for row in measured))
+    elif sound:
+        yield "A better attack may read more."
+
+
+def _unsettled(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say what the rows of a class say of which every one is flagged.
+
+    A flawed split settles nothing that it could explain; what is certified beyond that is a leak
+    (``split_quality.unsettling``), as the gate has it.
+    """
+    cls, flag = plain(class_of(rows[0])), str(rows[0]["flags"][0])
+    beyond = {
+        row["id"]: _low(row) - explained(row)
+        for row in rows
+        if all(str(flag).startswith(BLIND) for flag in row["flags"])
+    }
+    best = max(rows, key=lambda row: beyond.get(row["id"], 0.0))
+    if beyond.get(best["id"], 0.0) <= 0.0:
+        return f"About {cls} nothing is settled: every row of it is flagged ({flag})."
+    return (
+        f"About {cls}, members and others differ without any model, which could explain "
+        f"{bits(explained(best))} bit; {best['attack']} certifies {bits(_low(best))}, so that at "
+        f"least {bits(beyond[best['id']])} bit per {best.get('unit') or 'use'} is a leak."
+    )
+
+
+def _with_less(best: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what an attacker reads who has less than the widest row's: often nearly as much."""
+    has = set(best.get("access") or ())
+    weaker = [r for r in rows if set(r.get("access") or ()) < has]
+    row = widest(weaker)
+    if row is None or certified_share(row)[1] < certified_share(best)[1] / 2:
+        return
+    words = access_in_words(row)
+    if words != access_in_words(best):
+        yield f"{words} reads {share_in_words(row)}, by {row['attack']}."
+
+
+def _difference(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say that a class is told apart although no bit is certified, where its AUC shows it.
+
+    The AUC is certified at the level of all rows together: one of many is above ½ by chance.
+    """
+    shows = [row for row in rows if (_low_of_all(_metric_of(row, "auc"), len(rows)) or 0.0) > 0.5]
+    if not shows:
+        return
+    row = max(shows, key=lambda r: r["metrics"]["auc"]["value"])
+    yield (
+        f"A difference shows all the same: the AUC of {row['attack']} is "
+        f"{figure(row['metrics']['auc'])}, where chance is 0.5."
+    )
+
+
+def _metric_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = (row.get("metrics") or {}).get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _low_of_all(value: Mapping[str, Any], rows: int, alpha: float = 0.05) -> float | None:
+    """Return a lower end at the level of so many rows together; None where it is not known."""
+    pairs = value.get("lows") or ()
+    return max((low for level, low in pairs if level <= alpha / rows * (1 + 1e-9)), default=None)
+
+
+def _certified(leaks: Sequence[Mapping[str, Any]], rows: int) -> Iterator[str]:
+    """Say at which confidence the lower ends hold, for one row and as the widest of all."""
+    yield (
+        f"“At least” is certified: it holds with {_level(leaks[0])} for one row, for what its "
+        "attack reads. A better attack may read more."
+    )
+    if rows < 2:
+        return
+    lows = {row["attack"]: _low_of_all(row["bits"], rows, _alpha(row)) for row in leaks[:3]}
+    known = [f"{name} at least {bits(low)}" for name, low in lows.items() if low is not None]
+    if known:
         yield (
-            "“At least” is certified: it holds with "
-            f"{_level(sound[0])} for what this attack reads. A better attack may read more."
+            f"What is named is the widest of {rows} rows: at the level of all of them together, "
+            f"{', '.join(known)} bit."
         )
 
 
@@ -283,16 +364,27 @@ def _metrics(row: Mapping[str, Any]) -> Iterator[str]:
     metrics = row.get("metrics") or {}
     rate = metrics.get("tpr_at_fpr_1e2")
     if class_of(row) == "membership" and isinstance(rate, Mapping):
-        yield (
-            f"With one false alarm in a hundred, that attack names "
-            f"{percent(rate['value'])} of the members, where chance names 1\u00a0%."
-        )
+        yield _rate_in_words(row, rate)
     epsilon = metrics.get("epsilon_lower")
     value = epsilon.get("value") if isinstance(epsilon, Mapping) else epsilon
     delta = metrics.get("epsilon_delta")
     at = f" at δ = {delta:g}" if delta else ""
     if class_of(row) == "membership" and value:
         yield f"It refutes any claim of differential privacy with ε below {number(value, 2)}{at}."
+
+
+def _rate_in_words(row: Mapping[str, Any], rate: Mapping[str, Any]) -> str:
+    low, high = rate.get("low"), rate.get("high")
+    if low is not None and high is not None and low <= 0.01 and high >= 0.99:
+        return (
+            f"How many members {row['attack']} names with one false alarm in a hundred is not "
+            "known from these few records."
+        )
+    ends = "" if low is None or high is None else f" [{percent(low)}, {percent(high)}]"
+    return (
+        f"With one false alarm in a hundred, {row['attack']} names {percent(rate['value'])}{ends} "
+        "of the members, where chance names 1\u00a0%."
+    )
 
 
 def _anchor(row: Mapping[str, Any]) -> Iterator[str]:
@@ -464,7 +556,8 @@ def _effect(
     price = _price(defense.get("utility") or {})
     return (
         f"Against {plain(class_of(best))}, measured here: behind {defense['name']} the widest is "
-        f"{residual['attack']} with {bits(most['point'])} bit, of an attacker {who} "
+        f"{residual['attack']} with {bits(most['point'])} bit "
+        f"{span(most.get('low'), most.get('high'))}, of an attacker {who} "
         f"({best['attack']} reads {bits(best['bits']['point'])} without it)"
         f"{'' if less else ': that it lessens the leak is not shown'}; "
         f"{price}."
@@ -475,20 +568,34 @@ def _price(utility: Mapping[str, Mapping[str, Any]]) -> str:
     """Say what a defense costs: the measures of utility that it changes."""
     if not utility:
         return "its cost was not measured"
-    changed = [
-        f"{metric(name)} {figure(pair['before'])} → {figure(pair['after'])}"
-        for name, pair in utility.items()
-        if pair["before"] != pair["after"]
-    ]
-    if changed:
-        return f"it costs {'; '.join(changed)}"
+    lower, others = [], []
+    for name, pair in utility.items():
+        if pair["before"] != pair["after"]:
+            words = f"{metric(name)} {figure(pair['before'])} → {figure(pair['after'])}"
+            (others if _risen(pair) else lower).append(words)
+    if lower or others:
+        parts = [f"it costs {'; '.join(lower)}"] if lower else []
+        parts += [f"it does not lower {'; '.join(others)}"] if others else []
+        return ", and ".join(parts)
     same = "; ".join(f"{metric(n)} {figure(pair['after'])}" for n, pair in utility.items())
     return f"it changed nothing that was measured ({same})"
+
+
+def _risen(pair: Mapping[str, Any]) -> bool:
+    """Whether a measure of utility is larger behind a defense, and both are known."""
+    before, after = (
+        v.get("value") if isinstance(v, Mapping) else v for v in (pair["before"], pair["after"])
+    )
+    return before is not None and after is not None and after > before
 
 
 def _low(row: Mapping[str, Any]) -> float:
     return float(row["bits"].get("low") or 0.0)
 
 
+def _alpha(row: Mapping[str, Any]) -> float:
+    return float(row["bits"].get("alpha") or 0.05)
+
+
 def _level(row: Mapping[str, Any]) -> str:
-    return f"{100 * (1 - (row['bits'].get('alpha') or 0.05)):g}\u00a0% confidence"
+    return f"{100 * (1 - _alpha(row)):g}\u00a0% confidence"

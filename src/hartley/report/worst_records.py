@@ -161,7 +161,7 @@ def explained(worst: WorstRecords, length: int) -> Iterator[str]:
     if worst.nonmembers and alike == {first.fpr} and first.fpr:
         yield "All of these scores are about equal: the order says little."
     last = worst.records[length - 1].chance
-    expected = "all of them" if last >= 1.0 else f"about {number(length * last, 2)} of them"
+    expected = "all" if last >= 1.0 else f"about {number(length * last, 2)}"
     yield f"The worst of many look bad by chance: of these {length} it can explain {expected}."
     yield (
         f"{count(worst.beyond, 'record is', 'records are')} exposed beyond chance, which explains "
@@ -172,7 +172,7 @@ def explained(worst: WorstRecords, length: int) -> Iterator[str]:
     yield "Rows are counted from 0, a header aside; no content of a record is stored or printed."
 
 
-ONE = ("#", "data", "row", "others that score as high", "bits", "chance explains")
+ONE = ("#", "data", "row", "others that score as high", "chance explains")
 MANY = ("#", "data", "row", "AUC", "bits", "models trained on it", "chance explains")
 
 
@@ -193,4 +193,4 @@ def lines(worst: WorstRecords, length: int) -> Iterator[list[str]]:
         else:
             assert record.fpr is not None
             others = f"{number(round(record.fpr * worst.nonmembers))} of {number(worst.nonmembers)}"
-            yield [*where, f"{percent(record.fpr)} ({others})", bits(record.bits), known]
+            yield [*where, f"{percent(record.fpr)} ({others})", known]
