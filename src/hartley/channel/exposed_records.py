@@ -158,7 +158,7 @@ def _of_one_victim(
     """
     members, others = np.flatnonzero(truth == 1), np.sort(score[truth == 0])
     above = len(others) - np.searchsorted(others, score[members], side="left")
-    p = (1.0 + above) / (len(others) + 1.0)
+    p = np.asarray((1.0 + above) / (len(others) + 1.0), np.float64)
     bits, chance = _bits(truth, log_odds)[members], chance_of_list(p)
     worst = np.lexsort((numbers[members], -score[members]))[:LISTED]
     records = tuple(

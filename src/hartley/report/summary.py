@@ -568,7 +568,8 @@ def _price(utility: Mapping[str, Mapping[str, Any]]) -> str:
     """Say what a defense costs: the measures of utility that it changes."""
     if not utility:
         return "its cost was not measured"
-    lower, others = [], []
+    lower: list[str] = []
+    others: list[str] = []
     for name, pair in utility.items():
         if pair["before"] != pair["after"]:
             words = f"{metric(name)} {figure(pair['before'])} → {figure(pair['after'])}"

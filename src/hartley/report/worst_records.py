@@ -100,7 +100,7 @@ def worst_records(document: Mapping[str, Any], attack: str = "") -> WorstRecords
         for row in baseline_rows(document)
         if row["status"] == "measured" and not row.get("flags") and row.get("exposed")
     ]
-    named = [row for row in rows if not attack or row["attack"] == attack]
+    named: list[Mapping[str, Any]] = [row for row in rows if not attack or row["attack"] == attack]
     best = widest(named)
     if best is None:
         return None
