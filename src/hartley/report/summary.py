@@ -203,7 +203,7 @@ def _with_less(best: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> It
 
 
 def _difference(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Say that a class is told apart although no bit is certified, where its AUC shows it.
+    """Say that a class shows although no bit is certified, where its AUC shows it.
 
     The AUC is certified at the level of all rows together: one of many is above ½ by chance.
     """
@@ -223,7 +223,7 @@ def _metric_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _low_of_all(value: Mapping[str, Any], rows: int, alpha: float = 0.05) -> float | None:
-    """Return a lower end at the level of so many rows together; None where it is not known."""
+    """Return a lower end at the level of this many rows together; None where it is not known."""
     pairs = value.get("lows") or ()
     return max((low for level, low in pairs if level <= alpha / rows * (1 + 1e-9)), default=None)
 
