@@ -34,6 +34,16 @@ def stored(call, played, tmp_path):
     return tmp_path / "runs"
 
 
+def test_a_row_of_fewer_reference_models_says_so(played):
+    _, runs = played
+    of = {n: {**runs["old"], "channels": [{**r, "id": f"{r['attack']}-{n}", "cost": {"models": n}}
+              for r in runs["old"]["channels"] if r["status"] == "measured"]}
+          for n in (64, 2)}  # fmt: skip
+    compared = compare_runs(*(Side(of[n], lambda row: None) for n in (64, 2)))
+    notes = [row["matched"] for row in compared["rows"]]
+    assert notes and all("models trained by the attacker 64 → 2" in note for note in notes)
+
+
 def test_the_same_run_is_no_worse(call, stored):
     done = call("compare", "old", "old")
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 
 import json
 
-from hartley.report.words import near, words
+from hartley.report.words import find, near, words
 
 
 def test_a_key_and_its_title_have_one_entry(call):
@@ -29,3 +29,15 @@ def test_an_unknown_word_gets_the_nearest(call):
 def test_without_a_word_all_are_listed(call):
     everything = call("explain").stdout
     assert all(entry.name in everything for entry in words())
+
+
+def test_names_are_written_as_papers_write_them(call):
+    assert "hartley show dp_sgd" in call("explain", "DP-SGD").stdout
+
+
+def test_words_of_a_row_that_no_metric_is_are_explained():
+    for word in (
+        *("victim", "reference models", "references", "moments", "prequential", "public"),
+        *("channel", "monotone", "delta", "model_to_data", "each end at 95 %", "inferring"),
+    ):
+        assert find(word) is not None, word

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +134,10 @@ def test_plan_without_power_says_the_whole_command(call, tmp_path):
     assert "see: hartley plan --help" in call("plan", "plan.toml").stderr
     assert "see: hartley canaries make --help" in call("canaries", "make").stderr
     assert 'Did you mean "get"? See: hartley pack --help' in call("pack", "gett").stderr
+
+
+def test_the_package_runs_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "hartley", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, hartley.__version__), done.stderr

@@ -52,7 +52,8 @@ def explain(
             _paragraph(f"In run.json: {', '.join(entry.keys)}")
         say(f"  Read on: docs/{entry.read}")
         return 0
-    parts = [e for e in catalog.entries() if e.name == word.replace(" ", "_").replace("-", "_")]
+    part_name = word.casefold().replace(" ", "_").replace("-", "_")
+    parts = [e for e in catalog.entries() if e.name == part_name]
     if parts:
         if json:
             print_json([e.as_json() for e in parts])

@@ -182,7 +182,7 @@ def exit_code(rows: Iterable[Mapping[str, Any]]) -> int:
 
 COLUMNS = (
     *("axis", "attack", "bits per use", "share of the secret"),
-    *("ceiling", "usual metric", "n", "s"),
+    *("ceiling", "usual metric", "n", "seconds"),
 )
 
 

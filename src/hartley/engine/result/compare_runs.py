@@ -165,6 +165,11 @@ def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         for name in dict.fromkeys([*before, *after])
         if before.get(name) != after.get(name)
     ]
+    # A scene may allow fewer reference models than the attack's parameter asks for.
+    models = [(row.get("cost") or {}).get("models") for row in (first, second)]
+    if models[0] != models[1]:
+        trained = " → ".join("none" if number is None else f"{number:g}" for number in models)
+        words.append(f"models trained by the attacker {trained}")
     deployed = ["+".join(_defenses(row)) or "none" for row in (first, second)]
     if deployed[0] != deployed[1]:
         words.append(f"deployed defenses {' → '.join(deployed)}")
