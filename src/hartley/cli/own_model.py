@@ -29,7 +29,7 @@ class OwnModel:
         fit: FILE.py:NAME of your training loop, fit(x, y) → the trained module, which the strong
             attacks (LiRA, RMIA) call for their reference models.
         train: The records that it was trained on (.csv, .parquet, .jsonl …; of a network .npz
-            with x and y, a folder of pictures by class, or FILE.py:NAME).
+            with x and y, a folder of pictures or sounds by class, or FILE.py:NAME).
         test: Records of the same kind that it never saw.
         target: The column that it predicts.
         gives: What a network returns: logits (the default), probabilities or labels.

@@ -1,4 +1,4 @@
-"""A user's own records as arrays: .npz, a folder of pictures, or something in a Python file.
+"""A user's own records as arrays: .npz, a folder of pictures or sounds, or of a Python file.
 
 Whatever they come from, records end as one array of numbers and one of whole labels. What was
 changed on the way (the scale of pixels, the place of the channels) is said in the facts.
@@ -7,7 +7,7 @@ changed on the way (the scale of pixels, the place of the channels) is said in t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from hartley.core import Data, Modality
 from hartley.core.errors import MissingExtra, UsageError, did_you_mean
+from hartley.data.user_sounds import RATE, SOUNDS, of_one_length, read_sounds
 from hartley.kit.user_code import user_code
 
 if TYPE_CHECKING:
@@ -43,20 +44,22 @@ class UserRecords:
 
 
 def read_arrays(path: Path, what: str) -> UserRecords:
-    """Read a ``.npz`` file with x and y, or a folder of pictures with a sub-folder for each class.
+    """Read a ``.npz`` file with x and y, or a folder with a sub-folder for each class.
+
+    In the sub-folders are pictures or sounds.
 
     Raises:
         UsageError: it is neither, or what is in it cannot be read.
-        MissingExtra: Pillow is not installed.
+        MissingExtra: Pillow or soundfile is not installed.
     """
     if path.is_dir():
-        return _pictures(path, what)
+        return _folder(path, what)
     if not path.is_file():
         raise UsageError(f"{what} must be a file, a folder or FILE.py:NAME, got {path}, not there")
     if path.suffix.lower() != ".npz":
         raise UsageError(
-            f"{what} must be .npz with x and y ({SAVE}), a folder of pictures or FILE.py:NAME, got "
-            f"{path}"
+            f"{what} must be .npz with x and y ({SAVE}), a folder of pictures or sounds, or "
+            f"FILE.py:NAME, got {path}"
         )
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -107,7 +110,7 @@ def classified(
 ) -> tuple[Modality, dict[str, Data], dict[str, Any]]:
     """Return records of one form, as a model reads them, and what was done to them.
 
-    Bytes 0…255 of pictures become float32 in 0…1, channels first.
+    Bytes 0…255 of pictures become float32 in 0…1, channels first; sounds are brought to one length.
 
     Args:
         parts: records by what they are, for messages: "--train train.npz".
@@ -117,6 +120,13 @@ def classified(
         UsageError: they are not numbers, not of one shape, or not labelled.
     """
     kind: Modality | None = None if modality == "auto" else Modality(modality)
+    if sounds := [what for what, part in parts.items() if RATE in part.notes]:
+        if len(sounds) < len(parts) or kind not in (None, Modality.AUDIO):
+            others = [what for what in parts if what not in sounds] or [f"--modality {modality}"]
+            raise UsageError(
+                f"{', '.join(sounds)} must go with sounds, got {', '.join(others)} besides"
+            )
+        kind, parts = Modality.AUDIO, of_one_length(parts)
     out: dict[str, Data] = {}
     notes: dict[str, Any] = {}
     for what, part in parts.items():
@@ -281,21 +291,33 @@ def _formed(
     return x, kind, {"pixels": ", ".join(changes)} if changes else {}
 
 
-def _pictures(folder: Path, what: str) -> UserRecords:
+def _folder(folder: Path, what: str) -> UserRecords:
+    """Read a folder of pictures or of sounds."""
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    if not classes:
+        raise UsageError(
+            f"{what} must have a sub-folder of pictures or sounds for each class, got none"
+        )
+    suffixes = {p.suffix.lower() for place in classes for p in place.rglob("*")}
+    if not suffixes & {*SOUNDS}:
+        return _pictures(folder, classes)
+    if suffixes & {*PICTURES}:
+        raise UsageError(f"{what} must hold pictures or sounds, got both")
+    return UserRecords(*read_sounds(classes, what))
+
+
+def _pictures(folder: Path, classes: Sequence[Path]) -> UserRecords:
     try:
         from PIL import Image, UnidentifiedImageError
     except ModuleNotFoundError as absent:
         raise MissingExtra("pillow", "vision") from absent
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-    if not classes:
-        raise UsageError(f"{what} must have a sub-folder of pictures for each class, got none")
     pictures, labels = [], []
     for label, place in enumerate(classes):
         files = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURES)
         if not files:
             raise UsageError(
-                f"{place} must hold pictures ({', '.join(PICTURES[:3])} …), got none; each "
-                f"sub-folder of {folder} is a class"
+                f"{place} must hold pictures ({', '.join(PICTURES[:3])} …) or sounds (.wav, .flac "
+                f"…), got none; each sub-folder of {folder} is a class"
             )
         for path in files:
             try:

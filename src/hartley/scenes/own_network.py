@@ -62,8 +62,9 @@ def own_network(
         weights: the file with the network's trained weights: .safetensors, or a state dict (.pt).
         fit: FILE.py:NAME of your training loop, fit(x, y) → the trained module. The strong attacks
             (LiRA, RMIA) need it to train reference models, and are left out without it.
-        train: the records that it was trained on: .npz with x and y, a folder of pictures with a
-            sub-folder for each class, or FILE.py:NAME of (x, y), a Dataset or a DataLoader.
+        train: the records that it was trained on: .npz with x and y, a folder of pictures or of
+            sounds with a sub-folder for each class, or FILE.py:NAME of (x, y), a Dataset or a
+            DataLoader. Sounds are float32 (channels, samples) in −1…1, of one length.
         test: others of the same kind that it never saw.
         gives: what the model returns; auto is logits of a network, probabilities of a function.
         modality: what the records are; auto reads it off their shape.

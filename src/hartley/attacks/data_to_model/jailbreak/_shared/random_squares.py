@@ -50,7 +50,7 @@ def random_squares(
     rules = brief.rules
     clean = np.asarray(brief.question.x, np.float32)[rows]
     box = rules.box(clean)
-    signs = _signs(clean.shape if clean.ndim < 3 else (*clean.shape[:2], 1, clean.shape[-1]), rng)
+    signs = _signs(clean.shape if clean.ndim != 4 else (*clean.shape[:2], 1, clean.shape[-1]), rng)
     now = rules.projected(_added(clean, clean, signs, 1.0, brief), clean, box)
     loss, success = _asked(model, brief, now, rows)
     out, done, left = now.copy(), success.copy(), np.arange(len(rows))
@@ -92,7 +92,7 @@ def _share(t: int, queries: int, share: float) -> float:
 
 def _window(shape: tuple[int, ...], share: float, rng: Rng) -> Array:
     """Signs (k, …) in a random square of each picture, one a channel, or at random entries."""
-    if len(shape) < 3:
+    if len(shape) != 4:
         mask = rng.random(shape) < max(share, 1 / shape[-1])
         return _signs(shape, rng) * mask
     count, channels, height, width = shape[0], shape[1], shape[-2], shape[-1]
