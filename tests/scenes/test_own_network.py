@@ -378,7 +378,7 @@ def test_two_workers_train_no_model_twice(tmp_path):
         ({"train": "table.csv"}, r"np.savez\('train.npz', x=x, y=y\)"),
         ({"train": "cut.npz"}, "must hold arrays of numbers"),
         ({"train": "named.npz"}, "got none named x; it has images, y"),
-        ({"train": "bare"}, "must have a sub-folder of pictures for each class"),
+        ({"train": "bare"}, "must have a sub-folder of pictures or sounds for each class"),
         ({"train": "hollow"}, r"must hold pictures \(.png"),
         ({"train": "torn"}, "must be a picture, got a file that is not"),
         ({"train": "data.py:test"}, "that the model never saw, got data.py:test twice"),

@@ -122,9 +122,9 @@ def classified(
     kind: Modality | None = None if modality == "auto" else Modality(modality)
     if sounds := [what for what, part in parts.items() if RATE in part.notes]:
         if len(sounds) < len(parts) or kind not in (None, Modality.AUDIO):
-            others = [what for what in parts if what not in sounds] or [f"--modality {modality}"]
+            besides = [what for what in parts if what not in sounds] or [f"--modality {modality}"]
             raise UsageError(
-                f"{', '.join(sounds)} must go with sounds, got {', '.join(others)} besides"
+                f"{', '.join(sounds)} must go with sounds, got {', '.join(besides)} besides"
             )
         kind, parts = Modality.AUDIO, of_one_length(parts)
     out: dict[str, Data] = {}

@@ -131,7 +131,7 @@ def _read_wav(path: Path) -> tuple[NDArray[np.float32], int]:
         raise UsageError(f"{path} must be a sound, got a file that is not") from error
     wave = np.asarray(samples).reshape(len(samples), -1).T
     if wave.dtype == np.uint8:  # the one kind without a sign
-        return ((wave.astype(np.float32) - 128) / 128), int(rate)
+        return ((wave.astype(np.float32) - 128) / 128).astype(np.float32), int(rate)
     if wave.dtype.kind == "i":
         return (wave / -float(np.iinfo(wave.dtype).min)).astype(np.float32), int(rate)
     return wave.astype(np.float32), int(rate)
