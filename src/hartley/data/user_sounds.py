@@ -37,7 +37,7 @@ def read_sounds(classes: Sequence[Path], what: str) -> tuple[Any, Any, dict[str,
         Waveforms (n, channels, samples), labels (n,) and notes by name.
 
     Raises:
-        UsageError: a file is no sound, or they differ in their rate or their channels.
+        UsageError: a file is not a sound, or they differ in their rate or their channels.
         MissingExtra: soundfile is not installed and a file is not .wav.
     """
     waves: list[NDArray[np.float32]] = []
