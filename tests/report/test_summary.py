@@ -209,7 +209,7 @@ def test_a_defense_that_the_scene_cannot_take_is_an_action_for_a_training_of_the
     run["scene"]["fitting"] = ["memguard", "rounding"]
     del run["defenses"][:]
     here, elsewhere = (a for a in summary(run).actions if a.startswith("Against membership"))
-    assert "memguard" in here and 'use = ["memguard"]' in here and "dp_sgd" not in here
+    assert "--defense memguard" in here and 'use = ["memguard"]' in here and "dp_sgd" not in here
     assert "in a training of your own, which this run cannot change" in elsewhere
     assert "dp_sgd" in elsewhere and "hartley compare" in elsewhere and "rounding" not in elsewhere
 

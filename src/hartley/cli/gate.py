@@ -37,7 +37,8 @@ def gate(
     run
         A run's name in the store, its folder, its run.json, or latest.
     limits
-        A plan file whose table [limits] says how many bits per use are allowed.
+        A TOML file, or a plan, whose table [limits] says how many bits per use are allowed:
+        a line [limits], and below it a line such as membership = 0.05.
     store
         The folder of all runs.
     accept_unverified

@@ -510,7 +510,8 @@ def _against(
         example = "dp_sgd" if "dp_sgd" in fitting else fitting[0]
         yield (
             f"Against {plain(cls)}, not measured here: {_listed(fitting, 8)}. "
-            f'Add them to the plan, such as: [defenses] use = ["{example}"].'
+            f"Measure one: the same command with --defense {example}, or in a plan "
+            f'[defenses] use = ["{example}"].'
         )
     elsewhere = [e.name for e in protecting if e.name not in fitting and e.stage == "training"]
     if elsewhere:
