@@ -163,6 +163,16 @@ def test_a_defense_that_does_not_fit_is_one_line_before_anything_is_played(
     assert not Path("a").exists()
 
 
+def test_a_language_model_takes_the_defenses_that_fit_it(call, texts):
+    common = ["--only", "loss_threshold", *COMMON[2:], "a"]
+    given = call("assess", *texts, "--defense", "rounding:digits=1", *common)
+    (behind,) = json.loads(given.stdout)["defenses"]
+    (residual,) = behind["residual"].values()
+    assert behind["reason"] is None and residual["static"]["n"] == 60
+    refused = call("assess", *texts, "--defense", "goldfish", *common)
+    assert refused.returncode == 2 and "what fits it: query_budget, rounding" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

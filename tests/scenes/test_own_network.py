@@ -255,6 +255,11 @@ def test_a_network_that_memorises_is_read_by_the_strong_attack_with_its_own_trai
     # A second attack asks the same models; its records are others, and nothing is trained again.
     hartley.play("lira", scene, references=8)
     assert len(Path("calls").read_text().splitlines()) == 8
+    # Behind a filter of answers an attacker who does not know it and one who does ask them too.
+    behind = defended(scene, "rounding")
+    hartley.play("lira", behind, references=8, undefended=scene)
+    hartley.play("lira", behind, references=8)
+    assert len(Path("calls").read_text().splitlines()) == 8
 
 
 def training(text="train.py:fit"):
