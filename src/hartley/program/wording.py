@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _FLAG = r"--([a-z]+(?:-[a-z]+)*)"
-_COMMAND = re.compile(r"hartley assess((?: --[a-z-]+(?: (?!--)[^\s,;:)]+)?)+)")
+_COMMAND = re.compile(r"hartley[ ]assess((?: --[a-z-]+(?: (?!--)[^\s,;:)]+)?)+)")
 _WITH_VALUE = re.compile(rf"{_FLAG}(?: (?!--)([^\s,;:)]+))?")
 _PLACEHOLDER = re.compile(
     rf"{_FLAG} ([A-Z_]+\b(?:\.py:[A-Z]+)?|[a-z_]+\.py:\w+|chat\b|completions\b|probabilities\b)"
