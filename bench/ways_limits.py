@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ways_attempt import LEAST, LIMITS, Attempt, way
 
 HEAD = "[limits]\nmembership = 0.05\n"
-WEAK = '"attack:rmia.auc" = 1.0\n'
+WEAK = '"attack:rmia.blind_auc" = 0.9\n'
 """A limit that the base run is within: it keeps a file from being empty."""
 
 FILES: dict[str, tuple[str, str | bytes]] = {

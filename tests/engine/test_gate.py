@@ -10,12 +10,14 @@ import pytest
 from scipy.special import ndtri
 from tests.report.sample import document as sample
 
+from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import ChannelSpec, Trials
 from hartley.core.errors import BadPlan, UsageError
 from hartley.engine.plan.plan import normalised, parse
 from hartley.engine.result.document import measured
 from hartley.engine.result.gate import check_metrics, judge
+from hartley.engine.result.largest_values import largest
 from hartley.report import render
 
 ALPHAS = [0.05 * 2.0**-k for k in range(13)]
@@ -298,6 +300,41 @@ def test_a_limit_that_no_channel_can_break_is_remarked():
     assert "the limit 3 is above the ceiling 1: it can never be broken" in verdict.reasons[0]
     verdict = judge({"channels": [row("a", low=0.3, high=0.5)]}, {"membership": 0.9})
     assert "ceiling" not in verdict.reasons[0]
+
+
+def test_limits_on_metrics_that_no_run_can_break_do_not_make_a_pass_alone():
+    auc = {"value": 0.99, "low": 0.98, "high": 1.0, "n": 100}
+    exposure = {"value": 3.0, "low": 2.5, "high": 3.4, "n": 100}
+    metrics = {"auc": auc, "exposure": exposure, "exposure_max": 5.0}
+    leaking = row("a", low=0.3, high=0.5)
+    document = {"channels": [{**leaking, "metrics": metrics}]}
+    for limits in (
+        {"membership.auc": 1.0},
+        {"membership.auc": 2.0},
+        {"membership.exposure": 5.0},
+        {"membership.auc": 1.0, "membership": 1.0},
+    ):
+        verdict = judge(document, limits)
+        assert (verdict.status, verdict.code) == ("inconclusive", 3), limits
+        assert any("it can never be broken" in reason for reason in verdict.reasons)
+        assert any(reason.startswith("no run can break any of") for reason in verdict.reasons)
+    beside = judge(document, {"membership.auc": 1.0, "membership": 0.9})
+    assert beside.status == "pass"
+    words = "the limit 1 is at the largest value of auc, 1: it can never be broken"
+    assert any(words in reason for reason in beside.reasons)
+    assert judge(document, {"membership.exposure": 4.9}).status == "pass"
+    assert judge(document, {"membership.auc": 0.9}).status != "pass"
+
+
+def test_every_metric_that_a_game_declares_has_a_largest_value_or_is_known_to_have_none():
+    unbounded = {
+        *("epsilon_lower", "exposure", "blind_bits", "psnr", "mark_psnr", "likeness"),
+        *("key_letters", "unicity", "length", "queries", "symbols_per_query"),
+        *("poisons_per_trigger", "perturbation"),
+    }
+    for entry in catalog.entries("game"):
+        for name in catalog.load("game", entry.name).metrics:
+            assert (largest({}, name) == 1.0) != (name in unbounded), f"{entry.name}: {name}"
 
 
 def canaries(seed, shift, name="a", n=201, alpha=0.05):

@@ -24,7 +24,8 @@ A limit is passed by the attacks that ship, as they ship: every attack that it c
 scene can carry must be measured with at least its shipped settings (``departures``), at an alpha of
 at most 0.05. A plan that leaves attacks out, or plays them weaker, is inconclusive until the limits
 say what is enough (``least``). An attack that the scene cannot carry (another modality, no such
-part, no such access) does not count against its class as long as another one was measured.
+part, no such access) does not count against its class as long as another one was measured. Limits
+on metrics that no run can break (``largest_values``) do not make a pass alone.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from hartley.engine.result.enough import (
     spared,
     with_departures,
 )
+from hartley.engine.result.largest_values import largest
 from hartley.engine.result.least import ALPHA, Least
 from hartley.reference.schema import baseline_rows
 
@@ -65,6 +67,11 @@ IN_WORDS = {"epsilon": "ε", "min_capacity": "bit of min-capacity"}
 NEVER = (
     "a limit on {} can be over and is never passed, since attacks bound it from below alone: for a "
     "pass leave it out, which the other limits decide"
+)
+
+IDLE = (
+    "no run can break any of these limits, so that a pass would say nothing: at least one must be "
+    "below the largest value that its quantity can have"
 )
 
 SHIPPED = Least()
@@ -219,6 +226,8 @@ def judge(
         for row in [*document["channels"], *defended]
         if row["status"] == "failed" or (row["status"] == "skipped" and not row.get("reason"))
     ]
+    if any(c.metric for c in compared) and all(map(_unbreakable, compared)):
+        violated.append({"status": INCONCLUSIVE, "reason": IDLE})
     if not limits and not any(row["status"] == "measured" for row in document["channels"]):
         violated.append({"status": INCONCLUSIVE, "reason": "nothing was measured"})
     everything: list[Mapping[str, Any]] = [*checks, *violated]
@@ -364,7 +373,8 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
             hidden = f"{_units(check.row)} that showed nothing could hide that much"
             within += f" (strict: {hidden}; its upper end is {alone:.4g})"
         short = f", but {check.short}" if check.short else ""
-        return INCONCLUSIVE if short else PASS, within + (short or _idle(check))
+        idle = f"; {words}" if (words := _unbreakable(check)) else ""
+        return INCONCLUSIVE if short else PASS, within + (short or idle)
     shown_low = "?" if low is None else f"{low:.4g}"
     bits = {} if check.metric else check.row["bits"]
     alone, hint = bits.get("high"), ""
@@ -376,13 +386,14 @@ def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, 
     return INCONCLUSIVE, reason
 
 
-def _idle(check: _Check) -> str:
-    """Remark that a limit on bits can never be broken, where a proved ceiling is below it."""
-    top = None if check.metric or check.row is None else check.row.get("ceiling")
+def _unbreakable(check: _Check) -> str:
+    """Say why no run can break a limit, or an empty string."""
+    top = None if check.row is None else largest(check.row, check.metric)
     if top is None or check.limit < top:
         return ""
     place = "above" if check.limit > top else "at"
-    return f"; the limit {check.limit:g} is {place} the ceiling {top:.4g}: it can never be broken"
+    what = f"the largest value of {check.metric}," if check.metric else "the ceiling"
+    return f"the limit {check.limit:g} is {place} {what} {top:.4g}: it can never be broken"
 
 
 def _lack(check: _Check, strict: bool) -> str:
