@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import skops.io
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -220,6 +223,24 @@ def test_a_mistake_is_one_line_that_names_the_cure(people, settings, words):
     with pytest.raises(UsageError, match=words) as error:
         own(people[0], **settings)
     assert "\n" not in str(error.value)
+
+
+def test_an_imputer_needs_no_trust_and_a_dtype_of_another_making_does(people):
+    folder, _, train, _ = people
+    numbers = train[["age", "hours"]]
+    pipeline = make_pipeline(SimpleImputer(), DecisionTreeClassifier()).fit(numbers, train.income)
+    skops.io.dump(pipeline, folder / "imputer.skops")
+    scene = own(folder, model="imputer.skops", **NUMBERS)
+    assert np.array_equal(scene.model.query(scene.train.x), pipeline.predict_proba(numbers))
+    with zipfile.ZipFile(folder / "imputer.skops") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    # A state that no array has: numpy would build whatever it says.
+    parts["schema.json"] = parts["schema.json"].replace(b'"DTypeNode"', b'"ObjectNode"')
+    with zipfile.ZipFile(folder / "forged.skops", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(UsageError, match=r"a dtype that is not an array's: add --trust"):
+        own(folder, model="forged.skops", **NUMBERS)
 
 
 def test_a_tree_whose_nodes_point_outside_is_refused(people):

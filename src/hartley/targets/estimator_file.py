@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ from hartley.core.errors import MissingExtra, UsageError
 
 PICKLES = (".joblib", ".pkl", ".pickle")
 SUFFIXES = (".skops", *PICKLES)
-CHECKED = ("sklearn.tree._tree.Tree",)
-"""Types that skops leaves to its caller, since a tree whose nodes point outside reads any memory:
-the nodes of each are checked here."""
+CHECKED = ("sklearn.tree._tree.Tree", "numpy.dtype")
+"""Types that skops leaves to its caller, and that are checked here. A tree whose nodes point
+outside reads any memory; a dtype, which every imputer has, must be that of an array in the file,
+and not one that is put together from a state."""
 
 
 def load_estimator(path: Path, *, trust: bool = False) -> Any:
@@ -74,10 +77,32 @@ def _skops(path: Path, *, trust: bool) -> Any:
             f"{path} holds types that skops does not know as safe ({', '.join(unknown[:5])}): add "
             "--trust if you made it"
         )
+    if not trust:
+        _check_dtypes(path)
     estimator = io.load(path, trusted=untrusted)
     if not trust:
         _check_trees(path, estimator)
     return estimator
+
+
+def _check_dtypes(path: Path) -> None:
+    """Check that each dtype of a skops file is read off an array, before any is built.
+
+    Raises:
+        UsageError: one is not.
+    """
+    with zipfile.ZipFile(path) as archive:
+        pending = [json.loads(archive.read("schema.json"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            pending += node.values()
+            if str(node.get("__class__")).endswith("dtype") and node["__loader__"] != "DTypeNode":
+                raise UsageError(
+                    f"{path} holds a dtype that is not an array's: add --trust if you made it"
+                )
+        elif isinstance(node, list):
+            pending += node
 
 
 def _check_trees(path: Path, estimator: Any) -> None:
