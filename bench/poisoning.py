@@ -3,7 +3,7 @@
     python bench/poisoning.py rates        # attack success and accuracy on Fashion-MNIST
     python bench/poisoning.py defenses     # R7: what each defense leaves, static and adaptive
     python bench/poisoning.py detection    # R8: activation clustering and spectral signatures
-    python bench/poisoning.py curve        # number and rate of poison, down to where it breaks
+    python bench/poisoning.py curve        # number and rate of poison on digits, to where it breaks
     python bench/poisoning.py certificate  # DPA on digits: no attack beats it
 
 rates        BadNets and Blended with 10 % poison: success ≥ 99 %, accuracy drop ≤ 1 point; with 1 %
@@ -17,7 +17,8 @@ curve        A fixed number of poison records counts, and not their rate (arXiv:
              language models).
 certificate  A certified record never changes its label (arXiv:2006.14768).
 
-One trigger, one message a victim, victims and poison drawn anew in every round. Intervals are
+One trigger and one message a victim (four of each with --digits); victims and poison are drawn
+anew in every round. Intervals are
 Student's over victims at 95 % on each side; where all victims agree they are the wide ones of
 equal rounds. *Mean only* says that the claim holds at the mean and not over the whole interval.
 """
@@ -56,6 +57,11 @@ DEFENSES: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
     "activation_clustering": (("activation_clustering", {}),),
     "loss_filter": (("loss_filter", {}),),
     "loss_filter 0.15": (("loss_filter", {"false_alarms": 0.15}),),
+    "loss_filter, 4000": (("loss_filter", {"false_alarms": 0.15, "clean": 4000}),),
+    "fine_pruning + filter": (
+        ("fine_pruning", {}),
+        ("loss_filter", {"false_alarms": 0.15, "clean": 4000}),
+    ),
     "deep_knn": (("deep_knn", {}),),
     "strip": (("strip", {}),),
     "fine_pruning": (("fine_pruning", {}),),
@@ -102,7 +108,7 @@ def heard(
     kind = Knowledge.ADAPTIVE if adaptive else Knowledge.STATIC
     trials = play(
         attack, scene, seed=0, params=params, game_params=game_params, dealt=dealt,
-        knowledge=kind, undefended=bare if bare is not None else scene,
+        knowledge=kind, undefended=None if adaptive else bare or scene,
     )  # fmt: skip
     return dict(measure(trials).metrics), chosen
 
@@ -147,11 +153,13 @@ def rates(arguments: argparse.Namespace) -> None:
 
 
 def defenses(arguments: argparse.Namespace) -> None:
-    scene = fashion(records=arguments.records)
+    scene = digits() if arguments.digits else fashion(records=arguments.records)
     size = rules(scene, arguments.rate, arguments.rounds)
+    if arguments.digits:  # four messages a victim, so that settings can be told apart in tuning
+        size |= {"slots": 4, "poisons": size["poisons"] // 4}
     print(
-        f"Fashion-MNIST, {len(scene.train)} training records, {size['poisons']} of them poison, "
-        f"{arguments.rounds} victims each"
+        f"{scene.name}, {len(scene.train)} training records, {size['poisons']} poison records for "
+        f"each of {size['slots']} triggers, {arguments.rounds} victims each"
     )
     for name in arguments.attacks or ATTACKS:
         for label in arguments.only or DEFENSES:
@@ -211,9 +219,9 @@ def inside(figure: Mapping[str, Any], value: float) -> bool:
 
 def curve(arguments: argparse.Namespace) -> None:
     for name in arguments.attacks or ATTACKS:
-        for records in (2000, 8000):
-            scene = fashion(records=records)
-            for poisons in (1, 4, 16, 64):
+        for records in (225, 450, 900):
+            scene = digits(records=records)
+            for poisons in (1, 2, 4, 8, 16, 32):
                 size = {"rounds": arguments.rounds, "slots": 1, "poisons": poisons}
                 m, _ = heard(scene, name, size)
                 print(
@@ -271,6 +279,7 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=int, default=8000)
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--parts", type=int, default=30)
+    parser.add_argument("--digits", action="store_true", help="defenses on digits, in seconds")
     parser.add_argument("--static", action="store_true", help="static attackers only")
     parser.add_argument("--only", nargs="*", choices=DEFENSES)
     parser.add_argument("--attacks", nargs="*")

@@ -81,6 +81,18 @@ def test_plans_in_the_docs_can_be_read():
     assert read >= 3
 
 
+def test_the_program_of_the_poisoning_page_shows_poison_and_its_filter():
+    page = (ROOT / "docs" / "poisoning.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, after = (list(map(float, line.split())) for line in done.stdout.splitlines())
+    assert before[0] > 0.9 and before[1] < 0.2, "the trigger works on poisoned models alone"
+    assert after[0] < 0.5 and after[2] > before[2] - 0.1
+
+
 def test_the_programs_of_the_privacy_page_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/privacy.md").read_text()
