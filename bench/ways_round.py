@@ -31,7 +31,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import ways_documents
+import ways_journals
 import ways_limits
+import ways_names
 import ways_parts
 import ways_plans
 import ways_processes
@@ -39,7 +41,7 @@ import ways_stores
 from ways_attempt import CODES, DEAD, LIMITS, LIVE, PLAN, WAYS, Attempt, Way, inside, new_folder
 
 SURFACES = {
-    "documents": ways_documents,
+    "documents": (ways_documents, ways_names, ways_journals),
     "limits": ways_limits,
     "plan": ways_plans,
     "process": ways_processes,

@@ -18,7 +18,7 @@ from hartley.channel.measure import measure
 from hartley.channel.trials.compare_symbols import compare_symbols
 from hartley.channel.trials.import_table import read_trials
 from hartley.core.errors import BadTrials
-from hartley.kit import table_files
+from hartley.kit import binary_tables, table_files, text_tables
 from hartley.kit.table_files import Column
 
 N = 600
@@ -492,7 +492,8 @@ def test_a_text_that_a_parquet_file_stores_once_is_stored_once_in_memory(tmp_pat
 
 
 def test_a_compressed_text_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(table_files, "LARGEST", 2**20)
+    for readers in (text_tables, binary_tables):
+        monkeypatch.setattr(readers, "LARGEST", 2**20)
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress(b"truth,score\n" + b"1,0.50000000\n" * 10**5))
     with pytest.raises(BadTrials, match="must unpack to at most"):

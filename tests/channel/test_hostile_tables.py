@@ -14,7 +14,7 @@ import pytest
 from hartley.channel.trials.compare_symbols import _plain
 from hartley.channel.trials.import_table import read_trials
 from hartley.core.errors import BadTrials
-from hartley.kit import table_files
+from hartley.kit import binary_tables
 
 
 def refused(path, match):
@@ -32,7 +32,7 @@ def test_a_parquet_bomb_is_refused_by_what_it_states(tmp_path, monkeypatch):
     wide = pa.array([b"x" * 2**14], pa.binary(2**14)).take(zeros)
     words = pa.DictionaryArray.from_arrays(zeros, pa.array(["x" * 2**14]))
     lists = pa.ListArray.from_arrays(pa.array(np.arange(rows + 1), pa.int32()), words)
-    monkeypatch.setattr(table_files, "LARGEST", 2**24)
+    monkeypatch.setattr(binary_tables, "LARGEST", 2**24)
     for odd in (wide, lists):
         table = pa.table({"truth": truth, "score": truth, "odd": odd})
         pq.write_table(table, tmp_path / "t.parquet")

@@ -11,7 +11,8 @@ from hartley.importers.named_columns import Names, rates_of_table, renamed, succ
 from hartley.importers.outcomes import Columns, Rates, matching
 from hartley.importers.read_results import read_results
 from hartley.importers.source import Source
-from hartley.kit.table_files import Column, mixed_values
+from hartley.kit.table_files import Column
+from hartley.kit.text_tables import mixed_values
 
 
 @dataclass(frozen=True, slots=True)

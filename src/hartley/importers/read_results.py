@@ -12,7 +12,8 @@ from hartley.core.errors import BadTrials, UnknownName
 from hartley.importers import formats
 from hartley.importers.outcomes import Columns, Rates
 from hartley.importers.source import Source
-from hartley.kit.table_files import PACKED, SUFFIXES
+from hartley.kit.table_files import SUFFIXES
+from hartley.kit.text_tables import PACKED
 
 TEXT = (".csv", ".tsv", ".jsonl", ".ndjson")
 TABLES = (*SUFFIXES, ".ndjson", *(kind + packed for kind in TEXT for packed in PACKED))
