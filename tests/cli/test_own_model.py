@@ -31,6 +31,9 @@ def scene():
 
 number = 7
 
+def wrong():
+    return 7
+
 def wants(records):
     return None
 """
@@ -220,6 +223,7 @@ def test_a_recipe_in_a_file_is_a_scene_and_its_imports_are_its_identity(call, fi
     ("name", "message"),
     [
         ("audit.py:scen", "has no 'scen'"),
+        ("audit.py:wrong", "must return a Scene, got int; a network of your own is --model"),
         ("audit.py:number", "must be a function that returns a hartley.Scene, got int"),
         ("audit.py:wants", "must be a function without arguments, got one that needs records"),
         ("absent.py:scene", "must be in a file that is there"),

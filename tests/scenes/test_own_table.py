@@ -317,3 +317,26 @@ def test_a_stump_says_nothing_of_a_column_that_it_does_not_split_on(tmp_path):
         )
         trials = hartley.play("attribute_posterior", scene, game_params={"rounds": 2})
         assert (trials.guess < 0).mean() == abstains
+
+
+def test_a_table_in_another_order_than_the_model_was_fitted_on_is_seen(tmp_path):
+    """A model of arrays names no columns; what it says of its own records gives it away."""
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"age": rng.integers(18, 90, 120), "hours": rng.normal(40, 10, 120)})
+    y = np.where(x.age > 50, "high", "low")
+    joblib.dump(RandomForestClassifier(10).fit(x.to_numpy(), y), tmp_path / "m.joblib")
+
+    def own_scene(order):
+        for name, rows in (("train", slice(60)), ("test", slice(60, None))):
+            x[order][rows].assign(y=y[rows]).to_csv(tmp_path / f"{name}.csv", index=False)
+        return catalog.load("scene", "own_table")(
+            model=str(tmp_path / "m.joblib"),
+            train=str(tmp_path / "train.csv"),
+            test=str(tmp_path / "test.csv"),
+            target="y",
+            trust=True,
+        )
+
+    assert own_scene(["age", "hours"]).facts["train accuracy"] == 1.0
+    with pytest.raises(UsageError, match=r"in their order \(hours, age\); write them in that of"):
+        own_scene(["hours", "age"])

@@ -266,7 +266,10 @@ def test_an_endpoint_that_does_not_repeat_itself_is_said_to(home, monkeypatch):
         ({"timeout": 3.0}, "--timeout must be given with --endpoint"),
         ({"model": ""}, "--model must be a folder, got none"),
         ({"members": ""}, "--members must be a file of texts, got none: hartley assess --model"),
-        ({"model": "absent"}, "must be a folder with config.json"),
+        ({"model": "absent"}, "must be a folder with config.json.*: model.save_pretrained"),
+        ({"model": "members.jsonl"}, "got the file .*members.jsonl; for a classifier give --train"),
+        ({"model": "weightless"}, "must hold model.safetensors, got none: model.save_pretrained"),
+        ({"model": "vacant", "tokenizer": "whole"}, "must hold config.json and safetensors, got"),
         ({"model": "bare"}, "must hold a tokenizer .*--tokenizer"),
         ({"model": "lost"}, "an adapter of '/gone', which is not a folder.*--base"),
         ({"model": "lost", "base": "members.jsonl"}, "--base must be a folder with config.json"),
@@ -316,6 +319,9 @@ def spoil(home):
     LlamaForCausalLM(
         LlamaConfig(vocab_size=40, num_attention_heads=2, max_position_embeddings=32, **sizes)
     ).save_pretrained(home / "small")
+    shutil.copytree(home / "whole", home / "weightless")
+    (home / "weightless" / "model.safetensors").unlink()
+    (home / "vacant").mkdir()
     lines(home / "other.jsonl", [{"a": "x", "b": "y"}] * 30)
     lines(home / "numbers.jsonl", [{"text": 7}] * 30)
     lines(home / "few.jsonl", [{"text": "one two three"}] * 3 + [{"text": ""}])

@@ -88,7 +88,13 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
         if os.getpid() != process:  # the recipe has forked: the copy ends here
             os._exit(0)
     if not isinstance(scene, Scene):
-        raise RunError(f"the recipe {name!r} must return a Scene, got {type(scene).__name__}")
+        reason = f"the recipe {name!r} must return a Scene, got {type(scene).__name__}"
+        if is_object(name):
+            raise UsageError(
+                f"{reason}; a network of your own is --model {name} with --weights, --train and "
+                "--test"
+            )
+        raise RunError(reason)
     return scene if scene.digest else identified(name, scene, params or {})
 
 

@@ -174,8 +174,8 @@ def _encoding_of(path: Path) -> str:
     wide = _is_wide(_head(path))
     name, flag = ("UTF-16", "utf-16") if wide else ("another encoding", "latin-1")
     return (
-        f"a table must be UTF-8, got {name}; save it as UTF-8, or name its encoding "
-        f"(--encoding {flag})"
+        f"a table must be UTF-8, got {name}; save it as UTF-8 (hartley measure also reads it with "
+        f"--encoding {flag})"
     )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hartley.core import Data, Model
     from hartley.data.user_tables import Floats, TableForm
 
+ENOUGH = 50
+"""Records from which on a model differs from a guess."""
 LEAST = 16
 """Targets of attribute inference in one victim, at least."""
 
@@ -119,6 +121,7 @@ def own_table(
         decode=form.decode,
         identity=identity,
     )
+    _check_order(deployed, members, form)
     attribute: dict[str, Any] = {}
     if sensitive:
         if deployed.fit is None:
@@ -216,6 +219,31 @@ def _accuracy(model: Model, data: Data, form: TableForm) -> float:
             f"{model.name} must read the records of {data.name}, got {type(error).__name__}: "
             f"{reason[:160]}{cure}"
         ) from error
+
+
+def _check_order(model: Model, members: Data, form: TableForm) -> None:
+    """Check that columns which the model does not name are in the order that it was fitted on.
+
+    Raises:
+        UsageError: of the records that it was trained on it recognises no more than a guess does,
+            in the mean over classes, and it does not say the same of all.
+    """
+    if form.named or len(members) < ENOUGH:
+        return
+    predicted = np.asarray(model.query(members.x)).argmax(1)
+    present = np.unique(members.labels)
+    recall = np.mean([(predicted[members.labels == k] == k).mean() for k in present])
+    if len(present) > 1 and len(np.unique(predicted)) > 1 and recall <= 1 / model.classes:
+        raise UsageError(
+            f"{model.name} must recognise the records of {members.name}, got {recall:.0%} of a "
+            f"class in the mean, no more than a guess among {model.classes}: it names no columns, "
+            f"and reads those of the table in their order ({_listed(form)}); write them in that of "
+            "its training, or fit it on a data frame"
+        )
+
+
+def _listed(form: TableForm) -> str:
+    return ", ".join(field.name for field in form.fields[:8]) + ", …" * (len(form.fields) > 8)
 
 
 def _labels_of(classifier: Any, path: str) -> list[Any]:

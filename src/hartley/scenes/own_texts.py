@@ -241,6 +241,11 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
 
 def _of_folder(place: Path, base: str) -> tuple[Model, Model | None, Path]:
     """Return the model of a folder, the same without its adapter, and whose tokenizer it reads."""
+    if place.is_file():
+        raise UsageError(
+            f"--model must be the folder of a language model, got the file {place}; for a "
+            "classifier give --train, --test and --target, not --members"
+        )
     if not is_adapter(place):
         return huggingface(place), None, place
     beside = base_of(place, base)

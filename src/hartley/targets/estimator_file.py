@@ -52,7 +52,8 @@ def load_estimator(path: Path, *, trust: bool = False) -> Any:
     except Exception as error:  # a file can fail in any way as it is read
         reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"{path} must hold a fitted scikit-learn model: {type(error).__name__}: {reason}"
+            f"{path} must hold a fitted scikit-learn model, as skops.io.dump writes it: "
+            f"{type(error).__name__}: {reason}"
         ) from error
 
 

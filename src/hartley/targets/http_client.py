@@ -89,6 +89,8 @@ def permitted(url: str, allow_hosts: Sequence[str] = (), *, secret: bool = False
 def _bare(url: str) -> str:
     """An address as it may be printed: without a name, a key or a query."""
     parts = urlsplit(url)
+    if not parts.netloc:
+        return url.rpartition("@")[2].partition("?")[0]
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 

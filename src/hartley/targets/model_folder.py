@@ -16,6 +16,7 @@ from typing import Any
 from hartley.core.errors import UsageError
 from hartley.core.input_files import json_value, read_bytes
 
+SAVE = ": model.save_pretrained(FOLDER) writes both, also of a model that was fetched by its name"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 LARGEST = 2**26
 """Bytes of a configuration or an index."""
@@ -45,7 +46,9 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], Tensors]:
     except OSError:
         is_folder = False
     if not is_folder:
-        raise UsageError(f"{folder} must be a folder with {CONFIG} and safetensors")
+        raise UsageError(f"{folder} must be a folder with {CONFIG} and safetensors{SAVE}")
+    if not (folder / CONFIG).exists():
+        raise UsageError(f"{folder} must hold {CONFIG} and safetensors, got none{SAVE}")
     config = read_object(folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
         raise UsageError(
@@ -161,7 +164,7 @@ def _weight_files(folder: Path) -> list[Path]:
     if not (folder / INDEX).exists():
         pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
         hint = f", got {pickles[0]}, which can run code as it is loaded" if pickles else ""
-        raise UsageError(f"{folder} must hold {WEIGHTS}{hint}")
+        raise UsageError(f"{folder} must hold {WEIGHTS}{hint or ', got none'}{SAVE}")
     places = read_object(folder / INDEX).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise UsageError(f"{folder / INDEX} must have a weight_map of tensors to files")

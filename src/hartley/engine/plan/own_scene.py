@@ -48,7 +48,7 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         others = [name for name in RECIPES if odd[0] in parameters[name]]
         raise UsageError(
             f"--{odd[0]} is for {', '.join(others)} and does not go with the others, which are for "
-            f"{meant} (hartley show {meant})"
+            f"{meant} (hartley show {meant}); leave it out"
         )
     return fitting[0], dict(values)
 
