@@ -121,6 +121,10 @@ def own_table(
         decode=form.decode,
         identity=identity,
     )
+    accuracies = {
+        f"{name} accuracy": _accuracy(deployed, part, form)
+        for name, part in (("train", members), ("test", others))
+    }
     _check_order(deployed, members, form)
     attribute: dict[str, Any] = {}
     if sensitive:
@@ -151,8 +155,7 @@ def own_table(
             references=references, sparing=sparing and not references and bool(deployed.identity)
         ),
         facts={
-            "train accuracy": _accuracy(deployed, members, form),
-            "test accuracy": _accuracy(deployed, others, form),
+            **accuracies,
             "records": len(members),
             "columns": len(form.fields),
             **({"sensitive": f"{sensitive}: {', '.join(titles)}"} if sensitive else {}),
