@@ -179,7 +179,7 @@ def test_a_language_model_takes_the_defenses_that_fit_it(call, texts):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model", "net"], "got the folder net; for a language model give --members"),
+        (["--model", "net"], "got the folder net; for a language model give --canaries"),
         (["--target", "x"], "--target is for own_table and does not go with the others"),
         (["--longest", "1"], "longest"),
         (["--members", "absent.txt"], "absent.txt"),

@@ -234,6 +234,48 @@ def test_an_endpoint_is_asked_as_the_folder_is(home, monkeypatch):
         own(home, endpoint=url, **settings)
 
 
+def test_the_precision_of_the_weights_is_a_setting_that_the_run_names(home):
+    exact = own(home, model="whole", reference="base")
+    x = exact.train.x
+    assert exact.facts["precision"] == "float32"
+    for dtype, apart in (("bfloat16", 0.2), ("float16", 0.03)):
+        rounded = own(home, model="whole", reference="base", dtype=dtype)
+        assert rounded.facts["precision"].startswith(f"{dtype}: scores are rounded")
+        for one, other in (
+            (exact.model, rounded.model),
+            (exact.part(Pretrained).model, rounded.part(Pretrained).model),
+        ):
+            error = np.abs(one.score(x) - other.score(x)).max()
+            assert 1e-5 < error < apart, (dtype, error)
+            assert one.identity != other.identity
+        network = LlamaForCausalLM.from_pretrained(home / "whole", dtype=getattr(torch, dtype))
+        ids = torch.tensor(x[:1, : int((x[0] >= 0).sum())])
+        with torch.no_grad():
+            logs = torch.log_softmax(network.eval()(input_ids=ids).logits[0].float(), 1)
+        expected = logs[:-1].gather(1, ids[0, 1:, None])[:, 0].numpy()
+        assert np.allclose(rounded.model.score(x[:1])[0, : len(expected)], expected, atol=1e-4)
+        adapted = own(home, dtype=dtype)  # an adapter, and its base beside it
+        assert auc("pretrained_ratio", adapted) > 0.9
+
+
+def test_numbers_that_float16_cannot_hold_are_refused(home):
+    for name, scale, words in (
+        ("wide", 1e7, "the weights of .* must be finite"),
+        ("loud", 2e3, "in which its answers are not finite"),
+    ):
+        network = LlamaForCausalLM.from_pretrained(home / "whole")
+        with torch.no_grad():
+            network.lm_head.weight *= scale
+            network.model.norm.weight *= scale
+        shutil.copytree(home / "whole", home / name)
+        network.save_pretrained(home / name)
+        assert own(home, model=name).facts["precision"] == "float32"
+        with pytest.raises(UsageError, match=f"{words}.*--dtype bfloat16 has the range"):
+            own(home, model=name, dtype="float16")
+    with pytest.raises(UsageError, match="--dtype must be left out with --endpoint"):
+        own(home, model="m", endpoint="http://127.0.0.1:9/v1", tokenizer="whole", dtype="float16")
+
+
 def test_an_endpoint_that_does_not_repeat_itself_is_said_to(home, monkeypatch):
     """What the first questions show and cost is in the facts; a worker does not ask them again."""
     codec, model = tokenizer(home / "whole"), huggingface(home / "whole")

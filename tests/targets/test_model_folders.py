@@ -100,7 +100,10 @@ def with_nan(tensor):
 
 LAST = "transformer.ln_f.weight"
 KINDS = {
-    "no configuration": (lambda f: (f / "config.json").unlink(), "must hold config.json and safetensors, got none"),
+    "no configuration": (
+        lambda f: (f / "config.json").unlink(),
+        "must hold config.json and safetensors, got none",
+    ),
     "a list": (written("config.json", b"[]"), "must be a JSON object, got list"),
     "not JSON": (written("config.json", b"{"), "must be JSON"),
     "binary": (written("config.json", b"\xff\xfe\0"), "must be JSON"),

@@ -60,6 +60,8 @@ class OwnModel:
         price_out: Money for a million tokens that it writes. Default: 0.
         timeout: Seconds without a byte before a request is sent again. Default: 60.
         concurrency: Requests to the endpoint at a time, of each worker. Default: 4.
+        dtype: What the weights of a language model's folder are held in: float32 (the default),
+            bfloat16 or float16. The run says so, since scores are rounded.
     """
 
     model: str | None = None
@@ -93,6 +95,7 @@ class OwnModel:
     price_out: float | None = None
     timeout: float | None = None
     concurrency: int | None = None
+    dtype: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""

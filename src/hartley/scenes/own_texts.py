@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Model, Range, Scene, Stronger, recipe
-from hartley.core.errors import UsageError
+from hartley.core.errors import BadModel, UsageError
 from hartley.data.canary_files import read as read_canaries
 from hartley.games.membership.pretrained import Pretrained
 from hartley.games.planted_canaries import PlantedCanaries
@@ -21,13 +21,19 @@ from hartley.scenes._user_files import described
 from hartley.scenes._user_texts import TextReader, apart, check_words
 from hartley.targets.adapter_folder import adapter, base_of, is_adapter
 from hartley.targets.http import Prices
-from hartley.targets.huggingface import context_stated, huggingface
+from hartley.targets.huggingface import FLOAT16, context_stated, huggingface
 from hartley.targets.tokenizer_folder import has_tokenizer
 from hartley.targets.tokenizer_folder import tokenizer as codec_of
 
 SPARE = 20
 """Surplus non-members from which on they are the attacker's: attacks that compare with known
 non-members need as many."""
+PRECISION = {
+    "float32": "float32",
+    "bfloat16": "bfloat16: scores are rounded to 8 bits, those of another precision differ",
+    "float16": "float16: scores are rounded to 11 bits, those of another precision differ",
+}
+"""What a reader of the run should know, by dtype."""
 OFFERS = Access.LABELS | Access.SCORES
 
 
@@ -53,6 +59,7 @@ def own_texts(
     price_out: Annotated[float, Range(0), Stronger.NEITHER] = 0.0,
     timeout: Annotated[float, Range(0, open_low=True), Stronger.NEITHER] = 60.0,
     concurrency: Annotated[int, Range(1, 256), Stronger.NEITHER] = 4,
+    dtype: Annotated[Literal["float32", "bfloat16", "float16"], Stronger.NEITHER] = "float32",
 ) -> Scene:
     """A language model of your own, with texts that it was trained on and others, or canaries.
 
@@ -81,6 +88,8 @@ def own_texts(
         price_out: money for a million tokens that it writes.
         timeout: seconds without a byte before a request to the endpoint is sent again.
         concurrency: requests to the endpoint at a time, of each worker.
+        dtype: what the weights of a folder are held in, also those of the reference. Scores of
+            bfloat16 and float16 are rounded; what a model that is served so shows is measured so.
 
     Raises:
         UsageError: a file, a folder or a column is not there, the model cannot be read, or the
@@ -88,12 +97,12 @@ def own_texts(
     """
     _check_flags(locals())
     local: Model | None = None
-    before = huggingface(reference) if reference else None
+    before = huggingface(reference, dtype=dtype) if reference else None
     folder = Path(tokenizer or model)
     if endpoint:
         context = context_stated(folder)
     else:
-        local, without, beside = _of_folder(Path(model), base)
+        local, without, beside = _of_folder(Path(model), base, dtype)
         before = before or without
         folder = folder if tokenizer or has_tokenizer(folder) else beside
         context = int(local.facts["context"])
@@ -129,6 +138,9 @@ def own_texts(
         check_words(data, local, "model")
         if before is not None:
             check_words(data, before, "reference")
+    if dtype == "float16":
+        for each in (local, before):
+            _check_finite(each, texts[0])
     beside_model = (None if before is None else Pretrained(before), planted)
     extra = {**records, **({} if planted is None else {"canaries": planted.canaries})}
     if records:
@@ -157,6 +169,7 @@ def own_texts(
                 if endpoint
                 else described({"model": model})
             ),
+            **({} if endpoint else {"precision": PRECISION[dtype]}),
             **({} if scores else {"log-probabilities": "none: attacks sample text"}),
             **described(
                 {
@@ -224,6 +237,10 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
     only = {n.replace("_", "-"): flags[n] for n in ("key_env", "allow_host", "revision")}
     only |= {"no-scores": not flags["scores"], "sampling": flags["sampling"] != "completions"}
     only |= {"price-in": flags["price_in"], "price-out": flags["price_out"]}
+    if flags["endpoint"] and flags["dtype"] != "float32":
+        raise UsageError(
+            f"--dtype must be left out with --endpoint, got {flags['dtype']}: the server settles it"
+        )
     only |= {"timeout": flags["timeout"] != 60, "concurrency": flags["concurrency"] != 4}
     for name, given in only.items():
         if given and not flags["endpoint"]:
@@ -239,7 +256,26 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
         )
 
 
-def _of_folder(place: Path, base: str) -> tuple[Model, Model | None, Path]:
+def _check_finite(model: Model | None, data: Data) -> None:
+    """Check that a model whose numbers end at 65,504 can be asked.
+
+    Raises:
+        UsageError: its answers are not finite.
+    """
+    if model is None or model.score is None:
+        return
+    try:
+        finite = bool(np.isfinite(model.score(data.x[:4])).all())
+    except BadModel:
+        finite = False
+    if not finite:
+        raise UsageError(
+            f"--dtype must be one that holds the numbers of {model.name}, got float16, in which "
+            f"its answers are not finite; {FLOAT16}"
+        )
+
+
+def _of_folder(place: Path, base: str, dtype: str) -> tuple[Model, Model | None, Path]:
     """Return the model of a folder, the same without its adapter, and whose tokenizer it reads."""
     if place.is_file():
         raise UsageError(
@@ -247,9 +283,9 @@ def _of_folder(place: Path, base: str) -> tuple[Model, Model | None, Path]:
             "classifier give --train, --test and --target, not --members"
         )
     if not is_adapter(place):
-        return huggingface(place), None, place
+        return huggingface(place, dtype=dtype), None, place
     beside = base_of(place, base)
-    return *adapter(place, beside), beside
+    return *adapter(place, beside, dtype=dtype), beside
 
 
 def _rows(data: Data, name: str, rows: slice) -> Data:

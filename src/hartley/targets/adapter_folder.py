@@ -54,7 +54,7 @@ def adapter(folder: Path, base: Path, *, dtype: str = "float32") -> tuple[Model,
     Args:
         folder: ``adapter_config.json`` and ``adapter_model.safetensors``.
         base: the folder of the base model.
-        dtype: ``float32`` or ``bfloat16``.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
 
     Returns:
         The adapted model, and the same with its adapter switched off; None in place of the latter

@@ -40,7 +40,7 @@ def huggingface(
         folder: ``config.json`` and safetensors.
         output: the units of its answers, ``LOGITS`` or ``PROBABILITIES``.
         name: name in reports; the folder's name if empty.
-        dtype: ``float32`` or ``bfloat16``.
+        dtype: one of ``DTYPES``.
         offers: capabilities that an attacker may use.
 
     Raises:
@@ -71,8 +71,8 @@ def load_network(folder: Path, dtype: str = "float32") -> Any:
         from transformers import AutoConfig, AutoModelForCausalLM
     except ImportError as error:
         raise MissingExtra("transformers", "language") from error
-    if dtype not in ("float32", "bfloat16"):
-        raise UsageError(f"dtype must be float32 or bfloat16, got {dtype!r}")
+    if dtype not in DTYPES:
+        raise UsageError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     config, tensors = check_folder(folder)
     library: Any = AutoModelForCausalLM
     try:
@@ -95,7 +95,12 @@ def load_network(folder: Path, dtype: str = "float32") -> Any:
         lines = str(error).splitlines() or [""]
         reason = f"{type(error).__name__}: {' '.join(lines)[:200]}"
         raise UsageError(f"{folder} must contain a causal language model: {reason}") from error
-    check_loaded(folder, network, info, tensors)
+    try:
+        check_loaded(folder, network, info, tensors)
+    except UsageError as error:
+        if dtype == "float16" and "finite" in str(error):
+            raise UsageError(f"{error}; {FLOAT16}") from error
+        raise
     return network.eval()
 
 
@@ -168,6 +173,9 @@ def forward_pass(network: Any, ready: Callable[[], None] = lambda: None) -> Whol
 
 LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
 """Names that configurations give to the longest text a network reads."""
+FLOAT16 = "float16 ends at 65,504: --dtype bfloat16 has the range of float32"
+DTYPES = ("float32", "bfloat16", "float16")
+"""What the weights of a network may be held in."""
 UNLIMITED = 2**20
 """The longest text of a network that states no length, such as a state-space model."""
 
