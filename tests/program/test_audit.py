@@ -186,6 +186,39 @@ def test_what_a_program_defines_has_one_name_in_every_process(tmp_path) -> None:
     assert once[0] == edited[0] and once[1] != edited[1]
 
 
+CELL = """
+class Rule:
+    def __call__(self, x):
+        return (lambda v: v > {rate})(x)
+
+def fit(x, y):
+    return Rule()
+"""
+
+
+def test_a_cell_of_a_notebook_has_one_name_in_every_kernel(tmp_path) -> None:
+    """A kernel names the file of each cell by its process, and lines move as a cell is edited."""
+
+    def files(kernel: int, rate: int) -> list[str]:
+        cell = "\n" * kernel + CELL.format(rate=rate)
+        place = f"/tmp/ipykernel_{kernel}/{7 * kernel}.py"
+        code = f"""
+import sys
+from pathlib import Path
+from hartley.program.inputs import Inputs
+exec(compile({cell!r}, {place!r}, "exec"))
+inputs = Inputs(Path(sys.argv[1]))
+print(inputs.model(Rule(), {{}})["model"], inputs.function(fit)["fit"])
+"""
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    first, second, edited = files(1, 1), files(2, 1), files(2, 2)
+    assert first == second
+    assert first[0] != edited[0] and first[1] != edited[1]
+
+
 def test_a_function_of_a_file_is_named_by_it(tmp_path, monkeypatch) -> None:
     """So that models are trained anew once the file is edited, and workers import it."""
     monkeypatch.syspath_prepend(tmp_path)

@@ -20,7 +20,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,14 @@ if hashlib.sha256(content).hexdigest() != Path(__file__).with_name("sha256").rea
 {name} = pickle.loads(content)
 '''
 """The Python file that names a pickled object. Its digest makes it another code."""
+
+
+CODE = (
+    *("co_name", "co_qualname", "co_code", "co_consts", "co_names", "co_varnames", "co_freevars"),
+    *("co_cellvars", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags"),
+    "co_exceptiontable",
+)
+"""What code does: all but its file and its lines."""
 
 
 class Inputs:
@@ -271,7 +279,11 @@ def _cloudpickle() -> Any:
 
 
 def _stable(pickler: Any, value: Any) -> bytes:
-    """Return a pickle in which tensors are their numbers: torch writes where in memory they are."""
+    """Return a pickle that is the same in every process.
+
+    Tensors are their numbers in it: torch writes where in memory they are. Code is what it does: a
+    notebook names the file of a cell by its process, and a cell moves when it is run again.
+    """
     torch = sys.modules.get("torch")
 
     class Stable(pickler.Pickler):  # type: ignore[misc]
@@ -279,6 +291,8 @@ def _stable(pickler: Any, value: Any) -> bytes:
             if torch is not None and isinstance(part, torch.Tensor):
                 flat = part.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
                 return tuple, ([str(part.dtype), list(part.shape), flat.numpy().tobytes()],)
+            if isinstance(part, CodeType):
+                return tuple, ([getattr(part, name) for name in CODE],)
             return super().reducer_override(part)
 
     stream = io.BytesIO()
