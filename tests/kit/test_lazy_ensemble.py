@@ -10,12 +10,15 @@ import sys
 import numpy as np
 
 from hartley.core import Modality, Model
+from hartley.kit import training_news
 from hartley.kit.lazy_ensemble import one_by_one
 from hartley.kit.training_news import Pace, called, listening
+from hartley.models.weight_cache import kept
 
 TRAINER = """
 import numpy as np
 from hartley.core import Modality, Model
+from hartley.kit import training_news
 
 calls = []
 
@@ -60,6 +63,7 @@ WORKER = """
 import os, sys, time
 import numpy as np
 from hartley.core import Modality, Model
+from hartley.kit import training_news
 from hartley.kit.lazy_ensemble import one_by_one
 
 def train(k):
@@ -113,3 +117,13 @@ def test_news_say_which_model_is_trained_and_how_long_the_rest_takes(tmp_path, m
 
 def _trained(k):
     return Model("m", Modality.TABULAR, lambda x: np.full((len(x), 2), float(k)))
+
+
+def test_models_that_are_trained_several_at_once_say_so_too(monkeypatch):
+    monkeypatch.setattr(training_news, "SELDOM", 0.0)
+    news, include = [], np.ones((40, 3), bool)
+    with listening(news.append), called("reference"):
+        kept({}, include, 0, lambda rows, first: ({"w": rows * 1.0}, {}), records="", cached=False)
+    assert [(one["what"], one["number"], one["of"]) for one in news] == [
+        *(("reference", number, 40) for number in (1, 17, 33)),
+    ]

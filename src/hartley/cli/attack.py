@@ -11,6 +11,7 @@ from cyclopts import App, Group, Parameter
 from hartley import catalog
 from hartley.cli.own_model import GROUP, chosen_scene
 from hartley.cli.own_model import flags as own_model_flags
+from hartley.cli.progress import lines_of_training
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
     above_zero,
@@ -207,6 +208,7 @@ def _play(
             limits=limits(
                 above_zero("time-limit", time_limit), above_zero("memory-limit", memory_limit)
             ),
+            on_news=lines_of_training(),
         )
     if json:
         print_json(row)

@@ -156,6 +156,16 @@ def duration(seconds: float) -> str:
     return f"{max(1.0, seconds):.0f} s"
 
 
+def lines_of_training() -> Callable[[Any, Mapping[str, Any]], None]:
+    """Return what writes a line now and then about the models that one attack trains."""
+    lines = _Lines()
+
+    def on_news(job: Any, news: Mapping[str, Any]) -> None:
+        lines.on_event("chosen" if "words" in news else "training", {"job": job, **news})
+
+    return on_news
+
+
 def _training(facts: Mapping[str, Any]) -> str:
     """Say which model is trained and how long the rest takes: reference 17 of 64, 3 min 20 s left.
 

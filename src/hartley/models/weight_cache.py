@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.kit import cache
+from hartley.kit.training_news import Pace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,11 +51,13 @@ def kept(
     include = np.asarray(include, dtype=bool)
     parts: list[Mapping[str, NDArray[Any]]] = []
     facts: dict[str, Any] = {}
+    pace = Pace(len(include))
     for first in range(0, len(include), KEPT):
         rows = include[first : first + KEPT]
         reports: list[Mapping[str, Any]] = []
 
         def build(rows: Any = rows, first: int = first, reports: Any = reports) -> Any:
+            pace.begin(lambda: first)
             weights, how = train(rows, first)
             reports.append(how)
             return weights

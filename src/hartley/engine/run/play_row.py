@@ -11,7 +11,7 @@ from hartley.core.errors import UsageError
 from hartley.engine import build_scene
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.result import document
-from hartley.engine.run.executor import Limits, perform
+from hartley.engine.run.executor import Limits, OnNews, perform
 from hartley.engine.run.player import DONE, Result
 from hartley.engine.run.threads import one_thread
 
@@ -28,10 +28,13 @@ def play_row(
     alpha: float = 0.05,
     isolate: bool | None = None,
     limits: Limits | None = None,
+    on_news: OnNews = lambda _experiment, _news: None,
 ) -> dict[str, Any]:
     """Play and measure one attack on one scene, without a run folder.
 
     It is played in this process, or in a worker where this process may not play.
+
+    ``on_news`` is called with news of the models that it trains.
 
     Returns:
         The row: measured, or skipped or failed with its reason.
@@ -64,6 +67,7 @@ def play_row(
         isolate=isolate,
         started=lambda _experiment: None,
         finished=lambda _experiment, result: results.append(result),
+        on_news=on_news,
     )
     (result,) = results
     if result.mistake:
