@@ -214,6 +214,15 @@ def test_a_defense_that_the_scene_cannot_take_is_an_action_for_a_training_of_the
     assert "dp_sgd" in elsewhere and "hartley compare" in elsewhere and "rounding" not in elsewhere
 
 
+def test_an_estimator_is_not_told_to_train_as_networks_do(run):
+    run["scene"]["fitting"] = ["memguard"]
+    run["plan"] = {**run["plan"], "scene": "own_table"}
+    del run["defenses"][:]
+    actions = summary(run).actions
+    (elsewhere,) = (a for a in actions if "in a training of your own" in a and "membership" in a)
+    assert "regularise the estimator more" in elsewhere and "dp_sgd" not in elsewhere
+
+
 def test_the_effect_is_that_on_the_attack_that_reads_most_behind_the_defense(run):
     """A defense that stops one attack and leaves another is as good as what it leaves."""
     defense = next(d for d in run["defenses"] if d["name"] == "dp_sgd")
@@ -259,3 +268,17 @@ def test_axes_on_which_nothing_was_measured_are_one_line(run):
     assert "Nothing was measured on data → data, data → model, model → model." in page
     assert page.count('<section class="model_to_data"') == 1
     assert '<section class="data_to_data"' not in page
+
+
+def test_what_one_training_certifies_has_a_bound_at_the_level_of_all_its_attacks(run):
+    (row,) = _only(run, "loss_threshold")["channels"]
+    lows = [[0.05 / 2**k, 2.0 * 0.9**k] for k in range(13)]
+    metrics = {"epsilon_lower": 2.0, "epsilon_delta": 1e-5}
+    row = {
+        **{**row, "bits": {**row["bits"], "low": 0.0}, "clusters": 1, "planted": True},
+        **{"leakage": None, "metrics": metrics},
+        "beside": {"epsilon": {"low": 2.0, "high": None, "lows": lows}},
+    }
+    rows = [{**row, "id": str(k), "attack": f"a{k}"} for k in range(4)]
+    words = summary({**run, "channels": rows, "defenses": []}).sentences
+    assert "At the level of all of them together: ε at least 1.62." in words

@@ -149,7 +149,7 @@ class Report:
 
         Args:
             count: records at most, from 1 to 50.
-            attack: whose records; empty: of the attack that certifies most, or else reads most.
+            attack: whose records; empty: of the attack with the largest AUC.
 
         Raises:
             UnknownName: no row is of this attack.

@@ -285,8 +285,22 @@ def _of_one_run(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"That is the largest figure of {len(alone)} attacks; each of them alone holds with "
             f"{_level(alone[0])}."
         )
+        yield from _together(alone)
     for row in alone:
         yield from _by_copies(row)
+
+
+def _together(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what rows of one training certify at the level of all of them together."""
+    known = []
+    for name, words in (("epsilon", "ε at least {}"), ("min_capacity", "min-capacity {} bit")):
+        values = [(row.get("beside") or {}).get(name) or {} for row in rows]
+        lows = [_low_of_all(v, len(rows), _alpha(rows[0])) for v in values]
+        best = max((low for low in lows if low is not None), default=0.0)
+        if best > 0.0:
+            known.append(words.format(number(best, 2) if name == "epsilon" else bits(best)))
+    if known:
+        yield f"At the level of all of them together: {', '.join(known)}."
 
 
 def _by_copies(row: Mapping[str, Any]) -> Iterator[str]:
@@ -514,7 +528,14 @@ def _against(
             f'[defenses] use = ["{example}"].'
         )
     elsewhere = [e.name for e in protecting if e.name not in fitting and e.stage == "training"]
-    if elsewhere:
+    if elsewhere and (document.get("plan") or {}).get("scene") == "own_table":
+        # They change the steps of a network's training, which an estimator does not have.
+        yield (
+            f"Against {plain(cls)}, in a training of your own, which this run cannot change: "
+            "regularise the estimator more (of trees: less depth, more records in a leaf). Train "
+            "it so, assess the new model, and compare the two runs (hartley compare)."
+        )
+    elif elsewhere:
         yield (
             f"Against {plain(cls)}, in a training of your own, which this run cannot change: "
             f"{_listed(elsewhere, 8)}. Train with one, assess the new model, and compare the two "

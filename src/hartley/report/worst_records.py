@@ -13,7 +13,7 @@ from typing import Any
 
 from hartley.channel.exposed_records import BEYOND
 from hartley.reference.schema import baseline_rows
-from hartley.report.format_numbers import NOTHING, bits, count, number, percent, span, widest
+from hartley.report.format_numbers import NOTHING, bits, count, number, percent, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def worst_records(document: Mapping[str, Any], attack: str = "") -> WorstRecords
 
     Args:
         document: a run document.
-        attack: whose records; empty: of the attack that certifies most, or else reads most.
+        attack: whose records; empty: of the attack with the largest AUC.
     """
     rows = [
         row
@@ -101,9 +101,11 @@ def worst_records(document: Mapping[str, Any], attack: str = "") -> WorstRecords
         if row["status"] == "measured" and not row.get("flags") and row.get("exposed")
     ]
     named: list[Mapping[str, Any]] = [row for row in rows if not attack or row["attack"] == attack]
-    best = widest(named)
-    if best is None:
+    if not named:
         return None
+    # Not by what is certified: that grows with the scores of the few that are listed, so that the
+    # attack with the most false ones among them would be chosen.
+    best = max(named, key=_area)
     tries, exposed = len(rows), best["exposed"]
     factor = 1 if _certifies(best, tries) else tries
     records = tuple(
@@ -115,6 +117,12 @@ def worst_records(document: Mapping[str, Any], attack: str = "") -> WorstRecords
     listed = sum(record.beyond_chance for record in records)
     beyond = exposed["beyond"] if factor == 1 else listed
     return WorstRecords(best["attack"], records, exposed["n"], exposed["nonmembers"], beyond)
+
+
+def _area(row: Mapping[str, Any]) -> float:
+    """Return the AUC of a row; 0 where it has none."""
+    area = (row.get("metrics") or {}).get("auc")
+    return float(area["value"] if isinstance(area, Mapping) else area or 0.0)
 
 
 def _certifies(row: Mapping[str, Any], tries: int) -> bool:
