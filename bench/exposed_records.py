@@ -4,8 +4,12 @@
 
 Each deal is read by ten attacks, of which the report chooses one, as it does in a run. Dead: scores
 that no coin has touched; the blind baseline's own, of records and labels alone; and Hartley's dead
-scene of membership, played by three attacks. Live: 5 or 25 records in 500 leave a mark on scores
-that leave none on the others.
+scene of membership, played by three attacks. Live: 5 or 25 records leave a mark on scores, and the
+others none.
+
+Measured: named beyond chance in 0 of 300 (one victim), 2 of 300 (16 victims), 0 of 300 (blind) and
+0 of 200 (dead scene). Of those named of 25 marked, 3.4 % are not marked (60 deals, standard error
+0.5 %); with the attack chosen by its most extreme scores 10 %.
 """
 
 from __future__ import annotations
