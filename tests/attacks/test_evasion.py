@@ -139,7 +139,7 @@ def test_an_adaptive_attacker_averages_the_noise_of_a_smoothed_model():
     view: View[EvasionBrief] = replace(
         table.rounds[0].view, defenses=(Applied("randomized_smoothing", {"sigma": 0.3}),)
     )
-    x, rows = np.asarray(view.brief.question.x), np.arange(40)
+    x, rows = np.asarray(view.brief.question.x), np.arange(32)
 
     def slopes(draws: int, seed: int) -> np.ndarray:
         return Slopes.of(view, np.random.default_rng(seed), draws).at(x, rows, "ce").slope / draws

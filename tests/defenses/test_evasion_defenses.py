@@ -119,7 +119,7 @@ def test_an_attacker_who_knows_of_bit_depth_sends_rounded_records_through_the_ne
     game = catalog.load("game", "evasion")
     scene = game.live(Modality.VISION, np.random.default_rng(0))
     view = game(scene, np.random.default_rng(0), rounds=1).rounds[0].view
-    x, rows = np.asarray(view.brief.question.x), np.arange(40)
+    x, rows = np.asarray(view.brief.question.x), np.arange(32)
     knows = replace(view, defenses=(Applied("bit_depth", {"bits": 2}),))
     of = lambda v, records: Slopes.of(v, np.random.default_rng(0), 1).at(records, rows, "ce")  # noqa: E731
     rounded = of(view, rounded_inputs(x, 2, 0.0, 1.0))

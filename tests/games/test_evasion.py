@@ -121,8 +121,11 @@ def test_a_model_that_cannot_be_trained_is_one_victim_with_its_records_in_disjoi
     assert not dealt.cluster and {id(r.view.source) for r in dealt.rounds} == {id(scene.model)}
     records = np.concatenate([r.view.brief.question.x.reshape(8, -1) for r in dealt.rounds])
     assert len(np.unique(records, axis=0)) == 40
-    with pytest.raises(UsageError, match="rounds must be at most the 40 test records, got 41"):
-        evasion(scene, np.random.default_rng(0), rounds=41)
+    assert len(evasion(scene, np.random.default_rng(0), rounds=41).rounds) == 8
+    test = scene.extra["test"]
+    few = {"test": replace(test, x=test.x[:5], y=test.y[:5])}
+    with pytest.raises(UsageError, match="test must have at least 8 records, got 5"):
+        evasion(replace(scene, extra=few), np.random.default_rng(0))
 
 
 def test_columns_of_a_table_change_by_a_share_of_their_range_and_categories_not_at_all() -> None:

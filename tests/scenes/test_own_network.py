@@ -190,6 +190,20 @@ def own(**settings):
     )
 
 
+def test_an_opened_network_gives_its_gradients_and_a_function_has_none(files):
+    net, names = files
+    x, y = names["test"]
+    model = own(opened=True).model
+    rows = torch.tensor(x, requires_grad=True)
+    torch.nn.functional.cross_entropy(net(rows), torch.tensor(y), reduction="sum").backward()
+    np.testing.assert_allclose(model.calls["grad"](x, y), rows.grad.numpy(), atol=1e-6)
+    slope = model.calls["slope"](x, y, "ce")[:, 2:]
+    np.testing.assert_allclose(slope, rows.grad.numpy().reshape(len(x), -1), atol=1e-6)
+    assert "grad" not in own().model.calls
+    with pytest.raises(UsageError, match=r"labels must be a torch module .* for --opened"):
+        own(opened=True, model="net.py:labels", weights="", gives="labels")
+
+
 def test_the_network_answers_as_it_does_in_the_users_own_code(files):
     net, names = files
     x, y = names["train"]

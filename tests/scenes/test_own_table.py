@@ -23,7 +23,9 @@ import hartley
 from hartley import catalog
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import defended, fitting
+from hartley.engine.run.play import play
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
+from hartley.kit.perturbation import Perturbation
 
 HALF = 120
 NUMBERS = {"train": "numbers.csv", "test": "numbers_test.csv"}
@@ -104,6 +106,16 @@ def own(folder, **settings):
     files = {"model": "tree.skops", "train": "train.csv", "test": "test.parquet"} | settings
     paths = {k: str(folder / v) if k in ("model", "train", "test") else v for k, v in files.items()}
     return catalog.load("scene", "own_table")(**{"target": "income", **paths})
+
+
+def test_in_evasion_numbers_of_a_table_may_change_and_words_and_missing_values_may_not(people):
+    folder, _, train, _ = people
+    rules = own(folder).part(Perturbation)
+    # age, hours and whether hours are missing, job, married
+    ages = train.age.max() - train.age.min()
+    assert rules.scale[0] == ages and rules.scale[1] > 0 and not rules.scale[2:].any()
+    trials = play("square", own(folder), queries=20)
+    assert trials.metrics["refused"] == 0.0 and 0 < trials.metrics["perturbation"] <= 0.0501
 
 
 def test_the_model_answers_as_it_does_on_the_users_own_frame(people):

@@ -35,6 +35,7 @@ class OwnModel:
         gives: What a network returns: logits (the default), probabilities or labels.
         modality: What a network reads: vision, tabular or audio. Default: by the records' shape.
         device: The torch device of a network and its references: cpu (the default), cuda, mps.
+        opened: Let attackers use the gradients of a network, which white-box evasion needs.
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
         references: Models that an attacker trains at most. Default: as many as still add to LiRA,
@@ -73,6 +74,7 @@ class OwnModel:
     gives: str | None = None
     modality: str | None = None
     device: str | None = None
+    opened: Annotated[bool, Parameter(negative="")] = False
     trust: Annotated[bool, Parameter(negative="")] = False
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True
     references: int | None = None

@@ -53,6 +53,7 @@ def own_network(
     device: Annotated[str, Stronger.NEITHER] = "cpu",
     references: Annotated[int, Range(0, 512)] = 0,
     sparing: Annotated[bool, Stronger.NEITHER] = True,
+    opened: Annotated[bool, Stronger.MORE] = False,
 ) -> Scene:
     """A network of your own from a Python file, and the records that it was trained and tested on.
 
@@ -73,6 +74,7 @@ def own_network(
             what each attack says.
         sparing: where references is 0, leave out models that would add little. A plan that says how
             many references an attack has gets as many.
+        opened: also give attackers the gradients, which white-box evasion needs.
 
     Raises:
         UsageError: a file or something in it is not there, does not fit the rest, or fails.
@@ -116,6 +118,7 @@ def own_network(
         what,
         identity=_identity(network, answers, training),
         fit=None if training is None else training.fit,
+        opened=opened,
     )
     correct = accuracy(deployed, members)
     _check_accuracy(correct, network, members)

@@ -12,10 +12,19 @@ import numpy as np
 from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.core.code_digest import code_of
 from hartley.core.errors import HartleyError, UsageError
-from hartley.data.user_tables import field_values, mixed_columns, read_tables, records
+from hartley.data.user_tables import (
+    NUMBER,
+    WHOLE,
+    field_values,
+    mixed_columns,
+    read_tables,
+    records,
+)
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
+from hartley.games.jailbreak.evasion import SHARE
 from hartley.kit.cache import digest
 from hartley.kit.file_digests import sha256_of
+from hartley.kit.perturbation import Perturbation
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
 from hartley.scenes._user_files import described
 from hartley.targets.estimator_file import PICKLES, load_estimator
@@ -142,6 +151,7 @@ def own_table(
         redrawn = min(100, len(members) // 2)
         part = SensitiveAttribute(columns, codes, targets=redrawn, public=others)
         attribute = {"fit": pipeline.fit, "parts": (part,)}
+    attribute["parts"] = (*attribute.get("parts", ()), _evasion_rules(form, members.x))
     return Scene(
         name=Path(model).stem,
         modality=Modality.TABULAR,
@@ -247,6 +257,16 @@ def _check_order(model: Model, members: Data, form: TableForm) -> None:
 
 def _listed(form: TableForm) -> str:
     return ", ".join(field.name for field in form.fields[:8]) + ", …" * (len(form.fields) > 8)
+
+
+def _evasion_rules(form: TableForm, x: Floats) -> Perturbation:
+    """Numbers may change by a twentieth of their range, within it; words and flags may not."""
+    low, high = x.min(0), x.max(0)
+    free = [field.kind in (NUMBER, WHOLE) for field in form.fields]
+    starts = np.cumsum([0, *(field.width for field in form.fields)])[:-1]
+    # The second number of a field says that its value is missing.
+    values = np.isin(np.arange(x.shape[1]), starts[free])
+    return Perturbation("linf", SHARE, low, high, np.where(values, high - low, 0.0))
 
 
 def _labels_of(classifier: Any, path: str) -> list[Any]:

@@ -57,7 +57,15 @@ class Network:
     classes: int
     modality: Modality
 
-    def model(self, answer: Any, what: str, *, identity: str, fit: Fit | None = None) -> Model:
+    def model(
+        self,
+        answer: Any,
+        what: str,
+        *,
+        identity: str,
+        fit: Fit | None = None,
+        opened: bool = False,
+    ) -> Model:
         """Wrap a module or a function that answers as this network does.
 
         Args:
@@ -65,13 +73,22 @@ class Network:
             what: it is, for messages: "--model net.py:Net".
             identity: a name that this model has and no other.
             fit: the training that attackers know.
+            opened: give attackers the gradients of a module.
+
+        Raises:
+            UsageError: gradients of what is a function, or gives labels.
         """
+        if opened and (self.gives is Output.LABELS or not _is_module(answer)):
+            raise UsageError(
+                f"{what} must be a torch module that gives logits or probabilities for --opened"
+            )
+        slopes: dict[str, Any] = {}
         offers = Access.LABELS | Access.SCORES
         if self.gives is Output.LABELS:
             offers = Access.LABELS
         offers |= Access.TRAIN if fit is not None else Access(0)
         if _is_module(answer):
-            query = from_torch(
+            wrapped = from_torch(
                 answer,
                 name=self.text,
                 modality=self.modality,
@@ -80,7 +97,11 @@ class Network:
                 output=self.gives,
                 device=self.device,
                 identity=identity,
-            ).query
+                offers=offers | (Access.GRADIENTS if opened else Access.NOTHING),
+            )
+            query = wrapped.query
+            for name in ("grad", "slope") if opened else ():
+                slopes[name] = within_user_code(wrapped.calls[name], what)
         else:
             query = self._asked(answer)
 
@@ -96,7 +117,8 @@ class Network:
             self.classes,
             identity=identity,
             fit=fit,
-            offers=offers,
+            offers=offers | (Access.GRADIENTS if opened else Access.NOTHING),
+            calls=slopes,
         )
 
     def _asked(self, function: Callable[[Any], Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -106,6 +128,16 @@ class Network:
             return as_array(function(np.array(x)))
 
         return query
+
+
+def within_user_code(call: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """Return a callable whose errors are those of the user's own code."""
+
+    def asked(*arguments: Any) -> Any:
+        with user_code(what):
+            return call(*arguments)
+
+    return asked
 
 
 def load_network(text: str, weights: str, device: str) -> tuple[Any, Callable[[], Any] | None]:

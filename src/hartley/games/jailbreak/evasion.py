@@ -55,6 +55,10 @@ PICTURE, SHARE = 8 / 255, 0.05
 """Budgets where the scene declares none: of pictures, and of each column's range in tables."""
 
 
+ALONE = 8
+"""Rounds that the records of one victim are dealt into at most."""
+
+
 def live(modality: Modality, rng: Rng) -> Scene:
     """A linear model of many weak features, which a small change of all of them turns around."""
     return live_evasion.scene(modality, rng, reads=True)
@@ -116,8 +120,8 @@ def evasion(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 8,
-    records: Annotated[int, Range(1), Stronger.TRIALS] = 64,
+    rounds: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 16,
+    records: Annotated[int, Range(1), Stronger.TRIALS] = 32,
     goal: Literal["untargeted", "targeted"] = "untargeted",
     norm: Literal["scene", "linf", "l2"] = "scene",
     epsilon: Annotated[float, Range(0), Stronger.MORE] = 0.0,
@@ -130,7 +134,7 @@ def evasion(
 
     Args:
         rounds: victims, each trained on all of the owner's records with a seed of its own. A scene
-            that cannot train has one victim, and its records are dealt into this many rounds.
+            that cannot train has one victim, whose records are dealt into as many, at most 8.
         records: held-out records of a round.
         goal: any wrong answer, or a class that the auditor draws for each record.
         norm: of the budget; scene is the one that the scene declares.
@@ -230,9 +234,11 @@ def _victims(
     """Return a victim and its records for each round."""
     assert scene.model is not None
     if scene.fit is None or scene.train is None:
-        each = min(records, len(test) // rounds)
+        # Each round costs the attacker calls of a model that may be slow; the rows say as much.
+        total, rounds = min(len(test), rounds * records), min(rounds, ALONE)
+        each = total // rounds
         if not each:
-            raise UsageError(f"rounds must be at most the {len(test)} test records, got {rounds}")
+            raise UsageError(f"test must have at least {rounds} records, got {len(test)}")
         order = rng.permutation(len(test))[: rounds * each].reshape(rounds, each)
         return [scene.model] * rounds, [*order]
     rows = [rng.permutation(len(test))[:records] for _ in range(rounds)]
