@@ -15,7 +15,7 @@ from hartley.engine.run.play import play
 from hartley.games.jailbreak.certificate import Certificate
 from hartley.kit.input_rounding import rounded_inputs
 from hartley.kit.perturbation import Perturbation
-from hartley.kit.smoothing import Smoothing
+from hartley.models.smoothing import Smoothing
 
 WEIGHTS = np.random.default_rng(0).standard_normal(12)
 RECORDS = np.random.default_rng(1).standard_normal((1200, 12)).astype(np.float32)

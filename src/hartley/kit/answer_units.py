@@ -91,4 +91,4 @@ def log_complements(logs: NDArray[Any]) -> NDArray[np.float64]:
         missing = most + np.log(np.exp(others - most).sum(-1, keepdims=True))
         complements = np.log1p(-np.exp(np.minimum(logs, 0.0)))
     np.put_along_axis(complements, top, missing, axis=-1)
-    return complements
+    return np.asarray(complements, dtype=np.float64)

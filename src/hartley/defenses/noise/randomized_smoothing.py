@@ -14,8 +14,8 @@ from hartley.defenses._shared import wrap_answers
 from hartley.defenses._shared.keyed_noise import uniform
 from hartley.games.jailbreak.evasion import rules_of
 from hartley.kit.fleet import Objective
-from hartley.kit.smoothing import ROWS, Smoothing
 from hartley.models.pipeline import Pipeline
+from hartley.models.smoothing import ROWS, Smoothing
 from hartley.models.training_defense import trained_for
 
 if TYPE_CHECKING:

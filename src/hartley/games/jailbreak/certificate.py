@@ -16,7 +16,7 @@ from hartley.kit.perturbation import Perturbation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hartley.kit.smoothing import Smoothing
+    from hartley.models.smoothing import Smoothing
 
 
 @dataclass(eq=False)

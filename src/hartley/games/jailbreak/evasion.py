@@ -44,7 +44,7 @@ from hartley.games.jailbreak import live_evasion
 from hartley.games.jailbreak.certificate import Certificate, base_labels
 from hartley.games.judged_model import judged
 from hartley.kit.perturbation import Perturbation
-from hartley.kit.smoothing import Smoothing
+from hartley.models.smoothing import Smoothing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

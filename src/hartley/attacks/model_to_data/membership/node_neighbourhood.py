@@ -80,10 +80,10 @@ def node_neighbourhood(
         # What a probability lacks to 1 is averaged beside it: the margin of a sure answer is exact.
         means = np.zeros((2, adjacency.shape[0], logs.shape[1]))
         means[0, nodes_near], means[1, nodes_near] = np.exp(logs), np.exp(log_complements(logs))
-        parts = [answer_features(*means[:, rows], question.labels)]
+        parts = [answer_features(means[0, rows], means[1, rows], question.labels)]
         for _ in range(hops):
             means = np.stack([adjacency @ mean for mean in means])
-            parts.append(answer_features(*means[:, rows], question.labels))
+            parts.append(answer_features(means[0, rows], means[1, rows], question.labels))
         return np.concatenate(parts, 1)
 
     output = fleet.output
