@@ -5,6 +5,7 @@
     python bench/poisoning.py detection    # R8: activation clustering and spectral signatures
     python bench/poisoning.py curve        # number and rate of poison on digits, to where it breaks
     python bench/poisoning.py certificate  # DPA on digits: no attack beats it
+    python bench/poisoning.py speed        # poisoned victims as a fleet and by a plain loop
 
 rates        BadNets and Blended with 10 % poison: success ≥ 99 %, accuracy drop ≤ 1 point; with 1 %
              success ≥ 95 % (published on CIFAR-10: 95.0 and 99.9).
@@ -29,6 +30,7 @@ import argparse
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -270,7 +272,31 @@ def certificate(arguments: argparse.Namespace) -> None:
     )
 
 
-PARTS = {f.__name__: f for f in (rates, defenses, detection, curve, certificate)}
+def speed(arguments: argparse.Namespace) -> None:
+    """Train the same poisoned victims as a fleet and by a plain loop of PyTorch, in turns."""
+    attack = catalog.load("attack", "badnets")
+    for scene, rounds in ((digits(), 16), (fashion(records=2000), 4)):
+        size = {**rules(scene, 0.1, rounds)}
+        table = deal(attack, scene, seed=0, params=size)
+        loots = [attack(r.view, np.random.default_rng(i)).asset for i, r in enumerate(table.rounds)]
+        seconds: dict[str, list[float]] = {"auto": [], "plain": []}
+        for _ in range(arguments.turns):
+            for strategy, spent in seconds.items():
+                owner = scene.training.with_(cached=False, strategy=strategy)
+                began = time.process_time()
+                game.victims_of(replace(scene, fit=owner.fit, training=owner), loots, 0)
+                spent.append(time.process_time() - began)
+        fleet, plain = min(seconds["auto"]), min(seconds["plain"])
+        print(
+            f"{scene.name}: {rounds} poisoned victims and the clean ones, least of "
+            f"{arguments.turns} turns: fleet {fleet:.2f} CPU-s, plain loop {plain:.2f}: "
+            f"{plain / fleet:.1f} times; claim ≥ 3: "
+            + ("holds" if plain >= 3 * fleet else "does not hold"),
+            flush=True,
+        )
+
+
+PARTS = {f.__name__: f for f in (rates, defenses, detection, curve, certificate, speed)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -278,6 +304,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--records", type=int, default=8000)
     parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--parts", type=int, default=30)
     parser.add_argument("--digits", action="store_true", help="defenses on digits, in seconds")
     parser.add_argument("--static", action="store_true", help="static attackers only")
