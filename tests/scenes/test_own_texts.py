@@ -149,6 +149,29 @@ def test_the_ratio_is_that_of_the_users_own_forward_passes(home):
     assert np.allclose(np.sort(divided.guess[divided.truth == 1]), np.sort(shares), atol=1e-4)
 
 
+def test_a_beginning_that_all_texts_share_is_left_out_of_the_ratio(home, tmp_path):
+    files = {}
+    for name, source in (("members", "members.jsonl"), ("nonmembers", "others.jsonl")):
+        files[name] = tmp_path / source
+        rows = [{"text": f"The record is: {text}"} for text in texts_of(home / source)]
+        lines(files[name], rows)
+    trials = hartley.play("pretrained_ratio", own(home, model="whole", reference="base", **files))
+    words = PreTrainedTokenizerFast.from_pretrained(home / "whole")
+    rows = [words.encode(t, truncation=False) for name in files for t in texts_of(files[name])]
+    shared = next(k for k, column in enumerate(zip(*rows, strict=False)) if len(set(column)) > 1)
+    assert shared > 2
+    networks = [LlamaForCausalLM.from_pretrained(home / name).eval() for name in ("whole", "base")]
+    expected = []
+    for row in rows[: int((trials.truth == 1).sum())]:
+        ids = torch.tensor([row])
+        labels = ids.clone()
+        labels[:, :shared] = -100
+        with torch.no_grad():
+            tuned, before = (float(n(input_ids=ids, labels=labels).loss) for n in networks)
+        expected.append(-tuned / before)
+    assert np.allclose(np.sort(trials.guess[trials.truth == 1]), np.sort(expected), atol=1e-4)
+
+
 def test_texts_of_any_kind_and_length_are_read_and_what_is_left_out_is_counted(home, tmp_path):
     rows = texts_of(home / "members.jsonl")
     long = " ".join(rows[:20])

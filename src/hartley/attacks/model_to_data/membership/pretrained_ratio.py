@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.kit.language.tokens import claims, mean_over_tokens, statistics
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hartley.core.parts import Rng
 
 
@@ -37,7 +39,8 @@ def pretrained_ratio(
     """Divide a text's loss by that of the model before it was fine-tuned.
 
     A text that is likely to any model was likely before fine-tuning too. No training is needed:
-    the pretrained model is public, or the deployed one without its adapter.
+    the pretrained model is public, or the deployed one without its adapter. Tokens with which all
+    texts begin, such as a template, say nothing of one of them and are left out.
 
     Args:
         quotient: the ratio of log-perplexities of arXiv:2012.07805: what fine-tuning takes off a
@@ -52,6 +55,19 @@ def pretrained_ratio(
     if before is None:
         raise UsageError("pretrained_ratio needs the log-probabilities before fine-tuning")
     stats = statistics(view.model, question.x)
-    after, earlier = (mean_over_tokens(p, stats.real) for p in (stats.log_probs, before))
+    read = _parted(np.asarray(question.x), stats.real)
+    after, earlier = (mean_over_tokens(p, read) for p in (stats.log_probs, before))
     guess = -after / np.minimum(earlier, -SURE) if quotient else after - earlier
     return Outcome(guess=guess, asset=claims(question, guess))
+
+
+def _parted(tokens: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (n, t−1) booleans: the tokens after the beginning that all texts (n, t) share.
+
+    A text that is nothing but this beginning is read as a whole.
+    """
+    if len(tokens) < 2:
+        return real
+    shared = np.logical_and.accumulate((tokens == tokens[0]).all(0))
+    after = real & ~shared[1:]
+    return np.where(after.any(1, keepdims=True), after, real)
