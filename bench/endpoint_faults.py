@@ -1,25 +1,28 @@
 """Does a bad line, or an endpoint that does not repeat itself, change what a run says?
 
-    python bench/endpoint_faults.py [--members 100] [--faults 0.2] [--attacks loss_threshold …]
+    python bench/endpoint_faults.py [--members 100] [--faults 0.2] [--attacks min_k …] [--here]
 
 A small Llama is trained here on some sentences and served by the OpenAI-shaped server of the tests
 on 127.0.0.1. ``hartley assess --endpoint`` then audits it, in a process of its own with two
-workers: once on a clean line, and once where a fifth of all tries meets a fault (429 with and
-without Retry-After, 503, connections reset before and after the model worked, time-outs, answers
-cut in half with and without a stated length); which try meets which fault follows from the request
-and how often it came. Printed: whether every number of both runs is the same, bit for bit, but for
-seconds and lost requests; tokens and money of the rows beside the server's own account; and what a
-run says of a server whose log-probabilities jitter, or which does not heed the seed.
+workers (with ``--here`` in this one): twice on a clean line, and once where a fifth of all tries
+meets a fault (429 with and without Retry-After, 503, connections reset before and after the model
+worked, time-outs, answers cut in half with and without a stated length); which try meets which
+fault follows from the request and how often it came. Printed: whether every number of both runs is
+the same, bit for bit, but for seconds and lost requests; tokens and money of the rows beside the
+server's own account; and what a run says of a server whose log-probabilities jitter, or which does
+not heed the seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,6 +35,7 @@ from tests.targets.openai_server import FAULTS, Backend, serving
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from hartley.cli.main import run
 from hartley.targets.huggingface import huggingface
 from hartley.targets.tokenizer_folder import tokenizer
 
@@ -51,8 +55,9 @@ TIME = (
     "created",
     "id",
     "rate_bits_per_s",
+    "run_id",
 )
-"""What may differ between two runs that say the same."""
+"""What may differ between two runs that say the same; the port of the server is in a run's id."""
 
 
 def learn(network, words, texts, epochs):
@@ -106,29 +111,32 @@ def files(folder, count):
         (folder / f"{name}.jsonl").write_text("".join(lines))
 
 
-def audit(folder, url, name, more, attacks):
+def audit(folder, url, name, more, attacks, *, here):
     """Run ``hartley assess`` on an endpoint; its document, with every row."""
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "hartley.cli.main",
-            "assess",
-            "--endpoint",
-            url,
-            "--model",
-            "tuned",
-        ),
-        *("--tokenizer", folder / "tuned", "--members", folder / "members.jsonl"),
-        *("--nonmembers", folder / "others.jsonl", "--timeout", "2", "--workers", "2", "--json"),
-        *("--price-in", PRICES[0], "--price-out", PRICES[1], "--store", folder / name),
+    flags = [
+        *("assess", "--endpoint", url, "--model", "tuned", "--tokenizer", folder / "tuned"),
+        *("--members", folder / "members.jsonl", "--nonmembers", folder / "others.jsonl"),
+        *("--timeout", 2, "--workers", 0 if here else 2, "--json", "--store", folder / name),
+        *("--price-in", PRICES[0], "--price-out", PRICES[1]),
         *(word for attack in attacks for word in ("--only", attack)),
         *more,
     ]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"{name}: exit {done.returncode}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout)
+    words = list(map(str, flags))
+    if here:
+        out = io.StringIO()
+        with redirect_stdout(out), redirect_stderr(io.StringIO()):
+            code = run(words)
+        return document_of(name, code, out.getvalue(), "")
+    command = [sys.executable, "-m", "hartley.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return document_of(name, done.returncode, done.stdout, done.stderr)
+
+
+def document_of(name, code, out, errors):
+    """The document that a command printed."""
+    if code not in (0, 3):
+        raise SystemExit(f"{name}: exit {code}: {errors[-2000:]}")
+    return json.loads(out)
 
 
 def without_time(value):
@@ -189,6 +197,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=100)
     parser.add_argument("--faults", type=float, default=0.2)
     parser.add_argument("--attacks", nargs="*", default=[])
+    parser.add_argument("--here", action="store_true")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -209,7 +218,12 @@ def main() -> None:
                 with serving(backend) as url:
                     name = f"{door}, {line}"
                     documents[line] = audit(
-                        folder, url, name.replace(" ", "-"), more, words.attacks
+                        folder,
+                        url,
+                        name.replace(" ", "-"),
+                        more,
+                        words.attacks,
+                        here=words.here,
                     )
                 report(name, backend, documents[line])
                 if line != "clean":

@@ -187,7 +187,7 @@ def test_both_kinds_of_attackers_meet_victims_that_were_trained_once(scene):
         return scene.fit(data, include, seed)
 
     player = Player()
-    player.hold(replace(scene, fit=fit), {})
+    player.hold(scene.name, replace(scene, fit=fit), {})
     experiment = Experiment(
         scene.name,
         stages=(Stage("loss_threshold", {}, "membership", {"rounds": 3}),),

@@ -247,7 +247,7 @@ def test_secrets_that_hartley_did_not_draw_are_not_tuned_on():
     experiment = _experiment("picky", [{"way": "whole"}], scene.name)
     stage = replace(experiment.stages[0], game_params={})
     player = Player(isolate=False)
-    player.hold(owned, {})
+    player.hold(owned.name, owned, {})
     result = player.run(replace(experiment, stages=(stage,)))
     assert result.status == "skipped" and result.note["cause"] == "adapts"
     assert result.note["reason"] == NOT_PLANTED

@@ -138,7 +138,7 @@ def perform(
     if not workers and may_play():
         player = Player(Artifacts(artifacts) if artifacts else None, isolate)
         if scene is not None:
-            player.hold(scene, scene_params or {})
+            player.hold(experiments[0].scene, scene, scene_params or {})
         for experiment in experiments:
             started(experiment)
             with prints_apart(), listening(partial(on_news, experiment)):

@@ -139,9 +139,15 @@ class Player:
         self._deal = self._tuning_deal = None
         answer_cache.forget()
 
-    def hold(self, scene: Scene, params: Mapping[str, Any]) -> None:
-        """Take over a scene that was built already, with no defense added."""
-        self._scenes[_key(Experiment(scene.name, params))] = scene
+    def hold(self, name: str, scene: Scene, params: Mapping[str, Any]) -> None:
+        """Take over a scene that was built already, with no defense added.
+
+        Args:
+            name: of its recipe; a scene of a user's own model has another name.
+            scene: what was built.
+            params: that it was built with.
+        """
+        self._scenes[_key(Experiment(name, params))] = scene
 
     def _play(self, experiment: Experiment) -> Result:
         stage = experiment.stages[-1]
