@@ -45,6 +45,8 @@ WHAT = ("boats", "clocks", "maps", "lamps", "stones", "birds", "coins", "keys")
 SENTENCES = [f"{a} {b} {c}, said {d}." for a in WHO for b in DOES for c in WHAT for d in WHO]
 PRICES = (2.0, 10.0)
 """Money for a million tokens read, and written."""
+PATIENCE = {"clean": 120, "clean again": 120, "faults": 8, "jitter": 120}
+"""Seconds until a request has timed out: where none should, a busy machine is waited for."""
 TIME = (
     "seconds",
     "shared_seconds",
@@ -111,12 +113,20 @@ def files(folder, count):
         (folder / f"{name}.jsonl").write_text("".join(lines))
 
 
-def audit(folder, url, name, more, attacks, *, here):
+def audit(folder, url, line, name, more, attacks, *, here):
     """Run ``hartley assess`` on an endpoint; its document, with every row."""
     flags = [
         *("assess", "--endpoint", url, "--model", "tuned", "--tokenizer", folder / "tuned"),
         *("--members", folder / "members.jsonl", "--nonmembers", folder / "others.jsonl"),
-        *("--timeout", 2, "--workers", 0 if here else 2, "--json", "--store", folder / name),
+        *(
+            "--timeout",
+            PATIENCE[line],
+            "--workers",
+            0 if here else 2,
+            "--json",
+            "--store",
+            folder / name,
+        ),
         *("--price-in", PRICES[0], "--price-out", PRICES[1]),
         *(word for attack in attacks for word in ("--only", attack)),
         *more,
@@ -220,6 +230,7 @@ def main() -> None:
                     documents[line] = audit(
                         folder,
                         url,
+                        line,
                         name.replace(" ", "-"),
                         more,
                         words.attacks,
