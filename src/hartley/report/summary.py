@@ -254,7 +254,8 @@ def _leak(row: Mapping[str, Any]) -> str:
 def _nothing(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     sound = [r for r in rows if not r.get("flags")]
     highs = [r["bits"]["high"] for r in sound if r["bits"].get("high") is not None]
-    most = f"; their upper ends are at most {bits(max(highs))} bit" if highs else ""
+    ends = "their upper ends are at most" if len(highs) > 1 else "its upper end is"
+    most = f"; {ends} {bits(max(highs))} bit" if highs else ""
     attacks = count(len(sound), "attack that was", "attacks that were")
     return f"Of {plain(class_of(row))}, no bit is certified by the {attacks} played{most}."
 
