@@ -124,8 +124,8 @@ def test_no_leak_and_no_answer_in_words(run):
     silent = {**row, "bits": {**row["bits"], "point": 0.0, "low": 0.0, "high": 0.004}}
     words = summary({**run, "channels": [silent], "defenses": []}).sentences
     assert words[0] == (
-        "Of membership, no bit is certified by the 1 attack that was played; its upper end is 0.004 "
-        "bit."
+        "Of membership, no bit is certified by the 1 attack that was played; its upper end is "
+        "0.004 bit."
     )
     (flagged,) = summary(_only(run, "rmia")).sentences
     assert flagged == (
