@@ -60,4 +60,4 @@ def apgd(
         )
         out[rows] = changed
         rows = rows[~success]
-    return Outcome(asset=Data("changed records", question.modality, out, question.y, role="loot"))
+    return Outcome(asset=Data("changed records", question.modality, out, question.y))

@@ -84,7 +84,7 @@ def auto_attack(
             view.model, brief, rows, rng, queries=queries, share=0.8, ties=False
         )
         out[rows[success]] = changed[success]
-    return Outcome(asset=Data("changed records", question.modality, out, question.y, role="loot"))
+    return Outcome(asset=Data("changed records", question.modality, out, question.y))
 
 
 def _likeliest(view: View[EvasionBrief], count: int) -> list[NDArray[np.int64]]:

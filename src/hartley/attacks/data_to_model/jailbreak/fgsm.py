@@ -49,4 +49,4 @@ def fgsm(
         slope = slopes.at(start[rows], rows, loss).slope
         stepped = rules.moved(start[rows], slope, np.full(len(rows), rules.epsilon))
         out[rows] = rules.projected(stepped, clean[rows], (box[0][rows], box[1][rows]))
-    return Outcome(asset=Data("changed records", question.modality, out, question.y, role="loot"))
+    return Outcome(asset=Data("changed records", question.modality, out, question.y))

@@ -65,4 +65,4 @@ def pgd(
         )
         out[rows] = changed
         rows = rows[~success]
-    return Outcome(asset=Data("changed records", question.modality, out, question.y, role="loot"))
+    return Outcome(asset=Data("changed records", question.modality, out, question.y))

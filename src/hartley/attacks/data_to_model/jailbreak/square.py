@@ -61,4 +61,4 @@ def square(
         out[rows], _ = random_squares(
             view.model, brief, rows, rng, queries=limit, share=share, ties=ties
         )
-    return Outcome(asset=Data("changed records", question.modality, out, question.y, role="loot"))
+    return Outcome(asset=Data("changed records", question.modality, out, question.y))
