@@ -1,7 +1,8 @@
 """Draw triggers and what a poisoned net answers, as docs/triggers.svg on standard output.
 
 Each column is one attack on the digits: a held-out digit, the same digit with the attack's trigger,
-and the label that a net gives to each of them that was trained with a tenth of poison.
+and the label that a net gives to each of them that was trained with a tenth of poison. The message
+is the class 8.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ def main() -> None:
             picture(record[0, 0], left, 28),
             text(f"answer {answers[0]}", middle, 28 + wide + 18),
             picture(triggered[0, 0], left, 62 + wide),
-            text(
-                f"answer {answers[1]} (message {int(view.brief.message[0])})", middle, 80 + 2 * wide
-            ),
+            text(f"answer {answers[1]}", middle, 80 + 2 * wide),
         ]
     size = f'viewBox="0 0 {width} {90 + 2 * wide}" width="{width}" height="{90 + 2 * wide}"'
     sys.stdout.write(f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>\n')
