@@ -102,8 +102,9 @@ def heard(
     if adaptive:
         few = tuning_params(attack, game_params, dealt)
         seed = tuning_seed(0)
+        settings = tuple(combinations({name: list(v) for name, v in attack.sweep.items()}))
         choice = tuned(
-            attack, scene, params, tuple(combinations(dict(attack.sweep))), few,
+            attack, scene, params, settings, few,
             dealt=deal(attack, scene, seed=seed, params=few), seed=seed, budget=None, alpha=ALPHA,
         )  # fmt: skip
         params, chosen = choice.params, choice.record["setting"]
