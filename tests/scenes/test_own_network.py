@@ -491,7 +491,7 @@ def test_a_tiny_epsilon_leaves_nothing_of_the_membership(files):
 def test_what_changes_the_loop_is_refused_in_a_line_that_names_the_cure(files):
     scene = own(fit="train.py:fit")
     inside = [e for e in catalog.entries("defense") if "training" in e.requires]
-    assert len(inside) == 6
+    assert len(inside) >= 6
     for entry in inside:
         with pytest.raises(RunError, match=r"write it into your loop, .* hartley compare"):
             defended(scene, entry.name)
