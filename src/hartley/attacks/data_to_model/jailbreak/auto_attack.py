@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:2003.01690",
     adapts=True,
-    sweep={"draws": (16, 64)},
+    sweep={"draws": (16, 32)},
     light={"steps": 20, "targets": 1, "queries": 20},
 )
 def auto_attack(
