@@ -171,7 +171,7 @@ def test_what_is_not_there(tmp_path):
 def test_the_index_is_read_off_the_folders(tmp_path):
     ledger = begin(tmp_path, run="one")
     ledger.note("done", "a")
-    ledger.finish(DOCUMENT)
+    ledger.finish(DOCUMENT | {"id": "one"})
     ledger.close()
     (row,) = runs(tmp_path)
     assert row["id"] == "one" and row["status"] == "pass" and row["scene"] == "digits"
