@@ -169,7 +169,7 @@ def test_what_is_not_a_folder_is_one_line(good, monkeypatch, name):
     monkeypatch.chdir(good.parent)
     with pytest.raises(UsageError, match=r"must be a folder|config\.json"):
         huggingface(name)
-    with pytest.raises(UsageError, match="dtype must be one of float32, .*, got 'nope'"):
+    with pytest.raises(UsageError, match=r"dtype must be one of float32, .*, got 'nope'"):
         huggingface(good, dtype="nope")
 
 
