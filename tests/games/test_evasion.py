@@ -119,12 +119,12 @@ def test_a_model_that_cannot_be_trained_is_one_victim_with_its_records_in_disjoi
     scene = replace(_scene(), fit=None)
     dealt = evasion(scene, np.random.default_rng(0), rounds=5)
     assert not dealt.cluster and {id(r.view.source) for r in dealt.rounds} == {id(scene.model)}
-    records = np.concatenate([r.view.brief.question.x.reshape(8, -1) for r in dealt.rounds])
+    records = np.concatenate([r.view.brief.question.x.reshape(10, -1) for r in dealt.rounds])
     assert len(np.unique(records, axis=0)) == 40
-    assert len(evasion(scene, np.random.default_rng(0), rounds=41).rounds) == 8
+    assert len(evasion(scene, np.random.default_rng(0), rounds=41).rounds) == 4
     test = scene.extra["test"]
-    few = {"test": replace(test, x=test.x[:5], y=test.y[:5])}
-    with pytest.raises(UsageError, match="test must have at least 8 records, got 5"):
+    few = {"test": replace(test, x=test.x[:3], y=test.y[:3])}
+    with pytest.raises(UsageError, match="test must have at least 4 records, got 3"):
         evasion(replace(scene, extra=few), np.random.default_rng(0))
 
 

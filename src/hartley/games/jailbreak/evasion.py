@@ -55,7 +55,7 @@ PICTURE, SHARE = 8 / 255, 0.05
 """Budgets where the scene declares none: of pictures, and of each column's range in tables."""
 
 
-ALONE = 8
+ALONE = 4
 """Rounds that the records of one victim are dealt into at most."""
 
 
@@ -134,7 +134,7 @@ def evasion(
 
     Args:
         rounds: victims, each trained on all of the owner's records with a seed of its own. A scene
-            that cannot train has one victim, whose records are dealt into as many, at most 8.
+            that cannot train has one victim, whose records are dealt into as many, at most 4.
         records: held-out records of a round.
         goal: any wrong answer, or a class that the auditor draws for each record.
         norm: of the budget; scene is the one that the scene declares.
