@@ -46,9 +46,9 @@ def _swap_bits(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
 def _twin(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Put a quiet row of the same id before each that leaks."""
     for row in rows:
-        quiet = copy.deepcopy(row)
-        quiet(quiet)
-        document["channels"].insert(0, quiet)
+        twin = copy.deepcopy(row)
+        quiet(twin)
+        document["channels"].insert(0, twin)
 
 
 def _behind(row: dict[str, Any]) -> None:

@@ -255,7 +255,8 @@ def another_hartley(a: Attempt) -> int:
 )
 def a_sitecustomize(a: Attempt) -> int:
     a.write("fake/sitecustomize.py", "import os\nos._exit(0)\n")
-    return a.process(*GATE, env={"PYTHONPATH": f"{a.home / 'fake'}:{os.environ['PYTHONPATH']}"})
+    before = os.environ.get("PYTHONPATH", "")
+    return a.process(*GATE, env={"PYTHONPATH": f"{a.home / 'fake'}:{before}"})
 
 
 @way(
