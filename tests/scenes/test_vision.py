@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hartley import catalog
 from hartley.core import Access, Output
 from hartley.core.errors import MissingPack, UsageError
 from hartley.data import packs
 from hartley.data import vision as data
+from hartley.engine.plan.applicability import unplayable
 from hartley.scenes.digits import digits
 from hartley.scenes.fashion import fashion
 from hartley.testing import check_model
@@ -74,6 +76,9 @@ def test_an_opened_scene_shows_gradients_and_weights(tmp_path, monkeypatch):
     assert model.grad is not None and set(model.weights()) == {
         "1.weight", "1.bias", "3.weight", "3.bias"
     }  # fmt: skip
+    closed = digits(records=60, epochs=1)
+    reason = unplayable(catalog.find("attack", "fgsm"), closed).reason
+    assert reason == "needs gradients, which digits keeps back: add --set opened=true"
 
 
 def idx(kind, sizes, body):

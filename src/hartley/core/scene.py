@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output, TrainingPipeline
 from hartley.core.brief import B
 from hartley.core.errors import UsageError
-from hartley.core.taxonomy import Modality
+from hartley.core.taxonomy import Access, Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,12 +60,16 @@ class Settings:
             their number to the attack.
         sparing: whether an attacker trains no more reference models, up to that number, than still
             add to the attack.
+        opens: what the scene would let attackers use besides, were it ordered to.
+        opening: the flag that orders it.
         seed: of the deployed model's training, for who trains it again.
     """
 
     rounds: Mapping[str, int] = field(default_factory=dict)
     references: int = 0
     sparing: bool = False
+    opens: Access = Access.NOTHING
+    opening: str = "--set opened=true"
     seed: int = 0
 
     def rounds_of(self, game: str, requested: int, default: int) -> int:

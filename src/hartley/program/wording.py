@@ -72,7 +72,7 @@ def _argument(flag: str, value: str, unchanged: str) -> str:
     name = flag.removeprefix("no-").replace("-", "_")
     if name not in _names():
         return unchanged
-    if flag.startswith("no-") or name == "trust":
+    if flag.startswith("no-") or name in ("trust", "opened"):
         return f"{name}={not flag.startswith('no-')}" + (f" {value}" if value else "")
     plain = value.isupper() or not value
     return f"{name}={value if plain else repr(value)}"

@@ -76,7 +76,8 @@ class Behind:
 
     Attributes:
         defense: its name.
-        attack: the label of the row that it is compared with.
+        attack: the label of the row that it is compared with; of several that were not measured for
+            one reason, all labels.
         knowledge: ``static`` or ``adaptive``.
         bits: {point, low, high, n}, or None where it was not measured.
         words: the bits in a line of text, or the reason.
@@ -90,9 +91,13 @@ class Behind:
 
 
 def behind_defenses(document: Mapping[str, Any]) -> list[Behind]:
-    """Return what each attack reads behind each defense, by a static and an adaptive attacker."""
+    """Return what each attack reads behind each defense, by a static and an adaptive attacker.
+
+    Attacks that were not measured for one reason are one row.
+    """
     units = {row["id"]: row.get("unit") for row in document["channels"]}
-    rows = []
+    rows: list[Behind] = []
+    unmeasured: dict[tuple[str, str, str], list[str]] = {}
     for defense in document.get("defenses") or ():
         for row_id, residual in (defense.get("residual") or {}).items():
             for knowledge in ("static", "adaptive"):
@@ -100,8 +105,13 @@ def behind_defenses(document: Mapping[str, Any]) -> list[Behind]:
                 words = str(residual.get("reason") or "not measured")
                 if bits is not None:
                     words = bits_line({"bits": bits, "n": bits.get("n"), "unit": units.get(row_id)})
-                attack = str(residual.get("attack", row_id))
-                rows.append(Behind(str(defense["name"]), attack, knowledge, bits, words))
+                attack, name = str(residual.get("attack", row_id)), str(defense["name"])
+                if bits is None:
+                    unmeasured.setdefault((name, knowledge, words), []).append(attack)
+                else:
+                    rows.append(Behind(name, attack, knowledge, bits, words))
+    for (name, knowledge, words), attacks in unmeasured.items():
+        rows.append(Behind(name, ", ".join(attacks), knowledge, None, words))
     return rows
 
 

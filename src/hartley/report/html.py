@@ -30,9 +30,10 @@ from hartley.report.format_numbers import (
     verdict_words,
     widest,
 )
-from hartley.report.summary import FITS_NOT, limited, summary
+from hartley.report.summary import limited, summary
 from hartley.report.table_rows import by_reason, defense, edge, unmeasured
 from hartley.report.templates import environment, text
+from hartley.report.unplayed import FITS_NOT
 from hartley.report.words import of_page
 from hartley.report.worst_records import explained, head, lines, worst_records
 

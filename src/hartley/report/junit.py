@@ -1,4 +1,8 @@
-"""JUnit XML: a test case for each row, each row behind a defense, each limit without a row."""
+"""JUnit XML: a test case for each row that was played, each row behind a defense, each limit alone.
+
+What was left out is one skipped case for each reason that has a cure; attacks that do not apply to
+what was attacked are counted in a property, so that they do not bury what was played.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,9 @@ from xml.etree import ElementTree as ET
 from hartley.engine.result.gate import look_in_words
 from hartley.reference.schema import verdict_of
 from hartley.report.findings import Finding, behind_defenses, findings, loose_checks, unexplained
-from hartley.report.format_numbers import judged, level, meaning
+from hartley.report.format_numbers import count, judged, level, meaning
 from hartley.report.summary import limited
+from hartley.report.unplayed import inapplicable, unplayed
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot carry, not even escaped."""
@@ -23,6 +28,8 @@ def render(document: Mapping[str, Any]) -> str:
     counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     seconds = 0.0
     for finding in findings(document):
+        if finding.status == "skipped":
+            continue
         counts["tests"] += 1
         spent = float(finding.channel.get("seconds") or 0.0)
         seconds += spent
@@ -34,6 +41,16 @@ def render(document: Mapping[str, Any]) -> str:
             time=f"{spent:.3f}",
         )
         _outcome(case, finding, counts)
+    for left_out in unplayed(document["channels"]):
+        counts["tests"] += 1
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname="hartley.not_played",
+            name=_clean(left_out.title),
+            time="0.000",
+        )
+        _say(case, "skipped", (f"{', '.join(left_out.attacks)}: {left_out.reason}",), counts)
     for row in behind_defenses(document):
         counts["tests"] += 1
         case = ET.SubElement(
@@ -57,8 +74,8 @@ def render(document: Mapping[str, Any]) -> str:
         case = ET.SubElement(suite, "testcase", classname="hartley", name="verdict", time="0.000")
         _say(case, verdict[0], (verdict[1],), counts)
     _properties(suite, document)
-    for key, count in counts.items():
-        suite.set(key, str(count))
+    for key, cases in counts.items():
+        suite.set(key, str(cases))
     suite.set("time", f"{seconds:.3f}")
     if document.get("created"):
         suite.set("timestamp", _clean(str(document["created"])))
@@ -81,6 +98,8 @@ def _properties(suite: ET.Element, document: Mapping[str, Any]) -> None:
         pairs.append(("judged", words))
     if looks := document.get("looks"):
         pairs.append(("looks", look_in_words(looks)))
+    if unfit := inapplicable(document["channels"]):
+        pairs.append(("not applicable", f"{count(len(unfit), 'attack')}: {', '.join(unfit)}"))
     pairs += [("departure", str(departure)) for departure in verdict.get("departures") or ()]
     for name, value in pairs:
         ET.SubElement(properties, "property", name=name, value=_clean(value))

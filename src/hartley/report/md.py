@@ -28,8 +28,9 @@ from hartley.report.format_numbers import (
     verdict_words,
 )
 from hartley.report.markdown import cell, code, points, table
-from hartley.report.summary import FITS_NOT, limited, summary
+from hartley.report.summary import limited, summary
 from hartley.report.table_rows import by_reason, edge
+from hartley.report.unplayed import FITS_NOT
 from hartley.report.worst_records import explained, head, lines, worst_records
 
 

@@ -21,6 +21,7 @@ from hartley.report.findings import (
 )
 from hartley.report.format_numbers import judged, meaning
 from hartley.report.summary import limited
+from hartley.report.unplayed import Unplayed, inapplicable, unplayed
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -28,19 +29,23 @@ LEVELS = {
     "over": ("fail", "error"),
     "inconclusive": ("fail", "warning"),
     "pass": ("pass", "none"),
-    "skipped": ("notApplicable", "none"),
 }
 """Status → (kind, level); only a result of kind ``fail`` may carry a level."""
 
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the run as a SARIF log."""
-    all_findings = findings(document)
+    # A rule and a result for each attack that does not apply would bury the alerts in a list.
+    all_findings = [f for f in findings(document) if f.status != "skipped"]
+    left_out = unplayed(document["channels"])
     loose = loose_checks(document)
     rules = list({rule["id"]: rule for rule in map(_rule, all_findings)}.values())
     if loose:
         words = {"text": "A limit speaks about something that was not measured."}
         rules.append({"id": "hartley/limit", "name": "limit", "shortDescription": words})
+    if left_out:
+        words = {"text": "Attacks that fit and were not played, with what they need."}
+        rules.append({"id": "hartley/not_played", "name": "not_played", "shortDescription": words})
     behind = behind_defenses(document)
     if behind:
         words = {"text": "What an attack reads behind a defense; limits do not judge it."}
@@ -51,6 +56,7 @@ def render(document: Mapping[str, Any]) -> str:
         rules.append({"id": "hartley/verdict", "name": "verdict", "shortDescription": words})
     index = {rule["id"]: i for i, rule in enumerate(rules)}
     results = [_result(document, f, index) for f in all_findings]
+    results += [_unplayed(document, row, index["hartley/not_played"]) for row in left_out]
     results += [_behind(document, row, index["hartley/defended"]) for row in behind]
     results += [_limit(document, c, index["hartley/limit"]) for c in loose]
     if verdict:
@@ -85,6 +91,7 @@ def render(document: Mapping[str, Any]) -> str:
                     "meaning": meaning(document["verdict"]),
                     "limits": limited(document) or None,
                     "judged": judged(document["verdict"]) or None,
+                    "notApplicable": inapplicable(document["channels"]),
                     "reasons": list(document["verdict"].get("reasons") or ()),
                     "departures": list(document["verdict"].get("departures") or ()),
                 },
@@ -139,6 +146,18 @@ def _result(
             "metrics": row.get("metrics") or {},
             "params": row.get("params") or {},
         },
+    }
+
+
+def _unplayed(document: Mapping[str, Any], row: Unplayed, rule: int) -> dict[str, Any]:
+    return {
+        "ruleId": "hartley/not_played",
+        "ruleIndex": rule,
+        "kind": "notApplicable",
+        "level": "none",
+        "message": {"text": f"{', '.join(row.attacks)} did not run: {row.reason}"},
+        "locations": [_place(document, "not_played")],
+        "properties": {"attacks": list(row.attacks)},
     }
 
 

@@ -26,10 +26,8 @@ from hartley.report.format_numbers import (
     span,
     widest,
 )
+from hartley.report.unplayed import listed, unplayed
 from hartley.report.worst_records import in_one_sentence, worst_records
-
-FITS_NOT = ("modality", "scene", "adapts")
-"""Causes of a row that was not played because it does not apply."""
 
 SECRETS = {
     "membership": "whether a record was in the training data",
@@ -52,16 +50,6 @@ ACCESS = (
     ("labels", "sees the model's labels"),
 )
 """What an attacker has, the most first."""
-
-CURES = {
-    "train": "they need your training: give Hartley a function that trains the model",
-    "weights": "they need the model's own files, not only its answers",
-    "gradients": "they need the model's own files, not only its answers",
-    "scores": "they need scores: let the model return probabilities or log-probabilities",
-    "embeddings": "they need embeddings: let the model return them",
-    "tune": "they need to fine-tune the model: give Hartley a function that does",
-}
-"""What to do where an access is missing, by its word in the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,30 +426,9 @@ def _gaps(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if row["status"] == "failed":
             failed.setdefault(str(row.get("reason")), []).append(str(row["attack"]))
     for reason, names in failed.items():
-        yield f"{_listed(names)} failed: {reason}."
-    lacks: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        if row["status"] == "skipped" and row.get("cause") not in FITS_NOT:
-            key = (str(row.get("cause")), str(row.get("reason") or "no reason given"))
-            lacks.setdefault(key, []).append(str(row["attack"]))
-    for (cause, reason), names in lacks.items():
-        yield f"{_listed(names)} did not run: {reason}{_cure(cause, reason)}."
-
-
-def _cure(cause: str, reason: str) -> str:
-    if cause == "access":
-        # A reason that names its own cure is in other words.
-        after = "needs " if "needs " in reason else "offer "
-        needed = reason.partition(after)[2].partition(";")[0]
-        cures = [cure for word, cure in CURES.items() if word in needed]
-        return f"; {cures[0]}" if cures else ""
-    return "; let the plan play them" if cause == "plan" else ""
-
-
-def _listed(names: Sequence[str], most: int = 6) -> str:
-    more = len(names) - most
-    shown_names = ", ".join(names[:most])
-    return f"{shown_names} and {more} more" if more > 0 else shown_names
+        yield f"{listed(names)} failed: {reason}."
+    for left_out in unplayed(rows):
+        yield f"{left_out.title} did not run: {left_out.reason}."
 
 
 def _actions(document: Mapping[str, Any]) -> Iterator[str]:
@@ -524,7 +491,7 @@ def _against(
     if fitting:
         example = "dp_sgd" if "dp_sgd" in fitting else fitting[0]
         yield (
-            f"Against {plain(cls)}, not measured here: {_listed(fitting, 8)}. "
+            f"Against {plain(cls)}, not measured here: {listed(fitting, 8)}. "
             f"Measure one: the same command with --defense {example}, or in a plan "
             f'[defenses] use = ["{example}"].'
         )
@@ -539,7 +506,7 @@ def _against(
     elif elsewhere:
         yield (
             f"Against {plain(cls)}, in a training of your own, which this run cannot change: "
-            f"{_listed(elsewhere, 8)}. Train with one, assess the new model, and compare the two "
+            f"{listed(elsewhere, 8)}. Train with one, assess the new model, and compare the two "
             "runs (hartley compare)."
         )
 

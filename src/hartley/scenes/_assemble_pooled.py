@@ -100,7 +100,7 @@ def assemble(
         training=owner,
         parts=holdings,
         utility=accuracy_utility,
-        settings=Settings({"class_inversion": 48, **(rounds or {})}),
+        settings=Settings({"class_inversion": 48, **(rounds or {})}, opens=OPEN & ~owner.offers),
         facts={
             "train accuracy": accuracy(model, train),
             "test accuracy": accuracy(model, parts["test"]),

@@ -115,7 +115,8 @@ def assemble(
         utility=utility,
         # Training a convolutional victim takes as long as training ten dense ones.
         settings=Settings(
-            {"class_inversion": 48 if pipeline.net.kind == "dense" else 24, "memorization": 16}
+            {"class_inversion": 48 if pipeline.net.kind == "dense" else 24, "memorization": 16},
+            opens=OPEN & ~pipeline.offers,
         ),
         facts={
             "train accuracy": accuracy(model, train),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from hartley.core import Modality, Range, Scene, Settings, Stronger, recipe
+from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.core.errors import UsageError
 from hartley.data.user_arrays import UserRecords, classified, read_arrays, records_of
 from hartley.kit.cache import digest
@@ -132,7 +132,10 @@ def own_network(
         training=NetworkTraining(network, bool(weights), training),
         utility=accuracy_utility,
         settings=Settings(
-            references=references, sparing=sparing and not references and bool(deployed.identity)
+            references=references,
+            sparing=sparing and not references and bool(deployed.identity),
+            opens=Access.NOTHING if opened else network.could_open,
+            opening="--opened",
         ),
         facts={
             "train accuracy": correct,

@@ -57,6 +57,12 @@ class Network:
     classes: int
     modality: Modality
 
+    @property
+    def could_open(self) -> Access:
+        """What ``--opened`` gives: the gradients of a module that returns scores."""
+        slopes = self.gives is not Output.LABELS and _is_module(self.answer)
+        return Access.GRADIENTS if slopes else Access.NOTHING
+
     def model(
         self,
         answer: Any,
@@ -78,7 +84,7 @@ class Network:
         Raises:
             UsageError: gradients of what is a function, or gives labels.
         """
-        if opened and (self.gives is Output.LABELS or not _is_module(answer)):
+        if opened and not self.could_open:
             raise UsageError(
                 f"{what} must be a torch module that gives logits or probabilities for --opened"
             )

@@ -117,6 +117,10 @@ def _closed(access: Collection[str], scene: Scene, parts: Iterable[object]) -> O
             f"it reads log-probabilities, and {scene.name} gives generated text alone: serve it "
             "where the API returns those of a prompt (echo), as vLLM does",
         )
+    settings = scene.settings
+    if denied and all(Access[name.upper()] & settings.opens for name in denied):
+        reason = f"needs {_list(denied)}, which {scene.name} keeps back: add {settings.opening}"
+        return Obstacle("access", reason)
     if denied:
         offers = _list(scene.model.offers.words) or "nothing"
         return Obstacle(
