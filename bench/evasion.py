@@ -1,11 +1,13 @@
 """Evasion beside torchattacks and foolbox, and published claims: ours with interval, verdict.
 
     PYTHON bench/evasion.py speed         # PGD and APGD: seconds and robust accuracy, in one run
+    PYTHON bench/evasion.py borders       # FAB and HopSkipJump: robust accuracy and seconds
     PYTHON bench/evasion.py worst_case    # R14: AutoAttack's worst case is never above PGD
     PYTHON bench/evasion.py certificate   # no attack beats a certificate, on at least 1,000 records
 
 PYTHON is one that has torchattacks 3.5.1 and foolbox 3.3.4 beside Hartley (``speed``,
-``worst_case``; torchattacks asks for an old version of requests: ``pip install --no-deps``).
+``borders``, ``worst_case``; torchattacks asks for an old version of requests:
+``pip install --no-deps``).
 
 All tools attack the same nets of the Fashion-MNIST scene on the same records at the same budget and
 number of steps, in turns; seconds are processor seconds of one thread, the least of the turns. Ours
@@ -148,6 +150,58 @@ def speed(arguments: argparse.Namespace) -> None:
                 )
 
 
+def borders(arguments: argparse.Namespace) -> None:
+    """FAB-T beside torchattacks', and HopSkipJump beside foolbox's with as many questions."""
+
+    n = arguments.records
+    for kind, scene in nets(arguments).items():
+        for norm in EPSILON:
+            for name, tool in (("fab", "torchattacks"), ("hop_skip_jump", "foolbox")):
+                share, seconds, each = border(scene, n, norm, tool)
+                fewer = {"steps": FAB_STEPS} if name == "fab" else {"queries": each}
+                spent, own = ours(scene, name, n, fewer, norm)
+                print(
+                    f"{kind:22s} {norm:4s} {name}: ours {interval(np.arange(n) < round(own * n))}, "
+                    f"{spent:.1f} s; {tool} {interval(np.arange(n) < round(share * n))}, "
+                    f"{seconds:.1f} s, {each} records asked for each; not above it: "
+                    + ("holds" if own <= share + 0.005 else "does not hold"),
+                    flush=True,
+                )
+
+
+def border(scene: Scene, n: int, norm: str, tool: str) -> tuple[float, float, int]:
+    """Return a peer's robust accuracy, its seconds, and how often it asked about each record."""
+    import foolbox
+    import torchattacks
+
+    module, asked = module_of(scene), [0]
+    x, y = (torch.tensor(part) for part in records_of(scene, n))
+
+    def count(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        asked[0] += len(given[0])
+
+    module.register_forward_pre_hook(count)
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - foolbox draws from it
+    began = time.process_time()
+    if tool == "torchattacks":
+        changed = torchattacks.FAB(
+            module, norm={"linf": "Linf", "l2": "L2"}[norm], eps=EPSILON[norm], steps=FAB_STEPS,
+            n_restarts=1, seed=0, multi_targeted=True, n_classes=10,
+        )(x, y)  # fmt: skip
+    else:
+        walk = foolbox.attacks.HopSkipJumpAttack(
+            steps=WALKS, initial_gradient_eval_steps=30, constraint=norm
+        )
+        changed = walk(foolbox.PyTorchModel(module, bounds=(0, 1)), x, y, epsilons=EPSILON[norm])[1]
+    seconds, each = time.process_time() - began, asked[0] // n
+    return judged(scene, n, changed.detach().clamp(0, 1), norm), seconds, each
+
+
+FAB_STEPS, WALKS = 20, 16
+"""Steps of FAB towards each class, and of foolbox's walk."""
+
+
 def interval(right: np.ndarray) -> str:
     """A share with its Clopper–Pearson interval and n."""
     share = share_interval(right, None, 0.05)
@@ -189,7 +243,9 @@ def certificate(arguments: argparse.Namespace) -> None:
         "fgsm": {"draws": 8},
         "pgd": {"steps": 20, "draws": 8},
         "apgd": {"steps": 30, "draws": 8},
+        "fab": {"steps": 10, "targets": 3, "draws": 4},
         "square": {"queries": 60},
+        "hop_skip_jump": {"queries": 200, "probe": 8.0},
         "auto_attack": {"steps": 15, "targets": 2, "draws": 4, "queries": 0},
     }
     beaten = 0.0
@@ -206,7 +262,7 @@ def certificate(arguments: argparse.Namespace) -> None:
     print("no certificate is beaten: " + ("holds" if not beaten else "does not hold"))
 
 
-PARTS = {f.__name__: f for f in (speed, worst_case, certificate)}
+PARTS = {f.__name__: f for f in (speed, borders, worst_case, certificate)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from hartley import catalog
+from hartley.attacks.data_to_model.jailbreak._shared.boundary_steps import to_plane
 from hartley.attacks.data_to_model.jailbreak._shared.slopes import slope_of
 from hartley.core import Access, Modality, Scene
+from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.jailbreak.evasion import EvasionBrief
 from hartley.kit.evasion_losses import of_array, of_tensor
@@ -17,7 +19,8 @@ from hartley.kit.nets import dense
 from hartley.kit.perturbation import Perturbation
 from hartley.targets.torch import from_torch
 
-ATTACKS = ("fgsm", "pgd", "apgd", "square", "auto_attack")
+ATTACKS = ("fgsm", "pgd", "apgd", "fab", "square", "hop_skip_jump", "auto_attack")
+BLACK_BOX = ("square", "hop_skip_jump")
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +93,7 @@ def _linear(norm: str, epsilon: float) -> tuple[Scene, np.ndarray]:
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("name", [name for name in ATTACKS if name != "square"])
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name not in BLACK_BOX])
 def test_on_a_linear_model_robust_accuracy_is_the_closed_form(name, norm):
     """|w·x| ≤ ε·‖w‖ of the dual norm decides which records can be fooled, exactly."""
     scene, fooled = _linear(norm, 0.1 if norm == "linf" else 0.3)
@@ -105,6 +108,66 @@ def test_square_reaches_most_of_the_closed_form_and_never_more():
     trials = play(name_of("square"), scene, game_params={"rounds": 1, "records": 300})
     robust = trials.metrics["robust_accuracy"]
     assert 1 - fooled.mean() - 1e-9 <= robust <= 1 - 0.85 * fooled.mean()
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.1), ("l2", 0.3)])
+def test_a_walk_that_reads_labels_alone_reaches_most_of_the_closed_form(norm, epsilon):
+    scene, fooled = _linear(norm, epsilon)
+    scene = defended(scene, "label_only")
+    trials = play(name_of("hop_skip_jump"), scene, game_params={"rounds": 1, "records": 300})
+    robust = trials.metrics["robust_accuracy"]
+    assert 1 - fooled.mean() - 1e-9 <= robust <= 1 - 0.9 * fooled.mean()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_smallest_change_onto_a_plane_within_a_box_is_a_solvers(norm):
+    """A linear program and a quadratic one, solved by SciPy; a scale of 0 is a fixed entry."""
+    from scipy.optimize import linprog
+
+    rng = np.random.default_rng(3)
+    n = 6
+    for trial in range(12):
+        w, x = rng.standard_normal(n), rng.random(n)
+        scale = np.where(np.arange(n) == trial % n, 0.0, rng.uniform(0.5, 2, n))
+        low, high = np.where(scale > 0, 0.0, x), np.where(scale > 0, 1.0, x)
+        reachable = np.where(w > 0, high - x, low - x) @ w
+        margin = -(0.2 + 0.7 * (trial / 12)) * reachable  # the plane is within the box
+        rules = Perturbation(norm, 1.0, 0.0, 1.0, scale)
+        change = to_plane(
+            rules, x[None].astype(np.float32), (low[None], high[None]), w[None], np.array([margin])
+        )[0]
+        assert change @ w == pytest.approx(-margin, abs=1e-5)
+        assert (x + change >= low - 1e-6).all() and (x + change <= high + 1e-6).all()
+        size = rules.sizes(np.zeros((1, n)), change[None])[0]
+        bounds = [*zip(*_units(low - x, high - x, scale), strict=True)]
+        if norm == "linf":
+            # Variables: the change in units of the scale, and their bound.
+            rows = np.concatenate([np.eye(n), -np.eye(n)])
+            best = linprog(
+                [*np.zeros(n), 1], A_ub=np.c_[rows, -np.ones(2 * n)], b_ub=np.zeros(2 * n),
+                A_eq=[[*(w * scale), 0]], b_eq=[-margin],
+                bounds=[*bounds, (0, None)],
+            ).fun  # fmt: skip
+        else:
+            best = _least_length(w * scale, bounds, margin)
+        assert size == pytest.approx(best, rel=1e-3, abs=1e-5)
+
+
+def _least_length(w, bounds, margin):
+    """The length of the shortest change u within bounds for which w·u = −margin."""
+    from scipy.optimize import minimize
+
+    plane = {"type": "eq", "fun": lambda u: w @ u + margin}
+    least = minimize(
+        lambda u: u @ u, 0 * w, jac=lambda u: 2 * u, tol=1e-12, bounds=bounds, constraints=plane
+    )
+    return least.fun**0.5
+
+
+def _units(low, high, scale):
+    """Bounds of a change in units of the scale."""
+    safe = np.where(scale > 0, scale, 1)
+    return np.where(scale > 0, low / safe, 0), np.where(scale > 0, high / safe, 0)
 
 
 def name_of(name):

@@ -1,4 +1,4 @@
-"""AutoAttack's worst case: APGD on two losses and a random search, each on what is left."""
+"""AutoAttack's worst case: APGD on two losses, FAB and a random search, each on what is left."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.data_to_model.jailbreak._shared.ascent import auto_ascent
+from hartley.attacks.data_to_model.jailbreak._shared.boundary_steps import boundary_steps
 from hartley.attacks.data_to_model.jailbreak._shared.random_squares import random_squares
-from hartley.attacks.data_to_model.jailbreak._shared.slopes import Slopes, already
+from hartley.attacks.data_to_model.jailbreak._shared.slopes import Slopes, aims_of, already
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.jailbreak.evasion import EvasionBrief, evasion
-from hartley.kit.answer_units import log_probabilities
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 
@@ -38,14 +36,16 @@ def auto_attack(
     queries: Annotated[int, Range(0, 1_000_000), Stronger.MORE] = 1000,
     draws: Annotated[int, Range(1, 1000), Stronger.MORE] = 16,
 ) -> Outcome:
-    """Attack in turn by APGD on cross-entropy, on DLR towards each likely class, and by Square.
+    """Attack in turn by APGD on cross-entropy, APGD on DLR and FAB by class, and Square.
 
-    A record that is a success leaves before the next attack. AutoAttack's FAB is not among them.
-    The square search asks the network that the gradients are of.
+    A record that is a success leaves before the next attack. The square search asks the network
+    that the gradients are of. Where answers are noisy FAB and Square, which wait for one success,
+    are left out.
 
     Args:
-        steps: of each APGD.
-        targets: wrong classes that DLR is aimed at, likeliest first; fewer where there are fewer.
+        steps: of each APGD, and of FAB towards each class.
+        targets: wrong classes that DLR and FAB are aimed at, likeliest first; fewer where there are
+            fewer.
         queries: of the square search about each record; 0 leaves it out.
         draws: of a smoothed model's noise, for each slope.
     """
@@ -53,12 +53,9 @@ def auto_attack(
     slopes = Slopes.of(view, rng, draws)
     out = np.array(question.x, np.float32)
     rows = np.flatnonzero(~already(view, slopes))
-    aims: list[NDArray[np.int64] | None] = [None]
-    if brief.targets is None:
-        aims += _likeliest(view, min(targets, brief.classes - 1))
-    else:
-        aims.append(np.asarray(brief.targets, np.int64))
-    limit = slopes.steps(steps, len(aims))
+    borders = aims_of(view, targets) if targets else []
+    aims = [None, *borders]
+    limit = slopes.steps(steps, len(aims) + len(borders))
     for number, aim in enumerate(aims):
         if not len(rows):
             break
@@ -76,6 +73,13 @@ def auto_attack(
         taken = success if number else np.ones(len(rows), bool)
         out[rows[taken]] = changed[taken]
         rows = rows[~success]
+    for aim in borders:
+        if not len(rows) or slopes.noisy:
+            break
+        slopes.wanted = np.stack([question.labels, aim], 1)
+        changed, success = boundary_steps(slopes, rows, rng, steps=limit, random_start=False)
+        out[rows[success]] = changed[success]
+        rows = rows[~success]
     left = brief.queries * len(question) - slopes.queries - 2 * len(question)
     if brief.queries and len(rows):
         queries = min(queries, max(0, left // len(rows)))
@@ -85,11 +89,3 @@ def auto_attack(
         )
         out[rows[success]] = changed[success]
     return Outcome(asset=Data("changed records", question.modality, out, question.y))
-
-
-def _likeliest(view: View[EvasionBrief], count: int) -> list[NDArray[np.int64]]:
-    """Return wrong classes (n,) of each record, the likeliest of all first."""
-    question = view.brief.question
-    z = log_probabilities(view.model.calls["query"](np.asarray(question.x)), view.model.output)
-    z[np.arange(len(z)), question.labels] = -np.inf
-    return [*np.argsort(-z, axis=1, kind="stable")[:, :count].T]

@@ -146,3 +146,18 @@ def already(view: View[EvasionBrief], slopes: Slopes) -> NDArray[np.bool_]:
     rows = np.arange(len(x))
     answers = np.asarray(view.model.calls["query"](slopes._defended(x)))
     return view.brief.succeeds(answers.argmax(1) if answers.ndim == 2 else answers, rows)
+
+
+def aims_of(view: View[EvasionBrief], count: int) -> list[NDArray[np.int64]]:
+    """Return classes (n,) to aim each record at: its target, or wrong ones, likeliest of all first.
+
+    Args:
+        view: of the attack.
+        count: wrong classes at most; fewer where there are fewer.
+    """
+    brief, question = view.brief, view.brief.question
+    if brief.targets is not None:
+        return [np.asarray(brief.targets, np.int64)]
+    z = log_probabilities(view.model.calls["query"](np.asarray(question.x)), view.model.output)
+    z[np.arange(len(z)), question.labels] = -np.inf
+    return [*np.argsort(-z, axis=1, kind="stable")[:, : min(count, brief.classes - 1)].T]

@@ -1,0 +1,75 @@
+"""HopSkipJump: a walk along the border between two answers, for victims that give labels alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+
+from hartley.attacks.data_to_model.jailbreak._shared.border_walk import BorderWalk, walked
+from hartley.core import (
+    Access,
+    Data,
+    Modality,
+    Outcome,
+    Output,
+    Range,
+    Stronger,
+    Term,
+    View,
+    attack,
+)
+from hartley.games.jailbreak.evasion import EvasionBrief, evasion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=evasion,
+    access=Access.LABELS,
+    term=Term.NOISE,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:1904.02144",
+    sweep={"start": ("records", "noise"), "probe": (1.0, 8.0)},
+    light={"queries": 100},
+)
+def hop_skip_jump(
+    view: View[EvasionBrief],
+    rng: Rng,
+    *,
+    queries: Annotated[int, Range(1, 1_000_000), Stronger.MORE] = 1000,
+    samples: Annotated[int, Range(1, 100_000), Stronger.NEITHER] = 30,
+    probe: Annotated[float, Range(0, open_low=True), Stronger.NEITHER] = 1.0,
+    start: Literal["records", "noise"] = "records",
+) -> Outcome:
+    """Bisect to the border, estimate the direction across it from labels, step, and bisect again.
+
+    Each direction is also tried at the clean record with the whole budget, which the paper, that
+    looks for the smallest change, has no use for.
+
+    Args:
+        queries: asked about each record at most.
+        samples: random steps of the first estimate of a direction; the t-th takes √t times as many.
+        probe: length of a random step, as a multiple of the change divided by the number of entries
+            of a record. Longer ones see past what rounds or smooths the answers.
+        start: at the nearest records of the round that are answered otherwise, or at noise.
+    """
+    brief = view.brief
+    question = brief.question
+    out = np.array(question.x, np.float32)
+
+    def labels(x: NDArray[Any]) -> NDArray[np.int64]:
+        answers = np.asarray(view.model.calls["query"](x))
+        return answers if view.model.output is Output.LABELS else answers.argmax(1)
+
+    answers = labels(out)
+    rows = np.flatnonzero(~brief.succeeds(answers, np.arange(len(out))))
+    limit = min(queries, brief.queries - 1) if brief.queries else queries
+    if len(rows) and limit > 0:
+        walk = BorderWalk(labels, brief, limit, rng)
+        at = walk.starts(rows, answers, start == "noise")
+        out[rows] = walked(walk, rows, at, samples=samples, probe=probe)
+    return Outcome(asset=Data("changed records", question.modality, out, question.y))
