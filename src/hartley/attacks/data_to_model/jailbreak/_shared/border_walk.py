@@ -118,7 +118,7 @@ class BorderWalk:
 
     def _fixed(self, x: Array, row: int) -> Array:
         """Records x with the entries that may not change as in the clean record."""
-        return np.where(self.scale > 0, x, self.all[row])
+        return np.asarray(np.where(self.scale > 0, x, self.all[row]))
 
     def _noise(self, rows: NDArray[Any]) -> list[tuple[Array, NDArray[np.bool_]]]:
         low, high = self.free[0][rows], self.free[1][rows]
@@ -133,7 +133,7 @@ class BorderWalk:
             return clean + part * (x - clean)
         # Of an L∞ change the largest entries are cut, as the authors do.
         reach = self.rules.sizes(clean, x).astype(np.float32).reshape(part.shape) * part
-        return np.clip(x, clean - reach * self.scale, clean + reach * self.scale)
+        return np.asarray(np.clip(x, clean - reach * self.scale, clean + reach * self.scale))
 
     def bisected(self, x: Array, rows: NDArray[Any]) -> Array:
         """Return records (k, …) just beyond the border, on the way to successes x."""
@@ -201,7 +201,8 @@ class BorderWalk:
 
     def along(self, x: Array, direction: Array, length: NDArray[Any]) -> Array:
         """Return records after steps of some length, in units of the scale."""
-        return self.rules.moved(x, direction / np.where(self.scale > 0, self.scale, 1), length)
+        slope = np.asarray(direction / np.where(self.scale > 0, self.scale, 1), np.float32)
+        return self.rules.moved(x, slope, length)
 
 
 def walked(
