@@ -130,7 +130,7 @@ class BorderWalk:
         clean = self.all[rows]
         part = share.astype(np.float32).reshape(-1, *(1,) * (x.ndim - 1))
         if self.rules.norm == "l2":
-            return clean + part * (x - clean)
+            return np.asarray(clean + part * (x - clean))
         # Of an L∞ change the largest entries are cut, as the authors do.
         reach = self.rules.sizes(clean, x).astype(np.float32).reshape(part.shape) * part
         return np.asarray(np.clip(x, clean - reach * self.scale, clean + reach * self.scale))
