@@ -103,9 +103,9 @@ class BorderWalk:
             clean = np.broadcast_to(self.all[row], self.all.shape)
             away = self.rules.sizes(clean, self._fixed(self.all, row))
             for c, label in enumerate(classes):
-                mine = np.flatnonzero(answers == label)
+                among = np.flatnonzero(answers == label)
                 if self.brief.succeeds(np.array([label]), np.array([row]))[0]:
-                    nearest[i, c] = mine[away[mine].argmin()]
+                    nearest[i, c] = among[away[among].argmin()]
                     size[i, c] = away[nearest[i, c]]
         order = np.argsort(size, axis=1)[:, :STARTS]
         out = []
