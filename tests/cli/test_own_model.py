@@ -297,9 +297,18 @@ np.savez("test.npz", x=x[80:], y=y[80:])
 """
 
 
+def test_a_store_that_cannot_be_written_is_known_before_the_model_is_read(call, files):
+    Path("afile").touch()
+    result = call("assess", *files, "--target", "label", "--store", "afile/runs")
+    assert result.returncode == 2 and "reading your model" not in result.stderr
+    assert result.stderr.endswith("not a directory; choose a writable folder with --store\n")
+
+
 def test_a_network_is_played_by_its_flags(call, files, monkeypatch):
     monkeypatch.delitem(sys.modules, "net", raising=False)
     Path("net.py").write_text(NET)
+    for name in ("train.npz", "test.npz"):
+        Path(name).touch()  # net.py writes them
     words = ["--model", "net.py:net", "--train", "train.npz", "--test", "test.npz", *COMMON, "a"]
     result = call("assess", *words, "--fit", "net.py:fit", "--device", "cpu")
     assert len(measured(result)) == 1 and "made" in result.stderr

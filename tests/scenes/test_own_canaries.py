@@ -26,7 +26,7 @@ from hartley.engine.plan.plan import Plan
 from hartley.games.memorization import oracle_models, text_canaries
 from hartley.games.planted_canaries import PlantedCanaries
 from hartley.kit.language.text import pad
-from hartley.report.summary import _cure
+from hartley.report.unplayed import cure
 from hartley.scenes._user_canaries import planted
 from hartley.targets.huggingface import huggingface
 from hartley.targets.tokenizer_folder import tokenizer
@@ -340,7 +340,7 @@ def test_an_endpoint_without_log_probabilities_is_sampled(home):
     assert set(backend.received) == {"/v1/completions"}
     gap = unplayable(catalog.find("attack", "loss_threshold"), scene)
     assert gap.cause == "access" and "as vLLM does" in gap.reason and "\n" not in gap.reason
-    assert _cure(gap.cause, gap.reason) == ""
+    assert cure(gap.cause, gap.reason) == ""
     assert unplayable(catalog.find("attack", "divergence"), scene) is None
     assert scene.facts["log-probabilities"] == "none: attacks sample text"
 

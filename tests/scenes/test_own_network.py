@@ -26,6 +26,7 @@ from hartley.engine.plan.applicability import unplayable
 from hartley.engine.plan.own_scene import own_scene
 from hartley.engine.run.play import play
 from hartley.program.wording import in_python
+from hartley.scenes import own_network as own_network_module
 
 HALF = 60
 NET = """
@@ -387,7 +388,7 @@ def test_two_workers_train_no_model_twice(tmp_path):
         ({"model": "net.py:Wide"}, "without arguments, got one that needs width; write a function"),
         ({"model": "net.py:four"}, "must return a torch module, got int"),
         ({"weights": ""}, "--weights must be the file with the trained weights of net.py:Net"),
-        ({"weights": "absent.pt"}, "--weights must be a file, got absent.pt"),
+        ({"weights": "absent.pt"}, "--weights must be a file that is there, got absent.pt"),
         ({"weights": "net.py"}, "--weights must be one of .safetensors"),
         ({"weights": "whole.pt"}, r"save them with torch.save\(net.state_dict\(\)"),
         ({"weights": "tensor.pt"}, "must hold the weights by name"),
@@ -405,7 +406,7 @@ def test_two_workers_train_no_model_twice(tmp_path):
         ({"model": "net.py:Broken"}, r"RuntimeError: .* \(net.py, line \d+\)"),
         ({"device": "cuda:7"}, r"--device must be a device that torch finds here \(cpu"),
         ({"device": "gpu"}, "--device must be a device that torch finds here"),
-        ({"train": "absent.npz"}, "must be a file, a folder or FILE.py:NAME, got absent.npz"),
+        ({"train": "absent.npz"}, "--train must be a file that is there, got absent.npz"),
         ({"train": "table.csv"}, r"np.savez\('train.npz', x=x, y=y\)"),
         ({"train": "cut.npz"}, "must hold arrays of numbers"),
         ({"train": "named.npz"}, "got none named x; it has images, y"),
@@ -431,13 +432,16 @@ def test_two_workers_train_no_model_twice(tmp_path):
         ({"fit": "train.py:alone"}, r"must be called as fit\(x, y\)"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_cure(files, settings, words):
+def test_a_mistake_is_one_line_that_names_the_cure(files, settings, words, monkeypatch):
     Path("table.csv").write_text("a,b\n1,2\n")
     Path("cut.npz").write_bytes(b"PK\x03\x04")
     np.savez("named.npz", images=np.zeros((3, 4)), y=np.zeros(3))
     for place in ("bare", "hollow/cat", "torn/cat"):
         Path(place).mkdir(parents=True)
     Path("torn/cat/a.png").write_text("<svg>")
+    if "absent" in words:  # a network may take a minute to load, and a wrong name is known before
+        loaded = lambda *_: pytest.fail("was loaded")  # noqa: E731
+        monkeypatch.setattr(own_network_module, "load_network", loaded)
     with pytest.raises(UsageError, match=words) as error:
         own(**settings)
     assert "\n" not in str(error.value)

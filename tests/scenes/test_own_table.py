@@ -26,6 +26,7 @@ from hartley.engine.defend import defended, fitting
 from hartley.engine.run.play import play
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.kit.perturbation import Perturbation
+from hartley.scenes import own_table as own_table_module
 
 HALF = 120
 NUMBERS = {"train": "numbers.csv", "test": "numbers_test.csv"}
@@ -223,7 +224,7 @@ def test_words_and_missing_numbers_can_be_sensitive(people):
             "must read the records .*NaN.* step that fills",
         ),
         ({"train": "numbers.csv"}, "every column that the model was fitted on, got none named"),
-        ({"train": "absent.csv"}, "no such file"),
+        ({"train": "absent.csv"}, "--train must be a file that is there"),
         ({"train": "empty.csv"}, "is empty"),
         ({"train": "header.csv"}, "must have rows"),
         ({"test": "other.csv"}, "must be one of high, low.*got medium"),
@@ -235,6 +236,21 @@ def test_a_mistake_is_one_line_that_names_the_cure(people, settings, words):
     with pytest.raises(UsageError, match=words) as error:
         own(people[0], **settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"test": "absent.csv"}, "--test must be a file that is there"),
+        ({"target": "incom"}, "did you mean income"),
+        ({"sensitive": "jbo"}, "did you mean job"),
+    ],
+)
+def test_files_are_checked_before_the_model_is_loaded(people, settings, words, monkeypatch):
+    loaded = lambda *_, **__: pytest.fail("was loaded")  # noqa: E731
+    monkeypatch.setattr(own_table_module, "load_estimator", loaded)
+    with pytest.raises(UsageError, match=words):
+        own(people[0], **settings)
 
 
 def test_an_imputer_needs_no_trust_and_a_dtype_of_another_making_does(people):

@@ -20,7 +20,8 @@ from hartley.core.errors import UsageError
 from hartley.engine.plan.applicability import unplayable
 from hartley.games.membership.pretrained import Pretrained
 from hartley.models import lora
-from hartley.report.summary import _cure
+from hartley.report.unplayed import cure
+from hartley.scenes import own_texts as own_texts_module
 from hartley.targets.huggingface import huggingface
 from hartley.targets.tokenizer_folder import tokenizer
 
@@ -124,8 +125,8 @@ def test_a_model_without_its_reference_is_a_gap_that_names_the_flag(home):
     gap = unplayable(attack, own(home, model="whole"))
     assert gap.cause == "access" and "--reference" in gap.reason
     # Not even where the model is called "tuned" does the report add another cure.
-    assert _cure("access", gap.reason.replace("whole", "tuned")) == ""
-    assert "your training" in _cure("access", "needs train; the model of x offers labels")
+    assert cure("access", gap.reason.replace("whole", "tuned")) == ""
+    assert "your training" in cure("access", "needs train; the model of x offers labels")
     assert unplayable(attack, own(home, model="whole", reference="base")) is None
     trains = unplayable(catalog.find("attack", "lira"), own(home))
     assert "(fit in a scene of yours)" in trains.reason
@@ -346,7 +347,7 @@ def test_an_endpoint_that_does_not_repeat_itself_is_said_to(home, monkeypatch):
         ({"text_field": "txet"}, "no column 'txet'; did you mean text"),
         ({"members": "numbers.jsonl"}, "must hold texts, or messages.*got int in row 1"),
         ({"members": "empty.jsonl"}, "is empty"),
-        ({"members": "absent.jsonl"}, "no such file"),
+        ({"members": "absent.jsonl"}, "--members must be a file that is there"),
         ({"members": "latin.txt"}, "must be text in UTF-8"),
         ({"members": "others.jsonl"}, "that the model never saw, got .* twice"),
         ({"members": "same.jsonl"}, "that the model never saw, got 100%"),
@@ -360,6 +361,27 @@ def test_a_mistake_is_one_line_that_names_the_cure(home, settings, words):
     with pytest.raises(UsageError, match=words) as error:
         own(home, **settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"members": "absent.jsonl"}, "--members must be a file that is there"),
+        ({"nonmembers": "few.jsonl"}, "--nonmembers must be at least 20 texts"),
+        ({"members": "other.jsonl"}, "must have a column 'text'"),
+        ({"canaries": "absent.jsonl"}, "--canaries needs .*absent.jsonl, which is not there"),
+        ({"canaries": "whole/config.json"}, "config.truth.json, which is not there"),
+        ({"tokenizer": "lora"}, "must hold a tokenizer"),
+        ({"reference": "nowhere"}, "nowhere must be a folder with config.json"),
+    ],
+)
+def test_files_are_checked_before_a_model_is_loaded(home, settings, words, monkeypatch):
+    """A model may take minutes to load, and a wrong name is known before."""
+    spoil(home)
+    for loads in ("huggingface", "adapter"):
+        monkeypatch.setattr(own_texts_module, loads, lambda *_, **__: pytest.fail("was loaded"))
+    with pytest.raises(UsageError, match=words):
+        own(home, **settings)
 
 
 def spoil(home):

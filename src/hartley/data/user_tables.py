@@ -17,7 +17,7 @@ import numpy as np
 from hartley.core import Data, Modality
 from hartley.core.control_characters import one_line
 from hartley.core.errors import MissingExtra, UsageError, did_you_mean
-from hartley.kit.table_files import Column, read_columns
+from hartley.kit.table_files import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,16 +124,18 @@ class TableForm:
 
 def read_tables(
     paths: Sequence[Path],
+    tables: Sequence[dict[str, Column]],
     target: str,
     *,
     names: Sequence[str] = (),
     reads: int = 0,
     framed: bool = False,
 ) -> tuple[TableForm, list[Floats], list[list[Any]]]:
-    """Read tables of one form.
+    """Return tables in one form.
 
     Args:
-        paths: files of ``kit.table_files.SUFFIXES``.
+        paths: their files, for messages.
+        tables: what ``kit.table_files.read_columns`` read from each.
         target: the column that the model predicts.
         names: the columns that the model reads, in its order; empty: all but the target, as an
             array of numbers.
@@ -145,9 +147,8 @@ def read_tables(
         The form, the records of each table (n, numbers), and the target values of each.
 
     Raises:
-        UsageError: a file is not a table, a column is missing, or the model cannot read one.
+        UsageError: a column is missing, or the model cannot read one.
     """
-    tables = [read_columns(path) for path in paths]
     for path, table in zip(paths, tables, strict=True):
         _check_columns(path, table, target, names)
     wanted = list(names) or [name for name in tables[0] if name != target]
@@ -171,6 +172,16 @@ def read_tables(
     form = TableForm(fields, named=bool(names) or framed)
     targets = [_targets(path, t[target].values) for path, t in zip(paths, tables, strict=True)]
     return form, [form.encode(table) for table in tables], targets
+
+
+def check_target(paths: Sequence[Path], tables: Sequence[dict[str, Column]], target: str) -> None:
+    """Check that tables have rows and a target, before a model is there to read the rest.
+
+    Raises:
+        UsageError: one has not.
+    """
+    for path, table in zip(paths, tables, strict=True):
+        _check_columns(path, table, target, ())
 
 
 def mixed_columns(form: TableForm) -> list[str]:

@@ -116,6 +116,7 @@ def assess(
     check_parameters(plan)
     params = scene_params(plan)
     build_scene.check(plan.scene, params)
+    runs.check_store(store)
     one_thread()
     watch("scene", {"name": plan.scene})
     scene = build_scene.build(plan.scene, params)

@@ -50,7 +50,7 @@ def unplayed(rows: Sequence[Mapping[str, Any]]) -> list[Unplayed]:
             key = (str(row.get("cause")), str(row.get("reason") or "no reason given"))
             lacks.setdefault(key, []).append(str(row["attack"]))
     return [
-        Unplayed(tuple(names), reason + _cure(cause, reason))
+        Unplayed(tuple(names), reason + cure(cause, reason))
         for (cause, reason), names in lacks.items()
     ]
 
@@ -68,7 +68,8 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     return f"{shown_names} and {more} more" if more > 0 else shown_names
 
 
-def _cure(cause: str, reason: str) -> str:
+def cure(cause: str, reason: str) -> str:
+    """Return what to do about a row that was not played, to follow its reason; or nothing."""
     # A reason that names its own cure is in other words, or has it after a colon.
     if cause == "access" and ": " not in reason:
         after = "needs " if "needs " in reason else "offer "

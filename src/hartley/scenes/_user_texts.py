@@ -22,6 +22,27 @@ if TYPE_CHECKING:
     from hartley.data.user_texts import Write
 
 
+def check_texts(files: Mapping[str, str], column: str) -> None:
+    """Check files of texts without the model that reads them, which may take minutes to load.
+
+    Args:
+        files: paths by their flag.
+        column: of the texts; empty takes the usual ones.
+
+    Raises:
+        UsageError: a file cannot be read, or has too few texts.
+    """
+    for flag, name in files.items():
+        texts, _ = read_texts(Path(name), column, _one_a_line)
+        _check_count(flag, name, sum(bool(text.strip()) for text in texts), len(texts))
+
+
+def _check_count(flag: str, name: str, count: int, rows: int) -> None:
+    if count < LEAST:
+        note = f" besides {rows - count} of fewer than two tokens" if rows > count else ""
+        raise UsageError(f"--{flag} must be at least {LEAST} texts, got {count}{note} in {name}")
+
+
 @dataclass
 class TextReader:
     """Reads files of texts as tokens.
@@ -61,11 +82,7 @@ class TextReader:
         scored, long = sizes > 1, sizes > self.longest
         if empty := len(all_rows) - int(scored.sum()):
             self.facts[f"{flag} left out, with fewer than two tokens"] = empty
-        if scored.sum() < LEAST:
-            note = f" besides {empty} of fewer than two tokens" if empty else ""
-            raise UsageError(
-                f"--{flag} must be at least {LEAST} texts, got {int(scored.sum())}{note} in {name}"
-            )
+        _check_count(flag, name, int(scored.sum()), len(all_rows))
         if long.any():
             self.facts[f"{flag} cut at {self.longest} tokens"] = int(long.sum())
             heads = self.codec.decode(tokens[long, : self.longest])

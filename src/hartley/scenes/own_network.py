@@ -12,7 +12,7 @@ from hartley.core.errors import UsageError
 from hartley.data.user_arrays import UserRecords, classified, read_arrays, records_of
 from hartley.kit.cache import digest
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
-from hartley.scenes._user_files import described
+from hartley.scenes._user_files import check_there, described
 from hartley.targets.network_file import (
     Gives,
     Network,
@@ -89,6 +89,7 @@ def own_network(
         )
     if train == test or Path(train).resolve() == Path(test).resolve():
         raise UsageError(f"--test must be records that the model never saw, got {train} twice")
+    check_there({"model": model, "weights": weights, "fit": fit, "train": train, "test": test})
     what = f"--model {model}"
     if device != "cpu":
         checked_device(device)

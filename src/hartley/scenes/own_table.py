@@ -11,10 +11,11 @@ import numpy as np
 
 from hartley.core import Access, Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.core.code_digest import code_of
-from hartley.core.errors import HartleyError, UsageError
+from hartley.core.errors import HartleyError, UsageError, did_you_mean
 from hartley.data.user_tables import (
     NUMBER,
     WHOLE,
+    check_target,
     field_values,
     mixed_columns,
     read_tables,
@@ -25,8 +26,9 @@ from hartley.games.jailbreak.evasion import SHARE
 from hartley.kit.cache import digest
 from hartley.kit.file_digests import sha256_of
 from hartley.kit.perturbation import Perturbation
+from hartley.kit.table_files import read_columns
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
-from hartley.scenes._user_files import described
+from hartley.scenes._user_files import check_there, described
 from hartley.targets.estimator_file import PICKLES, load_estimator
 from hartley.targets.onnx_file import load_onnx
 from hartley.targets.sklearn import SklearnPipeline, from_sklearn
@@ -34,6 +36,7 @@ from hartley.targets.sklearn import SklearnPipeline, from_sklearn
 if TYPE_CHECKING:
     from hartley.core import Data, Model
     from hartley.data.user_tables import Floats, TableForm
+    from hartley.kit.table_files import Column
 
 ENOUGH = 50
 """Records from which on a model differs from a guess."""
@@ -90,6 +93,8 @@ def own_table(
             )
     if Path(train).resolve() == Path(test).resolve():
         raise UsageError(f"--test must be records that the model never saw, got {train} twice")
+    check_there({"model": model, "train": train, "test": test})
+    columns = _columns([Path(train), Path(test)], target, sensitive)
     onnx = model.lower().endswith(".onnx")
     classifier: Any = load_onnx(Path(model)) if onnx else load_estimator(Path(model), trust=trust)
     labels = _labels_of(classifier, model)
@@ -99,7 +104,12 @@ def own_table(
     # table as it is, and takes of it what it reads.
     framed = not (names or reads or onnx)
     form, tables, targets = read_tables(
-        [Path(train), Path(test)], target, names=names, reads=reads, framed=framed
+        [Path(train), Path(test)],
+        columns,
+        target,
+        names=names,
+        reads=reads,
+        framed=framed,
     )
     if form.named:
         form = _as_fitted(form, classifier, tables[0])
@@ -172,6 +182,22 @@ def own_table(
             **described({"model": model, "train": train, "test": test}),
         },
     )
+
+
+def _columns(paths: list[Path], target: str, sensitive: str) -> list[dict[str, Column]]:
+    """Read tables, and check what can be without the model, which may take a minute to load.
+
+    Raises:
+        UsageError: a file is not a table with rows, or has no such column.
+    """
+    tables = [read_columns(path) for path in paths]
+    check_target(paths, tables, target)
+    if sensitive and sensitive not in tables[0]:
+        raise UsageError(
+            f"--sensitive must be a column that the model reads, got {sensitive!r}"
+            f"{did_you_mean(sensitive, tables[0])}"
+        )
+    return tables
 
 
 def _answers(classifier: Any, form: TableForm, x: Floats) -> bool:

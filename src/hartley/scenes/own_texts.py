@@ -11,17 +11,19 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Model, Range, Scene, Stronger, recipe
 from hartley.core.errors import BadModel, UsageError
+from hartley.data.canary_files import CanarySet
 from hartley.data.canary_files import read as read_canaries
 from hartley.games.membership.pretrained import Pretrained
 from hartley.games.planted_canaries import PlantedCanaries
 from hartley.scenes._assemble_language import utility
 from hartley.scenes._user_canaries import planted as in_their_tokens
 from hartley.scenes._user_endpoint import Chats, Endpoint
-from hartley.scenes._user_files import described
-from hartley.scenes._user_texts import TextReader, apart, check_words
+from hartley.scenes._user_files import check_there, described
+from hartley.scenes._user_texts import TextReader, apart, check_texts, check_words
 from hartley.targets.adapter_folder import adapter, base_of, is_adapter
 from hartley.targets.http import Prices
 from hartley.targets.huggingface import FLOAT16, context_stated, huggingface
+from hartley.targets.model_folder import check_folder
 from hartley.targets.tokenizer_folder import has_tokenizer
 from hartley.targets.tokenizer_folder import tokenizer as codec_of
 
@@ -96,17 +98,21 @@ def own_texts(
             endpoint does not answer.
     """
     _check_flags(locals())
+    # All that the user named is read before a model is, which may take minutes.
+    files = {"members": members, "nonmembers": nonmembers, "canaries": canaries}
+    files = {flag: path for flag, path in files.items() if path}
+    drawn = _checked_files(files, text_field)
+    folder, beside = _checked_folders(model, base, tokenizer, reference, served=bool(endpoint))
+    codec = codec_of(folder)
     local: Model | None = None
     before = huggingface(reference, dtype=dtype) if reference else None
-    folder = Path(tokenizer or model)
     if endpoint:
         context = context_stated(folder)
     else:
-        local, without, beside = _of_folder(Path(model), base, dtype)
+        local, without = _of_folder(Path(model), beside, dtype)
         before = before or without
-        folder = folder if tokenizer or has_tokenizer(folder) else beside
         context = int(local.facts["context"])
-    reader = TextReader(codec_of(folder), min(longest, context), folder, text_field)
+    reader = TextReader(codec, min(longest, context), folder, text_field)
     records: dict[str, Data] = {}
     if members:
         both = (reader.read(members, "members"), reader.read(nonmembers, "nonmembers"))
@@ -114,8 +120,7 @@ def own_texts(
         records = _parted(train, others)
     planted: PlantedCanaries | None = None
     chats: Chats | None = None
-    if canaries:
-        drawn = read_canaries(Path(canaries))
+    if drawn is not None:
         planted = in_their_tokens(drawn, reader.codec, reader.words, reader.longest)
         chats = Chats.of(drawn, planted.canaries.x)
     texts = [*records.values(), *([] if planted is None else [planted.texts])]
@@ -171,17 +176,7 @@ def own_texts(
             ),
             **({} if endpoint else {"precision": PRECISION[dtype]}),
             **({} if scores else {"log-probabilities": "none: attacks sample text"}),
-            **described(
-                {
-                    name: path
-                    for name, path in (
-                        ("members", members),
-                        ("nonmembers", nonmembers),
-                        ("canaries", canaries),
-                    )
-                    if path
-                }
-            ),
+            **described(files),
         },
     )
 
@@ -275,17 +270,49 @@ def _check_finite(model: Model | None, data: Data) -> None:
         )
 
 
-def _of_folder(place: Path, base: str, dtype: str) -> tuple[Model, Model | None, Path]:
-    """Return the model of a folder, the same without its adapter, and whose tokenizer it reads."""
+def _checked_files(files: Mapping[str, str], text_field: str) -> CanarySet | None:
+    """Check files of texts, by their flag, and return the canaries of theirs, if any.
+
+    Raises:
+        UsageError: one is not there, or not what its flag needs.
+    """
+    texts = {flag: path for flag, path in files.items() if flag != "canaries"}
+    check_there(texts)
+    drawn = read_canaries(Path(files["canaries"])) if "canaries" in files else None
+    check_texts(texts, text_field)
+    return drawn
+
+
+def _checked_folders(
+    model: str, base: str, tokenizer: str, reference: str, *, served: bool
+) -> tuple[Path, Path]:
+    """Return whose tokenizer is read and the folder of the network: of an adapter, its base.
+
+    Raises:
+        UsageError: a folder is not there, or states no weights of a language model.
+    """
+    place = Path(model)
+    if reference:
+        check_folder(Path(reference))
+    if served:
+        return Path(tokenizer), place
     if place.is_file():
         raise UsageError(
             f"--model must be the folder of a language model, got the file {place}; for a "
             "classifier give --train, --test and --target, not --members"
         )
-    if not is_adapter(place):
-        return huggingface(place, dtype=dtype), None, place
-    beside = base_of(place, base)
-    return *adapter(place, beside, dtype=dtype), beside
+    beside = base_of(place, base) if is_adapter(place) else place
+    check_folder(beside)
+    if tokenizer:
+        return Path(tokenizer), beside
+    return place if has_tokenizer(place) else beside, beside
+
+
+def _of_folder(place: Path, beside: Path, dtype: str) -> tuple[Model, Model | None]:
+    """Return the model of a folder, and the same without its adapter."""
+    if place == beside:
+        return huggingface(place, dtype=dtype), None
+    return adapter(place, beside, dtype=dtype)
 
 
 def _rows(data: Data, name: str, rows: slice) -> Data:

@@ -22,6 +22,7 @@ from hartley.store.read_document import read_run
 from hartley.store.runs import (
     Ledger,
     check_name,
+    check_store,
     latest,
     noted_inputs,
     open_run,
@@ -38,6 +39,7 @@ __all__ = [
     "Reading",
     "as_bytes",
     "check_name",
+    "check_store",
     "latest",
     "noted_inputs",
     "open_run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -238,6 +239,22 @@ class Ledger:
                 f"the run in {self.folder} must be written by process {self.process}, which opened "
                 f"it, got its forked copy {os.getpid()}; a part forked and did not exit"
             )
+
+
+def check_store(store: Path) -> None:
+    """Check that runs can be written, before a scene is built, which may take minutes.
+
+    Raises:
+        StoreError: they cannot.
+    """
+    with as_store_error(store):
+        place = store.absolute()
+        while not place.exists() and place != place.parent:  # a folder that is yet to be made
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def open_run(
