@@ -20,6 +20,7 @@ from hartley.cli.terminal import (
     print_defenses,
     print_departures,
     print_json,
+    print_suspects,
     say,
     whole,
 )
@@ -271,6 +272,7 @@ def finish(
     print_channels(rows, verbose=verbose)
     for words in of_one_training(document):
         say(words)
+    print_suspects(document)
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     say(f"verdict: {verdict_of(verdict)}")
     say(f"  meaning: {meaning(verdict)}")
@@ -320,8 +322,8 @@ def _plan(
     if plan is None and scene is None and not files:
         raise UsageError(
             "assess needs a plan, a scene or a model: give a PLAN.toml, --scene NAME (see: hartley "
-            "list scenes), your own --model with --train and --test, or the plan that ships with "
-            "Hartley: hartley assess demo"
+            "list scenes), your own --model with --train and --test, a data set with --records, or "
+            "the plan that ships with Hartley: hartley assess demo"
         )
     if files or (plan is not None and is_object(plan)):
         return _own(plan, scene, files, contents)
@@ -350,7 +352,10 @@ def _own(
     """The plan of a user's own scene: of flags, or of a recipe in a file; and the plan's file."""
     from hartley.engine.plan.own_scene import own_scene
 
-    if scene is not None or (files and plan is not None and not plan.endswith(".toml")):
+    ships = plan is not None and not Path(plan).exists() and plan in plans()
+    if scene is not None or (
+        files and plan is not None and not plan.endswith(".toml") and not ships
+    ):
         others = [plan] if scene is None else [f"--scene {scene}", *([plan] if plan else [])]
         flags = [f"--{flag}" for flag in files]
         raise UsageError(f"the scene must be given once, got {', '.join(map(str, others + flags))}")
@@ -358,13 +363,37 @@ def _own(
         name = str(plan)
         return Plan(scene=name, name=Path(name.rpartition(":")[0]).stem), ""
     name, params = own_scene(files)
+    if plan is None and name == "own_records":
+        plan, ships = "scan", True
     if plan is None:
         title = Path(params.get("model", name)).stem
         return Plan(scene=name, scenes={name: params}, name=title), ""
+    if ships:
+        title = Path(str(params.get("model") or params.get("records") or name)).stem
+        return of_shipped(plan, name, params, title), ""
     ordered = from_content(contents[plan], Path(plan)) if plan in contents else read(Path(plan))
     if ordered.scene:
         raise UsageError(f"{plan} names the scene {ordered.scene!r} and the flags another one")
     return replace(ordered, scene=name, scenes={**ordered.scenes, name: params}), plan
+
+
+def of_shipped(plan: str, scene: str, params: Mapping[str, Any], title: str) -> Plan:
+    """Return a plan that ships, played on a user's own scene.
+
+    Args:
+        plan: its name.
+        scene: in place of the plan's own, whose parameters go with it.
+        params: of the scene.
+        title: of the run.
+
+    Raises:
+        UsageError: the plan is for a scan of records and the scene is a model, or the other way.
+    """
+    if (plan == "scan") != (scene == "own_records"):
+        needed = "--records" if plan == "scan" else "--model with --train and --test"
+        raise UsageError(f"the plan {plan} must go with {needed}, got the flags of {scene}")
+    ordered = parse(plans()[plan](), source=f"plan {plan}")
+    return replace(ordered, scene=scene, scenes={scene: dict(params)}, name=f"{title}-{plan}")
 
 
 def plans() -> dict[str, Callable[[], str]]:

@@ -35,6 +35,10 @@ class OwnModel:
         gives: What a network returns: logits (the default), probabilities or labels.
         modality: What a network reads: vision, tabular or audio. Default: by the records' shape.
         device: The torch device of a network and its references: cpu (the default), cuda, mps.
+        records: Instead of a model: a data set to scan for poison before training (a table with
+            --target, .npz, a folder of pictures or sounds).
+        clean: Records like --records that you trust, which calibrate the detectors.
+        false_alarms: Share of clean records that the scan flags all the same. Default: 0.01.
         opened: Let attackers use the gradients of a network, which white-box evasion needs.
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
@@ -74,6 +78,9 @@ class OwnModel:
     gives: str | None = None
     modality: str | None = None
     device: str | None = None
+    records: str | None = None
+    clean: str | None = None
+    false_alarms: float | None = None
     opened: Annotated[bool, Parameter(negative="")] = False
     trust: Annotated[bool, Parameter(negative="")] = False
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True
@@ -144,6 +151,6 @@ def chosen_scene(scene: str | None, settings: Mapping[str, Any]) -> tuple[str, d
     if scene is None:
         raise UsageError(
             "the command needs a scene or a model: give --scene NAME (see: hartley list scenes), "
-            "or your own --model with --train and --test"
+            "your own --model with --train and --test, or a data set with --records"
         )
     return scene, {}

@@ -217,6 +217,24 @@ def print_channels(rows: Sequence[Mapping[str, Any]], *, verbose: bool = True) -
     _print_skipped([row for row in rows if row["status"] == "skipped"], verbose=verbose)
 
 
+LISTED = 10
+"""Suspect records that are printed."""
+
+
+def print_suspects(document: Mapping[str, Any]) -> None:
+    """Print what a scan of a data set found, and what poison would pass its detectors."""
+    from hartley.report import suspects
+
+    if not document.get("suspects"):
+        return
+    say("", *suspects.sentences(document))
+    if listed := list(suspects.lines(document, LISTED)):
+        print_table(suspects.HEAD, listed, numbers=(0, 3), drop=(1,))
+    if planted := list(suspects.planted_lines(document)):
+        say("", "poison that Hartley planted into copies:")
+        print_table(suspects.PLANTED_HEAD, planted, numbers=(1,), drop=(6,))
+
+
 def _print_skipped(skipped: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
     """Print what was not played, each reason once."""
     if not skipped:

@@ -77,6 +77,18 @@ def read_arrays(path: Path, what: str) -> UserRecords:
         raise UsageError(f"{path} must hold arrays of numbers ({SAVE}): {reason}") from error
 
 
+def files_of(folder: Path) -> list[str]:
+    """Return the file of each record of a folder, from the folder on, as ``read_arrays`` orders."""
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    suffixes = {p.suffix.lower() for place in classes for p in place.rglob("*")}
+    kinds = SOUNDS if suffixes & {*SOUNDS} else PICTURES
+    return [
+        str(path.relative_to(folder))
+        for place in classes
+        for path in sorted(p for p in place.rglob("*") if p.suffix.lower() in kinds)
+    ]
+
+
 def records_of(value: Any, what: str) -> UserRecords:
     """Return the records of something that a user's Python file names.
 

@@ -38,6 +38,7 @@ from hartley.engine.run.devices import devices_used
 from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
 from hartley.engine.run.pooled_trials import pooled
 from hartley.engine.run.threads import one_thread
+from hartley.games.poisoning.suspect_records import SuspectRecords
 from hartley.kit.cache import taken_rebuilt
 from hartley.store.table import trials_to_bytes
 
@@ -146,7 +147,7 @@ def assess(
         _report_healed(ledger, watch)
         if stored is not None:
             return _kept(ledger, stored, watch)
-        ledger.begin(lines=rows, scene=document.finite(dict(scene.facts)))
+        ledger.begin(lines=rows, scene=document.finite(dict(scene.facts)), **_suspects(scene))
         refused = _play(experiments(lines), plan, scene, ledger, watch)
         return _finished(ledger, plan, experiments(lines), refused, watch)
     finally:
@@ -188,13 +189,14 @@ def _assess_by_looks(plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
     ledger.healed += [_rebuilt(name) for name in taken_rebuilt()]
     _report_healed(ledger, watch)
     facts, played = document.finite(dict(scene.facts)), False
+    suspects = _suspects(scene)
     for look in range(1, len(plan.looks) + 1):
         lines = expand(at_look(plan, look), scene)
         rows, whole = planned(lines, plan, scene), experiments(lines)
         refused: dict[str, str] = {}
         if not all(ledger.done(experiment.key) for experiment in whole):
             played = True
-            ledger.begin(lines=rows, look=look, scene=facts)
+            ledger.begin(lines=rows, look=look, scene=facts, **suspects)
             parts = [part for row in whole for part in _parts(row, plan, look)]
             refused = _play(parts, plan, scene, ledger, watch)
             for experiment in whole:
@@ -207,8 +209,16 @@ def _assess_by_looks(plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
     if not played and (stored := _complete(ledger, rows, plan)) is not None:
         return _kept(ledger, stored, watch)
     if not played or ledger.records["plan"]["lines"] != rows:
-        ledger.begin(lines=rows, look=look, scene=facts)  # other limits may settle at another look
+        ledger.begin(
+            lines=rows, look=look, scene=facts, **suspects
+        )  # other limits may settle at another look
     return _finished(ledger, plan, whole, refused, watch)
+
+
+def _suspects(scene: Scene) -> dict[str, Any]:
+    """What a scan of the scene's records finds, where they are to be scanned."""
+    part = scene.find(SuspectRecords)
+    return {} if part is None else {"suspects": document.finite(part.findings())}
 
 
 def _parts(experiment: Experiment, plan: Plan, look: int) -> list[Experiment]:
@@ -334,6 +344,8 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         devices=[*_devices(ledger), *devices_used()],
     )
     assembled |= looks
+    if suspects := ledger.records["plan"].get("suspects"):
+        assembled["suspects"] = suspects
     ledger.finish(assembled)
     return assembled
 

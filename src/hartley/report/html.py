@@ -11,7 +11,7 @@ from typing import Any
 
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
-from hartley.report import charts, loop
+from hartley.report import charts, loop, suspects
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -59,6 +59,7 @@ def render(document: Mapping[str, Any]) -> str:
         "limited": limited(document),
         "summary": summary(document),
         "worst": _worst(document),
+        "suspects": _suspects(document),
         "asked": list(_asked(document["scene"])),
         "counts": _counts(document["channels"]),
         "widest": _widest(document["channels"]),
@@ -142,6 +143,18 @@ def _worst(document: Mapping[str, Any]) -> dict[str, Any] | None:
         "words": " ".join(explained(worst, length)),
         "head": head(worst),
         "lines": list(lines(worst, length)),
+    }
+
+
+def _suspects(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not document.get("suspects"):
+        return None
+    return {
+        "words": " ".join(suspects.explained(document)),
+        "head": suspects.HEAD,
+        "lines": list(suspects.lines(document, RECORDS)),
+        "planted_head": suspects.PLANTED_HEAD,
+        "planted": list(suspects.planted_lines(document)),
     }
 
 
@@ -292,6 +305,8 @@ def _words(value: Any) -> str:
 def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if context["summary"].actions:
         yield "now", "What to do now"
+    if context["suspects"]:
+        yield "suspects", "Suspect records"
     if context["worst"]:
         yield "records", "Most exposed records"
     yield "loop", "Loop"

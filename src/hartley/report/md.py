@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hartley.report import suspects
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -52,6 +53,7 @@ def render(document: Mapping[str, Any]) -> str:
         cell(sentence(judged(verdict))) if judged(verdict) else "",
         *_list("What to do now", words_first.actions),
         *_list("What did not run, and its cure", words_first.gaps),
+        *_suspects(document),
         *_worst(document),
         "## Channels",
         table(CHANNEL_HEAD, [_channel(c) for c in measured])
@@ -92,6 +94,15 @@ def render(document: Mapping[str, Any]) -> str:
 
 RECORDS = 10
 """Records that are listed."""
+
+
+def _suspects(document: Mapping[str, Any]) -> list[str]:
+    if not document.get("suspects"):
+        return []
+    words = cell(" ".join(suspects.explained(document)))
+    listed, planted = suspects.lines(document, RECORDS), list(suspects.planted_lines(document))
+    blocks = ["## Suspect records", words, table(suspects.HEAD, list(listed))]
+    return [*blocks, table(suspects.PLANTED_HEAD, planted)] if planted else blocks
 
 
 def _worst(document: Mapping[str, Any]) -> list[str]:

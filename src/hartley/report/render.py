@@ -39,7 +39,11 @@ def render(run: Mapping[str, Any], format: str) -> str:
     if format != "json":
         # Reasons and names were written elsewhere. The others speak of the rows that limits do.
         document = visible_values(document)
+        rows = document["channels"]
         document = {**document, "channels": baseline_rows(document)}
+        if document.get("suspects"):
+            # What would hide in a data set is read off the rows behind the scan.
+            document["defended"] = [row for row in rows if not row.get("baseline", True)]
     text: str = import_module(f"hartley.report.{format}").render(document)
     return text
 

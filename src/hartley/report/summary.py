@@ -13,6 +13,7 @@ from typing import Any
 from hartley import catalog
 from hartley.channel.trials.split_quality import BLIND, explained
 from hartley.reference.schema import baseline_rows
+from hartley.report import suspects
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     bits,
@@ -75,7 +76,11 @@ def summary(document: Mapping[str, Any]) -> Summary:
     """
     rows = document["channels"]
     return Summary(
-        (*_sentences(rows), *in_one_sentence(worst_records(document))),
+        (
+            *suspects.sentences(document),
+            *_sentences(rows),
+            *in_one_sentence(worst_records(document)),
+        ),
         tuple(_gaps(rows)),
         tuple(_actions(document)),
     )

@@ -13,13 +13,13 @@ from hartley import catalog
 from hartley.core.errors import UsageError, did_you_mean
 from hartley.targets.python_object import is_object
 
-RECIPES = ("own_table", "own_network", "own_texts")
+RECIPES = ("own_table", "own_network", "own_texts", "own_records")
 """Scenes that are made of a user's files, in the order in which they are tried."""
 SPARING = ("own_table", "own_network")
 """Those whose attackers leave out reference models that would add little."""
 DATA = (
     *("train", "test", "target", "members", "nonmembers", "text_field"),
-    *("canaries", "sensitive"),
+    *("canaries", "sensitive", "records", "clean", "false_alarms"),
 )
 """Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
 
@@ -40,6 +40,9 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             near = did_you_mean(name, known)
             raise UsageError(f"a model of your own has no setting {name!r}{near}")
     candidates = ("own_network",) if _of_network(values) else RECIPES
+    if "records" in values or "clean" in values:
+        _check_records(values, parameters["own_records"])
+        candidates = ("own_records",)
     fitting = [name for name in candidates if values.keys() <= parameters[name]]
     if not fitting:
         # The recipe that takes the most of them is what was meant.
@@ -51,6 +54,23 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             f"{meant} (hartley show {meant}); leave it out"
         )
     return fitting[0], dict(values)
+
+
+def _check_records(values: Mapping[str, Any], taken: set[str]) -> None:
+    """Refuse what does not go with records that are scanned without a model.
+
+    Raises:
+        UsageError: a flag of a model, or a data set that is missing.
+    """
+    if not values.get("records"):
+        raise UsageError("--clean are the trusted records of a scan: give --records as well")
+    if odd := [name for name in values if name not in taken]:
+        what = ", ".join(f"--{name.replace('_', '-')}" for name in odd)
+        raise UsageError(
+            f"--records scans a data set before training, without a model, and does not go with "
+            f"{what}; to assess a model give its records by --train and --test, and to ask whether "
+            "they were trained on, leave --records out"
+        )
 
 
 def _of_network(values: Mapping[str, Any]) -> bool:

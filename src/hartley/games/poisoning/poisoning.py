@@ -58,6 +58,9 @@ REFUSED = -1
 DROPPED = "dropped"
 """The fact of an ensemble (K, n): which of its training records a defense dropped."""
 
+DETECTED = "detected"
+"""The fact of an ensemble: by the name of a detector, which records (K, n) it alone would drop."""
+
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """A learner that answers by the latest of its nearest training records."""
@@ -369,6 +372,8 @@ def _dropped(victims: Ensemble, r: int, honest: int, poison: NDArray[np.bool_]) 
     rates = {"dropped_clean": float(dropped[r, :honest].mean())}
     if poison.any():
         rates["dropped_poison"] = float(dropped[r, honest:][poison].mean())
+        for name, alone in victims.facts.get(DETECTED, {}).items():
+            rates[f"detected_by_{name}"] = float(alone[r, honest:][poison].mean())
     return rates
 
 

@@ -28,6 +28,7 @@ def badnets(
     *,
     side: Annotated[int, Range(1)] = 3,
     disguise: Literal["none", "kept_labels", "one_class"] = "none",
+    count: Annotated[int, Range(0)] = 0,
 ) -> Outcome:
     """Put a patch for each slot onto records of other classes and label them with its message.
 
@@ -39,7 +40,8 @@ def badnets(
         side: side of the square patch in pixels; smaller if the rules allow less.
         disguise: kept_labels, half of the patched records keep their true label; one_class, only
             records of the slot's class are mislabelled and patched ones of others keep theirs.
+        count: poison records for each slot; 0: as many as the rules allow.
     """
     masks, patterns = patches(view.data, view.brief.slots, side, view.brief.cover, rng)
     facts = {"patterns": patterns, "masks": masks}
-    return poisoned(view, rng, "patched records", facts, disguise)
+    return poisoned(view, rng, "patched records", facts, disguise, count=count)

@@ -29,6 +29,7 @@ def blended(
     *,
     blend: Annotated[float, Range(0, 1, open_low=True)] = 0.2,
     disguise: Literal["none", "kept_labels", "one_class"] = "none",
+    count: Annotated[int, Range(0)] = 0,
 ) -> Outcome:
     """Mix a random pattern for each slot into records of other classes; label them by its message.
 
@@ -36,10 +37,11 @@ def blended(
         blend: share of the pattern in the mixture; smaller if the rules allow less.
         disguise: kept_labels, half of the mixed records keep their true label; one_class, only
             records of the slot's class are mislabelled, and mixed ones of others keep their label.
+        count: poison records for each slot; 0: as many as the rules allow.
     """
     data, brief = view.data, view.brief
     shape = (brief.slots, *data.x.shape[1:])
     patterns = np.where(rng.random(shape) < 0.5, data.x.min(), data.x.max()).astype(np.float32)
     masks = np.full(shape, min(blend, brief.cover), dtype=np.float32)
     facts = {"patterns": patterns, "masks": masks}
-    return poisoned(view, rng, "blended records", facts, disguise)
+    return poisoned(view, rng, "blended records", facts, disguise, count=count)

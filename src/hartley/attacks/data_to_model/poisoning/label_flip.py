@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.core import Access, Data, Loot, Modality, Outcome, Term, View, attack
+from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 from hartley.kit import kmeans
 
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     loot=Loot.POISON,
     sweep={"same_class": (False,)},
 )
-def label_flip(view: View[PoisoningBrief], rng: Rng, *, same_class: bool = True) -> Outcome:
+def label_flip(
+    view: View[PoisoningBrief],
+    rng: Rng,
+    *,
+    same_class: bool = True,
+    count: Annotated[int, Range(0)] = 0,
+) -> Outcome:
     """Submit the records nearest to each slot with the slot's message as their label.
 
     The records themselves are unchanged, so there is no trigger. This is the label-flipping
@@ -31,16 +37,18 @@ def label_flip(view: View[PoisoningBrief], rng: Rng, *, same_class: bool = True)
 
     Args:
         same_class: flip only records of the slot's class.
+        count: poison records for each slot; 0: as many as the rules allow.
     """
     del rng
     data, brief = view.data, view.brief
     targets = brief.question
+    most = min(count, brief.poisons) if count else brief.poisons
     distances = kmeans.distances(kmeans.flat(targets.x), kmeans.flat(data.x))
     x, y = [], []
     for slot, label in enumerate(brief.message):
         if same_class:
             distances[slot, data.labels != targets.labels[slot]] = np.inf
-        rows = np.argsort(distances[slot], kind="stable")[: brief.poisons]
+        rows = np.argsort(distances[slot], kind="stable")[:most]
         rows = rows[np.isfinite(distances[slot, rows])]
         x.append(data.x[rows])
         y.append(np.full(len(rows), label))

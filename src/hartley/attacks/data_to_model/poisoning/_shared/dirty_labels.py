@@ -34,8 +34,10 @@ def poisoned(
     name: str,
     facts: Mapping[str, NDArray[Any]],
     disguise: Disguise = "none",
+    *,
+    count: int = 0,
 ) -> Outcome:
-    """Return poison with triggers, as many records for each slot as the rules allow.
+    """Return poison with triggers.
 
     Args:
         view: of the attack.
@@ -43,8 +45,10 @@ def poisoned(
         name: of the poison.
         facts: the triggers, see ``games.poisoning.triggers``.
         disguise: which records keep their label.
+        count: records for each slot; 0: as many as the rules allow.
     """
     data, brief = view.data, view.brief
+    most = min(count, brief.poisons) if count else brief.poisons
     classes = np.arange(brief.classes)
     meant_for = np.ones((brief.slots, brief.classes), dtype=bool)
     if disguise == "one_class":
@@ -56,8 +60,8 @@ def poisoned(
         rest = data.labels != label
         if disguise == "one_class":
             rest = ~meant_for[slot][data.labels]
-        covered = 0 if disguise == "none" else int(SHARE * brief.poisons)
-        rows = _drawn(rng, aimed, brief.poisons - covered)
+        covered = 0 if disguise == "none" else int(SHARE * most)
+        rows = _drawn(rng, aimed, most - covered)
         keeping = _drawn(rng, rest, covered)
         both = np.concatenate([rows, keeping])
         x.append(triggers.stamped(loot, slot, data.x[both]))
