@@ -53,7 +53,9 @@ def test_together_is_the_full_ranking_done_by_hand() -> None:
     for i in range(7):
         pool = np.vstack([others, own[i]])
         ranks = (pool[None, :, :] >= pool[:, None, :]).sum(1) / 13
-        least = ranks.min(1)
+        # The least rank, and of equal ones the product of all.
+        least = np.lexsort((np.log(ranks).sum(1).round(9), ranks.min(1).round(9)))
+        least = np.argsort(least)
         assert p[i] == pytest.approx((least <= least[-1]).sum() / 13)
 
 
@@ -74,7 +76,7 @@ def test_clean_records_are_flagged_at_the_declared_rate(trusted: bool) -> None:
 
 def test_a_trigger_that_nets_learn_is_found_and_clean_records_stay() -> None:
     rng = np.random.default_rng(3)
-    records, clean = blobs(rng, 300), blobs(rng, 900, "clean")
+    records, clean = blobs(rng, 300), blobs(rng, 1_200, "clean")
     x, y = records.x.copy(), records.labels.copy()
     x[:20, 5], y[:20] = 6.0, 1
     x[:20, :2] = rng.standard_normal((20, 2))  # of class 0
@@ -83,7 +85,7 @@ def test_a_trigger_that_nets_learn_is_found_and_clean_records_stay() -> None:
     rows = [record["row"] for record in found["records"]]
     assert sum(row < 20 for row in rows) >= 15
     assert found["flagged"] > found["likely"] >= found["expected"]
-    assert found["beyond"] >= 10 and found["trusted"] == 900 and found["calibrating"] == 450
+    assert found["beyond"] >= 10 and found["trusted"] == 1_200 and found["calibrating"] == 600
     assert set(found["records"][0]["detectors"]) & {"spectral_signatures", "disagreement"}
     alone = replace(part, clean=None).findings()
     # A share of the records, whatever is in them.
@@ -108,5 +110,5 @@ def test_a_list_is_charged_for_chance_as_benjamini_and_hochberg_do() -> None:
 
 def test_too_few_trusted_records_are_refused_with_what_they_can_hold() -> None:
     check_rate(198, 0.01)
-    with pytest.raises(UsageError, match="at least 198 trusted records.* got 60.* 0.033"):
+    with pytest.raises(UsageError, match=r"at least 198 trusted records.* got 60.* 0\.033"):
         check_rate(60, 0.01)

@@ -80,7 +80,7 @@ def test_every_door_leads_to_records_that_poison_can_be_planted_into(
     else:
         assert part.records.x.shape[1:] == shape
     if modality is Modality.VISION:
-        assert 0.0 <= part.records.x.min() and part.records.x.max() <= 1.0
+        assert part.records.x.min() >= 0.0 and part.records.x.max() <= 1.0
     everywhere = [made.train, made.extra["public"], made.extra["test"]]
     assert sum(map(len, everywhere)) == len(part.records) and (made.holdout is None) == (not clean)
     for data in everywhere:

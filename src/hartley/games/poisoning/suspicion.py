@@ -43,6 +43,9 @@ STEPS = 25
 BLOCK = 2_000
 """Records whose distances are computed at once."""
 
+TIES = 1e-6
+"""Weight of the mean of all ranks beside the least: it settles ties and nothing else."""
+
 TRUSTED = (
     "loss_filter",
     "deep_knn",
@@ -126,7 +129,7 @@ def scanned(
                     suspect, suspect, data, rest, votes=_picked(data, rest), sets=[(data, here)]
                 )
                 ranks = {name: _among_others(score[0]) for name, score in scores.items()}
-                p[here] = _among_others(-np.min([*ranks.values()], axis=0))
+                p[here] = _among_others(-_least([*ranks.values()]))
             else:
                 learnt, calibrating = halves[f % 2], halves[1 - f % 2]
                 scores = _scores(
@@ -200,19 +203,31 @@ def together(scores: Sequence[tuple[Floats, Floats]]) -> Floats:
     Args:
         scores: of each detector, those of the records (n,) and of the clean ones (m,).
     """
-    n, m = len(scores[0][0]), len(scores[0][1])
+    m = len(scores[0][1])
     # How many clean records score as high as each clean one, itself counted.
     high = [m - np.searchsorted(np.sort(among), among, side="left") for _, among in scores]
-    out = np.empty(n)
-    least_own = np.min([conformal(values, among) for values, among in scores], axis=0)
-    for start in range(0, n, BLOCK):
+    own = _least([conformal(values, among) for values, among in scores])
+    out = np.empty(len(own))
+    for start in range(0, len(own), BLOCK):
         rows = slice(start, start + BLOCK)
-        least = np.full((len(least_own[rows]), m), np.inf)
-        for (values, among), count in zip(scores, high, strict=True):
-            joined = (count + (values[rows, None] >= among)) / (m + 1.0)
-            least = np.minimum(least, joined)
-        out[rows] = ((least <= least_own[rows, None]).sum(1) + 1.0) / (m + 1.0)
+        joined = _least(
+            [
+                (count + (values[rows, None] >= among)) / (m + 1.0)
+                for (values, among), count in zip(scores, high, strict=True)
+            ]
+        )
+        out[rows] = ((joined <= own[rows, None]).sum(1) + 1.0) / (m + 1.0)
     return out
+
+
+def _least(ranks: Sequence[Floats]) -> Floats:
+    """Return the logarithm of the least of several ranks; of equal ones the others decide.
+
+    Each detector has a most suspicious clean record, so that without this a tie of as many records
+    as there are detectors would be at the top.
+    """
+    logs = np.log(np.stack(ranks))
+    return np.asarray(logs.min(0) + TIES * logs.mean(0))
 
 
 def _among_others(scores: Floats) -> Floats:
