@@ -180,7 +180,8 @@ def poisoning(
         slots: number of triggers per victim, each with its own message.
         poisons: largest number of poison records per slot.
         probes: number of held-out records per slot that the judge queries.
-        cover: largest share of a record that a trigger may replace (the mean of its mask).
+        cover: largest share of a record that a trigger may replace (the mean of its mask); one
+            number of it in any case.
         held_out: largest number of held-out records on which a trigger's rates are measured.
 
     Raises:

@@ -13,6 +13,7 @@ default on all of them.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def sources(loot: Data, classes: int, slots: int) -> NDArray[np.bool_]:
 def check_triggers(loot: Data, records: Data, slots: int, classes: int, cover: float) -> None:
     """Check the triggers of a loot against the rules of the game.
 
-    A mask has a mean of at most ``cover``; a shift has a mean size of at most ``cover`` times the
+    A mask has a mean of at most ``cover``, or covers one number of a record that has few; a shift has a mean size of at most ``cover`` times the
     range of the records; a warp displaces by at most ``cover`` times the height of a picture.
 
     Raises:
@@ -107,7 +108,7 @@ def check_triggers(loot: Data, records: Data, slots: int, classes: int, cover: f
         if not (np.isfinite(array).all() and np.isfinite(masks).all()):
             raise RuleError("poison and triggers must be finite")
         if form == "patterns":
-            _check_masks(masks, cover)
+            _check_masks(masks, max(cover, 1 / prod(shape)))
             if records.modality is Modality.VISION:
                 check_pixels(array)
         else:
