@@ -76,11 +76,11 @@ def _what_hides(document: Mapping[str, Any]) -> Iterator[str]:
             continue
         row = min(through, key=lambda r: r["count"])
         behind = row["behind"]
-        found = (behind.get("metrics") or {}).get("dropped_poison")
+        share = (behind.get("metrics") or {}).get("dropped_poison")
         yield (
             f"{_done(attack).capitalize()} on {count(row['count'], 'record')} ({attack}) would "
             f"pass: of poison that Hartley planted in copies the detectors find "
-            f"{_share(found)}, and a net that is trained on the rest gives "
+            f"{_share(share)}, and a net that is trained on the rest gives "
             f"{_share(behind['metrics']['asr'])} of triggered records the attacker's label."
         )
     if idle:

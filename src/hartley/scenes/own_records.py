@@ -20,9 +20,10 @@ from hartley.kit import audio
 from hartley.kit.cache import digest
 from hartley.kit.fleet import Training
 from hartley.kit.nets import Net, conv, dense
+from hartley.kit.table_files import read_columns
 from hartley.models.pipeline import Pipeline
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
-from hartley.scenes._user_files import described
+from hartley.scenes._user_files import check_there, described
 from hartley.targets.python_object import is_object, load_object
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def own_records(
         raise UsageError(f"--records must be a file or a folder, got none: {EXAMPLE}")
     if clean and Path(records).resolve() == Path(clean).resolve():
         raise UsageError(f"--clean must be other records than --records, got {records} twice")
+    check_there({"records": records, "clean": clean})
     paths = [records, *([clean] if clean else [])]
     data, classes, notes = _read(paths, target, modality)
     # Messages name classes as the user does.
@@ -166,7 +168,9 @@ def _read(
 def _of_tables(
     paths: Sequence[str], target: str
 ) -> tuple[list[Data], tuple[str, ...], dict[str, Any]]:
-    form, tables, targets = read_tables([Path(path) for path in paths], target, framed=True)
+    places = [Path(path) for path in paths]
+    columns = [read_columns(place) for place in places]
+    form, tables, targets = read_tables(places, columns, target, framed=True)
     classes = _class_names(targets[0], target, paths[0])
     place = {name: k for k, name in enumerate(classes)}
     encode = TableEncoder.of(form, tables[0])
@@ -187,7 +191,7 @@ def _class_names(values: Sequence[Any], target: str, path: str) -> tuple[str, ..
     """Return the different labels of a column, in order.
 
     Raises:
-        UsageError: they are no classes: a number that is to be predicted, dates, lists.
+        UsageError: they are not classes: a number that is to be predicted, dates, lists.
     """
     for value in values:
         if not isinstance(value, str | bool | int | float):

@@ -58,10 +58,10 @@ def record_scan(
     def choose(fit: Fit, data: Data, include: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
         dropped = np.zeros_like(include)
         detected.clear()
-        for k, found in enumerate(scanned(training, fit, data, include, seed, clean=holdout)):
+        for k, suspicion in enumerate(scanned(training, fit, data, include, seed, clean=holdout)):
             rows = np.flatnonzero(include[k])
-            dropped[k, rows] = found.flagged(false_alarms)
-            for name, p in found.by.items():
+            dropped[k, rows] = suspicion.flagged(false_alarms)
+            for name, p in suspicion.by.items():
                 detected.setdefault(name, np.zeros_like(include))[k, rows] = p <= false_alarms
         return dropped
 

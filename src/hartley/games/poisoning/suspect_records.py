@@ -70,7 +70,7 @@ class SuspectRecords:
         def compute() -> dict[str, NDArray[Any]]:
             everyone = np.ones((1, len(self.records)), dtype=bool)
             seed = spawn(self.seed, "records") % 2**31
-            (found,) = scanned(
+            (suspicion,) = scanned(
                 self.training,
                 self.training.fit,
                 self.records,
@@ -78,7 +78,11 @@ class SuspectRecords:
                 seed,
                 clean=self.clean,
             )
-            return {"": found.p, **found.by, " calibrating": np.array([found.calibrating])}
+            return {
+                "": suspicion.p,
+                **suspicion.by,
+                " calibrating": np.array([suspicion.calibrating]),
+            }
 
         arrays = dict(cached("scan", self._recipe, compute))
         calibrating = int(arrays.pop(" calibrating")[0])

@@ -137,7 +137,7 @@ def scanned(
                     votes=_picked(clean, learnt), sets=[(data, here), (clean, calibrating)],
                 )  # fmt: skip
                 ranks = {name: conformal(*score) for name, score in scores.items()}
-                p[here] = together([(own, others) for own, others in scores.values()])
+                p[here] = together([(of_records, others) for of_records, others in scores.values()])
             for name, values in ranks.items():
                 by[name][here] = values
         sizes = [len(half) for half in halves] or np.bincount(fold[chosen], minlength=FOLDS)
@@ -206,9 +206,9 @@ def together(scores: Sequence[tuple[Floats, Floats]]) -> Floats:
     m = len(scores[0][1])
     # How many clean records score as high as each clean one, itself counted.
     high = [m - np.searchsorted(np.sort(among), among, side="left") for _, among in scores]
-    own = _least([conformal(values, among) for values, among in scores])
-    out = np.empty(len(own))
-    for start in range(0, len(own), BLOCK):
+    of_records = _least([conformal(values, among) for values, among in scores])
+    out = np.empty(len(of_records))
+    for start in range(0, len(of_records), BLOCK):
         rows = slice(start, start + BLOCK)
         joined = _least(
             [
@@ -216,7 +216,7 @@ def together(scores: Sequence[tuple[Floats, Floats]]) -> Floats:
                 for (values, among), count in zip(scores, high, strict=True)
             ]
         )
-        out[rows] = ((joined <= own[rows, None]).sum(1) + 1.0) / (m + 1.0)
+        out[rows] = ((joined <= of_records[rows, None]).sum(1) + 1.0) / (m + 1.0)
     return out
 
 
@@ -276,9 +276,9 @@ def _scores(
             "activation_clustering": np.zeros(len(y)),
         }
         for c, known in classes.items():
-            mine = y == c
-            scores["spectral_signatures"][mine] = known.projection(hidden[mine])
-            scores["activation_clustering"][mine] = known.oddness(hidden[mine])
+            of_class = y == c
+            scores["spectral_signatures"][of_class] = known.projection(hidden[of_class])
+            scores["activation_clustering"][of_class] = known.oddness(hidden[of_class])
         if reference is not suspect:
             scores["disagreement"] = learnt[at, y] - expected[at, y]
         for name, values in scores.items():

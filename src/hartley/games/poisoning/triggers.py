@@ -83,8 +83,9 @@ def sources(loot: Data, classes: int, slots: int) -> NDArray[np.bool_]:
 def check_triggers(loot: Data, records: Data, slots: int, classes: int, cover: float) -> None:
     """Check the triggers of a loot against the rules of the game.
 
-    A mask has a mean of at most ``cover``, or covers one number of a record that has few; a shift has a mean size of at most ``cover`` times the
-    range of the records; a warp displaces by at most ``cover`` times the height of a picture.
+    A mask has a mean of at most ``cover``, or covers one number of a record that has few; a shift
+    has a mean size of at most ``cover`` times the range of the records; a warp displaces by at most
+    ``cover`` times the height of a picture.
 
     Raises:
         RuleError: a trigger is of another shape, not finite, too large, or makes impossible pixels.
