@@ -64,6 +64,8 @@ DEFENSES: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
         ("fine_pruning", {}),
         ("loss_filter", {"false_alarms": 0.15, "clean": 4000}),
     ),
+    "relabelling": (("suspect_relabelling", {}),),
+    "relabelling 0.1": (("suspect_relabelling", {"false_alarms": 0.1}),),
     "deep_knn": (("deep_knn", {}),),
     "strip": (("strip", {}),),
     "fine_pruning": (("fine_pruning", {}),),

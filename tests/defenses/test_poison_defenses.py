@@ -32,7 +32,7 @@ def _metrics(scene: Scene, bare: Scene, attack: Any = blended, **params: Any) ->
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("loss_filter", 0.05), ("neural_cleanse", 0.5)],
+    [("loss_filter", 0.05), ("neural_cleanse", 0.5), ("suspect_relabelling", 0.05)],
 )
 def test_a_tenth_of_blended_poison_is_disarmed_and_accuracy_stays(
     digits: Scene, name: str, most: float
@@ -56,6 +56,41 @@ def test_the_loss_filter_finds_wrong_labels_at_its_false_alarm_rate(digits: Scen
     after = _metrics(defended(digits, "loss_filter", {"false_alarms": 0.05}), digits)
     assert after["dropped_poison"] > 0.95
     assert after["dropped_clean"] < 0.05 + 5 * np.sqrt(0.0475 * (1 / 450 + 1 / 450))
+
+
+def test_suspects_are_trained_on_with_the_label_that_clean_models_give(digits: Scene) -> None:
+    """The pipeline is asked for poison with its true label; a filter would be asked for none."""
+    asked: list[tuple[Data, Any]] = []
+    assert digits.fit is not None and digits.train is not None
+    inner = digits.fit
+
+    def fit(data: Data, include: Any, seed: int) -> Any:
+        asked.append((data, include))
+        return inner(data, include, seed)
+
+    scene = defended(replace(digits, fit=fit, model=None), "suspect_relabelling")
+    train, others = digits.train, digits.extra["public"]
+    flipped = replace(others, y=(others.labels + 5) % 10)
+    mixed = Data(
+        "mixed",
+        train.modality,
+        np.concatenate([train.x, flipped.x]),
+        np.concatenate([train.labels, flipped.labels]),
+    )
+    n, bad = len(mixed), len(flipped)
+    assert scene.fit is not None
+    facts = scene.fit(mixed, np.ones((1, n), bool), 0).facts
+    data, include = asked[-1]
+    suspects = np.flatnonzero(~include[0, :n])
+    assert np.array_equal(suspects, np.flatnonzero(facts[game.DROPPED][0]))
+    poison = suspects >= n - bad
+    assert poison.sum() > 0.9 * bad
+    given = data.labels[n : n + len(suspects)][poison]
+    assert (given == others.labels[suspects[poison] - (n - bad)]).mean() > 0.85
+    # 450 clean records are calibrated on: five deviations of that and of the count of records.
+    alarms = (~poison).sum() / len(train)
+    assert alarms < 0.15 + 5 * np.sqrt(0.15 * 0.85 * (1 / 450 + 1 / len(train)))
+    assert include[0, n:].all()
 
 
 def test_certified_answers_of_deep_partition_aggregation_never_change(digits: Scene) -> None:

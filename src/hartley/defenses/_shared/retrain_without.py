@@ -77,7 +77,6 @@ def dropping(scene: Scene, rng: Rng, choose: Choose) -> Scene:
         rng: draws the seed of the new deployed model.
         choose: which records to drop.
     """
-    assert scene.fit is not None and scene.train is not None
 
     def around(fit: Fit) -> Fit:
         def defended(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
@@ -89,6 +88,18 @@ def dropping(scene: Scene, rng: Rng, choose: Choose) -> Scene:
 
         return defended
 
+    return around_training(scene, rng, around)
+
+
+def around_training(scene: Scene, rng: Rng, around: Callable[[Fit], Fit]) -> Scene:
+    """Return the scene whose owner, and whose deployed model, train by a changed pipeline.
+
+    Args:
+        scene: has ``fit`` and ``train``.
+        rng: draws the seed of the new deployed model.
+        around: the pipeline → the changed one.
+    """
+    assert scene.fit is not None and scene.train is not None
     owner, deployed = around(scene.fit), scene.model
     if deployed is not None:
         everyone = np.ones((1, len(scene.train)), dtype=bool)
