@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1904.02144",
-    sweep={"start": ("records", "noise"), "probe": (1.0, 8.0)},
+    sweep={"probe": (0.1, 0.3, 1.0)},
     light={"queries": 100},
 )
 def hop_skip_jump(
@@ -41,9 +41,9 @@ def hop_skip_jump(
     rng: Rng,
     *,
     queries: Annotated[int, Range(1, 1_000_000), Stronger.MORE] = 1000,
-    samples: Annotated[int, Range(1, 100_000), Stronger.NEITHER] = 30,
-    probe: Annotated[float, Range(0, open_low=True), Stronger.NEITHER] = 1.0,
-    start: Literal["records", "noise"] = "records",
+    samples: Annotated[int, Range(1, 100_000), Stronger.NEITHER] = 100,
+    probe: Annotated[float, Range(0, open_low=True), Stronger.NEITHER] = 0.1,
+    start: Literal["nearest", "records", "noise"] = "nearest",
 ) -> Outcome:
     """Bisect to the border, estimate the direction across it from labels, step, and bisect again.
 
@@ -53,9 +53,10 @@ def hop_skip_jump(
     Args:
         queries: asked about each record at most.
         samples: random steps of the first estimate of a direction; the t-th takes √t times as many.
-        probe: length of a random step, as a multiple of the change divided by the number of entries
-            of a record. Longer ones see past what rounds or smooths the answers.
-        start: at the nearest records of the round that are answered otherwise, or at noise.
+        probe: length of a random step, as a share of the change as it is; the paper's, divided by
+            the number of entries, estimates worse here. Longer ones see past what rounds answers.
+        start: at records of the round that are answered otherwise, at noise, or at the nearest of
+            both, by the distance of the border on the way there.
     """
     brief = view.brief
     question = brief.question
@@ -70,6 +71,6 @@ def hop_skip_jump(
     limit = min(queries, brief.queries - 1) if brief.queries else queries
     if len(rows) and limit > 0:
         walk = BorderWalk(labels, brief, limit, rng)
-        at = walk.starts(rows, answers, start == "noise")
+        at = walk.starts(rows, answers, start)
         out[rows] = walked(walk, rows, at, samples=samples, probe=probe)
     return Outcome(asset=Data("changed records", question.modality, out, question.y))

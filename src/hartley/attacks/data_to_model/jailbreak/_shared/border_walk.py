@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-CUTS, HALVINGS, STARTS, NOISES = 10, 8, 3, 10
-"""Bisections of a way, of a step that goes too far, records that a walk may start at, and records
-of noise that are tried where there are none."""
+CUTS, HALVINGS, STARTS, NOISES = 10, 8, 3, 5
+"""Bisections of a way, of a step that goes too far, other records that a walk may start at, and
+records of noise."""
 
 CHUNK = 4096
 """Records in one question."""
@@ -71,17 +71,19 @@ class BorderWalk:
         return out
 
     def starts(
-        self, rows: NDArray[Any], answers: NDArray[np.int64], noise: bool
+        self, rows: NDArray[Any], answers: NDArray[np.int64], start: str
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Return records (k, …) near the border that are a success, and where there is one (k,).
 
         Args:
             rows: (k,) records of the question.
             answers: (n,) of the victim about the clean records.
-            noise: start at noise, not at other records of the question.
+            start: at other ``records`` of the question, at ``noise``, or at the ``nearest`` of both.
         """
         best, size = self.all[rows].copy(), np.full(len(rows), np.inf)
-        for tried, there in self._noise(rows) if noise else self._others(rows, answers):
+        tries = [] if start == "noise" else self._others(rows, answers)
+        tries += [] if start == "records" else self._noise(rows)
+        for tried, there in tries:
             at = np.flatnonzero(there)
             if not len(at):
                 continue
@@ -220,14 +222,13 @@ def walked(
         rows: (k,) records of the question.
         start: records near the border, and for which rows there is one.
         samples: random steps of the first direction; the t-th takes √t times as many.
-        probe: their length, as a share of the change divided by the number of entries.
+        probe: their length, as a share of the change.
     """
     rules, clean = walk.rules, walk.all[rows]
     now, there = start
     out = rules.projected(now, clean, rules.box(clean))
     best = np.where(there, rules.sizes(clean, now), np.inf)
     left = np.flatnonzero(there & (best > rules.epsilon))
-    entries = max(1, int((walk.scale > 0).sum()))
     for turn in range(1, walk.queries):
         count = int(samples * turn**0.5)
         left = left[walk.used[rows[left]] + count + CUTS < walk.queries]
@@ -235,7 +236,7 @@ def walked(
             break
         here, row = now[left], rows[left]
         size = rules.sizes(clean[left], here)
-        direction = walk.directions(here, row, count, probe * size / entries)
+        direction = walk.directions(here, row, count, probe * size)
         whole = walk.along(clean[left], direction, np.full(len(left), rules.epsilon))
         box = rules.box(clean[left])
         whole = rules.projected(whole, clean[left], box)
@@ -247,7 +248,8 @@ def walked(
         now[left] = near
         better = ~hit & (away < best[left])
         best[left[better]] = away[better]
-        out[left[better]] = rules.projected(near[better], clean[left[better]],
-                                            (box[0][better], box[1][better]))  # fmt: skip
+        if better.any():
+            room = (box[0][better], box[1][better])
+            out[left[better]] = rules.projected(near[better], clean[left[better]], room)
         left = left[best[left] > rules.epsilon]
     return np.asarray(out)
