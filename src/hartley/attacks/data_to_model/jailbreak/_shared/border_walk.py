@@ -78,16 +78,16 @@ class BorderWalk:
         Args:
             rows: (k,) records of the question.
             answers: (n,) of the victim about the clean records.
-            start: at other ``records`` of the question, at ``noise``, or at the ``nearest`` of both.
+            start: at other ``records``, at ``noise``, or at the ``nearest`` of both.
         """
         best, size = self.all[rows].copy(), np.full(len(rows), np.inf)
         tries = [] if start == "noise" else self._others(rows, answers)
         tries += [] if start == "records" else self._noise(rows)
         for tried, there in tries:
             at = np.flatnonzero(there)
+            at = at[self.hits(tried[at], rows[at])]
             if not len(at):
                 continue
-            at = at[self.hits(tried[at], rows[at])]
             near = self.bisected(tried[at], rows[at])
             away = self.rules.sizes(self.all[rows[at]], near)
             better = away < size[at]
