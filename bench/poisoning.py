@@ -3,9 +3,13 @@
     python bench/poisoning.py rates        # attack success and accuracy on Fashion-MNIST
     python bench/poisoning.py defenses     # R7: what each defense leaves, static and adaptive
     python bench/poisoning.py detection    # R8: activation clustering and spectral signatures
-    python bench/poisoning.py curve        # number and rate of poison on digits, to where it breaks
+    PYTHON bench/poisoning.py beside_art   # R8 on the same nets and records as ART itself
+    python bench/poisoning.py bits         # certified bits a trigger on digits, 32 victims
+    python bench/poisoning.py curve        # number and rate of poison, to where it breaks
     python bench/poisoning.py certificate  # DPA on digits: no attack beats it
     python bench/poisoning.py speed        # poisoned victims as a fleet and by a plain loop
+
+PYTHON is one that has ART 1.20.1 beside Hartley.
 
 rates        BadNets and Blended with 10 % poison: success ≥ 99 %, accuracy drop ≤ 1 point; with 1 %
              success ≥ 95 % (published on CIFAR-10: 95.0 and 99.9).
@@ -14,6 +18,11 @@ defenses     R7: behind a defense success falls to ≤ 5 % and robust accuracy (
              plays the best of their declared settings, chosen on victims of their own.
 detection    R8: a corner patch on a tenth of the digits (ART 1.20.1, one run: activation clustering
              finds 0.900 of the poison and 0.315 of the rest, spectral signatures 0.292 and 0.137).
+beside_art   ART flags records of the very nets that ours flags records of, with the settings of
+             its examples: two clusters of 10 principal components of which the smaller one is
+             flagged; 1.5 times the expected share of poison of each class.
+bits         The certified lower end (95 %) of the bits that a trigger carries, over 32 victims with
+             one trigger and a tenth of poison each: uses are independent.
 curve        A fixed number of poison records counts, and not their rate (arXiv:2510.07192 for
              language models).
 certificate  A certified record never changes its label (arXiv:2006.14768).
@@ -39,13 +48,14 @@ import numpy as np
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.core import Knowledge, Scene
+from hartley.core import Channel, Data, Knowledge, Model, Scene
 from hartley.defenses.signal.deep_partition_aggregation import certified
 from hartley.engine.defend import defended
 from hartley.engine.plan.plan import sweep as combinations
 from hartley.engine.run.play import deal, play
 from hartley.engine.run.tuning import tuned, tuning_params, tuning_seed
 from hartley.games.poisoning import poisoning as game
+from hartley.models.pipeline import OPEN
 from hartley.scenes.digits import digits
 from hartley.scenes.fashion import fashion
 
@@ -88,15 +98,15 @@ def behind(scene: Scene, defenses: tuple[tuple[str, Mapping[str, Any]], ...]) ->
     return scene
 
 
-def heard(
+def channel(
     scene: Scene,
     name: str,
     game_params: Mapping[str, Any],
     *,
     bare: Scene | None = None,
     adaptive: bool = False,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Play an attack; return the metrics of its channel, and the setting that was chosen."""
+) -> tuple[Channel, dict[str, Any]]:
+    """Play an attack; return its channel, and the setting that was chosen."""
     attack = catalog.load("attack", name)
     dealt = deal(attack, scene, seed=0, params=game_params)
     params = {p.name: p.default for p in attack.parameters}
@@ -115,7 +125,13 @@ def heard(
         attack, scene, seed=0, params=params, game_params=game_params, dealt=dealt,
         knowledge=kind, undefended=None if adaptive else bare or scene,
     )  # fmt: skip
-    return dict(measure(trials).metrics), chosen
+    return measure(trials), chosen
+
+
+def heard(*arguments: Any, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Play an attack; return the metrics of its channel, and the setting that was chosen."""
+    played, chosen = channel(*arguments, **more)
+    return dict(played.metrics), chosen
 
 
 def shown(figure: Mapping[str, Any] | None, scale: float = 100.0) -> str:
@@ -142,17 +158,21 @@ def verdict(figure: Mapping[str, Any], *, least: float | None = None, most: floa
 def rates(arguments: argparse.Namespace) -> None:
     scene = fashion(records=arguments.records)
     print(f"Fashion-MNIST, {len(scene.train)} training records, {arguments.rounds} victims each")
-    for name in ATTACKS:
-        for rate, least in ((0.1, 0.99), (0.01, 0.95)):
+    for name in arguments.attacks or ATTACKS:
+        # R7 asks 90 % of the attacks that it names at a tenth of poison, and at most 2 points.
+        claims = ((0.1, 0.99), (0.01, 0.95)) if name in ATTACKS else ((0.1, 0.90),)
+        for rate, least in claims:
             started = time.perf_counter()
             metrics, _ = heard(scene, name, rules(scene, rate, arguments.rounds))
+            most = 1 if name in ATTACKS else 2
             asr, drop = metrics["asr"], metrics["clean_accuracy_drop"]
             print(
                 f"{name:8s} {rate:4.0%}: claim success ≥ {least:.0%}: ours {shown(asr)} "
                 f"(clean model {shown(metrics['base_rate'])}, untriggered "
                 f"{shown(metrics['untriggered_rate'])}): {verdict(asr, least=least)}; claim drop "
-                f"≤ 1 point: ours {shown(drop)}: {verdict(drop, most=0.01)}; robust accuracy "
-                f"{shown(metrics['robust_accuracy'])}, {time.perf_counter() - started:.0f} s",
+                f"≤ {most} points: ours {shown(drop)}: {verdict(drop, most=most / 100)}; robust "
+                f"accuracy {shown(metrics['robust_accuracy'])}, "
+                f"{time.perf_counter() - started:.0f} s",
                 flush=True,
             )
 
@@ -222,11 +242,118 @@ def inside(figure: Mapping[str, Any], value: float) -> bool:
     return low is not None and high is not None and low <= value <= high
 
 
+def beside_art(arguments: argparse.Namespace) -> None:
+    """Flag records by ours and by ART, of the same nets, and count both."""
+    settings = {
+        "activation_clustering": ({}, {"smaller": 0.5, "distinct": 0.0}),
+        "spectral_signatures": ({"remove": 0.15},),
+    }
+    scenes = {"digits": digits(records=900), "fashion": fashion(records=arguments.records)}
+    attack = catalog.load("attack", "badnets")
+    for scene in scenes.values():
+        for rate in (0.1, 0.05, 0.02):
+            size = rules(scene, rate, arguments.rounds)
+            table = deal(attack, scene, seed=0, params=size)
+            loots = [
+                attack(r.view, np.random.default_rng(i)).asset for i, r in enumerate(table.rounds)
+            ]
+            n = len(scene.train)
+            opened = scene.training.with_(offers=OPEN)
+            nets, _ = game.victims_of(replace(scene, fit=opened.fit, training=opened), loots, 0)
+            for name, ways in settings.items():
+                counts = {"ART": [flagged_by_art(name, scene, nets.member(r), loot, 1.5 * rate)
+                                  for r, loot in enumerate(loots)]}  # fmt: skip
+                for way in ways:
+                    params = {"remove": 1.5 * rate} if "remove" in way else way
+                    after = defended(scene, name, params, 0)
+                    victims, poison_of = game.victims_of(after, loots, 0)
+                    dropped = victims.facts[game.DROPPED]
+                    counts[f"ours {params or 'as it is'}"] = [
+                        np.concatenate([dropped[r, :n], dropped[r, n:][poison_of == r]])
+                        for r in range(len(loots))
+                    ]
+                for tool, flags in counts.items():
+                    found = t_interval([f[n:].mean() for f in flags])
+                    alarms = t_interval([f[:n].mean() for f in flags])
+                    agree = np.mean(
+                        [(a == b).mean() for a, b in zip(flags, counts["ART"], strict=True)]
+                    )
+                    print(
+                        f"{scene.name} {rate:3.0%} poison, {name}, {tool}: finds {found} of it, "
+                        f"flags {alarms} of the rest; agrees with ART on {agree:.1%} of records",
+                        flush=True,
+                    )
+
+
+def flagged_by_art(name: str, scene: Scene, model: Model, loot: Data, share: float) -> np.ndarray:
+    """Return which of the training records, poison last, ART flags in the last hidden layer."""
+    from art.defences.detector.poison import ActivationDefence, SpectralSignatureDefense
+    from art.estimators.classification import PyTorchClassifier
+
+    weights = model.weights()
+    net = scene.training.net
+    module = net.module({name: weights[name] for name in net.shapes}).eval()
+    x = np.concatenate([scene.train.x, loot.x]).astype(np.float32)
+    y = np.concatenate([scene.train.labels, loot.labels])
+    labels = np.eye(model.classes, dtype=np.float32)[y]
+    # ART reads the last layer that it is given: the hidden one, as in its examples.
+    wrapped = PyTorchClassifier(
+        module[:-1], loss=None, input_shape=x.shape[1:], nb_classes=model.classes
+    )
+    if name == "activation_clustering":
+        detector = ActivationDefence(wrapped, x, labels)
+        _, clean = detector.detect_poison(nb_clusters=2, nb_dims=10, reduce="PCA")
+    else:
+        detector = SpectralSignatureDefense(
+            wrapped, x, labels, expected_pp_poison=share / 1.5, batch_size=128, eps_multiplier=1.5
+        )
+        _, clean = detector.detect_poison()
+    return np.asarray(clean) == 0
+
+
+def t_interval(values: list[float]) -> str:
+    """The mean in percent with Student's interval over victims."""
+    from scipy.stats import t
+
+    width = t.ppf(1 - ALPHA / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    mean = np.mean(values)
+    return f"{100 * mean:.1f} [{100 * max(0, mean - width):.1f}, {100 * min(1, mean + width):.1f}]"
+
+
+def bits(arguments: argparse.Namespace) -> None:
+    scene = digits()
+    size = rules(scene, arguments.rate, max(32, arguments.rounds))
+    print(f"digits, {len(scene.train)} records, {size['poisons']} poison, {size['rounds']} victims")
+    for name in arguments.attacks or (*ATTACKS, "label_flip"):
+        for label in arguments.only or ("none", *BITS):
+            after = behind(scene, DEFENSES[label])
+            for adaptive in (False, True):
+                if adaptive and (label == "none" or arguments.static):
+                    continue
+                started = time.perf_counter()
+                played, chosen = channel(after, name, size, bare=scene, adaptive=adaptive)
+                b = played.bits
+                print(
+                    f"{name:10s} {label:16s} {'adaptive' if adaptive else 'static':8s} "
+                    f"{b.value:.2f} bits, certified {b.lower or 0.0:.2f} at least, "
+                    f"{b.alpha} error, n {b.n}; success {shown(played.metrics['asr'])} "
+                    f"{chosen or ''} {time.perf_counter() - started:.0f} s",
+                    flush=True,
+                )
+
+
+BITS = ("loss_filter", "relabelling", "strip", "fine_pruning", "neural_cleanse")
+
+
 def curve(arguments: argparse.Namespace) -> None:
+    sizes, counts = (225, 450, 900), (1, 2, 4, 8, 16, 32)
+    make = digits
+    if arguments.fashion:
+        sizes, counts, make = (2000, 8000), (1, 2, 4, 8, 16, 32, 64), fashion
     for name in arguments.attacks or ATTACKS:
-        for records in (225, 450, 900):
-            scene = digits(records=records)
-            for poisons in (1, 2, 4, 8, 16, 32):
+        for records in sizes:
+            scene = make(records=records)
+            for poisons in counts:
                 size = {"rounds": arguments.rounds, "slots": 1, "poisons": poisons}
                 m, _ = heard(scene, name, size)
                 print(
@@ -299,7 +426,9 @@ def speed(arguments: argparse.Namespace) -> None:
         )
 
 
-PARTS = {f.__name__: f for f in (rates, defenses, detection, curve, certificate, speed)}
+PARTS = {
+    f.__name__: f for f in (rates, defenses, detection, beside_art, bits, curve, certificate, speed)
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -310,6 +439,7 @@ if __name__ == "__main__":
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--parts", type=int, default=30)
     parser.add_argument("--digits", action="store_true", help="defenses on digits, in seconds")
+    parser.add_argument("--fashion", action="store_true", help="curve on Fashion-MNIST")
     parser.add_argument("--static", action="store_true", help="static attackers only")
     parser.add_argument("--only", nargs="*", choices=DEFENSES)
     parser.add_argument("--attacks", nargs="*")
