@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hartley import catalog
-from hartley.core import Applied, Modality
+from hartley.core import Access, Applied, Data, Modality, Model, Output, Scene
 from hartley.defenses.signal.adversarial_training import Adversarial
 from hartley.engine.defend import defended
-from hartley.engine.run.play import play
+from hartley.engine.run.play import deal, play
 from hartley.games.jailbreak.certificate import Certificate
 from hartley.kit.input_rounding import rounded_inputs
 from hartley.kit.perturbation import Perturbation
@@ -55,6 +55,40 @@ def test_no_change_within_a_radius_contradicts_it_and_a_false_radius_is_caught()
     # Radii that are too large do not stand an attack.
     proof.__dict__["proved"] = (labels(RECORDS), 3 * DISTANCES + 0.1)
     assert attacked(2 * DISTANCES + 0.05)["contradicted"] > 0.3
+
+
+@pytest.mark.parametrize("name", ["pgd", "fab", "hop_skip_jump"])
+def test_no_attack_on_1200_records_changes_a_class_within_its_radius(name):
+    """Searches for the nearest border come close to the radii, and never below them."""
+
+    def query(x):
+        p = 1 / (1 + np.exp(-(np.asarray(x, np.float64) @ WEIGHTS)))
+        return np.stack([1 - p, p], 1)
+
+    def grad(x, y):
+        return (query(x)[:, 1] - y)[:, None] * WEIGHTS
+
+    model = Model(
+        "linear", Modality.TABULAR, query, Output.PROBABILITIES, 2, grad=grad,
+        offers=Access.LABELS | Access.SCORES | Access.GRADIENTS,
+    )  # fmt: skip
+    test = Data("test", Modality.TABULAR, RECORDS, labels(RECORDS))
+    rules = Perturbation("l2", 1.5, -99, 99)
+    scene = Scene("linear", Modality.TABULAR, model=model, extra={"test": test}, parts=(rules,))
+    attack = catalog.load("attack", name)
+    table = deal(attack, scene, seed=0, params={"rounds": 1, "records": len(RECORDS)})
+    view = table.rounds[0].view
+    clean = view.brief.question.x
+    changed = attack(view, np.random.default_rng(0)).asset.x
+    given, radii = Smoothing(0.5, 1.0, samples=1000).certified(
+        labels, clean, 2, np.random.default_rng(2)
+    )
+    away, moved = rules.sizes(clean, changed), labels(changed) != given
+    # Each radius may be wrong with probability 1e-3, see above.
+    assert (moved & (away < radii)).sum() <= 5
+    assert (moved & (radii > 0)).mean() > 0.4
+    if name == "fab":
+        assert np.median((away / np.maximum(radii, 1e-9))[moved & (radii > 0)]) < 1.5
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
