@@ -22,6 +22,7 @@ SHAPES: Mapping[Modality, Mapping[str, tuple[int, ...]]] = {
         "memorization": (1, 12, 4),
         "poisoning": (1, 8, 8),
     },
+    Modality.PAIRED: {"poisoning": (1, 8, 8)},
 }
 """Shapes by modality and class of games; a modality without a row here has flat records."""
 

@@ -36,6 +36,9 @@ class Towers:
         batch: pairs a step: a pair is contrasted with the others of its batch.
         lr: first learning rate.
         decay: decoupled weight decay.
+        pool: captions of which the nearest replaces a picture's own (arXiv:2303.06854); 0 for
+            none.
+        every: passes of which the last is trained with the pool.
     """
 
     split: int
@@ -44,12 +47,16 @@ class Towers:
     batch: int = 128
     lr: float = 1e-3
     decay: float = 0.05
+    pool: int = 0
+    every: int = 2
 
     def __post_init__(self) -> None:
         if self.split < 1 or self.epochs < 0 or self.batch < 2 or self.lr <= 0:
             raise UsageError(
                 f"training must have split ≥ 1, epochs ≥ 0, batch ≥ 2 and lr > 0, got {self}"
             )
+        if self.pool < 0 or self.every < 1:
+            raise UsageError(f"training must have pool ≥ 0 and every ≥ 1, got {self}")
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -75,8 +82,8 @@ def train_towers(
     import torch
 
     started = time.perf_counter()
-    d, k = x.shape[1], len(include)
-    streams = [np.random.default_rng(spawn(seed, "pairs", first + i)) for i in range(k)]
+    d, count = x.shape[1], len(include)
+    streams = [np.random.default_rng(spawn(seed, "pairs", first + i)) for i in range(count)]
     sides = (how.split, d - how.split)
     weights = [
         torch.from_numpy(
@@ -84,10 +91,9 @@ def train_towers(
         ).float()
         for side in sides
     ]
-    weights.append(torch.full((k,), float(np.log(1 / 0.07))))
-    orders = [
-        _order(rng, np.flatnonzero(row), how) for rng, row in zip(streams, include, strict=True)
-    ]
+    weights.append(torch.full((count,), float(np.log(1 / 0.07))))
+    members = [np.flatnonzero(row) for row in include]
+    orders = [_order(rng, rows, how) for rng, rows in zip(streams, members, strict=True)]
     steps = np.array([len(order) for order in orders])
     records = torch.from_numpy(np.array(x, dtype=np.float32))
     moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
@@ -95,7 +101,21 @@ def train_towers(
         # A model without steps left stops: its rate is 0.
         rates = torch.from_numpy(how.lr * np.maximum(0.0, 1 - at / np.maximum(steps, 1))).float()
         batch = np.stack([o[at] if at < len(o) else np.zeros(how.batch, np.int64) for o in orders])
-        slopes = _slopes(how, weights, records[torch.from_numpy(batch)])
+        pairs = records[torch.from_numpy(batch)]
+        if how.pool:
+            passes = at // np.maximum(steps // max(how.epochs, 1), 1)
+            anew = (at < steps) & (passes % how.every == how.every - 1)
+            if anew.any():
+                pools = np.zeros((count, how.pool), np.int64)
+                for k in np.flatnonzero(anew):
+                    pools[k] = streams[k].choice(members[k], how.pool)
+                among = records[torch.from_numpy(pools)]
+                pairs = torch.where(
+                    torch.from_numpy(anew)[:, None, None],
+                    _captioned_anew(how, weights, pairs, among),
+                    pairs,
+                )
+        slopes = _slopes(how, weights, pairs)
         for w, g, moment in zip(weights, slopes, moments, strict=True):
             _adam(w, g, moment, rates, at + 1, decay=how.decay if w.ndim > 1 else 0.0)
         weights[2].clamp_(max=float(SHARPEST))
@@ -122,6 +142,19 @@ def _order(rng: np.random.Generator, records: NDArray[Any], how: Towers) -> NDAr
         )
     passes = [rng.permutation(records)[:size] for _ in range(how.epochs)]
     return np.concatenate([*passes, np.empty(0, np.int64)]).astype(np.int64).reshape(-1, how.batch)
+
+
+def _captioned_anew(how: Towers, weights: list[Any], pairs: Any, among: Any) -> Any:
+    """Return pairs (K, batch, d), each with the nearest caption of a pool (K, pool, d) of pairs."""
+    import torch
+    from torch.nn import functional
+
+    pictures = functional.normalize(torch.bmm(pairs[..., : how.split], weights[0]), dim=-1)
+    captions = functional.normalize(torch.bmm(among[..., how.split :], weights[1]), dim=-1)
+    nearest = torch.bmm(pictures, captions.transpose(1, 2)).argmax(2)
+    words = among[..., how.split :]
+    anew = words.gather(1, nearest[..., None].expand(-1, -1, words.shape[2]))
+    return torch.cat([pairs[..., : how.split], anew], 2)
 
 
 def _slopes(how: Towers, weights: list[Any], batch: Any) -> Any:

@@ -6,6 +6,8 @@ it is done once and kept on disk by content.
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,9 @@ from hartley.kit.cache import cached
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+MOST = 8192
+"""Records whose embeddings ``once_each`` remembers."""
 
 Encode = Callable[["NDArray[Any]"], "NDArray[Any]"]
 """Records (n, …) → embeddings (n, d)."""
@@ -75,6 +80,36 @@ def remembering(model: Model, x: NDArray[Any]) -> Model:
         return out
 
     return model.with_(query=query)
+
+
+def once_each(
+    encode: Encode, known: tuple[NDArray[Any], NDArray[Any]], *, most: int = MOST
+) -> Encode:
+    """The same encoder, which encodes a record once, however often it is asked.
+
+    Args:
+        encode: records (n, …) → (n, d).
+        known: records and their embeddings, which are not computed again.
+        most: embeddings of other records that are remembered, in this process: the latest.
+    """
+
+    def key(row: NDArray[Any]) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(row).tobytes()).digest()
+
+    stored = {key(row): embedding for row, embedding in zip(*known, strict=True)}
+    latest: OrderedDict[bytes, NDArray[Any]] = OrderedDict()
+
+    def remembered(x: NDArray[Any]) -> NDArray[np.float32]:
+        keys = [key(row) for row in x]
+        new = {k: i for i, k in enumerate(keys) if k not in stored and k not in latest}
+        if new:
+            latest.update(zip(new, encode(x[list(new.values())]), strict=True))
+        rows = [stored[k] if k in stored else latest[k] for k in keys]
+        while len(latest) > most:
+            latest.popitem(last=False)
+        return np.asarray(rows, dtype=np.float32).reshape(len(x), known[1].shape[1])
+
+    return remembered
 
 
 def _keys(x: NDArray[Any]) -> list[bytes]:

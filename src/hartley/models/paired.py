@@ -11,6 +11,7 @@ from hartley.core import Access, Data, Ensemble, Modality, Model, Output
 from hartley.kit import cache, infonce_towers
 from hartley.kit.ensemble_of import separate
 from hartley.kit.infonce_towers import Towers
+from hartley.kit.interval_values import Figure, share_figure
 from hartley.models.weight_cache import Trained, kept
 
 if TYPE_CHECKING:
@@ -63,3 +64,16 @@ class DualEncoder:
             )
 
         return separate([member(k) for k in range(len(include))], facts)
+
+
+def retrieval(model: Model, data: Data) -> dict[str, Figure]:
+    """Return the share of pictures whose caption is the nearest, or one of the ten nearest.
+
+    Captions at the same distance as a picture's own count as nearer, since answers of a defended
+    model have many ties.
+    """
+    embeddings = np.asarray(model.query(data.x))
+    half = embeddings.shape[1] // 2
+    similarity = embeddings[:, :half] @ embeddings[:, half:].T
+    rank = (similarity >= np.diag(similarity)[:, None]).sum(1) - 1
+    return {"recall_at_1": share_figure(rank < 1), "recall_at_10": share_figure(rank < 10)}

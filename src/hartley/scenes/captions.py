@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Model, Range, Scene, Stronger, recipe, spawn
+from hartley.core import Data, Modality, Range, Scene, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Texts
 from hartley.games.memorization.canaries import planted
+from hartley.games.poisoning.captioned_pictures import CaptionedPictures
 from hartley.kit.cache import cached, digest
 from hartley.kit.infonce_towers import Towers
-from hartley.kit.interval_values import Figure, share_figure
+from hartley.kit.interval_values import Figure
 from hartley.kit.language import text
 from hartley.models.efficientnet import efficientnet
-from hartley.models.encoders import embedded
+from hartley.models.encoders import embedded, once_each
 from hartley.models.minilm import minilm, words
-from hartley.models.paired import DualEncoder
+from hartley.models.paired import DualEncoder, retrieval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +33,9 @@ TEST = 300
 
 LONGEST = 24
 """Tokens that are kept of a caption."""
+
+LEAST = 20
+"""Pairs of a kind that poisoning asks about: the five components of emoji are in no question."""
 
 CANARIES, SPARE = 16, 116
 """Pictures that the memorization game may give other captions, and the pairs that these pictures
@@ -62,8 +67,10 @@ def captions(
         known: number of the attacker's pairs that are in the database too.
         seed: of the split and of the training.
     """
-    everything = _records()
-    parts = _dealt(everything, records, seed)
+    source = _Source()
+    everything = source.records()
+    rows = _dealt(everything, records, seed)
+    parts = {name: _rows(name, everything, places) for name, places in rows.items()}
     spare = parts.pop("spare")
     pipeline = DualEncoder(Towers(everything.facts["split"], width, epochs, batch))
     train, holdout = parts["train"], parts["holdout"]
@@ -88,6 +95,7 @@ def captions(
                 "pipeline": pipeline.recipe,
                 "parts": {name: data.x for name, data in {**parts, "spare": spare}.items()},
                 "release": [candidates, known],
+                "kinds": [LEAST, source.kinds],
                 "seed": seed,
             }
         ),
@@ -102,7 +110,7 @@ def captions(
             "canaries": planted(spare, CANARIES, seed=seed),
         },
         training=pipeline,
-        parts=(store,),
+        parts=(store, source.captioned(parts, rows)),
         utility=utility,
         facts={
             **{f"train {k}": float(v) for k, v in retrieval(model, train).items()},
@@ -119,44 +127,85 @@ def utility(scene: Scene) -> dict[str, Figure]:
     return retrieval(scene.model, scene.extra["test"])
 
 
-def retrieval(model: Model, data: Data) -> dict[str, Figure]:
-    """Return the share of pictures whose caption is the nearest, or one of the ten nearest.
+class _Source:
+    """The emoji, and the way from pictures and captions to features."""
 
-    Captions at the same distance as a picture's own count as nearer, since answers of a defended
-    model have many ties.
-    """
-    embeddings = np.asarray(model.query(data.x))
-    half = embeddings.shape[1] // 2
-    similarity = embeddings[:, :half] @ embeddings[:, half:].T
-    rank = (similarity >= np.diag(similarity)[:, None]).sum(1) - 1
-    return {"recall_at_1": share_figure(rank < 1), "recall_at_10": share_figure(rank < 10)}
+    def __init__(self) -> None:
+        self.emoji = paired.emoji()
+        self.tokens = text.pad(
+            [words().encode(caption)[:LONGEST] for caption in self.emoji.captions]
+        )
+        counts = np.bincount(self.emoji.kinds)
+        numbers = np.where(counts >= LEAST, np.cumsum(counts >= LEAST) - 1, -1)
+        self.kinds = numbers[self.emoji.kinds]
+
+        def build() -> dict[str, NDArray[Any]]:
+            return {"x": efficientnet().query(paired.enlarged(self.emoji.pictures))}
+
+        self.plain = cached("embeddings", ["emoji", 1, self.emoji.pictures], build)["x"]
+        # Mean and deviation are taken over all pictures and depend on no caption.
+        self.mean, self.spread = self.plain.mean(0), self.plain.std(0) + 1e-3
+        self.sentences = embedded(minilm(), self.tokens)
+
+    def records(self) -> Data:
+        """Return all pairs: features of both encoders, scaled to unit entries, and captions."""
+        pictures, sentences = self._scaled(self.plain), _widened(self.sentences)
+        x = np.concatenate([pictures, sentences], 1).astype(np.float32)
+        facts = {"captions": self.tokens, "split": pictures.shape[1]}
+        return Data("captioned emoji", Modality.PAIRED, x, facts=facts)
+
+    def captioned(
+        self, parts: Mapping[str, Data], rows: Mapping[str, NDArray[np.int64]]
+    ) -> CaptionedPictures:
+        """Return the pictures and captions behind the parts of a scene."""
+        split = self.plain.shape[1]
+
+        def pairs(name: str, places: NDArray[np.int64]) -> Data:
+            x = _as_planes(self.emoji.pictures[places])
+            facts = {"captions": self.tokens[places]}
+            return Data(name, Modality.PAIRED, x, self.kinds[places], facts=facts)
+
+        in_question = {name: places[self.kinds[places] >= 0] for name, places in rows.items()}
+        return CaptionedPictures(
+            pairs("train", rows["train"]),
+            pairs("public", in_question["public"]),
+            pairs("test", in_question["test"]),
+            once_each(self._encoded, (_as_planes(self.emoji.pictures), self._scaled(self.plain))),
+            once_each(
+                lambda tokens: _widened(minilm().query(tokens)),
+                (self.tokens, _widened(self.sentences)),
+            ),
+            parts["holdout"].x[self.kinds[rows["holdout"]] >= 0, split:],
+            self.kinds[in_question["holdout"]],
+        )
+
+    def _encoded(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return features of pictures from 0 to 1, which are rounded as a file rounds them."""
+        files = np.rint(np.asarray(x) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        return self._scaled(efficientnet().query(paired.enlarged(files)))
+
+    def _scaled(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        return np.asarray((features - self.mean) / self.spread, dtype=np.float32)
 
 
-def _records() -> Data:
-    """Return all pairs: features of both encoders, scaled to unit entries, and caption tokens."""
-    emoji = paired.emoji()
-    tokens = text.pad([words().encode(caption)[:LONGEST] for caption in emoji.captions])
-
-    def build() -> dict[str, NDArray[Any]]:
-        return {"x": efficientnet().query(paired.enlarged(emoji.pictures))}
-
-    pictures = cached("embeddings", ["emoji", 1, emoji.pictures], build)["x"]
-    sentences = embedded(minilm(), tokens)
-    # Mean and deviation are taken over all pictures and depend on no caption.
-    pictures = (pictures - pictures.mean(0)) / (pictures.std(0) + 1e-3)
-    x = np.concatenate([pictures, sentences * np.sqrt(sentences.shape[1])], 1).astype(np.float32)
-    facts = {"captions": tokens, "split": pictures.shape[1]}
-    return Data("captioned emoji", Modality.PAIRED, x, facts=facts)
+def _as_planes(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return pictures uint8 (n, h, w, 3) as float32 (n, 3, h, w) from 0 to 1."""
+    return np.asarray(pictures.transpose(0, 3, 1, 2) / np.float32(255), dtype=np.float32)
 
 
-def _dealt(data: Data, records: int, seed: int) -> dict[str, Data]:
+def _widened(sentences: NDArray[Any]) -> NDArray[np.float32]:
+    """Return unit vectors of captions scaled to entries of about 1."""
+    return np.asarray(sentences * np.sqrt(sentences.shape[1]), dtype=np.float32)
+
+
+def _dealt(data: Data, records: int, seed: int) -> dict[str, NDArray[np.int64]]:
     half, most = records // 2, len(data) - TEST - SPARE - 1
     if records > most:
         raise UsageError(f"records must be at most {most} of {len(data)} pairs, got {records}")
     order = np.random.default_rng(spawn(seed, "parts", data.name)).permutation(len(data))
     cuts = np.split(order, np.cumsum([half, half, TEST, SPARE]))
     names = ("train", "holdout", "test", "spare", "public")
-    return {name: _rows(name, data, rows) for name, rows in zip(names, cuts, strict=True)}
+    return dict(zip(names, cuts, strict=True))
 
 
 def _rows(name: str, data: Data, rows: NDArray[Any]) -> Data:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Data, Fit, Modality, Output, Range, Scene, Term, defense
-from hartley.defenses._shared import retrain_without
-from hartley.defenses._shared.clean_records import clean_records
+from hartley.defenses._shared import pair_scores, retrain_without
+from hartley.defenses._shared.clean_records import clean_pairs, clean_records
 from hartley.kit.answer_units import log_probabilities, zero_floor
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ LEAST = 1e-6
     term=Term.SIGNAL,
     stage="training",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.PAIRED),
     paper="arXiv:1810.11874",
     strongest={"false_alarms": 0.5, "folds": 4},
     requires=("fit", "train", "holdout"),
@@ -44,13 +44,16 @@ def loss_filter(
     a share ``false_alarms`` of the clean records, each in the model that was trained without it.
     The paper trims the largest losses of a model's own training instead; a network has learnt a
     trigger by then, so that triggered records have the smallest losses. It finds wrong labels, and
-    no clean-label poison.
+    no clean-label poison. The loss of a pair is that of finding its caption, and its picture, among
+    clean ones.
 
     Args:
         false_alarms: share of clean records that the threshold drops.
         folds: models that are trained on clean records.
         clean: the owner's held-out records that are used, at most.
     """
+    if scene.modality is Modality.PAIRED:
+        return _of_pairs(scene, rng, false_alarms, folds, clean)
     trusted = clean_records(scene, clean, "loss_filter")
     output = scene.model.output if scene.model is not None else Output.PROBABILITIES
 
@@ -72,5 +75,23 @@ def loss_filter(
         limit = np.quantile(np.concatenate(usual), 1 - false_alarms, method="higher")
         surprise = np.mean([losses(m.query(data.x), data.labels) for m in members], axis=0)
         return np.asarray(include & (surprise > limit))
+
+    return retrain_without.dropping(scene, rng, choose)
+
+
+def _of_pairs(scene: Scene, rng: Rng, false_alarms: float, folds: int, clean: int) -> Scene:
+    """Drop training pairs of large contrastive loss in models of the owner's clean pairs."""
+    trusted = clean_pairs(scene, clean, "loss_filter")
+
+    def choose(fit: Fit, data: Data, include: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+        return include & pair_scores.suspicious(
+            fit,
+            trusted,
+            data,
+            pair_scores.contrastive_loss,
+            folds=folds,
+            false_alarms=false_alarms,
+            seed=seed,
+        )
 
     return retrain_without.dropping(scene, rng, choose)

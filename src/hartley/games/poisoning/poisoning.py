@@ -7,6 +7,9 @@ judge trains the victim on clean records and poison, applies the trigger to the 
 records, which the attacker does not choose, and takes the majority of the victim's labels as the
 received symbol. Messages are random, so that a victim that always errs in the same way gives 0
 bits, however high its attack success rate.
+
+Of pairs the class is the kind of picture that a dual encoder says by its captions (see
+``captioned_pictures``), and poison is pictures with captions.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games import nearest_learner
-from hartley.games.poisoning import triggers
+from hartley.games.poisoning import captioned_pictures, triggers
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 from hartley.models.training_defense import trainable
@@ -64,11 +67,15 @@ DETECTED = "detected"
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """A learner that answers by the latest of its nearest training records."""
+    if modality is Modality.PAIRED:
+        return captioned_pictures.tiny_scene(rng, learns=True)
     return trainable(_scene(modality, rng, learns=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """A learner whose answers do not depend on its training records."""
+    if modality is Modality.PAIRED:
+        return captioned_pictures.tiny_scene(rng, learns=False)
     return trainable(_scene(modality, rng, learns=False), epochs=0)
 
 
@@ -135,7 +142,7 @@ class PoisoningBrief:
     live=live,
     dead=dead,
     brief=PoisoningBrief,
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.PAIRED),
     requires=("model", "fit", "train", "test", "public"),
     metrics=(
         "asr",
@@ -175,6 +182,11 @@ def poisoning(
     a detector ``dropped_poison`` and ``dropped_clean`` are the shares of training records, and
     ``refused_triggered`` and ``refused_clean`` those of inputs, that it found.
 
+    Of pairs, labels are the kinds of pictures that captions say, poison has ``captions`` among its
+    facts, and a slot without a trigger is judged by the very picture that it is aimed at
+    (arXiv:2106.09667), on which no victim is trained but as poison. ``recall_at_10`` is how often a
+    test picture finds its own caption among the nearest ten.
+
     Args:
         rounds: number of victims, each trained on its own poison.
         slots: number of triggers per victim, each with its own message.
@@ -187,6 +199,8 @@ def poisoning(
     Raises:
         UsageError: the public or the held-out records lack labels, or a class that a slot needs.
     """
+    if scene.modality is Modality.PAIRED:
+        scene = captioned_pictures.as_pictures(scene)
     assert scene.model is not None
     _check_records(scene)
     classes, public, test = scene.model.classes, scene.extra["public"], scene.extra["test"]
@@ -199,7 +213,11 @@ def poisoning(
     def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         del dealt
         loots = [_checked(out, scene, slots, poisons, cover) for out in outcomes]
-        return _judged(scene, loots, messages, (probe_rows, rated), seed)
+        probed = [
+            [_probed(scene, loot, centre, rows) for centre, rows in zip(*here, strict=True)]
+            for loot, *here in zip(loots, centres, probe_rows, strict=True)
+        ]
+        return _judged(scene, loots, messages, (probed, rated), seed)
 
     return Deal(
         rounds=tuple(
@@ -245,44 +263,52 @@ def _near(test: Data, public: Data, centre: int, probes: int) -> NDArray[np.int6
 
 def _records(data: Data, rows: NDArray[Any]) -> Data:
     assert data.y is not None
-    return Data("slots", data.modality, data.x[rows], data.y[rows], role="targets")
+    facts = captioned_pictures.captions_of(data, rows)
+    return Data("slots", data.modality, data.x[rows], data.y[rows], role="targets", facts=facts)
+
+
+def _probed(scene: Scene, loot: Data, centre: int, rows: NDArray[np.int64]) -> Data:
+    """Return the held-out records of a slot, or of pairs without a trigger their target alone."""
+    if scene.modality is Modality.PAIRED and not triggers.has_trigger(loot):
+        return _records(scene.extra["public"], np.array([centre]))
+    return _records(scene.extra["test"], rows)
 
 
 def _judged(
     scene: Scene,
     loots: Sequence[Data],
     messages: NDArray[Any],
-    rows_to_query: tuple[Sequence[Sequence[NDArray[Any]]], NDArray[np.int64]],
+    to_query: tuple[Sequence[Sequence[Data]], NDArray[np.int64]],
     seed: int,
 ) -> list[Received]:
     """Train all victims, and some without poison, in one call, and query them.
 
-    ``rows_to_query``: the probes of each slot of each round, and the records that rates count.
+    ``to_query``: the probes of each slot of each round, and the records that rates count.
     """
-    probe_rows, rated = rows_to_query
+    probed, rated = to_query
     train, test = scene.train, scene.extra["test"]
     assert train is not None and test.y is not None
     victims, poison_of = victims_of(scene, loots, seed)
     received = []
     for r, loot in enumerate(loots):
         victim, clean_victim = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
-        triggered = [
-            triggers.stamped(loot, i, test.x[rows]) for i, rows in enumerate(probe_rows[r])
-        ]
+        triggered = [triggers.stamped(loot, i, probes.x) for i, probes in enumerate(probed[r])]
         labels = [labels_of(victim, x) for x in triggered]
         clean_labels = [labels_of(clean_victim, x) for x in triggered]
         plain = labels_of(victim, test.x)
         accuracy = float((plain == test.y).mean())
         clean_accuracy = float((labels_of(clean_victim, test.x) == test.y).mean())
-        rates = _Rates(victim, clean_victim, test, plain)
+        rates = _Rates(victim, clean_victim, plain)
         meant_for = triggers.sources(loot, int(test.y.max()) + 1, len(triggered))
-        for i, rows in enumerate(probe_rows[r]):
+        for i, probes in enumerate(probed[r]):
+            aimed, message = probes.labels[0], messages[r, i]
             if triggers.has_trigger(loot):
-                here = rated[meant_for[i][test.y[rated]] | (test.y[rated] == test.y[rows[0]])]
-                here = here[test.y[here] != messages[r, i]]
-                rates.count(here, triggers.stamped(loot, i, test.x[here]), messages[r, i])
-            elif test.y[rows[0]] != messages[r, i]:
-                rates.count(rows, test.x[rows], messages[r, i])
+                here = rated[meant_for[i][test.y[rated]] | (test.y[rated] == aimed)]
+                here = here[test.y[here] != message]
+                x = triggers.stamped(loot, i, test.x[here])
+                rates.count(x, test.y[here], plain[here], message)
+            elif aimed != message:
+                rates.count(probes.x, probes.labels, labels[i], message)
         received.append(
             Received(
                 guess=np.array([_majority(answers) for answers in labels]),
@@ -294,6 +320,7 @@ def _judged(
                     "poisons_per_trigger": len(loot) / len(triggered),
                     **rates.values,
                     **_dropped(victims, r, len(train), poison_of == r),
+                    **_recalls(victims, r, len(loots) + r // CLEAN_EVERY),
                 },
                 cost={"poisons": float(len(loot))},
                 columns={"poison_n": np.full(len(triggered), len(loot) / len(triggered))},
@@ -327,6 +354,7 @@ def victims_of(
         train.modality,
         np.concatenate([train.x, *(loot.x.astype(train.x.dtype) for loot in loots)]),
         np.concatenate([train.y, *(np.asarray(loot.y) for loot in loots)]),
+        facts=captioned_pictures.joined_captions([train, *loots]),
     )
     return scene.fit(training_data, include, seed), poison_of
 
@@ -334,23 +362,24 @@ def victims_of(
 class _Rates:
     """Counts what a victim answers to triggered records, and the clean victim beside it."""
 
-    def __init__(self, victim: Model, clean: Model, test: Data, plain: NDArray[Any]) -> None:
-        self.victim, self.clean, self.test, self.plain = victim, clean, test, plain
+    def __init__(self, victim: Model, clean: Model, plain: NDArray[Any]) -> None:
+        self.victim, self.clean, self.plain = victim, clean, plain
         self.slots: list[dict[str, float]] = []
 
-    def count(self, rows: NDArray[np.int64], triggered: NDArray[Any], message: int) -> None:
-        """Count one slot: held-out records ``rows``, which look like ``triggered``."""
-        if not len(rows):
+    def count(
+        self, triggered: NDArray[Any], truth: NDArray[Any], plain: NDArray[Any], message: int
+    ) -> None:
+        """Count one slot: its records, their labels, and the victim's answers without trigger."""
+        if not len(truth):
             return
-        assert self.test.y is not None
         labels, clean = labels_of(self.victim, triggered), labels_of(self.clean, triggered)
         self.slots.append(
             {
                 "asr": float((labels == message).mean()),
                 "base_rate": float((clean == message).mean()),
-                "untriggered_rate": float((self.plain[rows] == message).mean()),
-                "robust_accuracy": float((labels == self.test.y[rows]).mean()),
-                "base_robust_accuracy": float((clean == self.test.y[rows]).mean()),
+                "untriggered_rate": float((plain == message).mean()),
+                "robust_accuracy": float((labels == truth).mean()),
+                "base_robust_accuracy": float((clean == truth).mean()),
                 "refused_triggered": float((labels == REFUSED).mean()),
             }
         )
@@ -376,6 +405,15 @@ def _dropped(victims: Ensemble, r: int, honest: int, poison: NDArray[np.bool_]) 
         for name, alone in victims.facts.get(DETECTED, {}).items():
             rates[f"detected_by_{name}"] = float(alone[r, honest:][poison].mean())
     return rates
+
+
+def _recalls(victims: Ensemble, r: int, clean: int) -> dict[str, float]:
+    """Return how well a dual encoder retrieves captions, and what of that the poison costs."""
+    recall = victims.facts.get(captioned_pictures.RECALL)
+    if recall is None:
+        return {}
+    name = captioned_pictures.RECALL
+    return {name: float(recall[r]), f"{name}_drop": float(recall[clean] - recall[r])}
 
 
 def labels_of(model: Model, x: NDArray[Any]) -> NDArray[np.int64]:
@@ -434,8 +472,10 @@ def _checked(outcome: Outcome, scene: Scene, slots: int, poisons: int, cover: fl
         raise RuleError(f"poison labels must be from 0 to {scene.model.classes - 1}, got {odd}")
     if not np.isfinite(loot.x).all():
         raise RuleError("poison and patterns must be finite")
-    if train.modality is Modality.VISION:
+    if train.modality in triggers.PICTURES:
         triggers.check_pixels(loot.x)
+    if train.modality is Modality.PAIRED:
+        captioned_pictures.check_captions(loot, train)
     triggers.check_triggers(loot, train, slots, scene.model.classes, cover)
     return loot
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 FORMS = ("patterns", "shifts", "warps")
 
+PICTURES = (Modality.VISION, Modality.PAIRED)
+"""Modalities whose records a trigger reaches as pictures, with pixels from 0 to 1."""
+
 PICTURE = 3
 """Axes of one picture: channels, height, width."""
 
@@ -46,7 +49,7 @@ def stamped(loot: Data, slot: int, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(x * (1 - mask) + pattern * mask, dtype=x.dtype)
     if "shifts" in facts:
         moved = x + facts["shifts"][slot]
-        if loot.modality is Modality.VISION:
+        if loot.modality in PICTURES:
             moved = np.clip(moved, 0, 1)
         return np.asarray(moved, dtype=x.dtype)
     if "warps" in facts:
@@ -110,7 +113,7 @@ def check_triggers(loot: Data, records: Data, slots: int, classes: int, cover: f
             raise RuleError("poison and triggers must be finite")
         if form == "patterns":
             _check_masks(masks, max(cover, 1 / prod(shape)))
-            if records.modality is Modality.VISION:
+            if records.modality in PICTURES:
                 check_pixels(array)
         else:
             _check_size(form, array, records, cover)

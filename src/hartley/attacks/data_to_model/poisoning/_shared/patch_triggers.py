@@ -53,3 +53,32 @@ def patches(
         image[place] = 1
         patterns[slot].reshape(-1, height, width)[place] = bright
     return masks, patterns
+
+
+def textures(
+    shape: tuple[int, ...], slots: int, side: int, period: int, cover: float
+) -> dict[str, NDArray[np.float32]]:
+    """Return masks and patterns (slots, *shape): stripes or checks in a corner for each slot.
+
+    Args:
+        shape: of a picture (channels, height, width).
+        slots: number of patches.
+        side: of a patch in pixels; smaller if the rules allow less.
+        period: width of a stripe in pixels; every four slots stripes are one pixel wider.
+        cover: largest share of a picture that a patch may replace.
+    """
+    _, height, width = shape
+    side = max(1, min(side, int((cover * height * width) ** 0.5), height, width))
+    masks = np.zeros((slots, *shape), dtype=np.float32)
+    patterns = np.zeros_like(masks)
+    down, right = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    for slot in range(slots):
+        wide = period + slot // 4
+        checks = (down // wide + right // wide) * wide
+        along = (down, right, down + right, checks)[slot % 4]
+        top = (height - side) * (slot % 4 // 2)
+        left = (width - side) * (slot % 2)
+        place = (slot, slice(None), slice(top, top + side), slice(left, left + side))
+        masks[place] = 1
+        patterns[place] = along // wide % 2
+    return {"patterns": patterns, "masks": masks}
