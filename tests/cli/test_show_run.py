@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hartley.cli.main import run
+from hartley.cli.show import _row_lines
 
 PLAN = """
 scene = "live:membership"
@@ -52,6 +53,23 @@ def test_rows_are_listed_and_one_is_shown(folder, capsys, monkeypatch):
     assert (
         "[" in named["auc"] and "n " in named["auc"] and int(named["queries"].replace("\u202f", ""))
     )
+
+
+def test_a_row_says_how_many_models_it_trained_and_how_many_it_could():
+    stage = {"attack": "lira", "params": {"references": 64, "online": True}, "slot": None}
+    stage |= {"game": "membership", "game_params": {}}
+    row = {
+        "attack": "lira",
+        "params": {"references": 64, "online": True},
+        "experiment": {"stages": [stage], "defenses": [], "replicate": 0},
+        "cost": {"models": 8.0},
+        "rounds": 2,
+    }
+    lines = dict(_row_lines(row))
+    assert lines["params"] == "references 16 of at most 64, online yes"
+    assert lines["stage"] == "lira (references=16 of at most 64, online=True)"
+    for whole in ({"cost": {"models": 32.0}}, {"cost": {}}):
+        assert dict(_row_lines({**row, **whole}))["params"] == "references 64, online yes"
 
 
 def test_an_unknown_row_offers_the_nearest(folder, capsys, monkeypatch):

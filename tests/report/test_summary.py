@@ -165,6 +165,14 @@ def test_one_training_certifies_what_rests_on_the_draws_alone(run):
     said = of_one_training({**run, "channels": two})
     assert said[:2] == [capacity, epsilon] and said[3] == copies
     assert said[2].startswith("That is the largest figure of 2 attacks; each of them alone holds")
+    # Canaries are two classes of one training, which is introduced once.
+    other = {**row, **alone, "attack": "loss", "class": "memorization", "game": "memorization"}
+    for lines in (
+        of_one_training({**run, "channels": [two[0], other]}),
+        summary({**run, "channels": [two[0], other], "defenses": []}).sentences,
+    ):
+        assert sum("One training certifies no mean" in line for line in lines) == 1
+        assert sum(line.startswith("Of the same training it is") for line in lines) == 1
     two[0]["bits"] = {**row["bits"], "low": 0.2}
     assert of_one_training({**run, "channels": two}) == []
     # Over several trainings, or where nobody drew the secrets, none of these is said.

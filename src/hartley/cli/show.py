@@ -161,13 +161,14 @@ NAMES = {
 
 def _row_lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield a row of a run as names and words, one line each."""
-    from hartley.report.format_numbers import tuning, usual
+    from hartley.report.format_numbers import played_params, tuning, usual
 
+    row = {**row, "params": played_params(row)}
     for name, value in row.items():
         if value in (None, [], {}, "") or name in ELSEWHERE:
             continue
         if name == "experiment":
-            yield from _experiment_lines(value)
+            yield from _experiment_lines(value, row)
         elif name == "bits":
             yield from _bits_lines(row)
         elif name == "metrics":
@@ -182,12 +183,17 @@ def _row_lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "FLAGGED", str(flag)
 
 
-def _experiment_lines(experiment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _experiment_lines(
+    experiment: Mapping[str, Any], row: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     from hartley.report.format_numbers import params
 
     for stage in experiment["stages"]:
         slot = f", through the slot {stage['slot']}" if stage["slot"] else ""
-        yield "stage", f"{stage['attack']} ({params(stage['params'])}){slot}"
+        # What the last stage played with is known of its row; no row says it of those before.
+        played = row["params"] if stage is experiment["stages"][-1] else {}
+        values = {name: played.get(name, value) for name, value in stage["params"].items()}
+        yield "stage", f"{stage['attack']} ({params(values)}){slot}"
         yield "  its game", f"{stage['game']} ({params(stage['game_params'])})"
     defenses = [f"{one['name']} ({params(one['params'])})" for one in experiment["defenses"]]
     yield "defenses", " + ".join(defenses) or "none"

@@ -193,6 +193,21 @@ def params(values: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{key}={value}" for key, value in (values or {}).items())
 
 
+def played_params(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a row, with the reference models that it trained.
+
+    A scene may order fewer than the attack asks for, or leave out those that add little; what the
+    attack was allowed is beside it.
+    """
+    values = dict(row.get("params") or {})
+    allowed, trained = values.get("references"), (row.get("cost") or {}).get("models")
+    if isinstance(allowed, int) and trained is not None:
+        number_trained = round(trained * (row.get("rounds") or 1))
+        if number_trained < allowed:
+            values["references"] = f"{number_trained} of at most {allowed}"
+    return values
+
+
 def tuning(record: Mapping[str, Any] | None) -> str:
     """Write how a setting was chosen: which, out of how many, what each read, what trying cost."""
     if not record:

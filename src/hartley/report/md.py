@@ -19,6 +19,7 @@ from hartley.report.format_numbers import (
     metric,
     number,
     params,
+    played_params,
     quantity,
     sentence,
     share,
@@ -166,7 +167,7 @@ def _channel(row: Mapping[str, Any]) -> list[str]:
     metrics = [
         f"{metric(k)} {' '.join(usual(k, v))}" for k, v in (row.get("metrics") or {}).items()
     ]
-    name = row["attack"] + (f" ({params(row['params'])})" if row.get("params") else "")
+    name = row["attack"] + (f" ({params(played_params(row))})" if row.get("params") else "")
     flags = "".join(f" ⚠ {flag}" for flag in row.get("flags") or ())
     return [
         AXIS_TITLES.get(row.get("axis", ""), str(row.get("axis"))),

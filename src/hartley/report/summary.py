@@ -6,7 +6,7 @@ Every number in a sentence is one of a row of the run document, and the sentence
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,8 @@ def of_one_training(document: Mapping[str, Any]) -> list[str]:
     for cls in dict.fromkeys(class_of(row) for row in measured):
         rows = [row for row in measured if class_of(row) == cls]
         if not any(_low(row) > 0 for row in rows):
-            out += _of_one_run([row for row in rows if not row.get("flags")])
+            sentences = _of_one_run([row for row in rows if not row.get("flags")])
+            out += _in_turn(sentences, again=any(ONE_TRAINING in words for words in out))
     return out
 
 
@@ -143,12 +144,15 @@ def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield from _with_less(row, alike)
         yield from _metrics(row)
         yield from _anchor(row)
+    again = False
     for row in sound:
         if _low(row) <= 0:
             alike = [r for r in measured if class_of(r) == class_of(row)]
             yield _nothing(row, alike)
             yield from _difference([r for r in alike if not r.get("flags")])
-            yield from _of_one_run([r for r in alike if not r.get("flags")])
+            sentences = _of_one_run([r for r in alike if not r.get("flags")])
+            yield from (in_turn := _in_turn(sentences, again=again))
+            again |= any(ONE_TRAINING in words for words in in_turn)
     for cls in (cls for cls, row in best.items() if row is None):
         yield _unsettled([r for r in measured if class_of(r) == cls])
     flagged = [row for row in measured if row.get("flags")]
@@ -253,6 +257,14 @@ def _nothing(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     return f"Of {plain(class_of(row))}, no bit is certified by the {attacks} played{most}."
 
 
+ONE_TRAINING = "One training certifies no mean over trainings. Of this one"
+
+
+def _in_turn(sentences: Iterable[str], *, again: bool) -> list[str]:
+    """Say what is true of one training only the first time that it is spoken of."""
+    return [s.replace(ONE_TRAINING, "Of the same training") if again else s for s in sentences]
+
+
 def _of_one_run(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Say what one training certifies: it rests on the auditor's draws alone, on no mean."""
     alone = [r for r in rows if r.get("planted", True) and r.get("clusters") == 1]
@@ -260,7 +272,7 @@ def _of_one_run(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if capable:
         best = max(capable, key=lambda row: row["leakage"])
         yield (
-            f"One training certifies no mean over trainings. Of this one it is certified that "
+            f"{ONE_TRAINING} it is certified that "
             f"{best['attack']} read at least {bits(best['leakage'])} bit per "
             f"{best.get('unit') or 'use'} (min-capacity) of secrets that were drawn at random."
         )

@@ -17,6 +17,7 @@ from hartley.report.format_numbers import (
     number,
     params,
     plain,
+    played_params,
     quantity,
     share,
     span,
@@ -64,7 +65,7 @@ def channel(row: Mapping[str, Any]) -> dict[str, Any]:
         "rate": number(row.get("rate_bits_per_s")),
         "snr": number(row.get("snr_db"), 1),
         "snr_kind": _snr_kind(row),
-        "params": params(row.get("params")) or "no parameters",
+        "params": params(played_params(row)) or "no parameters",
         "details": _details(row, role, metrics[SHOWN:]),
         "tags": list(row.get("tags") or ()),
     }
