@@ -44,6 +44,89 @@ def test_a_row_of_fewer_reference_models_says_so(played):
     assert notes and all("models trained by the attacker 64 → 2" in note for note in notes)
 
 
+def _of_models(document, models, **params):
+    rows = [
+        {**row, "cost": {"models": models / row["rounds"]}, "params": {**row["params"], **params}}
+        for row in document["channels"]
+        if row["status"] == "measured"
+    ]
+    return _alone({**document, "channels": rows})
+
+
+def _budgeted(document, budget):
+    departure = {"kind": "plan", "name": "", "setting": "budget", "value": budget}
+    return _changed(document, "loss_threshold", departures=[departure])
+
+
+def _played_with(document, **params):
+    (row,) = [row for row in document["channels"] if row["attack"] == "loss_threshold"]
+    (stage,) = row["experiment"]["stages"]
+    stages = [{**stage, **{k: {**stage[k], **v} for k, v in params.items()}}]
+    experiment = {**row["experiment"], "stages": stages}
+    return _changed(document, "loss_threshold", experiment=experiment)
+
+
+def test_a_weaker_second_attacker_is_never_no_worse(played):
+    """A model seems to leak less where fewer reference models were trained against it."""
+    old = played[1]["old"]
+    strong, weak = _of_models(old, 64), _of_models(old, 8)
+    compared = compare_runs(strong, weak, margin=1.0)
+    words = "the second attacker was weaker: it trained 8 reference models, the other 64"
+    assert compared["status"] == "open"
+    assert f"loss_threshold: {words}" in compared["reasons"]
+    assert compare_runs(weak, strong, margin=1.0)["status"] == "no worse"
+    # Each of 16 victims may have had its own: the attacker of one is as strong with 64 as with 512.
+    alike = _of_models(old, 512, references=64), _of_models(old, 64, references=64)
+    assert compare_runs(*alike, margin=1.0)["status"] == "no worse"
+    for document, other, words in (
+        (_budgeted(old, 10), old, "it was allowed 10 queries, the other any number"),
+        (_budgeted(old, 10), _budgeted(old, 20), "it was allowed 10 queries, the other 20"),
+        (
+            _played_with(old, params={"floor": 0.1}),
+            old,
+            "it played with floor = 0.1, the other with 1e-06",
+        ),
+        (
+            _played_with(old, game_params={"mislabelled": 0.0}),
+            _played_with(old, game_params={"mislabelled": 0.5}),
+            "it played with mislabelled = 0.0, the other with 0.5",
+        ),
+    ):
+        compared = compare_runs(_alone(other), _alone(document), margin=1.0)
+        (reason,) = compared["reasons"]
+        assert compared["status"] == "open" and reason.endswith(words), reason
+
+
+def test_a_weaker_first_attacker_is_named_where_the_second_reads_more(played):
+    few, many = (
+        _of_models(
+            {**run, "channels": [{**row, "bits": {**row["bits"], **ends}} for row in rows]}, models
+        )
+        for run in [played[1]["old"]]
+        for rows in [[row for row in run["channels"] if row["status"] == "measured"]]
+        for models, ends in (
+            (8, {"point": 0.01, "low": 0.0, "high": 0.02}),
+            (64, {"point": 0.9, "low": 0.85, "high": 0.95}),
+        )
+    )
+    compared = compare_runs(few, many)
+    assert compared["status"] == "worse"
+    reasons = compared["reasons"]
+    words = "but the first attacker was weaker: it trained 8 reference models, the other 64"
+    assert reasons and all(reason.endswith(words) for reason in reasons)
+
+
+def test_a_scene_of_the_users_own_that_reads_less_is_a_weaker_attacker(played):
+    old = {**played[1]["old"], "scene": {"name": "tuned"}}
+    whole, cut = (
+        {**old, "plan": {"scene": "own_texts", "scenes": {"own_texts": {"longest": longest}}}}
+        for longest in (1024, 64)
+    )
+    (reason, _) = compare_runs(_alone(whole), _alone(cut), margin=1.0)["reasons"]
+    assert reason.endswith("weaker: it played with longest = 64, the other with 1024")
+    assert compare_runs(_alone(cut), _alone(whole), margin=1.0)["status"] == "no worse"
+
+
 def test_the_same_run_is_no_worse(call, stored):
     done = call("compare", "old", "old")
     assert done.returncode == 0, done.stderr

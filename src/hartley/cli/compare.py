@@ -33,7 +33,8 @@ def compare(
     Rows are joined by their ids; rows whose parameters differ by attack, game, defenses and
     knowledge. Where both runs dealt the same secrets to the same victims (one plan, one seed) the
     difference is paired. Exit code: 0 no worse, 1 worse, 2 bad input, 3 open: a difference that is
-    not settled, a row that failed, is flagged or is only in the first run.
+    not settled, a row that failed, is flagged or is only in the first run, or a second attacker
+    who was weaker: fewer reference models, a weaker setting, a smaller budget.
 
     Parameters
     ----------

@@ -94,7 +94,7 @@ def own_table(
     if Path(train).resolve() == Path(test).resolve():
         raise UsageError(f"--test must be records that the model never saw, got {train} twice")
     check_there({"model": model, "train": train, "test": test})
-    columns = _columns([Path(train), Path(test)], target, sensitive)
+    loaded = _columns([Path(train), Path(test)], target, sensitive)
     onnx = model.lower().endswith(".onnx")
     classifier: Any = load_onnx(Path(model)) if onnx else load_estimator(Path(model), trust=trust)
     labels = _labels_of(classifier, model)
@@ -105,7 +105,7 @@ def own_table(
     framed = not (names or reads or onnx)
     form, tables, targets = read_tables(
         [Path(train), Path(test)],
-        columns,
+        loaded,
         target,
         names=names,
         reads=reads,

@@ -3,7 +3,8 @@
 Worse and better are decided at the level of all rows together (Holm 1979): if every row leaked as
 much as before, the runs would be called worse with chance at most alpha. No worse needs the upper
 end of every difference within a margin, so that it needs no correction (an intersection–union
-test).
+test). Where the second attacker was weaker, fewer bits say nothing about the model: such a row is
+neither better nor no worse, and names the setting.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hartley.channel.compare import Difference, difference, difference_of_ends, 
 from hartley.channel.trials.split_quality import unsettling
 from hartley.core import Trials
 from hartley.core.errors import HartleyError
+from hartley.engine.result.weaker_attacker import weaker_by, weaker_scene
 from hartley.reference.measured_row import TABLE
 
 WORSE, BETTER, NO_WORSE, OPEN = "worse", "better", "no worse", "open"
@@ -72,7 +74,9 @@ def compare_runs(first: Side, second: Side, *, margin: float = MARGIN) -> dict[s
     pairs = [_measured(pair, first, second) for pair in pairs]
     baseline = [p for p in pairs if p.first.get("baseline", True)]
     defended = [p for p in pairs if not p.first.get("baseline", True)]
-    rows = [*_judged(baseline, margin), *_judged(defended, margin)]
+    scenes = (first.document, second.document)
+    weaker = weaker_scene(*reversed(scenes)), weaker_scene(*scenes)
+    rows = [*_judged(baseline, margin, weaker), *_judged(defended, margin, weaker)]
     missing = [row for row in only_first if row.get("baseline", True)]
     status, reasons = _verdict(rows, missing)
     return {
@@ -231,8 +235,16 @@ def _one_measurement(pair: Pair, first: Side, second: Side) -> str:
     return "the same play, measured alike" if played and played == pair.second.get("run_id") else ""
 
 
-def _judged(pairs: Sequence[Pair], margin: float) -> list[dict[str, Any]]:
-    """Return the rows of the comparison, with a status each at the level of all of them."""
+def _judged(
+    pairs: Sequence[Pair], margin: float, scenes: tuple[list[str], list[str]]
+) -> list[dict[str, Any]]:
+    """Return the rows of the comparison, with a status each at the level of all of them.
+
+    Args:
+        pairs: of one family.
+        margin: share of the secret that a row may leak more.
+        scenes: in what the second scene, and the first, gives an attacker less than the other.
+    """
     measured = [i for i, pair in enumerate(pairs) if pair.difference is not None]
     above = {i: pairs[i].difference.p_above() for i in measured}  # type: ignore[union-attr]
     below = {i: pairs[i].difference.p_below() for i in measured}  # type: ignore[union-attr]
@@ -255,6 +267,17 @@ def _judged(pairs: Sequence[Pair], margin: float) -> list[dict[str, Any]]:
         status = WORSE if i in worse else BETTER if i in better else OPEN
         if status == OPEN and high <= allowed:
             status = NO_WORSE
+        weaker = [
+            [*scene, *weaker_by(*rows_of_pair)]
+            for scene, rows_of_pair in zip(
+                scenes, ((pair.second, pair.first), (pair.first, pair.second)), strict=True
+            )
+        ]
+        reason = _reason(status, between, allowed, len(measured))
+        if status in (BETTER, NO_WORSE) and weaker[0]:
+            status, reason = OPEN, f"the second attacker was weaker: {'; '.join(weaker[0])}"
+        elif status == WORSE and weaker[1]:
+            reason += f"; but the first attacker was weaker: {'; '.join(weaker[1])}"
         figures = {"point": between.point, "low": low, "high": high}
         rows.append(
             {
@@ -267,7 +290,8 @@ def _judged(pairs: Sequence[Pair], margin: float) -> list[dict[str, Any]]:
                     "p_better": below[i],
                 },
                 "status": status,
-                "reason": _reason(status, between, allowed, len(measured)),
+                "reason": reason,
+                "weaker": {"first": weaker[1], "second": weaker[0]},
             }
         )
     return rows
