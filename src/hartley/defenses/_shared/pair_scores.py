@@ -38,12 +38,29 @@ def suspicious(
     """Return which pairs (n,) score higher than all but a share of the clean ones.
 
     Args:
-        fit: trains a model for each fold of the clean pairs, on all the others.
+        fit: see ``scored``.
         trusted: the clean pairs.
-        data: the pairs in question; each is scored by one of these models, as the clean ones are.
+        data: the pairs in question.
+        score: see ``Score``.
+        folds: parts of the clean pairs.
+        false_alarms: share of clean pairs beyond the threshold.
+        seed: of the training.
+    """
+    usual, scores = scored(fit, trusted, data, score, folds=folds, seed=seed)
+    return np.asarray(scores > np.quantile(usual, 1 - false_alarms, method="higher"))
+
+
+def scored(
+    fit: Fit, trusted: Data, data: Data, score: Score, *, folds: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scores of the clean pairs and of those in question, which have one law if clean.
+
+    Args:
+        fit: trains a model for each fold of the clean pairs, on all the others.
+        trusted: the clean pairs; each is scored by the model that was trained without it.
+        data: the pairs in question; each is scored by one of these models, drawn by chance.
         score: see ``Score``.
         folds: their number.
-        false_alarms: share of clean pairs beyond the threshold.
         seed: of the training.
     """
     fold = np.arange(len(trusted)) % folds
@@ -56,8 +73,7 @@ def suspicious(
         clean = embeddings(member, trusted.x[fold == f])
         usual.append(score(clean, clean, True))
         scores[by == f] = score(embeddings(member, data.x[by == f]), clean, False)
-    limit = np.quantile(np.concatenate(usual), 1 - false_alarms, method="higher")
-    return np.asarray(scores > limit)
+    return np.concatenate(usual), scores
 
 
 def embeddings(model: Model, x: NDArray[Any]) -> NDArray[np.float64]:
