@@ -92,6 +92,43 @@ def test_the_worst_row_decides():
     assert status([row(), row("b", low=0.25, high=0.6)], membership=0.3) == "inconclusive"
 
 
+def _of_sets(**more):
+    return row("dataset_test", unit="set of 32 records", **more) | {"class": "membership"}
+
+
+def test_bits_of_a_set_are_not_compared_with_a_limit_on_a_record():
+    """A set of 32 documents is another secret than a record: its bits are no multiple of those."""
+    records = row("a", low=0.0, high=0.04, unit="record") | {"class": "membership"}
+    sets = _of_sets(low=0.6, high=0.9)
+    limits = {"membership": 0.05}
+    verdict = judge({"channels": [records, sets]}, limits)
+    words = (
+        "membership: dataset_test reads at least 0.6 bit per set of 32 records, and the limit is "
+        'about a record: give it a limit of its own, "attack:dataset_test" = …'
+    )
+    assert verdict.status == "inconclusive" and verdict.reasons[0] == words
+    assert judge({"channels": [sets]}, limits).status == "inconclusive"  # also alone
+    # What is within the limit on a record is small of a set too, and is printed as what it is.
+    quiet = judge({"channels": [records, _of_sets(low=0.0, high=0.04)]}, limits)
+    assert quiet.status == "pass"
+    assert "dataset_test is at most 0.04 bit per set of 32 records, within" in str(quiet.reasons)
+    # A limit of its own decides; that of the class then leaves the row out.
+    for own_limit, answer in ((0.95, "pass"), (0.7, "inconclusive"), (0.5, "over")):
+        both = {**limits, "attack:dataset_test": own_limit}
+        lows = {"bits": sets["bits"] | {"lows": [[a, 0.6] for a in ALPHAS]}}
+        assert judge({"channels": [records, sets | lows]}, both).status == answer
+    # Its own limit on another quantity does not.
+    other = {**limits, "attack:dataset_test.auc": 0.9}
+    assert judge({"channels": [records, sets]}, other).status == "inconclusive"
+    auc = judge({"channels": [records, sets]}, {"membership.auc": 0.6})
+    assert auc.status == "inconclusive" and '"attack:dataset_test.auc" = …' in str(auc.reasons)
+
+
+def test_a_unit_that_a_plan_orders_for_all_rows_is_that_of_its_limits():
+    groups = row("a", low=0.3, high=0.4, unit="group of 8 records")
+    assert status([groups], membership=0.2) == "over"
+
+
 def test_over_is_told_even_when_something_else_failed():
     assert status([row(low=0.5, high=0.6), gone(status="failed")], membership=0.3) == "over"
 

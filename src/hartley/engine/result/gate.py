@@ -33,12 +33,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import inf
 from typing import Any
 
 from hartley import catalog
 from hartley.channel.trials.split_quality import unsettling
 from hartley.core.errors import UnknownName, UsageError
 from hartley.core.taxonomy import Axis
+from hartley.engine.result.departures import declared
 from hartley.engine.result.enough import (
     absent_attacks,
     alpha_of,
@@ -136,6 +138,7 @@ class _Check:
         reason: why it is inconclusive whatever its numbers say, or an empty string.
         short: why it is not a pass although its numbers are within the limit, or an empty string.
         least: that no attack can bound the quantity from above, or an empty string.
+        other_unit: that the limit is about another unit than the row, or an empty string.
     """
 
     key: str
@@ -149,6 +152,7 @@ class _Check:
     reason: str = ""
     short: str = ""
     least: str = ""
+    other_unit: str = ""
 
     @property
     def channel(self) -> tuple[str, str]:
@@ -213,7 +217,10 @@ def judge(
     document = {**document, "channels": [with_departures(r) for r in baseline_rows(document)]}
     terms = _Terms(strict, least, other_scene(document, scene))
     compared = [
-        check for key, limit in limits.items() for check in _compare(document, key, limit, terms)
+        check
+        for key, limit in limits.items()
+        for check in _compare(document, key, limit, terms)
+        if not (check.other_unit and _of_its_own(check, limits))
     ]
     tested = [c for c in compared if c.lows]
     level = min((c.level for c in tested), default=None)
@@ -307,9 +314,21 @@ def _compare(
             yield _Check(key, limit, row, metric, reason=reason)
             continue
         lows, ends, unit = _metric(row, metric) if metric else _bits(row, terms.strict)
+        other = other_unit(subject, row, rows)
+        if other:
+            # It is never over a limit on something else, and only a pass where it is within it.
+            shown_low = f"{lows[0][1]:.4g}" if lows else "?"
+            unit = f"{unit} per {row['unit']}"
+            own_key = f"attack:{row['attack']}" + f".{metric}" * bool(metric)
+            other = (
+                f"reads at least {shown_low}{unit}, and {other}: give it a limit of its own, "
+                f'"{own_key}" = …'
+            )
+            lows = []
         # The least lower bound that is above the limit: a blind baseline must not explain it.
         above = min((low for _, low in lows if low > limit), default=None)
         flags = "; ".join(unsettling(row, limit, above, in_bits=not metric))
+        outside = min(ends, default=inf) > limit
         yield _Check(
             key=key,
             limit=limit,
@@ -322,9 +341,43 @@ def _compare(
             least=NEVER.format(IN_WORDS[metric].removeprefix("bit of "))
             if lows and metric in IN_WORDS
             else "",
-            reason=f"is flagged: {flags}" if flags else "",
+            reason=f"is flagged: {flags}" if flags else other if outside else "",
+            other_unit=other,
             short=terms.other_scene or loose_alpha(row, terms.least) or shorts.get(row["id"], ""),
         )
+
+
+def _of_its_own(check: _Check, limits: Iterable[str]) -> bool:
+    """Whether a row of another unit has a limit that names it, on the same quantity."""
+    assert check.row is not None
+    named = (key.partition(".") for key in limits)
+    return any(
+        subject == f"attack:{check.row['attack']}" and BESIDE.get(metric, metric) == check.metric
+        for subject, _, metric in named
+    )
+
+
+def other_unit(subject: str, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say which unit a limit is about where a row is about another, or nothing.
+
+    A limit on a class or a game is about the unit of the game, such as a record. An attack may
+    play the game in another, such as a set of documents, of which a bit is something else. What a
+    plan orders for all rows of a game, such as groups, is the unit of its limits too.
+
+    Args:
+        subject: of the limit.
+        row: that it covers.
+        rows: all that it covers.
+    """
+    game = declared("game", str(row.get("game") or ""))
+    usual, unit = getattr(game, "unit", ""), row.get("unit")
+    if subject.startswith("attack:") or not unit or not usual or unit == usual:
+        return ""
+    alike = [r for r in rows if r["status"] == "measured" and r.get("game") == row.get("game")]
+    chosen = getattr(declared("attack", row["attack"]), "game_params", {})
+    if usual not in {r.get("unit") for r in alike} and not chosen:
+        return ""
+    return f"the limit is about a {usual}"
 
 
 def _settled(check: _Check, over: bool, tested: int, strict: bool) -> dict[str, Any]:
