@@ -151,7 +151,7 @@ def assess(
     from hartley.engine.assess import assess as run_plan
 
     try:
-        with watching() as watch:
+        with watching(verbose=verbose) as watch:
             document = run_plan(
                 ordered,
                 store=store,

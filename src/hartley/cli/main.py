@@ -26,6 +26,7 @@ from hartley.cli.supervise import (
 )
 from hartley.cli.terminal import complain, complain_at_length
 from hartley.core.errors import HartleyError, Mistakes, UsageError
+from hartley.engine.run.threads import one_thread
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -149,6 +150,8 @@ def _verb(arguments: Sequence[str]) -> str:
 def main() -> None:
     """Run the command line of this process."""
     guard()
+    if _verb(sys.argv[1:]) in PLAYING:
+        one_thread()  # numpy starts its threads as it is imported, and workers are forked
     # Every verb needs it, and an import that Ctrl-C breaks off cannot be repeated.
     import_module(f"hartley.cli.{_verb(sys.argv[1:]) or 'list'}")
     arguments = sys.argv[1:]

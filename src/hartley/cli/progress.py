@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,10 +16,14 @@ Watch = Callable[[str, Mapping[str, Any]], None]
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """Yield the function that the engine calls with each event; it writes to standard error."""
+def watching(*, verbose: bool = False) -> Iterator[Watch]:
+    """Yield the function that the engine calls with each event; it writes to standard error.
+
+    Args:
+        verbose: say also why workers are started anew instead of being forked.
+    """
     if not lively(sys.stderr):
-        yield _Lines().on_event
+        yield _Lines(verbose=verbose).on_event
         return
     from rich.console import Console
     from rich.progress import (
@@ -40,8 +45,10 @@ def watching() -> Iterator[Watch]:
         console=Console(stderr=True),
         transient=True,
     )
+    others = set(threading.enumerate())
     with bars:
-        yield _Bars(bars).on_event
+        drawing = set(threading.enumerate()) - others
+        yield _Bars(bars, drawing, verbose=verbose).on_event
 
 
 def _shown(text: str) -> str:
@@ -54,7 +61,10 @@ def _shown(text: str) -> str:
 class _Bars:
     """The one bar of a run, and what is being played."""
 
-    def __init__(self, bars: Any) -> None:
+    def __init__(
+        self, bars: Any, drawing: Iterable[threading.Thread] = (), *, verbose: bool = False
+    ) -> None:
+        self.drawing, self.verbose = drawing, verbose
         self.bars, self.task, self.playing = bars, None, dict[str, str]()
         self.training, self.choices = dict[str, str](), set[str]()
         self.reasons = _Reasons()
@@ -62,6 +72,14 @@ class _Bars:
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
             self.task = self.bars.add_task(_shown(_building(facts["name"])), total=None)
+        elif event == "forking":
+            self.bars.stop()
+            for thread in self.drawing:
+                thread.join()
+        elif event == "forked":
+            self.bars.start()
+            if facts["reason"] and self.verbose:
+                self.bars.console.print(_shown(_not_forked(facts)))
         elif event == "not resumable":
             self.bars.console.print(_shown(_not_resumable(facts)))
         elif event == "healed":
@@ -103,7 +121,10 @@ APART = 10.0
 class _Lines:
     """One line for each event, for a file or a pipe."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, verbose: bool = False
+    ) -> None:
+        self.verbose = verbose
         self.reasons, self.clock = _Reasons(), clock
         self.total, self.ended, self.began = 0, 0, clock()
         self.latest, self.choices = self.began, set[str]()
@@ -113,6 +134,8 @@ class _Lines:
             note(_building(facts["name"]))
         elif event == "not resumable":
             note(_not_resumable(facts))
+        elif event == "forked" and facts["reason"] and self.verbose:
+            note(_not_forked(facts))
         elif event == "healed":
             note(_healed(facts))
         elif event == "jobs":
@@ -189,6 +212,10 @@ def _not_resumable(facts: Mapping[str, Any]) -> str:
         f"the scene {facts['name']} is not resumable, because its model declares no identity: "
         "every run starts from the beginning (of an endpoint, --revision VERSION gives it one)"
     )
+
+
+def _not_forked(facts: Mapping[str, Any]) -> str:
+    return f"workers are started one by one instead of being forked: {facts['reason']}"
 
 
 def _building(name: str) -> str:

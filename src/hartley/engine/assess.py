@@ -7,6 +7,7 @@ be continued after a kill, and measured again without a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ from hartley.engine.plan.worklist import added, batches, expand, experiments, pl
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
 from hartley.engine.result.gate import INCONCLUSIVE
-from hartley.engine.run import executor
+from hartley.engine.run import executor, fork_server
 from hartley.engine.run.devices import devices_used
+from hartley.engine.run.fork_server import ForkServer
 from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
 from hartley.engine.run.pooled_trials import pooled
 from hartley.engine.run.threads import one_thread
@@ -43,7 +45,7 @@ from hartley.kit.cache import taken_rebuilt
 from hartley.store.table import trials_to_bytes
 
 Watch = Callable[[str, Mapping[str, Any]], None]
-"""(event, facts) → nothing. Events: scene, not resumable, healed, jobs, started, training,
+"""(event, facts) → nothing. Events: scene, forking, forked, not resumable, healed, jobs, started, training,
 chosen, ended, measuring, kept."""
 
 
@@ -120,26 +122,32 @@ def assess(
     runs.check_store(store)
     one_thread()
     watch("scene", {"name": plan.scene})
-    scene = build_scene.build(plan.scene, params)
-    if not scene.resumable:
-        watch("not resumable", {"name": scene.name})
-    check_fit(must_fit, scene)
-    lines = expand(at_look(plan, 1) if plan.looks else plan, scene)
-    ledger = runs.open_run(
-        store,
-        name=plan.name or plan.scene,
-        plan=normalised(plan),
-        source=source,
-        scene={"name": scene.name, "digest": scene.digest, "modality": str(scene.modality)},
-        version=__version__,
-        run=run,
-        # Nothing identifies the scene, so earlier results cannot be trusted.
-        fresh=fresh or not scene.resumable,
-    )
-    ledger.inputs = inputs if scene.resumable else ""
-    try:
+    with ExitStack() as until_end:
+        before = fork_server.holdings()
+        scene = build_scene.build(plan.scene, params)
+        # Workers are copies of what is here before parts of plugins are imported.
+        server = until_end.enter_context(
+            fork_server.serving((plan.scene, scene, params), before, watch)
+        )
+        if not scene.resumable:
+            watch("not resumable", {"name": scene.name})
+        check_fit(must_fit, scene)
+        lines = expand(at_look(plan, 1) if plan.looks else plan, scene)
+        ledger = runs.open_run(
+            store,
+            name=plan.name or plan.scene,
+            plan=normalised(plan),
+            source=source,
+            scene={"name": scene.name, "digest": scene.digest, "modality": str(scene.modality)},
+            version=__version__,
+            run=run,
+            # Nothing identifies the scene, so earlier results cannot be trusted.
+            fresh=fresh or not scene.resumable,
+        )
+        until_end.callback(ledger.close)
+        ledger.inputs = inputs if scene.resumable else ""
         if plan.looks:
-            return _assess_by_looks(plan, scene, ledger, watch)
+            return _assess_by_looks(plan, scene, server, ledger, watch)
         todo = [experiment for experiment in experiments(lines) if not ledger.done(experiment.key)]
         rows = planned(lines, plan, scene)
         ledger.healed += [_rebuilt(name) for name in taken_rebuilt()]
@@ -148,10 +156,8 @@ def assess(
         if stored is not None:
             return _kept(ledger, stored, watch)
         ledger.begin(lines=rows, scene=document.finite(dict(scene.facts)), **_suspects(scene))
-        refused = _play(experiments(lines), plan, scene, ledger, watch)
+        refused = _play(experiments(lines), plan, scene, server, ledger, watch)
         return _finished(ledger, plan, experiments(lines), refused, watch)
-    finally:
-        ledger.close()
 
 
 def _kept(ledger: runs.Ledger, stored: dict[str, Any], watch: Watch) -> dict[str, Any]:
@@ -180,7 +186,9 @@ def _finished(
     return finished_run
 
 
-def _assess_by_looks(plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch) -> dict[str, Any]:
+def _assess_by_looks(
+    plan: Plan, scene: Scene, server: ForkServer | None, ledger: runs.Ledger, watch: Watch
+) -> dict[str, Any]:
     """Play batch after batch, judge at each look, and stop once the verdict is pass or over.
 
     The numbers of a look depend on the plan and the look alone: batches have seeds of their own,
@@ -198,7 +206,7 @@ def _assess_by_looks(plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
             played = True
             ledger.begin(lines=rows, look=look, scene=facts, **suspects)
             parts = [part for row in whole for part in _parts(row, plan, look)]
-            refused = _play(parts, plan, scene, ledger, watch)
+            refused = _play(parts, plan, scene, server, ledger, watch)
             for experiment in whole:
                 _pool(ledger, experiment, _parts(experiment, plan, look), refused)
         channels = [_row(ledger, line, anew=False) for line in rows["rows"] if "standing" in line]
@@ -356,7 +364,12 @@ def _devices(ledger: runs.Ledger) -> list[str]:
 
 
 def _play(
-    todo: list[Experiment], plan: Plan, scene: Scene, ledger: runs.Ledger, watch: Watch
+    todo: list[Experiment],
+    plan: Plan,
+    scene: Scene,
+    server: ForkServer | None,
+    ledger: runs.Ledger,
+    watch: Watch,
 ) -> dict[str, str]:
     """Play what is not done yet; return what was refused as the user's mistake, by key."""
     refused: dict[str, str] = {}
@@ -388,6 +401,7 @@ def _play(
             artifacts=ledger.folder / "artifacts",
             limits=executor.limits(plan.time_limit, plan.memory_limit),
             isolate=plan.isolate,
+            server=server,
             started=lambda experiment: watch("started", {"job": experiment}),
             finished=finished,
             on_news=lambda experiment, news: watch(

@@ -1,8 +1,8 @@
 """Play experiments in this process, or spread them over local worker processes.
 
-Workers are started fresh (never forked), on one thread each, with the thread limits set before
-numpy is imported, and each in a session of its own: a Ctrl-C reaches only this process, which
-then ends them. A worker that dies (segmentation fault, ``os._exit``), takes longer or more memory
+Workers are forked of a process that holds the scene (``fork_server``), or started fresh where there
+is none. They run on one thread each, with the thread limits set before numpy is imported, and each
+in a session of its own: a Ctrl-C reaches only this process, which then ends them. A worker that dies (segmentation fault, ``os._exit``), takes longer or more memory
 than allowed, or answers what is not a result fails the one experiment it was playing; a new worker
 goes on with the rest. So does one after a failure, and after a part of a plugin, which may have
 changed anything in its process. Seeds come from names, so the results do not depend on who played
@@ -26,6 +26,7 @@ from hartley import catalog
 from hartley.core import Experiment, Scene
 from hartley.core.errors import HartleyError, RunError
 from hartley.engine.run import processes, worker_process
+from hartley.engine.run.fork_server import ForkServer
 from hartley.engine.run.frames import GarbledFrame
 from hartley.engine.run.interrupts import deferred
 from hartley.engine.run.own_process import may_play
@@ -37,6 +38,8 @@ from hartley.store.artifacts import Artifacts
 Started = Callable[[Experiment], None]
 Finished = Callable[[Experiment, Result], None]
 OnNews = Callable[[Experiment, News], None]
+Settings = tuple[Path | None, Path | None, bool | None, ForkServer | None]
+"""Of workers: the folders of their logs and of loot, which attacks are isolated, their server."""
 
 GIB = 1 << 30
 TIME_LIMIT = 6 * 3600.0
@@ -110,6 +113,7 @@ def perform(
     artifacts: Path | None = None,
     limits: Limits = Limits(),
     isolate: bool | None = None,
+    server: ForkServer | None = None,
     started: Started,
     finished: Finished,
     on_news: OnNews = lambda _experiment, _news: None,
@@ -126,6 +130,7 @@ def perform(
         artifacts: folder for the loot of chains.
         limits: what one experiment may take.
         isolate: which attacks play in a process of their own (see ``Player``).
+        server: the process that workers are forked of; None starts them fresh.
         started: called when an experiment begins, in this process.
         finished: called once an experiment, in this process; what it raises stops everything.
         on_news: called with news of the models that an experiment trains.
@@ -145,7 +150,7 @@ def perform(
                 result = player.run(experiment)
             finished(experiment, result)
         return
-    settings = (logs, artifacts, isolate)
+    settings = (logs, artifacts, isolate, server)
     with _Staff(min(workers or 1, len(experiments)), settings, limits) as staff:
         staff.play(_foreign_last(experiments), started, finished, on_news)
 
@@ -154,7 +159,7 @@ class _Staff:
     """The workers of one run."""
 
     def __init__(
-        self, size: int, settings: tuple[Path | None, Path | None, bool | None], limits: Limits
+        self, size: int, settings: Settings, limits: Limits
     ) -> None:
         self._size, self._settings, self._limits = size, settings, limits
         self._workers: dict[int, WorkerProcess] = {}
@@ -178,6 +183,8 @@ class _Staff:
     ) -> None:
         """Play experiments until all have ended."""
         self._on_news = on_news
+        if (server := self._settings[-1]) is not None:
+            server.preload(_modules(todo))
         while todo or self._busy():
             while len(self._workers) < self._size and self._starting() < len(todo):
                 self._hire()
@@ -369,6 +376,13 @@ def _foreign(experiment: Experiment) -> frozenset[str]:
     for stage in experiment.stages:
         names |= {("attack", stage.attack), ("game", stage.game)}
     return frozenset(f"{kind} {name}" for kind, name in names if not _is_own(kind, name))
+
+
+def _modules(experiments: Sequence[Experiment]) -> list[str]:
+    """Return the modules of all attacks and games that are played, but for those of plugins."""
+    stages = [stage for experiment in experiments for stage in experiment.stages]
+    names = {("attack", stage.attack) for stage in stages} | {("game", s.game) for s in stages}
+    return sorted(catalog.find(*name).module for name in names if _is_own(*name))
 
 
 def _is_own(kind: str, name: str) -> bool:

@@ -11,6 +11,7 @@ from hartley.core.errors import UsageError
 from hartley.engine import build_scene
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.result import document
+from hartley.engine.run import fork_server
 from hartley.engine.run.executor import Limits, OnNews, perform
 from hartley.engine.run.player import DONE, Result
 from hartley.engine.run.threads import one_thread
@@ -56,19 +57,22 @@ def play_row(
     settings = dict(scene_params or {})
     experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)
     one_thread()
+    before = fork_server.holdings()
     built_scene = build_scene.build(scene, settings)
     results: list[Result] = []
-    perform(
-        [experiment],
-        workers=0,
-        scene=built_scene,
-        scene_params=settings,
-        limits=limits or Limits(),
-        isolate=isolate,
-        started=lambda _experiment: None,
-        finished=lambda _experiment, result: results.append(result),
-        on_news=on_news,
-    )
+    with fork_server.serving((scene, built_scene, settings), before) as server:
+        perform(
+            [experiment],
+            workers=0,
+            scene=built_scene,
+            scene_params=settings,
+            limits=limits or Limits(),
+            isolate=isolate,
+            server=server,
+            started=lambda _experiment: None,
+            finished=lambda _experiment, result: results.append(result),
+            on_news=on_news,
+        )
     (result,) = results
     if result.mistake:
         raise UsageError(f"{attack} on {scene}: {result.mistake}")

@@ -11,18 +11,20 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 PROC = Path("/proc")
 MARK = "HARTLEY_WORKER"
 """A worker's name in its environment, which the processes that it starts inherit."""
 
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # linux/prctl.h
+_ENVIRONMENT = 47
+"""The place of env_start among the fields of ``/proc/PID/stat`` that follow the name; see proc(5)."""
 _PATIENCE = 5.0
 """Seconds to wait until processes that were killed are gone."""
 
@@ -119,7 +121,18 @@ def end_descendants() -> None:
         time.sleep(0.002)
 
 
-def has_ended(process: subprocess.Popen[bytes]) -> bool:
+class Waitable(Protocol):
+    """A child process, such as ``subprocess.Popen``."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    def poll(self) -> int | None:
+        """Return how it ended; None while it runs."""
+
+
+def has_ended(process: Waitable) -> bool:
     """Whether a child has ended; where the system lets it, its id is not given away by that."""
     if not hasattr(os, "waitid"):  # as on macOS
         return process.poll() is not None
@@ -185,6 +198,32 @@ def killing(number: int, kills_before: int) -> str:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends (Linux)."""
     _process_control(_SET_SUBREAPER, 1)
+
+
+def mark_this(mark: str) -> None:
+    """Give this process a mark that others see, although it was forked and not started (Linux).
+
+    What others see is the memory that the system wrote the environment into at the start. It does
+    not grow, so that the mark takes the place of the variables that fill it most; the environment
+    itself has moved, and keeps them.
+    """
+    os.environ[MARK] = mark
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError, ValueError, IndexError):
+        fields = (PROC / "self" / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        begin, end = int(fields[_ENVIRONMENT]), int(fields[_ENVIRONMENT + 1])
+        if begin <= 0 or end - begin < len(MARK) + len(mark) + 2:
+            return
+        ctypes.CDLL(None).clearenv()
+        for name, value in os.environb.items():
+            os.putenv(name, value)
+        content = f"{MARK}={mark}\0".encode()
+        others = [name + b"=" + value + b"\0" for name, value in os.environb.items()]
+        for line in sorted(others, key=len):
+            if len(content) + len(line) <= end - begin and line not in content:
+                content += line
+        ctypes.memmove(begin, content.ljust(end - begin, b"\0"), end - begin)
 
 
 def end_with_parent(parent: int) -> None:

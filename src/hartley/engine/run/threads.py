@@ -15,5 +15,7 @@ def one_thread() -> None:
     """Hold this process to one thread, like a worker: sums then do not depend on the machine."""
     for name in THREADS:
         os.environ[name] = "1"
+    # Else pyarrow starts one as it is imported, for an allocator that it does not use.
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """A worker process: reads jobs, plays them, answers.
 
-Run as ``python -m hartley.engine.run.worker JOBS RESULTS``, with two descriptors.
+Run as ``python -m hartley.engine.run.worker JOBS RESULTS``, with two descriptors, or forked of a
+process that has the scene (``engine.run.fork_server``).
 
 It talks in frames over pipes of its own, which parts do not know: what they print, and whatever
 they write to standard output, goes into the log. When the parent is gone the worker goes too, with
@@ -15,14 +16,18 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from hartley.engine.run import processes
 from hartley.engine.run.frames import pack, receive
 
 if TYPE_CHECKING:
+    from hartley.core import Scene
     from hartley.engine.run.player import Player, Result
+
+    Held = tuple[str, Scene, Mapping[str, Any]]
 
 CANNOT_ANSWER = 74
 """The exit code of a worker whose pipe a part has closed."""
@@ -33,14 +38,25 @@ _OUT_OF_REACH = 400
 
 def main() -> None:
     """Play jobs until the input ends."""
-    jobs, results = (_moved(int(word)) for word in sys.argv[1:3])
+    jobs, results = (int(word) for word in sys.argv[1:3])
+    work(jobs, results, os.getppid(), None)
+
+
+def work(jobs: int, results: int, parent: int, held: Held | None) -> NoReturn:
+    """Play jobs until the input ends, and end this process.
+
+    Args:
+        jobs, results: descriptors.
+        parent: the id of the process that gives the jobs, with which this one ends.
+        held: a scene that is built already.
+    """
+    jobs, results = _moved(jobs), _moved(results)
     processes.adopt_orphans()
     processes.offer_to_be_killed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    parent = os.getppid()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:
-        _serve(os.fdopen(jobs, "rb"), results)
+        _serve(os.fdopen(jobs, "rb"), results, held)
     except (EOFError, BrokenPipeError):
         os._exit(0)  # what parts leave to be done at the end could take for ever
     except OSError:
@@ -48,9 +64,10 @@ def main() -> None:
     except BaseException:
         traceback.print_exc()
         os._exit(1)
+    os._exit(0)
 
 
-def _serve(inbox: IO[bytes], results: int) -> None:
+def _serve(inbox: IO[bytes], results: int, held: Held | None) -> None:
     from hartley.engine.run.player import Player
     from hartley.kit.training_news import listening
     from hartley.store.artifacts import Artifacts
@@ -59,6 +76,8 @@ def _serve(inbox: IO[bytes], results: int) -> None:
     sys.path[:] = note["path"]
     artifacts = note["artifacts"]
     player = Player(Artifacts(Path(artifacts)) if artifacts else None, note["isolate"])
+    if held is not None:
+        player.hold(*held)
     _write(results, pack(token, {"ready": True}))
     with listening(lambda news: _write(results, pack(token, {"training": dict(news)}))):
         _play(inbox, token, player, results)

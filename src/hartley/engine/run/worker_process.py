@@ -1,6 +1,7 @@
 """One worker process, as the command sees it: begins, takes an experiment, answers, ends.
 
-It runs in a session and process group of its own and on one thread. It answers over a pipe that is
+It is forked of the run's fork server, or started fresh where there is none. It runs in a session
+and process group of its own and on one thread. It answers over a pipe that is
 not its standard output; what its parts print goes into its log, of which the beginning and the end
 are kept.
 """
@@ -21,6 +22,7 @@ from hartley.core import Experiment
 from hartley.core.control_characters import visible
 from hartley.core.errors import RunError
 from hartley.engine.run import processes
+from hartley.engine.run.fork_server import ForkedProcess, ForkServer
 from hartley.engine.run.frames import Frame, Frames, new_token, pack
 from hartley.engine.run.threads import THREADS
 from hartley.engine.run.worker import CANNOT_ANSWER
@@ -93,7 +95,7 @@ class WorkerProcess:
     """
 
     number: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     mark: str
     token: bytes
     jobs: int
@@ -179,7 +181,11 @@ class WorkerProcess:
 
 
 def start(
-    number: int, logs: Path | None, artifacts: Path | None, isolate: bool | None = None
+    number: int,
+    logs: Path | None,
+    artifacts: Path | None,
+    isolate: bool | None = None,
+    server: ForkServer | None = None,
 ) -> WorkerProcess:
     """Start a worker.
 
@@ -188,30 +194,22 @@ def start(
         logs: folder of the logs, or None.
         artifacts: folder for the loot of chains, or None.
         isolate: which attacks play in a process of their own (see ``Player``).
+        server: the process to fork it of; where that cannot be, it is started fresh.
 
     Raises:
         RunError: the system can start no process.
     """
     mark, token = secrets.token_hex(16), new_token()
-    environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONUNBUFFERED": "1"}
-    environment[processes.MARK] = mark
     opened: list[int] = []
+    process: subprocess.Popen[bytes] | ForkedProcess | None = None
     try:
         for _ in range(3):
             opened += os.pipe()
         jobs_end, jobs, results, results_end, prints, prints_end = opened
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-X", "faulthandler", "-m", "hartley.engine.run.worker"),
-                *(str(jobs_end), str(results_end)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=prints_end,
-            stderr=prints_end,
-            pass_fds=(jobs_end, results_end),
-            env=environment,
-            start_new_session=True,
-        )
+        if server is not None:
+            process = server.fork(jobs_end, results_end, prints_end, mark)
+        if process is None:
+            process = _fresh(jobs_end, results_end, prints_end, mark)
     except OSError as error:
         for descriptor in opened:
             os.close(descriptor)
@@ -225,6 +223,24 @@ def start(
     folder = str(artifacts.absolute()) if artifacts else None
     worker.send({"path": sys.path, "artifacts": folder, "isolate": isolate})
     return worker
+
+
+def _fresh(jobs: int, results: int, prints: int, mark: str) -> subprocess.Popen[bytes]:
+    """Start a process that imports what it needs and builds its scene itself."""
+    environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONUNBUFFERED": "1"}
+    environment[processes.MARK] = mark
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-X", "faulthandler", "-m", "hartley.engine.run.worker"),
+            *(str(jobs), str(results)),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=prints,
+        stderr=prints,
+        pass_fds=(jobs, results),
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def _pieces(descriptor: int) -> Iterator[bytes]:
