@@ -72,18 +72,11 @@ class _Bars:
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
             self.task = self.bars.add_task(_shown(_building(facts["name"])), total=None)
-        elif event == "forking":
-            self.bars.stop()
-            for thread in self.drawing:
-                thread.join()
-        elif event == "forked":
-            self.bars.start()
-            if facts["reason"] and self.verbose:
-                self.bars.console.print(_shown(_not_forked(facts)))
-        elif event == "not resumable":
-            self.bars.console.print(_shown(_not_resumable(facts)))
-        elif event == "healed":
-            self.bars.console.print(_shown(_healed(facts)))
+        elif event in ("forking", "forked"):
+            self._fork(event, facts)
+        elif event in ("not resumable", "healed"):
+            words = _healed if event == "healed" else _not_resumable
+            self.bars.console.print(_shown(words(facts)))
         elif event == "jobs":
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
         elif event == "started":
@@ -97,6 +90,17 @@ class _Bars:
         if self.playing:
             texts = (words + self.training.get(key, "") for key, words in self.playing.items())
             self.bars.update(self.task, description=_shown(", ".join(texts)))
+
+    def _fork(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Leave the engine alone with one thread, as long as it makes a copy of this process."""
+        if event == "forking":
+            self.bars.stop()
+            for thread in self.drawing:
+                thread.join()
+            return
+        self.bars.start()
+        if facts["reason"] and self.verbose:
+            self.bars.console.print(_shown(_not_forked(facts)))
 
     def _train(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "training":

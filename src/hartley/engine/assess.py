@@ -45,8 +45,8 @@ from hartley.kit.cache import taken_rebuilt
 from hartley.store.table import trials_to_bytes
 
 Watch = Callable[[str, Mapping[str, Any]], None]
-"""(event, facts) → nothing. Events: scene, forking, forked, not resumable, healed, jobs, started, training,
-chosen, ended, measuring, kept."""
+"""(event, facts) → nothing. Events: scene, forking, forked, not resumable, healed, jobs, started,
+training, chosen, ended, measuring, kept."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -156,7 +156,7 @@ def assess(
         if stored is not None:
             return _kept(ledger, stored, watch)
         ledger.begin(lines=rows, scene=document.finite(dict(scene.facts)), **_suspects(scene))
-        refused = _play(experiments(lines), plan, scene, server, ledger, watch)
+        refused = _play(experiments(lines), plan, scene, ledger, server=server, watch=watch)
         return _finished(ledger, plan, experiments(lines), refused, watch)
 
 
@@ -206,7 +206,7 @@ def _assess_by_looks(
             played = True
             ledger.begin(lines=rows, look=look, scene=facts, **suspects)
             parts = [part for row in whole for part in _parts(row, plan, look)]
-            refused = _play(parts, plan, scene, server, ledger, watch)
+            refused = _play(parts, plan, scene, ledger, server=server, watch=watch)
             for experiment in whole:
                 _pool(ledger, experiment, _parts(experiment, plan, look), refused)
         channels = [_row(ledger, line, anew=False) for line in rows["rows"] if "standing" in line]
@@ -367,8 +367,9 @@ def _play(
     todo: list[Experiment],
     plan: Plan,
     scene: Scene,
-    server: ForkServer | None,
     ledger: runs.Ledger,
+    *,
+    server: ForkServer | None,
     watch: Watch,
 ) -> dict[str, str]:
     """Play what is not done yet; return what was refused as the user's mistake, by key."""

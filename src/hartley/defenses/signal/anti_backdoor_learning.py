@@ -15,6 +15,7 @@ import numpy as np
 from hartley.core import Modality, Output, Range, Scene, Term, defense
 from hartley.defenses._shared.repaired import repaired
 from hartley.kit.answer_units import log_probabilities
+from hartley.kit.eager_optimizers import eager
 from hartley.kit.fleet import Fleet, ForwardPass, Objective
 from hartley.kit.fleet.repair import Repair, TrainedOn, each
 
@@ -109,7 +110,7 @@ class Isolated(Repair):
             order = rows[np.argsort(losses[k, rows], kind="stable")]
             isolated, rest = np.split(order, [int(self.isolate * len(order))])
             rng = trained_on.rng(k, "isolate")
-            optimiser = torch.optim.Adam(module.parameters(), lr=training.lr * self.rate)
+            optimiser = eager("Adam")(module.parameters(), lr=training.lr * self.rate)
             for _ in range(self.steps if len(isolated) else 0):
                 up = torch.from_numpy(rng.choice(isolated, BATCH))
                 down = torch.from_numpy(rng.choice(rest, BATCH))

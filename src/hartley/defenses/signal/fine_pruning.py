@@ -11,6 +11,7 @@ import numpy as np
 from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.defenses._shared.clean_records import clean_records
 from hartley.defenses._shared.repaired import repaired
+from hartley.kit.eager_optimizers import eager
 from hartley.kit.fleet import Fleet
 from hartley.kit.fleet.repair import Repair, TrainedOn, each, shuffled
 
@@ -167,7 +168,7 @@ def fine_tune(
     """
     import torch
 
-    optimiser = torch.optim.Adam(module.parameters(), lr=lr)
+    optimiser = eager("Adam")(module.parameters(), lr=lr)
     for rows in batches:
         index = torch.from_numpy(rows)
         optimiser.zero_grad()

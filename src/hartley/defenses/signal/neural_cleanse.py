@@ -18,6 +18,7 @@ from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.defenses._shared.clean_records import clean_records
 from hartley.defenses._shared.repaired import repaired
 from hartley.defenses.signal.fine_pruning import BATCH
+from hartley.kit.eager_optimizers import eager
 from hartley.kit.fleet import Fleet
 from hartley.kit.fleet.repair import Repair, TrainedOn, each, shuffled
 
@@ -149,7 +150,7 @@ def reconstruct(
     mask = torch.from_numpy(rng.normal(0, 0.1, (classes, *spread)).astype(np.float32) - 1)
     pattern = torch.from_numpy(rng.normal(0, 0.1, (classes, *shape)).astype(np.float32))
     free = [mask.requires_grad_(), pattern.requires_grad_()]
-    optimiser = torch.optim.Adam(free, lr=SEARCH_RATE, betas=(0.5, 0.9))
+    optimiser = eager("Adam")(free, lr=SEARCH_RATE, betas=(0.5, 0.9))
     price = torch.full((classes,), PRICE)
     best = torch.full((classes,), float("inf"))
     masks, patterns = (torch.sigmoid(mask).detach().clone(), torch.zeros(classes, *shape))
@@ -211,7 +212,7 @@ def unlearn(
     import torch
 
     x, y = clean
-    optimiser = torch.optim.Adam(module.parameters(), lr=lr)
+    optimiser = eager("Adam")(module.parameters(), lr=lr)
     for rows in batches:
         index = torch.from_numpy(rows)
         batch = x[index].clone()

@@ -2,11 +2,11 @@
 
 Workers are forked of a process that holds the scene (``fork_server``), or started fresh where there
 is none. They run on one thread each, with the thread limits set before numpy is imported, and each
-in a session of its own: a Ctrl-C reaches only this process, which then ends them. A worker that dies (segmentation fault, ``os._exit``), takes longer or more memory
-than allowed, or answers what is not a result fails the one experiment it was playing; a new worker
-goes on with the rest. So does one after a failure, and after a part of a plugin, which may have
-changed anything in its process. Seeds come from names, so the results do not depend on who played
-what.
+in a session of its own: a Ctrl-C reaches only this process, which then ends them. A worker that
+dies (segmentation fault, ``os._exit``), takes longer or more memory than allowed, or answers what
+is not a result fails the one experiment it was playing; a new worker goes on with the rest. So does
+one after a failure, and after a part of a plugin, which may have changed anything in its process.
+Seeds come from names, so the results do not depend on who played what.
 """
 
 from __future__ import annotations
@@ -158,9 +158,7 @@ def perform(
 class _Staff:
     """The workers of one run."""
 
-    def __init__(
-        self, size: int, settings: Settings, limits: Limits
-    ) -> None:
+    def __init__(self, size: int, settings: Settings, limits: Limits) -> None:
         self._size, self._settings, self._limits = size, settings, limits
         self._workers: dict[int, WorkerProcess] = {}
         self._count = self._false_starts = 0

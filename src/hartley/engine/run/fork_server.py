@@ -42,6 +42,7 @@ from hartley.engine.run.threads import THREADS
 Held = tuple[str, Scene, Mapping[str, Any]]
 """A scene that was built: the name of its recipe, itself, its parameters."""
 
+_OPEN = processes.PROC / "self" / "fd"
 _LONGEST = 1 << 16
 _PATIENCE = 60.0
 """Seconds that the server may take for a fork; before the first it imports what workers need."""
@@ -141,7 +142,7 @@ def holdings() -> Holdings:
     """Return what this process holds now; nothing where the system does not say."""
     names = set()
     with contextlib.suppress(OSError):
-        for link in (processes.PROC / "self" / "fd").iterdir():
+        for link in _OPEN.iterdir():
             with contextlib.suppress(OSError):
                 names.add((link.name, str(link.readlink())))
     table = processes.process_table()
@@ -156,33 +157,44 @@ def obstacle(before: Holdings) -> str:
     Args:
         before: what it held before the scene was built.
     """
+    return next(_obstacles(before), "")
+
+
+def _obstacles(before: Holdings) -> Iterator[str]:
     if sys.platform != "linux":
-        return f"{sys.platform} does not fork them safely"
+        yield f"{sys.platform} does not fork them safely"
     if may_play():  # a program that calls Hartley, whose own state no copy should share
-        return "they belong to a program that calls Hartley"
-    if threading.current_thread() is not threading.main_thread():
-        return "the run is in a thread"
-    names = [thread.name for thread in threading.enumerate()[1:]]
-    with contextlib.suppress(OSError):
-        names += ["of a library"] * (len(os.listdir("/proc/self/task")) - 1 - len(names))
-    if names:
-        return f"another thread is alive: {', '.join(names)}"
+        yield "they belong to a program that calls Hartley"
+    if names := _other_threads():
+        yield f"another thread is alive: {', '.join(names)}"
     now = holdings()
     if opened := {name for _, name in now.descriptors - before.descriptors}:
-        return f"the scene holds what its copies would share: {', '.join(sorted(opened))}"
+        yield f"the scene holds what its copies would share: {', '.join(sorted(opened))}"
     if now.children - before.children:
-        return "the scene has started a process"
+        yield "the scene has started a process"
     torch = sys.modules.get("torch")
     for device in ("cuda", "xpu"):
         if torch is not None and getattr(torch, device).is_initialized():
-            return f"the scene uses {device}"
+            yield f"the scene uses {device}"
     imported = [
         entry.name
         for kind in ("attack", "defense", "game")
         for entry in catalog.entries(kind)
         if entry.origin != "hartley" and entry.module in sys.modules
     ]
-    return f"parts of plugins are imported: {', '.join(imported)}" if imported else ""
+    if imported:
+        yield f"parts of plugins are imported: {', '.join(imported)}"
+
+
+def _other_threads() -> list[str]:
+    """Return the names of all threads but this one, those of libraries in C too."""
+    names = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
+    tasks = processes.PROC / "self" / "task"
+    if not names and tasks.is_dir():
+        this = str(threading.get_native_id())
+        with contextlib.suppress(OSError):  # one may end meanwhile
+            names = [(t / "comm").read_text().strip() for t in tasks.iterdir() if t.name != this]
+    return names
 
 
 @contextlib.contextmanager
@@ -278,9 +290,7 @@ def _be_server(
         control.send(json.dumps({"pid": pid}).encode())
 
 
-def _fork_twice(
-    command: int, descriptors: list[int], mark: str, held: Held
-) -> int | None:
+def _fork_twice(command: int, descriptors: list[int], mark: str, held: Held) -> int | None:
     """Fork a process that forks the worker and ends; return the id of the worker, or None."""
     reading, writing = os.pipe()
     try:
@@ -313,9 +323,7 @@ def _fork_twice(
     return pid
 
 
-def _be_worker(
-    command: int, descriptors: list[int], mark: str, held: Held
-) -> NoReturn:
+def _be_worker(command: int, descriptors: list[int], mark: str, held: Held) -> NoReturn:
     """Become what a worker is that was started fresh, with the scene that is here."""
     jobs, results, prints = descriptors
     os.setsid()
@@ -349,7 +357,7 @@ def _keep_descriptors(stdin: int | None, prints: int, others: Iterable[int]) -> 
     for descriptor in sorted(others):
         os.closerange(low, descriptor)
         low = descriptor + 1
-    os.closerange(low, max(int(name) for name in os.listdir("/proc/self/fd")) + 1)
+    os.closerange(low, max(int(link.name) for link in _OPEN.iterdir()) + 1)
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         raw = io.FileIO(number, mode, closefd=False)
         stream = io.TextIOWrapper(raw, errors="replace", write_through=True)  # type: ignore[type-var]

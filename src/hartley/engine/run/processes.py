@@ -24,7 +24,7 @@ MARK = "HARTLEY_WORKER"
 
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # linux/prctl.h
 _ENVIRONMENT = 47
-"""The place of env_start among the fields of ``/proc/PID/stat`` that follow the name; see proc(5)."""
+"""The place of env_start among the fields behind the name in ``/proc/PID/stat``, see proc(5)."""
 _PATIENCE = 5.0
 """Seconds to wait until processes that were killed are gone."""
 

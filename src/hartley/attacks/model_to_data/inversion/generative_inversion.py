@@ -11,6 +11,7 @@ from hartley.attacks.model_to_data.inversion._shared.class_log_odds import log_o
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.brief import needed
 from hartley.games.inversion.class_inversion import ClassInversionBrief, class_inversion
+from hartley.kit.eager_optimizers import eager
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def generative_inversion(
     slots = np.repeat(question.x[:, 0], restarts)
     start = rng.standard_normal((len(slots), prior.latent)).astype(np.float32)
     z = torch.tensor(start, requires_grad=True)
-    optimiser = torch.optim.Adam([z], lr=rate)
+    optimiser = eager("Adam")([z], lr=rate)
     for _ in range(steps):
         x = prior.decode(z)
         slope, _ = margin_slope(view.model, x.detach().numpy(), slots)

@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.inversion.link_inference import LinkInferenceBrief, link_inference
 from hartley.kit.answer_units import log_probabilities
+from hartley.kit.eager_optimizers import eager
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ def graph_mi(
         logs = log_probabilities(answers, view.model.output, floor=1e-12)
         labels = torch.tensor(logs, dtype=torch.float32)
     strength = torch.nn.Parameter(torch.full((pairs.shape[1],), 0.5))
-    optimiser = torch.optim.Adam([strength], lr=lr)
+    optimiser = eager("Adam")([strength], lr=lr)
     for _ in range(steps):
         logits = _net(tensors, messages, fixed, pairs, strength)[rows]
         if target == "labels":

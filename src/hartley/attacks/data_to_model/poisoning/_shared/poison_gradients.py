@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.eager_optimizers import eager
+
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
@@ -77,7 +79,7 @@ def matched(
     low, high = limits
     most = reach * (high - low)
     moved = torch.zeros_like(x, requires_grad=True)
-    optimiser = torch.optim.Adam([moved], lr=most / 5)
+    optimiser = eager("Adam")([moved], lr=most / 5)
     size = torch.stack([g.square().sum() for g in aim]).sum().sqrt()
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = most / 5 * (1 - step / steps)

@@ -9,6 +9,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
 from hartley.core import Data, Modality, Outcome, View
+from hartley.kit.eager_optimizers import eager
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +62,7 @@ def search(
         x = torch.tensor(np.stack(starts).astype(np.float32), requires_grad=True)
         clients.reset()
         unknowns = [x, *clients.free]
-        optimiser = torch.optim.Adam(unknowns, lr=rate * (high - low))
+        optimiser = eager("Adam")(unknowns, lr=rate * (high - low))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             optimiser, steps, 0.01 * rate * (high - low)
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared import gradient_leaks, gradient_matching
 from hartley.core import Data, Outcome, View
+from hartley.kit.eager_optimizers import eager
 from hartley.kit.lockstep import Ask, lockstep
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _descend(
     """Minimise by L-BFGS with a line search; return the distance, infinite if it diverged."""
     import torch
 
-    optimiser = torch.optim.LBFGS(
+    optimiser = eager("LBFGS")(
         unknowns, max_iter=steps, history_size=20, line_search_fn="strong_wolfe",
         tolerance_grad=1e-9, tolerance_change=1e-10,
     )  # fmt: skip

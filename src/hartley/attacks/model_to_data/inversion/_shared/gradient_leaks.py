@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.attacks.model_to_data.inversion._shared.gradient_matching import training_targets
+from hartley.kit.eager_optimizers import eager
 
 if TYPE_CHECKING:
     import torch
@@ -218,7 +219,7 @@ def records_of(
         start = _smooth(error, start, low, high)
     share = np.clip((start - low) / (high - low), 0.02, 0.98)
     logits = torch.tensor(np.log(share / (1 - share)).astype(np.float32), requires_grad=True)
-    optimiser = torch.optim.LBFGS(
+    optimiser = eager("LBFGS")(
         [logits], max_iter=steps, history_size=20, line_search_fn="strong_wolfe",
         tolerance_grad=1e-10, tolerance_change=1e-12,
     )  # fmt: skip
@@ -241,7 +242,7 @@ def _smooth(
     import torch
 
     x = torch.tensor(np.array(start, np.float32), requires_grad=True)
-    optimiser = torch.optim.Adam([x], lr=0.1 * (high - low))
+    optimiser = eager("Adam")([x], lr=0.1 * (high - low))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, SMOOTHED, 1e-3 * (high - low))
     for t in range(SMOOTHED):
         roughness = 0.1 * (1 - t / SMOOTHED) ** 2 * variations(x[None])[0] / (high - low)
