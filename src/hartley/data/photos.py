@@ -7,13 +7,13 @@ scikit-learn's two photographs are CC BY 2.0; scikit-image's are public domain, 
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.core import Data, Modality
 from hartley.core.errors import MissingExtra, UsageError
+from hartley.data.installed_files import installed_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,11 +89,10 @@ def _read(package: str, file: str) -> NDArray[Any]:
     """One photograph as float32 (3, h, w) in 0..1."""
     try:
         from PIL import Image
-
-        with resources.files(package).joinpath(file).open("rb") as stream:
-            pixels = np.asarray(Image.open(stream).convert("RGB"), dtype=np.float32)
-    except (ModuleNotFoundError, FileNotFoundError) as absent:
-        raise MissingExtra(f"{package} with its photograph {file}", "vision") from absent
+    except ModuleNotFoundError as absent:
+        raise MissingExtra("Pillow", "vision") from absent
+    with installed_file(package, file).open("rb") as stream:
+        pixels = np.asarray(Image.open(stream).convert("RGB"), dtype=np.float32)
     out: NDArray[Any] = np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255)
     return out
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Data, Modality
-from hartley.core.errors import MissingExtra, UsageError
+from hartley.core.errors import UsageError
+from hartley.data.installed_files import installed_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,16 +28,13 @@ def digits() -> Data:
     Raises:
         MissingExtra: scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError as absent:
-        raise MissingExtra("scikit-learn", "vision") from absent
-    x, y = load_digits(return_X_y=True)
+    with gzip.open(installed_file("sklearn.datasets.data", "digits.csv.gz"), "rt") as file:
+        table = np.loadtxt(file, delimiter=",")
     return Data(
         "digits",
         Modality.VISION,
-        np.ascontiguousarray((x / 16).astype(np.float32).reshape(-1, 1, 8, 8)),
-        y.astype(np.int64),
+        np.ascontiguousarray((table[:, :-1] / 16).astype(np.float32).reshape(-1, 1, 8, 8)),
+        table[:, -1].astype(np.int64),
     )
 
 

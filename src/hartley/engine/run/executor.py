@@ -285,7 +285,8 @@ class _Staff:
     def _look(self) -> Iterator[tuple[Experiment, Result]]:
         """Hold the workers to their limits."""
         began = time.monotonic()
-        table = processes.process_table()
+        # A worker adopts what its parts leave behind, so that all of it descends from the worker.
+        table = processes.families(worker.process.pid for worker in self._workers.values())
         memory = {
             worker.number: processes.memory_of(processes.belonging(worker.process.pid, table))
             for worker in self._workers.values()

@@ -48,13 +48,45 @@ def process_table() -> dict[int, Process]:
     """Return every process that can be seen, by its id; empty where there is no ``/proc``."""
     table = {}
     for folder in PROC.iterdir() if PROC.is_dir() else ():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                # The name of a process is in brackets, and may hold anything, brackets too.
-                fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2]
-                state, parent, group, session = fields.split()[:4]
-                table[int(folder.name)] = Process(state, int(parent), int(group), int(session))
+        if folder.name.isdigit() and (process := _process(int(folder.name))) is not None:
+            table[int(folder.name)] = process
     return table
+
+
+def families(leaders: Iterable[int]) -> dict[int, Process]:
+    """Return processes and all that descends from them, by id.
+
+    It reads a few files where ``process_table`` reads one of each process of the machine. Where the
+    system does not list children, that is what it returns.
+    """
+    if not (PROC / "self" / "task" / str(os.getpid()) / "children").exists():
+        return process_table()
+    table = {}
+    unread = list(leaders)
+    while unread:
+        pid = unread.pop()
+        if pid not in table and (process := _process(pid)) is not None:
+            table[pid] = process
+            unread += _children(pid)
+    return table
+
+
+def _process(pid: int) -> Process | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # The name of a process is in brackets, and may hold anything, brackets too.
+        text = (PROC / str(pid) / "stat").read_text(errors="replace")
+        state, parent, group, session = text.rpartition(")")[2].split()[:4]
+        return Process(state, int(parent), int(group), int(session))
+    return None
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of all threads of a process."""
+    children: list[int] = []
+    with contextlib.suppress(OSError):  # it may end meanwhile
+        for thread in (PROC / str(pid) / "task").iterdir():
+            children += map(int, (thread / "children").read_text().split())
+    return children
 
 
 def belonging(leader: int, table: Mapping[int, Process], mark: str = "") -> set[int]:
