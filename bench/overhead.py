@@ -1,21 +1,30 @@
-"""What the engine costs: microseconds a query, and the time to start the command.
+"""What the engine costs: microseconds a query, the time to start, and what a second worker saves.
 
     python bench/overhead.py
+    python bench/overhead.py --efficiency 5     # whole audits with one and two workers, in turns
 
 The engine's own time is what sealing, metering, freezing and checking add to a model that answers
 from memory, in batches of 1,000 records; the target is under 100 µs a query, and the whole of a
 batch is one check, so it is far below. Start-up is the wall and the CPU time of whole processes,
 median of repeated runs.
+
+Efficiency is the time on the clock of ``hartley assess --scene digits`` with one worker, divided by
+twice the time with two. Each audit is a whole process with an empty store and an empty cache. On
+a machine that others use, the best turn of each side says most; medians are printed beside it, with
+the processor seconds, which others disturb less.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -59,8 +68,58 @@ def startup(*words: str, repeats: int = 15) -> tuple[float, float]:
     return statistics.median(walls), statistics.median(cpus)
 
 
+def audit(workers: int, scene: str) -> tuple[float, float]:
+    """Return the wall and CPU seconds of a whole audit with nothing kept from before."""
+    with tempfile.TemporaryDirectory(prefix="hartley-efficiency-") as folder:
+        words = ["assess", "--scene", scene, "--workers", str(workers)]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "hartley", *words, "--store", str(Path(folder) / "runs")],
+            env={**os.environ, "HARTLEY_CACHE": str(Path(folder) / "cache")},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        wall = time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def efficiency(turns: int, scene: str) -> None:
+    """Print what audits with one and with two workers take, and the efficiency."""
+    walls: dict[int, list[float]] = {1: [], 2: []}
+    cpus: dict[int, list[float]] = {1: [], 2: []}
+    for turn in range(turns):
+        for workers in (1, 2) if turn % 2 == 0 else (2, 1):
+            load = os.getloadavg()[0]
+            wall, cpu = audit(workers, scene)
+            walls[workers].append(wall)
+            cpus[workers].append(cpu)
+            words = f"turn {turn + 1}, {workers} workers: {wall:6.2f} s wall, {cpu:6.2f} s CPU"
+            print(f"{words}, load before {load:.1f}", flush=True)
+    print(f"\n{scene}, {turns} turns      wall min  median   CPU min  median")
+    for workers in (1, 2):
+        times = walls[workers], cpus[workers]
+        row = "".join(f"  {f(t):7.2f}" for t in times for f in (min, statistics.median))
+        print(f"  {workers} workers          {row}")
+    for name, best in (("best turns", min), ("medians", statistics.median)):
+        print(f"efficiency 1 to 2, {name}: {best(walls[1]) / 2 / best(walls[2]):.3f}")
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print both tables, or the efficiency."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--efficiency", type=int, default=0, metavar="TURNS")
+    parser.add_argument("--scene", default="digits", help="of the audits")
+    asked = parser.parse_args()
+    if asked.efficiency:
+        efficiency(asked.efficiency, asked.scene)
+        return
     print(f"engine, microseconds a query in batches of {BATCH} (target: under 100)")
     for output, needs in (
         (Output.PROBABILITIES, Access.SCORES),

@@ -158,6 +158,36 @@ def test_a_file_that_ends_the_library_which_reads_it_is_bad_input(tmp_path, endi
     assert last.endswith(ENDINGS[ending])
 
 
+CONFIRMS = """
+import os, sys
+from hartley.cli.supervise import supervised
+
+def confirm_from_a_copy():
+    if os.fork() == 0:
+        frame = sys._getframe()
+        while "token" not in frame.f_locals:
+            frame = frame.f_back
+        token, confirm = bytes(frame.f_locals["token"]), frame.f_locals["confirm"]
+        try:
+            os.write(confirm, token + bytes([0]))
+        except OSError:
+            os.write(1, b"closed " if token == bytes(16) else b"closed, but the token is there")
+        os._exit(0)
+    os.wait()
+    return 1
+
+sys.exit(supervised(confirm_from_a_copy))
+"""
+
+
+def test_a_copy_of_the_command_cannot_confirm_a_verdict():
+    """Workers are copies of it, and play parts that look into every frame."""
+    done = subprocess.run(
+        [sys.executable, "-c", CONFIRMS], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "closed "), done.stderr
+
+
 def test_one_attack_is_limited_too_and_its_prints_are_shown(command):
     words = ("--scene", "live:membership", "--game-rounds", "2")
     run = command("attack", "naps", *words, "--seconds", "60", "--time-limit", "0.5")

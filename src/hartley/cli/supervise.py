@@ -73,7 +73,7 @@ def supervised(
         SIGINT (130), SIGTERM (143) or SIGHUP (129); else that of ``unconfirmed``, with a line that
         says why.
     """
-    token = os.urandom(_TOKEN_BYTES)
+    token = bytearray(os.urandom(_TOKEN_BYTES))
     confirmations, confirm = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     # Inherited from a shell that ignores it, it would let no child's end be waited for.
@@ -95,9 +95,19 @@ def supervised(
     return code
 
 
-def _as_child(command: Callable[[], int], parent: int, confirm: int, token: bytes) -> int:
+def _as_child(command: Callable[[], int], parent: int, confirm: int, token: bytearray) -> int:
     this = os.getpid()
     processes.end_with_parent(parent)
+
+    descriptors = [confirm]
+
+    def forget() -> None:
+        token[:] = bytes(_TOKEN_BYTES)
+        while descriptors:  # a copy of a copy may have something else under that number
+            with contextlib.suppress(OSError):
+                os.close(descriptors.pop())
+
+    os.register_at_fork(after_in_child=forget)  # workers are copies, and play parts
     stop = _StopOnce()
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
@@ -112,7 +122,7 @@ def _as_child(command: Callable[[], int], parent: int, confirm: int, token: byte
     if os.getpid() != this:  # a copy that a part has made
         os._exit(code)
     with contextlib.suppress(OSError):
-        os.write(confirm, token + bytes([code]))
+        os.write(confirm, bytes([*token, code]))
     return code
 
 
@@ -132,7 +142,7 @@ class _StopOnce:
 class _Supervisor:
     child: int
     confirmations: int
-    token: bytes
+    token: bytearray
     unconfirmed: Unconfirmed
     stopped_by: int = 0
     pressed: float = 0.0

@@ -214,12 +214,13 @@ def serving(
         watch: called with ``forking``, so that no thread of a display is alive, and then with
             ``forked``, whose ``reason`` says why no worker will be.
     """
-    watch("forking", {})
-    reason = obstacle(before)
-    with deferred():
-        server = None if reason else start(held)
-    watch("forked", {"reason": reason or ("" if server else "the system makes no process")})
+    server = None
     try:
+        watch("forking", {})
+        reason = obstacle(before)
+        with deferred():
+            server = None if reason else start(held)
+        watch("forked", {"reason": reason or ("" if server else "the system makes no process")})
         yield server
     finally:
         if server is not None:
@@ -267,7 +268,7 @@ def _leave_on_error(act: Callable[[], NoReturn]) -> NoReturn:
 
 
 def _be_server(
-    control: socket.socket, command: int, mask: set[signal.Signals], held: Held
+    control: socket.socket, command: int, mask: set[int | signal.Signals], held: Held
 ) -> NoReturn:
     processes.end_with_parent(command)
     processes.offer_to_be_killed()
@@ -338,7 +339,7 @@ def _be_worker(command: int, descriptors: list[int], mark: str, held: Held) -> N
     worker.work(jobs, results, command, held)
 
 
-def _reset_signals(mask: set[signal.Signals]) -> None:
+def _reset_signals(mask: set[int | signal.Signals]) -> None:
     """Give signals back to the system, but Ctrl-C, which the command hears, and closed pipes."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
@@ -363,7 +364,7 @@ def _keep_descriptors(stdin: int | None, prints: int, others: Iterable[int]) -> 
     os.closerange(low, max(int(link.name) for link in _OPEN.iterdir()) + 1)
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         raw = io.FileIO(number, mode, closefd=False)
-        stream = io.TextIOWrapper(raw, errors="replace", write_through=True)  # type: ignore[type-var]
+        stream = io.TextIOWrapper(raw, errors="replace", write_through=True)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
