@@ -15,7 +15,7 @@ def installed_file(package: str, name: str) -> Path:
     """Return where a file of an installed package is.
 
     Args:
-        package: the package that the file lies in, such as ``sklearn.datasets.images``.
+        package: the package that has the file, such as ``sklearn.datasets.images``.
         name: the file's name.
 
     Raises:

@@ -38,8 +38,9 @@ from hartley.engine.run import processes, worker
 from hartley.engine.run.interrupts import deferred
 from hartley.engine.run.own_process import may_play
 from hartley.engine.run.threads import THREADS
+from hartley.kit.cache import taken_rebuilt
 
-Held = tuple[str, Scene, Mapping[str, Any]]
+BuiltScene = tuple[str, Scene, Mapping[str, Any]]
 """A scene that was built: the name of its recipe, itself, its parameters."""
 
 _OPEN = processes.PROC / "self" / "fd"
@@ -202,14 +203,14 @@ def _other_threads() -> list[str]:
 
 @contextlib.contextmanager
 def serving(
-    held: Held,
+    built_scene: BuiltScene,
     before: Holdings,
     watch: Callable[[str, Mapping[str, Any]], None] = lambda _event, _facts: None,
 ) -> Iterator[ForkServer | None]:
     """Have a process that workers are forked of; None where they must be started fresh.
 
     Args:
-        held: the scene of the run.
+        built_scene: the scene of the run.
         before: what this process held before the scene was built.
         watch: called with ``forking``, so that no thread of a display is alive, and then with
             ``forked``, whose ``reason`` says why no worker will be.
@@ -219,7 +220,7 @@ def serving(
         watch("forking", {})
         reason = obstacle(before)
         with deferred():
-            server = None if reason else start(held)
+            server = None if reason else start(built_scene)
         watch("forked", {"reason": reason or ("" if server else "the system makes no process")})
         yield server
     finally:
@@ -228,7 +229,7 @@ def serving(
                 server.close()
 
 
-def start(held: Held) -> ForkServer | None:
+def start(built_scene: BuiltScene) -> ForkServer | None:
     """Start the server as a copy of this process; None where the system makes no process.
 
     From then on this process adopts what its descendants leave behind.
@@ -236,22 +237,22 @@ def start(held: Held) -> ForkServer | None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command_end, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = os.getpid()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid == 0:
-            _leave_on_error(lambda: _be_server(theirs, command, blocked, held))
+            _leave_on_error(lambda: _be_server(server_end, command, blocked, built_scene))
     except OSError:
-        ours.close()
+        command_end.close()
         return None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        theirs.close()
+        server_end.close()
     processes.adopt_orphans()
-    ours.settimeout(_PATIENCE)
-    server = ForkServer(pid, ours)
+    command_end.settimeout(_PATIENCE)
+    server = ForkServer(pid, command_end)
     server.preload(_PRELOADED)
     return server
 
@@ -268,7 +269,7 @@ def _leave_on_error(act: Callable[[], NoReturn]) -> NoReturn:
 
 
 def _be_server(
-    control: socket.socket, command: int, mask: set[int | signal.Signals], held: Held
+    control: socket.socket, command: int, mask: set[int | signal.Signals], built_scene: BuiltScene
 ) -> NoReturn:
     processes.end_with_parent(command)
     processes.offer_to_be_killed()
@@ -276,7 +277,8 @@ def _be_server(
     _reset_signals(mask)
     nothing = os.open(os.devnull, os.O_RDWR)
     _keep_descriptors(stdin=nothing, prints=nothing, others=[control.fileno()])
-    gc.freeze()  # nor do copies walk, and so copy, what is here for good
+    taken_rebuilt()  # the command reports them
+    gc.freeze()  # no worker walks, and so copies, what is here for good
     while True:
         content, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 3)
         if not content:  # the command has closed its end
@@ -288,13 +290,15 @@ def _be_server(
         if "preload" in note:
             gc.freeze()
             continue
-        pid = _fork_twice(command, descriptors, note["mark"], held)
+        pid = _fork_twice(command, descriptors, note["mark"], built_scene)
         for descriptor in descriptors:
             os.close(descriptor)
         control.send(json.dumps({"pid": pid}).encode())
 
 
-def _fork_twice(command: int, descriptors: list[int], mark: str, held: Held) -> int | None:
+def _fork_twice(
+    command: int, descriptors: list[int], mark: str, built_scene: BuiltScene
+) -> int | None:
     """Fork a process that forks the worker and ends; return the id of the worker, or None."""
     reading, writing = os.pipe()
     try:
@@ -307,7 +311,7 @@ def _fork_twice(command: int, descriptors: list[int], mark: str, held: Held) -> 
 
         def fork() -> NoReturn:
             if (copy := os.fork()) == 0:
-                _be_worker(command, descriptors, mark, held)
+                _be_worker(command, descriptors, mark, built_scene)
             os.write(writing, copy.to_bytes(8, "big"))
             os._exit(0)
 
@@ -327,7 +331,9 @@ def _fork_twice(command: int, descriptors: list[int], mark: str, held: Held) -> 
     return pid
 
 
-def _be_worker(command: int, descriptors: list[int], mark: str, held: Held) -> NoReturn:
+def _be_worker(
+    command: int, descriptors: list[int], mark: str, built_scene: BuiltScene
+) -> NoReturn:
     """Become what a worker is that was started fresh, with the scene that is here."""
     jobs, results, prints = descriptors
     os.setsid()
@@ -336,11 +342,11 @@ def _be_worker(command: int, descriptors: list[int], mark: str, held: Held) -> N
     processes.mark_this(mark)
     faulthandler.enable()
     _renew_randomness()
-    worker.work(jobs, results, command, held)
+    worker.work(jobs, results, command, built_scene)
 
 
 def _reset_signals(mask: set[int | signal.Signals]) -> None:
-    """Give signals back to the system, but Ctrl-C, which the command hears, and closed pipes."""
+    """Give signals back to the system, but for Ctrl-C, which stops the command, and closed pipes."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):  # some belong to the library of C

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hartley.core import Scene
     from hartley.engine.run.player import Player, Result
 
-    Held = tuple[str, Scene, Mapping[str, Any]]
+    BuiltScene = tuple[str, Scene, Mapping[str, Any]]
 
 CANNOT_ANSWER = 74
 """The exit code of a worker whose pipe a part has closed."""
@@ -42,13 +42,13 @@ def main() -> None:
     work(jobs, results, os.getppid(), None)
 
 
-def work(jobs: int, results: int, parent: int, held: Held | None) -> NoReturn:
+def work(jobs: int, results: int, parent: int, built_scene: BuiltScene | None) -> NoReturn:
     """Play jobs until the input ends, and end this process.
 
     Args:
         jobs, results: descriptors.
         parent: the id of the process that gives the jobs, with which this one ends.
-        held: a scene that is built already.
+        built_scene: a scene that is built already.
     """
     jobs, results = _moved(jobs), _moved(results)
     processes.adopt_orphans()
@@ -56,7 +56,7 @@ def work(jobs: int, results: int, parent: int, held: Held | None) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:
-        _serve(os.fdopen(jobs, "rb"), results, held)
+        _serve(os.fdopen(jobs, "rb"), results, built_scene)
     except (EOFError, BrokenPipeError):
         os._exit(0)  # what parts leave to be done at the end could take for ever
     except OSError:
@@ -67,7 +67,7 @@ def work(jobs: int, results: int, parent: int, held: Held | None) -> NoReturn:
     os._exit(0)
 
 
-def _serve(inbox: IO[bytes], results: int, held: Held | None) -> None:
+def _serve(inbox: IO[bytes], results: int, built_scene: BuiltScene | None) -> None:
     from hartley.engine.run.player import Player
     from hartley.kit.training_news import listening
     from hartley.store.artifacts import Artifacts
@@ -76,8 +76,8 @@ def _serve(inbox: IO[bytes], results: int, held: Held | None) -> None:
     sys.path[:] = note["path"]
     artifacts = note["artifacts"]
     player = Player(Artifacts(Path(artifacts)) if artifacts else None, note["isolate"])
-    if held is not None:
-        player.hold(*held)
+    if built_scene is not None:
+        player.hold(*built_scene)
     _write(results, pack(token, {"ready": True}))
     with listening(lambda news: _write(results, pack(token, {"training": dict(news)}))):
         _play(inbox, token, player, results)
