@@ -346,7 +346,7 @@ def _be_worker(
 
 
 def _reset_signals(mask: set[int | signal.Signals]) -> None:
-    """Give signals back to the system, but for Ctrl-C, which stops the command, and closed pipes."""
+    """Give signals back to the system; ignore Ctrl-C, which stops the command, and closed pipes."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):  # some belong to the library of C
