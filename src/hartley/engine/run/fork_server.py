@@ -167,8 +167,6 @@ def obstacle(before: Holdings) -> str:
 def _obstacles(before: Holdings) -> Iterator[str]:
     if sys.platform != "linux":
         yield f"{sys.platform} does not fork them safely"
-    if may_play():  # a program that calls Hartley, whose own state no copy should share
-        yield "they belong to a program that calls Hartley"
     if names := _other_threads():
         yield f"another thread is alive: {', '.join(names)}"
     now = holdings()
@@ -215,6 +213,9 @@ def serving(
         watch: called with ``forking``, so that no thread of a display is alive, and then with
             ``forked``, whose ``reason`` says why no worker will be.
     """
+    if may_play():  # a program that calls Hartley, whose state no copy should share
+        yield None
+        return
     server = None
     try:
         watch("forking", {})
