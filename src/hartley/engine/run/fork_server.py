@@ -49,7 +49,7 @@ _PATIENCE = 60.0
 """Seconds that the server may take for a fork; before the first it imports what workers need."""
 _PRELOADED = (
     *("hartley.engine.run.player", "hartley.channel.measure"),
-    *("pyarrow.parquet", "pandas", "scipy.special", "scipy.optimize"),
+    *("pyarrow.parquet", "scipy.special", "scipy.optimize"),
 )
 """Modules that every worker imports for its first experiment."""
 
