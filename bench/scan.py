@@ -95,35 +95,37 @@ def dead(arguments: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:
             part = read(name, Path(folder), 3_000)
         n, trusted = arguments.records, arguments.trusted
-        for rate in arguments.rates:
-            for with_trusted in (True, False):
-                started, shares, over = time.process_time(), [], 0
-                for split in range(arguments.splits):
-                    rng = np.random.default_rng(split)
-                    rows = rng.permutation(len(part.records))
-                    records = some(part.records, rows[:n], "records")
-                    clean = some(part.records, rows[n : n + trusted], "clean")
-                    (found,) = scanned(
-                        part.training, part.training.fit, records, np.ones((1, n), bool), split,
-                        clean=clean if with_trusted else None,
-                    )  # fmt: skip
-                    flagged = int(found.flagged(rate).sum())
-                    shares.append(flagged / n)
-                    over += flagged > likely(n, found.calibrating, rate)
-                end = stats.binomtest(over, arguments.splits).proportion_ci(0.95)
+        for with_trusted in (True, False):
+            started = time.process_time()
+            shares: dict[float, list[float]] = {rate: [] for rate in arguments.rates}
+            over = dict.fromkeys(arguments.rates, 0)
+            for split in range(arguments.splits):
+                rows = np.random.default_rng(split).permutation(len(part.records))
+                records = some(part.records, rows[:n], "records")
+                clean = some(part.records, rows[n : n + trusted], "clean")
+                (suspicion,) = scanned(
+                    part.training, part.training.fit, records, np.ones((1, n), bool), split,
+                    clean=clean if with_trusted else None,
+                )  # fmt: skip
+                for rate in arguments.rates:
+                    flagged = int(suspicion.flagged(rate).sum())
+                    shares[rate].append(flagged / n)
+                    over[rate] += flagged > likely(n, suspicion.calibrating, rate)
+            seconds = time.process_time() - started
+            for rate in arguments.rates:
+                end = stats.binomtest(over[rate], arguments.splits).proportion_ci(0.95)
                 who = f"{trusted} trusted" if with_trusted else "none trusted"
                 beyond = (
-                    f"; more than the likely number in {over} of {arguments.splits} splits, "
-                    f"{100 * over / arguments.splits:.0f} [{100 * end.low:.1f}, "
-                    f"{100 * end.high:.1f}] %, claim ≤ 5 %"
+                    f"; more than the likely number in {over[rate]} of {arguments.splits} splits "
+                    f"[{100 * end.low:.1f}, {100 * end.high:.1f}] %, claim ≤ 5 %"
                     if with_trusted
                     else ""
                 )
-                verdict = "holds" if np.mean(shares) <= rate else "does not hold"
+                verdict = "holds" if np.mean(shares[rate]) <= rate else "does not hold"
                 print(
                     f"{name}: {n} clean records, {who}, declared {100 * rate:g} %: flagged "
-                    f"{interval(shares)} % over {arguments.splits} splits: {verdict}{beyond} "
-                    f"({time.process_time() - started:.0f} CPU-s)",
+                    f"{interval(shares[rate])} % over {arguments.splits} splits: {verdict}{beyond} "
+                    f"({seconds:.0f} CPU-s)",
                     flush=True,
                 )
 
