@@ -217,6 +217,11 @@ def ordered_plan(
     if workers is not None and workers > MOST_WORKERS:
         raise UsageError(f"--workers must be at most {MOST_WORKERS}, got {workers}")
     ordered = replace(ordered, **{k: v for k, v in changes.items() if v is not None})
+    if not defenses:
+        # What the plan sets of defenses that are left out goes with them.
+        deployed = {name for names in ordered.deployed for name in names.split("+")}
+        tables = {k: v for k, v in ordered.defenses.items() if k in deployed}
+        ordered = replace(ordered, defenses=tables)
     if defense:
         ordered = _defended(ordered, defense, defenses=defenses)
     if set_:

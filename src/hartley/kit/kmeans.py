@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def flat(x: NDArray[Any]) -> NDArray[np.float64]:
     """Records (n, …) as rows of numbers (n, d)."""
-    return np.asarray(x, dtype=np.float64).reshape(len(x), -1)
+    return np.asarray(x, dtype=np.float64).reshape(len(x), prod(x.shape[1:]))
 
 
 def distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

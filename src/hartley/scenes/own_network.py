@@ -12,6 +12,7 @@ from hartley.core.errors import UsageError
 from hartley.data.user_arrays import UserRecords, classified, read_arrays, records_of
 from hartley.kit.cache import digest
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
+from hartley.scenes._poisonable import poisonable
 from hartley.scenes._user_files import check_there, described
 from hartley.targets.network_file import (
     Gives,
@@ -54,6 +55,7 @@ def own_network(
     references: Annotated[int, Range(0, 512)] = 0,
     sparing: Annotated[bool, Stronger.NEITHER] = True,
     opened: Annotated[bool, Stronger.MORE] = False,
+    poisoned: Annotated[bool, Stronger.MORE] = False,
 ) -> Scene:
     """A network of your own from a Python file, and the records that it was trained and tested on.
 
@@ -75,6 +77,9 @@ def own_network(
         sparing: where references is 0, leave out models that would add little. A plan that says how
             many references an attack has gets as many.
         opened: also give attackers the gradients, which white-box evasion needs.
+        poisoned: also train the model on poisoned records, for the attacks of poisoning. A plan or
+            --only that names them sets it. A third of the test records is then the attacker's, and
+            a third trusted by the owner.
 
     Raises:
         UsageError: a file or something in it is not there, does not fit the rest, or fails.
@@ -123,13 +128,17 @@ def own_network(
     )
     correct = accuracy(deployed, members)
     _check_accuracy(correct, network, members)
+    fields: dict[str, Any] = {"holdout": others, "extra": {"test": others}}
+    if poisoned:
+        cure = "give your training loop as --fit train.py:fit"
+        fit_again = None if training is None else training.fit
+        fields = poisonable(fit_again, members, others, range(network.classes), cure)
     return Scene(
         name=Path(model.rpartition(":")[0]).stem,
         modality=kind,
         model=deployed,
         train=members,
-        holdout=others,
-        extra={"test": others},
+        **fields,
         training=NetworkTraining(network, bool(weights), training),
         utility=accuracy_utility,
         settings=Settings(

@@ -28,6 +28,7 @@ from hartley.kit.file_digests import sha256_of
 from hartley.kit.perturbation import Perturbation
 from hartley.kit.table_files import read_columns
 from hartley.scenes._assemble_vision import accuracy, accuracy_utility
+from hartley.scenes._poisonable import poisonable
 from hartley.scenes._user_files import check_there, described
 from hartley.targets.estimator_file import PICKLES, load_estimator
 from hartley.targets.onnx_file import load_onnx
@@ -56,6 +57,7 @@ def own_table(
     references: Annotated[int, Range(0, 512)] = 0,
     sparing: Annotated[bool, Stronger.NEITHER] = True,
     sensitive: Annotated[str, Stronger.NEITHER] = "",
+    poisoned: Annotated[bool, Stronger.MORE] = False,
 ) -> Scene:
     """A classifier of your own from a file, and the tables that it was trained and tested on.
 
@@ -76,6 +78,9 @@ def own_table(
             many references an attack has gets as many.
         sensitive: a column that attackers infer. For this the estimator is trained again on records
             whose column the auditor draws, so that the other columns say nothing about it.
+        poisoned: also train the model on poisoned records, for the attacks of poisoning. A plan or
+            --only that names them sets it. A third of the test records is then the attacker's, and
+            a third trusted by the owner.
 
     Raises:
         UsageError: a file or a column is not there, or the model cannot read the records.
@@ -146,30 +151,25 @@ def own_table(
     }
     _check_order(deployed, members, form)
     attribute: dict[str, Any] = {}
+    titles: list[str] = []
     if sensitive:
-        if deployed.fit is None:
-            raise UsageError(
-                "--sensitive must go with an estimator that is trained again: leave out "
-                "--no-retrain, and give .skops or .joblib"
-            )
-        columns, codes, titles = field_values(form, sensitive, members.x)
-        if len(members) < 2 * LEAST:
-            raise UsageError(
-                f"--train must have at least {2 * LEAST} records for --sensitive, got "
-                f"{len(members)}"
-            )
-        redrawn = min(100, len(members) // 2)
-        part = SensitiveAttribute(columns, codes, targets=redrawn, public=others)
+        part, titles = _sensitive(form, sensitive, members, others, deployed)
         attribute = {"fit": pipeline.fit, "parts": (part,)}
+    if poisoned:
+        attribute |= poisonable(
+            deployed.fit,
+            members,
+            others,
+            labels,
+            "leave out --no-retrain, and give .skops or .joblib",
+        )
     attribute["parts"] = (*attribute.get("parts", ()), _evasion_rules(form, members.x))
     return Scene(
         name=Path(model).stem,
         modality=Modality.TABULAR,
         model=deployed,
         train=members,
-        holdout=others,
-        extra={"test": others},
-        **attribute,
+        **{"holdout": others, "extra": {"test": others}, **attribute},
         utility=accuracy_utility,
         settings=Settings(
             references=references, sparing=sparing and not references and bool(deployed.identity)
@@ -182,6 +182,28 @@ def own_table(
             **described({"model": model, "train": train, "test": test}),
         },
     )
+
+
+def _sensitive(
+    form: TableForm, name: str, members: Data, others: Data, model: Model
+) -> tuple[SensitiveAttribute, list[str]]:
+    """Return what attribute inference is about, and the names of the column's values.
+
+    Raises:
+        UsageError: the model cannot be trained again, or there are too few records.
+    """
+    if model.fit is None:
+        raise UsageError(
+            "--sensitive must go with an estimator that is trained again: leave out "
+            "--no-retrain, and give .skops or .joblib"
+        )
+    places, codes, titles = field_values(form, name, members.x)
+    if len(members) < 2 * LEAST:
+        raise UsageError(
+            f"--train must have at least {2 * LEAST} records for --sensitive, got {len(members)}"
+        )
+    redrawn = min(100, len(members) // 2)
+    return SensitiveAttribute(places, codes, targets=redrawn, public=others), titles
 
 
 def _columns(paths: list[Path], target: str, sensitive: str) -> list[dict[str, Column]]:

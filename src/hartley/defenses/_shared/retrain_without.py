@@ -14,6 +14,7 @@ import numpy as np
 from hartley.core import Access, Data, Ensemble, Fit, Scene
 from hartley.games.poisoning.poisoning import DROPPED
 from hartley.kit import kmeans
+from hartley.models.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,7 +118,7 @@ def _features(
 ) -> list[tuple[Features, Features]]:
     """Return what each model sees in its own training records and in the clean ones."""
     trusted = Data("none", data.modality, data.x[:0], data.labels[:0]) if clean is None else clean
-    if pipeline is None:
+    if not isinstance(pipeline, Pipeline):
         flat = Features(kmeans.flat(trusted.x), trusted.labels)
         rows = [Features(kmeans.flat(data.x[row]), data.labels[row]) for row in include]
         return [(features, flat) for features in rows]

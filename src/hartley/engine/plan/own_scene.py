@@ -17,6 +17,8 @@ RECIPES = ("own_table", "own_network", "own_texts", "own_records")
 """Scenes that are made of a user's files, in the order in which they are tried."""
 SPARING = ("own_table", "own_network")
 """Those whose attackers leave out reference models that would add little."""
+POISONABLE = ("own_table", "own_network")
+"""Those that are trained on poisoned records where a plan names attacks of poisoning."""
 DATA = (
     *("train", "test", "target", "members", "nonmembers", "text_field"),
     *("canaries", "sensitive", "records", "clean", "false_alarms"),

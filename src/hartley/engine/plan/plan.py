@@ -66,7 +66,7 @@ from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
 from hartley.core.toml_mistakes import located
-from hartley.engine.plan.own_scene import SPARING, of_plan
+from hartley.engine.plan.own_scene import POISONABLE, SPARING, of_plan
 from hartley.engine.result.document import finite
 from hartley.engine.result.gate import check_limit, covers
 from hartley.engine.result.least import REFERENCES, Least, read_least
@@ -305,12 +305,20 @@ def _check_rows(plan: Plan, source: str) -> None:
 def scene_params(plan: Plan) -> dict[str, Any]:
     """Return the parameters that the scene of a plan is built with.
 
-    Where the plan says how many reference models attacks have, a user's own model trains as many.
+    Where the plan says how many reference models attacks have, a user's own model trains as many;
+    where ``only`` names attacks of poisoning, it is trained on poisoned records.
     """
     params = dict(plan.scenes.get(plan.scene, {}))
     tables = [*plan.attacks.values(), plan.least.settings, *plan.least.parts.values()]
     if plan.scene in SPARING and any(REFERENCES in table for table in tables):
         params.setdefault("sparing", False)
+    # Victims on poisoned records are many trainings of the user's: only where they are ordered.
+    if plan.scene in POISONABLE and any(
+        entry.game == "poisoning" and matches(pattern, entry)
+        for pattern in plan.only
+        for entry in catalog.entries("attack")
+    ):
+        params.setdefault("poisoned", True)
     return params
 
 
