@@ -13,6 +13,9 @@ import skops.io
 from sklearn.tree import DecisionTreeClassifier
 
 import hartley
+from hartley.cli.assess import ordered_plan
+from hartley.cli.own_model import OwnModel
+from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.plan import Plan, scene_params
 
 PLAN = """
@@ -104,7 +107,11 @@ def fit(x, y):
 """)
     rng = np.random.default_rng(0)
     for name in ("train", "test"):
-        np.savez(f"{name}.npz", x=rng.normal(size=(40, 1, 4, 4)) + np.arange(40)[:, None, None, None] % 2, y=np.arange(40) % 2)
+        np.savez(
+            f"{name}.npz",
+            x=rng.normal(size=(40, 1, 4, 4)) + np.arange(40)[:, None, None, None] % 2,
+            y=np.arange(40) % 2,
+        )
     done = call(
         *("assess", "poison", "--model", "net.py:net", "--fit", "net.py:fit", "--train"),
         *("train.npz", "--test", "test.npz", "--store", "s"),
@@ -112,14 +119,19 @@ def fit(x, y):
     assert done.returncode == 2 and "scale them inside the network" in done.stderr
 
 
-def test_the_plan_of_evasion_is_played_on_a_model_of_ones_own(call, tree):
-    # The scene of the plan goes, with its parameters.
-    done = call(
-        *("assess", "evasion", *FILES, "--only", "square", "--no-defenses", "--workers", "0"),
-        *("--json", "--store", "s"),
+def test_a_plan_that_ships_is_played_on_a_model_of_ones_own():
+    nothing = dict.fromkeys(
+        ("set_", "only", "skip", "seed", "workers", "time_limit", "memory_limit", "defense")
     )
-    assert done.returncode in (0, 3), done.stderr
-    document = json.loads(done.stdout)
-    (row,) = [row for row in document["channels"] if row["status"] == "measured"]
-    assert row["attack"] == "square" and document["scene"]["name"] == "tree"
-    assert "robust_accuracy" in row["metrics"]
+    files = OwnModel(model="tree.skops", train="train.csv", test="test.csv", target="label")
+    for name in ("poison", "evasion"):
+        for defenses in (True, False):
+            plan, source = ordered_plan(
+                name, None, own_model=files, isolate=False, defenses=defenses, **nothing
+            )
+            # The scene of the plan goes, with its parameters.
+            assert plan.scene == "own_table" and set(plan.scenes) == {"own_table"} and not source
+            assert plan.name == f"tree-{name}" and bool(plan.use) == defenses
+            # Parameters of defenses that are left out are not a mistake.
+            check_parameters(plan)
+            assert scene_params(plan).get("poisoned", False) == (name == "poison")

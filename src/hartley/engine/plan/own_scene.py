@@ -50,7 +50,8 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         # The recipe that takes the most of them is what was meant.
         meant = max(candidates, key=lambda name: len(values.keys() & parameters[name]))
         odd = sorted(values.keys() - parameters[meant])
-        others = [name for name in RECIPES if odd[0] in parameters[name]]
+        # Records are scanned without a model, so that no other flag leads there.
+        others = [n for n in RECIPES if odd[0] in parameters[n] and n != "own_records"]
         raise UsageError(
             f"--{odd[0]} is for {', '.join(others)} and does not go with the others, which are for "
             f"{meant} (hartley show {meant}); leave it out"
