@@ -5,7 +5,8 @@
 
 dead   Records and trusted records are drawn anew from one data set, without poison: the share of
        records that are flagged must be at most the declared rate, and at most 5 % of splits may
-       have more than the ``likely`` number. Without trusted records the share is the rate.
+       have more than the ``likely`` number. *Even*: the interval has the declared rate, which the
+       scan means to use up. Without trusted records the share is the rate.
 live   Poison of an attack in the user's file, at several counts: the share of it that is flagged,
        by all detectors together and by each, mean and interval over draws of poison.
 
@@ -84,10 +85,15 @@ def some(data: Data, rows: np.ndarray, name: str) -> Data:
     return replace(data, name=name, x=data.x[rows], y=data.labels[rows])
 
 
-def interval(values: Sequence[float], scale: float = 100.0) -> str:
+def limits(values: Sequence[float]) -> tuple[float, float]:
     mean, n = float(np.mean(values)), len(values)
     half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else 0.0
-    return f"{scale * mean:.2f} [{scale * (mean - half):.2f}, {scale * (mean + half):.2f}]"
+    return mean - half, mean + half
+
+
+def interval(values: Sequence[float], scale: float = 100.0) -> str:
+    low, high = limits(values)
+    return f"{scale * float(np.mean(values)):.2f} [{scale * low:.2f}, {scale * high:.2f}]"
 
 
 def dead(arguments: argparse.Namespace) -> None:
@@ -121,7 +127,8 @@ def dead(arguments: argparse.Namespace) -> None:
                     if with_trusted
                     else ""
                 )
-                verdict = "holds" if np.mean(shares[rate]) <= rate else "does not hold"
+                low, high = limits(shares[rate])
+                verdict = "holds" if high <= rate else "does not hold" if low > rate else "even"
                 print(
                     f"{name}: {n} clean records, {who}, declared {100 * rate:g} %: flagged "
                     f"{interval(shares[rate])} % over {arguments.splits} splits: {verdict}{beyond} "

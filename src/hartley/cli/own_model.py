@@ -39,6 +39,7 @@ class OwnModel:
             --target, .npz, a folder of pictures or sounds).
         clean: Records like --records that you trust, which calibrate the detectors.
         false_alarms: Share of clean records that the scan flags all the same. Default: 0.01.
+        pictures: Let the report show one of your test pictures, clean and attacked.
         opened: Let attackers use the gradients of a network, which white-box evasion needs.
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
@@ -81,6 +82,7 @@ class OwnModel:
     records: str | None = None
     clean: str | None = None
     false_alarms: float | None = None
+    pictures: Annotated[bool, Parameter(negative="")] = False
     opened: Annotated[bool, Parameter(negative="")] = False
     trust: Annotated[bool, Parameter(negative="")] = False
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True

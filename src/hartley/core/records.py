@@ -136,6 +136,7 @@ class Trials:
         notes: what was done to the rows before they are measured, one sentence each.
         sources: names of the data that ``item`` numbers the records of, each with the number of its
             first record, ascending; empty where an item is not one record.
+        pictures: what the attack did to one record, of the first round that shows it.
     """
 
     spec: ChannelSpec
@@ -171,6 +172,7 @@ class Trials:
     stage_of: str | None = None
     notes: tuple[str, ...] = ()
     sources: tuple[tuple[str, int], ...] = ()
+    pictures: tuple[Mapping[str, Any], ...] = ()
 
     def __len__(self) -> int:
         """The number of uses."""

@@ -62,6 +62,7 @@ class Settings:
             add to the attack.
         opens: what the scene would let attackers use besides, were it ordered to.
         opening: the flag that orders it.
+        pictures: whether reports may hold a picture of one of its test records.
         seed: of the deployed model's training, for who trains it again.
     """
 
@@ -70,6 +71,7 @@ class Settings:
     sparing: bool = False
     opens: Access = Access.NOTHING
     opening: str = "--set opened=true"
+    pictures: bool = False
     seed: int = 0
 
     def rounds_of(self, game: str, requested: int, default: int) -> int:
@@ -320,6 +322,7 @@ class Received:
         cost: what the attacker spent, by unit (``poisons``, ``queries`` …).
         posterior: as of ``Outcome``; a judge that reads one answer a row passes it on (``of``).
         columns: (m,) columns of the trials, by names out of ``BY_ATTACK`` and ``BY_JUDGE``.
+        pictures: what the attack did to one record, as plain values (``games.example_pictures``).
     """
 
     guess: NDArray[Any]
@@ -328,6 +331,7 @@ class Received:
     cost: Mapping[str, float] = field(default_factory=dict)
     posterior: NDArray[Any] | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    pictures: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def of(cls, outcome: Outcome, guess: NDArray[Any], **more: Any) -> Received:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
-from hartley.report import charts, loop, suspects
+from hartley.report import charts, loop, pictures, suspects
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -70,6 +70,7 @@ def render(document: Mapping[str, Any]) -> str:
         "axes": [a for a in (charts.axis(str(x), measured, svg) for x in Axis) if a["rows"]],
         "empty_axes": [t for x, t in AXIS_TITLES.items() if not _on(x, measured)],
         "curves": list(charts.curves(measured, svg)),
+        "pictures": list(pictures.of_attacks(measured, svg)),
         "defenses": [defense(row) for row in document.get("defenses") or ()],
         "defense_charts": list(charts.defenses(document, svg)),
         "edges": [edge(row) for row in document.get("edges") or ()],
@@ -315,6 +316,8 @@ def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "channels", "Channels"
     if context["curves"]:
         yield "curves", "ROC"
+    if context["pictures"]:
+        yield "pictures", "What attacks did"
     if context["defenses"]:
         yield "defenses", "Defenses"
     if context["edges"] or context["loops"]:

@@ -117,6 +117,7 @@ def assemble(
         settings=Settings(
             {"class_inversion": 48 if pipeline.net.kind == "dense" else 24, "memorization": 16},
             opens=OPEN & ~pipeline.offers,
+            pictures=True,  # public data
         ),
         facts={
             "train accuracy": accuracy(model, train),

@@ -56,6 +56,7 @@ def own_network(
     sparing: Annotated[bool, Stronger.NEITHER] = True,
     opened: Annotated[bool, Stronger.MORE] = False,
     poisoned: Annotated[bool, Stronger.MORE] = False,
+    pictures: Annotated[bool, Stronger.NEITHER] = False,
 ) -> Scene:
     """A network of your own from a Python file, and the records that it was trained and tested on.
 
@@ -80,6 +81,8 @@ def own_network(
         poisoned: also train the model on poisoned records, for the attacks of poisoning. A plan or
             --only that names them sets it. A third of the test records is then the attacker's, and
             a third trusted by the owner.
+        pictures: let the report show one test record, clean and attacked. Without it a report holds
+            no content of a record.
 
     Raises:
         UsageError: a file or something in it is not there, does not fit the rest, or fails.
@@ -142,6 +145,7 @@ def own_network(
         training=NetworkTraining(network, bool(weights), training),
         utility=accuracy_utility,
         settings=Settings(
+            pictures=pictures,
             references=references,
             sparing=sparing and not references and bool(deployed.identity),
             opens=Access.NOTHING if opened else network.could_open,

@@ -54,6 +54,7 @@ def own_records(
     clean: Annotated[str, Stronger.NEITHER] = "",
     false_alarms: Annotated[float, Range(0, 0.5, open_low=True), Stronger.NEITHER] = 0.01,
     modality: Annotated[Literal["auto", "vision", "tabular", "audio"], Stronger.NEITHER] = "auto",
+    pictures: Annotated[bool, Stronger.NEITHER] = False,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
     """Records of your own before training: which look poisoned, and what poison would pass.
@@ -69,6 +70,8 @@ def own_records(
             the records calibrate themselves, and nothing is found beyond chance.
         false_alarms: share of clean records that is flagged all the same.
         modality: what arrays are; auto reads it off their shape.
+        pictures: let the report show one record, clean and with a planted trigger. Without it a
+            report holds no content of a record.
         seed: of the parts and of every training.
 
     Raises:
@@ -99,7 +102,7 @@ def own_records(
     return Scene(
         name=name,
         modality=scanned.modality,
-        digest=digest([hartley.__version__, part.identity, false_alarms]),
+        digest=digest([hartley.__version__, part.identity, false_alarms, pictures]),
         model=model.with_(name="reference net"),
         train=train,
         holdout=trusted,
@@ -108,7 +111,7 @@ def own_records(
         training=pipeline,
         parts=(part,),
         utility=accuracy_utility,
-        settings=Settings(),
+        settings=Settings(pictures=pictures),
         facts={
             "records": len(scanned),
             "trusted records": 0 if trusted is None else len(trusted),

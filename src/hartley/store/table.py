@@ -127,6 +127,7 @@ def _trials(table: pa.Table) -> Trials:
         defenses=defenses,
         notes=tuple(note.pop("notes", ())),
         sources=tuple((name, first) for name, first in note.pop("sources", ())),
+        pictures=tuple(note.pop("pictures", ())),
         metrics_by_round=by_round,
         costs=costs,
         **columns,

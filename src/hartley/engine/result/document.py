@@ -81,7 +81,7 @@ def unmeasured(
 def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
     """Return the half of a row that is known once its channel was measured."""
     bits, null = channel.bits, channel.null
-    row = {
+    row: dict[str, Any] = {
         "status": "measured",
         "reason": None,
         "cause": None,
@@ -140,6 +140,8 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
     }
     if (worst := exposures(trials)) is not None:
         row["exposed"] = {**asdict(worst), "records": [asdict(one) for one in worst.records]}
+    if trials.pictures:
+        row |= {"pictures": [dict(one) for one in trials.pictures]}
     if trials.tuning:
         # The parameters that were chosen, in the place of those that the plan would have played.
         row |= {"params": dict(trials.params), "tuning": dict(trials.tuning)}

@@ -309,6 +309,7 @@ def play_rounds(
         knowledge=str(attacker),
         loot=_describe(outcomes[-1].asset),
         sources=table.sources,
+        pictures=next((r.pictures for r in received if r.pictures), ()),
         run_id=_identity(attack, scene, seed, given, rules, budget, str(attacker)),
         **complete(attack, table.rounds, received, by_column(spent)),
     )

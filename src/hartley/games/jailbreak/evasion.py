@@ -39,6 +39,7 @@ from hartley.core import (
 )
 from hartley.core.assets import Session
 from hartley.core.errors import BudgetSpent, RuleError, UsageError
+from hartley.games.example_pictures import change, picture, pictured
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.games.jailbreak import live_evasion
 from hartley.games.jailbreak.certificate import Certificate, base_labels
@@ -167,7 +168,7 @@ def evasion(
 
     def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            _judged(judged(victim), round_, outcome, proof)
+            _judged(judged(victim), round_, outcome, proof, scene=scene)
             for victim, round_, outcome, proof in zip(
                 victims, rounds_, outcomes, proofs, strict=True
             )
@@ -247,7 +248,9 @@ def _victims(
     return [trained.member(k) for k in range(rounds)], rows
 
 
-def _judged(victim: Model, round_: Round, outcome: Outcome, proof: Certificate | None) -> Received:
+def _judged(
+    victim: Model, round_: Round, outcome: Outcome, proof: Certificate | None, *, scene: Scene
+) -> Received:
     """Ask a victim about clean and changed records, and read what was received."""
     brief: EvasionBrief = round_.view.brief
     question, rules = brief.question, brief.rules
@@ -281,7 +284,40 @@ def _judged(victim: Model, round_: Round, outcome: Outcome, proof: Certificate |
         guess = after.astype(np.int64)
         if could.any():
             metrics["base_rate"] = float((before == brief.targets)[could].mean())
-    return Received(guess=guess, metrics=metrics)
+    pictures = _pictures(scene, clean, changed, before, after, labels)
+    return Received(guess=guess, metrics=metrics, pictures=pictures)
+
+
+def _pictures(
+    scene: Scene,
+    clean: NDArray[Any],
+    changed: NDArray[Any],
+    *answers: NDArray[Any],
+) -> tuple[dict[str, Any], ...]:
+    """Picture the first record whose answer a change turned from right to wrong.
+
+    The change alone would show the record's outlines, so that nothing is pictured of records that
+    may not be.
+
+    Args:
+        scene: says whether its records may be pictured.
+        clean: (n, …) records.
+        changed: the same after the attack.
+        answers: labels (n,) before and after, and the true ones.
+    """
+    if not scene.settings.pictures or not pictured(scene, clean):
+        return ()
+    before, after, labels = answers
+    rows = np.flatnonzero((before == labels) & (after != labels))[:1]
+    if not len(rows):
+        return ()
+    (k,) = rows
+    largest = float(np.abs(changed[k] - clean[k]).max())
+    return (
+        picture(clean[k], f"a test record of class {labels[k]}, answered {before[k]}"),
+        picture(change(clean[k], changed[k]), f"the change, at most {largest:.3g} a pixel"),
+        picture(changed[k], f"with the change, answered {after[k]}"),
+    )
 
 
 def _certificates(

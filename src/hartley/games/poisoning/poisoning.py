@@ -41,6 +41,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games import nearest_learner
+from hartley.games.example_pictures import picture, pictured, trigger
 from hartley.games.poisoning import captioned_pictures, triggers
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
@@ -324,9 +325,34 @@ def _judged(
                 },
                 cost={"poisons": float(len(loot))},
                 columns={"poison_n": np.full(len(triggered), len(loot) / len(triggered))},
+                pictures=_pictures(scene, loot, victim, messages[r]) if r == 0 else (),
             )
         )
     return received
+
+
+def _pictures(
+    scene: Scene, loot: Data, victim: Model, messages: NDArray[Any]
+) -> tuple[dict[str, Any], ...]:
+    """Picture the first trigger, and on the first test record that it is meant for what it does."""
+    test = scene.extra["test"]
+    if not triggers.has_trigger(loot) or not pictured(scene, test.x):
+        return ()
+    alone = trigger(loot.facts, 0)
+    out = () if alone is None else (picture(alone, "the trigger"),)
+    meant_for = triggers.sources(loot, int(test.labels.max()) + 1, len(messages))[0]
+    rows = np.flatnonzero(meant_for[test.labels] & (test.labels != messages[0]))[:1]
+    if not scene.settings.pictures or not len(rows):
+        return out
+    before = test.x[rows]
+    after = triggers.stamped(loot, 0, before)
+    (clean,), (answer,) = labels_of(victim, before), labels_of(victim, after)
+    truth, message = int(test.labels[rows[0]]), int(messages[0])
+    return (
+        picture(before[0], f"a test record of class {truth}, answered {clean}"),
+        *out,
+        picture(after[0], f"with the trigger, answered {answer}; the attacker wants {message}"),
+    )
 
 
 def victims_of(
