@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from hartley.cli import terminal
-from hartley.cli.progress import _Lines, duration, precise
-from hartley.cli.terminal import number, print_channels, print_defenses, print_table
+from hartley.cli.terminal import note, number, print_channels, print_defenses, print_table
+from hartley.program.progress import Lines, duration, precise
 
 
 def row(attack, **more):
@@ -117,7 +117,7 @@ def test_attacks_that_do_not_fit_are_one_count_unless_all_is_asked_for(capsys):
 
 
 def test_the_first_line_of_progress_says_what_is_read(capsys):
-    lines = _Lines()
+    lines = Lines(note)
     lines.on_event("scene", {"name": "own_table"})
     lines.on_event("scene", {"name": "digits"})
     lines.on_event("not resumable", {"name": "my-ft"})
@@ -128,7 +128,7 @@ def test_the_first_line_of_progress_says_what_is_read(capsys):
 
 def test_progress_says_how_long_the_rest_takes(capsys):
     seconds = iter((0.0, 100.0, 130.0, 190.0))
-    lines = _Lines(clock=lambda: next(seconds))
+    lines = Lines(note, clock=lambda: next(seconds))
     lines.on_event("jobs", {"run": "x", "total": 4, "kept": 1})
     ended = {
         "status": "done",
@@ -141,7 +141,7 @@ def test_progress_says_how_long_the_rest_takes(capsys):
     assert "  done    lira behind dp_sgd (static) (30.0 s); 2 left, about 60 s" in text
     assert "1 left, about 45 s" in text
     minutes = iter((0.0, 0.0, 5.0, 12.0, 15.0, 23.0))
-    lines = _Lines(clock=lambda: next(minutes))
+    lines = Lines(note, clock=lambda: next(minutes))
     lines.on_event("jobs", {"run": "x", "total": 1, "kept": 0})
     for nth in (15, 16, 17, 18):
         model = {"what": "reference", "number": nth, "of": 64, "left": 200.4}

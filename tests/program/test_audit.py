@@ -66,6 +66,31 @@ def test_a_frame_measures_what_its_file_measures(people, call, tmp_path) -> None
     assert rows[row.id]["bits"]["point"] == row.bits.point
 
 
+def test_progress_is_written_where_somebody_looks_on(people, tmp_path, capsys, monkeypatch):
+    """Minutes of silence look like a program that hangs; a script's output stays as it is."""
+    given = {"target": "income", "only": ["loss_threshold"], "workers": 0, "store": tmp_path}
+
+    def written(**more):
+        hartley.audit(*people, **given, **more)
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err.splitlines()
+
+    assert written() == []
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert written(verbose=False, fresh=True) == []
+    building, jobs, done = written(fresh=True)
+    assert building == "reading your model and data" and jobs.endswith(": 1 jobs")
+    assert done.startswith("  done    loss_threshold (")
+    (kept,) = written()
+    assert kept.endswith("is complete; these are its results (fresh=True plays it again)")
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    assert len(written()) == 1  # a notebook
+    monkeypatch.undo()
+    assert len(written(verbose=True)) == 1
+
+
 def test_a_report_is_read_and_saved(people, tmp_path) -> None:
     pipeline, train, test = people
     limits = {"membership": 0.0001}

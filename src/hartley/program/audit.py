@@ -19,6 +19,7 @@ from hartley.engine.plan.ordered_defenses import parse_defenses
 from hartley.engine.plan.own_scene import own_scene
 from hartley.engine.plan.plan import Plan, normalised, parse
 from hartley.program.inputs import Inputs
+from hartley.program.progress import Lines, looked_at, to_stderr
 from hartley.program.report import Report
 from hartley.program.wording import for_programs
 
@@ -49,6 +50,7 @@ def audit(
     store: str | Path = "runs",
     run: str | None = None,
     fresh: bool = False,
+    verbose: bool | None = None,
     watch: Watch = lambda _event, _facts: None,
     **settings: Any,
 ) -> Report:
@@ -81,6 +83,8 @@ def audit(
         store: the folder of all runs.
         run: name of the run; by default made from the model and the data.
         fresh: begin a new run even if there is one of the same plan and objects.
+        verbose: write a line to standard error for each attack that was played, with how long the
+            rest takes; None does so in a terminal and in a notebook. Standard output stays empty.
         watch: called with each event, (event, facts).
         settings: further ones of ``hartley assess``: device, references, gives, modality, weights,
             canaries, reference, base, tokenizer, text_field, longest, endpoint …
@@ -88,6 +92,8 @@ def audit(
     Raises:
         UsageError: what ``hartley assess`` exits with 2 for.
     """
+    if verbose or (verbose is None and looked_at()):
+        watch = _both(watch, Lines(to_stderr).on_event)
     inputs = Inputs(Path(store) / FOLDER)
     given: dict[str, Any] = {
         **inputs.model(model, settings),
@@ -127,11 +133,20 @@ def audit(
     return Report(_document(plan, Path(store), run, fresh, watch), Path(store))
 
 
+def _both(first: Watch, second: Watch) -> Watch:
+    def watch(event: str, facts: Mapping[str, Any]) -> None:
+        first(event, facts)
+        second(event, facts)
+
+    return watch
+
+
 def _document(
     plan: Plan, store: Path, run: str | None, fresh: bool, watch: Watch
 ) -> Mapping[str, Any]:
     digest = inputs_digest(plan)
     if not fresh and (complete := completed(plan, digest, store=store, run=run)) is not None:
+        watch("kept", {"run": complete["id"], "folder": store / complete["id"]})
         return complete
     return run_plan(
         plan, store=store, run=run, fresh=fresh, inputs=digest, must_fit=plan.use, watch=watch
