@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -23,6 +24,9 @@ import hartley
 from hartley import catalog
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import defended, fitting
+from hartley.engine.plan.applicability import obstacle
+from hartley.engine.plan.plan import Plan
+from hartley.engine.result.gate import judge
 from hartley.engine.run.play import play
 from hartley.games.inversion.attribute_inference import SensitiveAttribute
 from hartley.kit.perturbation import Perturbation
@@ -117,6 +121,32 @@ def test_in_evasion_numbers_of_a_table_may_change_and_words_and_missing_values_m
     assert rules.scale[0] == ages and rules.scale[1] > 0 and not rules.scale[2:].any()
     trials = play("square", own(folder), queries=20)
     assert trials.metrics["refused"] == 0.0 and 0 < trials.metrics["perturbation"] <= 0.0501
+
+
+def test_evasion_is_played_where_it_is_asked_for(people):
+    """It asks hundreds of times about each record; most audits ask what a model leaks."""
+    scene, square = own(people[0]), catalog.find("attack", "square")
+    rmia = catalog.find("attack", "rmia")
+    plain = Plan(scene="own_table")
+    why_not = obstacle(square, scene, plain)
+    assert why_not.cause == "order" and why_not.reason.endswith("--only jailbreak plays it")
+    assert obstacle(rmia, scene, plain) is None
+    # Neither does an attack that lacks gradients ask for them.
+    assert obstacle(catalog.find("attack", "pgd"), scene, plain).cause == "order"
+    for asked in (
+        *({"only": (pattern,)} for pattern in ("square", "jailbreak", "evasion", "axis:data_*")),
+        {"attacks": {"square": {"queries": 9}}},
+        {"games": {"evasion": {"epsilon": 0.1}}},
+        *({"limits": {key: 0.1}} for key in ("jailbreak", "evasion.asr", "axis:data_to_model")),
+    ):
+        assert obstacle(square, scene, replace(plain, **asked)) is None, asked
+    assert obstacle(square, scene, replace(plain, only=("membership",))).cause == "plan"
+    # A limit that is found later does not pass over what was not played.
+    row = {"id": "square-0", "baseline": True, "attack": "square", "game": "evasion"}
+    row |= {"class": "jailbreak", "axis": "data_to_model", "status": "skipped", "flags": []}
+    row |= {"cause": why_not.cause, "reason": why_not.reason, "bits": None, "metrics": {}}
+    for limit in ("jailbreak", "axis:data_to_model"):
+        assert judge({"channels": [row]}, {limit: 0.9}).status == "inconclusive"
 
 
 def test_the_model_answers_as_it_does_on_the_users_own_frame(people):

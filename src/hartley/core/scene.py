@@ -60,6 +60,7 @@ class Settings:
             their number to the attack.
         sparing: whether an attacker trains no more reference models, up to that number, than still
             add to the attack.
+        on_order: games that are played only where a plan names them.
         opens: what the scene would let attackers use besides, were it ordered to.
         opening: the flag that orders it.
         pictures: whether reports may hold a picture of one of its test records.
@@ -69,6 +70,7 @@ class Settings:
     rounds: Mapping[str, int] = field(default_factory=dict)
     references: int = 0
     sparing: bool = False
+    on_order: frozenset[str] = frozenset()
     opens: Access = Access.NOTHING
     opening: str = "--set opened=true"
     pictures: bool = False

@@ -150,6 +150,8 @@ def own_network(
             sparing=sparing and not references and bool(deployed.identity),
             opens=Access.NOTHING if opened else network.could_open,
             opening="--opened",
+            # Who opens a network wants it attacked so.
+            on_order=frozenset() if opened else frozenset({"evasion"}),
         ),
         facts={
             "train accuracy": correct,

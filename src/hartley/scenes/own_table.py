@@ -172,7 +172,9 @@ def own_table(
         **{"holdout": others, "extra": {"test": others}, **attribute},
         utility=accuracy_utility,
         settings=Settings(
-            references=references, sparing=sparing and not references and bool(deployed.identity)
+            references=references,
+            sparing=sparing and not references and bool(deployed.identity),
+            on_order=frozenset({"evasion"}),
         ),
         facts={
             **accuracies,

@@ -20,9 +20,10 @@ class Obstacle:
     """Why an attack is not played.
 
     Attributes:
-        cause: ``modality``, ``scene``, ``access``, ``training``, ``plan`` or ``install``;
-            ``broken`` when it should have been playable, which ends as a failed row. ``training``:
-            the owner could give what is missing, and a gate does not pass without it.
+        cause: ``modality``, ``scene``, ``access``, ``training``, ``plan``, ``install``; ``order``:
+            it is played where a plan names it; ``broken``: it should have been playable, which
+            ends as a failed row. ``training``: the owner could give what is missing, and a gate
+            does not pass without it.
         reason: one sentence.
     """
 
@@ -43,7 +44,24 @@ def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
     if entry.error:
         return Obstacle("plan", reason) if reason else Obstacle("broken", entry.error)
     # What the scene cannot carry is not the plan's doing: the gate holds only that against a plan.
-    return unplayable(entry, scene) or (Obstacle("plan", reason) if reason else None)
+    why_not = unplayable(entry, scene) or (Obstacle("plan", reason) if reason else None)
+    if entry.game in scene.settings.on_order and (why_not is None or why_not.cause == "access"):
+        return why_not if _ordered(entry, plan) else Obstacle("order", UNASKED)
+    return why_not
+
+
+UNASKED = (
+    "it changes records until the model errs, at hundreds of calls a record, and is not part of "
+    "what a model leaks: --only jailbreak plays it"
+)
+"""Why evasion is left out of an audit of a user's own model."""
+
+
+def _ordered(entry: Entry, plan: Plan) -> bool:
+    """Whether a plan names an attack, its game, its class or its axis, in whatever place."""
+    subjects = [key.partition(".")[0] for key in plan.limits]
+    named = any(matches(pattern, entry) for pattern in (*plan.only, *subjects))
+    return named or entry.name in plan.attacks or entry.game in plan.games
 
 
 def left_out(entry: Entry, plan: Plan) -> str:
