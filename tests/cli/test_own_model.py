@@ -304,6 +304,20 @@ def test_a_store_that_cannot_be_written_is_known_before_the_model_is_read(call, 
     assert result.stderr.endswith("not a directory; choose a writable folder with --store\n")
 
 
+def test_a_defense_of_a_plan_that_the_model_cannot_take_is_a_mistake(call, files):
+    """With --defense it ended with 2; of a plan the run was complete, and the row not measured."""
+    Path("plan.toml").write_text('[defenses]\nuse = ["dp_sgd"]\n')
+    result = call("assess", "plan.toml", *files, "--target", "label", *COMMON, "a")
+    assert result.returncode == 2 and result.stdout == "" and not Path("a").exists()
+    (_, line) = result.stderr.splitlines()
+    assert line.startswith("hartley: dp_sgd clips the gradient") and "what fits it" in line
+    assert call(*result_of_no_defenses(files)).returncode == 0
+
+
+def result_of_no_defenses(files):
+    return ("assess", "plan.toml", *files, "--target", "label", "--no-defenses", *COMMON, "a")
+
+
 def test_a_network_is_played_by_its_flags(call, files, monkeypatch):
     monkeypatch.delitem(sys.modules, "net", raising=False)
     Path("net.py").write_text(NET)

@@ -181,6 +181,17 @@ def test_one_training_certifies_what_rests_on_the_draws_alone(run):
         assert not any("min-capacity" in line or "ε" in line for line in lines)
 
 
+def test_an_endpoint_that_answers_equal_requests_differently_is_named(run):
+    name = "log-probabilities of the endpoint, asked twice"
+    apart = "up to 0.12 nats a token apart: another run reads other numbers"
+    words = f"Equal requests had unlike answers: log-probabilities of the endpoint are {apart}."
+    for fact, expected in ((apart, [words]), ("the same", [])):
+        document = {**run, "scene": {**run["scene"], "facts": {name: fact, "records": 9}}}
+        sentences = summary(document).sentences
+        assert [s for s in sentences if s.startswith("Equal requests")] == expected
+        assert (words in render(document, "md")) == bool(expected)
+
+
 def test_what_did_not_run_has_its_cure(run):
     rows = {row["attack"]: row for row in run["channels"]}
     missing = {

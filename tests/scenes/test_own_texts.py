@@ -16,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import hartley
 from hartley import catalog
-from hartley.core.errors import UsageError
+from hartley.core.errors import RunError, UsageError
 from hartley.engine.plan.applicability import unplayable
 from hartley.games.membership.pretrained import Pretrained
 from hartley.models import lora
@@ -298,6 +298,24 @@ def test_numbers_that_float16_cannot_hold_are_refused(home):
             own(home, model=name, dtype="float16")
     with pytest.raises(UsageError, match="--dtype must be left out with --endpoint"):
         own(home, model="m", endpoint="http://127.0.0.1:9/v1", tokenizer="whole", dtype="float16")
+
+
+def test_an_endpoint_gets_token_ids_where_it_splits_texts_otherwise(home):
+    """neighbour asks about tokens that no text has: served as text they are other tokens."""
+    codec, model = tokenizer(home / "whole"), huggingface(home / "whole")
+    pairs = np.stack(np.meshgrid(*[np.arange(codec.size)] * 2), -1).reshape(-1, 2)[::7]
+    sizes = (codec.encode(codec.decode(pairs)) >= 0).sum(1)
+    row = pairs[(sizes == 1) | (sizes > 3)][:1]  # two tokens whose text is another number of them
+    assert len(row)
+    settings = {"model": "tuned", "tokenizer": "whole"}
+    with serving(Backend(codec, {"tuned": model})) as url:
+        as_text = own(home, endpoint=url, **settings).model
+        with pytest.raises(RunError, match=r"into 2 tokens, got \d; .*: --prompts tokens"):
+            as_text.calls["score"](row)
+        as_ids = own(home, endpoint=url, prompts="tokens", **settings).model
+        np.testing.assert_allclose(as_ids.calls["score"](row), model.score(row), atol=1e-5)
+    with pytest.raises(UsageError, match="--prompts must be given with --endpoint"):
+        own(home, prompts="tokens")
 
 
 def test_an_endpoint_that_does_not_repeat_itself_is_said_to(home, monkeypatch):

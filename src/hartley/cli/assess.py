@@ -159,7 +159,7 @@ def assess(
                 fresh=fresh,
                 source=source,
                 inputs=inputs,
-                must_fit=ordered.use if defense else (),
+                must_fit=ordered.use if defense or _is_of_own(ordered, source) else (),
                 watch=watch,
             )
     except Mistaken as mistake:
@@ -168,6 +168,16 @@ def assess(
             complain(line)
         return _USAGE
     return finish(document, store, json=json, verbose=verbose)
+
+
+def _is_of_own(plan: Plan, source: str) -> bool:
+    """Whether a plan of the user's is about their own model: its defenses were meant for it.
+
+    A plan of many scenes may list defenses for others, as those that ship do.
+    """
+    from hartley.engine.plan.own_scene import RECIPES
+
+    return bool(source) and plan.scene in RECIPES
 
 
 def ordered_plan(
@@ -265,7 +275,7 @@ def finish(
     from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import baseline_rows, verdict_of
     from hartley.report.format_numbers import meaning
-    from hartley.report.summary import limited, of_one_training
+    from hartley.report.summary import limited, of_one_training, of_unlike_answers
 
     verdict = document["verdict"]
     if json:
@@ -275,7 +285,7 @@ def finish(
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     rows = [row for row in baseline_rows(document) if row["id"] not in without]
     print_channels(rows, verbose=verbose)
-    for words in of_one_training(document):
+    for words in (*of_one_training(document), *of_unlike_answers(document)):
         say(words)
     print_suspects(document)
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])

@@ -66,6 +66,8 @@ class OwnModel:
         price_out: Money for a million tokens that it writes. Default: 0.
         timeout: Seconds without a byte before a request is sent again. Default: 60.
         concurrency: Requests to the endpoint at a time, of each worker. Default: 4.
+        prompts: What the endpoint is sent: text, tokens (ids, which vLLM takes), or auto (the
+            default): text where the tokenizer gives the same tokens again.
         dtype: What the weights of a language model's folder are held in: float32 (the default),
             bfloat16 or float16. The run says so, since scores are rounded.
     """
@@ -106,6 +108,7 @@ class OwnModel:
     price_out: float | None = None
     timeout: float | None = None
     concurrency: int | None = None
+    prompts: str | None = None
     dtype: str | None = None
 
     def settings(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What goes on while a model is audited, a line for each event; and the words of it.
 
-The command line writes these lines where standard error is no terminal, a program where somebody
-looks on.
+The command line writes these lines into a file or a pipe, a program where somebody looks on.
 """
 
 from __future__ import annotations

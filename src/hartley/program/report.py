@@ -187,10 +187,10 @@ class Report:
 
     def __str__(self) -> str:
         """Write the verdict and one line for each row that was measured or failed."""
-        from hartley.report.summary import of_one_training
+        from hartley.report.summary import of_one_training, of_unlike_answers
 
         rows = [str(row) for row in self.rows() if row.status != "skipped"]
-        known = of_one_training(self.document)
+        known = [*of_one_training(self.document), *of_unlike_answers(self.document)]
         return "\n".join([f"run {self.document['id']}", *rows, *known, str(self.verdict)])
 
     def __repr__(self) -> str:

@@ -22,7 +22,8 @@ _FLAG = r"--([a-z]+(?:-[a-z]+)*)"
 _COMMAND = re.compile(r"hartley[ ]assess((?: --[a-z-]+(?: (?!--)[^\s,;:)]+)?)+)")
 _WITH_VALUE = re.compile(rf"{_FLAG}(?: (?!--)([^\s,;:)]+))?")
 _PLACEHOLDER = re.compile(
-    rf"{_FLAG} ([A-Z_]+\b(?:\.py:[A-Z]+)?|[a-z_]+\.py:\w+|chat\b|completions\b|probabilities\b)"
+    rf"{_FLAG} ([A-Z_]+\b(?:\.py:[A-Z]+)?|[a-z_]+\.py:\w+|"
+    r"(?:chat|completions|tokens|probabilities)\b)"
 )
 _IN_BRACKETS = re.compile(rf"\({_FLAG} ([^\s)]+)\)")
 _ALONE = re.compile(_FLAG)

@@ -80,6 +80,7 @@ def summary(document: Mapping[str, Any]) -> Summary:
             *suspects.sentences(document),
             *_sentences(rows),
             *in_one_sentence(worst_records(document)),
+            *of_unlike_answers(document),
         ),
         tuple(_gaps(rows)),
         tuple(_actions(document)),
@@ -124,6 +125,14 @@ def of_one_training(document: Mapping[str, Any]) -> list[str]:
             sentences = _of_one_run([row for row in rows if not row.get("flags")])
             out += _in_turn(sentences, again=any(ONE_TRAINING in words for words in out))
     return out
+
+
+def of_unlike_answers(document: Mapping[str, Any]) -> Iterator[str]:
+    """Say that an endpoint answers one question differently, and by how much, where it does."""
+    for name, words in (document["scene"].get("facts") or {}).items():
+        subject, _, how = str(name).partition(", asked twice")
+        if ", asked twice" in str(name) and words != "the same":
+            yield f"Equal requests had unlike answers: {subject}{how} are {words}."
 
 
 def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

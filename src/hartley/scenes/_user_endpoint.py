@@ -59,6 +59,7 @@ class Endpoint:
     prices: Prices
     timeout: float
     concurrency: int
+    prompts: Literal["auto", "text", "tokens"] = "auto"
 
     def ask(self, codec: Codec, texts: Sequence[Data], canaries: Chats | None) -> Model:
         """Return the model, after a few questions, so that a mistake shows at once.
@@ -80,7 +81,7 @@ class Endpoint:
             self.model,
             codec=codec,
             scores=self.scores,
-            prompts=as_sent(codec, texts),
+            prompts=as_sent(codec, texts) if self.prompts == "auto" else self.prompts,
             key_env=self.key_env,
             allow_hosts=(self.allow_host,) if self.allow_host else (),
             revision=self.revision,

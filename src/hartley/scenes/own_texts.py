@@ -61,6 +61,7 @@ def own_texts(
     price_out: Annotated[float, Range(0), Stronger.NEITHER] = 0.0,
     timeout: Annotated[float, Range(0, open_low=True), Stronger.NEITHER] = 60.0,
     concurrency: Annotated[int, Range(1, 256), Stronger.NEITHER] = 4,
+    prompts: Annotated[Literal["auto", "text", "tokens"], Stronger.NEITHER] = "auto",
     dtype: Annotated[Literal["float32", "bfloat16", "float16"], Stronger.NEITHER] = "float32",
 ) -> Scene:
     """A language model of your own, with texts that it was trained on and others, or canaries.
@@ -90,6 +91,8 @@ def own_texts(
         price_out: money for a million tokens that it writes.
         timeout: seconds without a byte before a request to the endpoint is sent again.
         concurrency: requests to the endpoint at a time, of each worker.
+        prompts: what the endpoint is sent: text, token ids (which vLLM takes), or auto: text where
+            all texts come back from the tokenizer as the same tokens.
         dtype: what the weights of a folder are held in, also those of the reference. Scores of
             bfloat16 and float16 are rounded; what a model that is served so shows is measured so.
 
@@ -136,6 +139,7 @@ def own_texts(
             Prices(price_in, price_out),
             timeout,
             concurrency,
+            prompts,
         )
         local = how.ask(reader.codec, texts, chats)
     endpoint_facts = {name: local.facts[name] for name in local.facts if endpoint}
@@ -236,6 +240,7 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
         raise UsageError(
             f"--dtype must be left out with --endpoint, got {flags['dtype']}: the server settles it"
         )
+    only |= {"prompts": flags["prompts"] != "auto"}
     only |= {"timeout": flags["timeout"] != 60, "concurrency": flags["concurrency"] != 4}
     for name, given in only.items():
         if given and not flags["endpoint"]:

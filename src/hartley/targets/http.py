@@ -290,7 +290,8 @@ def _log_probabilities(choice: Mapping[str, Any], size: int) -> NDArray[np.float
     if extra not in (0, 1):
         raise RunError(
             f"the endpoint must split the text as the codec does, into {size} tokens, got "
-            f"{len(log_probs)}; give the codec of this model, or set prompts='tokens'"
+            f"{len(log_probs)}; give the tokenizer of this model, or send token ids where the "
+            "endpoint takes them: --prompts tokens"
         )
     values = np.array([np.nan if v is None else float(v) for v in log_probs[1 + extra :]])
     if not np.isfinite(values).all():
