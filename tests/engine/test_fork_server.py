@@ -107,6 +107,11 @@ class xpu:
 sys.modules["torch"] = type("torch", (), {"cuda": cuda, "xpu": xpu})
 say(before)
 del sys.modules["torch"]
+real = fork_server.holdings
+asked = real().descriptors | {("9", "/dev/nvidiactl")}  # before the scene was built
+fork_server.holdings = lambda: fork_server.Holdings(asked, frozenset())
+say(fork_server.holdings())
+fork_server.holdings = real
 import strangers.attacks
 say(before)
 """
@@ -123,11 +128,12 @@ def test_what_a_fork_would_share_wrongly_is_an_obstacle(tmp_path):
         text=True,
         check=False,
     )
-    program, none, file, child, again, cuda, plugin = done.stdout.splitlines()
+    program, none, file, child, again, cuda, driver, plugin = done.stdout.splitlines()
     assert program == "None"
     assert none == again == ""
     assert file == f"the scene holds what its copies would share: {tmp_path.resolve() / 'weights'}"
     assert (child, cuda) == ("the scene has started a process", "the scene uses cuda")
+    assert driver == "the driver of a device is open: /dev/nvidiactl"
     assert plugin.startswith("parts of plugins are imported: ") and "chatters" in plugin
 
 

@@ -43,6 +43,7 @@ from hartley.kit.cache import taken_rebuilt
 BuiltScene = tuple[str, Scene, Mapping[str, Any]]
 """A scene that was built: the name of its recipe, itself, its parameters."""
 
+_DRIVERS = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
 _OPEN = processes.PROC / "self" / "fd"
 _LONGEST = 1 << 16
 _PATIENCE = 60.0
@@ -178,6 +179,10 @@ def _obstacles(before: Holdings) -> Iterator[str]:
     for device in ("cuda", "xpu"):
         if torch is not None and getattr(torch, device).is_initialized():
             yield f"the scene uses {device}"
+    # To ask for a device is enough: its driver cannot be used in a copy.
+    drivers = {name for _, name in now.descriptors if name.startswith(_DRIVERS)}
+    if drivers:
+        yield f"the driver of a device is open: {', '.join(sorted(drivers))}"
     imported = [
         entry.name
         for kind in ("attack", "defense", "game")
