@@ -13,8 +13,15 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output
 from hartley.kit import cache
-from hartley.kit.graph.graph_classifier import Shape, Study, ask, train_graphs
-from hartley.kit.graph.node_classifier import Graph, Schedule, node_model, nodes_of, train_nodes
+from hartley.kit.graph.graph_classifier import Shape, Study, ask, pooled, slopes, train_graphs
+from hartley.kit.graph.node_classifier import (
+    RANK,
+    Graph,
+    Schedule,
+    node_model,
+    nodes_of,
+    train_nodes,
+)
 from hartley.models.pipeline import CLOSED
 from hartley.models.weight_cache import Trained, kept
 from hartley.targets.torch import softmax
@@ -29,7 +36,8 @@ class NodePipeline:
 
     A record is the number of a node, (n, 1). The links are those that the records carry
     (``Data.edges``), and the graph's own where they carry none: so a defense that hides links, or
-    a game that leaves some out, changes the records and nothing here.
+    a game that leaves some out, changes the records and nothing here. So does one that trains on a
+    matrix of low rank (the fact ``rank`` of the records).
 
     Attributes:
         graph: features and links of all nodes.
@@ -64,9 +72,9 @@ class NodePipeline:
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K networks on K subsets of labelled nodes; ``include`` is (K, n) booleans."""
         assert data.y is not None
-        graph, labels = self.graph, data.y
-        if data.edges is not None:
-            graph = Graph(graph.features, np.asarray(data.edges))
+        labels, rank = data.y, int(data.facts.get(RANK, 0))
+        edges = self.graph.edges if data.edges is None else np.asarray(data.edges)
+        graph = Graph(self.graph.features, edges, rank)
         rows = nodes_of(data.x, len(graph))[:, 0]
 
         def trained(chosen: NDArray[np.bool_], first: int) -> Trained:
@@ -81,9 +89,8 @@ class NodePipeline:
         if self.cached:
             parts = {"x": rows, "y": labels, "features": graph.features, "edges": graph.edges}
             stamp = cache.digest(parts)
-        weights, facts = kept(
-            {"nodes": self.recipe}, include, seed, trained, records=stamp, cached=self.cached
-        )
+        recipe = {"nodes": self.recipe, **({"rank": rank} if rank else {})}
+        weights, facts = kept(recipe, include, seed, trained, records=stamp, cached=self.cached)
         facts["parameters"] = self.size
         return _ensemble(graph, weights, facts, self.offers, self.fit)
 
@@ -147,6 +154,10 @@ class GraphPipeline:
         """The same pipeline with some fields changed."""
         return replace(self, **changes)
 
+    def activations(self, model: Model, x: NDArray[Any]) -> NDArray[Any]:
+        """Return what the last layer of a trained network reads (n, d) of records."""
+        return pooled(self.shape, model.calls["weights"](), x)
+
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K networks on K subsets of small graphs; ``include`` is (K, n) booleans."""
         assert data.y is not None
@@ -174,6 +185,9 @@ class GraphPipeline:
                 lambda x: np.asarray(some(slice(k, k + 1), x)[0]),
                 Output.PROBABILITIES,
                 self.shape.classes,
+                slope=lambda x, y, loss: slopes(
+                    self.shape, {name: array[k] for name, array in weights.items()}, x, y, loss
+                ),
                 weights=(lambda: {name: array[k] for name, array in weights.items()})
                 if self.offers & Access.WEIGHTS
                 else None,

@@ -11,6 +11,7 @@ from hartley.core import Data, Modality, Range, Scene, Stronger, recipe
 from hartley.data import graph as data
 from hartley.games.memorization.canaries import planted
 from hartley.kit.graph.graph_classifier import Shape, Study
+from hartley.kit.graph.link_budget import SmallGraphLinks
 from hartley.models.graph import GraphPipeline
 from hartley.models.pipeline import CLOSED, OPEN
 from hartley.scenes import _assemble_vision
@@ -18,6 +19,9 @@ from hartley.scenes._assemble_pooled import assemble
 
 NODES, WIDTH = 12, 32
 """Nodes of a record, and features of a node."""
+
+FLIPS = 3
+"""Pairs of nodes that evasion may flip, of 66; the usual graph has 11 links."""
 
 PUBLIC, TEST, SPARE = 600, 1200, 64
 
@@ -54,6 +58,7 @@ def synsets(
         parts,
         owner,
         seed=seed,
+        holdings=(SmallGraphLinks(FLIPS, NODES),),
         extra={"canaries": _canaries(parts.pop("spare"), seed)},
         rounds={"memorization": 8},
         facts={"nodes a graph": NODES},

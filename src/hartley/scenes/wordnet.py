@@ -11,11 +11,15 @@ from hartley.core import Data, Modality, Range, Scene, Stronger, recipe
 from hartley.data import graph as data
 from hartley.games.inversion.link_inference import HiddenLinks
 from hartley.games.memorization.canaries import planted
+from hartley.kit.graph.link_budget import NodeLinks
 from hartley.kit.graph.node_classifier import Schedule
 from hartley.models.graph import NodePipeline
 from hartley.models.pipeline import CLOSED, OPEN
 from hartley.scenes import _assemble_vision
 from hartley.scenes._assemble_pooled import assemble
+
+FLIPS = 2
+"""Links of a node that evasion may flip; most nodes have two or fewer."""
 
 PUBLIC, TEST, SPARE = 400, 800, 320
 """The attacker's labelled nodes, those that utility is measured on, and those of canaries."""
@@ -65,7 +69,7 @@ def wordnet(
         seed=seed,
         digested={"features": graph.features, "edges": graph.edges},
         extra={"canaries": replace(planted(spare, 8, length=1, seed=seed), edges=None)},
-        holdings=(graph, HiddenLinks(pairs=pairs)),
+        holdings=(graph, HiddenLinks(pairs=pairs), NodeLinks(FLIPS, graph.features, graph.edges)),
         rounds={"memorization": 24},
         facts={"nodes": len(graph), "links": graph.edges.shape[1]},
     )

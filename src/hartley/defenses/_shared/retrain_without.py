@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Ensemble, Fit, Scene
+from hartley.core import Access, Data, Ensemble, Fit, Model, Scene
 from hartley.games.poisoning.poisoning import DROPPED
 from hartley.kit import kmeans
 from hartley.models.pipeline import Pipeline
@@ -122,20 +122,11 @@ def _features(
         flat = Features(kmeans.flat(trusted.x), trusted.labels)
         rows = [Features(kmeans.flat(data.x[row]), data.labels[row]) for row in include]
         return [(features, flat) for features in rows]
-    import torch
-
     # Owners may read the weights of their first models, whatever attackers may see of them.
     first = pipeline.with_(offers=pipeline.offers | Access.WEIGHTS).fit(data, include, seed)
     out = []
     for k, row in enumerate(include):
-        weights = first.member(k).weights
-        assert weights is not None
-        body = pipeline.net.module(weights())[:-1]
-
-        def activations(x: NDArray[Any], body: Any = body) -> NDArray[Any]:
-            with torch.no_grad():
-                return np.asarray(body(torch.from_numpy(np.asarray(x, np.float32))).numpy())
-
+        activations = _activations(pipeline, first.member(k))
         out.append(
             (
                 Features(activations(data.x[row]), data.labels[row]),
@@ -143,3 +134,18 @@ def _features(
             )
         )
     return out
+
+
+def _activations(pipeline: Any, model: Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return what computes the last hidden layer (n, d) of a pipeline's network."""
+    if hasattr(pipeline, "activations"):
+        return lambda x: np.asarray(pipeline.activations(model, x))
+    import torch
+
+    body = pipeline.net.module(model.calls["weights"]())[:-1]
+
+    def activations(x: NDArray[Any]) -> NDArray[Any]:
+        with torch.no_grad():
+            return np.asarray(body(torch.from_numpy(np.asarray(x, np.float32))).numpy())
+
+    return activations

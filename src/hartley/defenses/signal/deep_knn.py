@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     stage="training",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:1909.13374",
     strongest={"false_alarms": 0.5},
     requires=("fit", "train", "holdout"),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     stage="training",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     paper="arXiv:2006.14768",
     strongest={"parts": 300},
     requires=("fit", "train", "model"),

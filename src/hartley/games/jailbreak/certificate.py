@@ -11,11 +11,13 @@ import numpy as np
 
 from hartley.core import Model
 from hartley.games.extraction.fingerprint import labels_of
+from hartley.kit.graph.link_budget import LinkBudget
 from hartley.kit.perturbation import Perturbation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hartley.models.link_smoothing import LinkSmoothing
     from hartley.models.smoothing import Smoothing
 
 
@@ -31,7 +33,7 @@ class Certificate:
         seed: of the copies.
     """
 
-    smoothing: Smoothing
+    smoothing: Smoothing | LinkSmoothing
     base: tuple[Callable[[NDArray[Any]], NDArray[Any]], int]
     clean: NDArray[Any]
     labels: NDArray[Any]
@@ -39,12 +41,12 @@ class Certificate:
 
     @cached_property
     def proved(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Classes (n,) and L2 radii (n,) of the clean records."""
+        """Classes (n,) and radii (n,), in L2 or in flips, of the clean records."""
         rng = np.random.default_rng(self.seed)
         return self.smoothing.certified(self.base[0], self.clean, self.base[1], rng)
 
     def metrics(
-        self, changed: NDArray[Any], answers: NDArray[Any], rules: Perturbation
+        self, changed: NDArray[Any], answers: NDArray[Any], rules: Perturbation | LinkBudget
     ) -> dict[str, float]:
         """Return the certified accuracy, and the share of proved classes that are contradicted.
 
@@ -53,11 +55,25 @@ class Certificate:
             answers: (n,) of the deployed model, which are of few copies.
             rules: the budget.
         """
-        given, radii = self.proved
+        _, radii = self.proved
+        if isinstance(rules, LinkBudget):
+            # A radius of r flips is proved for exactly r of them too; −1 is an abstention.
+            return self._compared(changed, answers, radii + 0.5, rules, rules.epsilon)
         free = np.broadcast_to(np.asarray(rules.scale) > 0, self.clean.shape[1:]).sum()
         reach = rules.epsilon * (1.0 if rules.norm == "l2" else float(np.sqrt(free)))
         euclid = Perturbation("l2", reach, rules.low, rules.high, rules.scale)
-        sizes = euclid.sizes(self.clean, changed)
+        return self._compared(changed, answers, radii, euclid, reach)
+
+    def _compared(
+        self,
+        changed: NDArray[Any],
+        answers: NDArray[Any],
+        radii: NDArray[Any],
+        rules: Perturbation | LinkBudget,
+        reach: float,
+    ) -> dict[str, float]:
+        given, _ = self.proved
+        sizes = rules.sizes(self.clean, changed)
         within, out = radii > sizes, np.zeros(len(given), dtype=bool)
         # Few copies may err: what they say against a proof is counted again on as many as it.
         rows = np.flatnonzero(within & (answers != given))

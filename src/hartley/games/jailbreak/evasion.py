@@ -44,7 +44,9 @@ from hartley.games.extraction.fingerprint import labels_of
 from hartley.games.jailbreak import live_evasion
 from hartley.games.jailbreak.certificate import Certificate, base_labels
 from hartley.games.judged_model import judged
+from hartley.kit.graph.link_budget import LinkBudget, NodeLinks, SmallGraphLinks
 from hartley.kit.perturbation import Perturbation
+from hartley.models.link_smoothing import LinkSmoothing
 from hartley.models.smoothing import Smoothing
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ class EvasionBrief:
 
     Attributes:
         question: the records to change, with their labels.
-        rules: the budget: norm, epsilon, scale, and the least and largest values of a record.
+        budget: of a record of numbers norm, epsilon, scale, and the least and largest values; of a
+            graph the number of links that may be flipped, and which.
         targets: (records,) classes that the victim should answer; None where any wrong one will do.
         classes: of the victim.
         queries: records that may be asked of the victim for each record, gradients too; 0 is no
@@ -84,10 +87,22 @@ class EvasionBrief:
     """
 
     question: Data
-    rules: Perturbation
+    budget: Perturbation | LinkBudget
     targets: NDArray[np.integer] | None
     classes: int
     queries: int
+
+    @property
+    def rules(self) -> Perturbation:
+        """The budget of records of numbers."""
+        assert isinstance(self.budget, Perturbation)
+        return self.budget
+
+    @property
+    def links(self) -> LinkBudget:
+        """The budget of graphs."""
+        assert isinstance(self.budget, LinkBudget)
+        return self.budget
 
     @property
     def wanted(self) -> NDArray[np.integer]:
@@ -111,7 +126,7 @@ class EvasionBrief:
     live=live,
     dead=dead,
     brief=EvasionBrief,
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
     requires=("model", "test"),
     metrics=("robust_accuracy", "clean_accuracy", "asr", "base_rate", "perturbation", "refused"),
     loot="data",
@@ -138,29 +153,37 @@ def evasion(
             that cannot train has one victim, whose records are dealt into as many, at most 4.
         records: held-out records of a round.
         goal: any wrong answer, or a class that the auditor draws for each record.
-        norm: of the budget; scene is the one that the scene declares.
-        epsilon: the budget, in units of the scene's scale; 0 is what the scene declares.
+        norm: of the budget; scene is the one that the scene declares, and the only one of graphs.
+        epsilon: the budget, in units of the scene's scale, of graphs the number of links that may
+            be flipped; 0 is what the scene declares.
         queries: records that may be asked of the victim for each record, gradients too; 0 is no
             limit.
     """
     assert scene.model is not None
     test, classes = _checked_test(scene), scene.model.classes
-    rules = rules_of(scene).with_(None if norm == "scene" else norm, epsilon)
+    budget: Perturbation | LinkBudget
+    if scene.modality is Modality.GRAPH:
+        if norm != "scene":
+            raise UsageError(f"norm must be scene for graphs, whose links are counted, got {norm}")
+        budget = links_of(scene).with_(epsilon)
+    else:
+        budget = rules_of(scene).with_(None if norm == "scene" else norm, epsilon)
     victims, rows = _victims(scene, test, rounds, records, rng)
     salt = int(rng.integers(2**31))
     proofs = _certificates(scene, victims, test, rows, salt)
     dealt, truths = [], []
     for victim, chosen in zip(victims, rows, strict=True):
-        question = Data(
-            "records", test.modality, test.x[chosen], test.labels[chosen], role="targets"
-        )
+        clean = test.x[chosen]
+        if isinstance(budget, LinkBudget):
+            clean = budget.asked(clean)
+        question = Data("records", test.modality, clean, test.labels[chosen], role="targets")
         targets = rng.integers(0, classes, len(chosen)) if goal == "targeted" else None
         coins = rng.integers(0, 2, len(chosen))
         truths.append(coins if targets is None else targets)
         dealt.append(
             View(
                 source=_limited(victim, queries * len(chosen)) if queries else victim,
-                brief=EvasionBrief(question, rules, targets, classes, queries),
+                brief=EvasionBrief(question, budget, targets, classes, queries),
                 defenses=scene.defenses,
                 salt=salt,
             )
@@ -213,6 +236,24 @@ def rules_of(scene: Scene) -> Perturbation:
     return Perturbation("linf", SHARE, low, high, np.where(few, 0.0, high - low))
 
 
+def links_of(scene: Scene) -> LinkBudget:
+    """Return which links of a graph scene's records an attacker may flip: as it declares.
+
+    Raises:
+        UsageError: the scene declares none, or its graph has no link.
+    """
+    budget = scene.find(SmallGraphLinks) or scene.find(NodeLinks)
+    if budget is None:
+        raise UsageError(
+            f"the scene {scene.name} must declare how many links may be flipped for evasion: "
+            "give it a SmallGraphLinks or NodeLinks among its parts"
+        )
+    links = budget.linked(budget.asked(scene.extra["test"].x))
+    if not links.any():
+        raise UsageError(f"the graphs of {scene.name} must have links for evasion, got none")
+    return budget
+
+
 def _checked_test(scene: Scene) -> Data:
     test, model = scene.extra["test"], scene.model
     assert model is not None
@@ -253,7 +294,7 @@ def _judged(
 ) -> Received:
     """Ask a victim about clean and changed records, and read what was received."""
     brief: EvasionBrief = round_.view.brief
-    question, rules = brief.question, brief.rules
+    question, rules = brief.question, brief.budget
     clean, labels = np.asarray(question.x), question.labels
     changed = _checked(outcome, clean)
     allowed = rules.allows(clean, changed)
@@ -324,7 +365,7 @@ def _certificates(
     scene: Scene, victims: list[Model], test: Data, rows: list[NDArray[np.int64]], seed: int
 ) -> list[Certificate] | list[None]:
     """Return what is proved of each round's clean records, where smoothing is all that defends."""
-    smoothing = scene.find(Smoothing)
+    smoothing = scene.find(Smoothing) or scene.find(LinkSmoothing)
     if smoothing is None or len(scene.defenses) != 1:
         return [None] * len(victims)
     return [

@@ -45,6 +45,7 @@ from hartley.games.example_pictures import picture, pictured, trigger
 from hartley.games.poisoning import captioned_pictures, triggers
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
+from hartley.kit.graph.link_budget import SmallGraphLinks
 from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class PoisoningBrief:
     live=live,
     dead=dead,
     brief=PoisoningBrief,
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.PAIRED),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.PAIRED, Modality.GRAPH),
     requires=("model", "fit", "train", "test", "public"),
     metrics=(
         "asr",
@@ -508,6 +509,8 @@ def _checked(outcome: Outcome, scene: Scene, slots: int, poisons: int, cover: fl
 
 def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
     """Return a scene whose classes are close together, its records closer, and triggers far."""
+    if modality is Modality.GRAPH:
+        return _graphs(rng, learns=learns)
     shape = tiny_shape(modality, "poisoning", flat=64)
     templates = rng.uniform(0.05, 0.95, shape) + rng.uniform(-0.05, 0.05, (CLASSES, *shape))
 
@@ -528,4 +531,40 @@ def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
         fit=fit,
         holdout=records("holdout", 24),
         extra={"public": records("public", 32), "test": records("test", 12)},
+    )
+
+
+NODES, GROUP = 8, 2
+"""Nodes of a small graph in the live and dead scenes, and nodes of one group."""
+
+
+def _graphs(rng: Rng, *, learns: bool) -> Scene:
+    """Return the same of small graphs: pairs of like nodes are linked, and features differ a bit.
+
+    Features have a sign for each group, so that only nodes of one group are alike.
+    """
+    group = np.arange(NODES) // GROUP
+    like = (group[:, None] == group) & ~np.eye(NODES, dtype=bool)
+    signs = np.eye(NODES // GROUP)[group]
+    sizes = rng.uniform(0.4, 0.6, (CLASSES, NODES, NODES // GROUP))
+
+    def records(name: str, each: int) -> Data:
+        y = np.tile(np.arange(CLASSES), each)
+        noise = 0.005 * rng.standard_normal((len(y), *signs.shape))
+        x = np.concatenate([np.tile(like, (len(y), 1, 1)), signs * (sizes[y] + noise)], 2)
+        return Data(name, Modality.GRAPH, x.astype(np.float32), y)
+
+    train, fit = (
+        records("train", 48),
+        nearest_learner.trainer(Modality.GRAPH, CLASSES, learns=learns, slack=0.15),
+    )
+    return Scene(
+        name="live" if learns else "dead",
+        modality=Modality.GRAPH,
+        model=fit(train, np.ones((1, len(train)), dtype=bool), 0).member(0),
+        train=train,
+        fit=fit,
+        holdout=records("holdout", 24),
+        extra={"public": records("public", 32), "test": records("test", 12)},
+        parts=(SmallGraphLinks(2, NODES),),
     )

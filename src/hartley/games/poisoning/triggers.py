@@ -1,11 +1,13 @@
 """What a trigger does to a record, and the rules that keep it small.
 
-A trigger is declared in the ``facts`` of the poison, for all slots at once, in one of three forms:
+A trigger is declared in the ``facts`` of the poison, for all slots at once, in one of four forms:
 
 * ``patterns`` and ``masks`` (slots, *record shape): x·(1 − mask) + pattern·mask,
 * ``shifts`` (slots, *record shape): x + shift, pixels cut to 0 … 1,
 * ``warps`` (slots, 2, height, width): each pixel is read from a place that is this many pixels
-  further down and to the right, between pixels bilinearly.
+  further down and to the right, between pixels bilinearly,
+* ``subgraphs`` (slots, t, t) and ``places`` (slots, t): the links among these nodes of a small
+  graph are replaced by these; places without a node are left out.
 
 ``sources`` (slots, classes) booleans say on records of which classes a trigger is meant to work; by
 default on all of them.
@@ -24,7 +26,7 @@ from hartley.core.errors import RuleError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMS = ("patterns", "shifts", "warps")
+FORMS = ("patterns", "shifts", "warps", "subgraphs")
 
 PICTURES = (Modality.VISION, Modality.PAIRED)
 """Modalities whose records a trigger reaches as pictures, with pixels from 0 to 1."""
@@ -54,7 +56,25 @@ def stamped(loot: Data, slot: int, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(moved, dtype=x.dtype)
     if "warps" in facts:
         return warped(x, np.asarray(facts["warps"][slot]))
+    if "subgraphs" in facts:
+        return joined(x, np.asarray(facts["subgraphs"][slot]), np.asarray(facts["places"][slot]))
     return x
+
+
+def joined(x: NDArray[Any], links: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    """Return small graphs (n, nodes, nodes + features) with the links among some nodes replaced.
+
+    Args:
+        x: the graphs, adjacency beside features.
+        links: (t, t) zeros and ones, symmetric.
+        places: (t,) of the nodes.
+    """
+    out = np.array(x)
+    exists = np.abs(x).sum(2)[:, places] > 0
+    both = exists[:, :, None] & exists[:, None, :] & ~np.eye(len(places), dtype=bool)
+    rows, columns = np.meshgrid(places, places, indexing="ij")
+    out[:, rows, columns] = np.where(both, links, out[:, rows, columns])
+    return out
 
 
 def warped(x: NDArray[Any], warp: NDArray[Any]) -> NDArray[Any]:
@@ -88,7 +108,8 @@ def check_triggers(loot: Data, records: Data, slots: int, classes: int, cover: f
 
     A mask has a mean of at most ``cover``, or covers one number of a record that has few; a shift
     has a mean size of at most ``cover`` times the range of the records; a warp displaces by at most
-    ``cover`` times the height of a picture.
+    ``cover`` times the height of a picture; a subgraph joins at most a share ``cover`` of the
+    pairs of nodes.
 
     Raises:
         RuleError: a trigger is of another shape, not finite, too large, or makes impossible pixels.
@@ -101,6 +122,9 @@ def check_triggers(loot: Data, records: Data, slots: int, classes: int, cover: f
         raise RuleError(
             f"sources must be of shape {(slots, classes)}, got {np.shape(loot.facts['sources'])}"
         )
+    if "subgraphs" in facts:
+        _check_subgraphs(facts["subgraphs"], loot, records, (slots, cover))
+        return
     for form, array in facts.items():
         due = (slots, 2, *shape[-2:]) if form == "warps" else (slots, *shape)
         if form == "warps" and len(shape) != PICTURE:
@@ -117,6 +141,28 @@ def check_triggers(loot: Data, records: Data, slots: int, classes: int, cover: f
                 check_pixels(array)
         else:
             _check_size(form, array, records, cover)
+
+
+def _check_subgraphs(
+    links: NDArray[Any], loot: Data, records: Data, rules: tuple[int, float]
+) -> None:
+    (slots, cover), places = rules, np.asarray(loot.facts.get("places", ()))
+    if records.modality is not Modality.GRAPH or records.x.ndim != PICTURE:
+        raise RuleError(f"subgraphs must be of small graphs, got records of {records.x.shape[1:]}")
+    nodes, size = records.x.shape[1], places.shape[-1] if places.ndim else 0
+    if places.shape != (slots, size) or links.shape != (slots, size, size):
+        raise RuleError(f"subgraphs must be (slots, t, t) and places (slots, t), got {links.shape}")
+    if places.dtype.kind not in "iu" or places.min() < 0 or places.max() >= nodes:
+        raise RuleError(f"places must be numbers of nodes from 0 to {nodes - 1}")
+    if any(len({*row}) < size for row in places.tolist()):
+        raise RuleError("places of a subgraph must be different nodes")
+    if not np.isin(links, (0, 1)).all() or (links != links.transpose(0, 2, 1)).any():
+        raise RuleError("links of a subgraph must be 0 or 1, and the same in both directions")
+    share = size * (size - 1) / max(nodes * (nodes - 1), 1)
+    if share > cover + SLACK:
+        raise RuleError(
+            f"a subgraph must join at most {cover:.0%} of the pairs of nodes, got {share:.0%}"
+        )
 
 
 def check_pixels(x: NDArray[Any]) -> None:

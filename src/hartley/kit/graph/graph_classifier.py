@@ -16,6 +16,7 @@ import numpy as np
 
 from hartley.core import spawn
 from hartley.core.errors import UsageError
+from hartley.kit.evasion_losses import of_tensor, split_targets
 from hartley.kit.fused_adam import FusedAdamW
 
 if TYPE_CHECKING:
@@ -163,13 +164,72 @@ def ask(shape: Shape, weights: Weights, x: NDArray[Any]) -> NDArray[np.float32]:
     return out
 
 
+def slopes(
+    shape: Shape, weights: Weights, x: NDArray[Any], wanted: NDArray[Any], loss: str
+) -> NDArray[np.float32]:
+    """Return the loss, the label and the slope (n, 2 + numbers of a record) of one network.
+
+    Args:
+        shape: of records and network.
+        weights: of one network.
+        x: (n, nodes, nodes + features) records; links may be fractions.
+        wanted: (n,) labels, or (n, 2) labels and targets.
+        loss: as in ``kit.evasion_losses``.
+
+    Raises:
+        UsageError: records of another shape.
+    """
+    import torch
+
+    tensors = [torch.from_numpy(np.array(weights[n]))[None] for n in shape.shapes]
+    labels, targets = split_targets(wanted)
+    _, filled = _mixed(shape, x)
+    records = torch.from_numpy(np.array(x, np.float32)).requires_grad_()
+    links = records[..., : shape.nodes] + torch.eye(shape.nodes)
+    sums = links @ records[..., shape.nodes :]
+    z = _forward(tensors, sums[None], links[None], torch.from_numpy(filled)[None])[0]
+    aims = None if targets is None else torch.from_numpy(targets)
+    values = of_tensor(z, torch.from_numpy(labels), aims, loss)
+    (slope,) = torch.autograd.grad(values.sum(), records)
+    head = torch.stack([values.detach(), z.argmax(1).float()], 1)
+    return np.asarray(torch.cat([head, slope.flatten(1)], 1).numpy())
+
+
+def pooled(shape: Shape, weights: Weights, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Return what the last layer of one network reads (n, 2 · hidden) of records.
+
+    Raises:
+        UsageError: records of another shape.
+    """
+    import torch
+
+    tensors = [torch.from_numpy(np.array(weights[n]))[None] for n in shape.shapes]
+    mixed, filled = _mixed(shape, x)
+    if not len(x):
+        return np.zeros((0, 2 * shape.hidden), np.float32)
+    inputs = [torch.from_numpy(a)[None] for a in (mixed, _links(shape, x), filled)]
+    with torch.no_grad():
+        return np.asarray(_pooled(tensors, *inputs)[0].numpy())
+
+
 def _forward(
     weights: list[Any], sums: torch.Tensor, links: torch.Tensor, places: torch.Tensor
 ) -> torch.Tensor:
     """Logits (K, B, classes); ``sums`` (K, B, nodes, features) are the first layer's (A + I)·x."""
     import torch
 
-    w0, b0, w1, b1, w2, b2 = weights
+    _, _, _, _, w2, b2 = weights
+    read = _pooled(weights, sums, links, places)
+    return torch.baddbmm(b2.unsqueeze(1), read, w2.transpose(1, 2))
+
+
+def _pooled(
+    weights: list[Any], sums: torch.Tensor, links: torch.Tensor, places: torch.Tensor
+) -> torch.Tensor:
+    """Mean and maximum (K, B, 2 · hidden) over the nodes; ``sums`` as for ``_forward``."""
+    import torch
+
+    w0, b0, w1, b1, _, _ = weights
     k, batch, nodes, _ = sums.shape
     node_masks = places.unsqueeze(3)
     flat = sums.reshape(k, batch * nodes, -1)
@@ -179,8 +239,7 @@ def _forward(
     hidden = torch.baddbmm(b1.unsqueeze(1), hidden, w1.transpose(1, 2)).relu()
     hidden = hidden.view(k, batch, nodes, -1) * node_masks
     count = places.sum(2, keepdim=True).clamp_min(1)
-    pooled = torch.cat([hidden.sum(2) / count, hidden.amax(2)], 2)
-    return torch.baddbmm(b2.unsqueeze(1), pooled, w2.transpose(1, 2))
+    return torch.cat([hidden.sum(2) / count, hidden.amax(2)], 2)
 
 
 def _links(shape: Shape, x: NDArray[Any]) -> NDArray[np.float32]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     Weights = Mapping[str, NDArray[Any]]
 
+RANK = "rank"
+"""The fact of records: rank of the adjacency matrix that their owner trains on."""
+
 NUDGE = 1e-3
 """Share by which the features of a node grow when a question names it as changed."""
 
@@ -33,10 +36,12 @@ class Graph:
     Attributes:
         features: (N, F) float32.
         edges: (2, m) integers, each undirected link once, no loops.
+        rank: of the adjacency matrix that networks read in its place; 0 is the matrix itself.
     """
 
     features: NDArray[np.float32]
     edges: NDArray[np.int64]
+    rank: int = 0
 
     def __len__(self) -> int:
         """The number of nodes."""
@@ -93,6 +98,32 @@ def smoothing(edges: NDArray[Any], nodes: int, dtype: Any = np.float64) -> Any:
     return matrix.tocsr().astype(dtype)
 
 
+def smoothing_of(graph: Graph, dtype: Any = np.float64) -> Any:
+    """Â of a graph: sparse, or a dense (nodes, nodes) array of an adjacency matrix of low rank.
+
+    The matrix of low rank has the eigenvalues of the largest size (doi:10.1145/3336191.3371789);
+    what is negative in it is cut to 0, so that degrees exist.
+    """
+    if not graph.rank:
+        return smoothing(graph.edges, len(graph), dtype)
+    from scipy.sparse import coo_array
+    from scipy.sparse.linalg import eigsh
+
+    nodes = len(graph)
+    a, b = np.asarray(graph.edges, dtype=np.int64).reshape(2, -1)
+    if not a.size:
+        return smoothing(graph.edges, nodes, dtype).toarray()
+    matrix: Any = coo_array((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), (nodes, nodes))
+    matrix = matrix.tocsr()
+    matrix.data = np.minimum(matrix.data, 1.0)
+    start = np.random.default_rng(0).standard_normal(nodes)
+    values, vectors = eigsh(matrix, k=min(graph.rank, nodes - 1), which="LM", v0=start)
+    low = np.maximum((vectors * values) @ vectors.T, 0.0)
+    low[np.diag_indices(nodes)] = 1.0
+    root = low.sum(1) ** -0.5
+    return (root[:, None] * low * root).astype(dtype)
+
+
 def logits(weights: Weights, smooth: Any, features: NDArray[Any]) -> NDArray[np.float64]:
     """Logits (N, classes) of every node; ``weights`` as :func:`train_nodes` returns them."""
     first = smooth @ (features @ weights["0.weight"].T.astype(np.float64)) + weights["0.bias"]
@@ -129,10 +160,10 @@ def train_nodes(
     import torch
     from scipy.sparse import csr_array
 
-    smooth = smoothing(graph.edges, len(graph), np.float32)
+    smooth = smoothing_of(graph, np.float32)
     # Bags of words are sparse and stay so after one smoothing: ten times cheaper than dense, and
     # a row's sum is made in one order, however many networks are side by side.
-    inputs = smooth @ csr_array(graph.features)
+    inputs = csr_array(smooth @ csr_array(graph.features))
     turned = inputs.T.tocsr()
     nodes, size = len(graph), len(include)
     shares = include / np.maximum(include.sum(1, keepdims=True), 1)
@@ -193,13 +224,15 @@ class Answers:
 
     A query (n, 1) holds nodes. A query (n, 2) adds a second node whose features are scaled by
     1 + ``NUDGE`` (−1: none): the owner of the features may change them, which is the setting of
-    arXiv:2108.06504.
+    arXiv:2108.06504. A query (n, 1 + N), N the number of nodes, says which links of the node are
+    flipped (``kit.graph.flipped_links``).
     """
 
     def __init__(self, graph: Graph, weights: Weights) -> None:
         """Store the network; the first query computes its answers."""
         self._graph, self._weights = graph, weights
         self._held: tuple[Any, ...] | None = None
+        self._flips: Any = None
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Probabilities (n, classes).
@@ -207,6 +240,8 @@ class Answers:
         Raises:
             UsageError: records that are not nodes of the graph.
         """
+        if np.ndim(x) == 2 and np.shape(x)[1] == 1 + len(self._graph) > 2:
+            return _probabilities(self._after_flips(np.asarray(x)))
         queried = nodes_of(x, len(self._graph))
         _, _, _, plain = self._computed()
         out = plain[queried[:, 0]]
@@ -214,12 +249,31 @@ class Answers:
             for i, (node, changed) in enumerate(queried):
                 if changed >= 0:
                     out[i] += self._moved(int(node), int(changed))
-        out = np.exp(out - out.max(1, keepdims=True))
-        return np.asarray(out / out.sum(1, keepdims=True))
+        return _probabilities(out)
+
+    def slopes(self, x: NDArray[Any], wanted: NDArray[Any], loss: str) -> NDArray[np.float32]:
+        """Loss, label and slope (n, 3 + N) of records (n, 1 + N) with flipped links."""
+        nodes_of(np.asarray(x)[:, :1], len(self._graph))
+        return np.asarray(self._flipping().slopes(np.asarray(x), wanted, loss))
+
+    def _after_flips(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        _, _, _, plain = self._computed()
+        out = plain[nodes_of(x[:, :1], len(self._graph))[:, 0]]
+        rows = np.flatnonzero(x[:, 1:].any(1))
+        if len(rows):
+            out[rows] = self._flipping().logits(x[rows])
+        return np.asarray(out)
+
+    def _flipping(self) -> Any:
+        if self._flips is None:
+            from hartley.kit.graph.flipped_links import FlippedLinks
+
+            self._flips = FlippedLinks(self._graph, self._weights)
+        return self._flips
 
     def _computed(self) -> tuple[Any, ...]:
         if self._held is None:
-            smooth = smoothing(self._graph.edges, len(self._graph))
+            smooth = smoothing_of(self._graph)
             messages = self._graph.features @ self._weights["0.weight"].T.astype(np.float64)
             first = smooth @ messages + self._weights["0.bias"]
             last = np.maximum(first, 0) @ self._weights["1.weight"].T.astype(np.float64)
@@ -229,6 +283,10 @@ class Answers:
     def _moved(self, node: int, changed: int) -> NDArray[np.float64]:
         """Return the change of the logits of ``node``, from what depends on ``changed`` only."""
         smooth, messages, first, _ = self._computed()
+        if self._graph.rank:
+            from scipy.sparse import csr_array
+
+            smooth = csr_array(smooth)
         near = slice(*smooth.indptr[changed : changed + 2])
         reached, share = smooth.indices[near], smooth.data[near]
         row = slice(*smooth.indptr[node : node + 2])
@@ -240,13 +298,20 @@ class Answers:
         return np.asarray((weights @ gap) @ self._weights["1.weight"].T)
 
 
+def _probabilities(z: NDArray[Any]) -> NDArray[np.float64]:
+    out = np.exp(z - z.max(1, keepdims=True))
+    return np.asarray(out / out.sum(1, keepdims=True))
+
+
 def node_model(graph: Graph, weights: Weights, /, **rest: Any) -> Model:
     """One network as a model of the nodes of its graph; ``rest`` are fields of ``Model``."""
+    answers = Answers(graph, weights)
     return Model(
         **{
             "name": "graph net",
             "modality": Modality.GRAPH,
-            "query": Answers(graph, weights),
+            "query": answers,
+            "slope": answers.slopes,
             "output": Output.PROBABILITIES,
             "classes": len(weights["1.bias"]),
             **rest,
