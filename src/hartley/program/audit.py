@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from hartley.program.progress import Lines, looked_at, to_stderr
 from hartley.program.report import Report
 from hartley.program.wording import for_programs
 
+SCAN = "own_records"
+"""The scene of records that are scanned without a model."""
 FOLDER = ".inputs"
 """Folder of the store for what was in memory: of each object one, named by its content."""
 
@@ -39,6 +42,8 @@ def audit(
     trust: bool = False,
     members: Any = None,
     nonmembers: Any = None,
+    records: Any = None,
+    clean: Any = None,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
     seed: int = 0,
@@ -71,6 +76,9 @@ def audit(
         trust: load a pickle that is given by its path; only if you made it.
         members: texts that a language model was trained on: a list of texts or of chats.
         nonmembers: texts of the same kind that it never saw.
+        records: instead of a model: a data set that is scanned for poison before training, a frame,
+            (x, y) or a Dataset.
+        clean: records like these that you trust.
         only: patterns of attacks and classes that are played; empty: all.
         skip: patterns that are not.
         seed: of every random choice.
@@ -98,12 +106,13 @@ def audit(
     given: dict[str, Any] = {
         **inputs.model(model, settings),
         **inputs.records({"train": train, "test": test}, target, model),
+        **inputs.scanned({"records": records, "clean": clean}, target),
         **inputs.texts({"members": members, "nonmembers": nonmembers}),
         **inputs.function(fit),
     }
     given |= {key: value for key, value in settings.items() if value is not None and key != "trust"}
     given = {key: str(v) if isinstance(v, Path) else v for key, v in given.items()}
-    if target and "target" not in given:
+    if target and "target" not in given and records is None:
         given["target"] = target
     if trust:
         given["trust"] = True
@@ -123,8 +132,11 @@ def audit(
         attacks=attacks or {},
         limits=limits or {},
     )
+    if scene == SCAN and not only:
+        plan = _as_ships(plan)
     # Read like a plan in a file: what the command line refuses is refused here in its words.
-    name = Path(str(params.get("model", scene)).rpartition(":")[0] or params.get("model", scene))
+    title = str(params.get("model") or params.get("records") or scene)
+    name = Path(title.rpartition(":")[0] or title)
     plan = replace(parse(normalised(plan), source="the audit"), name=name.stem)
     if workers is not None and workers < 0:
         raise UsageError(f"workers must be at least 0, got {workers}")
@@ -139,6 +151,19 @@ def _both(first: Watch, second: Watch) -> Watch:
         second(event, facts)
 
     return watch
+
+
+def _as_ships(plan: Plan) -> Plan:
+    """Return a plan of a scan with what the shipped one plays, where it does not say otherwise."""
+    text = files("hartley.scenes").joinpath("plans/scan.toml").read_text("utf-8")
+    shipped = parse(text, source="the plan scan")
+    return replace(
+        plan,
+        only=shipped.only,
+        attacks={**shipped.attacks, **plan.attacks},
+        games={**shipped.games, **plan.games},
+        use=plan.use or shipped.use,
+    )
 
 
 def _document(

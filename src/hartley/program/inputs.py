@@ -118,6 +118,32 @@ class Inputs:
             raise UsageError("test must be records that the model never saw, got those of train")
         return out
 
+    def scanned(self, parts: Mapping[str, Any], target: str) -> dict[str, Any]:
+        """Return the settings of records that are scanned without a model.
+
+        Args:
+            parts: frames, (x, y), data sets or paths by their setting.
+            target: the column of a frame with the label.
+
+        Raises:
+            UsageError: they are none of these.
+        """
+        out: dict[str, Any] = {}
+        for name, value in parts.items():
+            if value is None or isinstance(value, str | Path):
+                out |= {} if value is None else {name: str(value)}
+                if value is not None and target:
+                    out["target"] = target
+            elif _is_frame(value):
+                table, out["target"] = _table(value, target, name, None)
+                out[name] = self._kept(f"{name}.parquet", _parquet(table))
+            else:
+                held = records_of(value, f"{name}=")
+                stream = io.BytesIO()
+                np.savez(stream, x=_plain(held.x), y=_plain(held.y))
+                out[name] = self._kept(f"{name}.npz", stream.getvalue())
+        return out
+
     def texts(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of members and non-members: lists of texts or chats, or paths.
 
@@ -331,6 +357,11 @@ def _own_modules(content: bytes) -> list[Path]:
     names = {name for word in words for name in (word, word.partition(" ")[0])} - {"__main__"}
     files = {_own_file(sys.modules[name]) for name in names if name in sys.modules}
     return sorted(path for path in files if path is not None and path.suffix == ".py")
+
+
+def _is_frame(value: Any) -> bool:
+    """Whether a value is a table with named columns, of pandas, polars or Arrow."""
+    return any(hasattr(value, n) for n in ("iloc", "collect", "to_arrow", "__arrow_c_stream__"))
 
 
 def _plain(values: Any) -> Any:

@@ -163,6 +163,15 @@ class Report:
         worst = worst_records(self.document, attack)
         return () if worst is None else worst.records[:count]
 
+    def suspect_records(self) -> tuple[Mapping[str, Any], ...]:
+        """Return the records that look poisoned, the most suspicious first; empty without a scan.
+
+        Each has its ``source`` and ``row`` (of a folder its ``file``), the share of clean records
+        that look as bad (``fpr``), the ``detectors`` that flag it, and how much of the list down to
+        it ``chance`` explains.
+        """
+        return tuple((self.document.get("suspects") or {}).get("records", ()))
+
     def save(self, path: str | Path, *, format: str = "") -> Path:
         """Write the report to a file.
 
@@ -187,10 +196,15 @@ class Report:
 
     def __str__(self) -> str:
         """Write the verdict and one line for each row that was measured or failed."""
+        from hartley.report import suspects
         from hartley.report.summary import of_one_training, of_unlike_answers
 
         rows = [str(row) for row in self.rows() if row.status != "skipped"]
-        known = [*of_one_training(self.document), *of_unlike_answers(self.document)]
+        known = [
+            *suspects.sentences(self.document),
+            *of_one_training(self.document),
+            *of_unlike_answers(self.document),
+        ]
         return "\n".join([f"run {self.document['id']}", *rows, *known, str(self.verdict)])
 
     def __repr__(self) -> str:

@@ -30,7 +30,7 @@ _ALONE = re.compile(_FLAG)
 _INPUT = re.compile(
     r"[^\s'\"(]*\.inputs/[0-9a-f]{16}/(\w+?)(?:_[0-9a-f]{8})?(?:\.[a-z]+)?(?::\w+)?(?![\w])(?!:\w)"
 )
-_RECORDS = re.compile(r"\b(train|test|members|nonmembers)\.(?:parquet|npz|jsonl)\b")
+_RECORDS = re.compile(r"\b(train|test|members|nonmembers|records|clean)\.(?:parquet|npz|jsonl)\b")
 
 
 def for_programs(call: Callable[P, R]) -> Callable[P, R]:
