@@ -88,7 +88,7 @@ def some(data: Data, rows: np.ndarray, name: str) -> Data:
 def limits(values: Sequence[float]) -> tuple[float, float]:
     mean, n = float(np.mean(values)), len(values)
     half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else 0.0
-    return mean - half, mean + half
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def interval(values: Sequence[float], scale: float = 100.0) -> str:
