@@ -138,9 +138,9 @@ class Inputs:
                 table, out["target"] = _table(value, target, name, None)
                 out[name] = self._kept(f"{name}.parquet", _parquet(table))
             else:
-                held = records_of(value, f"{name}=")
+                given = records_of(value, f"{name}=")
                 stream = io.BytesIO()
-                np.savez(stream, x=_plain(held.x), y=_plain(held.y))
+                np.savez(stream, x=_plain(given.x), y=_plain(given.y))
                 out[name] = self._kept(f"{name}.npz", stream.getvalue())
         return out
 
