@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from hartley.engine.plan.own_scene import own_scene
 from hartley.engine.run.play import play
 from hartley.program.wording import in_python
 from hartley.scenes import own_network as own_network_module
+from hartley.targets.user_training import seeded
 
 HALF = 60
 NET = """
@@ -491,6 +493,52 @@ def test_dp_sgd_trains_the_users_own_network(files):
     again = defended(bare, "dp_sgd", {"epsilon": 50.0, **QUICK})
     assert np.array_equal(again.model.query(bare.train.x), shielded.model.query(bare.train.x))
     assert again.model.identity == shielded.model.identity != bare.model.identity
+
+
+def test_dp_sgd_steps_by_the_users_own_optimizer(files):
+    """It gets the noisy mean gradients alone, so that what is proved stays."""
+    private = {"epsilon": 50.0, **QUICK}
+    by_adam = defended(own(fit="train.py:fit"), "dp_sgd", private)
+    text = Path("train.py").read_text()
+    Path("train.py").write_text(
+        "optimizer = 7\n" + text  # of another kind: not meant
+    )
+    sys.modules.pop("train", None)
+    assert own(fit="train.py:fit").training.optimizer == (None, "")
+    Path("train.py").write_text(
+        text + "\ndef optimizer(parameters):\n"
+        "    import torch\n    return torch.optim.SGD(parameters, lr=0.05, momentum=0.9)\n"
+    )
+    sys.modules.pop("train", None)
+    bare = own(fit="train.py:fit")
+    by_theirs = defended(bare, "dp_sgd", private)
+    assert by_theirs.training.private == by_adam.training.private
+    assert by_theirs.facts["noise multiplier"] == by_adam.facts["noise multiplier"]
+    words = bare.training.replaced(["private_training"], {**private, "rate": 0.25, "clip": 1.0})
+    assert (
+        "by DP-SGD with optimizer(parameters) of train.py (epochs 20, rate 0.25, clip 1)" in words
+    )
+    answers = [scene.model.query(bare.train.x) for scene in (by_adam, by_theirs)]
+    assert np.abs(answers[0] - answers[1]).max() > 0.05
+    assert by_theirs.utility(by_theirs)["accuracy"] > 0.4
+    # Without noise and a bound, on all records at once, the steps are those of their loop.
+    x, y, privacy = bare.train.x, bare.train.y, by_theirs.training.private
+    plain = replace(privacy, noise=0.0, clip=1e9, rate=1.0, steps=3, expected=float(len(x)))
+    module = by_theirs.training._trained(x, y, plain, 3)
+    with seeded(3):
+        expected = bare.training.network.build()
+    optimiser = torch.optim.SGD(expected.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(3):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(expected(torch.tensor(x)), torch.tensor(y)).backward()
+        optimiser.step()
+    for one, other in zip(module.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    Path("train.py").write_text(text + "\ndef optimizer(parameters):\n    return 7\n")
+    sys.modules.pop("train", None)
+    with pytest.raises(UsageError, match="must return an optimizer of torch, got int"):
+        own(fit="train.py:fit").training._trained(x, y, privacy, 3)
+    sys.modules.pop("train", None)
 
 
 def test_a_tiny_epsilon_leaves_nothing_of_the_membership(files):

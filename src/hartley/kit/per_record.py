@@ -48,6 +48,7 @@ def train_by_record(
     *,
     loss: Loss,
     device: str = "cpu",
+    optimizer: Callable[[list[torch.nn.Parameter]], Any] | None = None,
 ) -> str:
     """Train a module by DP-SGD, in place.
 
@@ -59,12 +60,15 @@ def train_by_record(
         rng: draws the batches and the noise. Layers such as dropout draw from torch's generator.
         loss: (answers (1, …), labels (1,)) → the loss of one record.
         device: a torch device, where the module is.
+        optimizer: (weights) → what steps on the noisy mean gradient, which is all that it gets, so
+            that the guarantee does not depend on it; None takes AdamW at ``privacy.lr``.
 
     Returns:
         How gradients were computed: ``vmap``, or ``loop`` where a layer cannot be mapped.
 
     Raises:
-        UsageError: a layer keeps something of the records, or nothing can be trained.
+        UsageError: a layer keeps something of the records, nothing can be trained, or the optimizer
+            has no step.
     """
     import torch
 
@@ -79,9 +83,16 @@ def train_by_record(
         raise UsageError("a module must have weights to train, got none")
     gradients, how = _gradients(module, records[:2], labels[:2], loss)
     size = sum(w.numel() for w in weights)
-    optimiser = torch.optim.AdamW(
-        weights, lr=privacy.lr, weight_decay=privacy.decay, fused=device == "cpu"
+    optimiser: Any = (
+        torch.optim.AdamW(weights, lr=privacy.lr, weight_decay=privacy.decay, fused=device == "cpu")
+        if optimizer is None
+        else optimizer(weights)
     )
+    if not callable(getattr(optimiser, "step", None)):
+        raise UsageError(
+            "optimizer(parameters) must return an optimizer of torch, got "
+            f"{type(optimiser).__name__}"
+        )
     rows = np.arange(len(x))
     most = max(1, MOST // size)
     for _ in range(privacy.steps):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from hartley.kit.lazy_ensemble import one_by_one
 from hartley.kit.per_record import keeps_records, train_by_record
 from hartley.kit.user_code import user_code
 from hartley.targets.network_file import Network
-from hartley.targets.python_object import code_of_object
+from hartley.targets.python_object import code_of_object, function_beside
 from hartley.targets.user_training import UserTraining, kept_module, seeded
 
 if TYPE_CHECKING:
@@ -40,6 +40,15 @@ class NetworkTraining:
     weights: bool
     loop: UserTraining | None = None
     private: Privacy | None = None
+
+    @property
+    def optimizer(self) -> tuple[Callable[..., Any] | None, str]:
+        """The user's ``optimizer(parameters)`` for DP-SGD, and its file: that of the loop first."""
+        places = [self.network.text] if self.loop is None else [self.loop.text, self.network.text]
+        for text in places:
+            if function := function_beside(text, "optimizer"):
+                return function, text.rpartition(":")[0]
+        return None, ""
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -89,11 +98,13 @@ class NetworkTraining:
         if "private_training" not in requires:
             return ""
         loop = "the training of the weights" if self.loop is None else f"--fit {self.loop.text}"
-        named = ("epochs", "rate", "lr", "clip")
+        _, place = self.optimizer
+        named = ("epochs", "rate", "clip") if place else ("epochs", "rate", "lr", "clip")
+        stepped = f"optimizer(parameters) of {place}" if place else "Adam"
         settings = ", ".join(f"{name} {params[name]:g}" for name in named)
         return (
-            f"{self.network.text} is trained from new weights by DP-SGD with Adam ({settings}), in "
-            f"place of {loop}"
+            f"{self.network.text} is trained from new weights by DP-SGD with {stepped} "
+            f"({settings}), in place of {loop}"
         )
 
     def privately(self, privacy: Privacy) -> NetworkTraining:
@@ -142,7 +153,16 @@ class NetworkTraining:
             rng = np.random.default_rng(spawn(seed, "steps"))
             # A model that leaves a record out may hold none at all.
             if len(x):
-                train_by_record(module, x, y, privacy, rng, loss=self._loss, device=network.device)
+                train_by_record(
+                    module,
+                    x,
+                    y,
+                    privacy,
+                    rng,
+                    loss=self._loss,
+                    device=network.device,
+                    optimizer=self.optimizer[0],
+                )
         return module.eval()
 
     def _loss(self, answers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +48,18 @@ def load_object(text: str, what: str) -> Any:
         public = [key for key in vars(module) if not key.startswith("_")]
         raise UsageError(f"{what}: {place} has no {name!r}{did_you_mean(name, public)}")
     return getattr(module, name)
+
+
+def function_beside(text: str, name: str) -> Callable[..., Any] | None:
+    """Return a function of a file by its name, or None where the file has none of that name.
+
+    Args:
+        text: ``FILE.py:NAME`` of something else in the file.
+        name: of the function. What is not a function, such as an object of that name, is not meant.
+    """
+    module = _imported(text.rpartition(":")[0], text)
+    function = getattr(module, name, None)
+    return function if inspect.isfunction(function) else None
 
 
 def code_of_object(text: str) -> str:
