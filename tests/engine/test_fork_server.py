@@ -206,10 +206,18 @@ with fork_server.serving(("live:membership", built, {}), fork_server.holdings())
         finished=lambda job, result: results.append([result.status, dict(result.note)]),
     )
     threads = len(list((processes.PROC / str(server.pid) / "task").iterdir()))
+with open("begins_a_thread.py", "w") as file:
+    file.write("import threading, time; threading.Thread(target=time.sleep, args=(60,)).start()")
+server = fork_server.start(("live:membership", built, {}))
+server.preload(["begins_a_thread"])
+refused = server.fork(0, 0, 0, "mark") is None
+server.close()
+server.close()
 left = [pid for pid, p in processes.process_table().items()
         if p.state != "Z" and processes.descends(pid, command, processes.process_table())]
 print(json.dumps({
     "command": command, "results": results, "left": left, "expected": expected, "threads": threads,
+    "refused": refused,
 }))
 """
 
@@ -251,6 +259,11 @@ def test_a_forked_worker_has_no_descriptor_signal_or_random_state_of_the_command
         assert len(set(draws)) == len(draws)
     first = {view["pid"]: view["torch"] for view in reversed(views)}
     assert set(first.values()) == {inside["expected"]}
+
+
+@linux
+def test_a_server_with_a_second_thread_forks_nothing(inside):
+    assert inside["refused"]
 
 
 @linux

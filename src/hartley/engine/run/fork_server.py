@@ -126,7 +126,9 @@ class ForkServer:
         return ForkedProcess(answer["pid"]) if answer["pid"] else None
 
     def close(self) -> None:
-        """End it."""
+        """End it, once: its id may be another process's after that."""
+        if self.control.fileno() < 0:
+            return
         self.control.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -296,7 +298,9 @@ def _be_server(
         if "preload" in note:
             gc.freeze()
             continue
-        pid = _fork_twice(command, descriptors, note["mark"], built_scene)
+        pid = None  # where a module that was imported here has begun a thread
+        if not _other_threads():
+            pid = _fork_twice(command, descriptors, note["mark"], built_scene)
         for descriptor in descriptors:
             os.close(descriptor)
         control.send(json.dumps({"pid": pid}).encode())
