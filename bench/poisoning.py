@@ -8,6 +8,8 @@
     python bench/poisoning.py curve        # number and rate of poison, to where it breaks
     python bench/poisoning.py certificate  # DPA on digits: no attack beats it
     python bench/poisoning.py speed        # poisoned victims as a fleet and by a plain loop
+    python bench/poisoning.py texts        # triggers of texts, and the defenses of texts
+    python bench/poisoning.py onion        # ONION by a trigram model and by SmolLM2-135M
 
 PYTHON is one that has ART 1.20.1 beside Hartley.
 
@@ -26,6 +28,10 @@ bits         The certified lower end (95 %) of the bits that a trigger carries, 
 curve        A fixed number of poison records counts, and not their rate (arXiv:2510.07192 for
              language models).
 certificate  A certified record never changes its label (arXiv:2006.14768).
+texts        Words and syntax succeed in nearly 100 % (arXiv:2006.01043, 2105.12400), a sentence in
+             95 % with 1 % of poison (arXiv:1905.12457); ONION takes words out and leaves sentences
+             and syntax (arXiv:2011.10369, 2105.12400). Curves of texts: curve --texts.
+onion        A trigram model of a dictionary in place of a neural one finds as many trigger words.
 
 One trigger and one message a victim (four of each with --digits); victims and poison are drawn
 anew in every round. Intervals are
@@ -58,9 +64,15 @@ from hartley.games.poisoning import poisoning as game
 from hartley.models.pipeline import OPEN
 from hartley.scenes.digits import digits
 from hartley.scenes.fashion import fashion
+from hartley.scenes.glosses import glosses
 
 ALPHA = 0.05
 ATTACKS = ("badnets", "blended")
+TEXT_ATTACKS = ("word_trigger", "sentence_trigger", "style_trigger", "syntax_trigger")
+TEXT_DEFENSES = (
+    "none", "onion", "z_defense", "z_defense, class", "loss_filter", "loss_filter 0.15", "deep_knn",
+    "spectral_signatures", "activation_clustering", "strip", "fine_pruning", "anti_backdoor",
+)  # fmt: skip
 
 DEFENSES: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
     "none": (),
@@ -81,6 +93,9 @@ DEFENSES: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
     "fine_pruning": (("fine_pruning", {}),),
     "neural_cleanse": (("neural_cleanse", {}),),
     "anti_backdoor": (("anti_backdoor_learning", {}),),
+    "onion": (("onion", {}),),
+    "z_defense": (("z_defense", {}),),
+    "z_defense, class": (("z_defense", {"expected": "class"}),),
 }
 
 
@@ -347,10 +362,12 @@ BITS = ("loss_filter", "relabelling", "strip", "fine_pruning", "neural_cleanse")
 
 def curve(arguments: argparse.Namespace) -> None:
     sizes, counts = (225, 450, 900), (1, 2, 4, 8, 16, 32)
-    make = digits
+    make, usual = digits, ATTACKS
     if arguments.fashion:
         sizes, counts, make = (2000, 8000), (1, 2, 4, 8, 16, 32, 64), fashion
-    for name in arguments.attacks or ATTACKS:
+    elif arguments.texts:
+        sizes, make, usual = (1000, 2000, 4000), glosses, TEXT_ATTACKS[:2]
+    for name in arguments.attacks or usual:
         for records in sizes:
             scene = make(records=records)
             for poisons in counts:
@@ -426,8 +443,92 @@ def speed(arguments: argparse.Namespace) -> None:
         )
 
 
+def texts(arguments: argparse.Namespace) -> None:
+    scene = glosses()
+    claims = {("word_trigger", 0.1): 0.99, ("sentence_trigger", 0.01): 0.95,
+              ("sentence_trigger", 0.1): 0.99, ("syntax_trigger", 0.1): 0.99}  # fmt: skip
+    print(f"definitions, {len(scene.train)} training texts, {arguments.rounds} victims each")
+    for name in arguments.attacks or TEXT_ATTACKS:
+        for rate in () if arguments.only else (0.1, 0.01):
+            m, _ = heard(scene, name, rules(scene, rate, arguments.rounds))
+            least = claims.get((name, rate))
+            claim = ""
+            if least is not None:
+                claim = f": claim ≥ {least:.0%}: {verdict(m['asr'], least=least)}"
+            print(
+                f"{name:16s} {rate:4.0%}: success {shown(m['asr'])} (clean model "
+                f"{shown(m['base_rate'])}), accuracy {shown(m['clean_accuracy'])}, drop "
+                f"{shown(m['clean_accuracy_drop'])}{claim}",
+                flush=True,
+            )
+        for label in arguments.only or TEXT_DEFENSES[1:]:
+            after = behind(scene, DEFENSES[label])
+            for adaptive in (False,) if arguments.static else (False, True):
+                size = rules(scene, arguments.rate, arguments.rounds)
+                m, chosen = heard(after, name, size, bare=scene, adaptive=adaptive)
+                counted = " ".join(
+                    f"{n} {shown(m[n])}" for n in m if n.startswith(("dropped", "refus", "remov"))
+                )
+                print(
+                    f"{name:16s} {label:22s} {'adaptive' if adaptive else 'static':8s} success "
+                    f"{shown(m['asr'])}, true label {shown(m['robust_accuracy'])}, accuracy "
+                    f"{shown(m['clean_accuracy'])} {counted} {chosen or ''}",
+                    flush=True,
+                )
+
+
+def onion(arguments: argparse.Namespace) -> None:
+    """Take words out of the same texts by two language models, at one rate on clean words."""
+    from hartley.defenses.noise.onion import suspicion
+    from hartley.kit.language.word_model import PublicTexts
+    from hartley.models import smollm
+
+    scene, few = glosses(), 8 * arguments.rounds
+    model, words = scene.part(PublicTexts).model, smollm.words()
+    network = smollm.network("float32")
+    attacks = {n: catalog.load("attack", n) for n in ("word_trigger", "sentence_trigger")}
+    view = deal(attacks["word_trigger"], scene, seed=0, params={"rounds": 1, "slots": 1}).rounds[0]
+
+    def neural(text: str) -> Any:
+        import torch
+
+        parts = text.split()
+        rows = [text, *(" ".join([*parts[:k], *parts[k + 1 :]]) for k in range(len(parts)))]
+        nats = []
+        with torch.no_grad():
+            for row in rows:
+                ids = torch.tensor([[0, *words.encode(row)]])
+                logs = torch.log_softmax(network(ids).logits[0, :-1].float(), 1)
+                nats.append(-float(logs.gather(1, ids[0, 1:, None]).mean()))
+        return nats[0] - np.array(nats[1:])
+
+    holdout, test = scene.holdout.x[:few], scene.extra["test"].x[:few]
+    for label, ask in (("trigram", lambda t: suspicion(model, t)), ("SmolLM2-135M", neural)):
+        began = time.process_time()
+        usual = np.concatenate([ask(str(text)) for text in holdout])
+        limit = np.quantile(usual, 0.9)
+        alarms = np.concatenate([ask(str(text)) for text in test])
+        print(f"{label}: takes {(alarms > limit).mean():.1%} of the words of {few} clean texts",
+              flush=True)  # fmt: skip
+        for name, attack in attacks.items():
+            loot = attack(view.view, np.random.default_rng(0)).asset
+            new = {w for phrase in loot.facts["insertions"][0] for w in phrase.split()}
+            gone = [
+                value > limit
+                for text in game.triggers.stamped(loot, 0, test)
+                for word, value in zip(text.split(), ask(str(text)), strict=True)
+                if word in new
+            ]
+            print(f"  {name}: {np.mean(gone):.1%} of {len(gone)} trigger words, "
+                  f"{time.process_time() - began:.0f} CPU-s so far", flush=True)  # fmt: skip
+
+
 PARTS = {
-    f.__name__: f for f in (rates, defenses, detection, beside_art, bits, curve, certificate, speed)
+    f.__name__: f
+    for f in (
+        *(rates, defenses, detection, beside_art, bits, curve, certificate, speed),
+        *(texts, onion),
+    )
 }
 
 if __name__ == "__main__":
@@ -440,6 +541,7 @@ if __name__ == "__main__":
     parser.add_argument("--parts", type=int, default=30)
     parser.add_argument("--digits", action="store_true", help="defenses on digits, in seconds")
     parser.add_argument("--fashion", action="store_true", help="curve on Fashion-MNIST")
+    parser.add_argument("--texts", action="store_true", help="the curve on texts")
     parser.add_argument("--static", action="store_true", help="static attackers only")
     parser.add_argument("--only", nargs="*", choices=DEFENSES)
     parser.add_argument("--attacks", nargs="*")

@@ -146,7 +146,7 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *("memfree", "memguard", "mid", "relax_loss", "selena", "spectral_signatures"),
         *("anti_backdoor_learning", "deep_knn", "deep_partition_aggregation", "fine_pruning"),
         *("loss_filter", "neural_cleanse", "strip", "suspect_relabelling", "record_scan"),
-        *("alignment_filter", "feature_filter", "roclip"),
+        *("alignment_filter", "feature_filter", "roclip", "onion", "z_defense"),
         *("adversarial_training", "bit_depth", "randomized_smoothing"),
     }
 

@@ -16,6 +16,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.kit import cache
 from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_private
 from hartley.kit.fleet.repair import Repair, TrainedOn
+from hartley.kit.language.bags import Bags
 from hartley.kit.nets import Net
 from hartley.models.weight_cache import Trained, kept
 from hartley.targets.torch import from_torch, softmax
@@ -43,6 +44,7 @@ class Pipeline:
         workers: processes for training; results do not depend on it.
         device: a torch device.
         strategy: of the fleet, see ``kit.fleet.choose``.
+        bags: how texts become the rows of numbers that the net reads, or None: records are numbers.
     """
 
     net: Net
@@ -56,10 +58,13 @@ class Pipeline:
     workers: int = 1
     device: str = "cpu"
     strategy: str = "auto"
+    bags: Bags | None = None
 
     def __post_init__(self) -> None:
         if self.private is not None and self.objective is not None:
             raise UsageError("a pipeline must have `private` or `objective`, got both")
+        if self.bags is not None and self.offers & Access.GRADIENTS:
+            raise UsageError("a pipeline of texts must offer no gradients: words have none")
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -75,6 +80,8 @@ class Pipeline:
         # Left out when None, so that older cache entries stay valid.
         if self.objective is not None:
             plain["objective"] = self.objective.recipe
+        if self.bags is not None:
+            plain["bags"] = self.bags.recipe
         return plain | ({"repairs": [r.recipe for r in self.repairs]} if self.repairs else {})
 
     def with_(self, **changes: Any) -> Pipeline:
@@ -85,6 +92,10 @@ class Pipeline:
     def epochs(self) -> int:
         """Passes over the records; with 0 the weights stay as drawn."""
         return self.training.epochs
+
+    def numbers(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return records as the net reads them: texts (n,) as rows (n, width), others unchanged."""
+        return x if self.bags is None else self.bags(x)
 
     def privately(self, privacy: Privacy) -> Pipeline:
         """Return the same owner, training by DP-SGD.
@@ -103,17 +114,18 @@ class Pipeline:
     def fleet(self, data: Data, include: NDArray[Any], seed: int) -> Fleet:
         """Train as ``fit`` does, and return the weights."""
         assert data.y is not None
+        x = self.numbers(data.x)
         stamp = cache.digest({"x": data.x, "y": data.y}) if self.cached else ""
         # What several defenses repair is trained once.
         unrepaired = functools.cache(lambda: self.with_(repairs=()).fleet(data, include, seed))
 
         def trained(rows: NDArray[np.bool_], first: int) -> Trained:
             if not self.repairs:
-                fleet = self._train(data, rows, seed, first)
+                fleet = self._train(x, data.labels, rows, seed, first)
                 return fleet.weights, fleet.facts
             bare, some = unrepaired(), slice(first, first + len(rows))
             fleet = Fleet(self.net, {n: w[some] for n, w in bare.weights.items()}, bare.facts)
-            lesson = TrainedOn(data.x, data.labels, rows, self.training, seed, first)
+            lesson = TrainedOn(x, data.labels, rows, self.training, seed, first)
             for repair in self.repairs:
                 fleet = repair.mend(fleet, lesson)
             return fleet.weights, fleet.facts
@@ -123,17 +135,18 @@ class Pipeline:
         )
         return Fleet(self.net, {name: weights[name] for name in self.net.shapes}, facts)
 
-    def _train(self, data: Data, include: NDArray[Any], seed: int, first: int) -> Fleet:
-        assert data.y is not None
+    def _train(
+        self, x: NDArray[Any], y: NDArray[Any], include: NDArray[Any], seed: int, first: int
+    ) -> Fleet:
         if self.private is not None:
             return train_private(
-                self.net, data.x, data.y, include, self.private,
+                self.net, x, y, include, self.private,
                 seed=seed, first=first, workers=self.workers,
             )  # fmt: skip
         return train(
             self.net,
-            data.x,
-            data.y,
+            x,
+            y,
             include,
             self.training,
             seed=seed,
@@ -149,7 +162,7 @@ def ensemble(pipeline: Pipeline, fleet: Fleet) -> Ensemble:
     """A fleet as the ensemble that games and attacks use; answers are probabilities."""
 
     def member(k: int) -> Model:
-        return from_torch(
+        model = from_torch(
             fleet.module(k),
             name=f"{pipeline.net.kind} net",
             modality=pipeline.modality,
@@ -158,10 +171,14 @@ def ensemble(pipeline: Pipeline, fleet: Fleet) -> Ensemble:
             fit=pipeline.fit,
             facts={"parameters": pipeline.net.size},
         )
+        if pipeline.bags is None:
+            return model
+        ask = model.query
+        return model.with_(query=lambda x: ask(pipeline.numbers(x)))
 
     return Ensemble(
         size=len(fleet),
-        query=lambda x: softmax(fleet.query(x)),
+        query=lambda x: softmax(fleet.query(pipeline.numbers(x))),
         member=member,
         facts=fleet.facts,
     )

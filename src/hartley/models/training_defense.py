@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from hartley.core import Access, Bound, Modality, Model, Scene, TrainingPipeline
+from hartley.core import Access, Bound, Form, Modality, Model, Scene, TrainingPipeline
 from hartley.core.errors import RunError
 from hartley.kit.fleet import Objective, Privacy, Training
 from hartley.kit.language import gpt
+from hartley.kit.language.bags import Bags
 from hartley.kit.nets import dense
 from hartley.models.pipeline import Pipeline
 from hartley.models.text_pipeline import TextPipeline
@@ -118,7 +119,7 @@ def retrained(
 def trainable(scene: Scene, *, epochs: int) -> Scene:
     """Return a game's test scene with a trainer that a training-time defense can change.
 
-    Labelled records get a small net that memorises them, texts a small transformer; with 0
+    Labelled records get a small net that memorises them, tokens a small transformer; with 0
     epochs neither is trained, so that in a dead scene answers depend on the record alone. Other
     scenes are returned unchanged.
 
@@ -130,7 +131,16 @@ def trainable(scene: Scene, *, epochs: int) -> Scene:
     if scene.model is None or pool is None:
         return scene
     owner: TrainingPipeline
-    if scene.modality is Modality.LANGUAGE:
+    if pool.form is Form.TEXT and pool.y is not None:
+        bags = Bags(512, 512)
+        owner = Pipeline(
+            dense((bags.width,), int(pool.y.max()) + 1, (32,)),
+            Training(epochs=epochs // 4, batch=16, lr=5e-3),
+            modality=scene.modality,
+            cached=False,
+            bags=bags,
+        )
+    elif scene.modality is Modality.LANGUAGE:
         room = 4 * pool.x.shape[1]
         owner = TextPipeline(
             gpt.Shape(scene.model.classes, width=16, layers=1, heads=2, context=room),

@@ -13,7 +13,7 @@ import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Fit, Model, Scene
 from hartley.games.poisoning.poisoning import DROPPED
-from hartley.kit import kmeans
+from hartley.kit.language.bags import as_rows
 from hartley.models.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -119,8 +119,9 @@ def _features(
     """Return what each model sees in its own training records and in the clean ones."""
     trusted = Data("none", data.modality, data.x[:0], data.labels[:0]) if clean is None else clean
     if not isinstance(pipeline, Pipeline):
-        flat = Features(kmeans.flat(trusted.x), trusted.labels)
-        rows = [Features(kmeans.flat(data.x[row]), data.labels[row]) for row in include]
+        every = as_rows(data.x)
+        flat = Features(as_rows(trusted.x), trusted.labels)
+        rows = [Features(every[row], data.labels[row]) for row in include]
         return [(features, flat) for features in rows]
     # Owners may read the weights of their first models, whatever attackers may see of them.
     first = pipeline.with_(offers=pipeline.offers | Access.WEIGHTS).fit(data, include, seed)
@@ -146,6 +147,7 @@ def _activations(pipeline: Any, model: Model) -> Callable[[NDArray[Any]], NDArra
 
     def activations(x: NDArray[Any]) -> NDArray[Any]:
         with torch.no_grad():
-            return np.asarray(body(torch.from_numpy(np.asarray(x, np.float32))).numpy())
+            numbers = np.asarray(pipeline.numbers(x), np.float32)
+            return np.asarray(body(torch.from_numpy(numbers)).numpy())
 
     return activations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.core import Data, Ensemble, Modality, Output, Range, Scene, Term, defense, spawn
+from hartley.core.assets import is_text
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import per_model_filter
 from hartley.defenses._shared.clean_records import clean_records
@@ -25,7 +27,7 @@ TINY = 1e-12
     term=Term.NOISE,
     stage="output",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1902.06531",
     strongest={"false_alarms": 0.5},
     requires=("model", "fit", "train", "holdout"),
@@ -50,10 +52,12 @@ def strip(
     lies below that of all but a share ``false_alarms`` of clean held-out records. A refused input
     gets equal scores for all classes. Every model has a threshold of its own.
 
+    In a text a share of the words is replaced by words of the other one (arXiv:1911.10312).
+
     Args:
         false_alarms: share of clean inputs that the threshold refuses.
         mixes: records that are mixed into each input, one at a time.
-        share: of the other record in a mix.
+        share: of the other record in a mix, and of the words of a text that are replaced.
         clean: the owner's held-out records, at most; half are mixed in and half set the threshold.
 
     Raises:
@@ -73,7 +77,10 @@ def strip(
         rows = np.random.default_rng(spawn(key, "mixes")).integers(0, half, mixes)
         total = np.zeros(len(x))
         for row in rows:
-            mixed = ((1 - share) * x + share * others[row]).astype(x.dtype)
+            if is_text(x):
+                mixed = np.array([_mixed_text(str(text), str(others[row]), share) for text in x])
+            else:
+                mixed = ((1 - share) * x + share * others[row]).astype(x.dtype)
             p = probabilities(query(mixed), output, classes).astype(np.float64)
             total -= (p * np.log(np.maximum(p, TINY))).sum(1)
         return total / mixes
@@ -98,3 +105,12 @@ def strip(
         return filter_
 
     return per_model_filter.answers(scene, make)
+
+
+def _mixed_text(text: str, other: str, share: float) -> str:
+    """Return a text in which words, drawn by a hash of both, are replaced by another's."""
+    words, source = text.split(), other.split()
+    rng = np.random.default_rng(zlib.crc32(f"{text}|{other}".encode("utf-8", "replace")))
+    for at in np.flatnonzero(rng.random(len(words)) < share):
+        words[at] = source[int(rng.integers(len(source)))]
+    return " ".join(words)

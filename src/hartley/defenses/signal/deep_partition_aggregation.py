@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Data, Ensemble, Fit, Modality, Model, Output, Range, Scene, Term, defense
+from hartley.core.assets import is_text
 from hartley.models.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     stage="training",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
+    modalities=(
+        Modality.VISION,
+        Modality.LANGUAGE,
+        Modality.AUDIO,
+        Modality.TABULAR,
+        Modality.GRAPH,
+    ),
     paper="arXiv:2006.14768",
     strongest={"parts": 300},
     requires=("fit", "train", "model"),
@@ -86,6 +93,9 @@ def deep_partition_aggregation(
 
 def part_of(x: NDArray[Any], parts: int) -> NDArray[np.int64]:
     """Return the part (n,) of each record (n, …): a hash of its bytes, and of nothing else."""
+    if is_text(x):
+        texts = [str(text).encode("utf-8", "replace") for text in x]
+        return np.array([zlib.crc32(text) % parts for text in texts], dtype=np.int64)
     rows = np.ascontiguousarray(x, dtype=np.float32)
     return np.array([zlib.crc32(row.tobytes()) % parts for row in rows], dtype=np.int64)
 

@@ -14,6 +14,7 @@ from hartley.defenses._shared.repaired import repaired
 from hartley.kit.eager_optimizers import eager
 from hartley.kit.fleet import Fleet
 from hartley.kit.fleet.repair import Repair, TrainedOn, each, shuffled
+from hartley.models.training_defense import owner_pipeline
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ BATCH = 32
     term=Term.SIGNAL,
     stage="training",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1805.12185",
     strongest={"drop": 0.5, "passes": 40},
     requires=("training", "fit", "model", "train", "holdout"),
@@ -58,7 +59,8 @@ def fine_pruning(
         rate: learning rate of fine-tuning, as a multiple of the owner's own.
     """
     records = clean_records(scene, clean, "fine_pruning")
-    x, y = np.asarray(records.x, np.float32), records.labels.astype(np.int64)
+    numbers = owner_pipeline(scene, "fine_pruning").numbers(records.x)
+    x, y = np.asarray(numbers, np.float32), records.labels.astype(np.int64)
     return repaired(scene, rng, "fine_pruning", Pruned(x, y, drop, passes, rate))
 
 

@@ -101,8 +101,12 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
             f"it reads planted secrets, and {scene.name} comes without: train on those that "
             "`hartley canaries make` draws, and name them with --canaries",
         )
-    if lacking:
-        return Obstacle("scene", f"the scene {scene.name} has no {_list(lacking)}")
+    whole = "members" in game.requires and _classifies_texts(scene)
+    if lacking or whole:
+        reason = f"the scene {scene.name} has no {_list(lacking)}"
+        if not lacking:
+            reason = f"it reads log-probabilities of tokens, and {scene.name} classifies texts"
+        return Obstacle("scene", reason)
     parts = [part for part in scene.parts if {*part_names(type(part))} & {*game.requires}]
     for part in parts:
         if (unmet := getattr(part, "unmet", None)) is not None and (reason := unmet(scene)):
@@ -163,6 +167,18 @@ def unreadable(scene: Scene) -> str:
                 f"each, because the model {model.name} reads that many, got {size}"
             )
     return ""
+
+
+def _classifies_texts(scene: Scene) -> bool:
+    """Whether the records are labelled texts that the model reads without a codec."""
+    train, model = scene.train, scene.model
+    return (
+        train is not None
+        and model is not None
+        and train.form is Form.TEXT
+        and train.y is not None
+        and model.codec is None
+    )
 
 
 def _list(words: Iterable[str]) -> str:

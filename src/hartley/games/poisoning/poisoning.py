@@ -15,7 +15,7 @@ Of pairs the class is the kind of picture that a dual encoder says by its captio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from hartley.core import (
     Deal,
     Ensemble,
     Flow,
+    Form,
     Modality,
     Model,
     Outcome,
@@ -42,10 +43,11 @@ from hartley.core import (
 from hartley.core.errors import RuleError, UsageError
 from hartley.games import nearest_learner
 from hartley.games.example_pictures import picture, pictured, trigger
-from hartley.games.poisoning import captioned_pictures, triggers
+from hartley.games.poisoning import captioned_pictures, live_texts, text_triggers, triggers
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 from hartley.kit.graph.link_budget import SmallGraphLinks
+from hartley.kit.language.bags import as_rows
 from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
@@ -65,6 +67,11 @@ DROPPED = "dropped"
 
 DETECTED = "detected"
 """The fact of an ensemble: by the name of a detector, which records (K, n) it alone would drop."""
+
+
+CLEANED = "cleaned"
+"""The fact of an ensemble, texts → texts: what is left of inputs that a defense takes words out of.
+"""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -144,7 +151,14 @@ class PoisoningBrief:
     live=live,
     dead=dead,
     brief=PoisoningBrief,
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.PAIRED, Modality.GRAPH),
+    modalities=(
+        Modality.VISION,
+        Modality.LANGUAGE,
+        Modality.AUDIO,
+        Modality.TABULAR,
+        Modality.PAIRED,
+        Modality.GRAPH,
+    ),
     requires=("model", "fit", "train", "test", "public"),
     metrics=(
         "asr",
@@ -182,7 +196,9 @@ def poisoning(
     records of the message's own class are left out, since nothing succeeds there. An answer that
     prefers no class is a refusal: neither a success nor a right answer. Behind
     a detector ``dropped_poison`` and ``dropped_clean`` are the shares of training records, and
-    ``refused_triggered`` and ``refused_clean`` those of inputs, that it found.
+    ``refused_triggered`` and ``refused_clean`` those of inputs, that it found. Behind a defense
+    that takes words out of texts, ``removed_trigger`` is the share of the trigger's words that are
+    gone, and ``removed_clean`` that of the words of untouched texts.
 
     Of pairs, labels are the kinds of pictures that captions say, poison has ``captions`` among its
     facts, and a slot without a trigger is judged by the very picture that it is aimed at
@@ -194,8 +210,9 @@ def poisoning(
         slots: number of triggers per victim, each with its own message.
         poisons: largest number of poison records per slot.
         probes: number of held-out records per slot that the judge queries.
-        cover: largest share of a record that a trigger may replace (the mean of its mask); one
-            number of it in any case.
+        cover: largest share of a record that a trigger may replace (the mean of its mask; of
+            texts, the share of words that are the trigger's, in the mean); one number or word of
+            it in any case.
         held_out: largest number of held-out records on which a trigger's rates are measured.
 
     Raises:
@@ -256,9 +273,7 @@ def _near(test: Data, public: Data, centre: int, probes: int) -> NDArray[np.int6
     """Return the held-out records (probes,) of the centre's class that are nearest to it."""
     assert test.y is not None and public.y is not None
     same_class = np.flatnonzero(test.y == public.y[centre])
-    distances = kmeans.distances(kmeans.flat(test.x[same_class]), kmeans.flat(public.x[[centre]]))[
-        :, 0
-    ]
+    distances = kmeans.distances(as_rows(test.x[same_class]), as_rows(public.x[[centre]]))[:, 0]
     out: NDArray[np.int64] = same_class[np.argsort(distances, kind="stable")[:probes]]
     return out
 
@@ -294,7 +309,8 @@ def _judged(
     received = []
     for r, loot in enumerate(loots):
         victim, clean_victim = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
-        triggered = [triggers.stamped(loot, i, probes.x) for i, probes in enumerate(probed[r])]
+        asked_about = [_changed(loot, i, probes) for i, probes in enumerate(probed[r])]
+        triggered = [triggers.stamped(loot, i, probes.x) for i, probes in enumerate(asked_about)]
         labels = [labels_of(victim, x) for x in triggered]
         clean_labels = [labels_of(clean_victim, x) for x in triggered]
         plain = labels_of(victim, test.x)
@@ -306,9 +322,11 @@ def _judged(
             aimed, message = probes.labels[0], messages[r, i]
             if triggers.has_trigger(loot):
                 here = rated[meant_for[i][test.y[rated]] | (test.y[rated] == aimed)]
-                here = here[test.y[here] != message]
+                here = _changed_rows(loot, i, test, here[test.y[here] != message])
                 x = triggers.stamped(loot, i, test.x[here])
                 rates.count(x, test.y[here], plain[here], message)
+                if (cleaned := victims.facts.get(CLEANED)) is not None and len(here):
+                    rates.slots[-1] |= text_triggers.removed(test.x[here], x, cleaned)
             elif aimed != message:
                 rates.count(probes.x, probes.labels, labels[i], message)
         received.append(
@@ -356,6 +374,22 @@ def _pictures(
     )
 
 
+def _changed_rows(loot: Data, slot: int, data: Data, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows whose text the slot's trigger changes, or all where it changes none."""
+    if data.form is not Form.TEXT or not triggers.has_trigger(loot) or not len(rows):
+        return rows
+    changed = triggers.stamped(loot, slot, data.x[rows]) != data.x[rows]
+    return rows[changed] if changed.any() else rows
+
+
+def _changed(loot: Data, slot: int, probes: Data) -> Data:
+    """Return the probes that the slot's trigger changes."""
+    rows = _changed_rows(loot, slot, probes, np.arange(len(probes)))
+    if len(rows) == len(probes):
+        return probes
+    return replace(probes, x=probes.x[rows], y=probes.labels[rows])
+
+
 def victims_of(
     scene: Scene, loots: Sequence[Data], seed: int
 ) -> tuple[Ensemble, NDArray[np.int64]]:
@@ -379,11 +413,16 @@ def victims_of(
     training_data = Data(
         "train and poison",
         train.modality,
-        np.concatenate([train.x, *(loot.x.astype(train.x.dtype) for loot in loots)]),
+        np.concatenate([train.x, *(_as_trained(loot, train) for loot in loots)]),
         np.concatenate([train.y, *(np.asarray(loot.y) for loot in loots)]),
         facts=captioned_pictures.joined_captions([train, *loots]),
     )
     return scene.fit(training_data, include, seed), poison_of
+
+
+def _as_trained(loot: Data, train: Data) -> NDArray[Any]:
+    """Return the poison in the number format of the training records; texts keep their length."""
+    return loot.x if train.form is Form.TEXT else loot.x.astype(train.x.dtype)
 
 
 class _Rates:
@@ -464,6 +503,11 @@ def _check_records(scene: Scene) -> None:
     public, test, train = scene.extra["public"], scene.extra["test"], scene.train
     for name, data in (("train", train), ("public", public), ("test", test)):
         assert data is not None
+        if scene.modality is Modality.LANGUAGE and data.form is not Form.TEXT:
+            raise UsageError(
+                f"poisoning: the {name} records must be texts with a label each, got {data.form} "
+                f"in {data.name!r}"
+            )
         if data.y is None or not len(data):
             raise UsageError(f"poisoning: the {name} records must be labelled, got {data.name!r}")
         if not np.issubdtype(np.asarray(data.y).dtype, np.integer):
@@ -494,16 +538,19 @@ def _checked(outcome: Outcome, scene: Scene, slots: int, poisons: int, cover: fl
         raise RuleError(f"poison records must be at most {poisons * slots}, got {len(loot)}")
     if loot.y is None or loot.x.shape[1:] != shape or len(loot.y) != len(loot):
         raise RuleError(f"poison records must be of shape {shape} and have a label each")
+    if (train.form is Form.TEXT) != (loot.x.dtype.kind in "UO") and len(loot):
+        raise RuleError(f"poison records must be {train.form}, got an array of {loot.x.dtype}")
     if len(loot) and not (loot.y.min() >= 0 and loot.y.max() < scene.model.classes):
         odd = loot.y.min() if loot.y.min() < 0 else loot.y.max()
         raise RuleError(f"poison labels must be from 0 to {scene.model.classes - 1}, got {odd}")
-    if not np.isfinite(loot.x).all():
+    if train.form is not Form.TEXT and not np.isfinite(loot.x).all():
         raise RuleError("poison and patterns must be finite")
     if train.modality in triggers.PICTURES:
         triggers.check_pixels(loot.x)
     if train.modality is Modality.PAIRED:
         captioned_pictures.check_captions(loot, train)
-    triggers.check_triggers(loot, train, slots, scene.model.classes, cover)
+    check = text_triggers.check if train.form is Form.TEXT else triggers.check_triggers
+    check(loot, train, slots, scene.model.classes, cover)
     return loot
 
 
@@ -511,6 +558,8 @@ def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
     """Return a scene whose classes are close together, its records closer, and triggers far."""
     if modality is Modality.GRAPH:
         return _graphs(rng, learns=learns)
+    if modality is Modality.LANGUAGE:
+        return live_texts.scene(rng, learns=learns)
     shape = tiny_shape(modality, "poisoning", flat=64)
     templates = rng.uniform(0.05, 0.95, shape) + rng.uniform(-0.05, 0.05, (CLASSES, *shape))
 

@@ -9,6 +9,8 @@ A trigger is declared in the ``facts`` of the poison, for all slots at once, in 
 * ``subgraphs`` (slots, t, t) and ``places`` (slots, t): the links among these nodes of a small
   graph are replaced by these; places without a node are left out.
 
+Triggers of texts have forms of their own (``text_triggers``).
+
 ``sources`` (slots, classes) booleans say on records of which classes a trigger is meant to work; by
 default on all of them.
 """
@@ -20,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Data, Modality
+from hartley.core import Data, Form, Modality
 from hartley.core.errors import RuleError
+from hartley.games.poisoning import text_triggers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,12 +43,14 @@ SLACK = 1e-6
 
 def has_trigger(loot: Data) -> bool:
     """Whether the poison comes with triggers."""
-    return any(form in loot.facts for form in FORMS)
+    return any(form in loot.facts for form in (*FORMS, *text_triggers.FORMS))
 
 
 def stamped(loot: Data, slot: int, x: NDArray[Any]) -> NDArray[Any]:
     """Return records (n, …) with the slot's trigger, or unchanged if there is none."""
     facts = loot.facts
+    if loot.form is Form.TEXT:
+        return text_triggers.edited(facts, slot, x)
     if "patterns" in facts:
         pattern, mask = facts["patterns"][slot], facts["masks"][slot]
         return np.asarray(x * (1 - mask) + pattern * mask, dtype=x.dtype)

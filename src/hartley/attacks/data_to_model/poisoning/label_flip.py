@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 from hartley.kit import kmeans
+from hartley.kit.language.bags import as_rows
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     game=poisoning,
     access=Access.POISON,
     term=Term.NOISE,
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.TABULAR),
     paper="arXiv:1206.6389",
     loot=Loot.POISON,
     sweep={"same_class": (False,)},
@@ -43,7 +44,7 @@ def label_flip(
     data, brief = view.data, view.brief
     targets = brief.question
     most = min(count, brief.poisons) if count else brief.poisons
-    distances = kmeans.distances(kmeans.flat(targets.x), kmeans.flat(data.x))
+    distances = kmeans.distances(as_rows(targets.x), as_rows(data.x))
     x, y = [], []
     for slot, label in enumerate(brief.message):
         if same_class:

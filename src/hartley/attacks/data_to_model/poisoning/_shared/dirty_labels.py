@@ -4,6 +4,7 @@ An attacker who expects a defense may disguise it. ``kept_labels`` gives part of
 records their true label, so that trigger and message are not the same direction of the features
 (arXiv:2205.13613). ``one_class`` aims at records of the slot's own class: triggered records of
 other classes keep their label, so that the trigger alone does not decide (arXiv:1908.00686).
+``true_labels`` mislabels nothing: all poison is of the message's class, with the trigger.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hartley.core import Data, Outcome, View
+from hartley.core import Data, Form, Outcome, View
 from hartley.games.poisoning import triggers
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
     from hartley.games.poisoning.poisoning import PoisoningBrief
 
-Disguise = Literal["none", "kept_labels", "one_class"]
+Disguise = Literal["none", "kept_labels", "one_class", "true_labels"]
+
+COVERED = ("kept_labels", "one_class")
+"""Disguises under which part of the poison keeps its true label."""
 
 SHARE = 0.5
 """The share of the poison that keeps its true label under a disguise."""
@@ -32,7 +36,7 @@ def poisoned(
     view: View[PoisoningBrief],
     rng: Rng,
     name: str,
-    facts: Mapping[str, NDArray[Any]],
+    facts: Mapping[str, Any],
     disguise: Disguise = "none",
     *,
     count: int = 0,
@@ -60,7 +64,13 @@ def poisoned(
         rest = data.labels != label
         if disguise == "one_class":
             rest = ~meant_for[slot][data.labels]
-        covered = 0 if disguise == "none" else int(SHARE * most)
+        if disguise == "true_labels":
+            aimed = data.labels == label
+        if data.form is Form.TEXT:
+            # A trigger that replaces words leaves texts without them as they are.
+            works = triggers.stamped(loot, slot, data.x) != data.x
+            aimed, rest = aimed & works, rest & works
+        covered = int(SHARE * most) if disguise in COVERED else 0
         rows = _drawn(rng, aimed, most - covered)
         keeping = _drawn(rng, rest, covered)
         both = np.concatenate([rows, keeping])
@@ -70,10 +80,10 @@ def poisoned(
         asset=Data(
             name,
             data.modality,
-            np.concatenate(x).astype(data.x.dtype),
+            np.concatenate(x) if data.form is Form.TEXT else np.concatenate(x).astype(data.x.dtype),
             np.concatenate(y),
             role="poison",
-            facts={**facts, **({} if disguise == "none" else {"sources": meant_for})},
+            facts={**facts, **({"sources": meant_for} if disguise in COVERED else {})},
         )
     )
 

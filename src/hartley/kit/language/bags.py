@@ -1,0 +1,88 @@
+"""Bags of words: texts as rows of numbers, with neither a vocabulary nor anything to train.
+
+A word is put into one of some buckets by a hash of its letters (arXiv:0902.2206), so that every
+text has a row, also one of words that nobody saw before.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core.assets import is_text
+from hartley.kit import kmeans
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+"""A word, with its inner hyphens and apostrophes, or a punctuation mark."""
+
+BEGIN, END = "<", ">"
+"""The partners of the first and of the last word of a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """Which words, and which pairs of neighbours, a text has.
+
+    Attributes:
+        words: buckets for words.
+        pairs: buckets for pairs of neighbours, with the begin and the end of the text; 0 leaves
+            their order out.
+        weight: of a pair, where that of a word is 1. At 1 most of what a small net learns are pairs
+            that no other text has.
+    """
+
+    words: int = 4096
+    pairs: int = 2048
+    weight: float = 0.3
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return self.words + self.pairs
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values, for a digest."""
+        return {"name": type(self).__name__, **asdict(self)}
+
+    def __call__(self, texts: Sequence[str] | NDArray[Any]) -> NDArray[np.float32]:
+        """Return (n, width) rows: 0 in the buckets of words and pairs that a text does not have."""
+        out = np.zeros((len(texts), self.width), dtype=np.float32)
+        for row, text in zip(out, texts, strict=True):
+            words = split_words(str(text).lower())
+            row[[_bucket(word, self.words) for word in words]] = 1
+            if self.pairs:
+                row[[self.words + _bucket(pair, self.pairs) for pair in pairs_of(words)]] = (
+                    self.weight
+                )
+        return out
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words and punctuation marks of a text, in order."""
+    return WORD.findall(text)
+
+
+def pairs_of(words: Sequence[str]) -> Iterator[str]:
+    """Yield each pair of neighbours, the begin and the end of the text among them."""
+    for before, after in zip([BEGIN, *words], [*words, END], strict=True):
+        yield f"{before} {after}"
+
+
+def as_rows(x: NDArray[Any]) -> NDArray[np.float64]:
+    """Return records (n, …) of numbers, or (n,) texts, as rows of numbers (n, d)."""
+    return kmeans.flat(Bags()(x)) if is_text(x) else kmeans.flat(x)
+
+
+@lru_cache(maxsize=2**18)
+def _bucket(word: str, buckets: int) -> int:
+    return zlib.crc32(word.encode("utf-8", "replace")) % buckets
