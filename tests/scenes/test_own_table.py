@@ -243,11 +243,12 @@ def test_words_and_missing_numbers_can_be_sensitive(people):
         ({"test": "mixed.csv"}, r"numbers and words are in one column: age \(\?\)"),
         ({"target": "married"}, r"must be one of high, low.*got false, true"),
         ({"model": "tree.joblib"}, "is a pickle.*--trust"),
+        ({"target": "age"}, "which the model was fitted on, got .*; is the target another column"),
         ({"model": "absent.skops"}, "which is not there"),
         ({"model": "train.csv"}, "must hold a fitted scikit-learn model"),
         ({"model": "line.skops"}, "must hold a fitted classifier, got a model that predicts no"),
         ({"model": "svc.skops"}, "must answer with probabilities.*CalibratedClassifierCV"),
-        ({"model": "unfitted.skops"}, "got one that is not fitted"),
+        ({"model": "unfitted.skops"}, "got one that is not fitted .*; call its fit, and save it"),
         ({"model": "plain.skops"}, "must read text to be asked about job"),
         (
             {"model": "logistic.skops"} | NUMBERS,

@@ -266,6 +266,7 @@ def records(name: str, x: Floats, targets: Sequence[Any], labels: Sequence[Any])
         raise UsageError(
             f"the target of {name} must be one of {_listed(list(map(str, labels)))}, which the "
             f"model was fitted on, got {_listed(unknown)}"
+            + ("; is the target another column?" if len(unknown) > len(labels) else "")
         )
     y = np.array([place[value] for value in plain], dtype=np.int64)
     return Data(name, Modality.TABULAR, x, y)

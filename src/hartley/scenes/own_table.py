@@ -327,13 +327,19 @@ def _labels_of(classifier: Any, path: str) -> list[Any]:
     """
     kind = type(classifier).__name__
     if not hasattr(classifier, "predict"):
-        raise UsageError(f"{path} must hold a scikit-learn classifier, got {kind}")
+        raise UsageError(
+            f"{path} must hold a scikit-learn classifier, got {kind}; save the whole pipeline, "
+            "with the classifier as its last step"
+        )
     try:
         labels = classifier.classes_
     except AttributeError:  # a pipeline asks its last step
         fitted = any(name.endswith("_") and not name.startswith("_") for name in vars(classifier))
         reason = "a model that predicts no classes" if fitted else "one that is not fitted"
-        raise UsageError(f"{path} must hold a fitted classifier, got {reason} ({kind})") from None
+        cure = "" if fitted else "; call its fit, and save it again"
+        raise UsageError(
+            f"{path} must hold a fitted classifier, got {reason} ({kind}){cure}"
+        ) from None
     if not hasattr(classifier, "predict_proba"):
         raise UsageError(
             f"{path} must answer with probabilities (predict_proba), got {kind}; wrap it in "
