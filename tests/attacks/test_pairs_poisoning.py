@@ -120,6 +120,7 @@ def _submitting(change: Any) -> Any:
         (np.full((3, 3), -1), "one token or more"),
         (np.array([[-1, 1, 2]] * 3), "padded on the right"),
         (np.array([[1, -2, -2]] * 3), "padded on the right"),
+        (np.array([[1, 16, 2]] * 3), "must be from 0 to 15, got 16"),
     ],
 )
 def test_captions_that_break_the_rules_are_refused(scene: Scene, captions: Any, words: str) -> None:

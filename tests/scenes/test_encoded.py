@@ -64,6 +64,28 @@ def test_audio_and_pairs_learn(need_pack) -> None:
         assert not told & {row.tobytes() for row in part.x[:, 1280:]}, "nor their captions"
 
 
+@pytest.mark.slow
+def test_pictures_on_any_way_have_the_features_of_the_scene(need_pack) -> None:
+    """Clean pictures go the way of triggered ones: rounded as a file, enlarged, encoded, scaled."""
+    for pack in ("emoji", "emoji-captions", "minilm", "efficientnet-lite0"):
+        need_pack(pack)
+    from hartley.games.poisoning.captioned_pictures import CaptionedPictures, as_pictures
+    from hartley.scenes.captions import captions
+
+    scene = captions()
+    part = scene.part(CaptionedPictures)
+    assert np.array_equal(part.features(part.train), scene.train.x)
+    x = part.test.x[:8]
+    # Another picture in memory and the same as a file: it goes through the network.
+    again = part.pictures(np.clip(x + 0.001, 0, 1))
+    assert np.allclose(again, part.pictures(x), atol=1e-3)
+    assert not np.allclose(part.pictures(np.clip(x + 0.1, 0, 1)), again, atol=0.1)
+    assert part.test.labels.min() == 0 and part.test.labels.max() == 7
+    pictures = as_pictures(scene)
+    right = pictures.model.query(part.test.x).argmax(1) == part.test.labels
+    assert right.mean() > 0.5, "of eight kinds"
+
+
 def test_a_caption_among_equals_is_not_found() -> None:
     from hartley.core import Data, Model
     from hartley.scenes.captions import retrieval

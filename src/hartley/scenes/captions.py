@@ -162,7 +162,7 @@ class _Source:
 
         def pairs(name: str, places: NDArray[np.int64]) -> Data:
             x = _as_planes(self.emoji.pictures[places])
-            facts = {"captions": self.tokens[places]}
+            facts = {"captions": self.tokens[places], "vocabulary": words().size}
             return Data(name, Modality.PAIRED, x, self.kinds[places], facts=facts)
 
         in_question = {name: places[self.kinds[places] >= 0] for name, places in rows.items()}

@@ -44,7 +44,7 @@ class CaptionedPictures:
     Attributes:
         train: the owner's pairs in the order of the scene's ``train``; ``x`` are pictures
             (n, channels, height, width) from 0 to 1, the labels are kinds, and the facts have
-            ``captions``.
+            ``captions``; those of ``train`` have ``vocabulary``, the number of tokens.
         public: the attacker's pairs, in the same form.
         test: held-out pairs, in the same form.
         pictures: pictures (n, …) → features (n, d): the owner's preprocessing and frozen encoder.
@@ -141,6 +141,10 @@ def joined_captions(parts: Sequence[Data]) -> dict[str, NDArray[Any]]:
 def check_captions(loot: Data, records: Data) -> None:
     """Check that each picture of a poison has a caption of the form that the owner's pairs have.
 
+    Args:
+        loot: the poison.
+        records: the owner's pairs, with ``vocabulary`` in their facts.
+
     Raises:
         RuleError: captions are absent, of another shape, empty, or not tokens.
     """
@@ -158,6 +162,8 @@ def check_captions(loot: Data, records: Data) -> None:
     padded = (captions >= 0) == (np.arange(due[1]) < lengths[:, None])
     if not lengths.min() or not padded.all() or captions.min() < text.PAD:
         raise RuleError("captions must be one token or more, padded on the right with −1")
+    if (largest := int(captions.max())) >= (size := int(records.facts["vocabulary"])):
+        raise RuleError(f"tokens of captions must be from 0 to {size - 1}, got {largest}")
 
 
 WORDS, KINDS = 16, 4
@@ -181,7 +187,8 @@ def tiny_scene(rng: Rng, *, learns: bool) -> Scene:
         y = np.tile(np.arange(KINDS), each)
         x = np.clip(templates[y] + 0.005 * rng.standard_normal((len(y), *shape)), 0, 1)
         tokens = np.concatenate([y[:, None], rng.integers(KINDS, WORDS, (len(y), 2))], 1)
-        return Data(name, Modality.PAIRED, x.astype(np.float32), y, facts={CAPTIONS: tokens})
+        facts = {CAPTIONS: tokens, "vocabulary": WORDS}
+        return Data(name, Modality.PAIRED, x.astype(np.float32), y, facts=facts)
 
     train, holdout, public, test = (
         records(name, each)
