@@ -11,7 +11,7 @@ filters      Area under the ROC curve, and poison dropped at 5 % false alarms on
              is poison alone, which is about 5 % whatever the poison is.
 
 One trigger and one message a victim. Intervals are Student's over victims (filters: over poisons)
-at 95 %.
+at 95 %, and exact where all victims agree.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ def interval(values: Any) -> str:
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return f"{100 * values.mean():.1f} [no interval of one]"
+    if values.min() == values.max() and values[0] in (0, 1):
+        # Equal victims have no spread: the exact limits of n of n (or of none of n).
+        least = (ALPHA / 2) ** (1 / len(values))
+        low, high = (least, 1.0) if values[0] else (0.0, 1 - least)
+        return f"{100 * values[0]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
     width = t.ppf(1 - ALPHA / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     low, high = max(0.0, values.mean() - width), min(1.0, values.mean() + width)
     return f"{100 * values.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
