@@ -128,7 +128,9 @@ def dead(arguments: argparse.Namespace) -> None:
                     else ""
                 )
                 low, high = limits(shares[rate])
-                verdict = "holds" if high <= rate else "does not hold" if low > rate else "even"
+                verdict = (
+                    "holds" if high <= rate + 1e-9 else "does not hold" if low > rate else "even"
+                )
                 print(
                     f"{name}: {n} clean records, {who}, declared {100 * rate:g} %: flagged "
                     f"{interval(shares[rate])} % over {arguments.splits} splits: {verdict}{beyond} "
