@@ -22,6 +22,7 @@ from hartley.core import Codec, Data, Ensemble, Form, Modality, Model, Scene, Tr
 from hartley.core.errors import NotOffered, RunError, UsageError
 from hartley.engine.run import answer_cache
 from hartley.engine.run.play import play
+from hartley.kit import training_news
 from hartley.kit.ensemble_of import separate
 from hartley.kit.language import gpt, text
 from hartley.kit.retry import Backoff
@@ -100,6 +101,23 @@ def tokens_of(texts: list[str]) -> int:
 
 def auc(trials: Trials) -> float:
     return float(measure(trials).metrics["auc"]["value"])
+
+
+def test_requests_are_news_with_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """exposure asks thousands of times, and a run that is silent for an hour looks dead."""
+    monkeypatch.setattr(training_news, "SELDOM", 0.0)
+    news: list[training_news.News] = []
+    rows = codec().encode(sentences()[0][:7])
+    backend = Backend(codec(), {"small": trained()})
+    with serving(backend) as url, training_news.listening(news.append):
+        model = endpoint(url, "small", codec=codec(), batch=2, concurrency=1)
+        model.calls["score"](rows)
+        assert [(n["number"], n["of"]) for n in news] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+        assert news[0]["left"] is None and all(n["left"] >= 0 for n in news[1:])
+        assert {n["what"] for n in news} == {"request to the endpoint"}
+        news.clear()
+        model.calls["score"](rows[:2])
+        assert not news  # one request has no rest
 
 
 @pytest.mark.parametrize("faults", [0.0, 0.2])

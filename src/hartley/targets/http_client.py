@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from hartley.core.errors import RunError, TransientError, UsageError
 from hartley.kit.retry import Backoff, retried
+from hartley.kit.training_news import Pace
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 """Statuses of a server that is busy or restarting."""
@@ -151,10 +152,13 @@ class Client:
             return [], None
         replies: list[Reply] = []
         failure: Exception | None = None
+        pace = Pace(len(bodies), "request to the endpoint")
         pool = ThreadPoolExecutor(min(self.concurrency, len(bodies)))
         try:
             pending = [pool.submit(self.post, path, body) for body in bodies]
-            for future in pending:
+            for done, future in enumerate(pending):
+                if len(bodies) > 1:
+                    pace.begin(lambda done=done: done)  # type: ignore[misc]
                 try:
                     if not future.cancelled():
                         replies.append(future.result())
