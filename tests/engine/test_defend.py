@@ -148,6 +148,7 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *("loss_filter", "neural_cleanse", "strip", "suspect_relabelling", "record_scan"),
         *("alignment_filter", "feature_filter", "roclip", "onion", "z_defense"),
         *("adversarial_training", "bit_depth", "randomized_smoothing"),
+        *("jaccard", "link_smoothing", "low_rank"),
     }
 
 
