@@ -152,6 +152,7 @@ def main() -> None:
     jobs = "; ".join(f"{name}: {job[1]} ({', '.join(job[2])})" for name, job in JOBS.items())
     ask.add_argument("job", choices=JOBS, help=jobs)
     ask.add_argument("--seeds", type=int, default=5)
+    ask.add_argument("--first", type=int, default=0, help="the first seed")
     ask.add_argument("--python", action="append", default=[], metavar="TOOL=PATH")
     ask.add_argument("--words", default="", help="further flags of our command")
     ask.add_argument("--store", type=Path, help="JSON lines that keep what was measured")
@@ -163,10 +164,10 @@ def main() -> None:
     }
     if unknown := set(pythons) - set(scripts):
         sys.exit(f"--python of {given.job} must be of {', '.join(scripts)}, got {unknown}")
-    print(f"{given.job}: {what}, {given.seeds} seeds")
+    print(f"{given.job}: {what}, {given.seeds} seeds from {given.first} on")
     kept = stored(given.store, given.job)
     results, versions = {}, {"Hartley": __version__}
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         sides = ["Hartley", *pythons][:: -1 if seed % 2 else 1]
         with tempfile.TemporaryDirectory() as place:
             folder, dealt = Path(place), None

@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import hartley
 from hartley import catalog
+from hartley.attacks.model_to_data.membership.pretrained_ratio import _below
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.plan.applicability import unplayable
 from hartley.games.membership.pretrained import Pretrained
@@ -137,20 +138,36 @@ def test_the_ratio_is_that_of_the_users_own_forward_passes(home):
     trials = hartley.play("pretrained_ratio", scene, quotient=False)
     divided = hartley.play("pretrained_ratio", scene)
     words = PreTrainedTokenizerFast.from_pretrained(home / "whole")
-    texts = texts_of(home / "members.jsonl")
-    expected, shares = [], []
+    texts = [t for name in ("members", "others") for t in texts_of(home / f"{name}.jsonl")]
+    rows = [words.encode(text, truncation=False) for text in texts]
+    tuned, before, count = losses(home, rows, 1)
+    member = slice(int((trials.truth == 1).sum()))
+    expected = [np.sort(part[member]) for part in (before - tuned, shares(tuned, before, count))]
+    assert np.allclose(np.sort(trials.guess[trials.truth == 1]), expected[0], atol=1e-4)
+    assert np.allclose(np.sort(divided.guess[divided.truth == 1]), expected[1], atol=1e-3)
+
+
+def losses(home, rows, skipped):
+    """Losses a token of the tuned network and of its base, and how many tokens they are of."""
     networks = [LlamaForCausalLM.from_pretrained(home / name).eval() for name in ("whole", "base")]
-    for text in texts:
-        ids = torch.tensor([words.encode(text, truncation=False)])
+    out = []
+    for row in rows:
+        ids = torch.tensor([row])
+        labels = ids.clone()
+        labels[:, :skipped] = -100
         with torch.no_grad():
-            tuned, before = (-float(n(input_ids=ids, labels=ids).loss) for n in networks)
-        expected.append(tuned - before)
-        shares.append(-tuned / before)
-    assert np.allclose(np.sort(trials.guess[trials.truth == 1]), np.sort(expected), atol=1e-4)
-    assert np.allclose(np.sort(divided.guess[divided.truth == 1]), np.sort(shares), atol=1e-4)
+            pair = [float(network(input_ids=ids, labels=labels).loss) for network in networks]
+        out.append((*pair, len(row) - skipped))
+    return np.array(out).T
+
+
+def shares(tuned, before, count):
+    """How many standard errors of its tokens a text's quotient is below that of all texts."""
+    return np.sqrt(count) * ((tuned * count).sum() / (before * count).sum() - tuned / before)
 
 
 def test_a_beginning_that_all_texts_share_is_left_out_of_the_ratio(home, tmp_path):
+    """The first token after it too: whose it is, no model can know."""
     files = {}
     for name, source in (("members", "members.jsonl"), ("nonmembers", "others.jsonl")):
         files[name] = tmp_path / source
@@ -161,16 +178,16 @@ def test_a_beginning_that_all_texts_share_is_left_out_of_the_ratio(home, tmp_pat
     rows = [words.encode(t, truncation=False) for name in files for t in texts_of(files[name])]
     shared = next(k for k, column in enumerate(zip(*rows, strict=False)) if len(set(column)) > 1)
     assert shared > 2
-    networks = [LlamaForCausalLM.from_pretrained(home / name).eval() for name in ("whole", "base")]
-    expected = []
-    for row in rows[: int((trials.truth == 1).sum())]:
-        ids = torch.tensor([row])
-        labels = ids.clone()
-        labels[:, :shared] = -100
-        with torch.no_grad():
-            tuned, before = (float(n(input_ids=ids, labels=labels).loss) for n in networks)
-        expected.append(-tuned / before)
-    assert np.allclose(np.sort(trials.guess[trials.truth == 1]), np.sort(expected), atol=1e-4)
+    expected = shares(*losses(home, rows, shared + 1))[: int((trials.truth == 1).sum())]
+    assert np.allclose(np.sort(trials.guess[trials.truth == 1]), np.sort(expected), atol=1e-3)
+
+
+def test_of_few_texts_the_ratio_is_the_quotient_itself():
+    after, earlier, tokens = np.array([1.0, 3.0]), np.array([2.0, 4.0]), np.array([5, 50])
+    assert np.array_equal(_below(after, earlier, tokens), [-0.5, -0.75])
+    after, earlier, tokens = (np.tile(a, 16) for a in (after, earlier, tokens))
+    expected = np.sqrt(tokens) * (155 / 210 - after / earlier)
+    assert np.allclose(_below(after, earlier, tokens), expected, atol=1e-7)
 
 
 def test_texts_of_any_kind_and_length_are_read_and_what_is_left_out_is_counted(home, tmp_path):

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
+    Floats = NDArray[np.float64]
 
 SURE = 1e-6
 """Nats a token: less loss than this before fine-tuning counts as this much in a quotient."""
+ROUNDING = 9
+"""Decimals of a quotient that are read; what is beyond them is rounding."""
+MANY = 32
+"""Texts from which on their common quotient is known well enough to compare each with."""
 
 
 @attack(
@@ -40,12 +45,16 @@ def pretrained_ratio(
 
     A text that is likely to any model was likely before fine-tuning too. No training is needed:
     the pretrained model is public, or the deployed one without its adapter. Tokens with which all
-    texts begin, such as a template, say nothing of one of them and are left out.
+    texts begin, such as a template, say nothing of one of them and are left out; so is the first
+    token after them, which no model can know to be that of this text.
 
     Args:
         quotient: the ratio of log-perplexities of arXiv:2012.07805: what fine-tuning takes off a
-            text is often a share of its loss, and less the easier the text was. Else the
-            difference of the two log-probabilities, as in arXiv:2205.12506.
+            text is often a share of its loss, and less the easier the text was. The ratio of a
+            short text is a mean of few tokens, so that it strays further: of 32 texts or more, how
+            far each lies below that of all together counts in its standard errors, which fall like
+            one over the root of the number of tokens. Else the difference of the two
+            log-probabilities, as in arXiv:2205.12506.
 
     Raises:
         UsageError: the scene has no pretrained model.
@@ -55,19 +64,29 @@ def pretrained_ratio(
     if before is None:
         raise UsageError("pretrained_ratio needs the log-probabilities before fine-tuning")
     stats = statistics(view.model, question.x)
-    read = _parted(np.asarray(question.x), stats.real)
+    read = _own(np.asarray(question.x), stats.real)
     after, earlier = (mean_over_tokens(p, read) for p in (stats.log_probs, before))
-    guess = -after / np.minimum(earlier, -SURE) if quotient else after - earlier
+    guess = _below(-after, -earlier, read.sum(1)) if quotient else after - earlier
     return Outcome(guess=guess, asset=claims(question, guess))
 
 
-def _parted(tokens: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (n, t−1) booleans: the tokens after the beginning that all texts (n, t) share.
+def _below(after: Floats, earlier: Floats, tokens: NDArray[Any]) -> Floats:
+    """Return how far the quotient of two losses a token (n,) is below that of all texts."""
+    quotient = np.round(after / np.maximum(earlier, SURE), ROUNDING)
+    if len(tokens) < MANY:
+        return -quotient
+    typical = (tokens * after).sum() / max(float((tokens * earlier).sum()), SURE)
+    return np.asarray((np.round(typical, ROUNDING) - quotient) * np.sqrt(tokens))
 
-    A text that is nothing but this beginning is read as a whole.
+
+def _own(tokens: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (n, t−1) booleans: the tokens that follow a token of a text's own.
+
+    What all texts (n, t) begin with is not their own. A text that has no such token is read as a
+    whole.
     """
     if len(tokens) < 2:
         return real
-    shared = np.logical_and.accumulate((tokens == tokens[0]).all(0))
-    after = real & ~shared[1:]
+    shared = int(np.logical_and.accumulate((tokens == tokens[0]).all(0)).sum())
+    after = real & (np.arange(1, tokens.shape[1]) > shared)
     return np.where(after.any(1, keepdims=True), after, real)
