@@ -80,7 +80,7 @@ def one_victim(x, y, seed, references, trees):
             guess = attack(view, rng, references=references, online=online).guess
             rows[f"{attack.name}, {'online' if online else 'offline'}"] = guess
     rows["lira, offline, a variance each"] = lira(
-        view, rng, references=references, online=False, fixed_variance=False
+        view, rng, references=references, online=False, variance="each"
     ).guess
     return {name: figures(scores, member) for name, scores in rows.items()}
 

@@ -73,10 +73,8 @@ def lira_at_low_fpr(scene_name: str) -> None:
     print(f"R1  LiRA with 16 shadow models against a global threshold, on {scene_name}, 16 victims")
     rows = {
         "loss threshold": heard(scene, "loss_threshold"),
-        "LiRA, one variance": heard(scene, "lira", {"references": 16}),
-        "LiRA, variance a record": heard(
-            scene, "lira", {"references": 16, "fixed_variance": False}
-        ),
+        "LiRA, one variance": heard(scene, "lira", {"references": 16, "variance": "one"}),
+        "LiRA, variance a record": heard(scene, "lira", {"references": 16, "variance": "each"}),
     }
     for name, one in rows.items():
         print(f"  {name:24} AUC {shown(one.metrics['auc'])}")

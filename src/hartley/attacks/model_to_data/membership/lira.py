@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -15,12 +15,18 @@ from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
 
+    Law = tuple[NDArray[np.float64], NDArray[np.float64]]
+
 SPREAD = 1e-3
 """Least standard deviation of a confidence, so that models that all agree give a finite ratio."""
+PRIOR = 16.0
+"""Degrees of freedom that all records together weigh in the scale of one (design/references.md)."""
 
 
 @attack(
@@ -37,7 +43,7 @@ def lira(
     *,
     references: Annotated[int, Range(2, 512), Stronger.MORE] = 64,
     online: bool = True,
-    fixed_variance: bool = True,
+    variance: Literal["shrunk", "one", "each"] = "shrunk",
     augment: Annotated[int, Range(1, 50)] = 1,
 ) -> Outcome:
     """Compare the victim's confidence in a record with models that were and were not trained on it.
@@ -45,7 +51,10 @@ def lira(
     Args:
         references: number of reference models, each trained on a random half of the records.
         online: use models with and without the record; else only those without it.
-        fixed_variance: use one variance for all records (better with few models), else one each.
+        variance: "one" for all records with the record and one without it, as the paper does with
+            few models; "each" record its own pair; "shrunk": the one pair, times a scale of each
+            record that both share and that is drawn towards 1 as far as few models say little of
+            it (empirical Bayes, doi:10.2202/1544-6115.1027).
         augment: number of variants of a picture to query: the picture and shifted copies. Their
             confidences are modelled as a normal vector, with one covariance for all records.
 
@@ -58,11 +67,10 @@ def lira(
     variants = _variants(question, augment)
     shadow = np.stack([fleet.confidence(variant) for variant in variants], -1)
     victim = np.stack([confidence(view.model, variant) for variant in variants], -1)
-    include, posterior = fleet.include, None
-    out = _normal(shadow, ~include, fixed_variance)
+    posterior = None
+    out, *member = _laws(shadow, (~fleet.include, fleet.include)[: 1 + online], variance)
     if online:
-        member = _normal(shadow, include, fixed_variance)
-        guess = _log_density(victim, *member) - _log_density(victim, *out)
+        guess = _log_density(victim, *member[0]) - _log_density(victim, *out)
         posterior = 1 / (1 + np.exp(-np.clip(guess, -30, 30)))
     else:
         # One-sided: how far the confidence is above the record's "out" distribution. It is monotone
@@ -85,9 +93,28 @@ def _variants(question: Data, count: int) -> list[Data]:
     return [question, *(replace(question, x=x) for x in pictures[1:])]
 
 
-def _normal(
-    shadow: NDArray[Any], included: NDArray[np.bool_], fixed: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _laws(shadow: NDArray[Any], groups: Sequence[NDArray[np.bool_]], variance: str) -> list[Law]:
+    """Return the law of each record's confidences for each group of models, as of ``_normal``.
+
+    Args:
+        shadow: (K, n, A) confidences of K models on A variants of n records.
+        groups: (K, n) booleans each, which models to use for which record.
+        variance: see ``lira``.
+    """
+    laws = [_normal(shadow, group, variance != "each") for group in groups]
+    if variance != "shrunk":
+        return laws
+    spread, freedom = np.zeros(shadow.shape[1]), np.zeros(shadow.shape[1])
+    for group, (mean, covariance) in zip(groups, laws, strict=True):
+        deviations = np.where(group[..., None], shadow - mean, 0)
+        inverse = np.linalg.inv(covariance[0]) / shadow.shape[-1]
+        spread += np.einsum("kna,ab,knb->n", deviations, inverse, deviations, optimize=True)
+        freedom += np.maximum(group.sum(0) - 1, 0)
+    scale = (PRIOR + spread) / (PRIOR + freedom)
+    return [(mean, covariance * scale[:, None, None]) for mean, covariance in laws]
+
+
+def _normal(shadow: NDArray[Any], included: NDArray[np.bool_], fixed: bool) -> Law:
     """Return the mean (n, A) and covariance (n or 1, A, A) of each record's confidences.
 
     Args:
