@@ -1,4 +1,4 @@
-"""How often records are named as exposed beyond chance although nothing leaks, and who is found.
+"""How often records are named although nothing leaks, who is found, and what intervals hold.
 
     python bench/exposed_records.py [deals]
 
@@ -10,6 +10,11 @@ others none.
 Measured: named beyond chance in 0 of 300 (one victim), 2 of 300 (16 victims), 0 of 300 (blind) and
 0 of 200 (dead scene). Of those named of 25 marked, 3.4 % are not marked (60 deals, standard error
 0.5 %); with the attack chosen by its most extreme scores 10 %.
+
+Then the coverage of the intervals of the records that are listed. What is estimated is the mean,
+over victims yet to come, of the bits about this record that the reader of the *other* records
+gains: it is computed from the laws that the scores are drawn from, without a draw. Printed is the
+share of the listed intervals that do not hold it, and the same of the first five.
 """
 
 from __future__ import annotations
@@ -19,9 +24,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import beta, norm
 
 import hartley
+from hartley.channel.exposed_records import exposures, others
 from hartley.channel.measure import measure
 from hartley.core import ChannelSpec, Modality, Trials
 from hartley.engine.result.document import measured
@@ -133,9 +139,63 @@ def found(deals: int, marked: int, law: Callable[[np.random.Generator], list[Tri
     )
 
 
+LAWS = {
+    "dead": (lambda place: 0.0 * place, 1.0),
+    "an eighth leaks": (lambda place: 3.0 * (place < 1 / 8), 1.0),
+    "all leak, unequally": (lambda place: -np.log(place), 1.0),
+    "an eighth leaks all, of one victim in five": (lambda place: 8.0 * (place < 1 / 8), 0.2),
+}
+"""For each law the shift of a record's score where it is a member, by its place in 0..1, and the
+share of victims of which it is shifted."""
+
+
+def covered(deals: int, law: str, victims: int, n: int) -> str:
+    """The share of listed intervals that do not hold the truth, its standard error, the width."""
+    law_of, often = LAWS[law]
+    shift = law_of((np.arange(n) + 0.5) / n)
+    missed, first, width = [], [], []
+    for k in range(deals):
+        rng = np.random.default_rng([k, victims])
+        hard = rng.standard_normal(n)
+        truth = rng.integers(0, 2, (victims, n))
+        moved = truth * (rng.random((victims, n)) < often)
+        score = hard + shift * moved + rng.standard_normal((victims, n))
+        record = np.tile(np.arange(n), victims)
+        scores = (truth.ravel(), score.ravel(), np.repeat(np.arange(victims), n), record)
+        table = trials(scores, planted=True)
+        listed = exposures(table)
+        assert listed is not None
+        fold, readers = others(truth.ravel(), score.ravel(), record, table)
+        wrong = []
+        for one in listed.records:
+            reader, r = readers[fold[one.row]], one.row
+            inside = norm.cdf(reader.edges - hard[r])
+            leaks = norm.cdf(reader.edges - hard[r] - shift[r])
+            bits = 0.0
+            for secret, below in ((0, inside), (1, often * leaks + (1 - often) * inside)):
+                chances = np.diff(np.concatenate([[0.0], below[:-1], [1.0]]))
+                bits += float(chances @ reader.levels(secret)) / 2
+            low = -np.inf if one.low is None else one.low
+            high = np.inf if one.high is None else one.high
+            wrong.append(not low <= bits <= high)
+            width.append(high - low)
+        missed.append(np.mean(wrong))
+        first.append(np.mean(wrong[:5]))
+    error = np.std(missed, ddof=1) / np.sqrt(deals)
+    return (
+        f"{np.mean(missed):.3f} ± {error:.3f} of {len(wrong)} listed miss the truth, of the first "
+        f"five {np.mean(first):.3f}; width {np.median(width):.2f} bit (median)"
+    )
+
+
 def main() -> None:
     """Print the shares."""
     deals = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    for law in LAWS:
+        for n in (60, 200):
+            for victims in (4, 8, 16, 64):
+                print(f"{law}, {n} records, {victims} victims:", end=" ")
+                print(covered(max(4, deals // 2), law, victims, n), flush=True)
     print("dead, one victim:", named(deals, one_victim), flush=True)
     print("dead, 16 victims:", named(deals, many_victims), flush=True)
     print("blind baseline:", named(deals, blind), flush=True)
