@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from hartley.attacks.model_to_data.membership._shared.normal_laws import (
+    laws,
+    log_density,
+    normal,
+)
 from hartley.attacks.model_to_data.membership.calibrated_loss import calibrated_loss
 from hartley.attacks.model_to_data.membership.entropy_metrics import entropy_metrics
 from hartley.attacks.model_to_data.membership.label_only_membership import label_only_membership
-from hartley.attacks.model_to_data.membership.lira import _laws, _log_density, _normal, lira
+from hartley.attacks.model_to_data.membership.lira import lira
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
 from hartley.attacks.model_to_data.membership.quantile_regression import quantile_regression
 from hartley.attacks.model_to_data.membership.rmia import rmia
@@ -109,8 +114,8 @@ def confidences(rng, spread, references, records=1500):
 
 def tell(victim, shadow, include, variance):
     """LiRA's log-likelihood ratio of each record."""
-    out, known = _laws(shadow, (~include, include), variance)
-    return _log_density(victim, *known) - _log_density(victim, *out)
+    out, known = laws(shadow, (~include, include), variance)
+    return log_density(victim, *known) - log_density(victim, *out)
 
 
 @pytest.mark.parametrize("references", [4, 16, 64])
@@ -124,10 +129,10 @@ def test_a_scale_of_each_record_reads_more_where_records_differ(references):
             victim, member, shadow, include, scale = confidences(rng, spread, references)
             forms = [tell(victim, shadow, include, v) for v in ("shrunk", "one", "each")]
             # The variances that the confidences were drawn with; the means must be estimated too.
-            mean = [_normal(shadow, group, True)[0] for group in (~include, include)]
+            mean = [normal(shadow, group, True)[0] for group in (~include, include)]
             truth = scale[:, None, None]
-            known = _log_density(victim, mean[1], truth)
-            forms.append(known - _log_density(victim, mean[0], 1.69 * truth))
+            known = log_density(victim, mean[1], truth)
+            forms.append(known - log_density(victim, mean[0], 1.69 * truth))
             rows.append([roc_auc_score(member, form) for form in forms])
         areas[spread] = np.mean(rows, 0)
     shrunk, one, each, _ = areas[0.0]
@@ -140,8 +145,8 @@ def test_the_scale_of_a_record_is_drawn_towards_that_of_all():
     """By the formula of moderated variances, in loops; of two variants as of one."""
     rng = np.random.default_rng(3)
     _, _, shadow, include, _ = confidences(rng, 1.0, 8, 40)
-    (_, out), (_, known) = _laws(shadow, (~include, include), "shrunk")
-    pooled = [float(_normal(shadow, group, True)[1][0, 0, 0]) for group in (~include, include)]
+    (_, out), (_, known) = laws(shadow, (~include, include), "shrunk")
+    pooled = [float(normal(shadow, group, True)[1][0, 0, 0]) for group in (~include, include)]
     for i in range(40):
         squares = sum(
             np.var(shadow[group[:, i], i, 0]) * 4 / of
@@ -151,7 +156,7 @@ def test_the_scale_of_a_record_is_drawn_towards_that_of_all():
         assert known[i, 0, 0] / out[i, 0, 0] == pytest.approx(pooled[1] / pooled[0])
     # Another unit of a variant changes no scale.
     two = np.concatenate([shadow, rng.standard_normal(shadow.shape)], -1)
-    plain, stretched = (_laws(x, (~include,), "shrunk")[0][1] for x in (two, two * [1.0, 50.0]))
+    plain, stretched = (laws(x, (~include,), "shrunk")[0][1] for x in (two, two * [1.0, 50.0]))
     assert np.allclose(stretched[:, 0, 0], plain[:, 0, 0], rtol=1e-4)
     assert np.allclose(stretched[:, 1, 1], 2500 * plain[:, 1, 1], rtol=1e-4)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
 from hartley.attacks.model_to_data.membership._shared import augmentations
+from hartley.attacks.model_to_data.membership._shared.normal_laws import laws, log_density
 from hartley.attacks.model_to_data.reference_models import confidence, references
 from hartley.core import ALL, Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.errors import UsageError
@@ -15,18 +16,7 @@ from hartley.games.membership.membership import MembershipBrief, membership
 from hartley.games.membership.split_checks import claimed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
-
-    Law = tuple[NDArray[np.float64], NDArray[np.float64]]
-
-SPREAD = 1e-3
-"""Least standard deviation of a confidence, so that models that all agree give a finite ratio."""
-PRIOR = 16.0
-"""Degrees of freedom that all records together weigh in the scale of one (design/references.md)."""
 
 
 @attack(
@@ -68,9 +58,9 @@ def lira(
     shadow = np.stack([fleet.confidence(variant) for variant in variants], -1)
     victim = np.stack([confidence(view.model, variant) for variant in variants], -1)
     posterior = None
-    out, *member = _laws(shadow, (~fleet.include, fleet.include)[: 1 + online], variance)
+    out, *member = laws(shadow, (~fleet.include, fleet.include)[: 1 + online], variance)
     if online:
-        guess = _log_density(victim, *member[0]) - _log_density(victim, *out)
+        guess = log_density(victim, *member[0]) - log_density(victim, *out)
         posterior = 1 / (1 + np.exp(-np.clip(guess, -30, 30)))
     else:
         # One-sided: how far the confidence is above the record's "out" distribution. It is monotone
@@ -91,55 +81,3 @@ def _variants(question: Data, count: int) -> list[Data]:
         raise UsageError(f"augment must be 1 for records that are not pictures, got {count}")
     pictures = augmentations.pictures(np.asarray(question.x), count)
     return [question, *(replace(question, x=x) for x in pictures[1:])]
-
-
-def _laws(shadow: NDArray[Any], groups: Sequence[NDArray[np.bool_]], variance: str) -> list[Law]:
-    """Return the law of each record's confidences for each group of models, as of ``_normal``.
-
-    Args:
-        shadow: (K, n, A) confidences of K models on A variants of n records.
-        groups: (K, n) booleans each, which models to use for which record.
-        variance: see ``lira``.
-    """
-    laws = [_normal(shadow, group, variance != "each") for group in groups]
-    if variance != "shrunk":
-        return laws
-    spread, freedom = np.zeros(shadow.shape[1]), np.zeros(shadow.shape[1])
-    for group, (mean, covariance) in zip(groups, laws, strict=True):
-        deviations = np.where(group[..., None], shadow - mean, 0)
-        inverse = np.linalg.inv(covariance[0]) / shadow.shape[-1]
-        spread += np.einsum("kna,ab,knb->n", deviations, inverse, deviations, optimize=True)
-        freedom += np.maximum(group.sum(0) - 1, 0)
-    scale = (PRIOR + spread) / (PRIOR + freedom)
-    return [(mean, covariance * scale[:, None, None]) for mean, covariance in laws]
-
-
-def _normal(shadow: NDArray[Any], included: NDArray[np.bool_], fixed: bool) -> Law:
-    """Return the mean (n, A) and covariance (n or 1, A, A) of each record's confidences.
-
-    Args:
-        shadow: (K, n, A) confidences of K models on A variants of n records.
-        included: (K, n) booleans, which models to use for which record.
-        fixed: use one covariance for all records; else only variances, for each record.
-    """
-    count = np.maximum(included.sum(0), 1)
-    mean = np.where(included[..., None], shadow, 0).sum(0) / count[:, None]
-    deviations = np.where(included[..., None], shadow - mean, 0)
-    floor = SPREAD**2 * np.eye(shadow.shape[-1])
-    if fixed:
-        # The pooled covariance subtracts the degrees of freedom of the means.
-        flat = deviations.reshape(-1, shadow.shape[-1])
-        covariance = (flat.T @ flat / max(included.sum() - len(count), 1))[None]
-    else:
-        variance = (deviations**2).sum(0) / np.maximum(count - 1, 1)[:, None]
-        covariance = variance[..., None] * np.eye(shadow.shape[-1])
-    return mean, np.maximum(covariance, floor) if len(floor) == 1 else covariance + floor
-
-
-def _log_density(
-    x: NDArray[Any], mean: NDArray[Any], covariance: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Return the log-density (n,) of normal vectors (n, A), up to a constant."""
-    gap = x - mean
-    solved = np.linalg.solve(covariance, gap[..., None])[..., 0]
-    return np.asarray(-0.5 * (gap * solved).sum(-1) - 0.5 * np.linalg.slogdet(covariance)[1])
