@@ -350,7 +350,7 @@ def bits(arguments: argparse.Namespace) -> None:
                 b = played.bits
                 print(
                     f"{name:10s} {label:16s} {'adaptive' if adaptive else 'static':8s} "
-                    f"{b.value:.2f} bits, certified {b.lower or 0.0:.2f} at least, "
+                    f"{b.value:.2f} bits, certified {b.lower or 0.0:.2f} or more, "
                     f"{b.alpha} error, n {b.n}; success {shown(played.metrics['asr'])} "
                     f"{chosen or ''} {time.perf_counter() - started:.0f} s",
                     flush=True,
