@@ -90,7 +90,7 @@ def test_flags_and_the_tables_of_a_plan_say_the_same(call, files):
     ("words", "message"),
     [
         (["--scene", "digits"], "the scene must be given once, got --scene digits, --model"),
-        (["demo"], "the scene must be given once, got demo, --model"),
+        (["mine.py:mine"], "the scene must be given once, got mine.py:mine, --model"),
         ([], "--target COLUMN; it has a, b, c, label"),
         (["--references", "9999", "--target", "label"], "references"),
     ],
