@@ -465,6 +465,8 @@ def texts(arguments: argparse.Namespace) -> None:
             after = behind(scene, DEFENSES[label])
             for adaptive in (False,) if arguments.static else (False, True):
                 size = rules(scene, arguments.rate, arguments.rounds)
+                if not arguments.static:  # four messages a victim tell settings apart in tuning
+                    size |= {"slots": 4, "poisons": size["poisons"] // 4}
                 m, chosen = heard(after, name, size, bare=scene, adaptive=adaptive)
                 counted = " ".join(
                     f"{n} {shown(m[n])}" for n in m if n.startswith(("dropped", "refus", "remov"))
