@@ -64,7 +64,7 @@ def word_trigger(
     """
     room = allowed_words(view, words)
     wanted = room * view.brief.slots
-    pool = list(RARE) if kind == "rare" else _usual(view.data)
+    pool = list(RARE) if kind == "rare" else _usual(view.data, wanted)
     if wanted > len(pool):
         raise UsageError(
             f"word_trigger: slots times words must be at most {len(pool)}, got {wanted}"
@@ -75,7 +75,9 @@ def word_trigger(
     return poisoned(view, rng, "texts with words", facts, disguise, count=count)
 
 
-def _usual(data: Data) -> list[str]:
-    """Return the words of letters, sorted, that occur in a few records."""
+def _usual(data: Data, wanted: int) -> list[str]:
+    """Return the words of letters that occur in a few records, or the rarest if they are few."""
     count = Counter(word for text in data.x for word in {*str(text).split()})
-    return sorted(w for w, n in count.items() if SELDOM <= n <= OFTEN and w.isalpha())
+    words = sorted((n, w) for w, n in count.items() if n >= SELDOM and w.isalpha())
+    few = [w for n, w in words if n <= OFTEN]
+    return few if len(few) >= wanted else [w for _, w in words[:wanted]]
