@@ -269,10 +269,15 @@ def test_the_shipped_plan_is_valid():
     from hartley.engine.plan.plan import parse
 
     assert "demo" in plans()
-    for text in plans().values():
+    for name, text in plans().items():
         plan = parse(text())
         check_parameters(plan)
-        assert plan.scene
+        assert bool(plan.scene) == (name != "scan")
+
+
+def test_the_plan_of_a_scan_asks_for_records(call):
+    code, _, err = call("assess", "scan")
+    assert code == 2 and "--records DATA --target COLUMN" in err
 
 
 GAMES = sorted({e.game for e in catalog.entries("attack") if e.kind == "attack"})

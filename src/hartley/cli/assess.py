@@ -356,6 +356,11 @@ def _plan(
         ordered, source = read(path), str(path.resolve())
     if scene is not None:
         ordered = replace(ordered, scene=scene)
+    if not ordered.scene and not source:
+        raise UsageError(
+            f"the plan {plan} is played on records of yours: --records DATA --target COLUMN "
+            "--clean TRUSTED"
+        )
     if not ordered.scene:
         raise BadPlan(f'{plan} must name a scene; add a line such as: scene = "digits"')
     return ordered, source
