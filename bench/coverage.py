@@ -1,4 +1,4 @@
-"""How often the certified bounds are wrong: the coverage suites of MEASURE §5, full size.
+"""How often the certified bounds are wrong: the coverage suites, full size.
 
     python bench/coverage.py [--scale 1.0] [--only PATTERN] [--seed 0]
 

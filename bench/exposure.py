@@ -1,4 +1,4 @@
-"""Exposure of canaries against how often they stand in the training data (PEERS §5, R13).
+"""Exposure of canaries against how often they stand in the training data.
 
     python bench/exposure.py [--victims 3] [--quick]
 

@@ -1,4 +1,4 @@
-"""An error of other audits (MEASURE §7.8): a threshold chosen on the scores it is judged by."""
+"""An error of other audits: a threshold chosen on the scores it is judged by."""
 
 import numpy as np
 

@@ -196,7 +196,7 @@ def test_degenerate_channels():
 def test_the_trap_of_an_absolute_tolerance():
     """A search that stops when rounds barely move is short of capacity; the gap does not lie.
 
-    dit 2.3 at rtol = atol = 1e-7 stops 2e-5 to 5e-5 bit short (MEASURE §7.3).
+    dit 2.3 at rtol = atol = 1e-7 stops 2e-5 to 5e-5 bit short.
     """
     rng = np.random.default_rng(0)
     w = rng.dirichlet(np.ones(64), 64)

@@ -87,7 +87,7 @@ def home(tmp_path_factory):
     return folder
 
 
-PATHS = ("model", "members", "nonmembers", "reference", "base", "tokenizer")
+PATHS = ("model", "members", "nonmembers", "reference", "base", "tokenizer", "canaries")
 
 
 def own(home, **settings):

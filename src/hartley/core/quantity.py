@@ -1,4 +1,4 @@
-"""A number with its kind: four kinds of number, never mixed (MEASURE §0, rule 2)."""
+"""A number with its kind: four kinds of number, never mixed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Quantity:
     def then(self, other: Quantity) -> Quantity:
         """Bound the serial composition S→O1→O2 of a Markov chain by its smaller *upper* bound.
 
-        Two lower bounds say nothing about their composition (MEASURE §4.1), so only theory
+        Two lower bounds say nothing about their composition, so only theory
         quantities compose, and only their upper sides.
 
         Raises:

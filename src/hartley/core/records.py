@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpec:
-    """The declaration of a channel, fixed before the run (MEASURE §3.1).
+    """The declaration of a channel, fixed before the run.
 
     Attributes:
         role: tap, inject or jam.
@@ -101,7 +101,7 @@ class Trials:
         truth: (n,) integers, the secret symbols.
         guess: (n,) float scores, integer symbols (−1 = erased) or integer ranks (1 = first).
         reference: (n,) what is received without the attack, for a jam; else None.
-        cluster: (n,) integers; rows of one cluster share a victim (``run`` of MEASURE §3.1).
+        cluster: (n,) integers; rows of one cluster share a victim.
         trial: (n,) numbers of the rows, each once; with ``run_id`` they name a row for good.
         item: (n,) which record, canary, trigger, photograph … of the round the row is about.
         split: (n,) 0 = the attacker tuned on this row, which is then not measured; 1 = measured.

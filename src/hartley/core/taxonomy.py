@@ -97,7 +97,7 @@ class Access(Flag):
 
 
 class Role(StrEnum):
-    """Which way information runs in a game (MEASURE §1)."""
+    """Which way information runs in a game."""
 
     TAP = "tap"
     """victim → attacker: success means that I(secret; observation) is large."""

@@ -158,7 +158,7 @@ def coverage(
     """Return how much of a leak a defense closes, relative to the attacks that were played.
 
     ``point`` is 1 − (worst residual ÷ undefended) clipped to 0..1; ``low`` compares the upper end
-    of the residual with the certified lower bound of what leaked before (MEASURE §4.4).
+    of the residual with the certified lower bound of what leaked before.
 
     Args:
         undefended: {point, low, high, n} of the attack without the defense, or None.

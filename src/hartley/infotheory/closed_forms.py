@@ -184,7 +184,7 @@ def parallel_contraction(eta: float, uses: int) -> float:
 def serial_bounds(
     first: float, second: float, eta: float, secret: float = math.inf
 ) -> dict[str, float]:
-    """Upper bounds on what survives S → O1 → O2 when both legs' bounds are *theory* (MEASURE §4.1).
+    """Upper bounds on what survives S → O1 → O2 when both legs' bounds are *theory*.
 
     Args:
         first: upper bound on I(S; O1), bits.

@@ -91,7 +91,7 @@ def loop_gain(gains: ArrayLike) -> float:
     """Spectral radius of a gain matrix: compromised assets per compromised asset and round.
 
     Unchanged when an asset is counted in another unit (D⁻¹GD). Near 0 it says whether a compromise
-    grows; it creates no information (MEASURE §4.2).
+    grows; it creates no information.
 
     Raises:
         UsageError: not a square matrix of finite gains of 0 or more.
@@ -116,7 +116,7 @@ def best_of_n(alpha: float, beta: float, n: int) -> float:
     """Chance that one of n tries works when the prompts' own rates are Beta(α, β) distributed.
 
     1 − B(α, β + n)/B(α, β). One rate for all prompts would give 1 − (1 − mean)^n, far above it:
-    0.774 against 0.418 at Beta(0.3, 20), n = 100 (MEASURE §7.10).
+    0.774 against 0.418 at Beta(0.3, 20), n = 100.
     """
     if not (alpha > 0 and beta > 0) or n < 0:
         raise UsageError(
@@ -197,7 +197,7 @@ def bretagnolle_huber_queries(divergence: float, error: float) -> float:
 def claimed_queries(information: float, error: float) -> float:
     """The bound log2(1/ε)/I of arXiv:2510.17000, Theorem 1: **wrong**, kept as a counter-example.
 
-    At BSC(0.1) and ε = 0.01 it claims 12.5 queries where 5 suffice (MEASURE §2.5).
+    At BSC(0.1) and ε = 0.01 it claims 12.5 queries where 5 suffice.
     """
     return math.log2(1.0 / error) / information
 

@@ -2,7 +2,7 @@
 
 Everything here is a formula for a fully known channel, so its numbers are of kind *theory*. One
 use is one real number. Shannon–Hartley counts in hertz, and B Hz carry 2B real uses a second; the
-factor 2 is written out wherever the two meet (MEASURE §1).
+factor 2 is written out wherever the two meet.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def bpsk_capacity(snr: float) -> float:
     """Bits per use of a fair bit sent as ±A in unit Gaussian noise, A² = ``snr``.
 
     With d′ = 2A it is also the information in an equal-variance Gaussian score, and the exact
-    mutual information of a fair bit under μ-GDP with μ = d′ (MEASURE §1).
+    mutual information of a fair bit under μ-GDP with μ = d′.
 
     The trapezoidal rule converges geometrically on this analytic integrand: its poles lie π/2A off
     the real axis, so the step below errs by less than exp(−π²/(A·step)), under 1e-15 wherever the
@@ -187,7 +187,7 @@ def gaussian_rate(variance: ArrayLike, distortion: ArrayLike) -> float:
     """Bits that any reconstruction with these mean squared errors must carry about the source.
 
     R_S(D) = Σ ½·log2(σ_i²/D_i) over the coordinates with D_i < σ_i². It bounds I(S; Ŝ) from below
-    only for a *planted* Gaussian source (MEASURE §2.6).
+    only for a *planted* Gaussian source.
 
     Args:
         variance: (d,) variances of the planted independent Gaussian coordinates.

@@ -1,6 +1,6 @@
 """Mutual information of continuous samples (E7): estimates, never certificates.
 
-KSG is too low in high dimension, without a warning (10 + 10 dimensions: −46 %, MEASURE §3.2). Its
+KSG is too low in high dimension, without a warning (10 + 10 dimensions: −46 %). Its
 kind is therefore ``estimate``, and ``cross_check`` compares it with an independent bound.
 """
 

@@ -1,6 +1,6 @@
 """Quantitative information flow: how much an attacker with a given aim gains (E6).
 
-Min-entropy quantities are not Shannon bits (MEASURE §0.6): every name here says which it is.
+Min-entropy quantities are not Shannon bits: every name here says which it is.
 A gain table g has one row per guess and one column per secret; the identity is Bayes vulnerability.
 """
 

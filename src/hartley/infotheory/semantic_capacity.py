@@ -188,7 +188,7 @@ def effective_capacity(
 
     Barber and Agakov's bound. With targets drawn by the auditor (``prior``) H is exact and the
     result calibrated. Without it H is estimated from the same labels, and the result is only an
-    estimate (MEASURE §2.1). Predictions are mixed with the prior so that one miss costs at most
+    estimate. Predictions are mixed with the prior so that one miss costs at most
     log2(1/floor) bits.
 
     Args:

@@ -1,4 +1,4 @@
-"""E4: how unlikely a success is by chance, and the leak that this certifies (MEASURE §3.2).
+"""E4: how unlikely a success is by chance, and the leak that this certifies.
 
 If an event E of (secret, observation) has probability at most p for every fixed observation when
 the secret is redrawn, then under a channel of min-capacity L it has probability at most

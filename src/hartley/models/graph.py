@@ -185,9 +185,13 @@ class GraphPipeline:
                 lambda x: np.asarray(some(slice(k, k + 1), x)[0]),
                 Output.PROBABILITIES,
                 self.shape.classes,
-                slope=lambda x, y, loss: slopes(
-                    self.shape, {name: array[k] for name, array in weights.items()}, x, y, loss
-                ),
+                slope=(
+                    lambda x, y, loss: slopes(
+                        self.shape, {name: array[k] for name, array in weights.items()}, x, y, loss
+                    )
+                )
+                if self.offers & Access.GRADIENTS
+                else None,
                 weights=(lambda: {name: array[k] for name, array in weights.items()})
                 if self.offers & Access.WEIGHTS
                 else None,

@@ -1,6 +1,6 @@
 """Ceilings: the most a proof lets a channel carry, by entropy, by DP or by the alphabet of answers.
 
-An attack gives only lower bounds on a leak (MEASURE §0.3); upper bounds come from here. All of them
+An attack gives only lower bounds on a leak; upper bounds come from here. All of them
 are for one use at the auditor's uniform prior, where a use is one planted secret of K symbols.
 """
 
@@ -84,7 +84,7 @@ def zcdp_mi(rho: float, alphabet: int = 2) -> float:
 
 
 def quoted_dp_mi(epsilon: float) -> float:
-    """The often quoted ε·log2 e bits: true, but 9 times loose at ε = 1 (MEASURE §7.7)."""
+    """The often quoted ε·log2 e bits: true, but 9 times loose at ε = 1."""
     check_dp(epsilon, 0.0)
     return epsilon * LOG2E
 
@@ -119,7 +119,7 @@ def ceiling(spec: ChannelSpec, n_uses: int) -> Quantity:
     {bits}: log2 of the number of answers a query may have, for a tap that reads nothing but
     answers; all queries together (``spec.uses``, else ``spec.budget``) are spread over the
     ``n_uses`` secrets. ``entropy`` {bits}: a secret that is not uniform. ``sdpi`` {eta}: the secret
-    passes a stage that keeps at most this share of any information (MEASURE §4.1).
+    passes a stage that keeps at most this share of any information.
 
     Args:
         spec: the declaration.

@@ -1,4 +1,4 @@
-"""E1: two binomials → certified bits, capacity, advantage, ε and μ (MEASURE §3.2).
+"""E1: two binomials → certified bits, capacity, advantage, ε and μ.
 
 The attacker flags some uses. ``tp`` of the ``positives`` (secret 1) and ``fp`` of the ``negatives``
 (secret 0) were flagged, so that the channel is (a, b) = (true-positive rate, false-positive rate).

@@ -2,7 +2,7 @@
 
 A threshold is an order statistic of the measured negatives: the j-th largest. Its true
 false-positive rate then follows Beta(j, n₀ − j + 1) whatever the law of the scores, so that levels
-fixed beforehand need no second split (MEASURE §3.2).
+fixed beforehand need no second split.
 """
 
 from __future__ import annotations

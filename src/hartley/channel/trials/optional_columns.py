@@ -1,4 +1,4 @@
-"""Figures from optional columns and declarations (MEASURE §3.1).
+"""Figures from optional columns and declarations.
 
 Each column yields one figure beside the bits and never changes them: ``logq`` → ``bits_posterior``,
 ``gain`` → ``g_vulnerability``, ``p_null`` → ``leakage``, ``observed`` → ``capacity``, ``order`` →

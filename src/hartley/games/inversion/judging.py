@@ -1,7 +1,7 @@
 """The judge of inversion games: a fixed matcher, and a null without the target.
 
 For each target the auditor draws uniformly which of N candidates is the true one. A matcher that is
-independent of the victim compares a reconstruction with all N (MEASURE §2.6), so that all games
+independent of the victim compares a reconstruction with all N, so that all games
 that rebuild a record are measured in one unit, the bits of an N-way identification. A
 reconstruction that a prior alone could give does not identify the target.
 """

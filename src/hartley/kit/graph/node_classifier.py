@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Modality, Model, Output, spawn
+from hartley.core import Access, Modality, Model, Output, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.fused_adam import FusedAdamW
 
@@ -306,12 +306,13 @@ def _probabilities(z: NDArray[Any]) -> NDArray[np.float64]:
 def node_model(graph: Graph, weights: Weights, /, **rest: Any) -> Model:
     """One network as a model of the nodes of its graph; ``rest`` are fields of ``Model``."""
     answers = Answers(graph, weights)
+    gradients = rest.get("offers", Access.NOTHING) & Access.GRADIENTS
     return Model(
         **{
             "name": "graph net",
             "modality": Modality.GRAPH,
             "query": answers,
-            "slope": answers.slopes,
+            "slope": answers.slopes if gradients else None,
             "output": Output.PROBABILITIES,
             "classes": len(weights["1.bias"]),
             **rest,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
+
 from hartley.attacks.data_to_model.poisoning._shared.dirty_labels import poisoned
 from hartley.attacks.data_to_model.poisoning._shared.text_room import MARGIN
 from hartley.core import Access, Loot, Modality, Outcome, Range, Term, View, attack
@@ -48,6 +50,9 @@ STYLES: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 """Registers, each a table of words: those that come first are replaced first."""
+
+ERRORS = 3
+"""Standard errors of the mean share of changed words that a trigger stays below the limit."""
 
 
 @attack(
@@ -100,6 +105,8 @@ def _within(view: View[PoisoningBrief], table: Mapping[str, str], limit: float) 
     out: dict[str, str] = {}
     for word, new in table.items():
         facts = {"rewrites": ({**out, word: new},)}
-        if text_triggers.shares(facts, 0, view.data.x).mean() <= limit:
+        shares = text_triggers.shares(facts, 0, view.data.x)
+        # The owner's texts are others: their mean may be larger by some standard errors.
+        if shares.mean() + ERRORS * shares.std() / np.sqrt(len(shares)) <= limit:
             out[word] = new
     return out
