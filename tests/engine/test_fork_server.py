@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hartley.engine.run import processes
+from hartley.engine.run import fork_server, processes, worker_process
 from hartley.store import read_trials
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no worker is forked")
@@ -69,6 +70,23 @@ def test_a_scene_is_built_once_whatever_the_number_of_workers(forked):
     assert run.returncode == 0 and "instead of being forked" not in run.stderr, run.stderr
     assert len((folder / "built").read_text().split()) == 1
     assert set(played(folder)) == {"loss_threshold", "rmia"}
+
+
+@linux
+def test_workers_are_forked_also_where_a_shell_has_closed_standard_streams(tmp_path):
+    """The free numbers 0 and 1 must not become those of pipes."""
+    (tmp_path / "audit.py").write_text(RECIPE.format(more="pass"))
+    words = ("-m", "hartley.cli.main", "assess", "audit.py:scene", "--only", "loss_threshold")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, *words, "--workers", "1", "-v"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "instead of being forked" not in done.stderr, done.stderr
+    assert len((tmp_path / "built").read_text().split()) == 1
+    assert set(played(tmp_path)) == {"loss_threshold"}
 
 
 @linux
@@ -274,3 +292,30 @@ def test_a_forked_worker_that_dies_costs_its_row_and_leaves_nothing(inside):
         "its worker process was killed by SIGKILL",
     ]
     assert inside["left"] == []
+
+
+@linux
+def test_a_server_that_does_not_answer_leaves_no_worker_on_the_pipes_of_another(monkeypatch):
+    def fresh(jobs, results, prints, mark):
+        return subprocess.Popen(["sleep", "60"], pass_fds=(jobs,), start_new_session=True)
+
+    monkeypatch.setattr(worker_process, "_fresh", fresh)
+    command_end, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command_end.settimeout(0.01)
+    silent = subprocess.Popen(["sleep", "60"])
+    server = fork_server.ForkServer(silent.pid, command_end)
+    worker = worker_process.start(0, None, None, server=server)
+    _, (jobs, results, prints), *_ = socket.recv_fds(server_end, 1 << 16, 3)
+    assert os.read(jobs, 1) == b"", "what the server has forked meanwhile gets no note"
+    for descriptor in (jobs, results, prints):
+        os.close(descriptor)
+    server_end.close()
+    worker.dismiss()
+    assert silent.wait() is not None
+
+
+@linux
+def test_where_the_system_lists_no_open_files_nothing_is_forked(monkeypatch, tmp_path):
+    monkeypatch.setattr(fork_server, "_OPEN", tmp_path / "none")
+    reasons = list(fork_server._obstacles(fork_server.holdings()))
+    assert "the system does not say what files are open" in reasons

@@ -150,6 +150,7 @@ def _verb(arguments: Sequence[str]) -> str:
 def main() -> None:
     """Run the command line of this process."""
     guard()
+    _fill_standard_descriptors()
     if _verb(sys.argv[1:]) in PLAYING:
         one_thread()  # numpy starts its threads as it is imported, and workers are forked
     # Every verb needs it, and an import that Ctrl-C breaks off cannot be repeated.
@@ -162,6 +163,17 @@ def main() -> None:
     if _verb(arguments) == "measure" and can_supervise():
         sys.exit(supervised(lambda: _in_own_process(arguments), unconfirmed=UNREADABLE))
     sys.exit(_in_own_process(arguments))
+
+
+def _fill_standard_descriptors() -> None:
+    """Have something under 0, 1 and 2, also where a shell has closed one (`>&-`).
+
+    Else a pipe of the run gets that number, and is lost in a copy of this process that sets up its
+    own standard streams.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
 
 
 def _in_own_process(arguments: Sequence[str]) -> int:

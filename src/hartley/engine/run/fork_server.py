@@ -172,6 +172,8 @@ def _obstacles(before: Holdings) -> Iterator[str]:
         yield f"{sys.platform} does not fork them safely"
     if names := _other_threads():
         yield f"another thread is alive: {', '.join(names)}"
+    if not _OPEN.is_dir():
+        yield "the system does not say what files are open"
     now = holdings()
     if opened := {name for _, name in now.descriptors - before.descriptors}:
         yield f"the scene holds what its copies would share: {', '.join(sorted(opened))}"

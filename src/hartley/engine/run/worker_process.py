@@ -14,7 +14,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -203,19 +203,22 @@ def start(
     opened: list[int] = []
     process: subprocess.Popen[bytes] | ForkedProcess | None = None
     try:
-        for _ in range(3):
-            opened += os.pipe()
-        jobs_end, jobs, results, results_end, prints, prints_end = opened
+        opened = _pipes()
         if server is not None:
-            process = server.fork(jobs_end, results_end, prints_end, mark)
+            process = server.fork(opened[0], opened[3], opened[5], mark)
+            if process is None:
+                # A server that does not answer may have forked a worker all the same: on these
+                # pipes it would take the jobs of the one that is started now.
+                _close(opened)
+                opened = []
+                opened = _pipes()
         if process is None:
-            process = _fresh(jobs_end, results_end, prints_end, mark)
+            process = _fresh(opened[0], opened[3], opened[5], mark)
     except OSError as error:
-        for descriptor in opened:
-            os.close(descriptor)
+        _close(opened)
         raise RunError(f"a worker process cannot be started: {error.strerror or error}") from error
-    for descriptor in (jobs_end, results_end, prints_end):
-        os.close(descriptor)
+    jobs_end, jobs, results, results_end, prints, prints_end = opened
+    _close((jobs_end, results_end, prints_end))
     for descriptor in (jobs, results, prints):
         os.set_blocking(descriptor, False)
     log = Log(None if logs is None else logs / f"worker-{os.getpid()}-{number}.txt")
@@ -223,6 +226,23 @@ def start(
     folder = str(artifacts.absolute()) if artifacts else None
     worker.send({"path": sys.path, "artifacts": folder, "isolate": isolate})
     return worker
+
+
+def _pipes() -> list[int]:
+    """Return both ends of three pipes, the reading one first: for jobs, results and prints."""
+    opened: list[int] = []
+    try:
+        for _ in range(3):
+            opened += os.pipe()
+    except OSError:
+        _close(opened)
+        raise
+    return opened
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _fresh(jobs: int, results: int, prints: int, mark: str) -> subprocess.Popen[bytes]:
