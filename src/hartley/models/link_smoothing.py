@@ -9,6 +9,7 @@ around x are filled in by falling likelihood ratio until they hold p.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,7 +85,7 @@ class LinkSmoothing:
 
     def radius(self, share: float) -> float:
         """Return the most flips that cannot change a class of at least this share, or −1."""
-        return _radius(self.added, self.removed, round(share, 9))
+        return _radius(self.added, self.removed, math.floor(share * 1e9) / 1e9)
 
     def contradicts(
         self, labels: Labels, x: NDArray[Any], given: NDArray[Any], classes: int,

@@ -129,6 +129,13 @@ def test_similarity_is_the_share_of_common_features_and_minds_their_signs():
     assert pairs.tolist() == [0.5, 0.5, 0.0]
 
 
+def test_both_similarities_agree_to_the_last_bit_so_that_one_threshold_suits_both():
+    features = (np.random.default_rng(2).random((40, 23)) < 0.4).astype(np.float32)
+    i, j = np.triu_indices(40, 1)
+    at_once = similarities(features, np.arange(40))[i, j]
+    assert np.array_equal(at_once, similarity(features[i], features[j]))
+
+
 def test_an_adjacency_of_full_rank_is_the_graph_and_a_lower_one_is_the_truncated_spectrum(net):
     graph, _ = net
     adjacency = (smoothing(graph.edges, NODES).toarray() > 0) - np.eye(NODES)

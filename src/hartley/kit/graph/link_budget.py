@@ -232,4 +232,5 @@ def similarities(features: NDArray[Any], nodes: NDArray[Any]) -> NDArray[np.floa
     both = np.maximum(some, 0) @ np.maximum(signs, 0).T
     both += np.maximum(-some, 0) @ np.maximum(-signs, 0).T
     either = np.abs(some).sum(1)[:, None] + np.abs(signs).sum(1) - np.abs(some) @ np.abs(signs).T
-    return np.asarray(both / np.maximum(either, 1), np.float64)
+    # The same numbers as ``similarity`` to the last bit: a threshold is often one of them.
+    return np.asarray(both / np.maximum(either, 1).astype(np.float64), np.float64)
