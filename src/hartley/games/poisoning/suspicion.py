@@ -10,8 +10,8 @@ arXiv:2104.08279). What several detectors say together is the least of a record'
 is ranked among the calibrating records in the same way.
 
 Without trusted records the suspect models do the work of the clean ones, and a part calibrates
-itself. A clean record is still flagged at most at the declared rate; but that share of the records
-is flagged whatever is in them, so that their number says nothing, and poison hides poison.
+itself. That share of all records is then flagged whatever is in them, and of the clean ones as many
+more as poison passes for them; so their number says nothing, and poison hides poison.
 """
 
 from __future__ import annotations
