@@ -21,6 +21,8 @@ from hartley.program.progress import (
 )
 
 Watch = Callable[[str, Mapping[str, Any]], None]
+LINES = 6
+"""At most so many things that are played have a line of their own above the bar."""
 
 
 @contextmanager
@@ -33,7 +35,19 @@ def watching(*, verbose: bool = False) -> Iterator[Watch]:
     if not lively(sys.stderr):
         yield Lines(note, verbose=verbose).on_event
         return
-    from rich.console import Console
+    bars = _board()
+    others = set(threading.enumerate())
+    with bars:
+        drawing = set(threading.enumerate()) - others
+        yield _Bars(bars, drawing, verbose=verbose).on_event
+
+
+def _board() -> Any:
+    """Return rich's bar, with a line above it for each thing that is played.
+
+    Beside the bar two attacks and the models that they train leave no room for the times.
+    """
+    from rich.console import Console, RenderableType
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -42,21 +56,30 @@ def watching(*, verbose: bool = False) -> Iterator[Watch]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
 
-    bars = Progress(
+    class Board(Progress):
+        playing: tuple[str, ...] = ()
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            texts = list(self.playing[:LINES])
+            if len(self.playing) > LINES:
+                texts.append(f"and {len(self.playing) - LINES} more")
+            for text in texts:
+                yield Text(one_line(text), no_wrap=True, overflow="ellipsis")
+            yield from super().get_renderables()
+
+    return Board(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("so far,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=Console(stderr=True),
         transient=True,
     )
-    others = set(threading.enumerate())
-    with bars:
-        drawing = set(threading.enumerate()) - others
-        yield _Bars(bars, drawing, verbose=verbose).on_event
 
 
 def _shown(text: str) -> str:
@@ -67,7 +90,7 @@ def _shown(text: str) -> str:
 
 
 class _Bars:
-    """The one bar of a run, and what is being played."""
+    """The one bar of a run, and above it what is being played."""
 
     def __init__(
         self, bars: Any, drawing: Iterable[threading.Thread] = (), *, verbose: bool = False
@@ -96,8 +119,10 @@ class _Bars:
         elif event == "measuring":
             self.bars.update(self.task, description="measuring")
         if self.playing:
-            texts = (words + self.training.get(key, "") for key, words in self.playing.items())
-            self.bars.update(self.task, description=_shown(", ".join(texts)))
+            self.bars.update(self.task, description="playing")
+        self.bars.playing = tuple(
+            words + self.training.get(key, "") for key, words in self.playing.items()
+        )
 
     def _fork(self, event: str, facts: Mapping[str, Any]) -> None:
         """Leave the engine alone with one thread, as long as it makes a copy of this process."""

@@ -67,7 +67,7 @@ def _what_hides(document: Mapping[str, Any]) -> Iterator[str]:
     by_attack: dict[str, list[dict[str, Any]]] = {}
     for row in planted(document):
         if row["behind"] is not None:
-            by_attack.setdefault(row["attack"], []).append(row)
+            by_attack.setdefault(row["attack"], []).append({**row, "behind": _worst(row)})
     idle = []
     for attack, rows in by_attack.items():
         through = [row for row in rows if _works(row["behind"])]
@@ -91,9 +91,23 @@ def _what_hides(document: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _works(row: Mapping[str, Any]) -> bool:
+def _worst(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the row of the attacker who succeeds more often behind the scan.
+
+    What an adaptive attacker chose on other victims may do worse on these than the static setting,
+    which they could have played as well.
+    """
+    rows = [row for row in (entry["behind"], entry["static"]) if row is not None]
+    return max(rows, key=lambda row: _rate(row) or 0.0)
+
+
+def _rate(row: Mapping[str, Any]) -> float | None:
     rate = (row.get("metrics") or {}).get("asr")
-    return isinstance(rate, Mapping) and (rate.get("value") or 0.0) >= WORKS
+    return rate.get("value") if isinstance(rate, Mapping) else None
+
+
+def _works(row: Mapping[str, Any]) -> bool:
+    return (_rate(row) or 0.0) >= WORKS
 
 
 def _done(attack: str) -> str:

@@ -1,0 +1,44 @@
+"""The bar of a run in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+from rich.console import Console
+
+from hartley.cli.progress import LINES, _Bars, _board
+
+
+def _drawn(board):
+    console = Console(file=io.StringIO(), width=80)
+    for line in board.get_renderables():
+        console.print(line)
+    return console.file.getvalue().splitlines()
+
+
+def _job(key):
+    words = f"badnets behind record_scan and spectral_signatures (adaptive), batch {key}"
+    return SimpleNamespace(key=str(key), words=lambda: words)
+
+
+def test_attacks_have_lines_of_their_own_and_leave_the_times_their_place():
+    board = _board()
+    bars = _Bars(board)
+    bars.on_event("scene", {"name": "own_records"})
+    bars.on_event("jobs", {"total": 29, "kept": 3})
+    for key in range(2):
+        bars.on_event("started", {"job": _job(key)})
+    lines = _drawn(board)
+    assert [line.startswith("badnets behind") for line in lines] == [True, True, False]
+    assert lines[-1].startswith("playing") and lines[-1].endswith(" left")
+    assert " 3/29 " in lines[-1] and " so far, " in lines[-1]
+    assert max(map(len, lines)) <= 80
+    for key in range(2, LINES + 3):
+        bars.on_event("started", {"job": _job(key)})
+    assert _drawn(board)[LINES] == "and 3 more"
+    for key in range(LINES + 3):
+        bars.on_event("ended", {"job": _job(key), "status": "measured"})
+    bars.on_event("measuring", {})
+    (line,) = _drawn(board)
+    assert line.startswith("measuring")
