@@ -55,6 +55,7 @@ def test_a_scan_is_a_run_whose_first_screen_says_what_looks_poisoned(call, table
     # Six lines of words: records beside chance, then what would hide.
     assert "Of 160 records, " in done.stdout and "are expected by chance" in done.stdout
     assert "poison that Hartley planted into copies" in done.stdout
+    assert "Rows are counted from 0, a header aside" in done.stdout
     (run,) = [path for path in Path("s").iterdir() if path.is_dir() and path.name[0] != "."]
     document = json.loads((run / "run.json").read_text())
     scan = document["suspects"]

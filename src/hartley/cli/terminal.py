@@ -230,6 +230,9 @@ def print_suspects(document: Mapping[str, Any]) -> None:
     say("", *suspects.sentences(document))
     if listed := list(suspects.lines(document, LISTED)):
         print_table(suspects.HEAD, listed, numbers=(0, 3), drop=(1,))
+        flagged = document["suspects"]["flagged"]
+        beyond = f"; {flagged} are flagged: hartley report {document['id']}"
+        say(f"  {suspects.ROWS}{beyond if flagged > len(listed) else ''}")
     if planted := list(suspects.planted_lines(document)):
         say("", "poison that Hartley planted into copies:")
         print_table(suspects.PLANTED_HEAD, planted, numbers=(1,), drop=(6,))

@@ -13,6 +13,7 @@ WORKS = 0.5
 """Share of triggered records that get the attacker's label from which on poison works."""
 MANY = 0.25
 """Share of flagged records from which on the trusted records may be of another kind."""
+ROWS = "Rows are counted from 0, a header aside"
 DONE = {
     "badnets": "a patch",
     "blended": "a pattern mixed in",
@@ -233,5 +234,5 @@ def explained(document: Mapping[str, Any]) -> Sequence[str]:
             if scan["trusted"]
             else ", and ranked among the others. Poison among these raises the bar for poison."
         ),
-        "Rows are counted from 0, a header aside; no content of a record is stored or printed.",
+        f"{ROWS}; no content of a record is stored or printed.",
     )
