@@ -22,7 +22,7 @@ from hartley.program.progress import (
 
 Watch = Callable[[str, Mapping[str, Any]], None]
 LINES = 6
-"""At most so many things that are played have a line of their own above the bar."""
+"""Things that are played at a time, each on a line of its own above the bar, at most."""
 
 
 @contextmanager
