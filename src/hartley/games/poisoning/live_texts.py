@@ -13,6 +13,8 @@ from hartley.kit.ensemble_of import separate
 from hartley.kit.language.bags import Bags
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
@@ -72,21 +74,33 @@ def _remembering(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
     """
     del seed
     rows, labels = BAGS(data.x), data.labels
+    there = np.flatnonzero(rows.any(0))  # what no record has counts for no model
+    rows = rows[:, there]
 
-    def member(k: int) -> Model:
+    def memory(k: int) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
         count = (rows[include[k]] > 0).sum(0)
         weight = np.where(count > 0, include[k].sum() / np.maximum(count, RARE), 0)
         train, train_labels = kmeans.flat(rows[include[k]] * weight), labels[include[k]]
 
-        def query(x: NDArray[Any]) -> NDArray[Any]:
-            away = kmeans.distances(kmeans.flat(BAGS(x) * weight), train)
+        def answers(bags: NDArray[Any]) -> NDArray[np.float64]:
+            away = kmeans.distances(kmeans.flat(bags * weight), train)
             near = away <= away.min(1, keepdims=True) + SLACK
             last = near.shape[1] - 1 - near[:, ::-1].argmax(1)
             return _certain(train_labels[last])
 
-        return _model(query, _remembering)
+        return answers
 
-    return separate([member(k) for k in range(len(include))])
+    memories = [memory(k) for k in range(len(include))]
+
+    def query(x: NDArray[Any]) -> NDArray[Any]:
+        bags = BAGS(x)[:, there]  # once for all models
+        return np.stack([answers(bags) for answers in memories])
+
+    return Ensemble(
+        len(memories),
+        query,
+        lambda k: _model(lambda x: memories[k](BAGS(x)[:, there]), _remembering),
+    )
 
 
 def _indifferent(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
