@@ -44,3 +44,12 @@ def test_poison_passes_a_scan_where_either_attacker_succeeds(static, adaptive, p
     assert ("would pass" in last) == passes
     assert ("did not work behind the detectors" in last) != passes
     assert ("65\u00a0%" in last or "65%" in last) == passes
+
+
+def test_without_trusted_records_too_few_to_flag_any_are_said_to_be_too_few():
+    scan = {**SCAN, "trusted": None, "likely": None, "calibrating": 89, "n": 359}
+    (few,) = sentences({"suspects": scan, "channels": []})
+    assert "none is flagged, since 1% of these are less than one" in few.replace("\u00a0", "")
+    assert "most suspicious" not in few
+    (some,) = sentences({"suspects": {**scan, "flagged": 4}, "channels": []})
+    assert "the 4 most suspicious are flagged whatever is in them" in some

@@ -230,9 +230,11 @@ def print_suspects(document: Mapping[str, Any]) -> None:
     say("", *suspects.sentences(document))
     if listed := list(suspects.lines(document, LISTED)):
         print_table(suspects.HEAD, listed, numbers=(0, 3), drop=(1,))
-        flagged = document["suspects"]["flagged"]
-        beyond = f"; {flagged} are flagged: hartley report {document['id']}"
-        say(f"  {suspects.ROWS}{beyond if flagged > len(listed) else ''}")
+        scan = document["suspects"]
+        if not any(record["file"] for record in scan["records"]):
+            say(f"  {suspects.ROWS}.")
+        if scan["flagged"] > len(listed):
+            say(f"  {scan['flagged']} are flagged; see hartley report {document['id']}.")
     if planted := list(suspects.planted_lines(document)):
         say("", "poison that Hartley planted into copies:")
         print_table(suspects.PLANTED_HEAD, planted, numbers=(1,), drop=(6,))

@@ -28,6 +28,16 @@ def sentences(document: Mapping[str, Any]) -> Iterator[str]:
     if not scan:
         return
     n, flagged = scan["n"], scan["flagged"]
+    if scan["trusted"] is None and not flagged:
+        rate, each = scan["false_alarms"], scan["calibrating"]
+        few = f", since {percent(rate)} of these are less than one" if rate * each < 1 else ""
+        yield (
+            f"Without trusted records the {number(n)} records calibrate themselves, each ranked "
+            f"among {number(each)}: none is flagged{few}, and nothing says that none is poisoned. "
+            "Give --clean, or a larger --false-alarms."
+        )
+        yield from _what_hides(document)
+        return
     if scan["trusted"] is None:
         yield (
             f"Without trusted records the {number(n)} records calibrate themselves: the "
