@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
 from hartley.cli.progress import LINES, _Bars, _board
+from hartley.program.progress import Lines
 
 
 def _drawn(board):
@@ -42,3 +44,10 @@ def test_attacks_have_lines_of_their_own_and_leave_the_times_their_place():
     bars.on_event("measuring", {})
     (line,) = _drawn(board)
     assert line.startswith("measuring")
+
+
+@pytest.mark.parametrize(("total", "words"), [(1, "run r: 1 job"), (2, "run r: 2 jobs")])
+def test_a_file_says_how_many_jobs_a_run_has(total, words):
+    written = []
+    Lines(written.append).on_event("jobs", {"run": "r", "total": total, "kept": 0})
+    assert written == [words]

@@ -47,7 +47,8 @@ class Lines:
             self.write(healed(facts))
         elif event == "jobs":
             already_done = f", {facts['kept']} of them already done" if facts["kept"] else ""
-            self.write(f"run {facts['run']}: {facts['total']} jobs{already_done}")
+            jobs = f"{facts['total']} job{'' if facts['total'] == 1 else 's'}"
+            self.write(f"run {facts['run']}: {jobs}{already_done}")
             self.total, self.ended, self.began = facts["total"] - facts["kept"], 0, self.clock()
             self.latest = self.began
         elif event == "training":
