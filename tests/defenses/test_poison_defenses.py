@@ -192,6 +192,18 @@ def test_neighbours_support_a_label_and_a_projection_beyond_the_clean_ones_is_fo
     assert flagged[:25].all() and flagged[25:].mean() < 0.1
 
 
+def test_spectral_signatures_drop_the_declared_share_of_clean_records(digits: Scene) -> None:
+    """A net sees the records that it was trained on otherwise than others: 9 % were dropped."""
+    assert digits.train is not None
+    after = defended(digits, "spectral_signatures", {"false_alarms": 0.05})
+    rng = np.random.default_rng(0)
+    include = np.array([rng.random(len(digits.train)) < 0.9 for _ in range(8)])
+    assert after.fit is not None
+    dropped = after.fit(digits.train, include, 1).facts[game.DROPPED] & include
+    shares = dropped.sum(1) / include.sum(1)
+    assert 0.03 < shares.mean() < 0.07
+
+
 def test_a_detector_without_the_records_that_it_needs_says_so_in_one_line(digits: Scene) -> None:
     holdout = digits.holdout
     assert holdout is not None

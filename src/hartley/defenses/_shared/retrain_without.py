@@ -45,7 +45,9 @@ Choose = Callable[[Fit, Data, "NDArray[np.bool_]", int], "NDArray[np.bool_]"]
 """(the pipeline, records, include (K, n), seed) → (K, n) which training records to drop."""
 
 
-def retrained(scene: Scene, rng: Rng, flag: Flag, clean: Data | None = None) -> Scene:
+def retrained(
+    scene: Scene, rng: Rng, flag: Flag, clean: Data | None = None, *, together: bool = False
+) -> Scene:
     """Return the scene whose pipeline trains, drops the flagged records, and trains again.
 
     Args:
@@ -53,13 +55,18 @@ def retrained(scene: Scene, rng: Rng, flag: Flag, clean: Data | None = None) -> 
         rng: draws the seed of the new deployed model.
         flag: which of a model's training records to drop.
         clean: records of the owner that are not poisoned, to calibrate on.
+        together: the first models are trained on the clean records too, for rules that compare the
+            two: a model sees its own training records otherwise than others.
     """
     pipeline = scene.training
+    also = clean if together else None
 
     def choose(fit: Fit, data: Data, include: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
         del fit
         dropped = np.zeros_like(include)
-        for k, (trained, trusted) in enumerate(_features(pipeline, data, include, seed, clean)):
+        for k, (trained, trusted) in enumerate(
+            _features(pipeline, data, include, seed, clean, also)
+        ):
             rows = np.flatnonzero(include[k])
             dropped[k, rows[flag(trained, trusted)]] = True
         return dropped
@@ -114,9 +121,17 @@ def around_training(scene: Scene, rng: Rng, around: Callable[[Fit], Fit]) -> Sce
 
 
 def _features(
-    pipeline: Any, data: Data, include: NDArray[np.bool_], seed: int, clean: Data | None
+    pipeline: Any,
+    data: Data,
+    include: NDArray[np.bool_],
+    seed: int,
+    clean: Data | None,
+    also: Data | None,
 ) -> list[tuple[Features, Features]]:
-    """Return what each model sees in its own training records and in the clean ones."""
+    """Return what each model sees in its own training records and in the clean ones.
+
+    Models are trained on the records ``also`` too.
+    """
     trusted = Data("none", data.modality, data.x[:0], data.labels[:0]) if clean is None else clean
     if not isinstance(pipeline, Pipeline):
         every = as_rows(data.x)
@@ -124,7 +139,14 @@ def _features(
         rows = [Features(every[row], data.labels[row]) for row in include]
         return [(features, flat) for features in rows]
     # Owners may read the weights of their first models, whatever attackers may see of them.
-    first = pipeline.with_(offers=pipeline.offers | Access.WEIGHTS).fit(data, include, seed)
+    learner = pipeline.with_(offers=pipeline.offers | Access.WEIGHTS)
+    if also is None:
+        first = learner.fit(data, include, seed)
+    else:
+        x, y = np.concatenate([data.x, also.x]), np.concatenate([data.labels, also.labels])
+        everywhere = np.ones((len(include), len(also)), dtype=bool)
+        both = Data(data.name, data.modality, x, y, facts=data.facts)
+        first = learner.fit(both, np.hstack([include, everywhere]), seed)
     out = []
     for k, row in enumerate(include):
         activations = _activations(pipeline, first.member(k))

@@ -68,7 +68,7 @@ def spectral_signatures(
             return _outliers(trained.x, trained.y, remove)
         return _beyond(trained, trusted, false_alarms)
 
-    return retrain_without.retrained(scene, rng, flag, clean)
+    return retrain_without.retrained(scene, rng, flag, clean, together=True)
 
 
 def _beyond(
@@ -78,10 +78,11 @@ def _beyond(
     out = np.zeros(len(trained.y), dtype=bool)
     for label in np.unique(trained.y):
         rows = np.flatnonzero(trained.y == label)
-        mean = trained.x[rows].mean(0)
-        _, _, directions = np.linalg.svd(trained.x[rows] - mean, full_matrices=False)
-        score = ((trained.x[rows] - mean) @ directions[0]) ** 2
-        usual = ((trusted.x[trusted.y == label] - mean) @ directions[0]) ** 2
+        # The direction is that of both, so that clean records of either side are alike.
+        x = np.concatenate([trained.x[rows], trusted.x[trusted.y == label]])
+        centred = x - x.mean(0)
+        _, _, directions = np.linalg.svd(centred, full_matrices=False)
+        score, usual = np.split((centred @ directions[0]) ** 2, [len(rows)])
         out[rows] = score > np.quantile(usual, 1 - false_alarms, method="higher")
     return out
 

@@ -118,9 +118,13 @@ class SmallGraphLinks(LinkBudget):
         return np.asarray(x, np.float32)
 
     def pairs(self, clean: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return (n, P) the pairs of two nodes that exist."""
+        """Return (n, P) the pairs of two nodes that have features.
+
+        A node without features is there by its links alone: to take the last one away would take
+        the node, and with it pairs that a certificate counts.
+        """
         a, b = self._ends
-        exists = np.abs(clean).sum(2) > 0
+        exists = np.abs(clean[:, :, self.nodes :]).sum(2) > 0
         return np.asarray(exists[:, a] & exists[:, b])
 
     def linked(self, clean: NDArray[Any]) -> NDArray[np.bool_]:
