@@ -65,7 +65,7 @@ def retrained(
         del fit
         dropped = np.zeros_like(include)
         for k, (trained, trusted) in enumerate(
-            _features(pipeline, data, include, seed, clean, also)
+            _features(pipeline, data, include, seed, clean=clean, also=also)
         ):
             rows = np.flatnonzero(include[k])
             dropped[k, rows[flag(trained, trusted)]] = True
@@ -125,6 +125,7 @@ def _features(
     data: Data,
     include: NDArray[np.bool_],
     seed: int,
+    *,
     clean: Data | None,
     also: Data | None,
 ) -> list[tuple[Features, Features]]:
