@@ -13,7 +13,7 @@ from hartley.core import Data, Modality, Range, Scene, Settings, Stronger, recip
 from hartley.core.errors import UsageError
 from hartley.data.encoded_tables import TableEncoder
 from hartley.data.user_arrays import classified, files_of, read_arrays, records_of
-from hartley.data.user_tables import read_tables
+from hartley.data.user_tables import WORD, read_tables
 from hartley.games.poisoning.suspect_records import SuspectRecords
 from hartley.games.poisoning.suspicion import check_clean, check_rate
 from hartley.kit import audio
@@ -174,6 +174,14 @@ def _of_tables(
     places = [Path(path) for path in paths]
     columns = [read_columns(place) for place in places]
     form, tables, targets = read_tables(places, columns, target, framed=True)
+    size = sum(map(len, tables))
+    for field in form.fields:
+        if field.kind == WORD and 2 * len(field.words) > size:
+            raise UsageError(
+                f"the column {field.name!r} has {len(field.words):,} different values in {size:,} "
+                "records: a scan reads numbers and categories, not texts or names of records; "
+                "leave it out"
+            )
     classes = _class_names(targets[0], target, paths[0])
     place = {name: k for k, name in enumerate(classes)}
     encode = TableEncoder.of(form, tables[0])
