@@ -96,7 +96,7 @@ def test_without_trusted_records_it_says_what_cannot_be_known(call, tables):
         (["--scene", "digits"], "the scene must be given once"),
         (["poison"], "the plan poison must go with --model"),
         (["--clean", "nowhere.csv"], "nowhere.csv"),
-        (["--false-alarms", "0.9"], "false_alarms must be above 0 and at most 0.5"),
+        (["--false-alarms", "0.9"], "hartley: --false-alarms must be above 0 and at most 0.5"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(call, tables, words, message):

@@ -56,6 +56,11 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             f"--{odd[0]} is for {', '.join(others)} and does not go with the others, which are for "
             f"{meant} (hartley show {meant}); leave it out"
         )
+    for parameter in catalog.load("scene", fitting[0]).parameters:
+        name = parameter.name
+        if name in values and (mistake := parameter.mistake(values[name])):
+            # Said of the flag, not of the recipe, which the user has not named.
+            raise UsageError(f"--{name.replace('_', '-')}{mistake.removeprefix(name)}")
     return fitting[0], dict(values)
 
 
