@@ -32,7 +32,7 @@ FOOD, POISONS, SIDE, WIDE = 2, 16, 64, 132
 
 def text(line: str, left: int, top: int, weight: str = "normal") -> str:
     """A line of text in the middle of a column."""
-    style = 'font-family="sans-serif" font-size="12" text-anchor="middle" fill="#777"'
+    style = 'font-family="sans-serif" font-size="10" text-anchor="middle" fill="#777"'
     return f'<text x="{left}" y="{top}" font-weight="{weight}" {style}>{line}</text>'
 
 

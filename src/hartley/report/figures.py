@@ -70,8 +70,8 @@ def forest(rows: Sequence[Mapping[str, Any]], name: str, *, narrow: bool = False
     with mpl.rc_context(STYLE):
         width, height = (3.7 if narrow else 7.6), 0.5 + 0.3 * len(rows)
         figure = Figure(figsize=(width, height))
-        labels = [_short(row["attack"], 28) for row in rows]
-        left = min(2.2, 0.2 + 0.068 * max(map(len, labels))) / width
+        labels = [_short(row["attack"], 36) for row in rows]
+        left = min(2.5, 0.2 + 0.068 * max(map(len, labels))) / width
         right = 1 - (0.12 if narrow else 1.75) / width
         bottom = 0.28 / height
         axes = figure.add_axes((left, bottom, right - left, 1 - bottom - 0.12 / height))

@@ -540,10 +540,14 @@ def _against(
 def _effects(
     leaking: Sequence[Mapping[str, Any]], document: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """Yield each defense that was measured against a class, and its effect in words."""
+    """Yield each defense that was measured against a class, and its effect in words.
+
+    What leaves least comes first.
+    """
     best = widest(list(leaking))
     assert best is not None
     ids = {row["id"] for row in leaking}
+    effects = []
     for defense in document.get("defenses") or ():
         left = [
             (residual.get("adaptive") or residual.get("static"), residual)
@@ -551,7 +555,10 @@ def _effects(
             if row_id in ids and (residual.get("adaptive") or residual.get("static"))
         ]
         if left:
-            yield str(defense["name"]), _effect(best, left, defense)
+            most = max(bits_left["point"] for bits_left, _ in left)
+            effects.append((most, str(defense["name"]), _effect(best, left, defense)))
+    for _, name, sentence in sorted(effects, key=lambda effect: effect[0]):
+        yield name, sentence
 
 
 def _effect(
