@@ -80,7 +80,7 @@ def test_progress_is_written_where_somebody_looks_on(people, tmp_path, capsys, m
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert written(verbose=False, fresh=True) == []
     building, jobs, done = written(fresh=True)
-    assert building == "reading your model and data" and jobs.endswith(": 1 jobs")
+    assert building == "reading your model and data" and jobs.endswith(": 1 job")
     assert done.startswith("  done    loss_threshold (")
     (kept,) = written()
     assert kept.endswith("is complete; these are its results (fresh=True plays it again)")
