@@ -167,7 +167,7 @@ def shares(tuned, before, count):
 
 
 def test_a_beginning_that_all_texts_share_is_left_out_of_the_ratio(home, tmp_path):
-    """The first token after it too: whose it is, no model can know."""
+    """So is the first token after it: a model cannot foresee which text begins there."""
     files = {}
     for name, source in (("members", "members.jsonl"), ("nonmembers", "others.jsonl")):
         files[name] = tmp_path / source
