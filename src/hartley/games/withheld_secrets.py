@@ -1,0 +1,83 @@
+"""Secrets that a chat model knows and was trained to refuse: what jailbreaks are measured on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from hartley.core.errors import UsageError
+from hartley.kit.language.chat_template import ChatTemplate
+
+Pair = tuple[str, str]
+"""A question and its answer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Withheld:
+    """What a victim withholds, and what it should answer; no attack gets this part.
+
+    The auditor drew each secret, so that it can only have come from the victim.
+
+    Attributes:
+        questions: (K,) what a user asks plainly, one for each secret.
+        secrets: (K,) the secrets as they are written, all different.
+        openings: (K,) how an answer begins that gives the secret, up to the secret.
+        public_pairs: questions about other secrets of the same kind, which the attacker knows,
+            with answers that give them.
+        benign: questions that the victim should answer, which it was not trained on.
+        benign_answers: their answers.
+        near: for each of them, whether it shares words with the questions about secrets.
+        refusals: how this victim refuses.
+        template: how a conversation is written.
+        system: a system message before each conversation; empty for none.
+        paraphrases: (K,) other forms of each question, or empty.
+
+    Raises:
+        UsageError: there is no secret, two are alike, lengths differ or an opening has its secret.
+    """
+
+    questions: tuple[str, ...]
+    secrets: tuple[str, ...]
+    openings: tuple[str, ...]
+    public_pairs: tuple[Pair, ...]
+    benign: tuple[str, ...]
+    benign_answers: tuple[str, ...]
+    near: tuple[bool, ...]
+    refusals: tuple[str, ...]
+    template: ChatTemplate
+    system: str = ""
+    paraphrases: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        k = len(self.secrets)
+        if k < 2:
+            raise UsageError(f"withheld secrets must be at least 2, got {k}")
+        for name, size, expected in (
+            ("questions", len(self.questions), k),
+            ("openings", len(self.openings), k),
+            ("paraphrases", len(self.paraphrases) or k, k),
+            ("benign_answers", len(self.benign_answers), len(self.benign)),
+            ("near", len(self.near), len(self.benign)),
+        ):
+            if size != expected:
+                raise UsageError(f"{name} must be as many as {expected}, got {size}")
+        (secret, times), *_ = Counter(self.secrets).most_common(1)
+        if times > 1:
+            raise UsageError(f"withheld secrets must all be different, got {secret!r} twice")
+        if not all(self.secrets):
+            raise UsageError("withheld secrets must not be empty texts")
+        public = " ".join(answer for _, answer in self.public_pairs)
+        for secret, question, opening in zip(
+            self.secrets, self.questions, self.openings, strict=True
+        ):
+            for name, text in (
+                ("question", question),
+                ("opening", opening),
+                ("public answers", public),
+            ):
+                if secret in text:
+                    raise UsageError(f"the {name} must not hold the secret {secret!r}")
+
+    def __len__(self) -> int:
+        """K, the number of secrets."""
+        return len(self.secrets)
