@@ -13,18 +13,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-MORSE = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- "
-        "...- .-- -..- -.-- --..".split(),
-        strict=True,
-    )
+CODES = (
+    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- "
+    "...- .-- -..- -.-- --.."
 )
-NATO = (
+MORSE = dict(zip("abcdefghijklmnopqrstuvwxyz", CODES.split(), strict=True))
+WORDS = (
     "Alfa Bravo Charlie Delta Echo Foxtrot Golf Hotel India Juliett Kilo Lima Mike November Oscar "
     "Papa Quebec Romeo Sierra Tango Uniform Victor Whiskey Xray Yankee Zulu"
-).split()
+)
+NATO = WORDS.split()
 
 
 def rot13(text: str) -> str:

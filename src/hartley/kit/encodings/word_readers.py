@@ -1,0 +1,189 @@
+"""Readers of texts written with other letters, words or places: Morse, spelling words, acrostics.
+
+As in :mod:`~hartley.kit.encodings.bit_readers`, a reader takes a text and yields texts that may be
+written in it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from hartley.kit.encodings.alphabets import (
+    BRAILLE,
+    INVISIBLE,
+    LEET_SIGNS,
+    LETTERS,
+    LOOK_ALIKES,
+    MORSE,
+    SAME_SIGN,
+    SPELLING_WORDS,
+    SQUARED,
+)
+from hartley.kit.encodings.bit_readers import of_digits
+
+_FOLD = str.maketrans({**LOOK_ALIKES, **SQUARED, **BRAILLE, **dict.fromkeys(INVISIBLE)})
+_OF_MORSE = {code: letter for letter, code in MORSE.items()}
+
+WORD = re.compile(r"[A-Za-z0-9]+")
+SINGLE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9](?![A-Za-z0-9])")
+LINE_START = re.compile(r"^[^A-Za-z\n]*([A-Za-z])", re.MULTILINE)
+LINE_END = re.compile(r"([A-Za-z])[^A-Za-z\n]*$", re.MULTILINE)
+SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n)[^A-Za-z\n]*([A-Za-z])")
+CAPITAL = re.compile(r"[A-Z]")
+SPELLING = re.compile(
+    r"\b(?:" + "|".join(sorted(SPELLING_WORDS, key=len, reverse=True)) + r")\b", re.IGNORECASE
+)
+_SIGNS = r"[0-9@$!|+^(€£¢¥*]"
+MIXED = re.compile(rf"[A-Za-z]{_SIGNS}|{_SIGNS}[A-Za-z]|[a-z]I|\d\s[\dA-Za-z]")
+BETWEEN_SIGNS = re.compile(r"[\s/|,;*\"'`“”‘’()\[\]<>]+")
+DITS = re.compile(r"\b(?:di|dit|dot)\b", re.IGNORECASE)
+DAHS = re.compile(r"\b(?:dah|dash)\b", re.IGNORECASE)
+LONG_TOKEN = re.compile(r"(?<!\S)[A-Za-z0-9+/=_\-]{12,}")
+ARTICLE = re.compile(
+    r"\b(?:der|die|das|ein|eine|einen|le|la|les|un|une|el|los|las|una|the|and|und|et|y)\b"
+    r"|\b[ld](?=['’])",
+    re.IGNORECASE,
+)
+
+_LEET = str.maketrans(LEET_SIGNS)
+_LEET_L = str.maketrans({**LEET_SIGNS, "1": "l", "!": "l", "|": "l"})
+_LEET_FOLDED = str.maketrans({**LEET_SIGNS, "l": "i", "L": "i", "I": "i"})
+
+
+def folded(text: str) -> str:
+    """Return the text in plain letters: look-alikes, accents, boxes, braille, invisible signs."""
+    if text.isascii():
+        return text
+    text = text.translate(_FOLD)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in text if not unicodedata.combining(c)).translate(_FOLD)
+    return text
+
+
+def leetspeak(text: str) -> Iterator[str]:
+    """Yield the text with letters for the signs of leetspeak; 1 is an i, an l, or any of both."""
+    if MIXED.search(text):
+        yield text.translate(_LEET)
+        yield text.translate(_LEET_L)
+        yield text.translate(_LEET_FOLDED)
+
+
+def spelling_words(text: str) -> Iterator[str]:
+    """Yield the letters of all words of the spelling alphabet."""
+    words = SPELLING.findall(text)
+    if len(words) > 2:
+        yield "".join(SPELLING_WORDS[word.lower()] for word in words)
+
+
+def single_letters(text: str) -> Iterator[str]:
+    """Yield the letters and digits that are alone."""
+    letters = SINGLE.findall(text)
+    if len(letters) > 2:
+        yield "".join(letters)
+
+
+def two_signs(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield runs of tokens that are written with two signs, as tokens of dots and dashes.
+
+    Both assignments of the signs are tried, plain dots and dashes first.
+    """
+    text = DAHS.sub("-", DITS.sub(".", text)) if "ot" in text or "di" in text.lower() else text
+    tokens = BETWEEN_SIGNS.split(text.translate(SAME_SIGN))
+    run: list[str] = []
+    signs: set[str] = set()
+    for token in (*tokens, None):
+        if token == "":
+            continue
+        grown = signs | set(token) if token is not None else set("abc")
+        if len(grown) <= 2:
+            run.append(token or "")
+            signs = grown
+            continue
+        if len(signs) == 2 and len(run) > 2:
+            dot, dash = (".", "-") if signs == {".", "-"} else sorted(signs)
+            for a, b in ((dot, dash), (dash, dot)):
+                yield tuple(t.replace(a, "\0").replace(b, "-").replace("\0", ".") for t in run)
+        run, signs = ([token], set(token)) if token and len(set(token)) <= 2 else ([], set())
+
+
+def morse(text: str) -> Iterator[str]:
+    """Yield what runs of two signs say in Morse code and as binary digits."""
+    for tokens in two_signs(text):
+        letters = [_OF_MORSE.get(token, "") for token in tokens]
+        if sum(map(bool, letters)) > 2:
+            yield "".join(letters)
+            # A full stop after the last letter is not a dot of it.
+            yield "".join((*letters[:-1], _OF_MORSE.get(tokens[-1][:-1], "")))
+        digits = "".join(tokens).replace(".", "0").replace("-", "1")
+        if len(digits) >= 14:
+            yield from of_digits(digits)
+
+
+def first_letters(text: str) -> Iterator[str]:
+    """Yield the first and last letters of words, lines and sentences, and the capital letters."""
+    words = WORD.findall(text)
+    if len(words) > 2:
+        yield "".join(word[0] for word in words)
+        yield "".join(word[-1] for word in words)
+    if "\n" in text:
+        yield "".join(LINE_START.findall(text))
+        yield "".join(LINE_END.findall(text))
+    sentences = SENTENCE_START.findall(text)
+    if len(sentences) > 2:
+        yield "".join(sentences)
+    capitals = CAPITAL.findall(text)
+    if len(capitals) > 2:
+        yield "".join(capitals)
+
+
+def strands(text: str) -> Iterator[str]:
+    """Yield every second and third character and word, from each start."""
+    letters = "".join(WORD.findall(text))
+    raw = text.strip()
+    for step in (2, 3):
+        for start in range(step):
+            yield letters[start::step]
+            if len(raw) != len(letters):
+                yield raw[start::step]
+    words = WORD.findall(text)
+    if len(words) > 3:
+        yield " ".join(words[::2])
+        yield " ".join(words[1::2])
+
+
+def backwards(text: str) -> Iterator[str]:
+    """Yield the text from its end, and with each token from its end."""
+    yield text[::-1]
+    yield " ".join(token[::-1] for token in text.split())
+
+
+_SHIFTS = [
+    str.maketrans(
+        LETTERS + LETTERS.upper(),
+        LETTERS[k:] + LETTERS[:k] + LETTERS[k:].upper() + LETTERS[:k].upper(),
+    )
+    for k in range(26)
+]
+
+
+def shifted(text: str) -> Iterator[str]:
+    """Yield the text with letters moved by 13, and long tokens with digits moved by any number.
+
+    A shift of plain letters needs no reader: a search compares letters up to a shift.
+    """
+    yield text.translate(_SHIFTS[13])
+    codes = [token for token in LONG_TOKEN.findall(text) if not token.isalpha()]
+    if codes:
+        joined = "\n".join(codes)
+        for k in (*range(1, 13), *range(14, 26)):
+            yield joined.translate(_SHIFTS[k])
+
+
+def without_articles(text: str) -> Iterator[str]:
+    """Yield the text without articles and conjunctions of four languages."""
+    shorter = ARTICLE.sub(" ", text)
+    if shorter != text:
+        yield shorter
