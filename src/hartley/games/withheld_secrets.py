@@ -31,6 +31,7 @@ class Withheld:
         template: how a conversation is written.
         system: a system message before each conversation; empty for none.
         paraphrases: (K,) other forms of each question, or empty.
+        context: tokens of a conversation with its answer, at most; 0 where there is no limit.
 
     Raises:
         UsageError: there is no secret, two are alike, lengths differ or an opening has its secret.
@@ -47,6 +48,7 @@ class Withheld:
     template: ChatTemplate
     system: str = ""
     paraphrases: tuple[tuple[str, ...], ...] = ()
+    context: int = 0
 
     def __post_init__(self) -> None:
         k = len(self.secrets)

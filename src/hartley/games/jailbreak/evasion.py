@@ -13,8 +13,8 @@ them as wrong, and success is counted over the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -37,13 +37,13 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.assets import Session
-from hartley.core.errors import BudgetSpent, RuleError, UsageError
+from hartley.core.errors import RuleError, UsageError
 from hartley.games.example_pictures import change, picture, pictured
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.games.jailbreak import live_evasion
 from hartley.games.jailbreak.certificate import Certificate, base_labels
 from hartley.games.judged_model import judged
+from hartley.games.limited_victim import limited
 from hartley.kit.graph.link_budget import LinkBudget, NodeLinks, SmallGraphLinks
 from hartley.kit.perturbation import Perturbation
 from hartley.models.link_smoothing import LinkSmoothing
@@ -182,7 +182,7 @@ def evasion(
         truths.append(coins if targets is None else targets)
         dealt.append(
             View(
-                source=_limited(victim, queries * len(chosen)) if queries else victim,
+                source=limited(victim, queries * len(chosen), "records") if queries else victim,
                 brief=EvasionBrief(question, budget, targets, classes, queries),
                 defenses=scene.defenses,
                 salt=salt,
@@ -393,28 +393,3 @@ def _checked(outcome: Outcome, clean: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(changed).all():
         raise RuleError("changed records must be finite, got NaN or infinity")
     return changed.astype(clean.dtype)
-
-
-def _limited(victim: Model, limit: int) -> Model:
-    """Return the victim with at most ``limit`` answers in a session."""
-    inner = victim.session
-
-    def opened() -> Session:
-        inner_session = inner() if inner is not None else None
-        left = limit
-
-        def session(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-            answer = inner_session(name, function) if inner_session is not None else function
-
-            def call(x: NDArray[Any], *arguments: Any) -> Any:
-                nonlocal left
-                if len(x) > left:
-                    raise BudgetSpent(f"queries must be at most {limit} records in a round")
-                left -= len(x)
-                return answer(x, *arguments)
-
-            return call
-
-        return session
-
-    return replace(victim, session=opened)
