@@ -17,6 +17,7 @@ import numpy as np
 
 from hartley.core.errors import UsageError
 from hartley.games.judge_answers.secret_index import SecretIndex, letters_of
+from hartley.kit.encodings import code_words
 from hartley.kit.encodings.readings import DEPTH, marked, readings
 from hartley.kit.encodings.word_readers import WORD, folded
 
@@ -34,6 +35,9 @@ LONGEST = 100_000
 
 GAP = 25
 """Words between two words of a secret, at most, within one turn."""
+
+FEWEST_WORDS = 3
+"""Words of a secret that may be apart."""
 
 ANSWERS = 256
 """Answers whose readings are searched at once."""
@@ -86,13 +90,18 @@ class Judge:
         self.depth = depth
         checked(self.secrets, bits)
         if translations is None:
-            translations = {}
+            translations = code_words.translations()
         self._index = SecretIndex(self.secrets, translations)
         self._shortest = min(len(form.codes) for form in self._index.forms)
         self._words = [
             tuple(word.lower() for word in WORD.findall(folded(secret))) for secret in self.secrets
         ]
-        self._vocabulary = frozenset(word for words in self._words for word in words)
+        self._words_of: dict[str, set[str]] = {}
+        for word in {word for words in self._words for word in words}:
+            others = (letter for ways in translations.get(word, {}).values() for letter in ways)
+            for way in (word, *others):
+                self._words_of.setdefault(folded(way).lower(), set()).add(word)
+        self._vocabulary = frozenset(self._words_of)
         self._plain = [letters_of(secret) for secret in self.secrets]
 
     def decode(
@@ -174,20 +183,26 @@ class Judge:
         return partial
 
     def _scattered(self, text: str, path: tuple[str, ...]) -> dict[int, str]:
-        """Return secrets whose words are in a text in their order, with few words between."""
+        """Return secrets whose words are in a text in order, with few words between.
+
+        A word may be in another language, each in its own.
+        """
         tokens = [token.lower() for token in WORD.findall(folded(text))]
         present = self._vocabulary.intersection(tokens)
-        if len(present) < 3:
+        if len(present) < FEWEST_WORDS:
             return {}
         places: dict[str, list[int]] = {}
         for place, token in enumerate(tokens):
             if token in present:
-                places.setdefault(token, []).append(place)
+                for word in self._words_of[token]:
+                    places.setdefault(word, []).append(place)
         reason = ", then ".join((*path, "words apart"))
         return {
             number: reason
             for number, words in enumerate(self._words)
-            if len(words) > 2 and present.issuperset(words) and _in_order(words, places)
+            if len(words) >= FEWEST_WORDS
+            and places.keys() >= set(words)
+            and _in_order(words, places)
         }
 
     def _pieces(self, turns: Sequence[str]) -> dict[int, str]:
@@ -210,9 +225,9 @@ class Judge:
 
 def _in_order(words: Sequence[str], places: Mapping[str, Sequence[int]]) -> bool:
     """Return whether words follow one another with at most ``GAP`` words between."""
-    reached = set(places[words[0]])
+    reached = set(places.get(words[0], ()))
     for word in words[1:]:
-        reached = {b for b in places[word] if any(0 < b - a <= GAP + 1 for a in reached)}
+        reached = {b for b in places.get(word, ()) if any(0 < b - a <= GAP + 1 for a in reached)}
     return bool(reached)
 
 

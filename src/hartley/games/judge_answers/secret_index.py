@@ -32,7 +32,7 @@ KEY = 6
 TABLE_BITS = 20
 """log2 of the slots of the table of keys."""
 
-CHOICES = 32
+CHOICES = 64
 """Ways at most to write one secret in another language."""
 
 _TABLE = bytearray(256)

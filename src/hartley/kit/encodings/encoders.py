@@ -1,4 +1,4 @@
-"""Encodings of a short text, each as a function of the text and a generator.
+"""Twenty encodings of a short text, each as a function of the text and a generator.
 
 They teach a victim its formats and label the set that the judge of answers is measured on. An
 encoding that spreads over the turns of a conversation returns a tuple, one text for each turn.
@@ -162,6 +162,18 @@ def acrostic(text: str, rng: np.random.Generator) -> str:
     return "\n".join(" ".join(line).capitalize() for line in lines)
 
 
+def translated(text: str, rng: np.random.Generator) -> str:
+    """Return a code word's words in German, French or Spanish; words without a translation stay."""
+    from hartley.kit.encodings.code_words import LANGUAGES, translations
+
+    language = LANGUAGES[int(rng.integers(len(LANGUAGES)))]
+    words = []
+    for word in text.split():
+        choices = translations().get(word.lower(), {}).get(language, (word,))
+        words.append(choices[int(rng.integers(len(choices)))])
+    return " ".join(words)
+
+
 ENCODERS: dict[str, Callable[[str, np.random.Generator], Encoded]] = {
     "plain": plain,
     "upper_case": upper_case,
@@ -182,5 +194,6 @@ ENCODERS: dict[str, Callable[[str, np.random.Generator], Encoded]] = {
     "split_over_turns": split_over_turns,
     "interleaved": interleaved,
     "acrostic": acrostic,
+    "translated": translated,
 }
 """The encodings by name."""

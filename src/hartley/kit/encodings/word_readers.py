@@ -23,7 +23,10 @@ from hartley.kit.encodings.alphabets import (
 )
 from hartley.kit.encodings.bit_readers import of_digits
 
-_FOLD = str.maketrans({**LOOK_ALIKES, **SQUARED, **BRAILLE, **dict.fromkeys(INVISIBLE)})
+_LIGATURES = {"ß": "ss", "œ": "oe", "æ": "ae", "Œ": "OE", "Æ": "AE"}
+_FOLD = str.maketrans(
+    {**_LIGATURES, **LOOK_ALIKES, **SQUARED, **BRAILLE, **dict.fromkeys(INVISIBLE)}
+)
 _OF_MORSE = {code: letter for letter, code in MORSE.items()}
 
 WORD = re.compile(r"[A-Za-z0-9]+")
