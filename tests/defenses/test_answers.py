@@ -251,3 +251,17 @@ def test_on_digits_a_budget_starves_a_thief_and_one_who_knows_copes_better(digit
     free = fidelity(digits)
     static, adaptive = fidelity(shielded, undefended=digits), fidelity(shielded)
     assert free > adaptive + 0.1 > static + 0.1
+
+
+@pytest.mark.parametrize("defense", [rounding, score_noise], ids=lambda d: d.name)
+def test_ends_of_texts_are_sums_of_the_scores_that_are_published(defense: Any) -> None:
+    model = _table().model
+    assert model is not None and model.score is not None
+    score = model.score
+    bare = Scene("texts", Modality.TABULAR, model=model.with_(tail_score=lambda t, first: score(t)))
+    shielded = defense(bare, _rng()).model
+    tokens = np.array([[1, 2, 3, 4], [3, 1, 2, -1]])
+    published = shielded.score(tokens)
+    assert not np.allclose(published, score(tokens), atol=1e-6)
+    ends = shielded.calls["tail_score"](tokens, np.array([2, 1]))
+    np.testing.assert_allclose(ends, [published[0, 1:].sum(), published[1, :2].sum()])

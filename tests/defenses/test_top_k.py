@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,8 @@ def test_a_language_models_scores_are_those_of_the_published_law(tiny):
     assert (scores[0, 4:] == 0).all()
     assert shielded.model.moments is not None
     np.testing.assert_allclose(shielded.model.moments(tokens)[..., 0], scores)
+    ends = replace(scene, model=scene.model.with_(tail_score=lambda t, first: scores[:, 0]))
+    assert "tail_score" not in top_k(ends, tiny.rng(), k=2).model.calls
     assert shielded.fit is not None
     pool = scene.extra["pool"]
     victim = shielded.fit(pool, np.ones((1, len(pool)), bool), 0).member(0)

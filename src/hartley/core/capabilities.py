@@ -42,6 +42,8 @@ class Gives(StrEnum):
     """(n, classes) in the units of ``Model.output``."""
     LOG_PROBABILITIES = "log-probabilities"
     """(n, t−1) of the tokens of texts."""
+    TAILS = "tails"
+    """(n,) log-probabilities of the ends of texts."""
     MOMENTS = "moments"
     """(n, t−1, 3): log-probability, then the mean and deviation of the law at that place."""
     TOKENS = "tokens"
@@ -54,6 +56,8 @@ class Gives(StrEnum):
     """As the records."""
     SLOPES = "slopes"
     """(n, 2 + numbers in a record): a loss, the label, and the gradient of the loss."""
+    TOKEN_SLOPES = "token slopes"
+    """(n, places, vocabulary): gradients in one-hot tokens."""
     RESULTS = "results"
     """(n,) anything: what tools return."""
     PARAMETERS = "parameters"
@@ -240,6 +244,20 @@ def _check_slope(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
     return _shaped("slope", model, answer, (n, 2 + arguments[0][:1].size))
 
 
+def _check_tail_score(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
+    return _shaped("tail_score", model, answer, (len(arguments[0]),))
+
+
+def _check_token_slope(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
+    return _shaped("token_slope", model, answer, _token_slopes(model, arguments))
+
+
+def _token_slopes(model: Model, arguments: tuple[Any, ...]) -> tuple[int, int, int]:
+    import numpy as np
+
+    return len(arguments[0]), np.shape(arguments[2])[-1], model.classes
+
+
 def _check_embed(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
     array = _finite("embed", answer)
     if array.ndim != 2 or len(array) != len(arguments[0]):
@@ -314,6 +332,17 @@ def _no_score(model: Model, arguments: tuple[Any, ...]) -> Any:
     return _full((n, t - 1), _blind(model))
 
 
+def _no_tail_score(model: Model, arguments: tuple[Any, ...]) -> Any:
+    import numpy as np
+
+    # The log-probability of as many blind guesses as there are tokens from ``first`` on.
+    return _blind(model) * ((np.asarray(arguments[0]) >= 0).sum(1) - np.asarray(arguments[1]))
+
+
+def _no_token_slope(model: Model, arguments: tuple[Any, ...]) -> Any:
+    return _full(_token_slopes(model, arguments), 0.0, "float32")
+
+
 def _no_moments(model: Model, arguments: tuple[Any, ...]) -> Any:
     n, t = arguments[0].shape
     return _full((n, t - 1, 3), (_blind(model), _blind(model), 0.0))
@@ -364,6 +393,12 @@ _TABLE: dict[Capability, CapabilityRow] = {
         Access.SCORES,
         *(Counted.QUERIES, Gives.MOMENTS, Form.TOKENS, _check_moments, _no_moments),
     ),
+    "tail_score": CapabilityRow(
+        "(tokens (n, t), first, rough) → (n,) log-probability of the tokens from place first on; "
+        "first is one number or (n,), and rough allows half precision",
+        Access.SCORES,
+        *(Counted.QUERIES, Gives.TAILS, Form.TOKENS, _check_tail_score, _no_tail_score, False),
+    ),
     "generate": CapabilityRow(
         "(tokens (n, t), new, seed) → (n, new) sampled continuation, −1 padded; seed −1 is greedy",
         Access.LABELS | Access.SCORES,
@@ -394,6 +429,13 @@ _TABLE: dict[Capability, CapabilityRow] = {
         "is ce, margin or dlr, and y (n, 2) adds targets",
         Access.GRADIENTS,
         *(Counted.QUERIES, Gives.SLOPES, None, _check_slope, _no_slope, False),
+    ),
+    "token_slope": CapabilityRow(
+        "(tokens (n, t), first, places (p,) or (n, p)) → (n, p, vocabulary): gradient of −log p of "
+        "the tokens from place first on in the one-hot tokens at places",
+        Access.GRADIENTS,
+        *(Counted.QUERIES, Gives.TOKEN_SLOPES, Form.TOKENS),
+        *(_check_token_slope, _no_token_slope, False),
     ),
     "weights": CapabilityRow(
         "() → parameters by name, read-only arrays",

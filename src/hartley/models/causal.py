@@ -15,6 +15,7 @@ import numpy as np
 from hartley.core import Access, Modality, Model, Output
 from hartley.core.errors import RunError
 from hartley.kit.language import text
+from hartley.models.tails import TailNetwork, Tails
 from hartley.models.token_states import Head, Hidden, TokenStates, Whole
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def causal(
     identity: str = "",
     whole: Whole | None = None,
     half: bool = False,
+    tails: TailNetwork | None = None,
 ) -> Model:
-    """Return a causal language model as a ``Model`` with query, score, moments and generate.
+    """Return a causal language model as a ``Model``, with all that one of tokens can do.
 
     Args:
         name: what to call it.
@@ -62,7 +64,10 @@ def causal(
         whole: the network's own forward pass, where ``hidden`` and ``head`` were taken out of it:
             it is asked wherever they do not give the same.
         half: the network computes in half precision.
+        tails: the network as it goes on from a beginning that it has read: the model then has
+            ``tail_score``, and ``token_slope`` where it offers gradients.
     """
+    going_on = Tails(name, context, vocabulary, tails, whole) if tails is not None else None
     states = TokenStates(name, vocabulary, context, hidden, head, worth, whole, half)
     chunk = min(512, max(64, CHUNK // vocabulary))
 
@@ -111,6 +116,8 @@ def causal(
         moments=lambda tokens: per_token(tokens, _moments, 3),
         generate=lambda tokens, new, seed: text.sample(logits, tokens, new, seed),
         weights=weights,
+        tail_score=going_on.tail_score if going_on and offers & Access.SCORES else None,
+        token_slope=going_on.token_slope if going_on and offers & Access.GRADIENTS else None,
         offers=offers,
         identity=identity,
         facts={"context": context, **(facts or {})},

@@ -17,6 +17,7 @@ from hartley.kit.cache import cached, digest
 from hartley.kit.ensemble_of import separate
 from hartley.kit.fleet import Privacy
 from hartley.kit.language import ghost_clipping, gpt
+from hartley.kit.language.gpt_tails import GptTails
 from hartley.models.causal import causal
 from hartley.models.masked_loss import left_out
 
@@ -115,15 +116,16 @@ class TextPipeline:
         import torch
 
         parameters = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-        out = torch.from_numpy(np.asarray(head, dtype=np.float32)).T
+        out = torch.from_numpy(np.array(head, dtype=np.float32))
         return causal(
             self.name,
             partial(gpt.hidden, parameters, self.shape),
-            lambda states: states @ out,
+            lambda states: states @ out.T,
             vocabulary=self.shape.vocabulary,
             context=self.shape.context,
             output=Output.LOGITS,
             offers=self.offers,
             facts={"parameters": sum(a.size for a in state.values())},
             worth=WORTH,
+            tails=GptTails(parameters, self.shape, out),
         )

@@ -19,6 +19,7 @@ from hartley.targets.model_folder import (
     check_size,
     read_object,
 )
+from hartley.targets.network_tails import NetworkTails
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,6 +157,7 @@ def from_network(
         facts={"parameters": sum(p.numel() for p in network.parameters()), **(facts or {})},
         whole=whole,
         half=any(p.element_size() < 4 for p in network.parameters()),
+        tails=NetworkTails(network, ready),
     )
 
 

@@ -86,6 +86,19 @@ def answers(
 
         return moments
 
+    def summed(whole: Call, who: str) -> Callable[..., NDArray[np.float64]]:
+        """The ends of texts by the filtered scores of all of their tokens."""
+        score_of = scored(whole, who)
+
+        def tail_score(tokens: Any, first: Any, rough: bool = False) -> NDArray[np.float64]:
+            del rough
+            tokens = np.asarray(tokens)
+            counts = np.arange(1, tokens.shape[1]) >= np.broadcast_to(first, len(tokens))[:, None]
+            counts = counts & (tokens[:, 1:] >= 0)
+            return np.asarray(np.where(counts, score_of(tokens), 0.0).sum(1))
+
+        return tail_score
+
     def change(model: Model, who: str) -> Model:
         wraps: dict[Gives, Callable[[Call], Call]] = {
             Gives.ANSWERS: lambda call: filtered(call, model.output, who),
@@ -93,6 +106,7 @@ def answers(
         }
         if score is not None:
             wraps[Gives.LOG_PROBABILITIES] = lambda call: scored(call, who)
+            wraps[Gives.TAILS] = lambda _: summed(model.calls["score"], who)
             wraps[Gives.MOMENTS] = lambda call: moved(call, who)
         return model.with_(
             **{

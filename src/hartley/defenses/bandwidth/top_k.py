@@ -134,6 +134,7 @@ def _by_answers(model: Model) -> Model:
     return model.with_(
         score=None if model.score is None else lambda tokens: moments(tokens)[..., 0],
         moments=None if model.moments is None else moments,
+        tail_score=None,
     )
 
 
