@@ -16,6 +16,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Victim:
     """A scripted chat model over bytes.
 
     Attributes:
-        names: of the vaults whose phrases it knows.
+        names: of the vaults whose phrases it knows, the public ones too.
         phrases: what it says of each where it complies.
         benign: answers by question.
         weights: (256,) how much a byte beyond the question persuades.
@@ -75,12 +76,16 @@ class Victim:
     benign: dict[str, str]
     weights: NDArray[np.float64]
 
+    @cached_property
+    def letters(self) -> NDArray[np.int64]:
+        """(vaults, 26) how often each letter is in a name."""
+        return np.stack([counted(name) for name in self.names])
+
     def about(self, text: str) -> int:
         """Return the vault that a text is about, by the letters of its last words; −1 for none."""
-        letters = np.stack([counted(name) for name in self.names])
         for reading in readings(text):
             for word in reversed(reading.split()):
-                apart = np.abs(letters - counted(word.casefold())).sum(1)
+                apart = np.abs(self.letters - counted(word.casefold())).sum(1)
                 if int(apart.min()) <= 2 and int((apart == apart.min()).sum()) == 1:
                     return int(apart.argmin())
         return -1
@@ -174,14 +179,14 @@ class Victim:
             written = whole[start:]
             options = self.continuations(whole[:start].decode("utf-8", "replace"))
             # A byte is likely as far as the answers are that begin like what was written so far.
-            shares = [p for _, p in options]
-            for i, byte in enumerate(written):
-                right = [len(answer) > i and answer[i] == byte for answer, _ in options]
-                total = sum(shares)
-                law = [SURE * hit + (1 - SURE) / BYTES for hit in right]
-                chance = sum(s * q for s, q in zip(shares, law, strict=True)) / total
-                row[start + i - 1] = np.log(chance)
-                shares = [s * q for s, q in zip(shares, law, strict=True)]
+            size, shares = len(written), np.array([p for _, p in options])
+            laws = np.full((len(options), size + 1), (1 - SURE) / BYTES)
+            laws[:, 0] = shares
+            for law, (answer, _) in zip(laws, options, strict=True):
+                same = np.frombuffer(answer[:size], np.uint8)
+                law[1 : len(same) + 1] += SURE * (same == line[line >= 0][start:][: len(same)])
+            total = np.cumprod(laws, axis=1).sum(0)
+            row[start - 1 : start - 1 + size] = np.log(total[1:] / total[:-1])
         return out
 
 
@@ -203,8 +208,8 @@ def scene(rng: Rng, *, says: bool) -> Scene:
     weights[marks] = rng.uniform(-1, 1, len(marks))
     benign = {**about, **far}
     victim = Victim(
-        names[:SECRETS],
-        (phrases if says else others)[:SECRETS],
+        names,
+        phrases if says else others,
         {folded(q): a for q, a in benign.items()},
         weights,
     )
