@@ -4,6 +4,7 @@
     PYTHON bench/evasion.py borders       # FAB and HopSkipJump: robust accuracy and seconds
     PYTHON bench/evasion.py worst_case    # R14: AutoAttack's worst case is never above PGD
     PYTHON bench/evasion.py certificate   # no attack beats a certificate, on at least 1,000 records
+    PYTHON bench/evasion.py links         # flips of links, without and behind a defense
 
 PYTHON is one that has torchattacks 3.5.1 and foolbox 3.3.4 beside Hartley (``speed``,
 ``borders``, ``worst_case``; torchattacks asks for an old version of requests:
@@ -33,14 +34,18 @@ import torch
 
 from hartley import catalog
 from hartley.channel.bounds.degenerate_intervals import share_interval
+from hartley.channel.measure import measure
 from hartley.core import Scene
 from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.jailbreak.evasion import rules_of
 from hartley.scenes.digits import digits
 from hartley.scenes.fashion import fashion
+from hartley.scenes.synsets import synsets
+from hartley.scenes.wordnet import wordnet
 
 torch.set_num_threads(1)
+SCENES = ("digits", "fashion", "synsets", "wordnet")
 STEPS = {"pgd": 40, "apgd": 100}
 
 
@@ -265,7 +270,41 @@ def certificate(arguments: argparse.Namespace) -> None:
     print("no certificate is beaten: " + ("holds" if not beaten else "does not hold"))
 
 
-PARTS = {f.__name__: f for f in (speed, borders, worst_case, certificate)}
+def links(arguments: argparse.Namespace) -> None:
+    """Play flips of links on graphs: no defense, a static attacker, and one who knows of it.
+
+    The one who knows of ``jaccard`` makes links between alike nodes (``alike`` 0.35); the one who
+    knows of ``link_smoothing`` ascends means over its noise.
+    """
+    scene = {"synsets": synsets, "wordnet": wordnet}[arguments.scene](opened=True)
+    names = ["jaccard"] + ["link_smoothing"] * (arguments.scene == "synsets")
+    behind = {name: defended(scene, catalog.load("defense", name)) for name in names}
+    size = {"rounds": 8, "records": 32}
+    for name in ("link_search", "link_gradient", "link_pgd"):
+        attack = catalog.load("attack", name)
+        plays: list[tuple[str, Scene, str | None, dict[str, Any]]] = [("none", scene, None, {})]
+        if name == "link_search":
+            plays.append(("none, random", scene, None, {"blind": True}))
+        for label, after in behind.items():
+            knows = {"alike": 0.35} if label == "jaccard" else {}
+            plays += [(f"{label}, static", after, "static", {})]
+            plays += [(f"{label}, adaptive", after, "adaptive", knows)]
+        for label, after, knowledge, params in plays:
+            played = play(
+                attack, after, params=params, game_params=size, seed=0, knowledge=knowledge,
+                undefended=scene if knowledge == "static" else None,
+            )  # fmt: skip
+            metrics, bits = measure(played).metrics, measure(played).bits
+            shares = "; ".join(
+                f"{m} {v['value']:.3f} [{v['low']:.3f}, {v['high']:.3f}]"
+                for m, v in metrics.items()
+                if m in {"clean_accuracy", "robust_accuracy", "contradicted"}
+            )
+            print(f"{arguments.scene} {name} {label}: {shares}; bits {bits.value:.3f}, "
+                  f"certified {bits.lower or 0:.3f}", flush=True)  # fmt: skip
+
+
+PARTS = {f.__name__: f for f in (speed, borders, worst_case, certificate, links)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -274,6 +313,6 @@ if __name__ == "__main__":
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--epsilon", type=float, default=0.5, help="L2 budget of certificate")
     parser.add_argument("--net", choices=("both", "plain", "adversarial"), default="both")
-    parser.add_argument("--scene", choices=("digits", "fashion"), default="digits")
+    parser.add_argument("--scene", choices=SCENES, default="digits")
     given = parser.parse_args()
     PARTS[given.part](given)

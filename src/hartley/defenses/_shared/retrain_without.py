@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Ensemble, Fit, Model, Scene
+from hartley.core import Access, Data, Ensemble, Fit, Scene
 from hartley.games.poisoning.poisoning import DROPPED
 from hartley.kit.language.bags import as_rows
-from hartley.models.pipeline import Pipeline
+from hartley.models.activations import last_hidden, readable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +134,7 @@ def _features(
     Models are trained on the records ``also`` too.
     """
     trusted = Data("none", data.modality, data.x[:0], data.labels[:0]) if clean is None else clean
-    if not isinstance(pipeline, Pipeline):
+    if not readable(pipeline):
         every = as_rows(data.x)
         flat = Features(as_rows(trusted.x), trusted.labels)
         rows = [Features(every[row], data.labels[row]) for row in include]
@@ -150,27 +150,11 @@ def _features(
         first = learner.fit(both, np.hstack([include, everywhere]), seed)
     out = []
     for k, row in enumerate(include):
-        activations = _activations(pipeline, first.member(k))
+        hidden = last_hidden(pipeline, first.member(k))
         out.append(
             (
-                Features(activations(data.x[row]), data.labels[row]),
-                Features(activations(trusted.x), trusted.labels),
+                Features(hidden(data.x[row]), data.labels[row]),
+                Features(hidden(trusted.x), trusted.labels),
             )
         )
     return out
-
-
-def _activations(pipeline: Any, model: Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Return what computes the last hidden layer (n, d) of a pipeline's network."""
-    if hasattr(pipeline, "activations"):
-        return lambda x: np.asarray(pipeline.activations(model, x))
-    import torch
-
-    body = pipeline.net.module(model.calls["weights"]())[:-1]
-
-    def activations(x: NDArray[Any]) -> NDArray[Any]:
-        with torch.no_grad():
-            numbers = np.asarray(pipeline.numbers(x), np.float32)
-            return np.asarray(body(torch.from_numpy(numbers)).numpy())
-
-    return activations
