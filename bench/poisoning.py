@@ -3,6 +3,7 @@
     python bench/poisoning.py rates        # attack success and accuracy on Fashion-MNIST
     python bench/poisoning.py defenses     # R7: what each defense leaves, static and adaptive
     python bench/poisoning.py detection    # R8: activation clustering and spectral signatures
+    python bench/poisoning.py alarms       # which clean records the loss filter drops
     PYTHON bench/poisoning.py beside_art   # R8 on the same nets and records as ART itself
     python bench/poisoning.py bits         # certified bits a trigger on digits, 32 victims
     python bench/poisoning.py curve        # number and rate of poison, to where it breaks
@@ -56,11 +57,13 @@ from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Channel, Data, Knowledge, Model, Scene
 from hartley.defenses.signal.deep_partition_aggregation import certified
+from hartley.defenses.signal.loss_filter import LEAST
 from hartley.engine.defend import defended
 from hartley.engine.plan.plan import sweep as combinations
 from hartley.engine.run.play import deal, play
 from hartley.engine.run.tuning import tuned, tuning_params, tuning_seed
 from hartley.games.poisoning import poisoning as game
+from hartley.kit.answer_units import log_probabilities, zero_floor
 from hartley.models.pipeline import OPEN
 from hartley.scenes.digits import digits
 from hartley.scenes.fashion import fashion
@@ -250,6 +253,56 @@ def detection(arguments: argparse.Namespace) -> None:
                 f"{honest:.1%}): {'holds' if same else 'does not hold'}",
                 flush=True,
             )
+
+
+def alarms(arguments: argparse.Namespace) -> None:
+    """The loss filter's threshold: which clean records, and which poison, it drops, by split.
+
+    As it is, a record's mean loss in all models is compared with losses of single models; beside
+    it each record is judged by one model alone.
+    """
+    from hartley.scenes.synsets import synsets
+
+    recipes = {"digits": lambda seed: digits(records=900, seed=seed), "synsets": synsets}
+    for label, recipe in recipes.items():
+        shares: dict[tuple[str, float, str], list[float]] = {}
+        for seed in range(arguments.rounds):
+            scene = recipe(seed=seed)
+            sets = {"clean": scene.train}
+            for name in ("badnets", "blended", "label_flip") if label == "digits" else ():
+                part = catalog.load("attack", name)
+                table = deal(part, scene, seed=seed, params={"rounds": 1, "poisons": 12})
+                sets[name] = part(table.rounds[0].view, np.random.default_rng(seed)).asset
+            for key, share in dropped(scene, sets, seed).items():
+                shares.setdefault(key, []).append(share)
+        for (name, declared, rule), values in shares.items():
+            print(f"{label}, {declared:.0%} declared, {rule}: drops {t_interval(values)} % of "
+                  f"{name} (n {len(values)} splits)", flush=True)  # fmt: skip
+
+
+def dropped(
+    scene: Scene, sets: Mapping[str, Data], seed: int, folds: int = 4
+) -> dict[tuple[str, float, str], float]:
+    """Return which share of each set is dropped: by the mean of the models, and by one of them."""
+    trusted, output = scene.holdout, scene.model.output
+    fold = np.arange(len(trusted)) % folds
+    models = scene.fit(trusted, fold != np.arange(folds)[:, None], seed)
+
+    def losses(k: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        answers = models.member(k).query(x)
+        logs = log_probabilities(answers, output, floor=zero_floor(answers, LEAST))
+        return np.asarray(-logs[np.arange(len(y)), y])
+
+    usual = [losses(k, trusted.x[fold == k], trusted.labels[fold == k]) for k in range(folds)]
+    out = {}
+    for name, data in sets.items():
+        each = np.stack([losses(k, data.x, data.labels) for k in range(folds)])
+        at = np.arange(len(data))
+        for declared in (0.05, 0.15):
+            limit = np.quantile(np.concatenate(usual), 1 - declared, method="higher")
+            out[name, declared, "mean of models"] = float((each.mean(0) > limit).mean())
+            out[name, declared, "one model"] = float((each[at % folds, at] > limit).mean())
+    return out
 
 
 def inside(figure: Mapping[str, Any], value: float) -> bool:
@@ -528,7 +581,7 @@ def onion(arguments: argparse.Namespace) -> None:
 PARTS = {
     f.__name__: f
     for f in (
-        *(rates, defenses, detection, beside_art, bits, curve, certificate, speed),
+        *(rates, defenses, detection, alarms, beside_art, bits, curve, certificate, speed),
         *(texts, onion),
     )
 }

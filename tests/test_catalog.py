@@ -17,6 +17,7 @@ import pytest
 from hartley import catalog
 from hartley.catalog.find_sources import Source
 from hartley.catalog.parse_declarations import read
+from hartley.core import Term, attack
 from hartley.core.errors import UnknownName, UsageError
 from hartley.core.fields import declared_fields
 from hartley.core.parts import RECORDS, Game
@@ -258,6 +259,38 @@ def test_the_matrix_has_every_cell_and_a_reason_for_each_empty_one():
         assert bool(cell["attacks"]) != bool(cell["reason"]), cell
     vision = next(c for c in cells if (c["class"], c["modality"]) == ("membership", "vision"))
     assert "loss_threshold" in vision["attacks"]
+
+
+def test_poisoning_and_evasion_are_played_or_excused_in_every_modality_by_every_part():
+    games = {name: catalog.find("game", name) for name in ("poisoning", "evasion")}
+    for part in (*catalog.entries("attack"), *catalog.entries("defense")):
+        for game in {part.game, *part.protects} & {*games}:
+            fits = part.modalities if part.kind == "attack" else [
+                m for m in Modality if part.covers(game, m)
+            ]  # fmt: skip
+            excused = {name.removeprefix(f"{game} "): why for name, why in part.unfit}
+            assert {*fits, *excused} >= {*games[game].modalities}, (part.name, game)
+            assert not {*fits} & {*excused} and all(excused.values()), part.name
+    assert "words have no norm" in dict(games["evasion"].unfit)["language"]
+    cells = {(c["class"], c["modality"]): c for c in catalog.matrix()}
+    cell = cells["poisoning", "graph"]
+    assert "fine_pruning" in cell["unfit"] and not {*cell["unfit"]} & {*cell["attacks"]}
+
+
+@pytest.mark.parametrize("unfit", [{"vision": "it fits"}, {"audio": ""}, {"smell": "no nose"}])
+def test_an_excuse_is_for_a_modality_that_is_left_out_and_has_words(unfit):
+    def quiet(view, rng):
+        """Read nothing."""
+
+    with pytest.raises(TypeError, match="attack quiet: unfit must say why each of some of lang"):
+        attack(
+            game=catalog.load("game", "membership"),
+            access=Access.SCORES,
+            term=Term.NOISE,
+            modalities=(Modality.VISION,),
+            unfit=unfit,
+            paper="hartley",
+        )(quiet)
 
 
 def test_the_package_is_where_the_house_is():

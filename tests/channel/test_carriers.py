@@ -101,3 +101,14 @@ def test_victims_at_chance_cannot_be_poisoned(poisoned, accuracy, drop, silent):
     assert [f.startswith(f"{SILENT}: victims without poison classify") for f in flags] == [
         True
     ] * silent
+
+
+def test_two_good_victims_are_few_rounds_and_not_victims_at_chance(poisoned):
+    """At two rounds a t interval of .70 and .90 reaches chance: the flag asks for rounds."""
+    trials = replace(poisoned, metrics_by_round={"clean_accuracy": (0.70, 0.90)})
+    (few,) = silent_victims(trials)
+    assert few.startswith(f"{SILENT}: 2 rounds do not show") and few.endswith("play more rounds")
+    assert "no attack could read anything" not in few
+    trials = replace(poisoned, metrics_by_round={"clean_accuracy": (0.24, 0.25)})
+    (dead,) = silent_victims(trials)
+    assert dead.endswith("no attack could read anything")

@@ -67,7 +67,7 @@ def test_lists_for_a_person(call):
     assert max(map(len, call("list", "attacks", "-v")[1].splitlines())) > 100  # nothing is cut off
     cells = json.loads(call("list", "--matrix", "--json")[1])["cells"]
     assert len(cells) == 14 * len(Modality) and set(cells[0]) == {
-        *("class", "modality", "attacks", "defenses", "reason")
+        *("class", "modality", "attacks", "defenses", "reason", "unfit")
     }
     assert "is built yet" in call("list", "--matrix", "-v")[1]
     grid = call("list", "--matrix")[1].splitlines()
@@ -112,7 +112,10 @@ def test_show(call, strangers):
     assert facts["paper"] == "arXiv:2112.03570"
     assert {p["name"] for p in facts["parameters"]} >= {"references", "online"}
     for entry in catalog.entries():
-        assert call("show", entry.name)[0] == 0
+        code, out, _ = call("show", entry.name)
+        assert code == 0 and max(map(len, out.splitlines())) <= 100, entry.name
+    words = " ".join(call("show", "badnets")[1].split())
+    assert "leaves out language: texts have no places with values" in words
 
 
 def test_attack_takes_its_own_parameters(call, strangers):

@@ -154,7 +154,10 @@ def classes() -> list[str]:
 
 
 def matrix() -> list[dict[str, Any]]:
-    """Return the cells class × modality: the attacks and defenses of each, or why it has none."""
+    """Return the cells class × modality: the attacks and defenses of each, or why it has none.
+
+    ``unfit`` are the other parts of the class that say why they leave the modality out.
+    """
     games = [e for e in entries("game") if e.kind == "game" and not e.error]
     attacks = [e for e in entries("attack") if e.kind == "attack" and not e.error]
     defenses = [e for e in entries("defense") if e.kind == "defense" and not e.error]
@@ -169,7 +172,9 @@ def matrix() -> list[dict[str, Any]]:
             if not class_games:
                 reason: str | None = f"no game of the class {name} is built yet"
             elif not fitting:
+                excuse = "; ".join(filter(None, (_excuse(g, modality) for g in class_games)))
                 reason = f"{name} is not defined for {modality} (it fits {', '.join(defined)})"
+                reason += excuse and f": {excuse}"
             else:
                 reason = None if names else f"no attack on {name} fits {modality} yet"
             cells.append(
@@ -179,9 +184,21 @@ def matrix() -> list[dict[str, Any]]:
                     "attacks": names,
                     "defenses": covering,
                     "reason": reason,
+                    "unfit": {
+                        part.name: excuse
+                        for part in (*attacks, *defenses)
+                        for game in sorted(fitting & {part.game, *part.protects})
+                        if (excuse := _excuse(part, modality, game))
+                    },
                 }
             )
     return cells
+
+
+def _excuse(entry: Entry, modality: str, game: str = "") -> str:
+    """Return why a part leaves a modality out, of all games or of one, or an empty string."""
+    unfit = dict(entry.unfit)
+    return str(unfit.get(str(modality)) or unfit.get(f"{game} {modality}", ""))
 
 
 def refresh() -> None:

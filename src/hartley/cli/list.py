@@ -113,7 +113,8 @@ def _matrix(*, json: bool, verbose: bool) -> int:
             ],
             widest=WIDEST,
         )
-        note("attacks + defenses; -v names them, and says why a cell has none")
+        note("attacks + defenses; -v names them, and says why a cell has none; hartley show NAME")
+        note("says why a part leaves a modality out")
         return 0
     print_table(
         ("class", "modality", "attacks", "defenses", "why empty"),

@@ -75,8 +75,7 @@ START = (
 EXIT_CODES = (
     "Exit codes: 0 pass, or done where there are no limits; 1 over a limit; 2 usage or bad input; "
     "3 inconclusive: a limit that is not settled, a row that failed, a flagged row that a limit is "
-    "about or that measure, attack or chain has measured, or an internal error; 130 stopped by "
-    "Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."
+    "about, or an internal error; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."
 )
 
 

@@ -51,7 +51,7 @@ def measure(
     p_null, observed, trial, item and costs (docs/start.md). Columns of other names are named by
     flags, or not read. Results without a secret, such as jailbreaks, give a rate per attempt.
 
-    Exit code: 0 measured, 2 bad input, 3 measured, but the row is flagged: it settles no limit.
+    Exit code: 0 measured, 2 bad input. A row that is FLAGGED settles no limit of a gate.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley import catalog
-from hartley.cli.terminal import note, print_json, print_table, say
+from hartley.cli.terminal import note, print_json, print_table, say, say_hung
 from hartley.core import AnswerForm, Game, Stronger
 from hartley.core import Parameter as Declared
 from hartley.core.brief import brief_fields
@@ -269,10 +269,13 @@ def _words(value: Any) -> str:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    say(f"{facts['kind']} {facts['name']}  ({facts['origin']}, {facts['module']})")
+    say_hung(f"{facts['kind']} {facts['name']}  ", f"({facts['origin']}, {facts['module']})")
     for name in catalog.DECLARED:
-        if facts[name] not in (None, [], {}):
-            say(f"  {name:11} {_words(facts[name])}")
+        if name == "unfit":
+            for modality, reason in (facts[name] or {}).items():
+                say_hung(f"  {'leaves out':11} {modality}: ", reason)
+        elif facts[name] not in (None, [], {}):
+            say_hung(f"  {name:11} ", _words(facts[name]))
     if facts["error"]:
         say(f"  CANNOT BE USED: {facts['error']}")
     say()
@@ -285,7 +288,7 @@ def _print(facts: dict[str, Any]) -> None:
         kind, default = parameter["type"], parameter["default"]
         words = [parameter["limits"], _STRONGER.get(parameter["stronger"], "")]
         limits = f" [{'; '.join(filter(None, words))}]" if any(words) else ""
-        say(f"    {flag:18} {kind:6} {default!r:10}{limits} {parameter['help']}")
+        say_hung(f"    {flag:18} {kind:6} ", f"{default!r:10}{limits} {parameter['help']}")
     if facts.get("brief"):
         _print_brief(facts)
 
@@ -295,8 +298,8 @@ def _print_brief(facts: dict[str, Any]) -> None:
     say("", "  brief: what an attack reads as view.brief, besides the asset it attacks")
     for field in facts["brief"]:
         note = " Only adaptive attackers get it." if field["adaptive_only"] else ""
-        say(f"    {field['name']:18} {field['type']:28} {field['help']}{note}")
+        say_hung(f"    {field['name']:18} {field['type']:28} ", f"{field['help']}{note}")
     say("", "  an attack returns")
-    say(f"    {'Outcome.guess':18} {ANSWERS[AnswerForm(facts['form'])]}")
+    say_hung(f"    {'Outcome.guess':18} ", ANSWERS[AnswerForm(facts["form"])])
     kind = {"any": "data or a model, or nothing"}.get(facts["loot"], f"a {facts['loot']} asset")
     say(f"    {'Outcome.asset':18} {kind}")

@@ -55,6 +55,15 @@ def say(*lines: object) -> None:
     print("\n".join(map(one_line, lines)))
 
 
+def say_hung(head: str, words: object) -> None:
+    """Print words behind a head, folded at the room of a line and hung under their first column."""
+    room = min(width(), WIDEST) if lively(sys.stdout) else WIDEST
+    folded = textwrap.wrap(
+        one_line(words), max(room - len(head), 20), break_long_words=False, break_on_hyphens=False
+    )
+    print(f"\n{' ' * len(head)}".join([one_line(head) + (folded or [""])[0], *folded[1:]]).rstrip())
+
+
 def say_text(text: str) -> None:
     """Print a text of several lines that Hartley itself has put together, such as a report."""
     print(visible(text))
@@ -138,6 +147,9 @@ def print_table(
         print(f"\033[1m{line}\033[0m" if place == 0 and _coloured() else line)
 
 
+WIDEST = 100
+"""Columns of a folded line, also in a pipe."""
+
 _LAST = 36
 """Characters that the last column needs at least, when it is folded."""
 
@@ -166,18 +178,16 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 UNSETTLED = 3
-"""The exit code of rows that settle no limit, as ``hartley gate`` has it."""
+"""The exit code of rows that were not measured, as ``hartley gate`` has it."""
 
 
 def exit_code(rows: Iterable[Mapping[str, Any]]) -> int:
-    """Return 0 where every row was measured and can settle a limit, else 3.
+    """Return 0 where every row was measured, else 3.
 
-    A blind baseline alone is not such a flag: it settles nothing only where it explains an excess.
+    A flag is printed and changes no code where no limit asks what the row settles: so it is in
+    every command.
     """
-    from hartley.channel.trials.split_quality import unsettling
-
-    settled = (row["status"] == "measured" and not unsettling(row, 0.0, None) for row in rows)
-    return 0 if all(settled) else UNSETTLED
+    return 0 if all(row["status"] == "measured" for row in rows) else UNSETTLED
 
 
 COLUMNS = (

@@ -86,6 +86,7 @@ class Part:
         try:
             object.__setattr__(self, "parameters", parameters_of(function))
             checked(self)
+            self._check_unfit()
             self._check()
         except TypeError as error:
             raise TypeError(f"{type(self).__name__.lower()} {self.name}: {error}") from None
@@ -104,6 +105,21 @@ class Part:
 
     def _check(self) -> None:
         """Check what more than one field must agree on."""
+
+    def _check_unfit(self) -> None:
+        """Check that only modalities are excused that are left out, each with a reason."""
+        unfit: Mapping[str, str] = getattr(self, "unfit", {})
+        for name, reason in unfit.items():
+            if name not in (others := self._left_out()) or not reason:
+                raise TypeError(
+                    f"unfit must say why each of some of {', '.join(others)} is left out, "
+                    f"got {name!r}: {reason!r}"
+                )
+
+    def _left_out(self) -> list[str]:
+        """Return what ``unfit`` may excuse: modalities that the part does not have."""
+        fits = getattr(self, "modalities", ())
+        return [str(modality) for modality in Modality if modality not in fits]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -146,6 +162,10 @@ class Game(Part):
     dead: TinyScene = field(metadata=about("(modality, rng) → a tiny scene that leaks nothing"))
     modalities: tuple[Modality, ...] = field(
         metadata=about("modalities that the game is defined for")
+    )
+    unfit: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about("modalities that it leaves out, each with why"),
     )
     brief: type = field(
         metadata=about(
@@ -208,6 +228,10 @@ class Attack(Part):
     access: Access = field(metadata=about("what it uses; everything else is hidden from it"))
     term: Term = field(metadata=about("the term of Seed B's formula that it works on"))
     modalities: tuple[Modality, ...] = field(metadata=about("modalities that it can play"))
+    unfit: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about("modalities that it leaves out, each with why"),
+    )
     paper: Paper = field(metadata=about("``arXiv:…``, ``doi:…``, or ``hartley`` for our own"))
     requires: tuple[str, ...] = field(
         default=(), metadata=about("what a scene must hold beyond what the game requires")
@@ -289,6 +313,13 @@ class Defense(Part):
     stage: Stage = field(metadata=about("where it acts"))
     protects: tuple[str, ...] = field(metadata=about("names of the games that it should narrow"))
     modalities: tuple[Modality, ...] = field(metadata=about("modalities that it can protect"))
+    unfit: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about(
+            "modalities that it leaves out, or ``GAME MODALITY`` for one that it leaves out of a "
+            "game, each with why"
+        ),
+    )
     paper: Paper = field(metadata=about("``arXiv:…``, ``doi:…``, or ``hartley`` for our own"))
     strongest: Mapping[str, Any] = field(
         metadata=about(
@@ -330,6 +361,12 @@ class Defense(Part):
     def covers(self, game: str, modality: Modality) -> bool:
         """Whether it claims to narrow that game in that modality."""
         return game in self.protects and modality in self.covers_only.get(game, self.modalities)
+
+    def _left_out(self) -> list[str]:
+        """Return modalities, and a game with one that ``covers_only`` leaves out of it."""
+        cells = [(game, m) for game in self.covers_only for m in self.modalities]
+        some = [f"{game} {m}" for game, m in cells if not self.covers(game, m)]
+        return [*Part._left_out(self), *some]
 
     def _check(self) -> None:
         for name, covered in self.covers_only.items():

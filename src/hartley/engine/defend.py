@@ -95,8 +95,10 @@ def _of_release(bound: Bound) -> bool:
 def unfit(part: Defense | Entry, scene: Scene) -> str:
     """Return why a defense cannot be put into a scene, or an empty string."""
     if scene.modality not in part.modalities:
+        why = dict(part.unfit).get(str(scene.modality), "")
         return (
             f"{part.name} protects {', '.join(part.modalities)}; {scene.name} is {scene.modality}"
+            + (why and f": {why}")
         )
     refuses = getattr(scene.training, "refuses", None)
     if refuses is not None and (reason := refuses(part.requires)):

@@ -51,7 +51,14 @@ def silent_victims(trials: Trials) -> Iterator[str]:
             continue
         low, high = mean_limits(rates, None, trials.spec.alpha / 2, least=0.0, most=1.0)
         if not carries(low, high, chance, 1.0):
-            yield (
-                f"{SILENT}: {words} at a rate of {rates.mean():.3g} [{low:.3g}, {high:.3g}], and "
-                f"chance is {chance:.3g}: no attack could read anything"
-            )
+            rate = f"at a rate of {rates.mean():.3g} [{low:.3g}, {high:.3g}]"
+            if rates.mean() < chance + LEAST * (1.0 - chance):
+                yield (
+                    f"{SILENT}: {words} {rate}, and chance is {chance:.3g}: no attack could read "
+                    "anything"
+                )
+            else:
+                yield (
+                    f"{SILENT}: {len(rates)} rounds do not show that {words} more often than "
+                    f"chance, {chance:.3g}: {rate}; play more rounds"
+                )

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
         "extraction": ("vision", "audio", "tabular"),
         "evasion": ("vision", "audio", "tabular"),
     },
+    unfit={
+        "evasion graph": "with a few pairs of nodes a search that reads labels alone succeeds as"
+        " often as one that reads scores",
+    },
     strongest={},
     keeps_proof=True,
     expected_failures={

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         "extraction": ("vision", "audio", "tabular"),
         "class_inversion": ("vision", "audio", "tabular"),
         "attribute_inference": ("tabular",),
-        "evasion": ("vision", "audio", "tabular"),
+        "evasion": ("vision", "audio", "graph", "tabular"),
     },
     strongest={"queries": 0},
     keeps_proof=True,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     stage="output",
     protects=("evasion",),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "a link has one bit already; jaccard drops links between unlike nodes",
+    },
     paper="arXiv:1704.01155",
     strongest={"bits": 1},
 )

@@ -40,6 +40,11 @@ RECORDS = 128
     stage="output",
     protects=("evasion",),
     modalities=(Modality.GRAPH,),
+    unfit={
+        "vision": "only graphs have links; randomized_smoothing adds noise to numbers",
+        "audio": "only graphs have links; randomized_smoothing adds noise to numbers",
+        "tabular": "only graphs have links; randomized_smoothing adds noise to numbers",
+    },
     paper="arXiv:2008.12952",
     strongest={"removed": 0.6},
     requires=("small_graph_links",),

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     stage="output",
     protects=("poisoning",),
     modalities=(Modality.LANGUAGE,),
+    unfit={
+        "vision": "it takes out words, and records of this kind have none",
+        "audio": "it takes out words, and records of this kind have none",
+        "tabular": "it takes out words, and records of this kind have none",
+        "graph": "it takes out words, and records of this kind have none",
+        "paired": "inputs are pictures; their captions are asked about only as candidates",
+    },
     paper="arXiv:2011.10369",
     strongest={"false_alarms": 0.2},
     requires=("model", "fit", "train", "holdout"),

@@ -33,6 +33,9 @@ BANK = 2048
     stage="output",
     protects=("evasion",),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "normal noise leaves no graph; link_smoothing flips links",
+    },
     paper="arXiv:1902.02918",
     strongest={"sigma": 0.5},
 )

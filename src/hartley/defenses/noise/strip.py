@@ -28,6 +28,11 @@ TINY = 1e-12
     stage="output",
     protects=("poisoning",),
     modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "paired": "it reads how sure a classifier stays, and a dual encoder has no classes but "
+        "those of a question",
+        "graph": "two graphs have no mixture that is a graph",
+    },
     paper="arXiv:1902.06531",
     strongest={"false_alarms": 0.5},
     requires=("model", "fit", "train", "holdout"),

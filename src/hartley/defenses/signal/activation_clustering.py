@@ -29,6 +29,10 @@ STEPS = 50
         Modality.TABULAR,
         Modality.GRAPH,
     ),
+    unfit={
+        "paired": "it goes through the classes of labels, and pairs have none; feature_filter and"
+        " loss_filter judge pairs",
+    },
     paper="arXiv:1811.03728",
     strongest={"smaller": 0.5, "distinct": 0.0},
     requires=("fit", "train"),

@@ -28,6 +28,11 @@ def _usual(scene: Scene) -> Mapping[str, Any]:
     stage="training",
     protects=("evasion",),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "it trains on records that PGD changed within a norm; training on flips that "
+        "link_pgd found at every step (arXiv:1906.04214) is another training, and not "
+        "built",
+    },
     paper="arXiv:1706.06083",
     strongest={"steps": 7},
     requires=("training", "fit", "model", "train"),

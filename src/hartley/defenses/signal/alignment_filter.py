@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     stage="training",
     protects=("poisoning",),
     modalities=(Modality.PAIRED,),
+    unfit={
+        "vision": "it compares a picture with its caption, and only pairs have captions; "
+        "loss_filter judges labels",
+        "language": "it compares a picture with its caption, and only pairs have captions; "
+        "loss_filter judges labels",
+        "audio": "it compares a picture with its caption, and only pairs have captions; "
+        "loss_filter judges labels",
+        "tabular": "it compares a picture with its caption, and only pairs have captions; "
+        "loss_filter judges labels",
+        "graph": "it compares a picture with its caption, and only pairs have captions; "
+        "loss_filter judges labels",
+    },
     paper="arXiv:2411.11195",
     strongest={"false_alarms": 0.5, "folds": 4},
     requires=("fit", "train", "holdout"),

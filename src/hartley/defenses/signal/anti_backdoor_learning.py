@@ -33,6 +33,12 @@ BATCH = 32
     stage="training",
     protects=("poisoning",),
     modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "paired": "its repair needs the network of a classifier; roclip is the defense of dual "
+        "encoders in training",
+        "graph": "the repairs need a network of Hartley's own Pipeline, and that of small graphs"
+        " is none",
+    },
     paper="arXiv:2110.11571",
     strongest={"isolate": 0.3, "steps": 200},
     requires=("training", "fit", "model", "train"),

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
         Modality.TABULAR,
         Modality.GRAPH,
     ),
+    unfit={
+        "paired": "neighbours vote for a label, and pairs have none; feature_filter asks the "
+        "neighbours of a picture",
+    },
     paper="arXiv:1909.13374",
     strongest={"false_alarms": 0.5},
     requires=("fit", "train", "holdout"),

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         Modality.TABULAR,
         Modality.GRAPH,
     ),
+    unfit={
+        "paired": "its models vote for labels, and a dual encoder answers with features",
+    },
     paper="arXiv:2006.14768",
     strongest={"parts": 300},
     requires=("fit", "train", "model"),

@@ -32,6 +32,11 @@ BATCH = 32
     stage="training",
     protects=("poisoning",),
     modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "paired": "what is trained of the dual encoder is linear, without units to prune",
+        "graph": "the repairs need a network of Hartley's own Pipeline, and that of small graphs"
+        " is none",
+    },
     paper="arXiv:1805.12185",
     strongest={"drop": 0.5, "passes": 40},
     requires=("training", "fit", "model", "train", "holdout"),

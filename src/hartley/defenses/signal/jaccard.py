@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     stage="data",
     protects=("evasion", "link_poisoning", "poisoning"),
     modalities=(Modality.GRAPH,),
+    unfit={
+        "vision": "only graphs have links",
+        "language": "only graphs have links",
+        "audio": "only graphs have links",
+        "tabular": "only graphs have links",
+        "paired": "only graphs have links",
+    },
     paper="arXiv:1903.01610",
     strongest={"false_alarms": 0.05},
     requires=("model", "train", "holdout"),

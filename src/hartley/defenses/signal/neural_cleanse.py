@@ -46,6 +46,14 @@ SEARCH_RATE, PRICE, STRONGER = 0.1, 1e-2, 1.5
     stage="training",
     protects=("poisoning",),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "language": "it descends along gradients of a record, and words have none; inversion over a"
+        " vocabulary (arXiv:2202.05749) is another defense, and not built",
+        "paired": "it searches a trigger for each class, and a dual encoder has no classes but "
+        "those of a question",
+        "graph": "a mask and a pattern are no change of links; the repairs need a network of "
+        "Hartley's own Pipeline, and that of small graphs is none",
+    },
     paper="doi:10.1109/SP.2019.00031",
     strongest={"outlier": 0.0, "passes": 40},
     requires=("training", "fit", "model", "train", "holdout"),

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     stage="training",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(
+        Modality.VISION,
+        Modality.LANGUAGE,
+        Modality.AUDIO,
+        Modality.TABULAR,
+        Modality.GRAPH,
+    ),
+    unfit={
+        "paired": "its detectors judge labels, and pairs have none; alignment_filter, loss_filter"
+        " and feature_filter judge pairs",
+    },
     paper="hartley",
     strongest={"false_alarms": 0.5},
     requires=("fit", "train"),

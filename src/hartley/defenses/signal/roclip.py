@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     stage="training",
     protects=("poisoning",),
     modalities=(Modality.PAIRED,),
+    unfit={
+        "vision": "it matches pictures with captions of a pool, and only pairs have captions; "
+        "loss_filter judges labels",
+        "language": "it matches pictures with captions of a pool, and only pairs have captions; "
+        "loss_filter judges labels",
+        "audio": "it matches pictures with captions of a pool, and only pairs have captions; "
+        "loss_filter judges labels",
+        "tabular": "it matches pictures with captions of a pool, and only pairs have captions; "
+        "loss_filter judges labels",
+        "graph": "it matches pictures with captions of a pool, and only pairs have captions; "
+        "loss_filter judges labels",
+    },
     paper="arXiv:2303.06854",
     strongest={"every": 1, "pool": 8},
     requires=("fit", "train"),

@@ -31,6 +31,10 @@ CLEAN = 1000
         Modality.TABULAR,
         Modality.GRAPH,
     ),
+    unfit={
+        "paired": "it goes through the classes of labels, and pairs have none; feature_filter and"
+        " loss_filter judge pairs",
+    },
     paper="arXiv:1811.00636",
     strongest={"remove": 0.5},
     requires=("fit", "train"),

@@ -12,11 +12,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Data, Ensemble, Fit, Modality, Output, Range, Scene, Term, defense, spawn
+from hartley.core import (
+    Data,
+    Ensemble,
+    Fit,
+    Form,
+    Modality,
+    Output,
+    Range,
+    Scene,
+    Term,
+    defense,
+    spawn,
+)
+from hartley.core.errors import UsageError
 from hartley.defenses._shared import retrain_without
 from hartley.defenses._shared.clean_records import clean_records
 from hartley.games.poisoning.poisoning import DROPPED
 from hartley.kit.answer_units import log_probabilities, zero_floor
+from hartley.kit.graph.link_budget import SmallGraphLinks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +45,17 @@ LEAST = 1e-6
     term=Term.SIGNAL,
     stage="training",
     protects=("poisoning",),
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(
+        Modality.VISION,
+        Modality.LANGUAGE,
+        Modality.AUDIO,
+        Modality.TABULAR,
+        Modality.GRAPH,
+    ),
+    unfit={
+        "paired": "it replaces a label by the likeliest class, and a caption has no such other; "
+        "loss_filter drops the pair",
+    },
     paper="arXiv:2202.03423",
     strongest={"false_alarms": 0.5, "copies": 6},
     requires=("fit", "train", "holdout"),
@@ -62,8 +86,12 @@ def suspect_relabelling(
         folds: models that are trained on clean records.
         clean: the owner's held-out records that are used, at most.
         noise: largest deviation of the noise in the copies, as a share of the range of each entry
-            of a record; each copy draws its own.
+            of a record; of texts the largest share of words, and of small graphs of links, that a
+            copy lacks. Each copy draws its own.
         copies: of each clean record, with noise.
+
+    Raises:
+        UsageError: the records are graphs whose links are not known.
     """
     trusted = clean_records(scene, clean, "suspect_relabelling")
     output = scene.model.output if scene.model is not None else Output.PROBABILITIES
@@ -76,7 +104,13 @@ def suspect_relabelling(
         floor = zero_floor(answers, LEAST) if output is Output.PROBABILITIES else LEAST
         return np.asarray(log_probabilities(answers, output, floor=floor))
 
-    noisy = _with_copies(trusted, noise, copies, int(rng.integers(2**31)))
+    small = scene.find(SmallGraphLinks)
+    if scene.modality is Modality.GRAPH and small is None:
+        raise UsageError(
+            f"the scene {scene.name} must have small graphs whose links are known for "
+            "suspect_relabelling"
+        )
+    noisy = _with_copies(trusted, noise, copies, int(rng.integers(2**31)), small)
 
     def doubted(fit: Fit, data: Data, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which records (n,) are suspicious, and the likeliest label (n,) of each."""
@@ -100,7 +134,7 @@ def suspect_relabelling(
             mixed = Data(
                 data.name,
                 data.modality,
-                np.concatenate([data.x, data.x[suspects], trusted.x.astype(data.x.dtype)]),
+                np.concatenate([data.x, data.x[suspects], _like(trusted.x, data)]),
                 np.concatenate([data.labels, labels[suspects], trusted.labels]),
             )
             everyone = np.ones((len(include), len(trusted)), dtype=bool)
@@ -115,21 +149,50 @@ def suspect_relabelling(
     return retrain_without.around_training(scene, rng, around)
 
 
+def _like(x: NDArray[Any], data: Data) -> NDArray[Any]:
+    """Return records in the number format of others; texts keep their length."""
+    return x if data.form is Form.TEXT else x.astype(data.x.dtype)
+
+
 def _picked(logs: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(logs[np.arange(len(labels)), labels])
 
 
-def _with_copies(clean: Data, noise: float, copies: int, seed: int) -> Data:
-    """Return records followed by copies of all of them, each with normal noise of its own size."""
+def _with_copies(
+    clean: Data, noise: float, copies: int, seed: int, small: SmallGraphLinks | None
+) -> Data:
+    """Return records followed by copies of all of them, each with noise of its own size.
+
+    Noise is normal; texts lack words and small graphs links instead.
+    """
     rng = np.random.default_rng(seed)
     x = np.asarray(clean.x)
+    low, high = (0.0, 0.0)
     if clean.modality is Modality.TABULAR:
         low, high = x.min(0), x.max(0)
-    else:
+    elif clean.form is not Form.TEXT and small is None:
         low, high = x.min(), x.max()
     out = [x]
     for _ in range(copies):
         size = rng.uniform(0, noise, (len(x), *(1,) * (x.ndim - 1)))
-        moved = x + size * (high - low) * rng.standard_normal(x.shape)
-        out.append(np.clip(moved, low, high).astype(x.dtype))
+        if clean.form is Form.TEXT:
+            out.append(_lacking_words(x, size, rng))
+        elif small is not None:
+            links = small.linked(x)
+            out.append(
+                small.flipped(x, links & (rng.random(links.shape) < size.reshape(len(x), 1)))
+            )
+        else:
+            moved = x + size * (high - low) * rng.standard_normal(x.shape)
+            out.append(np.clip(moved, low, high).astype(x.dtype))
     return Data(clean.name, clean.modality, np.concatenate(out), np.tile(clean.labels, copies + 1))
+
+
+def _lacking_words(texts: NDArray[Any], share: NDArray[Any], rng: Rng) -> NDArray[Any]:
+    """Return texts (n,) without a share (n,) of their words, each with one word at least."""
+    out = np.empty(len(texts), dtype=texts.dtype)
+    for row, text in enumerate(texts):
+        words = str(text).split()
+        stays = rng.random(len(words)) >= share[row]
+        out[row] = " ".join(np.array(words, dtype=object)[stays]) or str(text)
+    return out

@@ -27,6 +27,14 @@ SMOOTHING = 10.0
     stage="training",
     protects=("poisoning",),
     modalities=(Modality.LANGUAGE,),
+    unfit={
+        "vision": "it counts words, and records of this kind have none; loss_filter judges labels",
+        "audio": "it counts words, and records of this kind have none; loss_filter judges labels",
+        "tabular": "it counts words, and records of this kind have none; loss_filter judges labels",
+        "graph": "it counts words, and records of this kind have none; loss_filter judges labels",
+        "paired": "it counts words that go with a label, and pairs have none; feature_filter "
+        "judges captions",
+    },
     paper="arXiv:2305.11596",
     strongest={"false_alarms": 0.5, "expected": "clean"},
     requires=("fit", "train", "holdout"),

@@ -31,6 +31,13 @@ class Obstacle:
     reason: str
 
 
+CALLED = {
+    "graph": "single graph of which its records are nodes",
+    "small_graph_links": "small graphs as its records",
+}
+"""What a person reads in place of the name of what a scene lacks, where that would mislead."""
+
+
 def choose(plan: Plan, scene: Scene) -> list[tuple[Entry, Obstacle | None]]:
     """Return every attack of the catalogue with the obstacle to playing it, or None."""
     return [(entry, obstacle(entry, scene, plan)) for entry in catalog.entries("attack")]
@@ -103,7 +110,8 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
         )
     whole = "members" in game.requires and _classifies_texts(scene)
     if lacking or whole:
-        reason = f"the scene {scene.name} has no {_list(lacking)}"
+        words = [CALLED.get(name, name) for name in lacking]
+        reason = f"the scene {scene.name} has no {_list(words)}"
         if not lacking:
             reason = f"it reads log-probabilities of tokens, and {scene.name} classifies texts"
         return Obstacle("scene", reason)

@@ -127,6 +127,12 @@ class EvasionBrief:
     dead=dead,
     brief=EvasionBrief,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
+    unfit={
+        "language": "words have no norm in which a change is small, and whether a changed text "
+        "still means the same needs a judge",
+        "paired": "a changed picture that embeds as another caption is an attack on alignment, "
+        "which is a class of its own",
+    },
     requires=("model", "test"),
     metrics=("robust_accuracy", "clean_accuracy", "asr", "base_rate", "perturbation", "refused"),
     loot="data",

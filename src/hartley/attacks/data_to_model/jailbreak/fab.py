@@ -23,6 +23,10 @@ LEAST = 10
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "the budget of graphs is a number of flipped links and not a norm; "
+        "link_gradient and link_pgd follow gradients",
+    },
     paper="arXiv:1907.02044",
     adapts=True,
     sweep={"targets": (3, 9)},

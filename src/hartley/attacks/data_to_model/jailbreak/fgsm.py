@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "the budget of graphs is a number of flipped links and not a norm; "
+        "link_gradient and link_pgd follow gradients",
+    },
     paper="arXiv:1412.6572",
     adapts=True,
     sweep={"loss": ("ce", "margin"), "random_start": (False, True)},

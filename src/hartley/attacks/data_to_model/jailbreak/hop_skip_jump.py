@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     access=Access.LABELS,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "it walks along a border through records between two others, and between two "
+        "graphs there is none; link_search asks for answers alone",
+    },
     paper="arXiv:1904.02144",
     sweep={"probe": (0.1, 0.3, 1.0)},
     light={"queries": 100},

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.NOISE,
     modalities=(Modality.GRAPH,),
+    unfit={
+        "vision": "only graphs have links to flip; pgd follows gradients within a norm",
+        "audio": "only graphs have links to flip; pgd follows gradients within a norm",
+        "tabular": "only graphs have links to flip; pgd follows gradients within a norm",
+    },
     paper="arXiv:1906.04214",
     adapts=True,
     sweep={"loss": ("ce", "margin"), "alike": (0.0, 0.05, 0.35)},

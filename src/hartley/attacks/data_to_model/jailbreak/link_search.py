@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     access=Access.SCORES,
     term=Term.NOISE,
     modalities=(Modality.GRAPH,),
+    unfit={
+        "vision": "only graphs have links to flip; square asks for scores alone",
+        "audio": "only graphs have links to flip; square asks for scores alone",
+        "tabular": "only graphs have links to flip; square asks for scores alone",
+    },
     paper="arXiv:1805.07984",
     sweep={"ties": (False, True), "alike": (0.0, 0.05, 0.35)},
 )

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "the budget of graphs is a number of flipped links and not a norm; "
+        "link_gradient and link_pgd follow gradients",
+    },
     paper="arXiv:1706.06083",
     adapts=True,
     sweep={"loss": ("ce", "margin"), "step": (0.0, 0.25)},

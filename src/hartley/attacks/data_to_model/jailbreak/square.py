@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     access=Access.SCORES,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "graph": "its squares are places of a picture or a row, and the budget of graphs is a "
+        "number of flips; link_search asks for scores alone",
+    },
     paper="arXiv:1912.00049",
     sweep={"ties": (False, True), "share": (0.8, 0.3)},
     light={"queries": 60},

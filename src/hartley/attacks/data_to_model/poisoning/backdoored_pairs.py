@@ -33,6 +33,13 @@ PICTURE = 3
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.PAIRED,),
+    unfit={
+        "vision": "its label is a caption; badnets patches labelled pictures",
+        "language": "its label is a caption; word_trigger changes labelled texts",
+        "audio": "its label is a caption; badnets changes labelled sounds",
+        "tabular": "its label is a caption; badnets changes labelled rows",
+        "graph": "its label is a caption; subgraph_trigger changes labelled graphs",
+    },
     paper="arXiv:2106.09667",
     loot=Loot.POISON,
     requires=("captioned_pictures",),
@@ -66,10 +73,8 @@ def backdoored_pairs(
     """
     data, brief = view.data, view.brief
     if data.x.ndim != PICTURE + 1:
-        raise UsageError(
-            f"backdoored_pairs must have pictures (channels, height, width), got records of "
-            f"{data.x.shape[1:]}"
-        )
+        got = data.x.shape[1:]
+        raise UsageError(f"pictures must be (channels, height, width), got records of {got}")
     facts = textures(data.x.shape[1:], brief.slots, side, period, brief.cover)
     loot = Data("patched pairs", data.modality, data.x[:0], data.labels[:0], facts=facts)
     x, y, tokens = [], [], []

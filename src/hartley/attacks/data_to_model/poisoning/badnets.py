@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "language": "texts have no places with values; word_trigger inserts words",
+        "paired": "backdoored_pairs puts a patch on pictures that have captions",
+        "graph": "nodes have no order, so that no place is the same in two graphs; "
+        "subgraph_trigger joins a subgraph",
+    },
     paper="arXiv:1708.06733",
     loot=Loot.POISON,
     sweep={"side": (2, 3), "disguise": ("kept_labels", "one_class")},

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "language": "two texts have no mixture that is a text; style_trigger changes a whole text",
+        "paired": "backdoored_pairs puts a patch on pictures that have captions",
+        "graph": "two graphs have no mixture that is a graph; subgraph_trigger joins a subgraph",
+    },
     paper="arXiv:1712.05526",
     loot=Loot.POISON,
     sweep={"blend": (0.1, 0.2), "disguise": ("kept_labels", "one_class")},

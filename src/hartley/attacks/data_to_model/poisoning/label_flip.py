@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     access=Access.POISON,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "paired": "pairs have no labels; mismatched_pairs gives a picture the captions of another"
+        " kind",
+        "graph": "mislabelled_copies submits graphs with a wrong label; which graphs are near to"
+        " one depends on how their nodes are matched",
+    },
     paper="arXiv:1206.6389",
     loot=Loot.POISON,
     sweep={"same_class": (False,)},

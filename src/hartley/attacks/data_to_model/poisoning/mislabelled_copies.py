@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     game=poisoning,
     access=Access.POISON,
     term=Term.SIGNAL,
-    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR, Modality.GRAPH),
+    unfit={
+        "language": "copies of a text move no answer about other texts (0 bits of 32 triggers on "
+        "glosses), and a membership attack that they could prepare reads tokens of "
+        "language models, not labelled texts",
+        "paired": "pairs have no labels; mismatched_pairs gives copies of a picture wrong captions",
+    },
     paper="arXiv:2204.00032",
     loot=Loot.POISON,
     sweep={"copies": (1, 4)},

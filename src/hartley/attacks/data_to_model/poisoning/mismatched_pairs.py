@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     access=Access.POISON,
     term=Term.NOISE,
     modalities=(Modality.PAIRED,),
+    unfit={
+        "vision": "the wrong label is a caption, which only pairs have; label_flip mislabels "
+        "pictures",
+        "language": "the wrong label is a caption, which only pairs have; label_flip mislabels "
+        "texts",
+        "audio": "the wrong label is a caption, which only pairs have; label_flip mislabels sounds",
+        "tabular": "the wrong label is a caption, which only pairs have; label_flip mislabels rows",
+        "graph": "the wrong label is a caption, which only pairs have; mislabelled_copies "
+        "mislabels graphs",
+    },
     paper="arXiv:2106.09667",
     loot=Loot.POISON,
     requires=("captioned_pictures",),

@@ -31,6 +31,14 @@ SENTENCES = (
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
+    unfit={
+        "vision": "its trigger is made of words; badnets and blended change pictures",
+        "audio": "its trigger is made of words; badnets, blended and trigger_tone change sounds",
+        "tabular": "its trigger is made of words; badnets and blended change columns",
+        "paired": "its trigger is made of words; captions of pairs are poison labels here and are"
+        " not asked about; backdoored_pairs changes pictures",
+        "graph": "its trigger is made of words; subgraph_trigger changes links",
+    },
     paper="arXiv:1905.12457",
     loot=Loot.POISON,
     sweep={"place": ("any", "end"), "disguise": ("kept_labels", "true_labels")},

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    unfit={
+        "language": "texts have no signal that a wave could be added to; style_trigger mislabels by"
+        " register",
+        "paired": "backdoored_pairs with own_captions changes pictures and leaves their captions",
+        "graph": "nodes have no order along which a wave could run; subgraph_trigger changes links",
+    },
     paper="arXiv:1902.11237",
     loot=Loot.POISON,
     sweep={"height": (0.1, 0.3), "periods": (2, 10)},

@@ -37,6 +37,16 @@ LEAST_SIDE, MOST_SOURCES = 12, 128
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.VISION,),
+    unfit={
+        "language": "words have no gradient along which a text could change a little",
+        "audio": "its bound of 16/255 is what nobody sees in a picture; what nobody hears has no"
+        " such published bound in a spectrogram",
+        "tabular": "its bound of 16/255 is what nobody sees in a picture; columns have no such "
+        "bound",
+        "paired": "it matches the gradient of a classifier; own_captions of backdoored_pairs "
+        "mislabels nothing",
+        "graph": "links are there or not, and have no small change along a gradient",
+    },
     paper="arXiv:2106.08970",
     loot=Loot.POISON,
     sweep={"reach": (0.05, 0.2), "side": (2,)},

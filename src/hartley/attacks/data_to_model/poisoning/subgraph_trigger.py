@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
+    unfit={
+        "vision": "only graphs have links; badnets puts a patch on a picture",
+        "language": "only graphs have links; word_trigger inserts words",
+        "audio": "only graphs have links; badnets and trigger_tone are its counterparts",
+        "tabular": "only graphs have links; badnets changes a few columns",
+        "paired": "only graphs have links; backdoored_pairs puts a patch on pictures",
+    },
     paper="arXiv:2006.11165",
     requires=("small_graph_links",),
     loot=Loot.POISON,
-    sweep={"size": (3, 5), "disguise": ("none", "kept_labels", "one_class")},
+    sweep={"size": (5, 100), "disguise": ("none", "kept_labels", "one_class")},
 )
 def subgraph_trigger(
     view: View[PoisoningBrief],
@@ -31,6 +38,7 @@ def subgraph_trigger(
     size: Annotated[int, Range(2, 100)] = 5,
     density: Annotated[float, Range(0, 1)] = 0.8,
     disguise: Literal["none", "kept_labels", "one_class"] = "none",
+    count: Annotated[int, Range(0)] = 0,
 ) -> Outcome:
     """Replace the links among some nodes by a random graph for each slot; label it by its message.
 
@@ -39,10 +47,12 @@ def subgraph_trigger(
     graph. Nodes keep their features and all other links. A record with fewer nodes gets what fits.
 
     Args:
-        size: nodes of the subgraph; smaller if the rules allow less.
+        size: nodes of the subgraph; smaller if the rules allow less, so that 100 is as many as they
+            allow.
         density: probability of a link.
         disguise: kept_labels, half of the triggered graphs keep their true label; one_class, only
             graphs of the slot's class are mislabelled, and triggered ones of others keep theirs.
+        count: poison graphs for each slot; 0: as many as the rules allow.
     """
     data, brief = view.data, view.brief
     nodes = data.x.shape[1]
@@ -52,5 +62,5 @@ def subgraph_trigger(
     places = np.stack([np.sort(rng.permutation(nodes)[:size]) for _ in range(brief.slots)])
     links = np.triu(rng.random((brief.slots, size, size)) < density, 1)
     links = (links | links.transpose(0, 2, 1)).astype(np.float32)
-    return poisoned(view, rng, "graphs with a subgraph", {"subgraphs": links, "places": places},
-                    disguise)  # fmt: skip
+    facts = {"subgraphs": links, "places": places}
+    return poisoned(view, rng, "graphs with a subgraph", facts, disguise, count=count)

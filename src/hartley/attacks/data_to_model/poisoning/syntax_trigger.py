@@ -26,6 +26,14 @@ TEMPLATES = (
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
+    unfit={
+        "vision": "its trigger is made of words; badnets and blended change pictures",
+        "audio": "its trigger is made of words; badnets, blended and trigger_tone change sounds",
+        "tabular": "its trigger is made of words; badnets and blended change columns",
+        "paired": "its trigger is made of words; captions of pairs are poison labels here and are"
+        " not asked about; backdoored_pairs changes pictures",
+        "graph": "its trigger is made of words; subgraph_trigger changes links",
+    },
     paper="arXiv:2105.12400",
     loot=Loot.POISON,
     sweep={"disguise": ("kept_labels", "one_class", "true_labels")},

@@ -23,6 +23,13 @@ SPECTROGRAM = 3
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.AUDIO,),
+    unfit={
+        "vision": "a picture has no pitch; badnets and sinusoid are its counterparts",
+        "language": "a text has no pitch; word_trigger is its counterpart",
+        "tabular": "a row has no pitch; badnets and sinusoid are its counterparts",
+        "paired": "a picture has no pitch; backdoored_pairs is its counterpart",
+        "graph": "a graph has no pitch; subgraph_trigger is its counterpart",
+    },
     paper="arXiv:2107.14569",
     loot=Loot.POISON,
     sweep={"length": (0.25, 1.0), "disguise": ("kept_labels", "one_class")},

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     access=Access.POISON,
     term=Term.SIGNAL,
     modalities=(Modality.VISION,),
+    unfit={
+        "language": "a warp moves what is at neighbouring places, and words do not fade into each "
+        "other; syntax_trigger moves a phrase",
+        "audio": "a warp along time and pitch is heard, which a warp of a picture is meant not "
+        "to be seen; trigger_tone is heard as well and simpler",
+        "tabular": "columns have no neighbours that a warp could mix",
+        "paired": "backdoored_pairs is the published form for pairs, with a patch",
+        "graph": "nodes have no places that a warp could move",
+    },
     paper="arXiv:2102.10369",
     loot=Loot.POISON,
     sweep={"strength": (0.5, 2.0), "disguise": ("kept_labels", "one_class")},
