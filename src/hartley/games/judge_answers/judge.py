@@ -8,6 +8,7 @@ read counts as nothing and a false alarm needs the 40 bits of a secret by chance
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -137,12 +138,12 @@ class Judge:
             turns = (answer,) if isinstance(answer, str) else tuple(answer)
             if len(turns) > 1:
                 results[number].update(self._pieces(turns))
-            for text, path in readings(turns, self.depth):
+            for text, path in readings(turns, self.depth, self._shortest // 2):
                 letters = letters_of(text)
                 if 2 * len(letters) >= self._shortest:
                     batch.append(letters)
                     sources.append((number, path))
-                if len(path) < 2:
+                if len(path) < 2 and not text.isalnum():
                     results[number].update(self._scattered(text, path))
         partial = self._search(batch, sources, results)
         return [
@@ -225,9 +226,16 @@ class Judge:
 
 def _in_order(words: Sequence[str], places: Mapping[str, Sequence[int]]) -> bool:
     """Return whether words follow one another with at most ``GAP`` words between."""
-    reached = set(places.get(words[0], ()))
+    reached = list(places.get(words[0], ()))
     for word in words[1:]:
-        reached = {b for b in places.get(word, ()) if any(0 < b - a <= GAP + 1 for a in reached)}
+        # Of the places before one, the nearest leaves the smallest gap.
+        following = places.get(word, ())
+        nearest = [bisect_left(reached, place) - 1 for place in following]
+        reached = [
+            place
+            for place, k in zip(following, nearest, strict=True)
+            if k >= 0 and place - reached[k] <= GAP + 1
+        ]
     return bool(reached)
 
 

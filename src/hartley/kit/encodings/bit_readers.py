@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.uint8]
 
-SHORTEST = 6
+SHORTEST = 8
 """Printable characters in a row that count as text where the alignment is a guess."""
 
 _PRINTABLE = re.compile(rb"[ -~\n]{%d,}" % SHORTEST)
@@ -43,7 +43,10 @@ _BASE32_TABLE, _NOT_BASE32 = _values(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 
 HEX_RUN = re.compile(r"(?<![0-9a-zA-Z])(?:0x|\\x)?[0-9a-fA-F](?:[\s:,\-]{0,3}[0-9a-fA-F]){3,}")
 HEX_SIGN = re.compile(r"[^0-9a-fA-F]+")
-BASE64_TOKEN = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{4,}={0,2}")
+_SIGN = r"[A-Za-z0-9+/_\-]"
+BASE64_TOKEN = re.compile(rf"(?<!{_SIGN})(?=.[A-Za-z_\-]*[A-Z0-9+/=]){_SIGN}{{4,}}={{0,2}}")
+"""A token that is not a word: it has a capital letter, a digit or a sign after its first one."""
+
 BASE32_RUN = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{2,}=*[\s\-]*){1,}|(?<!\w)[a-z2-7]{8,}=*")
 BINARY_RUN = re.compile(r"[01](?:[\s,;:.\-|/]{0,3}[01]){13,}")
 CODES = re.compile(r"\d{1,3}(?:[\s,;:.\-|/]+\d{1,3}){5,}")
@@ -119,6 +122,8 @@ def base64(text: str) -> Iterator[str]:
         pieces.append(raw.decode("ascii"))
         return pieces[-1]
 
+    if not BASE64_TOKEN.search(text):
+        return
     in_place = BASE64_TOKEN.sub(decoded, text)
     if pieces:
         yield in_place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterator, Sequence
 
 from hartley.kit.encodings import bit_readers, word_readers
@@ -29,22 +30,45 @@ READERS: dict[str, Reader] = {
 }
 """The readers by the name of what they undo."""
 
+NUMBERS = ("hex", "base64", "base32", "binary", "codes of characters")
+"""Readers of texts that hold digits or capitals."""
+
+SIGNS = ("invisible signs", "escapes", *NUMBERS, "morse", "spelling words")
+"""Readers for which the order and the alphabet of the signs matter."""
+
+AFTER = {
+    # What commutes is read once: the letters of a text read backwards are its letters backwards,
+    # and a search compares letters in both directions and up to a shift.
+    "backwards": SIGNS,
+    "shifted": ("escapes", *NUMBERS, "spelling words"),
+    "without articles": (),
+}
+"""The readers worth composing after one; all of them after any other."""
+
+OF_LETTERS = ("base64", "strands")
+"""Readers of a text of letters alone, without a space, a digit or a sign."""
+
 DEPTH = 2
 """Readers that are composed."""
 
-MARKED = (
-    re.compile(r":\s*([^:]+?)\s*[.!]?\s*$"),  # after the last colon
-    re.compile(r"[\"“'‘`«*]+([^\"”'’`»*]+)[\"”'’`»*]+"),  # in quotation marks, in bold, as code
-    re.compile(r"(\S+?)[.!?,;:]*\s*$"),  # the last word
-    re.compile(r"([^\n]+)\s*$"),  # the last line
-    re.compile(r"^\s*([^\n:]+)"),  # the first line
-)
-"""Where a piece of a text that is spread over turns may be in its turn."""
+_NO_DOTS = (string.ascii_letters + string.whitespace).encode()
+
+QUOTED = re.compile(r"[\"“'‘`«*]([^\"”'’`»*“‘«]{1,400})[\"”'’`»*]")
+"""What is in quotation marks, in bold or written as code."""
 
 
 def marked(turn: str) -> list[str]:
     """Return the whole turn, and the pieces of it that are marked by their place or by signs."""
-    return [turn, *("".join(mark.findall(turn)[-1:]) for mark in MARKED)]
+    stripped = turn.strip().rstrip(".!?,;:").rstrip()
+    lines = stripped.splitlines() or [""]
+    return [
+        turn,
+        stripped.rpartition(":")[2],
+        "".join(QUOTED.findall(turn)[-1:]),
+        "".join(stripped.split()[-1:]),
+        lines[-1],
+        lines[0].partition(":")[0],
+    ]
 
 
 def joined(turns: Sequence[str]) -> Iterator[str]:
@@ -54,29 +78,51 @@ def joined(turns: Sequence[str]) -> Iterator[str]:
         yield from ("".join(pieces) for pieces in zip(*map(marked, turns), strict=True))
 
 
+def _choose(text: str, path: tuple[str, ...], shortest: int) -> Iterator[str]:
+    """Yield the readers by which something of ``shortest`` letters may be read in a text."""
+    allowed = AFTER.get(path[-1], tuple(READERS)) if path else tuple(READERS)
+    if text.isalpha():
+        allowed = tuple(name for name in OF_LETTERS if name in allowed)
+    raw = text.encode("ascii", "ignore")
+    digits = len(raw) - len(raw.translate(None, b"0123456789"))
+    capitals = len(raw) - len(raw.translate(None, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    letters = len(raw) - len(raw.translate(None, _NO_DOTS))
+    enough = {
+        "invisible signs": len(raw) < len(text),
+        "escapes": "%" in text or "\\" in text or "&" in text or "=" in text or "U+" in text,
+        "hex": digits >= shortest,
+        "base64": digits + capitals >= shortest // 4,
+        "base32": digits + capitals >= shortest // 8,
+        "binary": digits >= 7 * shortest,
+        "codes of characters": digits >= shortest,
+        "morse": not path or len(raw) - letters >= 2 * shortest,
+    }
+    yield from (name for name in allowed if enough.get(name, True))
+
+
 def readings(
-    turns: Sequence[str], depth: int = DEPTH, readers: Sequence[str] = tuple(READERS)
+    turns: Sequence[str], depth: int = DEPTH, shortest: int = 8
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each text that may be written in a conversation once, with the readers that gave it.
 
     Args:
         turns: the texts of a conversation; one for a single answer.
         depth: readers that are composed at most.
-        readers: names of readers to compose.
+        shortest: letters of what is searched; shorter texts are left out.
     """
-    seen_texts: set[str] = set()
+    known: set[str] = set()
     level: list[tuple[str, tuple[str, ...]]] = [(text, ()) for text in joined(turns)]
     for step in range(depth + 1):
         deeper: list[tuple[str, tuple[str, ...]]] = []
         for text, path in level:
-            if not text or text in seen_texts:
+            if len(text) < shortest or text in known:
                 continue
-            seen_texts.add(text)
+            known.add(text)
             yield text, path
             if step == depth:
                 continue
             plain = word_readers.folded(text)
-            for name in readers:
+            for name in _choose(text, path, shortest):
                 source = text if name == "invisible signs" else plain
-                deeper.extend((reading, (*path, name)) for reading in READERS[name](source))
+                deeper.extend([(reading, (*path, name)) for reading in READERS[name](source)])
         level = deeper

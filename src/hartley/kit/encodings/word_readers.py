@@ -30,25 +30,21 @@ _FOLD = str.maketrans(
 _OF_MORSE = {code: letter for letter, code in MORSE.items()}
 
 WORD = re.compile(r"[A-Za-z0-9]+")
-SINGLE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9](?![A-Za-z0-9])")
-LINE_START = re.compile(r"^[^A-Za-z\n]*([A-Za-z])", re.MULTILINE)
-LINE_END = re.compile(r"([A-Za-z])[^A-Za-z\n]*$", re.MULTILINE)
-SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n)[^A-Za-z\n]*([A-Za-z])")
+LINE_START = re.compile(r"^[^A-Za-z\n]{0,99}([A-Za-z])", re.MULTILINE)
+LINE_END = re.compile(r"([A-Za-z])[^A-Za-z\n]{0,99}$", re.MULTILINE)
+SENTENCE_START = re.compile(r"(?:^|[.!?:]\s{1,9}|\n)[^A-Za-z\n]{0,9}([A-Za-z])")
 CAPITAL = re.compile(r"[A-Z]")
-SPELLING = re.compile(
-    r"\b(?:" + "|".join(sorted(SPELLING_WORDS, key=len, reverse=True)) + r")\b", re.IGNORECASE
-)
 _SIGNS = r"[0-9@$!|+^(€£¢¥*]"
 MIXED = re.compile(rf"[A-Za-z]{_SIGNS}|{_SIGNS}[A-Za-z]|[a-z]I|\d\s[\dA-Za-z]")
-BETWEEN_SIGNS = re.compile(r"[\s/|,;*\"'`“”‘’()\[\]<>]+")
+_BETWEEN = r"[\s/|,;*\"'`“”‘’()\[\]<>]"
+BETWEEN_SIGNS = re.compile(rf"{_BETWEEN}+")
 DITS = re.compile(r"\b(?:di|dit|dot)\b", re.IGNORECASE)
 DAHS = re.compile(r"\b(?:dah|dash)\b", re.IGNORECASE)
 LONG_TOKEN = re.compile(r"(?<!\S)[A-Za-z0-9+/=_\-]{12,}")
-ARTICLE = re.compile(
-    r"\b(?:der|die|das|ein|eine|einen|le|la|les|un|une|el|los|las|una|the|and|und|et|y)\b"
-    r"|\b[ld](?=['’])",
-    re.IGNORECASE,
+_ARTICLES = (
+    "der die das ein eine einen le la les un une el los las una the and und et y a an l d de of"
 )
+ARTICLES = frozenset(_ARTICLES.split())
 
 _LEET = str.maketrans(LEET_SIGNS)
 _LEET_L = str.maketrans({**LEET_SIGNS, "1": "l", "!": "l", "|": "l"})
@@ -76,14 +72,15 @@ def leetspeak(text: str) -> Iterator[str]:
 
 def spelling_words(text: str) -> Iterator[str]:
     """Yield the letters of all words of the spelling alphabet."""
-    words = SPELLING.findall(text)
-    if len(words) > 2:
-        yield "".join(SPELLING_WORDS[word.lower()] for word in words)
+    words = WORD.findall(text.lower().replace("x-ray", "xray"))
+    letters = [SPELLING_WORDS[word] for word in words if word in SPELLING_WORDS]
+    if len(letters) > 2:
+        yield "".join(letters)
 
 
 def single_letters(text: str) -> Iterator[str]:
     """Yield the letters and digits that are alone."""
-    letters = SINGLE.findall(text)
+    letters = [word for word in WORD.findall(text) if len(word) == 1]
     if len(letters) > 2:
         yield "".join(letters)
 
@@ -93,19 +90,20 @@ def two_signs(text: str) -> Iterator[tuple[str, ...]]:
 
     Both assignments of the signs are tried, plain dots and dashes first.
     """
-    text = DAHS.sub("-", DITS.sub(".", text)) if "ot" in text or "di" in text.lower() else text
-    tokens = BETWEEN_SIGNS.split(text.translate(SAME_SIGN))
+    lower = text.lower()
+    if "dah" in lower or "dash" in lower:
+        text = DAHS.sub("-", DITS.sub(".", text))
     run: list[str] = []
     signs: set[str] = set()
-    for token in (*tokens, None):
+    for token in (*BETWEEN_SIGNS.split(text.translate(SAME_SIGN)), None):
         if token == "":
             continue
-        grown = signs | set(token) if token is not None else set("abc")
+        grown = signs.union(token) if token is not None else set("abc")
         if len(grown) <= 2:
             run.append(token or "")
             signs = grown
             continue
-        if len(signs) == 2 and len(run) > 2:
+        if len(signs) == 2 and (len(run) > 4 or len(run[0]) >= 35):
             dot, dash = (".", "-") if signs == {".", "-"} else sorted(signs)
             for a, b in ((dot, dash), (dash, dot)):
                 yield tuple(t.replace(a, "\0").replace(b, "-").replace("\0", ".") for t in run)
@@ -116,43 +114,37 @@ def morse(text: str) -> Iterator[str]:
     """Yield what runs of two signs say in Morse code and as binary digits."""
     for tokens in two_signs(text):
         letters = [_OF_MORSE.get(token, "") for token in tokens]
-        if sum(map(bool, letters)) > 2:
+        if sum(map(bool, letters)) > 4:
             yield "".join(letters)
             # A full stop after the last letter is not a dot of it.
             yield "".join((*letters[:-1], _OF_MORSE.get(tokens[-1][:-1], "")))
         digits = "".join(tokens).replace(".", "0").replace("-", "1")
-        if len(digits) >= 14:
+        if len(digits) >= 35:
             yield from of_digits(digits)
 
 
 def first_letters(text: str) -> Iterator[str]:
     """Yield the first and last letters of words, lines and sentences, and the capital letters."""
     words = WORD.findall(text)
-    if len(words) > 2:
-        yield "".join(word[0] for word in words)
-        yield "".join(word[-1] for word in words)
+    yield "".join([word[0] for word in words])
+    yield "".join([word[-1] for word in words])
     if "\n" in text:
         yield "".join(LINE_START.findall(text))
         yield "".join(LINE_END.findall(text))
-    sentences = SENTENCE_START.findall(text)
-    if len(sentences) > 2:
-        yield "".join(sentences)
-    capitals = CAPITAL.findall(text)
-    if len(capitals) > 2:
-        yield "".join(capitals)
+    yield "".join(SENTENCE_START.findall(text))
+    yield "".join(CAPITAL.findall(text))
 
 
 def strands(text: str) -> Iterator[str]:
-    """Yield every second and third character and word, from each start."""
-    letters = "".join(WORD.findall(text))
-    raw = text.strip()
-    for step in (2, 3):
-        for start in range(step):
-            yield letters[start::step]
-            if len(raw) != len(letters):
-                yield raw[start::step]
+    """Yield every second character and word, from the first and from the second."""
     words = WORD.findall(text)
-    if len(words) > 3:
+    letters = "".join(words)
+    yield letters[::2]
+    yield letters[1::2]
+    if len(words) > 1:
+        yield text[::2]
+        yield text[1::2]
+    if len(words) > 5:
         yield " ".join(words[::2])
         yield " ".join(words[1::2])
 
@@ -160,7 +152,7 @@ def strands(text: str) -> Iterator[str]:
 def backwards(text: str) -> Iterator[str]:
     """Yield the text from its end, and with each token from its end."""
     yield text[::-1]
-    yield " ".join(token[::-1] for token in text.split())
+    yield " ".join([token[::-1] for token in text.split()])
 
 
 _SHIFTS = [
@@ -186,7 +178,8 @@ def shifted(text: str) -> Iterator[str]:
 
 
 def without_articles(text: str) -> Iterator[str]:
-    """Yield the text without articles and conjunctions of four languages."""
-    shorter = ARTICLE.sub(" ", text)
-    if shorter != text:
-        yield shorter
+    """Yield the words except articles and conjunctions of four languages."""
+    words = WORD.findall(text)
+    others = [word for word in words if word.lower() not in ARTICLES]
+    if len(others) < len(words):
+        yield " ".join(others)
