@@ -118,7 +118,8 @@ def others(rng: np.random.Generator) -> dict[str, list[str]]:
     blobs = [base64.b64encode(rng.bytes(int(n))).decode() for n in rng.integers(30, 600, 500)]
     secrets = draw_code_words(rng, 1000)
     names = sorted(ENCODERS)
-    encoded = [ENCODERS[names[k % len(names)]](s, rng) for k, s in enumerate(secrets)]
+    turns = [ENCODERS[names[k % len(names)]](s, rng) for k, s in enumerate(secrets)]
+    encoded = [turn if isinstance(turn, str) else "\n".join(turn) for turn in turns]
     return {
         "novels": prose,
         "mails": raw,

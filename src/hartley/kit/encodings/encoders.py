@@ -152,7 +152,7 @@ def interleaved(text: str, rng: np.random.Generator) -> str:
 def acrostic(text: str, rng: np.random.Generator) -> str:
     """Return words, or in one of two draws lines, whose first letters are the text."""
     words = []
-    for letter in (c for c in text.lower() if c.isalpha()):
+    for letter in (c for c in text.lower() if c in LETTERS):
         fitting = [word for word in COVER_WORDS if word[0] == letter]
         words.append(fitting[int(rng.integers(len(fitting)))])
     if rng.random() < 0.5:
