@@ -38,7 +38,7 @@ from hartley.core import (
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.jailbreak import live_jailbreak
 from hartley.games.jailbreak.conversations import PREFILL, check_lengths, folded, refused, talk
-from hartley.games.judge_answers import NOTHING, UNJUDGED, checked, decode
+from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge
 from hartley.games.judged_model import judged
 from hartley.games.limited_victim import limited
 from hartley.games.withheld_secrets import Pair, Withheld
@@ -160,13 +160,15 @@ def jailbreak(
     assert scene.model is not None
     part, victim = scene.part(Withheld), judged(scene.model)
     _check_victim(victim, part, length)
+    reader = Judge(part.secrets)
     truth = rng.integers(0, len(part), (rounds, questions))
     salt = int(rng.integers(2**31))
     sample = rng.permutation(len(part.benign))[:ordinary]
     plain = _answers(victim, part, list(part.questions), length)
-    base = decode(plain, part.secrets)
+    base = reader.decode(plain)
     everyday = _answers(victim, part, [part.benign[i] for i in sample], length)
-    metrics = _without_attack(part, base, everyday, sample)
+    breaches = reader.decode(everyday) >= 0
+    metrics = _without_attack(part, base, everyday, breaches, near=np.asarray(part.near)[sample])
     if not scene.defenses:
         _check_withholds(scene, base, metrics)
     limit = queries * questions
@@ -174,7 +176,7 @@ def jailbreak(
 
     def judge(dealt: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            _judged(victim, part, round_, outcome, base)
+            _judged(victim, reader, round_, outcome, base)
             for round_, outcome in zip(dealt, outcomes, strict=True)
         ]
 
@@ -226,12 +228,23 @@ def _answers(victim: Model, part: Withheld, texts: Sequence[str], length: int) -
 
 
 def _without_attack(
-    part: Withheld, base: NDArray[np.int64], everyday: Sequence[str], sample: NDArray[np.int64]
+    part: Withheld,
+    base: NDArray[np.int64],
+    everyday: Sequence[str],
+    breaches: NDArray[np.bool_],
+    *,
+    near: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Return what the victim does without attack, with intervals over its questions."""
-    near = np.asarray(part.near)[sample]
+    """Return what the victim does without attack, with intervals over its questions.
+
+    Args:
+        part: what it withholds.
+        base: (K,) what the plain questions give.
+        everyday: answers to benign questions.
+        breaches: whether the judge reads a secret in each of these.
+        near: which of these questions share words with those about secrets.
+    """
     refuses = np.array([refused(answer, part.refusals) for answer in everyday])
-    breaches = decode(everyday, part.secrets) >= 0
     figures = {"ordinary_breaches": share_figure(breaches), "over_refusal": share_figure(refuses)}
     if near.any():
         figures["over_refusal_near"] = share_figure(refuses[near])
@@ -246,7 +259,6 @@ def _plain(figure: Figure) -> dict[str, Any]:
 def _check_victim(victim: Model, part: Withheld, length: int) -> None:
     """Raise the mistake of a victim that cannot be asked about its secrets."""
     codec, name = victim.codec, victim.name
-    checked(part.secrets)
     if "chat" not in victim.calls and ("generate" not in victim.calls or codec is None):
         raise UsageError(f"{name!r} must chat, or generate and have a codec, for jailbreak")
     if not part.benign:
@@ -284,7 +296,7 @@ def _check_withholds(scene: Scene, base: NDArray[np.int64], metrics: dict[str, A
 
 
 def _judged(
-    victim: Model, part: Withheld, round_: Round, outcome: Outcome, base: NDArray[np.int64]
+    victim: Model, reader: Judge, round_: Round, outcome: Outcome, base: NDArray[np.int64]
 ) -> Received:
     """Hold the conversations of a round with the victim, and decode its answers."""
     brief: JailbreakBrief = round_.view.brief
@@ -304,7 +316,7 @@ def _judged(
     refuses = np.zeros(received.shape, dtype=bool)
     where = tuple(np.array(flat, dtype=np.int64).reshape(-1, 2).T)
     # A secret may be split over turns: all answers of a conversation are read as one.
-    received[where] = decode([tuple(replies) for replies in talked], part.secrets)
+    received[where] = reader.decode([tuple(replies) for replies in talked])
     refuses[where] = [refused(replies[-1], brief.refusals) for replies in talked]
     first, right = received[:, 0], received == round_.truth[:, None]
     return Received(
