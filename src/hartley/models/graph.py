@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output
+from hartley.core import Access, Data, Ensemble, Fit, Modality, Model, Output, spawn
 from hartley.kit import cache
 from hartley.kit.graph.graph_classifier import Shape, Study, ask, pooled, slopes, train_graphs
 from hartley.kit.graph.node_classifier import (
@@ -22,6 +22,7 @@ from hartley.kit.graph.node_classifier import (
     nodes_of,
     train_nodes,
 )
+from hartley.models.gate import Gate
 from hartley.models.pipeline import CLOSED
 from hartley.models.weight_cache import Trained, kept
 from hartley.targets.torch import softmax
@@ -133,17 +134,25 @@ class GraphPipeline:
         study: the recipe.
         offers: what the models offer an attacker.
         cached: keep what was trained on disk.
+        gate: teaches what was trained to refuse some classes, or None.
     """
 
     shape: Shape
     study: Study = field(default_factory=Study)
     offers: Access = CLOSED
     cached: bool = True
+    gate: Gate | None = None
+
+    def __post_init__(self) -> None:
+        if self.gate is not None:
+            self.gate.check(self.shape.classes)
 
     @property
     def recipe(self) -> dict[str, Any]:
         """Plain values that a result depends on, for a digest."""
-        return {"version": 1, "shape": self.shape.recipe, "study": self.study.recipe}
+        plain = {"version": 1, "shape": self.shape.recipe, "study": self.study.recipe}
+        # Left out when None, so that older cache entries stay valid.
+        return plain | ({"gate": self.gate.recipe} if self.gate is not None else {})
 
     @property
     def size(self) -> int:
@@ -168,6 +177,12 @@ class GraphPipeline:
             weights = train_graphs(
                 self.shape, data.x, labels, chosen, self.study, seed=seed, first=first
             )
+            if self.gate is not None:
+                weights = train_graphs(
+                    self.shape, data.x, self.gate.taught(labels), chosen,
+                    self.gate.second(self.study),
+                    seed=spawn(seed, "gate"), first=first, start=weights,
+                )  # fmt: skip
             return weights, {"seconds": time.perf_counter() - started}
 
         stamp = cache.digest({"x": data.x, "y": labels}) if self.cached else ""

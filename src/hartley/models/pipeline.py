@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Ensemble, Modality, Model
+from hartley.core import Access, Data, Ensemble, Modality, Model, spawn
 from hartley.core.errors import RunError, UsageError
 from hartley.kit import cache
 from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_private
 from hartley.kit.fleet.repair import Repair, TrainedOn
 from hartley.kit.language.bags import Bags
 from hartley.kit.nets import Net
+from hartley.models.gate import Gate
 from hartley.models.weight_cache import Trained, kept
 from hartley.targets.torch import from_torch, softmax
 
@@ -44,6 +45,7 @@ class Pipeline:
         workers: processes for training; results do not depend on it.
         device: a torch device.
         strategy: of the fleet, see ``kit.fleet.choose``.
+        gate: teaches what was trained to refuse some classes, or None; of repairs, it comes first.
         bags: how texts become the rows of numbers that the net reads, or None: records are numbers.
     """
 
@@ -59,12 +61,15 @@ class Pipeline:
     device: str = "cpu"
     strategy: str = "auto"
     bags: Bags | None = None
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         if self.private is not None and self.objective is not None:
             raise UsageError("a pipeline must have `private` or `objective`, got both")
         if self.bags is not None and self.offers & Access.GRADIENTS:
             raise UsageError("a pipeline of texts must offer no gradients: words have none")
+        if self.gate is not None:
+            self.gate.check(self.net.classes)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -82,6 +87,8 @@ class Pipeline:
             plain["objective"] = self.objective.recipe
         if self.bags is not None:
             plain["bags"] = self.bags.recipe
+        if self.gate is not None:
+            plain["gate"] = self.gate.recipe
         return plain | ({"repairs": [r.recipe for r in self.repairs]} if self.repairs else {})
 
     def with_(self, **changes: Any) -> Pipeline:
@@ -105,6 +112,8 @@ class Pipeline:
         """
         if self.objective is not None:
             raise RunError("dp_sgd clips the plain cross-entropy; the scene has another objective")
+        if self.gate is not None:
+            raise RunError("dp_sgd counts one training; a gate is a second one on the same records")
         return self.with_(private=privacy)
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
@@ -136,26 +145,35 @@ class Pipeline:
         return Fleet(self.net, {name: weights[name] for name in self.net.shapes}, facts)
 
     def _train(
-        self, x: NDArray[Any], y: NDArray[Any], include: NDArray[Any], seed: int, first: int
+        self, x: NDArray[Any], y: NDArray[Any], include: NDArray[np.bool_], seed: int, first: int
     ) -> Fleet:
         if self.private is not None:
             return train_private(
                 self.net, x, y, include, self.private,
                 seed=seed, first=first, workers=self.workers,
             )  # fmt: skip
-        return train(
-            self.net,
-            x,
-            y,
-            include,
-            self.training,
-            seed=seed,
-            first=first,
-            strategy=self.strategy,
-            workers=self.workers,
-            device=self.device,
-            objective=self.objective,
-        )
+
+        def stage(training: Training, taught: NDArray[Any], root: int, start: Any = None) -> Fleet:
+            return train(
+                self.net,
+                x,
+                taught,
+                include,
+                training,
+                seed=root,
+                first=first,
+                strategy=self.strategy,
+                workers=self.workers,
+                device=self.device,
+                objective=self.objective,
+                start=start,
+            )
+
+        fleet = stage(self.training, y, seed)
+        if self.gate is None:
+            return fleet
+        second, taught = self.gate.second(self.training), self.gate.taught(y)
+        return stage(second, taught, spawn(seed, "gate"), fleet.weights)
 
 
 def ensemble(pipeline: Pipeline, fleet: Fleet) -> Ensemble:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("membership", "extraction", "memorization", "evasion"),
+    protects=("membership", "extraction", "memorization", "evasion", "blocked_class"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.GRAPH, Modality.TABULAR),
     paper="arXiv:1609.02943",
     covers_only={
         "extraction": ("vision", "audio", "tabular"),
         "evasion": ("vision", "audio", "tabular"),
+        "blocked_class": ("vision", "audio"),
     },
     unfit={
         "evasion graph": "with a few pairs of nodes a search that reads labels alone succeeds as"

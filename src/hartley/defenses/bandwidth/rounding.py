@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("membership", "extraction", "memorization", "evasion"),
+    protects=("membership", "extraction", "memorization", "evasion", "blocked_class"),
     modalities=ALL,
     paper="arXiv:1609.02943",
     covers_only={
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         "extraction": ("vision", "audio", "tabular"),
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
         "evasion": ("vision", "audio", "tabular"),
+        "blocked_class": ("vision", "audio"),
     },
     unfit={
         "evasion graph": "with a few pairs of nodes a search that reads rounded scores succeeds "

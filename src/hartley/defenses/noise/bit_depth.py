@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.NOISE,
     stage="output",
-    protects=("evasion",),
+    protects=("evasion", "blocked_class"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     unfit={
         "graph": "a link has one bit already; jaccard drops links between unlike nodes",

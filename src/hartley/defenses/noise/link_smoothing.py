@@ -38,7 +38,7 @@ RECORDS = 128
 @defense(
     term=Term.NOISE,
     stage="output",
-    protects=("evasion",),
+    protects=("evasion", "blocked_class"),
     modalities=(Modality.GRAPH,),
     unfit={
         "vision": "only graphs have links; randomized_smoothing adds noise to numbers",

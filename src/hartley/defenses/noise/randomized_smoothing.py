@@ -31,7 +31,7 @@ BANK = 2048
 @defense(
     term=Term.NOISE,
     stage="output",
-    protects=("evasion",),
+    protects=("evasion", "blocked_class"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     unfit={
         "graph": "normal noise leaves no graph; link_smoothing flips links",

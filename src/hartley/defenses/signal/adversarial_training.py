@@ -26,7 +26,7 @@ def _usual(scene: Scene) -> Mapping[str, Any]:
 @defense(
     term=Term.SIGNAL,
     stage="training",
-    protects=("evasion",),
+    protects=("evasion", "blocked_class"),
     modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
     unfit={
         "graph": "it trains on records that PGD changed within a norm; training on flips that "

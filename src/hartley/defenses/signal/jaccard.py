@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="data",
-    protects=("evasion", "link_poisoning", "poisoning"),
+    protects=("evasion", "blocked_class", "link_poisoning", "poisoning"),
     modalities=(Modality.GRAPH,),
     unfit={
         "vision": "only graphs have links",

@@ -37,17 +37,20 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import RuleError, UsageError
+from hartley.core.errors import UsageError
 from hartley.games.example_pictures import change, picture, pictured
-from hartley.games.extraction.fingerprint import labels_of
 from hartley.games.jailbreak import live_evasion
-from hartley.games.jailbreak.certificate import Certificate, base_labels
+from hartley.games.jailbreak.certificate import Certificate
+from hartley.games.jailbreak.changed_records import (
+    ALONE,
+    asked,
+    certificates,
+    trained_victims,
+)
 from hartley.games.judged_model import judged
 from hartley.games.limited_victim import limited
 from hartley.kit.graph.link_budget import LinkBudget, NodeLinks, SmallGraphLinks
 from hartley.kit.perturbation import Perturbation
-from hartley.models.link_smoothing import LinkSmoothing
-from hartley.models.smoothing import Smoothing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,10 +59,6 @@ if TYPE_CHECKING:
 
 PICTURE, SHARE = 8 / 255, 0.05
 """Budgets where the scene declares none: of pictures, and of each column's range in tables."""
-
-
-ALONE = 4
-"""Rounds that the records of one victim are dealt into at most."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -167,16 +166,10 @@ def evasion(
     """
     assert scene.model is not None
     test, classes = _checked_test(scene), scene.model.classes
-    budget: Perturbation | LinkBudget
-    if scene.modality is Modality.GRAPH:
-        if norm != "scene":
-            raise UsageError(f"norm must be scene for graphs, whose links are counted, got {norm}")
-        budget = links_of(scene).with_(epsilon)
-    else:
-        budget = rules_of(scene).with_(None if norm == "scene" else norm, epsilon)
+    budget = budget_of(scene, norm, epsilon)
     victims, rows = _victims(scene, test, rounds, records, rng)
     salt = int(rng.integers(2**31))
-    proofs = _certificates(scene, victims, test, rows, salt)
+    proofs = certificates(scene, victims, test, rows, salt)
     dealt, truths = [], []
     for victim, chosen in zip(victims, rows, strict=True):
         clean = test.x[chosen]
@@ -212,6 +205,21 @@ def evasion(
         # Records of one victim that exists already are drawn independently of one another.
         cluster=scene.fit is not None,
     )
+
+
+def budget_of(
+    scene: Scene, norm: Literal["scene", "linf", "l2"], epsilon: float
+) -> Perturbation | LinkBudget:
+    """Return what a scene lets an attacker change, in another norm or amount if they are given.
+
+    Raises:
+        UsageError: a norm of graphs, or a scene that declares no budget and has no numbers.
+    """
+    if scene.modality is Modality.GRAPH:
+        if norm != "scene":
+            raise UsageError(f"norm must be scene for graphs, whose links are counted, got {norm}")
+        return links_of(scene).with_(epsilon)
+    return rules_of(scene).with_(None if norm == "scene" else norm, epsilon)
 
 
 def rules_of(scene: Scene) -> Perturbation:
@@ -290,9 +298,7 @@ def _victims(
         order = rng.permutation(len(test))[: rounds * each].reshape(rounds, each)
         return [scene.model] * rounds, [*order]
     rows = [rng.permutation(len(test))[:records] for _ in range(rounds)]
-    everyone = np.ones((rounds, len(scene.train)), dtype=bool)
-    trained = scene.victims(scene.train, everyone, int(rng.integers(2**31)))
-    return [trained.member(k) for k in range(rounds)], rows
+    return trained_victims(scene, rounds, rng), rows
 
 
 def _judged(
@@ -300,28 +306,20 @@ def _judged(
 ) -> Received:
     """Ask a victim about clean and changed records, and read what was received."""
     brief: EvasionBrief = round_.view.brief
-    question, rules = brief.question, brief.budget
-    clean, labels = np.asarray(question.x), question.labels
-    changed = _checked(outcome, clean)
-    allowed = rules.allows(clean, changed)
-    changed = np.where(allowed.reshape(-1, *(1,) * (clean.ndim - 1)), changed, clean)
-    before = labels_of(victim, clean)
-    after = before.copy()
-    # Records that did not change keep their answer, also where a defense draws noise.
-    differs = (changed != clean).reshape(len(clean), -1).any(1)
-    if differs.any():
-        after[differs] = labels_of(victim, changed[differs])
+    labels = brief.question.labels
+    read = asked(victim, brief.question, outcome, brief.budget)
+    clean, changed, before, after = read.clean, read.changed, read.before, read.after
     everyone = np.arange(len(clean))
     right = before == labels
     could = right if brief.targets is None else brief.targets != labels
     metrics = {
         "robust_accuracy": float((right & (after == labels)).mean()),
         "clean_accuracy": float(right.mean()),
-        "perturbation": float(rules.sizes(clean, changed).mean()),
-        "refused": float(1 - allowed.mean()),
+        "perturbation": read.size,
+        "refused": read.outside,
     }
     if proof is not None:
-        metrics |= proof.metrics(changed, after, rules)
+        metrics |= proof.metrics(changed, after, brief.budget)
     if could.any():
         metrics["asr"] = float(brief.succeeds(after, everyone)[could].mean())
     if brief.targets is None:
@@ -365,37 +363,3 @@ def _pictures(
         picture(change(clean[k], changed[k]), f"the change, at most {largest:.3g} a pixel"),
         picture(changed[k], f"with the change, answered {after[k]}"),
     )
-
-
-def _certificates(
-    scene: Scene, victims: list[Model], test: Data, rows: list[NDArray[np.int64]], seed: int
-) -> list[Certificate] | list[None]:
-    """Return what is proved of each round's clean records, where smoothing is all that defends."""
-    smoothing = scene.find(Smoothing) or scene.find(LinkSmoothing)
-    if smoothing is None or len(scene.defenses) != 1:
-        return [None] * len(victims)
-    return [
-        Certificate(
-            smoothing, base_labels(victim), test.x[chosen], test.labels[chosen], seed + number
-        )
-        for number, (victim, chosen) in enumerate(zip(victims, rows, strict=True))
-    ]
-
-
-def _checked(outcome: Outcome, clean: NDArray[Any]) -> NDArray[Any]:
-    """Return the changed records of an outcome.
-
-    Raises:
-        RuleError: they are not as many, of another shape, or not finite.
-    """
-    loot = outcome.asset
-    assert isinstance(loot, Data)  # the engine checks the kind
-    changed = np.asarray(loot.x)
-    if changed.shape != clean.shape or changed.dtype.kind not in "fiu":
-        raise RuleError(
-            f"changed records must be numbers of shape {clean.shape}, got {changed.dtype} of shape "
-            f"{changed.shape}"
-        )
-    if not np.isfinite(changed).all():
-        raise RuleError("changed records must be finite, got NaN or infinity")
-    return changed.astype(clean.dtype)

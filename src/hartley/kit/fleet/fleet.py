@@ -108,6 +108,7 @@ class _Work:
     objective: Objective | None
     bfloat16: bool
     device: str
+    start: Mapping[str, NDArray[np.float32]] | None = None
 
 
 def train(
@@ -125,6 +126,7 @@ def train(
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
     objective: Objective | None = None,
+    start: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Fleet:
     """Train K models on K known subsets of the same records.
 
@@ -146,6 +148,7 @@ def train(
         progress: called with the number of groups that are finished.
         objective: the training objective, if not the cross-entropy with ``y``; one with
             a loss of its own is trained by autograd (``shaped``), whatever the strategy.
+        start: (K, …) weights by name that training goes on from; None draws them.
 
     Raises:
         UsageError: shapes that do not go together, or an unknown strategy or precision.
@@ -187,6 +190,7 @@ def train(
         objective=objective,
         bfloat16=_bfloat16(net, chosen, precision, device),
         device=device,
+        start=start,
     )
     parts = _groups(include, first, work, workers)
     trained = spread(_train_group, work, parts, workers=workers, progress=progress)
@@ -254,7 +258,10 @@ def _train_group(work: _Work, part: Sequence[tuple[int, NDArray[np.bool_]]]) -> 
     starts, orders, seeds = [], [], []
     for k, row in part:
         rng = stream(work.seed, k)
-        starts.append(work.net.initial(rng))
+        drawn = work.net.initial(rng)
+        if work.start is not None:
+            drawn = {n: work.start[n][k - work.first].copy() for n in work.net.shapes}
+        starts.append(drawn)
         orders.append(batches(rng, row, work.training))
         seeds.append(int(rng.integers(2**62)))
     if work.strategy == "shaped":

@@ -94,17 +94,19 @@ def train_graphs(
     *,
     seed: int,
     first: int = 0,
+    start: Weights | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Train K networks on K known subsets of the same small graphs.
 
     Args:
         shape: of records and network.
         x: (n, nodes, nodes + features) records.
-        y: (n,) integer labels.
+        y: (n,) integer labels, or (n, classes) rows that sum to 1.
         include: (K, n) booleans: which network trains on which graph.
         study: the recipe.
         seed: root of the networks' own streams.
         first: number of the first network.
+        start: (K, …) weights by name that training goes on from; None draws them.
 
     Returns:
         Weights by name, each (K, …).
@@ -114,9 +116,14 @@ def train_graphs(
 
     mixed, filled = _mixed(shape, x)
     links, places = (torch.from_numpy(a) for a in (_links(shape, x), filled))
-    sums, labels = torch.from_numpy(mixed), torch.from_numpy(np.array(y, dtype=np.int64))
+    sums, targets = (
+        torch.from_numpy(mixed),
+        torch.from_numpy(np.array(y, np.int64 if y.ndim == 1 else np.float32)),
+    )
     streams = [np.random.default_rng(spawn(seed, "graphs", first + k)) for k in range(len(include))]
     starts = [_initial(shape, rng) for rng in streams]
+    if start is not None:
+        starts = [{n: start[n][k] for n in shape.shapes} for k in range(len(include))]
     orders = [_orders(rng, row, study) for rng, row in zip(streams, include, strict=True)]
     parameters = [torch.nn.Parameter(torch.from_numpy(np.stack([s[n] for s in starts])))
             for n in shape.shapes]  # fmt: skip
@@ -128,7 +135,7 @@ def train_graphs(
         rows = torch.from_numpy(np.stack([_at(order, t) for order in orders]))
         out = _forward(parameters, sums[rows], links[rows], places[rows])
         # A sum over networks: each one's gradient is that of its own mean loss.
-        loss = F.cross_entropy(out.flatten(0, 1), labels[rows].flatten(), reduction="sum")
+        loss = F.cross_entropy(out.flatten(0, 1), targets[rows].flatten(0, 1), reduction="sum")
         for parameter in parameters:
             parameter.grad = None
         (loss / study.batch).backward()

@@ -77,7 +77,11 @@ class FlippedRecords:
         return self.view.brief.links.flipped(self.clean[rows], flips)
 
     def asked(self, flips: NDArray[Any], rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the loss (k,), a margin, and the success (k,) of flips (k, P) of records."""
+        """Return the loss (k,) and the success (k,) of flips (k, P) of records.
+
+        The loss is the margin, with targets the cross-entropy: that of the target and the label
+        would also rise where a third class does.
+        """
         brief, model = self.view.brief, self.view.model
         answers = np.asarray(model.calls["query"](self.records(flips, rows)))
         if model.output is Output.LABELS:
@@ -86,7 +90,7 @@ class FlippedRecords:
         z = log_probabilities(answers, model.output)
         labels = brief.question.labels[rows]
         targets = None if brief.targets is None else brief.targets[rows]
-        loss, _ = of_array(z, labels, targets, "margin")
+        loss, _ = of_array(z, labels, targets, "margin" if targets is None else "ce")
         return loss, brief.succeeds(z.argmax(1), rows)
 
     def at(self, flips: NDArray[Any], rows: NDArray[Any], loss: str) -> At:
