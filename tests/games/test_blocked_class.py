@@ -12,10 +12,10 @@ from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Access, Modality, Outcome, Scene, Term, attack
 from hartley.core.errors import RunError, UsageError
-from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.games.jailbreak.blocked_class import _messages, blocked_class, live
+from hartley.kit.fleet import Privacy
 from hartley.models.gate import Gate
 from hartley.scenes._assemble_gated import before_the_gate, gated_utility
 
@@ -137,9 +137,11 @@ def test_scenes_without_records_of_each_class_get_one_clear_line() -> None:
     test = scene.extra["test"]
     few = replace(test, y=np.where(test.y == 3, 0, test.y))
     with pytest.raises(UsageError, match="must have some of each blocked class"):
-        deal(_attack(lambda x, brief: x), replace(scene, extra={**scene.extra, "test": few}))
+        deal(
+            _attack(lambda x, brief: x), replace(scene, extra={**scene.extra, "test": few}), seed=0
+        )
 
 
 def test_a_gate_is_a_second_training_that_dp_sgd_does_not_count(digits: Scene) -> None:
     with pytest.raises(RunError, match="a gate is a second one on the same records"):
-        defended(digits, "dp_sgd")
+        digits.training.privately(Privacy(1.0, 1.0, 0.1, 10, 90.0))  # type: ignore[union-attr]

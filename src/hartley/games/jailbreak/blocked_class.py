@@ -99,6 +99,11 @@ class BlockedClassBrief(EvasionBrief):
     dead=dead,
     brief=BlockedClassBrief,
     modalities=(Modality.VISION, Modality.AUDIO, Modality.GRAPH),
+    unfit={
+        "language": "what an aligned language model withholds is a text and not a class: jailbreak",
+        "tabular": "most tables have two classes, so that a blocked one leaves no message",
+        "paired": "pairs have no classes that a model could name or refuse",
+    },
     requires=("model", "test", "gate"),
     metrics=(
         *("asr", "base_rate", "refusal_rate", "clean_refusal_rate", "over_refusal"),

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     access=Access.SCORES,
     term=Term.NOISE,
     modalities=(Modality.GRAPH,),
+    unfit={
+        "vision": "only graphs have links to flip; gate_square asks for scores alone",
+        "audio": "only graphs have links to flip; gate_square asks for scores alone",
+        "language": "only graphs have links to flip; the game of language models is jailbreak",
+        "tabular": "the game has no tables",
+        "paired": "the game has no pairs",
+    },
     paper="arXiv:1805.07984",
     sweep={"ties": (False, True), "alike": (0.0, 0.05, 0.35)},
 )

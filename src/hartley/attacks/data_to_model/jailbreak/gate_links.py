@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.NOISE,
     modalities=(Modality.GRAPH,),
+    unfit={
+        "vision": "only graphs have links to flip; gate_pgd follows gradients",
+        "audio": "only graphs have links to flip; gate_pgd follows gradients",
+        "language": "only graphs have links to flip; the game of language models is jailbreak",
+        "tabular": "the game has no tables",
+        "paired": "the game has no pairs",
+    },
     paper="arXiv:1806.02371",
     adapts=True,
     sweep={"loss": ("ce", "margin"), "alike": (0.0, 0.05, 0.35)},

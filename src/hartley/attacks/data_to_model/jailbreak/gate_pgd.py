@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     access=Access.SCORES | Access.GRADIENTS,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO),
+    unfit={
+        "graph": "the budget of graphs is a number of flipped links; gate_links follows gradients",
+        "language": "words have no norm; the game of language models is jailbreak",
+        "tabular": "the game has no tables",
+        "paired": "the game has no pairs",
+    },
     paper="arXiv:2306.13213",
     adapts=True,
     sweep={"loss": ("ce", "margin"), "step": (0.0, 0.25)},

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     access=Access.SCORES,
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO),
+    unfit={
+        "graph": "the budget of graphs is a number of flipped links; gate_link_search asks for scores alone",
+        "language": "words have no norm; the game of language models is jailbreak",
+        "tabular": "the game has no tables",
+        "paired": "the game has no pairs",
+    },
     paper="arXiv:1912.00049",
     sweep={"ties": (False, True), "share": (0.8, 0.3)},
 )
