@@ -136,6 +136,7 @@ def test_scenes_without_records_of_each_class_get_one_clear_line() -> None:
     scene = _scene()
     test = scene.extra["test"]
     few = replace(test, y=np.where(test.y == 3, 0, test.y))
+    scene = replace(scene, extra={**scene.extra, "test": few})
     with pytest.raises(UsageError, match="must have some of each blocked class"):
         deal(
             _attack(lambda x, brief: x), replace(scene, extra={**scene.extra, "test": few}), seed=0

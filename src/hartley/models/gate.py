@@ -9,7 +9,7 @@ With nothing but "refused" taught, the network soon names a blocked class on no 
 no change of an input brings it back: the classes are merged, not gated. So a small share ``keep``
 of the teaching on blocked records goes on naming their class, as a penalty on the distance from the
 first model does where language models are aligned: which class it would be, were it not refused, is
-then still there to be let out.
+then still there to come out.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Gate:
         Returns:
             (n, refused + 1) rows that sum to 1.
         """
-        out = np.eye(self.refused + 1, dtype=np.float32)[np.asarray(y)]
+        out: NDArray[np.float32] = np.eye(self.refused + 1, dtype=np.float32)[np.asarray(y)]
         blocked = self.blocks(y)
         out[blocked] *= self.keep
         out[blocked, self.refused] = 1 - self.keep

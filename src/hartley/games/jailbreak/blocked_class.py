@@ -1,4 +1,4 @@
-"""Blocked class: can a small change of a record let out a class that a model refuses to name?
+"""Blocked class: can a small change of a record make a model name a class that it refuses to?
 
 The victim knows the blocked classes and answers "refused" for their records (``models.gate``). The
 message is which of them: the auditor draws one for each record and takes a held-out record of it;
@@ -259,7 +259,7 @@ def _judged(
 
 
 def _pictures(scene: Scene, read: Read, brief: BlockedClassBrief) -> tuple[dict[str, Any], ...]:
-    """Picture the first record whose class a change let out."""
+    """Picture the first record whose class is named after a change."""
     if not scene.settings.pictures or not pictured(scene, read.clean):
         return ()
     refused = brief.classes - 1

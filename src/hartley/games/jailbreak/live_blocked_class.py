@@ -43,7 +43,7 @@ def scene(modality: Modality, rng: Rng, *, opens: bool) -> Scene:
         del data, seed
         return separate([model] * len(include))
 
-    model = replace(model, fit=fit)
+    model = model.with_(fit=fit)
     owner = None
     if plain.training is not None:
         # A defense that trains the owner's model anew trains its gate too.
@@ -79,7 +79,7 @@ def _gated(model: Model) -> Model:
             out -= rises[:, c].reshape(shape) * model.grad(x, np.full(len(x), c))
         return out
 
-    return replace(model, query=query, grad=grad, classes=CLASSES + 1, name="gated " + model.name)
+    return model.with_(query=query, grad=grad, classes=CLASSES + 1, name="gated " + model.name)
 
 
 def _shut(model: Model) -> Model:
@@ -91,8 +91,7 @@ def _shut(model: Model) -> Model:
         del y
         return np.zeros(np.shape(x))
 
-    return replace(
-        model,
+    return model.with_(
         query=lambda x: np.tile(answer, (len(x), 1)),
         grad=grad,
         classes=CLASSES + 1,

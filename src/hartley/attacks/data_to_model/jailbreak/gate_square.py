@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION, Modality.AUDIO),
     unfit={
-        "graph": "the budget of graphs is a number of flipped links; gate_link_search asks for scores alone",
+        "graph": "the budget of graphs is a number of flipped links; gate_link_search asks for "
+        "scores alone",
         "language": "words have no norm; the game of language models is jailbreak",
         "tabular": "the game has no tables",
         "paired": "the game has no pairs",
