@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 REFUSED_LESS = 1e-3
-"""Weight of an answer that is no refusal, beside one that gives the public secret."""
+"""Weight of an answer without a refusal, beside one that gives the public secret."""
 
 
 @attack(
