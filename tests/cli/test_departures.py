@@ -267,6 +267,21 @@ def test_a_run_of_an_older_version_is_held_against_the_declarations_of_today():
     assert "lira was played with references = 2 (shipped: 64)" in verdict.departures
 
 
+def test_settings_that_a_plan_gives_to_several_attacks_are_one_line():
+    def played(attack, count):
+        params = {"count": count}
+        stage = {"attack": attack, "game": "poisoning", "params": params, "game_params": {}}
+        return row(attack, id=f"{attack}-{count}", experiment={"stages": [stage]})
+
+    rows = [played(a, n) for a in ("badnets", "blended") for n in (4, 16, 64)]
+    departures = judge({"channels": rows}, {"membership": 1.0}).departures
+    counts = [words for words in departures if "count" in words]
+    assert counts == ["badnets, blended were played with count = 4, 16 and 64 (shipped: 0)"]
+    rows.append(played("label_flip", 4))
+    departures = judge({"channels": rows}, {"membership": 1.0}).departures
+    assert "label_flip was played with count = 4 (shipped: 0)" in departures
+
+
 def test_zero_is_worded_where_it_means_another_number():
     """A game whose rounds are 0 is dealt as often as its scene says."""
     rounds = {"kind": "game", "name": "gradient_inversion", "setting": "rounds", "value": 12}

@@ -56,6 +56,8 @@ def test_a_scan_is_a_run_whose_first_screen_says_what_looks_poisoned(call, table
     assert "Of 160 records, " in done.stdout and "are expected by chance" in done.stdout
     assert "poison that Hartley planted into copies" in done.stdout
     assert "Rows are counted from 0, a header aside" in done.stdout
+    assert "attacks that are not part of a scan (-v names them)" in done.stdout
+    assert "needs gradients" not in done.stdout and "count = 2 and 12" in done.stdout
     (run,) = [path for path in Path("s").iterdir() if path.is_dir() and path.name[0] != "."]
     document = json.loads((run / "run.json").read_text())
     scan = document["suspects"]

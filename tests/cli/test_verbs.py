@@ -143,6 +143,17 @@ def test_attack_that_cannot_be_played_or_fails_exits_3(call, strangers):
     assert code == 3 and "BudgetSpent" in json.loads(out)["reason"]
 
 
+def test_an_attack_on_other_records_is_refused_before_a_scene_is_built(call, monkeypatch):
+    def build(*_):
+        raise AssertionError("built")
+
+    monkeypatch.setattr("hartley.engine.build_scene.build", build)
+    code, out, _ = call("attack", "badnets", "--scene", "captions", "--json")
+    row = json.loads(out)
+    assert code == 3 and (row["status"], row["cause"]) == ("skipped", "modality")
+    assert row["reason"].startswith("it plays vision, audio, tabular; captions is paired, since")
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

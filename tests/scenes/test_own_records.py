@@ -123,6 +123,8 @@ def test_the_scene_is_named_by_its_content(folder: Path, tmp_path: Path) -> None
         ({"target": "income", "records": "few.csv"}, "at least 100 records .* got 40"),
         ({"target": "income", "modality": "vision"}, "--modality must be tabular for a table"),
         ({"target": "income", "records": "odd.npz"}, "--target names the column of a table"),
+        ({"records": "odd.npz", "clean": "few.csv"}, "--clean must be arrays as --records is, got"),
+        ({"records": "cats", "clean": "few.csv"}, "--clean must be a folder as --records is, got"),
         ({"target": "income", "records": "texts.csv"}, "'note' has 160 different values in 160"),
     ],
 )
@@ -145,6 +147,7 @@ def test_what_cannot_be_scanned_is_one_line(
     many.assign(income="huge").to_csv(tmp_path / "others.csv", index=False)
     notes = [f"note {k} of the clerk" for k in range(160)]
     table.assign(note=notes).to_csv(tmp_path / "texts.csv", index=False)
+    (tmp_path / "cats").mkdir()
     np.savez(tmp_path / "odd.npz", x=np.zeros((200, 3)), y=np.arange(200) % 2)
     named = {
         key: str(tmp_path / value) if key in ("records", "clean") else value

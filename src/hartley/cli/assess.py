@@ -284,7 +284,7 @@ def finish(
     scene = document["scene"]
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     rows = [row for row in baseline_rows(document) if row["id"] not in without]
-    print_channels(rows, verbose=verbose)
+    print_channels(rows, verbose=verbose, scan=bool(document.get("suspects")))
     for words in (*of_one_training(document), *of_unlike_answers(document)):
         say(words)
     print_suspects(document)

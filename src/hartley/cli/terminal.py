@@ -200,12 +200,15 @@ FITS_NOT = ("modality", "scene")
 """Causes of a row that does not apply to what was attacked."""
 
 
-def print_channels(rows: Sequence[Mapping[str, Any]], *, verbose: bool = True) -> None:
+def print_channels(
+    rows: Sequence[Mapping[str, Any]], *, verbose: bool = True, scan: bool = False
+) -> None:
     """Print one line for each measured row, then what was not measured and why.
 
     Args:
         rows: of the run document.
         verbose: name also the attacks that do not fit the scene; else they are one count.
+        scan: they are of a scan of records, to which attacks on a model do not apply.
     """
     measured = [row for row in rows if row["status"] == "measured"]
     if measured:
@@ -224,7 +227,11 @@ def print_channels(rows: Sequence[Mapping[str, Any]], *, verbose: bool = True) -
     for row in rows:
         if row["status"] == "failed":
             say(f"FAILED   {row['attack']}: {row['reason']}")
-    _print_skipped([row for row in rows if row["status"] == "skipped"], verbose=verbose)
+    skipped = [row for row in rows if row["status"] == "skipped"]
+    if scan and skipped and not verbose:
+        say(f"not played: {len(skipped)} attacks that are not part of a scan (-v names them)")
+    else:
+        _print_skipped(skipped, verbose=verbose)
 
 
 LISTED = 10

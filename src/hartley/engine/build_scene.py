@@ -54,6 +54,17 @@ def check(name: str, params: Mapping[str, Any] | None = None) -> None:
         checked(part, params or {})
 
 
+def declared_modality(name: str) -> Modality | None:
+    """Return what the records of a scene are; None where its parameters or its files decide."""
+    entry = next((e for e in catalog.entries("scene") if e.name == name and not e.error), None)
+    if entry is None:
+        return None
+    part = _recipe(name)
+    if any(parameter.name == "modality" for parameter in part.parameters):
+        return None
+    return part.modality
+
+
 def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
     """Build a scene, or load what an earlier build left in the cache.
 

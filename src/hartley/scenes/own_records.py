@@ -135,11 +135,7 @@ def _read(
         if modality not in ("auto", "tabular"):
             raise UsageError(f"--modality must be tabular for a table, got {modality}")
         return _of_tables(paths, target)
-    if target:
-        raise UsageError(
-            f"--target names the column of a table; {paths[0]} has its labels in y or in the names "
-            "of its sub-folders: leave it out"
-        )
+    _check_arrays(paths, target)
     given = {}
     for flag, path in flags.items():
         what = f"{flag} {path}"
@@ -166,6 +162,18 @@ def _read(
     classes = tuple(names) or tuple(map(str, range(most)))
     out = [Data(p.name, kind, x, p.y) for p, x in zip(parts, arrays, strict=True)]
     return out, classes, {k: v for k, v in notes.items() if k != "classes"}
+
+
+def _check_arrays(paths: Sequence[str], target: str) -> None:
+    """Refuse what goes with tables alone, where the records are arrays or a folder."""
+    if tables := [path for path in paths[1:] if _is_table(path)]:
+        kind = "a folder" if Path(paths[0]).is_dir() else "arrays"
+        raise UsageError(f"--clean must be {kind} as --records is, got the table {tables[0]}")
+    if target:
+        raise UsageError(
+            f"--target names the column of a table; {paths[0]} has its labels in y or in the names "
+            "of its sub-folders: leave it out"
+        )
 
 
 def _of_tables(

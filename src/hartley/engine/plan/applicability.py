@@ -89,12 +89,8 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
         raise UsageError(mistake)
     game = entry.game if isinstance(entry.game, Game) else catalog.find("game", entry.game)
     access = entry.access.words if isinstance(entry.access, Access) else entry.access
-    for who, fits in (
-        ("it plays", entry.modalities),
-        (f"the game {game.name} is for", game.modalities),
-    ):
-        if scene.modality not in fits:
-            return Obstacle("modality", f"{who} {_list(fits)}; {scene.name} is {scene.modality}")
+    if (other := of_other_records(entry, game, scene.name, scene.modality)) is not None:
+        return other
     lacking = scene.lacking((*game.requires, *entry.requires))
     if lacking == ["pretrained"] and scene.fit is None:
         return Obstacle(
@@ -120,6 +116,19 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
         if (unmet := getattr(part, "unmet", None)) is not None and (reason := unmet(scene)):
             return Obstacle("scene", reason)
     return _closed(access, scene, parts)
+
+
+def of_other_records(
+    entry: Entry | Attack, game: Entry | Game, scene: str, modality: str
+) -> Obstacle | None:
+    """Return that an attack or its game is not for records of a modality, or None."""
+    for who, fits in (
+        ("it plays", entry.modalities),
+        (f"the game {game.name} is for", game.modalities),
+    ):
+        if modality not in fits:
+            return Obstacle("modality", f"{who} {_list(fits)}; {scene} is {modality}")
+    return None
 
 
 def _closed(access: Collection[str], scene: Scene, parts: Iterable[object]) -> Obstacle | None:

@@ -127,14 +127,27 @@ _AT_ZERO = {
 """What 0 means of a parameter of a game or a scene: the number comes from somewhere else."""
 
 
-def words_of(departure: Mapping[str, Any]) -> str:
-    """Return a departure in words: ``lira was played with references = 2 (shipped: 64)``."""
-    played = _PLAYED[departure["kind"]].format(name=departure["name"])
+def words_of(
+    departure: Mapping[str, Any], values: Sequence[str] = (), names: Sequence[str] = ()
+) -> str:
+    """Return a departure in words: ``lira was played with references = 2 (shipped: 64)``.
+
+    Args:
+        departure: one of a row.
+        values: all that were played, in TOML, where there are several.
+        names: of all attacks that were played so, where there are several.
+    """
+    played = _PLAYED[departure["kind"]].format(name=", ".join(names) or departure["name"])
+    if len(names) > 1:
+        played = played.replace(" was ", " were ")
     shipped = departure["shipped"]
     default = "none" if shipped is None else toml(shipped)
     if departure["kind"] in ("game", "scene") and default == "0":
         default = _AT_ZERO.get(departure["setting"], default)
-    return f"{played} {setting_of(departure)} (shipped: {default})"
+    setting = setting_of(departure)
+    if len(values) > 1:
+        setting = f"{departure['setting']} = {', '.join(values[:-1])} and {values[-1]}"
+    return f"{played} {setting} (shipped: {default})"
 
 
 def setting_of(departure: Mapping[str, Any]) -> str:

@@ -85,7 +85,22 @@ def departures_in_words(document: Row) -> Iterator[str]:
         yield f"strong attacks are missing: {names}: {untrained[0]['reason']}"
     for row in rows:
         everything += row.get("departures") or ()
-    yield from dict.fromkeys(map(words_of, everything))
+    yield from _together(everything)
+
+
+def _together(departures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield departures in words, those of attacks that a plan sets alike in one line."""
+    values: dict[tuple[str, str, str, str], dict[str, Mapping[str, Any]]] = {}
+    for departure in departures:
+        where = (departure["kind"], departure["name"], departure["setting"])
+        shipped = toml(departure["shipped"])
+        values.setdefault((*where, shipped), {})[toml(departure["value"])] = departure
+    alike: dict[tuple[str, str, str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
+    for (kind, name, setting, shipped), played in values.items():
+        key = (kind, setting, shipped, (*played, "" if kind == "attack" else name))
+        alike.setdefault(key, []).append(next(iter(played.values())))
+    for (_, _, _, (*played, _)), first in alike.items():
+        yield words_of(first[0], played, [departure["name"] for departure in first])
 
 
 def _left_out(rows: Iterable[Row]) -> list[str]:

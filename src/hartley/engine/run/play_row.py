@@ -9,6 +9,7 @@ from hartley import catalog
 from hartley.core import Experiment, Stage
 from hartley.core.errors import UsageError
 from hartley.engine import build_scene
+from hartley.engine.plan.applicability import of_other_records
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.result import document
 from hartley.engine.run import fork_server
@@ -56,6 +57,15 @@ def play_row(
     )
     settings = dict(scene_params or {})
     experiment = Experiment(scene, settings, (stage,), seed=seed, budget=budget, alpha=alpha)
+    modality = build_scene.declared_modality(scene)
+    if modality is not None:  # so that nothing is built for an attack on other records
+        other = of_other_records(part, part.game, scene, modality)
+        if other is not None:
+            build_scene.check(scene, settings)
+            common = document.standing_of(catalog.find("attack", attack), str(modality), experiment)
+            why = part.unfit.get(str(modality), "")
+            reason = other.reason + (why and f", since {why}")
+            return document.unmeasured(common, "skipped", reason, other.cause)
     one_thread()
     before = fork_server.holdings()
     built_scene = build_scene.build(scene, settings)

@@ -27,6 +27,8 @@ _ENVIRONMENT = 47
 """The place of env_start among the fields behind the name in ``/proc/PID/stat``, see proc(5)."""
 _PATIENCE = 5.0
 """Seconds to wait until processes that were killed are gone."""
+_A_MOMENT = 1.0
+"""Seconds that the system may take to move and to end what was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +124,17 @@ def end(leader: int, mark: str = "") -> None:
     """Kill a worker and every process that belongs to it, and wait until they are gone.
 
     The worker is stopped first, so that it cannot start others meanwhile, and killed last: what it
-    left behind has moved to it (``adopt_orphans``), and would move on.
+    left behind has moved to it (``adopt_orphans``), and would move on. What moves to this process
+    is buried here, the worker aside: whoever started it waits for it.
     """
     if leader != os.getpid():
         _signal([leader], signal.SIGSTOP)
     until = time.monotonic() + _PATIENCE
+    ended: set[int] = set()
     while time.monotonic() < until:
-        others = belonging(leader, process_table(), mark) - {leader, os.getpid()}
+        table = process_table()
+        others = belonging(leader, table, mark) - {leader, os.getpid()}
+        ended |= others | {pid for pid in table if descends(pid, leader, table)}
         if not others:
             break
         _signal(others, signal.SIGKILL)
@@ -136,6 +142,22 @@ def end(leader: int, mark: str = "") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
     _signal([leader], signal.SIGKILL)
+    if leader != os.getpid():
+        _bury(ended, leader)
+
+
+def _bury(pids: set[int], leader: int) -> None:
+    """Take the ends of processes that have moved here from a leader that was killed."""
+    until = time.monotonic() + _A_MOMENT
+    while pids and time.monotonic() < until:
+        for pid in list(pids):
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    pids.discard(pid)
+        # What has another parent than the leader by now has moved elsewhere.
+        table = process_table()
+        pids &= {pid for pid in table if table[pid].parent in (leader, os.getpid())}
+        time.sleep(0.002)
 
 
 def end_descendants() -> None:
