@@ -125,7 +125,7 @@ def end(leader: int, mark: str = "") -> None:
 
     The worker is stopped first, so that it cannot start others meanwhile, and killed last: what it
     left behind has moved to it (``adopt_orphans``), and would move on. What moves to this process
-    is buried here, the worker aside: whoever started it waits for it.
+    is buried here, but for the worker, which its own starter waits for.
     """
     if leader != os.getpid():
         _signal([leader], signal.SIGSTOP)
