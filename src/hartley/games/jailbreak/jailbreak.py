@@ -112,6 +112,13 @@ class JailbreakBrief:
     dead=dead,
     brief=JailbreakBrief,
     modalities=(Modality.LANGUAGE,),
+    unfit={
+        "vision": "a classifier has no conversation: what it can withhold is a class",
+        "audio": "a classifier has no conversation: what it can withhold is a class",
+        "graph": "a classifier has no conversation: what it can withhold is a class",
+        "tabular": "a row of a table asks for nothing that could be withheld",
+        "paired": "a dual encoder answers with embeddings, in which no secret is said",
+    },
     requires=("model", "withheld"),
     metrics=(
         "asr",
