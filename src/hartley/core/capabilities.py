@@ -397,7 +397,7 @@ _TABLE: dict[Capability, CapabilityRow] = {
         "(tokens (n, t), first, rough) → (n,) log-probability of the tokens from place first on; "
         "first is one number or (n,), and rough allows half precision",
         Access.SCORES,
-        *(Counted.QUERIES, Gives.TAILS, Form.TOKENS, _check_tail_score, _no_tail_score, False),
+        *(Counted.QUERIES, Gives.TAILS, Form.TOKENS, _check_tail_score, _no_tail_score),
     ),
     "generate": CapabilityRow(
         "(tokens (n, t), new, seed) → (n, new) sampled continuation, −1 padded; seed −1 is greedy",
@@ -431,8 +431,8 @@ _TABLE: dict[Capability, CapabilityRow] = {
         *(Counted.QUERIES, Gives.SLOPES, None, _check_slope, _no_slope, False),
     ),
     "token_slope": CapabilityRow(
-        "(tokens (n, t), first, places (p,) or (n, p)) → (n, p, vocabulary): gradient of −log p of "
-        "the tokens from place first on in the one-hot tokens at places",
+        "(tokens (n, t), first, places (p,) or (n, p), rough) → (n, p, vocabulary): gradient of "
+        "−log p of the tokens from place first on in the one-hot tokens at places",
         Access.GRADIENTS,
         *(Counted.QUERIES, Gives.TOKEN_SLOPES, Form.TOKENS),
         *(_check_token_slope, _no_token_slope, False),

@@ -46,6 +46,28 @@ def packed(weight: Tensor, bias: Tensor | None = None, *, half: bool = False) ->
     return linear
 
 
+def sloped(weight: Tensor, bias: Tensor | None = None, *, half: bool = False) -> Linear:
+    """Return ``packed`` with a gradient in x alone, which goes back through packed weights too."""
+    import torch
+
+    onward, back = packed(weight, bias, half=half), packed(weight.detach().T, half=half)
+
+    class Sloped(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(_: Any, x: Tensor) -> Tensor:
+            return onward(x)
+
+        @staticmethod
+        def backward(_: Any, *slopes: Tensor) -> Tensor:
+            return back(slopes[0])
+
+    def linear(x: Tensor) -> Tensor:
+        answer: Tensor = Sloped.apply(x)
+        return answer
+
+    return linear
+
+
 def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself."""
     import torch
@@ -62,28 +84,34 @@ class PackedNetwork:
     def __init__(self, network: Any) -> None:
         """Remember the network; nothing is packed yet."""
         self.network = network
-        self._ready: dict[tuple[int, bool], tuple[Any, Linear]] = {}
+        self._ready: dict[tuple[int, bool, bool], tuple[Any, Linear]] = {}
 
     @contextmanager
-    def fast(self, *, half: bool = False) -> Iterator[None]:
-        """Within it, the network's linear layers use packed weights and have no gradient."""
+    def fast(self, *, half: bool = False, gradient: bool = False) -> Iterator[None]:
+        """Within it, the network's linear layers use packed weights.
+
+        Args:
+            half: multiply in bfloat16.
+            gradient: whether there is one, in what the network reads and never in its weights.
+        """
         import torch
 
         layers = [m for m in self.network.modules() if type(m) is torch.nn.Linear]
         layers = [m for m in layers if m.weight.dtype is torch.float32 and "forward" not in vars(m)]
         try:
             for layer in layers:
-                layer.forward = self._packed(layer, half)
-            with torch.no_grad():
+                layer.forward = self._packed(layer, half, gradient)
+            with torch.set_grad_enabled(gradient):
                 yield
         finally:
             for layer in layers:
                 vars(layer).pop("forward", None)
 
-    def _packed(self, layer: Any, half: bool) -> Linear:
+    def _packed(self, layer: Any, half: bool, gradient: bool) -> Linear:
         stamp = [(t.data_ptr(), t._version) for t in (layer.weight, layer.bias) if t is not None]
-        before, linear = self._ready.get((id(layer), half), (None, None))
+        key = (id(layer), half, gradient)
+        before, linear = self._ready.get(key, (None, None))
         if linear is None or before != stamp:
-            linear = packed(layer.weight, layer.bias, half=half)
-            self._ready[id(layer), half] = (stamp, linear)
+            linear = (sloped if gradient else packed)(layer.weight, layer.bias, half=half)
+            self._ready[key] = (stamp, linear)
         return linear

@@ -36,8 +36,8 @@ class TailNetwork(Protocol):
     def vectors(self, ids: Tensor) -> Tensor:
         """Embeddings (…, width) of tokens."""
 
-    def fast(self, rough: bool) -> AbstractContextManager[None]:
-        """Within it, passes are faster and have no gradient; rough ones in half precision."""
+    def fast(self, rough: bool, gradient: bool = False) -> AbstractContextManager[None]:
+        """Within it, passes are faster; rough ones in half precision."""
 
     def beginning(self, vectors: Tensor) -> Any:
         """(1, p, width) → what is remembered of a beginning."""
@@ -105,13 +105,16 @@ class Tails:
                     out[i] = self._alone(rows[i, : sizes[i]], int(starts[i]))
         return out
 
-    def token_slope(self, tokens: NDArray[Any], first: Any, places: Any) -> NDArray[np.float32]:
+    def token_slope(
+        self, tokens: NDArray[Any], first: Any, places: Any, rough: bool = False
+    ) -> NDArray[np.float32]:
         """Return the gradient of −log p of the tokens from ``first`` on in the one-hot tokens.
 
         Args:
             tokens: (n, t) token ids, padded on the right with −1.
             first: place of the first token that counts, one for all rows or one for each (n,).
             places: (p,) or (n, p) which tokens the gradient is taken in; all before the last one.
+            rough: in half precision, where the processor has instructions for it.
 
         Returns:
             (n, p, vocabulary), nats.
@@ -128,8 +131,8 @@ class Tails:
         slopes = []
         for row, size, start, here in zip(rows, sizes, starts, where, strict=True):
             shared = min(int(here.min()), int(start) - 1)
-            with torch.enable_grad():
-                loss, vectors = self._differentiable(row[:size], int(start), shared)
+            loss, vectors = self._differentiable(row[:size], int(start), shared, rough)
+            with self.network.fast(rough, gradient=True):
                 (slope,) = torch.autograd.grad(loss, vectors)
             slopes.append(slope[0, torch.from_numpy(here - shared)])
         with torch.no_grad():
@@ -138,7 +141,7 @@ class Tails:
         return answer
 
     def _differentiable(
-        self, row: NDArray[np.int64], start: int, shared: int
+        self, row: NDArray[np.int64], start: int, shared: int, rough: bool
     ) -> tuple[Tensor, Tensor]:
         """−log p of the tokens of a row from ``start`` on, and the embeddings from ``shared``.
 
@@ -148,16 +151,17 @@ class Tails:
         import torch
 
         ids = torch.from_numpy(row)[None]
-        with self.network.fast(False):
+        with self.network.fast(rough):
             vectors = self.network.vectors(ids[:, :-1])
             past = self.network.beginning(vectors[:, :shared]) if shared else None
-        vectors = vectors[:, shared:].detach().requires_grad_()
-        states = self.network.states(past, shared, vectors, len(row) - start)
-        logits = self.network.logits(states[0])
-        loss = torch.nn.functional.cross_entropy(logits, ids[0, start:], reduction="sum")
+        with self.network.fast(rough, gradient=True):
+            vectors = vectors[:, shared:].detach().requires_grad_()
+            states = self.network.states(past, shared, vectors, len(row) - start)
+            logits = self.network.logits(states[0])
+            loss = torch.nn.functional.cross_entropy(logits, ids[0, start:], reduction="sum")
         if self.whole is not None and len(row) > self.compared.get(None, 0):
             self.compared[None] = len(row)
-            if not self._close(-float(loss.detach()), row, start, CLOSE):
+            if not self._close(-float(loss.detach()), row, start, CLOSE_HALF if rough else CLOSE):
                 raise RunError(
                     f"{self.name} must go on from keys and values to have slopes in tokens, and "
                     "answers otherwise then"

@@ -29,11 +29,20 @@ class NetworkTails:
         return answer
 
     @contextmanager
-    def fast(self, rough: bool) -> Iterator[None]:
-        """Within it, passes have no gradient and use packed weights, in bfloat16 where rough."""
+    def fast(self, rough: bool, gradient: bool = False) -> Iterator[None]:
+        """Within it, passes use packed weights, in bfloat16 where rough.
+
+        With a gradient only rough ones do: weights that are packed both ways take twice the room.
+        """
+        import torch
+
         self.ready()
-        with self._packed.fast(half=rough):
-            yield
+        if gradient and not rough:
+            with torch.enable_grad():
+                yield
+        else:
+            with self._packed.fast(half=rough, gradient=gradient):
+                yield
 
     def beginning(self, vectors: Tensor) -> Past:
         """Keys and values of one beginning (1, p, width)."""

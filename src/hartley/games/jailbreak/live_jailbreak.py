@@ -189,6 +189,55 @@ class Victim:
             row[start - 1 : start - 1 + size] = np.log(total[1:] / total[:-1])
         return out
 
+    def tail_score(
+        self, tokens: NDArray[Any], first: Any, rough: bool = False
+    ) -> NDArray[np.float64]:
+        """Return the log-probability (n,) of the bytes from ``first`` on, as ``score`` has it."""
+        del rough
+        out, opened = np.zeros(len(tokens)), TEMPLATE.answer_open.encode()
+        starts = np.broadcast_to(first, len(tokens)).tolist()
+        for i, line in enumerate(np.asarray(tokens)):
+            whole = bytes(line[line >= 0].astype(np.uint8))
+            start = whole.rfind(opened) + len(opened)
+            before = max(start - starts[i], 0) if start >= len(opened) else len(whole) - starts[i]
+            out[i] = -np.log(BYTES) * before
+            if start < len(opened):
+                continue
+            written, skipped = whole[start:], max(starts[i] - start, 0)
+            options = self.continuations(whole[:start].decode("utf-8", "replace"))
+            # The chances of all bytes are a quotient: what is left of the answers, at both ends.
+            ends = []
+            for size in (len(written), skipped):
+                hits = [_hits(answer, written[:size]) for answer, _ in options]
+                law = [(SURE + (1 - SURE) / BYTES) ** h for h in hits]
+                law = [
+                    x * ((1 - SURE) / BYTES) ** (size - h) for x, h in zip(law, hits, strict=True)
+                ]
+                ends.append(sum(x * p for x, (_, p) in zip(law, options, strict=True)))
+            out[i] += np.log(ends[0] / ends[1])
+        return out
+
+    def token_slope(
+        self, tokens: NDArray[Any], first: Any, places: Any, rough: bool = False
+    ) -> NDArray[np.float64]:
+        """Return the slope (n, p, 256) of −log p of the bytes from ``first`` on.
+
+        A byte beyond the question persuades by its weight, and the chance of an answer that gives
+        the secret rises with that; other bytes count for nothing.
+        """
+        del rough
+        rows = np.asarray(tokens)
+        starts = np.broadcast_to(first, len(rows))
+        where = np.broadcast_to(places, (len(rows), np.shape(places)[-1]))
+        out = np.zeros((*where.shape, BYTES))
+        for slope, row, start in zip(out, rows, starts, strict=True):
+            (text,) = decode(row[None, :start])
+            chances = [
+                p for answer, p in self.continuations(text) if REFUSAL.encode() not in answer
+            ]
+            slope[:] = -SHARP * (1 - sum(chances)) * self.weights
+        return out
+
 
 def scene(rng: Rng, *, says: bool) -> Scene:
     """Return a scene whose victim says its secrets once persuaded, or nobody's secret.
@@ -218,9 +267,15 @@ def scene(rng: Rng, *, says: bool) -> Scene:
         Modality.LANGUAGE,
         victim.query,
         classes=BYTES,
-        calls={"score": victim.score, "generate": victim.generate, "chat": victim.chat},
+        calls={
+            "score": victim.score,
+            "tail_score": victim.tail_score,
+            "token_slope": victim.token_slope,
+            "generate": victim.generate,
+            "chat": victim.chat,
+        },
         codec=Codec(encode, decode, BYTES, "bytes"),
-        offers=Access.LABELS | Access.SCORES,
+        offers=Access.LABELS | Access.SCORES | Access.GRADIENTS,
     )
     return Scene(
         name="live" if says else "dead",
@@ -244,6 +299,11 @@ def scene(rng: Rng, *, says: bool) -> Scene:
             ),
         ),
     )
+
+
+def _hits(answer: bytes, written: bytes) -> int:
+    """Return how many bytes of an answer are those that were written."""
+    return sum(a == b for a, b in zip(answer, written, strict=False))
 
 
 def question(name: str) -> str:

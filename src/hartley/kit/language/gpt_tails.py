@@ -41,13 +41,13 @@ class GptTails:
         return self.state["tokens"][ids]
 
     @contextmanager
-    def fast(self, rough: bool) -> Iterator[None]:
-        """Within it, passes have no gradient and use packed weights, in bfloat16 where rough."""
+    def fast(self, rough: bool, gradient: bool = False) -> Iterator[None]:
+        """Within it, passes use packed weights, in bfloat16 where rough; none with a gradient."""
         import torch
 
-        before, self._mode = self._mode, rough
+        before, self._mode = self._mode, None if gradient else rough
         try:
-            with torch.no_grad():
+            with torch.set_grad_enabled(gradient):
                 yield
         finally:
             self._mode = before

@@ -1,0 +1,107 @@
+"""GCG: a suffix of tokens by greedy steps along the slope of the wanted answer's likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_search import SuffixSearch, aims
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_trials import (
+    against,
+    look,
+    universal_aims,
+)
+from hartley.attacks.data_to_model.jailbreak._shared.trials_of_prompts import Tried
+from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.jailbreak.jailbreak import JailbreakBrief, jailbreak
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+LOOK = 20
+"""Steps between two looks at the victim's answers."""
+
+
+@attack(
+    game=jailbreak,
+    access=Access.SCORES | Access.GRADIENTS,
+    term=Term.NOISE,
+    modalities=(Modality.LANGUAGE,),
+    paper="arXiv:2307.15043",
+    adapts=True,
+    loot=Loot.TEXTS,
+    sweep={"universal": (True, False), "size": (12, 20)},
+    light={"steps": 14, "width": 24, "size": 12, "top": 8},
+)
+def gcg(
+    view: View[JailbreakBrief],
+    rng: Rng,
+    *,
+    steps: Annotated[int, Range(1, 100_000), Stronger.MORE] = 60,
+    width: Annotated[int, Range(1, 100_000), Stronger.MORE] = 64,
+    size: Annotated[int, Range(1, 1000), Stronger.NEITHER] = 20,
+    top: Annotated[int, Range(1), Stronger.NEITHER] = 256,
+    universal: bool = True,
+    tuning: Annotated[int, Range(1), Stronger.MORE] = 8,
+    fluency: Annotated[float, Range(0, 100), Stronger.NEITHER] = 0.0,
+    copies: Annotated[int, Range(0, 1000), Stronger.NEITHER] = 0,
+) -> Outcome:
+    """Change one token at a time to the best of many that the slope promises.
+
+    One suffix for all questions is searched on questions with public answers.
+    The openings that are aimed at hold no secret. An adaptive attacker who knows of a filter of
+    perplexity weighs the suffix's own likelihood, and one who knows of smoothing over changed
+    prompts averages over such changes.
+
+    Args:
+        steps: changes of each suffix.
+        width: candidates of each step; those that do not come back from their text are left out.
+        size: tokens of a suffix.
+        top: tokens that candidates are drawn from, at each place.
+        universal: one suffix for all questions; else one for each.
+        tuning: questions with public answers that the one suffix is searched on.
+        fluency: weight of the suffix's own −log p a token, beside that of the answer.
+        copies: changed copies over which the loss of a candidate is averaged.
+
+    Raises:
+        UsageError: no candidate comes back from its text, or there are no questions with public
+            answers to search one suffix for all on.
+    """
+    brief, tried = view.brief, Tried(view)
+    questions = [str(question) for question in brief.question.x]
+    weights = against(view, fluency, copies)
+    if universal:
+        search = SuffixSearch(view, universal_aims(view, tuning), **weights)
+        # From the deal's salt: all rounds find the same, and ask what was answered already.
+        shared = np.random.default_rng([view.salt, 2307])
+        *_, (_, suffix) = walk(search, shared, steps=steps, width=width, size=size, top=top)
+        look(tried, range(len(questions)), [search.text(suffix)] * len(questions))
+        return Outcome(asset=tried.loot())
+    every = aims(view, questions, brief.openings)
+    for i, aim in enumerate(every):
+        search = SuffixSearch(view, (aim,), **weights)
+        path = walk(search, rng, steps=steps, width=width, size=size, top=top)
+        for k, (_, suffix) in enumerate(path, 1):
+            if (k % LOOK == 0 or k == steps) and look(tried, [i], [search.text(suffix)]):
+                break
+    return Outcome(asset=tried.loot())
+
+
+def walk(
+    search: SuffixSearch, rng: Rng, *, steps: int, width: int, size: int, top: int
+) -> Iterator[tuple[float, NDArray[Any]]]:
+    """Yield the best loss so far and its suffix, after each step.
+
+    A step goes to its best candidate, be it worse than where it came from.
+    """
+    here = search.start(size, rng)
+    best = (np.inf, here)
+    for _ in range(steps):
+        candidates = search.candidates(here, search.slope(here, rng), width, top, rng)
+        loss, here = search.best(candidates, rng)
+        best = min(best, (loss, here), key=lambda pair: pair[0])
+        yield best

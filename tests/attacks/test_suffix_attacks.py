@@ -1,0 +1,135 @@
+"""Jailbreaks by suffixes of tokens: what they search with, and what they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_search import SuffixSearch, aims
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_trials import against
+from hartley.attacks.data_to_model.jailbreak.gcg import gcg, walk
+from hartley.core import Access, Applied, Codec, Modality, View
+from hartley.core.errors import UsageError
+from hartley.engine.run.play import deal, play
+from hartley.games.jailbreak.jailbreak import live
+from hartley.kit.language import gpt, text
+from hartley.models.text_pipeline import TextPipeline
+
+SHAPE = gpt.Shape(vocabulary=256, width=32, layers=2, heads=4, context=256)
+
+
+def _scene() -> Any:
+    return live(Modality.LANGUAGE, np.random.default_rng(0))
+
+
+def _view(scene: Any, **changes: Any) -> View[Any]:
+    """The first view of a deal; the victim's scores are those of a drawn network over bytes."""
+    view = deal(gcg, scene, seed=0, params={"rounds": 1}).rounds[0].view
+    state = gpt.initial(SHAPE, __import__("torch").Generator().manual_seed(0))
+    arrays = {name: 4 * weight.numpy() for name, weight in state.items()}
+    offers = Access.LABELS | Access.SCORES | Access.GRADIENTS
+    model = TextPipeline(SHAPE, offers=offers)._model(arrays, arrays["tokens"])
+    return replace(view, source=model.with_(codec=scene.model.codec), **changes)
+
+
+def _search(view: View[Any], count: int = 2, **weights: Any) -> SuffixSearch:
+    questions = [str(question) for question in view.brief.question.x[:count]]
+    return SuffixSearch(view, aims(view, questions, view.brief.openings[:count]), **weights)
+
+
+def test_a_scripted_victim_scores_tails_as_it_scores_texts() -> None:
+    scene = _scene()
+    model, view = scene.model, deal(gcg, scene, seed=0, params={"rounds": 1}).rounds[0].view
+    search = _search(view)
+    rows = search.aims[0].rows(np.array([[33] * 8, [40, 41, 42, 43, 44, 45, 46, 47]]))
+    scores = model.score(rows)
+    for first in (30, search.aims[0].first(8), search.aims[0].first(8) + 7):
+        tails = model.calls["tail_score"](rows, first)
+        np.testing.assert_allclose(tails, scores[:, first - 1 :].sum(1), rtol=1e-9)
+
+
+def test_the_loss_is_the_mean_over_questions_and_weighs_the_suffix() -> None:
+    view, rng = _view(_scene()), np.random.default_rng(0)
+    suffixes = rng.integers(33, 127, (5, 8))
+    search = _search(view)
+    score = view.model.score
+    answers, whole = np.zeros(5), np.zeros(5)
+    for aim in search.aims:
+        scores = score(aim.rows(suffixes))
+        first, start = aim.first(8), len(aim.before)
+        answers -= scores[:, first - 1 :].mean(1) / 2
+        whole -= scores[:, start - 1 : first - 1].sum(1) / 8 / 2
+    np.testing.assert_allclose(search.losses(suffixes, rng), answers, rtol=1e-5)
+    fluent = _search(view, fluency=0.5)
+    np.testing.assert_allclose(fluent.losses(suffixes, rng), answers + 0.5 * whole, rtol=1e-5)
+
+
+def test_steps_lower_the_loss_more_than_as_many_random_changes() -> None:
+    view = _view(_scene())
+    search = _search(view)
+    *_, (loss, suffix) = walk(search, np.random.default_rng(0), steps=6, width=24, size=8, top=16)
+    assert search.losses(suffix[None], np.random.default_rng(1))[0] == pytest.approx(loss, abs=1e-6)
+    rng = np.random.default_rng(0)
+    here, lowest = search.start(8, rng), np.inf
+    for _ in range(6):
+        drawn = np.repeat(here[None], 24, 0)
+        drawn[np.arange(24), rng.integers(8, size=24)] = rng.choice(search.tokens, 24)
+        losses = search.losses(drawn, rng)
+        here, lowest = drawn[losses.argmin()], min(lowest, losses.min())
+    assert loss < lowest
+
+
+def test_candidates_come_back_from_their_text_in_the_whole_conversation() -> None:
+    """With this codec "!" and "a" are one token together: suffixes that hold both are left out."""
+    scene = _scene()
+    plain: Any = scene.model.codec
+
+    def encode(texts: Any) -> Any:
+        return plain.encode([t.replace("!a", "\x02") for t in texts])
+
+    def decode(tokens: Any) -> Any:
+        return [t.replace("\x02", "!a") for t in plain.decode(tokens)]
+
+    view = _view(scene)
+    view = replace(view, source=view.model.with_(codec=Codec(encode, decode, 256, "merges")))
+    search, rng = _search(view), np.random.default_rng(0)
+    suffixes = np.frombuffer(b"!!bb!abb", np.uint8).reshape(2, 4).astype(np.int64)
+    assert search.come_back(suffixes).tolist() == [True, False]
+    slope = np.zeros((4, 256))
+    slope[:, ord("a")] = -1
+    suffix = np.array([33, 33, 33, 98])
+    drawn = search.candidates(suffix, slope, 40, 1, rng)
+    assert len(drawn) == 1 and drawn[0].tolist() == [97, 33, 33, 98]
+    with pytest.raises(UsageError, match="must come back from their text, got none of 400"):
+        search.candidates(np.array([33, 33, 33, 33])[1:], slope[1:], 40, 1, _Last(rng))
+
+
+class _Last:
+    """Draws that change the last place alone."""
+
+    def __init__(self, rng: Any) -> None:
+        self.rng = rng
+
+    def integers(self, high: int, size: int) -> Any:
+        return np.full(size, high - 1) if high == 3 else self.rng.integers(high, size=size)
+
+
+def test_known_defenses_are_weighed() -> None:
+    view = _view(_scene())
+    assert against(view, 0.0, 0) == {"fluency": 0.0, "copies": 0}
+    known = (Applied("perplexity_filter", {}), Applied("smooth_llm", {}))
+    weighs = against(replace(view, defenses=known), 0.0, 0)
+    assert weighs["fluency"] > 0 and weighs["copies"] > 1
+
+
+def test_without_public_answers_there_is_no_suffix_for_all() -> None:
+    scene = _scene()
+    from hartley.games.withheld_secrets import Withheld
+
+    bare = scene.with_part(replace(scene.part(Withheld), public_pairs=()))
+    with pytest.raises(UsageError, match="needs questions with public answers"):
+        play(gcg, bare, game_params={"rounds": 1}, params={"steps": 1})
+    assert text.PAD == -1
