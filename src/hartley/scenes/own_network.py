@@ -90,6 +90,11 @@ def own_network(
     for flag, value in {"model": model, "train": train, "test": test}.items():
         if not value:
             raise UsageError(f"--{flag} must be given, got none: {EXAMPLE}")
+    if not is_object(model) and model.endswith((".skops", ".onnx")):
+        raise UsageError(
+            f"the records of an estimator in a file must be tables, got --train {train}: hartley "
+            f"assess --model {model} --train train.csv --test test.csv --target COLUMN"
+        )
     if not is_object(model):
         raise UsageError(
             f"--model must be FILE.py:NAME of the code that builds the network, got {model}: "

@@ -52,7 +52,8 @@ def jaccard(
     below the threshold is dropped, which is as high as it can be while at most a share of
     ``false_alarms`` of the links of held-out records falls below it. The paper drops links of nodes
     that share nothing; where that holds of a third of all honest links, as on WordNet, a rate of
-    less drops none.
+    less drops none. The threshold is set on the links as they are before an attacker flips some: an
+    owner needs a graph that nobody else has written into to calibrate it.
 
     Args:
         false_alarms: share of the links of held-out records that the threshold drops at most.

@@ -99,8 +99,8 @@ def _together(departures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for (kind, name, setting, shipped), played in values.items():
         key = (kind, setting, shipped, (*played, "" if kind == "attack" else name))
         alike.setdefault(key, []).append(next(iter(played.values())))
-    for (_, _, _, (*played, _)), first in alike.items():
-        yield words_of(first[0], played, [departure["name"] for departure in first])
+    for (_, _, _, how), rows in alike.items():
+        yield words_of(rows[0], how[:-1], [departure["name"] for departure in rows])
 
 
 def _left_out(rows: Iterable[Row]) -> list[str]:
