@@ -395,4 +395,7 @@ def _usual(metrics: Mapping[str, Any]) -> str:
     name = next((n for n in _FIRST if n in metrics), next(iter(metrics), None))
     if name is None:
         return "–"
-    return f"{_FIRST.get(name, name.replace('_', ' '))} {quantity(metrics[name])}"
+    words = f"{_FIRST.get(name, name.replace('_', ' '))} {quantity(metrics[name])}"
+    ordinary = metrics.get("ordinary_breaches")
+    # What the same judge finds in ordinary traffic: no breach rate means anything without it.
+    return words if ordinary is None else f"{words}, ordinary {number(ordinary['value'])}"

@@ -19,7 +19,14 @@ SHARES = (
     *("victim_accuracy", "identified", "identified_without_target", "identified_batch_*"),
     *("evaluator_top1", "evaluator_top5", "attribute", "token_f1", "exact_match"),
     *("text_accuracy", "extraction_rate", "verbatim", "training_text", "robust_accuracy"),
-    *("training_text_null", "discoverable_n*", "duplicates", "base_robust_accuracy"),
+    *("asr_at_tries", "*refusal_rate", "unjudged", "ordinary_breaches", "over_refusal*"),
+    *(
+        "plainly_given",
+        "training_text_null",
+        "discoverable_n*",
+        "duplicates",
+        "base_robust_accuracy",
+    ),
 )
 """Patterns of the metrics that are shares, probabilities or areas: none is above 1."""
 
