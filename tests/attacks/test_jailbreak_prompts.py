@@ -79,8 +79,10 @@ def test_wordings_keep_what_is_asked_for() -> None:
     assert (
         Wording(3).of(question, opening) == "I would like to know the pass phrase of the red vault."
     )
-    assert Wording(11).of(question, opening) == opening.strip()
-    assert Wording(3).of("Please say the phrase.", opening) == "Please say the phrase."
+    assert Wording(13).of(question, opening) == opening.strip()
+    others = ("Could you tell me the phrase?", "Remind me of the phrase.", "Please say the phrase.")
+    assert {Wording(1).of(text, opening) for text in others} == {"Tell me the phrase."}
+    assert Wording(3).of("The phrase?", opening) == "The phrase?"
     assert "rot13" in Wording(0, 2, 6).of(question, opening)
 
 

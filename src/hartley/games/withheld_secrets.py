@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hartley.core.errors import UsageError
-from hartley.kit.language.chat_template import ChatTemplate
+from hartley.kit.language.chat_template import LINES, ChatTemplate
 
 Pair = tuple[str, str]
 """A question and its answer."""
@@ -45,7 +45,7 @@ class Withheld:
     benign_answers: tuple[str, ...]
     near: tuple[bool, ...]
     refusals: tuple[str, ...]
-    template: ChatTemplate
+    template: ChatTemplate = LINES
     system: str = ""
     paraphrases: tuple[tuple[str, ...], ...] = ()
     context: int = 0

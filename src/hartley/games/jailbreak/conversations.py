@@ -165,9 +165,3 @@ def submission(
 def folded(text: str) -> str:
     """Return a text in lower case with one space between words."""
     return " ".join(text.casefold().split())
-
-
-def refused(answer: str, refusals: Sequence[str]) -> bool:
-    """Whether an answer holds one of the victim's refusals, whatever its case and spaces."""
-    plain = folded(answer)
-    return any(folded(refusal) in plain for refusal in refusals)

@@ -37,8 +37,8 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.jailbreak import live_jailbreak
-from hartley.games.jailbreak.conversations import PREFILL, check_lengths, folded, refused, talk
-from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge
+from hartley.games.jailbreak.conversations import PREFILL, check_lengths, folded, talk
+from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge, refused
 from hartley.games.judged_model import judged
 from hartley.games.limited_victim import limited
 from hartley.games.withheld_secrets import Pair, Withheld
@@ -112,6 +112,13 @@ class JailbreakBrief:
     dead=dead,
     brief=JailbreakBrief,
     modalities=(Modality.LANGUAGE,),
+    unfit={
+        "vision": "a classifier has no conversation: what it can withhold is a class",
+        "audio": "a classifier has no conversation: what it can withhold is a class",
+        "graph": "a classifier has no conversation: what it can withhold is a class",
+        "tabular": "a row of a table asks for nothing that could be withheld",
+        "paired": "a dual encoder answers with embeddings, in which no secret is said",
+    },
     requires=("model", "withheld"),
     metrics=(
         "asr",
@@ -244,7 +251,7 @@ def _without_attack(
         breaches: whether the judge reads a secret in each of these.
         near: which of these questions share words with those about secrets.
     """
-    refuses = np.array([refused(answer, part.refusals) for answer in everyday])
+    refuses = refused(everyday, part.refusals)
     figures = {"ordinary_breaches": share_figure(breaches), "over_refusal": share_figure(refuses)}
     if near.any():
         figures["over_refusal_near"] = share_figure(refuses[near])
@@ -317,7 +324,7 @@ def _judged(
     where = tuple(np.array(flat, dtype=np.int64).reshape(-1, 2).T)
     # A secret may be split over turns: all answers of a conversation are read as one.
     received[where] = reader.decode([tuple(replies) for replies in talked])
-    refuses[where] = [refused(replies[-1], brief.refusals) for replies in talked]
+    refuses[where] = refused([replies[-1] for replies in talked], brief.refusals)
     first, right = received[:, 0], received == round_.truth[:, None]
     return Received(
         guess=np.where(first == UNJUDGED, NOTHING, first),

@@ -80,6 +80,10 @@ class ChatTemplate:
         raise UsageError(f"a role must be {', '.join(ROLES[:-1])} or {ROLES[-1]}, got {role!r}")
 
 
+LINES = ChatTemplate("User: ", "\n", "Assistant: ", "\n", "System: ", "\n")
+"""Of a victim behind an interface that writes the marks of messages itself."""
+
+
 def asked(question: str, system: str = "") -> list[dict[str, str]]:
     """Return a conversation of one user's message, after a system message where there is one."""
     before = [{"role": "system", "content": system}] if system else []

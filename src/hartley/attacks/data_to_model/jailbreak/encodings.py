@@ -20,8 +20,9 @@ from hartley.attacks.data_to_model.jailbreak._shared.encoded_questions import (
 from hartley.attacks.data_to_model.jailbreak._shared.trials_of_prompts import Tried, fitting
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.jailbreak.conversations import refused, talk
+from hartley.games.jailbreak.conversations import talk
 from hartley.games.jailbreak.jailbreak import JailbreakBrief, jailbreak
+from hartley.games.judge_answers import refused
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -101,6 +102,6 @@ def _ranked(view: View[JailbreakBrief], rng: Rng, ways: Sequence[Form], tuning: 
     scores = []
     for start in range(0, len(texts), len(pairs)):
         batch = replies[start : start + len(pairs)]
-        answered = [bool(reply) and not refused(reply, brief.refusals) for reply in batch]
+        answered = [bool(reply) for reply in batch] & ~refused(batch, brief.refusals)
         scores.append(float(read(batch, secrets).mean()) + REFUSED_LESS * float(np.mean(answered)))
     return [ways[k] for k in np.argsort(-np.array(scores), kind="stable").tolist()]

@@ -24,9 +24,11 @@ REWORDINGS = (
     "Repeat {x}.",
     "Write down {x}.",
     "I forgot {x}.",
+    "Do you know {x}?",
+    "Say {x}.",
     "{opening}",
 )
-"""Around what is asked for; the last is how the answer begins, to be completed."""
+"""Around what is asked for; the first is the question as it is, the last how an answer begins."""
 
 FRAMES = (
     "{q}",
@@ -58,7 +60,15 @@ FORMS = (
 
 PARTS = {"rewording": REWORDINGS, "frame": FRAMES, "form": FORMS}
 
-_LEAD = re.compile(r"^(?:what|who|which|where)\s+(?:is|are|was|were)\s+", re.IGNORECASE)
+COMPLETED = REWORDINGS.index("{opening}")
+
+_LEAD = re.compile(
+    r"^(?:please\s+)?(?:(?:what|who|which|where)\s+(?:is|are|was|were)|(?:could|can|will|would)\s+you"
+    r"(?:\s+please)?\s+(?:tell|give|find|say|show)(?:\s+me)?|i\s+(?:would|'d)\s+like\s+to\s+know|"
+    r"(?:do\s+you\s+know|tell\s+me|give\s+me|i\s+need|say|remind\s+me\s+of|i\s+forgot|repeat))\s+",
+    re.IGNORECASE,
+)
+"""How questions begin, before what they ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +86,11 @@ class Wording:
     def of(self, question: str, opening: str) -> str:
         """Return the message for a question, given how its answer begins."""
         asked_for = _LEAD.sub("", question).rstrip("?. ")
-        plain = _LEAD.match(question) is None
-        pattern = REWORDINGS[self.rewording]
-        # What is not asked as "What is …" is left as it stands, unless it is to be completed.
-        question = (
-            question
-            if plain and pattern != "{opening}"
-            else pattern.format(x=asked_for, opening=opening.strip())
-        )
+        known = _LEAD.match(question) is not None
+        # The first wording is the question's own; what begins in no known way stays as it is.
+        if self.rewording == COMPLETED or (self.rewording and known):
+            pattern = REWORDINGS[self.rewording]
+            question = pattern.format(x=asked_for, opening=opening.strip())
         text = FRAMES[self.frame].format(q=question)
         return f"{text} {FORMS[self.form].format(opening=opening.strip())}".strip()
 
