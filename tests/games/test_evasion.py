@@ -103,6 +103,7 @@ def test_outcomes_that_are_not_records_are_refused(change: Any, message: str) ->
     ("labels", "message"),
     [
         (np.zeros(40, int), "at least two classes for evasion, got 1"),
+        (np.arange(40) % 4 + 0.5, "test labels must be integers from 0 for evasion, got float64"),
         (np.arange(40), "test labels must be from 0 to 3, got 39"),
         (np.arange(40) % 4 - 1, "test labels must be from 0 to 3, got -1"),
         (None, "must have labels, got none"),

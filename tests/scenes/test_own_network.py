@@ -385,6 +385,7 @@ def test_two_workers_train_no_model_twice(tmp_path):
     [
         ({"model": ""}, "--model must be given, got none: hartley assess --model net.py:Net"),
         ({"model": "w.pt"}, "FILE.py:NAME of the code that builds the network, got w.pt"),
+        ({"model": "rf.skops"}, "the records of an estimator in a file must be tables, got --tr"),
         ({"model": "nets.py:Net"}, "must be in a file that is there, got nets.py"),
         ({"model": "net.py:Nett"}, "has no 'Nett'; did you mean Net"),
         ({"model": "net.py:Wide"}, "without arguments, got one that needs width; write a function"),

@@ -273,6 +273,9 @@ def _checked_test(scene: Scene) -> Data:
     assert model is not None
     if model.output is Output.EMBEDDINGS:
         raise UsageError(f"{model.name!r} must answer with classes for evasion, got embeddings")
+    kind = np.asarray(test.labels).dtype
+    if not np.issubdtype(kind, np.integer):
+        raise UsageError(f"test labels must be integers from 0 for evasion, got {kind}")
     labels = np.unique(test.labels)
     if len(labels) < 2:
         raise UsageError(
