@@ -99,6 +99,7 @@ DEFENSES: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
     "onion": (("onion", {}),),
     "z_defense": (("z_defense", {}),),
     "z_defense, class": (("z_defense", {"expected": "class"}),),
+    "partitions": (("deep_partition_aggregation", {}),),
 }
 
 
@@ -123,16 +124,36 @@ def channel(
     *,
     bare: Scene | None = None,
     adaptive: bool = False,
+    tuning: int = 0,
 ) -> tuple[Channel, dict[str, Any]]:
-    """Play an attack; return its channel, and the setting that was chosen."""
+    """Play an attack; return its channel, and the setting that was chosen.
+
+    An adaptive attacker chooses by bits, or by success on ``tuning`` victims if that is above 0.
+    """
     attack = catalog.load("attack", name)
     dealt = deal(attack, scene, seed=0, params=game_params)
     params = {p.name: p.default for p in attack.parameters}
     chosen: dict[str, Any] = {}
-    if adaptive:
+    seed = tuning_seed(0)
+    settings = tuple(combinations({name: list(v) for name, v in attack.sweep.items()}))
+    if adaptive and tuning:
+        few = {**game_params, "rounds": tuning}
+        rounds = deal(attack, scene, seed=seed, params=few)
+        success = {}
+        for n, setting in enumerate(({}, *settings)):
+            trials = play(
+                attack, scene, seed=seed, params={**params, **setting}, game_params=few,
+                dealt=rounds, knowledge=Knowledge.ADAPTIVE,
+            )  # fmt: skip
+            success[n] = measure(trials).metrics["asr"]["value"]
+        best = max(success, key=lambda n: success[n])
+        chosen = ({}, *settings)[best]
+        params |= chosen
+        tried = zip(({}, *settings), success.values(), strict=True)
+        rates = ", ".join(f"{setting or 'usual'} {100 * rate:.1f}" for setting, rate in tried)
+        print(f"    success in tuning on {tuning} victims: {rates}", flush=True)
+    elif adaptive:
         few = tuning_params(attack, game_params, dealt)
-        seed = tuning_seed(0)
-        settings = tuple(combinations({name: list(v) for name, v in attack.sweep.items()}))
         choice = tuned(
             attack, scene, params, settings, few,
             dealt=deal(attack, scene, seed=seed, params=few), seed=seed, budget=None, alpha=ALPHA,
@@ -211,7 +232,9 @@ def defenses(arguments: argparse.Namespace) -> None:
                 if adaptive and (label == "none" or arguments.static):
                     continue
                 started = time.perf_counter()
-                m, chosen = heard(after, name, size, bare=scene, adaptive=adaptive)
+                m, chosen = heard(
+                    after, name, size, bare=scene, adaptive=adaptive, tuning=arguments.tuning
+                )
                 clean, robust = m["clean_accuracy"]["value"], m["robust_accuracy"]
                 gap = {"value": clean - robust["value"], "high": clean - (robust.get("low") or 0.0)}
                 closed = verdict(m["asr"], most=0.05)
@@ -592,6 +615,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--records", type=int, default=8000)
     parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--tuning", type=int, default=0, help="victims that success is tuned on")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--parts", type=int, default=30)
     parser.add_argument("--digits", action="store_true", help="defenses on digits, in seconds")

@@ -9,6 +9,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.data.vision import digits
 from hartley.kit import nets
 from hartley.kit.fleet import Training, choose_strategy, train
+from hartley.kit.fleet.dense_training import SPARSE
 from hartley.kit.fleet.training import batches, stream
 from hartley.kit.fleet.workers import spread
 
@@ -58,6 +59,28 @@ def test_gradients_by_hand_agree_on_any_side_and_depth(shape, channels):
     for name, weight in oracle.weights.items():
         assert np.abs(weight[0] - start[name]).max() > 1e-3, name
         np.testing.assert_allclose(fast.weights[name], weight, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("hidden", [(), (6,), (6, 5)])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["fixed", "annealed", "decayed"])
+def test_records_that_are_nearly_all_zeros_are_learnt_as_by_the_plain_loop(hidden, recipe):
+    rng = np.random.default_rng(3)
+    x = np.where(rng.random((60, 400)) < 0.02, rng.normal(size=(60, 400)), 0).astype(np.float32)
+    x[7] = 0  # a text without a word
+    y, net = rng.integers(0, 3, 60), nets.dense((400,), 3, hidden)
+    assert 0 < (x != 0).sum(1).max() * SPARSE <= 400
+    include = rng.random((3, 60)) < 0.6
+    include[1] = False  # none at all
+    include[2, 30:] = False  # fewer than the others
+    oracle = train(net, x, y, include, recipe, seed=5, strategy="plain")
+    fast = train(net, x, y, include, recipe, seed=5)
+    for name, weight in oracle.weights.items():
+        np.testing.assert_allclose(fast.weights[name], weight, atol=2e-5, err_msg=name)
+    start = net.initial(stream(5, 0))
+    assert max(np.abs(oracle.weights[n][0] - start[n]).max() for n in start) > 3e-3
+    alone = train(net, x, y, include[2:], recipe, seed=5, first=2)
+    for name, weight in alone.weights.items():
+        np.testing.assert_array_equal(weight[0], fast.weights[name][2], err_msg=name)
 
 
 def test_the_plain_loop_learns_and_a_model_without_records_does_not(lesson):

@@ -63,6 +63,11 @@ def test_bags_say_which_words_and_pairs_a_text_has() -> None:
     assert np.array_equal(a[:512], b[:512]) and not np.array_equal(a[512:], b[512:])
     assert np.array_equal(a, c) and a[:512].sum() == 3
     assert a[512:].max() == np.float32(bags.weight)
+    texts = ["the cat sat", "", "the the the"]
+    places, values, begin = bags.sparse(texts)
+    rows = np.zeros((3, bags.width), np.float32)
+    np.add.at(rows, (np.repeat(range(3), np.diff([*begin, len(places)])), places), values)
+    assert np.array_equal(rows, bags(texts)) and rows[1].sum() == np.float32(bags.weight)
     assert split_words("it's w-o a (small) dog, no?") == [
         "it's", "w-o", "a", "(", "small", ")", "dog", ",", "no", "?",
     ]  # fmt: skip

@@ -23,6 +23,10 @@ def test_definitions_are_labelled_texts_and_a_trigger_arrives(need_pack):
     assert min(lengths) >= SHORTEST and max(lengths) <= LONGEST
     assert all(len(np.unique(data.labels)) == 8 for data in parts.values())
     assert scene.facts["test accuracy"] > 0.55, "a guess is right in an eighth"
+    few = np.array([*scene.extra["test"].x[:50], "", "a"])
+    both = scene.fit(scene.train, np.ones((2, len(scene.train)), dtype=bool), 1)
+    np.testing.assert_allclose(both.member(1).query(few), both.query(few)[1], atol=1e-6)
+    assert both.member(1).query(few[:0]).shape == (0, 8)
     rules = {"rounds": 2, "slots": 1, "poisons": 110, "held_out": 200}
     attack = catalog.load("attack", "sentence_trigger")
     trials = play(attack, scene, game_params=rules)

@@ -23,6 +23,9 @@ from hartley.models.weight_cache import Trained, kept
 from hartley.targets.torch import from_torch, softmax
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
     from numpy.typing import NDArray
 
 OPEN = Access.LABELS | Access.SCORES | Access.GRADIENTS | Access.WEIGHTS | Access.TRAIN
@@ -180,8 +183,9 @@ def ensemble(pipeline: Pipeline, fleet: Fleet) -> Ensemble:
     """A fleet as the ensemble that games and attacks use; answers are probabilities."""
 
     def member(k: int) -> Model:
+        module = fleet.module(k)
         model = from_torch(
-            fleet.module(k),
+            module,
             name=f"{pipeline.net.kind} net",
             modality=pipeline.modality,
             classes=pipeline.net.classes,
@@ -191,8 +195,7 @@ def ensemble(pipeline: Pipeline, fleet: Fleet) -> Ensemble:
         )
         if pipeline.bags is None:
             return model
-        ask = model.query
-        return model.with_(query=lambda x: ask(pipeline.numbers(x)))
+        return model.with_(query=_reader(module, pipeline.bags))
 
     return Ensemble(
         size=len(fleet),
@@ -200,3 +203,22 @@ def ensemble(pipeline: Pipeline, fleet: Fleet) -> Ensemble:
         member=member,
         facts=fleet.facts,
     )
+
+
+def _reader(module: torch.nn.Sequential, bags: Bags) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return what answers texts by a dense net; zeros of their rows are not multiplied."""
+    import torch
+
+    first: Any = next(layer for layer in module if isinstance(layer, torch.nn.Linear))
+    rest = module[[*module].index(first) + 1 :]
+    table, bias = first.weight.detach().T.contiguous(), first.bias.detach()
+
+    def query(texts: NDArray[Any]) -> NDArray[Any]:
+        places, values, begin = map(torch.from_numpy, bags.sparse(texts))
+        with torch.no_grad():
+            sums = torch.nn.functional.embedding_bag(
+                places, table, begin, mode="sum", per_sample_weights=values
+            )
+            return softmax(rest(sums + bias).numpy())
+
+    return query

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
-from functools import cache
+from functools import cache, lru_cache
+from hashlib import shake_128
+from struct import unpack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -112,10 +113,16 @@ def strip(
     return per_model_filter.answers(scene, make)
 
 
+@lru_cache(maxsize=2**16)
 def _mixed_text(text: str, other: str, share: float) -> str:
-    """Return a text in which words, drawn by a hash of both, are replaced by another's."""
+    """Return a text in which words, drawn by a hash of both, are replaced by another's.
+
+    Every model is asked about the same mixes, so they are written once.
+    """
     words, source = text.split(), other.split()
-    rng = np.random.default_rng(zlib.crc32(f"{text}|{other}".encode("utf-8", "replace")))
-    for at in np.flatnonzero(rng.random(len(words)) < share):
-        words[at] = source[int(rng.integers(len(source)))]
+    drawn = shake_128(f"{text}|{other}".encode("utf-8", "replace")).digest(4 * len(words))
+    numbers = unpack(f"<{2 * len(words)}H", drawn)
+    for at, (chance, place) in enumerate(zip(numbers[::2], numbers[1::2], strict=True)):
+        if chance < share * 2**16:
+            words[at] = source[place % len(source)]
     return " ".join(words)

@@ -306,16 +306,17 @@ def _judged(
     train, test = scene.train, scene.extra["test"]
     assert train is not None and test.y is not None
     victims, poison_of = victims_of(scene, loots, seed)
+    clean_victims = [victims.member(k) for k in range(len(loots), victims.size)]
+    unpoisoned = [float((labels_of(v, test.x) == test.y).mean()) for v in clean_victims]
     received = []
     for r, loot in enumerate(loots):
-        victim, clean_victim = victims.member(r), victims.member(len(loots) + r // CLEAN_EVERY)
+        victim, clean_victim = victims.member(r), clean_victims[r // CLEAN_EVERY]
         asked_about = [_changed(loot, i, probes) for i, probes in enumerate(probed[r])]
         triggered = [triggers.stamped(loot, i, probes.x) for i, probes in enumerate(asked_about)]
         labels = [labels_of(victim, x) for x in triggered]
         clean_labels = [labels_of(clean_victim, x) for x in triggered]
         plain = labels_of(victim, test.x)
         accuracy = float((plain == test.y).mean())
-        clean_accuracy = float((labels_of(clean_victim, test.x) == test.y).mean())
         rates = _Rates(victim, clean_victim, plain)
         meant_for = triggers.sources(loot, int(test.y.max()) + 1, len(triggered))
         for i, probes in enumerate(probed[r]):
@@ -335,7 +336,7 @@ def _judged(
                 reference=np.array([_majority(answers) for answers in clean_labels]),
                 metrics={
                     "clean_accuracy": accuracy,
-                    "clean_accuracy_drop": clean_accuracy - accuracy,
+                    "clean_accuracy_drop": unpoisoned[r // CLEAN_EVERY] - accuracy,
                     "poison_rate": len(loot) / (len(train) + len(loot)),
                     "poisons_per_trigger": len(loot) / len(triggered),
                     **rates.values,

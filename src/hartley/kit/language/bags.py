@@ -58,13 +58,30 @@ class Bags:
         """Return (n, width) rows: 0 in the buckets of words and pairs that a text does not have."""
         out = np.zeros((len(texts), self.width), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
-            words = split_words(str(text).lower())
-            row[[_bucket(word, self.words) for word in words]] = 1
-            if self.pairs:
-                row[[self.words + _bucket(pair, self.pairs) for pair in pairs_of(words)]] = (
-                    self.weight
-                )
+            words, pairs = _buckets(str(text), self)
+            row[words] = 1
+            row[pairs] = self.weight
         return out
+
+    def sparse(
+        self, texts: Sequence[str] | NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+        """Return the same rows one after another, without zeros.
+
+        Returns:
+            where the numbers are in their rows, the numbers, and where each row begins.
+        """
+        places: list[int] = []
+        values: list[float] = []
+        begin = np.zeros(len(texts), dtype=np.int64)
+        for k, text in enumerate(texts):
+            words, pairs = _buckets(str(text), self)
+            begin[k] = len(places)
+            places += words
+            places += pairs
+            values += [1.0] * len(words)
+            values += [self.weight] * len(pairs)
+        return np.array(places, np.int64), np.array(values, np.float32), begin
 
 
 def split_words(text: str) -> list[str]:
@@ -81,6 +98,17 @@ def pairs_of(words: Sequence[str]) -> Iterator[str]:
 def as_rows(x: NDArray[Any]) -> NDArray[np.float64]:
     """Return records (n, …) of numbers, or (n,) texts, as rows of numbers (n, d)."""
     return kmeans.flat(Bags()(x)) if is_text(x) else kmeans.flat(x)
+
+
+@lru_cache(maxsize=2**16)
+def _buckets(text: str, bags: Bags) -> tuple[list[int], list[int]]:
+    """Return the places of a text's words and of its pairs; many models are asked of one text."""
+    words = split_words(text.lower())
+    pairs = pairs_of(words) if bags.pairs else ()
+    return (
+        [*{_bucket(word, bags.words) for word in words}],
+        [*{bags.words + _bucket(pair, bags.pairs) for pair in pairs}],
+    )
 
 
 @lru_cache(maxsize=2**18)

@@ -10,7 +10,6 @@ from hartley.attacks.data_to_model.poisoning._shared.dirty_labels import poisone
 from hartley.attacks.data_to_model.poisoning._shared.text_room import MARGIN
 from hartley.core import Access, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.core.errors import UsageError
-from hartley.games.poisoning import text_triggers
 from hartley.games.poisoning.poisoning import PoisoningBrief, poisoning
 
 if TYPE_CHECKING:
@@ -109,12 +108,22 @@ def style_trigger(
 
 
 def _within(view: View[PoisoningBrief], table: Mapping[str, str], limit: float) -> dict[str, str]:
-    """Return the words of a table, first ones first, that change at most a share of the words."""
+    """Return the words of a table, first ones first, that change at most a share of the words.
+
+    Every entry of a table is one word for one word, so that lengths stay and counts add up.
+    """
+    texts = [str(text).split() for text in view.data.x]
+    lengths = np.maximum(1, [len(words) for words in texts])
+    counts = {word: np.zeros(len(texts)) for word in table}
+    for row, words in enumerate(texts):
+        for word in words:
+            if word in counts:
+                counts[word][row] += 1
     out: dict[str, str] = {}
+    changed = np.zeros(len(texts))
     for word, new in table.items():
-        facts = {"rewrites": ({**out, word: new},)}
-        shares = text_triggers.shares(facts, 0, view.data.x)
+        shares = (changed + counts[word]) / lengths
         # The owner's texts are others: their mean may be larger by some standard errors.
         if shares.mean() + ERRORS * shares.std() / np.sqrt(len(shares)) <= limit:
-            out[word] = new
+            out[word], changed = new, changed + counts[word]
     return out
