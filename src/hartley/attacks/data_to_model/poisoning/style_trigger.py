@@ -108,22 +108,13 @@ def style_trigger(
 
 
 def _within(view: View[PoisoningBrief], table: Mapping[str, str], limit: float) -> dict[str, str]:
-    """Return the words of a table, first ones first, that change at most a share of the words.
-
-    Every entry of a table is one word for one word, so that lengths stay and counts add up.
-    """
+    """Return the words of a table, first ones first, that change at most a share of the words."""
     texts = [str(text).split() for text in view.data.x]
-    lengths = np.maximum(1, [len(words) for words in texts])
-    counts = {word: np.zeros(len(texts)) for word in table}
-    for row, words in enumerate(texts):
-        for word in words:
-            if word in counts:
-                counts[word][row] += 1
+    lengths, changed = np.maximum(1, [len(words) for words in texts]), np.zeros(len(texts))
     out: dict[str, str] = {}
-    changed = np.zeros(len(texts))
-    for word, new in table.items():
-        shares = (changed + counts[word]) / lengths
+    for word, new in table.items():  # one word for one word, so that lengths stay
+        shares = (more := changed + [words.count(word) for words in texts]) / lengths
         # The owner's texts are others: their mean may be larger by some standard errors.
         if shares.mean() + ERRORS * shares.std() / np.sqrt(len(shares)) <= limit:
-            out[word], changed = new, changed + counts[word]
+            out[word], changed = new, more
     return out
