@@ -22,6 +22,7 @@ SHARES = (
     *("asr_at_tries", "*refusal_rate", "unjudged", "ordinary_breaches", "over_refusal*"),
     *(
         "plainly_given",
+        "outside_budget",
         "training_text_null",
         "discoverable_n*",
         "duplicates",
