@@ -1,6 +1,7 @@
 """Jailbreaks of the aligned victim: published claims and controls, each with interval and verdict.
 
     PYTHON bench/jailbreak.py controls     # no attack, a random suffix: 0 within the interval
+    PYTHON bench/jailbreak.py law          # both laws on prompts whose rates are known
     PYTHON bench/jailbreak.py best_of_n    # the beta-binomial law against one rate for all prompts
     PYTHON bench/jailbreak.py orderings    # white-box > black-box > plain question; encodings
     PYTHON bench/jailbreak.py attacks      # every attack once: a row each, as docs/jailbreak.md
@@ -169,6 +170,36 @@ def best_of_n(scene: Scene, arguments: argparse.Namespace) -> None:
     )
 
 
+def law(scene: None, arguments: argparse.Namespace) -> None:
+    """Populations of known rates: 64 prompts, some tries to fit on, and as many held out."""
+    del scene
+    fit, held_out = arguments.fit, arguments.tries - arguments.fit
+    for alpha, beta in ((0.3, 20.0), (0.5, 5.0), (1.0, 50.0), (2.0, 2.0), (0.1, 1.0)):
+        inside: dict[bool, list[bool]] = {False: [], True: []}
+        errors: dict[bool, list[float]] = {False: [], True: []}
+        for seed in range(arguments.splits):
+            rng = np.random.default_rng([arguments.seed, seed])
+            rates = rng.beta(alpha, beta, 64)
+            counts = rng.binomial(fit, rates)
+            share = float((rng.binomial(held_out, rates) > 0).mean())
+            for uniform in (False, True):
+                guess = rate_law(counts, fit, uniform=uniform).forecast(held_out, rng=rng)
+                inside[uniform].append(guess.low <= share <= guess.high)
+                errors[uniform].append(abs(guess.value - share))
+        better = float(np.mean(np.array(errors[False]) <= np.array(errors[True])))
+        # Where nearly every prompt is answered either law says so.
+        tie = max(np.mean(errors[False]), np.mean(errors[True])) < 0.01
+        holds = np.mean(inside[False]) >= 0.9 and (tie or better > 0.5)
+        print(
+            f"Beta({alpha}, {beta}), fit on {fit} of {arguments.tries} tries: the law covers "
+            f"{np.mean(inside[False]):.3f} of {arguments.splits} populations at a mean error of "
+            f"{np.mean(errors[False]):.3f}, one rate {np.mean(inside[True]):.3f} at "
+            f"{np.mean(errors[True]):.3f}; the law is as near or nearer in {better:.3f}: "
+            f"{'holds' if holds else 'DOES NOT HOLD'}",
+            flush=True,
+        )
+
+
 def attacks(scene: Scene, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Play every attack of the game that the scene allows."""
     rates = {}
@@ -213,6 +244,7 @@ def orderings(scene: Scene, arguments: argparse.Namespace) -> None:
 
 COMMANDS = {
     "controls": controls,
+    "law": law,
     "best_of_n": best_of_n,
     "orderings": orderings,
     "attacks": attacks,
@@ -234,7 +266,8 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--sampled", action="store_true", help="answers at temperature 1")
     arguments = parser.parse_args()
-    COMMANDS[arguments.command](scene_of(arguments), arguments)
+    scene = None if arguments.command == "law" else scene_of(arguments)
+    COMMANDS[arguments.command](scene, arguments)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ Prompts differ: where each has a rate of its own, Beta(α, β) distributed, the 
 tries answer is ``decisions.best_of_n``, and its failures fall as a power of N with slope −α
 (arXiv:2502.17578). One rate for all prompts would let them fall exponentially, far too fast.
 
-A forecast of another N integrates over what is not known of α and β (a grid, with a flat prior over
-the logarithms of the odds of the mean and of the concentration), and over the tries themselves.
+A forecast of another N integrates over what is not known of α and β (a grid; the log odds of the
+mean and the correlation of two tries of a prompt, 1/(1 + α + β), are uniform beforehand), and over
+the tries themselves.
 """
 
 from __future__ import annotations
@@ -168,7 +169,8 @@ def rate_law(successes: ArrayLike, tries: int, *, uniform: bool = False) -> Rate
             logs = c.sum() * np.log(mean) + (tries * len(c) - c.sum()) * np.log1p(-mean)
         else:
             at = betaln(kinds[:, None] + alpha, tries - kinds[:, None] + beta) - betaln(alpha, beta)
-            logs = of @ at
+            # The correlation of two tries of a prompt, 1/(1 + s), is uniform beforehand.
+            logs = of @ at + logs_of_s - 2 * np.log1p(size)
         weight = np.exp(logs - logs.max())
         use = weight > NEGLIGIBLE
         means, spreads = _around(odds, use, MEANS), _around(logs_of_s, use, SPREADS)
