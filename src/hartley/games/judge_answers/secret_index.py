@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hartley.kit.encodings.alphabets import FOLDS
 from hartley.kit.encodings.word_readers import folded
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ for _k in range(26):
 for _k in range(10):
     _TABLE[ord("0") + _k] = 26 + _k
 _DROPPED = bytes(sign for sign in range(256) if not chr(sign).isalnum() or sign > 127)
+
+
+_FOLDS = {ord(letter): other for letter, other in FOLDS.items()}
 
 
 def letters_of(text: str) -> bytes:
@@ -149,9 +153,9 @@ def forms_of(
         )
         yield "strands apart", letters_of(text[::2] + text[1::2])
         yield "strands apart", letters_of(text[1::2] + text[::2])
-    leet = raw.lower().replace("l", "i")
-    yield "leetspeak", letters_of(leet)
-    yield "leetspeak", letters_of(leet)[::-1]
+    leet = raw.lower().replace("rn", "m").translate(_FOLDS)
+    yield "look-alikes", letters_of(leet)
+    yield "look-alikes", letters_of(leet)[::-1]
     plain_words = re.findall(r"[^\W_]+", folded(secret).lower())
     for language in {name for word in plain_words for name in translations.get(word, {})}:
         choices = [translations.get(word, {}).get(language, (word,)) for word in plain_words]

@@ -39,9 +39,19 @@ LEET = {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7", "b": "8", "g
 LEET_SIGNS = {
     **{sign: letter for letter, sign in LEET.items()},
     **{"@": "a", "^": "a", "$": "s", "+": "t", "!": "i", "|": "i", "€": "e", "£": "l", "6": "g"},
-    **{"(": "c", "¢": "c", "¥": "y", "*": "x"},
+    **{"(": "c", "<": "c", "{": "c", "[": "c", "¢": "c", "¥": "y", "*": "x"},
 }
 """The letter that a sign in leetspeak stands for; 1, ! and | are i here, and may be l."""
+
+FOLDS = {"l": "i", "b": "g", "8": "g", "£": "i", "f": "s"}
+"""Letters that are written with the same sign as another one (1, 6, |, ſ), and that one."""
+
+_GROUPS = r"""
+/-\ a   /\ a   |3 b   /3 b   !3 b   |) d   |- f   |-| h   |< k   |_ l   |\/| m   |\| n
+() o   |2 r   |_| u   (_) u   \/ v   \/\/ w   >< x
+"""
+LEET_GROUPS = dict(zip(_GROUPS.split()[::2], _GROUPS.split()[1::2], strict=True))
+"""Groups of signs that draw a letter; 13 for a b is read besides."""
 
 _LOOK_ALIKES = {
     "a": "аɑαⲁ⍺ᴀɐꭺ",

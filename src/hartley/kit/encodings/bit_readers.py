@@ -156,10 +156,13 @@ def base32(text: str) -> Iterator[str]:
 
 
 def binary(text: str) -> Iterator[str]:
-    """Yield what runs of binary digits say, in groups of 8 and of 7, at each alignment."""
+    """Yield what binary digits say, in groups as written, or of 8 or 7 at each alignment."""
     runs = BINARY_RUN.findall(text)
-    if runs:
-        yield from of_digits("".join(runs))
+    if not runs:
+        return
+    groups = [int(group, 2) for run in runs for group in re.findall("[01]{5,32}", run)]
+    yield "".join(chr(value) if 32 <= value < 127 else "" for value in groups)
+    yield from of_digits("".join(runs))
 
 
 def of_digits(digits: str) -> Iterator[str]:

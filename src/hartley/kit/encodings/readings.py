@@ -12,6 +12,7 @@ Reader = Callable[[str], Iterator[str]]
 
 READERS: dict[str, Reader] = {
     "invisible signs": bit_readers.invisible,
+    "look-alikes": word_readers.look_alikes,
     "escapes": bit_readers.escapes,
     "hex": bit_readers.hexadecimal,
     "base64": bit_readers.base64,
@@ -89,6 +90,7 @@ def _choose(text: str, path: tuple[str, ...], shortest: int) -> Iterator[str]:
     letters = len(raw) - len(raw.translate(None, _NO_DOTS))
     enough = {
         "invisible signs": len(raw) < len(text),
+        "look-alikes": len(raw) < len(text),
         "escapes": "%" in text or "\\" in text or "&" in text or "=" in text or "U+" in text,
         "hex": digits >= shortest,
         "base64": digits + capitals >= shortest // 4,
@@ -123,6 +125,6 @@ def readings(
                 continue
             plain = word_readers.folded(text)
             for name in _choose(text, path, shortest):
-                source = text if name == "invisible signs" else plain
+                source = text if name in ("invisible signs", "look-alikes") else plain
                 deeper.extend([(reading, (*path, name)) for reading in READERS[name](source)])
         level = deeper

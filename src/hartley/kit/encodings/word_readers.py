@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import files
 
 from hartley.kit.encodings.alphabets import (
     BRAILLE,
+    FOLDS,
     INVISIBLE,
+    LEET_GROUPS,
     LEET_SIGNS,
     LETTERS,
     LOOK_ALIKES,
@@ -24,9 +28,18 @@ from hartley.kit.encodings.alphabets import (
 from hartley.kit.encodings.bit_readers import of_digits
 
 _LIGATURES = {"ß": "ss", "œ": "oe", "æ": "ae", "Œ": "OE", "Æ": "AE"}
-_FOLD = str.maketrans(
-    {**_LIGATURES, **LOOK_ALIKES, **SQUARED, **BRAILLE, **dict.fromkeys(INVISIBLE)}
-)
+
+
+@lru_cache(maxsize=1)
+def _fold() -> dict[int, str | int | None]:
+    """Return the table of signs that stand for a letter, or for nothing."""
+    text = files(__package__).joinpath("confusables.tsv").read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")][1:]
+    alike = {chr(int(code, 16)): letter for letter, codes in rows for code in codes.split()}
+    tables = ({**alike, **_LIGATURES, **LOOK_ALIKES}, SQUARED, BRAILLE, dict.fromkeys(INVISIBLE))
+    return str.maketrans({sign: letter for table in tables for sign, letter in table.items()})
+
+
 _OF_MORSE = {code: letter for letter, code in MORSE.items()}
 
 WORD = re.compile(r"[A-Za-z0-9]+")
@@ -34,7 +47,7 @@ LINE_START = re.compile(r"^[^A-Za-z\n]{0,99}([A-Za-z])", re.MULTILINE)
 LINE_END = re.compile(r"([A-Za-z])[^A-Za-z\n]{0,99}$", re.MULTILINE)
 SENTENCE_START = re.compile(r"(?:^|[.!?:]\s{1,9}|\n)[^A-Za-z\n]{0,9}([A-Za-z])")
 CAPITAL = re.compile(r"[A-Z]")
-_SIGNS = r"[0-9@$!|+^(€£¢¥*]"
+_SIGNS = r"[0-9@$!|+^(€£¢¥*<{\[/\\]"
 MIXED = re.compile(rf"[A-Za-z]{_SIGNS}|{_SIGNS}[A-Za-z]|[a-z]I|\d\s[\dA-Za-z]")
 _BETWEEN = r"[\s/|,;*\"'`“”‘’()\[\]<>]"
 BETWEEN_SIGNS = re.compile(rf"{_BETWEEN}+")
@@ -48,26 +61,50 @@ ARTICLES = frozenset(_ARTICLES.split())
 
 _LEET = str.maketrans(LEET_SIGNS)
 _LEET_L = str.maketrans({**LEET_SIGNS, "1": "l", "!": "l", "|": "l"})
-_LEET_FOLDED = str.maketrans({**LEET_SIGNS, "l": "i", "L": "i", "I": "i"})
+_LEET_FOLDED = str.maketrans({**LEET_SIGNS, **FOLDS})
+GROUP = re.compile("|".join(map(re.escape, sorted(LEET_GROUPS, key=len, reverse=True))))
 
 
 def folded(text: str) -> str:
     """Return the text in plain letters: look-alikes, accents, boxes, braille, invisible signs."""
     if text.isascii():
         return text
-    text = text.translate(_FOLD)
+    text = text.translate(_fold())
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in text if not unicodedata.combining(c)).translate(_FOLD)
+        text = "".join(c for c in text if not unicodedata.combining(c)).translate(_fold())
     return text
 
 
+def look_alikes(text: str) -> Iterator[str]:
+    """Yield a text that is not in plain letters with the letters that look alike as one."""
+    if not text.isascii():
+        yield _merged(folded(text))
+
+
+def _merged(text: str) -> str:
+    """Return a text with signs of leetspeak read, and letters that share a sign as one."""
+    return text.lower().replace("rn", "m").translate(_LEET_FOLDED)
+
+
 def leetspeak(text: str) -> Iterator[str]:
-    """Yield the text with letters for the signs of leetspeak; 1 is an i, an l, or any of both."""
-    if MIXED.search(text):
-        yield text.translate(_LEET)
-        yield text.translate(_LEET_L)
-        yield text.translate(_LEET_FOLDED)
+    """Yield the text with letters for the signs of leetspeak, groups of signs first or left alone.
+
+    Where a sign stands for one of several letters, all of them are read as one
+    (:data:`~hartley.kit.encodings.alphabets.FOLDS`); 1 is besides read as an i, and as an l.
+    """
+    if not MIXED.search(text):
+        return
+    yield text.translate(_LEET)
+    yield text.translate(_LEET_L)
+    yield _merged(text)
+    grouped = GROUP.sub(lambda match: LEET_GROUPS[match.group()], text)
+    if grouped != text:
+        yield grouped.translate(_LEET)
+        yield _merged(grouped)
+        yield _merged(grouped.replace("13", "b"))
+    elif "13" in text:
+        yield _merged(text.replace("13", "b"))
 
 
 def spelling_words(text: str) -> Iterator[str]:
