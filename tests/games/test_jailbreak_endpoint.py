@@ -23,7 +23,8 @@ from hartley.kit.language.chat_template import asked
 from hartley.kit.retry import Backoff
 from hartley.targets.http import endpoint
 
-PAGE = Path(__file__).parents[2] / "docs" / "jailbreak.md"
+PAGE = (Path(__file__).parents[2] / "docs" / "jailbreak.md").read_text()
+PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 SMALL = {"rounds": 2, "questions": 4, "ordinary": 10}
 
 
@@ -44,7 +45,7 @@ def _backend(faults: float) -> tuple[Backend, Any]:
 def test_the_recipe_of_the_page_is_played_on_a_bad_line(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARTLEY_CACHE", str(tmp_path))
-    (recipe,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    (recipe,) = [p for p in PROGRAMS if "endpoint" in p]
     backend, live_scene = _backend(0.3)
     part = live_scene.part(Withheld)
     names = ("questions", "secrets", "openings", "public_pairs", "benign", "benign_answers")
@@ -82,3 +83,10 @@ def test_what_fails_every_time_fails_the_row_and_is_not_a_refusal() -> None:
     broken = replace(scene, model=victim.with_(chat=chat))
     with pytest.raises(TransientError, match="in time"):
         play(catalog.load("attack", "best_of_n"), broken, game_params=SMALL)
+
+
+def test_the_forecast_of_the_page_runs(capsys) -> None:
+    (program,) = [p for p in PROGRAMS if "rate_law" in p]
+    exec(program, {})
+    estimate, forecast = capsys.readouterr().out.splitlines()
+    assert 0 < float(estimate) < 1 and forecast.startswith("Forecast(value=0.")
