@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.infotheory.binary_channel import clopper_pearson
-from hartley.kit.graph.link_budget import SmallGraphLinks
+from hartley.kit.graph.link_budget import LinkBudget
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,16 +47,16 @@ class LinkSmoothing:
 
     added: float
     removed: float
-    links: SmallGraphLinks
+    links: LinkBudget
     samples: int
     alpha: float = 1e-3
 
     def noisy(self, x: NDArray[Any], samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return noisy copies (n · samples, …) of records (n, …), those of one record together."""
         copies = np.repeat(np.asarray(x, np.float32), samples, 0)
-        chance = np.where(self.links.linked(x), self.removed, self.added) * self.links.pairs(x)
+        chance = np.where(self.links.present(x), self.removed, self.added) * self.links.pairs(x)
         chance = np.repeat(chance, samples, 0)
-        return self.links.flipped(copies, rng.random(chance.shape) < chance)
+        return self.links.toggled(copies, rng.random(chance.shape) < chance)
 
     def counts(
         self, labels: Labels, x: NDArray[Any], classes: int, samples: int, rng: np.random.Generator

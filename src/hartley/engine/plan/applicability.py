@@ -34,6 +34,7 @@ class Obstacle:
 CALLED = {
     "graph": "single graph of which its records are nodes",
     "small_graph_links": "small graphs as its records",
+    "link_budget": "graphs whose links may be flipped",
 }
 """What a person reads in place of the name of what a scene lacks, where that would mislead."""
 

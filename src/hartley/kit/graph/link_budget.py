@@ -74,6 +74,14 @@ class LinkBudget:
         """Return records with pairs (n, P) flipped, by shares from 0 to 1."""
         raise NotImplementedError
 
+    def present(self, x: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return (n, P) which pairs are linked in records that may have flips already."""
+        raise NotImplementedError
+
+    def toggled(self, x: NDArray[Any], flips: NDArray[np.bool_]) -> Array:
+        """Return records with further pairs (n, P) flipped, from what they are now."""
+        raise NotImplementedError
+
     def slopes(self, clean: NDArray[Any], slope: NDArray[Any]) -> NDArray[np.float64]:
         """Return the slope (n, P) along each flip, of a slope (n, …) along the record."""
         raise NotImplementedError
@@ -141,6 +149,14 @@ class SmallGraphLinks(LinkBudget):
         out[:, a, b] = out[:, b, a] = after
         return out
 
+    def present(self, x: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return the same as ``linked``: a record has its links in itself."""
+        return self.linked(x)
+
+    def toggled(self, x: NDArray[Any], flips: NDArray[np.bool_]) -> Array:
+        """Return the same as ``flipped``: a record has its links in itself."""
+        return self.flipped(x, flips)
+
     def slopes(self, clean: NDArray[Any], slope: NDArray[Any]) -> NDArray[np.float64]:
         """Return the slope (n, P) along each flip: both places of a pair move."""
         a, b = self._ends
@@ -200,6 +216,20 @@ class NodeLinks(LinkBudget):
     def flipped(self, clean: NDArray[Any], flips: NDArray[Any]) -> Array:
         """Return records (n, 1 + N) with these flips."""
         return np.concatenate([clean[:, :1], np.asarray(flips)], 1).astype(np.float32)
+
+    def present(self, x: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return (n, N) which nodes each record's node is linked to, with the record's flips."""
+        return np.asarray(self.linked(x) ^ self._flips(x))
+
+    def toggled(self, x: NDArray[Any], flips: NDArray[np.bool_]) -> Array:
+        """Return records (n, 1 + N) with further flips; one that was flipped is as before."""
+        return self.flipped(x, self._flips(x) ^ flips)
+
+    def _flips(self, x: NDArray[Any]) -> NDArray[np.bool_]:
+        """The flips (n, N) of records (n, 1 + N), none of nodes (n, 1)."""
+        return (
+            np.asarray(x[:, 1:] > 0.5) if x.shape[1] > 1 else np.zeros((len(x), self._size), bool)
+        )
 
     def slopes(self, clean: NDArray[Any], slope: NDArray[Any]) -> NDArray[np.float64]:
         """Return the slope (n, N) along each flip."""
