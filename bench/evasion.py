@@ -277,7 +277,7 @@ def links(arguments: argparse.Namespace) -> None:
     knows of ``link_smoothing`` ascends means over its noise.
     """
     scene = {"synsets": synsets, "wordnet": wordnet}[arguments.scene](opened=True)
-    names = ["jaccard"] + ["link_smoothing"] * (arguments.scene == "synsets")
+    names = ("jaccard", "link_smoothing")
     behind = {name: defended(scene, catalog.load("defense", name)) for name in names}
     size = {"rounds": 8, "records": 32}
     for name in ("link_search", "link_gradient", "link_pgd"):

@@ -99,6 +99,6 @@ def test_nodes_of_one_graph_are_certified_and_no_attack_contradicts_it():
     after = defended(scene, "link_smoothing", {"certify": 150})
     (recorded,) = after.defenses
     assert (recorded.params["added"], recorded.params["removed"]) == (0.0005, 0.8)
-    size = {"rounds": 1, "records": 16}
+    size = {"rounds": 1, "records": 8}
     metrics = play("link_gradient", after, seed=0, game_params=size, draws=2).metrics
     assert metrics["contradicted"] == 0 and metrics["certified_accuracy"] > 0.2
