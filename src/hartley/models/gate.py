@@ -41,6 +41,8 @@ class Gate:
         rate: its learning rate, as a share of the first stage's.
         keep: probability that the second stage leaves to the class of a blocked record; 0 is plain
             relabelling.
+        knows: whether the first stage teaches the blocked classes. Without it their names are never
+            learnt, which is what relearning is compared with.
 
     Raises:
         UsageError: fewer than two blocked classes, or other numbers out of range.
@@ -51,6 +53,7 @@ class Gate:
     epochs: int = 20
     rate: float = 1.0
     keep: float = 0.05
+    knows: bool = True
 
     def __post_init__(self) -> None:
         if len({*self.blocked}) < 2 or not all(0 <= c < self.refused for c in self.blocked):
@@ -83,6 +86,14 @@ class Gate:
     def blocks(self, y: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which labels (n,) are of a blocked class."""
         return np.asarray(np.isin(y, self.blocked))
+
+    def first(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return what the first stage teaches of records with labels ``y`` (n,)."""
+        return y if self.knows else self.taught(y)
+
+    def ignorant(self) -> Gate:
+        """Return the gate of an owner whose model never learnt the names of blocked classes."""
+        return replace(self, keep=0.0, knows=False)
 
     def taught(self, y: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the second stage teaches of records with labels ``y`` (n,).

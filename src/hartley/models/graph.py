@@ -6,6 +6,7 @@ Both are a ``core.Fit``; what they train is kept by content (``models.weight_cac
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from hartley.kit.graph.node_classifier import (
     nodes_of,
     train_nodes,
 )
+from hartley.models.class_tuning import TuningLesson
 from hartley.models.gate import Gate
 from hartley.models.pipeline import CLOSED
 from hartley.models.weight_cache import Trained, kept
@@ -169,13 +171,43 @@ class GraphPipeline:
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K networks on K subsets of small graphs; ``include`` is (K, n) booleans."""
-        assert data.y is not None
-        labels = data.y
+        return self._ensemble(*self._weights(data, include, seed))
+
+    def tuned(
+        self,
+        data: Data,
+        include: NDArray[Any],
+        seed: int,
+        lessons: Sequence[TuningLesson],
+    ) -> Ensemble:
+        """Return the networks of ``fit``, each trained further on records of its user."""
+        weights, facts = self._weights(data, include, seed)
+        stacks = []
+        for k, lesson in enumerate(lessons):
+            start = {name: array[k : k + 1] for name, array in weights.items()}
+            x, y = lesson.records.x, lesson.records.labels
+            everyone = np.ones((1, len(y)), dtype=bool)
+            stacks.append(
+                train_graphs(
+                    self.shape, x, y, everyone, lesson.of(self.study),
+                    seed=spawn(seed, "tuned"), first=k, start=start,
+                )
+                if len(y)
+                else start
+            )  # fmt: skip
+        joined = {n: np.concatenate([stack[n] for stack in stacks]) for n in self.shape.shapes}
+        return self._ensemble(joined, facts)
+
+    def _weights(
+        self, data: Data, include: NDArray[Any], seed: int
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        labels = data.labels
+        first_labels = labels if self.gate is None else self.gate.first(labels)
 
         def trained(chosen: NDArray[np.bool_], first: int) -> Trained:
             started = time.perf_counter()
             weights = train_graphs(
-                self.shape, data.x, labels, chosen, self.study, seed=seed, first=first
+                self.shape, data.x, first_labels, chosen, self.study, seed=seed, first=first
             )
             if self.gate is not None:
                 weights = train_graphs(
@@ -186,10 +218,11 @@ class GraphPipeline:
             return weights, {"seconds": time.perf_counter() - started}
 
         stamp = cache.digest({"x": data.x, "y": labels}) if self.cached else ""
-        weights, facts = kept(
+        return kept(
             {"graphs": self.recipe}, include, seed, trained, records=stamp, cached=self.cached
         )
 
+    def _ensemble(self, weights: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Ensemble:
         def some(rows: slice, x: NDArray[Any]) -> NDArray[Any]:
             return softmax(ask(self.shape, {n: w[rows] for n, w in weights.items()}, x))
 
@@ -216,7 +249,7 @@ class GraphPipeline:
             )
 
         return Ensemble(
-            size=len(include),
+            size=len(weights["0.bias"]),
             query=lambda x: some(slice(None), x),
             member=member,
             facts=facts,

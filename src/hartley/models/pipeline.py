@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from hartley.kit.fleet import Fleet, Objective, Privacy, Training, train, train_
 from hartley.kit.fleet.repair import Repair, TrainedOn
 from hartley.kit.language.bags import Bags
 from hartley.kit.nets import Net
+from hartley.models.class_tuning import TuningLesson
 from hartley.models.gate import Gate
 from hartley.models.weight_cache import Trained, kept
 from hartley.targets.torch import from_torch, softmax
@@ -123,6 +125,30 @@ class Pipeline:
         """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans."""
         return ensemble(self, self.fleet(data, include, seed))
 
+    def tuned(
+        self,
+        data: Data,
+        include: NDArray[Any],
+        seed: int,
+        lessons: Sequence[TuningLesson],
+    ) -> Ensemble:
+        """Return the models of ``fit``, each trained further on records of its user."""
+        fleet = self.fleet(data, include, seed)
+        stacks = []
+        for k, lesson in enumerate(lessons):
+            start = {name: array[k : k + 1] for name, array in fleet.weights.items()}
+            x, y = self.numbers(lesson.records.x), lesson.records.labels
+            stacks.append(
+                train(
+                    self.net, x, y, np.ones((1, len(y)), dtype=bool), lesson.of(self.training),
+                    seed=spawn(seed, "tuned"), first=k, start=start, device=self.device,
+                ).weights
+                if len(y)
+                else start
+            )  # fmt: skip
+        weights = {n: np.concatenate([stack[n] for stack in stacks]) for n in self.net.shapes}
+        return ensemble(self, Fleet(self.net, weights))
+
     def fleet(self, data: Data, include: NDArray[Any], seed: int) -> Fleet:
         """Train as ``fit`` does, and return the weights."""
         assert data.y is not None
@@ -172,9 +198,9 @@ class Pipeline:
                 start=start,
             )
 
-        fleet = stage(self.training, y, seed)
         if self.gate is None:
-            return fleet
+            return stage(self.training, y, seed)
+        fleet = stage(self.training, self.gate.first(y), seed)
         second, taught = self.gate.second(self.training), self.gate.taught(y)
         return stage(second, taught, spawn(seed, "gate"), fleet.weights)
 

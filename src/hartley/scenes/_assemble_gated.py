@@ -14,6 +14,7 @@ from hartley.games.extraction.fingerprint import labels_of
 from hartley.kit.cache import digest
 from hartley.kit.graph.link_budget import LinkBudget
 from hartley.kit.interval_values import Figure, share_figure
+from hartley.models.class_tuning import ClassTuning
 from hartley.models.gate import Gate
 from hartley.models.graph import GraphPipeline
 from hartley.models.pipeline import OPEN, Pipeline
@@ -72,7 +73,7 @@ def assemble(
         fit=owner.fit,
         extra={"test": parts["test"], "public": parts["public"]},
         training=owner,
-        parts=(owner.gate, budget),
+        parts=(owner.gate, budget, ClassTuning()),
         utility=gated_utility,
         settings=Settings(rounds or {}, opens=OPEN & ~owner.offers, pictures=True),  # public data
         facts={

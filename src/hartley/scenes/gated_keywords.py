@@ -74,7 +74,7 @@ def gated_keywords(
         owner,
         Perturbation("linf", EPSILON),
         seed=seed,
-        rounds={"blocked_class": ROUNDS},
+        rounds={"blocked_class": ROUNDS, "class_unblocking": ROUNDS},
     )
 
 

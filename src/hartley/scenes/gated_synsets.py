@@ -67,6 +67,6 @@ def gated_synsets(
         owner,
         SmallGraphLinks(FLIPS, NODES),
         seed=seed,
-        rounds={"blocked_class": ROUNDS},
+        rounds={"blocked_class": ROUNDS, "class_unblocking": ROUNDS},
         facts={"nodes a graph": NODES},
     )
