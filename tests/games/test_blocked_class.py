@@ -37,6 +37,10 @@ def _attack(change: Any) -> Any:
     )(made)
 
 
+def _asr(trials: Any) -> float:
+    return float((trials.guess == trials.truth).mean())
+
+
 def _scene() -> Scene:
     return live(VISION, np.random.default_rng(0))
 
@@ -69,13 +73,14 @@ def test_without_a_change_nothing_comes_out() -> None:
     trials = play(_attack(lambda x, brief: x), _scene())
     assert measure(trials).bits.value == pytest.approx(0, abs=0.01)
     metrics = trials.metrics
-    assert metrics["asr"] == metrics["base_rate"] == metrics["over_refusal"] == 0.0
+    assert _asr(trials) == metrics["over_refusal"] == 0.0
+    assert np.array_equal(trials.guess, trials.reference)
     assert metrics["refusal_rate"] == metrics["clean_refusal_rate"] == 1.0
 
 
 def test_changes_beyond_the_budget_are_not_asked_about() -> None:
     trials = play(_attack(lambda x, brief: np.where(x > 0.5, x - 0.3, x + 0.3)), _scene())
-    assert trials.metrics["outside_budget"] == 1.0 and trials.metrics["asr"] == 0.0
+    assert trials.metrics["outside_budget"] == 1.0 and _asr(trials) == 0.0
 
 
 def test_bits_are_those_of_an_erasure_channel() -> None:
@@ -93,7 +98,7 @@ def test_bits_are_those_of_an_erasure_channel() -> None:
         return out.astype(x.dtype)
 
     trials = play(_attack(some), _scene(), game_params={"rounds": 40, "records": 8})
-    assert trials.metrics["asr"] == pytest.approx(0.5)
+    assert _asr(trials) == pytest.approx(0.5)
     assert measure(trials).bits.value == pytest.approx(0.5, abs=0.06)
 
 
@@ -104,7 +109,7 @@ def test_classes_that_are_merged_into_the_refusal_do_not_come_back(digits: Scene
         gate = replace(digits.part(Gate), keep=keep)
         owner = digits.training.with_(gate=gate)  # type: ignore[union-attr]
         scene = replace(digits.with_part(gate), training=owner, fit=owner.fit)
-        rates.append(play(pgd, scene, seed=0, game_params={"rounds": 2}).metrics["asr"])
+        rates.append(_asr(play(pgd, scene, seed=0, game_params={"rounds": 2})))
     assert rates[0] == 0.0 and rates[1] > 0.2
 
 

@@ -14,6 +14,7 @@ then still there to come out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,3 +111,9 @@ class Gate:
     def second(self, first: R) -> R:
         """Return the recipe of the second stage from that of the first."""
         return replace(first, epochs=self.epochs, lr=first.lr * self.rate)
+
+
+def symbols_of(answers: NDArray[Any], classes: Sequence[int]) -> NDArray[np.int64]:
+    """Return which of some classes each answer (n,) names, −1 where it names none of them."""
+    hits = np.asarray(answers)[:, None] == np.asarray(classes)
+    return np.where(hits.any(1), hits.argmax(1), -1).astype(np.int64)

@@ -43,7 +43,7 @@ from hartley.games.extraction.fingerprint import labels_of
 from hartley.games.finetuning import live_class_unblocking
 from hartley.games.judged_model import judged
 from hartley.models.class_tuning import ClassTuning, GatedOwner, TuningLesson
-from hartley.models.gate import Gate
+from hartley.models.gate import Gate, symbols_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -174,7 +174,7 @@ def class_unblocking(
             model = judged(tuned.member(k))
             answers = labels_of(model, questions[k])
             symbols, before, control = (
-                _symbols(labels, asked)
+                symbols_of(labels, asked)
                 for labels in (
                     answers,
                     labels_of(judged(victims.member(k)), questions[k]),
@@ -266,12 +266,6 @@ def _drawn(
     at = [(messages[:k] == message).sum() for k, message in enumerate(messages)]
     rows = [pools[message][i] for message, i in zip(messages, at, strict=True)]
     return np.array(rows, dtype=np.int64), messages
-
-
-def _symbols(answers: NDArray[Any], asked: NDArray[Any]) -> NDArray[np.int64]:
-    """Return which of the asked classes each answer (n,) is, −1 where it is none."""
-    hits = answers[:, None] == asked
-    return np.where(hits.any(1), hits.argmax(1), -1).astype(np.int64)
 
 
 def _tunable(

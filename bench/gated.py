@@ -1,0 +1,167 @@
+"""Gated victims and unlearning, on real scenes: what comes back, with intervals.
+
+    PYTHON bench/gated.py gates        # before and behind the gate: blocked classes and others
+    PYTHON bench/gated.py keep         # what is taught of blocked records, and what an input gets
+    PYTHON bench/gated.py relearning   # success against samples: known, merged, and never learnt
+    PYTHON bench/gated.py unlearning   # membership after unlearning, beside retraining
+
+``--scene`` names another gated scene; ``--rounds`` is the number of victims. Rates are over
+records, and their intervals over victims.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+
+from hartley import catalog
+from hartley.channel.measure import measure
+from hartley.core import Modality, Scene
+from hartley.engine.run.play import play
+from hartley.games.extraction.fingerprint import labels_of
+from hartley.kit.interval_values import share_figure
+from hartley.models.gate import Gate
+from hartley.scenes._assemble_gated import before_the_gate, gated_utility
+
+torch.set_num_threads(1)
+
+
+def shown(figure: Any) -> str:
+    """A rate with its interval, of a figure or of a metric of a channel."""
+    if isinstance(figure, dict):
+        return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+    return f"{float(figure):.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+
+
+def regated(scene: Scene, **changes: Any) -> Scene:
+    """The scene whose owner gates in another way; victims of games are trained by them."""
+    gate = replace(scene.part(Gate), **changes)
+    owner = scene.training.with_(gate=gate)
+    everyone = np.ones((1, len(scene.train)), dtype=bool)
+    model = owner.fit(scene.train, everyone, 0).member(0)
+    return replace(scene.with_part(gate), training=owner, fit=owner.fit, model=model)
+
+
+def gates(arguments: argparse.Namespace) -> None:
+    """One victim of each scene before and behind its gate, on held-out records."""
+    print("| scene | right before: blocked | others | refused behind: blocked | others | right |")
+    for name in ("gated_digits", "gated_keywords", "gated_synsets"):
+        scene = catalog.load("scene", name)()
+        test, gate = scene.extra["test"], scene.part(Gate)
+        blocked = gate.blocks(test.labels)
+        right = labels_of(before_the_gate(scene, 1, 0).member(0), test.x) == test.labels
+        refused = labels_of(scene.model, test.x) == gate.refused
+        behind = gated_utility(scene)
+        row = (
+            *(share_figure(right[blocked]), share_figure(right[~blocked])),
+            *(behind["refused"], share_figure(refused[~blocked]), behind["accuracy"]),
+        )
+        print(f"| `{name}` | {' | '.join(map(shown, row))} | n {blocked.sum()}, {(~blocked).sum()}")
+    del arguments
+
+
+def keep(arguments: argparse.Namespace) -> None:
+    """Success of changed records by the share of the teaching that goes on naming the class."""
+    scene = catalog.load("scene", arguments.scene)(opened=True)
+    names = {
+        Modality.GRAPH: ("gate_links", "gate_link_search"),
+    }.get(scene.modality, ("gate_pgd", "gate_square"))
+    for share in (0.0, 0.01, 0.05, 0.1):
+        other = regated(scene, keep=share)
+        for name in names:
+            trials = play(
+                catalog.load("attack", name),
+                other,
+                seed=0,
+                game_params={"rounds": arguments.rounds},
+            )
+            channel = measure(trials)
+            rates = channel.metrics
+            print(
+                f"keep {share} {name}: asr {shown(rates['asr'])}, "
+                f"unchanged {shown(rates['base_rate'])}, refused"
+                f" {float(trials.metrics['clean_refusal_rate']):.3f}, "
+                f"others {float(trials.metrics['over_refusal']):.3f}, n {channel.n}",
+                flush=True,
+            )
+
+
+def relearning(arguments: argparse.Namespace) -> None:
+    """Success against samples, of victims that knew the classes and of such as never did."""
+    scene = catalog.load("scene", arguments.scene)()
+    attack = catalog.load("attack", "relearn_class")
+    for share in (0.05, 0.0):
+        other = regated(scene, keep=share)
+        for teaches in ("asked", "others", "benign"):
+            for samples in (2, 4, 8, 16, 32, 64) if teaches == "asked" else (16, 64):
+                for passes in (10, 60):
+                    trials = play(
+                        attack,
+                        other,
+                        seed=0,
+                        params={"samples": samples, "teaches": teaches, "passes": passes},
+                        game_params={"rounds": arguments.rounds},
+                    )
+                    channel = measure(trials)
+                    print(
+                        f"keep {share} {teaches} {samples} samples {passes} passes: asr "
+                        f"{shown(channel.metrics['asr'])}, never learnt "
+                        f"{shown(channel.metrics['ignorant_rate'])}, refused "
+                        f"{float(trials.metrics['refusal_rate']):.3f}, others right "
+                        f"{float(trials.metrics['kept_accuracy']):.3f}, n {channel.n}",
+                        flush=True,
+                    )
+
+
+FORGETTING = (
+    ("none", 1.0, 5, 100),
+    ("retrain", 1.0, 5, 100),
+    ("gradient_ascent", 0.2, 5, 100),
+    ("gradient_difference", 1.0, 5, 100),
+    ("npo", 1.0, 5, 100),
+    ("retrain", 1.0, 5, 20),
+    ("npo", 1.0, 60, 20),
+)
+"""Method, rate, passes and records of an unlearning; the last goes on for too long."""
+
+
+def unlearning(arguments: argparse.Namespace) -> None:
+    """Membership of what was forgotten against what was never there, by two attacks."""
+    for label in (0.0, 1.0):
+        for method, rate, passes, count in FORGETTING:
+            params = {"method": method, "rate": rate, "passes": passes, "forgotten": count}
+            scene = catalog.load("scene", "unlearned_digits")(**params)
+            size = {"rounds": arguments.rounds, "mislabelled": label}
+            for name in ("loss_threshold", "lira"):
+                trials = play(catalog.load("attack", name), scene, seed=0, game_params=size)
+                channel = measure(trials)
+                print(
+                    f"wrong labels {label:.0f} {method} {passes} passes, {count} forgotten, {name}: "
+                    f"auc {shown(channel.metrics['auc'])}, two-sided "
+                    f"{shown(channel.metrics['auc_two_sided'])}, bits {channel.bits.value:.3f} "
+                    f"[{channel.bits.lower:.3f}, {channel.high:.3f}], accuracy "
+                    f"{scene.facts['test accuracy']:.3f}, n {channel.n}",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    """Run one of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = {"gates": gates, "keep": keep, "relearning": relearning, "unlearning": unlearning}
+    parser.add_argument("command", choices=commands)
+    parser.add_argument("--scene", default="gated_digits")
+    parser.add_argument("--rounds", type=int, default=16)
+    arguments = parser.parse_args()
+    commands[arguments.command](arguments)
+
+
+if __name__ == "__main__":
+    main()
