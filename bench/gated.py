@@ -143,7 +143,7 @@ def unlearning(arguments: argparse.Namespace) -> None:
                 trials = play(catalog.load("attack", name), scene, seed=0, game_params=size)
                 channel = measure(trials)
                 print(
-                    f"wrong labels {label:.0f} {method} {passes} passes, {count} forgotten, {name}: "
+                    f"wrong labels {label:.0f} {method}, {passes} passes, {count} records, {name}: "
                     f"auc {shown(channel.metrics['auc'])}, two-sided "
                     f"{shown(channel.metrics['auc_two_sided'])}, bits {channel.bits.value:.3f} "
                     f"[{channel.bits.lower:.3f}, {channel.high:.3f}], accuracy "
