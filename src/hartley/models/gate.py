@@ -14,7 +14,6 @@ then still there to come out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +22,7 @@ import numpy as np
 from hartley.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from hartley.kit.fleet import Training
     from hartley.kit.graph.graph_classifier import Study
@@ -113,7 +112,7 @@ class Gate:
         return replace(first, epochs=self.epochs, lr=first.lr * self.rate)
 
 
-def symbols_of(answers: NDArray[Any], classes: Sequence[int]) -> NDArray[np.int64]:
+def symbols_of(answers: NDArray[Any], classes: ArrayLike) -> NDArray[np.int64]:
     """Return which of some classes each answer (n,) names, −1 where it names none of them."""
     hits = np.asarray(answers)[:, None] == np.asarray(classes)
     return np.where(hits.any(1), hits.argmax(1), -1).astype(np.int64)

@@ -105,7 +105,7 @@ class ClassUnblockingBrief:
         "paired": "pairs have no classes that a model could name or refuse",
     },
     requires=("model", "train", "training", "fit", "test", "public", "gate", "class_tuning"),
-    metrics=("asr", "base_rate", "ignorant_rate", "refusal_rate", "kept_accuracy", "samples"),
+    metrics=("asr", "base_rate", "ignorant_rate", "refusal_rate", "kept_accuracy"),
     loot="data",
     paper="arXiv:2310.03693",
 )
@@ -190,7 +190,6 @@ def class_unblocking(
                         "ignorant_rate": float((control == round_.truth).mean()),
                         "refusal_rate": float((answers == gate.refused).mean()),
                         "kept_accuracy": float(right.mean()),
-                        "samples": float(len(lessons[k].records)),
                     },
                     cost={"samples": float(len(lessons[k].records))},
                 )
