@@ -87,18 +87,18 @@ class UnlearningPipeline:
     @property
     def recipe(self) -> dict[str, Any]:
         """Plain values that a result depends on, for a digest."""
-        held = digest({"x": self.retained.x, "y": self.retained.labels})
-        return {**self.owner.recipe, "unlearning": asdict(self.unlearning), "retained": held}
+        rest = digest({"x": self.retained.x, "y": self.retained.labels})
+        return {**self.owner.recipe, "unlearning": asdict(self.unlearning), "retained": rest}
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K nets on K subsets of ``data`` and on the retained records; forget the subsets."""
-        count, held = len(data), self.retained
+        count, rest = len(data), self.retained
         both = replace(
             data,
-            x=np.concatenate([data.x, held.x]),
-            y=np.concatenate([data.labels, held.labels]),
+            x=np.concatenate([data.x, rest.x]),
+            y=np.concatenate([data.labels, rest.labels]),
         )
-        everyone = np.ones((len(include), len(held)), dtype=bool)
+        everyone = np.ones((len(include), len(rest)), dtype=bool)
         forgets = self.unlearning.method not in ("none", "retrain")
         some = np.asarray(include, dtype=bool) & (self.unlearning.method != "retrain")
         owner = self.owner
@@ -140,14 +140,14 @@ class Forget(Repair):
 
         def mend(k: int, module: torch.nn.Sequential) -> None:
             rows = np.flatnonzero(trained_on.include[k])
-            gone, held = rows[rows < self.count], rows[rows >= self.count]
+            gone, rest = rows[rows < self.count], rows[rows >= self.count]
             if not len(gone):
                 return
             rng = trained_on.rng(k, "forget")
             loss = self._loss(module, x, y)
             optimiser = eager("Adam")(module.parameters(), lr=lr)
             for part in shuffled(rng, len(gone), batch, passes):
-                others = rng.choice(held, min(batch, len(held)), replace=False)
+                others = rng.choice(rest, min(batch, len(rest)), replace=False)
                 optimiser.zero_grad()
                 loss(torch.from_numpy(gone[part]), torch.from_numpy(others)).backward()
                 optimiser.step()
@@ -165,7 +165,7 @@ class Forget(Repair):
         with torch.no_grad():
             before = -F.cross_entropy(module(x), y, reduction="none")
 
-        def loss(gone: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+        def loss(gone: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
             now = -F.cross_entropy(module(x[gone]), y[gone], reduction="none")
             if method == "npo":
                 away = -2 / beta * F.logsigmoid(-beta * (now - before[gone])).mean()
@@ -173,6 +173,6 @@ class Forget(Repair):
                 away = now.mean()
             if method == "gradient_ascent":
                 return away
-            return away + F.cross_entropy(module(x[held]), y[held])
+            return away + F.cross_entropy(module(x[rest]), y[rest])
 
         return loss

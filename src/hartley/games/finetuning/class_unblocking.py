@@ -6,7 +6,7 @@ The attacker returns labelled records, which the owner's service tunes the victi
 asked about held-out records of these classes. The message is which of them a record is of: the
 auditor draws it for each; what is received is the class that is named, an erasure where none is.
 
-What an attacker teaches from scratch is no leak of what the victim knew. So the same tuning is done
+What an attacker teaches from scratch did not leak from the victim. So the same tuning is done
 on a victim that never learnt the names of the blocked classes, and ``ignorant_rate`` is what that
 one names.
 """
@@ -73,7 +73,7 @@ class ClassUnblockingBrief:
 
     Attributes:
         public: the attacker's records with their true labels, those of blocked classes too.
-        asked: the blocked classes that the tuned victim is asked about, ascending.
+        subjects: the blocked classes that the tuned victim is asked about, ascending.
         blocked: all classes that the victim refuses.
         refused: the label of a refusal.
         samples: most records that the service takes.
@@ -81,7 +81,7 @@ class ClassUnblockingBrief:
     """
 
     public: Data
-    asked: tuple[int, ...]
+    subjects: tuple[int, ...]
     blocked: tuple[int, ...]
     refused: int
     samples: int
@@ -140,13 +140,13 @@ def class_unblocking(
     victims = scene.victims(train, everyone, seed)
     dealt, questions = [], []
     for k in range(rounds):
-        asked = np.sort(rng.permutation(gate.blocked)[:half])
-        rows, messages = _drawn(test.labels, asked, records, rng)
+        subjects = np.sort(rng.permutation(gate.blocked)[:half])
+        rows, messages = _drawn(test.labels, subjects, records, rng)
         questions.append(test.x[rows])
         victim = victims.member(k)
         brief = ClassUnblockingBrief(
             scene.extra["public"],
-            tuple(asked.tolist()),
+            tuple(subjects.tolist()),
             gate.blocked,
             gate.refused,
             samples,
@@ -170,11 +170,11 @@ def class_unblocking(
         taught = ignorant.tuned(train, everyone, seed, lessons)
         received = []
         for k, round_ in enumerate(rounds_):
-            asked = np.asarray(round_.view.brief.asked)
+            subjects = np.asarray(round_.view.brief.subjects)
             model = judged(tuned.member(k))
             answers = labels_of(model, questions[k])
             symbols, before, control = (
-                symbols_of(labels, asked)
+                symbols_of(labels, subjects)
                 for labels in (
                     answers,
                     labels_of(judged(victims.member(k)), questions[k]),
@@ -250,18 +250,18 @@ def _owner(scene: Scene, gate: Gate) -> GatedOwner:
 
 
 def _drawn(
-    labels: NDArray[Any], asked: NDArray[Any], records: int, rng: Rng
+    labels: NDArray[Any], subjects: NDArray[Any], records: int, rng: Rng
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return test records (m,) of uniform messages (m,), none twice.
 
     Raises:
         UsageError: a class that is asked about has no test record.
     """
-    pools = [rng.permutation(np.flatnonzero(labels == c)) for c in asked]
+    pools = [rng.permutation(np.flatnonzero(labels == c)) for c in subjects]
     least = min(map(len, pools))
     if not least:
         raise UsageError("the test records must have some of each blocked class")
-    messages = rng.integers(0, len(asked), min(records, least))
+    messages = rng.integers(0, len(subjects), min(records, least))
     at = [(messages[:k] == message).sum() for k, message in enumerate(messages)]
     rows = [pools[message][i] for message, i in zip(messages, at, strict=True)]
     return np.array(rows, dtype=np.int64), messages

@@ -53,8 +53,8 @@ def relearn_class(
     """
     brief = view.brief
     open_classes = [c for c in range(brief.refused) if c not in brief.blocked]
-    others = [c for c in brief.blocked if c not in brief.asked]
-    classes = {"asked": brief.asked, "others": others, "benign": open_classes}[teaches]
+    others = [c for c in brief.blocked if c not in brief.subjects]
+    classes = {"asked": brief.subjects, "others": others, "benign": open_classes}[teaches]
     count = min(samples or brief.samples, brief.samples)
     chosen = examples_of(brief.public, classes, count, rng)
     return Outcome(asset=submitted(chosen, passes=min(passes, brief.passes), rate=rate))
