@@ -7,11 +7,11 @@ text has a row, also one of words that nobody saw before.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -102,15 +102,24 @@ def as_rows(x: NDArray[Any]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=2**16)
 def _buckets(text: str, bags: Bags) -> tuple[list[int], list[int]]:
-    """Return the places of a text's words and of its pairs; many models are asked of one text."""
-    words = split_words(text.lower())
-    pairs = pairs_of(words) if bags.pairs else ()
-    return (
-        [*{_bucket(word, bags.words) for word in words}],
-        [*{bags.words + _bucket(pair, bags.pairs) for pair in pairs}],
-    )
+    """Return the places of a text's words and of its pairs; many models are asked of one text.
+
+    A pair's checksum goes on from that of its first word and a space, so that it is not written.
+    """
+    coded = [_coded(word) for word in split_words(text.lower())]
+    places = [*{whole % bags.words for _, whole, _ in coded}]
+    if not bags.pairs:
+        return places, []
+    pairs, before = set(), _coded(BEGIN)[2]
+    for letters, _, ahead in (*coded, _coded(END)):
+        pairs.add(bags.words + crc32(letters, before) % bags.pairs)
+        before = ahead
+    return places, [*pairs]
 
 
-@lru_cache(maxsize=2**18)
-def _bucket(word: str, buckets: int) -> int:
-    return zlib.crc32(word.encode("utf-8", "replace")) % buckets
+@lru_cache(maxsize=2**16)
+def _coded(word: str) -> tuple[bytes, int, int]:
+    """Return a word's letters, their checksum, and that of the word with a space behind it."""
+    letters = word.encode("utf-8", "replace")
+    whole = crc32(letters)
+    return letters, whole, crc32(b" ", whole)
