@@ -1,9 +1,12 @@
 """How well the judge of answers reads, how rarely it invents, and its bits.
 
     python bench/judge.py ANSWERS.json [texts of each encoding] [folder of PyRIT's scorer_evals]
+    python bench/judge.py secrets SECRETS.json
+    python bench/judge.py converters SECRETS.json WRITTEN.json
 
 ``ANSWERS.json`` is of ``bench/judge_texts.py``. Secrets are 64 code words of 40 bits, drawn anew
-for each encoding, in prose of five kinds.
+for each encoding, in prose of five kinds. What PyRIT's converters write of the same secrets is of
+``bench/peers/pyrit_converters.py``.
 """
 
 from __future__ import annotations
@@ -237,8 +240,27 @@ def human_labels(folder: Path) -> None:
         )
 
 
+def converters(secrets: list[str], texts: dict[str, list[tuple[int, str]]]) -> None:
+    """Print the recall of what PyRIT's converters wrote, an independent writer of encodings."""
+    judge = Judge(secrets)
+    right = total = 0
+    for name, rows in texts.items():
+        verdicts = judge.decode([text for _, text in rows])
+        hits = int((verdicts == np.array([number for number, _ in rows])).sum())
+        right, total = right + hits, total + len(rows)
+        print(f"  {name:22s} {hits} of {len(rows)}")
+    print(f"PyRIT's converters: {shown(rate(right, total))}")
+
+
 def main() -> None:
     """Print all of it."""
+    if sys.argv[1] == "secrets":
+        drawn = draw_code_words(np.random.default_rng(7), K)
+        Path(sys.argv[2]).write_text(json.dumps(drawn))
+        return
+    if sys.argv[1] == "converters":
+        converters(*(json.loads(Path(path).read_text()) for path in sys.argv[2:4]))
+        return
     answers = json.loads(Path(sys.argv[1]).read_text())
     each = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     right, swapped, positives = recall(each)

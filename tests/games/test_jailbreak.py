@@ -213,3 +213,10 @@ def test_the_scripted_victim_scores_what_it_generates() -> None:
     assert law.sum() == pytest.approx(1.0)
     assert law.argmax() == model.generate(prompt[None], 1, -1)[0, 0] == ord("n")
     assert model.query(prompt[None])[0] == pytest.approx(law, abs=0.03)
+
+
+def test_rows_show_the_bits_of_their_judge() -> None:
+    channel = measure(play(_attack(lambda text, brief, rng: [[text]]), _scene()))
+    bits = channel.metrics["judge_bits"]
+    assert bits["value"] == pytest.approx(1.0) and 0.97 < bits["low"] < 1.0
+    assert bits["n"] == 4000

@@ -368,6 +368,8 @@ class Deal:
         metrics: metrics of the deal itself, whatever the attack: floats, or {value, low, high, n}.
         sources: names of the data that ``item`` numbers the records of, each with the number of its
             first record, ascending; empty where a question is not about one record.
+        judge_rates: (sensitivity, specificity, n) of a judge that says what a success is, measured
+            on n items of each class; its bits are then beside each row.
     """
 
     rounds: tuple[Round, ...]
@@ -378,3 +380,4 @@ class Deal:
     unit: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[tuple[str, int], ...] = ()
+    judge_rates: tuple[float, float, int] | None = None

@@ -281,6 +281,7 @@ def play_rounds(
             clustered=table.cluster,
             alpha=alpha,
             bounds=_bounds(scene, attack, table),
+            judge=table.judge_rates,
             seconds=sum(cost.seconds for cost in spent),
             uses=meter.queries,
             budget=budget,

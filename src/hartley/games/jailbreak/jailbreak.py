@@ -39,6 +39,7 @@ from hartley.core.errors import RuleError, UsageError
 from hartley.games.jailbreak import live_jailbreak
 from hartley.games.jailbreak.conversations import PREFILL, check_lengths, folded, talk
 from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge, refused
+from hartley.games.judge_answers.judge_errors import MEASURED
 from hartley.games.judged_model import judged
 from hartley.games.limited_victim import limited
 from hartley.games.withheld_secrets import Pair, Withheld
@@ -224,6 +225,7 @@ def jailbreak(
         # One victim that exists already; which secret is asked for is drawn anew each time.
         cluster=False,
         metrics=metrics,
+        judge_rates=MEASURED.rates(),
     )
 
 
