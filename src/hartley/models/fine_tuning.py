@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_chec
 
 import numpy as np
 
-from hartley.core import Codec, Model
+from hartley.core import Access, Codec, Model
 from hartley.core.errors import UsageError
 from hartley.kit.language import gpt, soft_prompt
 from hartley.kit.language.soft_prompt import SOFT_PROMPT
@@ -79,6 +79,11 @@ class TuningSettings:
 @runtime_checkable
 class Tuner(Protocol):
     """A part of a scene: the owner's service that tunes the deployed model."""
+
+    @property
+    def grants(self) -> Access:
+        """What the service lets an attacker do besides what the model offers."""
+        return Access.TUNE
 
     @property
     def model(self) -> Model:
@@ -178,12 +183,14 @@ class Answers:
 
     Attributes:
         losses: (m,) −log p of each token of the answers, in nats, row by row.
+        logits: (m, vocabulary) of the law that the token was drawn from.
         rows: (m,) which row of the batch it is of.
         places: (m,) its place in its answer, from 0.
         batch: the rows that were read.
     """
 
     losses: Tensor
+    logits: Tensor
     rows: Tensor
     places: Tensor
     batch: Rows
@@ -348,13 +355,16 @@ def _listed(state: Weights, ndim: int = 0) -> str:
     return ", ".join(some[:4]) + (" …" if len(some) > 4 else "")
 
 
-def read_answers(state: Mapping[str, Tensor], shape: gpt.Shape, batch: Rows) -> Answers:
+def read_answers(
+    state: Mapping[str, Tensor], shape: gpt.Shape, batch: Rows, *, tap: gpt.Tap | None = None
+) -> Answers:
     """Read the answers of a batch by parameters.
 
     Args:
         state: parameters by name, a ``soft_prompt`` among them where there is one.
         shape: the network.
         batch: the examples.
+        tap: reads along, as of ``gpt.hidden``.
     """
     import torch
 
@@ -362,12 +372,12 @@ def read_answers(state: Mapping[str, Tensor], shape: gpt.Shape, batch: Rows) -> 
     ids = tokens.clamp(min=0)
     n, t = ids.shape
     positions = torch.arange(t - 1).expand(n, t - 1)
-    states = soft_prompt.hidden(state, shape, ids[:, :-1], positions, None)
+    states = soft_prompt.hidden(state, shape, ids[:, :-1], positions, None, tap=tap)
     learnt = (tokens[:, 1:] >= 0) & (positions + 1 >= first[:, None])
     rows, columns = learnt.nonzero(as_tuple=True)
     logits = states[rows, columns] @ state["tokens"].T
     losses = torch.nn.functional.cross_entropy(logits, ids[:, 1:][learnt], reduction="none")
-    return Answers(losses, rows, columns + 1 - first[rows], batch)
+    return Answers(losses, logits, rows, columns + 1 - first[rows], batch)
 
 
 def _tuned(
