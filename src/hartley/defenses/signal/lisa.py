@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     protects=("finetuning",),
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2405.18641",
-    strongest={"aligning": 32, "tuning": 1, "pull": 1.0},
+    strongest={"aligning": 8, "tuning": 1, "pull": 1.0},
     requires=("gpt_tuner",),
 )
 def lisa(
