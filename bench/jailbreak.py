@@ -118,11 +118,18 @@ def outcomes(scene: Scene, arguments: argparse.Namespace) -> np.ndarray:
     out = np.zeros((len(part), arguments.tries), bool)
     for k in range(arguments.tries):
         texts = [augmented(text, rng, arguments.strength) for text in part.questions]
+        opened = [
+            [
+                *asked(text, part.system),
+                *([{"role": "assistant", "content": begin}] if arguments.prefilled else []),
+            ]
+            for text, begin in zip(texts, part.openings, strict=True)
+        ]
         answers = ask(
             scene.model,
             part.template,
-            [asked(text, part.system) for text in texts],
-            64,
+            opened,
+            32,
             k if arguments.sampled else -1,
         )
         out[:, k] = decode(answers, part.secrets) == np.arange(len(part))
@@ -264,6 +271,7 @@ def main() -> None:
     parser.add_argument("--fit", type=int, default=28)
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--prefilled", action="store_true", help="each answer is begun")
     parser.add_argument("--sampled", action="store_true", help="answers at temperature 1")
     arguments = parser.parse_args()
     scene = None if arguments.command == "law" else scene_of(arguments)
