@@ -4,7 +4,7 @@ The gradients are written out by hand: for nets this small, autograd's bookkeepi
 the arithmetic. All K·P numbers are in one flat buffer, so the optimiser is a single fused call.
 
 Records that are nearly all zeros, such as texts as bags of words, are read by the numbers that they
-have: with 30 of 6,144 a step of ten nets takes 2.5 ms instead of 8.7.
+have: with 31 of 6,144 a step of ten nets takes 4.0 ms instead of 6.9, most of it the optimiser's.
 """
 
 from __future__ import annotations
