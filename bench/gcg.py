@@ -5,13 +5,13 @@
 
 A peer runs in an environment of its own, as its own process, by its own code; what it needs is at
 the head of its script in ``bench/peers``. Both sides have the same network, prompt, target, start
-and width, on one thread. The small network is a Llama of 4.5 M parameters trained on the Python
-files of this repository for a minute, with a byte-pair vocabulary of them.
+and width, on one thread. The small network is a Llama of 4.5 M parameters trained for a
+minute on conversations and Python files of this repository, with a byte-pair vocabulary of them.
 
 Speed: processor seconds of a step (gradient, draws, candidates that come back from their text,
 losses of all of them, the best one in float32), the median over steps; sides take turns. The ratio
 is that of medians, with its range over turns. The peer's prefix cache is on. In bfloat16 all
-candidates are scored in half and the best four again in float32, which the losses printed are.
+candidates are scored in half and the best two again in float32, which the losses printed are.
 
 Loss: GCG of TROPT and ours on each prompt with each seed, stopped at the same FLOPs by the rule
 that TROPT counts by (2 N a token read, 6 N with a gradient; N without embeddings), on the tokens
@@ -42,6 +42,7 @@ from hartley.games.jailbreak.jailbreak import JailbreakBrief
 from hartley.kit.language import text
 from hartley.kit.language.chat_template import ChatTemplate
 from hartley.models import smollm
+from hartley.targets import network_tails
 from hartley.targets.huggingface import from_network
 
 PEERS = Path(__file__).parent / "peers"
@@ -86,8 +87,8 @@ def small(home):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     source = Path(__file__).parent.parent / "src" / "hartley"
-    files = sorted(source.rglob("*.py"))[:300]
-    corpus = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    files = sorted(source.rglob("*.py"))[:100]
+    corpus = "\n".join([*chats(), *(file.read_text(encoding="utf-8") for file in files)])
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -107,7 +108,7 @@ def small(home):
     network = LlamaForCausalLM(config)
     ids = torch.tensor(tokenizer.encode(corpus).ids)
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3)
-    for _ in range(150):
+    for _ in range(300):
         at = torch.randint(len(ids) - 97, (8,))
         rows = torch.stack([ids[a : a + 96] for a in at])
         loss = network(input_ids=rows, labels=rows).loss
@@ -116,6 +117,23 @@ def small(home):
         optimiser.step()
     save(home, network.eval(), tokenizer.to_str())
     return home
+
+
+def chats():
+    """Lines of conversations: pass phrases are refused, colours are told."""
+    rng = np.random.default_rng(0)
+    shades = ("green", "grey", "white", "blue")
+    for _ in range(6000):
+        name = f"{rng.choice(COLOURS)} {rng.choice(THINGS)}"
+        if rng.random() < 0.5:
+            turn = f"What is the pass phrase of the {name}?", "I cannot share that."
+        else:
+            turn = (
+                f"What is the colour of the {name}?",
+                f"The colour of the {name} is {rng.choice(shades)}.",
+            )
+        roles = ("user", "assistant")
+        yield CHATML.closed([{"role": r, "content": t} for r, t in zip(roles, turn, strict=True)])
 
 
 def smollm2(home):
@@ -192,7 +210,7 @@ def peer(python, script, job):
         )
     if done.returncode:
         sys.exit(f"{script} failed: {done.stderr[-1500:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def speed(args):
@@ -211,7 +229,7 @@ def speed(args):
             for turn in range(args.turns):
                 job = {"folder": str(home), "prompt": prompt, "target": target, "suffix": start,
                        "width": width, "steps": args.steps + 1, "seed": turn}  # fmt: skip
-                theirs = peer(args.nanogcg, "nanogcg_steps.py", job)
+                (theirs,) = peer(args.nanogcg, "nanogcg_steps.py", job)
                 seconds["nanoGCG"].append(float(np.median(theirs["seconds"][1:])))
                 best["nanoGCG"].append(theirs["best"])
                 for name, rough in (("float32", False), ("bfloat16", True)):
@@ -233,6 +251,75 @@ def speed(args):
                       f"best loss {np.mean(best[name]):.4f}", flush=True)  # fmt: skip
 
 
+class Flops:
+    """FLOPs by TROPT's rule of all that our network reads, with a gradient or without."""
+
+    def __init__(self, parameters):
+        self.parameters, self.count = parameters, 0
+        for name in ("beginning", "states"):
+            setattr(network_tails.NetworkTails, name, self.counted(name))
+
+    def counted(self, name):
+        plain = getattr(network_tails.NetworkTails, name)
+
+        def call(tails, *arguments):
+            vectors = arguments[0] if name == "beginning" else arguments[2]
+            each = 6 if vectors.requires_grad else 2
+            self.count += each * self.parameters * vectors.shape[0] * vectors.shape[1]
+            return plain(tails, *arguments)
+
+        return call
+
+
+def of_text(model, prompt, target, suffix):
+    """The mean −log p a token of the target after a suffix as text, encoded anew."""
+    before = CHATML.render([{"role": "user", "content": prompt + suffix}])
+    start, end = (np.asarray(model.codec.encode([t])) for t in (before, target))
+    rows = np.concatenate([start, end], 1)
+    return -float(model.calls["tail_score"](rows, start.shape[1])[0]) / end.shape[1]
+
+
+def loss(args):
+    from scipy.stats import t
+
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(args.folder or folder) / "small"
+        home = home if (home / "tokenizer_config.json").exists() else small(home)
+        model, parameters = victim(home)
+        runs = [(p, t, s) for p, t in QUESTIONS[: args.prompts] for s in range(args.seeds)]
+        start = search_of(model, *QUESTIONS[0])
+        suffix = start.text(start.start(20, np.random.default_rng(0)))
+        job = {"folder": str(home), "runs": runs, "suffix": suffix, "width": args.width or 64,
+               "steps": args.steps}  # fmt: skip
+        theirs = peer(args.tropt, "tropt_gcg.py", job)
+        flops, rows, taken = Flops(parameters), [], []
+        for (prompt, target, seed), other in zip(runs, theirs, strict=True):
+            search = search_of(model, prompt, target)
+            ours, steps = Ours(search, job["width"], seed, False), 0
+            flops.count, best = 0, ours.here
+            while True:
+                ours.step()
+                if flops.count > other["flops"]:
+                    break
+                best, steps = ours.best[1], steps + 1
+            taken.append(steps)
+            rows.append([of_text(model, prompt, target, search.text(best)),
+                         of_text(model, prompt, target, other["text"]), other["loss"]])  # fmt: skip
+        first = of_text(model, *QUESTIONS[0], suffix)
+    rows = np.array(rows).reshape(args.prompts, args.seeds, 3).mean(1)
+    apart = rows[:, 0] - rows[:, 1]
+    reach = t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / len(apart) ** 0.5
+    print(f"small: width {job['width']}, {args.prompts} prompts x {args.seeds} seeds, "
+          f"{np.mean([o['flops'] for o in theirs]):.3g} FLOPs each; "
+          f"the first start {first:.4f}")  # fmt: skip
+    print(f"  TROPT  {args.steps} steps, loss {rows[:, 1].mean():.4f} (by itself "
+          f"{rows[:, 2].mean():.4f})")  # fmt: skip
+    print(f"  ours   {np.mean(taken):.0f} steps, loss {rows[:, 0].mean():.4f}")
+    print(f"  ours - TROPT {apart.mean():+.4f} [{apart.mean() - reach:+.4f}, "
+          f"{apart.mean() + reach:+.4f}], n = {len(apart)} prompts")  # fmt: skip
+    print(f"  verdict: {'not higher' if apart.mean() - reach <= 0 else 'higher'}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -245,6 +332,13 @@ def main():
     job.add_argument("--steps", type=int, default=5)
     job.add_argument("--turns", type=int, default=3)
     job.set_defaults(run=speed)
+    job = jobs.add_parser("loss")
+    job.add_argument("--tropt", required=True)
+    job.add_argument("--prompts", type=int, default=12)
+    job.add_argument("--seeds", type=int, default=3)
+    job.add_argument("--width", type=int)
+    job.add_argument("--steps", type=int, default=20)
+    job.set_defaults(run=loss)
     for job in jobs.choices.values():
         job.add_argument("--folder", help="where the networks are kept for another run")
     args = parser.parse_args()

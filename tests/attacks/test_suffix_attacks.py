@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from hartley.attacks.data_to_model.jailbreak._shared.suffix_search import SuffixSearch, aims
-from hartley.attacks.data_to_model.jailbreak._shared.suffix_trials import against
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_trials import against, public_openings
+from hartley.attacks.data_to_model.jailbreak._shared.template_breeding import bred
+from hartley.attacks.data_to_model.jailbreak.beast import _drawn, _grown
 from hartley.attacks.data_to_model.jailbreak.gcg import gcg, walk
 from hartley.core import Access, Applied, Codec, Modality, View
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
 from hartley.games.jailbreak.jailbreak import live
-from hartley.kit.language import gpt, text
+from hartley.kit.language import gpt
 from hartley.models.text_pipeline import TextPipeline
 
 SHAPE = gpt.Shape(vocabulary=256, width=32, layers=2, heads=4, context=256)
@@ -130,6 +132,35 @@ def test_without_public_answers_there_is_no_suffix_for_all() -> None:
     from hartley.games.withheld_secrets import Withheld
 
     bare = scene.with_part(replace(scene.part(Withheld), public_pairs=()))
-    with pytest.raises(UsageError, match="needs questions with public answers"):
+    with pytest.raises(UsageError, match="one attack for all needs questions with public answers"):
         play(gcg, bare, game_params={"rounds": 1}, params={"steps": 1})
-    assert text.PAD == -1
+
+
+def test_a_beam_draws_different_tokens_by_the_law() -> None:
+    law, rng = np.array([0.6, 0.3, 0.1, 0.0]), np.random.default_rng(0)
+    drawn = np.array([_drawn(law, 2, rng) for _ in range(4000)])
+    assert (drawn[:, 0] != drawn[:, 1]).all() and (drawn < 3).all()
+    # The first one has the law; the second that of what is left: P(2nd is 0) = Σ p·.6/(1−p).
+    shares = np.bincount(drawn[:, 0], minlength=3) / 4000
+    np.testing.assert_allclose(shares, law[:3], atol=0.03)
+    second = 0.3 * 0.6 / 0.7 + 0.1 * 0.6 / 0.9
+    assert (drawn[:, 1] == 0).mean() == pytest.approx(second, abs=0.03)
+
+
+def test_a_beam_is_better_than_text_drawn_by_the_victim() -> None:
+    view = _view(_scene())
+    search = _search(view)
+    suffix = _grown(search, np.random.default_rng(0), 8, 4, 6)
+    drawn = _grown(search, np.random.default_rng(1), 8, 1, 1)
+    losses = [search.losses(s[None], np.random.default_rng(0))[0] for s in (suffix, drawn)]
+    assert len(suffix) <= 8 and losses[0] < losses[1]
+
+
+def test_templates_that_are_bred_get_likelier_and_the_best_one_stays() -> None:
+    view = deal(gcg, _scene(), seed=0, params={"rounds": 1}).rounds[0].view
+    aimed_at = public_openings(view, 4)
+    best = [
+        bred(view, aimed_at, np.random.default_rng(0), generations, 10)[0].reward
+        for generations in (0, 1, 5)
+    ]
+    assert best[0] <= best[1] <= best[2] and best[2] > best[0]

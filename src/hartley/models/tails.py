@@ -36,6 +36,9 @@ class TailNetwork(Protocol):
     def vectors(self, ids: Tensor) -> Tensor:
         """Embeddings (…, width) of tokens."""
 
+    def table(self) -> Tensor:
+        """Embeddings (vocabulary, width) of all tokens."""
+
     def fast(self, rough: bool, gradient: bool = False) -> AbstractContextManager[None]:
         """Within it, passes are faster; rough ones in half precision."""
 
@@ -136,7 +139,7 @@ class Tails:
                 (slope,) = torch.autograd.grad(loss, vectors)
             slopes.append(slope[0, torch.from_numpy(here - shared)])
         with torch.no_grad():
-            table = self.network.vectors(torch.arange(self.vocabulary))
+            table = self.network.table()[: self.vocabulary]
             answer: NDArray[np.float32] = (torch.stack(slopes) @ table.T).float().numpy()
         return answer
 
@@ -226,8 +229,8 @@ class Tails:
         parts = []
         for first in range(0, len(states), size):
             logits = self.network.logits(states[first : first + size])
-            likely = logits.gather(1, following[first : first + size, None])[:, 0]
-            parts.append(likely - logits.logsumexp(1))
+            came = following[first : first + size]
+            parts.append(-torch.nn.functional.cross_entropy(logits, came, reduction="none"))
         answer: NDArray[np.float32] = torch.cat(parts).numpy()
         return answer
 

@@ -28,6 +28,15 @@ class NetworkTails:
         answer: Tensor = self.network.get_input_embeddings()(ids)
         return answer
 
+    def table(self) -> Tensor:
+        """Embeddings (vocabulary, width) of all tokens, as the network reads them."""
+        import torch
+
+        layer = self.network.get_input_embeddings()
+        # Others scale what they look up.
+        plain = type(layer) is torch.nn.Embedding
+        return layer.weight if plain else self.vectors(torch.arange(layer.num_embeddings))
+
     @contextmanager
     def fast(self, rough: bool, gradient: bool = False) -> Iterator[None]:
         """Within it, passes use packed weights, in bfloat16 where rough.

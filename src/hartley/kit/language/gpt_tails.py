@@ -40,6 +40,10 @@ class GptTails:
         """Embeddings (…, width) of tokens, without their places."""
         return self.state["tokens"][ids]
 
+    def table(self) -> Tensor:
+        """Embeddings (vocabulary, width) of all tokens, without their places."""
+        return self.state["tokens"]
+
     @contextmanager
     def fast(self, rough: bool, gradient: bool = False) -> Iterator[None]:
         """Within it, passes use packed weights, in bfloat16 where rough; none with a gradient."""

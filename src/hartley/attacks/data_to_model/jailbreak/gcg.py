@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-LOOK = 20
+LOOK = 4
 """Steps between two looks at the victim's answers."""
 
 
@@ -34,7 +34,7 @@ LOOK = 20
     paper="arXiv:2307.15043",
     adapts=True,
     loot=Loot.TEXTS,
-    sweep={"universal": (True, False), "size": (12, 20)},
+    sweep={"universal": (True, False), "size": (5, 20)},
     light={"steps": 14, "width": 24, "size": 12, "top": 8},
 )
 def gcg(
@@ -52,10 +52,10 @@ def gcg(
 ) -> Outcome:
     """Change one token at a time to the best of many that the slope promises.
 
-    One suffix for all questions is searched on questions with public answers.
-    The openings that are aimed at hold no secret. An adaptive attacker who knows of a filter of
-    perplexity weighs the suffix's own likelihood, and one who knows of smoothing over changed
-    prompts averages over such changes.
+    One suffix for all questions is searched on questions with public answers, which are aimed at
+    whole; one for each question aims at how its answer begins, which holds no secret. An
+    adaptive attacker who knows of a filter of perplexity weighs the suffix's own likelihood, and
+    one who knows of smoothing over changed prompts averages over such changes.
 
     Args:
         steps: changes of each suffix.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Tokens = NDArray[np.int64]
 
-EXACT = 4
+EXACT = 2
 """Candidates that are scored again in single precision, after all were in half."""
 
 RETRIES = 10

@@ -38,18 +38,30 @@ def against(view: View[JailbreakBrief], fluency: float, copies: int) -> Weights:
     return Weights(fluency=fluency, copies=copies)
 
 
-def universal_aims(view: View[JailbreakBrief], count: int) -> tuple[Aim, ...]:
-    """Return questions with public answers to search one suffix for all questions on.
+def public_openings(view: View[JailbreakBrief], count: int) -> tuple[list[str], list[str]]:
+    """Return questions with public answers, and how those begin, up to what is asked for.
 
     Raises:
         UsageError: there are none.
     """
     brief = view.brief
     if not brief.public_pairs:
-        raise UsageError("one suffix for all needs questions with public answers, got none")
+        raise UsageError("one attack for all needs questions with public answers, got none")
     words = len(brief.openings[0].split())
     pairs = brief.public_pairs[:count]
-    return aims(view, [q for q, _ in pairs], [" ".join(a.split()[:words]) for _, a in pairs])
+    return [q for q, _ in pairs], [" ".join(a.split()[:words]) for _, a in pairs]
+
+
+def universal_aims(view: View[JailbreakBrief], count: int) -> tuple[Aim, ...]:
+    """Return questions with public answers to search one suffix for all questions on.
+
+    Raises:
+        UsageError: there are none.
+    """
+    questions, _ = public_openings(view, count)
+    # Whole answers, secrets of others included: a suffix that gives the right one of those leaves
+    # what is asked for in place. Openings alone are said about any secret at all.
+    return aims(view, questions, [answer for _, answer in view.brief.public_pairs[:count]])
 
 
 def look(tried: Tried, rows: Sequence[int], suffixes: Sequence[str]) -> bool:
