@@ -10,12 +10,12 @@ import numpy as np
 
 from hartley.core import Modality, Model, Range, Scene, Term, defense
 from hartley.defenses._shared import restricted_topic
-from hartley.defenses._shared.prompt_shield import (
+from hartley.defenses._shared.wrap_chat import (
+    ChatDefense,
     Conversation,
-    Shield,
     owner_texts,
     said,
-    shielded,
+    wrap_chat,
 )
 from hartley.games.jailbreak.conversations import ask
 from hartley.games.judge_answers import refused
@@ -56,7 +56,7 @@ def erase_and_check(
 
     Certificate: a question that the checker takes for restricted is refused with any suffix of at
     most ``erased`` tokens behind it (words, where the victim has no codec). It says nothing of what
-    stands before or inside of the question, of rewordings, and of answers that are begun.
+    is before or inside of the question, of rewordings, and of answers that are begun.
     ``certified`` among the scene's facts is the share of plain restricted questions that the
     checker takes for restricted. The limit is set on whole harmless messages with all their
     beginnings, so that the share of false alarms is that of the whole procedure.
@@ -84,7 +84,7 @@ def erase_and_check(
 
     topic = restricted_topic.train(restricted, harmless, false_alarms, rng, forms=beginnings)
 
-    def make(model: Model) -> Shield:
+    def make(model: Model) -> ChatDefense:
         check = topic.restricted if checker == "classifier" else _victims(model, part)
 
         def refuses(conversations: Sequence[Conversation]) -> NDArray[np.bool_]:
@@ -96,9 +96,9 @@ def erase_and_check(
             ends = np.cumsum([len(rows) for rows in pieces])
             return np.array([flags.any() for flags in np.split(caught, ends[:-1])], bool)
 
-        return Shield(refuses=refuses)
+        return ChatDefense(refuses=refuses)
 
-    after = shielded(scene, make)
+    after = wrap_chat(scene, make)
     assert scene.model is not None
     checked = topic.restricted if checker == "classifier" else _victims(scene.model, part)
     certified = share_figure(checked(list(part.questions)))

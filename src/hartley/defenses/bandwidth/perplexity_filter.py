@@ -10,12 +10,12 @@ import numpy as np
 
 from hartley.core import Modality, Model, Range, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.defenses._shared.prompt_shield import (
+from hartley.defenses._shared.wrap_chat import (
+    ChatDefense,
     Conversation,
-    Shield,
     owner_texts,
     said,
-    shielded,
+    wrap_chat,
 )
 from hartley.games.withheld_secrets import Withheld
 from hartley.kit.language.text import pad
@@ -71,7 +71,7 @@ def perplexity_filter(
     reference = WordModel(map(_spelled, texts[:half_size])) if reader == "reference" else None
     part = scene.part(Withheld)
 
-    def make(model: Model) -> Shield:
+    def make(model: Model) -> ChatDefense:
         surprise: Surprise
         if reference is not None:
             surprise = lambda text: reference.surprise(_spelled(text))  # noqa: E731
@@ -91,9 +91,9 @@ def perplexity_filter(
                 [any(worst(text) > limit for text in said(turns)) for turns in conversations], bool
             )
 
-        return Shield(refuses=refuses)
+        return ChatDefense(refuses=refuses)
 
-    return shielded(scene, make)
+    return wrap_chat(scene, make)
 
 
 def passage(nats: NDArray[np.float64], window: int) -> float:

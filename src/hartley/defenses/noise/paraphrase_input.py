@@ -10,12 +10,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Model, Range, Scene, Term, defense
-from hartley.defenses._shared.prompt_shield import (
+from hartley.defenses._shared.wrap_chat import (
+    ChatDefense,
     Conversation,
-    Shield,
     owner_texts,
     rewritten,
-    shielded,
+    wrap_chat,
 )
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ def paraphrase_input(
     def made(conversation: Conversation) -> list[Conversation]:
         return [rewritten(conversation, rewrite)]
 
-    def make(model: Model) -> Shield:
+    def make(model: Model) -> ChatDefense:
         del model
-        return Shield(copies=made)
+        return ChatDefense(copies=made)
 
-    return shielded(scene, make)
+    return wrap_chat(scene, make)
 
 
 class Rewriter:

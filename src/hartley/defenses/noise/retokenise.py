@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.core import Codec, Modality, Model, Range, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.defenses._shared.prompt_shield import Shield, Tokens, shielded
+from hartley.defenses._shared.wrap_chat import ChatDefense, Tokens, wrap_chat
 from hartley.games.withheld_secrets import Withheld
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def retokenise(
         *(template.answer_open, template.answer_close),
     )
 
-    def make(model: Model) -> Shield:
+    def make(model: Model) -> ChatDefense:
         codec = model.codec
         if codec is None or "generate" not in model.calls:
             raise UsageError(f"{model.name!r} must generate and have a codec for retokenise")
@@ -66,9 +66,9 @@ def retokenise(
             draws = np.random.default_rng([key, zlib.crc32(repr(row).encode())])
             return broken(row, codec, share, draws, fixed)
 
-        return Shield(tokens=changed)
+        return ChatDefense(tokens=changed)
 
-    return shielded(scene, make)
+    return wrap_chat(scene, make)
 
 
 def broken(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from hartley.core import Modality, Model, Range, Scene, Term, defense
-from hartley.defenses._shared.prompt_shield import Conversation, Shield, rewritten, shielded
+from hartley.defenses._shared.wrap_chat import ChatDefense, Conversation, rewritten, wrap_chat
 from hartley.games.judge_answers import refused
 from hartley.games.withheld_secrets import Withheld
 
@@ -71,11 +71,11 @@ def smooth_llm(
         majority = refuses if refuses.mean() >= 0.5 else ~refuses
         return answers[int(drawn(conversation, 1).choice(np.flatnonzero(majority)))]
 
-    def make(model: Model) -> Shield:
+    def make(model: Model) -> ChatDefense:
         del model
-        return Shield(copies=made, choose=choose)
+        return ChatDefense(copies=made, choose=choose)
 
-    return shielded(scene, make)
+    return wrap_chat(scene, make)
 
 
 def changed(text: str, share: float, kind: Kind, rng: Rng) -> str:

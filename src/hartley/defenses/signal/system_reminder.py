@@ -1,4 +1,4 @@
-"""System reminder: tell the model before each conversation what it should not do."""
+"""System reminder: say to the model before each conversation what it should not do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hartley.core import Modality, Model, Scene, Term, defense
 from hartley.core.errors import UsageError
-from hartley.defenses._shared.prompt_shield import Conversation, Shield, rewritten, shielded
+from hartley.defenses._shared.wrap_chat import ChatDefense, Conversation, rewritten, wrap_chat
 from hartley.games.withheld_secrets import Withheld
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ def system_reminder(
 ) -> Scene:
     """Put a reminder into the system message, or before and behind each message of the user.
 
-    The paper's self-reminder stands around the message. A system message that is there already
+    The paper's self-reminder is around the message. A system message that is there already
     stays, before the reminder. A model that was not trained to heed such sentences may not.
 
     Args:
-        place: where it stands.
-        text: the reminder, or what stands before a message.
-        behind: what stands behind a message.
+        place: where it is.
+        text: the reminder, or what comes before a message.
+        behind: what comes behind a message.
 
     Raises:
         UsageError: the text is empty, or the victim's template has no system message.
@@ -62,8 +62,8 @@ def system_reminder(
         system = " ".join([*there, text])
         return [rewritten(conversation, lambda message: message, system=system)]
 
-    def make(model: Model) -> Shield:
+    def make(model: Model) -> ChatDefense:
         del model
-        return Shield(copies=reminded)
+        return ChatDefense(copies=reminded)
 
-    return shielded(scene, make)
+    return wrap_chat(scene, make)

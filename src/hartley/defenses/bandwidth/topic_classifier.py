@@ -1,4 +1,4 @@
-"""Guard classifier: refuse what a classifier takes for a restricted question or its answer."""
+"""Topic classifier: refuse what a classifier takes for a restricted question or its answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from hartley.core import Modality, Model, Range, Scene, Term, defense
 from hartley.defenses._shared import restricted_topic
-from hartley.defenses._shared.prompt_shield import (
+from hartley.defenses._shared.wrap_chat import (
+    ChatDefense,
     Conversation,
-    Shield,
     begun,
     owner_answers,
     owner_texts,
     said,
-    shielded,
+    wrap_chat,
 )
 
 if TYPE_CHECKING:
@@ -34,43 +34,43 @@ if TYPE_CHECKING:
     strongest={"false_alarms": 0.2},
     requires=("model", "withheld"),
 )
-def guard_classifier(
+def topic_classifier(
     scene: Scene,
     rng: Rng,
     *,
-    guards: Literal["both", "questions", "answers"] = "both",
+    reads: Literal["both", "questions", "answers"] = "both",
     false_alarms: Annotated[float, Range(0, 0.5, open_low=True)] = 0.02,
 ) -> Scene:
     """Refuse messages, and hold back answers, that look restricted to a classifier.
 
-    It has the role of Llama Guard: hashed words and logistic regression, trained on all of the
-    owner's restricted examples and half of the harmless ones, its limit set on the others. An
-    answer is read with what the user began of it.
+    It has the role of the published language models for this: hashed words and logistic
+    regression, trained on all of the owner's restricted examples and half of the harmless ones, its
+    limit set on the others. An answer is read with what the user began of it.
 
     Args:
-        guards: what the classifiers read.
+        reads: what the classifiers read.
         false_alarms: share of harmless examples that each of them takes for restricted.
 
     Raises:
         UsageError: the owner has too few examples.
     """
-    asked = restricted_topic.train(*owner_texts(scene), false_alarms, rng)
-    given = restricted_topic.train(*owner_answers(scene), false_alarms, rng)
+    questions = restricted_topic.train(*owner_texts(scene), false_alarms, rng)
+    replies = restricted_topic.train(*owner_answers(scene), false_alarms, rng)
 
     def refuses(conversations: Sequence[Conversation]) -> NDArray[np.bool_]:
-        return np.array([asked.restricted(said(turns)).any() for turns in conversations], bool)
+        return np.array([questions.restricted(said(turns)).any() for turns in conversations], bool)
 
     def withholds(
         conversations: Sequence[Conversation], answers: Sequence[str]
     ) -> NDArray[np.bool_]:
         pairs = zip(conversations, answers, strict=True)
-        return given.restricted([f"{begun(turns)} {answer}" for turns, answer in pairs])
+        return replies.restricted([f"{begun(turns)} {answer}" for turns, answer in pairs])
 
-    def make(model: Model) -> Shield:
+    def make(model: Model) -> ChatDefense:
         del model
-        return Shield(
-            refuses=refuses if guards != "answers" else None,
-            withholds=withholds if guards != "questions" else None,
+        return ChatDefense(
+            refuses=refuses if reads != "answers" else None,
+            withholds=withholds if reads != "questions" else None,
         )
 
-    return shielded(scene, make)
+    return wrap_chat(scene, make)

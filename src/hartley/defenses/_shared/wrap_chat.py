@@ -1,9 +1,9 @@
 """Defenses around a chat model: what it reads, which questions it refuses, what it gives out.
 
-A shield stands before every way to ask: conversations, rendered conversations that are continued
-(an answer may be begun in them), next tokens, and scores of answers. So no attacker passes by it
-who does not hold the weights. An answer that is begun by the user is the user's as well; what a
-shield refuses is answered with the victim's own refusal.
+A defense of this kind is before every way to ask: conversations, rendered conversations that are
+continued (an answer may be begun in them), next tokens, and scores of answers. So no attacker
+passes by it who does not hold the weights. An answer that is begun by the user is the user's as
+well; what it refuses is answered with the victim's own refusal.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Tokens = list[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shield:
+class ChatDefense:
     """What a defense does; each part may be left out.
 
     Attributes:
@@ -49,18 +49,18 @@ class Shield:
     tokens: Callable[[Tokens], Tokens] | None = None
 
 
-def shielded(scene: Scene, make: Callable[[Model], Shield]) -> Scene:
-    """Return the scene with a shield around its model, and around those that its tuner deploys.
+def wrap_chat(scene: Scene, make: Callable[[Model], ChatDefense]) -> Scene:
+    """Return the scene with such a defense around its model and those that its tuner deploys.
 
     Args:
         scene: with a victim that withholds secrets.
-        make: the model without this shield → the shield.
+        make: the model without this defense → the defense.
     """
     part = scene.part(Withheld)
 
     def change(model: Model, who: str) -> Model:
         del who
-        return _Shielded(model, make(model), part).model()
+        return _Defended(model, make(model), part).model()
 
     after = wrap_answers.models(scene, change)
     tuner = scene.find(GptTuner)
@@ -73,7 +73,7 @@ def shielded(scene: Scene, make: Callable[[Model], Shield]) -> Scene:
 def read(text: str, template: ChatTemplate) -> list[dict[str, str]]:
     """Return the messages of a rendered conversation; an answer that is begun comes last.
 
-    A text that is no conversation is read as what a user says.
+    A text that is not a conversation is read as what a user says.
     """
     rest, messages = text.removeprefix(template.start), []
     marks = [
@@ -158,42 +158,42 @@ def owner_answers(scene: Scene) -> tuple[list[str], list[str]]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shielded:
-    """A model behind a shield.
+class _Defended:
+    """A model behind a defense.
 
     Attributes:
         inner: the model without it.
-        shield: what is done.
+        rules: what is done.
         part: how conversations are written and refused, and how long they may be.
     """
 
     inner: Model
-    shield: Shield
+    rules: ChatDefense
     part: Withheld
 
     def model(self) -> Model:
         """Return the model as others ask it."""
         calls = self.inner.calls
-        asked: dict[str, Any] = {"moments": None}
+        ways: dict[str, Any] = {"moments": None}
         if "chat" in calls:
-            asked["chat"] = self.chat
+            ways["chat"] = self.chat
         if self.inner.codec is not None:
-            ways: dict[str, Any] = {
+            others: dict[str, Any] = {
                 "generate": self.generate,
                 "query": self.query,
                 "score": self.score,
                 "tail_score": self.tail_score,
             }
-            asked |= {name: way for name, way in ways.items() if name in calls}
-        return self.inner.with_(**asked)
+            ways |= {name: way for name, way in others.items() if name in calls}
+        return self.inner.with_(**ways)
 
     def chat(self, conversations: Sequence[Conversation], new: int, seed: int) -> list[str]:
-        """Answer conversations behind the shield."""
+        """Answer conversations behind the defense."""
         rows = [[{**message} for message in turns] for turns in conversations]
         return self._answered(rows, lambda some: self._continued(some, new, seed))
 
     def generate(self, tokens: NDArray[Any], new: int, seed: int) -> NDArray[np.int64]:
-        """Go on with rendered conversations (n, t) behind the shield; (n, new)."""
+        """Go on with rendered conversations (n, t) behind the defense; (n, new)."""
         codec, template = self.inner.codec, self.part.template
         assert codec is not None
         rows = [read(text, template) for text in codec.decode(np.asarray(tokens))]
@@ -206,7 +206,7 @@ class _Shielded:
         conversations: list[list[dict[str, str]]],
         answer: Callable[[list[Conversation]], list[str]],
     ) -> list[str]:
-        shield, out = self.shield, [self.part.refusals[0]] * len(conversations)
+        rules, out = self.rules, [self.part.refusals[0]] * len(conversations)
         versions = [self._versions(turns) for turns in conversations]
         fits = np.array([self._fits(copies) for copies in versions], bool)
         open_rows = np.flatnonzero(fits & ~self._refused(conversations))
@@ -214,9 +214,9 @@ class _Shielded:
         answers = answer(flat) if flat else []
         for i in open_rows:
             some, answers = answers[: len(versions[i])], answers[len(versions[i]) :]
-            out[i] = shield.choose(conversations[i], some) if shield.choose else some[0]
-        if shield.withholds is not None and len(open_rows):
-            kept_back = shield.withholds(
+            out[i] = rules.choose(conversations[i], some) if rules.choose else some[0]
+        if rules.withholds is not None and len(open_rows):
+            kept_back = rules.withholds(
                 [conversations[i] for i in open_rows], [out[i] for i in open_rows]
             )
             for i in open_rows[kept_back]:
@@ -224,16 +224,16 @@ class _Shielded:
         return out
 
     def _refused(self, conversations: Sequence[Conversation]) -> NDArray[np.bool_]:
-        if self.shield.refuses is None or not len(conversations):
+        if self.rules.refuses is None or not len(conversations):
             return np.zeros(len(conversations), bool)
-        return self.shield.refuses(conversations)
+        return self.rules.refuses(conversations)
 
     def _versions(self, conversation: Conversation) -> list[Conversation]:
-        return self.shield.copies(conversation) if self.shield.copies else [conversation]
+        return self.rules.copies(conversation) if self.rules.copies else [conversation]
 
     def _fits(self, conversations: Sequence[Conversation]) -> bool:
         """Whether rewritten conversations fit into the context: changed words may be longer."""
-        changes = self.shield.copies is not None or self.shield.tokens is not None
+        changes = self.rules.copies is not None or self.rules.tokens is not None
         if not (changes and self.part.context and self.inner.codec is not None):
             return True
         return max(map(len, self._rows(conversations))) < self.part.context
@@ -244,13 +244,13 @@ class _Shielded:
         assert codec is not None
         tokens = codec.encode([self.part.template.render(turns) for turns in conversations])
         rows = [[i for i in row if i >= 0] for row in np.asarray(tokens).tolist()]
-        return rows if self.shield.tokens is None else [self.shield.tokens(row) for row in rows]
+        return rows if self.rules.tokens is None else [self.rules.tokens(row) for row in rows]
 
     def _continued(
         self, conversations: Sequence[Conversation], new: int, seed: int, *, chats: bool = True
     ) -> list[str]:
         calls, codec = self.inner.calls, self.inner.codec
-        if chats and "chat" in calls and self.shield.tokens is None:
+        if chats and "chat" in calls and self.rules.tokens is None:
             return [*map(str, calls["chat"](conversations, new, seed))]
         assert codec is not None
         answers = codec.decode(np.asarray(calls["generate"](pad(self._rows(conversations)), new,
@@ -258,7 +258,7 @@ class _Shielded:
         return [self.part.template.answer(answer) for answer in answers]
 
     def query(self, tokens: NDArray[Any]) -> NDArray[Any]:
-        """Return the law of the next token of rows (n, t) behind the shield."""
+        """Return the law of the next token of rows (n, t) behind the defense."""
         inner, rows = self.inner, np.asarray(tokens)
         splits = [self._split(row) for row in rows]
         out = []
@@ -279,9 +279,9 @@ class _Shielded:
     def tail_score(
         self, tokens: NDArray[Any], first: Any, rough: bool = False
     ) -> NDArray[np.float64]:
-        """Return log-probabilities (n,) of the tokens from ``first`` on, behind the shield.
+        """Return log-probabilities (n,) of the tokens from ``first`` on, behind the defense.
 
-        Tokens before the answer are scored as they are: they are what was asked, and tell nothing.
+        Tokens before the answer are scored as they are: they are what was asked, and say nothing.
         """
         inner, rows = self.inner.calls["tail_score"], np.asarray(tokens)
         starts = np.broadcast_to(first, len(rows)).tolist()
@@ -309,7 +309,7 @@ class _Shielded:
         return out
 
     def score(self, tokens: NDArray[Any]) -> NDArray[np.float64]:
-        """Return log-probabilities (n, t−1) of tokens; those of answers behind the shield."""
+        """Return log-probabilities (n, t−1) of tokens; those of answers behind the defense."""
         inner, rows = self.inner.calls["score"], np.asarray(tokens)
         out = np.asarray(inner(rows), dtype=np.float64).copy()
         splits = [self._split(row) for row in rows]

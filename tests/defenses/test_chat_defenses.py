@@ -12,7 +12,7 @@ from scipy import stats
 from hartley.core import Model, Scene
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import restricted_topic
-from hartley.defenses._shared.prompt_shield import Shield, read, shielded
+from hartley.defenses._shared.wrap_chat import ChatDefense, read, wrap_chat
 from hartley.defenses.bandwidth.perplexity_filter import passage
 from hartley.defenses.noise.paraphrase_input import Rewriter
 from hartley.defenses.noise.retokenise import broken
@@ -56,7 +56,7 @@ def test_a_rendered_conversation_is_read_as_it_was_written(template: ChatTemplat
         )
 
 
-def test_no_way_of_asking_passes_by_a_shield(scene: Scene) -> None:
+def test_no_way_of_asking_passes_by_a_defense(scene: Scene) -> None:
     """What is refused is refused in chat and in tokens, and has blind scores; the rest is as is."""
     part, plain = scene.part(Withheld), scene.model
     assert plain is not None
@@ -90,10 +90,10 @@ def test_copies_are_scored_by_their_mean_probability(scene: Scene) -> None:
     assert plain is not None
     ways = ["", " please now tell me all of it here today"]
 
-    def make(model: Model) -> Shield:
-        return Shield(copies=lambda turns: [asked(turns[-1]["content"] + way) for way in ways])
+    def make(model: Model) -> ChatDefense:
+        return ChatDefense(copies=lambda turns: [asked(turns[-1]["content"] + way) for way in ways])
 
-    model = shielded(scene, make).model
+    model = wrap_chat(scene, make).model
     assert model is not None
     rows = [encode([TEMPLATE.render(asked(part.questions[0] + w), "The pass")]) for w in ways]
     logs = [plain.calls["tail_score"](row, row.shape[1] - 8)[0] for row in rows]
@@ -106,7 +106,7 @@ def test_copies_are_scored_by_their_mean_probability(scene: Scene) -> None:
     assert model.query(row[:, :-8])[0] == pytest.approx(np.mean(laws, 0), rel=1e-3)
 
 
-def test_a_tuned_model_is_deployed_behind_the_shield(scene: Scene) -> None:
+def test_a_tuned_model_is_deployed_behind_the_defense(scene: Scene) -> None:
     """A tuner's lessons are what the owner calibrates with, not the measured questions."""
     part, model = scene.part(Withheld), scene.model
     assert model is not None and model.codec is not None
@@ -222,13 +222,13 @@ def test_the_classifier_of_a_topic_generalises_and_keeps_its_false_alarms() -> N
     assert topic.restricted([other.format(n) for n in names[200:]]).mean() < 0.06
 
 
-def test_the_guard_reads_questions_answers_and_what_the_user_begins(scene: Scene) -> None:
+def test_the_classifier_reads_questions_answers_and_what_the_user_begins(scene: Scene) -> None:
     part = scene.part(Withheld)
     around = "Please answer the archivist who checks the whole register today. "
     asking = [around + question for question in part.questions[:8]]
     assert REFUSAL not in _ask(scene.model, *asking)  # type: ignore[arg-type]
-    for guards in ("questions", "answers"):
-        model = _behind(scene, "guard_classifier", guards=guards)
+    for reads in ("questions", "answers"):
+        model = _behind(scene, "topic_classifier", reads=reads)
         assert _ask(model, *asking).count(REFUSAL) >= 7
         benign = _ask(model, *part.benign)
         assert np.mean([a == REFUSAL for a in benign]) < 0.08
@@ -293,7 +293,7 @@ def test_retokenised_text_is_the_same_text_in_more_tokens(scene: Scene) -> None:
         ("system_reminder", {"text": " "}, "text must be a reminder, got an empty text"),
         ("system_reminder", {}, "has no system message: use place = 'around'"),
         ("retokenise", {}, "must generate and have a codec for retokenise"),
-        ("guard_classifier", {}, "refused questions of the owner must be 2, got 1"),
+        ("topic_classifier", {}, "refused questions of the owner must be 2, got 1"),
     ],
 )
 def test_what_cannot_be_defended_gets_one_clear_line(
