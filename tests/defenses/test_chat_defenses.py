@@ -315,3 +315,27 @@ def test_a_copy_that_does_not_fit_into_the_context_is_refused(scene: Scene) -> N
     long = "word " * 190
     params = {"place": "around", "text": "Be good. " * 20}
     assert _ask(_behind(scene, "system_reminder", **params), long) == [REFUSAL]
+
+
+def test_a_budget_of_queries_counts_conversations_and_rows_of_tokens(scene: Scene) -> None:
+    part = scene.part(Withheld)
+    model = _behind(scene, "query_budget", queries=3)
+    session = model.session
+    assert session is not None
+    opened = session()
+    chat = opened("chat", model.calls["chat"])
+    benign = [asked(text) for text in part.benign[:2]]
+    assert chat(benign, 40, -1) == [*part.benign_answers[:2]]
+    assert chat(benign, 40, -1) == [part.benign_answers[0], ""]
+    rows = encode([TEMPLATE.render(asked(part.questions[k]), "I can") for k in range(3)])
+    first = (rows >= 0).sum(1) - 5
+    blind = opened("tail_score", model.calls["tail_score"])(rows, first)
+    assert blind == pytest.approx(-5 * np.log(256))
+    half = _behind(scene, "query_budget", queries=2).session
+    assert half is not None
+    some = half()("tail_score", model.calls["tail_score"])(rows, first)
+    assert some[:2] == pytest.approx(model.calls["tail_score"](rows, first)[:2])
+    assert some[2] == pytest.approx(-5 * np.log(256))
+    # Places that all rows share are not cut with the rows.
+    slopes = half()("token_slope", model.calls["token_slope"])(rows, first, np.arange(2))
+    assert slopes.shape == (3, 2, 256) and (slopes[2] == 0).all()

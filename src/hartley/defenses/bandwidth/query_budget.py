@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "memorization",
         "evasion",
         "blocked_class",
+        "jailbreak",
     ),
     modalities=ALL,
     paper="arXiv:2411.11195",
@@ -78,10 +79,12 @@ def _limited(model: Model, queries: int) -> Model:
                 nonlocal remaining
                 served = min(remaining, len(x))
                 remaining -= served
-                parts = [empty(model, (x[served:], *arguments))]
+                if name == "token_slope":  # places may be the same for all rows
+                    places = np.broadcast_to(arguments[1], (len(x), np.shape(arguments[1])[-1]))
+                    arguments = (arguments[0], places, *arguments[2:])
+                parts = [empty(model, (x[served:], *_rows(arguments, slice(served, None))))]
                 if served:
-                    first = [a[:served] if isinstance(a, np.ndarray) else a for a in arguments]
-                    parts.insert(0, answer(x[:served], *first))
+                    parts.insert(0, answer(x[:served], *_rows(arguments, slice(served))))
                 return _joined(parts)
 
             return call
@@ -89,6 +92,11 @@ def _limited(model: Model, queries: int) -> Model:
         return session
 
     return replace(model, session=opened)
+
+
+def _rows(arguments: tuple[Any, ...], some: slice) -> list[Any]:
+    """Return arguments with the rows of some records; a number is of all records."""
+    return [a[some] if isinstance(a, np.ndarray) and a.ndim else a for a in arguments]
 
 
 def _joined(parts: list[Any]) -> Any:
