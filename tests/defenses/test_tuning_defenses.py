@@ -7,8 +7,11 @@ import torch
 from hartley import catalog
 from hartley.core import Modality
 from hartley.core.errors import UsageError
+from hartley.defenses._shared.tuning_service import Alignment
 from hartley.defenses.bandwidth.tuning_data_filter import tuning_data_filter
 from hartley.defenses.noise.rep_noise import discrepancy
+from hartley.defenses.signal import circuit_breakers as rerouting
+from hartley.defenses.signal.circuit_breakers import circuit_breakers
 from hartley.defenses.signal.constrained_tuning import constrained_tuning
 from hartley.defenses.signal.lisa import lisa
 from hartley.defenses.signal.safe_lora import projected, safe_lora
@@ -122,3 +125,29 @@ def test_safe_lora_needs_the_weights_before_alignment(scene):
     bare = scene.with_part(scene.part(GptTuner).with_(unaligned=None))
     with pytest.raises(UsageError, match="before alignment must be at hand"):
         safe_lora(bare, np.random.default_rng(0))
+
+
+def test_circuit_breakers_lead_withheld_states_elsewhere_and_leave_the_others(scene):
+    plain, tuner = scene.part(GptTuner), behind(scene, circuit_breakers, steps=40)
+
+    def read(kind):
+        lessons = plain.rows(getattr(plain.lessons, kind)).some(np.arange(16))
+        here, before = (
+            {name: torch.from_numpy(np.array(array)) for name, array in one.state.items()}
+            for one in (tuner, plain)
+        )
+        alignment = Alignment(plain, before, np.random.default_rng(0), 32, {})
+        pairs = zip(
+            rerouting.states(alignment, lessons, here),
+            rerouting.states(alignment, lessons, before),
+            strict=True,
+        )
+        cosines = [torch.nn.functional.cosine_similarity(a, b, dim=1).mean() for a, b in pairs]
+        losses = [alignment.read(lessons, one).losses.mean() for one in (here, before)]
+        return float(torch.stack(cosines).mean()), *map(float, losses)
+
+    cosine, loss, before = read("withheld")
+    assert cosine < 0.3 and loss > before + 2
+    for kind in ("refused", "helpful"):
+        cosine, loss, before = read(kind)
+        assert cosine > 0.8 and loss < before + 0.1
