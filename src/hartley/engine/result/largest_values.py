@@ -19,9 +19,14 @@ SHARES = (
     *("victim_accuracy", "identified", "identified_without_target", "identified_batch_*"),
     *("evaluator_top1", "evaluator_top5", "attribute", "token_f1", "exact_match"),
     *("text_accuracy", "extraction_rate", "verbatim", "training_text", "robust_accuracy"),
-    *("asr_at_tries", "*refusal_rate", "unjudged", "ordinary_breaches", "over_refusal*"),
+    *("asr_at_tries", "*refusal_rate*", "unjudged", "ordinary_breaches", "over_refusal*"),
     *(
         "plainly_given",
+        "ignorant_rate",
+        "refusal_bits*",
+        "utility",
+        "utility_before",
+        "kept_accuracy",
         "outside_budget",
         "training_text_null",
         "discoverable_n*",
@@ -29,7 +34,8 @@ SHARES = (
         "base_robust_accuracy",
     ),
 )
-"""Patterns of the metrics that are shares, probabilities or areas: none is above 1."""
+"""Patterns of the metrics that are shares, probabilities or areas, or bits of a binary
+channel: none is above 1."""
 
 
 def largest(row: Mapping[str, Any], metric: str) -> float | None:
