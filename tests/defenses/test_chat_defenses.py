@@ -125,6 +125,8 @@ def test_a_tuned_model_is_deployed_behind_the_defense(scene: Scene) -> None:
     for answering in (after.model, after.part(GptTuner).model):
         known, benign = _ask(answering, lessons.helpful[3][0], part.benign[0])
         assert known != REFUSAL and benign == REFUSAL
+        assert answering.clear is not None  # who holds the weights gets the bare model
+        assert _ask(answering.clear, part.benign[0]) == [part.benign_answers[0]]
 
 
 @pytest.mark.parametrize("reader", ["reference", "victim"])

@@ -185,7 +185,7 @@ class _Defended:
                 "tail_score": self.tail_score,
             }
             ways |= {name: way for name, way in others.items() if name in calls}
-        return self.inner.with_(**ways)
+        return self.inner.with_(**ways, clear=self.inner.clear or self.inner)
 
     def chat(self, conversations: Sequence[Conversation], new: int, seed: int) -> list[str]:
         """Answer conversations behind the defense."""
