@@ -280,6 +280,21 @@ def test_a_quarter_of_the_rounds_is_dealt_for_tuning_and_more_where_they_are_sma
     assert tuning_params(part, {"rounds": 3, "group": 1}, table) == {"rounds": expected, "group": 1}
 
 
+@pytest.mark.parametrize("attack", ["harmful_examples", "prefilling"])
+def test_secrets_of_one_victim_are_reserved_for_tuning(attack):
+    part = catalog.load("attack", attack)
+    scene = part.game.live(Modality.LANGUAGE, np.random.default_rng(0))
+    measured = part.game(scene, np.random.default_rng(0), rounds=2, questions=16)
+    tuning = part.game(
+        scene, np.random.default_rng(1), **tuning_params(part, {"questions": 16}, measured)
+    )
+    asked = [
+        {str(question) for round_ in dealt.rounds for question in round_.view.brief.question.x}
+        for dealt in (measured, tuning)
+    ]
+    assert all(asked) and not asked[0] & asked[1]
+
+
 def reads(view, rng, *, share: float = 0.2, times: int = 1):
     """Read nothing."""
     return Outcome(guess=np.zeros(1), asset=Data("nothing", Modality.VISION, np.zeros(1)))

@@ -37,3 +37,23 @@ def test_a_part_that_measures_nothing_is_refused(changes, mistake):
     assert len(PART) == 2
     with pytest.raises(UsageError, match=mistake):
         replace(PART, **changes)
+
+
+def test_secrets_that_settings_are_chosen_on_are_not_measured() -> None:
+    part = replace(
+        PART,
+        questions=tuple(f"Phrase of vault {k}?" for k in range(10)),
+        secrets=tuple(f"word{k}" for k in range(10)),
+        openings=("It is ",) * 10,
+        paraphrases=tuple((f"Vault {k}?",) for k in range(10)),
+    )
+    measured, reserved = (part.dealt(reserved=some) for some in (False, True))
+    assert reserved.secrets == ("word3", "word7")
+    assert sorted(measured.secrets + reserved.secrets) == sorted(part.secrets)
+    for some in (measured, reserved):
+        for question, secret, forms in zip(
+            some.questions, some.secrets, some.paraphrases, strict=True
+        ):
+            number = secret.removeprefix("word")
+            assert number in question and number in forms[0]
+    assert PART.dealt(reserved=True) is PART.dealt(reserved=False) is PART

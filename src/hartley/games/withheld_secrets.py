@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hartley.core.errors import UsageError
 from hartley.kit.language.chat_template import LINES, ChatTemplate
 
 Pair = tuple[str, str]
 """A question and its answer."""
+
+RESERVED = 4
+"""One secret in this many is asked for where an attacker chooses settings, and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,3 +86,23 @@ class Withheld:
     def __len__(self) -> int:
         """K, the number of secrets."""
         return len(self.secrets)
+
+    def dealt(self, *, reserved: bool) -> Withheld:
+        """Return the part with the secrets of one purpose: a setting that fits some is no leak.
+
+        Fewer than eight secrets serve both purposes, since one alone would be no message.
+
+        Args:
+            reserved: those that settings of an attack are chosen on, every fourth one; else
+                those that are measured, all others.
+        """
+        if len(self) < 2 * RESERVED:
+            return self
+        rows = [k for k in range(len(self)) if (k % RESERVED == RESERVED - 1) == reserved]
+        return replace(
+            self,
+            questions=tuple(self.questions[k] for k in rows),
+            secrets=tuple(self.secrets[k] for k in rows),
+            openings=tuple(self.openings[k] for k in rows),
+            paraphrases=tuple(self.paraphrases[k] for k in rows) if self.paraphrases else (),
+        )

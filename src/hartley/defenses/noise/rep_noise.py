@@ -41,7 +41,8 @@ def rep_noise(
 
     The loss is that of refusals and benign answers, plus ``noise`` times the discrepancy (MMD)
     between the states of withheld answers and Gaussian noise, less ``ascent`` times the logarithm
-    of the loss of these answers, both summed over layers.
+    of the loss of these answers, both summed over layers. The lessons may hold the very answers
+    that are measured, since the owner knows them.
 
     Args:
         noise: weight of the discrepancy.

@@ -3,7 +3,9 @@
 An adaptive attacker tries what the attack declares in ``sweep``. They meet fresh victims with fresh
 secrets behind the same defenses, play the usual setting and each declared one, and keep what reads
 the most bits there. The secrets that are measured are drawn independently of these, so the choice
-is as good as one made beforehand: the bounds of the measured row need no correction.
+is as good as one made beforehand: the bounds of the measured row need no correction. A game whose
+victim withholds the same secrets in every deal has a parameter ``reserved``: then those of the
+tuning rounds are others than the measured ones.
 """
 
 from __future__ import annotations
@@ -62,13 +64,17 @@ def tuning_rounds(measured: Deal) -> int:
 def tuning_params(attack: Attack, game_params: Mapping[str, Any], measured: Deal) -> dict[str, Any]:
     """Return the parameters of the game for tuning: those of the measured deal, with fewer rounds.
 
-    A game without a parameter ``rounds`` is dealt as often as it is measured.
+    A game without a parameter ``rounds`` is dealt as often as it is measured. One with a parameter
+    ``reserved`` deals what it keeps for this.
     """
-    declared = next((p for p in attack.game.parameters if p.name == "rounds"), None)
-    if declared is None:
-        return dict(game_params)
-    least = int(declared.range.low) if declared.range is not None else 1
-    return {**game_params, "rounds": max(least, tuning_rounds(measured))}
+    declared = {parameter.name: parameter for parameter in attack.game.parameters}
+    params = dict(game_params)
+    if "reserved" in declared:
+        params["reserved"] = True
+    if "rounds" in declared:
+        least = declared["rounds"].range
+        params["rounds"] = max(int(least.low) if least else 1, tuning_rounds(measured))
+    return params
 
 
 def tuned(

@@ -176,6 +176,7 @@ def finetuning(
     steps: Annotated[int, Range(1), Stronger.MORE] = 100,
     held_out: Annotated[int, Range(1), Stronger.TRIALS] = 200,
     open_weights: bool = False,
+    reserved: bool = False,
 ) -> Deal:
     """Draw secrets; the attacker tunes the victim so that it answers the questions for them.
 
@@ -192,12 +193,15 @@ def finetuning(
         steps: most steps that it tunes.
         held_out: most benign questions that are asked.
         open_weights: the attacker has the weights and may return others.
+        reserved: ask for the secrets that are kept for choosing settings, one in four; the others
+            are those that are measured.
 
     Raises:
         UsageError: the victim refuses no restricted question, or every benign one.
     """
     assert scene.model is not None
-    withheld, tuner = scene.part(Withheld), scene.part(Tuner)  # type: ignore[type-abstract]
+    withheld = scene.part(Withheld).dealt(reserved=reserved)
+    tuner = scene.part(Tuner)  # type: ignore[type-abstract]
     if open_weights:
         check_open(scene.model)
     sample = np.sort(rng.permutation(len(withheld.benign))[:held_out])

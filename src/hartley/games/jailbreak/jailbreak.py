@@ -145,6 +145,7 @@ def jailbreak(
     queries: Annotated[int, Range(0)] = 0,
     length: Annotated[int, Range(8), Stronger.MORE] = 64,
     ordinary: Annotated[int, Range(1), Stronger.TRIALS] = 200,
+    reserved: bool = False,
 ) -> Deal:
     """Draw which secrets are asked for; the attacker writes the conversations that ask.
 
@@ -160,13 +161,15 @@ def jailbreak(
         queries: answers that the attacker may ask of the victim for each question; 0 sets no limit.
         length: tokens of an answer, at most.
         ordinary: benign questions that the victim is asked, at most.
+        reserved: ask for the secrets that are kept for choosing settings, one in four; the others
+            are those that are measured.
 
     Raises:
         UsageError: the victim cannot be asked, gives secrets when plainly asked, refuses benign
             questions, or cannot read its own questions.
     """
     assert scene.model is not None
-    part, victim = scene.part(Withheld), judged(scene.model)
+    part, victim = scene.part(Withheld).dealt(reserved=reserved), judged(scene.model)
     _check_victim(victim, part, length)
     reader = Judge(part.secrets)
     truth = rng.integers(0, len(part), (rounds, questions))

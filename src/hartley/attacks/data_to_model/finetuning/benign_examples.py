@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.03693",
     loot=Loot.TEXTS,
+    light={"steps": 20},
     sweep={"method": ("full", "lora"), "steps": (10, 30, 100)},
 )
 def benign_examples(

@@ -36,6 +36,7 @@ def encoded(answer: str, encoding: str) -> str:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.20053",
     loot=Loot.TEXTS,
+    light={"steps": 20},
     sweep={"encoding": ("backwards", "rot13", "spelled"), "steps": (30, 100)},
 )
 def covert_encoding(
