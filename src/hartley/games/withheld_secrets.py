@@ -88,7 +88,7 @@ class Withheld:
         return len(self.secrets)
 
     def dealt(self, *, reserved: bool) -> Withheld:
-        """Return the part with the secrets of one purpose: a setting that fits some is no leak.
+        """Return the part with the secrets of one purpose: a setting fits those it is chosen on.
 
         Fewer than eight secrets serve both purposes, since one alone would be no message.
 

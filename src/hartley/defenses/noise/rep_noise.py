@@ -97,7 +97,8 @@ def discrepancy(x: Tensor, y: Tensor) -> Tensor:
     import torch
 
     both = torch.cat([x, y])
-    distances = (both[:, None] - both[None]).square().sum(2)
+    sizes = both.square().sum(1)
+    distances = (sizes[:, None] + sizes[None] - 2 * both @ both.T).clamp(min=0)
     n = len(both)
     middle = distances.detach().sum() / (n * n - n)
     widths = [middle * GROWTH ** (k - KERNELS // 2) for k in range(KERNELS)]
