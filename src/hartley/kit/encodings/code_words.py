@@ -1,8 +1,9 @@
 """Code words to plant as secrets: four words of a list of 1,024, with three translations each.
 
 The list was written for Hartley. Its words are concrete, have 4 to 10 letters, and none is rare.
-Of 666 translations whose word also names an emoji, 646 are a name or a tag of that emoji in the
-other language by the Unicode CLDR, and the other 20 are synonyms (``bench/judge.py``).
+Of 666 translations whose word also names an emoji, 646 were a name or a tag of that emoji in the
+other language by the Unicode CLDR when the list was written, and the other 20 are synonyms. No
+bench repeats that count.
 """
 
 from __future__ import annotations

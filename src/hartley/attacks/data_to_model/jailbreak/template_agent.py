@@ -2,7 +2,8 @@
 
 The role of PAIR (arXiv:2310.08419) and TAP (arXiv:2312.02119) without a second language model: the
 proposals are templates, and what takes the place of the attacker model's judgement is a count of
-which parts of a wording were answered so far.
+which parts of a wording were answered so far. A wrong answer counts as none: an answer must have
+the form of those that are public.
 """
 
 from __future__ import annotations
