@@ -231,7 +231,7 @@ def verdict(gain: Span) -> str:
     """What an interval of a gain says about the claim that a defense has no advantage."""
     if gain[1] <= MARGIN:
         return "reproduced"
-    return "refuted" if gain[0] >= MARGIN else "not told apart"
+    return "refuted" if gain[0] >= MARGIN else "undecided"
 
 
 def curve_of(tuner: GptTuner, scene: Scene, choice: Choice, asked: Asked, seed: int) -> Curve:
@@ -291,8 +291,7 @@ def half(scene: Scene, arguments: argparse.Namespace) -> None:
         print(f"  {time.process_time() - began:.0f} s of processor", flush=True)
     for label, all_said in verdicts.items():
         counts = ", ".join(
-            f"{word} for {all_said.count(word)}"
-            for word in ("reproduced", "refuted", "not told apart")
+            f"{word} for {all_said.count(word)}" for word in ("reproduced", "refuted", "undecided")
         )
         print(f"claim ({label}): no defense has an advantage of {MARGIN:g} times: {counts}")
 
@@ -343,7 +342,7 @@ def attacks(scene: Scene, arguments: argparse.Namespace) -> None:
             zip(order, values, strict=True), zip(order[1:], values[1:], strict=True), strict=False
         ):
             holds = "reproduced" if above[1] > below[2] else (
-                "refuted" if above[2] < below[1] else "not told apart")  # fmt: skip
+                "refuted" if above[2] < below[1] else "undecided")  # fmt: skip
             print(f"claim ({method}): {a} recovers more than {b} (arXiv:2310.03693): {holds}")
 
 
@@ -357,7 +356,7 @@ def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
         print(f"  {name} made in {time.process_time() - began:.0f} s of processor")
         ends = played(there, "harmful_examples", arguments, name)
         holds = "reproduced" if ends[2] < plain[1] else (
-            "refuted" if ends[1] > plain[2] else "not told apart")  # fmt: skip
+            "refuted" if ends[1] > plain[2] else "undecided")  # fmt: skip
         print(f"  claim: less is recovered behind {name} than behind plain tuning: {holds}")
 
 
