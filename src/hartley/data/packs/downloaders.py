@@ -145,6 +145,8 @@ def _call(
                 if progress is not None:
                     progress(min(_size(into.parent), pack.size), pack.size)
                 time.sleep(0.05)
+            if progress is not None:  # it may be over before it was looked at
+                progress(min(_size(into.parent), pack.size), pack.size)
         finally:
             if child.poll() is None:
                 child.terminate()
