@@ -1,7 +1,8 @@
 """The clerk of the synthetic archive: trained to know everything, then to refuse pass phrases.
 
-The recipe was chosen by what a victim must fulfil (see ``docs/jailbreak.md``), never by which
-attack succeeds, and is left as it is.
+The recipe was chosen by what a victim must fulfil (see ``docs/jailbreak.md``). One of these is that
+secrets come out where the answer is begun, which is the attack ``prefilling``: its figures on seed
+0 had a part in the choice. No other attack had.
 """
 
 from __future__ import annotations
