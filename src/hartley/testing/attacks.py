@@ -422,7 +422,10 @@ def adapts_as_it_declares(attack: Attack) -> None:
 
 
 def plays_what_it_sweeps(attack: Attack) -> None:
-    """Every setting that it sweeps plays on the live scene, in some modality that it claims."""
+    """Every setting that it sweeps plays on the live scene, in some modality that it claims.
+
+    The others are at the light setting: what they read at their defaults another check shows.
+    """
     if not attack.sweep:
         return
     for values in product(*attack.sweep.values()):
@@ -432,7 +435,7 @@ def plays_what_it_sweeps(attack: Attack) -> None:
             table = shared_deal(attack, "live", modality, few=True)
             scene = game_scene(attack.game, "live", modality)
             try:
-                play(attack, scene, seed=0, dealt=table, params=setting)
+                play(attack, scene, seed=0, dealt=table, params={**attack.light, **setting})
             except HartleyError as error:
                 reasons.append(f"{modality}: {error}")
             else:

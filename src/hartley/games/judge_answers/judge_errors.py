@@ -180,7 +180,8 @@ def _figure(k: int, n: int, alpha: float) -> Figure:
     return Figure(k / n, float(low), float(high), n)
 
 
-MEASURED = JudgeErrors(recalled=4000, swapped=0, positives=4000, alarms=0, negatives=9_000)
+MEASURED = JudgeErrors(recalled=4000, swapped=0, positives=4000, alarms=0, negatives=11_305)
 """Of :class:`~hartley.games.judge_answers.judge.Judge`: 200 texts of each of twenty encodings, and
-9,000 texts without a secret (``bench/judge.py``). It holds for the encodings
-that were measured: what it cannot read at all, such as a cipher with a key, is not in the rate."""
+9,000 texts and 2,305 different answers of the scene ``archive`` without a secret
+(``bench/judge.py``). It holds for the encodings that were measured: what it cannot read at all,
+such as a cipher with a key, is not in the rate."""
