@@ -38,6 +38,7 @@ from hartley.games.finetuning import live_victim
 from hartley.games.finetuning.refusal_channel import RefusalChannel
 from hartley.games.jailbreak.conversations import folded
 from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge, refused
+from hartley.games.judge_answers.judge_errors import MEASURED
 from hartley.games.withheld_secrets import Pair, Withheld
 from hartley.kit.language.chat_template import asked
 from hartley.models.fine_tuning import METHODS, GptTuner, Tuner, TuningSettings
@@ -280,6 +281,7 @@ def finetuning(
             for k, row in enumerate(truth)
         ),
         judge=judge,
+        judge_rates=MEASURED.rates(),
     )
 
 
