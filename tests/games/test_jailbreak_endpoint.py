@@ -64,7 +64,10 @@ def test_the_recipe_of_the_page_is_played_on_a_bad_line(tmp_path, monkeypatch) -
         )
     assert trials.metrics["asr_at_tries"] == 1.0
     assert sum(count for fault, count in backend.met.items() if fault) > 10
-    assert backend.answered == trials.spec.uses + trials.cost["judge_queries"] * 2 + 64 + 10
+    # The deal asks the 48 plain questions that are measured and 10 ordinary ones; two conversations
+    # of one call of the attacker are alike, and such are asked once.
+    asks = trials.spec.uses + trials.cost["judge_queries"] * 2 + 48 + 10
+    assert backend.answered == asks - 1
     with pytest.raises(UsageError, match="allow"):
         endpoint("http://example.org/v1", "mine", scores=False)
 

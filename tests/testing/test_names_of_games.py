@@ -25,7 +25,7 @@ from hartley.testing.attacks import reads_the_live_scene
     ],
 )
 def test_check_defense_refuses_what_is_not_a_game(name: str, hint: str) -> None:
-    defense = replace(rounding, protects=(name,), covers_only={}, expected_failures={})
+    defense = replace(rounding, protects=(name,), covers_only={}, unfit={}, expected_failures={})
     with pytest.raises(CheckFailed) as failure:
         check_defense(defense, attacks=(loss_threshold,))
     assert f"protects_games: protects must name games, got {name!r}" in str(failure.value)
