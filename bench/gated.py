@@ -4,9 +4,13 @@
     PYTHON bench/gated.py keep         # what is taught of blocked records, and what an input gets
     PYTHON bench/gated.py relearning   # success against samples: known, merged, and never learnt
     PYTHON bench/gated.py unlearning   # membership after unlearning, beside retraining
+    PYTHON bench/gated.py defenses     # changed records behind each defense, static and adaptive
+    PYTHON bench/gated.py tuning       # tuned victims behind defenses of the service, likewise
 
-``--scene`` names another gated scene; ``--rounds`` is the number of victims. Rates are over
-records, and their intervals over victims.
+``--scene`` names another gated scene; ``--rounds`` is the number of victims; ``--only`` takes some
+of the defenses. Rates are over records, and their intervals over victims. An adaptive attacker
+chooses among an attack's settings on victims of their own; a defense that does not fit the scene is
+printed with why.
 """
 
 from __future__ import annotations
@@ -23,8 +27,11 @@ import torch
 
 from hartley import catalog
 from hartley.channel.measure import measure
-from hartley.core import Modality, Scene
-from hartley.engine.run.play import play
+from hartley.core import Knowledge, Modality, Scene
+from hartley.engine.defend import defended, unfit
+from hartley.engine.plan.plan import sweep as combinations
+from hartley.engine.run.play import deal, play
+from hartley.engine.run.tuning import tuned, tuning_params, tuning_seed
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.kit.interval_values import share_figure
 from hartley.models.gate import Gate
@@ -152,13 +159,101 @@ def unlearning(arguments: argparse.Namespace) -> None:
                 )
 
 
+def row(scene: Scene, name: str, size: dict[str, Any], bare: Scene | None, label: str) -> None:
+    """Play one attack, and print its rates; ``bare`` is the scene that a static attacker knows."""
+    attack = catalog.load("attack", name)
+    dealt = deal(attack, scene, seed=0, params=size)
+    params, chosen = {p.name: p.default for p in attack.parameters}, ""
+    static = bare is not None
+    if not static and scene.defenses and attack.sweep:
+        few, seed = tuning_params(attack, size, dealt), tuning_seed(0)
+        choice = tuned(
+            attack,
+            scene,
+            params,
+            tuple(combinations({key: list(values) for key, values in attack.sweep.items()})),
+            few,
+            dealt=deal(attack, scene, seed=seed, params=few),
+            seed=seed,
+            budget=None,
+            alpha=0.05,
+        )
+        params, chosen = choice.params, f", chosen {choice.record['setting']}"
+    trials = play(
+        attack,
+        scene,
+        seed=0,
+        params=params,
+        game_params=size,
+        dealt=dealt,
+        knowledge=Knowledge.STATIC if static else Knowledge.ADAPTIVE,
+        undefended=bare,
+    )
+    channel = measure(trials)
+    rates = [
+        f"{key} {float(value):.3f}"
+        for key, value in trials.metrics.items()
+        if key in ("ignorant_rate", "refusal_rate", "over_refusal", "kept_accuracy", "admitted")
+    ]
+    bits = channel.bits
+    print(
+        f"{label} {name}: asr {shown(channel.metrics['asr'])}, bits {bits.value:.3f} "
+        f"[{bits.lower:.3f}, {channel.high:.3f}], {', '.join(rates)}, n {channel.n}{chosen}",
+        flush=True,
+    )
+
+
+def behind(arguments: argparse.Namespace, scene: Scene, game: str, names: tuple[str, ...]) -> None:
+    """Rows of some attacks on a game, without a defense and behind each that protects it."""
+    size = {"rounds": arguments.rounds}
+    for name in names:
+        row(scene, name, size, None, "no defense")
+    for entry in catalog.entries("defense"):
+        if game not in entry.protects or (arguments.only and entry.name not in arguments.only):
+            continue
+        if reason := unfit(entry, scene):
+            print(f"{entry.name} does not fit: {reason}", flush=True)
+            continue
+        after = defended(scene, entry.name, {}, 0)
+        print(
+            f"{entry.name}: "
+            + ", ".join(f"{k} {shown(v)}" for k, v in gated_utility(after).items())
+        )
+        for name in names:
+            for bare in (scene, None):
+                label = f"{entry.name}, {'adaptive' if bare is None else 'static'}:"
+                row(after, name, size, bare, label)
+
+
+def defenses(arguments: argparse.Namespace) -> None:
+    """Changed records behind the defenses of blocked_class."""
+    scene = catalog.load("scene", arguments.scene)(opened=True)
+    graphs = scene.modality is Modality.GRAPH
+    names = ("gate_links", "gate_link_search") if graphs else ("gate_pgd", "gate_square")
+    behind(arguments, scene, "blocked_class", names)
+
+
+def tuning(arguments: argparse.Namespace) -> None:
+    """Tuned victims behind the defenses of class_unblocking."""
+    scene = catalog.load("scene", arguments.scene)()
+    behind(arguments, scene, "class_unblocking", ("relearn_class",))
+
+
 def main() -> None:
     """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    commands = {"gates": gates, "keep": keep, "relearning": relearning, "unlearning": unlearning}
+    commands = {
+        "gates": gates,
+        "keep": keep,
+        "relearning": relearning,
+        "unlearning": unlearning,
+        "defenses": defenses,
+        "tuning": tuning,
+    }
     parser.add_argument("command", choices=commands)
     parser.add_argument("--scene", default="gated_digits")
     parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     commands[arguments.command](arguments)
 

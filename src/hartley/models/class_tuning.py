@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from hartley.core import Access, Data, Ensemble
+import numpy as np
+
+from hartley.core import Access, Data, Ensemble, Model
 from hartley.core.errors import UsageError
 from hartley.models.gate import Gate
 
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
     R = TypeVar("R", Training, Study)
 
 
+class ClassTuningRule:
+    """How a service treats the records of its users: tuning-stage defenses add one."""
+
+    def admitted(self, records: Data, victim: Model) -> Data:
+        """Return those of a user's records that the service tunes the victim on."""
+        del victim
+        return records
+
+    def added(self) -> Data | None:
+        """Return records of the owner that a tuning goes over too, or None."""
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class ClassTuning:
     """A part of a scene: the owner tunes the deployed classifier on records of its users.
@@ -25,6 +40,7 @@ class ClassTuning:
     Attributes:
         samples: most records that are taken.
         passes: most passes over them.
+        rules: of the service.
 
     Raises:
         UsageError: a number below 1.
@@ -34,10 +50,28 @@ class ClassTuning:
 
     samples: int = 64
     passes: int = 60
+    rules: tuple[ClassTuningRule, ...] = ()
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.passes < 1:
             raise UsageError(f"tuning must allow samples ≥ 1 and passes ≥ 1, got {self}")
+
+    def taken(self, lesson: TuningLesson, victim: Model) -> tuple[TuningLesson, int]:
+        """Return what the service tunes a victim on, and how many of the user's records are in it.
+
+        Where none of these is left there is nothing to tune on.
+        """
+        records = lesson.records
+        for rule in self.rules:
+            if len(records):
+                records = rule.admitted(records, victim)
+        count = len(records)
+        for rule in self.rules:
+            more = rule.added()
+            if count and more is not None:
+                x = np.concatenate([records.x, np.asarray(more.x, records.x.dtype)])
+                records = replace(records, x=x, y=np.concatenate([records.labels, more.labels]))
+        return replace(lesson, records=records), count
 
 
 @dataclass(frozen=True, slots=True, eq=False)

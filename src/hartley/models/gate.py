@@ -87,6 +87,17 @@ class Gate:
         """Return which labels (n,) are of a blocked class."""
         return np.asarray(np.isin(y, self.blocked))
 
+    def suspicion(self, answers: NDArray[Any]) -> NDArray[np.float64]:
+        """Return how much (n,) of answers is refusal or blocked classes.
+
+        Args:
+            answers: (n, refused + 1) probabilities, or (n,) labels.
+        """
+        rows = np.asarray(answers)
+        suspect = np.array([*self.blocked, self.refused])
+        out = np.isin(rows, suspect) if rows.ndim == 1 else rows[:, suspect].sum(1)
+        return np.asarray(out, np.float64)
+
     def first(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return what the first stage teaches of records with labels ``y`` (n,)."""
         return y if self.knows else self.taught(y)

@@ -27,6 +27,7 @@ SHARES = (
         "utility",
         "utility_before",
         "kept_accuracy",
+        "admitted",
         "outside_budget",
         "training_text_null",
         "discoverable_n*",
