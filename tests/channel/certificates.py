@@ -4,7 +4,7 @@ import numpy as np
 from tests.channel.laws import TIGHT
 
 from hartley.channel.bounds import one_run_dp, two_rates
-from hartley.infotheory import binary_channel, closed_forms, e_values, retrieval
+from hartley.infotheory import binary_channel, closed_forms, e_values, loops, retrieval
 from hartley.infotheory import channel_matrix as mx
 from hartley.infotheory import decisions as st
 from hartley.infotheory import surprisal as sp
@@ -147,8 +147,10 @@ def minimax(leak_attacks_by_defences, utility, min_utility):
 
 def loop(G):
     return {
-        "spectral_radius": st.loop_gain(G),
-        "spectral_radius_after_unit_change": st.loop_gain(st.in_units(G, [1.0, 1000.0, 0.01])),
+        "spectral_radius": loops.loop_gain(G),
+        "spectral_radius_after_unit_change": loops.loop_gain(
+            loops.in_units(G, [1.0, 1000.0, 0.01])
+        ),
     }
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from hartley.channel.bounds import ceilings as th
-from hartley.infotheory import binary_channel, closed_forms, differential_privacy, gaussian, leakage
+from hartley.infotheory import (
+    binary_channel,
+    closed_forms,
+    compositions,
+    differential_privacy,
+    gaussian,
+    leakage,
+)
 from hartley.infotheory import channel_matrix as mx
 from hartley.infotheory.capacity import capacity
 from hartley.infotheory.capacity_cost import capacity_per_unit_cost
@@ -214,13 +221,13 @@ def cascade(W1, W2, prior, eta_kl_second):
     whole = mx.cascade(W1, W2)
     first, second = mx.mutual_information(W1, prior), cap(W2)
     assert mx.eta_kl(W2) == pytest.approx(eta_kl_second, abs=TIGHT)
-    bounds = closed_forms.serial_bounds(first, second, mx.eta_kl(W2))
+    bounds = compositions.serial_bounds(first, second, mx.eta_kl(W2))
     return {
         "mi_first": first,
         "mi_second_leg": mx.mutual_information(W2, np.asarray(prior) @ W1),
         "mi_cascade": mx.mutual_information(whole, prior),
         "dpi_bound": bounds["dpi"],
-        "sdpi_bound_dobrushin": closed_forms.serial_bounds(first, second, mx.eta_tv(W2))["sdpi"],
+        "sdpi_bound_dobrushin": compositions.serial_bounds(first, second, mx.eta_tv(W2))["sdpi"],
         "min_capacity_cascade": mx.min_capacity(whole),
         "min_capacity_bound": min(mx.min_capacity(W1), mx.min_capacity(W2)),
         "capacity_cascade": cap(whole),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hartley.core import Kind, Quantity
 from hartley.core.errors import UsageError
-from hartley.infotheory import closed_forms, semantic_capacity
+from hartley.infotheory import closed_forms, loops, semantic_capacity
 from hartley.infotheory import decisions as sg
 from hartley.infotheory.green_list import green_list
 
@@ -35,13 +35,13 @@ def test_minimax_is_a_saddle_point(seed):
 
 def test_loop_predicts_rounds():
     g = np.array([[0.0, 0.5], [0.4, 0.1]])
-    rho = sg.loop_gain(g)
+    rho = loops.loop_gain(g)
     x = np.linalg.matrix_power(g, 40) @ [1.0, 1.0]
     y = np.linalg.matrix_power(g, 41) @ [1.0, 1.0]
     assert (y / x).max() == pytest.approx(rho, rel=1e-3)
-    assert sg.loop_gain(sg.in_units(g, [1.0, 60.0])) == pytest.approx(rho)
+    assert loops.loop_gain(loops.in_units(g, [1.0, 60.0])) == pytest.approx(rho)
     with pytest.raises(UsageError, match="square"):
-        sg.loop_gain([[0.1, 0.2]])
+        loops.loop_gain([[0.1, 0.2]])
 
 
 def test_best_of_n_is_not_homogeneous():

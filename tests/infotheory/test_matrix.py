@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hartley.channel.bounds import two_rates
 from hartley.core.errors import UsageError
-from hartley.infotheory import binary_channel, closed_forms
+from hartley.infotheory import binary_channel, closed_forms, compositions
 from hartley.infotheory import channel_matrix as mx
 from hartley.infotheory.capacity import capacity
 
@@ -33,12 +33,12 @@ def test_a_second_stage_never_adds(stages):
     whole = mx.cascade(first, second)
     before = mx.mutual_information(first, prior)
     after = mx.mutual_information(whole, prior)
-    bounds = closed_forms.serial_bounds(
+    bounds = compositions.serial_bounds(
         before, mx.mutual_information(second, prior @ first), mx.eta_kl(second)
     )
     assert after <= bounds["bound"] + 1e-12
     assert mx.min_capacity(whole) <= min(mx.min_capacity(first), mx.min_capacity(second)) + 1e-12
-    assert not closed_forms.breaks_dpi(after, bounds["bound"])
+    assert not compositions.breaks_dpi(after, bounds["bound"])
     assert mx.eta_kl(second) <= mx.eta_tv(second) + 1e-12
 
 
@@ -80,12 +80,12 @@ def test_certified_bound_of_a_cascade_trips_no_more_than_alpha():
         exact[i] = mx.mutual_information(mx.cascade(one, two))
         leg = closed_forms.binary_capacity(a[1, i], b[1, i])[0]
         eta = abs(a[1, i] - b[1, i])  # Dobrushin
-        proved[i] = closed_forms.serial_bounds(mx.mutual_information(one), leg, eta)["bound"]
+        proved[i] = compositions.serial_bounds(mx.mutual_information(one), leg, eta)["bound"]
     assert (exact <= proved + 1e-12).all()
     tp, fp = rng.binomial(n, tpr), rng.binomial(n, fpr)
     certified = two_rates.lower(tp, n, fp, n, alpha, of=["bits"])["bits"]
     for limit in (proved, exact):
-        trips = sum(closed_forms.breaks_dpi(c, u) for c, u in zip(certified, limit, strict=True))
+        trips = sum(compositions.breaks_dpi(c, u) for c, u in zip(certified, limit, strict=True))
         low = binary_channel.clopper_pearson(trips, runs, 0.01)[0]
         assert low <= alpha, f"{trips} of {runs}"
     assert (certified > 0).sum() > runs / 5  # half of the flags point the other way
@@ -95,11 +95,11 @@ def test_a_side_channel_trips_the_flag():
     """Stages declared as two BSC(0.3) in series, while the answer in truth passes one BSC(0.05)."""
     rng = np.random.default_rng(0)
     stage = closed_forms.bsc(0.3)
-    proved = closed_forms.serial_bounds(
+    proved = compositions.serial_bounds(
         mx.mutual_information(stage), mx.mutual_information(stage), mx.eta_kl(stage)
     )["bound"]
     tp, fp = rng.binomial(500, 0.95), rng.binomial(500, 0.05)
-    assert closed_forms.breaks_dpi(two_rates.lower(tp, 500, fp, 500, of=["bits"])["bits"], proved)
+    assert compositions.breaks_dpi(two_rates.lower(tp, 500, fp, 500, of=["bits"])["bits"], proved)
 
 
 def test_looks_are_the_tensor_power():
@@ -114,7 +114,7 @@ def test_looks_are_the_tensor_power():
         assert mx.mutual_information(short) == pytest.approx(mx.mutual_information(full))
         assert mx.min_capacity(short) == pytest.approx(mx.min_capacity(full))
         eta = mx.eta_kl(w)
-        assert mx.eta_kl(short) <= closed_forms.parallel_contraction(eta, n) + 1e-9
+        assert mx.eta_kl(short) <= compositions.parallel_contraction(eta, n) + 1e-9
     assert (mx.repeated(np.eye(2), 3).max(1) == 1).all()
     with pytest.raises(UsageError, match="limit"):
         mx.repeated(np.full((2, 20), 0.05), 50)

@@ -176,38 +176,6 @@ def uses_for(bits: float, capacity: float, spread: float, error: float) -> int:
     return high
 
 
-def parallel_contraction(eta: float, uses: int) -> float:
-    """Contraction of n parallel uses, at most 1 − (1 − η)^n (Polyanskiy–Wu 1508.06025)."""
-    return -math.expm1(uses * math.log1p(-_rate(eta))) if eta < 1.0 else float(uses > 0)
-
-
-def serial_bounds(
-    first: float, second: float, eta: float, secret: float = math.inf
-) -> dict[str, float]:
-    """Upper bounds on what survives S → O1 → O2 when both legs' bounds are *theory*.
-
-    Args:
-        first: upper bound on I(S; O1), bits.
-        second: upper bound on I(O1; O2), bits (the second leg's capacity is one).
-        eta: contraction coefficient of the second leg, 0..1.
-        secret: entropy of the secret, bits.
-
-    Returns:
-        ``dpi`` = min(first, second), ``sdpi`` = η·first, ``bound`` = the least of all.
-    """
-    dpi, sdpi = min(first, second), _rate(eta) * first
-    return {"dpi": dpi, "sdpi": sdpi, "bound": min(dpi, sdpi, secret)}
-
-
-def breaks_dpi(certified: float, proved: float) -> bool:
-    """Whether an end-to-end certified lower bound exceeds a proved upper bound.
-
-    If so, there is a side channel around the stages, or a bug: the chain is not what it was
-    declared to be. False alarms are as rare as the lower bound's α.
-    """
-    return certified > proved + 1e-9
-
-
 def _rate(p: float) -> float:
     if not 0.0 <= p <= 1.0:
         raise UsageError(f"a probability must be in 0..1, got {p!r}")

@@ -1,4 +1,4 @@
-"""Numbers for decisions: choice of a defense, queries needed, best-of-N, growth of a loop."""
+"""Numbers for decisions: choice of a defense, queries needed, best-of-N."""
 
 from __future__ import annotations
 
@@ -55,8 +55,13 @@ def minimax(leaks: ArrayLike, utility: ArrayLike | None = None, floor: float = -
     from scipy.optimize import linprog
 
     m = np.asarray(leaks, dtype=np.float64)
-    if m.ndim != 2 or 0 in m.shape or not np.isfinite(m).all():
-        raise UsageError(f"leaks must be finite numbers (attacks, defenses), got shape {m.shape}")
+    if m.ndim != 2 or 0 in m.shape:
+        raise UsageError(f"leaks must have shape (attacks, defenses), got shape {m.shape}")
+    if missing := np.argwhere(~np.isfinite(m)).tolist():
+        raise UsageError(
+            f"leaks must be finite numbers, got {len(missing)} of {m.size} without one, the first "
+            f"in row {missing[0][0]}, column {missing[0][1]}: a missing cell is not a leak of 0"
+        )
     attacks, defenses = m.shape
     u = np.zeros(defenses) if utility is None else np.asarray(utility, dtype=np.float64)
     if u.shape != (defenses,) or not np.isfinite(u).all():
@@ -85,31 +90,6 @@ def minimax(leaks: ArrayLike, utility: ArrayLike | None = None, floor: float = -
     mixture = np.maximum(solution.x[:-1], 0.0)
     mixture /= mixture.sum()
     return Choice(float(worst[best]), best, float((m @ mixture).max()), mixture)
-
-
-def loop_gain(gains: ArrayLike) -> float:
-    """Spectral radius of a gain matrix: compromised assets per compromised asset and round.
-
-    Unchanged when an asset is counted in another unit (D⁻¹GD). Near 0 it says whether a compromise
-    grows; it creates no information.
-
-    Raises:
-        UsageError: not a square matrix of finite gains of 0 or more.
-    """
-    g = np.asarray(gains, dtype=np.float64)
-    if g.ndim != 2 or g.shape[0] != g.shape[1] or not np.isfinite(g).all() or (g < 0).any():
-        raise UsageError(
-            f"gains must be a square matrix of finite numbers ≥ 0, got shape {g.shape}"
-        )
-    return float(np.abs(np.linalg.eigvals(g)).max()) if len(g) else 0.0
-
-
-def in_units(gains: ArrayLike, units: ArrayLike) -> Floats:
-    """The same gains with asset i counted in ``units[i]``: D⁻¹GD."""
-    g, d = np.asarray(gains, dtype=np.float64), np.asarray(units, dtype=np.float64)
-    if d.shape != g.shape[:1] or not (d > 0).all():
-        raise UsageError(f"units must be positive with shape {g.shape[:1]}, got shape {d.shape}")
-    return np.asarray(g * d[None, :] / d[:, None])
 
 
 def best_of_n(alpha: float, beta: float, n: int) -> float:
