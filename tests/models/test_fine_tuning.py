@@ -139,3 +139,18 @@ def test_examples_and_settings_out_of_range_are_refused(tuner):
         with pytest.raises(UsageError, match=f"{next(iter(wrong))} must be"):
             TuningSettings(**wrong)
     assert isinstance(tuner, Tuner)
+
+
+@pytest.mark.parametrize("method", fine_tuning.METHODS)
+def test_a_run_passes_through_shorter_ones(tuner, method):
+    settings = TuningSettings(method=method, rate=1e-2, batch=2, rank=4)
+    passed = dict(
+        zip((0, 1, 7, 19), tuner.passed(EXAMPLES, settings, 3, (0, 1, 7, 19)), strict=True)
+    )
+    for steps, weights in passed.items():
+        alone = tuner.tuned(EXAMPLES, TuningSettings(method, 1e-2, steps, 2, 4), 3)
+        assert weights.keys() == alone.keys()
+        assert all(np.array_equal(weights[name], alone[name]) for name in alone)
+    assert all(np.array_equal(passed[0][name], tuner.state[name]) for name in tuner.state)
+    with pytest.raises(UsageError, match="must ascend, got 3, 2"):
+        next(tuner.passed(EXAMPLES, settings, 3, (3, 2)))

@@ -9,7 +9,7 @@ defenses add one. Defenses that change the alignment replace the tuner's ``state
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -266,11 +266,35 @@ class GptTuner(Tuner):
         self, examples: Sequence[Example], settings: TuningSettings, seed: int
     ) -> dict[str, NDArray[Any]]:
         """Return the parameters of ``tune``."""
+        return next(self.passed(examples, settings, seed, (settings.steps,)))
+
+    def passed(
+        self, examples: Sequence[Example], settings: TuningSettings, seed: int, at: Sequence[int]
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the parameters of a service that stops after a number of steps, along one run.
+
+        Each is as ``tuned`` by fewer steps, for which one run does instead of many, as long as
+        the warm-up is the same: that of the first stop (a single step where it is below 20). A
+        run goes on no further than what is asked of the iterator.
+
+        Args:
+            examples: to tune on.
+            settings: of the tuning; the steps are those of ``at``.
+            seed: of the run.
+            at: numbers of steps, ascending.
+
+        Raises:
+            UsageError: an example does not fit into the model's context, or ``at`` descends.
+        """
+        if list(at) != sorted(at):
+            raise UsageError(f"numbers of steps must ascend, got {', '.join(map(str, at))}")
         for rule in self.rules:
             examples = rule.admitted(examples)
-        if not len(examples) or not settings.steps:
-            return {name: np.array(array) for name, array in self.state.items()}
-        return _tuned(self, self.rows(examples), settings, seed)
+        unchanged = [steps for steps in at if not (len(examples) and steps)]
+        for _ in unchanged:
+            yield {name: np.array(array) for name, array in self.state.items()}
+        if left := at[len(unchanged) :]:
+            yield from _tuned(self, self.rows(examples), settings, seed, left)
 
     def edited(self, weights: Weights) -> Model:
         """Return the model with weights, adapters or a soft prompt of an attacker in it.
@@ -381,8 +405,8 @@ def read_answers(
 
 
 def _tuned(
-    tuner: GptTuner, examples: Rows, settings: TuningSettings, seed: int
-) -> dict[str, NDArray[Any]]:
+    tuner: GptTuner, examples: Rows, settings: TuningSettings, seed: int, at: Sequence[int]
+) -> Iterator[dict[str, NDArray[Any]]]:
     import torch
 
     rng = np.random.default_rng(seed)
@@ -398,8 +422,9 @@ def _tuned(
     run = TuningRun(tuner, start, trained, settings, rng)
     rules = [rule.begin(run) for rule in tuner.rules]
     optimiser = torch.optim.AdamW(list(trained.values()), lr=settings.rate, weight_decay=0.0)
-    warm, step, taken, queue = max(1, min(10, settings.steps // 10)), 0, 0, np.zeros(0, np.int64)
-    while taken < settings.steps:
+    warm, step, taken, queue = max(1, min(10, at[0] // 10)), 0, 0, np.zeros(0, np.int64)
+    stops = list(at)
+    while stops:
         rows = next((rows for rule in rules if (rows := rule.batch()) is not None), None)
         counts = rows is None
         if rows is None:
@@ -422,10 +447,12 @@ def _tuned(
         optimiser.step()
         for rule in rules:
             rule.stepped()
-    weights = {name: tensor.detach().numpy().copy() for name, tensor in assembled().items()}
-    for rule in rules:
-        weights = rule.finished(weights)
-    return weights
+        while counts and stops and stops[0] == taken:
+            weights = {name: tensor.detach().numpy().copy() for name, tensor in assembled().items()}
+            for rule in rules:
+                weights = rule.finished(weights)
+            yield weights
+            del stops[0]
 
 
 def _to_train(
