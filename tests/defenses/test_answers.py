@@ -178,6 +178,24 @@ def test_a_refusal_fits_the_declared_units(output: Output) -> None:
     assert len(np.unique(answers[3:], axis=0)) == 1
 
 
+@pytest.mark.parametrize("queries", [0, 3, 6, 9])
+def test_slopes_are_zero_behind_the_budget_and_whole_before_it(queries: int) -> None:
+    def slope(x: Any, y: Any, loss: str) -> Any:
+        return np.concatenate([x[:, :2], x], 1) + 7
+
+    table = replace(
+        _table(),
+        model=_table().model.with_(slope=slope, offers=Access.SCORES | Access.GRADIENTS),
+    )
+    limited = query_budget(table, _rng(), queries=queries).model
+    ask = seal_model(limited, Access.SCORES | Access.GRADIENTS, Meter()).calls["slope"]
+    for part in (X[:6], X[6:6]):
+        answers = ask(part, np.zeros(len(part), np.int64), "ce")
+        assert answers.shape == (len(part), 2 + X.shape[1])
+        served = min(queries, len(part))
+        assert (answers[:served] != 0).any(1).all() and not answers[served:].any()
+
+
 def test_two_budgets_give_the_smaller() -> None:
     for a, b in ((5, 9), (9, 5)):
         scene = query_budget(query_budget(_table(), _rng(), queries=a), _rng(), queries=b)

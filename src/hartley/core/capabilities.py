@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from hartley.core.errors import AccessDenied, BadModel, NotOffered, RunError, di
 from hartley.core.taxonomy import Access, Form
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hartley.core.assets import Model
 
 Capability = str
@@ -240,8 +243,12 @@ def _check_grad(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _check_slope(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
-    n = len(arguments[0])
-    return _shaped("slope", model, answer, (n, 2 + arguments[0][:1].size))
+    return _shaped("slope", model, answer, _slopes(arguments[0]))
+
+
+def _slopes(x: NDArray[Any]) -> tuple[int, int]:
+    # Of no record too: it has a size all the same.
+    return len(x), 2 + prod(x.shape[1:])
 
 
 def _check_tail_score(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
@@ -360,7 +367,7 @@ def _no_gradient(model: Model, arguments: tuple[Any, ...]) -> Any:
 
 def _no_slope(model: Model, arguments: tuple[Any, ...]) -> Any:
     del model
-    return _full((len(arguments[0]), 2 + arguments[0][:1].size), 0.0, arguments[0].dtype)
+    return _full(_slopes(arguments[0]), 0.0, arguments[0].dtype)
 
 
 def _no_embeddings(model: Model, arguments: tuple[Any, ...]) -> Any:
