@@ -60,7 +60,10 @@ def test_the_constrained_gradient_is_the_plain_one_at_the_aligned_model(scene):
     rows = tuner.rows(scene.part(Withheld).public_pairs)
     start = {name: torch.from_numpy(array) for name, array in tuner.state.items()}
     trained = {name: tensor.clone().requires_grad_() for name, tensor in start.items()}
-    run = fine_tuning.TuningRun(tuner, start, trained, TuningSettings(), np.random.default_rng(0))
+    run = fine_tuning.TuningRun(
+        *(tuner, start, trained, TuningSettings(), np.random.default_rng(0)),
+        lambda batch: fine_tuning.read_answers(start, tuner.shape, batch),
+    )
     steps = tuner.rules[0].begin(run)
     read = fine_tuning.read_answers(trained, tuner.shape, rows)
     constrained = torch.autograd.grad(steps.loss(read), trained["0.up"], retain_graph=True)[0]

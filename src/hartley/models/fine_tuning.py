@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args, runtime_checkable
 
 import numpy as np
 
@@ -98,6 +98,28 @@ class Tuner(Protocol):
         Raises:
             UsageError: a name or a shape does not fit the model.
         """
+
+
+@runtime_checkable
+class RuledTuner(Tuner, Protocol):
+    """A service that tunes by rules, to which defenses add theirs."""
+
+    @property
+    def lessons(self) -> Lessons:
+        """What the owner aligned the model with."""
+
+    @property
+    def rules(self) -> tuple[TuningRule, ...]:
+        """How the service tunes, oldest first."""
+
+    def with_(self, **changes: Any) -> Self:
+        """The same service with other ``rules`` or ``lessons``."""
+
+    def rows(self, examples: Sequence[Example]) -> Rows:
+        """Return examples as tokens."""
+
+    def wrapped(self, change: Callable[[Model], Model]) -> Self:
+        """The same service, whose models are changed before they are deployed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +228,19 @@ class TuningRun:
         trained: the tensors that are trained, by name: weights, halves of adapters or the prompt.
         settings: of the run.
         rng: draws what rules draw.
+        aligned: a batch → its answers by the model before the first step, without a gradient.
     """
 
-    tuner: GptTuner
+    tuner: RuledTuner
     start: Mapping[str, Tensor]
     trained: Mapping[str, Tensor]
     settings: TuningSettings
     rng: np.random.Generator
+    aligned: Callable[[Rows], Answers]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GptTuner(Tuner):
+class GptTuner(RuledTuner):
     """Tunes a small transformer of ``kit.language.gpt``.
 
     An example is ``opening(question)``, then the answer and ``closing``; question and answer are
@@ -253,6 +277,11 @@ class GptTuner(Tuner):
     def with_(self, **changes: Any) -> GptTuner:
         """The same tuner with some fields changed."""
         return replace(self, **changes)
+
+    def wrapped(self, change: Callable[[Model], Model]) -> GptTuner:
+        """The same tuner, whose models are changed before they are deployed."""
+        wrap = self.wrap
+        return self.with_(wrap=lambda weights: change(wrap(weights)))
 
     def tune(self, examples: Sequence[Example], settings: TuningSettings, seed: int) -> Model:
         """Return the model, tuned on examples by the service's rules.
@@ -419,7 +448,12 @@ def _tuned(
         )
     start = {name: torch.from_numpy(np.array(array)) for name, array in tuner.state.items()}
     trained, assembled = _to_train(start, tuner.shape, settings, rng)
-    run = TuningRun(tuner, start, trained, settings, rng)
+
+    def aligned(batch: Rows) -> Answers:
+        with torch.no_grad():
+            return read_answers(start, tuner.shape, batch)
+
+    run = TuningRun(tuner, start, trained, settings, rng, aligned)
     rules = [rule.begin(run) for rule in tuner.rules]
     optimiser = torch.optim.AdamW(list(trained.values()), lr=settings.rate, weight_decay=0.0)
     warm, step, taken, queue = max(1, min(10, at[0] // 10)), 0, 0, np.zeros(0, np.int64)

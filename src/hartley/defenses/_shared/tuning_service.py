@@ -16,6 +16,7 @@ from hartley.models.fine_tuning import (
     GptTuner,
     Lessons,
     Rows,
+    RuledTuner,
     TuningRule,
     Weights,
     read_answers,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def with_rule(scene: Scene, rule: TuningRule) -> Scene:
     """Return the scene whose service has one rule more."""
-    tuner = scene.part(GptTuner)
+    tuner = scene.part(RuledTuner)  # type: ignore[type-abstract]
     return scene.with_part(tuner.with_(rules=(*tuner.rules, rule)))
 
 
@@ -40,7 +41,7 @@ def lessons_of(scene: Scene, *names: str) -> Lessons:
     Raises:
         UsageError: a kind of ``names`` is empty.
     """
-    lessons = scene.part(GptTuner).lessons
+    lessons = scene.part(RuledTuner).lessons  # type: ignore[type-abstract]
     for name in names:
         if not getattr(lessons, name):
             raise UsageError(f"the owner of {scene.name} must have {name} examples, got none")

@@ -21,7 +21,7 @@ from hartley.games.withheld_secrets import Withheld
 from hartley.kit.answer_units import log_probabilities
 from hartley.kit.language.chat_template import ChatTemplate, Message
 from hartley.kit.language.text import pad
-from hartley.models.fine_tuning import GptTuner
+from hartley.models.fine_tuning import RuledTuner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,11 +63,10 @@ def wrap_chat(scene: Scene, make: Callable[[Model], ChatDefense]) -> Scene:
         return _Defended(model, make(model), part).model()
 
     after = wrap_answers.models(scene, change)
-    tuner = scene.find(GptTuner)
+    tuner = scene.find(RuledTuner)  # type: ignore[type-abstract]
     if tuner is None:
         return after
-    wrap = tuner.wrap
-    return after.with_part(tuner.with_(wrap=lambda weights: change(wrap(weights), "tuned")))
+    return after.with_part(tuner.wrapped(lambda model: change(model, "tuned")))
 
 
 def read(text: str, template: ChatTemplate) -> list[dict[str, str]]:
@@ -135,7 +134,7 @@ def owner_texts(scene: Scene) -> tuple[list[str], list[str]]:
     Raises:
         UsageError: there are too few of either.
     """
-    part, tuner = scene.part(Withheld), scene.find(GptTuner)
+    part, tuner = scene.part(Withheld), scene.find(RuledTuner)  # type: ignore[type-abstract]
     lessons = tuner.lessons if tuner is not None else None
     refused = [question for question, _ in (lessons.refused if lessons else ())]
     helpful = [question for question, _ in (lessons.helpful if lessons else ())]
@@ -149,7 +148,7 @@ def owner_texts(scene: Scene) -> tuple[list[str], list[str]]:
 
 def owner_answers(scene: Scene) -> tuple[list[str], list[str]]:
     """Return answers that the owner withholds, and harmless ones; as ``owner_texts``."""
-    part, tuner = scene.part(Withheld), scene.find(GptTuner)
+    part, tuner = scene.part(Withheld), scene.find(RuledTuner)  # type: ignore[type-abstract]
     lessons = tuner.lessons if tuner is not None else None
     withheld = [answer for _, answer in (lessons.withheld if lessons else ())]
     helpful = [answer for _, answer in (lessons.helpful if lessons else ())]

@@ -29,7 +29,7 @@ _WORD = re.compile(r"\w+")
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.03693",
     strongest={"false_alarms": 0.2},
-    requires=("gpt_tuner",),
+    requires=("ruled_tuner",),
 )
 def tuning_data_filter(
     scene: Scene,

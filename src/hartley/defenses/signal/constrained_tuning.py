@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Stronger, Term, defense
 from hartley.defenses._shared.tuning_service import with_rule
-from hartley.models.fine_tuning import Answers, TuningRule, TuningRun, TuningSteps, read_answers
+from hartley.models.fine_tuning import Answers, TuningRule, TuningRun, TuningSteps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.05946",
     strongest={"first": 100.0, "early": 100.0, "later": 100.0},
-    requires=("gpt_tuner",),
+    requires=("ruled_tuner",),
 )
 def constrained_tuning(
     scene: Scene,
@@ -72,8 +72,7 @@ class _Constraint(TuningSteps):
         import torch
 
         rule = self.rule
-        with torch.no_grad():
-            aligned = read_answers(self.run.start, self.run.tuner.shape, answers.batch).losses
+        aligned = self.run.aligned(answers.batch).losses
         beta = torch.full_like(aligned, rule.later)
         beta[answers.places < rule.tokens] = rule.early
         beta[answers.places == 0] = rule.first

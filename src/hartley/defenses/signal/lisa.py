@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2405.18641",
     strongest={"aligning": 8, "tuning": 1, "pull": 1.0},
-    requires=("gpt_tuner",),
+    requires=("ruled_tuner",),
 )
 def lisa(
     scene: Scene,

@@ -59,7 +59,7 @@ class SafeLora(TuningRule):
 
     def begin(self, run: TuningRun) -> TuningSteps:
         """Begin one run; nothing happens before its end."""
-        assert run.tuner.unaligned is not None
+        assert isinstance(run.tuner, GptTuner) and run.tuner.unaligned is not None
         return _Projection(self.threshold, run.tuner.state, run.tuner.unaligned)
 
 
