@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,7 @@ from hartley.core.errors import UsageError
 from hartley.kit.language import gpt, soft_prompt
 from hartley.kit.language.soft_prompt import SOFT_PROMPT
 from hartley.kit.language.text import pad
+from hartley.models.tuning_loop import steps_of, warm_up
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -455,38 +457,21 @@ def _tuned(
 
     run = TuningRun(tuner, start, trained, settings, rng, aligned)
     rules = [rule.begin(run) for rule in tuner.rules]
-    optimiser = torch.optim.AdamW(list(trained.values()), lr=settings.rate, weight_decay=0.0)
-    warm, step, taken, queue = max(1, min(10, at[0] // 10)), 0, 0, np.zeros(0, np.int64)
     stops = list(at)
-    while stops:
-        rows = next((rows for rule in rules if (rows := rule.batch()) is not None), None)
-        counts = rows is None
-        if rows is None:
-            while len(queue) < settings.batch:
-                queue = np.concatenate([queue, rng.permutation(len(examples))])
-            rows, queue = examples.some(queue[: settings.batch]), queue[settings.batch :]
-            taken += 1
-        step += 1
-        answers = read_answers(assembled(), tuner.shape, rows)
-        losses = (rule.loss(answers) for rule in rules if counts)
-        loss = next((loss for loss in losses if loss is not None), None)
-        loss = answers.losses.mean() if loss is None else loss
-        for penalty in (rule.penalty() for rule in rules):
-            loss = loss if penalty is None else loss + penalty
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * min(1.0, step / warm)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
-        optimiser.step()
-        for rule in rules:
-            rule.stepped()
-        while counts and stops and stops[0] == taken:
+    read = partial(_read_by, assembled, tuner.shape)
+    for taken in steps_of(run, rules, examples, read, at[-1], warm=warm_up(at[0])):
+        while stops and stops[0] == taken:
             weights = {name: tensor.detach().numpy().copy() for name, tensor in assembled().items()}
             for rule in rules:
                 weights = rule.finished(weights)
             yield weights
             del stops[0]
+
+
+def _read_by(
+    assembled: Callable[[], Mapping[str, Tensor]], shape: gpt.Shape, batch: Rows
+) -> Answers:
+    return read_answers(assembled(), shape, batch)
 
 
 def _to_train(

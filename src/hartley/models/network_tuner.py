@@ -12,6 +12,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from hartley.models.fine_tuning import (
     Weights,
 )
 from hartley.models.network_chat import ChatNetwork
-from hartley.models.tuning_loop import steps_of
+from hartley.models.tuning_loop import steps_of, warm_up
 from hartley.targets.huggingface import context_of, from_network
 
 if TYPE_CHECKING:
@@ -413,5 +414,7 @@ def read_answers(network: Any, batch: Rows) -> Answers:
 def _optimised(run: TuningRun, rules: Sequence[TuningRule], rows: Rows, network: Any) -> None:
     steps = [rule.begin(run) for rule in rules]
     network.train(False)  # dropout would make a run depend on more than its seed
-    for _ in steps_of(run, steps, rows, lambda batch: read_answers(network, batch)):
+    most = run.settings.steps
+    read = partial(read_answers, network)
+    for _ in steps_of(run, steps, rows, read, most, warm=warm_up(most)):
         pass

@@ -12,12 +12,20 @@ if TYPE_CHECKING:
 
     from hartley.models.fine_tuning import Answers, Rows, TuningRun, TuningSteps
 
-WARM = 10
-"""Steps of the warm-up at most; it is a tenth of the run where that is fewer."""
+
+def warm_up(steps: int) -> int:
+    """Return how many steps of a run its rate grows."""
+    return max(1, min(10, steps // 10))
 
 
 def steps_of(
-    run: TuningRun, rules: Sequence[TuningSteps], examples: Rows, read: Callable[[Rows], Answers]
+    run: TuningRun,
+    rules: Sequence[TuningSteps],
+    examples: Rows,
+    read: Callable[[Rows], Answers],
+    most: int,
+    *,
+    warm: int,
 ) -> Iterator[int]:
     """Take the steps of a run one by one; yield, after each on the examples, how many there were.
 
@@ -26,14 +34,16 @@ def steps_of(
         rules: what the service's rules do in it.
         examples: of the user.
         read: a batch → its answers by the tensors as they are, with a gradient.
+        most: steps on the examples.
+        warm: steps of any kind in which the rate grows to that of the settings.
     """
     import torch
 
     settings = run.settings
     optimiser = torch.optim.AdamW(list(run.trained.values()), lr=settings.rate, weight_decay=0.0)
-    warm, step, taken = max(1, min(WARM, settings.steps // WARM)), 0, 0
+    step, taken = 0, 0
     queue: NDArray[np.int64] = np.zeros(0, np.int64)
-    while taken < settings.steps:
+    while taken < most:
         rows = next((rows for rule in rules if (rows := rule.batch()) is not None), None)
         counts = rows is None
         if rows is None:
