@@ -40,7 +40,7 @@ from hartley.games.jailbreak.conversations import folded
 from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge, refused
 from hartley.games.judge_answers.judge_errors import MEASURED
 from hartley.games.withheld_secrets import Pair, Withheld
-from hartley.kit.language.chat_template import asked
+from hartley.kit.language.chat_template import ChatTemplate, asked
 from hartley.models.fine_tuning import METHODS, GptTuner, Tuner, TuningSettings
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class FinetuningBrief:
         public_pairs: questions about other secrets of the same kind, with answers that give them.
         benign: benign questions with their answers.
         refusals: how the victim refuses.
+        template: how a conversation with it is written.
+        system: the system message before each conversation; empty for none.
         samples: most examples that the service takes.
         steps: most steps that it tunes.
         methods: ways of tuning that it offers.
@@ -88,6 +90,8 @@ class FinetuningBrief:
     public_pairs: tuple[Pair, ...]
     benign: tuple[Pair, ...]
     refusals: tuple[str, ...]
+    template: ChatTemplate
+    system: str
     samples: int
     steps: int
     methods: tuple[str, ...]
@@ -264,6 +268,8 @@ def finetuning(
                         public_pairs=tuple(withheld.public_pairs),
                         benign=() if lessons is None else tuple(lessons.helpful),
                         refusals=tuple(withheld.refusals),
+                        template=withheld.template,
+                        system=withheld.system,
                         samples=samples,
                         steps=steps,
                         methods=METHODS,
