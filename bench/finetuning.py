@@ -37,6 +37,7 @@ from hartley.models.fine_tuning import GptTuner, TuningSettings
 ATTACKS = (
     "harmful_examples", "identity_shift", "benign_examples", "jailbreak_tuning", "covert_encoding"
 )  # fmt: skip
+OPEN = ("refusal_ablation", "embedding_attack")
 TUNING = ("lisa", "safe_lora", "constrained_tuning", "tuning_data_filter")
 ALIGNMENT = ("vaccine", "rep_noise")
 
@@ -82,7 +83,7 @@ def scene_of(arguments: argparse.Namespace) -> Scene:
     """The scene that is asked for."""
     if arguments.scene == "live":
         return live(Modality.LANGUAGE, np.random.default_rng(0))
-    return catalog.load("scene", arguments.scene)(size=arguments.size)
+    return catalog.load("scene", arguments.scene)(size=arguments.size, opened=True)
 
 
 def behind(scene: Scene, name: str, seed: int) -> Scene:
@@ -328,12 +329,14 @@ def played(
 
 
 def attacks(scene: Scene, arguments: argparse.Namespace) -> None:
-    """Every attack, with all weights and with adapters; the ordering of Qi et al."""
+    """Every attack, with all weights and with adapters, or open weights; Qi et al.'s ordering."""
     rates = {}
     for method in ("full", "lora"):
         for name in ATTACKS:
             label = f"{name} ({method})"
             rates[name, method] = played(scene, name, arguments, label, method=method)
+    for name in OPEN:
+        played(scene, name, arguments)
     order = ("harmful_examples", "identity_shift", "benign_examples")
     for method in ("full", "lora"):
         values = [rates[name, method] for name in order]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2402.09063",
     loot=Loot.TEXTS,
-    sweep={"vectors": (1, 4, 16), "steps": (60, 200)},
+    sweep={"vectors": (1, 4, 16)},
 )
 def embedding_attack(
     view: View[FinetuningBrief],

@@ -32,7 +32,7 @@ BATCH, RATE = 16, 0.03
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.11717",
     loot=Loot.TEXTS,
-    sweep={"steps": (0, 30, 100), "share": (0.5, 1.0)},
+    sweep={"steps": (30, 100)},
 )
 def refusal_ablation(
     view: View[FinetuningBrief],
