@@ -38,7 +38,7 @@ def embedding_attack(
 ) -> Outcome:
     """Train a soft prompt on the open weights so that public questions are answered.
 
-    One prompt stands before every question (the universal attack of the paper). The weights stay;
+    One prompt is before every question (the universal attack of the paper). The weights stay;
     no token of any text has these vectors.
 
     Args:
