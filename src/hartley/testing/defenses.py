@@ -210,7 +210,7 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
         )
         return dealt
 
-    def residual(size: dict[str, Any]) -> float:
+    def residual(size: dict[str, Any]) -> tuple[float, Any]:
         trials = play(
             attack,
             after,
@@ -219,27 +219,31 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
             dealt=dealt_on(after, "strongest", size),
             undefended=scene,
         )
-        return measure(trials, redraws=1).bits.value
+        return measure(trials, redraws=1).bits.value, trials.guess
 
-    def undefended(size: dict[str, Any]) -> Quantity:
+    def undefended(size: dict[str, Any]) -> tuple[Quantity, Any]:
         """Many defenses need them."""
         key = (attack.run, scene.name, scene.modality, trainer is not None, *size.values())
         if key not in _bare:
             dealt = dealt_on(before, "bare" if trainer is None else "trained", size)
             trials = play(attack, before, seed=0, params=attack.light, dealt=dealt)
-            _bare[key] = measure(trials, redraws=1).bits
+            _bare[key] = measure(trials, redraws=1).bits, trials.guess
         return _bare[key]
 
     if few_rounds(attack.game):
         first = {"rounds": FIRST}
-        bits = undefended(first)
-        if (bits.lower or 0.0) > DEAD and residual(first) < bits.value * 2 / 3:
-            return True
+        bits, answers = undefended(first)
+        if (bits.lower or 0.0) > DEAD:
+            left, behind = residual(first)
+            if left < bits.value * 2 / 3:
+                return True
+            if np.array_equal(answers, behind):
+                return False  # it changed nothing, where there was something to lose
     few = {"rounds": FEW} if trainer is not None or attack.game.form is AnswerForm.SCORE else {}
-    return residual(few) < undefended(few).value - DEAD
+    return residual(few)[0] < undefended(few)[0].value - DEAD
 
 
-_bare: dict[Any, Quantity] = {}
+_bare: dict[Any, tuple[Quantity, Any]] = {}
 
 
 def _strongest(defense: Defense, scene: Scene) -> Scene:

@@ -232,10 +232,14 @@ class _Defended:
 
     def _fits(self, conversations: Sequence[Conversation]) -> bool:
         """Whether rewritten conversations fit into the context: changed words may be longer."""
+        return not self._bounded() or self._fit(self._rows(conversations))
+
+    def _fit(self, rows: list[Tokens]) -> bool:
+        return not self._bounded() or max(map(len, rows)) < self.part.context
+
+    def _bounded(self) -> bool:
         changes = self.rules.copies is not None or self.rules.tokens is not None
-        if not (changes and self.part.context and self.inner.codec is not None):
-            return True
-        return max(map(len, self._rows(conversations))) < self.part.context
+        return bool(changes and self.part.context and self.inner.codec is not None)
 
     def _rows(self, conversations: Sequence[Conversation]) -> list[Tokens]:
         """Return the tokens that the model reads of conversations."""
@@ -260,15 +264,16 @@ class _Defended:
         """Return the law of the next token of rows (n, t) behind the defense."""
         inner, rows = self.inner, np.asarray(tokens)
         splits = [self._split(row) for row in rows]
-        out = []
-        for (_, turns, after), refuses in zip(splits, self._refusing(splits), strict=True):
+        out, read_rows = [], self._read_rows(splits)
+        for (_, _, after), copies, refuses in zip(
+            splits, read_rows, self._refusing(splits, read_rows), strict=True
+        ):
             if refuses:
                 flat = np.full(inner.classes, 0.0 if inner.output is Output.LOGITS else
                                1 / inner.classes)  # fmt: skip
                 out.append(flat)
                 continue
-            copies = [row + after for row in self._rows(self._versions(turns))]
-            answers = np.asarray(inner.query(pad(copies)))
+            answers = np.asarray(inner.query(pad([row + after for row in copies])))
             if len(answers) > 1:
                 logs = _mean_of(log_probabilities(answers, inner.output))
                 answers = (logs if inner.output is Output.LOGITS else np.exp(logs))[None]
@@ -285,18 +290,19 @@ class _Defended:
         inner, rows = self.inner.calls["tail_score"], np.asarray(tokens)
         starts = np.broadcast_to(first, len(rows)).tolist()
         splits = [self._split(row) for row in rows]
-        refuses, out = self._refusing(splits), np.zeros(len(rows))
+        read_rows, out = self._read_rows(splits), np.zeros(len(rows))
+        refuses = self._refusing(splits, read_rows)
         asked_rows: list[Tokens] = []
         places: list[int] = []
         groups: list[tuple[int, int]] = []
-        for i, (m, turns, after) in enumerate(splits):
+        for i, (m, _, after) in enumerate(splits):
             skip = max(starts[i] - m, 0)
             if starts[i] < m:
                 out[i] = float(np.asarray(inner(rows[i : i + 1, :m], starts[i], rough))[0])
             if refuses[i]:
                 out[i] -= np.log(max(self.inner.classes, 1)) * (len(after) - skip)
             elif len(after) > skip:
-                copies = self._rows(self._versions(turns))
+                copies = read_rows[i]
                 asked_rows += [row + after for row in copies]
                 places += [len(row) + skip for row in copies]
                 groups.append((i, len(copies)))
@@ -312,8 +318,9 @@ class _Defended:
         inner, rows = self.inner.calls["score"], np.asarray(tokens)
         out = np.asarray(inner(rows), dtype=np.float64).copy()
         splits = [self._split(row) for row in rows]
-        for i, ((m, turns, after), refuses) in enumerate(
-            zip(splits, self._refusing(splits), strict=True)
+        read_rows = self._read_rows(splits)
+        for i, ((m, _, after), copies, refuses) in enumerate(
+            zip(splits, read_rows, self._refusing(splits, read_rows), strict=True)
         ):
             if not m or not after:
                 continue
@@ -321,7 +328,6 @@ class _Defended:
             if refuses:
                 out[i, here] = -np.log(max(self.inner.classes, 1))
                 continue
-            copies = self._rows(self._versions(turns))
             scores = np.asarray(inner(pad([row + after for row in copies])))
             ends = np.stack([
                 line[len(row) - 1 : len(row) - 1 + len(after)]
@@ -351,13 +357,20 @@ class _Defended:
             before = ids[: next(k for k, part in enumerate(texts, 1) if len(part) >= place)]
         return len(before), read(text[:place], template), ids[len(before) :]
 
-    def _refusing(
+    def _read_rows(
         self, splits: Sequence[tuple[int, list[dict[str, str]], Tokens]]
+    ) -> list[list[Tokens]]:
+        """Return the tokens that the model reads of what was asked, for each version of it."""
+        return [self._rows(self._versions(turns)) for _, turns, _ in splits]
+
+    def _refusing(
+        self,
+        splits: Sequence[tuple[int, list[dict[str, str]], Tokens]],
+        read_rows: list[list[Tokens]],
     ) -> NDArray[np.bool_]:
         """Return which rows (n,) are refused, by what was asked."""
-        turns = [conversation for _, conversation, _ in splits]
-        fits = np.array([self._fits(self._versions(one)) for one in turns], bool)
-        return np.asarray(~fits | self._refused(turns))
+        fits = np.array([self._fit(rows) for rows in read_rows], bool)
+        return np.asarray(~fits | self._refused([turns for _, turns, _ in splits]))
 
 
 def _mean_of(logs: NDArray[Any]) -> NDArray[np.float64]:

@@ -61,10 +61,11 @@ def retokenise(
         if codec is None or "generate" not in model.calls:
             raise UsageError(f"{model.name!r} must generate and have a codec for retokenise")
         fixed = _tokens_of(codec, [mark for mark in marks if mark])
+        spelled: dict[int, str] = {}
 
         def changed(row: Tokens) -> Tokens:
             draws = np.random.default_rng([key, zlib.crc32(repr(row).encode())])
-            return broken(row, codec, share, draws, fixed)
+            return broken(row, codec, share, draws, fixed, spelled=spelled)
 
         return ChatDefense(tokens=changed)
 
@@ -72,7 +73,13 @@ def retokenise(
 
 
 def broken(
-    row: Tokens, codec: Codec, share: float, rng: Rng, fixed: frozenset[int] = frozenset()
+    row: Tokens,
+    codec: Codec,
+    share: float,
+    rng: Rng,
+    fixed: frozenset[int] = frozenset(),
+    *,
+    spelled: dict[int, str] | None = None,
 ) -> Tokens:
     """Return a row of tokens of the same text with some of its tokens broken.
 
@@ -82,10 +89,15 @@ def broken(
         share: chance that a token breaks; 0 changes nothing.
         rng: draws which, and where.
         fixed: tokens that stay whole.
+        spelled: texts of tokens as far as they are known; grows.
     """
     out: Tokens = []
-    texts = codec.decode(np.array(row, np.int64)[:, None]) if row else []
-    for token, text in zip(row, texts, strict=True):
+    spelled = {} if spelled is None else spelled
+    if unknown := [*{*row} - {*spelled}]:
+        texts = codec.decode(np.array(unknown, np.int64)[:, None])
+        spelled.update(zip(unknown, texts, strict=True))
+    for token in row:
+        text = spelled[token]
         if token in fixed or len(text) < 2 or rng.random() >= share:
             out.append(token)
             continue
@@ -98,7 +110,11 @@ def broken(
             out.append(token)
             continue
         for half in halves:
-            out += broken(half, codec, share, rng, fixed) if len(half) < len(whole) else half
+            out += (
+                broken(half, codec, share, rng, fixed, spelled=spelled)
+                if len(half) < len(whole)
+                else half
+            )
     return out
 
 

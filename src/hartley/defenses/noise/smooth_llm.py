@@ -88,7 +88,9 @@ def changed(text: str, share: float, kind: Kind, rng: Rng) -> str:
         start = int(rng.integers(size - count + 1))
         letters[start : start + count] = map(str, rng.choice(ALPHABET, count))
         return "".join(letters)
-    for place in sorted(rng.choice(size, count, replace=False).tolist(), reverse=True):
-        letter = str(rng.choice(ALPHABET))
-        letters[place] = letter if kind == "swap" else letters[place] + letter
+    places = np.sort(rng.permutation(size)[:count])[::-1].tolist()
+    for place, letter in zip(
+        places, ALPHABET[rng.integers(len(ALPHABET), size=count)], strict=True
+    ):
+        letters[place] = str(letter) if kind == "swap" else letters[place] + str(letter)
     return "".join(letters)

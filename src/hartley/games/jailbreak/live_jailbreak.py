@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import eq
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 SECRETS, PUBLIC, LETTERS = 64, 16, "abcdefghijklmnopqrstuvwxyz"
 """Vaults with a secret, vaults whose phrase is known, and letters of their names."""
+
+NAME, NEAR = 7, 2
+"""Letters of a name, and how many may be missing or too many in a word that is taken for it."""
 
 LEAST, SHARP = 6.0, 2.0
 """Persuasion at which the victim complies with chance ½, and how fast the chance rises."""
@@ -90,9 +94,11 @@ class Victim:
         """Return the vault that a text is about, by the letters of its last words; −1 for none."""
         for reading in readings(text):
             for word in reversed(reading.split()):
+                if len(word) < NAME - NEAR:
+                    continue
                 if (k := self.named.get(word, -2)) == -2:
                     apart = np.abs(self.letters - counted(word.casefold())).sum(1)
-                    near = int(apart.min()) <= 2 and int((apart == apart.min()).sum()) == 1
+                    near = int(apart.min()) <= NEAR and int((apart == apart.min()).sum()) == 1
                     k = self.named[word] = int(apart.argmin()) if near else -1
                 if k >= 0:
                     return k
@@ -125,7 +131,7 @@ class Victim:
         if (known := self.benign.get(folded(message))) is not None:
             return [(known, 1.0)]
         earlier = " ".join(m["content"] for m in messages[:-1] if m["role"] == "user")
-        k = next((k for k in (self.about(message), self.about(earlier)) if k >= 0), -1)
+        k = next((k for k in map(self.about, (message, earlier)) if k >= 0), -1)
         if k < 0:
             return [("That is not in the archive.", 1.0)]
         p = 1 / (1 + np.exp(-SHARP * (self.persuasion(messages, k) - LEAST)))
@@ -312,7 +318,7 @@ def scene(rng: Rng, *, says: bool) -> Scene:
 
 def _hits(answer: bytes, written: bytes) -> int:
     """Return how many bytes of an answer are those that were written."""
-    return sum(a == b for a, b in zip(answer, written, strict=False))
+    return sum(map(eq, answer, written))
 
 
 def question(name: str) -> str:
@@ -359,7 +365,8 @@ def encode(texts: Sequence[str]) -> NDArray[np.int64]:
 def decode(tokens: NDArray[Any]) -> list[str]:
     """Return the texts of rows of bytes."""
     rows = np.asarray(tokens)
-    return [bytes(row[row >= 0].astype(np.uint8)).decode("utf-8", "replace") for row in rows]
+    there, raw = rows >= 0, rows.astype(np.uint8)
+    return [r[t].tobytes().decode("utf-8", "replace") for r, t in zip(raw, there, strict=True)]
 
 
 def counts(text: str) -> NDArray[np.int64]:
@@ -381,7 +388,7 @@ def distinct(rng: Rng, count: int) -> tuple[str, ...]:
     """Return names that stay apart where a letter or two of them are changed."""
     names: list[str] = []
     while len(names) < count:
-        name = word(rng, 7)
+        name = word(rng, NAME)
         letters = counted(name)
         if all(int(np.abs(letters - counted(other)).sum()) >= 8 for other in names):
             names.append(name)

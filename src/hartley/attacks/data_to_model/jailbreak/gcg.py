@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -34,6 +34,7 @@ LOOK = 4
     paper="arXiv:2307.15043",
     adapts=True,
     loot=Loot.TEXTS,
+    together="_rounds",
     sweep={"universal": (True, False), "size": (5, 20)},
     light={"steps": 14, "width": 24, "size": 12, "top": 8},
 )
@@ -72,22 +73,45 @@ def gcg(
             answers to search one suffix for all on.
     """
     brief, tried = view.brief, Tried(view)
-    questions = [str(question) for question in brief.question.x]
     weights = against(view, fluency, copies)
+    path_params = {"steps": steps, "width": width, "size": size, "top": top}
     if universal:
         search = SuffixSearch(view, universal_aims(view, tuning), **weights)
-        # From the deal's salt: all rounds find the same, and ask what was answered already.
-        shared = np.random.default_rng([view.salt, 2307])
-        *_, (_, suffix) = walk(search, shared, steps=steps, width=width, size=size, top=top)
-        look(tried, range(len(questions)), [search.text(suffix)] * len(questions))
-        return Outcome(asset=tried.loot())
+        return _asked_with(view, _universal(search, view.salt, path_params))
+    questions = [str(question) for question in brief.question.x]
     every = aims(view, questions, brief.openings)
     for i, aim in enumerate(every):
         search = SuffixSearch(view, (aim,), **weights)
-        path = walk(search, rng, steps=steps, width=width, size=size, top=top)
+        path = walk(search, rng, **path_params)
         for k, (_, suffix) in enumerate(path, 1):
             if (k % LOOK == 0 or k == steps) and look(tried, [i], [search.text(suffix)]):
                 break
+    return Outcome(asset=tried.loot())
+
+
+def _rounds(
+    views: Sequence[View[JailbreakBrief]], rngs: Sequence[Rng], **params: Any
+) -> list[Outcome]:
+    """Play all rounds: they ask one victim, so that one suffix for all is searched once."""
+    if not params["universal"]:
+        return [gcg(view, rng, **params) for view, rng in zip(views, rngs, strict=True)]
+    first = views[0]
+    weights = against(first, params["fluency"], params["copies"])
+    search = SuffixSearch(first, universal_aims(first, params["tuning"]), **weights)
+    path_params = {name: params[name] for name in ("steps", "width", "size", "top")}
+    text = _universal(search, first.salt, path_params)
+    return [_asked_with(view, text) for view in views]
+
+
+def _universal(search: SuffixSearch, salt: int, path_params: dict[str, int]) -> str:
+    """Return one suffix for all questions as text; it is the same in every round."""
+    *_, (_, suffix) = walk(search, np.random.default_rng([salt, 2307]), **path_params)
+    return search.text(suffix)
+
+
+def _asked_with(view: View[JailbreakBrief], suffix: str) -> Outcome:
+    tried, count = Tried(view), len(view.brief.question)
+    look(tried, range(count), [suffix] * count)
     return Outcome(asset=tried.loot())
 
 
