@@ -8,7 +8,8 @@ import pytest
 
 from hartley.core import Access
 from hartley.core.errors import RunError
-from hartley.kit.language import gpt
+from hartley.kit.language import gpt, soft_prompt
+from hartley.kit.language.gpt_tails import GptTails
 from hartley.models import tails
 from hartley.models.text_pipeline import TextPipeline
 from hartley.targets.huggingface import from_network
@@ -108,6 +109,45 @@ def test_tails_and_slopes_are_those_of_the_whole_forward_pass(name, rows):
     for one, other, slope in zip(answer, rough, slopes, strict=False):
         np.testing.assert_allclose(one, slope[places], atol=2e-4 * np.abs(slope).max())
         assert np.corrcoef(other.ravel(), one.ravel())[0, 1] > 0.9
+
+
+def test_a_soft_prompt_is_read_before_each_row(rows):
+    shape = SHAPE
+    state = {n: 3 * a for n, a in gpt.initial(shape, torch.Generator().manual_seed(1)).items()}
+    prompt = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+    with_prompt = {**state, soft_prompt.SOFT_PROMPT: prompt}
+    soft = tails.Tails("soft", 27, 90, GptTails(state, shape, state["tokens"], prompt))
+
+    def logits(ids, onehot=None):
+        """By the whole forward pass, where the tokens are embedded by a product with one-hots."""
+        b, t = ids.shape
+
+        def tap(name, given, output):
+            if name == "tokens" and onehot is not None:
+                places = state["positions"][5 : 5 + t]
+                output = torch.cat([output[:, :5], (onehot @ state["tokens"] + places)], 1)
+            return output
+
+        states = soft_prompt.hidden(
+            with_prompt, shape, ids, torch.arange(t).expand(b, t), None, tap=tap
+        )
+        return states @ state["tokens"].T
+
+    for some, places in ((rows, [4, 9]), (rows[::-1][:3], [0, 2]), (rows[4:5], [0, 3])):
+        scores = soft.tail_score(some, 14)
+        slopes = soft.token_slope(some[:2], 14, np.array(places))
+        for i, row in enumerate(some):
+            ids = torch.from_numpy(row[row >= 0])[None]
+            onehot = torch.nn.functional.one_hot(ids[:, :-1], 90).float().requires_grad_()
+            law = logits(ids[:, :-1], onehot)[0, 13:]
+            loss = torch.nn.functional.cross_entropy(law, ids[0, 14:], reduction="sum")
+            assert -scores[i] == pytest.approx(loss.item(), rel=2e-5)
+            if i < 2:
+                slope = torch.autograd.grad(loss, onehot)[0][0].numpy()
+                close = 2e-4 * np.abs(slope).max()
+                np.testing.assert_allclose(slopes[i], slope[places], atol=close)
+    rough, exact = (soft.tail_score(rows, 14, half)[3:] for half in (True, False))
+    assert np.corrcoef(rough, exact)[0, 1] > 0.95
 
 
 def test_each_row_has_its_first_and_its_places(rows):

@@ -24,15 +24,25 @@ Past = list[tuple["Tensor", "Tensor"]]
 class GptTails:
     """A ``TailNetwork`` (see :mod:`hartley.models.tails`)."""
 
-    def __init__(self, state: Mapping[str, Tensor], shape: Shape, head: Tensor) -> None:
+    def __init__(
+        self,
+        state: Mapping[str, Tensor],
+        shape: Shape,
+        head: Tensor,
+        before: Tensor | None = None,
+    ) -> None:
         """Take a network.
 
         Args:
             state: parameters by name, float32.
             shape: the network.
             head: (vocabulary, width) last hidden state → logits.
+            before: (m, width) vectors in place of an embedding before each row (a soft prompt),
+                places included; a row then has m tokens less of the context.
         """
         self.state, self.shape = {**state, "head": head}, shape
+        self.before = before
+        self._prompts: dict[bool | None, Past] = {}
         self._linear: dict[tuple[str, bool], Linear] = {}
         self._mode: bool | None = None
 
@@ -59,7 +69,7 @@ class GptTails:
     def beginning(self, vectors: Tensor) -> Past:
         """Keys and values of one beginning (1, p, width)."""
         past: Past = []
-        self._read(None, vectors, 1, past)
+        self._read(self._prompt(), vectors, 1, past)
         return past
 
     def states(self, past: Past | None, length: int, vectors: Tensor, last: int) -> Tensor:
@@ -71,13 +81,30 @@ class GptTails:
             vectors: (b, t, width) embeddings of what follows in each row.
             last: how many places are needed.
         """
-        if past is not None:
-            past = [(keys[:, :, :length], values[:, :, :length]) for keys, values in past]
+        if past is None:
+            return self._read(self._prompt(), vectors, last, None)
+        end = length + (0 if self.before is None else len(self.before))
+        past = [(keys[:, :, :end], values[:, :, :end]) for keys, values in past]
         return self._read(past, vectors, last, None)
 
     def logits(self, states: Tensor) -> Tensor:
         """(…, width) → (…, vocabulary)."""
         return self._times("head", states)
+
+    def _prompt(self) -> Past | None:
+        """Keys and values of the soft prompt, if there is one."""
+        import torch
+
+        if self.before is None:
+            return None
+        if self._mode not in self._prompts:
+            past: Past = []
+            with torch.no_grad():
+                # Its vectors have their places in them, which reading adds.
+                vectors = self.before - self.state["positions"][: len(self.before)]
+                self._read(None, vectors[None], 1, past)
+            self._prompts[self._mode] = past
+        return self._prompts[self._mode]
 
     def _times(self, name: str, x: Tensor) -> Tensor:
         if self._mode is None:
@@ -104,13 +131,13 @@ class GptTails:
         for layer in range(shape.layers):
             flat = self._times(f"{layer}.qkv", norm(f"{layer}.norm1", x))
             q, k, v = flat.view(b, t, 3, shape.heads, -1).permute(2, 0, 3, 1, 4)
-            if into is not None:
-                into.append((k, v))
             if past:
                 k, v = (
                     torch.cat([old.expand(b, -1, -1, -1), new], 2)
                     for old, new in zip(past[layer], (k, v), strict=True)
                 )
+            if into is not None:
+                into.append((k, v))
             if layer == shape.layers - 1:
                 # Nothing above the last layer asks for the other places.
                 q, x, sees = q[:, :, -last:], x[:, -last:], sees[-last:]
