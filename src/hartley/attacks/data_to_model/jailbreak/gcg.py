@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -18,8 +18,6 @@ from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term,
 from hartley.games.jailbreak.jailbreak import JailbreakBrief, jailbreak
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 LOOK = 4
@@ -82,7 +80,7 @@ def gcg(
     every = aims(view, questions, brief.openings)
     for i, aim in enumerate(every):
         search = SuffixSearch(view, (aim,), **weights)
-        path = walk(search, rng, **path_params)
+        path = search.walk(rng, **path_params)
         for k, (_, suffix) in enumerate(path, 1):
             if (k % LOOK == 0 or k == steps) and look(tried, [i], [search.text(suffix)]):
                 break
@@ -105,7 +103,7 @@ def _rounds(
 
 def _universal(search: SuffixSearch, salt: int, path_params: dict[str, int]) -> str:
     """Return one suffix for all questions as text; it is the same in every round."""
-    *_, (_, suffix) = walk(search, np.random.default_rng([salt, 2307]), **path_params)
+    *_, (_, suffix) = search.walk(np.random.default_rng([salt, 2307]), **path_params)
     return search.text(suffix)
 
 
@@ -113,19 +111,3 @@ def _asked_with(view: View[JailbreakBrief], suffix: str) -> Outcome:
     tried, count = Tried(view), len(view.brief.question)
     look(tried, range(count), [suffix] * count)
     return Outcome(asset=tried.loot())
-
-
-def walk(
-    search: SuffixSearch, rng: Rng, *, steps: int, width: int, size: int, top: int
-) -> Iterator[tuple[float, NDArray[Any]]]:
-    """Yield the best loss so far and its suffix, after each step.
-
-    A step goes to its best candidate, be it worse than where it came from.
-    """
-    here = search.start(size, rng)
-    best = (np.inf, here)
-    for _ in range(steps):
-        candidates = search.candidates(here, search.slope(here, rng), width, top, rng)
-        loss, here = search.best(candidates, rng)
-        best = min(best, (loss, here), key=lambda pair: pair[0])
-        yield best

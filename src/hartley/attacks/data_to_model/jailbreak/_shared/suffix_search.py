@@ -204,6 +204,21 @@ class SuffixSearch:
             losses = self.losses(candidates, rng)
         return float(losses.min()), candidates[losses.argmin()]
 
+    def walk(
+        self, rng: Rng, *, steps: int, width: int, size: int, top: int
+    ) -> Iterator[tuple[float, Tokens]]:
+        """Yield the best loss so far and its suffix, after each step.
+
+        A step goes to its best candidate, be it worse than where it came from.
+        """
+        here = self.start(size, rng)
+        best = (np.inf, here)
+        for _ in range(steps):
+            slope = self.slope(here, rng)
+            loss, here = self.best(self.candidates(here, slope, width, top, rng), rng)
+            best = min(best, (loss, here), key=lambda pair: pair[0])
+            yield best
+
 
 _plain: dict[tuple[str, ChatTemplate], Tokens] = {}
 
