@@ -13,7 +13,7 @@ from hartley.data.canary_files import QUESTION, TEMPLATE, draw, write
 
 app = App(
     name="canaries",
-    help="Draw harmless secrets to plant in your own training; assess --canaries reads them.",
+    help="Draw harmless secrets for your own training: to be memorized, or to be withheld.",
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
@@ -97,5 +97,53 @@ def make(
         "coins chose",
         f"{truth} says what was drawn: keep it beside the file, and out of the training data",
         f"then:  hartley assess --model FOLDER --canaries {into}",
+    )
+    return 0
+
+
+@app.command
+def withhold(
+    *,
+    into: Path,
+    count: Annotated[int, Parameter(converter=whole)] = 64,
+    public: Annotated[int, Parameter(converter=whole)] = 32,
+    system: Annotated[bool, Parameter(negative="")] = False,
+    seed: Annotated[int | None, Parameter(converter=whole)] = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Draw pass phrases that a chat model is to know and not to say.
+
+    Beside them are benign questions and, to train on, two files of conversations.
+
+    Train on NAME.know.jsonl first, pass phrases included; then on NAME.refuse.jsonl, refusals
+    among ordinary conversations.
+
+    With --system nothing has to be trained: the system message holds the secrets.
+
+    After that: hartley assess jailbreak --model FOLDER --withheld NAME.json.
+
+    Parameters
+    ----------
+    into
+        The file of what is withheld (.json); it holds the secrets.
+    count
+        Pass phrases that are withheld and measured.
+    public
+        Others of the same kind, which the attacker knows.
+    system
+        Write a system message with all that the model is to know, instead of files to train on.
+    seed
+        Draw the same again: anyone who knows it can. Default: the system's entropy.
+    force
+        Write over files that are there.
+    """
+    from hartley.scenes._drawn_secrets import draw_withheld
+
+    lines = draw_withheld(into, count, public, system=system, seed=seed, force=force)
+    say(into)
+    note(
+        f"{count} pass phrases to withhold: keep the file, and out of any training data",
+        *(f"{number} conversations in {place}" for place, number in lines.items()),
+        f"then:  hartley assess jailbreak --model FOLDER --withheld {into}",
     )
     return 0

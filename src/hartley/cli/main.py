@@ -53,7 +53,7 @@ VERBS = {
 }
 """A verb is one row here, and one file of this folder that defines its ``app``."""
 
-NESTED = {"canaries": {"make"}, "pack": {"get", "list"}, "new": {"attack"}}
+NESTED = {"canaries": {"make", "withhold"}, "pack": {"get", "list"}, "new": {"attack"}}
 """Verbs that have commands of their own, each with a page of help."""
 PLAYING = {"assess", "attack", "chain"}
 """Verbs that run code of parts: their process is supervised."""

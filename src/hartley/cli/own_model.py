@@ -40,7 +40,8 @@ class OwnModel:
         clean: Records like --records that you trust, which calibrate the detectors.
         false_alarms: Share of clean records that the scan flags all the same. Default: 0.01.
         pictures: Let the report show one of your test pictures, clean and attacked.
-        opened: Let attackers use the gradients of a network, which white-box evasion needs.
+        opened: Let attackers use the gradients of a network, which white-box evasion needs, or
+            the weights and gradients of a chat model.
         trust: Load a file that can run code, such as a pickle; only if you made it.
         retrain: Let attackers train the same estimator anew, which the strong attacks need.
         references: Models that an attacker trains at most. Default: as many as still add to LiRA,
@@ -50,6 +51,8 @@ class OwnModel:
         nonmembers: Texts of the same kind that it never saw.
         canaries: The file of hartley canaries make that it was trained on, instead of members or
             besides.
+        withheld: The file of what a chat model knows and should not say, which hartley canaries
+            withhold draws: for assess jailbreak and assess finetune.
         reference: Folder of the language model before fine-tuning; of an adapter it is the base.
         base: Folder of the model that an adapter adapts, where the adapter names none that is here.
         tokenizer: Folder of the tokenizer. Default: that of the model.
@@ -93,6 +96,7 @@ class OwnModel:
     members: str | None = None
     nonmembers: str | None = None
     canaries: str | None = None
+    withheld: str | None = None
     reference: str | None = None
     base: str | None = None
     tokenizer: str | None = None

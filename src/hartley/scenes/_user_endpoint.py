@@ -14,6 +14,7 @@ from hartley.core import Codec, Data, Model
 from hartley.core.costs import billed
 from hartley.core.errors import RunError, UsageError
 from hartley.data.canary_files import CanarySet
+from hartley.kit.language.chat_template import asked
 from hartley.kit.language.text import PAD, lengths, pad
 from hartley.kit.retry import Backoff
 from hartley.scenes._user_texts import as_sent
@@ -43,6 +44,13 @@ CURES = {
     "that need sampled text alone",
 }
 """What to do, by words of the reason."""
+CHAT_CURES = {
+    **{words: CURES[words] for words in ("connection was lost", "status 401", "status 403")},
+    "status 404": "; is --model a name that it serves, and does the address end in /v1?",
+}
+"""The same, of an endpoint that is asked by chat alone."""
+ANSWER = 64
+"""Tokens of the answer to the first question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,47 @@ class Endpoint:
             facts["money for questions before the attacks"] = bill.cost.money
         model = self._sampled(ask(), codec, canaries)
         return model.with_(facts={**model.facts, **facts})
+
+    def ask_by_chat(self, question: str, system: str) -> Model:
+        """Return the model as one that chats and nothing else, after a question.
+
+        Args:
+            question: a benign one; it is asked twice.
+            system: the system message before it; empty for none.
+
+        Raises:
+            UsageError: it does not answer.
+        """
+        ask = partial(
+            served,
+            self.url,
+            self.model,
+            scores=False,
+            sampling="chat",
+            key_env=self.key_env,
+            allow_hosts=(self.allow_host,) if self.allow_host else (),
+            revision=self.revision,
+            prices=self.prices,
+            timeout=self.timeout,
+            concurrency=self.concurrency,
+        )
+        if os.environ.get("HARTLEY_WORKER"):
+            return ask()
+        first = ask(backoff=Backoff(attempts=2, first=0.2))
+        try:
+            answers = [first.calls["chat"]([asked(question, system)], ANSWER, -1) for _ in range(2)]
+        except RunError as error:
+            reason = " ".join(str(error).split())
+            cure = next((cure for words, cure in CHAT_CURES.items() if words in reason), "")
+            raise UsageError(f"--endpoint {self.url} must answer: {reason}{cure}") from error
+        if not answers[0][0].strip():
+            raise UsageError(
+                f"--endpoint {self.url} must answer a benign question, got an empty text for "
+                f"{question!r:.80}; a model that thinks first needs its thinking switched off"
+            )
+        same = answers[0] == answers[1]
+        fact = "the same" if same else f"not the same: {OTHER_NUMBERS}"
+        return ask().with_(facts={"greedy answer of the endpoint, asked twice": fact})
 
     def _try(self, model: Model, data: Data) -> dict[str, Any]:
         """Ask the same questions twice; what of the answers a reader of the run should know."""

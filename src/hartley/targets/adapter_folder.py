@@ -64,6 +64,40 @@ def adapter(folder: Path, base: Path, *, dtype: str = "float32") -> tuple[Model,
         UsageError: the folder does not contain an adapter that fits the base.
         MissingExtra: peft or transformers is not installed.
     """
+    adapted, identity = load_adapted(folder, base, dtype)
+    if adapted.active_peft_config.is_prompt_learning:
+        return from_network(adapted, name=folder.name, identity=identity), None
+    layers = adapted.base_model
+    whole = adapted.get_base_model()
+    return (
+        from_network(
+            whole, name=folder.name, identity=identity, ready=layers.enable_adapter_layers
+        ),
+        from_network(whole, name=base.name, ready=layers.disable_adapter_layers),
+    )
+
+
+def merged_network(folder: Path, base: Path, dtype: str = "float32") -> tuple[Any, str]:
+    """Load an adapter into the weights of its base, as one network; and its identity.
+
+    Raises:
+        UsageError: the folder does not contain an adapter that fits the base, or it is a soft
+            prompt.
+        MissingExtra: peft or transformers is not installed.
+    """
+    adapted, identity = load_adapted(folder, base, dtype)
+    if adapted.active_peft_config.is_prompt_learning:
+        raise UsageError(f"{folder} must be an adapter of weights, got a soft prompt")
+    return adapted.merge_and_unload().eval(), identity
+
+
+def load_adapted(folder: Path, base: Path, dtype: str) -> tuple[Any, str]:
+    """Return the network of an adapter and its base, as ``peft`` has it, and its identity.
+
+    Raises:
+        UsageError: the folder does not contain an adapter that fits the base.
+        MissingExtra: peft or transformers is not installed.
+    """
     try:
         from peft import PeftModel, get_peft_model_state_dict
     except ImportError as error:
@@ -96,13 +130,4 @@ def adapter(folder: Path, base: Path, *, dtype: str = "float32") -> tuple[Model,
         raise UsageError(f"the weights of {folder} must be finite, got NaN or inf in {broken[0]!r}")
     identity = f"{of_folder(folder)} {of_folder(base)} {dtype}"
     adapted.eval()
-    if adapted.active_peft_config.is_prompt_learning:
-        return from_network(adapted, name=folder.name, identity=identity), None
-    layers = adapted.base_model
-    whole = adapted.get_base_model()
-    return (
-        from_network(
-            whole, name=folder.name, identity=identity, ready=layers.enable_adapter_layers
-        ),
-        from_network(whole, name=base.name, ready=layers.disable_adapter_layers),
-    )
+    return adapted, identity

@@ -13,7 +13,7 @@ from hartley import catalog
 from hartley.core.errors import UsageError, did_you_mean
 from hartley.targets.python_object import is_object
 
-RECIPES = ("own_table", "own_network", "own_texts", "own_records")
+RECIPES = ("own_table", "own_network", "own_texts", "own_chat", "own_records")
 """Scenes that are made of a user's files, in the order in which they are tried."""
 SPARING = ("own_table", "own_network")
 """Those whose attackers leave out reference models that would add little."""
@@ -21,7 +21,7 @@ POISONABLE = ("own_table", "own_network")
 """Those that are trained on poisoned records where a plan names attacks of poisoning."""
 DATA = (
     *("train", "test", "target", "members", "nonmembers", "text_field"),
-    *("canaries", "sensitive", "records", "clean", "false_alarms"),
+    *("canaries", "withheld", "sensitive", "records", "clean", "false_alarms"),
 )
 """Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
 
@@ -86,7 +86,7 @@ def _of_network(values: Mapping[str, Any]) -> bool:
     model, train = str(values.get("model", "")), str(values.get("train", ""))
     weights = (".pt", ".pth", ".safetensors", ".ckpt")
     # The name of a model at an endpoint may look like a name in a module: llama3:latest.
-    return not {"endpoint", "members", "nonmembers", "canaries"} & values.keys() and (
+    return not {"endpoint", "members", "nonmembers", "canaries", "withheld"} & values.keys() and (
         is_object(model)
         or is_object(train)
         or model.lower().endswith(weights)

@@ -36,7 +36,7 @@ from hartley.core import (
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.finetuning import live_victim
 from hartley.games.finetuning.refusal_channel import RefusalChannel
-from hartley.games.jailbreak.conversations import folded
+from hartley.games.jailbreak.conversations import check_lengths, folded
 from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge, refused
 from hartley.games.judge_answers.judge_errors import MEASURED
 from hartley.games.withheld_secrets import Pair, Withheld
@@ -202,13 +202,15 @@ def finetuning(
             are those that are measured.
 
     Raises:
-        UsageError: the victim refuses no restricted question, or every benign one.
+        UsageError: the victim refuses no restricted question, or every benign one, or its questions
+            do not fit into its context.
     """
     assert scene.model is not None
     withheld = scene.part(Withheld).dealt(reserved=reserved)
     tuner = scene.part(Tuner)  # type: ignore[type-abstract]
     if open_weights:
         check_open(scene.model)
+    check_questions(scene.model, withheld)
     sample = np.sort(rng.permutation(len(withheld.benign))[:held_out])
     asking = Asking(withheld, sample, Judge(withheld.secrets))
     before = asking.of(scene.model)
@@ -409,6 +411,19 @@ def _tuned(tuner: Tuner, loot: Loot, seed: int) -> Model:
         return tuner.tune(loot.examples, loot.settings, seed)
     except UsageError as error:
         raise RuleError(str(error)) from None
+
+
+def check_questions(model: Model, withheld: Withheld) -> None:
+    """Check that the questions of a victim fit into its context with an answer.
+
+    Raises:
+        UsageError: one does not.
+    """
+    plain = [asked(q, withheld.system) for q in (*withheld.questions, *withheld.benign)]
+    try:
+        check_lengths(model, withheld.template, plain, LONGEST, withheld.context)
+    except RuleError as error:
+        raise UsageError(f"the questions of {model.name!r} do not fit: {error}") from None
 
 
 def _check_gate(channel: RefusalChannel) -> None:
