@@ -1,6 +1,6 @@
 """Do the limits of a loop's spectral radius cover the truth?
 
-    python bench/loops.py [--runs 400] [--only PATTERN] [--seed 0] [--clusters 8,16]
+    python bench/loops.py [--runs 400] [--only PATTERN] [--seed 0] [--clusters 8,16] [--line]
 
 Each run simulates a loop whose gains are known: for every edge, clusters (victims) that are
 compromised at each dose, with a level and a slope of their own, and a number of records each. The
@@ -80,7 +80,7 @@ def simulated(
     return dose, rng.binomial(RECORDS, share) / RECORDS, cluster
 
 
-def run(name: str, clusters: int, runs: int, seed: int) -> str:
+def run(name: str, clusters: int, runs: int, seed: int, line: bool) -> str:
     truth, law = CASES[name]
     radius = loop_gain(truth)
     names = [f"asset {i}" for i in range(len(truth))]
@@ -99,6 +99,7 @@ def run(name: str, clusters: int, runs: int, seed: int) -> str:
                 *simulated(truth[i, j], law, clusters, rng),
                 resamples=RESAMPLES,
                 seed=int(rng.integers(2**31)),
+                straight=line,
             )
             for i in range(len(truth))
             for j in range(len(truth))
@@ -139,6 +140,7 @@ def main() -> None:
     parser.add_argument("--only", default="*")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clusters", default="8,16")
+    parser.add_argument("--line", action="store_true", help="fit straight lines")
     options = parser.parse_args()
     print(
         "| loop | clusters an edge | runs | mean ρ̂ | low above ρ (99 %) | high below ρ (99 %) | "
@@ -148,7 +150,7 @@ def main() -> None:
     for name in CASES:
         if fnmatchcase(name, options.only):
             for clusters in map(int, options.clusters.split(",")):
-                print(run(name, clusters, options.runs, options.seed), flush=True)
+                print(run(name, clusters, options.runs, options.seed, options.line), flush=True)
 
 
 if __name__ == "__main__":

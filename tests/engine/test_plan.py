@@ -232,3 +232,32 @@ def test_every_message_of_tomllib_has_plain_words():
         words = message[1:-1].replace("\\\\", "\\")
         plain = located(f"{words} (at line 1, column 1)", "x")
         assert not plain.endswith(words), words
+
+
+def test_pairs_of_defenses_in_the_order_in_which_they_act():
+    """A retraining drops the defenses before it, so that it comes first."""
+    singles = ["rounding", "label_smoothing", "score_noise"]
+    plan = parse(f'scene = "digits"\n[defenses]\nuse = {singles}\npairs = true')
+    together = ["label_smoothing+rounding", "rounding+score_noise", "label_smoothing+score_noise"]
+    assert list(plan.use) == [*singles, *together]
+    listed = parse(
+        'scene = "digits"\n[defenses]\nuse = ["score_noise+rounding"]\n'
+        'pairs = ["rounding", "score_noise", "label_smoothing"]'
+    )
+    assert listed.use[:4] == ("score_noise+rounding", "rounding", "score_noise", "label_smoothing")
+    assert set(listed.use[4:]) == {"label_smoothing+rounding", "label_smoothing+score_noise"}
+    assert parse(normalised(plan)).use == plan.use
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ("true", "at least 2 single names in defenses.use, got 1"),
+        ('["rounding"]', "true or at least 2 names"),
+        ("3", "defenses.pairs must be a list of strings"),
+        ('["rounding", "top_q"]', "did you mean top_k"),
+    ],
+)
+def test_pairs_that_cannot_be(pairs, words):
+    with pytest.raises(UsageError, match=words):
+        parse(f'scene = "digits"\n[defenses]\nuse = ["rounding"]\npairs = {pairs}')

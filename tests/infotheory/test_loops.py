@@ -12,13 +12,16 @@ from hartley.infotheory import loops
 NAMES = ("data", "model", "clone")
 
 
-def edge(gain, *, clusters=12, seed=0, bend=0.0, spread=0.1, noise=0.02, doses=(0, 0.1, 0.2, 0.4)):
+DOSES = (0, 0.1, 0.2, 0.4)
+
+
+def edge(gain, *, clusters=12, seed=0, bend=0.0, spread=0.1, noise=0.02, straight=True):
     """A gain measured from simulated interventions."""
     rng = np.random.default_rng(seed)
-    dose, cluster = np.tile(doses, clusters), np.repeat(np.arange(clusters), len(doses))
+    dose, cluster = np.tile(DOSES, clusters), np.repeat(np.arange(clusters), len(DOSES))
     slope = gain * (1 + spread * rng.normal(size=clusters))[cluster]
     response = 0.05 + slope * dose - bend * dose**2 + noise * rng.normal(size=len(dose))
-    return loops.dose_response(dose, response, cluster, seed=seed, resamples=400)
+    return loops.dose_response(dose, response, cluster, seed=seed, resamples=400, straight=straight)
 
 
 def matrix(g, **how):
@@ -34,7 +37,7 @@ def matrix(g, **how):
 
 
 def test_the_slope_is_that_at_dose_0_and_saturation_is_seen():
-    straight, bent = edge(0.8), edge(0.8, bend=1.0)
+    straight, bent = edge(0.8, straight=False), edge(0.8, bend=1.0, straight=False)
     for gain in (straight, bent):
         assert gain.low < 0.8 < gain.high and gain.high - gain.low < 0.4
         assert gain.clusters == 12 and gain.n == 48 and gain.doses == (0, 0.1, 0.2, 0.4)
@@ -64,6 +67,7 @@ def test_a_case_of_the_plan_and_invariance_to_units():
     other = loops.GainMatrix(
         m.assets,
         loops.in_units(m.gains, units),
+        loops.in_units(m.slopes, units),
         np.stack([loops.in_units(draw, units) for draw in m.draws]),
         m.absent,
         m.open,
@@ -144,7 +148,7 @@ def test_the_weakest_cut_and_the_largest_mean_cycle_by_hand(seed):
     assert loops.cycle_mean(g) == pytest.approx(best)
     assert loops.cycle_mean(g) <= loops.loop_gain(g) + 1e-12
     names = tuple("abcd")
-    m = loops.GainMatrix(names, g, g[None], {}, ())
+    m = loops.GainMatrix(names, g, g, g[None], {}, ())
     listed = loops.cycles(m)
     assert listed[0][1] ** (1 / len(listed[0][0])) == pytest.approx(best)
     cut = loops.weakest_cut(m)
@@ -215,5 +219,7 @@ def test_mistakes():
         loops.forecast(matrix([[0.5]]), [0.1], np.zeros((3, 1)))
     with pytest.raises(UsageError, match="at most 8 assets"):
         loops.cycles(
-            loops.GainMatrix(tuple("abcdefghi"), np.zeros((9, 9)), np.zeros((1, 9, 9)), {}, ())
+            loops.GainMatrix(
+                tuple("abcdefghi"), np.zeros((9, 9)), np.zeros((9, 9)), np.zeros((1, 9, 9)), {}, ()
+            )
         )

@@ -107,7 +107,7 @@ def difference(
     point, most = points[1] - points[0], math.log2(max(2, first.spec.alphabet))
     if paired and _equal(first.guess, second.guess) and _equal(first.reference, second.reference):
         return Difference(0.0, 0.0, math.inf, True, most, "the same answers, row by row")
-    read = [_without_each_part(trials) for trials in (first, second)]
+    read = [bits_without_each_part(trials) for trials in (first, second)]
     bits, units = [part for part, _ in read], [number for _, number in read]
     if min(units) < FEW_CLUSTERS:
         few = f"fewer than {FEW_CLUSTERS} independent victims: the spread between them is not known"
@@ -166,8 +166,12 @@ def _unit(trials: Trials) -> str:
     return "rows" if trials.cluster is None else "victims"
 
 
-def _without_each_part(trials: Trials) -> tuple[Array, int]:
-    """Return the bits without each part of the rows, and how many independent units there are."""
+def bits_without_each_part(trials: Trials) -> tuple[Array, int]:
+    """Return the bits without each part of the rows, and how many independent units there are.
+
+    Parts are the same for two tables of the same rows. There are none where there are fewer than 8
+    clusters: their spread is not known.
+    """
     columns = check_columns(trials).with_one_use_per_coin(trials.spec.form)
     n = len(columns.truth)
     if columns.cluster is None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.terminal import bits, note, number, print_json, print_table, quantity, say
-from hartley.core.errors import DamagedRun, UsageError
+from hartley.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from hartley.core import Trials
     from hartley.engine.result.compare_runs import Side
 
 app = App(name="compare")
@@ -68,30 +67,13 @@ def compare(
 
 def _side(run: str, store: Path) -> Side:
     """Return one run, with its trials where its journal vouches for them."""
-    from hartley.cli.find_run import path_of
+    from hartley.cli.find_run import read_with_trials
     from hartley.engine.result.compare_runs import Side
-    from hartley.store import read_verified, trials_of
 
-    path = path_of(run, store)
-    try:
-        reading = read_verified(path)
-    except DamagedRun as damage:
-        raise UsageError(f"a run that is compared must be intact: {damage}") from damage
-    folder = path if path.is_dir() else path.parent
-    records: Mapping[str, Mapping[str, Any]] = {}
-    keys: dict[str, str] = {}
-    if reading.journal is not None:
-        records = reading.journal.records
-        lines = records.get("plan", {}).get("lines", {}).get("rows", ())
-        keys = {line["standing"]["id"]: line["key"] for line in lines if "standing" in line}
-    elif reading.doubt:
-        note(f"{reading.doubt}: its rows are compared by their intervals alone")
-
-    def load(row: Mapping[str, Any]) -> Trials | None:
-        record = records.get(keys.get(row["id"], ""), {})
-        return trials_of(folder, record) if "trials" in record else None
-
-    return Side(reading.document, load)
+    document, load, doubt = read_with_trials(run, store)
+    if doubt:
+        note(f"{doubt}: its rows are compared by their intervals alone")
+    return Side(document, load)
 
 
 def _print(comparison: Mapping[str, Any]) -> None:

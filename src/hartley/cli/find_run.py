@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hartley.cli.terminal import note
-from hartley.core.errors import DamagedRun, StoreError, UnknownName
+from hartley.core.errors import DamagedRun, StoreError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from hartley.core import Trials
+
+    Load = Callable[[Mapping[str, Any]], Trials | None]
 
 
 def folder_of(run: str, store: Path) -> Path:
@@ -50,6 +56,34 @@ def path_of(run: str, store: Path) -> Path:
     path = Path(run)
     document = path.name != run or run.endswith(".json")
     return path if document and path.is_file() else folder_of(run, store)
+
+
+def read_with_trials(run: str, store: Path) -> tuple[dict[str, Any], Load, str]:
+    """Return a run document, what loads the trials of a row of it, and why there are none.
+
+    Raises:
+        UsageError: there is no such run, or it is damaged.
+    """
+    from hartley.store import read_verified, trials_of
+
+    path = path_of(run, store)
+    try:
+        reading = read_verified(path)
+    except DamagedRun as damage:
+        raise UsageError(f"a run that is read with its trials must be intact: {damage}") from damage
+    folder = path if path.is_dir() else path.parent
+    records: Mapping[str, Mapping[str, Any]] = {}
+    keys: dict[str, str] = {}
+    if reading.journal is not None:
+        records = reading.journal.records
+        lines = records.get("plan", {}).get("lines", {}).get("rows", ())
+        keys = {line["standing"]["id"]: line["key"] for line in lines if "standing" in line}
+
+    def load(row: Mapping[str, Any]) -> Trials | None:
+        record = records.get(keys.get(row["id"], ""), {})
+        return trials_of(folder, record) if "trials" in record else None
+
+    return reading.document, load, "" if keys else reading.doubt
 
 
 def read(run: str, store: Path, *, accept_unverified: bool = False) -> dict[str, Any]:

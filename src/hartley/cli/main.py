@@ -45,6 +45,7 @@ VERBS = {
     "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
     "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
     "compare": "Compare two stored runs row by row: 0 no worse, 1 worse, 2 bad input, 3 open.",
+    "defend": "Say which defense of a stored run to choose, why, and what to measure next.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
     "explain": "Explain a word that a report prints, such as certified or blind AUC.",
     "canaries": "Draw harmless secrets to plant in your own training, for assess --canaries.",

@@ -41,16 +41,19 @@ class Choice:
         return self.pure - self.value
 
 
-def minimax(leaks: ArrayLike, utility: ArrayLike | None = None, floor: float = -math.inf) -> Choice:
+def minimax(
+    leaks: ArrayLike, utility: ArrayLike | None = None, floor: ArrayLike = -math.inf
+) -> Choice:
     """Least worst-case leak over single defenses and over mixtures (a linear programme, HiGHS).
 
     Args:
         leaks: (attacks, defenses) of one kind and unit, attacks adapted to each defense included.
-        utility: (defenses,) utility of each; a mixture's is the mean.
-        floor: utility that must be kept.
+        utility: (defenses,) utility of each, or (utilities, defenses) of several kinds; a
+            mixture's is the mean.
+        floor: utility that must be kept, one for each kind.
 
     Raises:
-        UsageError: shapes do not match, there are NaN, or nothing meets the floor.
+        UsageError: shapes do not match, a leak is missing, or nothing meets the floor.
     """
     from scipy.optimize import linprog
 
@@ -63,19 +66,29 @@ def minimax(leaks: ArrayLike, utility: ArrayLike | None = None, floor: float = -
             f"in row {missing[0][0]}, column {missing[0][1]}: a missing cell is not a leak of 0"
         )
     attacks, defenses = m.shape
-    u = np.zeros(defenses) if utility is None else np.asarray(utility, dtype=np.float64)
-    if u.shape != (defenses,) or not np.isfinite(u).all():
+    u = np.zeros((0, defenses)) if utility is None else np.atleast_2d(np.asarray(utility, float))
+    if u.shape[1] != defenses or not np.isfinite(u).all():
         raise UsageError(
-            f"utility must have shape ({defenses},) and finite values, got shape {u.shape}"
+            f"utility must have shape ({defenses},) and finite values, got shape {u.shape[1:]}"
         )
-    allowed = np.nonzero(u >= floor)[0] if utility is not None else np.arange(defenses)
+    floors = np.broadcast_to(np.asarray(floor, dtype=np.float64), (len(u),))
+    allowed = np.nonzero((u >= floors[:, None]).all(0))[0]
     if not len(allowed):
-        raise UsageError(f"floor must be at most the best utility, {u.max():g}, got {floor:g}")
+        raise UsageError(
+            f"floor must be at most the best utility, {', '.join(f'{x:g}' for x in u.max(1))}"
+            f"{' of one defense' if len(u) > 1 else ''}, got "
+            f"{', '.join(f'{x:g}' for x in floors)}"
+        )
     worst = m.max(0)
     best = int(allowed[worst[allowed].argmin()])
-    rows, limits = np.column_stack([m, -np.ones(attacks)]), np.zeros(attacks)
-    if utility is not None and math.isfinite(floor):
-        rows, limits = np.vstack([rows, [*-u, 0.0]]), np.append(limits, -floor)
+    binding = np.isfinite(floors)
+    rows = np.vstack(
+        [
+            np.column_stack([m, -np.ones(attacks)]),
+            np.column_stack([-u[binding], np.zeros(binding.sum())]),
+        ]
+    )
+    limits = np.concatenate([np.zeros(attacks), -floors[binding]])
     solution = linprog(
         [*np.zeros(defenses), 1.0],
         A_ub=rows,

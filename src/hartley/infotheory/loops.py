@@ -72,7 +72,7 @@ class Gain:
         draws: (B,) slopes of resampled clusters, at the width of the interval.
         doses: the doses, ascending.
         n, clusters: trials, and independent units that were resampled.
-        saturates: whether the response bends; the slope is then that of a parabola at dose 0.
+        saturates: whether the response bends beyond chance.
         bend: curvature with its interval (value, low, high).
     """
 
@@ -96,12 +96,14 @@ def dose_response(
     resamples: int = RESAMPLES,
     seed: int = 0,
     weights: Floats | None = None,
+    straight: bool = False,
 ) -> Gain:
     """Return the slope of a response at dose 0, with the interval of resampled clusters.
 
-    A straight line is fitted where the response does not bend beyond chance, else a parabola. Draws
-    are the fits of resampled clusters, widened for few clusters by t over normal quantiles and
-    √(m/(m − 1)).
+    A parabola is fitted, whose slope at 0 is right where a response saturates. To fit a line unless
+    a test sees a bend would leave the truth out of a fifth to a half of the intervals: a bend that
+    matters is rarely beyond chance. Draws are the fits of resampled clusters, widened for few
+    clusters by t over normal quantiles and √(m/(m − 1)).
 
     Args:
         dose: (n,) compromised share of asset i, at least 3 different ones, with or without 0.
@@ -113,6 +115,7 @@ def dose_response(
         seed: of the resamples; edges that were measured on unlike units have seeds of their own.
         weights: (B, m) times that each cluster is drawn, so that edges of the same units are
             resampled together; drawn here when None.
+        straight: fit a line, at half the width: for doses that are known to be small enough.
 
     Raises:
         UsageError: fewer than 3 doses or 4 clusters, another shape, or a number that is not finite.
@@ -168,7 +171,7 @@ def dose_response(
     bends = parabola[2] + widen * (parabolas[:, 2] - parabola[2])
     bend = ends(float(parabola[2]), bends)
     saturates = not bend[1] <= 0 <= bend[2]
-    point, draws = (parabola, parabolas) if saturates else (line, lines)
+    point, draws = (line, lines) if straight else (parabola, parabolas)
     slopes = (point[1] + widen * (draws[:, 1] - point[1])) / scale
     value, low, high = ends(float(point[1] / scale), slopes)
     return Gain(
@@ -194,13 +197,15 @@ class GainMatrix:
     Attributes:
         assets: their names.
         gains: (n, n) point of each gain, 0 or more; 0 where an edge is absent or open.
-        draws: (B, n, n) resampled gains, 0 or more.
+        slopes: (n, n) the same before slopes below 0, which are noise, were raised to 0.
+        draws: (B, n, n) resampled slopes.
         absent: edges that do not exist, with the reason.
         open: edges that were not measured: they are unknown, not 0.
     """
 
     assets: tuple[str, ...]
     gains: Floats
+    slopes: Floats
     draws: Floats
     absent: Mapping[Edge, str]
     open: tuple[Edge, ...]
@@ -244,13 +249,13 @@ def gain_matrix(
     if len(sizes) > 1:
         raise UsageError(f"gains must have one number of resamples, got {sorted(sizes)}")
     n, count = len(names), sizes.pop() if sizes else 1
-    point, draws = np.zeros((n, n)), np.zeros((count, n, n))
+    slopes, draws = np.zeros((n, n)), np.zeros((count, n, n))
     for (i, j), gain in edges.items():
         at = names.index(i), names.index(j)
-        # A share that was compromised on purpose cannot clean another asset: less than 0 is noise.
-        point[at] = max(0.0, gain.value)
+        slopes[at] = gain.value
         draws[:, at[0], at[1]] = gain.draws
-    return GainMatrix(names, point, draws, absent, missing)
+    # A share that was compromised on purpose cannot clean another asset: less than 0 is noise.
+    return GainMatrix(names, np.maximum(slopes, 0.0), slopes, draws, absent, missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,46 +279,44 @@ class Radius:
 def spectral_radius(matrix: GainMatrix, *, alpha: float = 0.05) -> Radius:
     """Return the spectral radius with limits that hold for defective matrices too.
 
-    Each limit lowers or raises all gains by one number of their standard errors, which is chosen
+    Each limit lowers or raises all slopes by one number of their standard errors, which is chosen
     so that among resamples the limit is on the wrong side of the point's ρ in alpha/2 of them. Open
-    edges can only add: they leave the lower limit valid.
+    edges can only add: they leave the lower limit valid. The point is that of the slopes as they
+    are: raising those below 0 would add noise of one sign on every edge that is not there.
     """
-    errors = matrix.draws.std(0)
-    point = loop_gain(matrix.gains)
-    centre = np.maximum(matrix.gains, 0.0)
-    low = _shifted(centre, errors, -_shifts(matrix.draws, errors, point, alpha / 2, below=True))
-    high = _shifted(centre, errors, _shifts(matrix.draws, errors, point, alpha / 2, below=False))
-    grows = float((_radii(np.maximum(matrix.draws, 0.0)) > 1).mean())
+    slopes, draws, errors = matrix.slopes, matrix.draws, matrix.draws.std(0)
+    point = float(_roots(slopes))
+    down = _shift(draws, errors, point, alpha / 2, below=True)
+    up = _shift(draws, errors, point, alpha / 2, below=False)
+    low = float(_roots(np.maximum(slopes - down * errors, 0.0)))
+    high = float(_roots(np.maximum(slopes + up * errors, 0.0)))
     complete = not matrix.open
     return Radius(
         value=point,
         low=min(low, point),
         high=max(high, point) if complete else None,
-        grows=grows if complete else None,
+        grows=float((_roots(draws) > 1).mean()) if complete else None,
         alpha=alpha,
     )
 
 
-def _radii(gains: Floats) -> Floats:
-    return np.asarray(np.abs(np.linalg.eigvals(gains)).max(-1), dtype=np.float64)
+def _roots(slopes: Floats) -> Floats:
+    """(…) largest real part of the eigenvalues, or 0: ρ where no slope is below 0 (Perron)."""
+    return np.asarray(np.maximum(np.linalg.eigvals(slopes).real.max(-1), 0.0), dtype=np.float64)
 
 
-def _shifted(gains: Floats, errors: Floats, by: float) -> float:
-    return float(_radii(np.maximum(gains + by * errors, 0.0)))
-
-
-def _shifts(draws: Floats, errors: Floats, truth: float, level: float, *, below: bool) -> float:
+def _shift(draws: Floats, errors: Floats, truth: float, level: float, *, below: bool) -> float:
     """The least number of standard errors at which a limit errs in ``level`` of the resamples."""
     if not errors.any():
         return 0.0
     slack = 1e-9 * max(1.0, truth)
 
     def wrong(by: float) -> float:
-        moved = _radii(np.maximum(draws + (-by if below else by) * errors, 0.0))
+        moved = _roots(np.maximum(draws + (-by if below else by) * errors, 0.0))
         return float((moved > truth + slack if below else moved < truth - slack).mean())
 
     least, most = 0.0, 8.0
-    for _ in range(24):
+    for _ in range(20):
         middle = 0.5 * (least + most)
         least, most = (middle, most) if wrong(middle) > level else (least, middle)
     return most
@@ -361,7 +364,7 @@ def weakest_cut(matrix: GainMatrix) -> Cut:
         cut = np.repeat(gains[..., None, :, :], len(edges), axis=-3)
         for k, (i, j) in enumerate(edges):
             cut[..., k, i, j] = 0.0
-        return _radii(cut)
+        return _roots(cut)
 
     radii = without(g)
     best = int(np.argmin(np.round(radii, 12)))

@@ -132,6 +132,64 @@ def roc(rows: Sequence[Mapping[str, Any]], name: str) -> str:
         return _svg(figure, name)
 
 
+def trade(
+    points: Sequence[Mapping[str, Any]], front: Sequence[str], utility: str, name: str
+) -> str:
+    """Draw utility against the share of the secret that is left, each point with its number.
+
+    Args:
+        points: {name, term, left, utility}, the last two {value, low, high}.
+        front: names of those that no other beats in both.
+        utility: name of the measure of utility.
+        name: prefix of the ids inside the chart; unique on the page.
+    """
+    _installed()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    colours = {"signal": "s3", "noise": "s2", "bandwidth": "s1"}
+    with mpl.rc_context({**STYLE, "ytick.color": COLOURS["muted"], "ytick.major.width": 0.6}):
+        figure = Figure(figsize=(5.4, 3.6))
+        axes = figure.add_axes((0.13, 0.14, 0.8, 0.82))
+        order = sorted(range(len(points)), key=lambda k: points[k]["left"]["value"])
+        for turn, k in enumerate(order):
+            point = points[k]
+            x, y = point["left"], point["utility"]
+            colour = COLOURS[colours.get(point["term"], "muted")]
+            for ends, horizontal in ((x, True), (y, False)):
+                if None in (ends["low"], ends["high"]):
+                    continue
+                span_of = [100 * e if horizontal else e for e in (ends["low"], ends["high"])]
+                at = [y["value"]] * 2 if horizontal else [100 * x["value"]] * 2
+                line = (span_of, at) if horizontal else (at, span_of)
+                axes.plot(*line, color=colour, linewidth=0.7, alpha=0.5, zorder=2)
+            marker = "o" if point["name"] in front else "x"
+            axes.plot([100 * x["value"]], [y["value"]], marker, color=colour, zorder=4)
+            # Neighbours have their numbers at unlike heights.
+            axes.annotate(
+                str(k + 1),
+                (100 * x["value"], y["value"]),
+                xytext=(3, (4, -11, 13, -20)[turn % 4]),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        best = sorted(
+            (p["left"]["value"], p["utility"]["value"]) for p in points if p["name"] in front
+        )
+        axes.step(
+            [100 * x for x, _ in best],
+            [y for _, y in best],
+            where="post",
+            color=COLOURS["line"],
+            linewidth=1,
+            zorder=1,
+        )
+        axes.set(xlabel="% of the secret that the worst attack reads", ylabel=utility)
+        axes.margins(0.12)
+        axes.grid(color=COLOURS["line"], linewidth=0.3, alpha=0.6)
+        return _svg(figure, name)
+
+
 def _scale(rows: Sequence[Mapping[str, Any]]) -> float:
     """The right end: the highest ceiling, unless that would squash every interval into a dot."""
     ends = [e for r in rows for e in (r["bits"].get("high"), r["bits"].get("point")) if e]

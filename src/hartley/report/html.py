@@ -11,7 +11,7 @@ from typing import Any
 
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
-from hartley.report import charts, loop, pictures, suspects
+from hartley.report import charts, loop, pictures, suspects, which_defense
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -73,6 +73,7 @@ def render(document: Mapping[str, Any]) -> str:
         "pictures": list(pictures.of_attacks(measured, svg)),
         "defenses": [defense(row) for row in document.get("defenses") or ()],
         "defense_charts": list(charts.defenses(document, svg)),
+        "choice": which_defense.of_page(document, svg),
         "edges": [edge(row) for row in document.get("edges") or ()],
         "loops": [edge(row) for row in document.get("loops") or ()],
         "weakest": _words(document.get("weakest_cut")),
@@ -318,6 +319,8 @@ def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "curves", "ROC"
     if context["pictures"]:
         yield "pictures", "What attacks did"
+    if context["choice"]:
+        yield "choice", "Which defense"
     if context["defenses"]:
         yield "defenses", "Defenses"
     if context["edges"] or context["loops"]:

@@ -19,6 +19,7 @@
 
     [defenses]
     use = ["dp_sgd", "rounding", "rounding+top_k"]   # one by one, or together; default: none
+    pairs = true                  # also every two of those that are used alone; or a list of names
     adaptive = true               # also attackers who know the defense
     [defenses.dp_sgd]             # parameters of a defense
     epsilon = 4.0
@@ -57,7 +58,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ from hartley.engine.result.least import REFERENCES, Least, read_least
 CHAINS = "chains"
 """The pattern of ``only`` that leaves nothing but the chains of a plan."""
 
+STAGES = ("data", "training", "marker", "cipher", "output", "budget")
+"""Stages of defenses in the order in which they act: a retraining drops what came before it."""
 MOST_ROWS = 10_000
 """Rows of a run that a plan may order by its lists and replicates."""
 MOST_LOOKS = 5
@@ -181,6 +184,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     reader.known(raw, "", _KEYS)
     defenses = dict(reader.table(raw, "defenses"))
     use = reader.strings(defenses.pop("use", []), "defenses.use")
+    use = reader.with_pairs(use, defenses.pop("pairs", False))
     adaptive = reader.of(bool, defenses.pop("adaptive", True), "defenses.adaptive")
     limits = dict(reader.table(raw, "limits"))
     strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
@@ -458,6 +462,32 @@ class _Reader:
             raise BadPlan(f"{self.source}: {key} must be a list of strings, got {_toml(value)}")
         return tuple(value)
 
+    def with_pairs(self, use: tuple[str, ...], pairs: Any) -> tuple[str, ...]:
+        """Add every pair of defenses; of two the one that acts earlier comes first."""
+        if isinstance(pairs, bool):
+            names = [name for name in use if "+" not in name] if pairs else []
+            if pairs and len(names) < 2:
+                raise BadPlan(
+                    f"{self.source}: defenses.pairs = true must have at least 2 single names in "
+                    f"defenses.use, got {len(names)}"
+                )
+        else:
+            names = list(dict.fromkeys(self.strings(pairs, "defenses.pairs")))
+            if len(names) < 2:
+                raise BadPlan(
+                    f"{self.source}: defenses.pairs must be true or at least 2 names, got "
+                    f"{_toml(pairs)}"
+                )
+        stages = {name: STAGES.index(catalog.find("defense", name).stage) for name in names}
+        ordered = {frozenset(together.split("+")) for together in use}
+        together = [
+            "+".join(sorted(pair, key=stages.__getitem__))
+            for pair in combinations(names, 2)
+            if frozenset(pair) not in ordered
+        ]
+        # Each is played alone too: what a pair adds is judged against that.
+        return tuple(dict.fromkeys([*use, *names, *together]))
+
     def table(self, raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         value = raw.get(key, {})
         if not isinstance(value, dict):
@@ -468,14 +498,16 @@ class _Reader:
         for name, params in raw.items():
             if not isinstance(params, dict):
                 near = (
-                    get_close_matches(name, ("use", "adaptive"), n=1) if kind == "defense" else ()
+                    get_close_matches(name, ("use", "pairs", "adaptive"), n=1)
+                    if kind == "defense"
+                    else ()
                 )
                 if near:
                     raise BadPlan(
                         f"{self.source}: unknown key 'defenses.{name}'; "
                         f"did you mean defenses.{near[0]}?"
                     )
-                note = " (besides use and adaptive)" if kind == "defense" else ""
+                note = " (besides use, pairs and adaptive)" if kind == "defense" else ""
                 raise BadPlan(
                     f"{self.source}: {kind}s.{name} must be a table of parameters, "
                     f"[{kind}s.{name}]{note}, got {_kind(params)}"

@@ -1,0 +1,316 @@
+"""``hartley defend``: which defense a stored run supports, why, and what to measure next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hartley.cli.terminal import note, number, print_json, print_table, quantity, say
+from hartley.core.errors import UsageError
+
+app = App(name="defend")
+
+Repeated = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
+NAMED = 6
+"""Defenses whose names head the columns of the matrix; more have numbers."""
+LISTED = 10
+"""Pairs that are printed."""
+MARKS = {"static only": "*", "open": "?", "not claimed": "="}
+"""Signs of cells that are not a measurement against both attackers."""
+
+
+@app.default
+def defend(
+    run: str,
+    /,
+    *,
+    floor: Repeated = None,
+    attacks: Repeated = None,
+    store: Path = Path("runs"),
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Choose among the defenses of a stored run: the one whose worst attack reads least.
+
+    Nothing is played. Leaks are shares of the secret, against the stronger of the static and the
+    adaptive attacker. Exit code: 0 a choice was printed, 2 bad input: a run without defenses, or a
+    floor that none of them meets.
+
+    Parameters
+    ----------
+    run
+        A run's name in the store, its folder, its run.json, or latest.
+    floor
+        Utility that must be kept, METRIC=VALUE such as accuracy=0.93; VALUE alone where the run has
+        one metric. May be repeated.
+    attacks
+        An attack, game or class that counts, or a pattern of it; may be repeated. Default: all.
+    store
+        The folder of all runs.
+    json
+        Print one JSON document.
+    """
+    from hartley.cli.find_run import read_with_trials
+    from hartley.engine.choice.which_defense import which_defense
+
+    floors = dict(map(_floor, floor or ()))
+    document, load, doubt = read_with_trials(run, store)
+    if doubt:
+        note(f"{doubt}: its intervals are those of the rows alone")
+    choice = which_defense(document, floors=floors, attacks=attacks or (), load=load)
+    if json:
+        print_json(choice)
+    else:
+        _print(choice)
+    return 0
+
+
+def _floor(text: str) -> tuple[str, float]:
+    """Read ``accuracy=0.9`` or ``0.9``.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    metric, _, value = text.rpartition("=")
+    try:
+        return metric.strip(), float(value)
+    except ValueError:
+        raise UsageError(
+            f"--floor must be METRIC=VALUE or a number, such as accuracy=0.93, got {text!r}"
+        ) from None
+
+
+def _print(choice: Mapping[str, Any]) -> None:
+    suite, defenses = choice["relative_to_suite"], choice["defenses"]
+    say(f"{choice['run']}: {choice['scene']}, {len(suite)} attacks, {len(defenses)} defenses")
+    _print_choice(choice)
+    _print_index(defenses)
+    _print_matrix(choice)
+    _print_pairs(choice["pairs"])
+    _print_next(choice)
+    _print_claim(choice["bandwidth_claim"])
+    _print_gaps(choice)
+    say(f"intervals: 95 %, {choice['intervals']}")
+
+
+def _print_choice(choice: Mapping[str, Any]) -> None:
+    best = choice["choice"]
+    say(f"choice: {best['defense']}")
+    say(
+        f"  its worst attack, {best['worst_attack']}, reads {_share(best['worst'])} of the secret; "
+        f"without a defense {best['undefended_attack']} reads {best['undefended']:.0%}"
+    )
+    if (rival := best["runner_up"]) is not None:
+        say(
+            f"  next is {rival['defense']} with {rival['worst']:.1%} "
+            f"({rival['worst_attack']}); {best['defense']} is the best one in "
+            f"{best['share_best']:.0%} of resampled runs"
+        )
+    weights = best["mixture"]["weights"]
+    if len(weights) > 1:
+        words = ", ".join(f"{name} {share:.0%}" for name, share in weights.items())
+        say(
+            f"  a mixture, drawn anew where the attacker does not see it: {words}, worst "
+            f"{best['mixture']['value']:.1%}; price of determinism "
+            f"{best['price_of_determinism']:.1%}"
+        )
+    else:
+        say("  no mixture leaves less: the price of determinism is 0")
+    for metric, value in choice["floors"].items():
+        row = next(r for r in choice["defenses"] if r["name"] == best["defense"])
+        doubt = " (the floor is inside its interval)" if metric in row["near_floor"] else ""
+        say(f"  {metric} {quantity(row['utility'][metric]['after'])} ≥ {number(value)}{doubt}")
+    for key, words in {
+        "static_only": "rests on attackers who do not know it",
+        "assumed": "does not claim to protect from, so that the leak without it is taken",
+        "open": "was not measured against, so that the leak without it is taken",
+    }.items():
+        if best[key]:
+            say(f"  it {words}: {', '.join(best[key])}")
+
+
+def _print_index(defenses: Sequence[Mapping[str, Any]]) -> None:
+    say()
+    rows = []
+    metrics = [
+        metric
+        for metric, pair in defenses[0]["utility"].items()
+        if len(
+            {pair["before"]["value"], *(d["utility"][metric]["after"]["value"] for d in defenses)}
+        )
+        > 1
+    ]
+    for row in sorted(defenses, key=lambda one: -(one["dci_hartley"]["value"] or 0.0)):
+        index = row["dci_hartley"]
+        by_term = index["by_term"]
+        terms = " ".join(
+            f"{name[0].upper()} {by_term[name]:.0%}"
+            for name in ("signal", "noise", "bandwidth")
+            if by_term.get(name) is not None
+        )
+        rows.append(
+            (
+                _numbered(row["name"], defenses) + ("" if row["allowed"] else " (below the floor)"),
+                row["term"],
+                _share(index),
+                "–" if index["static"] is None else f"{index['static']:.0%}",
+                terms,
+                "–" if index["breadth"] is None else f"{index['breadth']:.0%}",
+                "–" if index["worst"] is None else f"{index['worst']:.0%} {index['worst_attack']}",
+                _moved(row["attribution"]),
+                ", ".join(
+                    f"{metric} {number(row['utility'][metric]['after']['value'])}"
+                    for metric in metrics
+                ),
+            )
+        )
+    columns = ("defense", "term", "dci_hartley", "static", "attacks on S, N, B", "breadth")
+    print_table((*columns, "least covered", "moved, log2", "utility"), rows, drop=(7, 5, 1, 8))
+
+
+def _print_matrix(choice: Mapping[str, Any]) -> None:
+    say("", "share of the secret that the stronger attacker reads")
+    names = [row["name"] for row in choice["defenses"]]
+    rows = [
+        (
+            row["attack"],
+            row["objective"] or "–",
+            f"{row['before']['value']:.0%}",
+            *(
+                f"{row['behind'][name]['taken']:.0%}{MARKS.get(row['behind'][name]['state'], '')}"
+                for name in names
+            ),
+        )
+        for row in choice["matrix"]
+    ]
+    heads = names if len(names) <= NAMED else [f"[{k}]" for k in range(1, len(names) + 1)]
+    print_table(
+        ("attack", "objective", "without", *heads), rows, numbers=tuple(range(2, 3 + len(names)))
+    )
+    states = {cell["state"] for row in choice["matrix"] for cell in row["behind"].values()}
+    meanings = {
+        "static only": "* an attacker who does not know it alone",
+        "not claimed": "= not claimed: taken as without it",
+        "open": "? not measured: taken as without it",
+    }
+    if words := [text for state, text in meanings.items() if state in states]:
+        say(f"  {'; '.join(words)}")
+
+
+def _numbered(name: str, defenses: Sequence[Mapping[str, Any]]) -> str:
+    """A name with its number where the matrix has numbers in place of long names."""
+    place = [row["name"] for row in defenses].index(name) + 1
+    return name if len(defenses) <= NAMED else f"[{place}] {name}"
+
+
+def _print_pairs(pairs: Mapping[str, Any] | None) -> None:
+    if pairs is None:
+        return
+    say("", "pairs")
+    rows = []
+    for row in pairs["rows"][:LISTED]:
+        known = {a: k for a, k in row["interaction"].items() if k["value"] is not None}
+        top = max(known, key=lambda a: abs(known[a]["value"]), default=None)
+        rows.append(
+            (
+                row["pair"],
+                f"{row['value']:.0%}",
+                f"{row['predicted']:.0%}",
+                f"+{max(row['second_adds'], 0):.0%} (alone {row['second_alone']:.0%})"
+                if row["second_adds"] >= 0
+                else f"−{-row['second_adds']:.0%} (alone {row['second_alone']:.0%})",
+                "–" if top is None else f"{quantity(known[top])} {top}",
+            )
+        )
+    print_table(("pair", "dci_hartley", "predicted", "second adds", "largest κ"), rows)
+    if len(pairs["rows"]) > LISTED:
+        say(f"  and {len(pairs['rows']) - LISTED} more (--json)")
+    greedy = pairs["greedy"] or f"none, since no pair of {pairs['single']} was played"
+    say(f"  greedy: {greedy}; best of all played: {pairs['best']}")
+    if pairs["diminishing"] is not None:
+        say(
+            f"  the second defense adds no more than alone in {pairs['diminishing']:.0%} of cases"
+            f" ({2 * len(pairs['rows'])})"
+        )
+    if pairs["unplayed"]:
+        best = max(pairs["unplayed"], key=lambda name: pairs["unplayed"][name])
+        say(
+            f"  not played: {len(pairs['unplayed'])} pairs; were they independent, {best} would "
+            f"cover most, {pairs['unplayed'][best]:.0%}"
+        )
+
+
+def _print_next(choice: Mapping[str, Any]) -> None:
+    say()
+    if not choice["next"]:
+        say("next measurement: no single one would change the choice")
+        return
+    first, *rest = choice["next"]
+    say(
+        f"next measurement: {first['attack']} behind {first['defense']} ({first['state']}), "
+        f"{first['uses']} more uses: changes the choice with chance {first['changes']:.0%}, lowers "
+        f"the worst leak by {first['value']:.2%} of the secret in the mean"
+    )
+    for row in rest:
+        say(
+            f"  then {row['attack']} behind {row['defense']}, {row['uses']} more uses: "
+            f"{row['changes']:.0%}, {row['value']:.2%}"
+        )
+
+
+def _print_claim(claim: Mapping[str, Any]) -> None:
+    say("", "does bandwidth beat noise and signal under adaptation?")
+    if claim["status"] == "not measured":
+        say(f"  not measured: {claim['reason']}")
+        return
+    words = {"beats": "yes", "loses": "no, they cover more", "open": "open"}[claim["status"]]
+    sides = [
+        f"{claim['coverage'][kind]['adaptive']:.0%} ({', '.join(claim[kind])})"
+        for kind in ("bandwidth", "others")
+    ]
+    say(
+        f"  {words}: coverage {' against '.join(sides)}, difference "
+        f"{quantity(claim['difference'])} over {claim['difference']['n']} attacks"
+    )
+    say(
+        f"  of other attacks and defenses like them: {quantity(claim['beyond'])}; what adaptation "
+        f"takes from bandwidth more than from the others: {quantity(claim['lost'])}"
+    )
+
+
+def _print_gaps(choice: Mapping[str, Any]) -> None:
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for cell in choice["open"]:
+        cells = reasons.setdefault(f"{cell['state']}: {cell['reason']}", {})
+        cells.setdefault(cell["attack"], []).append(cell["defense"])
+    if reasons or choice["left_out"] or choice["outside"]:
+        say()
+    for reason, attacks in reasons.items():
+        words = [
+            attack if len(names) == len(choice["defenses"]) else f"{attack} ({', '.join(names)})"
+            for attack, names in attacks.items()
+        ]
+        say(f"{reason}: {'; '.join(words)}")
+    for name, reason in choice["left_out"].items():
+        say(f"left out: {name}: {reason}")
+    if choice["outside"]:
+        say(f"no defense of this run claims to protect from: {', '.join(choice['outside'])}")
+
+
+def _share(value: Mapping[str, Any]) -> str:
+    if value["value"] is None:
+        return "–"
+    ends = "" if value["low"] is None else f" [{value['low']:.0%}, {value['high']:.0%}]"
+    return f"{value['value']:.0%}{ends}"
+
+
+def _moved(parts: Mapping[str, float] | None) -> str:
+    """Signal and noise together, since a statistic in other units moves one against the other."""
+    if parts is None:
+        return "–"
+    return (
+        f"S/N {number(parts['signal'] + parts['noise'], 1)}, B {number(parts['bandwidth'], 1)}, "
+        f"rest {number(parts['unexplained'], 1)}"
+    )

@@ -1,0 +1,1 @@
+"""Which defense: what a stored run says of the choice. Pure reads of the run document."""

@@ -1,0 +1,436 @@
+"""Which defense: the choice, why, how settled it is, and what to measure next.
+
+The defender picks the defense whose worst attack reads least, among those that keep the utility
+(Seed B's deterministic minimax), and is shown what a mixture would leave whose draw no attacker
+sees. Leaks are shares of the secret, against the stronger of the static and the adaptive attacker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hartley.core.errors import UsageError, did_you_mean
+from hartley.engine.choice.bandwidth_claim import bandwidth_claim
+from hartley.engine.choice.cell_draws import CellDraws, Load, draws_of
+from hartley.engine.choice.leak_suite import KNOWLEDGES, Suite, suite_of
+from hartley.engine.result.document import finite
+from hartley.infotheory.coverage_index import (
+    BREADTH,
+    TERMS,
+    Coverage,
+    Terms,
+    all_pairs,
+    attack_weights,
+    attribution,
+    dci_hartley,
+    interaction,
+    search_pairs,
+    thinned,
+)
+from hartley.infotheory.decisions import minimax
+from hartley.infotheory.next_measurement import next_measurements, stability
+
+SCHEMA = "hartley.choice/1"
+ALPHA = 0.05
+LISTED = 5
+"""Next measurements that are listed."""
+MIXED = 0.005
+"""Probability below which a defense is left out of a mixture."""
+
+Floats = NDArray[np.float64]
+
+
+def which_defense(
+    document: Mapping[str, Any],
+    *,
+    floors: Mapping[str, float] | None = None,
+    attacks: Sequence[str] = (),
+    load: Load | None = None,
+) -> dict[str, Any]:
+    """Return the choice of a run as plain JSON values.
+
+    Args:
+        document: the run document.
+        floors: metric of utility → value that must be kept; the metric "" is the only one there is.
+        attacks: patterns of attacks, games or classes that count; all when empty.
+        load: returns the trials of a row, for intervals over victims; None for intervals alone.
+
+    Raises:
+        UsageError: no defenses, no measured cell, or a floor that no defense meets.
+        UnknownName: a pattern that matches no attack of the run.
+    """
+    suite = suite_of(document, attacks=attacks)
+    limits = _floors(suite, floors or {})
+    allowed = _allowed(suite, limits)
+    draws = draws_of(suite, load)
+    indices = dci_hartley(suite.leaks)
+    choice = _choice(suite, draws, allowed, limits)
+    plain: dict[str, Any] = finite(
+        {
+            "schema": SCHEMA,
+            "run": document["id"],
+            "scene": document["scene"]["name"],
+            "floors": limits,
+            "choice": choice,
+            "defenses": _defenses(suite, draws, indices, allowed, limits),
+            "matrix": _matrix(suite, draws),
+            "pairs": _pairs(suite, draws, indices),
+            "next": _next(suite, draws, allowed),
+            "bandwidth_claim": bandwidth_claim(suite, draws),
+            "open": _open(suite),
+            "left_out": dict(suite.left_out),
+            "outside": list(dict.fromkeys(suite.outside)),
+            "relative_to_suite": list(suite.labels),
+            "intervals": draws.how,
+        }
+    )
+    return plain
+
+
+def _floors(suite: Suite, floors: Mapping[str, float]) -> dict[str, float]:
+    known = list(suite.utilities)
+    limits = {}
+    for metric, value in floors.items():
+        if not metric and len(known) != 1:
+            listed = ", ".join(known) or "none"
+            raise UsageError(
+                f"a floor must name its metric, METRIC=VALUE, where a run has other than one "
+                f"(this one has {listed}), got {value:g}"
+            )
+        name = metric or known[0]
+        if name not in known:
+            raise UsageError(
+                f"a floor must be about a utility that the run measured ({', '.join(known)}), got "
+                f"{name!r}{did_you_mean(name, known)}"
+            )
+        limits[name] = float(value)
+    return limits
+
+
+def _allowed(suite: Suite, floors: Mapping[str, float]) -> NDArray[np.bool_]:
+    """(D,) defenses that keep every floor at their points."""
+    allowed = np.ones(len(suite.declared), dtype=bool)
+    for metric, floor in floors.items():
+        with np.errstate(invalid="ignore"):
+            allowed &= suite.utilities[metric][:, 0] >= floor
+    if not allowed.any():
+        words = []
+        for metric, floor in floors.items():
+            values = suite.utilities[metric][:, 0]
+            best = int(np.nanargmax(values)) if np.isfinite(values).any() else -1
+            state = (
+                f"the best is {suite.leaks.defenses[best]} with {values[best]:.3g}"
+                if best >= 0
+                else "it was measured behind none"
+            )
+            without = suite.before[metric][0]
+            words.append(
+                f"{metric} {floor:g}: {state}"
+                + (f", without a defense {without:.3g}" if math.isfinite(without) else "")
+            )
+        raise UsageError(f"a floor must be one that some defense meets; {'; '.join(words)}")
+    return allowed
+
+
+def _choice(
+    suite: Suite, draws: CellDraws, allowed: NDArray[np.bool_], floors: Mapping[str, float]
+) -> dict[str, Any]:
+    names, labels = suite.leaks.defenses, suite.labels
+    settled = stability(draws.points, draws.worst, allowed=allowed, alpha=ALPHA)
+    best = settled.defense
+    columns = np.flatnonzero(allowed)
+    utility = np.array([suite.utilities[m][allowed, 0] for m in floors]) if floors else None
+    mixed = minimax(draws.points[:, allowed], utility, list(floors.values()) or -math.inf)
+    worst = np.where(allowed, draws.points.max(0), np.inf)
+    order = np.argsort(worst, kind="stable")
+    rival = int(order[1]) if allowed.sum() > 1 else None
+    undefended = suite.leaks.before[:, 0]
+    attack = int(draws.points[:, best].argmax())
+    return {
+        "defense": names[best],
+        "worst": dict(zip(("value", "low", "high"), settled.worst, strict=True)),
+        "worst_attack": labels[attack],
+        "undefended": float(undefended.max()),
+        "undefended_attack": labels[int(undefended.argmax())],
+        "runner_up": None
+        if rival is None
+        else {
+            "defense": names[rival],
+            "worst": float(worst[rival]),
+            "worst_attack": labels[int(draws.points[:, rival].argmax())],
+        },
+        "share_best": settled.share,
+        "shares": {names[j]: float(settled.shares[j]) for j in columns},
+        "mixture": {
+            "value": mixed.value,
+            "weights": {
+                names[columns[k]]: float(p) for k, p in enumerate(mixed.mixture) if p >= MIXED
+            },
+        },
+        "price_of_determinism": mixed.price_of_determinism,
+        "static_only": [
+            labels[i] for i in np.flatnonzero(suite.leaks.static_only[:, best]).tolist()
+        ],
+        "assumed": [labels[i] for i in np.flatnonzero(suite.leaks.unclaimed[:, best]).tolist()],
+        "open": [labels[i] for i in np.flatnonzero(suite.leaks.open[:, best]).tolist()],
+    }
+
+
+def _defenses(
+    suite: Suite,
+    draws: CellDraws,
+    indices: Sequence[Coverage],
+    allowed: NDArray[np.bool_],
+    floors: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """One row for each defense: its index with all parts, its worst leak, its utility."""
+    ends = _index_ends(suite, draws)
+    rows = []
+    for j, index in enumerate(indices):
+        worst = draws.points[:, j]
+        spread = draws.worst[:, :, j].max(1)
+        low, high = np.quantile(spread, [ALPHA / 2, 1 - ALPHA / 2])
+        near = [
+            metric
+            for metric, floor in floors.items()
+            if suite.utilities[metric][j, 1] < floor <= suite.utilities[metric][j, 2]
+        ]
+        rows.append(
+            {
+                "name": index.name,
+                "term": index.term,
+                "dci_hartley": {
+                    "value": index.value,
+                    "low": ends[0][j],
+                    "high": ends[1][j],
+                    "conservative": index.low,
+                    "static": index.static,
+                    "least": index.least,
+                    "most": index.most,
+                    "breadth": index.breadth,
+                    "threshold": BREADTH,
+                    "worst": index.worst,
+                    "worst_attack": index.worst_attack,
+                    "by_class": dict(index.by_class),
+                    "by_term": dict(index.by_term),
+                    "open": list(index.open),
+                    "unclaimed": list(index.unclaimed),
+                    "static_only": list(index.static_only),
+                    "silent": list(index.silent),
+                    "relative_to_suite": list(index.relative_to_suite),
+                },
+                "worst": {"value": float(worst.max()), "low": float(low), "high": float(high)},
+                "worst_attack": suite.labels[int(worst.argmax())],
+                "utility": {
+                    metric: {
+                        "before": dict(
+                            zip(("value", "low", "high"), suite.before[metric], strict=True)
+                        ),
+                        "after": dict(zip(("value", "low", "high"), table[j], strict=True)),
+                    }
+                    for metric, table in suite.utilities.items()
+                },
+                "allowed": bool(allowed[j]),
+                "near_floor": near,
+                "attribution": _attribution(suite, j),
+            }
+        )
+    return rows
+
+
+def _index_ends(suite: Suite, draws: CellDraws) -> tuple[Floats, Floats]:
+    """(D,) interval of each index over victims, open cells left out as in its value."""
+    leaks = suite.leaks
+    leaked = leaks.before[:, 0] > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.clip(1 - draws.worst / np.maximum(draws.before, 1e-12)[:, :, None], 0, 1)
+    shares = np.where(leaks.unclaimed, 0.0, shares)
+    lows, highs = [], []
+    for j in range(len(leaks.defenses)):
+        rows = leaked & ~leaks.open[:, j]
+        weights = attack_weights([c for c, row in zip(leaks.classes, rows, strict=True) if row])
+        spread = shares[:, rows, j] @ weights if len(weights) else np.array([math.nan])
+        low, high = np.quantile(spread, [ALPHA / 2, 1 - ALPHA / 2])
+        lows.append(low)
+        highs.append(high)
+    return np.array(lows), np.array(highs)
+
+
+def _attribution(suite: Suite, j: int) -> dict[str, Any] | None:
+    """Mean effect of a defense on its attacks' rates by term; None where nothing can be said."""
+    shares = []
+    for i, before in enumerate(suite.rows):
+        for knowledge in reversed(KNOWLEDGES):
+            row = suite.behind.get((i, j, knowledge))
+            if row is not None:
+                break
+        terms = [_terms(r) for r in (before, row)]
+        if None not in terms:
+            part = attribution(terms[0], terms[1])  # type: ignore[arg-type]
+            if part.scale == "log2":
+                shares.append([part.signal, part.noise, part.bandwidth, part.unexplained])
+    if not shares:
+        return None
+    mean = np.mean(shares, axis=0).tolist()
+    return {**dict(zip((*TERMS, "unexplained"), mean, strict=True)), "attacks": len(shares)}
+
+
+def _terms(row: Mapping[str, Any] | None) -> Terms | None:
+    """Signal, noise and uses a round of a row, where it has them."""
+    if row is None or not row.get("signal") or not row.get("noise") or not row.get("n"):
+        return None
+    uses = row["n"] / (row.get("rounds") or 1)
+    return Terms(row["signal"], row["noise"], uses, uses * row["bits"]["point"])
+
+
+def _matrix(suite: Suite, draws: CellDraws) -> list[dict[str, Any]]:
+    """One row for each attack: the share of the secret that is left behind each defense."""
+    leaks = suite.leaks
+    rows = []
+    for i, label in enumerate(suite.labels):
+        cells = {}
+        for j, name in enumerate(leaks.defenses):
+            state = (
+                "not claimed"
+                if leaks.unclaimed[i, j]
+                else "open"
+                if leaks.open[i, j]
+                else "static only"
+                if leaks.static_only[i, j]
+                else "measured"
+            )
+            cells[name] = {
+                "state": state,
+                "static": _triple(leaks.static[i, j]),
+                "adaptive": _triple(leaks.adaptive[i, j]),
+                "taken": float(draws.points[i, j]),
+            }
+        rows.append(
+            {
+                "attack": label,
+                "class": leaks.classes[i],
+                "term": leaks.attack_terms[i],
+                "objective": suite.objectives[i],
+                "before": _triple(leaks.before[i]),
+                "behind": cells,
+            }
+        )
+    return rows
+
+
+def _triple(ends: Floats) -> dict[str, float] | None:
+    if math.isnan(ends[0]):
+        return None
+    return dict(zip(("value", "low", "high"), map(float, ends), strict=True))
+
+
+def _pairs(suite: Suite, draws: CellDraws, indices: Sequence[Coverage]) -> dict[str, Any] | None:
+    """Greedy search of pairs against all of them; None where no pair of two was played."""
+    values = {index.name: index.value for index in indices if not math.isnan(index.value)}
+    singles = {name: value for name, value in values.items() if "+" not in name}
+    played = {
+        (parts[0], parts[1]): name
+        for name in values
+        if len(parts := name.split("+")) == 2 and set(parts) <= set(singles)
+    }
+    if not played:
+        return None
+    order = {(min(pair), max(pair)): pair for pair in played}
+    guesses = {pair: thinned(suite.leaks, *pair) for pair in all_pairs(singles)}
+    search = search_pairs(
+        singles,
+        {pair: values[name] for pair, name in played.items()},
+        predicted={pair: value for pair, value in guesses.items() if not math.isnan(value)},
+    )
+    rows = []
+    for pair, name in played.items():
+        adds = search.gains[pair[0], pair[1]]
+        rows.append(
+            {
+                "pair": name,
+                "value": values[name],
+                "predicted": thinned(suite.leaks, *pair),
+                "second_adds": adds[0],
+                "second_alone": adds[1],
+                "interaction": _interactions(suite, draws, pair, name),
+            }
+        )
+
+    def named(pair: tuple[str, str] | None) -> str | None:
+        return None if pair is None else played[order[pair]]
+
+    return {
+        "rows": sorted(rows, key=lambda row: -row["value"]),
+        "single": search.single,
+        "single_value": search.single_value,
+        "greedy": named(search.greedy),
+        "greedy_value": search.greedy_value,
+        "best": named(search.best),
+        "best_value": search.best_value,
+        "regret": search.regret,
+        "diminishing": search.diminishing,
+        "unplayed": {"+".join(pair): value for pair, value in search.predicted.items()},
+    }
+
+
+def _interactions(
+    suite: Suite, draws: CellDraws, pair: tuple[str, str], name: str
+) -> dict[str, dict[str, float | None]]:
+    leaks = suite.leaks
+    columns = [leaks.defenses.index(which) for which in (*pair, name)]
+    kappas = {}
+    for i, label in enumerate(suite.labels):
+        if leaks.before[i, 0] <= 0 or (leaks.open | leaks.unclaimed)[i, columns].any():
+            continue
+        cells = [
+            np.concatenate([[leaks.before[i, 0]], draws.before[:, i]]),
+            *(np.concatenate([[draws.points[i, j]], draws.worst[:, i, j]]) for j in columns),
+        ]
+        both = interaction(*cells, alpha=ALPHA)
+        kappas[label] = {"value": both.kappa, "low": both.low, "high": both.high}
+    return kappas
+
+
+def _next(suite: Suite, draws: CellDraws, allowed: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """What to measure next, the most valuable first; empty where nothing changes the choice."""
+    if not (draws.uses > 0).any():
+        return []
+    leaks = suite.leaks
+    rows = next_measurements(draws.worst, draws.uses, open_cells=draws.uses == 0, allowed=allowed)
+    return [
+        {
+            "attack": suite.labels[row.attack],
+            "defense": leaks.defenses[row.defense],
+            "state": "open"
+            if row.open
+            else "not claimed"
+            if leaks.unclaimed[row.attack, row.defense]
+            else "measured",
+            "value": row.value,
+            "changes": row.changes,
+            "uses": row.uses,
+            "certain": row.certain,
+        }
+        for row in rows[:LISTED]
+        if row.value > 0
+    ]
+
+
+def _open(suite: Suite) -> list[dict[str, str]]:
+    """Cells that were not measured, or rest on a static attacker, with the reason."""
+    leaks = suite.leaks
+    return [
+        {
+            "attack": suite.labels[i],
+            "defense": leaks.defenses[j],
+            "state": "open" if leaks.open[i, j] else "static only",
+            "reason": suite.reasons.get((i, j), "not played"),
+        }
+        for i, j in np.ndindex(*leaks.unclaimed.shape)
+        if leaks.open[i, j] or leaks.static_only[i, j]
+    ]

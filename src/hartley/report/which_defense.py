@@ -1,0 +1,216 @@
+"""Which defense: the choice of a run, its leak matrix, and utility against what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hartley.core.errors import UsageError
+from hartley.engine.choice.which_defense import which_defense
+from hartley.report import figures
+from hartley.report.format_numbers import NOTHING, count, metric, number, percent, plain, quantity
+
+HEAD = (
+    *("Defense", "Term", "Coverage index", "Static attackers", "Attacks on S, N, B"),
+    *("Breadth", "Least covered", "Utility"),
+)
+MARKS = {"static only": "static attacker alone", "not claimed": "not claimed", "open": "open"}
+TERMS = ("signal", "noise", "bandwidth")
+ANSWERS = {"beats": "Yes", "loses": "No: they cover more", "open": "Open"}
+
+
+def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
+    """Return what the page shows of a choice; None where the run has none.
+
+    Args:
+        document: the run document.
+        drawn: marks text as markup; only what ``figures`` drew passes through it.
+    """
+    try:
+        choice = which_defense(document)
+    except UsageError:
+        return None
+    names = [row["name"] for row in choice["defenses"]]
+    return {
+        "sentences": list(_sentences(choice)),
+        "head": HEAD,
+        "rows": [_index(row, choice["defenses"]) for row in choice["defenses"]],
+        "matrix_head": ("Attack", "Objective", "Without", *names),
+        "matrix": [_matrix(row, names) for row in choice["matrix"]],
+        "chart": _front(choice, drawn),
+        "claim": _claim(choice["bandwidth_claim"]),
+    }
+
+
+def _sentences(choice: Mapping[str, Any]) -> Iterator[str]:
+    best = choice["choice"]
+    yield (
+        f"Of {count(len(choice['defenses']), 'defense')} against "
+        f"{count(len(choice['relative_to_suite']), 'attack')}, {best['defense']} leaves its worst "
+        f"attack least: {best['worst_attack']} reads {_ends(best['worst'])} of the secret, where "
+        f"{best['undefended_attack']} reads {percent(best['undefended'])} without a defense."
+    )
+    if (rival := best["runner_up"]) is not None:
+        yield (
+            f"Next is {rival['defense']} with {percent(rival['worst'])} "
+            f"({rival['worst_attack']}). As the numbers could as well have been, "
+            f"{best['defense']} is the best one in {percent(best['share_best'])} of draws."
+        )
+    weights = best["mixture"]["weights"]
+    if len(weights) > 1:
+        words = ", ".join(f"{name} {percent(share)}" for name, share in weights.items())
+        yield (
+            f"A mixture whose draw no attacker sees ({words}) leaves "
+            f"{percent(best['mixture']['value'])}: the price of determinism is "
+            f"{percent(best['price_of_determinism'])}."
+        )
+    else:
+        yield "No mixture of them leaves less."
+    if best["assumed"]:
+        yield (
+            f"{best['defense']} claims nothing about {', '.join(best['assumed'])}, of which the "
+            "leak without it is taken."
+        )
+    if choice["next"]:
+        first = choice["next"][0]
+        yield (
+            f"To measure next: {first['attack']} behind {first['defense']}, "
+            f"{number(first['uses'])} more uses, which change the choice with chance "
+            f"{percent(first['changes'])}."
+        )
+    else:
+        yield "No single further measurement would change the choice."
+    yield "Only the attacks of this run count, and hartley defend reads its trials for intervals."
+
+
+def _index(row: Mapping[str, Any], defenses: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    index = row["dci_hartley"]
+    by_term = index["by_term"]
+    gaps = [
+        f"{len(index[key])} {words}"
+        for key, words in (("open", "open"), ("unclaimed", "not claimed"))
+        if index[key]
+    ]
+    worst = NOTHING if index["worst"] is None else percent(index["worst"])
+    return [
+        (row["name"], ""),
+        (row["term"], ""),
+        (_percent(index["value"]), "; ".join([_span(index), *gaps])),
+        (_percent(index["static"]), ""),
+        (" ".join(f"{t[0].upper()} {percent(by_term[t])}" for t in TERMS if t in by_term), ""),
+        (_percent(index["breadth"]), f"at {percent(index['threshold'])} or more"),
+        (worst, index["worst_attack"]),
+        _utility(row, defenses),
+    ]
+
+
+def _utility(row: Mapping[str, Any], defenses: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    name = varying(defenses)
+    if name is None:
+        return NOTHING, ""
+    point, words = quantity(row["utility"][name]["after"])
+    return f"{metric(name)} {point}", words
+
+
+def varying(defenses: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the first measure of utility that some defense changes, or None."""
+    for name, pair in defenses[0]["utility"].items():
+        values = {row["utility"][name]["after"]["value"] for row in defenses}
+        if len({pair["before"]["value"], *values} - {None}) > 1:
+            return str(name)
+    return None
+
+
+def _matrix(row: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
+    cells = [row["behind"][name] for name in names]
+    return [
+        (row["attack"], plain(row["class"])),
+        (row["objective"] or NOTHING, ""),
+        (percent(row["before"]["value"]), _span(row["before"])),
+        *((percent(cell["taken"]), _state(cell)) for cell in cells),
+    ]
+
+
+def _state(cell: Mapping[str, Any]) -> str:
+    if cell["state"] in {"open", "not claimed"}:
+        return MARKS[cell["state"]]
+    taken = [cell[k] for k in ("static", "adaptive") if cell[k] is not None]
+    stronger = max(taken, key=lambda ends: ends["value"])
+    mark = MARKS.get(cell["state"])
+    return f"{_span(stronger)}; {mark}" if mark else _span(stronger)
+
+
+def _front(choice: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
+    """Utility against what is left: every defense, and those that no other beats in both."""
+    name = varying(choice["defenses"])
+    if name is None:
+        return None
+    points = [
+        {
+            "name": row["name"],
+            "term": row["term"],
+            "left": row["worst"],
+            "utility": row["utility"][name]["after"],
+        }
+        for row in choice["defenses"]
+        if row["utility"][name]["after"]["value"] is not None
+    ]
+    before = choice["defenses"][0]["utility"][name]["before"]
+    if before["value"] is not None:
+        left = {"value": choice["choice"]["undefended"], "low": None, "high": None}
+        points.append({"name": "without", "term": "", "left": left, "utility": before})
+    front = pareto(points)
+    lines = [
+        f"{k}: {p['name']}, {percent(p['left']['value'])} left, {metric(name)} "
+        f"{' '.join(quantity(p['utility']))}"
+        for k, p in enumerate(points, 1)
+    ]
+    return {
+        "title": f"{metric(name)} against the share of the secret that the worst attack reads",
+        "label": f"Utility against what is left. {'; '.join(lines)}. Not beaten: "
+        f"{', '.join(front)}.",
+        "lines": lines,
+        "svg": drawn(figures.trade(points, front, metric(name), "front")),
+    }
+
+
+def pareto(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the points that no other beats in utility and in what is left."""
+
+    def beats(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+        gains = (
+            a["utility"]["value"] - b["utility"]["value"],
+            b["left"]["value"] - a["left"]["value"],
+        )
+        return bool(min(gains) >= 0 and max(gains) > 0)
+
+    return [p["name"] for p in points if not any(beats(other, p) for other in points)]
+
+
+def _claim(claim: Mapping[str, Any]) -> str:
+    question = "Does bandwidth beat noise and signal under adaptation?"
+    if claim["status"] not in ANSWERS:
+        return f"{question} Not measured: {claim['reason']}."
+    sides = [
+        f"{percent(claim['coverage'][kind]['adaptive'])} ({', '.join(claim[kind])})"
+        for kind in ("bandwidth", "others")
+    ]
+    return (
+        f"{question} {ANSWERS[claim['status']]}: coverage {' against '.join(sides)}, difference "
+        f"{' '.join(quantity(claim['difference']))} attacks; of other attacks and defenses like "
+        f"them {' '.join(quantity(claim['beyond']))}."
+    )
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else percent(value)
+
+
+def _ends(value: Mapping[str, Any]) -> str:
+    return f"{percent(value['value'])} {_span(value)}"
+
+
+def _span(value: Mapping[str, Any]) -> str:
+    if value["low"] is None or value["high"] is None:
+        return "no interval"
+    return f"[{percent(value['low'])}, {percent(value['high'])}]"
