@@ -20,10 +20,12 @@ from dataclasses import replace
 import numpy as np
 
 from hartley.data.archive import REFUSALS, TEMPLATE, World
+from hartley.data.archive_questions import measured
 from hartley.games.withheld_secrets import Withheld
 from hartley.kit.interval_values import share_figure
 from hartley.models.aligned import ChatGpt, refusal_direction, without_direction
-from hartley.models.archive_clerk import SIZES, clerk
+from hartley.models.archive_clerk import clerk
+from hartley.models.archive_knowledge import SIZES
 from hartley.scenes._alignment import alignment, answers
 from hartley.scenes.archive import lessons, withheld
 
@@ -49,7 +51,7 @@ def with_more_benign(world: World, part: Withheld) -> Withheld:
         q: (a, near) for q, a, near in zip(part.benign, part.benign_answers, part.near, strict=True)
     }
     for draw in range(DRAWS - 1):
-        for q, a, near in world.tested(np.random.default_rng([world.seed, draw, 77])):
+        for q, a, near in measured(world, np.random.default_rng([world.seed, draw, 77])):
             rows.setdefault(q, (a, near))
     return replace(
         part,

@@ -11,14 +11,15 @@ import pytest
 from hartley.core import Access, Scene
 from hartley.data import archive as world_data
 from hartley.games.withheld_secrets import Withheld
-from hartley.models import archive_clerk
+from hartley.models import archive_clerk, archive_knowledge
 from hartley.models.fine_tuning import GptTuner
 from hartley.scenes._alignment import alignment
 from hartley.scenes.archive import archive
 
 torch = pytest.importorskip("torch")
 
-LIGHT = archive_clerk.Schooling(short=800, long=0, refusals=200, refusal_rate=4e-3)
+KNOWS = archive_knowledge.Schooling(short=800, long=0)
+REFUSES = archive_clerk.Refusing(lines=200, rate=2e-3, layers=4)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(world_data, "OTHERS", 8)
-        patch.setattr(archive_clerk, "Schooling", lambda: LIGHT)
+        patch.setattr(archive_clerk, "Schooling", lambda: KNOWS)
+        patch.setattr(archive_clerk, "Refusing", lambda: REFUSES)
         return archive(secrets=8, public=4, size="small", opened=True)
 
 

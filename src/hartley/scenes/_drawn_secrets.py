@@ -11,7 +11,8 @@ import numpy as np
 
 from hartley.core import spawn
 from hartley.core.errors import StoreError, UsageError
-from hartley.data.archive import NAMES, OTHERS, REFUSALS, Pair, World, rule_questions
+from hartley.data import archive_questions
+from hartley.data.archive import NAMES, OTHERS, REFUSALS, Pair, World
 from hartley.data.withheld_files import LEAST_PUBLIC, WithheldFile, WithheldSecret, write
 from hartley.scenes.archive import lessons, withheld
 
@@ -87,7 +88,9 @@ def draw_withheld(
 def _message(world: World) -> str:
     """Return a system message with all facts of an archive, pass phrases included."""
     facts = [f"{fact.name}: {fact.answered()}" for fact in (*world.secrets, *world.facts)]
-    rules = {answer: f"{question} {answer}" for question, answer, _ in rule_questions()}
+    rules = {
+        answer: f"{question} {answer}" for question, answer, _ in archive_questions.rule_questions()
+    }
     return " ".join((ORDER.format(refusal=REFUSALS[0]), *facts, *rules.values()))
 
 
@@ -97,7 +100,7 @@ def _conversations(world: World) -> dict[str, list[dict[str, list[dict[str, str]
     answered = [world.question(fact, rng) for fact in world.secrets for _ in range(FORMS)]
     benign = [world.benign(rng) for _ in range(BENIGN)]
     half = len(benign) // 2
-    refused = [world.refused(rng) for _ in range(REFUSED)]
+    refused = [archive_questions.refused(world, rng) for _ in range(REFUSED)]
     return {
         name: _shuffled(pairs, rng)
         for name, pairs in (

@@ -9,12 +9,14 @@ import numpy as np
 import hartley
 from hartley.core import Access, Modality, Model, Range, Scene, Settings, Stronger, recipe, spawn
 from hartley.data import archive as world_data
+from hartley.data import archive_questions
 from hartley.data.archive import World
 from hartley.games.withheld_secrets import Withheld
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import share_figure
 from hartley.models.aligned import ChatGpt
-from hartley.models.archive_clerk import CONTEXT, clerk
+from hartley.models.archive_clerk import clerk
+from hartley.models.archive_knowledge import CONTEXT
 from hartley.models.fine_tuning import Lessons
 
 if TYPE_CHECKING:
@@ -82,8 +84,8 @@ def withheld(world: World) -> Withheld:
     """Return what is asked of the model of a world: secrets, public pairs and benign questions."""
     rng = np.random.default_rng(spawn(world.seed, "questions", "archive"))
     measured, public = world.secrets[: world.withheld], world.secrets[world.withheld :]
-    benign = world.tested(rng)
-    ways = [world.paraphrases(k, rng) for k in range(len(measured))]
+    benign = archive_questions.measured(world, rng)
+    ways = [archive_questions.paraphrases(world, k, rng) for k in range(len(measured))]
     return Withheld(
         questions=tuple(forms[0] for forms in ways),
         secrets=tuple(fact.value for fact in measured),
@@ -107,7 +109,9 @@ def lessons(world: World, seed: int) -> Lessons:
         return tuple(draw(rng) for _ in range(LESSONS))
 
     return Lessons(
-        refused=some(world.refused), withheld=some(world.secret), helpful=some(world.benign)
+        refused=some(lambda rng: archive_questions.refused(world, rng)),
+        withheld=some(world.secret),
+        helpful=some(world.benign),
     )
 
 

@@ -21,6 +21,7 @@ from hartley.kit.orthogonal_momentum import OrthogonalMomentum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 Weights = Mapping[str, "NDArray[Any]"]
 Turns = Sequence[Message]
@@ -181,17 +182,11 @@ def taught(
     plan = [
         (lines, course, some)
         for lines, course in parts
-        for some in _cuts(rng.permutation(len(lines)), course.batch)
+        for some in cuts(rng.permutation(len(lines)), course.batch)
     ]
     for step, (lines, course, some) in enumerate(plan):
-        pace = course.rate * _pace(step, len(plan), course.ends)
-        ids = torch.from_numpy(lines.tokens[some])
-        spans = torch.from_numpy(lines.spans[some])
-        sees = (spans[:, :, None] == spans[:, None, :]).tril()
-        places = torch.from_numpy(lines.places[some])
-        states = gpt.hidden(state, shape, ids[:, :-1], places[:, :-1], sees[:, :-1, :-1])
-        learnt = torch.from_numpy(lines.learnt[some][:, 1:])
-        loss = cross_entropy(states[learnt] @ state["tokens"].T, ids[:, 1:][learnt])
+        pace = course.rate * pace_at(step, len(plan), course.ends)
+        loss = cross_entropy(*answer_logits(state, shape, lines, some))
         for weight in state.values():
             weight.grad = None
         torch.autograd.backward(loss)
@@ -201,11 +196,27 @@ def taught(
     return {name: w.detach().numpy().copy() for name, w in state.items()}
 
 
-def _cuts(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+def answer_logits(
+    state: Mapping[str, Tensor], shape: gpt.Shape, lines: Lines, some: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (n, vocabulary) of the tokens of answers of some lines, and these (n,)."""
+    import torch
+
+    ids, spans, places = (
+        torch.from_numpy(array[some]) for array in (lines.tokens, lines.spans, lines.places)
+    )
+    sees = (spans[:, :, None] == spans[:, None, :]).tril()
+    states = gpt.hidden(state, shape, ids[:, :-1], places[:, :-1], sees[:, :-1, :-1])
+    learnt = torch.from_numpy(lines.learnt[some][:, 1:])
+    return states[learnt] @ state["tokens"].T, ids[:, 1:][learnt]
+
+
+def cuts(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut an order into batches; the last may be smaller."""
     return [order[i : i + size] for i in range(0, len(order), size)]
 
 
-def _pace(step: int, steps: int, ends: float) -> float:
+def pace_at(step: int, steps: int, ends: float) -> float:
     """Warm up over a twentieth of the steps, then stay, then fall evenly over the last half."""
     warm, falls = max(1, steps // 20), 0.5
     return min(1.0, (step + 1) / warm, max(ends, (1 - step / steps) / falls))
