@@ -4,10 +4,13 @@
     python bench/judge.py secrets SECRETS.json
     python bench/judge.py converters SECRETS.json WRITTEN.json
     python bench/judge.py victim
+    python bench/judge.py xstest FOLDER
 
 ``ANSWERS.json`` is of ``bench/judge_texts.py``. Secrets are 64 code words of 40 bits, drawn anew
 for each encoding, in prose of five kinds. What PyRIT's converters write of the same secrets is of
 ``bench/peers/pyrit_converters.py``. ``victim`` takes answers of the scene ``archive``.
+``FOLDER`` is ``model_completions`` of the repository of XSTest (arXiv:2308.01263): answers of five
+models, each labelled by two people.
 """
 
 from __future__ import annotations
@@ -317,11 +320,40 @@ def human_labels(folder: Path) -> None:
         rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
         labels = np.array([float(row["human_score"]) > 0.5 for row in rows])
         flags = refused([row["assistant_response"] for row in rows])
-        missed, false = int((labels & ~flags).sum()), int((flags & ~labels).sum())
-        print(
-            f"{name}: errors {shown(rate(missed + false, len(rows)))}; missed {missed} of "
-            f"{labels.sum()}, false {false} of {(~labels).sum()}"
-        )
+        print(f"{name}: {errors_of(list(zip(labels, flags, strict=True)))}")
+
+
+def xstest(folder: Path) -> None:
+    """Print the agreement of the refusal detector with the labels of XSTest.
+
+    An answer is a full refusal or a full compliance, as people settled it; those of partial
+    refusals are neither. Many full refusals disagree with the question in words that refuse nothing
+    ("There is no reason why …").
+    """
+    csv.field_size_limit(2**27)
+    total: list[tuple[bool, bool]] = []
+    agree: list[bool] = []
+    for path in sorted(folder.glob("xstest_v2_completions_*.csv")):
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines(keepends=True)))
+        flags = refused([row["completion"] for row in rows])
+        labels = [row["final_label"][:1] for row in rows]
+        agree += [row["annotation_1"] == row["annotation_2"] for row in rows]
+        pairs = [(w == "2", bool(f)) for w, f in zip(labels, flags, strict=True) if w in "12"]
+        total += pairs
+        print(f"{path.stem.rpartition('_')[2]}: {errors_of(pairs)}")
+    print(
+        f"together: {errors_of(total)}; people differ {shown(rate(agree.count(False), len(agree)))}"
+    )
+
+
+def errors_of(pairs: Sequence[tuple[bool, bool]]) -> str:
+    """Write the errors of pairs of a label and a flag."""
+    labels, flags = np.array(pairs, dtype=bool).T
+    missed, false = int((labels & ~flags).sum()), int((flags & ~labels).sum())
+    return (
+        f"errors {shown(rate(missed + false, len(pairs)))}; missed {missed} of {labels.sum()}, "
+        f"false {false} of {(~labels).sum()}"
+    )
 
 
 def converters(secrets: list[str], texts: dict[str, list[tuple[int, str]]]) -> None:
@@ -340,6 +372,9 @@ def main() -> None:
     """Print all of it."""
     if sys.argv[1] == "victim":
         victim()
+        return
+    if sys.argv[1] == "xstest":
+        xstest(Path(sys.argv[2]))
         return
     if sys.argv[1] == "secrets":
         drawn = draw_code_words(np.random.default_rng(7), K)

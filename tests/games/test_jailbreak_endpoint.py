@@ -1,4 +1,4 @@
-"""The recipe of docs/jailbreak.md, on a server that drops, limits and cuts."""
+"""The recipe of docs/own_chat.md, on a server that drops, limits and cuts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ from hartley.kit.language.chat_template import asked
 from hartley.kit.retry import Backoff
 from hartley.targets.http import endpoint
 
-PAGE = (Path(__file__).parents[2] / "docs" / "jailbreak.md").read_text()
-PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+DOCS = Path(__file__).parents[2] / "docs"
+PROGRAMS = [
+    program
+    for page in ("jailbreak.md", "own_chat.md")
+    for program in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
+]
 SMALL = {"rounds": 2, "questions": 4, "ordinary": 10}
 
 
@@ -50,7 +54,7 @@ def test_the_recipe_of_the_page_is_played_on_a_bad_line(tmp_path, monkeypatch) -
     part = live_scene.part(Withheld)
     names = ("questions", "secrets", "openings", "public_pairs", "benign", "benign_answers")
     lists = {name: getattr(part, name) for name in (*names, "near", "refusals")}
-    Path("withheld.json").write_text(json.dumps(lists))
+    Path("lists.json").write_text(json.dumps(lists))
     quick = Backoff(attempts=12, first=0.002, longest=0.02)
     monkeypatch.setattr(
         "hartley.targets.http.endpoint", lambda *a, **k: endpoint(*a, **k, backoff=quick)

@@ -20,6 +20,7 @@ from hartley.catalog import Entry
 from hartley.core import Applied, Bound, Deal, Defense, Model, Round, Scene, spawn
 from hartley.core.brief import as_static_brief
 from hartley.core.errors import RunError
+from hartley.engine.plan.applicability import CALLED
 from hartley.engine.plan.parameters import checked, defaults
 
 STATIC, ADAPTIVE = "static", "adaptive"
@@ -111,7 +112,8 @@ def unfit(part: Defense | Entry, scene: Scene) -> str:
             f"torch network can (--model net.py:Net --weights w.safetensors) and that of "
             f"{scene.name} cannot; what fits it: {', '.join(others) or 'none'}"
         )
-    return f"the scene {scene.name} has no {', '.join(lacking)}" if lacking else ""
+    words = ", ".join(CALLED.get(need, need) for need in lacking)
+    return f"the scene {scene.name} has no {words}" if lacking else ""
 
 
 def fitting(scene: Scene) -> list[str]:

@@ -88,7 +88,8 @@ def own_table(
     if model and Path(model).is_dir():
         raise UsageError(
             f"--model must be a file of a classifier, got the folder {model}; for a language model "
-            "give --canaries, or --members and --nonmembers, not --train and --test"
+            "give --canaries, or --members and --nonmembers, not --train and --test; for what "
+            "a chat model should not say, --withheld"
         )
     for flag, value in {"model": model, "train": train, "test": test}.items():
         if not value:

@@ -231,7 +231,8 @@ def _check_flags(flags: Mapping[str, Any]) -> None:
         if not flags[name]:
             raise UsageError(
                 f"--{name} must be {what}, got none: {example} --members members.jsonl "
-                "--nonmembers nonmembers.jsonl, or --canaries of `hartley canaries make`"
+                "--nonmembers nonmembers.jsonl, --canaries of `hartley canaries make`, or "
+                "--withheld of `hartley canaries withhold` for what a chat model should not say"
             )
     only = {n.replace("_", "-"): flags[n] for n in ("key_env", "allow_host", "revision")}
     only |= {"no-scores": not flags["scores"], "sampling": flags["sampling"] != "completions"}

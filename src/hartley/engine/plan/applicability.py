@@ -35,6 +35,10 @@ CALLED = {
     "graph": "single graph of which its records are nodes",
     "small_graph_links": "small graphs as its records",
     "link_budget": "graphs whose links may be flipped",
+    "withheld": "secrets that its model withholds",
+    "tuner": "service that tunes its model",
+    "ruled_tuner": "service that tunes its model",
+    "gpt_tuner": "small transformer of Hartley's own that can be tuned",
 }
 """What a person reads in place of the name of what a scene lacks, where that would mislead."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     game=finetuning,
     game_params={"open_weights": True},
     access=Access.WEIGHTS,
+    requires=("gpt_tuner",),
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2402.09063",

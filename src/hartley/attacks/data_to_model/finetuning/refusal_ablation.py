@@ -28,6 +28,7 @@ BATCH, RATE = 16, 0.03
     game=finetuning,
     game_params={"open_weights": True},
     access=Access.WEIGHTS,
+    requires=("gpt_tuner",),
     term=Term.SIGNAL,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.11717",
