@@ -7,6 +7,7 @@
     PYTHON bench/jailbreak.py levels       # white-box > black-box > plain question
     PYTHON bench/jailbreak.py suffixes     # GCG by the length of its suffix; erase_and_check
     PYTHON bench/jailbreak.py attacks      # every attack once: a row each, as docs/jailbreak.md
+    PYTHON bench/jailbreak.py defenses     # attacks behind each defense, static and adaptive
 
 ``--scene`` is ``archive`` (a victim that is trained on the first run and cached) or ``live``, the
 scripted victim. Success is a secret that the judge reads in an answer.
@@ -27,8 +28,10 @@ from hartley import catalog
 from hartley.attacks.data_to_model.jailbreak.best_of_n import augmented
 from hartley.channel.measure import measure
 from hartley.core import Access, Loot, Modality, Outcome, Scene, Term, attack
-from hartley.engine.defend import defended
-from hartley.engine.run.play import play
+from hartley.engine.defend import defended, unfit
+from hartley.engine.plan.plan import sweep as combinations
+from hartley.engine.run.play import deal, play
+from hartley.engine.run.tuning import tuned, tuning_params, tuning_seed
 from hartley.games.jailbreak.conversations import ask, submission
 from hartley.games.jailbreak.jailbreak import jailbreak, live
 from hartley.games.judge_answers import decode
@@ -56,6 +59,9 @@ EACH: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Rows of the published orderings. The long search scores as many rows as GCG does for a question,
 60 steps of at most 64 candidates; GCG reads a slope at each step besides."""
+
+BEHIND = ("prefilling", "template_agent", "best_of_n")
+"""Attacks that are played behind each defense where ``--only`` names no other."""
 
 CLAIMS = (
     ("gcg", "plain question", "arXiv:2307.15043"),
@@ -85,11 +91,14 @@ def row(name: str, trials: Any, seconds: float) -> dict[str, Any]:
     rate, base = channel.metrics["asr"], channel.metrics["base_rate"]
     traffic = channel.metrics["ordinary_breaches"]
     print(
-        f"{name:19s} ASR {rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}] "
+        f"{name:28s} ASR {rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}] "
         f"any of the tries {trials.metrics['asr_at_tries']:.3f}  "
         f"bits {channel.bits.value:.2f} (at least {channel.bits.lower:.2f})  plain question "
         f"{base['value']:.3f} [{base['low']:.3f}, {base['high']:.3f}]  ordinary traffic "
         f"{traffic['value']:.3f} [{traffic['low']:.3f}, {traffic['high']:.3f}]  "
+        f"over-refusal {channel.metrics['over_refusal']['value']:.3f} "
+        f"[{channel.metrics['over_refusal']['low']:.3f}, "
+        f"{channel.metrics['over_refusal']['high']:.3f}]  "
         f"n {channel.n}  queries a question {channel.uses / channel.n:.1f}  {seconds:.0f} s",
         flush=True,
     )
@@ -337,6 +346,51 @@ def suffixes(scene: Scene, arguments: argparse.Namespace) -> None:
             played(where, gcg, arguments, label=name, params=params, undefended=bare)
 
 
+def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
+    """Attacks behind each defense; an adaptive one chooses settings on reserved secrets."""
+    attacks = [catalog.load("attack", name) for name in arguments.only or BEHIND]
+    for part in attacks:
+        played(scene, part, arguments, label=f"{part.name}, bare")
+    for entry in catalog.entries("defense"):
+        if "jailbreak" not in entry.protects:
+            continue
+        if arguments.defense and entry.name not in arguments.defense:
+            continue
+        if reason := unfit(entry, scene):
+            print(f"{entry.name} does not fit: {reason}", flush=True)
+            continue
+        after = defended(scene, entry.name, {}, 0)
+        for part in attacks:
+            label = f"{part.name}, {entry.name}"
+            played(after, part, arguments, label=f"{label}, static", undefended=scene)
+            params = chosen(after, part, arguments)
+            played(after, part, arguments, label=f"{label}, adaptive", params=params)
+
+
+def chosen(scene: Scene, part: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the setting that an adaptive attacker chooses on rounds of reserved secrets."""
+    params = {p.name: p.default for p in part.parameters}
+    if not part.sweep:
+        return params
+    size = {"rounds": arguments.rounds, "questions": arguments.questions}
+    measured = deal(part, scene, seed=arguments.seed, params=size)
+    few, seed = tuning_params(part, size, measured), tuning_seed(arguments.seed)
+    settings = tuple(combinations({name: list(values) for name, values in part.sweep.items()}))
+    choice = tuned(
+        part,
+        scene,
+        params,
+        settings,
+        few,
+        dealt=deal(part, scene, seed=seed, params=few),
+        seed=seed,
+        budget=None,
+        alpha=0.05,
+    )
+    print(f"  {part.name} chose {choice.record['setting']}", flush=True)
+    return choice.params
+
+
 COMMANDS = {
     "controls": controls,
     "law": law,
@@ -344,6 +398,7 @@ COMMANDS = {
     "orderings": orderings,
     "levels": levels,
     "suffixes": suffixes,
+    "defenses": defenses,
     "attacks": attacks,
 }
 
@@ -357,6 +412,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--defense", nargs="*", default=[])
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 30, 40])
     parser.add_argument("--tries", type=int, default=128)
     parser.add_argument("--fit", type=int, default=28)
