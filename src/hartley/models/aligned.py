@@ -95,8 +95,7 @@ class ChatGpt:
             facts={"parameters": sum(array.size for array in arrays.values())},
             worth=WORTH,
             identity=digest(arrays),
-            # What goes on from a beginning reads no soft prompt.
-            tails=GptTails(state, self.shape, state["tokens"]) if before is None else None,
+            tails=GptTails(state, self.shape, state["tokens"], before),
         ).with_(generate=generate, chat=chat, codec=codec)
 
     def tuner(

