@@ -302,6 +302,7 @@ def finish(
     note(
         f"kept in {store / document['id']}; render it with: hartley report {run}; "
         f"judge it with: hartley gate {run} --limits LIMITS.toml"
+        + (f"; choose a defense with: hartley defend {run}" if document["defenses"] else "")
     )
     return EXIT[verdict["status"]]
 

@@ -280,13 +280,18 @@ def spectral_radius(matrix: GainMatrix, *, alpha: float = 0.05) -> Radius:
     """Return the spectral radius with limits that hold for defective matrices too.
 
     Each limit lowers or raises all slopes by one number of their standard errors, which is chosen
-    so that among resamples the limit is on the wrong side of the point's ρ in alpha/2 of them. Open
+    so that among resamples the limit is on the wrong side of the point's ρ in alpha/2 of them, for
+    the lower limit also if all gains that may be 0 are 0 (there ρ has an infinite slope). Open
     edges can only add: they leave the lower limit valid. The point is that of the slopes as they
     are: raising those below 0 would add noise of one sign on every edge that is not there.
     """
     slopes, draws, errors = matrix.slopes, matrix.draws, matrix.draws.std(0)
     point = float(_roots(slopes))
     down = _shift(draws, errors, point, alpha / 2, below=True)
+    # A gain that may be 0 closes cycles that may not be there; the limit must hold without too.
+    doubtful = np.where(np.quantile(draws, alpha / 2, axis=0) <= 0, slopes, 0.0)
+    without = float(_roots(slopes - doubtful))
+    down = max(down, _shift(draws - doubtful, errors, without, alpha / 2, below=True))
     up = _shift(draws, errors, point, alpha / 2, below=False)
     low = float(_roots(np.maximum(slopes - down * errors, 0.0)))
     high = float(_roots(np.maximum(slopes + up * errors, 0.0)))

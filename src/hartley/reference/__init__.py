@@ -4,7 +4,14 @@ from hartley.reference.bibliography import bibliography, title_of
 from hartley.reference.frameworks import Entry, Tag, current_id, entries, tags
 from hartley.reference.schema import RUN_SCHEMA, check_schema, verdict_of
 from hartley.reference.seed_a import ThreatClass, seed_a
-from hartley.reference.seed_b import Flow, Threat, flows, implemented_by, threats
+from hartley.reference.seed_b import (
+    Flow,
+    Threat,
+    flows,
+    implemented_by,
+    objective_of,
+    threats,
+)
 
 __all__ = [
     "RUN_SCHEMA",
@@ -19,6 +26,7 @@ __all__ = [
     "entries",
     "flows",
     "implemented_by",
+    "objective_of",
     "seed_a",
     "tags",
     "threats",

@@ -9,6 +9,8 @@ from typing import Any
 from hartley.core import taxonomy
 from hartley.reference.tables import rows, tree
 
+OBJECTIVES = {"model": "safety", "system": "security"}
+"""What the paper calls attacks on a model, and those on the system around it."""
 FLAGS = ("text", "image", "audio", "input", "model", "output", "white", "grey", "black")
 TARGETS = ("encoder", "it2i", "it2t", "a2t")
 
@@ -54,6 +56,12 @@ class Threat:
     marks: Mapping[str, float]
     cls: str
     paper: str
+
+
+def objective_of(flow: str | None) -> str:
+    """Return ``safety`` or ``security`` for the name of a flow, or an empty string for none."""
+    levels = {str(entry.flow): entry.level for entry in flows()}
+    return OBJECTIVES.get(levels.get(flow or "", ""), "")
 
 
 def flows() -> tuple[Flow, ...]:

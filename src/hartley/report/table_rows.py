@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hartley.reference import objective_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
     NOTHING,
@@ -120,6 +121,7 @@ def _details(
         ("role", f"{role}: {ROLES[role]}" if role in ROLES else None),
         ("secrets", None if row.get("planted", True) else "not drawn by the auditor"),
         ("flow, move", ", ".join(str(row[k]) for k in ("flow", "term") if row.get(k))),
+        ("objective", objective_of(row.get("flow"))),
         ("access", ", ".join(row.get("access") or ())),
         ("paper", row.get("paper")),
         ("bits of", bits_of_row.get("quantity")),

@@ -129,10 +129,15 @@ class _Drawer:
         parts = len(influence)
         key = (baseline["game"], (baseline.get("experiment") or {}).get("replicate"), parts)
         if key not in self.weights:
+            from scipy.special import ndtri, stdtrit
+
             rng = np.random.default_rng(spawn(0, "victims", *map(str, key)))
             counts = rng.multinomial(parts, np.full(parts, 1 / parts), self.draws)
-            # √(m/(m − 1)): resampled means spread less than means do.
-            self.weights[key] = (counts - 1.0) * math.sqrt(parts / (parts - 1)) / parts
+            # Resampled means spread less than means do, and the spread of few is not well known.
+            widen = math.sqrt(parts / (parts - 1)) * float(
+                stdtrit(parts - 1, 1 - ALPHA / 2) / ndtri(1 - ALPHA / 2)
+            )
+            self.weights[key] = (counts - 1.0) * widen / parts
         # The answer of a single row could be another even where all victims show the same.
         rng = np.random.default_rng(spawn(0, "grain", name))
         grain = rng.normal(size=self.draws) / max(1, row.get("n") or 1)

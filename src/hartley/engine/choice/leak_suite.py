@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from hartley.core import Knowledge
 from hartley.core.errors import UnknownName, UsageError
 from hartley.infotheory.coverage_index import Leaks
-from hartley.reference import flows
+from hartley.reference import objective_of
 
 Row = Mapping[str, Any]
 KNOWLEDGES = (str(Knowledge.STATIC), str(Knowledge.ADAPTIVE))
-OBJECTIVES = {"model": "safety", "system": "security"}
-"""What Seed B calls an attack on a model, and one on a system around it (arXiv:2411.11195)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,7 @@ class Suite:
     @property
     def objectives(self) -> tuple[str, ...]:
         """(A) Seed B's split: safety of the model, or security of the system."""
-        levels = {str(flow.flow): flow.level for flow in flows()}
-        return tuple(OBJECTIVES.get(levels.get(row.get("flow") or "", ""), "") for row in self.rows)
+        return tuple(objective_of(row.get("flow")) for row in self.rows)
 
 
 def suite_of(document: Mapping[str, Any], *, attacks: Sequence[str] = ()) -> Suite:
