@@ -46,7 +46,7 @@ def test_a_command_of_the_docs_is_real(words, capsys):
     if words[0] == "attack" and words[1:]:  # its flags are the attack's own
         known = {e.name for e in catalog.entries("attack")}
         verb += [words[1] if words[1] in known else "loss_threshold"]
-    if words[:2] in (("new", "attack"), ("canaries", "make")):
+    if words[:2] in (("new", "attack"), ("canaries", "make"), ("canaries", "withhold")):
         verb += [words[1]]
     assert run([*verb, "--help"]) == 0
     told = capsys.readouterr()

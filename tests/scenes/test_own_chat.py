@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import hartley
 from hartley import catalog
+from hartley.cli.assess import of_shipped
 from hartley.core import Access
 from hartley.core.errors import UsageError
 from hartley.data.withheld_files import read
+from hartley.engine.plan.applicability import unplayable
 from hartley.games.jailbreak.conversations import ask
 from hartley.games.withheld_secrets import Withheld
+from hartley.kit.retry import Backoff
 from hartley.models.fine_tuning import TuningSettings
 from hartley.models.lora import Tuning, adapted
 from hartley.models.network_tuner import NetworkTuner
@@ -167,6 +171,32 @@ def test_an_endpoint_is_asked_by_chat_alone_and_never_tuned(home):
         scene(home, model="mine", endpoint=url)
     with pytest.raises(UsageError, match=r"--allow-host example\.org"):
         scene(home, model="mine", endpoint="http://example.org/v1")
+
+
+def test_an_endpoint_that_limits_the_rate_is_waited_for(home, monkeypatch):
+    quick = partial(Backoff, longest=0.01)
+    monkeypatch.setattr("hartley.scenes._user_endpoint.Backoff", quick)
+    codec, many = scene(home).model.codec, 5
+
+    def chat(conversations, new, seed):
+        return ["fine"] * len(conversations)
+
+    model = scene(home).model.with_(chat=chat)
+    backend = Backend(codec, {"mine": model})
+    backend.fault = lambda content: "429" if sum(backend.received.values()) <= many else ""
+    with serving(backend) as url:
+        served = scene(home, model="mine", endpoint=url)
+        assert sum(backend.received.values()) == many + 2
+    gap = unplayable(catalog.find("attack", "beast"), served)
+    assert gap.reason.endswith(
+        "asked by chat alone: name the folder of the model in place of its endpoint"
+    )
+
+
+def test_an_endpoint_is_not_what_the_plan_of_tuning_is_for():
+    given = {"endpoint": "http://127.0.0.1:1/v1", "model": "m", "withheld": "w.json"}
+    with pytest.raises(UsageError, match="must go with the folder of a model, got --endpoint"):
+        of_shipped("finetune", "own_chat", given, "m")
 
 
 @pytest.mark.parametrize(

@@ -408,8 +408,14 @@ def of_shipped(plan: str, scene: str, params: Mapping[str, Any], title: str) -> 
         title: of the run.
 
     Raises:
-        UsageError: the plan is for a scan of records and the scene is a model, or the other way.
+        UsageError: the plan is for a scan of records and the scene is a model, or the other way; or
+            it tunes a model, and the scene is asked through an endpoint.
     """
+    if plan == "finetune" and params.get("endpoint"):
+        raise UsageError(
+            "the plan finetune must go with the folder of a model, got --endpoint, which is asked "
+            "by chat alone and cannot be tuned; hartley assess jailbreak takes one"
+        )
     if (plan == "scan") != (scene == "own_records"):
         needed = "--records" if plan == "scan" else "--model with --train and --test"
         raise UsageError(f"the plan {plan} must go with {needed}, got the flags of {scene}")

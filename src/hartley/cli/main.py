@@ -48,7 +48,7 @@ VERBS = {
     "defend": "Say which defense of a stored run to choose, why, and what to measure next.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
     "explain": "Explain a word that a report prints, such as certified or blind AUC.",
-    "canaries": "Draw harmless secrets to plant in your own training, for assess --canaries.",
+    "canaries": "Draw harmless secrets for your own training, for assess --canaries or --withheld.",
     "pack": "List packs of real data and weights, or fetch one.",
     "new": "Write the file of a new attack, which works and can be changed.",
 }

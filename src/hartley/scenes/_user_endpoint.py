@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from hartley.targets.http import endpoint as served
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 PROBES = 4
 """Texts that are asked about twice before the attacks, and tokens of each that is sampled."""
@@ -44,6 +46,8 @@ CURES = {
     "that need sampled text alone",
 }
 """What to do, by words of the reason."""
+BUSY = ("status 429", "status 503", "status 529")
+"""Words of the reason of an endpoint that may answer later."""
 CHAT_CURES = {
     **{words: CURES[words] for words in ("connection was lost", "status 401", "status 403")},
     "status 404": "; is --model a name that it serves, and does the address end in /v1?",
@@ -99,10 +103,13 @@ class Endpoint:
         )
         if os.environ.get("HARTLEY_WORKER"):
             return self._sampled(ask(), codec, canaries)
-        first = ask(backoff=Backoff(attempts=2, first=0.2))
+
+        def first(backoff: Backoff) -> dict[str, Any]:
+            return self._try(self._sampled(ask(backoff=backoff), codec, canaries), texts[0])
+
         try:
             with billed() as bill:
-                facts = self._try(self._sampled(first, codec, canaries), texts[0])
+                facts = _answered(first)
         except RunError as error:
             reason = " ".join(str(error).split())
             cure = next((cure for words, cure in CURES.items() if words in reason), "")
@@ -140,9 +147,13 @@ class Endpoint:
         )
         if os.environ.get("HARTLEY_WORKER"):
             return ask()
-        first = ask(backoff=Backoff(attempts=2, first=0.2))
+
+        def first(backoff: Backoff) -> list[list[str]]:
+            model = ask(backoff=backoff)
+            return [model.calls["chat"]([asked(question, system)], ANSWER, -1) for _ in range(2)]
+
         try:
-            answers = [first.calls["chat"]([asked(question, system)], ANSWER, -1) for _ in range(2)]
+            answers = _answered(first)
         except RunError as error:
             reason = " ".join(str(error).split())
             cure = next((cure for words, cure in CHAT_CURES.items() if words in reason), "")
@@ -185,6 +196,20 @@ class Endpoint:
             return _by_chat(model, codec, asks, new, seed)
 
         return model.with_(generate=generate)
+
+
+def _answered(first: Callable[[Backoff], T]) -> T:
+    """Return what is asked first: a mistake shows at once, and one who is busy is waited for.
+
+    Raises:
+        RunError: the endpoint does not answer.
+    """
+    try:
+        return first(Backoff(attempts=2, first=0.2))
+    except RunError as error:
+        if not any(status in str(error) for status in BUSY):
+            raise
+    return first(Backoff())
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,22 +155,30 @@ def _closed(access: Collection[str], scene: Scene, parts: Iterable[object]) -> O
             f"it trains reference models, and {scene.name} comes without its training: give it "
             f"({flags}fit in a scene of yours)",
         )
+    chats = "chat" in scene.model.calls and scene.model.codec is None
+    if denied and chats and scene.has("withheld"):
+        return Obstacle(
+            "access",
+            f"it needs {_list(denied)}, and {scene.name} is asked by chat alone: name the folder "
+            "of the model in place of its endpoint",
+        )
     if denied == ["scores"] and scene.modality is Modality.LANGUAGE:
         return Obstacle(
             "access",
             f"it reads log-probabilities, and {scene.name} gives generated text alone: serve it "
             "where the API returns those of a prompt (echo), as vLLM does",
         )
+    return Obstacle("access", _withheld_access(denied, scene)) if denied else None
+
+
+def _withheld_access(denied: list[str], scene: Scene) -> str:
+    """Say that a model does not offer what an attack needs, and how it would."""
     settings = scene.settings
-    if denied and all(Access[name.upper()] & settings.opens for name in denied):
-        reason = f"needs {_list(denied)}, which {scene.name} keeps back: add {settings.opening}"
-        return Obstacle("access", reason)
-    if denied:
-        offers = _list(scene.model.offers.words) or "nothing"
-        return Obstacle(
-            "access", f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
-        )
-    return None
+    if all(Access[name.upper()] & settings.opens for name in denied):
+        return f"needs {_list(denied)}, which {scene.name} keeps back: add {settings.opening}"
+    assert scene.model is not None
+    offers = _list(scene.model.offers.words) or "nothing"
+    return f"needs {_list(denied)}; the model of {scene.name} offers {offers}"
 
 
 def unreadable(scene: Scene) -> str:
