@@ -35,3 +35,10 @@ def test_the_page_shows_choice_matrix_and_front(document):
 def test_a_run_without_defenses_has_no_such_section(document):
     document["defenses"] = []
     assert 'id="choice"' not in render(document, "html")
+
+
+def test_markdown_says_which_defense(document):
+    page = render(document, "md")
+    assert "leaves its worst attack least" in page and "hartley defend" in page
+    document["defenses"] = []
+    assert "leaves its worst attack least" not in render(document, "md")

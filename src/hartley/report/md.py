@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hartley.report import suspects
+from hartley.report import suspects, which_defense
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -79,6 +79,7 @@ def render(document: Mapping[str, Any]) -> str:
         rows = [row for d in document["defenses"] for row in _defense(d)]
         blocks += ["## Defenses", table(DEFENSE_HEAD, rows)]
         blocks.append("Coverage is relative to the attacks that were run.")
+        blocks.append(cell(" ".join(which_defense.sentences(document))))
     if failed or skipped:
         rows = [[f"{c['status']}: {c.get('reason')}", 1, c["attack"]] for c in failed]
         fitting = [c for c in skipped if c.get("cause") not in FITS_NOT]

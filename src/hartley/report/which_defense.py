@@ -42,6 +42,14 @@ def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
     }
 
 
+def sentences(document: Mapping[str, Any]) -> list[str]:
+    """Return the choice of a run in words; none where it has none."""
+    try:
+        return list(_sentences(which_defense(document)))
+    except UsageError:
+        return []
+
+
 def _sentences(choice: Mapping[str, Any]) -> Iterator[str]:
     best = choice["choice"]
     yield (
