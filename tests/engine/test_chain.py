@@ -100,6 +100,7 @@ def test_the_same_trials_gain_nothing(scene):
     assert found["bits"]["value"] == found["auc"]["value"] == 0
     assert found["bits"]["low"] == found["bits"]["high"] == 0
     assert found["ratio"]["low"] == found["ratio"]["high"] == 1
+    assert found["log"]["value"] == 0 and found["log"]["p_above"] == found["log"]["p_below"] == 1
 
 
 def test_a_plan_orders_a_chain_and_the_document_has_its_edge(tmp_path):
@@ -123,6 +124,9 @@ def test_a_plan_orders_a_chain_and_the_document_has_its_edge(tmp_path):
     assert edge["path"] == ["mislabelled_copies", "loss_threshold"] and edge["slots"] == ["train"]
     assert edge["row"] == rows["mislabelled_copies+loss_threshold"]["id"]
     assert edge["n"] == 8 and edge["low"] <= edge["gain"] <= edge["high"]
+    gain_of_edge = edge["log_gain"]
+    assert gain_of_edge["scale"] == ("bits" if gain_of_edge["why"] else "log2")
+    assert 0 < gain_of_edge["p_above"] < 1 and edge["family"] in {"above", "open"}
     assert len(document["channels"]) == 2  # a plan of chains alone lists nothing else
     page = render(document, "md")
     assert "mislabelled\\_copies → loss\\_threshold" in page and "## Chains" in page

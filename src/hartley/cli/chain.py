@@ -17,6 +17,7 @@ from hartley.cli.terminal import (
     complain,
     exit_code,
     note,
+    number,
     print_channels,
     print_json,
     print_table,
@@ -164,15 +165,29 @@ def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
         path = edge["path"][0]
         for slot, name in zip(edge["slots"], edge["path"][1:], strict=True):
             path += f" →{slot}→ {name}"
-        ratio, auc = edge["ratio"], edge["auc"]
+        times, auc = _times(edge["log_gain"]), edge["auc"]
         lines.append(
             (
                 path,
                 quantity(bits),
-                "–" if ratio is None else quantity(ratio),
+                times,
                 "–" if auc is None else quantity(auc),
+                edge["family"],
                 str(edge["n"]),
             )
         )
-    print_table(("chain", "gain in bits", "times", "gain in AUC", "victims"), lines, numbers=(4,))
+    columns = ("chain", "gain in bits", "times", "gain in AUC", "together", "victims")
+    print_table(columns, lines, numbers=(5,))
     say("gains: 95% intervals over victims; both arms have the same secrets")
+    for edge in edges:
+        if edge["log_gain"]["why"]:
+            say(f"  {edge['path'][-1]}: no times: {edge['log_gain']['why']}")
+
+
+def _times(gain: Mapping[str, Any]) -> str:
+    """How many times as many bits, where there is a quotient."""
+    if gain["scale"] != "log2":
+        return "–"
+    low, high = (None if gain[end] is None else 2 ** gain[end] for end in ("low", "high"))
+    ends = f"[{'0' if low is None else number(low)}, {number(high)}]"
+    return f"{number(2 ** gain['value'])} {ends}"

@@ -33,6 +33,7 @@ from hartley.engine.plan.plan import (
 from hartley.engine.plan.worklist import added, batches, expand, experiments, planned
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
+from hartley.engine.result.edge_family import with_family
 from hartley.engine.result.gate import INCONCLUSIVE
 from hartley.engine.run import executor, fork_server
 from hartley.engine.run.devices import devices_used
@@ -345,7 +346,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         },
         created=ledger.header.get("created", ""),
         channels=channels,
-        edges=edges,
+        edges=with_family(edges),
         defenses=defense_rows(lines["defenses"], channels, utilities),
         verdict=verdict,
         notes=flagged,
@@ -493,6 +494,7 @@ def _edge(
         "n": gains["bits"]["n"],
         "ratio": gains["ratio"],
         "auc": gains["auc"],
+        "log_gain": gains["log"],
         "queried": bool(after.queried),
     }
 

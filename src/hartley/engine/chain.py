@@ -16,6 +16,8 @@ import numpy as np
 
 from hartley import catalog
 from hartley.channel.bounds.degenerate_intervals import mean_limits
+from hartley.channel.compare import same_questions
+from hartley.channel.log_gain import log_gain
 from hartley.channel.measure import measure, point_of
 from hartley.channel.trials.validate import measured_rows
 from hartley.core import (
@@ -387,16 +389,27 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
     Returns:
         ``bits``: difference of the bits per use, and ``ratio``: their quotient, each
         {value, low, high, n}, n the number of victims; ``auc``: mean difference of the victims'
-        AUC with its t interval, for scores. A quotient is absent where the attack alone reads
-        nothing, and intervals are where there are fewer than 8 victims.
+        AUC with its t interval, for scores; ``log``: the gain as a logarithm, or as a difference
+        where nothing is certified of the attack alone, with its p-values. A quotient is absent
+        where the attack alone reads nothing, and intervals are where there are fewer than 8
+        victims.
     """
     clean, chained = (measured_rows(trials) for trials in (before, after))
-    point = [measure(trials).bits.value for trials in (clean, chained)]
+    read = [measure(trials).bits for trials in (clean, chained)]
+    point = [bits.value for bits in read]
     victims = np.unique(clean.cluster if clean.cluster is not None else np.arange(len(clean)))
     gains: dict[str, Any] = {
         "bits": _interval(point[1] - point[0], alpha, len(victims)),
         "ratio": None,
         "auc": None,
+        "log": _logarithm(
+            clean,
+            chained,
+            (point[0], point[1]),
+            read[0].lower,
+            alpha=alpha,
+            victims=len(victims),
+        ),
     }
     if point[0] > 0:
         gains["ratio"] = _interval(point[1] / point[0], alpha, len(victims))
@@ -421,6 +434,33 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
         low, high = mean_limits(gaps, None, alpha, least=-1.0, most=1.0)
         gains["auc"] = {"value": float(gaps.mean()), "low": low, "high": high, "n": len(victims)}
     return gains
+
+
+def _logarithm(
+    clean: Trials,
+    chained: Trials,
+    point: tuple[float, float],
+    certified: float | None,
+    *,
+    alpha: float,
+    victims: int,
+) -> dict[str, Any]:
+    """The gain on a logarithmic scale where there is a quotient, with its p-values."""
+    found = log_gain(
+        clean,
+        chained,
+        point,
+        certified=certified,
+        paired=same_questions(clean, chained),
+        alpha=alpha,
+    )
+    return {
+        **{name: getattr(found, name) for name in ("scale", "value", "low", "high", "why")},
+        "p_above": found.p_above,
+        "p_below": found.p_below,
+        "n": victims,
+        "alpha": alpha,
+    }
 
 
 def _rows(trials: Trials, rows: NDArray[Any], cluster: NDArray[Any] | None = None) -> Trials:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hartley.channel.compare import Difference, difference, difference_of_ends, same_questions
+from hartley.channel.log_gain import together
 from hartley.channel.trials.split_quality import unsettling
 from hartley.core import Trials
 from hartley.core.errors import HartleyError
@@ -248,7 +249,7 @@ def _judged(
     measured = [i for i, pair in enumerate(pairs) if pair.difference is not None]
     above = {i: pairs[i].difference.p_above() for i in measured}  # type: ignore[union-attr]
     below = {i: pairs[i].difference.p_below() for i in measured}  # type: ignore[union-attr]
-    worse, better = _holm(above), _holm(below)
+    worse, better = together(above, ALPHA), together(below, ALPHA)
     rows = []
     for i, pair in enumerate(pairs):
         entry: dict[str, Any] = {
@@ -295,16 +296,6 @@ def _judged(
             }
         )
     return rows
-
-
-def _holm(p_values: Mapping[int, float]) -> set[int]:
-    """Return what is rejected at ``ALPHA`` together (Holm 1979)."""
-    rejected: set[int] = set()
-    for rank, i in enumerate(sorted(p_values, key=lambda i: p_values[i])):
-        if p_values[i] > ALPHA / (len(p_values) - rank):
-            break
-        rejected.add(i)
-    return rejected
 
 
 def _reason(status: str, between: Difference, allowed: float, tests: int) -> str:
