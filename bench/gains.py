@@ -3,7 +3,7 @@
     python bench/gains.py [--pairs 300] [--seed 0]
 
 Pairs of channels of known bits are dealt as in ``bench/compare.py``, on the same coins, victims and
-records; the second is what the same attack reads with a loot. Each limit of log2 of the quotient may
+records; the second is what the same attack reads with a loot. Each limit of the quotient may
 be wrong in 2.5 % of pairs. Beside it: how often the difference is wrong where there is no quotient
 (nothing certified of the first, or too uncertain), and, of 12 edges without any gain, how often one
 is called above.
