@@ -446,7 +446,7 @@ def _logarithm(
     victims: int,
 ) -> dict[str, Any]:
     """The gain on a logarithmic scale where there is a quotient, with its p-values."""
-    found = log_gain(
+    quotient = log_gain(
         clean,
         chained,
         point,
@@ -455,9 +455,9 @@ def _logarithm(
         alpha=alpha,
     )
     return {
-        **{name: getattr(found, name) for name in ("scale", "value", "low", "high", "why")},
-        "p_above": found.p_above,
-        "p_below": found.p_below,
+        **{name: getattr(quotient, name) for name in ("scale", "value", "low", "high", "why")},
+        "p_above": quotient.p_above,
+        "p_below": quotient.p_below,
         "n": victims,
         "alpha": alpha,
     }
