@@ -127,6 +127,8 @@ def test_a_plan_orders_a_chain_and_the_document_has_its_edge(tmp_path):
     gain_of_edge = edge["log_gain"]
     assert gain_of_edge["scale"] == ("bits" if gain_of_edge["why"] else "log2")
     assert 0 < gain_of_edge["p_above"] < 1 and edge["family"] in {"above", "open"}
+    assert edge["composition"] == "enable" and not edge["bound"]["violation"]
+    assert edge["bound"]["theory"] == 1.0 and edge["fresh"] > 0
     assert len(document["channels"]) == 2  # a plan of chains alone lists nothing else
     page = render(document, "md")
     assert "mislabelled\\_copies → loss\\_threshold" in page and "## Chains" in page

@@ -173,13 +173,20 @@ def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
                 times,
                 "–" if auc is None else quantity(auc),
                 edge["family"],
+                edge["composition"],
                 str(edge["n"]),
             )
         )
-    columns = ("chain", "gain in bits", "times", "gain in AUC", "together", "victims")
-    print_table(columns, lines, numbers=(5,))
+    columns = ("chain", "gain in bits", "times", "gain in AUC", "together", "joined", "victims")
+    print_table(columns, lines, numbers=(6,), drop=(5,))
     say("gains: 95% intervals over victims; both arms have the same secrets")
     for edge in edges:
+        if edge["bound"] and edge["bound"]["violation"]:
+            say(
+                f"VIOLATION {edge['path'][-1]}: {number(edge['bound']['certified'])} bit are "
+                f"certified, at most {number(edge['bound']['theory'])} are possible: a side "
+                "channel, a false claim, or a bug"
+            )
         if edge["log_gain"]["why"]:
             say(f"  {edge['path'][-1]}: no times: {edge['log_gain']['why']}")
 

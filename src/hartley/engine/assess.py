@@ -33,7 +33,7 @@ from hartley.engine.plan.plan import (
 from hartley.engine.plan.worklist import added, batches, expand, experiments, planned
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
-from hartley.engine.result.edge_family import with_family
+from hartley.engine.result.edge_family import with_compositions, with_family
 from hartley.engine.result.gate import INCONCLUSIVE
 from hartley.engine.run import executor, fork_server
 from hartley.engine.run.devices import devices_used
@@ -346,7 +346,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         },
         created=ledger.header.get("created", ""),
         channels=channels,
-        edges=with_family(edges),
+        edges=with_compositions(with_family(edges), channels),
         defenses=defense_rows(lines["defenses"], channels, utilities),
         verdict=verdict,
         notes=flagged,

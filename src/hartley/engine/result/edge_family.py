@@ -1,17 +1,24 @@
-"""Which edges of a run gain anything, judged all together."""
+"""Edges of a run: how the attacks are joined, what bounds the last one, and all judged together."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hartley.channel.log_gain import together
+from hartley.core import Kind, Quantity, Slot
+from hartley.infotheory.compositions import Composition, Link, composition_of, triple
 
 ABOVE, BELOW, OPEN = "above", "below", "open"
 ALPHA = 0.05
+CHANGING = (Slot.TRAIN, Slot.PROMPT, Slot.MEMORY)
+"""Slots whose loot changes the victim that the next attack reads."""
+
+Row = Mapping[str, Any]
 
 
-def with_family(edges: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def with_family(edges: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the edges of a run with ``family``: above, below or open.
 
     If no loot changed anything, any edge would be called above, or any below, with chance at most
@@ -28,3 +35,50 @@ def with_family(edges: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {**edge, "family": ABOVE if k in above else BELOW if k in below else OPEN}
         for k, edge in enumerate(edges)
     ]
+
+
+def with_compositions(edges: Sequence[Row], channels: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the edges with how their attacks are joined, and what is proved of the last one.
+
+    ``bound`` holds the certified bits at the end, the proved upper bound, its rule, and whether the
+    one exceeds the other: a side channel, a false claim, or a bug. Data processing is applied where
+    the last attack asked the victim nothing: a copy that is held in its place shows at most what
+    the victim may show. Poison makes another channel, of which only its own ceiling is known.
+
+    Args:
+        edges: rows with ``row``, ``alone`` and ``slots``.
+        channels: rows of the run.
+    """
+    by_id = {row["id"]: row for row in channels}
+    return [
+        {**edge, **_composed(edge, by_id.get(edge["row"]), by_id.get(edge["alone"]))}
+        for edge in edges
+    ]
+
+
+def _composed(edge: Row, last: Row | None, alone: Row | None) -> dict[str, Any]:
+    slot = Slot(edge["slots"][-1])
+    # What the attack asks of a copy is not asked of the victim.
+    fresh = 0 if slot is Slot.SOURCE else None if last is None else last.get("uses")
+    kind = composition_of(changes_channel=slot in CHANGING, fresh=fresh)
+    facts: dict[str, Any] = {"composition": str(kind), "fresh": fresh, "bound": None}
+    if last is None or alone is None or {last["status"], alone["status"]} != {"measured"}:
+        return facts
+    secret = math.log2(max(2, last["alphabet"]))
+    ceilings = [secret if row["ceiling"] is None else row["ceiling"] for row in (alone, last)]
+    if kind is Composition.DEGRADE:
+        links = [Link(ceilings[0], fresh=1, name=alone["attack"]), Link(math.inf, name="copy")]
+    else:
+        links = [Link(ceilings[1], fresh=1, name=last["attack"])]
+    bits = last["bits"]
+    end = Quantity(
+        "bits at the end of the chain", bits["point"], lower=bits["low"], kind=Kind.CERTIFIED
+    )
+    joined = triple(links, secret, end_to_end=end)
+    facts["bound"] = {
+        "certified": bits["low"],
+        "theory": joined.upper.value,
+        "rule": joined.upper.method,
+        "violation": joined.violation,
+    }
+    return facts
