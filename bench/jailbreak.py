@@ -54,11 +54,11 @@ EACH: dict[str, tuple[str, dict[str, Any]]] = {
     "gcg": ("gcg", {}),
     "gcg, each": ("gcg", {"universal": False}),
     "random_search": ("random_search", {}),
-    "random_search, long": ("random_search", {"steps": 4000}),
+    "random_search, long": ("random_search", {}),
     "encodings": ("encodings", {}),
 }
-"""Rows of the published orderings. The long search scores as many rows as GCG does for a question,
-60 steps of at most 64 candidates; GCG reads a slope at each step besides."""
+"""Rows of the published orderings. The long search takes ``--long`` steps: with 4,000 it scores as
+many rows as GCG does for a question, 60 steps of at most 64 candidates."""
 
 BEHIND = ("prefilling", "template_agent", "best_of_n")
 """Attacks that are played behind each defense where ``--only`` names no other."""
@@ -69,7 +69,7 @@ CLAIMS = (
     ("random_search", "plain question", "arXiv:2404.02151"),
     ("encodings", "plain question", "arXiv:2308.06463"),
     ("random_search", "gcg, each", "arXiv:2404.02151"),
-    ("random_search, long", "gcg, each", "arXiv:2404.02151, as many rows scored"),
+    ("random_search, long", "gcg, each", "arXiv:2404.02151, of more rows"),
     ("gcg, each", "random_search, long", "arXiv:2307.15043, of slopes and chance"),
     ("gcg, each", "encodings", "arXiv:2402.04249, white-box above black-box"),
 )
@@ -303,8 +303,9 @@ def attacks(scene: Scene, arguments: argparse.Namespace) -> dict[str, dict[str, 
 def orderings(scene: Scene, arguments: argparse.Namespace) -> None:
     """GCG, random search and encodings on the same questions, each claim with its verdict."""
     rates = {"plain question": played(scene, plain_question, arguments)}
-    for label, (name, params) in EACH.items():
+    for label, (name, usual) in EACH.items():
         part = catalog.load("attack", name)
+        params = {**usual, "steps": arguments.long} if label.endswith("long") else usual
         if lacking := scene.lacking(part.requires):
             print(f"{label} not played: the scene has no {', '.join(lacking)}")
             continue
@@ -349,7 +350,7 @@ def suffixes(scene: Scene, arguments: argparse.Namespace) -> None:
 def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
     """Attacks behind each defense; an adaptive one chooses settings on reserved secrets."""
     attacks = [catalog.load("attack", name) for name in arguments.only or BEHIND]
-    for part in attacks:
+    for part in [] if arguments.defense else attacks:
         played(scene, part, arguments, label=f"{part.name}, bare")
     for entry in catalog.entries("defense"):
         if "jailbreak" not in entry.protects:
@@ -363,6 +364,8 @@ def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
         for part in attacks:
             label = f"{part.name}, {entry.name}"
             played(after, part, arguments, label=f"{label}, static", undefended=scene)
+            if arguments.static:
+                continue
             params = chosen(after, part, arguments)
             played(after, part, arguments, label=f"{label}, adaptive", params=params)
 
@@ -370,7 +373,7 @@ def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
 def chosen(scene: Scene, part: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the setting that an adaptive attacker chooses on rounds of reserved secrets."""
     params = {p.name: p.default for p in part.parameters}
-    if not part.sweep:
+    if not part.sweep or arguments.usual:
         return params
     size = {"rounds": arguments.rounds, "questions": arguments.questions}
     measured = deal(part, scene, seed=arguments.seed, params=size)
@@ -413,6 +416,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--defense", nargs="*", default=[])
+    parser.add_argument("--long", type=int, default=4000, help="steps of the long random search")
+    parser.add_argument("--static", action="store_true", help="no adaptive attackers")
+    parser.add_argument("--usual", action="store_true", help="adaptive at the usual setting")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 30, 40])
     parser.add_argument("--tries", type=int, default=128)
     parser.add_argument("--fit", type=int, default=28)
