@@ -14,8 +14,8 @@ from hartley.core.errors import RunError
 from hartley.kit.cache import digest
 from hartley.kit.language import gpt, gpt_decode, soft_prompt, text
 from hartley.kit.language.chat_template import ChatTemplate, Message, asked
-from hartley.kit.language.chat_training import TABLES
 from hartley.kit.language.gpt_tails import GptTails
+from hartley.kit.language.residual_directions import directions, without
 from hartley.models.causal import causal
 from hartley.models.fine_tuning import GptTuner, Lessons
 
@@ -141,37 +141,8 @@ def refusal_direction(
         refused: (n, t) questions that are refused, up to where the answer begins, padded with −1.
         helpful: (m, t) questions that are answered.
     """
-    import torch
-
-    state = {name: torch.from_numpy(np.array(array)) for name, array in model_state.items()}
-
-    def streams(rows: NDArray[Any]) -> NDArray[np.float64]:
-        """(layers, n, width) of the residual stream at each row's last token, behind each layer."""
-        passed: list[Any] = []
-        ids = torch.from_numpy(np.maximum(rows, 0))
-        last = torch.from_numpy(text.lengths(rows) - 1)
-        here = torch.arange(len(rows))
-
-        def tap(name: str, input_: Any, output: Any) -> Any:
-            # What enters a layer's first norm, and the last one, is the stream behind a layer.
-            if name == "norm" or (name.endswith(".norm1") and name != "0.norm1"):
-                passed.append(input_[here, last])
-            return output
-
-        with torch.inference_mode():
-            places = torch.arange(ids.shape[1]).expand(*ids.shape)
-            gpt.hidden(state, shape, ids, places, None, tap=tap)
-        stacked: NDArray[np.float64] = torch.stack(passed).double().numpy()
-        return stacked
-
-    ones, others = streams(np.asarray(refused)), streams(np.asarray(helpful))
-    apart = ones.mean(1) - others.mean(1)
-    along = apart / np.linalg.norm(apart, axis=1, keepdims=True)
-    spread = [
-        np.sqrt((a @ r).var() + (b @ r).var()) for a, b, r in zip(ones, others, along, strict=True)
-    ]
-    best = int(np.argmax(np.linalg.norm(apart, axis=1) / np.maximum(spread, 1e-9)))
-    return np.asarray(along[best])
+    between = directions(model_state, shape, np.asarray(refused), np.asarray(helpful))
+    return np.asarray(between.units[int(np.argmax(between.apart))])
 
 
 def without_direction(
@@ -184,13 +155,6 @@ def without_direction(
         direction: (width,) unit vector.
         share: how much of what is written along it goes.
     """
-    unit = np.asarray(direction, dtype=np.float64)
-    out = {name: np.array(array, dtype=np.float32) for name, array in weights.items()}
-    for name, array in out.items():
-        if name in TABLES or name.endswith((".out", ".down")):
-            # Tables write rows, the others columns.
-            wide = np.asarray(array, dtype=np.float64)
-            wide = wide if name in TABLES else wide.T
-            less = wide - share * np.outer(wide @ unit, unit)
-            out[name] = (less if name in TABLES else less.T).astype(np.float32)
-    return out
+    wide = {name: np.asarray(array, np.float64) for name, array in weights.items()}
+    cut = without(wide, np.asarray(direction, dtype=np.float64), share)
+    return {name: np.array(array, dtype=np.float32) for name, array in cut.items()}

@@ -53,9 +53,7 @@ def unlearn_secrets(
     def step(alignment: Alignment) -> None:
         import torch
 
-        before = {
-            name: torch.from_numpy(array) for name, array in alignment.tuner.state.items()
-        }
+        before = {name: torch.from_numpy(array) for name, array in alignment.tuner.state.items()}
         batch = alignment.draw("withheld")
         now = whole(alignment.read(batch))
         with torch.no_grad():
