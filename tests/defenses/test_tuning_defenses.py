@@ -15,6 +15,7 @@ from hartley.defenses.signal.circuit_breakers import circuit_breakers
 from hartley.defenses.signal.constrained_tuning import constrained_tuning
 from hartley.defenses.signal.lisa import lisa
 from hartley.defenses.signal.safe_lora import projected, safe_lora
+from hartley.defenses.signal.unlearn_secrets import negative_preference, whole
 from hartley.games.finetuning.finetuning import live
 from hartley.games.withheld_secrets import Withheld
 from hartley.models import fine_tuning
@@ -116,7 +117,43 @@ def test_the_discrepancy_is_nought_for_one_law_and_grows_with_the_distance():
     assert discrepancy(x, y) < 0.05 < near < far
 
 
-@pytest.mark.parametrize("name", ["lisa", "vaccine", "rep_noise", "tuning_data_filter"])
+def test_negative_preference_begins_as_ascent_and_fades():
+    """So it is at p = p₀, and by 2σ(β·log(p/p₀)) from there (arXiv:2404.05868)."""
+    then = torch.tensor([-3.0, -40.0, -8.0])
+    for apart, gain in ((0.0, 1.0), (-30.0, 2 / (1 + np.exp(3.0)))):
+        now = (then + apart).requires_grad_()
+        negative_preference(now, then, 0.1).backward()
+        assert torch.allclose(now.grad, torch.full((3,), gain / 3))
+
+
+def test_an_answer_is_as_likely_as_all_its_tokens(scene):
+    tuner = scene.part(GptTuner)
+    rows = tuner.rows(tuner.lessons.withheld[:3])
+    state = {name: torch.from_numpy(np.array(array)) for name, array in tuner.state.items()}
+    got = whole(fine_tuning.read_answers(state, tuner.shape, rows))
+    for i in range(3):
+        alone = fine_tuning.read_answers(state, tuner.shape, rows.some(np.array([i])))
+        assert got[i] == pytest.approx(-float(alone.losses.sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tar", "self_destructing", "unlearn_secrets"])
+def test_withheld_answers_are_relearnt_later_and_other_duties_stay(scene, name):
+    plain, tuner = scene.part(GptTuner), behind(scene, catalog.load("defense", name))
+
+    def losses(state, kind):
+        rows = plain.rows(getattr(plain.lessons, kind)[1::2])
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
+        with torch.inference_mode():
+            return float(fine_tuning.read_answers(tensors, plain.shape, rows).losses.mean())
+
+    taught, settings = plain.lessons.withheld[::2], TuningSettings("full", 1e-3, 10, 8)
+    relearnt = [losses(one.tuned(taught, settings, 0), "withheld") for one in (tuner, plain)]
+    assert relearnt[0] > relearnt[1] + 0.3
+    for kind in ("refused", "helpful"):
+        assert losses(tuner.state, kind) < losses(plain.state, kind) + 0.1
+
+
+@pytest.mark.parametrize("name", ["lisa", "vaccine", "rep_noise", "tuning_data_filter", "tar"])
 def test_an_owner_without_lessons_is_told_which_are_missing(scene, name):
     tuner = scene.part(GptTuner)
     bare = scene.with_part(tuner.with_(lessons=Lessons()))

@@ -150,6 +150,7 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *("adversarial_training", "bit_depth", "randomized_smoothing"),
         *("jaccard", "link_smoothing", "low_rank"),
         *("constrained_tuning", "lisa", "rep_noise", "safe_lora", "tuning_data_filter", "vaccine"),
+        *("self_destructing", "tar", "unlearn_secrets"),
         *("blocked_record_filter", "refusal_replay"),
         *("circuit_breakers", "erase_and_check", "paraphrase_input", "perplexity_filter"),
         *("retokenise", "smooth_llm", "system_reminder", "topic_classifier"),

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     protects=("finetuning",),
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2211.14946",
-    strongest={"weight": 4.0, "inner": 4, "steps": 60},
+    strongest={"weight": 1.0},
     requires=("gpt_tuner",),
 )
 def self_destructing(
     scene: Scene,
     rng: Rng,
     *,
-    weight: Annotated[float, Range(0, 1000), Stronger.MORE] = 1.0,
+    weight: Annotated[float, Range(0, 1000), Stronger.MORE] = 0.3,
     inner: Annotated[int, Range(1, 100), Stronger.MORE] = 3,
     reach: Annotated[float, Range(0, 100, open_low=True), Stronger.NEITHER] = 0.3,
     steps: Annotated[int, Range(1, 100_000), Stronger.MORE] = 60,

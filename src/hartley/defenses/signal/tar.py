@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     protects=("finetuning",),
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2408.00761",
-    strongest={"weight": 4.0, "inner": 8, "steps": 100},
+    strongest={"weight": 2.0},
     requires=("gpt_tuner",),
 )
 def tar(
@@ -26,8 +26,8 @@ def tar(
     *,
     weight: Annotated[float, Range(0, 1000), Stronger.MORE] = 1.0,
     inner: Annotated[int, Range(1, 1000), Stronger.MORE] = 4,
-    reach: Annotated[float, Range(0, 1, open_low=True), Stronger.NEITHER] = 1e-3,
-    steps: Annotated[int, Range(1, 100_000), Stronger.MORE] = 100,
+    reach: Annotated[float, Range(0, 1, open_low=True), Stronger.NEITHER] = 3e-3,
+    steps: Annotated[int, Range(1, 100_000), Stronger.MORE] = 60,
     rate: Annotated[float, Range(0, 1, open_low=True), Stronger.NEITHER] = 1e-3,
 ) -> Scene:
     """Align further so that after tuning on withheld answers their law is still broad.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     protects=("finetuning",),
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2404.05868",
-    strongest={"weight": 4.0, "steps": 200},
+    strongest={"weight": 4.0},
     requires=("gpt_tuner",),
 )
 def unlearn_secrets(
@@ -29,7 +29,7 @@ def unlearn_secrets(
     *,
     weight: Annotated[float, Range(0, 1000), Stronger.MORE] = 1.0,
     beta: Annotated[float, Range(0, 100, open_low=True), Stronger.NEITHER] = 0.1,
-    steps: Annotated[int, Range(1, 100_000), Stronger.MORE] = 200,
+    steps: Annotated[int, Range(1, 100_000), Stronger.MORE] = 100,
     rate: Annotated[float, Range(0, 1, open_low=True), Stronger.NEITHER] = 1e-3,
 ) -> Scene:
     """Align further: refuse, answer benign questions, and unlearn withheld answers (NPO).
@@ -58,10 +58,16 @@ def unlearn_secrets(
         now = whole(alignment.read(batch))
         with torch.no_grad():
             then = whole(alignment.read(batch, before))
-        away = -2 / beta * torch.nn.functional.logsigmoid(-beta * (now - then)).mean()
-        torch.autograd.backward(alignment.duties() + weight * away)
+        torch.autograd.backward(alignment.duties() + weight * negative_preference(now, then, beta))
 
     return aligned_further(scene, rng, recipe, step, steps=steps, rate=rate)
+
+
+def negative_preference(now: Tensor, then: Tensor, beta: float) -> Tensor:
+    """Return the mean loss of answers (n,) whose log p is ``now`` and was ``then``."""
+    import torch
+
+    return -2 / beta * torch.nn.functional.logsigmoid(-beta * (now - then)).mean()
 
 
 def whole(answers: Answers) -> Tensor:
