@@ -63,7 +63,9 @@ ATTACKS = (
 )  # fmt: skip
 OPEN = ("refusal_ablation", "embedding_attack")
 TUNING = ("lisa", "safe_lora", "constrained_tuning", "tuning_data_filter")
-ALIGNMENT = ("vaccine", "rep_noise", "circuit_breakers")
+ALIGNMENT = (
+    "vaccine", "rep_noise", "circuit_breakers", "unlearn_secrets", "tar", "self_destructing"
+)  # fmt: skip
 
 OTHERS = ":others"
 """Behind the name of a defense: its lessons hold no answer that is measured."""
