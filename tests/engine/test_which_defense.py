@@ -101,6 +101,11 @@ def test_the_choice_of_a_table_worked_by_hand():
     assert index["static"] == pytest.approx((0.5 * (0.75 + 0.5) + 0.5) / 2)
     assert found["matrix"][0]["objective"] == "safety"
     assert json.loads(json.dumps(found)) == found
+    # Behind dp the two attacks of membership leave 0.2 and, being open, 0.4.
+    membership = found["by_class"]["membership"]
+    assert membership["defense"] == "label_only" and membership["undefended"] == 0.8
+    assert membership["worst"]["value"] == pytest.approx(0.16)
+    assert found["by_class"]["extraction"]["worst"]["value"] == pytest.approx(0.6)
     assert "without their trials" in found["intervals"]
 
 
@@ -208,7 +213,8 @@ def test_the_bandwidth_claim_is_decided_by_the_numbers():
     assert yes["lost"]["low"] <= 0 <= yes["lost"]["high"]
     alone = {"b": ("bandwidth", 0.9, {"loss": ((0.1,) * 3, (0.1,) * 3)})}
     lacking = which_defense(document(alone))["bandwidth_claim"]
-    assert lacking["status"] == "not measured" and "adaptively" in lacking["reason"]
+    assert lacking["status"] == "not measured"
+    assert lacking["reason"] == "no attack was played adaptively behind a noise or signal defense"
 
 
 def test_pairs_and_their_interaction():

@@ -8,7 +8,12 @@ from scipy.stats import norm
 
 from hartley.core.errors import UsageError
 from hartley.infotheory.decisions import minimax
-from hartley.infotheory.next_measurement import next_measurements, stability, two_piece
+from hartley.infotheory.next_measurement import (
+    next_measurements,
+    stability,
+    two_piece,
+    worst_ends,
+)
 
 
 def normal_draws(mean, error, n=4000, seed=0):
@@ -45,6 +50,9 @@ def test_stability():
     assert settled.defense == 0 and settled.share == 1.0 and settled.worst[0] == 0.4
     tie = stability([[0.5, 0.5]], normal_draws([[0.5, 0.5]], 0.1))
     assert 0.45 < tie.share < 0.55 and tie.shares.sum() == pytest.approx(1)
+    # The largest of many leaks that are 0 is 0, however far its noisy draws are above it.
+    zero = worst_ends(np.zeros(9), np.abs(normal_draws(np.zeros(9), 0.1)))
+    assert zero[0] == 0 < zero[1] < 0.35
     only = stability(mean, normal_draws(mean, 0.001), allowed=[False, True])
     assert only.defense == 1 and only.shares[0] == 0
     with pytest.raises(UsageError, match="not a leak of 0"):

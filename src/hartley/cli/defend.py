@@ -16,6 +16,8 @@ app = App(name="defend")
 Repeated = Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")]
 NAMED = 6
 """Defenses whose names head the columns of the matrix; more have numbers."""
+FEW = 6
+"""Attacks that a line lists."""
 LISTED = 10
 """Pairs that are printed."""
 MARKS = {"static only": "*", "open": "?", "not claimed": "="}
@@ -128,7 +130,18 @@ def _print_choice(choice: Mapping[str, Any]) -> None:
         "open": "was not measured against, so that the leak without it is taken",
     }.items():
         if best[key]:
-            say(f"  it {words}: {', '.join(best[key])}")
+            more = f" and {len(best[key]) - FEW} more" if len(best[key]) > FEW else ""
+            say(f"  it {words}: {', '.join(best[key][:FEW])}{more}")
+    if len(choice["by_class"]) > 1:
+        say("  class by class:")
+    for name, row in choice["by_class"].items() if len(choice["by_class"]) > 1 else ():
+        if row["defense"] is None:
+            say(f"    {name}: no defense claims it ({row['undefended']:.0%} without)")
+            continue
+        say(
+            f"    {name}: {row['defense']} leaves {_share(row['worst'])} of "
+            f"{row['undefended']:.0%}; the best one in {row['share_best']:.0%} of resampled runs"
+        )
 
 
 def _print_index(defenses: Sequence[Mapping[str, Any]]) -> None:
@@ -243,11 +256,14 @@ def _print_pairs(pairs: Mapping[str, Any] | None) -> None:
 
 
 def _print_next(choice: Mapping[str, Any]) -> None:
+    from hartley.engine.choice.which_defense import NEGLIGIBLE
+
     say()
-    if not choice["next"]:
-        say("next measurement: no single one would change the choice")
+    rows = [row for row in choice["next"] if row["value"] >= NEGLIGIBLE]
+    if not rows:
+        say(f"next measurement: no single one would lower the worst leak by {NEGLIGIBLE:.1%}")
         return
-    first, *rest = choice["next"]
+    first, *rest = rows
     say(
         f"next measurement: {first['attack']} behind {first['defense']} ({first['state']}), "
         f"{first['uses']} more uses: changes the choice with chance {first['changes']:.0%}, lowers "
@@ -274,6 +290,9 @@ def _print_claim(claim: Mapping[str, Any]) -> None:
         f"  {words}: coverage {' against '.join(sides)}, difference "
         f"{quantity(claim['difference'])} over {claim['difference']['n']} attacks"
     )
+    for metric, pair in claim["utility"].items():
+        if pair["bandwidth"] != pair["others"] and None not in pair.values():
+            say(f"  mean {metric}: {number(pair['bandwidth'])} against {number(pair['others'])}")
     say(
         f"  of other attacks and defenses like them: {quantity(claim['beyond'])}; what adaptation "
         f"takes from bandwidth more than from the others: {quantity(claim['lost'])}"

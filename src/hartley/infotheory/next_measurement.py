@@ -64,7 +64,7 @@ class Stability:
         defense: index of the defense with the least worst leak at the points.
         share: share of draws in which it is the best.
         shares: (D,) the same of every defense.
-        worst: point, lower and upper end of its worst leak.
+        worst: point, lower and upper end of its worst leak (``worst_ends``).
     """
 
     defense: int
@@ -91,10 +91,26 @@ def stability(
     worst, each = np.where(a, m.max(0), np.inf), np.where(a, x.max(1), np.inf)
     best = int(worst.argmin())
     shares = np.bincount(each.argmin(1), minlength=len(a)) / len(x)
-    low, high = np.quantile(each[:, best], [alpha / 2, 1 - alpha / 2])
-    return Stability(
-        best, float(shares[best]), shares, (float(worst[best]), float(low), float(high))
-    )
+    ends = worst_ends(m[:, best], x[:, :, best], alpha=alpha)
+    return Stability(best, float(shares[best]), shares, (float(worst[best]), *ends))
+
+
+def worst_ends(points: ArrayLike, draws: ArrayLike, *, alpha: float = 0.05) -> tuple[float, float]:
+    """Return lower and upper end of the largest of several leaks.
+
+    The largest of noisy draws is above the largest leak, the more the more leaks there are. The
+    lower end is the largest of the single lower ends, which the largest leak is above too; the
+    upper end is that of the largest draw, which is too high where it errs.
+
+    Args:
+        points: (A,) leaks.
+        draws: (B, A) draws of them.
+        alpha: error level of both ends together.
+    """
+    m, x = np.asarray(points, dtype=np.float64), np.asarray(draws, dtype=np.float64)
+    low = float(np.quantile(x, alpha / 2, axis=0).max())
+    high = float(np.quantile(x.max(1), 1 - alpha / 2))
+    return min(low, float(m.max())), max(high, float(m.max()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hartley.core.errors import UsageError
-from hartley.engine.choice.which_defense import which_defense
+from hartley.engine.choice.which_defense import NEGLIGIBLE, which_defense
 from hartley.report import figures
 from hartley.report.format_numbers import NOTHING, count, metric, number, percent, plain, quantity
 
@@ -61,8 +61,8 @@ def _sentences(choice: Mapping[str, Any]) -> Iterator[str]:
     if (rival := best["runner_up"]) is not None:
         yield (
             f"Next is {rival['defense']} with {percent(rival['worst'])} "
-            f"({rival['worst_attack']}). As the numbers could as well have been, "
-            f"{best['defense']} is the best one in {percent(best['share_best'])} of draws."
+            f"({rival['worst_attack']}). Within its interval each number could be another one: "
+            f"{best['defense']} is the best in {percent(best['share_best'])} of draws."
         )
     weights = best["mixture"]["weights"]
     if len(weights) > 1:
@@ -76,10 +76,13 @@ def _sentences(choice: Mapping[str, Any]) -> Iterator[str]:
         yield "No mixture of them leaves less."
     if best["assumed"]:
         yield (
-            f"{best['defense']} claims nothing about {', '.join(best['assumed'])}, of which the "
-            "leak without it is taken."
+            f"{best['defense']} claims nothing about {count(len(best['assumed']), 'attack')}, of "
+            "which the leak without it is taken."
         )
-    if choice["next"]:
+    if len(choice["by_class"]) > 1:
+        classes = "; ".join(_of_class(*item) for item in choice["by_class"].items())
+        yield f"Class by class: {classes}."
+    if choice["next"] and choice["next"][0]["value"] >= NEGLIGIBLE:
         first = choice["next"][0]
         yield (
             f"To measure next: {first['attack']} behind {first['defense']}, "
@@ -87,8 +90,15 @@ def _sentences(choice: Mapping[str, Any]) -> Iterator[str]:
             f"{percent(first['changes'])}."
         )
     else:
-        yield "No single further measurement would change the choice."
+        yield f"No single further measurement would lower the worst leak by {percent(NEGLIGIBLE)}."
     yield "Only the attacks of this run count, and hartley defend reads its trials for intervals."
+
+
+def _of_class(name: str, row: Mapping[str, Any]) -> str:
+    if row["defense"] is None:
+        return f"{plain(name)}: no defense of the run claims it"
+    left = f"{_ends(row['worst'])} of {percent(row['undefended'])}"
+    return f"{plain(name)}: {row['defense']}, {left}"
 
 
 def _index(row: Mapping[str, Any], defenses: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

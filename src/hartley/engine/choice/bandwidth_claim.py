@@ -55,8 +55,7 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
         "attacks": [suite.labels[i] for i in rows],
     }
     if not len(rows):
-        lack = "no attack was played adaptively behind a defense of either kind"
-        return {**facts, "status": UNMEASURED, "reason": lack}
+        return {**facts, "status": UNMEASURED, "reason": _lack((played & limit), (played & other))}
     points = {
         "static": _share(leaks.before[:, :1], leaks.static[None, :, :, 0]),
         "adaptive": _share(leaks.before[:, :1], leaks.worst[None, :, :, 0]),
@@ -107,6 +106,14 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
             for metric, table in suite.utilities.items()
         },
     }
+
+
+def _lack(limit: NDArray[np.bool_], other: NDArray[np.bool_]) -> str:
+    kinds = {"bandwidth": limit, "noise or signal": other}
+    for kind, cells in kinds.items():
+        if not cells.any():
+            return f"no attack was played adaptively behind a {kind} defense"
+    return "no attack was played adaptively behind defenses of both kinds"
 
 
 def _share(before: Floats, after: Floats) -> Floats:

@@ -33,12 +33,15 @@ from hartley.infotheory.coverage_index import (
     thinned,
 )
 from hartley.infotheory.decisions import minimax
-from hartley.infotheory.next_measurement import next_measurements, stability
+from hartley.infotheory.next_measurement import next_measurements, stability, worst_ends
 
 SCHEMA = "hartley.choice/1"
 ALPHA = 0.05
 LISTED = 5
 """Next measurements that are listed."""
+NEGLIGIBLE = 0.001
+"""Share of the secret: a measurement that is expected to lower the worst leak by less is not
+worth its uses."""
 MIXED = 0.005
 """Probability below which a defense is left out of a mixture."""
 
@@ -77,6 +80,7 @@ def which_defense(
             "scene": document["scene"]["name"],
             "floors": limits,
             "choice": choice,
+            "by_class": _by_class(suite, draws, allowed),
             "defenses": _defenses(suite, draws, indices, allowed, limits),
             "matrix": _matrix(suite, draws),
             "pairs": _pairs(suite, draws, indices),
@@ -181,6 +185,32 @@ def _choice(
     }
 
 
+def _by_class(
+    suite: Suite, draws: CellDraws, allowed: NDArray[np.bool_]
+) -> dict[str, dict[str, Any]]:
+    """The same choice for each class alone, of the defenses that claim any of it.
+
+    One defense seldom protects from everything: where attacks of another class decide the choice,
+    a defense for each class is what a defender puts together.
+    """
+    leaks = suite.leaks
+    choices: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(leaks.classes):
+        rows = np.array([cls == name for cls in leaks.classes])
+        claims = allowed & (~leaks.unclaimed[rows]).any(0)
+        if not claims.any():
+            choices[name] = {"defense": None, "undefended": float(leaks.before[rows, 0].max())}
+            continue
+        settled = stability(draws.points[rows], draws.worst[:, rows], allowed=claims, alpha=ALPHA)
+        choices[name] = {
+            "defense": leaks.defenses[settled.defense],
+            "worst": dict(zip(("value", "low", "high"), settled.worst, strict=True)),
+            "share_best": settled.share,
+            "undefended": float(leaks.before[rows, 0].max()),
+        }
+    return choices
+
+
 def _defenses(
     suite: Suite,
     draws: CellDraws,
@@ -193,8 +223,7 @@ def _defenses(
     rows = []
     for j, index in enumerate(indices):
         worst = draws.points[:, j]
-        spread = draws.worst[:, :, j].max(1)
-        low, high = np.quantile(spread, [ALPHA / 2, 1 - ALPHA / 2])
+        low, high = worst_ends(worst, draws.worst[:, :, j], alpha=ALPHA)
         near = [
             metric
             for metric, floor in floors.items()
@@ -224,7 +253,7 @@ def _defenses(
                     "silent": list(index.silent),
                     "relative_to_suite": list(index.relative_to_suite),
                 },
-                "worst": {"value": float(worst.max()), "low": float(low), "high": float(high)},
+                "worst": {"value": float(worst.max()), "low": low, "high": high},
                 "worst_attack": suite.labels[int(worst.argmax())],
                 "utility": {
                     metric: {
