@@ -116,7 +116,7 @@ def test_a_folder_is_asked_by_its_own_template_and_is_the_network(home):
     assert part.template.render(begun) == text + "It"
 
 
-def test_jailbreak_and_tuning_are_played_on_a_folder(home):
+def test_jailbreak_and_tuning_are_played_on_a_folder(home, tmp_path):
     victim = scene(home)
     trials = hartley.play("prefilling", victim, game_params=SMALL)
     assert trials.metrics["refusal_rate"] < 1 and trials.metrics["plainly_given"]["value"] == 0
@@ -127,6 +127,15 @@ def test_jailbreak_and_tuning_are_played_on_a_folder(home):
         )
         assert tuned.metrics["refusal_rate_before"] == 1 > tuned.metrics["refusal_rate"]
     assert scene(home).digest == victim.digest and victim.resumable
+    content = lists(["no"])
+    turns = [[{"role": "user", "content": row["question"]}] for row in content["benign"]]
+    answers = ask(victim.model, victim.part(Withheld).template, turns, 48)
+    for row, answer in zip(content["benign"][:10], answers, strict=False):
+        row["answer"] = f" {answer[:9]} "
+    save(tmp_path / "w.json", content)
+    useful = scene(home, withheld=str(tmp_path / "w.json"))
+    # Of the first ten two are set aside for tuning, and one in four of all.
+    assert useful.utility(useful)["benign right"] == pytest.approx(8 / 30)
 
 
 def test_an_adapter_is_merged_and_one_of_another_base_is_refused(home, tmp_path):

@@ -343,6 +343,8 @@ def access_in_words(row: Mapping[str, Any]) -> str:
         has.append("can put records into the training data")
     if "train" in access:
         has.append("can train models like it")
+    if "tune" in access:
+        has.append("can have the model fine-tuned on their examples")
     if has == [dict(ACCESS)["labels"]] and row.get("modality") == "language":
         has = ["sees what the model answers"]
     if not has:
