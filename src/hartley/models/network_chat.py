@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class ChatNetwork:
         template: how its conversations are written.
         context: tokens of a conversation with its answer, at most.
         ready: called before every use, for example to choose an adapter.
+        packed: the network with weights that are packed at the first answer.
     """
 
     name: str
@@ -45,6 +46,10 @@ class ChatNetwork:
     template: ChatTemplate
     context: int
     ready: Callable[[], None] = lambda: None
+    packed: PackedNetwork = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.packed = PackedNetwork(self.network)
 
     def generate(self, tokens: NDArray[Any], new: int, seed: int) -> NDArray[np.int64]:
         """Continue rows (n, t) by at most ``new`` tokens; (n, new), −1 behind what ends an answer.
@@ -64,7 +69,7 @@ class ChatNetwork:
             _, unique, back = np.unique(rows, axis=0, return_index=True, return_inverse=True)
         order = unique[np.argsort(lengths(rows[unique]), kind="stable")]
         self.ready()
-        with PackedNetwork(self.network).fast():
+        with self.packed.fast():
             for first in range(0, len(order), BATCH):
                 some = order[first : first + BATCH]
                 out[some] = self._batch(rows[some], new, None if draws is None else draws[some])
