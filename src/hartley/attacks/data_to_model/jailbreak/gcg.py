@@ -46,15 +46,16 @@ def gcg(
     top: Annotated[int, Range(1), Stronger.NEITHER] = 256,
     universal: bool = True,
     tuning: Annotated[int, Range(1), Stronger.MORE] = 8,
+    whole: bool = True,
     fluency: Annotated[float, Range(0, 100), Stronger.NEITHER] = 0.0,
     copies: Annotated[int, Range(0, 1000), Stronger.NEITHER] = 0,
 ) -> Outcome:
     """Change one token at a time to the best of many that the slope promises.
 
-    One suffix for all questions is searched on questions with public answers, which are aimed at
-    whole; one for each question aims at how its answer begins, which holds no secret. An
-    adaptive attacker who knows of a filter of perplexity weighs the suffix's own likelihood, and
-    one who knows of smoothing over changed prompts averages over such changes.
+    One suffix for all questions is searched on questions with public answers; one for each question
+    aims at how its answer begins, which holds no secret. An adaptive attacker who knows of a filter
+    of perplexity weighs the suffix's own likelihood, and one who knows of smoothing over changed
+    prompts averages over such changes.
 
     Args:
         steps: changes of each suffix.
@@ -63,6 +64,7 @@ def gcg(
         top: tokens that candidates are drawn from, at each place.
         universal: one suffix for all questions; else one for each.
         tuning: questions with public answers that the one suffix is searched on.
+        whole: aim the one suffix at whole public answers; else at how they begin.
         fluency: weight of the suffix's own −log p a token, beside that of the answer.
         copies: changed copies over which the loss of a candidate is averaged.
 
@@ -74,7 +76,7 @@ def gcg(
     weights = against(view, fluency, copies)
     path_params = {"steps": steps, "width": width, "size": size, "top": top}
     if universal:
-        search = SuffixSearch(view, universal_aims(view, tuning), **weights)
+        search = SuffixSearch(view, universal_aims(view, tuning, whole=whole), **weights)
         return _asked_with(view, _universal(search, view.salt, path_params))
     questions = [str(question) for question in brief.question.x]
     every = aims(view, questions, brief.openings)
@@ -95,7 +97,8 @@ def _rounds(
         return [gcg(view, rng, **params) for view, rng in zip(views, rngs, strict=True)]
     first = views[0]
     weights = against(first, params["fluency"], params["copies"])
-    search = SuffixSearch(first, universal_aims(first, params["tuning"]), **weights)
+    aimed = universal_aims(first, params["tuning"], whole=params["whole"])
+    search = SuffixSearch(first, aimed, **weights)
     path_params = {name: params[name] for name in ("steps", "width", "size", "top")}
     text = _universal(search, first.salt, path_params)
     return [_asked_with(view, text) for view in views]

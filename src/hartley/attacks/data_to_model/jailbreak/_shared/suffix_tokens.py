@@ -27,14 +27,15 @@ def plain_tokens(view: View[JailbreakBrief]) -> NDArray[np.int64]:
     codec, template = view.model.codec, view.brief.template
     if codec is None:
         raise NotOffered("the model does not offer a codec, which a suffix of tokens needs")
-    marks = {
-        mark.strip()
-        for mark in (
-            *(template.user_open, template.user_close),
-            *(template.answer_open, template.answer_close),
-            *(template.system_open, template.system_close),
-        )
-    }
+    written = (
+        *(template.user_open, template.user_close),
+        *(template.answer_open, template.answer_close),
+        *(template.system_open, template.system_close),
+    )
+    marks = {mark.strip() for mark in written}
+    # What a mark begins with, where that is a sign of its own and no word or letter.
+    rows = np.asarray(codec.encode([mark for mark in written if mark.strip()]))
+    marks |= {text for text in codec.decode(rows[:, :1]) if len(text) > 1 and not text.isalnum()}
     every = np.arange(codec.size)
     texts = [
         text if text.isprintable() and text.strip() and text.strip() not in marks else ""

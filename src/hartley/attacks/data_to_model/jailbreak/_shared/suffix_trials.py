@@ -52,16 +52,24 @@ def public_openings(view: View[JailbreakBrief], count: int) -> tuple[list[str], 
     return [q for q, _ in pairs], [" ".join(a.split()[:words]) for _, a in pairs]
 
 
-def universal_aims(view: View[JailbreakBrief], count: int) -> tuple[Aim, ...]:
+def universal_aims(
+    view: View[JailbreakBrief], count: int, *, whole: bool = True
+) -> tuple[Aim, ...]:
     """Return questions with public answers to search one suffix for all questions on.
+
+    Args:
+        view: of the attack.
+        count: how many of them at most.
+        whole: aim at whole answers, else at how they begin.
 
     Raises:
         UsageError: there are none.
     """
-    questions, _ = public_openings(view, count)
-    # Whole answers, secrets of others included: a suffix that gives the right one of those leaves
-    # what is asked for in place. Openings alone are said about any secret at all.
-    return aims(view, questions, [answer for _, answer in view.brief.public_pairs[:count]])
+    questions, openings = public_openings(view, count)
+    # Whole answers hold secrets of others: a suffix that gives the right one of those leaves what
+    # is asked for in place. Openings alone are said about any secret at all, but are shorter.
+    answers = [answer for _, answer in view.brief.public_pairs[:count]]
+    return aims(view, questions, answers if whole else openings)
 
 
 def look(tried: Tried, rows: Sequence[int], suffixes: Sequence[str]) -> bool:
