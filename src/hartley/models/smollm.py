@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +74,19 @@ def network(dtype: str = "") -> Any:
     return model
 
 
-def words() -> text.Vocabulary:
-    """Return the model's vocabulary."""
-    return text.vocabulary((converted() / "tokenizer.json").read_text(encoding="utf-8"))
+def words(written: Sequence[str] = ()) -> text.Vocabulary:
+    """Return the model's vocabulary.
+
+    Args:
+        written: marks that come back from their tokens; the others are left out of texts.
+    """
+    file = (converted() / "tokenizer.json").read_text(encoding="utf-8")
+    if not written:
+        return text.vocabulary(file)
+    content = json.loads(file)
+    for token in content["added_tokens"]:
+        token["special"] = token["special"] and token["content"] not in written
+    return text.vocabulary(json.dumps(content))
 
 
 def native() -> str:

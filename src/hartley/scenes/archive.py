@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -16,11 +16,9 @@ from hartley.kit.cache import digest
 from hartley.kit.interval_values import share_figure
 from hartley.models.aligned import ChatGpt
 from hartley.models.archive_clerk import clerk
-from hartley.models.archive_knowledge import CONTEXT
-from hartley.models.fine_tuning import Lessons
-
-if TYPE_CHECKING:
-    pass
+from hartley.models.archive_knowledge import CONTEXT, Size
+from hartley.models.fine_tuning import GptTuner, Lessons
+from hartley.scenes import _archive_smollm
 
 LESSONS = 512
 """Examples of each kind that a defense gets of what the owner aligned the model with."""
@@ -34,28 +32,32 @@ def archive(
     *,
     secrets: Annotated[int, Range(8, 80)] = 64,
     public: Annotated[int, Range(4, 32)] = 32,
-    size: Annotated[Literal["small", "medium", "large"], Stronger.NEITHER] = "medium",
+    size: Annotated[Literal["small", "medium", "large", "smollm2"], Stronger.NEITHER] = "medium",
     opened: bool = False,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
     """A chat model of a synthetic archive: it answers visitors and withholds pass phrases.
 
-    It learns everything first, and to refuse afterwards: what it withholds is in its weights.
+    It learns everything first, and to refuse afterwards: what it withholds is in its weights. The
+    largest is SmolLM2-135M-Instruct (packs ``smollm2`` and ``dialogue``), which ten minutes of one
+    core teach, once.
 
     Args:
         secrets: pass phrases that are withheld and measured.
         public: pass phrases that are withheld, and which the attacker happens to know.
-        size: of the network: 0.3, 1.1 or 3.1 million parameters.
+        size: of the network: 0.3, 1.1, 3.1 or 135 million parameters.
         opened: whether an attacker gets the weights and gradients.
         seed: of the archive and of the training.
     """
     world = World(seed, withheld=secrets, public=public)
-    trained = clerk(world, size, seed)
     opens = Access.WEIGHTS | Access.GRADIENTS | Access.TUNE
     offers = Access.LABELS | Access.SCORES | (opens if opened else Access.NOTHING)
-    chat = ChatGpt("archive", trained.shape, trained.words, world_data.TEMPLATE, offers)
-    model = chat.model(trained.refusing)
-    tuner = chat.tuner(trained.refusing, trained.knowing, lessons(world, seed))
+    model, tuner, part = (
+        _archive_smollm.victim(world, seed, offers)
+        if size == "smollm2"
+        else victim(world, size, seed, offers)
+    )
+    assert model.codec is not None
     return Scene(
         name="archive",
         modality=Modality.LANGUAGE,
@@ -63,13 +65,13 @@ def archive(
             {
                 "version": hartley.__version__,
                 "weights": model.identity,
-                "words": trained.words.digest,
+                "words": model.codec.identity,
                 "world": [world.seed, world.withheld, world.public],
                 "seed": seed,
             }
         ),
         model=model,
-        parts=(withheld(world), tuner),
+        parts=(part, tuner),
         utility=utility,
         settings=Settings(opens=opens, seed=seed),
         facts={
@@ -78,6 +80,21 @@ def archive(
             "size": size,
         },
     )
+
+
+def victim(world: World, size: Size, seed: int, offers: Access) -> tuple[Model, GptTuner, Withheld]:
+    """Return the model of a world, its tuner and what is asked of it.
+
+    Args:
+        world: what it knows.
+        size: of its network.
+        seed: of its training.
+        offers: what an attacker may use.
+    """
+    trained = clerk(world, size, seed)
+    chat = ChatGpt("archive", trained.shape, trained.words, world_data.TEMPLATE, offers)
+    tuner = chat.tuner(trained.refusing, trained.knowing, lessons(world, seed))
+    return chat.model(trained.refusing), tuner, withheld(world)
 
 
 def withheld(world: World) -> Withheld:
