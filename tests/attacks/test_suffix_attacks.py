@@ -9,15 +9,22 @@ import numpy as np
 import pytest
 
 from hartley.attacks.data_to_model.jailbreak._shared.suffix_search import SuffixSearch, aims
-from hartley.attacks.data_to_model.jailbreak._shared.suffix_trials import against, public_openings
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_tokens import plain_tokens
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_trials import (
+    against,
+    public_openings,
+    universal_aims,
+)
 from hartley.attacks.data_to_model.jailbreak._shared.template_breeding import bred
 from hartley.attacks.data_to_model.jailbreak.beast import _drawn, _grown
-from hartley.attacks.data_to_model.jailbreak.gcg import gcg, walk
+from hartley.attacks.data_to_model.jailbreak.gcg import gcg
 from hartley.core import Access, Applied, Codec, Modality, View
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
 from hartley.games.jailbreak.jailbreak import live
 from hartley.kit.language import gpt
+from hartley.kit.language.chat_template import ChatTemplate
+from hartley.kit.language.text import pad
 from hartley.models.text_pipeline import TextPipeline
 
 SHAPE = gpt.Shape(vocabulary=256, width=32, layers=2, heads=4, context=256)
@@ -72,7 +79,7 @@ def test_the_loss_is_the_mean_over_questions_and_weighs_the_suffix() -> None:
 def test_steps_lower_the_loss_more_than_as_many_random_changes() -> None:
     view = _view(_scene())
     search = _search(view)
-    *_, (loss, suffix) = walk(search, np.random.default_rng(0), steps=6, width=24, size=8, top=16)
+    *_, (loss, suffix) = search.walk(np.random.default_rng(0), steps=6, width=24, size=8, top=16)
     assert search.losses(suffix[None], np.random.default_rng(1))[0] == pytest.approx(loss, abs=1e-6)
     rng = np.random.default_rng(0)
     here, lowest = search.start(8, rng), np.inf
@@ -164,3 +171,41 @@ def test_templates_that_are_bred_get_likelier_and_the_best_one_stays() -> None:
         for generations in (0, 1, 5)
     ]
     assert best[0] <= best[1] <= best[2] and best[2] > best[0]
+
+
+def test_one_suffix_aims_at_whole_public_answers_or_at_how_they_begin() -> None:
+    view = _view(_scene())
+    decode = view.model.codec.decode
+    whole, begun = (universal_aims(view, 3, whole=every) for every in (True, False))
+    for (_, answer), aim, short in zip(view.brief.public_pairs, whole, begun, strict=False):
+        (text,), (start,) = decode(aim.target[None]), decode(short.target[None])
+        assert text == answer.rstrip() and text.startswith(start + " ")
+        assert len(start.split()) == len(view.brief.openings[0].split())
+
+
+def test_no_suffix_holds_the_sign_that_opens_a_message() -> None:
+    words = ["<|s|>", "<|e|>", "user", "bot", "oak", "!", "\n"]
+
+    def encode(texts: Any) -> Any:
+        rows = []
+        for text in texts:
+            row, at = [], 0
+            while at < len(text):
+                row.append(next(i for i, word in enumerate(words) if text.startswith(word, at)))
+                at += len(words[row[-1]])
+            rows.append(row)
+        return pad(rows)
+
+    codec = Codec(
+        encode=encode,
+        decode=lambda rows: ["".join(words[i] for i in row if i >= 0) for row in np.asarray(rows)],
+        size=len(words),
+        identity="seven",
+    )
+    view, template = _view(_scene()), ChatTemplate("<|s|>user\n", "<|e|>", "<|s|>bot\n", "<|e|>")
+    view = replace(
+        view,
+        source=view.source.with_(codec=codec),
+        brief=replace(view.brief, template=template),
+    )
+    assert [words[i] for i in plain_tokens(view)] == ["user", "bot", "oak", "!"]
