@@ -235,8 +235,8 @@ def _defenses(
                 "term": index.term,
                 "dci_hartley": {
                     "value": index.value,
-                    "low": ends[0][j],
-                    "high": ends[1][j],
+                    "low": np.fmin(ends[0][j], index.value),
+                    "high": np.fmax(ends[1][j], index.value),
                     "conservative": index.low,
                     "static": index.static,
                     "least": index.least,
@@ -273,20 +273,28 @@ def _defenses(
 
 
 def _index_ends(suite: Suite, draws: CellDraws) -> tuple[Floats, Floats]:
-    """(D,) interval of each index over victims, open cells left out as in its value."""
+    """(D,) interval of each index over victims, open cells left out as in its value.
+
+    Coverage is clipped at 0 cell by cell, so that noise round 0 has a mean above it. The lower end
+    is that of the mean before clipping, but for cells that are worse than without the defense
+    beyond doubt, which cover 0.
+    """
     leaks = suite.leaks
     leaked = leaks.before[:, 0] > 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.clip(1 - draws.worst / np.maximum(draws.before, 1e-12)[:, :, None], 0, 1)
-    shares = np.where(leaks.unclaimed, 0.0, shares)
+    signed = np.minimum(1 - draws.worst / np.maximum(draws.before, 1e-12)[:, :, None], 1)
+    worse = np.quantile(signed, 1 - ALPHA / 2, axis=0) <= 0
+    signed = np.where(leaks.unclaimed | worse, 0.0, signed)
     lows, highs = [], []
     for j in range(len(leaks.defenses)):
         rows = leaked & ~leaks.open[:, j]
         weights = attack_weights([c for c, row in zip(leaks.classes, rows, strict=True) if row])
-        spread = shares[:, rows, j] @ weights if len(weights) else np.array([math.nan])
-        low, high = np.quantile(spread, [ALPHA / 2, 1 - ALPHA / 2])
-        lows.append(low)
-        highs.append(high)
+        if not len(weights):
+            lows.append(math.nan)
+            highs.append(math.nan)
+            continue
+        cells = signed[:, rows, j]
+        lows.append(max(0.0, float(np.quantile(cells @ weights, ALPHA / 2))))
+        highs.append(float(np.quantile(np.maximum(cells, 0) @ weights, 1 - ALPHA / 2)))
     return np.array(lows), np.array(highs)
 
 
