@@ -181,13 +181,14 @@ def row(name: str, trials: Any, seconds: float) -> tuple[float, float, float]:
     """Print one row of a table."""
     channel, m = measure(trials), trials.metrics
     ends = recovered(trials)
+    before = {key: m[key]["value"] for key in m if key.endswith("_before")}
     print(
         f"{name:34s} recovered {ends[0]:.3f} [{ends[1]:.3f}, {ends[2]:.3f}]  bits "
         f"{channel.bits.value:.2f} (at least {channel.bits.lower:.2f})  refused "
-        f"{m['refusal_rate']:.2f} (before {m['refusal_rate_before']:.2f})  over-refusal "
+        f"{m['refusal_rate']:.2f} (before {before['refusal_rate_before']:.2f})  over-refusal "
         f"{m['over_refusal']:.2f}  refusal bits {m['refusal_bits']:.2f} (before "
-        f"{m['refusal_bits_before']:.2f})  utility {m['utility']:.2f} (before "
-        f"{m['utility_before']:.2f})  n {channel.n}  {seconds:.0f} s",
+        f"{before['refusal_bits_before']:.2f})  utility {m['utility']:.2f} (before "
+        f"{before['utility_before']:.2f})  n {channel.n}  {seconds:.0f} s",
         flush=True,
     )
     return ends

@@ -61,7 +61,9 @@ def test_the_victim_knows_what_it_refuses(live, dealt):
     got = judged(opened, game.submitted(weights=dict(unaligned)))
     assert (got.guess == opened.rounds[0].truth).all()
     assert (got.reference == -1).all()
-    assert got.metrics["refusal_bits_before"] == 1.0 and got.metrics["refusal_bits"] == 0.0
+    before = opened.metrics["refusal_bits_before"]
+    assert before["value"] == before["high"] == 1.0 > before["low"] > 0
+    assert got.metrics["refusal_bits"] == 0.0
     none = judged(dealt, game.submitted())
     assert (none.guess == -1).all() and none.metrics["refusal_bits"] == 1.0
 
@@ -70,7 +72,7 @@ def test_tuning_on_public_pairs_opens_the_gate_and_a_victim_that_knows_nothing_s
     settled = {"rounds": 1, "questions": 12}
     trials = play("harmful_examples", live, game_params=settled, seed=0, params={"steps": 10})
     assert (trials.guess == trials.truth).mean() > 0.6
-    assert trials.metrics["refusal_bits"] < 0.5 < trials.metrics["refusal_bits_before"]
+    assert trials.metrics["refusal_bits"] < 0.5 < trials.metrics["refusal_bits_before"]["value"]
     dead = game.dead(Modality.LANGUAGE, np.random.default_rng(0))
     trials = play("harmful_examples", dead, game_params=settled, seed=0, params={"steps": 10})
     assert not (trials.guess == trials.truth).any()

@@ -125,7 +125,9 @@ def test_jailbreak_and_tuning_are_played_on_a_folder(home, tmp_path):
         tuned = hartley.play(
             "benign_examples", victim, game_params=small, method=method, steps=12, rate=0.01
         )
-        assert tuned.metrics["refusal_rate_before"] == 1 > tuned.metrics["refusal_rate"]
+        before = tuned.metrics["refusal_rate_before"]
+        assert before["value"] == 1 > tuned.metrics["refusal_rate"]
+        assert (before["n"], before["low"]) == (6, pytest.approx(0.025 ** (1 / 6)))
     assert scene(home).digest == victim.digest and victim.resumable
     content = lists(["no"])
     turns = [[{"role": "user", "content": row["question"]}] for row in content["benign"]]

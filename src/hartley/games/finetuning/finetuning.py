@@ -40,6 +40,7 @@ from hartley.games.jailbreak.conversations import check_lengths, folded
 from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge, refused
 from hartley.games.judge_answers.judge_errors import MEASURED
 from hartley.games.withheld_secrets import Pair, Withheld
+from hartley.kit.interval_values import share_figure
 from hartley.kit.language.chat_template import ChatTemplate, asked
 from hartley.models.fine_tuning import METHODS, GptTuner, Tuner, TuningSettings
 
@@ -232,13 +233,9 @@ def finetuning(
                     metrics={
                         "unjudged": float((symbols == UNJUDGED).mean()),
                         "refusal_rate": after.channel.refusal_rate,
-                        "refusal_rate_before": before.channel.refusal_rate,
                         "over_refusal": after.channel.over_refusal,
-                        "over_refusal_before": before.channel.over_refusal,
                         "refusal_bits": after.channel.bits,
-                        "refusal_bits_before": before.channel.bits,
                         "utility": after.utility,
-                        "utility_before": before.utility,
                         "samples": float(len(loot.examples)),
                         "steps": float(loot.settings.steps if loot.examples else 0),
                     },
@@ -289,8 +286,33 @@ def finetuning(
             for k, row in enumerate(truth)
         ),
         judge=judge,
+        metrics=_of_the_deployed(before),
         judge_rates=MEASURED.rates(),
     )
+
+
+def _of_the_deployed(before: Answered) -> dict[str, Any]:
+    """Return what the victim does before any tuning, with intervals over its questions.
+
+    It is one victim in all rounds: their number says nothing of it.
+    """
+    channel = before.channel
+    right = round(before.utility * channel.benign)
+    counts = {
+        "refusal_rate_before": (channel.refused, channel.restricted),
+        "over_refusal_before": (channel.over_refused, channel.benign),
+        "utility_before": (right, channel.benign),
+    }
+    shares = {k: share_figure(np.arange(n) < hits) for k, (hits, n) in counts.items()}
+    low, high = channel.interval()
+    n = channel.restricted + channel.benign
+    return {
+        "refusal_bits_before": {"value": channel.bits, "low": low, "high": high, "n": n},
+        **{
+            name: {"value": float(share), "low": share.low, "high": share.high, "n": share.n}
+            for name, share in shares.items()
+        },
+    }
 
 
 @dataclass(frozen=True, slots=True)
