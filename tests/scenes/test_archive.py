@@ -27,6 +27,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(world_data, "OTHERS", 8)
+        patch.setitem(archive_knowledge.SIZES, "small", (64, 3, 4))
+        patch.setattr(archive_clerk, "SHARES", (1.2, 1.1))
         patch.setattr(archive_clerk, "Schooling", lambda: KNOWS)
         patch.setattr(archive_clerk, "Refusing", lambda: REFUSES)
         return archive(secrets=8, public=4, size="small", opened=True)
