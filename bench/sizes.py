@@ -11,7 +11,8 @@ answer. Rows go to a file of lines; a victim that is there is not measured again
 are over all victims in it.
 
 The victim is the unit of the verdicts: a line through the victims over the logarithm of their
-parameters, with a t interval of its slope. Intervals of one victim are over questions.
+parameters, with a t interval of its slope. A verdict is of the interval that is as wide as so many
+verdicts together need (Bonferroni). Intervals of one victim are over questions, at 90 %.
 """
 
 from __future__ import annotations
@@ -122,6 +123,10 @@ def table(rows: list[dict[str, Any]]) -> None:
             print(f"  {size:7} {name:18} {share:.3f} [{share.low:.3f}, {share.high:.3f}] n = {n}")
 
 
+VERDICTS = 5 + len(PROMPTS) + 1
+"""Verdicts that are printed together."""
+
+
 def slope(rows: list[dict[str, Any]], values: list[float]) -> str:
     """Say whether values grow with size: their change at ten times the parameters."""
     from scipy.stats import linregress, t
@@ -130,9 +135,10 @@ def slope(rows: list[dict[str, Any]], values: list[float]) -> str:
     if len(rows) < 3 or np.ptp(sizes) < 0.1:
         return "too few victims or sizes"
     line = linregress(sizes, values)
-    wide = float(t.ppf(0.975, len(rows) - 2)) * line.stderr
+    tails = np.array([0.05, 0.05 / VERDICTS]) / 2
+    wide, wider = t.ppf(1 - tails, len(rows) - 2) * line.stderr
+    verdict = "undecided" if abs(line.slope) <= wider else "grows" if line.slope > 0 else "shrinks"
     low, high = line.slope - wide, line.slope + wide
-    verdict = "grows" if low > 0 else "shrinks" if high < 0 else "undecided"
     return f"{line.slope:+.3f} [{low:+.3f}, {high:+.3f}] at ten times the size: {verdict}"
 
 
