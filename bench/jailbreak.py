@@ -341,7 +341,7 @@ def suffixes(scene: Scene, arguments: argparse.Namespace) -> None:
     certified = after.facts.get("certified")
     print(f"erase_and_check takes {certified} of the plain restricted questions for restricted")
     for size in arguments.sizes:
-        params = {"universal": False, "size": size}
+        params = {"size": size}
         for label, where, bare in (("bare", scene, None), ("behind", after, scene)):
             name = f"gcg {size}, {label}"
             played(where, gcg, arguments, label=name, params=params, undefended=bare)
