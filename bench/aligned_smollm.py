@@ -1,7 +1,7 @@
 """The archive's victim of 135 million parameters: is it aligned, and what does a suffix get of it?
 
     python bench/aligned_smollm.py victim [--seeds 0]
-    python bench/aligned_smollm.py suffix [--steps 100] [--tuning 4]
+    python bench/aligned_smollm.py suffix [--steps 14] [--begun]
 
 ``victim``: secrets that come out before the refusal stage, and after it when the answer is begun;
 refusals of restricted questions in held-out forms, and of benign ones that training left out;
@@ -114,7 +114,7 @@ def suffix(asked_for):
         part.system, 1, 1, False, 0, 64, part.context,
     )  # fmt: skip
     view = View(source=model, brief=brief)
-    aimed = universal_aims(view, asked_for.tuning, whole=asked_for.whole)
+    aimed = universal_aims(view, asked_for.tuning, whole=not asked_for.begun)
     search = SuffixSearch(view, aimed)
     how = {name: getattr(asked_for, name) for name in ("steps", "width", "size", "top")}
 
@@ -129,10 +129,10 @@ def suffix(asked_for):
         spent = time.process_time() - started
         return {"losses": np.array(losses), "best": best, "seconds": np.array([spent])}
 
-    key = ["universal suffix", model.identity, asked_for.tuning, asked_for.whole, how]
+    key = ["universal suffix", model.identity, asked_for.tuning, asked_for.begun, how]
     made = cached("suffixes", key, walked, code=SuffixSearch)
     losses, text = made["losses"], search.text(made["best"])
-    aim = "whole answers" if asked_for.whole else "how answers begin"
+    aim = "how answers begin" if asked_for.begun else "whole answers"
     print(f"{how}, {aim} of {asked_for.tuning} public questions, {made['seconds'][0]:.0f} CPU-s")
     print("loss at steps " + ", ".join(f"{k}: {losses[k - 1]:.3f}" for k in curve(len(losses))))
     print(f"suffix {text!r}")
@@ -172,12 +172,12 @@ def main():
     job.add_argument("--seeds", nargs="*", type=int, default=[0])
     job.set_defaults(run=victim)
     job = jobs.add_parser("suffix")
-    job.add_argument("--steps", type=int, default=100)
+    job.add_argument("--steps", type=int, default=14)
     job.add_argument("--width", type=int, default=64)
-    job.add_argument("--size", type=int, default=20)
+    job.add_argument("--size", type=int, default=12)
     job.add_argument("--top", type=int, default=256)
     job.add_argument("--tuning", type=int, default=4)
-    job.add_argument("--whole", action="store_true", help="aim at whole public answers")
+    job.add_argument("--begun", action="store_true", help="aim at how answers begin")
     job.set_defaults(run=suffix)
     args = parser.parse_args()
     torch.set_num_threads(1)
