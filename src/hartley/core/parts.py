@@ -266,7 +266,7 @@ class Attack(Part):
         default="",
         metadata=about(
             "a function of its module, (views, rngs, **params) → outcomes, that plays all rounds "
-            "of a deal at once with the results of one by one",
+            "of a deal at once with the results of one by one; what serves all is asked once",
             listed=False,
         ),
     )

@@ -41,7 +41,6 @@ def test_it_is_the_same_search(scene, name, more):
     assert np.array_equal(first.guess, second.guess)
     assert first.spec.uses == second.spec.uses and first.cost == second.cost
     assert np.array_equal(*(trials.costs["cost_queries"] for trials in (first, second)))
-    # Within a budget rounds go one after another, so that what is left of it is known.
     limited = played(attack, scene, table, params, budget=first.spec.uses)
     assert limited.trials.spec.uses == first.spec.uses
 

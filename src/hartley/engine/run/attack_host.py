@@ -91,12 +91,14 @@ class Host:
 
     def _play(self, view: Any, rng: np.random.Generator, params: dict[str, Any]) -> Any:
         assert self._attack is not None
-        outcome = self._attack(view, rng, **params)
-        if not isinstance(outcome, Outcome):
-            empty = isinstance(outcome, str | tuple | list | dict) and not outcome
-            return f"{'an empty ' if empty else ''}{type(outcome).__name__}"
-        names = ("guess", "asset", "posterior", "columns")
-        return {name: getattr(outcome, name) for name in names}
+        return _answer(self._attack(view, rng, **params))
+
+    def _play_all(
+        self, views: list[Any], rngs: list[np.random.Generator], params: dict[str, Any]
+    ) -> Any:
+        assert self._attack is not None
+        together = vars(sys.modules[self._attack.run.__module__])[self._attack.together]
+        return [_answer(outcome) for outcome in together(views, rngs, **params)]
 
     def _call(self, number: int, arguments: tuple[Any, ...]) -> Any:
         return self._lent[number](*arguments)
@@ -117,6 +119,15 @@ class Host:
         _, content = read(self._inbox)
         order: tuple[Any, ...] = _Unpickler(io.BytesIO(content), self).load()
         return order
+
+
+def _answer(outcome: Any) -> Any:
+    """What is sent of an outcome; the name of its type where it is something else."""
+    if not isinstance(outcome, Outcome):
+        empty = isinstance(outcome, str | tuple | list | dict) and not outcome
+        return f"{'an empty ' if empty else ''}{type(outcome).__name__}"
+    names = ("guess", "asset", "posterior", "columns")
+    return {name: getattr(outcome, name) for name in names}
 
 
 class Remote:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -165,7 +165,31 @@ class AttackProcess:
             RunError: the process died, or sent what cannot be read.
             Exception: what the attack raised.
         """
-        answer = self._converse(("play", view, rng, dict(params)), keeps=True)
+        return self._outcome(self._converse(("play", view, rng, dict(params)), keeps=True))
+
+    def play_all(
+        self,
+        views: Sequence[View[Any]],
+        rngs: Sequence[np.random.Generator],
+        params: Mapping[str, Any],
+    ) -> list[Outcome]:
+        """Play all rounds of a deal there, in one call of the function that the attack names.
+
+        Args:
+            views: sealed, one a round.
+            rngs: of the attack, one a round.
+            params: of the attack, defaults among them.
+
+        Raises:
+            RunError: the process died, or sent what cannot be read.
+            Exception: what the attack raised.
+        """
+        answers = self._converse(("play_all", [*views], [*rngs], dict(params)), keeps=True)
+        if not isinstance(answers, list):
+            raise RunError(f"{self.name} must return an Outcome for each round, got {answers}")
+        return [self._outcome(answer) for answer in answers]
+
+    def _outcome(self, answer: Any) -> Outcome:
         if not isinstance(answer, Mapping):
             raise RunError(f"{self.name} must return an Outcome, got {answer}")
         try:

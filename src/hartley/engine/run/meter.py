@@ -141,6 +141,8 @@ class Meter:
         cost: what the adapters reported: tokens, money, seconds of the model.
         ledger: what was used of work that several attacks share; open while the attack runs.
         copies: what the attack holds of what was dealt.
+        total: the meter of the whole play where this one is of a single round; it counts too, and
+            its budget holds.
     """
 
     budget: int | None = None
@@ -148,6 +150,7 @@ class Meter:
     cost: Cost = field(default_factory=Cost)
     ledger: Ledger = field(init=False)
     copies: Copies = field(default_factory=Copies, repr=False)
+    total: Meter | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(lambda: _amounts(self.models, self.cost))
@@ -181,6 +184,8 @@ class Meter:
         how = CAPABILITIES[what].counted
         if how is Counted.NOTHING:
             return
+        if self.total is not None:
+            self.total.spend(what, uses)
         total = self.queries + uses
         if how is Counted.QUERIES and self.budget is not None and total > self.budget:
             raise BudgetSpent(

@@ -2,8 +2,8 @@
 
 The rounds of a deal are often the same search on other numbers. An attack that can search in all of
 them at once names a function of its module (``together``), which gets the views and the generators
-of all rounds and returns an outcome for each. Every view has a meter of its own, so that what a
-round used is counted as it is one by one; the time is shared out equally.
+of all rounds and returns an outcome for each. Every view has a meter of its own within that of the
+play; the time is shared out equally. What serves all is counted in the round that asked for it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,9 @@ def acted(
     Raises:
         RunError: the attack returned something else than outcomes.
     """
-    function = _together(attack)
-    if function is None or process is not None or meter.budget is not None:
+    if not attack.together:
         return _one_by_one(attack, table, params, seed=seed, meter=meter, process=process)
-    meters = [Meter(copies=meter.copies) for _ in table.rounds]
+    meters = [Meter(copies=meter.copies, total=meter) for _ in table.rounds]
     began = meter.reading().seconds
     with meter.ledger.opened():
         views = [
@@ -55,7 +54,11 @@ def acted(
             for round_, of_round in zip(table.rounds, meters, strict=True)
         ]
         rngs = [_rng(seed, attack, index) for index in range(len(views))]
-        outcomes = list(function(views, rngs, **{**defaults(attack.parameters), **params}))
+        settings = {**defaults(attack.parameters), **params}
+        if process is None:
+            outcomes = list(together(attack)(views, rngs, **settings))
+        else:
+            outcomes = process.play_all(views, rngs, settings)
     for outcome in outcomes:
         _check(attack, outcome)
     if len(outcomes) != len(views):
@@ -64,8 +67,6 @@ def acted(
             f"{len(outcomes)}"
         )
     for of_round in meters:
-        for name, uses in of_round.counts.items():
-            meter.counts[name] = meter.counts.get(name, 0) + uses
         meter.cost += of_round.cost
     seconds = (meter.reading().seconds - began) / len(views)
     return outcomes, [replace(of_round.reading(), seconds=seconds) for of_round in meters]
@@ -96,10 +97,8 @@ def _one_by_one(
     return outcomes, spent
 
 
-def _together(attack: Attack) -> Callable[..., Any] | None:
-    """The function of the attack's module that plays all rounds, if it names one."""
-    if not attack.together:
-        return None
+def together(attack: Attack) -> Callable[..., Any]:
+    """Return the function of the attack's module that plays all rounds."""
     function: Callable[..., Any] = vars(sys.modules[attack.run.__module__])[attack.together]
     return function
 
