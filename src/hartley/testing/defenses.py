@@ -22,6 +22,7 @@ from hartley.core import (
     Modality,
     Model,
     Quantity,
+    Role,
     Round,
     Scene,
 )
@@ -237,8 +238,8 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
             left, behind = residual(first)
             if left < bits.value * 2 / 3:
                 return True
-            if np.array_equal(answers, behind):
-                return False  # it changed nothing, where there was something to lose
+            if attack.game.role is Role.INJECT and np.array_equal(answers, behind):
+                return False  # no input came out otherwise, where there was something to lose
     few = {"rounds": FEW} if trainer is not None or attack.game.form is AnswerForm.SCORE else {}
     return residual(few)[0] < undefended(few)[0].value - DEAD
 
