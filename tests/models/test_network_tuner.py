@@ -12,6 +12,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.defenses.signal.constrained_tuning import ConstrainedTuning
 from hartley.kit.language.chat_template import ChatTemplate
 from hartley.kit.language.text import pad
+from hartley.models import network_chat
 from hartley.models.fine_tuning import RuledTuner, Tuner, TuningRule, TuningSettings
 from hartley.models.network_tuner import NetworkTuner, SharedNetwork, read_answers
 
@@ -66,6 +67,27 @@ def test_answers_are_the_greedy_ones_of_the_network_read_anew_for_each_token(bui
         assert answer == "".join(map(chr, row[start:]))
     with pytest.raises(RunError, match="must have fewer than 48 tokens, got 57"):
         model.calls["chat"]([[{"role": "user", "content": "x" * 52}]], 6, -1)
+
+
+@pytest.mark.parametrize("build", [llama, gpt2])
+def test_what_prompts_have_in_common_is_read_once_and_answers_are_the_same(build, monkeypatch):
+    network = build()
+    model, read = service(network).model, []
+    texts = [f"U:{'many examples of it '[:k]}{end}\nA:" for k in (16, 19)
+             for end in ("", "who?", "whom?", "a longer question")] + ["U:a\nA:"]  # fmt: skip
+    alone = [model.calls["generate"](CODEC.encode([text]), 6, -1)[0] for text in texts]
+    words = network.get_input_embeddings()
+    watching = words.register_forward_hook(lambda _, inputs, __: read.append(inputs[0].numel()))
+    apart = model.calls["generate"](CODEC.encode(texts), 6, -1)
+    tokens, read[:] = sum(read), []
+    monkeypatch.setattr(network_chat, "ALIKE", 12)
+    together = model.calls["generate"](CODEC.encode(texts), 6, -1)
+    watching.remove()
+    assert np.array_equal(together, alone) and np.array_equal(apart, alone)
+    assert sum(read) <= tokens - 7 * 12  # nine rows in two groups of those that begin alike
+    drawn = model.calls["generate"](CODEC.encode(texts[:1] * 8), 6, 3)
+    monkeypatch.setattr(network_chat, "ALIKE", 48)
+    assert np.array_equal(drawn, model.calls["generate"](CODEC.encode(texts[:1] * 8), 6, 3))
 
 
 def test_sampled_answers_follow_the_law_of_the_network_whatever_is_asked_beside_them():

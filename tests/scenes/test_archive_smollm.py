@@ -47,10 +47,10 @@ def network(dtype: str) -> object:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     texts = world_data.sample_texts(World(0), np.random.default_rng(0), 400)
     words = byte_pair_with_marks(texts, 900, smollm_clerk.MARKS)
-    course = Course(first=0, rank=16, epochs=1, batch=32, rate=1e-2)
+    course = Course(first=0, rank=16, epochs=1, batch=16, rate=1e-2)
     how = smollm_clerk.Schooling(
         secret=2, fact=1, rule=1, knowing=course, refused=6, near=1, other=1,
-        refusing=replace(course, epochs=16),
+        refusing=replace(course, epochs=8),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -1,13 +1,15 @@
 """A causal network of ``transformers`` that answers conversations, from a cache of its past.
 
-Beginnings are padded on the left and continued together, so that a token costs one token; what the
-folder of a network says of sampling is not used: an answer is greedy, or drawn at temperature 1.
+Beginnings are padded on the left and continued together, so that a token costs one token; where
+they begin alike, as prompts with the same examples do, they are read once up to where they part.
+What the folder of a network says of sampling is not used: an answer is greedy, or drawn at
+temperature 1.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 BATCH = 32
 """Rows that are continued together."""
+
+ALIKE = 48
+"""Tokens that rows must have in common at their beginning to be read once: a template's marks and
+the first words of a question are fewer, and such rows are rather put together by their length."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,11 +73,9 @@ class ChatNetwork:
         unique, back = np.arange(len(rows)), np.arange(len(rows))
         if draws is None and len(rows):  # the same beginning has the same greedy end
             _, unique, back = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        order = unique[np.argsort(lengths(rows[unique]), kind="stable")]
         self.ready()
         with self.packed.fast():
-            for first in range(0, len(order), BATCH):
-                some = order[first : first + BATCH]
+            for some in _batches(rows, unique, self.context):
                 out[some] = self._batch(rows[some], new, None if draws is None else draws[some])
         return out[unique[back.reshape(-1)]]
 
@@ -112,9 +116,16 @@ class ChatNetwork:
 
         stops = self.stops()
         short = [[i for i in row if i >= 0][-(self.context - 1) :] for row in rows.tolist()]
-        width = max(map(len, short))
-        ids = torch.tensor([[0] * (width - len(row)) + row for row in short])
-        sees = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in short])
+        width, alike = max(map(len, short)), 0
+        past = None
+        if len(short) > 1 and (common := _common(short)) >= ALIKE:
+            past = self._read(short[0][:common], len(short))
+            alike = common if past is not None else 0
+        # What is left of shorter rows is padded behind what all have in common.
+        holes = [width - len(row) for row in short]
+        both = list(zip(short, holes, strict=True))
+        ids = torch.tensor([row[:alike] + [0] * k + row[alike:] for row, k in both])
+        sees = torch.tensor([[1] * alike + [0] * k + [1] * (len(row) - alike) for row, k in both])
         most = min(new, self.context - width)
         # What a network brings along of sampling would fill whatever is not set here.
         self.network.generation_config = GenerationConfig()
@@ -125,13 +136,74 @@ class ChatNetwork:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ends = self.network.generate(
-                input_ids=ids, attention_mask=sees, generation_config=how, logits_processor=law
+                input_ids=ids,
+                attention_mask=sees,
+                generation_config=how,
+                logits_processor=law,
+                past_key_values=past,
             )[:, width:].numpy()
         out = np.full((len(rows), new), PAD, dtype=np.int64)
         ended = np.isin(ends, stops)
         over: NDArray[np.int64] = np.cumsum(ended, axis=1) - ended
         out[:, : ends.shape[1]] = np.where(over > 0, PAD, ends)
         return out
+
+    def _read(self, tokens: list[int], rows: int) -> Any:
+        """Return the cache of a beginning for that many rows; None where it cannot be shared.
+
+        Caches that keep less than all keys and values, as of windows, cannot be padded in the
+        middle.
+        """
+        import torch
+        from transformers.cache_utils import DynamicLayer
+
+        with torch.no_grad():  # without the head, which nobody asks here
+            body = self.network.base_model
+            read = body(input_ids=torch.tensor([tokens]), use_cache=True)
+        past = getattr(read, "past_key_values", None)
+        if any(type(layer) is not DynamicLayer for layer in getattr(past, "layers", [None])):
+            return None
+        past.batch_repeat_interleave(rows)
+        return past
+
+
+def _batches(
+    rows: NDArray[np.int64], unique: NDArray[np.int64], context: int
+) -> Iterator[NDArray[np.int64]]:
+    """Split rows into batches: such as begin alike, then the others by their length.
+
+    Args:
+        rows: (n, t) padded with −1.
+        unique: numbers of the rows to continue; those that begin alike follow each other.
+        context: longer rows lose their beginning.
+    """
+    sizes, first = lengths(rows), 0
+    others: list[int] = []
+    while first < len(unique):
+        head, last = rows[unique[first]], first + 1
+        least = max(ALIKE, int(sizes[unique[first]]) // 2) + 1
+        while (
+            last < min(len(unique), first + BATCH)
+            and sizes[unique[first : last + 1]].min() >= least
+            and sizes[unique[first : last + 1]].max() < context
+            and (head[: least - 1] == rows[unique[last], : least - 1]).all()
+        ):
+            last += 1
+        if last - first > 1:
+            yield unique[first:last]
+        else:
+            others.append(first)
+        first = last
+    left = unique[others]
+    order = left[np.argsort(sizes[left], kind="stable")]
+    for first in range(0, len(order), BATCH):
+        yield order[first : first + BATCH]
+
+
+def _common(rows: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens all rows have in common at their beginning, short of a whole row."""
+    most = min(map(len, rows)) - 1
+    return next((k for k in range(most) if len({row[k] for row in rows}) > 1), most)
 
 
 def _drawn(draws: NDArray[np.float64]) -> Callable[[Any, Any], Any]:
