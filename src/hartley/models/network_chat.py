@@ -160,7 +160,7 @@ class ChatNetwork:
         with torch.no_grad():  # without the head, which nobody asks here
             body = self.network.base_model
             read = body(input_ids=torch.tensor([tokens]), use_cache=True)
-        past = getattr(read, "past_key_values", None)
+        past: Any = getattr(read, "past_key_values", None)
         if any(type(layer) is not DynamicLayer for layer in getattr(past, "layers", [None])):
             return None
         past.batch_repeat_interleave(rows)
