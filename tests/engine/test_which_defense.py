@@ -109,6 +109,14 @@ def test_the_choice_of_a_table_worked_by_hand():
     assert "without their trials" in found["intervals"]
 
 
+def test_no_share_of_a_secret_is_above_1():
+    # A wide interval of a leak of nearly all, of which a draw from two pieces goes beyond.
+    wide = {"rounding": ("bandwidth", 0.9, {"knockoff": ((1.98, 0.4, 2.0), (1.98, 0.4, 2.0))})}
+    result = which_defense(document(wide))
+    for worst in (result["choice"]["worst"], result["defenses"][0]["worst"]):
+        assert 0 <= worst["low"] <= worst["value"] <= worst["high"] <= 1
+
+
 def test_missing_cells_are_never_a_leak_of_0():
     found = which_defense(document())
     states = {r["attack"]: r["behind"]["dp"]["state"] for r in found["matrix"]}

@@ -123,7 +123,8 @@ class _Drawer:
         if influence is None:
             rng = np.random.default_rng(spawn(0, "cell", name))
             level = (row["bits"].get("alpha") if "bits" in row else None) or ALPHA
-            return two_piece(ends[None], rng.random((self.draws, 1)), alpha=level)[:, 0]
+            drawn = two_piece(ends[None], rng.random((self.draws, 1)), alpha=level)[:, 0]
+            return np.asarray(np.clip(drawn, 0.0, 1.0), dtype=np.float64)
         self.resampled += 1
         entropy = math.log2(max(2, baseline.get("alphabet") or 2))
         parts = len(influence)
