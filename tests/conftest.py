@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hartley import catalog
@@ -112,6 +114,24 @@ def _nulls_of_one_redraw(request: pytest.FixtureRequest) -> Iterator[None]:
             patch.setattr("hartley.channel.measure.REDRAWS", 1)
             patch.setattr("hartley.channel.measure.NULL_CERTIFICATES", 0)
         yield
+
+
+def _seeded() -> None:
+    """Seed what an estimator without a ``random_state`` draws from: no test rests on chance."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _seeded_module() -> None:
+    _seeded()
+
+
+@pytest.fixture(autouse=True)
+def _seeded_test() -> None:
+    _seeded()
 
 
 @pytest.fixture
