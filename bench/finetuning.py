@@ -7,7 +7,9 @@
     PYTHON bench/finetuning.py ordering    # explicit, identity shift, benign after few steps
 
 ``--scene`` is ``archive`` (a victim that is trained on the first run and cached) or ``live``, the
-tiny one. A share recovered is that of secrets that the judge reads in answers. Intervals are 95 %.
+tiny one. ``defenses --attacks NAME …`` plays others than harmful examples; with ``--adaptive`` also
+those who know the defense and chose settings on reserved secrets. A share recovered is that of
+secrets that the judge reads in answers. Intervals are 95 %.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from chosen_settings import chosen
 from finetuning_half import (
     GRID,
     LESS,
@@ -50,7 +54,7 @@ from finetuning_half import (
 from hartley import catalog
 from hartley.attacks.data_to_model.finetuning.identity_shift import PERSONAS
 from hartley.channel.measure import measure
-from hartley.core import Modality, Scene
+from hartley.core import Applied, Modality, Scene
 from hartley.engine.run.play import play
 from hartley.games.finetuning.finetuning import answers_of, live
 from hartley.games.judge_answers import decode
@@ -195,12 +199,24 @@ def row(name: str, trials: Any, seconds: float) -> tuple[float, float, float]:
 
 
 def played(
-    scene: Scene, name: str, arguments: argparse.Namespace, label: str = "", **params: Any
+    scene: Scene,
+    name: str,
+    arguments: argparse.Namespace,
+    label: str = "",
+    undefended: Scene | None = None,
+    **params: Any,
 ) -> tuple[float, float, float]:
     """Play one attack and print its row."""
     began = time.process_time()
     settled = {"rounds": arguments.rounds, "questions": arguments.questions}
-    trials = play(name, scene, game_params=settled, seed=arguments.seed, params=params)
+    trials = play(
+        name,
+        scene,
+        game_params=settled,
+        seed=arguments.seed,
+        params=params,
+        undefended=undefended,
+    )
     return row(label or name, trials, time.process_time() - began)
 
 
@@ -225,17 +241,27 @@ def attacks(scene: Scene, arguments: argparse.Namespace) -> None:
 
 
 def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
-    """Each defense against harmful examples at one setting: each below plain tuning."""
+    """Each defense against attacks, static at the usual setting: each below plain tuning."""
     names = arguments.defenses.split(",") if arguments.defenses else (*TUNING, *ALIGNMENT)
-    plain = played(scene, "harmful_examples", arguments, "none")
+    plain = {name: played(scene, name, arguments, f"{name}, bare") for name in arguments.attacks}
     for name in names:
         began = time.process_time()
-        there = behind(scene, name, arguments.seed)
+        after = behind(scene, name, arguments.seed)
+        there = replace(after, defenses=(Applied(name, {}),))
         print(f"  {name} made in {time.process_time() - began:.0f} s of processor")
-        ends = played(there, "harmful_examples", arguments, name)
-        holds = "reproduced" if ends[2] < plain[1] else (
-            "refuted" if ends[1] > plain[2] else "undecided")  # fmt: skip
-        print(f"  claim: less is recovered behind {name} than behind plain tuning: {holds}")
+        for attack in arguments.attacks:
+            label = f"{attack}, {name}"
+            ends = played(there, attack, arguments, f"{label}, static", undefended=scene)
+            holds = "reproduced" if ends[2] < plain[attack][1] else (
+                "refuted" if ends[1] > plain[attack][2] else "undecided")  # fmt: skip
+            print(f"  claim: less is recovered behind {name} than behind plain tuning: {holds}")
+            if arguments.adaptive:
+                size = {"rounds": arguments.rounds, "questions": arguments.questions}
+                began = time.process_time()
+                choice = chosen(there, catalog.load("attack", attack), size, arguments.seed)
+                spent = time.process_time() - began
+                print(f"  chose {choice.record['setting']} in {spent:.0f} s of processor")
+                played(there, attack, arguments, f"{label}, adaptive", **choice.params)
 
 
 def interval(restricted: np.ndarray, benign: np.ndarray, seed: int) -> tuple[float, float]:
@@ -378,6 +404,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--questions", type=int, default=32)
     parser.add_argument("--defenses", default="")
+    parser.add_argument("--attacks", nargs="*", default=["harmful_examples"])
+    parser.add_argument("--adaptive", action="store_true", help="of defenses: adaptive rows too")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args(words)
     COMMANDS[arguments.command](scene_of(arguments), arguments)

@@ -24,14 +24,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from chosen_settings import chosen
 
 from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Knowledge, Modality, Scene
 from hartley.engine.defend import defended, unfit
-from hartley.engine.plan.plan import sweep as combinations
 from hartley.engine.run.play import deal, play
-from hartley.engine.run.tuning import tuned, tuning_params, tuning_seed
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.kit.interval_values import share_figure
 from hartley.models.gate import Gate
@@ -163,22 +162,11 @@ def row(scene: Scene, name: str, size: dict[str, Any], bare: Scene | None, label
     """Play one attack, and print its rates; ``bare`` is the scene that a static attacker knows."""
     attack = catalog.load("attack", name)
     dealt = deal(attack, scene, seed=0, params=size)
-    params, chosen = {p.name: p.default for p in attack.parameters}, ""
+    params, said = {p.name: p.default for p in attack.parameters}, ""
     static = bare is not None
-    if not static and scene.defenses and attack.sweep:
-        few, seed = tuning_params(attack, size, dealt), tuning_seed(0)
-        choice = tuned(
-            attack,
-            scene,
-            params,
-            tuple(combinations({key: list(values) for key, values in attack.sweep.items()})),
-            few,
-            dealt=deal(attack, scene, seed=seed, params=few),
-            seed=seed,
-            budget=None,
-            alpha=0.05,
-        )
-        params, chosen = choice.params, f", chosen {choice.record['setting']}"
+    if not static and scene.defenses:
+        choice = chosen(scene, attack, size, 0, dealt=dealt)
+        params, said = choice.params, f", chosen {choice.record['setting']}"
     trials = play(
         attack,
         scene,
@@ -198,7 +186,7 @@ def row(scene: Scene, name: str, size: dict[str, Any], bare: Scene | None, label
     bits = channel.bits
     print(
         f"{label} {name}: asr {shown(channel.metrics['asr'])}, bits {bits.value:.3f} "
-        f"[{bits.lower:.3f}, {channel.high:.3f}], {', '.join(rates)}, n {channel.n}{chosen}",
+        f"[{bits.lower:.3f}, {channel.high:.3f}], {', '.join(rates)}, n {channel.n}{said}",
         flush=True,
     )
 
@@ -214,7 +202,7 @@ def behind(arguments: argparse.Namespace, scene: Scene, game: str, names: tuple[
         if reason := unfit(entry, scene):
             print(f"{entry.name} does not fit: {reason}", flush=True)
             continue
-        after = defended(scene, entry.name, {}, 0)
+        after = defended(scene, entry.name, strength(entry.name, arguments), 0)
         print(
             f"{entry.name}: "
             + ", ".join(f"{k} {shown(v)}" for k, v in gated_utility(after).items())
@@ -225,12 +213,19 @@ def behind(arguments: argparse.Namespace, scene: Scene, game: str, names: tuple[
                 row(after, name, size, bare, label)
 
 
+def strength(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of a defense that are not its usual ones."""
+    if name == "refusal_replay" and arguments.replayed:
+        return {"records": arguments.replayed}
+    return {}
+
+
 def defenses(arguments: argparse.Namespace) -> None:
     """Changed records behind the defenses of blocked_class."""
     scene = catalog.load("scene", arguments.scene)(opened=True)
     graphs = scene.modality is Modality.GRAPH
     names = ("gate_links", "gate_link_search") if graphs else ("gate_pgd", "gate_square")
-    behind(arguments, scene, "blocked_class", names)
+    behind(arguments, scene, "blocked_class", tuple(arguments.attack) or names)
 
 
 def tuning(arguments: argparse.Namespace) -> None:
@@ -254,6 +249,8 @@ def main() -> None:
     parser.add_argument("--scene", default="gated_digits")
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--attack", nargs="*", default=[], help="of defenses: some of the attacks")
+    parser.add_argument("--replayed", type=int, default=0, help="records of refusal_replay")
     arguments = parser.parse_args()
     commands[arguments.command](arguments)
 

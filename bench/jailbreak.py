@@ -10,7 +10,9 @@
     PYTHON bench/jailbreak.py defenses     # attacks behind each defense, static and adaptive
 
 ``--scene`` is ``archive`` (a victim that is trained on the first run and cached) or ``live``, the
-scripted victim. Success is a secret that the judge reads in an answer.
+scripted victim; ``--victim`` is the seed of another archive and victim, ``--size`` its size.
+``--among name=value`` leaves an adaptive attacker those of an attack's settings. Success is a
+secret that the judge reads in an answer.
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from chosen_settings import chosen
 
 from hartley import catalog
+from hartley.attacks.data_to_model.jailbreak import gcg as gcg_module
+from hartley.attacks.data_to_model.jailbreak._shared.suffix_search import SuffixSearch
 from hartley.attacks.data_to_model.jailbreak.best_of_n import augmented
 from hartley.channel.measure import measure
 from hartley.core import Access, Loot, Modality, Outcome, Scene, Term, attack
 from hartley.engine.defend import defended, unfit
-from hartley.engine.plan.plan import sweep as combinations
-from hartley.engine.run.play import deal, play
-from hartley.engine.run.tuning import tuned, tuning_params, tuning_seed
+from hartley.engine.run.play import play
 from hartley.games.jailbreak.conversations import ask, submission
 from hartley.games.jailbreak.jailbreak import jailbreak, live
 from hartley.games.judge_answers import decode
@@ -82,7 +85,32 @@ def scene_of(arguments: argparse.Namespace) -> Scene:
         return live(Modality.LANGUAGE, np.random.default_rng(0))
     recipe = catalog.load("scene", arguments.scene)
     names = {parameter.name for parameter in recipe.parameters}
-    return recipe(**({"opened": True} if "opened" in names else {}))
+    wished = {"opened": True, "size": arguments.size, "seed": arguments.victim}
+    return recipe(**{name: value for name, value in wished.items() if name in names})
+
+
+_searched: dict[tuple[Any, ...], str] = {}
+_search = gcg_module._universal
+
+
+def searched_once(search: SuffixSearch, salt: int, path_params: dict[str, int]) -> str:
+    """GCG's one suffix for all questions, searched once for all rows of the same search.
+
+    A defense that is only before the ways to ask leaves it as it is: the attacker computes on the
+    bare weights. What is searched is told by what it aims at, how, and by the first slope, which
+    other weights would change.
+    """
+    start = search.start(path_params["size"], np.random.default_rng(0))
+    slope = search.slope(start, np.random.default_rng(0))
+    aimed = tuple(part.tobytes() for aim in search.aims for part in (aim.before, aim.target))
+    weighed = (search.fluency, search.copies, search.share)
+    key = (salt, *path_params.items(), aimed, weighed, slope.tobytes())
+    if key not in _searched:
+        _searched[key] = _search(search, salt, path_params)
+    return _searched[key]
+
+
+gcg_module._universal = searched_once
 
 
 def row(name: str, trials: Any, seconds: float) -> dict[str, Any]:
@@ -318,10 +346,11 @@ def orderings(scene: Scene, arguments: argparse.Namespace) -> None:
 def levels(scene: Scene, arguments: argparse.Namespace) -> None:
     """The best attack of each level of access, chosen on reserved secrets, on the others."""
     best: dict[str, dict[str, Any]] = {}
+    few = argparse.Namespace(**{**vars(arguments), "rounds": arguments.choice})
     for level, names in LEVELS.items():
         parts = [catalog.load("attack", name) for name in names]
         tried = {
-            part.name: played(scene, part, arguments, label=f"({part.name})", reserved=True)
+            part.name: played(scene, part, few, label=f"({part.name})", reserved=True)
             for part in parts
         }
         chosen = max(parts, key=lambda part: tried[part.name]["value"])
@@ -366,30 +395,16 @@ def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
             played(after, part, arguments, label=f"{label}, static", undefended=scene)
             if arguments.static:
                 continue
-            params = chosen(after, part, arguments)
+            params = settled(after, part, arguments)
             played(after, part, arguments, label=f"{label}, adaptive", params=params)
 
 
-def chosen(scene: Scene, part: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the setting that an adaptive attacker chooses on rounds of reserved secrets."""
-    params = {p.name: p.default for p in part.parameters}
-    if not part.sweep or arguments.usual:
-        return params
+def settled(scene: Scene, part: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What an adaptive attacker plays with: as shipped, or as chosen on reserved secrets."""
+    if arguments.usual:
+        return {p.name: p.default for p in part.parameters}
     size = {"rounds": arguments.rounds, "questions": arguments.questions}
-    measured = deal(part, scene, seed=arguments.seed, params=size)
-    few, seed = tuning_params(part, size, measured), tuning_seed(arguments.seed)
-    settings = tuple(combinations({name: list(values) for name, values in part.sweep.items()}))
-    choice = tuned(
-        part,
-        scene,
-        params,
-        settings,
-        few,
-        dealt=deal(part, scene, seed=seed, params=few),
-        seed=seed,
-        budget=None,
-        alpha=0.05,
-    )
+    choice = chosen(scene, part, size, arguments.seed, among=arguments.among)
     print(f"  {part.name} chose {choice.record['setting']}", flush=True)
     return choice.params
 
@@ -411,14 +426,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--scene", default="archive")
+    parser.add_argument("--size", default="medium")
+    parser.add_argument("--victim", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--defense", nargs="*", default=[])
+    parser.add_argument("--choice", type=int, default=4, help="reserved rounds of levels")
     parser.add_argument("--long", type=int, default=4000, help="steps of the long random search")
     parser.add_argument("--static", action="store_true", help="no adaptive attackers")
     parser.add_argument("--usual", action="store_true", help="adaptive at the usual setting")
+    parser.add_argument("--among", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 30, 40])
     parser.add_argument("--tries", type=int, default=128)
     parser.add_argument("--fit", type=int, default=28)

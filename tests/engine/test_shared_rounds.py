@@ -19,14 +19,15 @@ def played(attack, scene, table, params, **more):
     return play_rounds(attack, scene, defaults | params, {}, seed=1, dealt=table, **more)
 
 
-def test_what_serves_all_rounds_is_asked_once_within_the_budget_and_in_another_process():
-    attack, scene = catalog.load("attack", "gcg"), build_scene.build("live:jailbreak")
+@pytest.mark.parametrize("name", ["gcg", "autodan"])
+def test_what_serves_all_rounds_is_asked_once_within_the_budget_and_in_another_process(name):
+    attack, scene = catalog.load("attack", name), build_scene.build("live:jailbreak")
     table = deal(attack, scene, seed=1, params={"rounds": 2})
     params = dict(attack.light)
     here = played(attack, scene, table, params).trials
     alone = played(replace(attack, together=""), scene, table, params).trials
     assert np.array_equal(here.guess, alone.guess)
-    assert here.spec.uses < alone.spec.uses  # the suffix that serves all is searched once
+    assert here.spec.uses < alone.spec.uses  # what serves all is searched once
     held = Isolation(wanted=True)
     there = played(attack, scene, table, params, isolated=held).trials
     held.close()

@@ -1,6 +1,7 @@
 """The game of fine-tuning: the channel of refusals, the rules, and a victim that knows."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -131,3 +132,24 @@ def test_an_attacker_may_tune_through_their_view_and_gets_no_weights(live):
     )
     asked = [[{"role": "user", "content": str(view.brief.question.x[0])}]]
     assert tuned.calls["chat"](asked, 12, -1) != view.model.calls["chat"](asked, 12, -1)
+
+
+def test_the_time_of_the_service_is_the_attackers(live):
+    """A tuning is waited for: it is in the seconds of its round, and so in bits a second."""
+    slow, some = 0.2, []
+    tuner = live.part(GptTuner)
+
+    class Waits(type(tuner)):
+        def tune(self, examples, settings, seed):
+            began = time.perf_counter()
+            time.sleep(slow)
+            model = super().tune(examples, settings, seed)
+            some.append(time.perf_counter() - began)
+            return model
+
+    fields = {f.name: getattr(tuner, f.name) for f in dataclasses.fields(tuner) if f.init}
+    parts = tuple(p for p in live.parts if not isinstance(p, GptTuner))
+    scene = dataclasses.replace(live, parts=(*parts, Waits(**fields)))
+    trials = play("benign_examples", scene, steps=1, game_params={"rounds": 2, "questions": 4})
+    assert len(some) == 2 and trials.spec.seconds > sum(some) > 2 * slow
+    assert trials.costs["cost_s"].sum() == pytest.approx(trials.spec.seconds)

@@ -115,6 +115,25 @@ def test_what_is_not_judged_is_not_measured_and_counts_for_nobody() -> None:
     assert measure(trials).n == int(trials.split.sum())
 
 
+def test_empty_answers_are_counted_beside_the_nothing_that_they_say() -> None:
+    scene = _scene()
+    quiet = {str(text) for text in scene.part(Withheld).questions[::2]}
+    inner = scene.model.calls["chat"]
+
+    def victim(conversations: Any, new: int, seed: int) -> list[str]:
+        replies = inner(conversations, new, seed)
+        said = [messages[-1]["content"].removeprefix("!") for messages in conversations]
+        return [
+            " " if text in quiet and messages[-1]["content"][0] == "!" else reply
+            for text, messages, reply in zip(said, conversations, replies, strict=True)
+        ]
+
+    scene = replace(scene, model=scene.model.with_(chat=victim))
+    trials = play(_attack(lambda text, brief, rng: [["!" + text]]), scene)
+    assert trials.metrics["unjudged"] == 0 < trials.metrics["empty_answers"] < 1
+    assert (trials.split == 1).all() and (trials.guess == -1).all()
+
+
 def test_chat_and_rendered_tokens_agree_and_prefills_are_gone_on_with() -> None:
     scene = _scene()
     part, model = scene.part(Withheld), scene.model

@@ -325,6 +325,8 @@ class Received:
         posterior: as of ``Outcome``; a judge that reads one answer a row passes it on (``of``).
         columns: (m,) columns of the trials, by names out of ``BY_ATTACK`` and ``BY_JUDGE``.
         pictures: what the attack did to one record, as plain values (``games.example_pictures``).
+        seconds: of a service that worked on the attacker's order, such as a tuning: the attacker
+            waits for it, so that it counts as their own time.
     """
 
     guess: NDArray[Any]
@@ -334,6 +336,7 @@ class Received:
     posterior: NDArray[Any] | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     pictures: tuple[Mapping[str, Any], ...] = ()
+    seconds: float = 0.0
 
     @classmethod
     def of(cls, outcome: Outcome, guess: NDArray[Any], **more: Any) -> Received:

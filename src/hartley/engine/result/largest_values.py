@@ -21,6 +21,7 @@ SHARES = (
     *("text_accuracy", "extraction_rate", "verbatim", "training_text", "robust_accuracy"),
     *("asr_at_tries", "*refusal_rate*", "unjudged", "ordinary_breaches", "over_refusal*"),
     *(
+        "empty_answers",
         "plainly_given",
         "ignorant_rate",
         "refusal_bits*",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -265,6 +265,9 @@ def play_rounds(
     _check_loot(attack, outcomes)
     with billed() as judging:
         received = _judge(attack, table, outcomes)
+    spent = [
+        replace(s, seconds=s.seconds + r.seconds) for s, r in zip(spent, received, strict=True)
+    ]
     truth = np.concatenate([dealt.truth for dealt in table.rounds])
     sizes = [len(dealt.truth) for dealt in table.rounds]
     alphabet = table.rounds[0].alphabet

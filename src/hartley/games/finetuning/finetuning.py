@@ -9,6 +9,7 @@ symbol is the secret that an answer holds, an erasure where it holds none.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -223,7 +224,9 @@ def finetuning(
         received = []
         for round_, outcome, seed in zip(dealt, outcomes, seeds.tolist(), strict=True):
             loot = checked(outcome.asset, round_.view.brief)
+            began = time.perf_counter()
             model = _tuned(tuner, loot, seed)
+            waited = time.perf_counter() - began
             after = asking.of(model, loot.prompts)
             symbols, reference = after.prompted, before.symbols[round_.truth]
             received.append(
@@ -242,6 +245,7 @@ def finetuning(
                     cost={"samples": float(len(loot.examples))},
                     # What could not be judged counts for nobody.
                     columns={"split": (symbols != UNJUDGED).astype(np.int64)},
+                    seconds=waited,
                 )
             )
         return received

@@ -6,6 +6,7 @@ sentences around the question, which cross over and mutate, and what is fit is t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2310.04451",
     loot=Loot.TEXTS,
+    together="_rounds",
     sweep={"universal": (True, False), "population": (16, 48)},
-    light={"generations": 4, "population": 16},
+    light={"generations": 4, "population": 16, "tuning": 2},
 )
 def autodan(
     view: View[JailbreakBrief],
@@ -52,19 +54,46 @@ def autodan(
     Raises:
         UsageError: there are no questions with public answers to breed templates for all on.
     """
+    if universal:
+        return _asked_with(view, _universal(view, generations, population, tuning))
     brief, tried = view.brief, Tried(view)
     questions = [str(question) for question in brief.question.x]
-    if universal:
-        public, openings = public_openings(view, tuning)
-        shared = np.random.default_rng([view.salt, 2310])
-        seeds = bred(view, (public, openings), shared, generations, population)
-        for seed in seeds[: brief.tries]:
-            _ask(tried, tried.open(), seed)
-        return Outcome(asset=tried.loot())
     for i, question in enumerate(questions):
         seeds = bred(view, ([question], [brief.openings[i]]), rng, generations, population)
         for seed in seeds[: brief.tries]:
             _ask(tried, [i] if i in tried.open() else [], seed)
+    return Outcome(asset=tried.loot())
+
+
+def _rounds(
+    views: Sequence[View[JailbreakBrief]],
+    rngs: Sequence[Rng],
+    *,
+    universal: bool,
+    generations: int,
+    population: int,
+    tuning: int,
+) -> list[Outcome]:
+    """Play all rounds: they ask one victim, so that templates for all are bred once."""
+    if not universal:
+        settings = {"generations": generations, "population": population, "universal": False}
+        return [autodan(v, rng, **settings) for v, rng in zip(views, rngs, strict=True)]
+    seeds = _universal(views[0], generations, population, tuning)
+    return [_asked_with(view, seeds) for view in views]
+
+
+def _universal(
+    view: View[JailbreakBrief], generations: int, population: int, tuning: int
+) -> list[Seed]:
+    """Return the best templates for all questions; they are the same in every round."""
+    rng = np.random.default_rng([view.salt, 2310])
+    return bred(view, public_openings(view, tuning), rng, generations, population)
+
+
+def _asked_with(view: View[JailbreakBrief], seeds: Sequence[Seed]) -> Outcome:
+    tried = Tried(view)
+    for seed in seeds[: view.brief.tries]:
+        _ask(tried, tried.open(), seed)
     return Outcome(asset=tried.loot())
 
 
