@@ -98,7 +98,7 @@ def searched_once(search: SuffixSearch, salt: int, path_params: dict[str, int]) 
 
     A defense that is only before the ways to ask leaves it as it is: the attacker computes on the
     bare weights. What is searched is told by what it aims at, how, and by the first slope, which
-    other weights would change.
+    other weights would change. Queries of rows that found it searched are too few.
     """
     start = search.start(path_params["size"], np.random.default_rng(0))
     slope = search.slope(start, np.random.default_rng(0))
@@ -110,7 +110,9 @@ def searched_once(search: SuffixSearch, salt: int, path_params: dict[str, int]) 
     return _searched[key]
 
 
-gcg_module._universal = searched_once
+def search_of(defense: str) -> None:
+    """Search once what rows behind a defense have in common; not where queries are limited."""
+    gcg_module._universal = _search if defense == "query_budget" else searched_once
 
 
 def row(name: str, trials: Any, seconds: float) -> dict[str, Any]:
@@ -379,6 +381,7 @@ def suffixes(scene: Scene, arguments: argparse.Namespace) -> None:
 def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
     """Attacks behind each defense; an adaptive one chooses settings on reserved secrets."""
     attacks = [catalog.load("attack", name) for name in arguments.only or BEHIND]
+    search_of("")
     for part in [] if arguments.defense else attacks:
         played(scene, part, arguments, label=f"{part.name}, bare")
     for entry in catalog.entries("defense"):
@@ -390,6 +393,7 @@ def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
             print(f"{entry.name} does not fit: {reason}", flush=True)
             continue
         after = defended(scene, entry.name, {}, 0)
+        search_of(entry.name)
         for part in attacks:
             label = f"{part.name}, {entry.name}"
             played(after, part, arguments, label=f"{label}, static", undefended=scene)
