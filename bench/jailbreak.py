@@ -392,7 +392,8 @@ def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
         if reason := unfit(entry, scene):
             print(f"{entry.name} does not fit: {reason}", flush=True)
             continue
-        after = defended(scene, entry.name, {}, 0)
+        how = dict(text.split("=", 1) for text in arguments.how)
+        after = defended(scene, entry.name, how, 0)
         search_of(entry.name)
         for part in attacks:
             label = f"{part.name}, {entry.name}"
@@ -441,6 +442,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=4000, help="steps of the long random search")
     parser.add_argument("--static", action="store_true", help="no adaptive attackers")
     parser.add_argument("--usual", action="store_true", help="adaptive at the usual setting")
+    parser.add_argument("--how", nargs="*", default=[], metavar="NAME=VALUE", help="of a defense")
     parser.add_argument("--among", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 30, 40])
     parser.add_argument("--tries", type=int, default=128)
