@@ -21,6 +21,7 @@
     use = ["dp_sgd", "rounding", "rounding+top_k"]   # one by one, or together; default: none
     pairs = true                  # also every two of those that are used alone; or a list of names
     adaptive = true               # also attackers who know the defense
+    tuned_baseline = false        # attackers who know of none choose among their settings as well
     [defenses.dp_sgd]             # parameters of a defense
     epsilon = 4.0
 
@@ -117,6 +118,7 @@ class Plan:
     defenses: Table = field(default_factory=dict)
     use: tuple[str, ...] = ()
     adaptive: bool = True
+    tuned_baseline: bool = False
     deployed: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
     replicates: int = 1
@@ -186,6 +188,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     use = reader.strings(defenses.pop("use", []), "defenses.use")
     use = reader.with_pairs(use, defenses.pop("pairs", False))
     adaptive = reader.of(bool, defenses.pop("adaptive", True), "defenses.adaptive")
+    tuned = reader.of(bool, defenses.pop("tuned_baseline", False), "defenses.tuned_baseline")
     limits = dict(reader.table(raw, "limits"))
     strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
     least = reader.least(limits.pop("least", {}))
@@ -212,6 +215,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         defenses=reader.parts(defenses, "defense"),
         use=use,
         adaptive=adaptive,
+        tuned_baseline=tuned,
         limits=reader.limits(limits),
         strict=strict,
         least=least,
@@ -387,6 +391,7 @@ def normalised(plan: Plan) -> str:
     for kind in ("attacks", "games", "scenes"):
         rows += _tables(kind, getattr(plan, kind))
     rows += ["", "[defenses]", f"use = {_toml(plan.use)}", f"adaptive = {_toml(plan.adaptive)}"]
+    rows += ["tuned_baseline = true"] if plan.tuned_baseline else []
     rows += _tables("defenses", plan.defenses)
     for chain in plan.chains:
         rows += ["", "[[chains]]", f"attacks = {_toml(chain.attacks)}"]
@@ -498,7 +503,7 @@ class _Reader:
         for name, params in raw.items():
             if not isinstance(params, dict):
                 near = (
-                    get_close_matches(name, ("use", "pairs", "adaptive"), n=1)
+                    get_close_matches(name, ("use", "pairs", "adaptive", "tuned_baseline"), n=1)
                     if kind == "defense"
                     else ()
                 )
@@ -507,7 +512,7 @@ class _Reader:
                         f"{self.source}: unknown key 'defenses.{name}'; "
                         f"did you mean defenses.{near[0]}?"
                     )
-                note = " (besides use, pairs and adaptive)" if kind == "defense" else ""
+                note = " (besides use, pairs, adaptive and tuned_baseline)" if kind == "defense" else ""
                 raise BadPlan(
                     f"{self.source}: {kind}s.{name} must be a table of parameters, "
                     f"[{kind}s.{name}]{note}, got {_kind(params)}"

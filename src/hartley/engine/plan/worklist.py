@@ -81,7 +81,13 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         key=lambda pair: (axes.index(pair[0].axis), pair[0].game, str(pair[1].game_params))
     )
     lines: list[Line] = [
-        replace(bare, stages=(stage,), knowledge=_of_deployed(entry, plan), replicate=k)
+        replace(
+            bare,
+            stages=(stage,),
+            knowledge=_of_deployed(entry, plan),
+            replicate=k,
+            sweep=_of_baseline(entry, stage, plan),
+        )
         for k in replicates
         for entry, stage in playable
     ]
@@ -164,7 +170,7 @@ def _behind(
         for knowledge in knowledges:
             experiment = replace(defended, stages=(stage,), knowledge=knowledge, replicate=k)
             if knowledge is not Knowledge.ADAPTIVE:
-                yield experiment
+                yield replace(experiment, sweep=_of_baseline(entry, stage, plan))
                 continue
             experiment = replace(experiment, sweep=swept(entry, stage, plan))
             if reason := unable_to_adapt(entry, experiment.sweep):
@@ -187,6 +193,11 @@ def swept(entry: Entry, stage: Stage, plan: Plan) -> tuple[dict[str, Any], ...]:
     )
 
 
+def _of_baseline(entry: Entry, stage: Stage, plan: Plan) -> tuple[dict[str, Any], ...]:
+    """The settings that attackers try who know of no added defense, and so tune without it."""
+    return swept(entry, stage, plan) if plan.tuned_baseline and plan.use else ()
+
+
 def unable_to_adapt(entry: Entry | Attack, settings: Sequence[Mapping[str, Any]]) -> str:
     """Return why an attack has no adaptive form, or an empty string.
 
@@ -203,7 +214,8 @@ def unable_to_adapt(entry: Entry | Attack, settings: Sequence[Mapping[str, Any]]
 def _of_deployed(entry: Entry, plan: Plan) -> Knowledge:
     """What the attacker of a baseline row knows: of deployed defenses all that it can use.
 
-    Baseline rows are not tuned: a sweep is an answer to the defenses that a plan adds.
+    Baseline rows are tuned only where a plan says ``tuned_baseline``: a sweep is an answer to the
+    defenses that a plan adds.
     """
     if not plan.deployed:
         return Knowledge.NONE

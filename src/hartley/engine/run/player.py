@@ -88,6 +88,8 @@ class Player:
     _scenes: dict[Any, Scene] = field(default_factory=dict)
     _deal: tuple[Any, Deal] | None = None
     _tuning_deal: Deal | None = None
+    _unaware_deal: tuple[Any, Deal] | None = None
+    _unaware_choices: dict[Any, Tuned] = field(default_factory=dict)
     _isolated: Isolation = field(default_factory=Isolation)
 
     def run(self, experiment: Experiment) -> Result:
@@ -136,7 +138,8 @@ class Player:
     def _deal_anew(self) -> None:
         """Let go of scenes, victims and answers, which an attack may have written into as well."""
         self._scenes.clear()
-        self._deal = self._tuning_deal = None
+        self._deal = self._tuning_deal = self._unaware_deal = None
+        self._unaware_choices.clear()
         answer_cache.forget()
 
     def hold(self, name: str, scene: Scene, params: Mapping[str, Any]) -> None:
@@ -161,7 +164,12 @@ class Player:
         tuning = None
         if experiment.sweep and dealt.planted:
             tuning = self._tuned(experiment, attack, scene, dealt)
-        elif experiment.sweep and not attack.adapts:
+        elif (
+            experiment.sweep
+            and experiment.knowledge is Knowledge.ADAPTIVE
+            and not experiment.baseline
+            and not attack.adapts
+        ):
             return _skipped(Obstacle("adapts", NOT_PLANTED))
         began = time.process_time()
         try:
@@ -200,13 +208,41 @@ class Player:
         return Result(DONE, {}, trials_to_bytes(trials), row=row)
 
     def _tuned(self, experiment: Experiment, attack: Any, scene: Scene, measured: Deal) -> Tuned:
-        """Choose the settings of an attacker who knows the defenses, on rounds of their own."""
+        """Choose an attacker's settings, on rounds of their own.
+
+        One who knows the defenses meets them there. One who does not tunes without them: to the
+        same setting in the row before the defenses and behind each, so it is chosen once.
+        """
+        if not experiment.baseline and experiment.knowledge is Knowledge.ADAPTIVE:
+            if self._tuning_deal is None:
+                self._tuning_deal = self._tuning_rounds(experiment, attack, scene, measured)
+            return self._choose(experiment, attack, scene, self._tuning_deal, measured)
+        known = experiment.defenses if experiment.baseline else experiment.known_defenses
+        alone = replace(
+            experiment, defenses=known, knowledge=Knowledge.NONE, baseline=True, code=""
+        )
+        if alone.key not in self._unaware_choices:
+            unaware = self._scene(alone)
+            key = (_key(alone), alone.group, alone.root_seed)
+            if self._unaware_deal is None or self._unaware_deal[0] != key:
+                self._unaware_deal = None
+                self._unaware_deal = (key, self._tuning_rounds(alone, attack, unaware, measured))
+            self._unaware_choices[alone.key] = self._choose(
+                alone, attack, unaware, self._unaware_deal[1], measured
+            )
+        return self._unaware_choices[alone.key]
+
+    def _tuning_rounds(
+        self, experiment: Experiment, attack: Any, scene: Scene, measured: Deal
+    ) -> Deal:
+        """Deal the rounds on which settings are chosen."""
+        rules = tuning_params(attack, experiment.stages[-1].game_params, measured)
+        return deal(attack, scene, seed=tuning_seed(experiment.root_seed), params=rules)
+
+    def _choose(
+        self, experiment: Experiment, attack: Any, scene: Scene, dealt: Deal, measured: Deal
+    ) -> Tuned:
         stage, budget = experiment.stages[-1], experiment.budget
-        seed = tuning_seed(experiment.root_seed)
-        rules = tuning_params(attack, stage.game_params, measured)
-        if self._tuning_deal is None:
-            self._tuning_deal = deal(attack, scene, seed=seed, params=rules)
-        dealt = self._tuning_deal
         if budget is not None:
             # What would overspend on the measured rounds must not win on fewer.
             budget = budget * len(dealt.rounds) // len(measured.rounds)
@@ -215,9 +251,9 @@ class Player:
             scene,
             stage.params,
             experiment.sweep,
-            rules,
+            tuning_params(attack, stage.game_params, measured),
             dealt=dealt,
-            seed=seed,
+            seed=tuning_seed(experiment.root_seed),
             budget=budget,
             alpha=experiment.alpha,
             isolated=self._isolated,

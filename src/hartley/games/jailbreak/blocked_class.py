@@ -49,6 +49,7 @@ from hartley.games.jailbreak.changed_records import (
 from hartley.games.jailbreak.evasion import EvasionBrief, budget_of
 from hartley.games.judged_model import judged
 from hartley.games.limited_victim import limited
+from hartley.kit.denoiser import Denoiser
 from hartley.kit.graph.link_budget import LinkBudget
 from hartley.models.gate import Gate, symbols_of
 
@@ -84,6 +85,7 @@ class BlockedClassBrief(EvasionBrief):
         queries: records that may be asked of the victim for each record, gradients too; 0 is no
             limit.
         blocked: the classes that the victim refuses.
+        denoiser: that the owner puts before the network, or None.
     """
 
     blocked: tuple[int, ...]
@@ -162,7 +164,13 @@ def blocked_class(
         view = View(
             source=limited(victim, queries * len(rows), "records") if queries else victim,
             brief=BlockedClassBrief(
-                question, budget, test.labels[rows], classes, queries, gate.blocked
+                question,
+                budget,
+                test.labels[rows],
+                classes,
+                queries,
+                gate.blocked,
+                denoiser=scene.find(Denoiser),
             ),
             defenses=scene.defenses,
             salt=salt,

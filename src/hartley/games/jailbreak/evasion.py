@@ -14,7 +14,7 @@ them as wrong, and success is counted over the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -37,6 +37,7 @@ from hartley.core import (
     View,
     game,
 )
+from hartley.core.brief import adaptive_only_but
 from hartley.core.errors import UsageError
 from hartley.games.example_pictures import change, picture, pictured
 from hartley.games.jailbreak import live_evasion
@@ -49,6 +50,7 @@ from hartley.games.jailbreak.changed_records import (
 )
 from hartley.games.judged_model import judged
 from hartley.games.limited_victim import limited
+from hartley.kit.denoiser import Denoiser
 from hartley.kit.graph.link_budget import LinkBudget, NodeLinks, SmallGraphLinks
 from hartley.kit.perturbation import Perturbation
 
@@ -71,6 +73,12 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return live_evasion.scene(modality, rng, reads=False)
 
 
+def _denoiser_before(denoiser: Denoiser | None, undefended: Scene) -> Denoiser | None:
+    """Return the denoiser that a static attacker knows of: a deployed one."""
+    del denoiser
+    return undefended.find(Denoiser)
+
+
 @dataclass(frozen=True, slots=True)
 class EvasionBrief:
     """What an attacker of evasion knows; the source of the view is the victim.
@@ -83,6 +91,7 @@ class EvasionBrief:
         classes: of the victim.
         queries: records that may be asked of the victim for each record, gradients too; 0 is no
             limit.
+        denoiser: that the owner puts before the network, or None.
     """
 
     question: Data
@@ -90,6 +99,9 @@ class EvasionBrief:
     targets: NDArray[np.integer] | None
     classes: int
     queries: int
+    denoiser: Denoiser | None = field(
+        default=None, kw_only=True, metadata=adaptive_only_but(_denoiser_before)
+    )
 
     @property
     def rules(self) -> Perturbation:
@@ -182,7 +194,9 @@ def evasion(
         dealt.append(
             View(
                 source=limited(victim, queries * len(chosen), "records") if queries else victim,
-                brief=EvasionBrief(question, budget, targets, classes, queries),
+                brief=EvasionBrief(
+                    question, budget, targets, classes, queries, denoiser=scene.find(Denoiser)
+                ),
                 defenses=scene.defenses,
                 salt=salt,
             )

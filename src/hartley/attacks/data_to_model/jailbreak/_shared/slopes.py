@@ -2,8 +2,8 @@
 
 An attacker with gradients gets the undefended network. What they know of a defense of its inputs
 they put in front of it themselves: the mean over draws of the noise of randomized smoothing
-(expectation over transformation, arXiv:1707.07397), and the rounded record with the slope passed
-straight through (BPDA, arXiv:1802.00420).
+(expectation over transformation, arXiv:1707.07397), the rounded record with the slope passed
+straight through (BPDA, arXiv:1802.00420), and the denoiser itself, with its slope.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 from hartley.core import Applied, Model, View
 from hartley.games.jailbreak.evasion import EvasionBrief
 from hartley.kit.answer_units import log_probabilities
+from hartley.kit.denoiser import Denoiser
 from hartley.kit.evasion_losses import of_array, split_targets
 from hartley.kit.input_rounding import rounded_inputs
+from hartley.kit.vision.jpeg_rounding import jpeg_rounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
     Array = NDArray[np.float32]
+
+
+SMOOTHED = "randomized_smoothing"
+OF_INPUTS = (SMOOTHED, "bit_depth", "jpeg", "purifier")
+"""Defenses that stand in front of the network, and that an attacker who knows them follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class Slopes:
     @property
     def noisy(self) -> bool:
         """Whether an answer to one record is a draw, so that one success is not a success."""
-        return any("sigma" in defense.params for defense in self.defenses)
+        return any(defense.name == SMOOTHED for defense in self.defenses)
 
     def at(self, x: Array, rows: NDArray[Any], loss: str) -> At:
         """Return what the victim gives at x (k, …), changed records ``rows`` (k,) of the question.
@@ -86,7 +93,10 @@ class Slopes:
         slopes: Any = 0.0
         votes = np.zeros(len(x))
         for _ in range(draws):
-            value, label, slope = slope_of(self.model, self._defended(x), wanted, loss)
+            changed, passed = self._through(x)
+            value, label, slope = slope_of(self.model, changed, wanted, loss)
+            for denoiser, before in reversed(passed):
+                slope = denoiser.pulled_back(before, slope)
             losses, slopes = losses + value, slopes + slope
             votes += self.brief.succeeds(label, rows)
         self.queries += draws * len(x)
@@ -100,20 +110,28 @@ class Slopes:
         # A restart asks at its first point, after every step, and about the clean record.
         return max(1, min(steps, (self.brief.queries - 1) // (draws * restarts) - 2))
 
-    def _defended(self, x: Array) -> Array:
-        """The records as they reach the network: the owner's order of defenses, last one first."""
-        rules = self.brief.rules
+    def _through(self, x: Array) -> tuple[Array, list[tuple[Denoiser, Array]]]:
+        """The records as they reach the network: the owner's order of defenses, last one first.
+
+        With them each denoiser on the way, and what it was given.
+        """
+        rules, passed = self.brief.rules, list[tuple[Denoiser, "Array"]]()
         for defense in reversed(self.defenses):
-            if "sigma" in defense.params:
+            if defense.name == SMOOTHED:
                 noise = self.rng.standard_normal(x.shape, dtype=np.float32)
                 x = x + np.float32(defense.params["sigma"]) * noise * np.float32(rules.scale)
-            else:
+            elif defense.name == "bit_depth":
                 x = rounded_inputs(x, int(defense.params["bits"]), rules.low, rules.high)
-        return x
+            elif defense.name == "jpeg":
+                x = jpeg_rounded(x, int(defense.params["quality"]), rules.low, rules.high)
+            elif self.brief.denoiser is not None:
+                passed.append((self.brief.denoiser, x))
+                x = self.brief.denoiser(x)
+        return x, passed
 
 
 def _of_inputs(defenses: Iterable[Applied]) -> list[Applied]:
-    return [d for d in defenses if d.name in ("randomized_smoothing", "bit_depth")]
+    return [d for d in defenses if d.name in OF_INPUTS]
 
 
 def slope_of(
@@ -144,7 +162,7 @@ def already(view: View[EvasionBrief], slopes: Slopes) -> NDArray[np.bool_]:
     if slopes.noisy:
         return np.zeros(len(x), dtype=bool)
     rows = np.arange(len(x))
-    answers = np.asarray(view.model.calls["query"](slopes._defended(x)))
+    answers = np.asarray(view.model.calls["query"](slopes._through(x)[0]))
     return view.brief.succeeds(answers.argmax(1) if answers.ndim == 2 else answers, rows)
 
 
