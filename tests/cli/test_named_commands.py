@@ -129,9 +129,7 @@ def test_a_limit_on_what_is_not_a_class_lists_the_classes(call, tmp_path):
     assert "hartley list class" not in done.stderr
 
 
-def test_plan_without_power_says_the_whole_command(call, tmp_path):
-    (tmp_path / "plan.toml").write_text('scene = "digits"\n')
-    assert "see: hartley plan --help" in call("plan", "plan.toml").stderr
+def test_a_command_without_what_it_needs_says_the_whole_command(call):
     assert "see: hartley canaries make --help" in call("canaries", "make").stderr
     assert 'Did you mean "get"? See: hartley pack --help' in call("pack", "gett").stderr
 

@@ -73,7 +73,8 @@ def test_its_mistakes_are_one_line(call, tmp_path):
     (tmp_path / "plan.toml").write_text(PLAN)
     (tmp_path / "none.toml").write_text('scene = "digits"')
     for arguments, words in {
-        ("plan.toml",): "must be given --power",
+        ("plan.toml", "--effect", "membership=1"): "must go with --power",
+        ("--power", "plan.toml", "--only", "lira"): "must go without --only",
         ("--power", "plan.toml", "--effect", "membership"): "must be NAME=BITS",
         ("--power", "plan.toml", "--effect", "membership=x"): "must be a number",
         ("--power", "plan.toml", "--effect", "membership=1,use=3"): "takes bits, uses",

@@ -33,13 +33,17 @@ def test_attacks_have_lines_of_their_own_and_leave_the_times_their_place():
         bars.on_event("started", {"job": _job(key)})
     lines = _drawn(board)
     assert [line.startswith("badnets behind") for line in lines] == [True, True, False]
-    assert lines[-1].startswith("playing") and lines[-1].endswith(" left")
-    assert " 3/29 " in lines[-1] and " so far, " in lines[-1]
+    assert lines[-1].startswith("playing") and lines[-1].endswith(" so far")
+    assert " 3/29 " in lines[-1]
     assert max(map(len, lines)) <= 80
     for key in range(2, LINES + 3):
         bars.on_event("started", {"job": _job(key)})
     assert _drawn(board)[LINES] == "and 3 more"
-    for key in range(LINES + 3):
+    bars.clock = lambda: bars.began + 60.0
+    bars.on_event("ended", {"job": _job(0), "status": "measured", "share": 0.2})
+    # A fifth of the work in a minute leaves four, however many jobs there are.
+    assert _drawn(board)[-1].endswith(" so far, about 4 min left")
+    for key in range(1, LINES + 3):
         bars.on_event("ended", {"job": _job(key), "status": "measured"})
     bars.on_event("measuring", {})
     (line,) = _drawn(board)

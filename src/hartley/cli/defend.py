@@ -22,6 +22,8 @@ LISTED = 10
 """Pairs that are printed."""
 MARKS = {"static only": "*", "open": "?", "not claimed": "="}
 """Signs of cells that are not a measurement against both attackers."""
+BESIDE = "°"
+"""Sign of a cell that was measured although the defense does not claim it."""
 
 
 @app.default
@@ -181,6 +183,10 @@ def _print_index(defenses: Sequence[Mapping[str, Any]]) -> None:
         )
     columns = ("defense", "term", "dci_hartley", "static", "attacks on S, N, B", "breadth")
     print_table((*columns, "least covered", "moved, log2", "utility"), rows, drop=(7, 5, 1, 8))
+    for row in defenses:
+        if row["raises"]:
+            more = f" and {len(row['raises']) - FEW} more" if len(row["raises"]) > FEW else ""
+            say(f"  {row['name']} helps the attacker: {', '.join(row['raises'][:FEW])}{more}")
 
 
 def _print_matrix(choice: Mapping[str, Any]) -> None:
@@ -191,10 +197,7 @@ def _print_matrix(choice: Mapping[str, Any]) -> None:
             row["attack"],
             row["objective"] or "–",
             f"{row['before']['value']:.0%}",
-            *(
-                f"{row['behind'][name]['taken']:.0%}{MARKS.get(row['behind'][name]['state'], '')}"
-                for name in names
-            ),
+            *(_cell(row["behind"][name]) for name in names),
         )
         for row in choice["matrix"]
     ]
@@ -202,14 +205,26 @@ def _print_matrix(choice: Mapping[str, Any]) -> None:
     print_table(
         ("attack", "objective", "without", *heads), rows, numbers=tuple(range(2, 3 + len(names)))
     )
-    states = {cell["state"] for row in choice["matrix"] for cell in row["behind"].values()}
+    cells = [cell for row in choice["matrix"] for cell in row["behind"].values()]
+    states = {"beside" if _beside(cell) else cell["state"] for cell in cells}
+    states |= {cell["state"] for cell in cells}
     meanings = {
         "static only": "* an attacker who does not know it alone",
         "not claimed": "= not claimed: taken as without it",
         "open": "? not measured: taken as without it",
+        "beside": f"{BESIDE} not claimed, measured all the same",
     }
     if words := [text for state, text in meanings.items() if state in states]:
         say(f"  {'; '.join(words)}")
+
+
+def _beside(cell: Mapping[str, Any]) -> bool:
+    return not cell["claimed"] and cell["state"] in ("measured", "static only")
+
+
+def _cell(cell: Mapping[str, Any]) -> str:
+    mark = BESIDE if _beside(cell) else ""
+    return f"{cell['taken']:.0%}{MARKS.get(cell['state'], '')}{mark}"
 
 
 def _numbered(name: str, defenses: Sequence[Mapping[str, Any]]) -> str:
@@ -293,6 +308,11 @@ def _print_claim(claim: Mapping[str, Any]) -> None:
     for metric, pair in claim["utility"].items():
         if pair["bandwidth"] != pair["others"] and None not in pair.values():
             say(f"  mean {metric}: {number(pair['bandwidth'])} against {number(pair['others'])}")
+    if (everywhere := claim["everywhere"]) is not None:
+        say(
+            f"  over all cells, those that no defense claims too: {quantity(everywhere)} "
+            f"({everywhere['n']} attacks)"
+        )
     say(
         f"  of other attacks and defenses like them: {quantity(claim['beyond'])}; what adaptation "
         f"takes from bandwidth more than from the others: {quantity(claim['lost'])}"

@@ -14,7 +14,7 @@ from hartley.cli.terminal import note, print_json, print_table
 from hartley.core.errors import StoreError, UsageError
 from hartley.core.taxonomy import Modality
 
-WHAT = ("attacks", "defenses", "games", "scenes", "plans", "frameworks", "runs")
+WHAT = ("attacks", "defenses", "games", "scenes", "plans", "frameworks", "runs", "declared")
 
 WIDEST = 100
 """Columns of a line, unless all is asked for."""
@@ -32,12 +32,13 @@ def list_(
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="")] = False,
     store: Path = Path("runs"),
 ) -> int:
-    """List attacks, defenses, games, scenes, plans, frameworks or runs.
+    """List attacks, defenses, games, scenes, plans, frameworks, runs or the declared defenses.
 
     Parameters
     ----------
     what
-        attacks, defenses, games, scenes, plans, frameworks or runs; all parts if left out.
+        attacks, defenses, games, scenes, plans, frameworks, runs, or declared: the fifteen defenses
+        that Hartley declares and where each is measured. All parts if left out.
     json
         Print one JSON document.
     matrix
@@ -58,6 +59,8 @@ def list_(
         return _plans(json=json)
     if what == "frameworks":
         return _frameworks(json=json)
+    if what == "declared":
+        return _declared(json=json)
     if what == "runs":
         return _runs(store, json=json)
     parts = catalog.entries(None if what is None else what.removesuffix("s"))
@@ -148,6 +151,31 @@ def _frameworks(*, json: bool) -> int:
         ("class", "scheme", "edition", "id", "origin", "title"),
         [tuple(str(row[k] or "") for k in row) for row in rows],
     )
+    return 0
+
+
+def _declared(*, json: bool) -> int:
+    """The fifteen declared defenses: the parts that have the role of each, by scene."""
+    from dataclasses import asdict
+
+    from hartley.reference.declared_defenses import ORIGIN, declared_defenses
+
+    rows = declared_defenses()
+    if json:
+        print_json({"origin": ORIGIN, "defenses": [asdict(row) for row in rows]})
+        return 0
+    print_table(
+        ("", "term", "defense", "scene: parts"),
+        [
+            (
+                *(row.number, row.term, row.name),
+                "; ".join(f"{scene}: {', '.join(parts)}" for scene, parts in row.forms.items())
+                or f"open: {row.waits}",
+            )
+            for row in rows
+        ],
+    )
+    note(f"{ORIGIN}; measure those of digits with: hartley assess defenses")
     return 0
 
 

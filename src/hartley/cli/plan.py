@@ -1,4 +1,4 @@
-"""``hartley plan --power``: what it takes to settle the limits of a plan."""
+"""``hartley plan``: what a plan costs, or with ``--power`` what it takes to settle its limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import number, print_json, print_table, say
+from hartley.cli.terminal import number, print_json, print_table, say, whole
 from hartley.core.errors import StoreError, UsageError
 
 app = App(name="plan")
@@ -24,36 +24,54 @@ def plan(
     power: Switch = False,
     pilot: str | None = None,
     effect: Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")] = None,
+    scene: str | None = None,
+    only: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    skip: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    workers: Annotated[int | None, Parameter(converter=whole)] = None,
     store: Path = Path("runs"),
     json: Switch = False,
 ) -> int:
-    """Say how many uses, clusters and processor seconds settle each limit of a plan.
+    """Say what a plan costs before it is played; with --power, what settles its limits.
 
     Parameters
     ----------
     plan
-        A plan file (TOML) with a table [limits].
+        A plan file (TOML), or the name of a plan that ships, such as defenses. --power needs a file
+        with a table [limits].
     power
-        Simulate the measurement at growing numbers of victims. There is nothing else to plan yet.
+        Simulate the measurement at growing numbers of victims: how many uses, clusters and
+        processor seconds settle each limit.
     pilot
-        A run of the plan's scene, small or large, to take the channels from: its name in the
-        store, its folder, or latest. Default: the newest run of that scene.
+        With --power: a run of the plan's scene, small or large, to take the channels from: its
+        name in the store, its folder, or latest. Default: the newest run of that scene.
     effect
-        A channel to plan for, NAME=BITS, where NAME is what a limit may name: membership=0.04.
-        Behind commas: uses (in a cluster), spread (of the bits between clusters), form, alphabet,
-        role, seconds (of a cluster). Beside a pilot it replaces the bits measured. May be repeated.
+        With --power: a channel to plan for, NAME=BITS, where NAME is what a limit may name:
+        membership=0.04. Behind commas: uses (in a cluster), spread (of the bits between clusters),
+        form, alphabet, role, seconds (of a cluster). Beside a pilot it replaces the bits measured.
+        May be repeated.
+    scene
+        In place of the plan's scene, as for assess; so are the next three.
+    only
+        Play only attacks, classes or axis:NAME that match this pattern; may be repeated.
+    skip
+        Do not play what matches this pattern; may be repeated.
+    workers
+        Number of worker processes. Default: one for each processor.
     store
         The folder of all runs.
     json
         Print one JSON document.
     """
+    if not power:
+        if pilot is not None or effect:
+            raise UsageError("--pilot and --effect must go with --power, got none")
+        return _cost(plan, scene, only, skip, workers, store, json=json)
+    given = {"--scene": scene, "--only": only, "--skip": skip, "--workers": workers}
+    if flags := [flag for flag, value in given.items() if value is not None]:
+        raise UsageError(f"--power must go without {', '.join(flags)}: it plans a whole file")
     from hartley.engine.plan.plan import read
     from hartley.engine.plan.power import forecast, parse_effect
 
-    if not power:
-        raise UsageError(
-            "plan must be given --power, got nothing to compute; see: hartley plan --help"
-        )
     ordered = read(Path(plan))
     effects = dict(parse_effect(text) for text in effect or ())
     result = forecast(ordered, _pilot(pilot, store, ordered.scene, effects), effects)
@@ -80,6 +98,91 @@ def plan(
     if result["cpu_seconds"] is not None:
         say(f"processor seconds of such a run: {number(result['cpu_seconds'], 1)}")
     return 0
+
+
+def _cost(
+    name: str,
+    scene: str | None,
+    only: list[str] | None,
+    skip: list[str] | None,
+    workers: int | None,
+    store: Path,
+    *,
+    json: bool,
+) -> int:
+    from hartley.cli.assess import ordered_plan
+    from hartley.cli.own_model import NOT_SET
+    from hartley.engine import build_scene
+    from hartley.engine.plan.check_plan import check_parameters
+    from hartley.engine.plan.cost import plan_cost
+    from hartley.engine.plan.plan import check_names, scene_params
+    from hartley.engine.run import executor
+
+    ordered, _ = ordered_plan(
+        name,
+        scene,
+        own_model=NOT_SET,
+        set_=None,
+        only=only,
+        skip=skip,
+        seed=None,
+        workers=workers,
+        time_limit=None,
+        memory_limit=None,
+        isolate=False,
+        defense=None,
+        defenses=True,
+    )
+    check_names(ordered)
+    check_parameters(ordered)
+    params = scene_params(ordered)
+    build_scene.check(ordered.scene, params)
+    count = executor.cores() if ordered.workers is None else ordered.workers
+    cost = plan_cost(ordered, build_scene.build(ordered.scene, params), store)
+    seconds = cost["cpu_seconds"]
+    cost |= {
+        "workers": max(1, count),
+        "wall_seconds": None if seconds is None else round(seconds / max(1, count), 1),
+    }
+    if json:
+        print_json(cost)
+    else:
+        _print_cost(cost)
+    return 0
+
+
+def _print_cost(cost: Mapping[str, Any]) -> None:
+    from hartley.program.progress import duration
+
+    jobs = cost["jobs"]
+    say(
+        f"{cost['plan'] or cost['scene']}: {cost['scene']}, {cost['attacks']} attacks, "
+        f"{cost['defenses']} defenses or sets of them, {jobs['all']} jobs"
+    )
+    kinds = {
+        "baseline": "before added defenses",
+        "static": "by attackers who do not know the defense",
+        "adaptive": "by attackers who do",
+        "utility": "of utility",
+    }
+    say(f"  {', '.join(f'{jobs[kind]} {words}' for kind, words in kinds.items() if jobs[kind])}")
+    if cost["settings"] > 1:
+        say(f"  at most {cost['settings']} settings tried in a row, each on other rounds")
+    if cost["cpu_seconds"] is None:
+        say("  no run of these jobs is known, so that nothing can be said of their time")
+        return
+    say(
+        f"processor time: about {duration(cost['cpu_seconds'])}; with {cost['workers']} "
+        f"worker{'' if cost['workers'] == 1 else 's'} on free processors about "
+        f"{duration(cost['wall_seconds'])}"
+    )
+    words = {
+        "earlier": "as in earlier runs of the store",
+        "shipped": "as on the machine of the run that ships with the plan",
+        "judged": "judged by jobs like them",
+    }
+    known = [f"{cost['known_by'][key]} {text}" for key, text in words.items() if cost["known_by"][key]]
+    say(f"  jobs: {', '.join(known)}")
 
 
 def _row(line: Mapping[str, Any], *, measured: bool) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +15,11 @@ from hartley.program.progress import (
     Lines,
     Reasons,
     building,
+    duration,
     healed,
     not_forked,
     not_resumable,
+    time_left,
     training,
 )
 
@@ -54,7 +57,6 @@ def _board() -> Any:
         Progress,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
     from rich.text import Text
 
@@ -74,9 +76,7 @@ def _board() -> Any:
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("so far,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
         transient=True,
     )
@@ -97,12 +97,14 @@ class _Bars:
     ) -> None:
         self.drawing, self.verbose = drawing, verbose
         self.bars, self.task, self.playing = bars, None, dict[str, str]()
+        self.clock, self.began = time.monotonic, time.monotonic()
         self.training, self.choices = dict[str, str](), set[str]()
         self.reasons = Reasons()
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
-            self.task = self.bars.add_task(_shown(building(facts["name"])), total=None)
+            words = _shown(building(facts["name"]))
+            self.task = self.bars.add_task(words, total=None, left="so far")
         elif event in ("forking", "forked"):
             self._fork(event, facts)
         elif event in ("not resumable", "healed"):
@@ -110,6 +112,7 @@ class _Bars:
             self.bars.console.print(_shown(words(facts)))
         elif event == "jobs":
             self.bars.update(self.task, total=facts["total"], completed=facts["kept"])
+            self.began = self.clock()
         elif event == "started":
             self.playing[facts["job"].key] = facts["job"].words()
         elif event in ("training", "chosen"):
@@ -146,6 +149,9 @@ class _Bars:
         for texts in (self.playing, self.training):
             texts.pop(facts["job"].key, None)
         self.bars.advance(self.task)
+        seconds = time_left(self.clock() - self.began, facts.get("share") or 0.0)
+        left = "so far" if seconds is None else f"so far, about {duration(seconds)} left"
+        self.bars.update(self.task, left=left)
         if facts["status"] == "failed":
             why = _shown(self.reasons.once(facts))
             self.bars.console.print(f"[red]failed[/red] {_shown(facts['job'].words())}{why}")

@@ -20,6 +20,7 @@ from hartley.engine import build_scene
 from hartley.engine.chain import gain
 from hartley.engine.completed import inputs_digest, verdict_of_plan
 from hartley.engine.plan.check_plan import check_parameters
+from hartley.engine.plan.cost import earlier_seconds, shipped_seconds
 from hartley.engine.plan.ordered_defenses import check_fit
 from hartley.engine.plan.plan import (
     Plan,
@@ -30,6 +31,7 @@ from hartley.engine.plan.plan import (
     parse,
     scene_params,
 )
+from hartley.engine.plan.work import WorkLeft
 from hartley.engine.plan.worklist import added, batches, expand, experiments, planned
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
@@ -377,7 +379,14 @@ def _play(
     refused: dict[str, str] = {}
     pending = [job for job in todo if not ledger.done(job.key)]
     total, already_done = len(todo), len(todo) - len(pending)
-    watch("jobs", {"total": total, "kept": already_done, "run": ledger.id, "folder": ledger.folder})
+    work = _work(plan, scene, ledger, todo, pending)
+    watch(
+        "jobs",
+        {
+            **{"total": total, "kept": already_done, "run": ledger.id, "folder": ledger.folder},
+            "seconds": work.seconds if work.known else None,
+        },
+    )
 
     def finished(experiment: Experiment, result: Result) -> None:
         nonlocal already_done
@@ -390,7 +399,8 @@ def _play(
         if result.mistake:
             refused[experiment.key] = result.mistake
         already_done += 1
-        watch("ended", {"job": experiment, "status": result.status, **result.note})
+        share = work.ended(experiment, result.note["seconds"])
+        watch("ended", {"job": experiment, "status": result.status, **result.note, "share": share})
 
     workers = executor.cores() if plan.workers is None else plan.workers
     try:
@@ -413,6 +423,25 @@ def _play(
     except KeyboardInterrupt:
         raise Stopped(ledger.folder, already_done, total, scene.resumable) from None
     return refused
+
+
+def _work(
+    plan: Plan,
+    scene: Scene,
+    ledger: runs.Ledger,
+    todo: Sequence[Experiment],
+    pending: Sequence[Experiment],
+) -> WorkLeft:
+    """Return the work of a run, judged by earlier runs and by what this one played already."""
+    store = ledger.folder.parent
+    known = {**shipped_seconds(plan.name), **earlier_seconds(store, scene.name, but=ledger.id)}
+    waiting = {job.key for job in pending}
+    played = [
+        (job, float(record["seconds"]))
+        for job in todo
+        if job.key not in waiting and "seconds" in (record := ledger.records.get(job.key, {}))
+    ]
+    return WorkLeft(pending, known, played)
 
 
 def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]) -> list[str]:

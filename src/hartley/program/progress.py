@@ -48,7 +48,7 @@ class Lines:
         elif event == "jobs":
             already_done = f", {facts['kept']} of them already done" if facts["kept"] else ""
             jobs = f"{facts['total']} job{'' if facts['total'] == 1 else 's'}"
-            self.write(f"run {facts['run']}: {jobs}{already_done}")
+            self.write(f"run {facts['run']}: {jobs}{already_done}{expected(facts)}")
             self.total, self.ended, self.began = facts["total"] - facts["kept"], 0, self.clock()
             self.latest = self.began
         elif event == "training":
@@ -59,7 +59,7 @@ class Lines:
         elif event == "ended":
             line = f"{facts['status']:7} {facts['job'].words()} ({facts['seconds']:.1f} s)"
             self.ended += 1
-            self.write(f"  {line}{self._left()}{self.reasons.once(facts)}")
+            self.write(f"  {line}{self._left(facts.get('share'))}{self.reasons.once(facts)}")
         elif event == "kept":
             self.write(
                 f"run {facts['run']} is complete; these are its results (--fresh plays it again)"
@@ -72,13 +72,32 @@ class Lines:
             self.latest = now
             self.write(f"  {facts['job'].words()}: {training(facts)}")
 
-    def _left(self) -> str:
-        """Say how many jobs are left and about how long they take, as long as those before."""
+    def _left(self, share: float | None) -> str:
+        """Say how many jobs are left, and about how long they take."""
         left = self.total - self.ended
         if left <= 0:
             return ""
-        seconds = (self.clock() - self.began) / self.ended * left
-        return f"; {left} left, about {duration(seconds)}"
+        share = self.ended / self.total if share is None else share
+        seconds = time_left(self.clock() - self.began, share)
+        return f"; {left} left" + ("" if seconds is None else f", about {duration(seconds)}")
+
+
+def time_left(elapsed: float, share: float) -> float | None:
+    """Return the seconds that the rest of a run takes, if it goes on as until now.
+
+    Args:
+        elapsed: seconds since it began.
+        share: of its work that is done, 0..1, as ``engine.plan.work`` judges it.
+    """
+    return elapsed * (1 - share) / share if share > 0 else None
+
+
+def expected(facts: Mapping[str, Any]) -> str:
+    """Say what the jobs of a run are expected to take, where something is known of that."""
+    seconds = facts.get("seconds")
+    if seconds is None or seconds < 60:
+        return ""
+    return f"; about {duration(seconds)} of processor time are left by what is known of such jobs"
 
 
 def duration(seconds: float) -> str:

@@ -34,7 +34,8 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
     attack, classes counting alike. Its interval resamples victims: it is about these attacks and
     defenses. ``beyond`` resamples attacks and defenses too: it is about others like them. ``lost``
     is the coverage that adaptation takes from bandwidth defenses minus what it takes from the
-    others: below 0 they lose less.
+    others: below 0 they lose less. All three are of cells that the defenses claim; ``everywhere``
+    is the difference over all cells that were played, where some were played beside these.
 
     Args:
         suite: of a run.
@@ -45,8 +46,9 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
     limit = single & np.array([term == BANDWIDTH for term in leaks.terms])
     other = single & np.array([term in OTHERS for term in leaks.terms])
     leaked = leaks.before[:, 0] > 0
-    played = ~np.isnan(leaks.adaptive[:, :, 0]) & ~np.isnan(leaks.static[:, :, 0])
-    played &= leaked[:, None]
+    whole = ~np.isnan(leaks.adaptive[:, :, 0]) & ~np.isnan(leaks.static[:, :, 0])
+    whole &= leaked[:, None]
+    played = whole & ~suite.beside
     rows = np.flatnonzero((played & limit).any(1) & (played & other).any(1))
     facts: dict[str, Any] = {
         "paper": "arXiv:2411.11195",
@@ -65,15 +67,11 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
         "static": _share(draws.before[:, :, None], draws.static),
         "adaptive": _share(draws.before[:, :, None], stronger),
     }
+    kinds = (limit, other)
     weights = attack_weights([leaks.classes[i] for i in rows])
 
-    def means(shares: Floats, group: NDArray[np.bool_]) -> Floats:
-        """(…, rows) mean coverage of a group of defenses, attack by attack."""
-        cells = np.where((played & group)[rows], shares[:, rows], np.nan)
-        return np.asarray(np.nanmean(cells, axis=-1))
-
     def gap(of: Mapping[str, Floats], knowledge: str) -> Floats:
-        return means(of[knowledge], limit) - means(of[knowledge], other)
+        return _gap(of[knowledge], played, kinds, rows)
 
     by_attack = gap(points, "adaptive")[0]
     value = float(weights @ by_attack)
@@ -81,7 +79,7 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
     low, high = np.quantile(spread, [ALPHA / 2, 1 - ALPHA / 2])
     lost = float(weights @ (gap(points, "static") - gap(points, "adaptive"))[0])
     lost_draws = (gap(drawn, "static") - gap(drawn, "adaptive")) @ weights
-    beyond = _resampled(drawn["adaptive"], played, (limit, other), rows, leaks.classes)
+    beyond = _resampled(drawn["adaptive"], played, kinds, rows, leaks.classes)
     status = BEATS if low > 0 else LOSES if high < 0 else OPEN
     return {
         **facts,
@@ -92,11 +90,12 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
         "lost": {"value": lost, **_ends(lost_draws), "n": len(rows)},
         "coverage": {
             kind: {
-                knowledge: float(weights @ means(points[knowledge], group)[0])
+                knowledge: float(weights @ _means(points[knowledge], played & group, rows)[0])
                 for knowledge in ("static", "adaptive")
             }
             for kind, group in ((BANDWIDTH, limit), ("others", other))
         },
+        "everywhere": _everywhere(suite, points, drawn, whole, kinds),
         "by_attack": {suite.labels[i]: float(gap) for i, gap in zip(rows, by_attack, strict=True)},
         "utility": {
             metric: {
@@ -106,6 +105,38 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
             for metric, table in suite.utilities.items()
         },
     }
+
+
+def _means(shares: Floats, cells: NDArray[np.bool_], rows: NDArray[np.intp]) -> Floats:
+    """(…, rows) mean coverage over some cells (A, D), attack by attack."""
+    return np.asarray(np.nanmean(np.where(cells[rows], shares[:, rows], np.nan), axis=-1))
+
+
+def _gap(
+    shares: Floats,
+    cells: NDArray[np.bool_],
+    kinds: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    rows: NDArray[np.intp],
+) -> Floats:
+    """(…, rows) mean coverage of one kind of defenses minus that of the other."""
+    one, other = (_means(shares, cells & kind, rows) for kind in kinds)
+    return np.asarray(one - other)
+
+
+def _everywhere(
+    suite: Suite,
+    points: Mapping[str, Floats],
+    drawn: Mapping[str, Floats],
+    whole: NDArray[np.bool_],
+    kinds: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+) -> dict[str, float] | None:
+    """Return the difference over all cells; None where none was played that is not claimed."""
+    if not (whole & suite.beside).any():
+        return None
+    rows = np.flatnonzero((whole & kinds[0]).any(1) & (whole & kinds[1]).any(1))
+    weights = attack_weights([suite.leaks.classes[i] for i in rows])
+    value, spread = (_gap(of["adaptive"], whole, kinds, rows) @ weights for of in (points, drawn))
+    return {"value": float(value[0]), **_ends(spread), "n": len(rows)}
 
 
 def _lack(limit: NDArray[np.bool_], other: NDArray[np.bool_]) -> str:

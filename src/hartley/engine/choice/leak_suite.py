@@ -29,6 +29,7 @@ class Suite:
         rows: (A) baseline rows of the attacks.
         behind: (attack, defense, knowledge) → the row behind a defense.
         declared: (D) rows of ``defenses``.
+        beside: (A, D) cells that were played although the defense does not claim them.
         reasons: (attack, defense) → why a cell is open, or has no adaptive attacker.
         utilities: metric → (D, 3) value, lower and upper end behind each defense, NaN where it was
             not measured.
@@ -41,6 +42,7 @@ class Suite:
     rows: tuple[Row, ...]
     behind: Mapping[tuple[int, int, str], Row]
     declared: tuple[Row, ...]
+    beside: NDArray[np.bool_]
     reasons: Mapping[tuple[int, int], str]
     utilities: Mapping[str, NDArray[np.float64]]
     before: Mapping[str, NDArray[np.float64]]
@@ -171,6 +173,7 @@ def _cells(
     tuple[Row, ...],
     dict[tuple[int, int, str], Row],
     tuple[Row, ...],
+    NDArray[np.bool_],
     dict[tuple[int, int], str],
 ]:
     shape = len(rows), len(declared)
@@ -203,7 +206,10 @@ def _cells(
         adaptive=after[KNOWLEDGES[1]],
         unclaimed=unclaimed,
     )
-    return leaks, tuple(rows), behind, tuple(declared), reasons
+    claimed = np.array(
+        [[row["game"] in d.get("protects", [row["game"]]) for d in declared] for row in rows]
+    ).reshape(shape)
+    return leaks, tuple(rows), behind, tuple(declared), ~claimed & ~unclaimed, reasons
 
 
 def _shares(row: Row, baseline: Row) -> list[float]:

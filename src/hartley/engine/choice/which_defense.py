@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -266,6 +267,7 @@ def _defenses(
                 },
                 "allowed": bool(allowed[j]),
                 "near_floor": near,
+                "raises": _raises(suite, draws, j),
                 "attribution": _attribution(suite, j),
             }
         )
@@ -296,6 +298,20 @@ def _index_ends(suite: Suite, draws: CellDraws) -> tuple[Floats, Floats]:
         lows.append(max(0.0, float(np.quantile(cells @ weights, ALPHA / 2))))
         highs.append(float(np.quantile(np.maximum(cells, 0) @ weights, 1 - ALPHA / 2)))
     return np.array(lows), np.array(highs)
+
+
+def _raises(suite: Suite, draws: CellDraws, j: int) -> list[str]:
+    """Attacks that read more behind a defense than without it, beyond what chance explains.
+
+    The level is shared by all attacks of the defense, and the spread is that of the draws.
+    """
+    leaks = suite.leaks
+    played = ~(leaks.unclaimed[:, j] | leaks.open[:, j])
+    more = draws.points[:, j] - leaks.before[:, 0]
+    spread = (draws.worst[:, :, j] - draws.before).std(0)
+    limit = NormalDist().inv_cdf(1 - ALPHA / (2 * max(1, int(played.sum()))))
+    beyond = played & (more > limit * np.maximum(spread, 1e-12))
+    return [suite.labels[i] for i in np.flatnonzero(beyond).tolist()]
 
 
 def _attribution(suite: Suite, j: int) -> dict[str, Any] | None:
@@ -343,6 +359,7 @@ def _matrix(suite: Suite, draws: CellDraws) -> list[dict[str, Any]]:
             )
             cells[name] = {
                 "state": state,
+                "claimed": bool(not leaks.unclaimed[i, j] and not suite.beside[i, j]),
                 "static": _triple(leaks.static[i, j]),
                 "adaptive": _triple(leaks.adaptive[i, j]),
                 "taken": float(draws.points[i, j]),

@@ -22,6 +22,7 @@
     pairs = true                  # also every two of those that are used alone; or a list of names
     adaptive = true               # also attackers who know the defense
     tuned_baseline = false        # attackers who know of none choose among their settings as well
+    unclaimed = false             # also against attacks that a defense does not claim to narrow
     [defenses.dp_sgd]             # parameters of a defense
     epsilon = 4.0
 
@@ -78,6 +79,8 @@ CHAINS = "chains"
 
 STAGES = ("data", "training", "marker", "cipher", "output", "budget")
 """Stages of defenses in the order in which they act: a retraining drops what came before it."""
+SWITCHES = ("tuned_baseline", "unclaimed")
+"""Switches of the table ``defenses`` that are off unless a plan says otherwise."""
 MOST_ROWS = 10_000
 """Rows of a run that a plan may order by its lists and replicates."""
 MOST_LOOKS = 5
@@ -119,6 +122,7 @@ class Plan:
     use: tuple[str, ...] = ()
     adaptive: bool = True
     tuned_baseline: bool = False
+    unclaimed: bool = False
     deployed: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
     replicates: int = 1
@@ -188,7 +192,9 @@ def parse(text: str, *, source: str = "plan") -> Plan:
     use = reader.strings(defenses.pop("use", []), "defenses.use")
     use = reader.with_pairs(use, defenses.pop("pairs", False))
     adaptive = reader.of(bool, defenses.pop("adaptive", True), "defenses.adaptive")
-    tuned = reader.of(bool, defenses.pop("tuned_baseline", False), "defenses.tuned_baseline")
+    switches = {
+        name: reader.of(bool, defenses.pop(name, False), f"defenses.{name}") for name in SWITCHES
+    }
     limits = dict(reader.table(raw, "limits"))
     strict = reader.of(bool, limits.pop("strict", False), "limits.strict")
     least = reader.least(limits.pop("least", {}))
@@ -215,7 +221,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         defenses=reader.parts(defenses, "defense"),
         use=use,
         adaptive=adaptive,
-        tuned_baseline=tuned,
+        **switches,
         limits=reader.limits(limits),
         strict=strict,
         least=least,
@@ -391,7 +397,7 @@ def normalised(plan: Plan) -> str:
     for kind in ("attacks", "games", "scenes"):
         rows += _tables(kind, getattr(plan, kind))
     rows += ["", "[defenses]", f"use = {_toml(plan.use)}", f"adaptive = {_toml(plan.adaptive)}"]
-    rows += ["tuned_baseline = true"] if plan.tuned_baseline else []
+    rows += [f"{name} = true" for name in SWITCHES if getattr(plan, name)]
     rows += _tables("defenses", plan.defenses)
     for chain in plan.chains:
         rows += ["", "[[chains]]", f"attacks = {_toml(chain.attacks)}"]
@@ -503,7 +509,7 @@ class _Reader:
         for name, params in raw.items():
             if not isinstance(params, dict):
                 near = (
-                    get_close_matches(name, ("use", "pairs", "adaptive", "tuned_baseline"), n=1)
+                    get_close_matches(name, ("use", "pairs", "adaptive", *SWITCHES), n=1)
                     if kind == "defense"
                     else ()
                 )
@@ -512,7 +518,8 @@ class _Reader:
                         f"{self.source}: unknown key 'defenses.{name}'; "
                         f"did you mean defenses.{near[0]}?"
                     )
-                note = " (besides use, pairs, adaptive and tuned_baseline)" if kind == "defense" else ""
+                others = f"besides use, pairs, adaptive, {' and '.join(SWITCHES)}"
+                note = f" ({others})" if kind == "defense" else ""
                 raise BadPlan(
                     f"{self.source}: {kind}s.{name} must be a table of parameters, "
                     f"[{kind}s.{name}]{note}, got {_kind(params)}"

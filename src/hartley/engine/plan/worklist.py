@@ -164,7 +164,8 @@ def _behind(
     yield defended
     knowledges = (Knowledge.STATIC, Knowledge.ADAPTIVE) if plan.adaptive else (Knowledge.STATIC,)
     for k, (entry, stage) in product(range(plan.replicates), playable):
-        if not any(part.covers(entry.game, scene.modality) for part in parts):
+        claimed = any(part.covers(entry.game, scene.modality) for part in parts)
+        if not claimed and not plan.unclaimed:
             continue
         # Both kinds of attackers next to each other: they share the deal.
         for knowledge in knowledges:
