@@ -136,6 +136,11 @@ class WorkLeft:
         return sum(self._expected.values())
 
     @property
+    def keys(self) -> frozenset[str]:
+        """Keys of the jobs that are left."""
+        return frozenset(self._left)
+
+    @property
     def known(self) -> bool:
         """Whether anything is known of what the jobs take that are left."""
         return bool(self._costs.played) or any(n in self._known for n, _ in self._left.values())
