@@ -232,6 +232,45 @@ def test_the_choice_does_not_depend_on_the_number_of_workers(document, tmp_path)
     assert records[0] == records[1]
 
 
+def test_attackers_who_know_no_defense_choose_without_it_and_alike_in_every_row(
+    document, tmp_path, monkeypatch
+):
+    """With one worker, which chooses once, and with two, whose rows are played in another order."""
+    chosen = []
+    choose = players.tuned
+
+    def counted(part, scene, *rest, **more):
+        chosen.append((part.name, [defense.name for defense in scene.defenses]))
+        return choose(part, scene, *rest, **more)
+
+    monkeypatch.setattr(players, "tuned", counted)
+    plan = replace(PLAN, only=("guesses",), tuned_baseline=True)
+    runs = [
+        assess(replace(plan, workers=workers), store=tmp_path / str(workers))
+        for workers in (0, 2)
+    ]
+    assert chosen == [("guesses", []), ("guesses", ["rounding"])]
+    bare = next(row for row in runs[0]["channels"] if row["attack"] == "guesses")
+    static, adaptive = (behind(runs[0], "guesses")[known] for known in ("static", "adaptive"))
+    assert without_time(bare["tuning"]) == without_time(static["tuning"])
+    assert bare["params"] == static["params"] and bare["id"] == static["baseline_id"]
+    # Behind the defense an attacker who knows it chooses there, as where baselines are not tuned.
+    alike = behind(document, "guesses")
+    assert without_time(adaptive["tuning"]) == without_time(alike["adaptive"]["tuning"])
+    assert static["id"] == alike["static"]["id"] and "tuning" not in alike["static"]
+    one, two = (
+        [
+            (row["id"], row["params"], row["bits"], row["metrics"], without_time(row["tuning"]))
+            for row in run["channels"]
+            if row["status"] == "measured"
+        ]
+        for run in runs
+    )
+    assert one == two and len(one) == 3
+    ends = [[d["residual"] for d in run["defenses"]] for run in runs]
+    assert ends[0] == ends[1]
+
+
 def test_a_run_that_is_continued_or_measured_again_keeps_the_choice(document, store, monkeypatch):
     monkeypatch.setattr(Player, "run", None)  # nothing may be played any more
     (store / document["id"] / "run.json").unlink()

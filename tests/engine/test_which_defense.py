@@ -265,3 +265,38 @@ def test_trials_give_intervals_over_victims():
     assert with_trials["choice"]["defense"] == alone["choice"]["defense"]
     again = which_defense(document(), load=load)
     assert again == with_trials
+
+
+def test_cells_that_no_defense_claims_are_measured_and_do_not_decide_the_claim():
+    """A defense that is played beside what it claims, and helps the attacker there."""
+    cells = {
+        "b": ("bandwidth", 0.9, {a: ((p, p, p),) * 2 for a, p in (("loss", 0.2), ("lira", 0.1))}),
+        "n": ("noise", 0.9, {
+            "loss": ((0.4, 0.4, 0.4),) * 2,
+            "lira": ((0.4, 0.4, 0.4),) * 2,
+            "knockoff": ((1.99, 1.98, 2.0), (1.99, 1.98, 2.0)),
+        }),
+    }  # fmt: skip
+    made = document(cells)
+    for channel in made["channels"]:
+        point = channel["bits"]["point"]
+        channel["bits"] |= {"low": point - 1e-3, "high": point + 1e-3}
+    for channel in made["channels"]:
+        if channel["attack"] == "knockoff" and channel["baseline"]:
+            channel["bits"] = {"point": 1.0, "low": 0.98, "high": 1.02, "alpha": 0.05}
+    claimed = which_defense(made)
+    for defense in made["defenses"]:
+        defense["protects"] = ["membership"]
+    beside = which_defense(made)
+    cell = next(r for r in beside["matrix"] if r["attack"] == "knockoff")["behind"]
+    assert cell["n"]["state"] == "measured" and not cell["n"]["claimed"]
+    assert cell["b"]["state"] == "not claimed" and not cell["b"]["claimed"]
+    assert all(r["behind"]["b"]["claimed"] for r in beside["matrix"][:2])
+    noise = next(row for row in beside["defenses"] if row["name"] == "n")
+    assert noise["raises"] == ["knockoff"] and not beside["defenses"][0]["raises"]
+    # What is measured decides the choice, whoever claims it: its leak is nearly all of the secret.
+    assert noise["worst_attack"] == "knockoff" and beside["choice"]["defense"] == "b"
+    claims = [found["bandwidth_claim"] for found in (claimed, beside)]
+    assert claims[0]["everywhere"] is None
+    assert claims[0]["difference"] == claims[1]["difference"]
+    assert claims[1]["everywhere"] is not None

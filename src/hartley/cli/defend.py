@@ -1,4 +1,7 @@
-"""``hartley defend``: which defense a stored run supports, why, and what to measure next."""
+"""``hartley defend``: which defense a stored run supports, why, and what to measure next.
+
+Of several runs: whether a defense covers on the scene of one what it covers on another.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ BESIDE = "°"
 def defend(
     run: str,
     /,
-    *,
+    *more: str,
     floor: Repeated = None,
     attacks: Repeated = None,
     store: Path = Path("runs"),
@@ -39,13 +42,16 @@ def defend(
     """Choose among the defenses of a stored run: the one whose worst attack reads least.
 
     Nothing is played. Leaks are shares of the secret, against the stronger of the static and the
-    adaptive attacker. Exit code: 0 a choice was printed, 2 bad input: a run without defenses, or a
-    floor that none of them meets.
+    adaptive attacker. Of several runs it prints instead what each common defense covers on the
+    scene of each. Exit code: 0 a choice was printed, 2 bad input: a run without defenses, a floor
+    that none of them meets, or runs without a common defense.
 
     Parameters
     ----------
     run
         A run's name in the store, its folder, its run.json, or latest.
+    more
+        More runs, of other scenes.
     floor
         Utility that must be kept, METRIC=VALUE such as accuracy=0.93; VALUE alone where the run has
         one metric. May be repeated.
@@ -59,6 +65,8 @@ def defend(
     from hartley.cli.find_run import read_with_trials
     from hartley.engine.choice.which_defense import which_defense
 
+    if more:
+        return _defend_all((run, *more), floor, attacks or (), store, json=json)
     floors = dict(map(_floor, floor or ()))
     document, load, doubt = read_with_trials(run, store)
     if doubt:
@@ -69,6 +77,60 @@ def defend(
     else:
         _print(choice)
     return 0
+
+
+def _defend_all(
+    names: Sequence[str],
+    floor: Sequence[str] | None,
+    attacks: Sequence[str],
+    store: Path,
+    *,
+    json: bool,
+) -> int:
+    from hartley.cli.find_run import read_with_trials
+    from hartley.engine.choice.transfer import transfer
+
+    if floor:
+        raise UsageError("--floor must go with one run, whose utility it is about, got several")
+    read = [read_with_trials(name, store) for name in names]
+    for name, (_, _, doubt) in zip(names, read, strict=True):
+        if doubt:
+            note(f"{name}: {doubt}: its intervals are those of the rows alone")
+    table = transfer([row[0] for row in read], [row[1] for row in read], attacks=attacks)
+    if json:
+        print_json(table)
+    else:
+        _print_transfer(table)
+    return 0
+
+
+def _print_transfer(table: Mapping[str, Any]) -> None:
+    say("share of the leak that a defense closes, on games that all its scenes share")
+    rows = []
+    for row in table["defenses"]:
+        for cell in row["scenes"]:
+            first = cell["difference"] is None
+            rows.append(
+                (
+                    row["defense"] if first else "",
+                    row["term"] if first else "",
+                    ", ".join(row["games"]) if first else "",
+                    f"{cell['scene']} ({cell['modality']})",
+                    _share(cell["coverage"]),
+                    str(cell["coverage"]["n"]),
+                    "" if first else _points(cell["difference"]),
+                )
+            )
+    columns = ("defense", "term", "games", "scene", "covered", "attacks", "difference, points")
+    print_table(columns, rows, numbers=(5,), drop=(1, 2))
+    if table["alone"]:
+        say(f"in one run alone, or on no common game: {', '.join(table['alone'])}")
+    for run in table["runs"]:
+        say(f"{run['run']}: 95 % intervals, {run['intervals']}")
+
+
+def _points(gap: Mapping[str, float]) -> str:
+    return f"{gap['value']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]".replace("%", "")
 
 
 def _floor(text: str) -> tuple[str, float]:

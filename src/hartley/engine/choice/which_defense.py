@@ -274,6 +274,17 @@ def _defenses(
     return rows
 
 
+def signed_coverage(suite: Suite, draws: CellDraws) -> Floats:
+    """(B, A, D) coverage of each cell before it is clipped at 0.
+
+    Cells that are worse than without the defense beyond doubt, and those that are not claimed and
+    were not played, cover 0.
+    """
+    signed = np.minimum(1 - draws.worst / np.maximum(draws.before, 1e-12)[:, :, None], 1)
+    worse = np.quantile(signed, 1 - ALPHA / 2, axis=0) <= 0
+    return np.asarray(np.where(suite.leaks.unclaimed | worse, 0.0, signed))
+
+
 def _index_ends(suite: Suite, draws: CellDraws) -> tuple[Floats, Floats]:
     """(D,) interval of each index over victims, open cells left out as in its value.
 
@@ -283,9 +294,7 @@ def _index_ends(suite: Suite, draws: CellDraws) -> tuple[Floats, Floats]:
     """
     leaks = suite.leaks
     leaked = leaks.before[:, 0] > 0
-    signed = np.minimum(1 - draws.worst / np.maximum(draws.before, 1e-12)[:, :, None], 1)
-    worse = np.quantile(signed, 1 - ALPHA / 2, axis=0) <= 0
-    signed = np.where(leaks.unclaimed | worse, 0.0, signed)
+    signed = signed_coverage(suite, draws)
     lows, highs = [], []
     for j in range(len(leaks.defenses)):
         rows = leaked & ~leaks.open[:, j]
