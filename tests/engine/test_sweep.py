@@ -246,8 +246,7 @@ def test_attackers_who_know_no_defense_choose_without_it_and_alike_in_every_row(
     monkeypatch.setattr(players, "tuned", counted)
     plan = replace(PLAN, only=("guesses",), tuned_baseline=True)
     runs = [
-        assess(replace(plan, workers=workers), store=tmp_path / str(workers))
-        for workers in (0, 2)
+        assess(replace(plan, workers=workers), store=tmp_path / str(workers)) for workers in (0, 2)
     ]
     assert chosen == [("guesses", []), ("guesses", ["rounding"])]
     bare = next(row for row in runs[0]["channels"] if row["attack"] == "guesses")

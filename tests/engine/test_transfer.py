@@ -52,7 +52,9 @@ LOSS, LIRA, PGD = ("loss", "membership"), ("lira", "membership"), ("pgd", "evasi
 
 
 def test_a_defense_is_compared_on_the_games_of_all_its_scenes():
-    one = _run("pictures", "vision", {"rounding": {LOSS: 0.2, LIRA: 0.4, PGD: 0.0}, "jpeg": {PGD: 0.1}})
+    one = _run(
+        "pictures", "vision", {"rounding": {LOSS: 0.2, LIRA: 0.4, PGD: 0.0}, "jpeg": {PGD: 0.1}}
+    )
     two = _run("sounds", "audio", {"rounding": {LOSS: 0.6}, "dp": {LOSS: 0.1}})
     table = transfer([one, two], [None, None])
     (row,) = table["defenses"]
@@ -110,7 +112,9 @@ def test_the_interval_of_a_difference_holds_both_scenes():
             )  # fmt: skip
 
     def load_of(scene):
-        return lambda row: trials[scene, next(p for s, p in trials if s == scene and p in row["id"])]
+        return lambda row: trials[
+            scene, next(p for s, p in trials if s == scene and p in row["id"])
+        ]
 
     runs = [_run(s, "vision", {"rounding": {LOSS: 0.2}}, before=0.6) for s in ("a", "b")]
     table = transfer(runs, [load_of("a"), load_of("b")])

@@ -8,10 +8,14 @@ import pytest
 
 import hartley
 from hartley import catalog
+from hartley.cli.assess import plans
 from hartley.core.taxonomy import AXES, SEED_A_CLASSES, Axis, Flow, Term
+from hartley.engine.plan.plan import parse
+from hartley.infotheory.coverage_index import TERMS
 from hartley.reference import (
     bibliography,
     current_id,
+    declared_defenses,
     entries,
     flows,
     implemented_by,
@@ -80,6 +84,41 @@ def test_seed_b_table_has_the_papers_totals() -> None:
     assert (present["white"], present["grey"], present["black"]) == (36, 4, 60)
     assert (present["encoder"], present["it2i"], present["it2t"], present["a2t"]) == (12, 9, 57, 2)
     assert len({row.name for row in table}) == 73
+
+
+def test_each_game_rides_on_the_flow_of_its_class() -> None:
+    """Else its rows are called security where the paper says safety, or the other way."""
+    bridge = {cls: one.flow for one in flows() for cls in one.classes}
+    games = [entry for entry in catalog.entries("game") if entry.cls in bridge]
+    assert len(games) > 12
+    assert {game.name: game.flow for game in games} == {
+        game.name: bridge[game.cls] for game in games
+    }
+
+
+def test_the_fifteen_declared_defenses_are_there_and_act_on_the_term_that_is_declared() -> None:
+    declared = declared_defenses()
+    assert Counter(row.term for row in declared) == dict.fromkeys(TERMS, 5)
+    assert [row.number for row in declared] == [
+        f"{term[0].upper()}{k}" for term in TERMS for k in range(1, 6)
+    ]
+    entries = {entry.name: entry for entry in catalog.entries("defense")}
+    scenes = {entry.name: entry for entry in catalog.entries("scene")}
+    for row in declared:
+        assert bool(row.forms) != bool(row.waits), row
+        for scene, parts in row.forms.items():
+            for part in parts:
+                assert set(scenes[scene].modalities) <= set(entries[part].modalities), (scene, part)
+            assert entries[parts[0]].term == row.term, (row.number, parts[0])
+    assert sum(not row.forms for row in declared) == 3
+
+
+def test_the_plan_of_defenses_plays_all_that_are_declared_on_its_scene() -> None:
+    plan = parse(plans()["defenses"](), source="defenses")
+    forms = [row.forms[plan.scene] for row in declared_defenses() if plan.scene in row.forms]
+    assert len(forms) >= 9 and {parts[0] for parts in forms} <= set(plan.use)
+    terms = {catalog.find("defense", name).term for name in plan.use}
+    assert terms == set(TERMS) and plan.adaptive and plan.tuned_baseline
 
 
 def test_a_row_stands_on_its_flow_and_its_paper_is_an_id() -> None:

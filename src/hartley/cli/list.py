@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
@@ -55,14 +57,14 @@ def list_(
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UsageError(f"what to list must be one of {', '.join(WHAT)}, got {what!r}{hint}")
     what = what if what is None or what in WHAT else f"{what}s"
-    if what == "plans":
-        return _plans(json=json)
-    if what == "frameworks":
-        return _frameworks(json=json)
-    if what == "declared":
-        return _declared(json=json)
-    if what == "runs":
-        return _runs(store, json=json)
+    others: dict[str | None, Callable[..., int]] = {
+        "plans": _plans,
+        "frameworks": _frameworks,
+        "declared": _declared,
+        "runs": partial(_runs, store),
+    }
+    if what in others:
+        return others[what](json=json)
     parts = catalog.entries(None if what is None else what.removesuffix("s"))
     if json:
         print_json([e.as_json() for e in parts])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from hartley.cli.terminal import number, print_json, print_table, say, whole
 from hartley.core.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from hartley.engine.plan.plan import Plan
 
 app = App(name="plan")
 
@@ -65,7 +68,7 @@ def plan(
     if not power:
         if pilot is not None or effect:
             raise UsageError("--pilot and --effect must go with --power, got none")
-        return _cost(plan, scene, only, skip, workers, store, json=json)
+        return _cost(_ordered(plan, scene, only, skip, workers), store, json=json)
     given = {"--scene": scene, "--only": only, "--skip": skip, "--workers": workers}
     if flags := [flag for flag, value in given.items() if value is not None]:
         raise UsageError(f"--power must go without {', '.join(flags)}: it plans a whole file")
@@ -100,23 +103,15 @@ def plan(
     return 0
 
 
-def _cost(
+def _ordered(
     name: str,
     scene: str | None,
     only: list[str] | None,
     skip: list[str] | None,
     workers: int | None,
-    store: Path,
-    *,
-    json: bool,
-) -> int:
+) -> Plan:
     from hartley.cli.assess import ordered_plan
     from hartley.cli.own_model import NOT_SET
-    from hartley.engine import build_scene
-    from hartley.engine.plan.check_plan import check_parameters
-    from hartley.engine.plan.cost import plan_cost
-    from hartley.engine.plan.plan import check_names, scene_params
-    from hartley.engine.run import executor
 
     ordered, _ = ordered_plan(
         name,
@@ -133,6 +128,16 @@ def _cost(
         defense=None,
         defenses=True,
     )
+    return ordered
+
+
+def _cost(ordered: Plan, store: Path, *, json: bool) -> int:
+    from hartley.engine import build_scene
+    from hartley.engine.plan.check_plan import check_parameters
+    from hartley.engine.plan.cost import plan_cost
+    from hartley.engine.plan.plan import check_names, scene_params
+    from hartley.engine.run import executor
+
     check_names(ordered)
     check_parameters(ordered)
     params = scene_params(ordered)
@@ -181,7 +186,9 @@ def _print_cost(cost: Mapping[str, Any]) -> None:
         "shipped": "as on the machine of the run that ships with the plan",
         "judged": "judged by jobs like them",
     }
-    known = [f"{cost['known_by'][key]} {text}" for key, text in words.items() if cost["known_by"][key]]
+    known = [
+        f"{cost['known_by'][key]} {text}" for key, text in words.items() if cost["known_by"][key]
+    ]
     say(f"  jobs: {', '.join(known)}")
 
 

@@ -103,8 +103,8 @@ class _Bars:
 
     def on_event(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "scene":
-            words = _shown(building(facts["name"]))
-            self.task = self.bars.add_task(words, total=None, left="so far")
+            title = _shown(building(facts["name"]))
+            self.task = self.bars.add_task(title, total=None, left="so far")
         elif event in ("forking", "forked"):
             self._fork(event, facts)
         elif event in ("not resumable", "healed"):

@@ -54,7 +54,9 @@ class Denoiser:
         return np.asarray(above - behind, np.float32).reshape(np.shape(x))
 
     def _noise(self, flat: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
-        hidden = np.maximum((flat / np.where(self.scale > 0, self.scale, 1)) @ self.into + self.bias, 0)
+        hidden = np.maximum(
+            (flat / np.where(self.scale > 0, self.scale, 1)) @ self.into + self.bias, 0
+        )
         return (hidden @ self.out + self.last) * self.scale, hidden
 
 

@@ -53,9 +53,7 @@ def transfer(
     draws = [draws_of(suite, load) for suite, load in zip(suites, loads, strict=True)]
     names = dict.fromkeys(name for suite in suites for name in suite.leaks.defenses)
     rows = [
-        row
-        for name in names
-        if (row := _of_defense(name, documents, suites, draws)) is not None
+        row for name in names if (row := _of_defense(name, documents, suites, draws)) is not None
     ]
     if not rows:
         listed = "; ".join(

@@ -89,7 +89,7 @@ class MemorizationBrief:
 
 
 @game(
-    flow=Flow.MEMORY,
+    flow=Flow.INFERRING,
     role=Role.TAP,
     form=AnswerForm.RANK,
     unit="planted secret",

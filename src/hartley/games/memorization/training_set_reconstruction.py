@@ -75,7 +75,7 @@ class ReconstructionBrief:
 
 @game(
     cls="memorization",
-    flow=Flow.MEMORY,
+    flow=Flow.INFERRING,
     role=Role.TAP,
     form=AnswerForm.RANK,
     unit="training record",
