@@ -1,6 +1,6 @@
 """Fifteen defenses that Hartley declares: five each that act on signal, noise and bandwidth.
 
-Seed B (arXiv:2411.11195) speaks of fifteen defenses and its list could not be read. This one is
+Seed B (arXiv:2411.11195) counts fifteen defenses, and its list could not be read. This one is
 Hartley's, not the paper's: kinds of defenses that the paper's figures and code name, each with the
 parts that have its role and a scene where they are measured. Three act on flows between the parts
 of a system, which no scene has yet.

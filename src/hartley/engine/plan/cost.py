@@ -28,11 +28,11 @@ def earlier_seconds(store: Path, scene: str, *, but: str = "") -> dict[str, floa
         scene: of the runs.
         but: id of a run that does not count.
     """
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     try:
         listed = runs(store) if store.is_dir() else []
     except HartleyError:
-        return found
+        return seconds
     folders = [
         store / str(row["id"])
         for row in listed
@@ -46,8 +46,8 @@ def earlier_seconds(store: Path, scene: str, *, but: str = "") -> dict[str, floa
         for job, record in records.items():
             spent = record.get("cpu")
             if record.get("event") == "done" and isinstance(spent, Mapping):
-                found.setdefault(job.partition(".")[0], float(spent["all"]))
-    return found
+                seconds.setdefault(job.partition(".")[0], float(spent["all"]))
+    return seconds
 
 
 def shipped_seconds(name: str) -> dict[str, float]:

@@ -43,7 +43,7 @@ def jpeg_rounded(
     """Return pictures (n, c, h, w) in low..high as JPEG would give them back, float32.
 
     Three channels are red, green and blue, whose colour keeps its resolution (4:4:4); each of
-    another number is a picture in grey. Sides that are no multiple of 8 are filled with the edge.
+    another number is a picture in grey. The edge fills sides that are not a multiple of 8.
 
     Args:
         x: the pictures.
@@ -63,8 +63,8 @@ def jpeg_rounded(
     blocks = tiles(planes, SIZE)
     flat = blocks.reshape(*blocks.shape[:-2], SIZE * SIZE)
     coefficients = flat @ _cosines().T
-    kept = np.round(coefficients / steps) * steps
-    back = np.round(kept @ _cosines()).reshape(blocks.shape)
+    rounded = np.round(coefficients / steps) * steps
+    back = np.round(rounded @ _cosines()).reshape(blocks.shape)
     planes = untile(back, *planes.shape[-2:])[..., :height, :width] + shift
     if coloured:
         planes = np.einsum("dc,ncij->ndij", np.linalg.inv(BT601), planes)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SMOOTHED = "randomized_smoothing"
 OF_INPUTS = (SMOOTHED, "bit_depth", "jpeg", "purifier")
-"""Defenses that stand in front of the network, and that an attacker who knows them follows."""
+"""Defenses that change what the network reads, which an attacker who knows them does as well."""
 
 
 @dataclass(frozen=True, slots=True)
