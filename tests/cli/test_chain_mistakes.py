@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hartley.cli.chain import chain
+from hartley.cli.main import run
 from hartley.core.errors import UsageError
 
 
@@ -30,3 +31,17 @@ def test_what_the_parts_refuse_is_a_line_and_exit_2(tmp_path, capsys):
     reasons = [line for line in lines if line.startswith("hartley: ")]
     assert any("the chain 'mislabelled_copies+loss_threshold' cannot be" in r for r in reasons)
     assert all("128 records of the pool" in reason for reason in reasons)
+
+
+def test_what_cannot_follow_or_be_a_control_is_said_before_anything_is_played(tmp_path, capsys):
+    for words, more in [
+        (("knockoff", "label_flip"), "nearest that fits: hartley chain"),
+        (("knockoff", "pgd", "--against", "surogate"), "did you mean surrogate"),
+        (("knockoff", "pgd", "--against", "noise_records"), "model as knockoff, got records"),
+        (("knockoff", "pgd"), "must have a control (--against surrogate): needs gradients"),
+    ]:
+        settings = ["--scene", "digits", "--store", str(tmp_path), "--workers", "0"]
+        assert run(["chain", *words, *settings]) == 2
+        (line,) = capsys.readouterr().err.splitlines()[-1:]
+        assert line.startswith("hartley: ") and more in line
+    assert not list(tmp_path.iterdir())

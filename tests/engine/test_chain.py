@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from hartley.core import Data, Experiment, Loot, Modality, Slot
+from hartley import catalog
+from hartley.core import (
+    AnswerForm,
+    ChannelSpec,
+    Data,
+    Experiment,
+    Loot,
+    Modality,
+    Role,
+    Slot,
+    Trials,
+)
 from hartley.core.errors import UsageError
 from hartley.engine.assess import assess
-from hartley.engine.chain import TAKES, enter, gain, stages_of
+from hartley.engine.chain import control_of, stages_of
+from hartley.engine.entering import TAKES, closed, enter
+from hartley.engine.loot import Means, entered, handed
 from hartley.engine.plan.plan import CHAINS, Chain, Plan, normalised, parse
-from hartley.engine.run.play import play
+from hartley.engine.result.edge_gain import gain, product
+from hartley.engine.run.play import deal, play
 from hartley.engine.run.player import Player
+from hartley.games.extraction.extraction import extraction
 from hartley.games.membership.membership import membership
+from hartley.infotheory.channel_matrix import cascade, mutual_information
 from hartley.report import render
 from hartley.store.table import trials_from_bytes
 
@@ -34,8 +50,10 @@ def test_a_link_is_checked_before_anything_is_played():
     for names, slots, words in [
         (["loss_threshold"], (), "at least 2 attacks, got 1"),
         (["loss_threshold", "lira"], (), "membership cannot be aimed"),
-        (["mislabelled_copies", "knockoff"], (), "its loot is poison; the game extraction accepts"),
-        (["mislabelled_copies", "lira"], ("source",), "accepts train .poison., source .model."),
+        (["knockoff", "mislabelled_copies"], (), "its loot is model; the game poisoning accepts"),
+        (["mislabelled_copies", "pgd"], (), "the game evasion accepts source .model."),
+        (["mislabelled_copies", "knockoff"], (), "names no records that mislabelled_copies can"),
+        (["mislabelled_copies", "lira"], ("source",), "accepts train .poison or records or"),
         (["mislabelled_copies", "lira"], ("trian",), "slot must be one of train"),
         (["mislabelled_copies", "lirra"], (), "did you mean lira"),
     ]:
@@ -43,7 +61,34 @@ def test_a_link_is_checked_before_anything_is_played():
             stages_of(names, slots)
     with pytest.raises(UsageError, match="no parameter 'round'"):
         stages_of(["knockoff", "lira"], game_params={"membership": {"round": 2}})
-    assert set(TAKES) == set(Slot) and set(TAKES.values()) == set(Loot)
+    assert set(TAKES) == set(Slot) and {k for kinds in TAKES.values() for k in kinds} == set(Loot)
+
+
+def test_what_does_not_fit_is_refused_with_the_nearest_chain_that_would():
+    for names, near in [
+        (["loss_threshold", "lira"], "hartley chain .* lira"),
+        (["mislabelled_copies", "pgd"], "hartley chain .* pgd"),
+        (["knockoff", "mislabelled_copies"], "hartley chain .* mislabelled_copies"),
+    ]:
+        with pytest.raises(UsageError, match=f"nearest that fits: {near}") as refused:
+            stages_of(names)
+        # What is named does fit.
+        stages_of(str(refused.value).rpartition("hartley chain ")[2].split())
+
+
+def test_a_control_brings_home_what_the_chain_does():
+    chain = stages_of(["knockoff", "pgd"], params={"pgd": {"steps": 7}})
+    (alone,) = control_of(chain, ())
+    assert alone == chain[-1]
+    before, last = control_of(chain, ["surrogate"], params={"surrogate": {"steps": 50}})
+    assert last == chain[-1] and before.attack == "surrogate" and before.params["steps"] == 50
+    for against, words in [
+        (["mislabelled_copies"], "model as knockoff, got poison of mislabelled_copies; controls"),
+        (["surogate"], "did you mean surrogate"),
+        (["knockoff"], "must be other attacks than the chain"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            control_of(chain, against)
 
 
 def test_poison_enters_everybodys_training(scene):
@@ -136,6 +181,99 @@ def test_a_plan_orders_a_chain_and_the_document_has_its_edge(tmp_path):
     assert again == document
     (loot,) = (tmp_path / document["id"] / "artifacts").iterdir()
     assert loot.name.startswith("mislabelled_copies-")
+
+
+CONTROLLED = """
+scene = "live:extraction"
+only = ["chains"]
+[[chains]]
+attacks = ["knockoff", "loss_threshold"]
+against = ["surrogate"]
+[games.membership]
+rounds = 4
+targets = 12
+[attacks.knockoff]
+steps = 4
+[attacks.surrogate]
+steps = 4
+[executor]
+workers = """
+
+
+def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path):
+    plan = parse(CONTROLLED + "0")
+    assert parse(normalised(plan)).chains == plan.chains
+    document = assess(plan, store=tmp_path / "alone")
+    control, chain = document["channels"]
+    (edge,) = document["edges"]
+    assert (control["attack"], chain["attack"]) == (
+        *("surrogate+loss_threshold", "knockoff+loss_threshold"),
+    )
+    assert edge["control"] == ["surrogate"] and edge["alone"] == control["id"]
+    assert not edge["queried"] and edge["composition"] == "degrade"
+    asked = [row["metrics"]["queries_to_copy"] for row in (control, chain)]
+    assert asked[0] == 0 < asked[1]  # a control asks the victims nothing
+    for kind in ("md", "html"):
+        assert "surrogate" in render(document, kind)
+    both = assess(parse(CONTROLLED + "2"), store=tmp_path / "both")
+    assert both["edges"] == document["edges"]
+    measured = [[(row["id"], row["bits"]) for row in run["channels"]] for run in (both, document)]
+    assert measured[0] == measured[1]
+
+
+def test_records_join_those_of_the_attacker_and_the_deal_stays(scene):
+    table = extraction.live(VISION, np.random.default_rng(0))
+    stages = stages_of(["noise_records", "knockoff"], game_params={"extraction": {"rounds": 2}})
+    attack = catalog.load("attack", "knockoff")
+    dealt = deal(attack, table, seed=0, params=stages[-1].game_params)
+    fed = handed(stages, table, dealt, Means(seed=0))
+    assert entered(stages, table, Means(seed=0)) is table
+    assert fed.metrics["queries_for_loot"] == 0
+    for before, after in zip(dealt.rounds, fed.rounds, strict=True):
+        owned, public = before.view.brief.public, after.view.brief.public
+        assert len(public) == len(owned) + 4  # a record of noise for each of four outputs
+        assert np.array_equal(public.x[: len(owned)], owned.x)
+        assert after.view.source is before.view.source and (after.truth == before.truth).all()
+    first, second = (round_.view.brief.public.x[-4:] for round_ in fed.rounds)
+    assert not np.array_equal(first, second)  # taken from each victim, not from one for all
+
+
+def test_a_part_takes_loot_that_the_engine_knows_nothing_of(scene):
+    @dataclass(frozen=True)
+    class Prompt:
+        texts: tuple[str, ...] = ()
+
+        def entered(self, slot, asset):
+            return Prompt(tuple(asset.x)) if slot is Slot.PROMPT else None
+
+    texts = Data("few shots", Modality.LANGUAGE, np.array(["first", "second"]), lineage=("x",))
+    with pytest.raises(UsageError, match="cannot enter the prompt of live: no part of it takes it"):
+        enter(scene, texts, Slot.PROMPT)
+    chatting = scene.with_part(Prompt())
+    after = enter(chatting, texts, Slot.PROMPT)
+    assert after.part(Prompt).texts == ("first", "second") and after.digest != chatting.digest
+    assert closed(scene, Slot.PROMPT) == "live has no part that takes a prompt"
+    assert not closed(chatting, Slot.PROMPT) and not closed(scene, Slot.TRAIN)
+    assert "without its training" in closed(replace(scene, fit=None), Slot.TRAIN)
+
+
+def test_the_product_of_two_matrices_is_the_cascade_where_it_is_markov():
+    """Two known channels in series: the cascade of their matrices, in closed form."""
+    rng = np.random.default_rng(3)
+    first, second = (np.where(np.eye(4, dtype=bool), keep, (1 - keep) / 3) for keep in (0.9, 0.7))
+    truth = rng.integers(0, 4, 4000)
+    observed = np.array([rng.choice(4, p=first[t]) for t in truth])
+    guess = np.array([rng.choice(4, p=second[o]) for o in observed])
+    spec = ChannelSpec(Role.TAP, AnswerForm.SYMBOL, 4, "label")
+    trials = Trials(spec, truth, guess, cluster=np.arange(4000) % 20, observed=observed)
+    estimate = product(trials)
+    exact = mutual_information(cascade(first, second))
+    assert estimate["low"] <= exact <= estimate["high"] and estimate["n"] == 20
+    assert estimate["high"] - estimate["low"] < 0.2
+    assert product(replace(trials, observed=None)) is None
+    # What is received past the loot is not in the product: that is how a side channel shows.
+    aside = product(replace(trials, guess=truth))
+    assert aside["high"] < 2.0 and aside["value"] == pytest.approx(mutual_information(first), abs=1)
 
 
 def test_a_plan_that_links_what_does_not_fit_is_refused(tmp_path):

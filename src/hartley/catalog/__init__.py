@@ -160,7 +160,7 @@ def matrix() -> list[dict[str, Any]]:
     ``unfit`` are the other parts of the class that say why they leave the modality out.
     """
     games = [e for e in entries("game") if e.kind == "game" and not e.error]
-    attacks = [e for e in entries("attack") if e.kind == "attack" and not e.error]
+    attacks = [e for e in entries("attack") if e.kind == "attack" and not (e.error or e.control)]
     defenses = [e for e in entries("defense") if e.kind == "defense" and not e.error]
     cells = []
     for name in classes():

@@ -41,6 +41,7 @@ def chain(
     scene: str | None = None,
     own_model: OwnModel = NOT_SET,
     slot: Repeated = None,
+    against: Repeated = None,
     set_: Annotated[
         list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")
     ] = None,
@@ -55,7 +56,8 @@ def chain(
 ) -> int:
     """Play attacks in order, and report what the last one gains from those before it.
 
-    The last attack is played twice: alone, and at the end of the chain, on the same secrets.
+    The last attack is played twice, on the same secrets: alone, or after a control whose loot
+    carries nothing of the victim, and at the end of the chain.
 
     Parameters
     ----------
@@ -64,8 +66,11 @@ def chain(
     scene
         The scene to attack, where it is not a model of your own.
     slot
-        Where the loot enters the next scene (train, public or source); once for each link. Default:
-        the slot that fits.
+        Where the loot enters the next scene (train, public, source, prompt or memory); once for
+        each link. Default: the slot that fits.
+    against
+        An attack of the control, once for each: hartley chain knockoff pgd --against surrogate.
+        Default: the last attack alone.
     set_
         A parameter of a part, PART.NAME=VALUE, for example lira.references=16, membership.rounds=8
         or digits.epochs=30; may be repeated.
@@ -88,14 +93,15 @@ def chain(
         Print the run document on standard output.
     """
     from hartley.engine.assess import Mistaken, assess
-    from hartley.engine.chain import stages_of
+    from hartley.engine.chain import control_of, stages_of
     from hartley.engine.plan.plan import CHAINS, Chain, Plan
 
     scene, params_of_model = chosen_scene(scene, own_model.settings())
     tables = _tables(settings(set_ or []), scene)
     if params_of_model:
         tables["scene"][scene] = {**tables["scene"].get(scene, {}), **params_of_model}
-    stages_of(attacks, slot or (), params=tables["attack"], game_params=tables["game"])
+    values = {"params": tables["attack"], "game_params": tables["game"]}
+    control_of(stages_of(attacks, slot or (), **values), against or (), **values)
     plan = Plan(
         scene=scene,
         name=f"chain-{'-'.join(attacks)}",
@@ -106,7 +112,15 @@ def chain(
         memory_limit=above_zero("memory-limit", memory_limit),
         isolate=isolate or None,
         scenes=tables["scene"],
-        chains=(Chain(attacks, tuple(slot or ()), tables["attack"], tables["game"]),),
+        chains=(
+            Chain(
+                attacks,
+                tuple(slot or ()),
+                tuple(against or ()),
+                params=tables["attack"],
+                games=tables["game"],
+            ),
+        ),
     )
     mistakes: tuple[str, ...] = ()
     try:
@@ -169,6 +183,7 @@ def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
         lines.append(
             (
                 path,
+                " + ".join(edge["control"]) or "alone",
                 quantity(bits),
                 times,
                 "–" if auc is None else quantity(auc),
@@ -177,8 +192,11 @@ def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
                 str(edge["n"]),
             )
         )
-    columns = ("chain", "gain in bits", "times", "gain in AUC", "together", "joined", "victims")
-    print_table(columns, lines, numbers=(6,), drop=(5,))
+    columns = (
+        *("chain", "against", "gain in bits", "times", "gain in AUC", "together", "joined"),
+        "victims",
+    )
+    print_table(columns, lines, numbers=(7,), drop=(6,))
     say("gains: 95% intervals over victims; both arms have the same secrets")
     for edge in edges:
         if edge["bound"] and edge["bound"]["violation"]:
@@ -189,6 +207,11 @@ def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
             )
         if edge["log_gain"]["why"]:
             say(f"  {edge['path'][-1]}: no times: {edge['log_gain']['why']}")
+        if edge["product"] is not None:
+            say(
+                f"  {edge['path'][-1]}: {quantity(edge['product'])} bits if it depends on the loot "
+                "alone (product of the two matrices, an estimate)"
+            )
 
 
 def _times(gain: Mapping[str, Any]) -> str:

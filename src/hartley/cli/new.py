@@ -95,7 +95,9 @@ def written(name: str, game: str) -> str:
     Raises:
         UsageError: there is no attack on the game yet.
     """
-    playing = [e for e in catalog.entries("attack") if e.game == game and not e.error]
+    playing = [
+        e for e in catalog.entries("attack") if e.game == game and not (e.error or e.control)
+    ]
     of_hartley = [e for e in playing if e.origin == "hartley"]
     models = [
         (Path(_file(e.module)).read_text(encoding="utf-8"), e.name, len(e.modalities))

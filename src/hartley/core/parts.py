@@ -192,12 +192,20 @@ class Game(Part):
             "(scene, count) → the records that an attack before this game is aimed at", listed=False
         ),
     )
-    aim: Callable[..., View[Any]] | None = field(
+    aim: Callable[..., View[Any] | tuple[View[Any], ...]] | None = field(
         default=None,
         metadata=about(
             "(scene, target, rng, **parameters) → the view of its attacks when they are aimed at "
-            "the targets or at a victim of another game",
+            "the targets or at a victim of another game; several views, whose loot is joined, "
+            "where an attack brings home one record of each",
             listed=False,
+        ),
+    )
+    aims_at: Literal["records", "model"] = field(
+        default="records",
+        metadata=about(
+            "what ``aim`` takes as its target: records that the next game asks about, or a model, "
+            "which is each victim of the next game or the deployed one"
         ),
     )
 
@@ -262,6 +270,13 @@ class Attack(Part):
         ),
     )
     loot: Loot = field(default=Loot.RECORDS, metadata=about("what kind of asset it brings home"))
+    control: bool = field(
+        default=False,
+        metadata=about(
+            "whether it is a control of chains: it must read nothing, and is played where a plan "
+            "names it"
+        ),
+    )
     together: str = field(
         default="",
         metadata=about(

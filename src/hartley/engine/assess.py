@@ -6,18 +6,17 @@ be continued after a kill, and measured again without a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from hartley import __version__
 from hartley import store as runs
-from hartley.core import Experiment, Scene
+from hartley.core import Experiment, Scene, Slot
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import DamagedRun, UsageError
 from hartley.engine import build_scene
-from hartley.engine.chain import gain
 from hartley.engine.completed import inputs_digest, verdict_of_plan
 from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.cost import earlier_seconds, shipped_seconds
@@ -36,6 +35,7 @@ from hartley.engine.plan.worklist import added, batches, expand, experiments, pl
 from hartley.engine.result import document
 from hartley.engine.result.defense_rows import defense_rows
 from hartley.engine.result.edge_family import with_compositions, with_family
+from hartley.engine.result.edge_gain import gain, product
 from hartley.engine.result.gate import INCONCLUSIVE
 from hartley.engine.run import executor, fork_server
 from hartley.engine.run.devices import devices_used
@@ -327,9 +327,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         for line in lines["rows"]
         if "utility" in line
     }
-    edges = [
-        edge for line in lines["rows"] if (edge := _edge(ledger, line, lines["rows"])) is not None
-    ]
+    edges = [edge for line in lines["rows"] for edge in _edges(ledger, line, lines["rows"])]
     plain, looks = as_table(plan), {}
     if plan.looks:
         looks = {"looks": {"rounds": list(plan.looks), "look": ledger.records["plan"]["look"]}}
@@ -491,40 +489,54 @@ def _row(ledger: runs.Ledger, line: Mapping[str, Any], *, anew: bool) -> dict[st
     return {**row_standing, **stored["row"]}
 
 
-def _edge(
+def _edges(
     ledger: runs.Ledger, line: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
-) -> dict[str, Any] | None:
-    """Return what a chain gains over its last attack alone, on the same deals."""
+) -> Iterator[dict[str, Any]]:
+    """Yield what a chain gains over what it is compared with, on the same deals."""
     experiment = line.get("standing", {}).get("experiment", {})
     if len(experiment.get("stages", ())) < 2 or not line.get("key"):
-        return None
-    alone = {**experiment, "stages": experiment["stages"][-1:]}
-    twin = next(
-        (o for o in lines if o.get("standing", {}).get("experiment") == alone and o.get("key")),
-        None,
-    )
-    if twin is None or not all(
-        ledger.records.get(edge_line["key"], {}).get("event") == DONE for edge_line in (line, twin)
-    ):
-        return None
-    before, after = (ledger.trials(edge_line["key"]) for edge_line in (twin, line))
+        return
+    for other in lines:
+        row_standing = other.get("standing", {})
+        if "against" in line:
+            compared = row_standing.get("id") in line["against"]
+        else:  # a run of before there were controls
+            alone = {**experiment, "stages": experiment["stages"][-1:]}
+            compared = row_standing.get("experiment") == alone
+        played = compared and all(
+            ledger.records.get(str(row.get("key")), {}).get("event") == DONE
+            for row in (line, other)
+        )
+        if played:
+            yield _edge(ledger, line, other)
+
+
+def _edge(ledger: runs.Ledger, line: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one edge: the chain of one line against the attacks of the other."""
+    before, after = (ledger.trials(row["key"]) for row in (other, line))
     gains = gain(before, after)
-    names = [stage["attack"] for stage in experiment["stages"]]
+    stages = line["standing"]["experiment"]["stages"]
+    names = [stage["attack"] for stage in stages]
+    slots = [stage["slot"] for stage in stages[:-1]]
+    control = other["standing"]["experiment"]["stages"][:-1]
     return {
         "from": names[-2],
         "to": names[-1],
         "path": names,
-        "slots": [stage["slot"] for stage in experiment["stages"][:-1]],
+        "slots": slots,
+        "control": [stage["attack"] for stage in control],
         "row": line["standing"]["id"],
-        "alone": twin["standing"]["id"],
+        "alone": other["standing"]["id"],
         "gain": gains["bits"]["value"],
         "low": gains["bits"]["low"],
         "high": gains["bits"]["high"],
         "n": gains["bits"]["n"],
         "ratio": gains["ratio"],
         "auc": gains["auc"],
+        "product": product(after),
         "log_gain": gains["log"],
-        "queried": bool(after.queried),
+        # What is asked of a copy is not asked of the victim.
+        "queried": bool(after.queried) and slots[-1] != Slot.SOURCE,
     }
 
 

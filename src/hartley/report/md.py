@@ -65,15 +65,20 @@ def render(document: Mapping[str, Any]) -> str:
         *_quantities(measured),
     ]
     if document.get("edges"):
-        head = ("chain", "gain in bits", "n victims")
+        head = ("chain", "against", "gain in bits", "times", "together", "n victims")
         rows = [
-            [edge(e)["path"], " ".join((edge(e)["gain"], edge(e)["span"])), e.get("n")]
-            for e in document["edges"]
+            [
+                *(words["path"], words["against"], f"{words['gain']} {words['span']}"),
+                *(words["times"], words["family"], e.get("n")),
+            ]
+            for e, words in ((e, edge(e)) for e in document["edges"])
         ]
         blocks += ["## Chains", table(head, rows)]
         blocks.append(
             "The gain compares the last attack at the end of the chain with the same attack alone, "
-            "on the same secrets; intervals resample victims."
+            "or after a control whose loot carries nothing of the victim, on the same secrets; "
+            "intervals resample victims. Together: whether a chain gains or loses anything, judged "
+            "with all chains of the run (Holm)."
         )
     if document.get("defenses"):
         rows = [row for d in document["defenses"] for row in _defense(d)]

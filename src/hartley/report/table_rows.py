@@ -268,5 +268,18 @@ def edge(row: Mapping[str, Any]) -> dict[str, str]:
         "path": " → ".join(map(str, path)) if isinstance(path, list | tuple) else str(path or ""),
         "gain": number(row.get("gain")),
         "span": span(row.get("low"), row.get("high")),
+        "times": _times(row.get("log_gain")),
+        "against": " + ".join(row.get("control") or ()) or "alone",
+        "family": str(row.get("family", NOTHING)),
         "fresh": fresh,
     }
+
+
+def _times(gain: Mapping[str, Any] | None) -> str:
+    """How many times as many bits, or why there is no such number."""
+    if not gain:
+        return NOTHING
+    if gain["scale"] != "log2":
+        return f"not a number: {gain['why']}" if gain.get("why") else NOTHING
+    low, high = (None if gain[end] is None else 2 ** gain[end] for end in ("low", "high"))
+    return f"{number(2 ** gain['value'])} {span(low, high)}"

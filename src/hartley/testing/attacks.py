@@ -189,7 +189,13 @@ def reads_the_live_scene(attack: Attack) -> None:
     At its light setting, which dead scenes are played at: where that reads nothing, a dead scene
     shows nothing. At its defaults in the first modality alone. Scores of an inverted sign would
     read as many bits, and fail a game that compares them with a threshold: they are refused.
+    A control of chains must read nothing there either.
     """
+    if attack.control:
+        for modality in attack.modalities:
+            bits = measured(attack, "live", modality, light=True).bits.lower or 0.0
+            expect(bits <= DEAD, f"a control reads {bits:.4f} bit on the live scene ({modality})")
+        return
     plays = [(modality, True) for modality in attack.modalities]
     if attack.light:
         plays.append((_modality(attack), False))
@@ -324,7 +330,7 @@ def narrows_under_noise(attack: Attack) -> None:
     Half of the noise is tried only where it can show anything: nobody reads more than the ceiling,
     and nothing is more than nothing.
     """
-    if attack.game.role is not Role.TAP:
+    if attack.game.role is not Role.TAP or attack.control:
         return  # noise on a jam is the attack itself; an injector has no source to blur
     modality = _modality(attack)
     undefended = measured(attack, "live", modality, light=True)

@@ -61,6 +61,7 @@ def defense_checks(attacks: Sequence[Attack]) -> tuple[Check, ...]:
     One ``narrows_GAME`` for each game, so that a scene too coarse to show a defense is excused by
     name.
     """
+    attacks = [attack for attack in attacks if not attack.control]
     plain = tuple(Check(rule.__name__, rule) for rule in PLAIN_RULES)
     oracle = tuple(Check(rule.__name__, partial(rule, attacks=attacks)) for rule in ORACLE_RULES)
     narrow = tuple(

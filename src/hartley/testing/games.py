@@ -31,7 +31,8 @@ def check_game(game: Game, *, attacks: Sequence[Attack]) -> None:
 
 
 def game_checks(attacks: Sequence[Attack]) -> tuple[Check, ...]:
-    """Return the checks of a game, given attacks that play it."""
+    """Return the checks of a game, given attacks that play it; controls show nothing of it."""
+    attacks = [attack for attack in attacks if not attack.control]
     plain = tuple(Check(rule.__name__, rule) for rule in PLAIN_RULES)
     return plain + tuple(
         Check(rule.__name__, partial(rule, attacks=attacks)) for rule in ORACLE_RULES

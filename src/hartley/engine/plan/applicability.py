@@ -84,8 +84,15 @@ def left_out(entry: Entry, plan: Plan) -> str:
     return "" if skipped is None else f"left out by the plan: skip {skipped}"
 
 
-def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
+def unplayable(
+    entry: Entry | Attack, scene: Scene, holds: Access = Access.NOTHING
+) -> Obstacle | None:
     """Return why an attack cannot be played on a scene, or None, whatever the plan says.
+
+    Args:
+        entry: the attack.
+        scene: what it attacks.
+        holds: what it may use of a model that it holds in the victim's place.
 
     Raises:
         UsageError: no attack can, because the scene's model cannot read its records.
@@ -120,7 +127,7 @@ def unplayable(entry: Entry | Attack, scene: Scene) -> Obstacle | None:
     for part in parts:
         if (unmet := getattr(part, "unmet", None)) is not None and (reason := unmet(scene)):
             return Obstacle("scene", reason)
-    return _closed(access, scene, parts)
+    return _closed([word for word in access if word not in holds.words], scene, parts)
 
 
 def of_other_records(

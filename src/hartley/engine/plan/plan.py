@@ -29,6 +29,7 @@
     [[chains]]                    # attacks in order; the loot of each enters the scene of the next
     attacks = ["mislabelled_copies", "lira"]
     slots = ["train"]             # where; default: the slot that fits
+    against = []                  # attacks of the control; default: the last attack alone
     [chains.games.membership]     # parameters of the games in this chain
     targets = 32
     [chains.params.lira]          # parameters of the attacks in this chain
@@ -98,11 +99,14 @@ class Chain:
     Attributes:
         attacks: their names.
         slots: where each loot enters, one fewer than attacks; empty for the slot that fits.
+        against: attacks of the control, after which the last attack is played for comparison;
+            empty: it is played alone.
         params, games: parameters of the attacks and of their games, by name.
     """
 
     attacks: tuple[str, ...]
     slots: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
     params: Table = field(default_factory=dict)
     games: Table = field(default_factory=dict)
 
@@ -402,6 +406,7 @@ def normalised(plan: Plan) -> str:
     for chain in plan.chains:
         rows += ["", "[[chains]]", f"attacks = {_toml(chain.attacks)}"]
         rows += [f"slots = {_toml(chain.slots)}"]
+        rows += [f"against = {_toml(chain.against)}"] if chain.against else []
         rows += [*_tables("chains.params", chain.params), *_tables("chains.games", chain.games)]
     if plan.looks:
         rows += ["", "[looks]", f"rounds = {_toml(plan.looks)}"]
@@ -533,11 +538,12 @@ class _Reader:
             raise BadPlan(f"{self.source}: chains must be tables, [[chains]], got {_kind(raw)}")
         chains = []
         for table in raw:
-            self.known(table, "chains.", ["attacks", "slots", "params", "games"])
+            self.known(table, "chains.", ["attacks", "slots", "against", "params", "games"])
             chains.append(
                 Chain(
                     attacks=self.strings(table.get("attacks", []), "chains.attacks"),
                     slots=self.strings(table.get("slots", []), "chains.slots"),
+                    against=self.strings(table.get("against", []), "chains.against"),
                     params=self.parts(self.table(table, "params"), "attack"),
                     games=self.parts(self.table(table, "games"), "game"),
                 )

@@ -18,9 +18,9 @@ from hartley.core import Applied, Attack, Experiment, Knowledge, Scene, Stage
 from hartley.core.code_digest import code_digest, library_versions
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.taxonomy import Axis
-from hartley.engine.chain import stages_of
+from hartley.engine.chain import check_scene, control_of, open_access, stages_of
 from hartley.engine.defend import fitting, unfit
-from hartley.engine.plan.applicability import Obstacle, obstacle
+from hartley.engine.plan.applicability import Obstacle, obstacle, unplayable
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.plan.plan import CHAINS, Plan, scene_params, sweep
 from hartley.engine.result.departures import departures_of
@@ -61,16 +61,7 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     Raises:
         UsageError: a parameter that a part does not take, or an attack that cannot follow another.
     """
-    deployed = tuple(applied(name, plan, scene) for name in plan.deployed)
-    bare = Experiment(
-        scene=plan.scene,
-        scene_params=scene_params(plan),
-        seed=plan.seed,
-        budget=plan.budget,
-        alpha=plan.alpha,
-        defenses=deployed,
-        deployed=len(deployed),
-    )
+    bare = _bare(plan, scene)
     replicates = range(plan.replicates)
     # A plan of chains alone is about them: the other attacks are not even listed.
     stages = [] if plan.only == (CHAINS,) else list(_stages(plan, scene))
@@ -96,7 +87,8 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
         for _, stage, why_not in stages
         if why_not is not None
     ]
-    lines += [line for line in _chains(plan, bare, scene) if line not in lines]
+    for pair in arms(plan, scene):
+        lines += [line for line in pair if line not in lines]
     if plan.use or plan.deployed:
         lines.append(bare)
     for names in plan.use:
@@ -104,11 +96,29 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     return tuple(_coded(lines))
 
 
-def _chains(plan: Plan, bare: Experiment, scene: Scene) -> Iterator[Experiment]:
-    """The rows of each chain: its last attack alone, and the chain, on the same deals.
+def _bare(plan: Plan, scene: Scene) -> Experiment:
+    """The experiment of a plan without stages: its scene behind what is deployed."""
+    deployed = tuple(applied(name, plan, scene) for name in plan.deployed)
+    return Experiment(
+        scene=plan.scene,
+        scene_params=scene_params(plan),
+        seed=plan.seed,
+        budget=plan.budget,
+        alpha=plan.alpha,
+        defenses=deployed,
+        deployed=len(deployed),
+    )
+
+
+def arms(plan: Plan, scene: Scene) -> Iterator[tuple[Experiment, Experiment]]:
+    """Yield each chain of a plan after what it is compared with, without their code.
+
+    Both play the same attack on the same deals: alone or after the chain's control, and at the end
+    of the chain.
 
     Raises:
-        UsageError: an attack of a chain is for other records than those of the scene.
+        UsageError: attacks that cannot follow one another or be played on the scene, or a chain
+            whose last attack cannot be played alone and that has no control.
     """
     for chain, replicate in product(plan.chains, range(plan.replicates)):
         # A chain's own tables win over the plan's, key by key; a sweep is for the attack alone.
@@ -125,16 +135,35 @@ def _chains(plan: Plan, bare: Experiment, scene: Scene) -> Iterator[Experiment]:
             for name in {*single, *chain.params}
         }
         stages = stages_of(chain.attacks, chain.slots, params=params, game_params=games)
-        for stage in stages:
-            plays = catalog.find("attack", stage.attack).modalities
-            if scene.modality not in plays:
-                raise UsageError(
-                    f"{stage.attack} cannot be in a chain on {scene.name}: it plays "
-                    f"{', '.join(plays)}, and {scene.name} is {scene.modality}"
-                )
-        knowledge = _of_deployed(catalog.find("attack", stages[-1].attack), plan)
-        yield replace(bare, stages=stages[-1:], knowledge=knowledge, replicate=replicate)
-        yield replace(bare, stages=stages, knowledge=knowledge, replicate=replicate)
+        control = control_of(stages, chain.against, params=params, game_params=games)
+        for each in (stages, control):
+            check_scene(each, scene)
+        last = catalog.find("attack", stages[-1].attack)
+        if not unplayable(last, scene, open_access(stages)):
+            _check_control(stages, control, unplayable(last, scene, open_access(control)))
+        experiment = replace(
+            _bare(plan, scene), knowledge=_of_deployed(last, plan), replicate=replicate
+        )
+        yield replace(experiment, stages=control), replace(experiment, stages=stages)
+
+
+def _check_control(
+    stages: Sequence[Stage], control: Sequence[Stage], obstacle: Obstacle | None
+) -> None:
+    """Refuse a chain that can be played where what it is compared with cannot.
+
+    Raises:
+        UsageError: the last attack cannot be played alone, so that the chain must have a control.
+    """
+    if obstacle is None or len(control) > 1:
+        return
+    loot = catalog.load("attack", stages[-2].attack).loot
+    names = [e.name for e in catalog.entries("attack") if e.control and e.loot == str(loot)]
+    word = names[0] if names else f"an attack that brings home a {loot}"
+    raise UsageError(
+        f"{control[-1].attack} cannot be played alone to compare with, so that the chain must have "
+        f"a control (--against {word}): {obstacle.reason}"
+    )
 
 
 def applied(name: str, plan: Plan, scene: Scene) -> Applied:
@@ -226,6 +255,8 @@ def _of_deployed(entry: Entry, plan: Plan) -> Knowledge:
 def _stages(plan: Plan, scene: Scene) -> Iterator[tuple[Entry, Stage, Obstacle | None]]:
     """Every attack of the catalogue with each of its settings, and what prevents it."""
     for entry in catalog.entries("attack"):
+        if entry.control and entry.name not in plan.only:
+            continue
         why_not = obstacle(entry, scene, plan)
         part, why_not = (None, why_not) if why_not else _loaded(entry)
         for params in sweep(plan.attacks.get(entry.name, {})):
@@ -341,13 +372,18 @@ def added(experiment: Experiment, plan: Plan) -> str:
 def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
     """Return what the document needs to be assembled without a model or a part: plain values."""
     rows: list[dict[str, Any]] = []
+    compared: dict[str, list[str]] = {}
+    for control, chain in arms(plan, scene):
+        compared.setdefault(chain.id, []).append(control.id)
     for line in lines:
         if isinstance(line, Skipped):
             row = standing(line, scene, plan)
             note = {"status": line.status, "reason": line.reason, "cause": line.cause}
             rows.append({"key": None, "standing": row, **note})
         elif line.stages:
-            rows.append({"key": line.key, "standing": standing(line, scene, plan)})
+            row = {"key": line.key, "standing": standing(line, scene, plan)}
+            against = list(dict.fromkeys(compared.get(line.id, ())))
+            rows.append({**row, **({"against": against} if against else {})})
         else:
             rows.append({"key": line.key, "utility": added(line, plan)})
     declared = [_declared(names, plan, scene) for names in plan.use]

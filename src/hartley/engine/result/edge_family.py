@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hartley.channel.log_gain import together
-from hartley.core import Kind, Quantity, Slot
+from hartley.core import Kind, Quantity, Role, Slot
 from hartley.infotheory.compositions import Composition, Link, composition_of, triple
 
 ABOVE, BELOW, OPEN = "above", "below", "open"
@@ -43,7 +43,8 @@ def with_compositions(edges: Sequence[Row], channels: Sequence[Row]) -> list[dic
     ``bound`` holds the certified bits at the end, the proved upper bound, its rule, and whether the
     one exceeds the other: a side channel, a false claim, or a bug. Data processing is applied where
     the last attack asked the victim nothing: a copy that is held in its place shows at most what
-    the victim may show. Poison makes another channel, of which only its own ceiling is known.
+    the victim may show. Poison makes another channel, of which only its own ceiling is known, and
+    so does loot by which an attacker chooses better what they send.
 
     Args:
         edges: rows with ``row``, ``alone`` and ``slots``.
@@ -60,7 +61,9 @@ def _composed(edge: Row, last: Row | None, alone: Row | None) -> dict[str, Any]:
     slot = Slot(edge["slots"][-1])
     # What the attack asks of a copy is not asked of the victim.
     fresh = 0 if slot is Slot.SOURCE else None if last is None else last.get("uses")
-    kind = composition_of(changes_channel=slot in CHANGING, fresh=fresh)
+    # What an attacker sends, they know: loot does not show it to them, but helps to send it.
+    sends = last is not None and last.get("role") == str(Role.INJECT)
+    kind = composition_of(changes_channel=slot in CHANGING or sends, fresh=fresh)
     facts: dict[str, Any] = {"composition": str(kind), "fresh": fresh, "bound": None}
     if last is None or alone is None or {last["status"], alone["status"]} != {"measured"}:
         return facts
@@ -68,6 +71,9 @@ def _composed(edge: Row, last: Row | None, alone: Row | None) -> dict[str, Any]:
     ceilings = [secret if row["ceiling"] is None else row["ceiling"] for row in (alone, last)]
     if kind is Composition.DEGRADE:
         links = [Link(ceilings[0], fresh=1, name=alone["attack"]), Link(math.inf, name="copy")]
+    elif kind is Composition.AGGREGATE:
+        # The attacks before asked as well, by what channel nobody proved.
+        links = [Link(secret, fresh=None, name="loot"), Link(ceilings[1], fresh=1)]
     else:
         links = [Link(ceilings[1], fresh=1, name=last["attack"])]
     bits = last["bits"]

@@ -23,8 +23,9 @@ from hartley.core.errors import (
     WroteIntoView,
 )
 from hartley.engine import build_scene
-from hartley.engine.chain import entered, held_instead
+from hartley.engine.chain import open_access
 from hartley.engine.defend import defended
+from hartley.engine.loot import Means, entered, handed
 from hartley.engine.plan.applicability import Obstacle, unplayable
 from hartley.engine.result import document
 from hartley.engine.result.document import figure
@@ -155,7 +156,8 @@ class Player:
     def _play(self, experiment: Experiment) -> Result:
         stage = experiment.stages[-1]
         scene = self._scene(experiment)
-        obstacle = unplayable(catalog.find("attack", stage.attack), scene)
+        in_hand = open_access(experiment.stages)
+        obstacle = unplayable(catalog.find("attack", stage.attack), scene, in_hand)
         if obstacle is not None:
             return _skipped(obstacle)
         attack = catalog.load("attack", stage.attack)
@@ -179,7 +181,8 @@ class Player:
                 stage.params if tuning is None else tuning.params,
                 stage.game_params,
                 seed=experiment.root_seed,
-                budget=experiment.budget,
+                # A copy answers without limit: nobody meters what the attacker holds.
+                budget=None if in_hand else experiment.budget,
                 alpha=experiment.alpha,
                 knowledge=experiment.knowledge,
                 undefended=self._undefended(experiment),
@@ -270,15 +273,7 @@ class Player:
         key = _key(experiment)
         if len(experiment.stages) > 1 and key not in self._scenes:
             alone = self._scene(replace(experiment, stages=experiment.stages[-1:]))
-            seed, budget = experiment.root_seed, experiment.budget
-            self._scenes[key] = entered(
-                experiment.stages,
-                alone,
-                seed=seed,
-                budget=budget,
-                artifacts=self.artifacts,
-                isolated=self._isolated,
-            )
+            self._scenes[key] = entered(experiment.stages, alone, self._means(experiment))
         if key not in self._scenes:
             *before, last = experiment.defenses or (None,)
             if last is None:
@@ -290,6 +285,10 @@ class Player:
                 seed = experiment.root_seed
                 self._scenes[key] = defended(base, last.name, last.params, seed)
         return self._scenes[key]
+
+    def _means(self, experiment: Experiment) -> Means:
+        """What the attacks before the last one of a chain are played with."""
+        return Means(experiment.root_seed, experiment.budget, self.artifacts, self._isolated)
 
     def _undefended(self, experiment: Experiment) -> Scene | None:
         """The scene that a static attacker knows: with what is deployed, without what was added."""
@@ -305,7 +304,7 @@ class Player:
             self._tuning_deal = None
             answer_cache.forget()
             rules = experiment.stages[-1].game_params
-            seed, budget = experiment.root_seed, experiment.budget
+            seed = experiment.root_seed
             import_module(MEASURE)  # games import much of it too, and a process does so once
             began = time.process_time()
             with counted() as once:
@@ -313,15 +312,7 @@ class Player:
             self.dealing += time.process_time() - began
             self.dealing_once += once.seconds
             if len(experiment.stages) > 1:
-                dealt = held_instead(
-                    experiment.stages,
-                    scene,
-                    dealt,
-                    seed=seed,
-                    budget=budget,
-                    artifacts=self.artifacts,
-                    isolated=self._isolated,
-                )
+                dealt = handed(experiment.stages, scene, dealt, self._means(experiment))
             self._deal = (key, dealt)
         if experiment.batch and not self._deal[1].planted:
             raise UsageError(NOT_IN_BATCHES)

@@ -22,6 +22,7 @@ from hartley.core import (
     Range,
     Role,
     Scene,
+    Slot,
     Stronger,
     View,
     game,
@@ -100,7 +101,9 @@ def aim(
     requires=("model", "fit", "pool", "public"),
     metrics=("fidelity", "baseline", "queries", "symbols_per_query"),
     loot="model",
+    accepts=(Slot.SOURCE, Slot.PUBLIC),
     aim=aim,
+    aims_at="model",
 )
 def extraction(
     scene: Scene,

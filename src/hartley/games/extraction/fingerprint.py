@@ -68,12 +68,20 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
     """
     rounds = len(planted.victims)
     salt, accounts = int(rng.integers(2**31)), [_Account() for _ in range(rounds)]
+    sources = [_limited(victim, queries, accounts, k) for k, victim in enumerate(planted.victims)]
 
     def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         for account in accounts:
             account.open = False
         return [
-            _received(planted, k, outcome, accounts[k].spent, len(round_.truth))
+            # Who holds a copy in the victim's place has asked the victim nothing.
+            _received(
+                planted,
+                k,
+                outcome,
+                accounts[k].spent if round_.view.source is sources[k] else 0,
+                len(round_.truth),
+            )
             for k, (round_, outcome) in enumerate(zip(rounds_, outcomes, strict=True))
         ]
 
@@ -81,7 +89,7 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
         rounds=tuple(
             Round(
                 view=View(
-                    source=_limited(victim, queries, accounts, k),
+                    source=sources[k],
                     brief=ExtractionBrief(scene.extra["public"], victim.classes, queries),
                     defenses=scene.defenses,
                     salt=salt,

@@ -30,6 +30,7 @@ from hartley.core import (
     Round,
     Scene,
     Settings,
+    Slot,
     Stronger,
     View,
     game,
@@ -92,6 +93,38 @@ class ClassInversionBrief:
     public: Data | None
 
 
+def aim(scene: Scene, target: Model, rng: Rng, **_: Any) -> tuple[View[ClassInversionBrief], ...]:
+    """Return the views of a class inversion that is aimed at a model: one for each of its outputs.
+
+    Args:
+        scene: its ``train`` gives the shape of a record, ``public`` the attacker's records.
+        target: a victim of another game, or the deployed model.
+        rng: draws the salt.
+
+    Raises:
+        UsageError: the scene has no training records or the target is not a classifier.
+    """
+    if scene.train is None or not isinstance(target, Model) or target.classes < 2:
+        raise UsageError(
+            f"scene {scene.name!r} must have training records and a classifier for class inversion"
+        )
+    public, salt = unlabelled(scene.extra.get("public")), int(rng.integers(2**31))
+    return tuple(
+        View(
+            source=target,
+            brief=ClassInversionBrief(
+                question=Data("outputs", scene.modality, np.array([[output]])),
+                classes=target.classes,
+                shape=scene.train.x.shape[1:],
+                public=public,
+            ),
+            defenses=scene.defenses,
+            salt=salt,
+        )
+        for output in range(target.classes)
+    )
+
+
 @game(
     cls="inversion",
     flow=Flow.INFERRING,
@@ -105,6 +138,9 @@ class ClassInversionBrief:
     requires=("identities", "fit", "model", "train", "holdout"),
     metrics=("identified", "identified_without_target", "evaluator_top1", "likeness"),
     loot="data",
+    accepts=(Slot.SOURCE, Slot.PUBLIC),
+    aim=aim,
+    aims_at="model",
 )
 def class_inversion(
     scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
@@ -126,8 +162,8 @@ def class_inversion(
     order = np.stack([rng.permutation(classes) for _ in range(rounds)])
     slots = rng.integers(0, classes, rounds)
     seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
-    views = []
-    for k, victim in enumerate(_victims(scene, owner, order, seed)):
+    views, victims = [], _victims(scene, owner, order, seed)
+    for k, victim in enumerate(victims):
         views.append(
             Round(
                 view=View(
@@ -161,7 +197,7 @@ def class_inversion(
                     "evaluator_top1": float(place == 0),
                     "evaluator_top5": float(place < TOP),
                     "likeness": 1 - float(unlike(rebuilt[0], means[round_.truth])[0]),
-                    "victim_accuracy": _accuracy(round_.view.model, holdout, order[k]),
+                    "victim_accuracy": _accuracy(victims[k], holdout, order[k]),
                 }
             )
         return answers(dealt, symbols, metrics)

@@ -30,6 +30,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Slot,
     Stronger,
     View,
     game,
@@ -112,6 +113,7 @@ class BlockedClassBrief(EvasionBrief):
         *("perturbation", "outside_budget"),
     ),
     loot="data",
+    accepts=(Slot.SOURCE,),
     paper="arXiv:2306.13213",
 )
 def blocked_class(

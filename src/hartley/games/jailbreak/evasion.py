@@ -33,6 +33,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Slot,
     Stronger,
     View,
     game,
@@ -148,6 +149,7 @@ class EvasionBrief:
     metrics=("robust_accuracy", "clean_accuracy", "asr", "base_rate", "perturbation", "refused"),
     loot="data",
     paper="arXiv:1412.6572",
+    accepts=(Slot.SOURCE,),
 )
 def evasion(
     scene: Scene,

@@ -31,6 +31,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Slot,
     Stronger,
     View,
     game,
@@ -132,6 +133,7 @@ class JailbreakBrief:
         "over_refusal",
     ),
     loot="data",
+    accepts=(Slot.SOURCE,),
     paper="arXiv:2307.15043",
 )
 def jailbreak(

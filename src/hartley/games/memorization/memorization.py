@@ -32,6 +32,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Slot,
     Stronger,
     View,
     game,
@@ -100,6 +101,7 @@ class MemorizationBrief:
     requires=("model", "canaries", "planting"),
     metrics=("exposure", "extraction_rate"),
     loot="data",
+    accepts=(Slot.SOURCE,),
 )
 def memorization(
     scene: Scene,

@@ -36,6 +36,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Slot,
     Stronger,
     View,
     game,
@@ -172,6 +173,7 @@ class PoisoningBrief:
         "poisons_per_trigger",
     ),
     loot="data",
+    accepts=(Slot.PUBLIC,),
     aim=aim,
 )
 def poisoning(

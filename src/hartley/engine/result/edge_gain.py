@@ -1,0 +1,199 @@
+"""What the last attack of a chain gains from those before it, victim by victim."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.channel.bounds.degenerate_intervals import mean_limits
+from hartley.channel.compare import same_questions
+from hartley.channel.log_gain import log_gain
+from hartley.channel.measure import measure, point_of
+from hartley.channel.trials.validate import measured_rows
+from hartley.core import AnswerForm, Trials, spawn
+from hartley.infotheory.channel_matrix import mutual_information
+from hartley.infotheory.compositions import confusion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RESAMPLES = 400
+"""Bootstrap samples of the victims behind the interval of a ratio."""
+
+FEWEST_VICTIMS = 8
+"""Victims in each arm from which a gain has an interval."""
+
+
+def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any]:
+    """Compare an attack at the end of a chain with the same attack alone or after a control.
+
+    Both arms were dealt from one seed: the same secrets, and victims trained from the same first
+    weights. Intervals resample whole victims, the same ones in both arms.
+
+    Args:
+        before: trials of the last attack alone, or after the chain's control.
+        after: trials of the chain.
+        alpha: error level of the intervals.
+
+    Returns:
+        ``bits``: difference of the bits per use, and ``ratio``: their quotient, each
+        {value, low, high, n}, n the number of victims; ``auc``: mean difference of the victims'
+        AUC with its t interval, for scores; ``log``: the gain as a logarithm, or as a difference
+        where nothing is certified without the loot, with its p-values. There a quotient is absent,
+        and intervals are where there are fewer than 8 victims.
+    """
+    clean, chained = (measured_rows(trials) for trials in (before, after))
+    read = [measure(trials).bits for trials in (clean, chained)]
+    point = [bits.value for bits in read]
+    victims = np.unique(clean.cluster if clean.cluster is not None else np.arange(len(clean)))
+    gains: dict[str, Any] = {
+        "bits": _interval(point[1] - point[0], alpha, len(victims)),
+        "ratio": None,
+        "auc": None,
+        "log": _logarithm(
+            clean,
+            chained,
+            (point[0], point[1]),
+            read[0].lower,
+            alpha=alpha,
+            victims=len(victims),
+        ),
+    }
+    if gains["log"]["scale"] == "log2" and point[0] > 0:
+        gains["ratio"] = _interval(point[1] / point[0], alpha, len(victims))
+    if (
+        clean.cluster is None
+        or chained.cluster is None
+        or not np.array_equal(clean.cluster, chained.cluster)
+    ):
+        return gains
+    if len(victims) >= FEWEST_VICTIMS:
+        rng = np.random.default_rng(spawn(before.seed, "gain", before.attack, before.scene))
+        pairs = []
+        for _ in range(RESAMPLES):
+            sample = rng.choice(victims, len(victims))
+            pairs.append([_point(trials, sample) for trials in (clean, chained)])
+        reached = np.array(pairs)
+        gains["bits"] |= _ends(reached[:, 1] - reached[:, 0], alpha)
+        if gains["ratio"] is not None and (reached[:, 0] > 0).all():
+            gains["ratio"] |= _ends(reached[:, 1] / reached[:, 0], alpha)
+    if clean.spec.form is AnswerForm.SCORE and len(victims) > 1:
+        gaps = np.array([_auc(chained, v) - _auc(clean, v) for v in victims])
+        low, high = mean_limits(gaps, None, alpha, least=-1.0, most=1.0)
+        gains["auc"] = {"value": float(gaps.mean()), "low": low, "high": high, "n": len(victims)}
+    return gains
+
+
+def product(trials: Trials, *, alpha: float = 0.05) -> dict[str, Any] | None:
+    """Return the bits of the product of two stages' matrices, an estimate; None without the first.
+
+    The first matrix is from the secret to what was read of the loot (``observed``), the second from
+    there to what was received. Their product is the chain if what is received depends on the loot
+    alone (Markov). The value and its t interval are those of the jackknife over victims, which
+    takes away most of what few trials add.
+
+    Args:
+        trials: of the chain, symbols with the column ``observed``.
+        alpha: error level of the interval.
+
+    Returns:
+        {value, low, high, n, alpha}; no ends with fewer than 8 victims.
+    """
+    rows = measured_rows(trials)
+    observations, clusters, size = rows.observed, rows.cluster, rows.spec.alphabet
+    if observations is None or clusters is None or rows.spec.form is not AnswerForm.SYMBOL:
+        return None
+
+    def bits(use: NDArray[Any]) -> float:
+        truth, observed, guess = rows.truth[use], observations[use], rows.guess[use]
+        if len(np.unique(truth)) < size:
+            return math.nan
+        first = confusion(truth, np.where(observed == size, -1, observed), size, size)
+        # A symbol that was never read needs no law of what follows it.
+        symbols = np.unique(observed)
+        second = np.full((size + 1, size + 1), 1 / (size + 1))
+        second[symbols] = confusion(np.searchsorted(symbols, observed), guess, len(symbols), size)
+        return mutual_information(first @ second)
+
+    from scipy.special import stdtrit
+
+    everyone, victims = np.ones(len(rows), dtype=bool), np.unique(clusters)
+    g, whole = len(victims), bits(everyone)
+    without = np.array([bits(clusters != victim) for victim in victims])
+    if g < FEWEST_VICTIMS or not np.isfinite([whole, *without]).all():
+        return None if math.isnan(whole) else _interval(whole, alpha, g)
+    value = float(np.clip(g * whole - (g - 1) * without.mean(), 0.0, math.log2(size)))
+    width = float(stdtrit(g - 1, 1 - alpha / 2) * without.std() * math.sqrt(g - 1))
+    ends = {"low": max(0.0, value - width), "high": min(math.log2(size), value + width)}
+    return _interval(value, alpha, g) | ends
+
+
+def _logarithm(
+    clean: Trials,
+    chained: Trials,
+    point: tuple[float, float],
+    certified: float | None,
+    *,
+    alpha: float,
+    victims: int,
+) -> dict[str, Any]:
+    """The gain on a logarithmic scale where there is a quotient, with its p-values."""
+    quotient = log_gain(
+        clean,
+        chained,
+        point,
+        certified=certified,
+        paired=same_questions(clean, chained),
+        alpha=alpha,
+    )
+    return {
+        **{name: getattr(quotient, name) for name in ("scale", "value", "low", "high", "why")},
+        "p_above": quotient.p_above,
+        "p_below": quotient.p_below,
+        "n": victims,
+        "alpha": alpha,
+    }
+
+
+def _rows(trials: Trials, rows: NDArray[Any], cluster: NDArray[Any] | None = None) -> Trials:
+    n = len(trials)
+    columns = {
+        f.name: np.asarray(value)[rows]
+        for f in fields(trials)
+        if (value := getattr(trials, f.name)) is not None
+        and isinstance(value, np.ndarray)
+        and len(value) == n
+    }
+    costs = {name: np.asarray(value)[rows] for name, value in trials.costs.items()}
+    selected = replace(trials, **columns, costs=costs)
+    return selected if cluster is None else replace(selected, cluster=cluster, trial=None)
+
+
+def _point(trials: Trials, drawn: NDArray[Any]) -> float:
+    """Bits of a resample of victims, by the measurement's own point."""
+    assert trials.cluster is not None
+    victim_rows = [np.flatnonzero(trials.cluster == victim) for victim in drawn]
+    cluster = np.repeat(np.arange(len(victim_rows)), [len(rows) for rows in victim_rows])
+    return point_of(_rows(trials, np.concatenate(victim_rows), cluster))
+
+
+def _auc(trials: Trials, victim: int) -> float:
+    rows = np.flatnonzero(trials.cluster == victim)
+    truth, score = trials.truth[rows], trials.guess[rows]
+    high, low = score[truth == 1], np.sort(score[truth == 0])
+    if not len(high) or not len(low):
+        return 0.5
+    below = np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")
+    return float(below.mean() / (2 * len(low)))
+
+
+def _interval(value: float, alpha: float, n: int) -> dict[str, Any]:
+    return {"value": float(value), "low": None, "high": None, "n": n, "alpha": alpha}
+
+
+def _ends(values: NDArray[Any], alpha: float) -> dict[str, float]:
+    low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
+    return {"low": float(low), "high": float(high)}
