@@ -157,6 +157,8 @@ def _print(choice: Mapping[str, Any]) -> None:
     _print_pairs(choice["pairs"])
     _print_next(choice)
     _print_claim(choice["bandwidth_claim"])
+    _print_collusion(choice["collusion"])
+    _print_declared(choice["declared"])
     _print_gaps(choice)
     say(f"intervals: 95 %, {choice['intervals']}")
 
@@ -381,10 +383,39 @@ def _print_claim(claim: Mapping[str, Any]) -> None:
     )
 
 
+def _print_collusion(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The least and the most that a limit covers where several principals have one each."""
+    for row in rows:
+        say("", f"principals who collude, each with the limit of {row['defense']}")
+        words = [
+            f"{limit['principals']}: {limit['divided']:.0%}"
+            + ("" if limit["principals"] == 1 else f"–{limit['apart']:.0%}")
+            for limit in row["limits"]
+        ]
+        last = row["limits"][-1]
+        say(
+            f"  coverage of {row['attacks']} attacks by number of them: {', '.join(words)} (the "
+            f"less where they divide the records); {last['principals']} of them read "
+            f"{last['worst']:.0%} by {last['worst_attack']}"
+        )
+
+
+def _print_declared(declared: Mapping[str, Any]) -> None:
+    say("", f"the fifteen declared defenses ({declared['origin']})")
+    for word, key in (("in this run", "here"), ("on other scenes", "elsewhere")):
+        if rows := declared[key]:
+            names = [f"{row['number']} {', '.join(row['parts'])}" for row in rows]
+            say(f"  {word}: {'; '.join(names)}")
+    waiting = [f"{row['number']} {row['name']}" for row in declared["open"]]
+    say(f"  open: {'; '.join(waiting)}: {declared['open'][0]['waits']}")
+
+
 def _print_gaps(choice: Mapping[str, Any]) -> None:
     reasons: dict[str, dict[str, list[str]]] = {}
     for cell in choice["open"]:
-        cells = reasons.setdefault(f"{cell['state']}: {cell['reason']}", {})
+        # A reason that names the defense is the same one behind all of them.
+        reason = cell["reason"].replace(f"behind {cell['defense']}", "behind it")
+        cells = reasons.setdefault(f"{cell['state']}: {reason}", {})
         cells.setdefault(cell["attack"], []).append(cell["defense"])
     if reasons or choice["left_out"] or choice["outside"]:
         say()

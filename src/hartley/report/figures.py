@@ -133,15 +133,20 @@ def roc(rows: Sequence[Mapping[str, Any]], name: str) -> str:
 
 
 def trade(
-    points: Sequence[Mapping[str, Any]], front: Sequence[str], utility: str, name: str
+    points: Sequence[Mapping[str, Any]],
+    front: Sequence[str],
+    utility: str,
+    name: str,
+    left: str = "% of the secret that the worst attack reads",
 ) -> str:
-    """Draw utility against the share of the secret that is left, each point with its number.
+    """Draw utility against the share that is left of a leak, each point with its number.
 
     Args:
         points: {name, term, left, utility}, the last two {value, low, high}.
         front: names of those that no other beats in both.
         utility: name of the measure of utility.
         name: prefix of the ids inside the chart; unique on the page.
+        left: what is left, of what, for the axis.
     """
     _installed()
     import matplotlib as mpl
@@ -152,8 +157,7 @@ def trade(
         figure = Figure(figsize=(5.4, 3.6))
         axes = figure.add_axes((0.13, 0.14, 0.8, 0.82))
         order = sorted(range(len(points)), key=lambda k: points[k]["left"]["value"])
-        for turn, k in enumerate(order):
-            point = points[k]
+        for point in (points[k] for k in order):
             x, y = point["left"], point["utility"]
             colour = COLOURS[colours.get(point["term"], "muted")]
             for ends, horizontal in ((x, True), (y, False)):
@@ -165,14 +169,6 @@ def trade(
                 axes.plot(*line, color=colour, linewidth=0.7, alpha=0.5, zorder=2)
             marker = "o" if point["name"] in front else "x"
             axes.plot([100 * x["value"]], [y["value"]], marker, color=colour, zorder=4)
-            # Neighbours have their numbers at unlike heights.
-            axes.annotate(
-                str(k + 1),
-                (100 * x["value"], y["value"]),
-                xytext=(3, (4, -11, 13, -20)[turn % 4]),
-                textcoords="offset points",
-                fontsize=8,
-            )
         best = sorted(
             (p["left"]["value"], p["utility"]["value"]) for p in points if p["name"] in front
         )
@@ -184,10 +180,41 @@ def trade(
             linewidth=1,
             zorder=1,
         )
-        axes.set(xlabel="% of the secret that the worst attack reads", ylabel=utility)
+        axes.set(xlabel=left, ylabel=utility)
         axes.margins(0.12)
         axes.grid(color=COLOURS["line"], linewidth=0.3, alpha=0.6)
+        _number(axes, [(100 * points[k]["left"]["value"], points[k]["utility"]["value"], k + 1)
+                       for k in order])  # fmt: skip
         return _svg(figure, name)
+
+
+def _number(axes: Axes, points: Sequence[tuple[float, float, int]]) -> None:
+    """Write a number beside each point, where no other number or point is."""
+    at = [axes.transData.transform((x, y)) for x, y, _ in points]
+    dots = axes.figure.dpi / 72
+    taken = list(at)
+    places = [(dx * dots, dy * dots) for r in (1, 2, 3, 4) for dx, dy in (
+        (7 * r, 7 * r), (7 * r, -7 * r), (-7 * r, 7 * r), (-7 * r, -7 * r),
+        (0, 10 * r), (0, -10 * r), (10 * r, 0), (-10 * r, 0),
+    )]  # fmt: skip
+    for point, (x, y, number) in zip(at, points, strict=True):
+        away = [
+            min(max(abs(point[0] + dx - a), abs(point[1] + dy - b)) for a, b in taken)
+            for dx, dy in places
+        ]
+        free = next((k for k, gap in enumerate(away) if gap >= 8 * dots), None)
+        place = free if free is not None else max(range(len(away)), key=away.__getitem__)
+        dx, dy = places[place]
+        taken.append((point[0] + dx, point[1] + dy))
+        axes.annotate(
+            str(number),
+            (x, y),
+            xytext=(dx / dots, dy / dots),
+            textcoords="offset points",
+            fontsize=8,
+            ha="center",
+            va="center",
+        )
 
 
 def _scale(rows: Sequence[Mapping[str, Any]]) -> float:

@@ -41,8 +41,8 @@ def render(run: Mapping[str, Any], format: str) -> str:
         document = visible_values(document)
         rows = document["channels"]
         document = {**document, "channels": baseline_rows(document)}
-        if document.get("suspects"):
-            # What would hide in a data set is read off the rows behind the scan.
+        if document.get("suspects") or document.get("defenses"):
+            # What would hide in a data set, and which defense to choose, is read off these rows.
             document["defended"] = [row for row in rows if not row.get("baseline", True)]
     text: str = import_module(f"hartley.report.{format}").render(document)
     return text

@@ -27,7 +27,7 @@ def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
         drawn: marks text as markup; only what ``figures`` drew passes through it.
     """
     try:
-        choice = which_defense(document)
+        choice = which_defense(_whole(document))
     except UsageError:
         return None
     names = [row["name"] for row in choice["defenses"]]
@@ -37,15 +37,22 @@ def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
         "rows": [_index(row, choice["defenses"]) for row in choice["defenses"]],
         "matrix_head": ("Attack", "Objective", "Without", *names),
         "matrix": [_matrix(row, names) for row in choice["matrix"]],
-        "chart": _front(choice, drawn),
+        "charts": list(_fronts(choice, drawn)),
         "claim": _claim(choice["bandwidth_claim"]),
+        "notes": list(_notes(choice)),
     }
+
+
+def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document with its rows behind defenses: one of them that is flagged is open."""
+    rows = [*document["channels"], *(document.get("defended") or ())]
+    return {**document, "channels": rows}
 
 
 def sentences(document: Mapping[str, Any]) -> list[str]:
     """Return the choice of a run in words; none where it has none."""
     try:
-        return list(_sentences(which_defense(document)))
+        return list(_sentences(which_defense(_whole(document))))
     except UsageError:
         return []
 
@@ -154,29 +161,60 @@ def _state(cell: Mapping[str, Any]) -> str:
         return MARKS[cell["state"]]
     taken = [cell[k] for k in ("static", "adaptive") if cell[k] is not None]
     stronger = max(taken, key=lambda ends: ends["value"])
-    mark = MARKS.get(cell["state"])
-    return f"{_span(stronger)}; {mark}" if mark else _span(stronger)
+    marks = [MARKS.get(cell["state"]), None if cell["claimed"] else "not claimed, measured"]
+    return "; ".join([_span(stronger), *filter(None, marks)])
 
 
-def _front(choice: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
-    """Utility against what is left: every defense, and those that no other beats in both."""
+def _fronts(choice: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any]]:
+    """Utility against what is left to the worst attack, and of the leaks in the mean."""
     name = varying(choice["defenses"])
     if name is None:
-        return None
-    points = [
+        return
+    rows = [r for r in choice["defenses"] if r["utility"][name]["after"]["value"] is not None]
+    undefended = {"value": choice["choice"]["undefended"], "low": None, "high": None}
+    yield _front(
+        *(name, rows, [row["worst"] for row in rows], undefended, drawn),
+        words="of the secret that the worst attack reads",
+        prefix="front",
+    )
+    indexed = [row for row in rows if row["dci_hartley"]["value"] is not None]
+    if indexed and len(choice["relative_to_suite"]) > 1:
+        whole = {"value": 1.0, "low": None, "high": None}
+        yield _front(
+            *(name, indexed, [_uncovered(r["dci_hartley"]) for r in indexed], whole, drawn),
+            words="of the leaks that is left in the mean, 1 − the coverage index",
+            prefix="front-mean",
+        )
+
+
+def _uncovered(index: Mapping[str, Any]) -> dict[str, float | None]:
+    ends = {"value": "value", "low": "high", "high": "low"}
+    return {end: None if index[other] is None else 1 - index[other] for end, other in ends.items()}
+
+
+def _front(
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    left: Sequence[Mapping[str, Any]],
+    undefended: Mapping[str, Any],
+    drawn: Any,
+    *,
+    words: str,
+    prefix: str,
+) -> dict[str, Any]:
+    """Utility against what is left: every defense, and those that no other beats in both."""
+    points: list[dict[str, Any]] = [
         {
             "name": row["name"],
             "term": row["term"],
-            "left": row["worst"],
+            "left": ends,
             "utility": row["utility"][name]["after"],
         }
-        for row in choice["defenses"]
-        if row["utility"][name]["after"]["value"] is not None
+        for row, ends in zip(rows, left, strict=True)
     ]
-    before = choice["defenses"][0]["utility"][name]["before"]
+    before = rows[0]["utility"][name]["before"]
     if before["value"] is not None:
-        left = {"value": choice["choice"]["undefended"], "low": None, "high": None}
-        points.append({"name": "without", "term": "", "left": left, "utility": before})
+        points.append({"name": "without", "term": "", "left": undefended, "utility": before})
     front = pareto(points)
     lines = [
         f"{k}: {p['name']}, {percent(p['left']['value'])} left, {metric(name)} "
@@ -184,11 +222,11 @@ def _front(choice: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
         for k, p in enumerate(points, 1)
     ]
     return {
-        "title": f"{metric(name)} against the share of the secret that the worst attack reads",
+        "title": f"{metric(name)} against the share {words}",
         "label": f"Utility against what is left. {'; '.join(lines)}. Not beaten: "
         f"{', '.join(front)}.",
         "lines": lines,
-        "svg": drawn(figures.trade(points, front, metric(name), "front")),
+        "svg": drawn(figures.trade(points, front, metric(name), prefix, f"% {words}")),
     }
 
 
@@ -205,6 +243,31 @@ def pareto(points: Sequence[Mapping[str, Any]]) -> list[str]:
     return [p["name"] for p in points if not any(beats(other, p) for other in points)]
 
 
+def _notes(choice: Mapping[str, Any]) -> Iterator[str]:
+    """What belongs to the matrix in words: harm, collusion, and the declared list."""
+    harmed = [row for row in choice["defenses"] if row["raises"]]
+    if harmed:
+        words = "; ".join(f"{row['name']}: {', '.join(row['raises'])}" for row in harmed)
+        yield f"Attacks that read more behind a defense than without it, beyond chance: {words}."
+    for row in choice["collusion"]:
+        words = ", ".join(
+            f"{count(limit['principals'], 'principal')} {percent(limit['divided'])}"
+            for limit in row["limits"]
+        )
+        yield (
+            f"Where principals collude and divide the records, each with the limit of "
+            f"{row['defense']}, it covers less of its {count(row['attacks'], 'attack')}: {words}."
+        )
+    declared = choice["declared"]
+    if declared["here"]:
+        listed = ", ".join(f"{row['number']} {', '.join(row['parts'])}" for row in declared["here"])
+        waiting = ", ".join(row["number"] for row in declared["open"])
+        yield (
+            f"Of the fifteen declared defenses ({declared['origin']}) this run has {listed}; open "
+            f"are {waiting}: {declared['open'][0]['waits']}."
+        )
+
+
 def _claim(claim: Mapping[str, Any]) -> str:
     question = "Does bandwidth beat noise and signal under adaptation?"
     if claim["status"] not in ANSWERS:
@@ -213,10 +276,16 @@ def _claim(claim: Mapping[str, Any]) -> str:
         f"{percent(claim['coverage'][kind]['adaptive'])} ({', '.join(claim[kind])})"
         for kind in ("bandwidth", "others")
     ]
+    whole = claim["everywhere"]
+    everywhere = (
+        ""
+        if whole is None
+        else f" Over all cells that were played, claimed or not: {' '.join(quantity(whole))}."
+    )
     return (
         f"{question} {ANSWERS[claim['status']]}: coverage {' against '.join(sides)}, difference "
         f"{' '.join(quantity(claim['difference']))} attacks; of other attacks and defenses like "
-        f"them {' '.join(quantity(claim['beyond']))}."
+        f"them {' '.join(quantity(claim['beyond']))}.{everywhere}"
     )
 
 

@@ -20,6 +20,7 @@ from hartley.engine.choice.bandwidth_claim import bandwidth_claim
 from hartley.engine.choice.cell_draws import CellDraws, Load, draws_of
 from hartley.engine.choice.leak_suite import KNOWLEDGES, Suite, suite_of
 from hartley.engine.result.document import finite
+from hartley.infotheory.compositions import budget_collusion
 from hartley.infotheory.coverage_index import (
     BREADTH,
     TERMS,
@@ -35,6 +36,7 @@ from hartley.infotheory.coverage_index import (
 )
 from hartley.infotheory.decisions import minimax
 from hartley.infotheory.next_measurement import next_measurements, stability, worst_ends
+from hartley.reference.declared_defenses import ORIGIN, declared_defenses
 
 SCHEMA = "hartley.choice/1"
 ALPHA = 0.05
@@ -43,6 +45,8 @@ LISTED = 5
 NEGLIGIBLE = 0.001
 """Share of the secret: a measurement that is expected to lower the worst leak by less is not
 worth its uses."""
+PRINCIPALS = (1, 2, 4, 10)
+"""Numbers of principals who collude against a limit on each."""
 MIXED = 0.005
 """Probability below which a defense is left out of a mixture."""
 
@@ -87,7 +91,9 @@ def which_defense(
             "pairs": _pairs(suite, draws, indices),
             "next": _next(suite, draws, allowed),
             "bandwidth_claim": bandwidth_claim(suite, draws),
+            "collusion": _collusion(suite, draws),
             "open": _open(suite),
+            "declared": _declared(suite),
             "left_out": dict(suite.left_out),
             "outside": list(dict.fromkeys(suite.outside)),
             "relative_to_suite": list(suite.labels),
@@ -482,6 +488,54 @@ def _next(suite: Suite, draws: CellDraws, allowed: NDArray[np.bool_]) -> list[di
         for row in rows[:LISTED]
         if row.value > 0
     ]
+
+
+def _collusion(suite: Suite, draws: CellDraws) -> list[dict[str, Any]]:
+    """What is left of each defense that limits answers where several principals ask together.
+
+    Coverage is over the attacks that the defense claims and that read something without it.
+    """
+    leaks, rows = suite.leaks, []
+    for j, declared in enumerate(suite.declared):
+        if "budget" not in str(declared.get("stage") or "").split("+"):
+            continue
+        beside = leaks.unclaimed[:, j] | leaks.open[:, j] | suite.beside[:, j]
+        counted = np.flatnonzero((leaks.before[:, 0] > 0) & ~beside)
+        if not len(counted):
+            continue
+        weights = attack_weights([leaks.classes[i] for i in counted])
+        limits = []
+        for k in PRINCIPALS:
+            read = np.array(
+                [budget_collusion(leaks.before[i, 0], draws.points[i, j], k) for i in counted]
+            )
+            covered = np.clip(1 - read / leaks.before[counted, 0, None], 0, 1)
+            apart, divided = (weights @ covered).tolist()
+            worst = counted[int(read[:, 1].argmax())]
+            limits.append(
+                {
+                    "principals": k,
+                    "apart": apart,
+                    "divided": divided,
+                    "worst": float(read[:, 1].max()),
+                    "worst_attack": suite.labels[worst],
+                }
+            )
+        rows.append({"defense": leaks.defenses[j], "attacks": len(counted), "limits": limits})
+    return rows
+
+
+def _declared(suite: Suite) -> dict[str, Any]:
+    """Which of the declared defenses the run measured, which have a form elsewhere, which none."""
+    played = {part for name in suite.leaks.defenses for part in name.split("+")}
+    places: dict[str, list[dict[str, Any]]] = {"here": [], "elsewhere": [], "open": []}
+    for row in declared_defenses():
+        here = [part for part in row.parts if part in played]
+        kind = "here" if here else "elsewhere" if row.forms else "open"
+        entry = {"number": row.number, "term": row.term, "name": row.name}
+        forms = [f"{parts[0]} ({scene})" for scene, parts in row.forms.items()]
+        places[kind].append({**entry, "parts": here or forms, "waits": row.waits})
+    return {"origin": ORIGIN, **places}
 
 
 def _open(suite: Suite) -> list[dict[str, str]]:
