@@ -300,3 +300,34 @@ def test_cells_that_no_defense_claims_are_measured_and_do_not_decide_the_claim()
     assert claims[0]["everywhere"] is None
     assert claims[0]["difference"] == claims[1]["difference"]
     assert claims[1]["everywhere"] is not None
+
+
+def test_principals_who_collude_undo_a_limit_once_all_questions_fit():
+    cells = {"query_budget": ("bandwidth", 0.9, {
+        "loss": ((0.2, 0.1, 0.3),) * 2, "lira": ((0.1, 0.0, 0.2),) * 2,
+        "knockoff": ((0.5, 0.4, 0.6),) * 2,
+    })}  # fmt: skip
+    made = document(cells)
+    made["defenses"][0] |= {"stage": "budget", "params": {"queries": 100}}
+    asked = {"loss": 150, "lira": 350, "knockoff": 80}
+    for channel in made["channels"]:
+        channel["uses"] = asked[channel["attack"]] * channel["rounds"]
+    (row,) = which_defense(made)["collusion"]
+    assert (row["defense"], row["limit"], row["attacks"]) == ("query_budget", 100, 3)
+    at_most = {limit["principals"]: limit["at_most"] for limit in row["limits"]}
+    # Coverage .75 of each attack; knockoff asks less than the limit, which it is covered by anyway.
+    assert at_most[1] == pytest.approx(0.75) and at_most[2] == pytest.approx(0.75 * 0.75)
+    assert at_most[4] == at_most[100] == pytest.approx(0.75 * 0.5)
+    assert row["limits"][2]["undone"] == ["loss", "lira"]
+    made["defenses"][0]["stage"] = "output"
+    assert which_defense(made)["collusion"] == []
+
+
+def test_the_declared_list_says_what_the_run_has():
+    declared = which_defense(document())["declared"]
+    assert declared["origin"] == "Hartley's list, not the paper's"
+    assert [(row["number"], row["parts"]) for row in declared["here"]] == [
+        ("B2", ["rounding", "label_only"])
+    ]
+    assert [row["number"] for row in declared["open"]] == ["B3", "B4", "B5"]
+    assert all(row["waits"] for row in declared["open"]) and len(declared["elsewhere"]) == 11

@@ -384,19 +384,15 @@ def _print_claim(claim: Mapping[str, Any]) -> None:
 
 
 def _print_collusion(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The least and the most that a limit covers where several principals have one each."""
+    """What a limit covers at most where several principals have one each."""
     for row in rows:
-        say("", f"principals who collude, each with the limit of {row['defense']}")
-        words = [
-            f"{limit['principals']}: {limit['divided']:.0%}"
-            + ("" if limit["principals"] == 1 else f"–{limit['apart']:.0%}")
-            for limit in row["limits"]
-        ]
-        last = row["limits"][-1]
+        say("", f"principals who collude, each with the {row['limit']} answers of {row['defense']}")
+        words = [f"{limit['principals']}: {limit['at_most']:.0%}" for limit in row["limits"]]
+        most = row["limits"][-1]
         say(
-            f"  coverage of {row['attacks']} attacks by number of them: {', '.join(words)} (the "
-            f"less where they divide the records); {last['principals']} of them read "
-            f"{last['worst']:.0%} by {last['worst_attack']}"
+            f"  it covers of its {row['attacks']} attacks at most, by their number: "
+            f"{', '.join(words)}; {most['principals']} ask all that "
+            f"{len(most['undone'])} attacks ask without a limit"
         )
 
 

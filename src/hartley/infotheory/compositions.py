@@ -323,32 +323,6 @@ def collusion(matrix: ArrayLike, principals: int, *, prior: ArrayLike | None = N
     )
 
 
-def budget_collusion(before: float, after: float, principals: int) -> tuple[float, float]:
-    """Return what k principals read who each have a budget of answers: apart, and by a plan.
-
-    A budget erases: of the answers that are given each says what it said without a limit, and one
-    principal reads the share ``after / before`` of all. Principals who ask about records at random
-    read the others' ones too, 1 − (1 − share)^k; those who divide the records read k shares. The
-    victim answers a record alike each time, so that asking twice tells nothing; where answers carry
-    fresh noise, ``collusion`` of the channel is more.
-
-    Args:
-        before: what an attack reads without the limit, in any unit.
-        after: what one principal reads behind it; at most ``before`` counts.
-        principals: k.
-
-    Raises:
-        UsageError: a leak below 0, or fewer than one principal.
-    """
-    if not (before >= 0 and after >= 0) or principals < 1:
-        raise UsageError(
-            f"leaks must be 0 or more and principals at least 1, got {before!r}, {after!r} and "
-            f"{principals}"
-        )
-    share = min(1.0, after / before) if before > 0 else 0.0
-    return before * (1 - (1 - share) ** principals), before * min(1.0, principals * share)
-
-
 def ldp_contraction(epsilon: float) -> tuple[float, float]:
     """Most that an ε-locally private stage lets through: (η_TV, η_KL) ≤ (tanh ε/2, tanh² ε/2).
 

@@ -251,12 +251,12 @@ def _notes(choice: Mapping[str, Any]) -> Iterator[str]:
         yield f"Attacks that read more behind a defense than without it, beyond chance: {words}."
     for row in choice["collusion"]:
         words = ", ".join(
-            f"{count(limit['principals'], 'principal')} {percent(limit['divided'])}"
+            f"{count(limit['principals'], 'principal')} {percent(limit['at_most'])}"
             for limit in row["limits"]
         )
         yield (
-            f"Where principals collude and divide the records, each with the limit of "
-            f"{row['defense']}, it covers less of its {count(row['attacks'], 'attack')}: {words}."
+            f"Where principals collude, each with the limit of {row['defense']}, it covers at most, "
+            f"of its {count(row['attacks'], 'attack')}: {words}."
         )
     declared = choice["declared"]
     if declared["here"]:

@@ -20,7 +20,6 @@ from hartley.engine.choice.bandwidth_claim import bandwidth_claim
 from hartley.engine.choice.cell_draws import CellDraws, Load, draws_of
 from hartley.engine.choice.leak_suite import KNOWLEDGES, Suite, suite_of
 from hartley.engine.result.document import finite
-from hartley.infotheory.compositions import budget_collusion
 from hartley.infotheory.coverage_index import (
     BREADTH,
     TERMS,
@@ -29,6 +28,7 @@ from hartley.infotheory.coverage_index import (
     all_pairs,
     attack_weights,
     attribution,
+    cell_coverage,
     dci_hartley,
     interaction,
     search_pairs,
@@ -45,8 +45,10 @@ LISTED = 5
 NEGLIGIBLE = 0.001
 """Share of the secret: a measurement that is expected to lower the worst leak by less is not
 worth its uses."""
-PRINCIPALS = (1, 2, 4, 10)
+PRINCIPALS = (1, 2, 4, 10, 100)
 """Numbers of principals who collude against a limit on each."""
+LIMIT = "queries"
+"""Parameter of a defense that limits answers: how many a principal gets."""
 MIXED = 0.005
 """Probability below which a defense is left out of a mixture."""
 
@@ -91,7 +93,7 @@ def which_defense(
             "pairs": _pairs(suite, draws, indices),
             "next": _next(suite, draws, allowed),
             "bandwidth_claim": bandwidth_claim(suite, draws),
-            "collusion": _collusion(suite, draws),
+            "collusion": _collusion(suite),
             "open": _open(suite),
             "declared": _declared(suite),
             "left_out": dict(suite.left_out),
@@ -490,39 +492,52 @@ def _next(suite: Suite, draws: CellDraws, allowed: NDArray[np.bool_]) -> list[di
     ]
 
 
-def _collusion(suite: Suite, draws: CellDraws) -> list[dict[str, Any]]:
-    """What is left of each defense that limits answers where several principals ask together.
+def _collusion(suite: Suite) -> list[dict[str, Any]]:
+    """What a limit on answers still covers, at most, where several principals have one each.
 
-    Coverage is over the attacks that the defense claims and that read something without it.
+    Principals who put their answers together ask as many times as one without a limit does, once
+    there are enough of them: an attack whose questions all fit reads what it reads without the
+    limit. Of the others they read what one does at least.
     """
     leaks, rows = suite.leaks, []
     for j, declared in enumerate(suite.declared):
-        if "budget" not in str(declared.get("stage") or "").split("+"):
-            continue
+        limit = _limit(declared)
         beside = leaks.unclaimed[:, j] | leaks.open[:, j] | suite.beside[:, j]
         counted = np.flatnonzero((leaks.before[:, 0] > 0) & ~beside)
-        if not len(counted):
+        if limit is None or not len(counted):
             continue
+        asked = np.array(
+            [(suite.rows[i].get("uses") or 0) / (suite.rows[i].get("rounds") or 1) for i in counted]
+        )
         weights = attack_weights([leaks.classes[i] for i in counted])
+        covered, _ = cell_coverage(leaks.before[counted], leaks.worst[counted, j])
         limits = []
         for k in PRINCIPALS:
-            read = np.array(
-                [budget_collusion(leaks.before[i, 0], draws.points[i, j], k) for i in counted]
-            )
-            covered = np.clip(1 - read / leaks.before[counted, 0, None], 0, 1)
-            apart, divided = (weights @ covered).tolist()
-            worst = counted[int(read[:, 1].argmax())]
+            fits = (asked > limit) & (asked <= k * limit)
             limits.append(
                 {
                     "principals": k,
-                    "apart": apart,
-                    "divided": divided,
-                    "worst": float(read[:, 1].max()),
-                    "worst_attack": suite.labels[worst],
+                    "at_most": float(weights @ np.where(fits, 0.0, covered)),
+                    "undone": [suite.labels[i] for i in counted[fits]],
                 }
             )
-        rows.append({"defense": leaks.defenses[j], "attacks": len(counted), "limits": limits})
+        rows.append(
+            {
+                "defense": leaks.defenses[j],
+                "limit": limit,
+                "attacks": len(counted),
+                "limits": limits,
+            }
+        )
     return rows
+
+
+def _limit(declared: Mapping[str, Any]) -> int | None:
+    """Return how many answers a defense gives a principal; None where it does not limit them."""
+    params = declared.get("params") or {}
+    value = params.get(LIMIT, (params.get("query_budget") or {}).get(LIMIT))
+    limits = "budget" in str(declared.get("stage") or "").split("+")
+    return int(value) if limits and value is not None else None
 
 
 def _declared(suite: Suite) -> dict[str, Any]:
