@@ -190,7 +190,7 @@ def trade(
 
 def _number(axes: Axes, points: Sequence[tuple[float, float, int]]) -> None:
     """Write a number beside each point, where no other number or point is."""
-    at = [axes.transData.transform((x, y)) for x, y, _ in points]
+    at = [tuple(axes.transData.transform((x, y)).tolist()) for x, y, _ in points]
     dots = axes.figure.dpi / 72
     taken = list(at)
     places = [(dx * dots, dy * dots) for r in (1, 2, 3, 4) for dx, dy in (

@@ -255,8 +255,8 @@ def _notes(choice: Mapping[str, Any]) -> Iterator[str]:
             for limit in row["limits"]
         )
         yield (
-            f"Where principals collude, each with the limit of {row['defense']}, it covers at most, "
-            f"of its {count(row['attacks'], 'attack')}: {words}."
+            f"Where principals collude, each with the limit of {row['defense']}, it covers at "
+            f"most, of its {count(row['attacks'], 'attack')}: {words}."
         )
     declared = choice["declared"]
     if declared["here"]:

@@ -506,14 +506,14 @@ def _collusion(suite: Suite) -> list[dict[str, Any]]:
         counted = np.flatnonzero((leaks.before[:, 0] > 0) & ~beside)
         if limit is None or not len(counted):
             continue
-        asked = np.array(
+        questions = np.array(
             [(suite.rows[i].get("uses") or 0) / (suite.rows[i].get("rounds") or 1) for i in counted]
         )
         weights = attack_weights([leaks.classes[i] for i in counted])
         covered, _ = cell_coverage(leaks.before[counted], leaks.worst[counted, j])
         limits = []
         for k in PRINCIPALS:
-            fits = (asked > limit) & (asked <= k * limit)
+            fits = (questions > limit) & (questions <= k * limit)
             limits.append(
                 {
                     "principals": k,
