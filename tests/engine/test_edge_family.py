@@ -30,7 +30,7 @@ def test_twelve_edges_are_one_family():
     [
         ("source", "degrade", 0, 0.3),  # a copy shows at most what the victim may show
         ("train", "enable", 640, 0.5),  # poison makes another channel
-        ("public", "aggregate", 640, 0.5),
+        ("public", "aggregate", 640, 1.0),  # what the loot shows is proved by nobody
     ],
 )
 def test_data_processing_is_applied_where_nothing_is_asked_anew(slot, composition, fresh, theory):

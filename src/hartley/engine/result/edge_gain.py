@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +10,14 @@ import numpy as np
 from hartley.channel.bounds.degenerate_intervals import mean_limits
 from hartley.channel.compare import same_questions
 from hartley.channel.log_gain import log_gain
-from hartley.channel.measure import measure, point_of
+from hartley.channel.measure import measure
 from hartley.channel.trials.validate import measured_rows
-from hartley.core import AnswerForm, Trials, spawn
+from hartley.core import AnswerForm, Trials
 from hartley.infotheory.channel_matrix import mutual_information
 from hartley.infotheory.compositions import confusion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-RESAMPLES = 400
-"""Bootstrap samples of the victims behind the interval of a ratio."""
 
 FEWEST_VICTIMS = 8
 """Victims in each arm from which a gain has an interval."""
@@ -31,7 +27,8 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
     """Compare an attack at the end of a chain with the same attack alone or after a control.
 
     Both arms were dealt from one seed: the same secrets, and victims trained from the same first
-    weights. Intervals resample whole victims, the same ones in both arms.
+    weights. Intervals are over victims, the same ones in both arms: of the difference as of two
+    runs that are compared, of the quotient by Fieller's theorem (``channel.log_gain``).
 
     Args:
         before: trials of the last attack alone, or after the chain's control.
@@ -47,39 +44,43 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
     """
     clean, chained = (measured_rows(trials) for trials in (before, after))
     read = [measure(trials).bits for trials in (clean, chained)]
-    point = [bits.value for bits in read]
+    below, above = (bits.value for bits in read)
     victims = np.unique(clean.cluster if clean.cluster is not None else np.arange(len(clean)))
+    quotient = log_gain(
+        clean,
+        chained,
+        (below, above),
+        certified=read[0].lower,
+        paired=same_questions(clean, chained),
+        alpha=alpha,
+    )
+    more = quotient.difference
+    limits = more.ends(alpha / 2) if math.isfinite(more.error) else (None, None)
+    enough = len(victims) >= FEWEST_VICTIMS
     gains: dict[str, Any] = {
-        "bits": _interval(point[1] - point[0], alpha, len(victims)),
+        "bits": _interval(above - below, alpha, len(victims)),
         "ratio": None,
         "auc": None,
-        "log": _logarithm(
-            clean,
-            chained,
-            (point[0], point[1]),
-            read[0].lower,
-            alpha=alpha,
-            victims=len(victims),
-        ),
+        "log": {
+            **{name: getattr(quotient, name) for name in ("scale", "value", "low", "high", "why")},
+            "p_above": quotient.p_above,
+            "p_below": quotient.p_below,
+            "n": len(victims),
+            "alpha": alpha,
+        },
     }
-    if gains["log"]["scale"] == "log2" and point[0] > 0:
-        gains["ratio"] = _interval(point[1] / point[0], alpha, len(victims))
+    if enough:
+        gains["bits"] |= dict(zip(("low", "high"), limits, strict=True))
+    if quotient.scale == "log2" and below > 0:
+        ends = [None if end is None else 2.0**end for end in (quotient.low, quotient.high)]
+        gains["ratio"] = _interval(above / below, alpha, len(victims))
+        gains["ratio"] |= dict(zip(("low", "high"), ends if enough else (None, None), strict=True))
     if (
         clean.cluster is None
         or chained.cluster is None
         or not np.array_equal(clean.cluster, chained.cluster)
     ):
         return gains
-    if len(victims) >= FEWEST_VICTIMS:
-        rng = np.random.default_rng(spawn(before.seed, "gain", before.attack, before.scene))
-        pairs = []
-        for _ in range(RESAMPLES):
-            sample = rng.choice(victims, len(victims))
-            pairs.append([_point(trials, sample) for trials in (clean, chained)])
-        reached = np.array(pairs)
-        gains["bits"] |= _ends(reached[:, 1] - reached[:, 0], alpha)
-        if gains["ratio"] is not None and (reached[:, 0] > 0).all():
-            gains["ratio"] |= _ends(reached[:, 1] / reached[:, 0], alpha)
     if clean.spec.form is AnswerForm.SCORE and len(victims) > 1:
         gaps = np.array([_auc(chained, v) - _auc(clean, v) for v in victims])
         low, high = mean_limits(gaps, None, alpha, least=-1.0, most=1.0)
@@ -131,55 +132,6 @@ def product(trials: Trials, *, alpha: float = 0.05) -> dict[str, Any] | None:
     return _interval(value, alpha, g) | ends
 
 
-def _logarithm(
-    clean: Trials,
-    chained: Trials,
-    point: tuple[float, float],
-    certified: float | None,
-    *,
-    alpha: float,
-    victims: int,
-) -> dict[str, Any]:
-    """The gain on a logarithmic scale where there is a quotient, with its p-values."""
-    quotient = log_gain(
-        clean,
-        chained,
-        point,
-        certified=certified,
-        paired=same_questions(clean, chained),
-        alpha=alpha,
-    )
-    return {
-        **{name: getattr(quotient, name) for name in ("scale", "value", "low", "high", "why")},
-        "p_above": quotient.p_above,
-        "p_below": quotient.p_below,
-        "n": victims,
-        "alpha": alpha,
-    }
-
-
-def _rows(trials: Trials, rows: NDArray[Any], cluster: NDArray[Any] | None = None) -> Trials:
-    n = len(trials)
-    columns = {
-        f.name: np.asarray(value)[rows]
-        for f in fields(trials)
-        if (value := getattr(trials, f.name)) is not None
-        and isinstance(value, np.ndarray)
-        and len(value) == n
-    }
-    costs = {name: np.asarray(value)[rows] for name, value in trials.costs.items()}
-    selected = replace(trials, **columns, costs=costs)
-    return selected if cluster is None else replace(selected, cluster=cluster, trial=None)
-
-
-def _point(trials: Trials, drawn: NDArray[Any]) -> float:
-    """Bits of a resample of victims, by the measurement's own point."""
-    assert trials.cluster is not None
-    victim_rows = [np.flatnonzero(trials.cluster == victim) for victim in drawn]
-    cluster = np.repeat(np.arange(len(victim_rows)), [len(rows) for rows in victim_rows])
-    return point_of(_rows(trials, np.concatenate(victim_rows), cluster))
-
-
 def _auc(trials: Trials, victim: int) -> float:
     rows = np.flatnonzero(trials.cluster == victim)
     truth, score = trials.truth[rows], trials.guess[rows]
@@ -192,8 +144,3 @@ def _auc(trials: Trials, victim: int) -> float:
 
 def _interval(value: float, alpha: float, n: int) -> dict[str, Any]:
     return {"value": float(value), "low": None, "high": None, "n": n, "alpha": alpha}
-
-
-def _ends(values: NDArray[Any], alpha: float) -> dict[str, float]:
-    low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
-    return {"low": float(low), "high": float(high)}
