@@ -324,7 +324,8 @@ def attacks(scene: Scene, arguments: argparse.Namespace) -> dict[str, dict[str, 
             print(f"{entry.name:16s} not played: the scene has no {', '.join(lacking)}")
             continue
         try:
-            rates[entry.name] = played(scene, part, arguments)
+            params = settled(scene, part, arguments) if arguments.tuned else None
+            rates[entry.name] = played(scene, part, arguments, params=params)
         except Exception as error:  # a row that fails is reported, and the others are played
             print(f"{entry.name:16s} not played: {error}", flush=True)
     return rates
@@ -405,7 +406,7 @@ def defenses(scene: Scene, arguments: argparse.Namespace) -> None:
 
 
 def settled(scene: Scene, part: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What an adaptive attacker plays with: as shipped, or as chosen on reserved secrets."""
+    """What an attacker plays with: as shipped, or as chosen on reserved secrets."""
     if arguments.usual:
         return {p.name: p.default for p in part.parameters}
     size = {"rounds": arguments.rounds, "questions": arguments.questions}
@@ -442,6 +443,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=4000, help="steps of the long random search")
     parser.add_argument("--static", action="store_true", help="no adaptive attackers")
     parser.add_argument("--usual", action="store_true", help="adaptive at the usual setting")
+    parser.add_argument("--tuned", action="store_true", help="attacks: settings are chosen")
     parser.add_argument("--how", nargs="*", default=[], metavar="NAME=VALUE", help="of a defense")
     parser.add_argument("--among", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 30, 40])
