@@ -351,14 +351,15 @@ def levels(scene: Scene, arguments: argparse.Namespace) -> None:
     best: dict[str, dict[str, Any]] = {}
     few = argparse.Namespace(**{**vars(arguments), "rounds": arguments.choice})
     for level, names in LEVELS.items():
-        parts = [catalog.load("attack", name) for name in names]
-        tried = {
-            part.name: played(scene, part, few, label=f"({part.name})", reserved=True)
-            for part in parts
-        }
-        chosen = max(parts, key=lambda part: tried[part.name]["value"])
-        print(f"  {level}: {chosen.name} gives most of the reserved secrets", flush=True)
-        best[f"{level} ({chosen.name})"] = played(scene, chosen, arguments)
+        tried = {}
+        for name in names:
+            part, label = catalog.load("attack", name), f"({name})"
+            params = settled(scene, part, arguments) if arguments.tuned else None
+            here = played(scene, part, few, label=label, params=params, reserved=True)
+            tried[name] = here["value"], part, params
+        value, part, params = max(tried.values(), key=lambda entry: entry[0])
+        print(f"  {level}: {part.name} gives most of the reserved secrets, {value:.3f}", flush=True)
+        best[f"{level} ({part.name})"] = played(scene, part, arguments, params=params)
     best["plain question"] = played(scene, plain_question, arguments)
     order = [*best]
     for i, first in enumerate(order):
@@ -443,7 +444,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=4000, help="steps of the long random search")
     parser.add_argument("--static", action="store_true", help="no adaptive attackers")
     parser.add_argument("--usual", action="store_true", help="adaptive at the usual setting")
-    parser.add_argument("--tuned", action="store_true", help="attacks: settings are chosen")
+    parser.add_argument("--tuned", action="store_true", help="attacks, levels: settings are chosen")
     parser.add_argument("--how", nargs="*", default=[], metavar="NAME=VALUE", help="of a defense")
     parser.add_argument("--among", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 30, 40])
