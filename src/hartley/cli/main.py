@@ -41,6 +41,7 @@ VERBS = {
     "assess": "Play every attack that fits a scene, measure each in bits, and judge the run.",
     "attack": "Play one attack on a scene; its own parameters are flags.",
     "chain": "Play attacks in order; the loot of each enters the scene of the next.",
+    "loop": "Run attacks in a ring, each on what the last one leaves; say whether it grows.",
     "measure": "Measure results of another tool: trials with a secret in bits, others as a rate.",
     "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
     "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
@@ -56,7 +57,7 @@ VERBS = {
 
 NESTED = {"canaries": {"make", "withhold"}, "pack": {"get", "list"}, "new": {"attack"}}
 """Verbs that have commands of their own, each with a page of help."""
-PLAYING = {"assess", "attack", "chain"}
+PLAYING = {"assess", "attack", "chain", "loop"}
 """Verbs that run code of parts: their process is supervised."""
 UNREADABLE = Unconfirmed(
     "nothing was measured: the process that reads the file ended, as with a damaged file or too "

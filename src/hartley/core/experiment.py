@@ -58,6 +58,8 @@ class Experiment:
         seed: of the run.
         budget: queries that each attack may ask, or None.
         alpha: error level of the bounds.
+        loop: of one cluster of a closed loop, whose legs the stages are: the assets that it passes,
+            doses, start and rounds; empty for an attack or a chain.
         code: digest of the code that plays it, with the versions of the libraries.
     """
 
@@ -74,6 +76,7 @@ class Experiment:
     seed: int = 0
     budget: int | None = None
     alpha: float = 0.05
+    loop: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
 
     @property
@@ -93,6 +96,8 @@ class Experiment:
     @property
     def label(self) -> str:
         """The attacks by name, joined by ``+``."""
+        if self.loop:
+            return "loop"
         return "+".join(stage.attack for stage in self.stages) or "utility"
 
     @property
@@ -130,6 +135,10 @@ class Experiment:
         """What to call it in a line of progress."""
         attacks = " then ".join(stage.attack for stage in self.stages)
         name = attacks or f"utility of {self.scene}"
+        if self.loop:
+            name = f"loop, cluster {self.replicate + 1}"
+            defenses = " + ".join(defense.name for defense in self.defenses)
+            return f"{name} behind {defenses}" if defenses else name
         if self.defenses:
             suffix = f" ({self.knowledge})" if self.stages else ""
             name += f" behind {' + '.join(defense.name for defense in self.defenses)}{suffix}"
@@ -165,6 +174,8 @@ class Experiment:
             content.pop("sweep", None)
         if not self.batch:
             del content["batch"]
+        if not self.loop:
+            del content["loop"]
         return hashlib.sha256(_plain(content).encode()).hexdigest()
 
 

@@ -18,6 +18,7 @@ from hartley.core.code_digest import code_digest
 from hartley.core.errors import DamagedRun, UsageError
 from hartley.engine import build_scene
 from hartley.engine.completed import inputs_digest, verdict_of_plan
+from hartley.engine.loop.loop_row import loop_row
 from hartley.engine.plan.check_plan import check_parameters
 from hartley.engine.plan.cost import earlier_seconds, shipped_seconds
 from hartley.engine.plan.ordered_defenses import check_fit
@@ -352,11 +353,30 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         notes=flagged,
         devices=[*_devices(ledger), *devices_used()],
     )
+    if "loop" in lines:
+        assembled |= _loops(ledger, lines, plan)
     assembled |= looks
     if suspects := ledger.records["plan"].get("suspects"):
         assembled["suspects"] = suspects
     ledger.finish(assembled)
     return assembled
+
+
+def _loops(ledger: runs.Ledger, lines: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return the loops of a run, the scene as it is deployed first, and its weakest cut."""
+    clusters: dict[str, list[Any]] = {}
+    for line in lines["rows"]:
+        if "loop" in line:
+            played = ledger.records.get(line["key"], {})
+            clusters.setdefault(line["loop"], [])
+            if played.get("event") == DONE:
+                clusters[line["loop"]].append(played["loop"])
+    loops = [
+        loop_row(lines["loop"], played, added=added, alpha=plan.alpha, seed=plan.seed)
+        for added, played in clusters.items()
+    ]
+    plain: dict[str, Any] = document.finite({"loops": loops, "weakest_cut": loops[0]["cut"]})
+    return plain
 
 
 def _devices(ledger: runs.Ledger) -> list[str]:
@@ -446,7 +466,11 @@ def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]
     """Messages for each game, defense or configured attack of which every row was refused."""
     subjects: dict[str, list[Experiment]] = {}
     for experiment in done:
-        if not experiment.baseline:
+        if experiment.loop:
+            names = ["the loop cannot be run"]
+            if not experiment.baseline:
+                names = [f"the loop cannot be run behind {added(experiment, plan)!r}"]
+        elif not experiment.baseline:
             names = [f"the defense {added(experiment, plan)!r} cannot be applied"]
         elif experiment.stages:
             stage = experiment.stages[-1]

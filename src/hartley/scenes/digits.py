@@ -11,6 +11,7 @@ from hartley.kit.nets import dense
 from hartley.kit.perturbation import Perturbation
 from hartley.models.pipeline import CLOSED, OPEN, Pipeline
 from hartley.scenes import _assemble_vision
+from hartley.scenes._planted_labels import planted_labels
 
 PUBLIC, TEST = 500, 397
 """The attacker's records, and those that utility is measured on; the other 900 are the pool."""
@@ -52,4 +53,4 @@ def digits(
         workers=workers,
     )
     scene = _assemble_vision.assemble("digits", parts, pipeline, seed=seed)
-    return scene.with_part(Perturbation("linf", EPSILON))
+    return scene.with_part(Perturbation("linf", EPSILON)).with_part(planted_labels())

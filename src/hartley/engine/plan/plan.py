@@ -34,6 +34,18 @@
     targets = 32
     [chains.params.lira]          # parameters of the attacks in this chain
 
+    [loop]                        # optional: a closed loop, see docs/loop.md
+    start = 0.125                 # compromised share of the first leg's asset in round 0
+    doses = [0, 0.125, 0.25, 0.5] # shares that each asset is set to; 3 or more
+    rounds = 4                    # times round the loop that are really run; 3 or more
+    clusters = 16                 # independent owners with secrets of their own
+    [[loop.legs]]                 # in order; each takes what the one before leaves
+    from = "uploads"
+    to = "victim"
+    attack = "mislabelled_copies"
+    params = { copies = 2 }       # of the attack
+    game = { poisons = 2 }        # of its game
+
     [limits]                      # in bits per use, see hartley.engine.result.gate
     membership = 0.05             # every attack of the class
     "attack:lira" = 0.02          # one attack
@@ -70,13 +82,14 @@ from hartley.core.errors import BadPlan, UnknownName, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
 from hartley.core.toml_mistakes import located
+from hartley.engine.loop.loop_order import Leg, LoopOrder
 from hartley.engine.plan.own_scene import POISONABLE, SPARING, of_plan
 from hartley.engine.result.document import finite
 from hartley.engine.result.gate import check_limit, covers
 from hartley.engine.result.least import REFERENCES, Least, read_least
 
-CHAINS = "chains"
-"""The pattern of ``only`` that leaves nothing but the chains of a plan."""
+CHAINS, LOOP = "chains", "loop"
+"""The patterns of ``only`` that leave nothing but the chains, or the loop, of a plan."""
 
 STAGES = ("data", "training", "marker", "cipher", "output", "budget")
 """Stages of defenses in the order in which they act: a retraining drops what came before it."""
@@ -129,6 +142,7 @@ class Plan:
     unclaimed: bool = False
     deployed: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
+    loop: LoopOrder | None = None
     replicates: int = 1
     limits: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
@@ -240,6 +254,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         alpha=reader.of(float, raw.get("alpha", 0.05), "alpha"),
         budget=reader.of(int, raw["budget"], "budget", low=1) if "budget" in raw else None,
         chains=reader.chains(raw.get("chains", [])),
+        loop=reader.loop(raw["loop"]) if "loop" in raw else None,
         deployed=reader.strings(raw.get("deployed", []), "deployed"),
         replicates=reader.of(int, raw.get("replicates", 1), "replicates", low=1),
         looks=reader.looks(reader.table(raw, "looks")),
@@ -270,6 +285,7 @@ def _check_looks(plan: Plan, source: str) -> None:
         raise BadPlan(f"{source}: a plan with looks must have a table [limits], got none")
     others = {
         "chains": plan.chains,
+        "loop": plan.loop,
         "defenses.use": plan.use,
         "budget": plan.budget,
         "games.*.rounds": [name for name, params in plan.games.items() if "rounds" in params],
@@ -357,7 +373,7 @@ def check_names(plan: Plan) -> None:
             catalog.find("defense", name)
     attacks = [e for e in catalog.entries("attack") if e.kind == "attack"]
     for pattern in (*plan.only, *plan.skip):
-        if pattern != CHAINS and not any(matches(pattern, e) for e in attacks):
+        if pattern not in (CHAINS, LOOP) and not any(matches(pattern, e) for e in attacks):
             names = {name for e in attacks for name in (e.name, e.game, e.cls)}
             raise UnknownName("attack", pattern, names | {f"axis:{a}" for a in Axis})
 
@@ -408,6 +424,8 @@ def normalised(plan: Plan) -> str:
         rows += [f"slots = {_toml(chain.slots)}"]
         rows += [f"against = {_toml(chain.against)}"] if chain.against else []
         rows += [*_tables("chains.params", chain.params), *_tables("chains.games", chain.games)]
+    if plan.loop is not None:
+        rows += _loop(plan.loop)
     if plan.looks:
         rows += ["", "[looks]", f"rounds = {_toml(plan.looks)}"]
     rows += ["", "[limits]", *(["strict = true"] if plan.strict else [])]
@@ -550,6 +568,36 @@ class _Reader:
             )
         return tuple(chains)
 
+    def loop(self, raw: Any) -> LoopOrder:
+        if not isinstance(raw, dict):
+            raise BadPlan(f"{self.source}: loop must be a table, [loop], got {_kind(raw)}")
+        self.known(raw, "loop.", ["legs", "start", "doses", "rounds", "clusters"])
+        legs = raw.get("legs", [])
+        if not isinstance(legs, list) or not all(isinstance(table, dict) for table in legs):
+            raise BadPlan(f"{self.source}: loop.legs must be tables, [[loop.legs]]")
+        ring = []
+        for table in legs:
+            self.known(table, "loop.legs.", ["from", "to", "attack", "params", "game"])
+            names = [
+                self.of(str, table.get(key, ""), f"loop.legs.{key}")
+                for key in ("from", "to", "attack")
+            ]
+            if not all(names):
+                raise BadPlan(f"{self.source}: each of loop.legs must have from, to and attack")
+            settings = [dict(self.table(table, key)) for key in ("params", "game")]
+            ring.append(Leg(*names, *settings))
+        order = LoopOrder(tuple(ring))
+        doses = raw.get("doses", list(order.doses))
+        if not isinstance(doses, list):
+            raise BadPlan(f"{self.source}: loop.doses must be a list, got {_kind(doses)}")
+        return LoopOrder(
+            tuple(ring),
+            start=self.of(float, raw.get("start", order.start), "loop.start"),
+            doses=tuple(self.of(float, dose, "loop.doses") for dose in doses),
+            rounds=self.of(int, raw.get("rounds", order.rounds), "loop.rounds"),
+            clusters=self.of(int, raw.get("clusters", order.clusters), "loop.clusters"),
+        )
+
     def looks(self, table: Mapping[str, Any]) -> tuple[int, ...]:
         self.known(table, "looks.", ["rounds"])
         rounds = table.get("rounds", [])
@@ -598,8 +646,8 @@ class _Reader:
 
 _KEYS = (
     *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
-    *("attacks", "games", "scenes", "defenses", "chains", "limits", "looks", "executor"),
-    *("model", "data"),
+    *("attacks", "games", "scenes", "defenses", "chains", "loop", "limits", "looks"),
+    *("executor", "model", "data"),
 )
 _KINDS: dict[type, str] = {
     bool: "true or false",
@@ -624,6 +672,19 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return json.dumps(value)
     return repr(value)
+
+
+def _loop(order: LoopOrder) -> list[str]:
+    rows = ["", "[loop]", f"start = {order.start!r}", f"doses = {_toml(order.doses)}"]
+    rows += [f"rounds = {order.rounds}", f"clusters = {order.clusters}"]
+    for leg in order.legs:
+        rows += ["", "[[loop.legs]]", f"from = {_toml(leg.source)}", f"to = {_toml(leg.target)}"]
+        rows += [f"attack = {_toml(leg.attack)}"]
+        tables = {name: value for name in ("params", "game") if (value := getattr(leg, name))}
+        for name, table in tables.items():
+            rows += [f"[loop.legs.{name}]"]
+            rows += [f"{_toml(key)} = {_toml(value)}" for key, value in sorted(table.items())]
+    return rows
 
 
 def _tables(kind: str, tables: Table) -> list[str]:

@@ -20,9 +20,11 @@ from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.taxonomy import Axis
 from hartley.engine.chain import check_scene, control_of, open_access, stages_of
 from hartley.engine.defend import fitting, unfit
+from hartley.engine.loop.loop_order import described as loop_described
+from hartley.engine.loop.loop_order import stages as loop_stages
 from hartley.engine.plan.applicability import Obstacle, obstacle, unplayable
 from hartley.engine.plan.parameters import checked, defaults, ruled
-from hartley.engine.plan.plan import CHAINS, Plan, scene_params, sweep
+from hartley.engine.plan.plan import CHAINS, LOOP, Plan, scene_params, sweep
 from hartley.engine.result.departures import departures_of
 from hartley.engine.result.document import standing_of
 
@@ -64,7 +66,8 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     bare = _bare(plan, scene)
     replicates = range(plan.replicates)
     # A plan of chains alone is about them: the other attacks are not even listed.
-    stages = [] if plan.only == (CHAINS,) else list(_stages(plan, scene))
+    alone = plan.only in ((CHAINS,), (LOOP,))
+    stages = [] if alone else list(_stages(plan, scene))
     playable = [(entry, stage) for entry, stage, why_not in stages if why_not is None]
     # Attacks of one game next to each other, so that they share a deal and their reference models.
     axes = [str(axis) for axis in Axis]
@@ -89,6 +92,8 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     ]
     for pair in arms(plan, scene):
         lines += [line for line in pair if line not in lines]
+    lines += [line for line in _chains(plan, bare, scene) if line not in lines]
+    lines += _loop(plan, bare, scene)
     if plan.use or plan.deployed:
         lines.append(bare)
     for names in plan.use:
@@ -164,6 +169,30 @@ def _check_control(
         f"{control[-1].attack} cannot be played alone to compare with, so that the chain must have "
         f"a control (--against {word}): {obstacle.reason}"
     )
+
+
+def _loop(plan: Plan, bare: Experiment, scene: Scene) -> Iterator[Experiment]:
+    """The clusters of a loop: on the scene as it is deployed, and behind each added defense.
+
+    Raises:
+        UsageError: the loop does not close, or legs cannot be where they are.
+    """
+    if plan.loop is None:
+        return
+    legs = loop_stages(plan.loop, scene)
+    knowledge = Knowledge.ADAPTIVE if bare.defenses else Knowledge.NONE
+    cluster = replace(bare, stages=legs, loop=plan.loop.dump(), knowledge=knowledge)
+    behind = [cluster]
+    for names in plan.use:
+        added = tuple(applied(name, plan, scene) for name in names.split("+"))
+        if any(unfit(catalog.load("defense", one.name), scene) for one in added):
+            continue
+        defenses = (*bare.defenses, *added)
+        behind.append(
+            replace(cluster, defenses=defenses, baseline=False, knowledge=Knowledge.ADAPTIVE)
+        )
+    for experiment, k in product(behind, range(plan.loop.clusters)):
+        yield replace(experiment, replicate=k)
 
 
 def applied(name: str, plan: Plan, scene: Scene) -> Applied:
@@ -380,6 +409,8 @@ def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
             row = standing(line, scene, plan)
             note = {"status": line.status, "reason": line.reason, "cause": line.cause}
             rows.append({"key": None, "standing": row, **note})
+        elif line.loop:
+            rows.append({"key": line.key, "loop": added(line, plan)})
         elif line.stages:
             row = {"key": line.key, "standing": standing(line, scene, plan)}
             against = list(dict.fromkeys(compared.get(line.id, ())))
@@ -387,8 +418,9 @@ def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
         else:
             rows.append({"key": line.key, "utility": added(line, plan)})
     declared = [_declared(names, plan, scene) for names in plan.use]
+    loop = {} if plan.loop is None else {"loop": loop_described(plan.loop, scene)}
     plain: dict[str, Any] = json.loads(
-        json.dumps({"rows": rows, "defenses": declared, "fitting": fitting(scene)})
+        json.dumps({"rows": rows, "defenses": declared, "fitting": fitting(scene), **loop})
     )
     return plain
 

@@ -26,6 +26,7 @@ from hartley.engine import build_scene
 from hartley.engine.chain import open_access
 from hartley.engine.defend import defended
 from hartley.engine.loot import Means, entered, handed
+from hartley.engine.loop.play_loop import play_loop
 from hartley.engine.plan.applicability import Obstacle, unplayable
 from hartley.engine.result import document
 from hartley.engine.result.document import figure
@@ -109,8 +110,11 @@ class Player:
         with recorded() as interrupts:
             try:
                 with isolation(self.isolate) as self._isolated:
-                    utility = not experiment.stages
-                    result = self._utility(experiment) if utility else self._play(experiment)
+                    if experiment.loop:
+                        result = self._loop(experiment)
+                    else:
+                        utility = not experiment.stages
+                        result = self._utility(experiment) if utility else self._play(experiment)
             except BaseException as error:
                 result = _failed(error)
                 if isinstance(error, WroteIntoView):
@@ -267,6 +271,13 @@ class Player:
         if scene.utility is None:
             return Result(DONE, {"values": {}})
         return Result(DONE, {"values": {k: figure(v) for k, v in scene.utility(scene).items()}})
+
+    def _loop(self, experiment: Experiment) -> Result:
+        scene = self._scene(replace(experiment, stages=(), loop={}))
+        began = time.process_time()
+        played = play_loop(experiment, scene, isolated=self._isolated)
+        self.playing = time.process_time() - began
+        return Result(DONE, {"loop": document.finite(played)})
 
     def _scene(self, experiment: Experiment) -> Scene:
         """The scene of an experiment behind its defenses, whatever its attacker knows."""

@@ -63,6 +63,9 @@ CLEAN_EVERY = 4
 REFUSED = -1
 """The label of an answer that prefers no class: a run-time detector refuses a record so."""
 
+MESSAGE = "message"
+"""The fact of records that poison is aimed at: (n,) the label that each should get."""
+
 DROPPED = "dropped"
 """The fact of an ensemble (K, n): which of its training records a defense dropped."""
 
@@ -94,11 +97,12 @@ def aim(
 ) -> View[PoisoningBrief]:
     """Return the view of a poisoning attack that is aimed at given records.
 
-    Its messages are wrong labels, drawn uniformly for each record.
+    Its messages are wrong labels, drawn uniformly for each record, or those that the records bring
+    with them.
 
     Args:
         scene: the scene whose training is poisoned.
-        target: labelled records.
+        target: labelled records; (n,) labels among its facts, under ``MESSAGE``, are the messages.
         rng: draws the labels.
         poisons: largest number of poison records per target.
         cover: largest share of a record that a trigger may replace.
@@ -112,7 +116,9 @@ def aim(
             "poisoning"
         )
     classes, labels = scene.model.classes, np.asarray(target.y)
-    wrong = (labels + rng.integers(1, classes, len(labels))) % classes
+    wrong = target.facts.get(MESSAGE)
+    if wrong is None:
+        wrong = (labels + rng.integers(1, classes, len(labels))) % classes
     return View(
         source=scene.extra["public"],
         brief=PoisoningBrief(target, wrong, classes, poisons, cover),

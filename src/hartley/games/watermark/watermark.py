@@ -65,6 +65,35 @@ class WatermarkBrief:
     bits: int
 
 
+def aim(
+    scene: Scene, target: Data, rng: Rng, *, bits: int = 32, floor: float = 34.0, **_: Any
+) -> View[WatermarkBrief]:
+    """Return the view of a removal that is aimed at one picture of another game.
+
+    Args:
+        scene: may have ``carriers``, which are the attacker's photographs without watermarks.
+        target: one marked picture (1, 1, 3 or 4 channels, h, w) in 0..1.
+        rng: draws the salt.
+        bits: length of the message that the attacker expects.
+        floor: least PSNR of a removal, in dB against the marked picture.
+
+    Raises:
+        UsageError: the target is not one such picture.
+    """
+    picture = _in_colour(target)
+    if len(picture) != 1:
+        raise UsageError(f"a removal must be aimed at one picture, got {len(picture)}")
+    photos = scene.extra.get("carriers")
+    none = Data("no photographs", target.modality, picture.x[:0], role="public")
+    public = none if photos is None else replace(_in_colour(photos), role="public")
+    return View(
+        source=replace(picture, role="marked image"),
+        brief=WatermarkBrief(public, quality_floor=floor, bits=bits),
+        defenses=scene.defenses,
+        salt=int(rng.integers(2**31)),
+    )
+
+
 @game(
     flow=Flow.PREDICTION,
     role=Role.JAM,
@@ -77,6 +106,7 @@ class WatermarkBrief:
     requires=("carriers",),
     metrics=("ber_before", "ber_after", "psnr", "ssim", "mark_psnr", "violated"),
     loot="data",
+    aim=aim,
 )
 def watermark(
     scene: Scene,

@@ -1,0 +1,126 @@
+"""What a closed loop of attacks runs on: assets, the links between them, and how each is read.
+
+A *loop* is a ring of attacks in which what one attack leaves is all that the next one takes. The
+scene says what its assets are and how the compromised share of each is read, the same way in every
+round and at every dose; a plan says which attack goes along each link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hartley.core.assets import Asset
+    from hartley.core.scene import Scene
+
+    Rng = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class LoopAsset:
+    """One asset of a loop.
+
+    Attributes:
+        name: in a word.
+        share: what its compromised share is a share of, as half a sentence.
+    """
+
+    name: str
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How one asset leads to the next.
+
+    Attributes:
+        source, target: names of assets.
+        game: the game whose attacks go along it.
+        how: what happens on it, in a sentence without a full stop.
+    """
+
+    source: str
+    target: str
+    game: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What one play of a link's attack is aimed at, for ``Game.aim``.
+
+    Attributes:
+        scene: the attacker's surroundings.
+        target: the asset.
+    """
+
+    scene: Scene
+    target: Asset
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a link left.
+
+    Attributes:
+        asset: the next asset.
+        facts: plain numbers for the trace, by name.
+    """
+
+    asset: Asset
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+class LoopWorld(Protocol):
+    """One cluster of a loop: an owner and an auditor with secrets of their own."""
+
+    def dosed(
+        self,
+        asset: str,
+        share: float,
+        rng: Rng,
+        base: Mapping[str, Asset],
+        full: Mapping[str, Asset],
+    ) -> Asset:
+        """Return an asset of which a share is compromised, everything else being as it is.
+
+        Args:
+            asset: its name.
+            share: 0..1.
+            rng: chooses which part.
+            base: assets by name, as an untouched loop leaves them; empty before it was run.
+            full: assets by name, as the loop leaves them of a wholly compromised one.
+        """
+
+    def share(self, asset: str, held: Asset) -> float:
+        """Return the compromised share of an asset, 0..1, as the auditor reads it."""
+
+    def aims(self, link: Link, held: Asset) -> Sequence[Aim]:
+        """Return what the attack of a link is aimed at, one for each play."""
+
+    def left(self, link: Link, held: Asset, loots: Sequence[Asset], rng: Rng) -> Left:
+        """Return what a link leaves: what the owner or the attacker makes of the loots."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSetting:
+    """A part of scenes on which a loop can be run.
+
+    Attributes:
+        assets: all of them.
+        links: between which of them attacks can lead, and the game of each.
+        begin: (scene, seed) → one cluster. The scene may be behind defenses.
+        whole: the asset that can be compromised wholly without any attack; what the loop makes of
+            it are the other doses' material.
+        story: the setting in a sentence or two.
+    """
+
+    assets: tuple[LoopAsset, ...]
+    links: tuple[Link, ...]
+    begin: Callable[[Scene, int], LoopWorld]
+    whole: str
+    story: str

@@ -1,0 +1,1 @@
+"""Closed loops of attacks: what a plan orders, one cluster played, and what all of them say."""

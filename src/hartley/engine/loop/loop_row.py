@@ -1,0 +1,271 @@
+"""What all clusters of a loop say: gains, spectral radius, weakest cut, forecast beside rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core.errors import UsageError
+from hartley.infotheory.loops import (
+    FEWEST_CLUSTERS,
+    RESAMPLES,
+    Gain,
+    GainMatrix,
+    Radius,
+    cycles,
+    dose_response,
+    forecast,
+    gain_matrix,
+    spectral_radius,
+    weakest_cut,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Plain = Mapping[str, Any]
+
+ANEW = "every round makes it anew of what the leg before left"
+NO_LEG = "no leg leads there, and a leg takes nothing but what it is handed"
+
+
+def loop_row(
+    described: Plain, clusters: Sequence[Plain], *, added: str, alpha: float, seed: int
+) -> dict[str, Any]:
+    """Return one loop as the run document has it.
+
+    Args:
+        described: the order and the setting, as the work list keeps them.
+        clusters: what ``play_loop`` returned of each cluster that was played.
+        added: defenses that the loop was run behind, joined by ``+``; empty for the scene as it is.
+        alpha: error level of all intervals.
+        seed: of the resamples.
+    """
+    path = list(described["path"])
+    assets, legs = path[:-1], list(zip(path, path[1:], strict=False))
+    row: dict[str, Any] = {
+        "path": path,
+        "added": added,
+        "legs": described["legs"],
+        "assets": described["assets"],
+        "story": described["story"],
+        "start": described["start"],
+        "clusters": len(clusters),
+        "ordered": described["clusters"],
+        "alpha": alpha,
+        **dict.fromkeys(("gain", "low", "high", "radius", "cut", "why")),
+        **{name: [] for name in ("gains", "absent", "open", "rounds", "trace", "cycles")},
+    }
+    if len(clusters) < FEWEST_CLUSTERS:
+        row["why"] = f"intervals need {FEWEST_CLUSTERS} clusters, and {len(clusters)} were played"
+        return row
+    rng = np.random.default_rng(seed)
+    m = len(clusters)
+    weights = rng.multinomial(m, np.full(m, 1.0 / m), RESAMPLES).astype(np.float64)
+    edges: dict[tuple[str, str], Gain] = {}
+    for source, target in legs:
+        rows = [[d for d in one["doses"] if d["from"] == source] for one in clusters]
+        gains, why = _gain(rows, alpha, weights)
+        if gains is not None:
+            edges[source, target] = gains
+        row["gains"].append(_gain_row(source, target, gains, why, rows))
+    absent = {
+        (i, j): ANEW if i == j else NO_LEG for i in assets for j in assets if (i, j) not in legs
+    }
+    row["absent"] = [{"from": i, "to": j, "why": why} for (i, j), why in absent.items()]
+    matrix = gain_matrix(assets, edges, absent=absent, allow_open=True)
+    row["open"] = [list(edge) for edge in matrix.open]
+    radius = spectral_radius(matrix, alpha=alpha)
+    row["radius"] = {
+        "value": radius.value,
+        "low": radius.low,
+        "high": radius.high,
+        "grows": radius.grows,
+    }
+    row |= _round(radius, len(legs))
+    row["cut"] = _cut(matrix)
+    row["cycles"] = [{"path": list(names), "gain": gain} for names, gain in cycles(matrix)]
+    row["rounds"] = _rounds(matrix, clusters, assets, legs, weights, alpha)
+    row["trace"] = _trace(clusters)
+    return row
+
+
+def _gain(
+    rows: Sequence[Sequence[Plain]], alpha: float, weights: Any
+) -> tuple[Gain | None, str]:
+    """Return the gain of one leg, or None and why there is none."""
+    set_to = np.array([[d["set"] for d in one] for one in rows])
+    left = np.array([[d["left"] for d in one] for one in rows])
+    # A dose is what the auditor reads of it, in the mean over clusters: each reading has an error.
+    dose = np.maximum(set_to.mean(0), 0.0)[None].repeat(len(rows), 0)
+    cluster = np.arange(len(rows))[:, None].repeat(dose.shape[1], 1)
+    try:
+        return (
+            dose_response(
+                dose.ravel(), left.ravel(), cluster.ravel(), alpha=alpha, weights=weights
+            ),
+            "",
+        )
+    except UsageError as error:
+        return None, str(error)
+
+
+def _gain_row(
+    source: str, target: str, gain: Gain | None, why: str, rows: Sequence[Sequence[Plain]]
+) -> dict[str, Any]:
+    points = [
+        {
+            "dose": float(np.mean([one[k]["set"] for one in rows])),
+            "left": float(np.mean([one[k]["left"] for one in rows])),
+        }
+        for k in range(len(rows[0]))
+    ]
+    plain: dict[str, Any] = {"from": source, "to": target, "points": points, "why": why or None}
+    if gain is None:
+        return plain | dict.fromkeys(("value", "low", "high", "bend", "saturates"))
+    return plain | {
+        "value": gain.value,
+        "low": gain.low,
+        "high": gain.high,
+        "bend": list(gain.bend),
+        "saturates": gain.saturates,
+        "n": gain.n,
+    }
+
+
+def _round(radius: Radius, legs: int) -> dict[str, Any]:
+    """Return the gain of once round the loop: of one ring, ρ to the power of its legs."""
+    high = None if radius.high is None else radius.high**legs
+    return {"gain": radius.value**legs, "low": radius.low**legs, "high": high}
+
+
+def _cut(matrix: GainMatrix) -> dict[str, Any] | None:
+    cut = weakest_cut(matrix)
+    if cut.edge is None:
+        return None
+    tied = [edge for edge, radius in cut.falls if radius <= cut.radius + 1e-9]
+    edges = [(i, j) for i, j in tied]
+    at = [(matrix.assets.index(i), matrix.assets.index(j)) for i, j in edges]
+    draws = np.stack([np.maximum(matrix.draws[:, i, j], 0.0) for i, j in at], 1)
+    narrowest = int(np.argmin([matrix.gains[i, j] for i, j in at]))
+    share = float((draws.argmin(1) == narrowest).mean())
+    return {
+        "edge": list(cut.edge),
+        "radius": cut.radius,
+        "before": cut.before,
+        "share": cut.share,
+        "agree": cut.agree,
+        "falls": [{"from": i, "to": j, "radius": radius} for (i, j), radius in cut.falls],
+        "tied": [list(edge) for edge in tied],
+        "narrowest": {
+            "edge": list(edges[narrowest]),
+            "gain": float(matrix.gains[at[narrowest]]),
+            "share": share,
+        },
+    }
+
+
+def _rounds(
+    matrix: GainMatrix,
+    clusters: Sequence[Plain],
+    assets: Sequence[str],
+    legs: Sequence[tuple[str, str]],
+    weights: NDArray[np.float64],
+    alpha: float,
+) -> list[dict[str, Any]]:
+    """Return each leg of each round: shares, those of the control, and what the gains predict.
+
+    The prediction is of the excess over the control, which is what a gain is about.
+    """
+    started = np.array([one["rounds"] for one in clusters], dtype=np.float64)
+    control = np.array([one["control"] for one in clusters], dtype=np.float64)
+    excess = started - control
+    steps, n = excess.shape[1], len(assets)
+    at = [k % n for k in range(steps)]
+    predicted = None
+    if not matrix.open:
+        observed = np.zeros((len(clusters), steps, n))
+        observed[:, np.arange(steps), at] = excess
+        start = np.zeros(n)
+        start[0] = excess[:, 0].mean()
+        predicted = forecast(matrix, start, observed, alpha=alpha)
+    by_doses = _by_doses(clusters, legs, excess, weights, alpha)
+    rows = []
+    for k in range(steps):
+        row: dict[str, Any] = {
+            "round": -(-k // n),
+            "asset": assets[at[k]],
+            "leg": [] if k == 0 else list(legs[(k - 1) % n]),
+            "share": float(started[:, k].mean()),
+            "control": float(control[:, k].mean()),
+            "excess": float(excess[:, k].mean()),
+            **dict.fromkeys(("predicted", "low", "high", "inside", "linear")),
+            "by_doses": by_doses[k],
+        }
+        if predicted is not None:
+            row |= {
+                "predicted": float(predicted.predicted[k, at[k]]),
+                "low": float(predicted.low[k, at[k]]),
+                "high": float(predicted.high[k, at[k]]),
+                "inside": bool(predicted.inside[k, at[k]]),
+                "linear": bool(predicted.linear[k, at[k]]),
+            }
+        rows.append(row)
+    return rows
+
+
+def _by_doses(
+    clusters: Sequence[Plain],
+    legs: Sequence[tuple[str, str]],
+    excess: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    alpha: float,
+) -> list[dict[str, float]]:
+    """Follow the start through the mean responses to the doses, leg after leg.
+
+    Between doses the response is a straight line; beyond the largest it is that of the largest.
+    Unlike the gains, this says where a loop that grows settles. Intervals resample clusters.
+    """
+    share = np.concatenate([np.full((1, len(clusters)), 1.0), weights]) / len(clusters)
+    now = share @ excess[:, 0]
+    out = [_ends(now, alpha)]
+    curves = []
+    for source, _ in legs:
+        rows = [[d for d in one["doses"] if d["from"] == source] for one in clusters]
+        read = np.array([[[d["set"], d["left"]] for d in one] for one in rows])
+        read = read - read[:, :1]  # what an untouched asset reads is no response
+        mean = np.einsum("bm,mdk->bdk", share, read)
+        curves.append((np.maximum.accumulate(mean[:, :, 0], 1), mean[:, :, 1]))
+    for k in range(excess.shape[1] - 1):
+        doses, responses = curves[k % len(legs)]
+        now = np.array(
+            [np.interp(x, *curve) for x, *curve in zip(now, doses, responses, strict=True)]
+        )
+        out.append(_ends(now, alpha))
+    return out
+
+
+def _ends(values: NDArray[np.float64], alpha: float) -> dict[str, float]:
+    low, high = np.quantile(values[1:], [alpha / 2, 1 - alpha / 2])
+    return {"value": float(values[0]), "low": float(low), "high": float(high)}
+
+
+def _trace(clusters: Sequence[Plain]) -> list[dict[str, Any]]:
+    """Return what each leg of the rounds did in the first cluster, with means over all of them."""
+    out = []
+    for k, first in enumerate(clusters[0]["trace"]):
+        steps = [one["trace"][k] for one in clusters]
+        out.append(
+            {
+                **first,
+                "mean": float(np.mean([step["after"] for step in steps])),
+                "facts": {
+                    name: float(np.mean([step["facts"][name] for step in steps]))
+                    for name in first["facts"]
+                },
+                "queries": float(np.mean([step["queries"] for step in steps])),
+            }
+        )
+    return out

@@ -1,0 +1,205 @@
+"""Loops through the command's own code: known gains, a null leg, units, bad input, resuming."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from hartley.core.errors import BadPlan, UsageError
+from hartley.engine.assess import assess
+from hartley.engine.loop.loop_order import Leg, LoopOrder, check_numbers, check_ring
+from hartley.engine.plan.plan import LOOP, Plan, normalised, parse
+from hartley.infotheory.loops import gain_matrix, in_units, spectral_radius
+
+GAINS = (1.5, 0.8, 0.7)
+RING = ("one", "two", "three")
+
+
+def order(gains=GAINS, **changes) -> LoopOrder:
+    legs = tuple(
+        Leg(source, target, "carries", {"gain": gain})
+        for source, target, gain in zip(RING, (*RING[1:], RING[0]), gains, strict=True)
+    )
+    return LoopOrder(legs, **{"clusters": 8, "rounds": 3, **changes})
+
+
+def run(store, gains=GAINS, *, workers=0, seed=0, **changes):
+    plan = Plan(
+        scene="purses", only=(LOOP,), workers=workers, seed=seed, loop=order(gains, **changes)
+    )
+    return assess(plan, store=store)
+
+
+@pytest.fixture
+def known(strangers, tmp_path):
+    return run(tmp_path)
+
+
+def test_known_gains_are_in_their_intervals(known):
+    (loop,) = known["loops"]
+    assert [row["from"] for row in loop["gains"]] == list(RING)
+    for row, truth in zip(loop["gains"], GAINS, strict=True):
+        assert row["low"] < truth < row["high"], row
+        assert row["high"] - row["low"] < 1
+    product = math.prod(GAINS)
+    assert loop["low"] < product < loop["high"]
+    radius = loop["radius"]
+    assert radius["low"] < product ** (1 / 3) < radius["high"] < 1.2
+    assert radius["value"] ** 3 == pytest.approx(loop["gain"])
+    # Every pair is measured, or says why there is nothing to measure.
+    assert {(one["from"], one["to"]) for one in loop["absent"]} == {
+        (i, j) for i in RING for j in RING
+    } - {("one", "two"), ("two", "three"), ("three", "one")}
+    assert all(one["why"] for one in loop["absent"]) and not loop["open"]
+
+
+def test_rounds_are_really_run_beside_a_forecast(known):
+    (loop,) = known["loops"]
+    rows = loop["rounds"]
+    assert [row["asset"] for row in rows[:4]] == ["one", "two", "three", "one"]
+    assert rows[-1]["round"] == 3 and len(rows) == 10
+    expected = 0.125
+    for row, gain in zip(rows[1:], GAINS * 3, strict=True):
+        expected *= gain
+        assert row["share"] == pytest.approx(expected, abs=0.05)
+        assert row["control"] == 0 and row["inside"] and row["linear"]
+        assert row["by_doses"]["value"] == pytest.approx(expected, abs=0.05)
+    assert known["weakest_cut"]["radius"] == 0
+    assert len(known["weakest_cut"]["tied"]) == 3
+    assert known["weakest_cut"]["narrowest"]["edge"] in (["three", "one"], ["two", "three"])
+    assert [step["attack"] for step in loop["trace"]] == ["carries"] * 9
+
+
+def test_a_leg_that_does_nothing_is_reported_so(strangers, tmp_path):
+    document = run(tmp_path, (1.5, 0.0, 2.0))
+    (loop,) = document["loops"]
+    null = loop["gains"][1]
+    assert null["low"] <= 0 <= null["high"] and null["value"] == pytest.approx(0, abs=0.02)
+    assert loop["low"] == 0 and loop["radius"]["grows"] < 0.05
+    assert all(row["share"] == 0 for row in loop["rounds"] if row["round"] > 1)
+
+
+def test_the_radius_has_no_unit(known):
+    """The gains that the command measured, each asset counted in another unit."""
+    (loop,) = known["loops"]
+    n = len(RING)
+    gains = np.zeros((n, n))
+    for row in loop["gains"]:
+        gains[RING.index(row["from"]), RING.index(row["to"])] = row["value"]
+    for units in ([1, 1, 1], [0.01, 3, 700]):
+        roots = np.abs(np.linalg.eigvals(in_units(gains, units)))
+        assert roots.max() == pytest.approx(loop["radius"]["value"])
+
+
+def test_workers_change_nothing_and_a_run_is_continued(strangers, tmp_path):
+    alone = run(tmp_path / "a", clusters=4)
+    two = run(tmp_path / "b", clusters=4, workers=2)
+    assert alone["loops"] == two["loops"]
+    # One cluster is lost: it alone is played again, and the numbers are the same.
+    folder = tmp_path / "a" / alone["id"]
+    lines = (folder / "journal.jsonl").read_text().splitlines()
+    kept = next(k for k, line in enumerate(lines) if json.loads(line).get("event") == "done")
+    (folder / "journal.jsonl").write_text("\n".join(lines[: kept + 1]) + "\n")
+    (folder / "run.json").unlink()
+    events = []
+    plan = Plan(scene="purses", only=(LOOP,), workers=0, loop=order(clusters=4))
+    again = assess(plan, store=tmp_path / "a", watch=lambda name, facts: events.append(name))
+    assert again["loops"] == alone["loops"] and events.count("started") == 3
+    # Another seed has other numbers.
+    assert run(tmp_path / "c", clusters=4, seed=1)["loops"] != alone["loops"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"doses": (0.0, 0.5)}, "loop.doses must be 3 or more different shares, got 0, 0.5"),
+        ({"doses": (0.0, 0.5, 0.5)}, "3 or more different"),
+        ({"doses": (0.1, 0.5, 0.9)}, "must be from 0, to at most 1"),
+        ({"doses": (0.0, 0.5, 1.5)}, "must be from 0, to at most 1"),
+        ({"rounds": 2}, "loop.rounds must be 3 or more"),
+        ({"clusters": 3}, "loop.clusters must be 4 or more"),
+        ({"start": 0.0}, "loop.start must be above 0"),
+    ],
+)
+def test_too_little_of_anything_is_refused(changes, words):
+    with pytest.raises(UsageError, match=words):
+        check_numbers(order(**changes))
+
+
+def test_a_loop_must_close():
+    legs = order().legs
+    with pytest.raises(UsageError, match="must close: carries leaves three, and carries takes one"):
+        check_ring(legs[:2])
+    with pytest.raises(UsageError, match="a ring of attacks, got none"):
+        check_ring(())
+    with pytest.raises(UsageError, match="each asset once, got one, two twice"):
+        check_ring((Leg("one", "two", "a"), Leg("two", "one", "b")) * 2)
+
+
+def test_every_leg_that_does_not_fit_says_why_before_anything_is_run(call, tmp_path):
+    text = """
+scene = "digits"
+[loop]
+legs = [
+  { from = "uploads", to = "victim", attack = "knockoff" },
+  { from = "victim", to = "copy", attack = "knockof" },
+  { from = "copy", to = "uploads", attack = "compression" },
+]
+"""
+    (tmp_path / "odd.toml").write_text(text)
+    done = call("loop", "odd.toml")
+    assert done.returncode == 2 and "\n" not in done.stderr.strip().removeprefix(
+        "building the scene digits\n"
+    )
+    for words in (
+        "uploads → victim: the attack must play poisoning",
+        "and knockoff plays extraction",
+        "did you mean knockoff",
+        "copy → uploads: copy leads to records, not to uploads",
+    ):
+        assert words in done.stderr
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").glob("*/journal.jsonl"))
+
+
+def test_a_scene_without_assets_says_so(call, tmp_path):
+    done = call("loop", "--scene", "live:membership")
+    assert done.returncode == 2 and "must say what the assets of a loop are" in done.stderr
+
+
+def test_a_plan_is_written_as_it_was_read():
+    text = normalised(Plan(scene="purses", loop=order()))
+    assert parse(text).loop == order() and normalised(parse(text)) == text
+    for odd, words in [
+        ("[loop]\nlegs = 3", "must be tables"),
+        ("[loop]\nround = 3", "did you mean loop.rounds"),
+        ('[loop]\nlegs = [{ from = "a", to = "b" }]', "must have from, to and attack"),
+        ("[loop]\ndoses = 3", "must be a list"),
+    ]:
+        with pytest.raises(BadPlan, match=words):
+            parse(f'scene = "digits"\n{odd}\n')
+
+
+def test_the_command_prints_the_ring_and_its_numbers(call, tmp_path):
+    plan = normalised(Plan(scene="purses", only=(LOOP,), loop=order(clusters=4)))
+    (tmp_path / "ring.toml").write_text(plan)
+    done = call("loop", "ring.toml", "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "╭─▶ one",
+        "carries (coins, data → data): coins are carried on",
+        "once round: ×",
+        "P(ρ > 1) =",
+        "It creates no information",
+        "any of 3 legs opens the ring",
+        "turned",
+    ):
+        assert words in done.stdout
+
+
+def test_open_edges_keep_a_lower_end_alone():
+    """A gain that nobody measured is unknown and not 0, so nothing bounds the radius from above."""
+    matrix = gain_matrix(["one", "two"], {}, absent={("one", "one"): "no"}, allow_open=True)
+    assert spectral_radius(matrix).high is None

@@ -1,0 +1,125 @@
+"""A loop whose gains are known: three assets of coins, and legs that carry a share of them on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hartley.core import (
+    Access,
+    AnswerForm,
+    Axis,
+    Data,
+    Flow,
+    Modality,
+    Outcome,
+    Role,
+    Scene,
+    Term,
+    View,
+    attack,
+    game,
+    recipe,
+)
+from hartley.core.loop_setting import Aim, Left, Link, LoopAsset, LoopSetting
+
+COINS = 256
+
+
+def _coins(x):
+    return Data("coins", Modality.TABULAR, np.asarray(x, np.float32).reshape(-1, 1))
+
+
+@dataclass(frozen=True)
+class CoinBrief:
+    """What whoever carries coins knows.
+
+    Attributes:
+        question: the coins.
+    """
+
+    question: Data
+
+
+def _none(modality, rng):
+    return Scene(name="coins", modality=modality)
+
+
+def aim(scene, target, rng, **_):
+    """Hand out the coins."""
+    return View(source=target, brief=CoinBrief(target))
+
+
+@game(
+    axis=Axis.DATA_TO_DATA,
+    flow=Flow.ACTION,
+    role=Role.JAM,
+    form=AnswerForm.SYMBOL,
+    unit="coin",
+    live=_none,
+    dead=_none,
+    brief=CoinBrief,
+    modalities=(Modality.TABULAR,),
+    aim=aim,
+)
+def coins(scene, rng):
+    """Not played: its attacks are legs of a loop."""
+    raise NotImplementedError
+
+
+@attack(
+    game=coins,
+    access=Access.NOTHING,
+    term=Term.NOISE,
+    modalities=(Modality.TABULAR,),
+    paper="hartley",
+)
+def carries(view, rng, *, gain: float = 1.0):
+    """Turn each coin with a chance of gain times the share of those handed in.
+
+    Args:
+        gain: the true one.
+    """
+    chance = min(1.0, gain * float(view.data.x.mean()))
+    return Outcome(asset=_coins(rng.random(COINS) < chance))
+
+
+class World:
+    """One purse."""
+
+    def dosed(self, asset, share, rng, base, full):
+        """Turn that share."""
+        assert share == 0 or full or not base
+        return _coins(rng.permutation(COINS) < round(share * COINS))
+
+    def share(self, asset, held):
+        """Count the coins that are turned."""
+        return float(held.x.mean())
+
+    def aims(self, link, held):
+        """Hand over the coins and nothing else."""
+        return (Aim(Scene(name="coins", modality=Modality.TABULAR), held),)
+
+    def left(self, link, held, loots, rng):
+        """Keep the coins."""
+        return Left(loots[0], {"turned": float(loots[0].x.sum())})
+
+
+@recipe(modality=Modality.TABULAR)
+def purses():
+    """Three purses in a ring."""
+    names = ("one", "two", "three")
+    setting = LoopSetting(
+        assets=tuple(LoopAsset(name, "of its coins") for name in names),
+        links=tuple(
+            Link(source, target, "coins", "coins are carried on")
+            for source, target in zip(names, (*names[1:], names[0]), strict=True)
+        ),
+        begin=lambda scene, seed: World(),
+        whole="one",
+        story="Coins go round.",
+    )
+    return Scene(
+        name="purses", modality=Modality.TABULAR, digest="purses", parts=(setting,)
+    )
