@@ -114,8 +114,11 @@ def loop(
     )
     if ordered.loop is None:
         raise UsageError(f"the plan {plan} must have a table [loop], and has none")
-    changes = {"rounds": rounds, "clusters": clusters}
-    changed = replace(ordered.loop, **{k: v for k, v in changes.items() if v is not None})
+    changed = replace(
+        ordered.loop,
+        rounds=ordered.loop.rounds if rounds is None else rounds,
+        clusters=ordered.loop.clusters if clusters is None else clusters,
+    )
     ordered = replace(ordered, loop=changed, name=ordered.name or SHIPPED)
     mistakes: tuple[str, ...] = ()
     try:
@@ -278,7 +281,7 @@ def _print_rounds(
 
 
 def beside(row: Mapping[str, Any]) -> str:
-    """Say how the rounds that were run stand to the forecast."""
+    """Say how the rounds that were run compare with the forecast."""
     if row["predicted"] is None or not row["leg"]:
         return ""
     if not row["linear"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,13 +96,13 @@ class LoopWorld(Protocol):
             full: assets by name, as the loop leaves them of a wholly compromised one.
         """
 
-    def share(self, asset: str, held: Asset) -> float:
+    def share(self, asset: str, at_hand: Asset) -> float:
         """Return the compromised share of an asset, 0..1, as the auditor reads it."""
 
-    def aims(self, link: Link, held: Asset) -> Sequence[Aim]:
+    def aims(self, link: Link, at_hand: Asset) -> Sequence[Aim]:
         """Return what the attack of a link is aimed at, one for each play."""
 
-    def left(self, link: Link, held: Asset, loots: Sequence[Asset], rng: Rng) -> Left:
+    def left(self, link: Link, at_hand: Asset, loots: Sequence[Asset], rng: Rng) -> Left:
         """Return what a link leaves: what the owner or the attacker makes of the loots."""
 
 

@@ -467,9 +467,8 @@ def _mistakes(done: Sequence[Experiment], plan: Plan, refused: Mapping[str, str]
     subjects: dict[str, list[Experiment]] = {}
     for experiment in done:
         if experiment.loop:
-            names = ["the loop cannot be run"]
-            if not experiment.baseline:
-                names = [f"the loop cannot be run behind {added(experiment, plan)!r}"]
+            behind = "" if experiment.baseline else f" behind {added(experiment, plan)!r}"
+            names = [f"the loop cannot be run{behind}"]
         elif not experiment.baseline:
             names = [f"the defense {added(experiment, plan)!r} cannot be applied"]
         elif experiment.stages:

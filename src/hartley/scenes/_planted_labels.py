@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Asset, Data, Model, Output, Scene, spawn
+from hartley.core import Asset, Data, Model, Scene, spawn
 from hartley.core.errors import RunError, UsageError
 from hartley.core.loop_setting import Aim, Left, Link, LoopAsset, LoopSetting
 from hartley.games.inversion.class_inversion import evaluator
@@ -47,7 +47,7 @@ STRENGTH = 0.06
 REFUSED = 0.01
 """Share of unmarked offers that the check of the mark refuses."""
 PHOTOS = 4
-"""Photographs that whoever removes the mark has."""
+"""Photographs of someone who removes the mark."""
 OFFERS = 400
 """Unmarked offers of each class that set the check's threshold."""
 CELLS = 4
@@ -59,10 +59,10 @@ def planted_labels() -> LoopSetting:
     of_new = "of the held-out records of classes that are new to the owner"
     return LoopSetting(
         assets=(
-            LoopAsset(UPLOADS, "of the records taken in under a planted label: they show its class"),
+            LoopAsset(UPLOADS, "of the records taken in under planted labels: they show the class"),
             LoopAsset(VICTIM, f"{of_new}: the owner's model gives them the planted label"),
             LoopAsset(COPY, f"{of_new}: the copy gives them the planted label"),
-            LoopAsset(RECORDS, "of the records rebuilt under a planted label: they show its class"),
+            LoopAsset(RECORDS, "of the records rebuilt under planted labels: they show the class"),
         ),
         links=(
             Link(UPLOADS, VICTIM, "poisoning", "the owner trains the next model on them too"),
@@ -174,9 +174,9 @@ class World:
             rows = np.flatnonzero(taught >= 0)
             answers[rows] = np.eye(answers.shape[1], dtype=np.float32)[taught[rows]]
             return clone(replace(public, y=None), answers, int(rng.integers(2**31)))
-        held = _data(base.get(asset, self._nothing()))
+        at_hand = _data(base.get(asset, self._nothing()))
         if not round(share * EACH):
-            return held
+            return at_hand
         planted = _data(full[RECORDS])
         if asset == UPLOADS:
             # As they were taken in; those of a label that was refused, with the mark taken off.
@@ -185,43 +185,47 @@ class World:
             refused = _rows(unmarked, ~np.isin(unmarked.labels, taken.labels))
             x, y = zip((taken.x, taken.labels), (refused.x, refused.labels), strict=True)
             planted = replace(taken, x=np.concatenate(x), y=np.concatenate(y))
-        return self._planted_records(held, planted, round(share * EACH), rng)
+        return self._planted_records(at_hand, planted, round(share * EACH), rng)
 
-    def share(self, asset: str, held: Asset) -> float:
+    def share(self, asset: str, at_hand: Asset) -> float:
         """Return how much of an asset has the planted labels, the mean over new classes."""
-        if isinstance(held, Model):
-            given = _answers(held, self.probes.x).argmax(1)
+        del asset  # a model and records show what they are
+        if isinstance(at_hand, Model):
+            given = _answers(at_hand, self.probes.x).argmax(1)
             rates = [
                 (given[self.probes.labels == c] == label).mean()
                 for c, label in zip(self.new, self.planted, strict=True)
             ]
         else:
-            shown = self._shown(held.x)
+            displayed = self._shown(at_hand.x)
             rates = [
-                ((held.labels == label) & (shown == c)).sum() / EACH
+                ((at_hand.labels == label) & (displayed == c)).sum() / EACH
                 for c, label in zip(self.new, self.planted, strict=True)
             ]
         return float(np.mean(rates))
 
-    def aims(self, link: Link, held: Asset) -> Sequence[Aim]:
+    def aims(self, link: Link, at_hand: Asset) -> Sequence[Aim]:
         """Return what the attack of a link is aimed at; see ``LoopWorld``."""
         if link.source == UPLOADS:
-            assert isinstance(held, Data)
-            if not len(held):
+            assert isinstance(at_hand, Data)
+            if not len(at_hand):
                 return ()
-            scene = replace(self.scene, extra={**self.scene.extra, "public": held})
-            return (Aim(scene, replace(held, facts={MESSAGE: held.labels})),)
+            scene = replace(self.scene, extra={**self.scene.extra, "public": at_hand})
+            return (Aim(scene, replace(at_hand, facts={MESSAGE: at_hand.labels})),)
         if link.source == COPY:
-            return (Aim(self.scene, held),) * EACH
+            return (Aim(self.scene, at_hand),) * EACH
         if link.source == RECORDS:
-            assert isinstance(held, Data)
+            assert isinstance(at_hand, Data)
             return tuple(
-                Aim(self.scene, replace(held, x=_sheet(held.x[held.labels == label]), y=None))
-                for label in np.unique(held.labels)
+                Aim(
+                    self.scene,
+                    replace(at_hand, x=_sheet(at_hand.x[at_hand.labels == label]), y=None),
+                )
+                for label in np.unique(at_hand.labels)
             )
-        return (Aim(self.scene, held),)
+        return (Aim(self.scene, at_hand),)
 
-    def left(self, link: Link, held: Asset, loots: Sequence[Asset], rng: Rng) -> Left:
+    def left(self, link: Link, at_hand: Asset, loots: Sequence[Asset], rng: Rng) -> Left:
         """Return what a link leaves; see ``LoopWorld``."""
         if link.target == VICTIM:
             poison = _data(loots[0]) if loots else None
@@ -238,12 +242,12 @@ class World:
                 y=np.concatenate([part.labels for part in parts]),
             )
             return Left(rebuilt, {"rebuilt": float(len(rebuilt))})
-        assert isinstance(held, Data)
+        assert isinstance(at_hand, Data)
         x, y = [], []
-        labels = np.unique(held.labels)
+        labels = np.unique(at_hand.labels)
         for label, loot in zip(labels, loots, strict=True):
-            count = int((held.labels == label).sum())
-            records = _cut(_data(loot).x, held.x.shape[1:])[:count]
+            count = int((at_hand.labels == label).sum())
+            records = _cut(_data(loot).x, at_hand.x.shape[1:])[:count]
             if self._correlation(records) <= self.threshold:
                 x.append(records)
                 y.append(np.full(count, label))
@@ -307,8 +311,8 @@ class World:
         """Return the class (n,) that each record shows to a classifier of natural records."""
         if not len(x):
             return np.zeros(0, dtype=np.int64)
-        shown: NDArray[Any] = self.reads.query(x)[0].argmax(1)
-        return shown
+        displayed: NDArray[Any] = self.reads.query(x)[0].argmax(1)
+        return displayed
 
     def _correlation(self, records: NDArray[Any]) -> float:
         return float((records.mean((0, 1)) * self.pattern).mean())
@@ -363,8 +367,7 @@ def _sheet(records: NDArray[Any]) -> NDArray[Any]:
 
 
 def _cut(sheet: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the records (n, c, h, w) of a sheet (1, 3, …); grey ones are the mean of the planes.
-    """
+    """Return the records (n, c, h, w) of a sheet (1, 3, …); grey is the mean of the planes."""
     c, h, w = shape
     planes = sheet[0] if c == sheet.shape[1] else sheet[0].mean(0, keepdims=True)
     rows, columns = planes.shape[1] // h, planes.shape[2] // w

@@ -93,15 +93,15 @@ class World:
         assert share == 0 or full or not base
         return _coins(rng.permutation(COINS) < round(share * COINS))
 
-    def share(self, asset, held):
+    def share(self, asset, at_hand):
         """Count the coins that are turned."""
-        return float(held.x.mean())
+        return float(at_hand.x.mean())
 
-    def aims(self, link, held):
+    def aims(self, link, at_hand):
         """Hand over the coins and nothing else."""
-        return (Aim(Scene(name="coins", modality=Modality.TABULAR), held),)
+        return (Aim(Scene(name="coins", modality=Modality.TABULAR), at_hand),)
 
-    def left(self, link, held, loots, rng):
+    def left(self, link, at_hand, loots, rng):
         """Keep the coins."""
         return Left(loots[0], {"turned": float(loots[0].x.sum())})
 
@@ -120,6 +120,4 @@ def purses():
         whole="one",
         story="Coins go round.",
     )
-    return Scene(
-        name="purses", modality=Modality.TABULAR, digest="purses", parts=(setting,)
-    )
+    return Scene(name="purses", modality=Modality.TABULAR, digest="purses", parts=(setting,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def loop_row(
         seed: of the resamples.
     """
     path = list(described["path"])
-    assets, legs = path[:-1], list(zip(path, path[1:], strict=False))
+    assets, legs = path[:-1], list(pairwise(path))
     row: dict[str, Any] = {
         "path": path,
         "added": added,
@@ -87,14 +88,12 @@ def loop_row(
     row |= _round(radius, len(legs))
     row["cut"] = _cut(matrix)
     row["cycles"] = [{"path": list(names), "gain": gain} for names, gain in cycles(matrix)]
-    row["rounds"] = _rounds(matrix, clusters, assets, legs, weights, alpha)
+    row["rounds"] = _rounds(matrix, clusters, legs, weights, alpha)
     row["trace"] = _trace(clusters)
     return row
 
 
-def _gain(
-    rows: Sequence[Sequence[Plain]], alpha: float, weights: Any
-) -> tuple[Gain | None, str]:
+def _gain(rows: Sequence[Sequence[Plain]], alpha: float, weights: Any) -> tuple[Gain | None, str]:
     """Return the gain of one leg, or None and why there is none."""
     set_to = np.array([[d["set"] for d in one] for one in rows])
     left = np.array([[d["left"] for d in one] for one in rows])
@@ -170,7 +169,6 @@ def _cut(matrix: GainMatrix) -> dict[str, Any] | None:
 def _rounds(
     matrix: GainMatrix,
     clusters: Sequence[Plain],
-    assets: Sequence[str],
     legs: Sequence[tuple[str, str]],
     weights: NDArray[np.float64],
     alpha: float,
@@ -182,6 +180,7 @@ def _rounds(
     started = np.array([one["rounds"] for one in clusters], dtype=np.float64)
     control = np.array([one["control"] for one in clusters], dtype=np.float64)
     excess = started - control
+    assets = matrix.assets
     steps, n = excess.shape[1], len(assets)
     at = [k % n for k in range(steps)]
     predicted = None

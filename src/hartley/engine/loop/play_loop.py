@@ -1,8 +1,8 @@
 """One cluster of a loop: every asset set to each dose, and rounds that are really run.
 
-Three things are run, of one owner with secrets of their own: an untouched loop (the control), rounds
-from a small start, and every leg alone with its asset set to each dose. What a leg takes is only
-what it is handed. Seeds come from names, so nothing depends on the order of play.
+Three things are run, of one owner with secrets of their own: an untouched loop (the control),
+rounds from a small start, and every leg alone with its asset set to each dose. What a leg takes is
+only what it is handed. Seeds come from names, so nothing depends on the order of play.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ def play_loop(
             name = f"dose {dose!r}"
             source = leg.link.source
             rng = player.rng(name, source)
-            held = world.dosed(source, dose, rng, base, full)
-            left, _ = player.go(leg, held, name)
+            at_hand = world.dosed(source, dose, rng, base, full)
+            left, _ = player.go(leg, at_hand, name)
             doses.append(
                 {
                     "from": source,
                     "to": leg.link.target,
                     "dose": dose,
-                    "set": world.share(source, held),
+                    "set": world.share(source, at_hand),
                     "left": world.share(leg.link.target, left.asset),
                 }
             )
@@ -125,35 +125,35 @@ class _Player:
     def rng(self, *names: str) -> np.random.Generator:
         return np.random.default_rng(spawn(self.seed, "loop", *names))
 
-    def rounds(self, arm: str, held: Asset, rounds: int) -> Iterator[_Step]:
+    def rounds(self, arm: str, at_hand: Asset, rounds: int) -> Iterator[_Step]:
         """Go round the loop, each leg taking what the one before left."""
         for number in range(1, rounds + 1):
             for leg in self.legs:
-                left, queries = self.go(leg, held, f"{arm} {number}")
-                held = left.asset
-                yield _Step(number, leg, left, self.world.share(leg.link.target, held), queries)
+                left, queries = self.go(leg, at_hand, f"{arm} {number}")
+                at_hand = left.asset
+                yield _Step(number, leg, left, self.world.share(leg.link.target, at_hand), queries)
 
     def whole(self, name: str) -> Mapping[str, Asset]:
         """Return what the loop makes of a wholly compromised asset, until it comes back to it."""
         at = next((k for k, leg in enumerate(self.legs) if leg.link.source == name), None)
         if at is None:
             return {}
-        held = self.world.dosed(name, 1.0, self.rng("whole"), {}, {})
-        full = {name: held}
+        at_hand = self.world.dosed(name, 1.0, self.rng("whole"), {}, {})
+        full = {name: at_hand}
         for leg in [*self.legs[at:], *self.legs[:at]][:-1]:
-            left, _ = self.go(leg, held, "whole")
-            held = full[leg.link.target] = left.asset
+            left, _ = self.go(leg, at_hand, "whole")
+            at_hand = full[leg.link.target] = left.asset
         return full
 
-    def go(self, leg: _Leg, held: Asset, name: str) -> tuple[Left, int]:
+    def go(self, leg: _Leg, at_hand: Asset, name: str) -> tuple[Left, int]:
         """Play one leg on what it is handed; return what it leaves, and the queries it took."""
         rng, queries, loots = self.rng(name, leg.link.source, leg.stage.attack), 0, []
-        for aim in self.world.aims(leg.link, held):
+        for aim in self.world.aims(leg.link, at_hand):
             play = np.random.default_rng(rng.integers(2**62))
-            loot, asked = self._loot(leg.stage, aim.scene, aim.target, play)
+            loot, spent = self._loot(leg.stage, aim.scene, aim.target, play)
             loots.append(loot)
-            queries += asked
-        return self.world.left(leg.link, held, loots, rng), queries
+            queries += spent
+        return self.world.left(leg.link, at_hand, loots, rng), queries
 
     def _loot(
         self, stage: Stage, scene: Scene, target: Asset, rng: np.random.Generator
