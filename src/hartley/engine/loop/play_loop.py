@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from hartley import catalog
-from hartley.core import Asset, Attack, Experiment, Scene, Stage, spawn
-from hartley.core.errors import RunError, WroteIntoView
+from hartley.core import Asset, Experiment, Scene, Stage, spawn
 from hartley.core.loop_setting import Left, Link, LoopWorld
 from hartley.engine.loop.loop_order import link_of, setting_of
+from hartley.engine.loot import Means, loot_of
 from hartley.engine.run.attack_process import Isolation
-from hartley.engine.run.meter import Meter, seal
-from hartley.engine.run.play import check_brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,33 +144,12 @@ class _Player:
 
     def go(self, leg: _Leg, at_hand: Asset, name: str) -> tuple[Left, int]:
         """Play one leg on what it is handed; return what it leaves, and the queries it took."""
-        rng, queries, loots = self.rng(name, leg.link.source, leg.stage.attack), 0, []
-        for aim in self.world.aims(leg.link, at_hand):
-            play = np.random.default_rng(rng.integers(2**62))
-            loot, spent = self._loot(leg.stage, aim.scene, aim.target, play)
+        means = Means(self.seed, self.budget, None, self.isolated)
+        queries, loots = 0, []
+        for index, aim in enumerate(self.world.aims(leg.link, at_hand)):
+            place = ["loop", name, leg.link.source, index]
+            loot, spent = loot_of((leg.stage,), aim.scene, aim.target, means, aimed_at=place)
             loots.append(loot)
             queries += spent
+        rng = self.rng(name, leg.link.source, leg.stage.attack)
         return self.world.left(leg.link, at_hand, loots, rng), queries
-
-    def _loot(
-        self, stage: Stage, scene: Scene, target: Asset, rng: np.random.Generator
-    ) -> tuple[Asset, int]:
-        attack: Attack = catalog.load("attack", stage.attack)
-        assert attack.game.aim is not None  # checked when the loop was ordered
-        view = attack.game.aim(scene, target, rng, **stage.game_params)
-        check_brief(attack.game, view)
-        meter = Meter(self.budget)
-        sealed = seal(view, attack.access, meter)
-        process = None if self.isolated is None else self.isolated.of(attack)
-        if process is None:
-            outcome = attack(sealed, rng, **stage.params)
-        else:
-            process.begin(attack)
-            outcome = process.play(sealed, rng, stage.params)
-        if written := meter.copies.written():
-            raise WroteIntoView(
-                f"{attack.name} must not change what it is handed, and wrote into {written[0]}"
-            )
-        if outcome.asset is None:
-            raise RunError(f"{attack.name} must return an asset (Outcome.asset) in a loop")
-        return outcome.asset, meter.queries

@@ -92,7 +92,6 @@ def expand(plan: Plan, scene: Scene) -> tuple[Line, ...]:
     ]
     for pair in arms(plan, scene):
         lines += [line for line in pair if line not in lines]
-    lines += [line for line in _chains(plan, bare, scene) if line not in lines]
     lines += _loop(plan, bare, scene)
     if plan.use or plan.deployed:
         lines.append(bare)

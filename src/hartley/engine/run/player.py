@@ -25,8 +25,8 @@ from hartley.core.errors import (
 from hartley.engine import build_scene
 from hartley.engine.chain import open_access
 from hartley.engine.defend import defended
-from hartley.engine.loot import Means, entered, handed
 from hartley.engine.loop.play_loop import play_loop
+from hartley.engine.loot import Means, entered, handed
 from hartley.engine.plan.applicability import Obstacle, unplayable
 from hartley.engine.result import document
 from hartley.engine.result.document import figure

@@ -67,30 +67,36 @@ class WatermarkBrief:
 
 def aim(
     scene: Scene, target: Data, rng: Rng, *, bits: int = 32, floor: float = 34.0, **_: Any
-) -> View[WatermarkBrief]:
-    """Return the view of a removal that is aimed at one picture of another game.
+) -> tuple[View[WatermarkBrief], ...]:
+    """Return the views of a removal that is aimed at pictures, one for each of them.
 
     Args:
         scene: may have ``carriers``, which are the attacker's photographs without watermarks.
-        target: one marked picture (1, 1, 3 or 4 channels, h, w) in 0..1.
+        target: marked pictures (n, 1, 3 or 4 channels, h, w) in 0..1.
         rng: draws the salt.
         bits: length of the message that the attacker expects.
         floor: least PSNR of a removal, in dB against the marked picture.
 
     Raises:
-        UsageError: the target is not one such picture.
+        UsageError: the targets are not such pictures.
     """
-    picture = _in_colour(target)
-    if len(picture) != 1:
-        raise UsageError(f"a removal must be aimed at one picture, got {len(picture)}")
+    pictures = _in_colour(target)
     photos = scene.extra.get("carriers")
-    none = Data("no photographs", target.modality, picture.x[:0], role="public")
-    public = none if photos is None else replace(_in_colour(photos), role="public")
-    return View(
-        source=replace(picture, role="marked image"),
-        brief=WatermarkBrief(public, quality_floor=floor, bits=bits),
-        defenses=scene.defenses,
-        salt=int(rng.integers(2**31)),
+    none = Data("no photographs", target.modality, pictures.x[:0], role="public")
+    brief = WatermarkBrief(
+        public=none if photos is None else replace(_in_colour(photos), role="public"),
+        quality_floor=floor,
+        bits=bits,
+    )
+    salt = int(rng.integers(2**31))
+    return tuple(
+        View(
+            source=Data("marked picture", target.modality, picture[None], role="marked image"),
+            brief=brief,
+            defenses=scene.defenses,
+            salt=salt,
+        )
+        for picture in pictures.x
     )
 
 
