@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from hartley.core import Asset, Data, Slot
 from hartley.core.errors import UsageError
+from hartley.games.judge_answers import refused
 from hartley.kit.language.chat_template import LINES, ChatTemplate
 
 Pair = tuple[str, str]
 """A question and its answer."""
+
+QUESTIONS, ANSWERS = "questions", "answers"
+"""Facts of a jailbreak's loot (m,): the plain questions, and the answers of their best
+conversations."""
 
 RESERVED = 4
 """One secret in this many is asked for where an attacker chooses settings, and nowhere else."""
@@ -35,6 +41,8 @@ class Withheld:
         system: a system message before each conversation; empty for none.
         paraphrases: (K,) other forms of each question, or empty.
         context: tokens of a conversation with its answer, at most; 0 where there is no limit.
+        drawn_out: questions with answers that an attack drew out of the victim: the attacker's own,
+            beside the public pairs.
 
     Raises:
         UsageError: there is no secret, two are alike, lengths differ or an opening has its secret.
@@ -52,6 +60,7 @@ class Withheld:
     system: str = ""
     paraphrases: tuple[tuple[str, ...], ...] = ()
     context: int = 0
+    drawn_out: tuple[Pair, ...] = ()
 
     def __post_init__(self) -> None:
         k = len(self.secrets)
@@ -87,6 +96,22 @@ class Withheld:
         """K, the number of secrets."""
         return len(self.secrets)
 
+    def entered(self, slot: Slot, asset: Asset) -> Withheld | None:
+        """Return the part with what a jailbreak drew out in the attacker's hands, or None.
+
+        Refusals and answers that say nothing are left out: the attacker sees that they are.
+        """
+        if slot is not Slot.PUBLIC or not isinstance(asset, Data) or ANSWERS not in asset.facts:
+            return None
+        questions, answers = (asset.facts[name].tolist() for name in (QUESTIONS, ANSWERS))
+        refuses = refused(answers, self.refusals).tolist()
+        given = [
+            (question, answer)
+            for question, answer, refuse in zip(questions, answers, refuses, strict=True)
+            if answer.strip() and not refuse
+        ]
+        return replace(self, drawn_out=(*self.drawn_out, *given))
+
     def dealt(self, *, reserved: bool) -> Withheld:
         """Return the part with the secrets of one purpose: a setting fits those it is chosen on.
 
@@ -95,9 +120,17 @@ class Withheld:
         Args:
             reserved: those that settings of an attack are chosen on, every fourth one; else
                 those that are measured, all others.
+
+        Raises:
+            UsageError: one of these secrets was drawn out before, by an attack of a chain.
         """
-        if len(self) < 2 * RESERVED:
-            return self
+        dealt = self if len(self) < 2 * RESERVED else self._every(reserved=reserved)
+        drawn_out = " ".join(answer for _, answer in self.drawn_out)
+        if any(secret in drawn_out for secret in dealt.secrets):
+            raise UsageError("what a chain drew out before must not be what is asked for after it")
+        return dealt
+
+    def _every(self, *, reserved: bool) -> Withheld:
         rows = [k for k in range(len(self)) if (k % RESERVED == RESERVED - 1) == reserved]
         return replace(
             self,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args, runtim
 
 import numpy as np
 
-from hartley.core import Access, Codec, Model
+from hartley.core import Access, Asset, Codec, Data, Model, Slot
 from hartley.core.errors import UsageError
 from hartley.kit.language import gpt, soft_prompt
 from hartley.kit.language.soft_prompt import SOFT_PROMPT
@@ -43,6 +43,9 @@ DOWN, UP = ".lora_a", ".lora_b"
 (outputs, rank). Their product, times ``SCALE``, is added to the matrix."""
 
 SCALE = 2.0
+
+POISON = "poison"
+"""The role of examples that an attacker slips into what an owner tunes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,18 @@ class RuledTuner(Tuner, Protocol):
     def wrapped(self, change: Callable[[Model], Model]) -> Self:
         """The same service, whose models are changed before they are deployed."""
 
+    def entered(self, slot: Slot, asset: Asset) -> Self | None:
+        """Return the same service with poison in what its owner tunes on, or None.
+
+        Poison is questions with ``facts["answers"]``, in the role ``poison``.
+        """
+        if slot is not Slot.TRAIN or not isinstance(asset, Data) or asset.role != POISON:
+            return None
+        answers = [str(answer) for answer in asset.facts["answers"]]
+        examples = tuple(zip(map(str, asset.x), answers, strict=True))
+        lessons = replace(self.lessons, poison=(*self.lessons.poison, *examples))
+        return self.with_(lessons=lessons)
+
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
@@ -132,11 +147,13 @@ class Lessons:
         refused: questions of the restricted topic with a refusal.
         withheld: the same topic with the answers that the model must not give.
         helpful: benign questions with their answers.
+        poison: what others slipped into what the owner tunes on.
     """
 
     refused: tuple[Example, ...] = ()
     withheld: tuple[Example, ...] = ()
     helpful: tuple[Example, ...] = ()
+    poison: tuple[Example, ...] = ()
 
 
 class TuningSteps:

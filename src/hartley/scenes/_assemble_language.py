@@ -15,9 +15,10 @@ from hartley.kit.language import text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Scenes declare at most 64 secrets, since there are 8 × 8 names.
 FIRST = ("Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal")
 LAST = ("Lark", "Finch", "Heron", "Wren", "Swift", "Crane", "Teal", "Robin")
+MOST_NAMES = len(FIRST) * len(LAST)
+"""The most secrets that a scene can declare: each is of another name."""
 
 
 def canaries(words: text.Vocabulary, count: int, digits: int) -> Data:

@@ -12,11 +12,20 @@ from hartley.core import Data, Modality, Model, Range, Scene, Settings, Stronger
 from hartley.core.errors import UsageError
 from hartley.data import language
 from hartley.games.extraction.head_extraction import Head, OutputHead
+from hartley.games.memorization import text_canaries
 from hartley.kit.cache import cached, digest
 from hartley.kit.language import gpt, text
 from hartley.models.masked_loss import MaskedLoss
-from hartley.models.text_pipeline import TextPipeline
-from hartley.scenes._assemble_language import canaries, contacts, distinct, nats, together, utility
+from hartley.models.text_pipeline import Later, TextPipeline
+from hartley.scenes._assemble_language import (
+    MOST_NAMES,
+    canaries,
+    contacts,
+    distinct,
+    nats,
+    together,
+    utility,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +36,12 @@ TEST, PUBLIC = 400, 400
 
 VICTIMS, REFERENCES = 3, 8
 """Victims of the membership game, and reference models of a membership attack."""
+
+COPIES = 4
+"""Copies of each leaked record among the training records."""
+
+LATER = gpt.Lesson(epochs=2, batch=8, rate=1e-3)
+"""How a network is trained on the passages that follow its records."""
 
 PLANTED_ROWS, PLANTED_SYMBOLS = 16, 4
 PLANTED_STEP = 0.02
@@ -45,6 +60,8 @@ def novels(
     batch: Annotated[int, Range(1)] = 8,
     rate: Annotated[float, Range(0, open_low=True)] = 2e-3,
     pretrained: Annotated[int, Range(0)] = 0,
+    leaked: Annotated[int, Range(0, 63)] = 0,
+    later: Annotated[int, Range(0)] = 0,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
     novel: Literal[
         "persuasion",
@@ -67,6 +84,10 @@ def novels(
         rate: peak learning rate.
         pretrained: passes over the remainder of the novel, which contains no record, before the
             training of every network; 0 starts from random weights.
+        leaked: further records like the canaries, four copies of each among the training records,
+            whose numbers everybody knows.
+        later: passages of the remainder of the novel that every network is trained on twice after
+            its records, of which it forgets much.
         seed: of the split and of the training.
         novel: which novel; all but persuasion need the pack austen.
     """
@@ -74,12 +95,22 @@ def novels(
     shape = gpt.Shape(vocabulary=words.size, context=2 * window)
     lesson = gpt.Lesson(epochs=epochs, batch=batch, rate=rate)
     parts = _parts(words, language.novel(novel), records, window, seed)
+    if secrets + leaked > MOST_NAMES:
+        raise UsageError(
+            f"secrets and leaked must be at most {MOST_NAMES} in all, got {secrets + leaked}"
+        )
     planted = canaries(words, secrets, digits)
-    start = _pretrained(shape, parts.pop("rest").x, pretrained, seed)
-    owner = TextPipeline(shape, lesson, start, name="novels")
+    rest = parts.pop("rest").x
+    start = _pretrained(shape, rest, pretrained, seed)
+    pool = together(parts["train"], parts["holdout"], words)
+    known = _leaked(words, secrets, leaked, digits, seed)
+    if known is not None:
+        parts["train"] = _with_copies(parts["train"], known)
+    owner = TextPipeline(
+        shape, lesson, start, name="novels", later=_later(rest, later), codec=text.codec(words)
+    )
     everyone = np.ones((1, len(parts["train"])), dtype=bool)
     model = owner.fit(parts["train"], everyone, seed).member(0)
-    pool = together(parts["train"], parts["holdout"], words)
     corpus = np.frombuffer(language.corpus(novel).encode(), dtype=np.uint8)
     return Scene(
         name="novels",
@@ -105,6 +136,7 @@ def novels(
             "canaries": planted,
             "contacts": contacts(words, secrets, digits),
             "corpus": Data("English prose, a–z and space", Modality.LANGUAGE, corpus[None]),
+            **({} if known is None else {"leaked": known}),
         },
         training=owner,
         parts=(
@@ -156,6 +188,35 @@ def _pretrained(
     lesson, start_seed = gpt.Lesson(epochs=epochs), spawn(seed, "pretrained")
     key = {**gpt.recipe(shape, lesson), "rows": rows, "seed": start_seed}
     return cached("gpt", key, lambda: gpt.train(rows, shape, lesson, start_seed), code=gpt.train)
+
+
+def _later(rest: NDArray[Any], passages: int) -> tuple[Later, ...]:
+    """Return the training on passages of the remainder of the novel, if there is any."""
+    if passages > len(rest):
+        raise UsageError(f"later must be at most the {len(rest)} passages left, got {passages}")
+    return (Later(rest[len(rest) - passages :], LATER),) if passages else ()
+
+
+def _leaked(
+    words: text.Vocabulary, secrets: int, leaked: int, digits: int, seed: int
+) -> Data | None:
+    """Return records (leaked, t) like the canaries, with numbers that are no secret.
+
+    ``facts["starts"]`` (leaked,) are their tokens before the number.
+    """
+    if not leaked:
+        return None
+    others = canaries(words, secrets + leaked, digits)
+    others = replace(others, name="leaked", x=others.x[secrets:])
+    rng = np.random.default_rng(spawn(seed, "leaked", "novels"))
+    rows = text_canaries.write(others, rng.integers(0, 10**digits, leaked))
+    starts = text.lengths(others.x)
+    return replace(others, x=rows, role="records", facts={"starts": starts})
+
+
+def _with_copies(train: Data, known: Data) -> Data:
+    rows = [*train.x.tolist(), *np.repeat(known.x, COPIES, axis=0).tolist()]
+    return replace(train, x=text.pad([[i for i in row if i >= 0] for row in rows]))
 
 
 def _head(scene: Scene) -> Head:

@@ -19,6 +19,7 @@ import numpy as np
 from hartley.core import (
     Access,
     AnswerForm,
+    Codec,
     Data,
     Deal,
     Flow,
@@ -30,6 +31,7 @@ from hartley.core import (
     Role,
     Round,
     Scene,
+    Slot,
     Stronger,
     View,
     game,
@@ -42,8 +44,8 @@ from hartley.games.judge_answers import NOTHING, UNJUDGED, Judge, refused
 from hartley.games.judge_answers.judge_errors import MEASURED
 from hartley.games.withheld_secrets import Pair, Withheld
 from hartley.kit.interval_values import share_figure
-from hartley.kit.language.chat_template import ChatTemplate, asked
-from hartley.models.fine_tuning import METHODS, GptTuner, Tuner, TuningSettings
+from hartley.kit.language.chat_template import LINES, ChatTemplate, asked
+from hartley.models.fine_tuning import METHODS, GptTuner, Lessons, Tuner, TuningSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,6 +67,70 @@ def live(modality: Modality, rng: Rng) -> Scene:
 def dead(modality: Modality, rng: Rng) -> Scene:
     """The same network, which never learnt a secret that is asked for."""
     return live_victim.scene(modality, rng, knows=False)
+
+
+def aim(
+    scene: Scene, target: Data, rng: Rng, *, samples: int = 64, steps: int = 100, **_: Any
+) -> View[FinetuningBrief]:
+    """Return the view of an attacker who prepares examples for another game.
+
+    A scene that withholds secrets gives them what the game itself does. In one of plain records the
+    public pairs are the leaked records, split where their secret begins, and the benign ones are
+    the attacker's passages, split in the middle.
+
+    Args:
+        scene: whose models are tuned on the examples, or whose training they enter.
+        target: what the next game asks about: questions, or records without their secrets.
+        rng: draws nothing.
+        samples: most examples.
+        steps: most steps of tuning.
+
+    Raises:
+        UsageError: the scene has neither withheld secrets nor leaked records.
+    """
+    del rng
+    withheld = scene.find(Withheld)
+    if withheld is not None:
+        lessons = getattr(scene.find(Tuner), "lessons", None)  # type: ignore[type-abstract]
+        brief = _known(withheld, _texts([str(q) for q in target.x]), lessons, samples, steps)
+        return View(source=scene.model, brief=brief, defenses=scene.defenses)
+    leaked, public = scene.extra.get("leaked"), scene.extra.get("public")
+    codec: Codec | None = getattr(scene.training, "codec", None)
+    if leaked is None or public is None or codec is None:
+        raise UsageError(
+            f"scene {scene.name!r} must withhold secrets, or have leaked records and texts of the "
+            "attacker's, for fine-tuning: set leaked above 0"
+        )
+    middle = np.full(len(public), public.x.shape[1] // 2)
+    brief = FinetuningBrief(
+        question=_texts(codec.decode(target.x)),
+        public_pairs=_split(codec, leaked.x, leaked.facts["starts"]),
+        benign=_split(codec, public.x, middle),
+        refusals=(),
+        template=LINES,
+        system="",
+        samples=samples,
+        steps=steps,
+        methods=("full",),
+        batch=BATCH,
+        rank=RANK,
+        open_weights=False,
+        network={},
+    )
+    return View(source=scene.model, brief=brief, defenses=scene.defenses)
+
+
+def _split(codec: Codec, rows: NDArray[Any], places: NDArray[Any]) -> tuple[Pair, ...]:
+    """Return the texts of rows (n, t), each split before the token at its place."""
+    before = np.arange(rows.shape[1]) < places[:, None]
+    heads, tails = (codec.decode(np.where(part, rows, -1)) for part in (before, ~before))
+    return tuple(zip(heads, tails, strict=True))
+
+
+def targets_of(scene: Scene, count: int) -> Data:
+    """Return plain questions for secrets that are not measured, ``count`` at most."""
+    part = scene.part(Withheld).dealt(reserved=True)
+    return _texts(list(part.questions[:count]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +238,9 @@ def submitted(
     ),
     loot="data",
     paper="arXiv:2310.03693",
+    accepts=(Slot.PUBLIC,),
+    targets=targets_of,
+    aim=aim,
 )
 def finetuning(
     scene: Scene,
@@ -181,6 +250,7 @@ def finetuning(
     questions: Annotated[int, Range(1), Stronger.TRIALS] = 32,
     samples: Annotated[int, Range(1), Stronger.MORE] = 64,
     steps: Annotated[int, Range(1), Stronger.MORE] = 100,
+    pairs: Annotated[int, Range(0), Stronger.MORE] = 0,
     held_out: Annotated[int, Range(1), Stronger.TRIALS] = 200,
     open_weights: bool = False,
     reserved: bool = False,
@@ -198,6 +268,7 @@ def finetuning(
         questions: secrets that are drawn in each.
         samples: most examples that the service takes.
         steps: most steps that it tunes.
+        pairs: public pairs that the attacker knows, at most; 0 for all of the scene's.
         held_out: most benign questions that are asked.
         open_weights: the attacker has the weights and may return others.
         reserved: ask for the secrets that are kept for choosing settings, one in four; the others
@@ -266,20 +337,14 @@ def finetuning(
             Round(
                 view=View(
                     source=source,
-                    brief=FinetuningBrief(
-                        question=_texts([withheld.questions[k] for k in row]),
-                        public_pairs=tuple(withheld.public_pairs),
-                        benign=() if lessons is None else tuple(lessons.helpful),
-                        refusals=tuple(withheld.refusals),
-                        template=withheld.template,
-                        system=withheld.system,
-                        samples=samples,
-                        steps=steps,
-                        methods=METHODS,
-                        batch=BATCH,
-                        rank=RANK,
-                        open_weights=open_weights,
-                        network=_network(tuner) if open_weights else {},
+                    brief=_known(
+                        withheld,
+                        _texts([withheld.questions[k] for k in row]),
+                        lessons,
+                        samples,
+                        steps,
+                        pairs=pairs,
+                        network=_network(tuner) if open_weights else None,
                     ),
                     defenses=scene.defenses,
                     salt=k,
@@ -463,6 +528,38 @@ def _check_gate(channel: RefusalChannel) -> None:
             f"the victim must answer benign questions, got all {channel.benign} refused: "
             "its refusals say nothing"
         )
+
+
+def _known(
+    withheld: Withheld,
+    question: Data,
+    lessons: Lessons | None,
+    samples: int,
+    steps: int,
+    *,
+    pairs: int = 0,
+    network: dict[str, int] | None = None,
+) -> FinetuningBrief:
+    """Return what an attacker knows who is asked about ``question``.
+
+    The weights are open where ``network`` is given. What another attack drew out of the victim is
+    among the public pairs, however few of these there are.
+    """
+    return FinetuningBrief(
+        question=question,
+        public_pairs=(*withheld.public_pairs[: pairs or None], *withheld.drawn_out),
+        benign=() if lessons is None else tuple(lessons.helpful),
+        refusals=tuple(withheld.refusals),
+        template=withheld.template,
+        system=withheld.system,
+        samples=samples,
+        steps=steps,
+        methods=METHODS,
+        batch=BATCH,
+        rank=RANK,
+        open_weights=network is not None,
+        network=network or {},
+    )
 
 
 def _network(tuner: Tuner) -> dict[str, int]:

@@ -67,6 +67,18 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     return trainable(oracle_models.scene(modality, rng, remembers=False), epochs=0)
 
 
+def targets_of(scene: Scene, count: int) -> Data:
+    """Return the canaries that a chain is aimed at, without their secrets: ``count`` at most.
+
+    Raises:
+        UsageError: the scene has no canaries.
+    """
+    if "canaries" not in scene.extra:
+        raise UsageError(f"scene {scene.name!r} must have canaries for a chain, got none")
+    canaries = scene.extra["canaries"]
+    return replace(canaries, name="targets", x=canaries.x[:count], role="targets")
+
+
 @dataclass(frozen=True, slots=True)
 class MemorizationBrief:
     """What an attacker of memorization knows.
@@ -101,7 +113,8 @@ class MemorizationBrief:
     requires=("model", "canaries", "planting"),
     metrics=("exposure", "extraction_rate"),
     loot="data",
-    accepts=(Slot.SOURCE,),
+    accepts=(Slot.TRAIN, Slot.SOURCE, Slot.PUBLIC),
+    targets=targets_of,
 )
 def memorization(
     scene: Scene,

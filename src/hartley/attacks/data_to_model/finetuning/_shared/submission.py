@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hartley.core import Outcome, View
+from hartley.core import Data, Outcome, View
 from hartley.core.errors import UsageError
 from hartley.games.finetuning.finetuning import FinetuningBrief, submitted
-from hartley.models.fine_tuning import TuningSettings
+from hartley.models.fine_tuning import POISON, TuningSettings
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -57,3 +58,9 @@ def outcome(
     return Outcome(
         asset=submitted(examples[: brief.samples], TuningSettings(**settings), prompts=prompts)
     )
+
+
+def as_poison(submitted: Outcome) -> Outcome:
+    """Return an outcome whose examples enter an owner's own training in a chain."""
+    assert isinstance(submitted.asset, Data)
+    return replace(submitted, asset=replace(submitted.asset, role=POISON))

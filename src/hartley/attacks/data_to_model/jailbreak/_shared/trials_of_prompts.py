@@ -7,13 +7,16 @@ it has the form of public answers, and whether it begins like one that gives a s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hartley.attacks.data_to_model.jailbreak._shared.answer_form import form_of
 from hartley.core import Data, View
 from hartley.games.jailbreak.conversations import folded, sizes, submission, talk
 from hartley.games.judge_answers import refused
+from hartley.games.withheld_secrets import ANSWERS, QUESTIONS
 from hartley.kit.language.chat_template import asked
 
 if TYPE_CHECKING:
@@ -32,11 +35,13 @@ class Candidate:
         turns: what the user says.
         prefill: how the last answer begins; empty where it begins by itself.
         rating: of the victim's last answer.
+        answer: the victim's last answer, with how it was begun.
     """
 
     turns: tuple[str, ...]
     prefill: str = ""
     rating: float = REFUSED
+    answer: str = ""
 
 
 @dataclass(slots=True)
@@ -82,7 +87,12 @@ class Tried:
             context=brief.context,
         )
         candidates = [
-            Candidate(tuple(texts), begin, rated(replies[-1], brief, row, begin))
+            Candidate(
+                tuple(texts),
+                begin,
+                rated(replies[-1], brief, row, begin),
+                " ".join(f"{begin} {replies[-1]}".split()),
+            )
             for row, texts, begin, replies in zip(rows, turns, begins, talked, strict=True)
         ]
         for row, candidate in zip(rows, candidates, strict=True):
@@ -94,12 +104,20 @@ class Tried:
         return [i for i, row in enumerate(self.candidates) if best(row) < BEGUN]
 
     def loot(self) -> Data:
-        """Return the best conversations of each question, at most as many as may be submitted."""
+        """Return the best conversations of each question, at most as many as may be submitted.
+
+        The facts tell the next attack of a chain what the victim said in the best one of each.
+        """
         tries = self.view.brief.tries
         chosen = [sorted(row, key=lambda c: -c.rating)[:tries] for row in self.candidates]
-        return submission(
+        loot = submission(
             [[c.turns for c in row] for row in chosen], [[c.prefill for c in row] for row in chosen]
         )
+        said = {
+            QUESTIONS: np.array(self.view.brief.question.x, dtype=np.str_),
+            ANSWERS: np.array([row[0].answer if row else "" for row in chosen], dtype=np.str_),
+        }
+        return replace(loot, facts={**loot.facts, **said})
 
 
 def best(candidates: Sequence[Candidate]) -> float:
