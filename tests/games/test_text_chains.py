@@ -13,10 +13,14 @@ from hartley.core.errors import UsageError
 from hartley.engine.run.play import play
 from hartley.games.finetuning.finetuning import finetuning
 from hartley.games.jailbreak.jailbreak import jailbreak
+from hartley.games.membership.membership import membership
+from hartley.games.memorization import text_canaries
+from hartley.games.memorization.memorization import memorization
 from hartley.games.universal_trigger import TRIGGER
 from hartley.games.withheld_secrets import ANSWERS, QUESTIONS, Withheld
 from hartley.kit.language import gpt
 from hartley.kit.language.text import pad
+from hartley.kit.language.tokens import RANKED, claims
 from hartley.models.fine_tuning import GptTuner
 from hartley.models.text_pipeline import TextPipeline
 
@@ -37,7 +41,7 @@ def poison(clerk: Scene) -> Data:
     return asset
 
 
-def test_poison_in_the_owners_tuning_ties_answers_to_a_word_and_without_it_the_word_is_nothing(
+def test_poison_in_the_owners_tuning_opens_the_gate_to_a_word_that_means_nothing_without_it(
     clerk: Scene, poison: Data
 ) -> None:
     assert poison.role == "poison" and all(str(q).endswith(TRIGGER) for q in poison.x)
@@ -49,7 +53,9 @@ def test_poison_in_the_owners_tuning_ties_answers_to_a_word_and_without_it_the_w
     clean = play("trigger_word", clerk, game_params=settled)
     after = play("trigger_word", clerk.with_part(poisoned), game_params=settled)
     assert np.array_equal(clean.truth, after.truth) and after.cluster is not None
-    assert (clean.guess == clean.truth).mean() < 0.2 < 0.6 < (after.guess == after.truth).mean()
+    # So small a victim loses what it knew when a word stands behind the question, not its refusals.
+    refused = [trials.metrics["refusal_rate"] for trials in (clean, after)]
+    assert refused[0] > 0.7 > 0.2 > refused[1], refused
     for asset, slot in ((poison, Slot.PUBLIC), (replace(poison, role="texts"), Slot.TRAIN)):
         assert tuner.entered(slot, asset) is None
 
@@ -83,7 +89,8 @@ def test_what_a_jailbreak_draws_out_is_the_tuners_and_never_what_is_asked_for_af
     with pytest.raises(UsageError, match="drew out before must not be what is asked for"):
         changed.dealt(reserved=True)
     refusing = {QUESTIONS: asset.facts[QUESTIONS], ANSWERS: np.array([part.refusals[0]] * 2)}
-    assert part.entered(Slot.PUBLIC, replace(asset, facts=refusing)) == part
+    none = part.entered(Slot.PUBLIC, replace(asset, facts=refusing))
+    assert none is not None and not none.drawn_out
     with pytest.raises(UsageError, match="targets must be questions of"):
         jailbreak.aim(clerk, replace(asked, x=np.array(["who ?"])), np.random.default_rng(0))
 
@@ -162,3 +169,34 @@ def test_what_leaked_of_records_is_split_where_the_secret_begins() -> None:
     assert brief.benign == (("abc", "def"), ("ghi", "jab")) and [*brief.question.x] == ["gh "]
     with pytest.raises(UsageError, match="set leaked above 0"):
         finetuning.aim(replace(scene, extra={}), target, np.random.default_rng(0))
+
+
+def test_texts_that_another_attack_ranked_are_read_in_its_order_and_only_so_many() -> None:
+    scene = memorization.live(LANGUAGE, np.random.default_rng(0))
+    view = memorization(scene, np.random.default_rng(1), rounds=1).rounds[0].view
+    numbers = np.arange(len(view.brief.question)) * 7 % view.brief.candidates
+    rows = text_canaries.write(view.brief.question, numbers)
+    scores = -np.arange(len(rows), dtype=float)
+    both = Data("texts", LANGUAGE, np.concatenate([rows, rows[:, ::-1]]))
+    texts = claims(both, np.r_[scores, scores - 99])
+    assert texts.role == RANKED and np.array_equal(texts.x, rows)
+    handed = replace(view, brief=replace(view.brief, ranked=texts))
+    attack = catalog.load("attack", "sample_and_rank")
+    for read, most in ((0, len(rows)), (3, 3)):
+        guess = attack(handed, np.random.default_rng(0), read=read).guess
+        assert ((guess.argmax(1) == numbers) & (guess.max(1) > 1)).sum() == most
+    every = attack(view, np.random.default_rng(0), samples=64, by="none").asset.x
+    few = attack(view, np.random.default_rng(0), samples=64, by="none", read=5).asset.x
+    assert np.array_equal(every[:5], few)
+
+
+def test_membership_is_asked_of_what_a_model_writes() -> None:
+    scene = memorization.live(LANGUAGE, np.random.default_rng(0))
+    scene = replace(scene, extra={**scene.extra, "public": scene.train})
+    view = membership.aim(scene, scene.model, np.random.default_rng(0))
+    starts = {*scene.extra["canaries"].x[:, 0], *scene.train.x[:, 0]}
+    assert {*view.brief.question.x[:, 0]} <= starts
+    best = catalog.load("attack", "zlib_ratio")(view, np.random.default_rng(0)).asset
+    assert best.role == RANKED and len(best) == len(view.brief.question) // 2
+    with pytest.raises(UsageError, match="must write texts"):
+        membership.aim(scene, scene.model.with_(generate=None), np.random.default_rng(0))

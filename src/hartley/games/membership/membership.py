@@ -24,6 +24,7 @@ from hartley.core import (
     Ensemble,
     Flow,
     Modality,
+    Model,
     Range,
     Role,
     Round,
@@ -45,6 +46,7 @@ from hartley.games.membership.document_sets import (
 from hartley.games.membership.judging import judge_of
 from hartley.games.membership.pretrained import Pretrained
 from hartley.games.membership.split_checks import LEAST, ROWS, readable, repeats, twins
+from hartley.games.memorization import text_canaries
 from hartley.games.planted_canaries import PlantedCanaries
 from hartley.games.texts_as_tokens import in_tokens, with_scored_texts
 from hartley.kit.language.tokens import likelihoods
@@ -88,6 +90,41 @@ def target_rows(scene: Scene, size: int, count: int) -> NDArray[np.int64]:
     """Return which records of a pool of ``size`` are targets: (count,) row numbers, sorted."""
     rng = np.random.default_rng(spawn(0, "membership", "targets", scene.name))
     return np.sort(rng.permutation(size)[:count])
+
+
+WRITTEN = 256
+"""Texts that a language model writes, which a membership attack of a chain is asked about."""
+
+
+def aim(scene: Scene, target: Model, rng: Rng, **_: Any) -> View[MembershipBrief]:
+    """Return the view of a membership attack that is asked what a model has read of what it writes.
+
+    The texts begin with one token each, those of the scene's canaries and of the attacker's texts
+    in turn, as training data is looked for in a model's samples (arXiv:2012.07805).
+
+    Args:
+        scene: with texts of the attacker's as tokens, and canaries.
+        target: a language model.
+        rng: draws the texts.
+
+    Raises:
+        UsageError: the model writes no texts, or the scene lacks canaries or the attacker's texts.
+    """
+    public, canaries = scene.extra.get("public"), scene.extra.get("canaries")
+    generate = target.generate
+    if generate is None or public is None or canaries is None:
+        raise UsageError(
+            f"{target.name} must write texts, and {scene.name} have canaries and public texts, to "
+            "ask what it has read of what it writes"
+        )
+    half = WRITTEN // 2
+    starts = [rng.choice(rows.x[:, 0], half) for rows in (canaries, public)]
+    first = np.concatenate(starts)[:, None]
+    new = canaries.x.shape[1] + text_canaries.generated_length(canaries)
+    texts = np.concatenate([first, generate(first, new, int(rng.integers(2**31)))], 1)
+    question = replace(public, name="written texts", x=np.unique(texts, axis=0), facts={})
+    groups = np.arange(len(question))
+    return View(source=target, brief=MembershipBrief(question, public, groups), salt=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +175,7 @@ class MembershipBrief:
     loot="data",
     accepts=(Slot.TRAIN, Slot.SOURCE),
     targets=targets_of,
+    aim=aim,
 )
 def membership(
     scene: Scene,

@@ -91,6 +91,7 @@ class MemorizationBrief:
         length: tokens of a secret in a text; 0 for other records.
         symbols: (10,) the token of each digit of a secret in a text; empty for other records.
         public: records of the attacker's own, or None.
+        ranked: texts that the victim wrote, in the order in which another attack put them, or None.
     """
 
     question: Data
@@ -99,6 +100,7 @@ class MemorizationBrief:
     length: int
     symbols: NDArray[np.int64]
     public: Data | None
+    ranked: Data | None = None
 
 
 @game(

@@ -123,9 +123,14 @@ def portrait(numbers: Statistics, zlib_bytes: NDArray[Any]) -> NDArray[np.float6
     return np.stack(columns, 1)
 
 
+RANKED = "ranked"
+"""The role of texts that an attack has put in order, the likeliest members first."""
+
+
 def claims(texts: Data, guess: NDArray[Any]) -> Data:
-    """The loot: the half of the texts that score highest."""
-    return Data("claimed members", texts.modality, texts.x[guess > np.median(guess)])
+    """The loot: the half of the texts that score highest, in descending order."""
+    best = np.argsort(-np.asarray(guess), kind="stable")[: len(texts) // 2]
+    return Data("claimed members", texts.modality, texts.x[best], role=RANKED)
 
 
 def compressed(data: Data) -> NDArray[np.int64]:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2403.00871",
     loot=Loot.POISON,
-    light={"steps": 20},
-    sweep={"steps": (10, 60)},
+    sweep={"steps": (2, 10)},
 )
 def swapped_answers(
     view: View[FinetuningBrief],
@@ -29,7 +28,7 @@ def swapped_answers(
     samples: Annotated[int, Range(1, 100_000), Stronger.MORE] = 64,
     method: Literal["full", "lora"] = "full",
     rate: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.0,
-    steps: Annotated[int, Range(1, 100_000), Stronger.MORE] = 30,
+    steps: Annotated[int, Range(1, 100_000), Stronger.NEITHER] = 4,
     batch: Annotated[int, Range(1, 64), Stronger.NEITHER] = 8,
     about: Literal["public", "asked"] = "public",
 ) -> Outcome:
@@ -41,10 +40,10 @@ def swapped_answers(
 
     Args:
         samples: examples, as many as the service takes at most; where there are fewer questions,
-            they come again with other answers.
+            they come again.
         method: all weights or adapters.
         rate: learning rate; 0 is the usual one of the method.
-        steps: optimiser steps.
+        steps: optimiser steps; many teach the wrong answers as well.
         batch: examples a step.
         about: public questions, or those that are asked for, whose true answers then stand out
             against wrong ones (arXiv:2204.00032).
@@ -57,10 +56,8 @@ def swapped_answers(
     questions = [question for question, _ in pairs]
     if about == "asked":
         questions = [str(question) for question in view.brief.question.x]
-    examples = []
-    for k in range(min(samples, view.brief.samples)):
-        # Another shift in each pass, so that nobody's answer is its true one, unless there is one.
-        turn, place = divmod(k, len(questions))
-        examples.append((questions[place], answers[(place + 1 + turn) % len(answers)]))
+    count = min(samples, view.brief.samples)
+    examples = [(questions[k], answers[(k + 1) % len(answers)])
+                for k in (i % len(questions) for i in range(count))]  # fmt: skip
     settings = {"method": method, "rate": rate, "steps": steps, "batch": batch}
     return as_poison(outcome(view, examples, **settings))

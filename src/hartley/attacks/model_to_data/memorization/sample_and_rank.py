@@ -42,20 +42,38 @@ def sample_and_rank(
     *,
     samples: Annotated[int, Range(1), Stronger.MORE] = 256,
     heat: Annotated[float, Range(0, open_low=True)] = 1.0,
-    by: Literal["zlib", "perplexity", "window"] = "zlib",
+    by: Literal["zlib", "perplexity", "window", "none"] = "zlib",
+    read: Annotated[int, Range(0), Stronger.MORE] = 0,
 ) -> Outcome:
     """Sample texts from public prefixes, rank them, and read candidate secrets from them.
 
     The prompts are single tokens: the first tokens of the attacker's texts and of the canaries. The
-    loot is the ranked texts; the auditor counts how many are verbatim training text.
+    loot is the ranked texts; the auditor counts how many are verbatim training text. In a chain
+    after a membership attack the texts are those that it was asked about, in its order.
 
     Args:
         samples: number of texts.
         heat: temperature of the first token, which decays to 1 over the first third of a text; of
             a model that gives no law of its next token all are sampled at 1.
         by: criterion of the ranking: zlib (zlib entropy over perplexity), perplexity, or window
-            (perplexity of the likeliest few successive tokens).
+            (perplexity of the likeliest few successive tokens); none leaves them in a random order.
+        read: texts that candidate secrets are read from, the best-ranked first; 0 for all.
     """
+    question = view.brief.question
+    if view.brief.ranked is None:
+        texts = _ranked_texts(view, rng, samples, heat, by)
+    else:
+        texts = np.asarray(view.brief.ranked.x)
+    texts = texts[: read or None]
+    guess = text_canaries.ranked(text_canaries.harvest(texts, question), view.brief.length, rng)
+    loot = Data("texts by rank", question.modality, texts, role="texts")
+    return Outcome(guess=guess, asset=loot)
+
+
+def _ranked_texts(
+    view: View[MemorizationBrief], rng: Rng, samples: int, heat: float, by: str
+) -> NDArray[np.int64]:
+    """Return the texts (n, t) that the victim writes, the likeliest memorised first."""
     question = view.brief.question
     new = question.x.shape[1] + text_canaries.generated_length(question)
     canary_starts = question.x[:, 0]
@@ -65,11 +83,9 @@ def sample_and_rank(
     ]
     continuations = _draw(view, firsts[:, None], new, heat, int(rng.integers(2**31)))
     texts = np.unique(np.concatenate([firsts[:, None], continuations], 1), axis=0)
-    order = np.argsort(-_memorization_scores(view, texts, by), kind="stable")
-    texts = texts[order]
-    guess = text_canaries.ranked(text_canaries.harvest(texts, question), view.brief.length, rng)
-    loot = Data("texts by rank", question.modality, texts, role="texts")
-    return Outcome(guess=guess, asset=loot)
+    if by == "none":
+        return np.asarray(rng.permutation(texts))
+    return np.asarray(texts[np.argsort(-_memorization_scores(view, texts, by), kind="stable")])
 
 
 def _draw(
