@@ -184,9 +184,8 @@ class JailbreakBrief:
         "over_refusal",
     ),
     loot="data",
-    accepts=(Slot.SOURCE,),
     paper="arXiv:2307.15043",
-    accepts=(Slot.TRAIN,),
+    accepts=(Slot.TRAIN, Slot.SOURCE),
     targets=targets_of,
     aim=aim,
 )

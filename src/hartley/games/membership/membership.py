@@ -176,6 +176,7 @@ class MembershipBrief:
     accepts=(Slot.TRAIN, Slot.SOURCE),
     targets=targets_of,
     aim=aim,
+    aims_at="model",
 )
 def membership(
     scene: Scene,
