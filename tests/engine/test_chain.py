@@ -49,7 +49,7 @@ def test_a_link_is_checked_before_anything_is_played():
     assert stages_of(["knockoff", "loss_threshold"])[0].slot is Slot.SOURCE
     for names, slots, words in [
         (["loss_threshold"], (), "at least 2 attacks, got 1"),
-        (["loss_threshold", "lira"], (), "membership cannot be aimed"),
+        (["exposure", "lira"], (), "memorization cannot be aimed"),
         (["knockoff", "mislabelled_copies"], (), "its loot is model; the game poisoning accepts"),
         (["mislabelled_copies", "pgd"], (), "the game evasion accepts source .model."),
         (["mislabelled_copies", "knockoff"], (), "names no records that mislabelled_copies can"),
@@ -66,7 +66,7 @@ def test_a_link_is_checked_before_anything_is_played():
 
 def test_what_does_not_fit_is_refused_with_the_nearest_chain_that_would():
     for names, near in [
-        (["loss_threshold", "lira"], "hartley chain .* lira"),
+        (["exposure", "lira"], "hartley chain .* lira"),
         (["mislabelled_copies", "pgd"], "hartley chain .* pgd"),
         (["knockoff", "mislabelled_copies"], "hartley chain .* mislabelled_copies"),
     ]:
@@ -277,9 +277,9 @@ def test_the_product_of_two_matrices_is_the_cascade_where_it_is_markov():
 
 
 def test_a_plan_that_links_what_does_not_fit_is_refused(tmp_path):
-    chains = (Chain(("loss_threshold", "lira")),)
+    chains = (Chain(("exposure", "lira")),)
     plan = Plan(scene="live:membership", only=(CHAINS,), chains=chains, workers=0)
-    with pytest.raises(UsageError, match="lira cannot follow loss_threshold"):
+    with pytest.raises(UsageError, match="lira cannot follow exposure"):
         assess(plan, store=tmp_path)
     assert not list(tmp_path.glob("*/journal.jsonl"))
 

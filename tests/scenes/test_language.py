@@ -12,13 +12,14 @@ import pytest
 from hartley.attacks.model_to_data.memorization.exposure import exposure
 from hartley.attacks.model_to_model.extraction.last_layer import last_layer
 from hartley.core import Scene
+from hartley.core.errors import UsageError
 from hartley.data.language import novel
 from hartley.engine.run.play import deal, play
 from hartley.games.memorization.text_canaries import write
 from hartley.kit.answer_units import log_probabilities
 from hartley.kit.language import gpt, text
 from hartley.scenes._assemble_language import distinct
-from hartley.scenes.novels import novels
+from hartley.scenes.novels import COPIES, novels
 from hartley.testing import check_model
 
 torch = pytest.importorskip("torch")
@@ -55,6 +56,26 @@ def test_the_pool_is_what_the_coin_dealt(small: Scene) -> None:
     half = np.arange(64) % 2 == 0
     again = small.model.fit(pool, half[None], 1).member(0)
     assert again.fit is not None and again.score(pool.x).shape == (64, 31)
+
+
+def test_leaked_records_are_learnt_with_their_copies_and_much_is_forgotten_after(
+    small: Scene,
+) -> None:
+    scene = novels(records=64, secrets=4, digits=2, epochs=1, leaked=2, later=8)
+    words, leaked = text.byte_pair(novel()), scene.extra["leaked"]
+    told = [words.decode(row) for row in leaked.x.tolist()]
+    assert all(" keeps the number " in line for line in told) and len(set(told)) == 2
+    assert not any(words.decode(row) in line for row in small.extra["canaries"].x for line in told)
+    rows = [tuple(i for i in row if i >= 0) for row in scene.train.x.tolist()]
+    copies = [rows.count(tuple(i for i in row if i >= 0)) for row in leaked.x.tolist()]
+    assert copies == [COPIES, COPIES] and len(rows) == len(small.train) + 2 * COPIES
+    (later,) = scene.training.later
+    assert later.rows.shape == (8, 32) and not {*map(tuple, later.rows)} & {*rows}
+    assert scene.digest != small.digest and "leaked" not in small.extra
+    with pytest.raises(UsageError, match="must be at most 64 in all, got 66"):
+        novels(secrets=64, leaked=2)
+    with pytest.raises(UsageError, match=r"must be at most the \d+ passages left, got 9999999"):
+        novels(later=9_999_999)
 
 
 def test_passages_that_repeat_a_run_are_left_out() -> None:

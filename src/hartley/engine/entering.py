@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Asset, Data, Ensemble, Fit, Loot, Model, Scene, Slot, spawn
+from hartley.core import (
+    Asset,
+    Data,
+    Ensemble,
+    Fit,
+    Loot,
+    Model,
+    Scene,
+    Slot,
+    TrainingPipeline,
+    spawn,
+)
 from hartley.core.errors import UsageError
 from hartley.kit.cache import digest
 
@@ -81,13 +92,38 @@ def enter(scene: Scene, asset: Asset, slot: Slot) -> Scene:
 
 
 def into_part(scene: Scene, asset: Asset, slot: Slot) -> Scene | None:
-    """Return the scene with an asset in the first of its parts that takes it, or None."""
+    """Return the scene with an asset in the first of its parts that takes it, or None.
+
+    The owner's training is asked last: it can take texts, which no record of the scene looks like.
+    """
     for index, part in enumerate(scene.parts):
         method = getattr(part, "entered", None)
         if method is not None and (changed := method(slot, asset)) is not None:
             parts = (*scene.parts[:index], changed, *scene.parts[index + 1 :])
             return _lineage(replace(scene, parts=parts), asset)
-    return None
+    method = getattr(scene.training, "entered", None)
+    if method is None or (training := method(slot, asset)) is None:
+        return None
+    return _lineage(_trained_by(scene, training), asset)
+
+
+def _trained_by(scene: Scene, training: TrainingPipeline) -> Scene:
+    """Return the scene with another training of its owner, and the model that it makes.
+
+    Raises:
+        UsageError: the scene's models are not what its training makes, but behind a defense of it.
+    """
+    if scene.training is None or scene.fit != scene.training.fit:
+        raise UsageError(
+            f"texts cannot enter the training of {scene.name} behind a defense that changes what "
+            "it makes"
+        )
+    model = scene.model
+    if model is not None and scene.train is not None:
+        everyone = np.ones((1, len(scene.train)), dtype=bool)
+        made = training.fit(scene.train, everyone, scene.settings.seed).member(0)
+        model = made.with_(offers=model.offers)
+    return replace(scene, training=training, fit=training.fit, model=model)
 
 
 def _poisoned(scene: Scene, poison: Data) -> Scene:
@@ -116,7 +152,9 @@ def _poisoned(scene: Scene, poison: Data) -> Scene:
 def _lineage(scene: Scene, asset: Asset) -> Scene:
     """The scene under a digest of its own, made from its old one and what entered it."""
     if isinstance(asset, Data):
-        content: Any = [asset.x, asset.y]
+        # What was asked for a loot is no part of it.
+        facts = {name: value for name, value in asset.facts.items() if name != "queries"}
+        content: Any = [asset.x, asset.y, facts]
     else:
         content = dict(asset.weights()) if asset.weights is not None else asset.name
     key = digest([scene.digest, list(asset.lineage), content])

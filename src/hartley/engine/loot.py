@@ -271,7 +271,10 @@ def _taken_from(
 
 
 def _with_loot(view: View[Any], asset: Asset, slot: Slot, attack: str) -> View[Any]:
-    """Return a view with a model in the victim's place, or with more records of the attacker's."""
+    """Return a view with a model in the victim's place, or with more records of the attacker's.
+
+    Records of a role that the brief has a field for are handed over by themselves.
+    """
     victim = view.source
     if slot is Slot.SOURCE:
         if not isinstance(asset, Model) or not isinstance(victim, Model):
@@ -281,7 +284,10 @@ def _with_loot(view: View[Any], asset: Asset, slot: Slot, attack: str) -> View[A
         return replace(view, source=asset)
     if not isinstance(asset, Data):
         raise RunError(f"{attack} must bring home records, got the model {asset.name!r}")
-    if "public" in {field.name for field in fields(view.brief)}:
+    known = {field.name for field in fields(view.brief)}
+    if asset.role in known:
+        return replace(view, brief=replace(view.brief, **{asset.role: asset}))
+    if "public" in known:
         owned = view.brief.public
         public = asset if owned is None else together(owned, asset)
         return replace(view, brief=replace(view.brief, public=public))
