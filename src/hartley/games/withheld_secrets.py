@@ -130,6 +130,10 @@ class Withheld:
             raise UsageError("what a chain drew out before must not be what is asked for after it")
         return dealt
 
+    def aimed_at(self, count: int) -> tuple[str, ...]:
+        """Return questions that an attack of a chain is aimed at: none of them is measured."""
+        return replace(self, drawn_out=()).dealt(reserved=True).questions[:count]
+
     def _every(self, *, reserved: bool) -> Withheld:
         rows = [k for k in range(len(self)) if (k % RESERVED == RESERVED - 1) == reserved]
         return replace(

@@ -89,11 +89,14 @@ def aim(
         UsageError: the scene has neither withheld secrets nor leaked records.
     """
     del rng
-    withheld = scene.find(Withheld)
+    source, withheld = scene.model, scene.find(Withheld)
+    if source is not None:
+        # The tuning is the owner's own, or a service that tunes whatever is sent to it.
+        source = source.with_(offers=source.offers | Access.TUNE)
     if withheld is not None:
         lessons = getattr(scene.find(Tuner), "lessons", None)  # type: ignore[type-abstract]
         brief = _known(withheld, _texts([str(q) for q in target.x]), lessons, samples, steps)
-        return View(source=scene.model, brief=brief, defenses=scene.defenses)
+        return View(source=source, brief=brief, defenses=scene.defenses)
     leaked, public = scene.extra.get("leaked"), scene.extra.get("public")
     codec: Codec | None = getattr(scene.training, "codec", None)
     if leaked is None or public is None or codec is None:
@@ -117,7 +120,7 @@ def aim(
         open_weights=False,
         network={},
     )
-    return View(source=scene.model, brief=brief, defenses=scene.defenses)
+    return View(source=source, brief=brief, defenses=scene.defenses)
 
 
 def _split(codec: Codec, rows: NDArray[Any], places: NDArray[Any]) -> tuple[Pair, ...]:
@@ -129,8 +132,7 @@ def _split(codec: Codec, rows: NDArray[Any], places: NDArray[Any]) -> tuple[Pair
 
 def targets_of(scene: Scene, count: int) -> Data:
     """Return plain questions for secrets that are not measured, ``count`` at most."""
-    part = scene.part(Withheld).dealt(reserved=True)
-    return _texts(list(part.questions[:count]))
+    return _texts(scene.part(Withheld).aimed_at(count))
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def aim(
 
 def targets_of(scene: Scene, count: int) -> Data:
     """Return plain questions for secrets that are not measured, ``count`` at most."""
-    return _plain_questions(scene.part(Withheld).dealt(reserved=True).questions[:count])
+    return _plain_questions(scene.part(Withheld).aimed_at(count))
 
 
 def _plain_questions(texts: Sequence[str]) -> Data:
