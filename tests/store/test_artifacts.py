@@ -36,8 +36,13 @@ def test_records_come_back_with_their_labels_lineage_and_arrays(tmp_path):
 def test_texts_are_kept_in_a_table(tmp_path):
     store = Artifacts(tmp_path)
     texts = np.array(["one", "zwei \u00fc", ""], dtype=object)
-    store.put("t", Data("texts", Modality.LANGUAGE, texts))
-    assert store.get("t").x.tolist() == texts.tolist()
+    facts = {"answers": np.array(["a", "b", "c"]), "prompts": np.array(["who ?", "what ?"])}
+    store.put("t", Data("texts", Modality.LANGUAGE, texts, facts=facts))
+    back = store.get("t")
+    assert back.x.tolist() == texts.tolist()
+    assert {k: v.tolist() for k, v in back.facts.items()} == {
+        k: v.tolist() for k, v in facts.items()
+    }
 
 
 def test_a_copy_answers_as_it_did(tmp_path):

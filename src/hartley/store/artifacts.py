@@ -87,6 +87,11 @@ def _data(data: Data) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     arrays = {name: getattr(data, name) for name in ("x", "y", "edges")}
     arrays |= {f"{_FACT}{k}": v for k, v in data.facts.items() if isinstance(v, np.ndarray)}
     facts = {k: v for k, v in data.facts.items() if isinstance(v, bool | int | float | str)}
+    present = {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
+    # Texts are columns of one table, so that facts of another length go beside it.
+    words = any(array.dtype.kind in "OUS" for array in present.values())
+    aside = [k for k, v in present.items() if words and k.startswith(_FACT) and len(v) != len(data)]
+    lists = {k.removeprefix(_FACT): present.pop(k).tolist() for k in aside}
     note = {
         "kind": "data",
         "name": data.name,
@@ -94,8 +99,8 @@ def _data(data: Data) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         "role": data.role,
         "lineage": list(data.lineage),
         "facts": facts,
+        "lists": lists,
     }
-    present = {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
     return present, note
 
 
@@ -123,7 +128,10 @@ def _asset(arrays: dict[str, NDArray[Any]], note: dict[str, Any]) -> Asset:
 
     modality, lineage = Modality(note["modality"]), tuple(note["lineage"])
     if note["kind"] == "data":
+        import numpy as np
+
         facts = {k.removeprefix(_FACT): v for k, v in arrays.items() if k.startswith(_FACT)}
+        facts |= {name: np.array(values) for name, values in note["lists"].items()}
         return Data(
             note["name"],
             modality,
