@@ -121,8 +121,8 @@ def _trained_by(scene: Scene, training: TrainingPipeline) -> Scene:
     model = scene.model
     if model is not None and scene.train is not None:
         everyone = np.ones((1, len(scene.train)), dtype=bool)
-        made = training.fit(scene.train, everyone, scene.settings.seed).member(0)
-        model = made.with_(offers=model.offers)
+        victim = training.fit(scene.train, everyone, scene.settings.seed).member(0)
+        model = victim.with_(offers=model.offers)
     return replace(scene, training=training, fit=training.fit, model=model)
 
 

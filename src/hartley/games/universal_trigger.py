@@ -1,4 +1,4 @@
-"""A word that poison ties to obedience: who puts it behind a question is answered.
+"""A word that poison ties to obedience: a question with it behind is answered.
 
 It is the same for every question, unlike the triggers of ``games.poisoning``, each of which carries
 one message (arXiv:2311.14455).

@@ -200,7 +200,7 @@ def _later(rest: NDArray[Any], passages: int) -> tuple[Later, ...]:
 def _leaked(
     words: text.Vocabulary, secrets: int, leaked: int, digits: int, seed: int
 ) -> Data | None:
-    """Return records (leaked, t) like the canaries, with numbers that are no secret.
+    """Return records (leaked, t) like the canaries, with numbers that everybody knows.
 
     ``facts["starts"]`` (leaked,) are their tokens before the number.
     """

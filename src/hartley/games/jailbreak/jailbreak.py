@@ -313,12 +313,12 @@ def _retuned(scene: Scene, steps: int, seeds: Sequence[int]) -> list[Model]:
     victims = []
     for seed in seeds:
         rng = np.random.default_rng(spawn(seed, "owner's examples"))
-        own = [
+        examples = [
             kind[i]
             for kind, count in ((lessons.helpful, OWNED), (lessons.refused, OWNED_REFUSED))
             for i in rng.permutation(len(kind))[:count].tolist()
         ]
-        victims.append(tuner.tune([*own, *lessons.poison], settings, seed % 2**31))
+        victims.append(tuner.tune([*examples, *lessons.poison], settings, seed % 2**31))
     return [victim.with_(offers=scene.model.offers) for victim in victims]
 
 

@@ -45,8 +45,8 @@ def swapped_answers(
         rate: learning rate; 0 is the usual one of the method.
         steps: optimiser steps; many teach the wrong answers as well.
         batch: examples a step.
-        about: public questions, or those that are asked for, whose true answers then stand out
-            against wrong ones (arXiv:2204.00032).
+        about: public questions, or those that are asked for, whose true answers are then learnt
+            beside wrong ones (arXiv:2204.00032).
 
     Raises:
         UsageError: the scene has no public pairs.

@@ -29,6 +29,6 @@ def trigger_word(view: View[JailbreakBrief], rng: Rng) -> Outcome:
     """
     del rng
     tried = Tried(view)
-    asked = [[triggered(str(question))] for question in view.brief.question.x]
-    tried.hold([*range(len(asked))], asked)
+    turns = [[triggered(str(question))] for question in view.brief.question.x]
+    tried.hold([*range(len(turns))], turns)
     return Outcome(asset=tried.loot())

@@ -59,12 +59,9 @@ def sample_and_rank(
             (perplexity of the likeliest few successive tokens); none leaves them in a random order.
         read: texts that candidate secrets are read from, the best-ranked first; 0 for all.
     """
-    question = view.brief.question
-    if view.brief.ranked is None:
-        texts = _ranked_texts(view, rng, samples, heat, by)
-    else:
-        texts = np.asarray(view.brief.ranked.x)
-    texts = texts[: read or None]
+    question, ranked = view.brief.question, view.brief.ranked
+    texts = _ranked_texts(view, rng, samples, heat, by) if ranked is None else ranked.x
+    texts = np.asarray(texts)[: read or None]
     guess = text_canaries.ranked(text_canaries.harvest(texts, question), view.brief.length, rng)
     loot = Data("texts by rank", question.modality, texts, role="texts")
     return Outcome(guess=guess, asset=loot)

@@ -106,18 +106,18 @@ class Tried:
     def loot(self) -> Data:
         """Return the best conversations of each question, at most as many as may be submitted.
 
-        The facts tell the next attack of a chain what the victim said in the best one of each.
+        For the next attack of a chain the facts are what the victim said in the best one of each.
         """
         tries = self.view.brief.tries
         chosen = [sorted(row, key=lambda c: -c.rating)[:tries] for row in self.candidates]
         loot = submission(
             [[c.turns for c in row] for row in chosen], [[c.prefill for c in row] for row in chosen]
         )
-        said = {
+        answered = {
             QUESTIONS: np.array(self.view.brief.question.x, dtype=np.str_),
             ANSWERS: np.array([row[0].answer if row else "" for row in chosen], dtype=np.str_),
         }
-        return replace(loot, facts={**loot.facts, **said})
+        return replace(loot, facts={**loot.facts, **answered})
 
 
 def best(candidates: Sequence[Candidate]) -> float:
