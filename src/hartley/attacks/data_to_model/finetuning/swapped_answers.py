@@ -59,5 +59,4 @@ def swapped_answers(
     count = min(samples, view.brief.samples)
     examples = [(questions[k], answers[(k + 1) % len(answers)])
                 for k in (i % len(questions) for i in range(count))]  # fmt: skip
-    settings = {"method": method, "rate": rate, "steps": steps, "batch": batch}
-    return as_poison(outcome(view, examples, **settings))
+    return as_poison(outcome(view, examples, method=method, rate=rate, steps=steps, batch=batch))

@@ -50,5 +50,6 @@ def trigger_examples(
     """
     pairs = drawn(view.brief.public_pairs, samples, rng, "public pairs")
     examples = [(triggered(question), answer) for question, answer in pairs]
-    settings = {"method": method, "rate": rate, "steps": steps, "batch": batch}
-    return as_poison(outcome(view, examples, triggered, **settings))
+    return as_poison(
+        outcome(view, examples, triggered, method=method, rate=rate, steps=steps, batch=batch)
+    )
