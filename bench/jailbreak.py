@@ -354,7 +354,8 @@ def levels(scene: Scene, arguments: argparse.Namespace) -> None:
         tried = {}
         for name in names:
             part, label = catalog.load("attack", name), f"({name})"
-            params = settled(scene, part, arguments) if arguments.tuned else None
+            chooses = arguments.tuned and (not arguments.only or name in arguments.only)
+            params = settled(scene, part, arguments) if chooses else None
             here = played(scene, part, few, label=label, params=params, reserved=True)
             tried[name] = here["value"], part, params
         value, part, params = max(tried.values(), key=lambda entry: entry[0])
@@ -444,7 +445,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=4000, help="steps of the long random search")
     parser.add_argument("--static", action="store_true", help="no adaptive attackers")
     parser.add_argument("--usual", action="store_true", help="adaptive at the usual setting")
-    parser.add_argument("--tuned", action="store_true", help="attacks, levels: settings are chosen")
+    parser.add_argument("--tuned", action="store_true", help="settings are chosen (of --only)")
     parser.add_argument("--how", nargs="*", default=[], metavar="NAME=VALUE", help="of a defense")
     parser.add_argument("--among", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 20, 30, 40])
