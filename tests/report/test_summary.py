@@ -40,6 +40,19 @@ def test_a_leak_in_words(run):
     )
 
 
+@pytest.mark.parametrize(
+    ("game", "does"),
+    [
+        ("jailbreak", "makes the model give what it was made to withhold"),
+        ("class_unblocking", "makes the model give what it was made to withhold"),
+        ("evasion", "gets messages of their own into the system's behaviour"),
+    ],
+)
+def test_what_an_injected_message_does_is_said_by_its_game(run, game, does):
+    some = _only(run, "lira_online", role="inject", game=game, **{"class": "jailbreak"})
+    assert f"{does} (jailbreak): at least 21%" in summary(some).sentences[0]
+
+
 def _with_lows(row, fall=0.8):
     """A row with lower ends at falling error levels, as one that was measured has them."""
     low = row["bits"]["low"]

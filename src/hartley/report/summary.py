@@ -358,8 +358,14 @@ def what_is_read(row: Mapping[str, Any]) -> str:
     return SECRETS.get(str(row.get("game")), SECRETS.get(cls, f"the secret of {plain(cls)}"))
 
 
+WITHHELD = ("jailbreak", "blocked_class", "finetuning", "class_unblocking")
+"""Games whose message is which of the things that a model withholds comes out."""
+
+
 def _what_happens(row: Mapping[str, Any]) -> str:
     role, cls = row.get("role"), class_of(row)
+    if role == "inject" and row.get("game") in WITHHELD:
+        return f"makes the model give what it was made to withhold ({plain(cls)})"
     if role == "inject":
         return f"gets messages of their own into the system's behaviour ({plain(cls)})"
     if role == "jam":
