@@ -23,6 +23,7 @@ from hartley.cli.terminal import (
     whole,
 )
 from hartley.core.errors import UsageError
+from hartley.engine.loop.in_words import MEANING, beside, facts, null_or_bent, verdict
 
 app = App(name="loop")
 
@@ -179,23 +180,6 @@ def _print_loop(one: Mapping[str, Any]) -> None:
     _print_rounds(one["rounds"], {step_key(step): step for step in one["trace"]})
 
 
-MEANING = (
-    "ρ counts compromised assets for each compromised asset and leg. It creates no information: "
-    "what leaks of one secret stays below its entropy. What can grow is how much of an asset is "
-    "reached."
-)
-
-
-def verdict(one: Mapping[str, Any]) -> str:
-    """Say in words whether a loop grows, as its interval has it."""
-    radius = one["radius"]
-    if radius["low"] > 1:
-        return "a small compromise grows"
-    if radius["high"] is not None and radius["high"] < 1:
-        return "a small compromise dies out"
-    return "open: the interval holds 1"
-
-
 def _times(one: Mapping[str, Any]) -> str:
     return quantity({"value": one["gain"], "low": one["low"], "high": one["high"]})
 
@@ -222,11 +206,9 @@ def _print_picture(one: Mapping[str, Any]) -> None:
 
 
 def _words(row: Mapping[str, Any]) -> str:
-    if row["value"] is None:
-        return f" not measured: {row['why']}"
-    if row["low"] <= 0 <= row["high"]:
-        return ", may be 0"
-    return ", saturates" if row["saturates"] else ""
+    why = f": {row['why']}" if row["why"] else ""
+    words = null_or_bent(row)
+    return f", {words}{why}" if words else ""
 
 
 def _print_cut(cut: Mapping[str, Any] | None) -> None:
@@ -280,24 +262,8 @@ def _print_rounds(
     print_table(columns, lines, numbers=(0, 3, 4), drop=(8, 7))
 
 
-def beside(row: Mapping[str, Any]) -> str:
-    """Say how the rounds that were run compare with the forecast."""
-    if row["predicted"] is None or not row["leg"]:
-        return ""
-    if not row["linear"]:
-        return "saturated"
-    if row["inside"]:
-        return "within"
-    return "above" if row["excess"] > row["high"] else "below"
-
-
 def _facts(step: Mapping[str, Any] | None) -> str:
-    if step is None:
-        return ""
-    facts = dict(step["facts"])
-    if step["queries"]:
-        facts["queries"] = step["queries"]
-    return ", ".join(f"{name} {number(value, 1)}" for name, value in facts.items())
+    return ", ".join(f"{name} {number(value, 1)}" for name, value in facts(step)) if step else ""
 
 
 def _print_beside(loops: Sequence[Mapping[str, Any]]) -> None:

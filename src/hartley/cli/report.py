@@ -99,7 +99,7 @@ def _stamp(document: Mapping[str, Any]) -> str:
     templates = [
         *(
             files("hartley.report.templates") / name
-            for name in ("page.html", "page.css", "loop.svg")
+            for name in ("page.html", "page.css", "loop.svg", "ring.svg")
         ),
         *(files("hartley.report") / name for name in ("words.toml", "prose.toml")),
     ]

@@ -332,7 +332,14 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
     plain, looks = as_table(plan), {}
     if plan.looks:
         looks = {"looks": {"rounds": list(plan.looks), "look": ledger.records["plan"]["look"]}}
-    judged = {"channels": channels, "plan": plain, "scene": ledger.header["scene"], **looks}
+    loops = _loops(ledger, lines, plan) if "loop" in lines else {}
+    judged = {
+        "channels": channels,
+        "plan": plain,
+        "scene": ledger.header["scene"],
+        **looks,
+        **loops,
+    }
     verdict = verdict_of_plan(judged, plan)
     flagged = [
         f"{row['id']}: {flag}" for row in channels if row["baseline"] for flag in row["flags"]
@@ -353,8 +360,7 @@ def assemble(ledger: runs.Ledger, plan: Plan, *, anew: bool = False) -> dict[str
         notes=flagged,
         devices=[*_devices(ledger), *devices_used()],
     )
-    if "loop" in lines:
-        assembled |= _loops(ledger, lines, plan)
+    assembled |= loops
     assembled |= looks
     if suspects := ledger.records["plan"].get("suspects"):
         assembled["suspects"] = suspects

@@ -132,6 +132,39 @@ def roc(rows: Sequence[Mapping[str, Any]], name: str) -> str:
         return _svg(figure, name)
 
 
+def course(lines: Sequence[tuple[str, Sequence[float]]], ticks: Sequence[str], name: str) -> str:
+    """Draw shares, 0..1, after each leg of rounds that were run.
+
+    Args:
+        lines: (name, shares), one line each.
+        ticks: what each place is called.
+        name: prefix of the ids inside the chart; unique on the page.
+    """
+    _installed()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**STYLE, "ytick.color": COLOURS["muted"], "ytick.major.width": 0.6}):
+        figure = Figure(figsize=(7.0, 2.8))
+        axes = figure.add_axes((0.08, 0.26, 0.90, 0.70))
+        for i, (words, shares) in enumerate(lines):
+            axes.plot(
+                range(len(shares)),
+                list(shares),
+                color=COLOURS[SERIES[i % 6]],
+                linestyle=DASHES[i % 6],
+                linewidth=1.5,
+                marker="o",
+                markersize=3,
+                label=_short(words, 28),
+            )
+        axes.set_xticks(range(len(ticks)), [_short(tick, 12) for tick in ticks], rotation=40)
+        axes.set(ylim=(0, 1), ylabel="compromised share")
+        axes.grid(axis="y", color=COLOURS["line"], linewidth=0.3, alpha=0.6)
+        axes.legend(frameon=False, loc="upper right", fontsize=7.5, handlelength=2.6)
+        return _svg(figure, name)
+
+
 def trade(
     points: Sequence[Mapping[str, Any]],
     front: Sequence[str],

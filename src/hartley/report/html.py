@@ -11,7 +11,7 @@ from typing import Any
 
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
-from hartley.report import charts, loop, pictures, suspects, which_defense
+from hartley.report import charts, loop, pictures, rings, suspects, which_defense
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -75,8 +75,7 @@ def render(document: Mapping[str, Any]) -> str:
         "defense_charts": list(charts.defenses(document, svg)),
         "choice": which_defense.of_page(document, svg),
         "edges": [edge(row) for row in document.get("edges") or ()],
-        "loops": [edge(row) for row in document.get("loops") or ()],
-        "weakest": _words(document.get("weakest_cut")),
+        "rings": rings.of_page(document, svg),
         "failed": [unmeasured(c) for c in document["channels"] if c["status"] == "failed"],
         "skipped": by_reason(c for c in _skipped(document) if c.get("cause") not in FITS_NOT),
         "unfit": by_reason(c for c in _skipped(document) if c.get("cause") in FITS_NOT),
@@ -305,26 +304,21 @@ def _words(value: Any) -> str:
 
 
 def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if context["summary"].actions:
-        yield "now", "What to do now"
-    if context["suspects"]:
-        yield "suspects", "Suspect records"
-    if context["worst"]:
-        yield "records", "Most exposed records"
-    yield "loop", "Loop"
-    if context["checks"]:
-        yield "limits", "Limits"
-    yield "channels", "Channels"
-    if context["curves"]:
-        yield "curves", "ROC"
-    if context["pictures"]:
-        yield "pictures", "What attacks did"
-    if context["choice"]:
-        yield "choice", "Which defense"
-    if context["defenses"]:
-        yield "defenses", "Defenses"
-    if context["edges"] or context["loops"]:
-        yield "chains", "Chains"
+    sections = {
+        "now": ("What to do now", context["summary"].actions),
+        "suspects": ("Suspect records", context["suspects"]),
+        "records": ("Most exposed records", context["worst"]),
+        "loop": ("Loop", True),
+        "limits": ("Limits", context["checks"]),
+        "channels": ("Channels", True),
+        "curves": ("ROC", context["curves"]),
+        "pictures": ("What attacks did", context["pictures"]),
+        "choice": ("Which defense", context["choice"]),
+        "defenses": ("Defenses", context["defenses"]),
+        "chains": ("Chains", context["edges"]),
+        "rings": ("Closed loop", context["rings"]),
+    }
+    yield from ((name, title) for name, (title, there) in sections.items() if there)
     yield "missing", "Not measured"
     yield "definitions", "Definitions"
     yield "run", "The run"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hartley.report import suspects, which_defense
+from hartley.report import rings, suspects, which_defense
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -80,6 +80,7 @@ def render(document: Mapping[str, Any]) -> str:
             "intervals resample victims. Together: whether a chain gains or loses anything, judged "
             "with all chains of the run (Holm)."
         )
+    blocks += _rings(document)
     if document.get("defenses"):
         rows = [row for d in document["defenses"] for row in _defense(d)]
         blocks += ["## Defenses", table(DEFENSE_HEAD, rows)]
@@ -101,6 +102,17 @@ def render(document: Mapping[str, Any]) -> str:
 
 RECORDS = 10
 """Records that are listed."""
+
+
+def _rings(document: Mapping[str, Any]) -> list[str]:
+    blocks = []
+    for one in document.get("loops") or ():
+        if not one.get("legs") or one["radius"] is None:
+            continue
+        blocks.append(cell(f"{rings.sentence(one)} {rings.cut_words(one)}"))
+        blocks.append(table(rings.GAIN_HEAD, list(rings.gain_rows(one))))
+        blocks.append(table(rings.ROUND_HEAD, list(rings.round_rows(one))))
+    return ["## The closed loop", cell(rings.MEANING), *blocks] if blocks else []
 
 
 def _suspects(document: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from hartley import catalog
 from hartley.channel.trials.split_quality import BLIND, explained
 from hartley.reference.schema import baseline_rows
-from hartley.report import suspects
+from hartley.report import rings, suspects
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     bits,
@@ -78,7 +78,7 @@ def summary(document: Mapping[str, Any]) -> Summary:
     return Summary(
         (
             *suspects.sentences(document),
-            *_sentences(rows),
+            *_of_channels_and_loops(rows, rings.sentences(document)),
             *in_one_sentence(worst_records(document)),
             *of_unlike_answers(document),
         ),
@@ -133,6 +133,15 @@ def of_unlike_answers(document: Mapping[str, Any]) -> Iterator[str]:
         subject, _, how = str(name).partition(", asked twice")
         if ", asked twice" in str(name) and words != "the same":
             yield f"Equal requests had unlike answers: {subject}{how} are {words}."
+
+
+def _of_channels_and_loops(
+    rows: Sequence[Mapping[str, Any]], loops: Sequence[str]
+) -> Iterator[str]:
+    """Yield the sentences of all classes and loops; a run of a loop alone is not empty."""
+    if not loops or any(row["status"] == "measured" for row in rows):
+        yield from _sentences(rows)
+    yield from loops
 
 
 def _sentences(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -235,7 +235,8 @@ def judge(
     ]
     if any(c.metric for c in compared) and all(map(_unbreakable, compared)):
         violated.append({"status": INCONCLUSIVE, "reason": IDLE})
-    if not limits and not any(row["status"] == "measured" for row in document["channels"]):
+    measured = any(row["status"] == "measured" for row in document["channels"])
+    if not limits and not measured and not _looped(document):
         violated.append({"status": INCONCLUSIVE, "reason": "nothing was measured"})
     everything: list[Mapping[str, Any]] = [*checks, *violated]
     statuses = {check["status"] for check in everything}
@@ -266,6 +267,11 @@ def look_in_words(looks: Mapping[str, Any]) -> str:
         f"judged at look {look} of {len(rounds)}, after {rounds[look - 1]} rounds; every look that "
         "the plan declares has an equal share of alpha"
     )
+
+
+def _looped(document: Mapping[str, Any]) -> bool:
+    """Whether a closed loop was measured, which has gains and no bits."""
+    return any(loop.get("radius") is not None for loop in document.get("loops") or ())
 
 
 def _holm(checks: Sequence[_Check], level: float) -> set[int]:

@@ -1,0 +1,241 @@
+"""Closed loops in reports: the ring drawn, its gains, rounds beside a forecast, defenses beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hartley.engine.loop.in_words import MEANING, beside, facts, null_or_bent, verdict
+from hartley.report import figures
+from hartley.report.format_numbers import AXIS_TITLES, NOTHING, number, percent, plain, span
+
+SIZE, CENTRE, RADII = (960, 560), (480, 280), (300, 180)
+NODE = 48
+"""Radius of an asset in the drawing; half of the card of a leg is ``CARD``."""
+CARD = (126, 36)
+OUTSIDE = (1.52, 1.36)
+"""How far out cards are, in radii of the ring, so that they leave the arrows free."""
+GAIN_HEAD = ("Leg", "Attack", "What happens", "Gain", "Interval", "At the doses")
+ROUND_HEAD = (
+    *("Round", "Leg", "Asset", "Share", "Untouched", "Forecast of the excess", "Beside it"),
+    *("Through the doses", "What happened"),
+)
+BESIDE_HEAD = ("Defense", "Once round", "ρ a leg", "P(ρ > 1)", "Last round", "Narrowest leg")
+
+
+def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
+    """Return what the page shows of the loops of a run; None where it has none.
+
+    Args:
+        document: the run document.
+        drawn: marks text as markup; only what this module and ``figures`` drew passes through it.
+    """
+    loops = [one for one in document.get("loops") or () if one.get("legs")]
+    if not loops:
+        return None
+    measured = [one for one in loops if one["radius"] is not None]
+    return {
+        "story": loops[0]["story"],
+        "meaning": MEANING,
+        "loops": [_one(one, k, drawn) for k, one in enumerate(loops)],
+        "beside_head": BESIDE_HEAD,
+        "beside": [_beside(one) for one in measured] if len(measured) > 1 else [],
+        "course": _course(measured, drawn),
+    }
+
+
+def sentences(document: Mapping[str, Any]) -> list[str]:
+    """Say of each loop of a run whether it grows; none where it has none."""
+    return [
+        sentence(one)
+        for one in document.get("loops") or ()
+        if one.get("legs") and one["radius"] is not None
+    ]
+
+
+def sentence(one: Mapping[str, Any]) -> str:
+    """Say of one loop what goes once round it, ρ, and whether it grows."""
+    radius, behind = one["radius"], f" behind {one['added']}" if one["added"] else ""
+    return (
+        f"Once round the loop{behind}, each compromised share comes back as {number(one['gain'])} "
+        f"{span(one['low'], one['high'])}: ρ is {number(radius['value'])} "
+        f"{span(radius['low'], radius['high'])} a leg, P(ρ > 1) {number(radius['grows'])}, over "
+        f"{one['clusters']} clusters; {verdict(one)}."
+    )
+
+
+def gain_rows(one: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield a row for each leg: attack, what happens, gain with interval, means at the doses."""
+    gains = {row["from"]: row for row in one["gains"]}
+    for leg in one["legs"]:
+        row = gains.get(leg["from"])
+        if row is None:
+            continue
+        points = ", ".join(
+            f"{number(point['dose'])} → {number(point['left'])}" for point in row["points"]
+        )
+        words = null_or_bent(row)
+        yield [
+            f"{leg['from']} → {leg['to']}",
+            f"{plain(leg['attack'])} ({AXIS_TITLES.get(leg['axis'], leg['axis'])})",
+            leg["how"],
+            number(row["value"]),
+            span(row["low"], row["high"]) + (f", {words}" if words else ""),
+            points,
+        ]
+
+
+def round_rows(one: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield a row for each leg of each round that was run."""
+    trace = {(step["round"], step["to"]): step for step in one["trace"]}
+    for row in one["rounds"]:
+        step = trace.get((row["round"], row["asset"])) if row["leg"] else None
+        doses = row["by_doses"]
+        yield [
+            str(row["round"]) if row["leg"] else "start",
+            plain(step["attack"]) if step else NOTHING,
+            row["asset"],
+            number(row["share"]),
+            number(row["control"]),
+            f"{number(row['predicted'])} {span(row['low'], row['high'])}",
+            beside(row) or NOTHING,
+            f"{number(doses['value'])} {span(doses['low'], doses['high'])}",
+            ", ".join(f"{name} {number(value)}" for name, value in facts(step))
+            if step
+            else NOTHING,
+        ]
+
+
+def cut_words(one: Mapping[str, Any]) -> str:
+    """Say which leg to cut, each having been tried."""
+    cut = one["cut"]
+    if cut is None:
+        return "No leg is worth cutting: nothing goes round."
+    tried = ", ".join(
+        f"{fall['from']} → {fall['to']} {number(fall['radius'])}" for fall in cut["falls"]
+    )
+    narrow = cut["narrowest"]
+    if len(cut["tied"]) > 1:
+        which = (
+            f"any of {len(cut['tied'])} legs opens the ring; the narrowest is "
+            f"{' → '.join(narrow['edge'])}, gain {number(narrow['gain'])}, in "
+            f"{percent(narrow['share'])} of resamples"
+        )
+    else:
+        which = f"{' → '.join(cut['edge'])}, in {percent(cut['share'])} of resamples"
+    return f"Weakest cut: {which}. ρ without each leg: {tried}."
+
+
+def picture(one: Mapping[str, Any], name: str) -> str:
+    """Draw a ring: assets, and on the arrows the attacks and their gains.
+
+    Args:
+        one: a loop of a run document.
+        name: prefix of the ids inside the drawing; unique on the page.
+    """
+    from hartley.report.templates import environment
+
+    gains = {row["from"]: row for row in one["gains"]}
+    n = len(one["legs"])
+    nodes, arrows = [], []
+    for k, leg in enumerate(one["legs"]):
+        nodes.append({"name": leg["from"], "at": _at(k / n)})
+        row = gains.get(leg["from"])
+        start, end = _clear(k / n, 1, NODE + 3), _clear((k + 1) / n, -1, NODE + 10)
+        value = None if row is None else row["value"]
+        arrows.append(
+            {
+                "axis": leg["axis"],
+                "title": AXIS_TITLES.get(leg["axis"], leg["axis"]),
+                "attack": _cut(plain(leg["attack"])),
+                "gain": f"× {number(value)} {span(row['low'], row['high'])}" if row else NOTHING,
+                "open": row is not None and value is not None and not row["low"] <= 0,
+                "path": f"M {start[0]:.1f} {start[1]:.1f} "
+                f"A {RADII[0]} {RADII[1]} 0 0 1 {end[0]:.1f} {end[1]:.1f}",
+                "at": [
+                    min(max(place, half + 2), size - half - 2)
+                    for place, half, size in zip(
+                        _at((k + 0.5) / n, OUTSIDE), CARD, SIZE, strict=True
+                    )
+                ],
+                "width": f"{2 + 4 * min(1.0, max(0.0, (value or 0.0) / 2)):.1f}",
+            }
+        )
+    return (
+        environment()
+        .get_template("ring.svg")
+        .render(size=SIZE, nodes=nodes, arrows=arrows, name=name, radius=NODE, card=CARD)
+    )
+
+
+def _at(turn: float, scale: tuple[float, float] = (1, 1)) -> tuple[float, float]:
+    """Return the place of a share of the way round, from the top, with the clock."""
+    angle = 2 * math.pi * (turn - 0.25)
+    return (
+        CENTRE[0] + scale[0] * RADII[0] * math.cos(angle),
+        CENTRE[1] + scale[1] * RADII[1] * math.sin(angle),
+    )
+
+
+def _clear(turn: float, way: int, distance: float) -> tuple[float, float]:
+    """Return the first place on the ring, in one direction, that is so far from an asset."""
+    centre, step = _at(turn), 0
+    while math.dist(centre, place := _at(turn + way * step / 1000)) < distance:
+        step += 1
+    return place
+
+
+def _cut(text: str, limit: int = 30) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _one(one: Mapping[str, Any], index: int, drawn: Any) -> dict[str, Any]:
+    title = f"Behind {one['added'].replace('+', ' + ')}" if one["added"] else "As it is deployed"
+    if one["radius"] is None:
+        return {"title": title, "why": one["why"], "svg": None}
+    words = sentence(one)
+    steps = "; ".join(f"{row[0]}: {row[1]}, gain {row[3]} {row[4]}" for row in gain_rows(one))
+    return {
+        "title": title,
+        "why": "",
+        "sentence": words,
+        "cut": cut_words(one),
+        "label": f"{words} {steps}.",
+        "svg": drawn(picture(one, f"ring-{index}")),
+        "gain_head": GAIN_HEAD,
+        "gains": list(gain_rows(one)),
+        "round_head": ROUND_HEAD,
+        "rounds": list(round_rows(one)),
+        "shares": "; ".join(f"{asset['name']}: {asset['share']}" for asset in one["assets"]),
+    }
+
+
+def _beside(one: Mapping[str, Any]) -> list[str]:
+    radius, cut = one["radius"], one["cut"]
+    return [
+        one["added"].replace("+", " + ") or "none",
+        f"{number(one['gain'])} {span(one['low'], one['high'])}",
+        f"{number(radius['value'])} {span(radius['low'], radius['high'])}",
+        number(radius["grows"]),
+        number(one["rounds"][-1]["share"]),
+        " → ".join(cut["narrowest"]["edge"]) if cut else NOTHING,
+    ]
+
+
+def _course(loops: Sequence[Mapping[str, Any]], drawn: Any) -> dict[str, Any] | None:
+    """Return the chart of shares over the legs of the rounds, of each loop and untouched."""
+    if not loops:
+        return None
+    first = loops[0]
+    lines = [(one["added"] or "planted", [row["share"] for row in one["rounds"]]) for one in loops]
+    lines.append(("untouched", [row["control"] for row in first["rounds"]]))
+    words = [
+        f"{name}: {', '.join(number(share) for share in shares)}" for name, shares in lines[:4]
+    ]
+    ticks = [row["asset"] for row in first["rounds"]]
+    return {
+        "title": "Compromised share after each leg of the rounds, means over clusters",
+        "label": f"Compromised share after each leg. {'; '.join(words)}.",
+        "svg": drawn(figures.course(lines, ticks, "course")),
+    }

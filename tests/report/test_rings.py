@@ -1,0 +1,124 @@
+"""Closed loops in reports: the ring, its gains, the rounds, and each defense beside it."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from tests.report import sample
+
+from hartley.engine.loop.loop_row import loop_row
+from hartley.report import html, md, rings
+from hartley.report.html import render
+
+RING = ("one", "two", "three")
+
+
+def clusters(gains, *, seed=0, count=8):
+    """What ``play_loop`` returns of clusters of which the gains are known."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for _ in range(count):
+        doses, share, rounds = [], 0.1, [0.1]
+        for source, target, gain in zip(RING, (*RING[1:], RING[0]), gains, strict=True):
+            for dose in (0.0, 0.1, 0.3):
+                left = gain * dose + 0.01 * rng.standard_normal()
+                doses.append(
+                    {"from": source, "to": target, "dose": dose, "set": dose, "left": left}
+                )
+        trace = []
+        for number in (1, 2, 3):
+            for source, target, gain in zip(RING, (*RING[1:], RING[0]), gains, strict=True):
+                before, share = share, share * gain
+                rounds.append(share)
+                trace.append(
+                    {
+                        "round": number,
+                        "from": source,
+                        "to": target,
+                        "attack": "<b>odd</b>",
+                        "before": before,
+                        "after": share,
+                        "queries": 3,
+                        "facts": {"taken": 2.0},
+                    }
+                )
+        control = [0.0] * len(rounds)
+        out.append({"doses": doses, "control": control, "rounds": rounds, "trace": trace})
+    return out
+
+
+def loop(gains=(1.5, 0.8, 0.7), added="", count=8):
+    axes = ("data_to_data", "data_to_model", "model_to_data")
+    described = {
+        "path": [*RING, "one"],
+        "legs": [
+            {"from": i, "to": j, "attack": "<b>odd</b>", "axis": axis, "class": "x", "how": "so"}
+            for i, j, axis in zip(RING, (*RING[1:], RING[0]), axes, strict=True)
+        ],
+        "assets": [{"name": name, "share": "of its coins"} for name in RING],
+        "story": "Coins go round.",
+        "start": 0.1,
+        "clusters": 8,
+    }
+    return loop_row(described, clusters(gains, count=count), added=added, alpha=0.05, seed=0)
+
+
+@pytest.fixture
+def document():
+    return sample.document() | {"loops": [loop(), loop((1.5, 0.0, 0.7), "tape+glue")]}
+
+
+def test_the_page_draws_the_ring_and_prints_before_and_after(document):
+    page = render(document)
+    assert "The closed loop" in page and "It creates no information" in page
+    assert "As it is deployed" in page and "Behind tape + glue" in page
+    assert "<b>odd</b>" not in page and "&lt;b&gt;odd&lt;/b&gt;" in page
+    assert "any of 3 legs opens the ring" in page
+    assert "The loop without and behind each defense" in page
+    # Every number of a gain has its interval beside it.
+    assert len(re.findall(r"× 1\.[45]\d* \[", page)) == 2
+
+
+def test_the_drawing_is_one_picture_with_an_arrow_for_each_leg():
+    one = loop()
+    root = ElementTree.fromstring(rings.picture(one, "r"))
+    ends = [node for node in root.iter() if node.get("marker-end")]
+    assert len(ends) == 3
+    width, height = map(float, root.get("viewBox").split()[2:])
+    for node in root.iter():
+        if node.get("x") is not None and node.tag.endswith("rect"):
+            assert 0 <= float(node.get("x")) <= width - float(node.get("width"))
+            assert 0 <= float(node.get("y")) <= height - float(node.get("height"))
+
+
+def test_a_pull_request_has_the_sentence_and_both_tables(document):
+    text = md.render(document)
+    assert "## The closed loop" in text and "Once round the loop, each compromised share" in text
+    assert "Once round the loop behind tape+glue" in text
+    assert text.count("| one → two |") == 2
+
+
+def test_a_leg_that_may_do_nothing_is_dashed_and_said_so(document):
+    null = document["loops"][1]
+    words = [row[4] for row in rings.gain_rows(null)]
+    assert "may be 0" in words[1] and "may be 0" not in words[0]
+    assert rings.picture(null, "r").count(" shut") == 1
+    assert "dies out" in rings.sentence(loop((0.9, 0.8, 0.7)))
+    assert "a small compromise grows" in rings.sentence(loop((1.5, 1.2, 1.1)))
+
+
+def test_too_few_clusters_have_no_gains_and_say_why(document):
+    few = sample.document() | {"loops": [loop(count=3)]}
+    page = render(few)
+    assert "intervals need 4 clusters, and 3 were played" in page
+    assert rings.sentences(few) == [] and "closed loop" not in md.render(few).lower()
+
+
+def test_a_run_of_a_loop_alone_is_not_said_to_be_empty(document):
+    alone = {**document, "channels": [], "defenses": [], "edges": []}
+    alone["verdict"] = {"status": "pass", "reasons": [], "checks": []}
+    page = html.render(alone)
+    assert "nothing is known" not in page and "Once round the loop" in page
