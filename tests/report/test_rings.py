@@ -79,7 +79,7 @@ def test_the_page_draws_the_ring_and_prints_before_and_after(document):
     assert "any of 3 legs opens the ring" in page
     assert "The loop without and behind each defense" in page
     # Every number of a gain has its interval beside it.
-    assert len(re.findall(r"× 1\.[45]\d* \[", page)) == 2
+    assert len(re.findall(r"× −?\d\.\d+ \[", page)) == 6
 
 
 def test_the_drawing_is_one_picture_with_an_arrow_for_each_leg():
