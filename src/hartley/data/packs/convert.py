@@ -5,8 +5,20 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hartley.core.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CTRANSLATE2 = 6
+"""The version of CTranslate2's files that is read."""
+
+FLOATS = {0: np.dtype("<f4"), 4: np.dtype("<f2")}
+"""Kinds of numbers in such a file that are weights; others are whole numbers of its own use."""
 
 
 def convert(how: str, folder: Path) -> None:
@@ -14,7 +26,8 @@ def convert(how: str, folder: Path) -> None:
 
     Args:
         how: ``torch`` (PyTorch checkpoints → safetensors), ``rdb`` (R database of character
-            vectors → one text file a variable), or empty.
+            vectors → one text file a variable), ``ctranslate2`` (its file of weights →
+            safetensors), or empty.
         folder: the pack's files.
 
     Raises:
@@ -27,6 +40,9 @@ def convert(how: str, folder: Path) -> None:
     elif how == "rdb":
         for path in folder.rglob("*.rdb"):
             _novels(path)
+    elif how == "ctranslate2":
+        for path in folder.rglob("model.bin"):
+            _ctranslate2(path)
 
 
 def _checkpoint(path: Path) -> None:
@@ -79,3 +95,63 @@ def strings(raw: bytes) -> list[str]:
         lines.append(raw[at : at + max(length, 0)].decode("utf-8"))
         at += max(length, 0)
     return lines
+
+
+def _ctranslate2(path: Path) -> None:
+    """Read a CTranslate2 model of version 6: names, shapes and numbers, then aliases of names.
+
+    Raises:
+        UsageError: it is of another version or is cut off.
+        MissingExtra: torch is needed and not installed.
+    """
+    try:
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise MissingExtra("safetensors", "torch") from error
+    try:
+        arrays = ctranslate2_arrays(path.read_bytes())
+    except (struct.error, ValueError, IndexError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name} must be a whole CTranslate2 model, got {error}") from None
+    save_file(arrays, path.with_suffix(".safetensors"))
+    path.unlink()
+
+
+def ctranslate2_arrays(raw: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a CTranslate2 model of version 6, in single precision.
+
+    Raises:
+        UsageError: it is of another version.
+        struct.error: it is cut off.
+    """
+    at = 0
+
+    def number(code: str) -> int:
+        nonlocal at
+        (value,) = struct.unpack_from("<" + code, raw, at)
+        at += struct.calcsize(code)
+        return int(value)
+
+    def name() -> str:
+        nonlocal at
+        size = number("H")
+        at += size
+        return raw[at - size : at - 1].decode()
+
+    if (version := number("I")) != CTRANSLATE2:
+        raise UsageError(f"a CTranslate2 model must be of version {CTRANSLATE2}, got {version}")
+    name()
+    number("I")
+    arrays: dict[str, NDArray[Any]] = {}
+    for _ in range(number("I")):
+        key = name()
+        shape = [number("I") for _ in range(number("B"))]
+        kind, size = number("B"), number("I")
+        if kind in FLOATS:
+            values = np.frombuffer(raw, FLOATS[kind], size // FLOATS[kind].itemsize, at)
+            arrays[key] = values.reshape(shape).astype(np.float32)
+        at += size
+    for _ in range(number("I")):
+        alias, key = name(), name()
+        if key in arrays:
+            arrays[alias] = arrays[key].copy()
+    return arrays

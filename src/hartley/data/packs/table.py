@@ -26,7 +26,7 @@ class Pack:
         keep: patterns of the data files, relative to ``strip``.
         notice: path in the archive of the licence text, kept as ``LICENSE.txt``.
         convert: how the files are made safe or plain: ``torch`` (checkpoint to safetensors),
-            ``rdb`` (R database to text), or empty.
+            ``rdb`` (R database to text), ``ctranslate2`` (its weights to safetensors), or empty.
         core: whether ``make test`` needs it.
     """
 

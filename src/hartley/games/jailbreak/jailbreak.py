@@ -48,6 +48,7 @@ from hartley.games.withheld_secrets import Pair, Withheld
 from hartley.kit.interval_values import Figure, share_figure
 from hartley.kit.language.chat_template import ChatTemplate, asked
 from hartley.models.fine_tuning import RuledTuner, TuningSettings
+from hartley.models.media import Media
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -185,7 +186,7 @@ class JailbreakBrief:
     ),
     loot="data",
     paper="arXiv:2307.15043",
-    accepts=(Slot.TRAIN, Slot.SOURCE),
+    accepts=(Slot.TRAIN, Slot.PROMPT, Slot.SOURCE),
     targets=targets_of,
     aim=aim,
 )
@@ -207,7 +208,8 @@ def jailbreak(
     """Draw which secrets are asked for; the attacker writes the conversations that ask.
 
     What is received is what the first conversation of a question gives; ``asr_at_tries`` counts a
-    question whose secret any of them gives.
+    question whose secret any of them gives. Where what entered the scene says that the attacker
+    hands in pictures or speech, everything that anybody says to the victim goes that way.
 
     Args:
         rounds: lots of questions, each attacked anew. There is one victim.
@@ -229,7 +231,12 @@ def jailbreak(
             these questions or benign ones, or cannot read its own questions.
     """
     assert scene.model is not None
-    part, victim = scene.part(Withheld).dealt(reserved=reserved), judged(scene.model)
+    part, media = scene.part(Withheld).dealt(reserved=reserved), scene.find(Media)
+
+    def hand_in(model: Model) -> Model:
+        return model if media is None else media.handed_to(model)
+
+    victim = judged(hand_in(scene.model))
     _check_victim(victim, part, length)
     reader = Judge(part.secrets)
     truth = rng.integers(0, len(part), (rounds, questions))
@@ -240,11 +247,12 @@ def jailbreak(
     everyday = _answers(victim, part, [part.benign[i] for i in sample], length)
     breaches = reader.decode(everyday) >= 0
     metrics = _without_attack(part, base, everyday, breaches, near=np.asarray(part.near)[sample])
-    if not scene.defenses:
+    # Behind defenses, or a medium that garbles, what a victim does is a result.
+    if not scene.defenses and hand_in(scene.model) is scene.model:
         _check_withholds(scene, base, int(refused(plain, part.refusals).sum()), metrics)
     limit = queries * questions
     seeds = rng.integers(0, 2**31, rounds).tolist() if owner_steps else [0] * rounds
-    victims = _retuned(scene, owner_steps, seeds)
+    victims = [hand_in(each) for each in _retuned(scene, owner_steps, seeds)]
     sources = [limited(each, limit, "answers") if queries else each for each in victims]
     rules = {"tries": tries, "turns": turns, "prefill": prefill, "length": length}
 

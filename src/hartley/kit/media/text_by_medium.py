@@ -1,0 +1,153 @@
+"""A text handed in as a file: as which kind of file, how it is written, and how it is worn."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core.errors import UsageError
+from hartley.kit.media import drawn_text, spoken_text
+from hartley.kit.media.drawn_text import Drawing, PictureWear
+from hartley.kit.media.spoken_text import Speaking, SpeechWear
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PICTURE, SPEECH = "picture", "speech"
+MEDIA = (PICTURE, SPEECH)
+
+FILE = "file"
+"""The key of a message that holds a file beside its text, as a data URI (RFC 2397)."""
+
+_TYPES = {PICTURE: "image/png", SPEECH: "audio/flac"}
+
+Way = Drawing | Speaking
+Reader = Callable[["NDArray[Any]"], str]
+"""A grey picture (height, width), or a recording (samples,) → its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wear:
+    """What files go through before they are read.
+
+    Attributes:
+        picture: of pictures.
+        speech: of recordings.
+    """
+
+    picture: PictureWear = PictureWear()
+    speech: SpeechWear = SpeechWear()
+
+
+def medium_of(way: Way) -> str:
+    """Return the medium that a way writes."""
+    return PICTURE if isinstance(way, Drawing) else SPEECH
+
+
+def as_plain(way: Way) -> dict[str, Any]:
+    """Return a way as plain values."""
+    return {"medium": medium_of(way), **asdict(way)}
+
+
+def from_plain(values: Mapping[str, Any]) -> Way:
+    """Return the way of plain values.
+
+    Raises:
+        UsageError: they are not those of a way.
+    """
+    rest = {name: value for name, value in values.items() if name != "medium"}
+    try:
+        return {PICTURE: Drawing, SPEECH: Speaking}[values["medium"]](**rest)  # type: ignore[no-any-return]
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"a way must have a medium of {', '.join(MEDIA)} and its values, got {error}"
+        ) from None
+
+
+@lru_cache(maxsize=4096)
+def written(text: str, way: Way) -> str:
+    """Return a text as a file, a data URI.
+
+    Raises:
+        MissingExtra: Pillow, or soundfile and espeakng-loader, are not installed.
+    """
+    if isinstance(way, Drawing):
+        content = drawn_text.png(drawn_text.draw(text, way))
+    else:
+        content = spoken_text.flac(spoken_text.speak(text, way))
+    kind = _TYPES[medium_of(way)]
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def read(uri: str, readers: Mapping[str, Reader], wear: Wear) -> str:
+    """Return what is read of a file after its wear, which depends on the file alone.
+
+    Args:
+        uri: the file.
+        readers: by medium.
+        wear: what it goes through.
+
+    Raises:
+        UsageError: it is not a data URI of a picture or of a recording.
+    """
+    head, _, body = uri.partition(",")
+    kind = head.removeprefix("data:").removesuffix(";base64")
+    medium = next((m for m, name in _TYPES.items() if name.split("/")[0] == kind.split("/")[0]), "")
+    if not head.startswith("data:") or medium not in readers:
+        raise UsageError(
+            f"a file must be a data URI of a {' or '.join(readers)}, got {uri[:40]!r}"
+        )
+    try:
+        content = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UsageError(f"a file must be written in base64, got {error}") from None
+    if medium == PICTURE:
+        grey = drawn_text.from_file(content)
+        return readers[medium](drawn_text.worn(grey, wear.picture, zlib.crc32(content)))
+    parts = [
+        # A sentence is worn and read alike wherever it is said.
+        readers[medium](spoken_text.worn(part, wear.speech, zlib.crc32(part.tobytes())))
+        for part in spoken_text.passages(spoken_text.from_file(content))
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def distance(text: str, other: str) -> int:
+    """Return how many letters must be put in, left out or changed (Levenshtein)."""
+    row = np.arange(len(other) + 1)
+    letters = np.array([*other])
+    steps = np.arange(len(other) + 1)
+    for k, letter in enumerate(text, 1):
+        changed = row[:-1] + (letters != letter) if len(other) else row[:0]
+        least = np.concatenate([[k], np.minimum(row[1:] + 1, changed)])
+        # A letter put in costs one more than the place before: a running minimum of the rest.
+        row = np.minimum.accumulate(least - steps) + steps
+    return int(row[-1])
+
+
+def character_error_rate(text: str, read_text: str) -> float:
+    """Return the letters that are read wrongly, as a share of the text's; at most 1."""
+    if not text:
+        return float(bool(read_text))
+    return min(1.0, distance(text, read_text) / len(text))
+
+
+LETTERS = 27
+"""Letters and the space: what bits a character are counted over."""
+
+
+def bits_a_character(error_rate: float) -> float:
+    """Return the bits of a character, drawn uniformly of ``LETTERS``, that is read so often wrongly.
+
+    By Fano's inequality at least so many: log₂ 27 − h(e) − e·log₂ 26.
+    """
+    e = min(max(error_rate, 0.0), 1 - 1 / LETTERS)
+    spread = 0.0 if e <= 0 else -e * np.log2(e) - (1 - e) * np.log2(1 - e)
+    return float(max(0.0, np.log2(LETTERS) - spread - e * np.log2(LETTERS - 1)))

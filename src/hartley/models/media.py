@@ -1,0 +1,180 @@
+"""A chat model that also reads pictures and hears speech, and who hands texts in by them.
+
+What the user hands in is a file beside their message. It is read by a recogniser, and the model
+answers what was read as if it were typed. Guards of typed text that stand before the recogniser
+never see it (arXiv:2311.05608).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from hartley.core import Access, Asset, Data, Modality, Model, Slot
+from hartley.core.errors import RuleError
+from hartley.kit.media.text_by_medium import (
+    FILE,
+    PICTURE,
+    SPEECH,
+    Reader,
+    Way,
+    Wear,
+    from_plain,
+    read,
+    written,
+)
+
+if TYPE_CHECKING:
+    from hartley.kit.language.chat_template import ChatTemplate, Message
+
+    Conversation = Sequence[Message]
+
+WAY = "way"
+"""The fact of a loot that says how its texts are written as files."""
+
+OPEN = 64
+"""Tokens that a conversation leaves to its answer, where what was read is too long."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recognition:
+    """How files become texts.
+
+    Attributes:
+        readers: by medium.
+        wear: what files go through before they are read.
+        identity: names the readers and the wear, for digests.
+    """
+
+    readers: Mapping[str, Reader]
+    wear: Wear
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Media:
+    """What the model reads beside typed text.
+
+    Attributes:
+        recognition: how it is read.
+        way: how the attacker hands in their texts; None where they type.
+    """
+
+    recognition: Recognition
+    way: Way | None = None
+
+    def entered(self, slot: Slot, asset: Asset) -> Media | None:
+        """Return the part where texts are handed in as an asset's were; None for other assets."""
+        if slot is not Slot.PROMPT or not isinstance(asset, Data) or WAY not in asset.facts:
+            return None
+        return replace(self, way=from_plain(asset.facts[WAY]))
+
+    def reader(self) -> Model:
+        """Return the model that says what it reads in the file of a conversation's last message."""
+
+        def chat(conversations: Sequence[Conversation], new: int, seed: int) -> list[str]:
+            del new, seed
+            return [self.read(turns[-1].get(FILE, "")) for turns in conversations]
+
+        return Model(
+            "reader",
+            Modality.LANGUAGE,
+            calls={"chat": chat},
+            offers=Access.LABELS,
+            identity=self.recognition.identity,
+        )
+
+    def read(self, uri: str) -> str:
+        """Return the text that is read in a file."""
+        return _read(self.recognition, uri)
+
+    def reads(self, model: Model, template: ChatTemplate, context: int) -> Model:
+        """Return a chat model that is asked what its recognisers read in the files handed in.
+
+        Args:
+            model: it answers texts.
+            template: how its conversations are written.
+            context: tokens of a conversation with its answer, at most; 0 for no limit.
+        """
+        chat, codec = model.calls["chat"], model.codec
+
+        def asked(conversations: Sequence[Conversation], new: int, seed: int) -> list[str]:
+            rows = [[self._as_text(message) for message in turns] for turns in conversations]
+            if context and codec is not None:
+                rows = [_within(turns, template, codec, context - OPEN) for turns in rows]
+            return [str(answer) for answer in chat(rows, new, seed)]
+
+        return model.with_(chat=asked)
+
+    def handed_to(self, model: Model) -> Model:
+        """Return the model as it is asked by who hands in every text by ``way``; else as it is.
+
+        They draw or speak what they would type, and type nothing. An answer cannot be begun so.
+        """
+        way = self.way
+        if way is None:
+            return model
+        chat = model.calls["chat"]
+
+        def asked(conversations: Sequence[Conversation], new: int, seed: int) -> list[str]:
+            if any(turns[-1]["role"] == "assistant" for turns in conversations):
+                raise RuleError(f"an answer cannot be begun in a file, got one after a {way}")
+            rows = [
+                [
+                    {**m, "content": "", FILE: written(m["content"], way)}
+                    if m["role"] == "user" and FILE not in m
+                    else dict(m)
+                    for m in turns
+                ]
+                for turns in conversations
+            ]
+            return [str(answer) for answer in chat(rows, new, seed)]
+
+        return model.with_(chat=asked, generate=None)
+
+    def _as_text(self, message: Message) -> dict[str, str]:
+        if FILE not in message:
+            return dict(message)
+        text = " ".join(part for part in (message["content"], self.read(message[FILE])) if part)
+        return {"role": message["role"], "content": text}
+
+
+@lru_cache(maxsize=8192)
+def _read(how: Recognition, uri: str) -> str:
+    return read(uri, how.readers, how.wear)
+
+
+def _within(turns: list[dict[str, str]], template: ChatTemplate, codec: Any, most: int) -> Any:
+    """Return a conversation whose last message is cut where it has more than ``most`` tokens.
+
+    Misread letters are more tokens than the words that they were.
+    """
+
+    def size(text: str) -> int:
+        whole = [*turns[:-1], {**turns[-1], "content": text}]
+        return int((codec.encode([template.render(whole)]) >= 0).sum())
+
+    text = turns[-1]["content"]
+    while text and (over := size(text) - most) > 0:
+        text = text[: -max(1, over)]
+    while size(text) > most and len(turns) > 1:
+        turns = turns[1:]
+    return [*turns[:-1], {**turns[-1], "content": text}]
+
+
+def recognisers() -> dict[str, Reader]:
+    """Return the recognisers of the packs ``pp-ocr`` and ``whisper``, loaded at their first use."""
+
+    def picture(grey: Any) -> str:
+        from hartley.models.line_reader import line_reader
+
+        return line_reader().read(grey)
+
+    def speech(wave: Any) -> str:
+        from hartley.models.whisper import whisper
+
+        return whisper().passage(wave)
+
+    return {PICTURE: picture, SPEECH: speech}
