@@ -78,8 +78,6 @@ def line_reader() -> LineReader:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     (path,) = sorted(home.rglob("*rec*.onnx"))
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     characters = session.get_modelmeta().custom_metadata_map["character"].splitlines()
     return LineReader(session, ("", *characters, " "))

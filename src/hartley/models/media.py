@@ -1,8 +1,8 @@
-"""A chat model that also reads pictures and hears speech, and who hands texts in by them.
+"""A chat model that also takes pictures and speech, and who hands texts in by them.
 
 What the user hands in is a file beside their message. It is read by a recogniser, and the model
-answers what was read as if it were typed. Guards of typed text that stand before the recogniser
-never see it (arXiv:2311.05608).
+answers what was read as if it were typed. A filter of typed text is before the recogniser and
+never sees it (arXiv:2311.05608).
 """
 
 from __future__ import annotations

@@ -63,11 +63,11 @@ class Whisper:
         for at in range(0, max(len(wave), 1), longest):
             some = np.asarray(wave[at : at + longest], np.float32)
             window = next(w for w in WINDOWS if len(some) <= w * spoken_text.RATE)
-            heard = self.features[window](
+            spectrum = self.features[window](
                 some, sampling_rate=spoken_text.RATE, return_tensors="pt"
             ).input_features
             with torch.inference_mode():
-                states = self.encoders[window](heard)
+                states = self.encoders[window](spectrum)
                 whole += " " + self._written(states)
         return " ".join(whole.split())
 
@@ -154,14 +154,16 @@ def named_as_transformers(weights: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
 
     def both(to: str, source: str) -> None:
-        out[f"{to}.weight"], out[f"{to}.bias"] = weights[f"{source}/weight"], weights[
-            f"{source}/bias"
-        ]
+        out[f"{to}.weight"], out[f"{to}.bias"] = (
+            weights[f"{source}/weight"],
+            weights[f"{source}/bias"],
+        )
 
     def norm(to: str, source: str) -> None:
-        out[f"{to}.weight"], out[f"{to}.bias"] = weights[f"{source}/gamma"], weights[
-            f"{source}/beta"
-        ]
+        out[f"{to}.weight"], out[f"{to}.bias"] = (
+            weights[f"{source}/gamma"],
+            weights[f"{source}/beta"],
+        )
 
     def projected(to: str, source: str, names: str) -> None:
         pieces = len(names)

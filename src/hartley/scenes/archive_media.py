@@ -1,4 +1,4 @@
-"""Archive media: the clerk of the archive also reads pictures and hears speech."""
+"""Archive media: the clerk of the archive also takes pictures and speech."""
 
 from __future__ import annotations
 

@@ -184,9 +184,7 @@ def _texts(x: Any) -> Data:
     return Data("texts", Modality.LANGUAGE, x, role="targets")
 
 
-def _judged(
-    victim: Model, round_: Round, outcome: Outcome, questions: Sequence[str]
-) -> Received:
+def _judged(victim: Model, round_: Round, outcome: Outcome, questions: Sequence[str]) -> Received:
     """Let the recogniser read the files of a round."""
     loot, brief = outcome.asset, round_.view.brief
     assert isinstance(loot, Data)  # the engine checks the kind

@@ -190,9 +190,7 @@ class _Espeak:
         self.library = ctypes.CDLL(str(library))
         self.samples: list[NDArray[np.int16]] = []
         folder = str(data).encode()
-        self.rate = int(
-            self.library.espeak_Initialize(self.SYNCHRONOUS, 0, folder, self.NO_EXIT)
-        )
+        self.rate = int(self.library.espeak_Initialize(self.SYNCHRONOUS, 0, folder, self.NO_EXIT))
         if self.rate <= 0:
             raise RunError(f"espeak-ng must start, got {self.rate} from it")
         kind = ctypes.CFUNCTYPE(
@@ -219,9 +217,7 @@ class _Espeak:
         self.library.espeak_SetParameter(self.GAP, speaking.gap, 0)
         self.samples.clear()
         text = sentence.encode() + b"\0"
-        self.library.espeak_Synth(
-            text, len(text), 0, self.CHARACTERS, 0, self.UTF8, None, None
-        )
+        self.library.espeak_Synth(text, len(text), 0, self.CHARACTERS, 0, self.UTF8, None, None)
         self.library.espeak_Synchronize()
         if not self.samples:
             return np.zeros(1), self.rate

@@ -6,7 +6,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,8 @@ class Wear:
         speech: of recordings.
     """
 
-    picture: PictureWear = PictureWear()
-    speech: SpeechWear = SpeechWear()
+    picture: PictureWear = field(default_factory=PictureWear)
+    speech: SpeechWear = field(default_factory=SpeechWear)
 
 
 def medium_of(way: Way) -> str:
@@ -101,9 +101,7 @@ def read(uri: str, readers: Mapping[str, Reader], wear: Wear) -> str:
     kind = head.removeprefix("data:").removesuffix(";base64")
     medium = next((m for m, name in _TYPES.items() if name.split("/")[0] == kind.split("/")[0]), "")
     if not head.startswith("data:") or medium not in readers:
-        raise UsageError(
-            f"a file must be a data URI of a {' or '.join(readers)}, got {uri[:40]!r}"
-        )
+        raise UsageError(f"a file must be a data URI of a {' or '.join(readers)}, got {uri[:40]!r}")
     try:
         content = base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -144,9 +142,9 @@ LETTERS = 27
 
 
 def bits_a_character(error_rate: float) -> float:
-    """Return the bits of a character, drawn uniformly of ``LETTERS``, that is read so often wrongly.
+    """Return the bits of a character that is misread so often, drawn uniformly of ``LETTERS``.
 
-    By Fano's inequality at least so many: log₂ 27 − h(e) − e·log₂ 26.
+    By Fano's inequality they are at least log₂ 27 − h(e) − e·log₂ 26.
     """
     e = min(max(error_rate, 0.0), 1 - 1 / LETTERS)
     spread = 0.0 if e <= 0 else -e * np.log2(e) - (1 - e) * np.log2(1 - e)
