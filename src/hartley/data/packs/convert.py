@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CTRANSLATE2 = 6
 """The version of CTranslate2's files that is read."""
 
-FLOATS = {0: np.dtype("<f4"), 4: np.dtype("<f2")}
+FLOATS: dict[int, np.dtype[Any]] = {0: np.dtype("<f4"), 4: np.dtype("<f2")}
 """Kinds of numbers in such a file that are weights; others are whole numbers of its own use."""
 
 

@@ -98,7 +98,8 @@ def worn(picture: NDArray[Any], wear: PictureWear, seed: int) -> NDArray[np.uint
     if wear.blur:
         grey = gaussian_filter(grey, wear.blur, mode="nearest")
     if wear.noise:
-        grey = grey + np.random.default_rng(seed).normal(0, wear.noise, grey.shape)
+        noise = np.random.default_rng(seed).standard_normal(grey.shape, dtype=np.float32)
+        grey = grey + np.float32(wear.noise) * noise
     out = np.clip(np.round(grey), 0, 255).astype(np.uint8)
     if not wear.quality:
         return out

@@ -165,7 +165,7 @@ def _spoken(sentence: str, speaking: Speaking) -> NDArray[np.float32]:
 @cache
 def _synthesiser() -> _Espeak:
     try:
-        import espeakng_loader  # type: ignore[import-not-found]
+        import espeakng_loader
     except ImportError as error:
         raise MissingExtra("espeakng_loader", "speech") from error
     return _Espeak(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())

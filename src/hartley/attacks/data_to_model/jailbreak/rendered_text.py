@@ -65,7 +65,7 @@ def rendered_text(
     rng: Rng,
     *,
     medium: Literal["picture", "speech"] = "picture",
-    probes: Annotated[int, Range(0, 1000), Stronger.MORE] = 6,
+    probes: Annotated[int, Range(0, 1000), Stronger.MORE] = 16,
 ) -> Outcome:
     """Hand in texts as files, written in the way whose public texts are read with fewest errors.
 
