@@ -24,7 +24,7 @@ from hartley import catalog
 from hartley.channel.log_gain import log_gain
 from hartley.core import Knowledge, Scene, Slot, Trials
 from hartley.engine.defend import defended
-from hartley.games.jailbreak.jailbreak import jailbreak
+from hartley.games.jailbreak.jailbreak import targets_of
 from hartley.games.jailbreak.reading import aim
 from hartley.infotheory.channel_matrix import mutual_information
 from hartley.models.media import WAY, Media
@@ -37,7 +37,7 @@ def handed(scene: Scene, medium: str, seed: int, probes: int) -> Scene:
     """The scene whose attacker hands texts in by the way that is read best."""
     attack = catalog.load("attack", "rendered_text")
     rng = np.random.default_rng(seed)
-    view = aim(scene, jailbreak.targets(scene, 1), rng)
+    view = aim(scene, targets_of(scene, 1), rng)
     loot = attack(view, rng, medium=medium, probes=probes).asset
     print(f"{medium}: {loot.facts[WAY]}", flush=True)
     return scene.with_part(scene.part(Media).entered(Slot.PROMPT, loot))
