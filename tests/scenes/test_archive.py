@@ -58,3 +58,30 @@ def test_what_an_attacker_may_use_is_what_was_opened(scene: Scene) -> None:
     assert scene.model is not None
     assert scene.model.offers & Access.WEIGHTS and "token_slope" in scene.model.calls
     assert scene.settings.opens & Access.TUNE
+
+
+def test_with_recognisers_it_answers_what_is_read_and_so_do_tuned_ones(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hartley.games.jailbreak.live_reading import printed
+    from hartley.kit.media.drawn_text import Drawing
+    from hartley.kit.media.text_by_medium import FILE, written
+    from hartley.models.fine_tuning import TuningSettings
+    from hartley.models.media import Media
+    from hartley.scenes import archive_media
+
+    monkeypatch.setattr(archive_media, "archive", lambda **_: scene)
+    monkeypatch.setattr(archive_media, "recognisers", lambda: {"picture": printed})
+    worn, clear = archive_media.archive_media(wear=1.0), archive_media.archive_media(wear=0.0)
+    assert len({scene.digest, worn.digest, clear.digest}) == 3
+    assert clear.model is not None and scene.model is not None
+    text = scene.part(Withheld).benign[0]
+    typed = [[{"role": "user", "content": text}]]
+    shown = [[{"role": "user", "content": "", FILE: written(text, Drawing(24, 3, 8))}]]
+    answer = scene.model.calls["chat"](typed, 16, -1)
+    assert clear.model.calls["chat"](typed, 16, -1) == answer
+    assert clear.model.calls["chat"](shown, 16, -1) == answer
+    assert clear.part(Media).way is None
+    tuned = clear.part(GptTuner).tune([(text, "Yes.")], TuningSettings(steps=1), 0)
+    again = tuned.calls["chat"](typed, 16, -1)
+    assert tuned.calls["chat"](shown, 16, -1) == again
