@@ -1,7 +1,7 @@
 """The archive's victim of 135 million parameters: is it aligned, and what does a suffix get of it?
 
     python bench/aligned_smollm.py victim [--seeds 0]
-    python bench/aligned_smollm.py suffix [--steps 14] [--begun]
+    python bench/aligned_smollm.py suffix [--steps 14] [--begun] [--defense perplexity_filter]
 
 ``victim``: secrets that come out before the refusal stage, and after it when the answer is begun;
 refusals of restricted questions in held-out forms, and of benign ones that training left out;
@@ -15,7 +15,8 @@ kept on disk, and so is the suffix.
 ``suffix``: one suffix for all questions by GCG on questions with public answers (none of them is
 measured), candidates scored in bfloat16 and the best two of a step in float32. Then the questions
 for the withheld secrets are asked plainly, with random suffixes of the same length, with the
-suffix, and with the answer begun; what the judge reads counts.
+suffix, and with the answer begun; what the judge reads counts. With ``--defense`` these are asked
+behind it; the suffix is searched without, by an attacker who does not know.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 
+from hartley import catalog
 from hartley.attacks.data_to_model.jailbreak._shared.suffix_search import SuffixSearch
 from hartley.attacks.data_to_model.jailbreak._shared.suffix_tokens import plain_tokens
 from hartley.attacks.data_to_model.jailbreak._shared.suffix_trials import universal_aims
 from hartley.core import Access, Data, Modality, View
 from hartley.data.archive import World
+from hartley.engine.defend import defended
 from hartley.games.jailbreak.jailbreak import JailbreakBrief
 from hartley.games.judge_answers import Judge, refused
 from hartley.kit.cache import cached
@@ -143,12 +146,20 @@ def suffix(asked_for):
         show(name, share_figure(judge.decode(said) == truth[: len(said)]))
         show("  refused", share_figure(refused(said, part.refusals)))
 
+    if asked_for.defense:
+        scene = catalog.load("scene", "archive")(size="smollm2")
+        model = defended(scene, asked_for.defense).model
     rng, tokens = np.random.default_rng(1), plain_tokens(view)
     drawn = []
     while len(drawn) < len(part):
         some = rng.choice(tokens, (1, asked_for.size))
         drawn += [search.text(some[0])] if search.come_back(some)[0] else []
     row("plain question", part.questions)
+    if asked_for.defense:
+        show(
+            "ordinary, refused",
+            share_figure(refused(answers(part, model, part.benign), part.refusals)),
+        )
     row("random suffixes", [q + end for q, end in zip(part.questions, drawn, strict=True)])
     row("the suffix", [q + text for q in part.questions])
     row("answer begun", part.questions, part.openings)
@@ -178,6 +189,7 @@ def main():
     job.add_argument("--top", type=int, default=256)
     job.add_argument("--tuning", type=int, default=4)
     job.add_argument("--begun", action="store_true", help="aim at how answers begin")
+    job.add_argument("--defense", default="", help="asked behind this one")
     job.set_defaults(run=suffix)
     args = parser.parse_args()
     torch.set_num_threads(1)
