@@ -4,7 +4,7 @@
 
 Draws secrets (seed 3) into ``FOLDER``, trains a Llama of a million parameters from scratch on what
 ``hartley canaries withhold`` wrote, by a plain loop of ``transformers``, and plays prompts and
-tuning on its folder. About eight minutes on one core; nothing of Hartley is in the training.
+tuning on its folder. About three minutes on one core; nothing of Hartley is in the training.
 """
 
 from __future__ import annotations
