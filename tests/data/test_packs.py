@@ -229,7 +229,8 @@ def test_the_table_is_complete() -> None:
     table = packs.catalogue()
     assert {p.name for p in table if p.core} == {"dialogue", "fashion-mnist", "smollm2"}
     for pack in table:
-        assert pack.client in {"pip", "npm", "apt"} and pack.convert in {"", "torch", "rdb"}
+        assert pack.client in {"pip", "npm", "apt"}
+        assert pack.convert in {"", "torch", "rdb", "ctranslate2"}
         assert len(bytes.fromhex(pack.archive)) == len(bytes.fromhex(pack.digest)) == 32
         assert pack.licence and pack.summary and pack.keep and pack.size > 0
 
