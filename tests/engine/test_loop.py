@@ -73,10 +73,42 @@ def test_rounds_are_really_run_beside_a_forecast(known):
         assert row["share"] == pytest.approx(expected, abs=0.05)
         assert row["control"] == 0 and row["inside"] and row["linear"]
         assert row["by_doses"]["value"] == pytest.approx(expected, abs=0.05)
+    # 0.125 · 0.84³, and what was run fell by the rest.
+    change = loop["change"]
+    assert change["low"] < 0.125 * (math.prod(GAINS) ** 3 - 1) < change["high"] < 0.05
     assert known["weakest_cut"]["radius"] == 0
     assert len(known["weakest_cut"]["tied"]) == 3
     assert known["weakest_cut"]["narrowest"]["edge"] in (["three", "one"], ["two", "three"])
     assert [step["attack"] for step in loop["trace"]] == ["carries"] * 9
+
+
+def test_a_defense_is_measured_along_the_whole_loop(call, tmp_path):
+    """Defended at one leg, read at every asset: the same secrets without and behind it."""
+    ordered = order((1.5, 0.9, 1.4), clusters=6)
+    (tmp_path / "ring.toml").write_text(normalised(Plan(scene="purses", loop=ordered)))
+    done = call("loop", "ring.toml", "--defend", "tape", "--workers", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    bare, taped = document["loops"]
+    assert (bare["added"], taped["added"]) == ("", "tape")
+    for before, after, truth in zip(
+        bare["gains"], taped["gains"], ((1.5, 1.5), (0.9, 0.9), (1.4, 0.7)), strict=True
+    ):
+        assert before["low"] < truth[0] < before["high"]
+        assert after["low"] < truth[1] < after["high"]
+    for one, truth in ((bare, 1.5 * 0.9 * 1.4), (taped, 1.5 * 0.9 * 0.7)):
+        assert one["low"] < truth < one["high"]
+    assert taped["radius"]["value"] < bare["radius"]["value"]
+    assert taped["radius"]["grows"] < bare["radius"]["grows"]
+    # The assets before the defended leg are hit as hard in the first round, and less in the next.
+    share = [[row["share"] for row in one["rounds"]] for one in (bare, taped)]
+    assert share[0][:3] == share[1][:3] and share[1][3] < share[0][3]
+    assert sum(share[1][4:7]) < sum(share[0][4:7])
+    again = call("loop", "ring.toml", "--defend", "tape", "--workers", "0")
+    assert "the loop without and behind each defense" in again.stdout and "behind tape" in (
+        again.stdout
+    )
+    assert call("loop", "ring.toml", "--defend", "tap").returncode == 2
 
 
 def test_a_leg_that_does_nothing_is_reported_so(strangers, tmp_path):
@@ -150,7 +182,7 @@ scene = "digits"
 legs = [
   { from = "uploads", to = "victim", attack = "knockoff" },
   { from = "victim", to = "copy", attack = "knockof" },
-  { from = "copy", to = "uploads", attack = "compression" },
+  { from = "copy", to = "uploads", attack = "resampling" },
 ]
 """
     (tmp_path / "odd.toml").write_text(text)

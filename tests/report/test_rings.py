@@ -106,6 +106,7 @@ def test_a_leg_that_may_do_nothing_is_dashed_and_said_so(document):
     words = [row[4] for row in rings.gain_rows(null)]
     assert "may be 0" in words[1] and "may be 0" not in words[0]
     assert rings.picture(null, "r").count(" shut") == 1
+    assert "share of one above that of an untouched loop fell" in rings.sentence(null)
     assert "dies out" in rings.sentence(loop((0.9, 0.8, 0.7)))
     assert "a small compromise grows" in rings.sentence(loop((1.5, 1.2, 1.1)))
 

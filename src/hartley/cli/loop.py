@@ -23,7 +23,7 @@ from hartley.cli.terminal import (
     whole,
 )
 from hartley.core.errors import UsageError
-from hartley.engine.loop.in_words import MEANING, beside, facts, null_or_bent, verdict
+from hartley.engine.loop.in_words import MEANING, beside, facts, null_or_bent, rounds_say, verdict
 
 app = App(name="loop")
 
@@ -173,6 +173,7 @@ def _print_loop(one: Mapping[str, Any]) -> None:
         f"once round: × {_times(one)}; that is ρ = {quantity(radius)} a leg, "
         f"P(ρ > 1) = {number(radius['grows'], 2)}: {verdict(one)}"
     )
+    say_hung("", rounds_say(one))
     say_hung("", MEANING)
     say(f"intervals: {share}, over clusters; doses: {_doses(one)}")
     _print_cut(one["cut"])
@@ -274,7 +275,6 @@ def _print_beside(loops: Sequence[Mapping[str, Any]]) -> None:
         if one["why"]:
             lines.append((one["added"] or "none", *["–"] * (len(one["legs"]) + 4)))
             continue
-        last = [row["share"] for row in one["rounds"]][-1]
         cut = one["cut"]
         lines.append(
             (
@@ -283,10 +283,18 @@ def _print_beside(loops: Sequence[Mapping[str, Any]]) -> None:
                 _times(one),
                 quantity(one["radius"]),
                 number(one["radius"]["grows"], 2),
-                number(last),
+                quantity(one["change"]),
                 " → ".join(cut["narrowest"]["edge"]) if cut else "–",
             )
         )
     legs = [f"{leg['from']} → {leg['to']}" for leg in loops[0]["legs"]]
-    columns = ("defense", *legs, "once round", "ρ a leg", "P(ρ > 1)", "last round", "narrowest")
-    print_table(columns, lines, numbers=(len(legs) + 3, len(legs) + 4))
+    columns = (
+        "defense",
+        *legs,
+        "once round",
+        "ρ a leg",
+        "P(ρ > 1)",
+        "change in rounds",
+        "narrowest",
+    )
+    print_table(columns, lines, numbers=(len(legs) + 3,))

@@ -6,7 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hartley.engine.loop.in_words import MEANING, beside, facts, null_or_bent, verdict
+from hartley.engine.loop.in_words import (
+    MEANING,
+    beside,
+    facts,
+    null_or_bent,
+    rounds_say,
+    verdict,
+)
 from hartley.report import figures
 from hartley.report.format_numbers import AXIS_TITLES, NOTHING, number, percent, plain, span
 
@@ -21,7 +28,7 @@ ROUND_HEAD = (
     *("Round", "Leg", "Asset", "Share", "Untouched", "Forecast of the excess", "Beside it"),
     *("Through the doses", "What happened"),
 )
-BESIDE_HEAD = ("Defense", "Once round", "ρ a leg", "P(ρ > 1)", "Last round", "Narrowest leg")
+BESIDE_HEAD = ("Defense", "Once round", "ρ a leg", "P(ρ > 1)", "Change in rounds", "Narrowest leg")
 
 
 def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
@@ -61,7 +68,7 @@ def sentence(one: Mapping[str, Any]) -> str:
         f"Once round the loop{behind}, each compromised share comes back as {number(one['gain'])} "
         f"{span(one['low'], one['high'])}: ρ is {number(radius['value'])} "
         f"{span(radius['low'], radius['high'])} a leg, P(ρ > 1) {number(radius['grows'])}, over "
-        f"{one['clusters']} clusters; {verdict(one)}."
+        f"{one['clusters']} clusters; {verdict(one)}. Beside that, {rounds_say(one)}."
     )
 
 
@@ -218,7 +225,7 @@ def _beside(one: Mapping[str, Any]) -> list[str]:
         f"{number(one['gain'])} {span(one['low'], one['high'])}",
         f"{number(radius['value'])} {span(radius['low'], radius['high'])}",
         number(radius["grows"]),
-        number(one["rounds"][-1]["share"]),
+        f"{number(one['change']['value'])} {span(one['change']['low'], one['change']['high'])}",
         " → ".join(cut["narrowest"]["edge"]) if cut else NOTHING,
     ]
 

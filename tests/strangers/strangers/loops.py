@@ -19,6 +19,7 @@ from hartley.core import (
     Term,
     View,
     attack,
+    defense,
     game,
     recipe,
 )
@@ -85,8 +86,33 @@ def carries(view, rng, *, gain: float = 1.0):
     return Outcome(asset=_coins(rng.random(COINS) < chance))
 
 
+@dataclass(frozen=True)
+class Tape:
+    """A part: of two coins that come back one sticks."""
+
+
+@defense(
+    term=Term.NOISE,
+    stage="data",
+    protects=("coins",),
+    modalities=(Modality.TABULAR,),
+    paper="hartley",
+    strongest={},
+)
+def tape(scene, rng):
+    """Put tape into the last purse."""
+    return scene.with_part(Tape())
+
+
+@dataclass(frozen=True)
 class World:
-    """One purse."""
+    """One purse.
+
+    Attributes:
+        taped: whether every second coin that comes back sticks.
+    """
+
+    taped: bool
 
     def dosed(self, asset, share, rng, base, full):
         """Turn that share."""
@@ -103,7 +129,10 @@ class World:
 
     def left(self, link, at_hand, loots, rng):
         """Keep the coins."""
-        return Left(loots[0], {"turned": float(loots[0].x.sum())})
+        x = loots[0].x
+        if self.taped and link.target == "one":
+            x = x * (rng.random(x.shape) < 0.5)
+        return Left(_coins(x), {"turned": float(x.sum())})
 
 
 @recipe(modality=Modality.TABULAR)
@@ -116,7 +145,7 @@ def purses():
             Link(source, target, "coins", "coins are carried on")
             for source, target in zip(names, (*names[1:], names[0]), strict=True)
         ),
-        begin=lambda scene, seed: World(),
+        begin=lambda scene, seed: World(scene.find(Tape) is not None),
         whole="one",
         story="Coins go round.",
     )

@@ -13,13 +13,29 @@ MEANING = (
 
 
 def verdict(one: Mapping[str, Any]) -> str:
-    """Say whether a loop grows, as the interval of its radius has it."""
+    """Say whether a loop grows near 0, as the interval of its radius has it."""
     radius = one["radius"]
     if radius["low"] > 1:
-        return "a small compromise grows"
+        return "by its gains a small compromise grows"
     if radius["high"] is not None and radius["high"] < 1:
-        return "a small compromise dies out"
-    return "open: the interval holds 1"
+        return "by its gains a small compromise dies out"
+    return "open by its gains: the interval holds 1"
+
+
+def rounds_say(one: Mapping[str, Any]) -> str:
+    """Say what the rounds that were run did, which may be other than what the gains predict."""
+    change, rows = one["change"], one["rounds"]
+    if change["low"] > 0:
+        word = "grew"
+    elif change["high"] < 0:
+        word = "fell"
+    else:
+        word = "neither grew nor fell beyond chance"
+    return (
+        f"in {rows[-1]['round']} rounds that were run the share of {rows[0]['asset']} above that "
+        f"of an untouched loop {word}: {rows[0]['excess']:.3f} → {rows[-1]['excess']:.3f}, "
+        f"change {change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+    )
 
 
 def beside(row: Mapping[str, Any]) -> str:

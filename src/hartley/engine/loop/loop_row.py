@@ -56,7 +56,7 @@ def loop_row(
         "clusters": len(clusters),
         "ordered": described["clusters"],
         "alpha": alpha,
-        **dict.fromkeys(("gain", "low", "high", "radius", "cut", "why")),
+        **dict.fromkeys(("gain", "low", "high", "radius", "cut", "change", "why")),
         **{name: [] for name in ("gains", "absent", "open", "rounds", "trace", "cycles")},
     }
     if len(clusters) < FEWEST_CLUSTERS:
@@ -90,6 +90,7 @@ def loop_row(
     row["cycles"] = [{"path": list(names), "gain": gain} for names, gain in cycles(matrix)]
     row["rounds"] = _rounds(matrix, clusters, legs, weights, alpha)
     row["trace"] = _trace(clusters)
+    row["change"] = _change(clusters, alpha)
     return row
 
 
@@ -249,6 +250,25 @@ def _by_doses(
 def _ends(values: NDArray[np.float64], alpha: float) -> dict[str, float]:
     low, high = np.quantile(values[1:], [alpha / 2, 1 - alpha / 2])
     return {"value": float(values[0]), "low": float(low), "high": float(high)}
+
+
+def _change(clusters: Sequence[Plain], alpha: float) -> dict[str, float]:
+    """Return by how much the first asset's excess over the control changed in the rounds, paired.
+
+    The interval is Student's over clusters.
+    """
+    from scipy.stats import t
+
+    gaps = np.array(
+        [
+            one["rounds"][-1] - one["control"][-1] - (one["rounds"][0] - one["control"][0])
+            for one in clusters
+        ]
+    )
+    m = len(gaps)
+    error = float(t.ppf(1 - alpha / 2, m - 1) * gaps.std(ddof=1) / np.sqrt(m))
+    value = float(gaps.mean())
+    return {"value": value, "low": value - error, "high": value + error}
 
 
 def _trace(clusters: Sequence[Plain]) -> list[dict[str, Any]]:
