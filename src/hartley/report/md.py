@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hartley.engine.loop.in_words import MEANING
 from hartley.report import rings, suspects, which_defense
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
@@ -112,7 +113,7 @@ def _rings(document: Mapping[str, Any]) -> list[str]:
         blocks.append(cell(f"{rings.sentence(one)} {rings.cut_words(one)}"))
         blocks.append(table(rings.GAIN_HEAD, list(rings.gain_rows(one))))
         blocks.append(table(rings.ROUND_HEAD, list(rings.round_rows(one))))
-    return ["## The closed loop", cell(rings.MEANING), *blocks] if blocks else []
+    return ["## The closed loop", cell(MEANING), *blocks] if blocks else []
 
 
 def _suspects(document: Mapping[str, Any]) -> list[str]:
