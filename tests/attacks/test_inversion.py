@@ -44,6 +44,30 @@ def _play(name: str, scene, **more):
     return play(catalog.load("attack", name), scene, seed=0, **more)
 
 
+def test_aimed_in_a_chain_a_server_reads_records_of_the_owner_with_their_labels() -> None:
+    scene, rng = _scene(), np.random.default_rng(1)
+    views = gradient_inversion.aim(scene, None, rng, rounds=5)
+    assert [view.brief.batch for view in views] == [1] * 5
+    attack = catalog.load("attack", "analytic_gradient")
+    for view in views:
+        rebuilt = attack(view, rng).asset
+        gaps = np.abs(scene.train.x - rebuilt.x).max((1, 2, 3))
+        assert gaps.min() < 1e-4 and rebuilt.y == scene.train.y[gaps.argmin()]
+    assert len(gradient_inversion.aim(scene, None, rng, rounds=9999)) == len(scene.train)
+    with pytest.raises(UsageError, match="federated step and labelled training records"):
+        gradient_inversion.aim(replace(scene, parts=()), None, rng)
+
+
+def test_aimed_in_a_chain_class_inversion_asks_about_every_output() -> None:
+    scene = class_inversion.live(Modality.VISION, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    views = class_inversion.aim(scene, scene.model, rng)
+    assert [int(view.brief.question.x[0, 0]) for view in views] == list(range(scene.model.classes))
+    assert len({view.salt for view in views}) == 1 and views[0].brief.public.y is None
+    with pytest.raises(UsageError, match="training records and a classifier"):
+        class_inversion.aim(replace(scene, train=None), scene.model, rng)
+
+
 def test_a_batch_of_two_comes_back_exactly_and_is_identified() -> None:
     wide = dense((1, 4, 4), 6, (128,))
     trials = _play("analytic_gradient", _scene(batches=(2,), net=wide))

@@ -189,6 +189,8 @@ only = ["chains"]
 [[chains]]
 attacks = ["knockoff", "loss_threshold"]
 against = ["surrogate"]
+[[chains]]
+attacks = ["knockoff", "loss_threshold"]
 [games.membership]
 rounds = 4
 targets = 12
@@ -204,11 +206,14 @@ def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path):
     plan = parse(CONTROLLED + "0")
     assert parse(normalised(plan)).chains == plan.chains
     document = assess(plan, store=tmp_path / "alone")
-    control, chain = document["channels"]
-    (edge,) = document["edges"]
-    assert (control["attack"], chain["attack"]) == (
-        *("surrogate+loss_threshold", "knockoff+loss_threshold"),
-    )
+    control, chain, victim = document["channels"]
+    assert [row["attack"] for row in (control, chain, victim)] == [
+        *("surrogate+loss_threshold", "knockoff+loss_threshold", "loss_threshold"),
+    ]
+    # The control alone is no edge, though the last attack alone was played as well.
+    edge, degraded = document["edges"]
+    assert degraded["path"] == edge["path"] and degraded["control"] == []
+    assert degraded["alone"] == victim["id"]
     assert edge["control"] == ["surrogate"] and edge["alone"] == control["id"]
     assert not edge["queried"] and edge["composition"] == "degrade"
     asked = [row["metrics"]["queries_to_copy"] for row in (control, chain)]

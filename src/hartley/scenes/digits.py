@@ -28,6 +28,7 @@ def digits(
     epochs: Annotated[int, Range(0)] = 60,
     batch: Annotated[int, Range(1)] = 32,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
+    public: Annotated[int, Range(32, 500), Stronger.MORE] = 500,
     opened: Annotated[bool, Stronger.MORE] = False,
     workers: Annotated[int, Range(1), Stronger.NEITHER] = 1,
 ) -> Scene:
@@ -39,6 +40,7 @@ def digits(
         epochs: passes over the training records.
         batch: records per step.
         seed: of the split and of the training.
+        public: the attacker's records, of which 16 at most are kept back for canaries.
         opened: also give attackers gradients and weights.
         workers: processes for training; the result does not depend on their number.
     """
@@ -46,6 +48,7 @@ def digits(
     parts = _assemble_vision.deal(
         data.digits(), {"train": half, "holdout": half, "public": PUBLIC, "test": TEST}, seed
     )
+    parts["public"], _ = _assemble_vision.split_off(parts["public"], PUBLIC - public)
     pipeline = Pipeline(
         dense((1, 8, 8), 10, (hidden,)),
         Training(epochs=epochs, batch=batch),

@@ -413,7 +413,7 @@ def planned(lines: Sequence[Line], plan: Plan, scene: Scene) -> dict[str, Any]:
         elif line.stages:
             row = {"key": line.key, "standing": standing(line, scene, plan)}
             against = list(dict.fromkeys(compared.get(line.id, ())))
-            rows.append({**row, **({"against": against} if against else {})})
+            rows.append({**row, **({"against": against} if len(line.stages) > 1 else {})})
         else:
             rows.append({"key": line.key, "utility": added(line, plan)})
     declared = [_declared(names, plan, scene) for names in plan.use]

@@ -192,6 +192,38 @@ class GradientInversionBrief:
     step: KnownStep | None = field(default=None, metadata=adaptive_only_but(_step_before))
 
 
+def aim(
+    scene: Scene, target: Model | None, rng: Rng, *, rounds: int = 0, **_: Any
+) -> tuple[View[GradientInversionBrief], ...]:
+    """Return the views of a server that sees updates of clients, each on one record of the owner's.
+
+    Args:
+        scene: has a ``FederatedStep`` and labelled training records, which the clients hold.
+        target: not used: the server knows the net that it sends.
+        rng: draws the clients' records, the weights before the step, and the salt.
+        rounds: number of clients; 0 takes the scene's default, and there are at most as many as
+            training records.
+
+    Raises:
+        UsageError: the scene has no such step, or no labelled training records.
+    """
+    del target
+    part, owner = scene.find(FederatedStep), scene.train
+    if part is None or owner is None or owner.y is None:
+        raise UsageError(
+            f"scene {scene.name!r} must have a federated step and labelled training records for "
+            "gradient inversion"
+        )
+    rounds = min(scene.settings.rounds_of("gradient_inversion", rounds, ROUNDS), len(owner))
+    step, rows = part.step(scene), rng.permutation(len(owner))[:rounds]
+    (weights,) = part.weights(scene, step, rng, 1)
+    salt = int(rng.integers(2**31))
+    return tuple(
+        _view(scene, step, weights, (owner.x[[row]], owner.y[[row]]), rng=rng, salt=salt)
+        for row in rows
+    )
+
+
 @game(
     cls="inversion",
     flow=Flow.INFERRING,
@@ -205,6 +237,8 @@ class GradientInversionBrief:
     requires=("federated_step", "holdout"),
     metrics=("identified", "identified_without_target", "psnr"),
     loot="data",
+    aim=aim,
+    aims_at="model",
 )
 def gradient_inversion(
     scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
@@ -229,7 +263,6 @@ def gradient_inversion(
         )
     candidates = min(part.candidates, most_candidates)
     step = part.step(scene)
-    net = step.net
     stages = part.weights(scene, step, rng, rounds)
     salt = int(rng.integers(2**31))
     dealt_rounds, candidate_rows = [], []
@@ -239,23 +272,8 @@ def gradient_inversion(
         truth = rng.integers(0, candidates, size)
         choice = rng.integers(0, candidates, size) if part.blind else truth
         batch = rows[np.arange(size), choice]
-        update = step.update(stages[k], holdout.x[batch], holdout.y[batch], rng)
-        protected_update = part.protection.apply(update, rng)
-        for array in protected_update.values():
-            array.flags.writeable = False
-        net_weights = {name: stages[k][name] for name in net.shapes}
-        view = View(
-            source=_model(scene, net, net_weights, part.grants),
-            brief=GradientInversionBrief(
-                gradient=protected_update,
-                net=net,
-                batch=size,
-                classes=net.classes,
-                public=unlabelled(scene.extra.get("public")),
-                step=_known(step, stages[k]),
-            ),
-            defenses=scene.defenses,
-            salt=salt,
+        view = _view(
+            scene, step, stages[k], (holdout.x[batch], holdout.y[batch]), rng=rng, salt=salt
         )
         dealt_rounds.append(Round(view=view, truth=truth, alphabet=candidates))
         candidate_rows.append(rows)
@@ -323,6 +341,35 @@ def federated(scene: Scene) -> NDArray[np.bool_] | None:
         return None
     step = replace(part, net=net, epochs=0).step(scene)
     return correctly_labelled(step, (train.x, train.y), (test.x, test.y), part.protection)
+
+
+def _view(
+    scene: Scene,
+    step: Step,
+    weights: dict[str, Any],
+    batch: tuple[NDArray[Any], NDArray[Any]],
+    *,
+    rng: Rng,
+    salt: int,
+) -> View[GradientInversionBrief]:
+    """Return what the server sees of a client with a batch of records (b, …) and labels (b,)."""
+    part, net = scene.part(FederatedStep), step.net
+    update = part.protection.apply(step.update(weights, *batch, rng), rng)
+    for array in update.values():
+        array.flags.writeable = False
+    return View(
+        source=_model(scene, net, {name: weights[name] for name in net.shapes}, part.grants),
+        brief=GradientInversionBrief(
+            gradient=update,
+            net=net,
+            batch=len(batch[0]),
+            classes=net.classes,
+            public=unlabelled(scene.extra.get("public")),
+            step=_known(step, weights),
+        ),
+        defenses=scene.defenses,
+        salt=salt,
+    )
 
 
 def _known(step: Step, weights: dict[str, Any]) -> KnownStep | None:
