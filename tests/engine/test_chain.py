@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hartley import catalog
+from hartley.cli.print_edges import print_edges
 from hartley.core import (
     AnswerForm,
     ChannelSpec,
@@ -202,7 +203,7 @@ steps = 4
 workers = """
 
 
-def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path):
+def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path, capsys):
     plan = parse(CONTROLLED + "0")
     assert parse(normalised(plan)).chains == plan.chains
     document = assess(plan, store=tmp_path / "alone")
@@ -220,6 +221,10 @@ def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path):
     assert asked[0] == 0 < asked[1]  # a control asks the victims nothing
     for kind in ("md", "html"):
         assert "surrogate" in render(document, kind)
+    print_edges(document["edges"])
+    lines = capsys.readouterr().out
+    assert "knockoff →source→ loss_threshold  surrogate" in lines
+    assert "no times, but the difference, of knockoff → loss_threshold against surrogate" in lines
     both = assess(parse(CONTROLLED + "2"), store=tmp_path / "both")
     assert both["edges"] == document["edges"]
     measured = [[(row["id"], row["bits"]) for row in run["channels"]] for run in (both, document)]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.own_model import NOT_SET, OwnModel
+from hartley.cli.print_edges import print_edges
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
@@ -288,6 +289,7 @@ def finish(
     for words in (*of_one_training(document), *of_unlike_answers(document)):
         say(words)
     print_suspects(document)
+    print_edges(document.get("edges") or ())
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     say(f"verdict: {verdict_of(verdict)}")
     say(f"  meaning: {meaning(verdict)}")

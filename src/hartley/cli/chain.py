@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from hartley import catalog
 from hartley.cli.own_model import NOT_SET, OwnModel, chosen_scene
+from hartley.cli.print_edges import print_edges
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.terminal import (
@@ -17,11 +18,8 @@ from hartley.cli.terminal import (
     complain,
     exit_code,
     note,
-    number,
     print_channels,
     print_json,
-    print_table,
-    quantity,
     say,
     whole,
 )
@@ -165,59 +163,5 @@ def _print(document: Mapping[str, Any], store: Path) -> None:
     scene = document["scene"]
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     print_channels(rows)
-    _print_edges(document["edges"])
+    print_edges(document["edges"])
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
-
-
-def _print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
-    if not edges:
-        return
-    say()
-    lines = []
-    for edge in edges:
-        bits = {"value": edge["gain"], "low": edge["low"], "high": edge["high"]}
-        path = edge["path"][0]
-        for slot, name in zip(edge["slots"], edge["path"][1:], strict=True):
-            path += f" →{slot}→ {name}"
-        times, auc = _times(edge["log_gain"]), edge["auc"]
-        lines.append(
-            (
-                path,
-                " + ".join(edge["control"]) or "alone",
-                quantity(bits),
-                times,
-                "–" if auc is None else quantity(auc),
-                edge["family"],
-                edge["composition"],
-                str(edge["n"]),
-            )
-        )
-    columns = (
-        *("chain", "against", "gain in bits", "times", "gain in AUC", "together", "joined"),
-        "victims",
-    )
-    print_table(columns, lines, numbers=(7,), drop=(6,))
-    say("gains: 95% intervals over victims; both arms have the same secrets")
-    for edge in edges:
-        if edge["bound"] and edge["bound"]["violation"]:
-            say(
-                f"VIOLATION {edge['path'][-1]}: {number(edge['bound']['certified'])} bit are "
-                f"certified, at most {number(edge['bound']['theory'])} are possible: a side "
-                "channel, a false claim, or a bug"
-            )
-        if edge["log_gain"]["why"]:
-            say(f"  {edge['path'][-1]}: no times: {edge['log_gain']['why']}")
-        if edge["product"] is not None:
-            say(
-                f"  {edge['path'][-1]}: {quantity(edge['product'])} bits if it depends on the loot "
-                "alone (product of the two matrices, an estimate)"
-            )
-
-
-def _times(gain: Mapping[str, Any]) -> str:
-    """How many times as many bits, where there is a quotient."""
-    if gain["scale"] != "log2":
-        return "–"
-    low, high = (None if gain[end] is None else 2 ** gain[end] for end in ("low", "high"))
-    ends = f"[{'0' if low is None else number(low)}, {number(high)}]"
-    return f"{number(2 ** gain['value'])} {ends}"
