@@ -133,6 +133,8 @@ class RuledTuner(Tuner, Protocol):
         """
         if slot is not Slot.TRAIN or not isinstance(asset, Data) or asset.role != POISON:
             return None
+        if "answers" not in asset.facts:
+            return None
         answers = [str(answer) for answer in asset.facts["answers"]]
         examples = tuple(zip(map(str, asset.x), answers, strict=True))
         lessons = replace(self.lessons, poison=(*self.lessons.poison, *examples))
