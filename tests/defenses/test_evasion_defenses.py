@@ -9,12 +9,15 @@ import pytest
 
 from hartley import catalog
 from hartley.core import Access, Applied, Data, Modality, Model, Output, Scene
+from hartley.core.brief import as_static_brief
 from hartley.defenses.signal.adversarial_training import Adversarial
 from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.jailbreak.certificate import Certificate
+from hartley.kit.denoiser import Denoiser
 from hartley.kit.input_rounding import rounded_inputs
 from hartley.kit.perturbation import Perturbation
+from hartley.kit.vision.jpeg_rounding import jpeg_rounded
 from hartley.models.smoothing import Smoothing
 
 WEIGHTS = np.random.default_rng(0).standard_normal(12)
@@ -159,3 +162,54 @@ def test_an_attacker_who_knows_of_bit_depth_sends_rounded_records_through_the_ne
     rounded = of(view, rounded_inputs(x, 2, 0.0, 1.0))
     np.testing.assert_array_equal(of(knows, x).slope, rounded.slope)
     assert not np.array_equal(of(view, x).slope, rounded.slope)
+
+
+def test_an_attacker_who_knows_of_jpeg_passes_the_slope_straight_through():
+    from hartley.attacks.data_to_model.jailbreak._shared.slopes import Slopes
+
+    game = catalog.load("game", "evasion")
+    scene = game.live(Modality.VISION, np.random.default_rng(0))
+    view = game(scene, np.random.default_rng(0), rounds=1).rounds[0].view
+    x, rows = np.asarray(view.brief.question.x), np.arange(32)
+    knows = replace(view, defenses=(Applied("jpeg", {"quality": 20}),))
+    of = lambda v, records: Slopes.of(v, np.random.default_rng(0), 1).at(records, rows, "ce")  # noqa: E731
+    rounded = of(view, jpeg_rounded(x, 20, 0.0, 1.0))
+    np.testing.assert_array_equal(of(knows, x).slope, rounded.slope)
+    assert not np.array_equal(of(view, x).slope, rounded.slope)
+
+
+def test_an_attacker_who_knows_the_purifier_goes_up_the_slope_of_both_networks():
+    from hartley.attacks.data_to_model.jailbreak._shared.slopes import Slopes
+
+    game = catalog.load("game", "evasion")
+    scene = game.live(Modality.VISION, np.random.default_rng(0))
+    after = defended(scene, "purifier", {"epochs": 5, "width": 16})
+    view = game(after, np.random.default_rng(0), rounds=1).rounds[0].view
+    denoiser = after.find(Denoiser)
+    assert view.brief.denoiser is denoiser and as_static_brief(view.brief, scene).denoiser is None
+    # Of a purifier that is deployed, an attacker who does not know what was added knows too.
+    assert as_static_brief(view.brief, after).denoiser is denoiser
+    x, rows = np.asarray(view.brief.question.x), np.arange(32)
+    known = Slopes.of(view, np.random.default_rng(0), 1).at(x, rows, "ce")
+    bare = Slopes.of(replace(view, defenses=()), np.random.default_rng(0), 1)
+    behind = bare.at(denoiser(x), rows, "ce")
+    np.testing.assert_allclose(known.loss, behind.loss)
+    np.testing.assert_allclose(known.slope, denoiser.pulled_back(x, behind.slope))
+    assert not np.allclose(known.slope, behind.slope)
+
+
+def test_defenses_of_inputs_are_followed_from_the_last_that_was_added_inwards():
+    """The owner's model reads a record through the last defense first."""
+    from hartley.attacks.data_to_model.jailbreak._shared.slopes import Slopes
+
+    game = catalog.load("game", "evasion")
+    scene = game.live(Modality.VISION, np.random.default_rng(0))
+    after = defended(defended(scene, "jpeg", {"quality": 30}), "purifier", {"epochs": 5})
+    view = game(after, np.random.default_rng(0), rounds=1).rounds[0].view
+    x = np.asarray(view.brief.question.x)
+    changed, passed = Slopes.of(view, np.random.default_rng(0), 1)._through(x)
+    denoiser = after.find(Denoiser)
+    np.testing.assert_array_equal(changed, jpeg_rounded(denoiser(x), 30, 0.0, 1.0))
+    assert [part for part, _ in passed] == [denoiser]
+    answers = view.model.query(x)
+    np.testing.assert_array_equal(answers, view.model.clear.query(changed))

@@ -93,6 +93,19 @@ def test_nothing_is_known_at_first_and_attacks_are_judged_by_their_bare_rows():
     assert heavy[3] < light[0] / 3
 
 
+def test_a_utility_that_takes_no_time_without_a_defense_does_not_multiply_all_others():
+    """Its job behind a defense trains the model anew, which the next one then has."""
+    bare = [_job("slow", ""), Experiment("scene")]
+    behind = [
+        Experiment("scene", defenses=(Applied("loss_filter", {}),), baseline=False),
+        _job("slow", "loss_filter", Knowledge.STATIC),
+    ]
+    work = WorkLeft([*bare, *behind], {})
+    for job, seconds in zip([*bare, *behind[:1]], (8.0, 1e-5, 3.0), strict=True):
+        work.ended(job, seconds)
+    assert 4 < work.seconds < 16
+
+
 def test_what_was_played_before_a_stop_is_known():
     jobs = list(_jobs())
     work = WorkLeft(jobs[9:], {}, [(job, _seconds(job)) for job in jobs[:9]])

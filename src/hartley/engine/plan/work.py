@@ -2,21 +2,26 @@
 
 A job that an earlier run played takes what it took there. Any other takes what its attack takes
 without a defense, times what the defense costs, times the number of plays: attacks that choose
-among settings play each on a quarter of the rounds.
+among settings play each on a quarter of the rounds. A defense that was not played yet costs what
+those of its stage do in the mean: one that trains anew costs more than one that changes answers.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hartley import catalog
 from hartley.core import Experiment
+from hartley.core.errors import HartleyError
 from hartley.engine.run.tuning import SHARE
 
 PRIOR = 2.0
-"""Jobs that the cost of a defense is drawn towards, of all games or of all defenses."""
+"""Jobs, or defenses of a stage, as many as which what is believed beforehand counts."""
+UTILITY = "utility"
 EVERY = 100
 """Of this many parts of a run: jobs that are left are judged anew after each."""
 
@@ -27,14 +32,16 @@ class Kind:
 
     Attributes:
         attack: with its settings; of a chain all attacks.
-        game: of the last attack; empty of a utility.
+        game: of the last attack; ``utility`` where the job measures that.
         defenses: names of all that are applied, joined by ``+``.
+        stage: where they act, joined alike.
         plays: of the rounds: 1, and a share for each setting that is tried.
     """
 
     attack: str
     game: str
     defenses: str
+    stage: str
     plays: float
 
     @classmethod
@@ -43,9 +50,10 @@ class Kind:
         stages = [(s.attack, sorted((k, str(v)) for k, v in s.params.items())) for s in job.stages]
         tried = (1 + len(job.sweep)) / SHARE if job.sweep else 0.0
         return cls(
-            attack=str(stages) if stages else "utility",
-            game=job.stages[-1].game if job.stages else "",
+            attack=str(stages) if stages else UTILITY,
+            game=job.stages[-1].game if job.stages else UTILITY,
             defenses="+".join(defense.name for defense in job.defenses),
+            stage="+".join(sorted({_stage(defense.name) for defense in job.defenses})),
             plays=1.0 + tried,
         )
 
@@ -63,7 +71,7 @@ class Costs:
     _games: dict[str, float] = field(default_factory=dict)
     _usual: float = 1.0
     _factors: dict[tuple[str, str], float] = field(default_factory=dict)
-    _defended: float = 1.0
+    _stages: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def fit(self) -> None:
         """Judge attacks by their rows without a defense, then defenses by what they add."""
@@ -80,19 +88,21 @@ class Costs:
         self._games = {game: _mean(rows) for game, rows in of_game.items()}
         self._usual = _mean([seconds / kind.plays for kind, seconds in self.played]) or 1.0
         spent, plain = defaultdict[Any, float](float), defaultdict[Any, float](float)
+        stages: dict[str, str] = {}
         for kind, seconds in self.played:
             if kind.defenses:
-                for key in ((kind.defenses, kind.game), kind.defenses, ""):
+                stages[kind.defenses] = kind.stage
+                for key in ((kind.defenses, kind.game), (kind.defenses, "")):
                     spent[key] += seconds
                     plain[key] += self._attacks[kind.attack] * kind.plays
-        self._defended = spent[""] / plain[""] if plain[""] > 0 else 1.0
         weight = PRIOR * self._usual
-        self._factors = {}
-        for key in [key for key in spent if isinstance(key, tuple)]:
-            name = key[0]
-            mean = (spent[name] + weight * self._defended) / (plain[name] + weight)
-            self._factors[name, ""] = mean
+        self._factors, of_stage = {}, defaultdict[Any, list[float]](list)
+        for key in sorted(spent, key=lambda key: key[1]):  # that of all games comes first
+            mean = self._factors.get((key[0], ""), 1.0)
             self._factors[key] = (spent[key] + weight * mean) / (plain[key] + weight)
+            of_stage[stages[key[0]], key[1]].append(math.log(self._factors[key]))
+        # One of a few may be dear by far: the mean of logarithms, drawn towards a factor of 1.
+        self._stages = {k: math.exp(sum(v) / (len(v) + PRIOR)) for k, v in of_stage.items()}
 
     def of(self, kind: Kind) -> float:
         """Return the seconds that a job of a kind is expected to take."""
@@ -101,10 +111,11 @@ class Costs:
             base = self._games.get(kind.game, self._usual)
         if not kind.defenses:
             return base * kind.plays
-        factor = self._factors.get((kind.defenses, kind.game))
-        if factor is None:
-            factor = self._factors.get((kind.defenses, ""), self._defended)
-        return base * factor * kind.plays
+        for table, name in ((self._factors, kind.defenses), (self._stages, kind.stage)):
+            for game in (kind.game, ""):
+                if (factor := table.get((name, game))) is not None:
+                    return base * factor * kind.plays
+        return base * kind.plays
 
 
 class WorkLeft:
@@ -173,6 +184,13 @@ class WorkLeft:
             key: self._known[name] * speed if name in self._known else costs.of(kind)
             for key, (name, kind) in self._left.items()
         }
+
+
+def _stage(name: str) -> str:
+    try:
+        return str(catalog.find("defense", name).stage)
+    except HartleyError:
+        return ""
 
 
 def _mean(values: Sequence[float]) -> float:
