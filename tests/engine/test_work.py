@@ -159,3 +159,22 @@ def test_jobs_that_a_run_of_the_store_played_are_known_whatever_the_seed(store):
     assert plan_cost(plan, scene, folder / "none")["cpu_seconds"] is None
     assert earlier_seconds(folder, "another scene") == {} == shipped_seconds("demo")
     assert json.dumps(cost) and np.isfinite(cost["cpu_seconds"])
+
+
+def test_the_seconds_that_ship_with_the_plan_of_defenses_are_of_its_jobs():
+    """A part that was changed since has another id; a few of them are judged by the others."""
+    from hartley.cli.assess import plans
+    from hartley.engine import build_scene
+
+    plan = replace(parse(plans()["defenses"](), source="defenses"), name="defenses", seed=3)
+    scene = build_scene.build(plan.scene, scene_params(plan))
+    jobs = experiments(expand(plan, scene))
+    seconds = shipped_seconds("defenses")
+    known = [job for job in jobs if job.id in seconds]
+    assert len(known) > 0.9 * len(jobs) > 800
+    work = WorkLeft(jobs, seconds)
+    # An hour of processor time is what the plan may take: half an hour with two workers.
+    assert work.known and sum(seconds[job.id] for job in known) <= work.seconds < 3600
+    assert all(len(job.sweep) < 4 for job in jobs if job.stages), (
+        "at most four settings of an attack"
+    )

@@ -198,6 +198,9 @@ def _print_choice(choice: Mapping[str, Any]) -> None:
         if best[key]:
             more = f" and {len(best[key]) - FEW} more" if len(best[key]) > FEW else ""
             say(f"  it {words}: {', '.join(best[key][:FEW])}{more}")
+    if best["unmoved"]:
+        more = f" and {len(best['unmoved']) - FEW} more" if len(best["unmoved"]) > FEW else ""
+        say(f"  no defense narrows {', '.join(best['unmoved'][:FEW])}{more} by a tenth or more")
     if len(choice["by_class"]) > 1:
         say("  class by class:")
     for name, row in choice["by_class"].items() if len(choice["by_class"]) > 1 else ():
@@ -276,7 +279,7 @@ def _print_matrix(choice: Mapping[str, Any]) -> None:
         "static only": "* an attacker who does not know it alone",
         "not claimed": "= not claimed: taken as without it",
         "open": "? not measured: taken as without it",
-        "beside": f"{BESIDE} not claimed, measured all the same",
+        "beside": f"{BESIDE} not claimed, measured all the same: counts where it helps the attacker",
     }
     if words := [text for state, text in meanings.items() if state in states]:
         say(f"  {'; '.join(words)}")
@@ -287,8 +290,9 @@ def _beside(cell: Mapping[str, Any]) -> bool:
 
 
 def _cell(cell: Mapping[str, Any]) -> str:
+    played = [cell[k]["value"] for k in ("static", "adaptive") if cell[k] is not None]
     mark = BESIDE if _beside(cell) else ""
-    return f"{cell['taken']:.0%}{MARKS.get(cell['state'], '')}{mark}"
+    return f"{max(played, default=cell['taken']):.0%}{MARKS.get(cell['state'], '')}{mark}"
 
 
 def _numbered(name: str, defenses: Sequence[Mapping[str, Any]]) -> str:

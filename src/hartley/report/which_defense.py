@@ -152,8 +152,14 @@ def _matrix(row: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str
         (row["attack"], plain(row["class"])),
         (row["objective"] or NOTHING, ""),
         (percent(row["before"]["value"]), _span(row["before"])),
-        *((percent(cell["taken"]), _state(cell)) for cell in cells),
+        *((percent(_read(cell)), _state(cell)) for cell in cells),
     ]
+
+
+def _read(cell: Mapping[str, Any]) -> float:
+    """What the stronger attacker reads, as measured; without a measurement what is assumed."""
+    played = [cell[k]["value"] for k in ("static", "adaptive") if cell[k] is not None]
+    return float(max(played, default=cell["taken"]))
 
 
 def _state(cell: Mapping[str, Any]) -> str:

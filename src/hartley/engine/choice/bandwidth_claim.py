@@ -41,7 +41,7 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
         suite: of a run.
         draws: of its cells.
     """
-    leaks = suite.leaks
+    leaks = suite.whole
     single = np.array(["+" not in name for name in leaks.defenses])
     limit = single & np.array([term == BANDWIDTH for term in leaks.terms])
     other = single & np.array([term in OTHERS for term in leaks.terms])
@@ -77,6 +77,7 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
     value = float(weights @ by_attack)
     spread = gap(drawn, "adaptive") @ weights
     low, high = np.quantile(spread, [ALPHA / 2, 1 - ALPHA / 2])
+    low, high = min(low, value), max(high, value)
     lost = float(weights @ (gap(points, "static") - gap(points, "adaptive"))[0])
     lost_draws = (gap(drawn, "static") - gap(drawn, "adaptive")) @ weights
     beyond = _resampled(drawn["adaptive"], played, kinds, rows, leaks.classes)
@@ -95,7 +96,7 @@ def bandwidth_claim(suite: Suite, draws: CellDraws) -> dict[str, Any]:
             }
             for kind, group in ((BANDWIDTH, limit), ("others", other))
         },
-        "everywhere": _everywhere(suite, points, drawn, whole, kinds),
+        "everywhere": _everywhere(suite, draws, points, whole, kinds),
         "by_attack": {suite.labels[i]: float(gap) for i, gap in zip(rows, by_attack, strict=True)},
         "utility": {
             metric: {
@@ -125,18 +126,32 @@ def _gap(
 
 def _everywhere(
     suite: Suite,
+    draws: CellDraws,
     points: Mapping[str, Floats],
-    drawn: Mapping[str, Floats],
     whole: NDArray[np.bool_],
     kinds: tuple[NDArray[np.bool_], NDArray[np.bool_]],
 ) -> dict[str, float] | None:
-    """Return the difference over all cells; None where none was played that is not claimed."""
+    """Return the difference over all cells; None where none was played that is not claimed.
+
+    Most cells that are not claimed cover nothing. Clipped at 0 the noise of many would have a mean
+    above it, so that draws are clipped in cells alone that are worse beyond doubt.
+    """
     if not (whole & suite.beside).any():
         return None
     rows = np.flatnonzero((whole & kinds[0]).any(1) & (whole & kinds[1]).any(1))
     weights = attack_weights([suite.leaks.classes[i] for i in rows])
-    value, spread = (_gap(of["adaptive"], whole, kinds, rows) @ weights for of in (points, drawn))
-    return {"value": float(value[0]), **_ends(spread), "n": len(rows)}
+    stronger = np.fmax(draws.static, draws.adaptive)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        signed = np.minimum(1 - stronger / np.maximum(draws.before, 1e-12)[:, :, None], 1)
+    signed = np.where(np.quantile(signed, 1 - ALPHA / 2, axis=0) <= 0, 0.0, signed)
+    value = float((_gap(points["adaptive"], whole, kinds, rows) @ weights)[0])
+    low, high = np.quantile(_gap(signed, whole, kinds, rows) @ weights, [ALPHA / 2, 1 - ALPHA / 2])
+    return {
+        "value": value,
+        "low": min(float(low), value),
+        "high": max(float(high), value),
+        "n": len(rows),
+    }
 
 
 def _lack(limit: NDArray[np.bool_], other: NDArray[np.bool_]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,10 @@ class CellDraws:
         before: (B, A) draws of the leaks without a defense.
         static, adaptive: (B, A, D) of each attacker; NaN in cells that were not measured.
         worst: (B, A, D) of the stronger attacker at the points; an unclaimed cell is as without the
-            defense, an open one anything up to that.
+            defense, or as measured where the defense helps; an open one anything up to that.
         points: (A, D) points of ``worst``; an open cell counts as without the defense.
+        helped: (A, D) measured cells whose attack reads more than without the defense, beyond what
+            chance explains over all attacks of the defense.
         uses: (A, D) uses that a cell rests on, 0 where it was not measured.
         resampled: cells whose trials were resampled, of all measured ones.
         cells: measured cells.
@@ -50,6 +53,7 @@ class CellDraws:
     worst: Floats
     points: Floats
     uses: Floats
+    helped: NDArray[np.bool_]
     resampled: int
     cells: int
 
@@ -71,7 +75,7 @@ def draws_of(suite: Suite, load: Load | None = None, *, draws: int = DRAWS) -> C
         load: returns the trials of a row, or None; None draws from the intervals alone.
         draws: B.
     """
-    leaks = suite.leaks
+    leaks = suite.whole
     a, d = leaks.unclaimed.shape
     drawer = _Drawer(load, draws)
     before = np.stack(
@@ -83,8 +87,8 @@ def draws_of(suite: Suite, load: Load | None = None, *, draws: int = DRAWS) -> C
         ends = (leaks.static if knowledge == KNOWLEDGES[0] else leaks.adaptive)[i, j]
         each[knowledge][:, i, j] = drawer.of(row, suite.rows[i], ends, f"{i} {j} {knowledge}")
     static, adaptive = (each[knowledge] for knowledge in KNOWLEDGES)
-    points = [table[:, :, 0] for table in (leaks.static, leaks.adaptive)]
-    stronger = np.isnan(points[0]) | (np.nan_to_num(points[1], nan=-1.0) > points[0])
+    each_point = [table[:, :, 0] for table in (leaks.static, leaks.adaptive)]
+    stronger = np.isnan(each_point[0]) | (np.nan_to_num(each_point[1], nan=-1.0) > each_point[0])
     worst = np.where(stronger, adaptive, static)
     uses = np.zeros((a, d))
     for i, j in np.ndindex(a, d):
@@ -98,16 +102,34 @@ def draws_of(suite: Suite, load: Load | None = None, *, draws: int = DRAWS) -> C
             rng = np.random.default_rng(spawn(0, "open cell", i, j))
             worst[:, i, j] = rng.random(draws) * before[:, i]
     lacking = np.isnan(leaks.worst[:, :, 0])
+    points = np.where(lacking, leaks.before[:, 0, None], leaks.worst[:, :, 0])
+    helped = _helped(points - leaks.before[:, :1], worst - before[:, :, None], ~lacking)
+    idle = suite.beside & ~helped
     return CellDraws(
         before=before,
         static=static,
         adaptive=adaptive,
-        worst=worst,
-        points=np.where(lacking, leaks.before[:, 0, None], leaks.worst[:, :, 0]),
+        worst=np.where(idle, before[:, :, None], worst),
+        points=np.where(idle, leaks.before[:, :1], points),
         uses=uses,
+        helped=helped,
         resampled=drawer.resampled,
         cells=len(suite.behind) + len(suite.rows),
     )
+
+
+def _helped(more: Floats, draws: Floats, measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(A, D) cells above what they are without the defense; their defense shares the level.
+
+    Args:
+        more: (A, D) points above those without the defense.
+        draws: (B, A, D) the same, drawn.
+        measured: (A, D) cells that were played.
+    """
+    limits = [
+        NormalDist().inv_cdf(1 - ALPHA / (2 * max(1, int(played.sum())))) for played in measured.T
+    ]
+    return np.asarray(measured & (more > np.array(limits) * np.maximum(draws.std(0), 1e-12)))
 
 
 class _Drawer:

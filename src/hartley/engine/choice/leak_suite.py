@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -25,7 +25,9 @@ class Suite:
     """What a run measured of its defenses.
 
     Attributes:
-        leaks: shares of the secret, which compare unlike secrets; open cells are NaN.
+        leaks: shares of the secret, which compare unlike secrets, of cells that defenses claim; open
+            cells are NaN.
+        whole: the same with the cells that were played beside these.
         rows: (A) baseline rows of the attacks.
         behind: (attack, defense, knowledge) → the row behind a defense.
         declared: (D) rows of ``defenses``.
@@ -39,6 +41,7 @@ class Suite:
     """
 
     leaks: Leaks
+    whole: Leaks
     rows: tuple[Row, ...]
     behind: Mapping[tuple[int, int, str], Row]
     declared: tuple[Row, ...]
@@ -170,6 +173,7 @@ def _cells(
     rows: Sequence[Row], declared: Sequence[Row], by_id: Mapping[str, Row]
 ) -> tuple[
     Leaks,
+    Leaks,
     tuple[Row, ...],
     dict[tuple[int, int, str], Row],
     tuple[Row, ...],
@@ -195,7 +199,7 @@ def _cells(
                 behind[i, j, knowledge] = row
             elif residual.get(knowledge) is not None:
                 reasons[i, j] = f"{knowledge}: flagged, so that it settles nothing"
-    leaks = Leaks(
+    whole = Leaks(
         attacks=tuple(row["attack"] for row in rows),
         classes=tuple(str(row.get("class") or row["game"]) for row in rows),
         attack_terms=tuple(str(row.get("term") or "") for row in rows),
@@ -209,7 +213,16 @@ def _cells(
     claimed = np.array(
         [[row["game"] in d.get("protects", [row["game"]]) for d in declared] for row in rows]
     ).reshape(shape)
-    return leaks, tuple(rows), behind, tuple(declared), ~claimed & ~unclaimed, reasons
+    beside = ~claimed & ~unclaimed
+    # A defense has credit for what it claims alone: a filter of records that drops the odd records
+    # which a game plants says nothing of real ones.
+    leaks = replace(
+        whole,
+        static=np.where(beside[:, :, None], np.nan, whole.static),
+        adaptive=np.where(beside[:, :, None], np.nan, whole.adaptive),
+        unclaimed=unclaimed | beside,
+    )
+    return leaks, whole, tuple(rows), behind, tuple(declared), beside, reasons
 
 
 def _shares(row: Row, baseline: Row) -> list[float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -49,6 +48,8 @@ PRINCIPALS = (1, 2, 4, 10, 100)
 """Numbers of principals who collude against a limit on each."""
 LIMIT = "queries"
 """Parameter of a defense that limits answers: how many a principal gets."""
+UNMOVED = 0.9
+"""Share of a leak that is left behind the best defense, from which no defense moves the attack."""
 MIXED = 0.005
 """Probability below which a defense is left out of a mixture."""
 
@@ -189,9 +190,21 @@ def _choice(
         "static_only": [
             labels[i] for i in np.flatnonzero(suite.leaks.static_only[:, best]).tolist()
         ],
-        "assumed": [labels[i] for i in np.flatnonzero(suite.leaks.unclaimed[:, best]).tolist()],
+        "assumed": [
+            labels[i]
+            for i in np.flatnonzero((suite.leaks.unclaimed & ~suite.beside)[:, best]).tolist()
+        ],
+        "unmoved": [labels[i] for i in _unmoved(suite, draws, allowed)],
         "open": [labels[i] for i in np.flatnonzero(suite.leaks.open[:, best]).tolist()],
     }
+
+
+def _unmoved(suite: Suite, draws: CellDraws, allowed: NDArray[np.bool_]) -> list[int]:
+    """Attacks that read nearly as much behind the best allowed defense as without any."""
+    before = suite.leaks.before[:, 0]
+    least = draws.points[:, allowed].min(1)
+    unmoved: list[int] = np.flatnonzero((before > 0) & (least >= UNMOVED * before)).tolist()
+    return unmoved
 
 
 def _by_class(
@@ -275,7 +288,7 @@ def _defenses(
                 },
                 "allowed": bool(allowed[j]),
                 "near_floor": near,
-                "raises": _raises(suite, draws, j),
+                "raises": [suite.labels[i] for i in np.flatnonzero(draws.helped[:, j]).tolist()],
                 "attribution": _attribution(suite, j),
             }
         )
@@ -317,20 +330,6 @@ def _index_ends(suite: Suite, draws: CellDraws) -> tuple[Floats, Floats]:
     return np.array(lows), np.array(highs)
 
 
-def _raises(suite: Suite, draws: CellDraws, j: int) -> list[str]:
-    """Attacks that read more behind a defense than without it, beyond what chance explains.
-
-    The level is shared by all attacks of the defense, and the spread is that of the draws.
-    """
-    leaks = suite.leaks
-    played = ~(leaks.unclaimed[:, j] | leaks.open[:, j])
-    more = draws.points[:, j] - leaks.before[:, 0]
-    spread = (draws.worst[:, :, j] - draws.before).std(0)
-    limit = NormalDist().inv_cdf(1 - ALPHA / (2 * max(1, int(played.sum()))))
-    beyond = played & (more > limit * np.maximum(spread, 1e-12))
-    return [suite.labels[i] for i in np.flatnonzero(beyond).tolist()]
-
-
 def _attribution(suite: Suite, j: int) -> dict[str, Any] | None:
     """Mean effect of a defense on its attacks' rates by term; None where nothing can be said."""
     shares = []
@@ -360,7 +359,7 @@ def _terms(row: Mapping[str, Any] | None) -> Terms | None:
 
 def _matrix(suite: Suite, draws: CellDraws) -> list[dict[str, Any]]:
     """One row for each attack: the share of the secret that is left behind each defense."""
-    leaks = suite.leaks
+    leaks = suite.whole
     rows = []
     for i, label in enumerate(suite.labels):
         cells = {}
@@ -555,7 +554,7 @@ def _declared(suite: Suite) -> dict[str, Any]:
 
 def _open(suite: Suite) -> list[dict[str, str]]:
     """Cells that were not measured, or rest on a static attacker, with the reason."""
-    leaks = suite.leaks
+    leaks = suite.whole
     return [
         {
             "attack": suite.labels[i],
