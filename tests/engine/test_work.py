@@ -11,7 +11,7 @@ import pytest
 
 from hartley.core import Applied, Experiment, Knowledge, Stage
 from hartley.engine.plan.cost import earlier_seconds, plan_cost, shipped_seconds
-from hartley.engine.plan.plan import Plan
+from hartley.engine.plan.plan import Plan, parse, scene_params
 from hartley.engine.plan.work import Kind, WorkLeft
 from hartley.engine.plan.worklist import expand, experiments
 

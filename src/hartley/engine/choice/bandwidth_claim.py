@@ -141,8 +141,8 @@ def _everywhere(
     rows = np.flatnonzero((whole & kinds[0]).any(1) & (whole & kinds[1]).any(1))
     weights = attack_weights([suite.leaks.classes[i] for i in rows])
     stronger = np.fmax(draws.static, draws.adaptive)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        signed = np.minimum(1 - stronger / np.maximum(draws.before, 1e-12)[:, :, None], 1)
+    # A draw near 0 of a leak that is small anyway must not outweigh all others.
+    signed = np.clip(1 - stronger / np.maximum(draws.before, 1e-12)[:, :, None], -1, 1)
     signed = np.where(np.quantile(signed, 1 - ALPHA / 2, axis=0) <= 0, 0.0, signed)
     value = float((_gap(points["adaptive"], whole, kinds, rows) @ weights)[0])
     low, high = np.quantile(_gap(signed, whole, kinds, rows) @ weights, [ALPHA / 2, 1 - ALPHA / 2])

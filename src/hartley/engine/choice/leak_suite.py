@@ -25,8 +25,8 @@ class Suite:
     """What a run measured of its defenses.
 
     Attributes:
-        leaks: shares of the secret, which compare unlike secrets, of cells that defenses claim; open
-            cells are NaN.
+        leaks: shares of the secret, which compare unlike secrets, of cells that defenses claim;
+            open cells are NaN.
         whole: the same with the cells that were played beside these.
         rows: (A) baseline rows of the attacks.
         behind: (attack, defense, knowledge) → the row behind a defense.

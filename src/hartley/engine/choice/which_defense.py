@@ -296,12 +296,12 @@ def _defenses(
 
 
 def signed_coverage(suite: Suite, draws: CellDraws) -> Floats:
-    """(B, A, D) coverage of each cell before it is clipped at 0.
+    """(B, A, D) coverage of each cell before it is clipped at 0, at least −1.
 
     Cells that are worse than without the defense beyond doubt, and those that are not claimed and
     were not played, cover 0.
     """
-    signed = np.minimum(1 - draws.worst / np.maximum(draws.before, 1e-12)[:, :, None], 1)
+    signed = np.clip(1 - draws.worst / np.maximum(draws.before, 1e-12)[:, :, None], -1, 1)
     worse = np.quantile(signed, 1 - ALPHA / 2, axis=0) <= 0
     return np.asarray(np.where(suite.leaks.unclaimed | worse, 0.0, signed))
 
