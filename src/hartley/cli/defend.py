@@ -279,7 +279,7 @@ def _print_matrix(choice: Mapping[str, Any]) -> None:
         "static only": "* an attacker who does not know it alone",
         "not claimed": "= not claimed: taken as without it",
         "open": "? not measured: taken as without it",
-        "beside": f"{BESIDE} not claimed, measured all the same: counts where it helps the attacker",
+        "beside": f"{BESIDE} not claimed, but measured: counts where it helps the attacker",
     }
     if words := [text for state, text in meanings.items() if state in states]:
         say(f"  {'; '.join(words)}")
