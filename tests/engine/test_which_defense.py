@@ -331,3 +331,22 @@ def test_the_declared_list_says_what_the_run_has():
     ]
     assert [row["number"] for row in declared["open"]] == ["B3", "B4", "B5"]
     assert all(row["waits"] for row in declared["open"]) and len(declared["elsewhere"]) == 11
+
+
+def test_a_defense_has_no_credit_for_what_it_does_not_claim():
+    """It drops records that a game plants, say: that is no protection of real ones."""
+    cells = {"n": ("noise", 0.9, {
+        "loss": ((0.4, 0.35, 0.45),) * 2, "lira": ((0.2, 0.15, 0.25),) * 2,
+        "knockoff": ((0.1, 0.0, 0.2),) * 2,
+    })}  # fmt: skip
+    made = document(cells)
+    credited = which_defense(made)["defenses"][0]
+    made["defenses"][0]["protects"] = ["membership"]
+    found = which_defense(made)
+    (row,) = found["defenses"]
+    assert credited["dci_hartley"]["value"] == pytest.approx((0.5 + 0.95) / 2)
+    assert row["dci_hartley"]["value"] == pytest.approx(0.5 / 2) and not row["raises"]
+    assert (row["worst_attack"], row["worst"]["value"]) == ("knockoff", 1.0)
+    cell = next(r for r in found["matrix"] if r["attack"] == "knockoff")["behind"]["n"]
+    assert cell["static"]["value"] == pytest.approx(0.05) and cell["taken"] == 1.0
+    assert not found["choice"]["assumed"] and found["choice"]["unmoved"] == ["knockoff"]
