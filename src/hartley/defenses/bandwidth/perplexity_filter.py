@@ -80,7 +80,8 @@ def perplexity_filter(
 
         @lru_cache(maxsize=2**16)
         def worst(text: str) -> float:
-            return passage(surprise(text), window)
+            # Beside a file nothing may be typed, and nothing is not a surprise: not even its end.
+            return passage(surprise(text), window) if text.strip() else 0.0
 
         limit = float(
             np.quantile([worst(t) for t in texts[half_size:]], 1 - false_alarms, method="higher")
