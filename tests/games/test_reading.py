@@ -11,6 +11,7 @@ import hartley
 from hartley.attacks.data_to_model.jailbreak.rendered_text import WAYS, rendered_text
 from hartley.core import Data, Modality, Outcome, Slot
 from hartley.core.errors import RuleError
+from hartley.engine.defend import defended
 from hartley.games.jailbreak import live_jailbreak, live_reading
 from hartley.games.jailbreak.conversations import PREFILL, submission, talk
 from hartley.games.jailbreak.jailbreak import jailbreak
@@ -112,6 +113,23 @@ def test_a_guard_of_typed_text_sees_nothing_of_a_picture(scene) -> None:
     part = scene.part(Withheld)
     talk(model, part.template, [[part.questions[0]]], 64)
     assert seen_texts == [""]
+
+
+def test_a_filter_of_perplexity_has_nothing_to_refuse_in_a_picture(scene) -> None:
+    part = scene.part(Withheld)
+    filtered = defended(scene, "perplexity_filter")
+    asked: list[str] = []
+
+    def chat(conversations, new, seed):
+        asked.extend(scene.part(Media).read(turns[-1][FILE]) for turns in conversations)
+        return ["It is grey."] * len(conversations)
+
+    odd = "%%% ### zxqj !!! ???"
+    assert talk(filtered.model, part.template, [[odd]], 64) == [[part.refusals[0]]]
+    inner = defended(replace(scene, model=scene.model.with_(chat=chat)), "perplexity_filter")
+    model = _shown(inner).part(Media).handed_to(inner.model)
+    assert talk(model, part.template, [["zxqj zxqj zxqj zxqj"]], 64) == [["It is grey."]]
+    assert asked == ["zxqj zxqj zxqj zxqj"]
 
 
 def test_jailbreak_by_picture_gives_what_it_gives_typed_and_no_more_than_is_read(scene) -> None:
