@@ -19,8 +19,9 @@ from hartley.games.jailbreak.reading import NOTHING, aim, nearest, reading
 from hartley.games.withheld_secrets import Withheld
 from hartley.kit.media import drawn_text
 from hartley.kit.media.drawn_text import Drawing
-from hartley.kit.media.text_by_medium import FILE, as_plain, written
+from hartley.kit.media.text_by_medium import FILE, as_text, from_text, written
 from hartley.models.media import WAY, Media
+from hartley.store.artifacts import Artifacts
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def scene():
 
 
 def _shown(scene, way=Drawing(24, 3, 8)):  # noqa: B008
-    loot = Data("files", Modality.LANGUAGE, np.array(["x"]), facts={WAY: as_plain(way)})
+    loot = Data("files", Modality.LANGUAGE, np.array(["x"]), facts={WAY: as_text(way)})
     media = scene.part(Media).entered(Slot.PROMPT, loot)
     assert media is not None
     return scene.with_part(media)
@@ -70,21 +71,23 @@ def test_submissions_that_are_no_files_break_the_rules(scene) -> None:
             deal.judge(deal.rounds, [Outcome(asset=Data("f", Modality.LANGUAGE, x))])
 
 
-def test_an_aimed_attack_is_about_public_texts_only(scene) -> None:
+def test_an_aimed_attack_is_about_public_texts_only(scene, tmp_path) -> None:
     target = Data("targets", Modality.LANGUAGE, np.array(["a"]))
     view = aim(scene, target, np.random.default_rng(0))
     part = scene.part(Withheld)
     assert {*view.brief.question.x.tolist()} == {question for question, _ in part.public_pairs}
     assert not {*view.brief.question.x.tolist()} & {*part.questions}
     loot = rendered_text(view, np.random.default_rng(0)).asset
-    assert loot.facts[WAY]["medium"] == "picture"
-    assert scene.part(Media).entered(Slot.PROMPT, loot).way is not None
+    store = Artifacts(tmp_path)
+    store.put("loot", loot)
+    entered = scene.part(Media).entered(Slot.PROMPT, store.get("loot"))
+    assert entered.way == from_text(loot.facts[WAY]) != Drawing()
 
 
 def test_only_a_loot_with_a_way_enters_and_only_as_a_prompt(scene) -> None:
     media = scene.part(Media)
     plain = Data("texts", Modality.LANGUAGE, np.array(["a"]))
-    way = replace(plain, facts={WAY: as_plain(Drawing())})
+    way = replace(plain, facts={WAY: as_text(Drawing())})
     assert media.entered(Slot.PROMPT, plain) is None
     assert media.entered(Slot.MEMORY, way) is None
     assert media.entered(Slot.PROMPT, way).way == Drawing()

@@ -19,11 +19,11 @@ from hartley.kit.media.spoken_text import RATE, Speaking, SpeechWear
 from hartley.kit.media.text_by_medium import (
     LETTERS,
     Wear,
-    as_plain,
+    as_text,
     bits_a_character,
     character_error_rate,
     distance,
-    from_plain,
+    from_text,
     read,
     written,
 )
@@ -119,12 +119,12 @@ def test_files_that_are_not_what_they_say_are_refused() -> None:
         read(good.replace("image", "audio"), {"picture": readers["picture"]}, Wear())
 
 
-def test_ways_come_back_from_plain_values() -> None:
+def test_ways_come_back_from_text_values() -> None:
     for way in (Drawing(24, 1, 8), Speaking("en-gb-x-rp", 110, 8)):
-        assert from_plain(as_plain(way)) == way
-    for wrong in ({}, {"medium": "smoke"}, {"medium": "picture", "colour": 3}):
+        assert from_text(as_text(way)) == way
+    for wrong in ("{}", "[3]", "no", '{"medium": "smoke"}', '{"medium": "picture", "ink": 3}'):
         with pytest.raises(UsageError, match="must have a medium"):
-            from_plain(wrong)
+            from_text(wrong)
 
 
 def test_sentences_are_spoken_one_by_one() -> None:

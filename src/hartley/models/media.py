@@ -21,7 +21,7 @@ from hartley.kit.media.text_by_medium import (
     Reader,
     Way,
     Wear,
-    from_plain,
+    from_text,
     read,
     written,
 )
@@ -69,7 +69,7 @@ class Media:
         """Return the part where texts are handed in as an asset's were; None for other assets."""
         if slot is not Slot.PROMPT or not isinstance(asset, Data) or WAY not in asset.facts:
             return None
-        return replace(self, way=from_plain(asset.facts[WAY]))
+        return replace(self, way=from_text(str(asset.facts[WAY])))
 
     def reader(self) -> Model:
         """Return the model that says what it reads in the file of a conversation's last message."""

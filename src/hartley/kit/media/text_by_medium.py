@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -51,24 +52,26 @@ def medium_of(way: Way) -> str:
     return PICTURE if isinstance(way, Drawing) else SPEECH
 
 
-def as_plain(way: Way) -> dict[str, Any]:
-    """Return a way as plain values."""
-    return {"medium": medium_of(way), **asdict(way)}
+def as_text(way: Way) -> str:
+    """Return a way as JSON: a loot is stored with plain facts."""
+    return json.dumps({"medium": medium_of(way), **asdict(way)})
 
 
-def from_plain(values: Mapping[str, Any]) -> Way:
-    """Return the way of plain values.
+def from_text(text: str) -> Way:
+    """Return the way of such a text.
 
     Raises:
-        UsageError: they are not those of a way.
+        UsageError: it is not that of a way.
     """
-    rest = {name: value for name, value in values.items() if name != "medium"}
     try:
-        return {PICTURE: Drawing, SPEECH: Speaking}[values["medium"]](**rest)  # type: ignore[no-any-return]
-    except (KeyError, TypeError) as error:
+        values = dict(json.loads(text))
+        kind: Any = {PICTURE: Drawing, SPEECH: Speaking}[values.pop("medium")]
+        way: Way = kind(**values)
+    except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"a way must have a medium of {', '.join(MEDIA)} and its values, got {error}"
         ) from None
+    return way
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,7 @@ from hartley.kit.media.text_by_medium import (
     PICTURE,
     SPEECH,
     Way,
-    as_plain,
+    as_text,
     character_error_rate,
     written,
 )
@@ -86,7 +86,7 @@ def rendered_text(
             Modality.LANGUAGE,
             np.array(files, dtype=np.str_),
             role="files",
-            facts={WAY: as_plain(way)},
+            facts={WAY: as_text(way)},
             form=Form.TEXT,
         )
     )
