@@ -147,7 +147,7 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *("anti_backdoor_learning", "deep_knn", "deep_partition_aggregation", "fine_pruning"),
         *("loss_filter", "neural_cleanse", "strip", "suspect_relabelling", "record_scan"),
         *("alignment_filter", "feature_filter", "roclip", "onion", "z_defense"),
-        *("adversarial_training", "bit_depth", "randomized_smoothing"),
+        *("adversarial_training", "bit_depth", "jpeg", "purifier", "randomized_smoothing"),
         *("jaccard", "link_smoothing", "low_rank"),
         *("constrained_tuning", "lisa", "rep_noise", "safe_lora", "tuning_data_filter", "vaccine"),
         *("self_destructing", "tar", "unlearn_secrets"),

@@ -22,6 +22,7 @@ SHARES = (
     *("asr_at_tries", "*refusal_rate*", "unjudged", "ordinary_breaches", "over_refusal*"),
     *(
         "empty_answers",
+        "read_exactly",
         "plainly_given",
         "ignorant_rate",
         "refusal_bits*",
