@@ -201,6 +201,10 @@ class Game(Part):
             listed=False,
         ),
     )
+    aim_requires: tuple[str, ...] = field(
+        default=(),
+        metadata=about("what a scene must hold for ``aim`` (see ``Scene.has``)", listed=False),
+    )
     aims_at: Literal["records", "model"] = field(
         default="records",
         metadata=about(

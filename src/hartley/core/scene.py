@@ -147,7 +147,7 @@ class Scene:
         on its halves, or a deployed model with its training records and others, or with canaries
         that coins chose. ``planting`` is a pipeline to plant canaries with, or canaries that are
         planted already. ``private_training`` is a training that can clip the gradient of each
-        record.
+        record. ``generator`` is a deployed model that writes texts.
         """
         planted = any("planted_canaries" in part_names(type(part)) for part in self.parts)
         if name == "members":
@@ -157,6 +157,8 @@ class Scene:
             )
         if name == "planting":
             return planted or (self.fit is not None and self.train is not None)
+        if name == "generator":
+            return self.model is not None and self.model.generate is not None
         if name == "private_training":
             return hasattr(self.training, "privately")
         if name in self.extra or any(name in part_names(type(part)) for part in self.parts):

@@ -137,8 +137,8 @@ def check_scene(stages: Sequence[Stage], scene: Scene) -> None:
     """Check a chain against its scene, before anything is played.
 
     Raises:
-        UsageError: an attack for other records than the scene's, or a slot of the scene that
-            nothing can enter.
+        UsageError: an attack for other records than the scene's, a scene that lacks what an attack
+            is aimed by, or a slot of the scene that nothing can enter.
     """
     for stage, after in zip(stages, [*stages[1:], None], strict=True):
         plays = catalog.find("attack", stage.attack).modalities
@@ -147,8 +147,19 @@ def check_scene(stages: Sequence[Stage], scene: Scene) -> None:
                 f"{stage.attack} cannot be in a chain on {scene.name}: it plays "
                 f"{', '.join(plays)}, and {scene.name} is {scene.modality}"
             )
+        needs = catalog.load("game", stage.game).aim_requires if after is not None else ()
+        if after is not None and (lacks := [name for name in needs if not scene.has(name)]):
+            raise UsageError(
+                f"{after.attack} cannot follow {stage.attack} on {scene.name}: to aim "
+                f"{stage.attack} the scene must hold {_listed(needs)}, and lacks {_listed(lacks)}"
+            )
         if after is not None and stage.slot is not None and (why := closed(scene, stage.slot)):
             raise UsageError(f"{after.attack} cannot follow {stage.attack} on {scene.name}: {why}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _check_aims(attacks: Sequence[Attack], stages: Sequence[Stage]) -> None:

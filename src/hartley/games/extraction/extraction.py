@@ -103,6 +103,7 @@ def aim(
     loot="model",
     accepts=(Slot.SOURCE, Slot.PUBLIC),
     aim=aim,
+    aim_requires=("public",),
     aims_at="model",
 )
 def extraction(

@@ -140,6 +140,7 @@ def aim(scene: Scene, target: Model, rng: Rng, **_: Any) -> tuple[View[ClassInve
     loot="data",
     accepts=(Slot.SOURCE, Slot.PUBLIC),
     aim=aim,
+    aim_requires=("train",),
     aims_at="model",
 )
 def class_inversion(

@@ -238,6 +238,7 @@ def aim(
     metrics=("identified", "identified_without_target", "psnr"),
     loot="data",
     aim=aim,
+    aim_requires=("federated_step", "train"),
     aims_at="model",
 )
 def gradient_inversion(

@@ -119,6 +119,7 @@ def aim(scene: Scene, target: Data, rng: Rng, **_: Any) -> View[ReadingBrief]:
     metrics=("character_error_rate", "read_exactly", "bits_a_character"),
     loot="data",
     aim=aim,
+    aim_requires=("media", "withheld"),
     paper="arXiv:2311.05608",
 )
 def reading(

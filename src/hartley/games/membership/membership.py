@@ -176,6 +176,7 @@ class MembershipBrief:
     accepts=(Slot.TRAIN, Slot.SOURCE),
     targets=targets_of,
     aim=aim,
+    aim_requires=("generator", "canaries", "public"),
     aims_at="model",
 )
 def membership(

@@ -181,6 +181,7 @@ class PoisoningBrief:
     loot="data",
     accepts=(Slot.PUBLIC,),
     aim=aim,
+    aim_requires=("model", "public"),
 )
 def poisoning(
     scene: Scene,
