@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
+from sklearn.metrics import roc_auc_score
 
 from hartley import catalog
 from hartley.cli.print_edges import print_edges
@@ -81,6 +83,9 @@ def test_a_control_brings_home_what_the_chain_does():
     chain = stages_of(["knockoff", "pgd"], params={"pgd": {"steps": 7}})
     (alone,) = control_of(chain, ())
     assert alone == chain[-1]
+    deep = stages_of(["inverse_network", "exposure"], ["public"])
+    control = control_of(deep, ["surrogate", "inverse_network"])  # of several attacks, as of one
+    assert [stage.slot for stage in control] == [Slot.SOURCE, Slot.PUBLIC, None]
     before, last = control_of(chain, ["surrogate"], params={"surrogate": {"steps": 50}})
     assert last == chain[-1] and before.attack == "surrogate" and before.params["steps"] == 50
     for against, words in [
@@ -137,6 +142,16 @@ def test_poison_before_membership_raises_what_it_reads_on_digits():
     assert alone.spec.uses == chained.spec.uses
     found = gain(alone, chained)
     assert found["auc"]["low"] > 0 and found["auc"]["n"] == 8
+    counted = [
+        np.flatnonzero((alone.cluster == victim) & (alone.split == 1)) for victim in range(8)
+    ]
+    gaps = [
+        roc_auc_score(chained.truth[v], chained.guess[v])
+        - roc_auc_score(alone.truth[v], alone.guess[v])
+        for v in counted
+    ]
+    ends = ttest_1samp(gaps, 0).confidence_interval(0.95)
+    assert [found["auc"][end] for end in ("low", "high")] == pytest.approx([*ends])
     assert found["bits"]["value"] > 0 and found["bits"]["low"] < found["bits"]["high"]
 
 

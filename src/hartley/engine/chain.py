@@ -96,7 +96,6 @@ def control_of(
             f"{controls} of {against[-1]}{_other_controls(loot)}"
         )
     slots = [*[""] * (len(against) - 1), str(stages[-2].slot)]
-    slots = slots if len(against) == 1 else []
     control = stages_of([*against, last.attack], slots, params=params, game_params=game_params)
     if [stage.attack for stage in control] == [stage.attack for stage in stages]:
         raise UsageError(

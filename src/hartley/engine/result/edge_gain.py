@@ -83,7 +83,7 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
         return gains
     if clean.spec.form is AnswerForm.SCORE and len(victims) > 1:
         gaps = np.array([_auc(chained, v) - _auc(clean, v) for v in victims])
-        low, high = mean_limits(gaps, None, alpha, least=-1.0, most=1.0)
+        low, high = mean_limits(gaps, None, alpha / 2, least=-1.0, most=1.0)
         gains["auc"] = {"value": float(gaps.mean()), "low": low, "high": high, "n": len(victims)}
     return gains
 
