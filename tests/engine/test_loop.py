@@ -10,7 +10,9 @@ import pytest
 
 from hartley.core.errors import BadPlan, UsageError
 from hartley.engine.assess import assess
+from hartley.engine.loop.in_words import rounds_say
 from hartley.engine.loop.loop_order import Leg, LoopOrder, check_numbers, check_ring
+from hartley.engine.loop.loop_row import loop_row
 from hartley.engine.plan.plan import LOOP, Plan, normalised, parse
 from hartley.infotheory.loops import gain_matrix, in_units, spectral_radius
 
@@ -163,6 +165,32 @@ def test_workers_change_nothing_and_a_run_is_continued(strangers, tmp_path):
 def test_too_little_of_anything_is_refused(changes, words):
     with pytest.raises(UsageError, match=words):
         check_numbers(order(**changes))
+
+
+def test_doses_may_be_listed_in_any_order():
+    mixed, ascending = (order(doses=doses) for doses in ((0.5, 0.0, 0.25), (0.0, 0.25, 0.5)))
+    check_numbers(mixed)
+    assert mixed.dump() == ascending.dump()
+
+
+def test_a_change_has_a_width_where_all_clusters_agree():
+    """Four loops that die out are no proof that all do; two hundred are."""
+    doses = [
+        {"from": source, "to": target, "dose": dose, "set": dose, "left": 0.5 * dose}
+        for source, target in (("one", "two"), ("two", "one"))
+        for dose in (0.0, 0.25, 0.5)
+    ]
+    cluster = {"doses": doses, "control": [0.0] * 7, "rounds": [0.125, *[0.0] * 6], "trace": []}
+    described = {"path": ["one", "two", "one"], "legs": [], "assets": [], "story": "", "start": 0.1}
+    few, many = (
+        loop_row(described | {"clusters": m}, [cluster] * m, added="", alpha=0.05, seed=0)
+        for m in (4, 200)
+    )
+    for row, word in ((few, "neither grew nor fell"), (many, "fell")):
+        assert row["change"]["value"] == -0.125 and word in rounds_say(row)
+        assert row["change"]["low"] < -0.125 < row["change"]["high"]
+    # P(no other value in 4 draws) is 2.5 % where that value has chance 0.025^(1/4).
+    assert few["change"]["high"] == pytest.approx(1 - 1.125 * 0.025**0.25)
 
 
 def test_a_loop_must_close():

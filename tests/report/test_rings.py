@@ -20,8 +20,9 @@ def clusters(gains, *, seed=0, count=8):
     """What ``play_loop`` returns of clusters of which the gains are known."""
     rng = np.random.default_rng(seed)
     out = []
-    for _ in range(count):
-        doses, share, rounds = [], 0.1, [0.1]
+    for k in range(count):
+        share = 0.1 + 0.005 * np.random.default_rng(k).standard_normal()
+        doses, rounds = [], [share]
         for source, target, gain in zip(RING, (*RING[1:], RING[0]), gains, strict=True):
             for dose in (0.0, 0.1, 0.3):
                 left = gain * dose + 0.01 * rng.standard_normal()

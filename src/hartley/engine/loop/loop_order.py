@@ -41,7 +41,7 @@ class LoopOrder:
     Attributes:
         legs: in order; each takes what the one before leaves, and the first what the last leaves.
         start: compromised share of the first leg's asset in round 0.
-        doses: shares to which each asset is set in turn; 0 among them.
+        doses: shares to which each asset is set in turn, in any order; 0 among them.
         rounds: times round the loop that are really run.
         clusters: independent owners with secrets of their own.
     """
@@ -57,7 +57,7 @@ class LoopOrder:
         return {
             "path": [*(leg.source for leg in self.legs), self.legs[-1].target],
             "start": self.start,
-            "doses": list(self.doses),
+            "doses": sorted(self.doses),  # the first is the untouched one
             "rounds": self.rounds,
         }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.channel.bounds.degenerate_intervals import mean_limits
 from hartley.core.errors import UsageError
 from hartley.infotheory.loops import (
     FEWEST_CLUSTERS,
@@ -255,20 +256,17 @@ def _ends(values: NDArray[np.float64], alpha: float) -> dict[str, float]:
 def _change(clusters: Sequence[Plain], alpha: float) -> dict[str, float]:
     """Return by how much the first asset's excess over the control changed in the rounds, paired.
 
-    The interval is Student's over clusters.
+    The interval is Student's over clusters; where all clusters agree it has no width, and a Markov
+    bound takes its place.
     """
-    from scipy.stats import t
-
     gaps = np.array(
         [
             one["rounds"][-1] - one["control"][-1] - (one["rounds"][0] - one["control"][0])
             for one in clusters
         ]
     )
-    m = len(gaps)
-    error = float(t.ppf(1 - alpha / 2, m - 1) * gaps.std(ddof=1) / np.sqrt(m))
-    value = float(gaps.mean())
-    return {"value": value, "low": value - error, "high": value + error}
+    low, high = mean_limits(gaps, None, alpha / 2, least=-1.0, most=1.0)
+    return {"value": float(gaps.mean()), "low": low, "high": high}
 
 
 def _trace(clusters: Sequence[Plain]) -> list[dict[str, Any]]:
