@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 from functools import lru_cache
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -117,6 +119,23 @@ def test_files_that_are_not_what_they_say_are_refused() -> None:
             read(uri, readers, Wear())
     with pytest.raises(UsageError, match="must be a data URI of a picture, got"):
         read(good.replace("image", "audio"), {"picture": readers["picture"]}, Wear())
+
+
+def test_files_that_would_grow_too_large_are_refused_before_they_are_decoded(monkeypatch) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+    with pytest.raises(UsageError, match=r"Pillow reads, got .* decompression bomb"):
+        drawn_text.from_file(bomb)
+    import soundfile
+
+    silence = spoken_text.flac(np.zeros(61 * RATE, np.float32))
+    assert len(silence) < 20_000
+    monkeypatch.setattr(soundfile.SoundFile, "read", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(UsageError, match="must be at most 60 seconds, got 61"):
+        spoken_text.from_file(silence)
 
 
 def test_ways_come_back_from_text_values() -> None:

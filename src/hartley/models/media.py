@@ -1,4 +1,4 @@
-"""A chat model that also takes pictures and speech, and who hands texts in by them.
+"""A chat model that also takes pictures and speech, and an attacker who hands in texts that way.
 
 What the user hands in is a file beside their message. It is read by a recogniser, and the model
 answers what was read as if it were typed. A filter of typed text is before the recogniser and
@@ -109,7 +109,7 @@ class Media:
         return model.with_(chat=asked)
 
     def handed_to(self, model: Model) -> Model:
-        """Return the model as it is asked by who hands in every text by ``way``; else as it is.
+        """Return the model as an attacker who hands in every text by ``way`` asks it; else itself.
 
         They draw or speak what they would type, and type nothing. An answer cannot be begun so.
         """
@@ -141,7 +141,7 @@ class Media:
         return {"role": message["role"], "content": text}
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)  # keys are whole files, speech of some 100 KB
 def _read(how: Recognition, uri: str) -> str:
     return read(uri, how.readers, how.wear)
 

@@ -157,7 +157,7 @@ def from_file(content: bytes) -> NDArray[np.uint8]:
                 f"{picture.height}"
             )
         return np.asarray(picture.convert("L"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
         raise UsageError(f"a picture must be a file that Pillow reads, got {error}") from None
 
 

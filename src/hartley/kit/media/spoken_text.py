@@ -130,13 +130,16 @@ def from_file(content: bytes) -> NDArray[np.float32]:
 
     soundfile = _soundfile()
     try:
-        wave, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            rate = file.samplerate
+            # Before it is decoded: hours of silence are a few kilobytes.
+            if file.frames > LONGEST * rate:
+                raise UsageError(
+                    f"a recording must be at most {LONGEST:g} seconds, got {file.frames / rate:.0f}"
+                )
+            wave = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, TypeError) as error:
         raise UsageError(f"a recording must be a sound file, got {error}") from None
-    if len(wave) > LONGEST * rate:
-        raise UsageError(
-            f"a recording must be at most {LONGEST:g} seconds, got {len(wave) / rate:.0f}"
-        )
     shared = gcd(rate, RATE)
     mono = wave.mean(1)
     if rate != RATE:

@@ -74,7 +74,7 @@ def from_text(text: str) -> Way:
     return way
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def written(text: str, way: Way) -> str:
     """Return a text as a file, a data URI.
 
