@@ -10,7 +10,7 @@ import pytest
 import hartley
 from hartley.attacks.data_to_model.jailbreak.rendered_text import WAYS, rendered_text
 from hartley.core import Data, Modality, Outcome, Slot
-from hartley.core.errors import RuleError
+from hartley.core.errors import MissingPack, RuleError
 from hartley.engine.defend import defended
 from hartley.games.jailbreak import live_jailbreak, live_reading
 from hartley.games.jailbreak.conversations import PREFILL, submission, talk
@@ -69,6 +69,21 @@ def test_submissions_that_are_no_files_break_the_rules(scene) -> None:
     ):
         with pytest.raises(RuleError, match=message):
             deal.judge(deal.rounds, [Outcome(asset=Data("f", Modality.LANGUAGE, x))])
+
+
+def test_a_file_that_is_none_breaks_the_rules_and_a_missing_pack_is_the_users_matter(scene) -> None:
+    with pytest.raises(RuleError, match="must be a data URI"):
+        scene.model.calls["chat"]([[{"role": "user", "content": "", FILE: "What?"}]], 64, -1)
+
+    def lacking(grey):
+        raise MissingPack("pp-ocr")
+
+    media = scene.part(Media)
+    bare = replace(media, recognition=replace(media.recognition, readers={"picture": lacking}))
+    deal = reading(scene.with_part(bare), np.random.default_rng(0), rounds=1, texts=1)
+    files = np.array([written("Hello.", Drawing())])
+    with pytest.raises(MissingPack):
+        deal.judge(deal.rounds, [Outcome(asset=Data("f", Modality.LANGUAGE, files))])
 
 
 def test_an_aimed_attack_is_about_public_texts_only(scene, tmp_path) -> None:

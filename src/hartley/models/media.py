@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hartley.core import Access, Asset, Data, Modality, Model, Slot
-from hartley.core.errors import RuleError
+from hartley.core.errors import MissingExtra, MissingPack, RuleError, UsageError
 from hartley.kit.media.text_by_medium import (
     FILE,
     PICTURE,
@@ -87,8 +87,18 @@ class Media:
         )
 
     def read(self, uri: str) -> str:
-        """Return the text that is read in a file."""
-        return _read(self.recognition, uri)
+        """Return the text that is read in a file.
+
+        Raises:
+            RuleError: it is not a file of a medium that is read. An attacker wrote it.
+            MissingExtra, MissingPack: what reads it is not installed.
+        """
+        try:
+            return _read(self.recognition, uri)
+        except (MissingExtra, MissingPack):
+            raise
+        except UsageError as error:
+            raise RuleError(str(error)) from None
 
     def reads(self, model: Model, template: ChatTemplate, context: int) -> Model:
         """Return a chat model that is asked what its recognisers read in the files handed in.

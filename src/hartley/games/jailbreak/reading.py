@@ -32,7 +32,7 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import RuleError, UsageError
+from hartley.core.errors import RuleError
 from hartley.games.jailbreak import live_reading
 from hartley.games.jailbreak.conversations import folded
 from hartley.games.judged_model import judged
@@ -196,10 +196,7 @@ def _judged(victim: Model, round_: Round, outcome: Outcome, questions: Sequence[
             f"files must be data URIs of shape ({len(wanted)},), got {files.dtype} of shape "
             f"{files.shape}"
         )
-    try:
-        texts = read_by(victim, files.tolist())
-    except UsageError as error:
-        raise RuleError(str(error)) from None
+    texts = read_by(victim, files.tolist())
     wrong = [distance(folded(a), folded(b)) for a, b in zip(wanted, texts, strict=True)]
     letters = sum(len(folded(text)) for text in wanted)
     rate = min(1.0, sum(wrong) / letters)
