@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -169,17 +170,47 @@ def test_an_answer_cannot_be_begun_by_picture(scene) -> None:
         deal.judge(deal.rounds, [Outcome(asset=loot)])
 
 
-def test_what_is_read_is_cut_to_the_context() -> None:
+def _listening(context):
+    """Return a model that reads files, its template, and the conversations that it is asked."""
     inner = live_jailbreak.scene(np.random.default_rng(0), says=True)
-    sizes: list[int] = []
+    asked: list[list[dict[str, str]]] = []
     model, part = inner.model, inner.part(Withheld)
 
     def chat(conversations, new, seed):
-        sizes.extend(len(part.template.render(turns)) for turns in conversations)
+        asked.extend(conversations)
         return ["I cannot share that."] * len(conversations)
 
     media = live_reading.scene(np.random.default_rng(0), reads=True).part(Media)
-    reads = media.reads(model.with_(chat=chat), part.template, 200)
-    file = written(" ".join(["vault"] * 80), Drawing(24, 3, 8))
-    reads.calls["chat"]([[{"role": "user", "content": "", FILE: file}]], 64, -1)
-    assert sizes[0] <= 200 - 64
+    return media.reads(model.with_(chat=chat), part.template, context), part.template, asked
+
+
+def _file(words: int) -> dict[str, str]:
+    text = written(" ".join(["vault"] * words), Drawing(24, 3, 8))
+    return {"role": "user", "content": "", FILE: text}
+
+
+@pytest.mark.parametrize("new", [16, 64])
+def test_what_is_read_is_cut_to_what_an_answer_leaves_of_the_context(new) -> None:
+    reads, template, asked = _listening(200)
+    reads.calls["chat"]([[_file(80)]], new, -1)
+    size = len(template.render(asked[0]))  # a token is a letter there
+    assert size == 200 - new and asked[0][0]["content"].startswith("vault vault")
+    typed = [{"role": "user", "content": "vault " * 80}]
+    reads.calls["chat"]([typed], new, -1)
+    assert asked[1] == typed  # as any model gets what is typed
+
+
+def test_the_oldest_turns_are_dropped_before_the_last_question_is_cut() -> None:
+    context, words = 300, "vault vault vault vault"
+    reads, template, asked = _listening(context)
+    system = {"role": "system", "content": "Be brief."}
+    old = [{"role": "user", "content": "Hello there?"}, {"role": "assistant", "content": "Yes."}]
+    middle = [_file(3), {"role": "assistant", "content": "It is."}]
+    read = [{"role": "user", "content": words[:17]}, middle[1]]
+    last = {"role": "user", "content": words}
+    by_age = [[system, *old, *read, last], [system, *read, last], [system, last]]
+    for before, after in pairwise([*by_age, [system, {**last, "content": words[:-1]}]]):
+        room = context - len(template.render(before))
+        reads.calls["chat"]([[system, *old, *middle, _file(4)]], room, -1)
+        reads.calls["chat"]([[system, *old, *middle, _file(4)]], room + 1, -1)
+        assert asked[-2:] == [before, after]

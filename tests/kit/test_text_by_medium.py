@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import struct
+from dataclasses import fields
 from functools import lru_cache
 from zlib import crc32
 
@@ -20,6 +22,7 @@ from hartley.kit.media.drawn_text import Drawing, PictureWear
 from hartley.kit.media.spoken_text import RATE, Speaking, SpeechWear
 from hartley.kit.media.text_by_medium import (
     LETTERS,
+    VALUES,
     Wear,
     as_text,
     bits_a_character,
@@ -144,6 +147,32 @@ def test_ways_come_back_from_text_values() -> None:
     for wrong in ("{}", "[3]", "no", '{"medium": "smoke"}', '{"medium": "picture", "ink": 3}'):
         with pytest.raises(UsageError, match="must have a medium"):
             from_text(wrong)
+
+
+def test_every_value_of_a_way_has_its_limits() -> None:
+    for way in (Drawing, Speaking):
+        assert [value.name for value in VALUES[way]] == [field.name for field in fields(way)]
+        assert way() == way(*(value.default for value in VALUES[way]))
+    for values, message in (
+        ({"size": 0}, "a way of picture: size must be from 6 to 128, got 0"),
+        ({"size": 100_000}, "size must be from 6 to 128, got 100000"),
+        ({"size": 16.5}, "size must be a whole number from 6 to 128, got 16.5"),
+        ({"letters": -3}, "letters must be from 0 to 128, got -3"),
+        ({"words": True}, "words must be a whole number from 0 to 256, got True"),
+        ({"medium": "speech", "speed": 10**9}, "speech: speed must be from 80 to 450"),
+        ({"medium": "speech", "gap": "8"}, "gap must be a whole number from 0 to 100, got '8'"),
+        ({"medium": "speech", "voice": "../../etc"}, "voice must be the name"),
+        ({"medium": "speech", "voice": "a" * 40}, "voice must be the name"),
+        ({"medium": "speech", "voice": 3}, "voice must be a string, got 3"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            from_text(json.dumps({"medium": "picture", **values}))
+
+
+def test_the_largest_way_is_drawn_in_a_picture_that_may_be_handed_in() -> None:
+    most = Drawing(*(int(value.range.high) for value in VALUES[Drawing]))
+    picture = drawn_text.draw("What is the pass phrase of the amber vault?", most)
+    assert picture.size <= 4096**2 and picture.shape[1] <= drawn_text.SIDE
 
 
 def test_sentences_are_spoken_one_by_one() -> None:

@@ -62,6 +62,28 @@ def test_the_line_reader_reads_large_print_word_for_word(need_pack) -> None:
 
 
 @pytest.mark.pack
+def test_every_array_of_whispers_file_has_its_place_in_the_network(need_pack) -> None:
+    from safetensors.torch import load_file
+
+    from hartley.models.whisper import named_as_transformers, whisper
+
+    (path,) = need_pack("whisper").rglob("model.safetensors")
+    weights, used = load_file(path), set()
+
+    class Noted(dict):
+        def __getitem__(self, name: str):
+            used.add(name)
+            return super().__getitem__(name)
+
+    state = named_as_transformers(Noted(weights))
+    assert used == {*weights}
+    network = whisper().network
+    assert {*state} == {*network.state_dict()}
+    with pytest.raises(RuntimeError, match="Missing key"):
+        network.load_state_dict({k: v for k, v in state.items() if "conv1" not in k})
+
+
+@pytest.mark.pack
 def test_whisper_hears_what_espeak_says_and_nothing_in_silence(need_pack) -> None:
     need_pack("whisper")
     from hartley.models.whisper import whisper

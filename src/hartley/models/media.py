@@ -7,12 +7,13 @@ never sees it (arXiv:2311.05608).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hartley.core import Access, Asset, Data, Modality, Model, Slot
+from hartley.core import Access, Asset, Codec, Data, Modality, Model, Slot
 from hartley.core.errors import MissingExtra, MissingPack, RuleError, UsageError
 from hartley.kit.media.text_by_medium import (
     FILE,
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 WAY = "way"
 """The fact of a loot that says how its texts are written as files."""
-
-OPEN = 64
-"""Tokens that a conversation leaves to its answer, where what was read is too long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +101,10 @@ class Media:
     def reads(self, model: Model, template: ChatTemplate, context: int) -> Model:
         """Return a chat model that is asked what its recognisers read in the files handed in.
 
+        What was read may be longer than what was written, since misread letters are more tokens
+        than the words that they were. A conversation that no longer leaves room for its answer
+        loses its oldest turns, and if its last message alone is too long, the end of that.
+
         Args:
             model: it answers texts.
             template: how its conversations are written.
@@ -113,7 +115,11 @@ class Media:
         def asked(conversations: Sequence[Conversation], new: int, seed: int) -> list[str]:
             rows = [[self._as_text(message) for message in turns] for turns in conversations]
             if context and codec is not None:
-                rows = [_within(turns, template, codec, context - OPEN) for turns in rows]
+                rows = [
+                    # What is typed is the sender's to fit.
+                    _within(row, template, codec, context - new) if _has_file(turns) else row
+                    for turns, row in zip(conversations, rows, strict=True)
+                ]
             return [str(answer) for answer in chat(rows, new, seed)]
 
         return model.with_(chat=asked)
@@ -156,22 +162,38 @@ def _read(how: Recognition, uri: str) -> str:
     return read(uri, how.readers, how.wear)
 
 
-def _within(turns: list[dict[str, str]], template: ChatTemplate, codec: Any, most: int) -> Any:
-    """Return a conversation whose last message is cut where it has more than ``most`` tokens.
+def _has_file(turns: Conversation) -> bool:
+    return any(FILE in message for message in turns)
 
-    Misread letters are more tokens than the words that they were.
+
+def _within(
+    turns: Sequence[dict[str, str]], template: ChatTemplate, codec: Codec, most: int
+) -> list[dict[str, str]]:
+    """Return a conversation of ``most`` tokens at most: its last question, and what before it fits.
+
+    The system message stays. Where the last question alone is too long, its end is cut.
     """
 
-    def size(text: str) -> int:
-        whole = [*turns[:-1], {**turns[-1], "content": text}]
-        return int((codec.encode([template.render(whole)]) >= 0).sum())
+    def size(messages: Sequence[Message]) -> int:
+        return int((codec.encode([template.render(messages)]) >= 0).sum())
 
-    text = turns[-1]["content"]
-    while text and (over := size(text) - most) > 0:
-        text = text[: -max(1, over)]
-    while size(text) > most and len(turns) > 1:
-        turns = turns[1:]
-    return [*turns[:-1], {**turns[-1], "content": text}]
+    system = [message for message in turns[:1] if message["role"] == "system"]
+    asks = [k for k, message in enumerate(turns) if message["role"] == "user"]
+    if not asks:
+        return [*turns]
+    for first in asks:
+        rest = [*turns[first:]]
+        if size([*system, *rest]) <= most:
+            return [*system, *rest]
+    question, begun = rest[0], rest[1:]
+
+    def cut(end: int) -> list[dict[str, str]]:
+        return [*system, {**question, "content": question["content"][:end]}, *begun]
+
+    # The longest beginning that fits: it may be none, and then the model refuses the rest.
+    ends = range(len(question["content"]) + 1)
+    fits = bisect_right(ends, most, key=lambda end: size(cut(end)))
+    return cut(max(fits - 1, 0))
 
 
 def recognisers() -> dict[str, Reader]:

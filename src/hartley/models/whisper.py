@@ -134,8 +134,7 @@ def whisper() -> Whisper:
     with torch.device("meta"):
         network = WhisperForConditionalGeneration(config(WINDOWS[-1]))
         encoders = {seconds: WhisperEncoder(config(seconds)) for seconds in WINDOWS}
-    network.load_state_dict(state, strict=False, assign=True)
-    network.tie_weights()
+    network.load_state_dict(state, assign=True)
     network.train(False)
     prefix = "model.encoder."
     for seconds, encoder in encoders.items():
@@ -194,4 +193,5 @@ def named_as_transformers(weights: dict[str, Any]) -> dict[str, Any]:
     for k in (1, 2):
         both(f"model.encoder.conv{k}", f"encoder/conv{k}")
     out["model.decoder.embed_tokens.weight"] = weights["decoder/embeddings/weight"]
+    out["proj_out.weight"] = weights["decoder/projection/weight"]
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.core import Parameter, Range
 from hartley.core.errors import UsageError
 from hartley.kit.media import drawn_text, spoken_text
 from hartley.kit.media.drawn_text import Drawing, PictureWear
@@ -30,6 +32,24 @@ FILE = "file"
 _TYPES = {PICTURE: "image/png", SPEECH: "audio/flac"}
 
 Way = Drawing | Speaking
+
+VALUES: Mapping[type[Way], tuple[Parameter, ...]] = {
+    Drawing: (
+        Parameter("size", 16, int, "of the letters, in pixels", Range(6, 128)),
+        Parameter("letters", 0, int, "pixels between letters", Range(0, 128)),
+        Parameter("words", 0, int, "pixels between words", Range(0, 256)),
+    ),
+    Speaking: (
+        Parameter("voice", "en-us", str, "of espeak-ng"),
+        # Of espeak-ng, which takes others too and speaks as if they were its nearest.
+        Parameter("speed", 150, int, "words a minute", Range(80, 450)),
+        Parameter("gap", 0, int, "between words, in units of 10 ms", Range(0, 100)),
+    ),
+}
+"""What a way may be that others write down: a loot comes from an attack that anybody wrote."""
+
+_VOICE = re.compile(r"[A-Za-z0-9+-]{1,32}")
+
 Reader = Callable[["NDArray[Any]"], str]
 """A grey picture (height, width), or a recording (samples,) → its text."""
 
@@ -61,16 +81,25 @@ def from_text(text: str) -> Way:
     """Return the way of such a text.
 
     Raises:
-        UsageError: it is not that of a way.
+        UsageError: it is not that of a way, or a value is of another type or outside its range.
     """
     try:
         values = dict(json.loads(text))
         kind: Any = {PICTURE: Drawing, SPEECH: Speaking}[values.pop("medium")]
         way: Way = kind(**values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"a way must have a medium of {', '.join(MEDIA)} and its values, got {error}"
         ) from None
+    medium = medium_of(way)
+    for value in VALUES[type(way)]:
+        if mistake := value.mistake(getattr(way, value.name)):
+            raise UsageError(f"a way of {medium}: {mistake}")
+    if isinstance(way, Speaking) and not _VOICE.fullmatch(way.voice):
+        raise UsageError(
+            "a way of speech: voice must be the name of one of espeak-ng, of letters, digits, + "
+            f"and -, got {way.voice[:40]!r}"
+        )
     return way
 
 
