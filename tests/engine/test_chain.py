@@ -56,7 +56,8 @@ def test_a_link_is_checked_before_anything_is_played():
         (["knockoff", "mislabelled_copies"], (), "its loot is model; the game poisoning accepts"),
         (["mislabelled_copies", "pgd"], (), "the game evasion accepts source .model."),
         (["mislabelled_copies", "knockoff"], (), "names no records that mislabelled_copies can"),
-        (["mislabelled_copies", "lira"], ("source",), "accepts train .poison or records or"),
+        (["mislabelled_copies", "lira"], ("source",), "accepts train .*; it can by train$"),
+        (["mislabelled_copies", "lira"], ("train", "train"), "one for each link, 1 of 2 attacks"),
         (["mislabelled_copies", "lira"], ("trian",), "slot must be one of train"),
         (["mislabelled_copies", "lirra"], (), "did you mean lira"),
     ]:

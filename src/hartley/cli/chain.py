@@ -55,7 +55,9 @@ def chain(
     """Play attacks in order, and report what the last one gains from those before it.
 
     The last attack is played twice, on the same secrets: alone, or after a control whose loot
-    carries nothing of the victim, and at the end of the chain.
+    carries nothing of the victim, and at the end of the chain. Exit code: 0 both were measured,
+    whether there is a gain or not; 2 a chain that cannot be played, said before anything is; 3 a
+    row failed.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def loop(
     clusters
         Independent owners with secrets of their own.
     defend
-        A defense to run the loop behind as well, NAME or NAME(param=value); may be repeated.
+        A defense to run the loop behind as well, NAME or NAME:KEY=VALUE; may be repeated.
     set_
         A parameter of the scene, NAME=VALUE; may be repeated.
     seed

@@ -39,7 +39,7 @@ def plan(
     Parameters
     ----------
     plan
-        A plan file (TOML), or the name of a plan that ships, such as defenses. --power needs a file
+        A plan file (TOML), or the name of a plan that ships, such as defenses. --power needs one
         with a table [limits].
     power
         Simulate the measurement at growing numbers of victims: how many uses, clusters and
@@ -75,7 +75,8 @@ def plan(
     from hartley.engine.plan.plan import read
     from hartley.engine.plan.power import forecast, parse_effect
 
-    ordered = read(Path(plan))
+    ships = not Path(plan).exists() and not plan.endswith(".toml")
+    ordered = _ordered(plan, None, None, None, None) if ships else read(Path(plan))
     effects = dict(parse_effect(text) for text in effect or ())
     result = forecast(ordered, _pilot(pilot, store, ordered.scene, effects), effects)
     if json:

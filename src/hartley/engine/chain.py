@@ -44,7 +44,10 @@ def stages_of(
     if len(names) < 2:
         raise UsageError(f"a chain must have at least 2 attacks, got {len(names)}")
     if slots and len(slots) != len(names) - 1:
-        raise UsageError(f"slots must be {len(names) - 1} names, got {len(slots)}")
+        raise UsageError(
+            f"slots must be one for each link, {len(names) - 1} of {len(names)} attacks, got "
+            f"{len(slots)}"
+        )
     attacks: list[Attack] = [catalog.load("attack", name) for name in names]
     stages = []
     for k, attack in enumerate(attacks):
@@ -201,9 +204,11 @@ def _slot(attacks: Sequence[Attack], k: int, name: str) -> Slot:
     if (name and Slot(name) not in open_) or not open_:
         accepts = after.game.accepts
         listed = ", ".join(f"{slot} ({' or '.join(TAKES[slot])})" for slot in accepts) or "nothing"
+        where = f" by the slot {name}" if open_ else ""
+        hint = f"; it can by {' or '.join(open_)}" if open_ else _nearest(attacks, k)
         raise UsageError(
-            f"{link}: its loot is {attack.loot}; the game {after.game.name} accepts {listed}"
-            f"{_nearest(attacks, k)}"
+            f"{link}{where}: its loot is {attack.loot}; the game {after.game.name} accepts "
+            f"{listed}{hint}"
         )
     return Slot(name) if name else open_[0]
 
