@@ -161,9 +161,12 @@ def _print_cost(cost: Mapping[str, Any]) -> None:
     from hartley.program.progress import duration
 
     jobs = cost["jobs"]
+    count, behind = cost["attacks"], cost["defenses"]
     say(
-        f"{cost['plan'] or cost['scene']}: {cost['scene']}, {cost['attacks']} attacks, "
-        f"{cost['defenses']} defenses or sets of them, {jobs['all']} jobs"
+        f"{cost['plan'] or cost['scene']}: {cost['scene']}, {count} "
+        f"{'attack, chain or loop' if count == 1 else 'attacks, chains or loops'}, "
+        f"{behind} {'defense or set' if behind == 1 else 'defenses or sets'} of them, "
+        f"{jobs['all']} job{'' if jobs['all'] == 1 else 's'}"
     )
     kinds = {
         "baseline": "before added defenses",
@@ -171,7 +174,9 @@ def _print_cost(cost: Mapping[str, Any]) -> None:
         "adaptive": "by attackers who do",
         "utility": "of utility",
     }
-    say(f"  {', '.join(f'{jobs[kind]} {words}' for kind, words in kinds.items() if jobs[kind])}")
+    if behind:
+        parts = [f"{jobs[kind]} {words}" for kind, words in kinds.items() if jobs[kind]]
+        say(f"  {', '.join(parts)}")
     if cost["settings"] > 1:
         say(f"  at most {cost['settings']} settings tried in a row, each on other rounds")
     if cost["cpu_seconds"] is None:
