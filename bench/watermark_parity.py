@@ -67,7 +67,7 @@ def main(peer: str) -> None:
     marked = {
         "invisible-watermark": ask("embed", photos).astype(np.float32) / 255,
         "hartley": np.stack(
-            [ours.embed(p, b, k) for k, (p, b) in enumerate(zip(photos, bits, strict=True))]
+            [ours.embed(p, b, k, rng) for k, (p, b) in enumerate(zip(photos, bits, strict=True))]
         ),
     }
     for name, pictures in marked.items():

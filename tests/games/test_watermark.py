@@ -5,9 +5,14 @@ import pytest
 
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Outcome, Scene, Term, attack
-from hartley.core.errors import RunError
+from hartley.core.errors import AccessDenied, BudgetSpent, RunError
+from hartley.defenses.bandwidth.query_budget import query_budget
+from hartley.defenses.noise.score_noise import score_noise
+from hartley.engine.defend import defended
+from hartley.engine.result.document import flags
 from hartley.engine.run.play import deal, play
 from hartley.games.watermark.watermark import watermark
+from hartley.kit.marker import KeyUse, Marker
 from hartley.kit.vision import image, marks
 
 
@@ -61,7 +66,7 @@ def test_the_attacker_sees_neither_message_nor_key_nor_original(live):
     photos = {one.tobytes() for one in image.eight_bits(live.extra["carriers"].x)}
     for one in table.rounds:
         known = {field.name for field in fields(one.view.brief)}
-        assert known == {"public", "quality_floor", "bits"}
+        assert known == {"public", "bits", "floor", "quality", "others", "detector", "model"}
         assert one.view.data.x[0].tobytes() not in photos
         own = {row.tobytes() for row in one.view.brief.public.x}
         assert one.view.data.x[0].tobytes() not in own
@@ -81,7 +86,7 @@ def test_parameters_reach_the_deal(live):
     table = deal(act(lambda x, _: x), live, seed=0, params={"rounds": 5, "bits": 8, "floor": 30.0})
     assert len(table.rounds) == 5
     assert len(table.rounds[0].truth) == 8
-    assert table.rounds[0].view.brief.quality_floor == 30
+    assert table.rounds[0].view.brief.floor["psnr"] == 30
 
 
 def test_a_scene_without_a_marker_gets_the_widespread_one():
@@ -108,3 +113,99 @@ def test_one_carrier_is_enough():
     scene = Scene("one", Modality.VISION, extra={"carriers": data})
     trials = play(act(lambda x, _: x), scene, seed=0)
     assert len(trials) == 40 * 32
+
+
+def asking(access, make, name="asking"):
+    """An attack that publishes ``make(view)``, and may ask."""
+
+    def run(view, rng):
+        """Publish."""
+        return Outcome(asset=Data("made", view.data.modality, make(view)))
+
+    run.__name__ = name
+    return attack(
+        game=watermark, access=access, term=Term.NOISE,
+        modalities=watermark.modalities, paper="hartley",
+    )(run)  # fmt: skip
+
+
+MODALITIES = watermark.modalities
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize("bits", [-1, 0])
+def test_messages_and_presence_are_read_in_every_modality(modality, bits):
+    scene = watermark.live(modality, np.random.default_rng(0))
+    size = {"rounds": 24, "bits": bits}
+    trials = play(asking(Access.NOTHING, lambda v: v.data.x), scene, seed=0, game_params=size)
+    assert np.array_equal(trials.reference, trials.truth)
+    assert np.array_equal(trials.guess, trials.truth)
+    assert len(trials) == 24 * (32 if bits else 1)
+    assert trials.metrics["detected_before"] == 1
+    if not bits:
+        assert trials.metrics["false_alarm_before"] == 0
+        assert not trials.spec.clustered
+
+
+def test_a_mark_that_does_not_work_is_said_to_make_the_row_mean_nothing():
+    dead = watermark.dead(Modality.AUDIO, np.random.default_rng(0))
+    channel = measure(play(asking(Access.NOTHING, lambda v: v.data.x), dead, seed=0))
+    assert any("SILENT CHANNEL" in flag for flag in flags(channel))
+
+
+def test_further_items_bear_the_message_under_the_same_key(live):
+    table = deal(act(lambda x, _: x), live, seed=0, params={"rounds": 3, "others": 5})
+    assert live.find(Marker).bits == 32
+    for one in table.rounds:
+        others = one.view.brief.others
+        assert len(others) == 5
+        assert not any(np.array_equal(other, one.view.data.x[0]) for other in others.x)
+        # The detector of this round's owner knows them; that of another owner does not.
+        labels = [r.view.brief.detector.query(others.x).argmax(1) for r in table.rounds]
+        for k, round_ in enumerate(table.rounds):
+            assert labels[k].tolist() == [int(round_ is one)] * 5
+
+
+def test_what_is_asked_of_the_detector_is_counted_and_limited(live):
+    curious = asking(Access.LABELS, lambda v: v.data.x[v.brief.detector.query(v.data.x) >= 0])
+    size = {"rounds": 4}
+    trials = play(curious, live, seed=0, game_params=size)
+    assert trials.spec.uses == 4
+    with pytest.raises(BudgetSpent):
+        play(curious, live, seed=0, game_params=size, budget=3)
+    blind = asking(Access.NOTHING, lambda v: v.brief.detector.query(v.data.x) * 0)
+    with pytest.raises(AccessDenied):
+        play(blind, live, seed=0, game_params=size)
+
+
+def test_noise_and_limits_of_answers_apply_to_the_detector(live):
+    answers = {}
+    for name, defense, params in (
+        ("plain", None, {}),
+        ("noise", score_noise, {"scale": 10.0, "keep_label": False}),
+        ("budget", query_budget, {"queries": 0}),
+    ):
+        scene = live if defense is None else defended(live, defense, params)
+        rows = []
+
+        def look(view, rows=rows):
+            rows.append(view.brief.detector.query(view.data.x)[0])
+            return view.data.x
+
+        play(asking(Access.SCORES, look), scene, seed=0, game_params={"rounds": 12})
+        answers[name] = np.array(rows)
+    assert (answers["plain"].argmax(1) == 1).all()
+    assert (answers["plain"] != answers["noise"]).all()
+    assert (answers["budget"] == 0).all()
+
+
+def test_two_items_of_one_owner_have_one_key_and_items_have_keys_of_their_own_where_said(live):
+    shared = live.with_part(KeyUse(owners=2))
+    table = deal(act(lambda x, _: x), shared, seed=0, params={"rounds": 6, "others": 3})
+    sets = [one.view.brief.others.x.tobytes() for one in table.rounds]
+    assert len(set(sets)) == 2
+    alone = live.with_part(KeyUse(keys="item"))
+    table = deal(act(lambda x, _: x), alone, seed=0, params={"rounds": 2, "others": 4})
+    for one in table.rounds:
+        labels = one.view.brief.detector.query(one.view.brief.others.x).argmax(1)
+        assert labels.tolist() == [0] * 4

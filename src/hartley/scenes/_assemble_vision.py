@@ -17,6 +17,7 @@ from hartley.games.inversion.gradient_inversion import FederatedStep, federated
 from hartley.games.memorization.canaries import planted
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import Figure, mean_figure, share_figure
+from hartley.kit.marker import DetectionService, Marker
 from hartley.kit.vision import image, marks
 from hartley.models.pipeline import OPEN, Pipeline
 
@@ -111,7 +112,7 @@ def assemble(
             "canaries": planted(spare, min(canaries, len(spare)), seed=seed),
         },
         training=pipeline,
-        parts=(Identities(), FederatedStep()),
+        parts=(Identities(), FederatedStep(), DetectionService()),
         utility=utility,
         # Training a convolutional victim takes as long as training ten dense ones.
         settings=Settings(
@@ -147,7 +148,7 @@ def utility(scene: Scene) -> dict[str, Figure]:
     correct = federated(scene)
     return {
         **accuracy_utility(scene),
-        "mark_psnr": mark_psnr(scene.find(marks.Marker) or marks.dwt_dct(), scene),
+        "mark_psnr": mark_psnr(scene.find(Marker) or marks.dwt_dct(), scene),
         **({} if correct is None else {"federated_accuracy": share_figure(correct)}),
     }
 
@@ -158,12 +159,12 @@ def accuracy_utility(scene: Scene) -> dict[str, Figure]:
     return {"accuracy": share_figure(_correct(scene.model, scene.extra["test"]))}
 
 
-def mark_psnr(marker: marks.Marker, scene: Scene) -> Figure:
+def mark_psnr(marker: Marker, scene: Scene) -> Figure:
     """Return the mean PSNR, in dB, of watermarked photographs against their originals."""
     rng = np.random.default_rng(spawn(0, "mark utility"))
     photos = scene.extra["carriers"].x[:MARKED]
     decibels = [
-        image.psnr(marker.embed(photo, rng.integers(0, 2, BITS), key), photo)
+        image.psnr(marker.embed(photo, rng.integers(0, 2, BITS), key, rng), photo)
         for key, photo in enumerate(photos)
     ]
     return mean_figure(decibels)

@@ -25,7 +25,7 @@ def rates(marker, photos, change):
     right, quality = [], []
     for key, photo in enumerate(photos):
         bits = rng.integers(0, 2, M)
-        marked = marker.embed(photo, bits, key)
+        marked = marker.embed(photo, bits, key, rng)
         right.append(np.mean(marker.decode(change(marked), key, M) == bits))
         quality.append(image.psnr(marked, photo))
     return float(np.mean(right)), float(np.mean(quality))
@@ -44,7 +44,7 @@ def test_without_the_key_there_is_nothing_to_read(name, photos):
     hits = []
     for key, photo in enumerate(photos):
         bits = rng.integers(0, 2, M)
-        hits.append(marker.decode(marker.embed(photo, bits, key), key + 1, M) == bits)
+        hits.append(marker.decode(marker.embed(photo, bits, key, rng), key + 1, M) == bits)
     # 256 fair coins: five standard deviations.
     assert abs(np.mean(hits) - 0.5) < 5 * 0.5 / np.sqrt(np.size(hits))
 
@@ -72,7 +72,7 @@ def test_the_lowest_bit_does_not_survive_any_change(photos):
 
 
 def test_a_marked_picture_is_an_eight_bit_picture(photos):
-    marked = marks.dwt_dct().embed(photos[0], np.ones(M, dtype=np.int64), 0)
+    marked = marks.dwt_dct().embed(photos[0], np.ones(M, dtype=np.int64), 0, None)
     assert marked.dtype == np.float32
     assert np.array_equal(image.eight_bits(marked), marked)
 
@@ -80,6 +80,6 @@ def test_a_marked_picture_is_an_eight_bit_picture(photos):
 @pytest.mark.parametrize("name", SCHEMES)
 def test_a_picture_of_any_size_carries_a_mark(name, photos):
     photo, bits = photos[0][:, :203, :190], np.arange(M) % 2
-    marked = SCHEMES[name].embed(photo, bits, 5)
+    marked = SCHEMES[name].embed(photo, bits, 5, None)
     assert marked.shape == photo.shape
     assert np.array_equal(SCHEMES[name].decode(marked, 5, M), bits)

@@ -22,6 +22,7 @@ LEAST = 0.05
 RATES = {
     "victim_carries": "the victims themselves answer right about their fingerprints",
     "clean_accuracy": "victims without poison classify right",
+    "mark_reads": "owners read their marks in their own items",
 }
 """Metrics of a deal that say how often what the channel is read through is right."""
 

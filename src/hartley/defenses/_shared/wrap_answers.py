@@ -191,6 +191,10 @@ def models(
         scene,
         model=None if scene.model is None else deployed(scene.model),
         fit=around(scene.fit, "victim"),
+        # A part that answers attackers makes its models later, and puts the change around them.
+        parts=tuple(
+            part.defended(change) if hasattr(part, "defended") else part for part in scene.parts
+        ),
         bounds=(*scene.bounds, *bounds),
     )
 

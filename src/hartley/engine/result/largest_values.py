@@ -35,6 +35,15 @@ SHARES = (
         "discoverable_n*",
         "duplicates",
         "base_robust_accuracy",
+        "detected_*",
+        "false_alarm_*",
+        "undecided_*",
+        "accepted*",
+        "wrongly_accepted_*",
+        "attributed",
+        "mark_reads",
+        "*word_f1",
+        "*link_f1",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary

@@ -211,7 +211,13 @@ def seal(view: View[B], needs: Access, meter: Meter) -> View[B]:
         source = copies.records(source, "source")
     if type(defenses) is tuple:
         defenses = copies.of(defenses, "defenses")
-    return replace(view, source=source, brief=mapped(view.brief, copies.of), defenses=defenses)
+
+    def private(value: Any, name: str) -> Any:
+        if isinstance(value, Model):  # beside the source: a detector, a tool of the attacker's own
+            return seal_model(value, needs & value.offers, meter)
+        return copies.of(value, name)
+
+    return replace(view, source=source, brief=mapped(view.brief, private), defenses=defenses)
 
 
 def seal_model(model: Model, needs: Access, meter: Meter) -> Model:

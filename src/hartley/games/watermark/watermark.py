@@ -1,16 +1,17 @@
 """Watermark removal: how many bits of the owner's watermark does the attacker destroy?
 
-The auditor draws a message for every picture, the owner's marker embeds it, and the attacker sees
-the marked picture alone and publishes a cleaned one. The message that the owner decodes then is
-compared with what the owner decodes without the attack. A cleaned picture below the quality floor
-is not a removal (WAVES, arXiv:2401.08573, judges removal at a distortion), and counts as the
-marked picture.
+The auditor draws a message and a key for every item, the owner's marker embeds it, and the attacker
+sees the marked item alone and publishes a cleaned one. Of a mark that has no message, presence is
+the message: a fair coin says whether an item is marked. What the owner reads then is compared with
+what they read without the attack. A cleaned item below the quality floor is not a removal (WAVES,
+arXiv:2401.08573, judges removal at a distortion), and counts as the marked item.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hartley.core import (
     Deal,
     Flow,
     Modality,
+    Model,
     Outcome,
     Range,
     Received,
@@ -31,8 +33,10 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import RunError, UsageError
-from hartley.kit.vision import image, marks
+from hartley.core.errors import UsageError
+from hartley.games.watermark import live_marks, marked_items
+from hartley.kit.item_quality import ItemQuality, holds
+from hartley.kit.marker import DetectionService, KeyUse, Marker, hard, matched, presence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,63 +45,94 @@ if TYPE_CHECKING:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """Pictures with the watermark in the lowest bits: any change of a pixel destroys it."""
-    return _scene("live", modality, rng, marks.lowest_bit())
+    """Items with the watermark in their lowest digits: any change of them destroys it."""
+    return live_marks.scene("live", modality, rng)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """Pictures without a watermark: there is nothing to destroy."""
-    return _scene("dead", modality, rng, marks.unmarked())
+    """Items without a watermark: there is nothing to destroy."""
+    return live_marks.scene("dead", modality, rng)
 
 
 @dataclass(frozen=True, slots=True)
 class WatermarkBrief:
-    """What an attacker of watermark removal knows.
+    """What an attacker of watermark removal knows; the source of the view is one published item.
 
     Attributes:
-        public: the attacker's photographs, without watermarks; may be empty.
-        quality_floor: least PSNR of a removal, in dB against the marked picture; 0 sets no floor.
-        bits: length of the message.
+        public: the attacker's items, without watermarks; may be empty.
+        bits: length of the message; 0 where the mark says presence alone.
+        floor: least values of the figures of ``quality``; empty where the game sets none.
+        quality: candidate → its figures against the published item; larger is nearer.
+        others: further items of the same owner, marked under the same key; with the same message
+            where each round has an owner of its own. Empty where the game hands out none.
+        detector: the owner's detector as a classifier of items (0 unmarked, 1 marked); what is
+            asked of it is counted, and defenses of answers apply to it.
+        model: the model that owners write marked texts with, without the mark; None where a mark is
+            put into what exists already.
     """
 
     public: Data
-    quality_floor: float
     bits: int
+    floor: Mapping[str, float]
+    quality: Callable[[Any], Mapping[str, float]]
+    others: Data
+    detector: Model | None = None
+    model: Model | None = None
+
+    def holds(self, candidate: Any) -> bool:
+        """Whether a candidate is above every floor."""
+        return holds(self.quality(candidate), self.floor)
 
 
 def aim(
-    scene: Scene, target: Data, rng: Rng, *, bits: int = 32, floor: float = 34.0, **_: Any
+    scene: Scene, target: Data, rng: Rng, *, bits: int = -1, floor: float = -1.0, **_: Any
 ) -> tuple[View[WatermarkBrief], ...]:
-    """Return the views of a removal that is aimed at pictures, one for each of them.
+    """Return the views of a removal that is aimed at marked items, one for each of them.
 
     Args:
-        scene: may have ``carriers``, which are the attacker's photographs without watermarks.
-        target: marked pictures (n, 1, 3 or 4 channels, h, w) in 0..1.
+        scene: may have ``carriers``, which are the attacker's items without watermarks.
+        target: marked items; pictures are (n, 1, 3 or 4 channels, h, w) in 0..1.
         rng: draws the salt.
-        bits: length of the message that the attacker expects.
-        floor: least PSNR of a removal, in dB against the marked picture.
+        bits: length of the message that the attacker expects; −1 for that of the scene's marker.
+        floor: least value of the main figure; −1 takes that of the scene, 0 sets no floor.
 
     Raises:
-        UsageError: the targets are not such pictures.
+        UsageError: the targets are not such items.
     """
-    pictures = _in_colour(target)
-    photos = scene.extra.get("carriers")
-    none = Data("no photographs", target.modality, pictures.x[:0], role="public")
-    brief = WatermarkBrief(
-        public=none if photos is None else replace(_in_colour(photos), role="public"),
-        quality_floor=floor,
-        bits=bits,
-    )
+    items = marked_items.as_items(target)
+    unmarked = scene.extra.get("carriers")
+    none = Data("no items", target.modality, items.x[:0], role="public")
+    public = none if unmarked is None else marked_items.as_items(unmarked)
+    marker, quality = scene.find(Marker), marked_items.quality_of(scene)
+    length = bits if bits >= 0 else 32 if marker is None else marker.bits
     salt = int(rng.integers(2**31))
     return tuple(
         View(
-            source=Data("marked picture", target.modality, picture[None], role="marked image"),
-            brief=brief,
+            source=marked_items.one(item, target.modality, "marked item", "marked item"),
+            brief=WatermarkBrief(
+                public=public,
+                bits=length,
+                floor=quality.floors(floor),
+                quality=partial(figures_of, quality, item),
+                others=none,
+            ),
             defenses=scene.defenses,
             salt=salt,
         )
-        for picture in pictures.x
+        for item in items.x
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One published item as its owner knows it."""
+
+    original: Any
+    published: Any
+    key: int
+    message: NDArray[Any]
+    marked: bool
+    carrier: int
 
 
 @game(
@@ -108,7 +143,11 @@ def aim(
     live=live,
     dead=dead,
     brief=WatermarkBrief,
-    modalities=(Modality.VISION,),
+    modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.GRAPH),
+    unfit={
+        "tabular": "no mark of tables is built yet",
+        "paired": "no mark of pages is built yet",
+    },
     requires=("carriers",),
     metrics=("ber_before", "ber_after", "psnr", "ssim", "mark_psnr", "violated"),
     loot="data",
@@ -119,157 +158,277 @@ def watermark(
     rng: Rng,
     *,
     rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 40,
-    bits: Annotated[int, Range(1)] = 32,
-    floor: Annotated[float, Range(0), Stronger.LESS] = 34.0,
+    bits: Annotated[int, Range(-1)] = -1,
+    floor: Annotated[float, Range(-1), Stronger.LESS] = -1.0,
+    others: Annotated[int, Range(0, 10_000), Stronger.MORE] = 0,
 ) -> Deal:
-    """Embed a random message in each of several photographs; the attacker tries to remove it.
+    """Embed a random message in each of several items; the attacker tries to remove it.
 
-    The attacker gets a sixth of the photographs without watermarks (at least one, if there are
-    several). The others have watermarks, each with its own message and key.
+    The attacker gets a sixth of the items without watermarks (at least one, if there are several).
+    The others have watermarks, each with a message of its own.
 
     Args:
-        rounds: number of marked pictures; each is one cluster.
-        bits: length of every message.
-        floor: least PSNR of a removal, in dB against the marked picture; 0 sets no floor.
+        rounds: number of published items; each is one cluster.
+        bits: length of every message; −1 takes the mark's own, 0 asks for presence alone.
+        floor: least value of the main figure of quality (PSNR in dB of pictures); −1 takes the
+            scene's own floors, 0 sets none.
+        others: further marked items of the same owner that the attacker holds in each round.
 
     Raises:
-        UsageError: the carriers are not pictures with pixels in 0..1, or too small for the message.
+        UsageError: the carriers are not items that can be marked, or too small for the message.
     """
-    photos = _in_colour(scene.extra["carriers"])
-    marker = scene.find(marks.Marker) or marks.dwt_dct()
-    shape = photos.x.shape[1:]
-    if not marker.fits(shape, bits):
-        raise UsageError(
-            f"bits must be at most what {marker.name} hides in a picture of shape {shape}, got "
-            f"{bits}; take larger pictures or fewer bits"
-        )
-    order = rng.permutation(len(photos))
-    public_count = max(1, len(photos) // 6) if len(photos) > 1 else 0
-    public = Data("own photographs", photos.modality, photos.x[order[:public_count]], role="public")
-    carriers = order[public_count:][np.arange(rounds) % (len(photos) - public_count)]
-    keys = rng.integers(2**62, size=rounds)
-    messages = rng.integers(0, 2, (rounds, bits))
+    carriers = marked_items.as_items(scene.extra["carriers"])
+    marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
+    length = message_length(marker, bits)
+    marker = marker if length else presence(marker)
+    marked_items.check_fits(marker, carriers.x[0], length)
+    service = scene.find(DetectionService) or DetectionService()
+    use = scene.find(KeyUse) or KeyUse()
+    public, rest = shared_out(scene, carriers, marker, rng)
+    chosen = rest[np.arange(rounds) % len(rest)]
+    owners = rng.integers(2**62, size=use.owners or rounds)
+    keys = owners[np.arange(rounds) % len(owners)]
+    if use.keys == "item":
+        keys = rng.integers(2**62, size=rounds)
+    messages = rng.integers(0, 2, (rounds, length))
+    coins = np.ones(rounds, dtype=bool) if length else rng.integers(0, 2, rounds) == 1
     salt = int(rng.integers(2**31))
-    originals = photos.x[carriers]
-    marked = [
-        marker.embed(picture, message, int(key))
-        for picture, message, key in zip(originals, messages, keys, strict=True)
+    published = marked_items.marked(
+        marker,
+        [carriers.x[k] for k in chosen],
+        list(messages),
+        [int(key) if coin else None for key, coin in zip(keys, coins, strict=True)],
+        rng,
+    )
+    further = _others(
+        marker,
+        carriers,
+        rest=rest,
+        chosen=chosen,
+        keys=keys,
+        messages=messages,
+        use=use,
+        count=others,
+        rng=rng,
+    )
+    floors = quality.floors(floor)
+    items = [
+        _Item(carriers.x[k], item, int(key), message, bool(coin), int(k))
+        for k, item, key, message, coin in zip(
+            chosen, published, keys, messages, coins, strict=True
+        )
     ]
     dealt = tuple(
         Round(
             view=View(
-                source=Data("marked picture", photos.modality, picture[None], role="marked image"),
-                brief=WatermarkBrief(public, quality_floor=floor, bits=bits),
+                source=marked_items.one(
+                    item.published, carriers.modality, "published item", "marked item"
+                ),
+                brief=WatermarkBrief(
+                    public=public,
+                    bits=length,
+                    floor=floors,
+                    quality=partial(figures_of, quality, item.published),
+                    others=further[k % len(further)],
+                    detector=service.model(
+                        partial(_verified, marker, item.key, item.message),
+                        scene.modality,
+                        f"detector {k}",
+                    ),
+                    model=scene.model if marker.generates else None,
+                ),
                 defenses=scene.defenses,
                 salt=salt,
             ),
-            truth=message.astype(np.int64),
+            truth=item.message.astype(np.int64) if length else np.array([int(item.marked)]),
         )
-        for picture, message in zip(marked, messages, strict=True)
+        for k, item in enumerate(items)
     )
-    return Deal(rounds=dealt, judge=_judge(marker, keys, originals, carriers, floor))
+    return Deal(
+        rounds=dealt,
+        judge=_judge(marker, quality, floors, items),
+        # Bits of one item stand or fall together; items under keys of their own do not.
+        cluster=bool(length),
+        unit="" if length else "item",
+    )
 
 
-def _in_colour(photos: Data) -> Data:
-    """Return pictures as (n, 3, h, w) float32 in 0..1, as marks need them.
-
-    Bytes are divided by 255; a grey picture has its plane three times; transparency is dropped.
+def message_length(marker: Marker, bits: int) -> int:
+    """Return the length of messages where a game sets ``bits``; 0 for presence.
 
     Raises:
-        UsageError: they are not such pictures.
+        UsageError: the mark has no message.
     """
-    where, x = f"the pictures {photos.name!r}", np.asarray(photos.x)
-    if x.ndim != 4 or x.dtype.kind not in "biuf" or x.shape[1] not in (1, 3, 4) or not len(x):
+    length = marker.bits if bits < 0 else bits
+    if length and not marker.bits:
         raise UsageError(
-            f"{where} must be of shape (n, 1, 3 or 4 channels, h, w), got {x.shape} of {x.dtype}"
+            f"bits must be 0 or -1 for {marker.name}, which has no message, got {bits}"
         )
-    if x.dtype == np.uint8 and x.max() > 1:
-        x = x.astype(np.float32) / np.float32(255)
-    if not np.isfinite(x).all() or x.min() < 0 or x.max() > 1:
-        raise UsageError(
-            f"{where} must have pixels in 0..1, got {x.min():g}..{x.max():g}; divide them by 255"
+    return length
+
+
+def shared_out(
+    scene: Scene, carriers: Data, marker: Marker, rng: Rng
+) -> tuple[Data, NDArray[np.int64]]:
+    """Return the attacker's items without marks, and which carriers are left for owners.
+
+    A scene may bring such items itself, as ``unmarked``.
+    """
+    order = rng.permutation(len(carriers))
+    unmarked = scene.extra.get("unmarked")
+    if unmarked is not None:
+        return marked_items.as_items(unmarked), order
+    count = max(1, len(carriers) // 6) if len(carriers) > 1 else 0
+    plain = marked_items.marked(
+        marker,
+        [carriers.x[k] for k in order[:count]],
+        [np.zeros(0, np.int64)] * count,
+        [None] * count,
+        rng,
+    )
+    return (
+        marked_items.several(plain, carriers.modality, "own items", "public")
+        if plain
+        else Data("own items", carriers.modality, carriers.x[:0], role="public"),
+        order[count:],
+    )
+
+
+def _others(
+    marker: Marker,
+    carriers: Data,
+    *,
+    rest: NDArray[Any],
+    chosen: NDArray[Any],
+    keys: NDArray[Any],
+    messages: NDArray[Any],
+    use: KeyUse,
+    count: int,
+    rng: Rng,
+) -> list[Data]:
+    """Return the further items of the owner of each round, or of each of fewer owners, once."""
+    owners = use.owners or len(keys)
+    if not count:
+        return [Data("no items", carriers.modality, carriers.x[:0], role="marked items")]
+    sets = []
+    for k in range(min(owners, len(keys))):
+        alone = rest[rest != chosen[k]] if len(rest) > 1 else rest
+        rows = alone[rng.integers(len(alone), size=count)]
+        alike = use.owners == 0
+        drawn: list[NDArray[Any]] = [
+            np.asarray(messages[k] if alike else rng.integers(0, 2, messages.shape[1]))
+            for _ in range(count)
+        ]
+        under = [int(keys[k])] * count
+        if use.keys == "item":
+            under = rng.integers(2**62, size=count).tolist()
+        items = marked_items.marked(marker, [carriers.x[j] for j in rows], drawn, under, rng)
+        sets.append(
+            marked_items.several(items, carriers.modality, "items of the owner", "marked items")
         )
-    if x.shape[1] != 3 or x.dtype.kind != "f":
-        x = x[:, :3] if x.shape[1] == 4 else np.broadcast_to(x, (len(x), 3, *x.shape[2:]))
-        x = np.ascontiguousarray(x, np.float32)
-    return replace(photos, x=x)
+    return sets
+
+
+def figures_of(quality: ItemQuality, published: Any, candidate: Any) -> Mapping[str, float]:
+    """Return the figures of a candidate as a file holds it."""
+    return quality.figures(quality.read(candidate, published), published)
+
+
+def _verified(marker: Marker, key: int, message: NDArray[Any], item: Any) -> Any:
+    return marker.verify(item, key, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an owner reads in one item.
+
+    Attributes:
+        symbols: (m,) bits of the message, or (1,) whether it is marked; −1 where that cannot be
+            said.
+        metrics: of the reading, by name.
+    """
+
+    symbols: NDArray[np.int64]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def reading(marker: Marker, item: Any, key: int, message: NDArray[Any], word: str) -> Reading:
+    """Return what an owner reads in an item.
+
+    Args:
+        marker: of the owner.
+        item: which is suspect.
+        key: the owner's.
+        message: that the owner embedded; empty where presence is asked.
+        word: ``before`` or ``after``, for the names of the metrics.
+    """
+    if len(message):
+        soft = marker.read(item, key, len(message))
+        detection, symbols = matched(soft, message), hard(soft)
+    else:
+        detection = marker.verify(item, key, message)
+        flag = detection.marked()
+        symbols = np.array([-1 if flag is None else int(flag)])
+    metrics = {
+        f"detected_{word}": float(detection.marked() is True),
+        f"evidence_{word}": -detection.log2_p,
+    }
+    if detection.undecided:
+        metrics = {f"undecided_{word}": 1.0}
+    elif not len(message):
+        metrics[f"undecided_{word}"] = 0.0
+    if len(message):
+        metrics[f"ber_{word}"] = float(np.mean(symbols != message))
+        if marker.accept is not None:
+            taken = marker.accept(item, key, len(message))
+            right = taken is not None and np.array_equal(taken, message)
+            metrics[f"accepted_{word}"] = float(right)
+            metrics[f"wrongly_accepted_{word}"] = float(taken is not None and not right)
+    return Reading(symbols, metrics)
 
 
 def _judge(
-    marker: marks.Marker,
-    keys: NDArray[Any],
-    originals: NDArray[Any],
-    carriers: NDArray[Any],
-    floor: float,
+    marker: Marker, quality: ItemQuality, floors: Mapping[str, float], items: Sequence[_Item]
 ) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            read(int(key), original, int(photo), round_, out)
-            for key, original, photo, round_, out in zip(
-                keys, originals, carriers, rounds, outcomes, strict=True
-            )
+            read(item, len(round_.truth), outcome)
+            for item, round_, outcome in zip(items, rounds, outcomes, strict=True)
         ]
 
-    def read(
-        key: int, original: NDArray[Any], photo: int, round_: Round, outcome: Outcome
-    ) -> Received:
-        """Return what the owner decodes from a cleaned picture and from the marked one."""
-        marked, m = round_.view.data.x[0], len(round_.truth)
-        cleaned = _cleaned(outcome, marked.shape)
-        quality = image.psnr(cleaned, marked)
-        before = marker.decode(marked, key, m)
-        violated = quality < floor
-        after = before if violated else marker.decode(cleaned, key, m)
+    def read(item: _Item, m: int, outcome: Outcome) -> Received:
+        """Return what the owner reads in a cleaned item and in the published one."""
+        candidate = marked_items.loot_of(outcome, "watermark")
+        cleaned = marked_items.read_as(quality, candidate, item.published, "watermark")
+        figures = quality.figures(cleaned, item.published)
+        before = reading(marker, item.published, item.key, item.message, "before")
+        violated = not holds(figures, floors)
+        after = reading(
+            marker, item.published if violated else cleaned, item.key, item.message, "after"
+        )
+        metrics = {**figures, "violated": float(violated), **_own_quality(item)}
+        for of in (before, after):
+            # Of an unmarked item, what is detected is a false alarm, which has a name of its own.
+            metrics |= {
+                name if item.marked else name.replace("detected", "false_alarm"): value
+                for name, value in of.metrics.items()
+                if item.marked or not name.startswith("evidence")
+            }
         return Received(
-            guess=after,
-            reference=before,
-            metrics={
-                "ber_before": float(np.mean(before != round_.truth)),
-                "ber_after": float(np.mean(after != round_.truth)),
-                "psnr": quality,
-                "ssim": image.ssim(cleaned, marked),
-                "mark_psnr": image.psnr(marked, original),
-                "violated": float(violated),
-            },
+            guess=after.symbols,
+            reference=before.symbols,
+            metrics=metrics,
             columns={
-                "item": np.full(m, photo),
-                "distortion": np.full(m, float(np.mean((cleaned - marked) ** 2))),
+                "item": np.full(m, item.carrier),
+                "distortion": np.full(m, quality.distortion(cleaned, item.published)),
             },
         )
 
+    def _own_quality(item: _Item) -> dict[str, float]:
+        """How near the marked item is to its original; nothing of one that the mark wrote."""
+        if marker.generates or not item.marked:
+            return {}
+        name, value = next(iter(quality.figures(item.published, item.original).items()))
+        return {f"mark_{name}": value}
+
     return judge
-
-
-def _cleaned(outcome: Outcome, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the attacker's picture, rounded to 8 bits as in a file.
-
-    Raises:
-        RunError: it does not have the shape, or has NaN or infinity.
-    """
-    if not isinstance(outcome.asset, Data):
-        raise RunError("watermark: the loot must be the cleaned picture, as Data")
-    x = np.asarray(outcome.asset.x)
-    if x.shape != (1, *shape):
-        raise RunError(f"watermark: the loot must be of shape {(1, *shape)}, got {x.shape}")
-    if not np.isfinite(x).all():
-        raise RunError("watermark: the loot must be finite, got NaN or infinity")
-    return image.eight_bits(x[0])
-
-
-def _scene(name: str, modality: Modality, rng: Rng, marker: marks.Marker) -> Scene:
-    """Return a scene of tinted clouds, smoother than photographs, on which every attack works."""
-    n, side = 24, 64
-    rows = np.fft.fftfreq(side)[:, None]
-    fall = np.maximum(np.hypot(rows, np.fft.rfftfreq(side)), 1 / side) ** -2
-    waves = rng.standard_normal((n, side, side // 2 + 1, 2)) @ np.array([1, 1j])
-    clouds = np.fft.irfft2(waves * fall, s=(side, side))
-    clouds /= clouds.std((1, 2), keepdims=True)
-    tint = rng.uniform(0.4, 0.6, (n, 3, 1, 1))
-    x = np.clip(tint + 0.12 * clouds[:, None], 0, 1).astype(np.float32)
-    carriers = Data("clouds", modality, x, role="carriers")
-    return Scene(
-        name=name,
-        modality=modality,
-        extra={"carriers": carriers},
-        parts=(marker,),
-    )

@@ -1,51 +1,30 @@
 """Image watermarks: a keyed message of m bits, read blind (without the original), own code.
 
-A :class:`Marker` is the owner's tool: ``embed(image, bits, key)`` and ``soft(image, key, m)``.
-All marks here are *dither modulation* (quantisation index modulation, doi:10.1109/18.923725): a
-coefficient is moved to the nearest point of one of two interleaved lattices, which a key shifts, so
-that the picture itself does not add noise for the decoder.
+Each function returns a :class:`hartley.kit.marker.Marker` of pictures (3, h, w) in 0..1. All here
+are *dither modulation* (quantisation index modulation, doi:10.1109/18.923725): a coefficient is
+moved to the nearest point of one of two interleaved lattices, which a key shifts, so that the
+picture itself does not add noise for the decoder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.marker import Marker
 from hartley.kit.vision import codes, image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hartley.core.parts import Rng
+
 BLOCK = 4
 LEAP = 7
 """By how many bits the blocks of one layer are ahead of those of the layer before."""
 LUMA, BLUE, RED = 0, 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """A watermark scheme.
-
-    Attributes:
-        name: what to call it in reports.
-        embed: (image (3, h, w) in 0..1, bits (m,), key) → the marked eight-bit image.
-        soft: (image, key, m) → (m,) real numbers, positive = the bit reads 1.
-        facts: its parameters.
-        fits: (shape (3, h, w), m) → whether a picture holds a message of m bits.
-    """
-
-    name: str
-    embed: Callable[[NDArray[Any], NDArray[Any], int], NDArray[Any]]
-    soft: Callable[[NDArray[Any], int, int], NDArray[Any]]
-    facts: tuple[tuple[str, Any], ...] = ()
-    fits: Callable[[tuple[int, ...], int], bool] = lambda *_: True
-
-    def decode(self, picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
-        """Return the (m,) bits that the owner reads in a picture."""
-        return (self.soft(picture, key, m) > 0).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +77,10 @@ def spread_spectrum(step: float = 300.0, low: float = 0.01, high: float = 0.1) -
     """
     facts = (("step", step), ("low", low), ("high", high))
 
-    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
         from scipy.fft import dctn, idctn
 
+        del rng
         planes = image.to_ycc(picture)
         shape = planes[LUMA].shape
         spectrum = dctn(planes[LUMA], norm="ortho").ravel()
@@ -120,11 +100,11 @@ def spread_spectrum(step: float = 300.0, low: float = 0.01, high: float = 0.1) -
         coefficients = (dctn(luma, norm="ortho").ravel()[where] * signs).sum(1)
         return _side(coefficients, dither, step)
 
-    def fits(shape: tuple[int, ...], m: int) -> bool:
-        where, _, _ = _directions(shape[1:], m, 0, low, high)
+    def fits(picture: NDArray[Any], m: int) -> bool:
+        where, _, _ = _directions(picture.shape[1:], m, 0, low, high)
         return int(where.shape[1]) > 0
 
-    return Marker("spread_spectrum", embed, soft, facts, fits)
+    return Marker("spread_spectrum", embed, soft, facts, fits, plain=published)
 
 
 def coded(inner: Marker) -> Marker:
@@ -134,16 +114,17 @@ def coded(inner: Marker) -> Marker:
         inner: the mark that carries the coded bits; its soft values feed the decoder.
     """
 
-    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
-        return inner.embed(picture, codes.encode(bits), key)
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        coded_picture: NDArray[Any] = inner.embed(picture, codes.encode(bits), key, rng)
+        return coded_picture
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
-        soft_bits = inner.soft(picture, key, codes.length(m))
+        soft_bits = inner.read(picture, key, codes.length(m))
         return 2.0 * codes.decode(soft_bits, m) - 1.0
 
-    def fits(shape: tuple[int, ...], m: int) -> bool:
+    def fits(picture: NDArray[Any], m: int) -> bool:
         # The code bridges places that the picture lacks, but it adds none.
-        return inner.fits(shape, m)
+        return inner.fits(picture, m)
 
     return replace(inner, name=f"coded {inner.name}", embed=embed, soft=soft, fits=fits)
 
@@ -151,7 +132,8 @@ def coded(inner: Marker) -> Marker:
 def lowest_bit() -> Marker:
     """Write the message into the pixels' lowest bits: any change erases it (for live scenes)."""
 
-    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        del rng
         levels = np.round(picture * 255.0).astype(np.int64)
         where, mask = _pixels(levels.size, len(bits), key)
         flat = levels.reshape(-1)
@@ -164,14 +146,16 @@ def lowest_bit() -> Marker:
         soft_bits: NDArray[Any] = 2.0 * ((levels[where] & 1) ^ mask) - 1.0
         return soft_bits
 
-    return Marker("lowest_bit", embed, soft, fits=lambda shape, m: m <= int(np.prod(shape)))
+    return Marker(
+        "lowest_bit", embed, soft, fits=lambda picture, m: m <= picture.size, plain=published
+    )
 
 
 def unmarked() -> Marker:
     """Publish the picture as it is; the decoder reads the dither of the key (for dead scenes)."""
 
-    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
-        del bits, key
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        del bits, key, rng
         return image.eight_bits(picture)
 
     return replace(dwt_dct(), name="unmarked", embed=embed, fits=lambda *_: True)
@@ -183,10 +167,11 @@ def _modulation(
     """Dither modulation of DCT coefficients in the Haar low band, one site a block and layer."""
     planes_used = tuple(dict.fromkeys(layer.plane for layer in layers))
 
-    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int) -> NDArray[Any]:
+    def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
         import pywt
         from scipy.fft import dctn, idctn
 
+        del rng
         planes = image.to_ycc(picture)
         for plane in planes_used:
             whole = _whole(planes[plane], levels)
@@ -224,12 +209,18 @@ def _modulation(
                     total += weight * np.bincount(which, _side(coefficients, dither, layer.step), m)
         return total
 
-    def fits(shape: tuple[int, ...], m: int) -> bool:
-        height, width = (side // (BLOCK << levels) for side in shape[1:])
+    def fits(picture: NDArray[Any], m: int) -> bool:
+        height, width = (side // (BLOCK << levels) for side in picture.shape[1:])
         places = np.arange(height * width) + LEAP * np.arange(len(layers))[:, None]
         return len(np.unique(places % m)) == m
 
-    return Marker(name, embed, soft, facts, fits)
+    return Marker(name, embed, soft, facts, fits, plain=published)
+
+
+def published(picture: NDArray[Any], rng: Rng) -> NDArray[Any]:
+    """Return a picture as its owner publishes it without a mark: a file of 8 bits."""
+    del rng
+    return image.eight_bits(picture)
 
 
 def _whole(plane: NDArray[Any], levels: int) -> NDArray[Any]:

@@ -24,7 +24,7 @@ def compression(
 ) -> Outcome:
     """Save the picture as JPEG at the lowest quality that the quality floor allows.
 
-    The attacker has the marked picture, measures the PSNR against it and bisects the quality.
+    The attacker has the marked picture, measures how near a candidate is and bisects the quality.
     Colour has half the resolution, unless that alone violates the floor.
 
     Args:
@@ -32,17 +32,16 @@ def compression(
     """
     del rng
     marked = view.data.x[0]
-    floor = view.brief.quality_floor
     for halved in (True, False):
         low, high = 1, best
         while low < high:
             middle = (low + high) // 2
-            if image.psnr(image.jpeg(marked, middle, halved=halved), marked) >= floor:
+            if view.brief.holds(image.jpeg(marked, middle, halved=halved)):
                 high = middle
             else:
                 low = middle + 1
         compressed = image.jpeg(marked, low, halved=halved)
-        if image.psnr(compressed, marked) >= floor:
+        if view.brief.holds(compressed):
             break
     return Outcome(
         asset=Data(f"jpeg {low}", Modality.VISION, compressed[None], role="cleaned image"),

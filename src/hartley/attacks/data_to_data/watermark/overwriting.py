@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
-from hartley.kit.vision import image, marks
+from hartley.kit.marker import Marker
+from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -33,12 +34,12 @@ def overwriting(
         most: largest number of messages.
     """
     marked = view.data.x[0]
-    floor, bits = view.brief.quality_floor, view.brief.bits
+    bits = view.brief.bits or 32
     marker, published = _scheme(view), marked
     for _ in range(most):
         key = int(rng.integers(2**62))
-        overwritten = marker.embed(published, rng.integers(0, 2, bits), key)
-        if image.psnr(overwritten, marked) < floor:
+        overwritten = marker.embed(published, rng.integers(0, 2, bits), key, rng)
+        if not view.brief.holds(overwritten):
             break
         published = overwritten
     return Outcome(
@@ -46,7 +47,7 @@ def overwriting(
     )
 
 
-def _scheme(view: View[WatermarkBrief]) -> marks.Marker:
+def _scheme(view: View[WatermarkBrief]) -> Marker:
     """Return the owner's scheme, as far as the attacker knows it."""
     for defense in reversed(view.defenses):
         if defense.name == "spread_spectrum":

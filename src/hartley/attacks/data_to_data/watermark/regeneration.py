@@ -44,7 +44,7 @@ def regeneration(
         passes: regenerations, each nearer to the floor; the last one above it is returned.
     """
     marked = view.data.x[0].astype(np.float32)
-    floor = view.brief.quality_floor
+    floor = view.brief.floor.get("psnr", 0.0)
     photos = view.brief.public.x if len(view.brief.public) else view.data.x
     basis, centre = _autoencoder(photos)
     code = (patches.overlapping(marked) - centre) @ basis
@@ -56,7 +56,7 @@ def regeneration(
         denoised = _denoise(code + np.float32(level) * noise, level, shrinkage)
         regenerated = image.eight_bits(patches.assembled(denoised @ basis.T + centre, marked.shape))
         margin = image.psnr(regenerated, marked) - floor
-        if margin >= 0:
+        if margin >= 0 and view.brief.holds(regenerated):
             published = regenerated
         # The error is proportional to the squared level; aim slightly above the floor.
         level *= 10 ** ((margin - 0.05) / 20)

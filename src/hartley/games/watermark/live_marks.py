@@ -1,0 +1,249 @@
+"""Live and dead scenes of marks: items whose mark is in the lowest digits, items without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Form, Modality, Scene
+from hartley.kit.marker import DetectionService, Marker
+from hartley.kit.vision import marks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+ITEMS = 24
+SAMPLES = 4000
+NODES, DENSITY = 48, 0.3
+WORDS, LENGTH = 60, 80
+"""Different words, and words of a text."""
+
+
+def scene(kind: str, modality: Modality, rng: Rng) -> Scene:
+    """Return the ``live``, ``dead`` or ``copied`` scene of a modality, on which every attack works.
+
+    Args:
+        kind: which; ``copied`` has marks that are the same in each item of an owner.
+        modality: of the items.
+        rng: draws the items.
+    """
+    carriers, marker = _MAKERS[modality](rng)
+    if kind == "copied":
+        marker = _ADDED.get(modality, lambda: marker)()
+    elif kind == "dead":
+        marker = unmarked(marker)
+    return Scene(
+        name=kind,
+        modality=modality,
+        extra={"carriers": carriers},
+        parts=(marker, DetectionService()),
+    )
+
+
+def unmarked(marker: Marker) -> Marker:
+    """Publish items as they are; the owner reads what the key makes of them (for dead scenes)."""
+
+    def embed(item: Any, message: NDArray[Any], key: int, rng: Rng) -> Any:
+        del message, key
+        return marker.plain(item, rng)
+
+    return replace(marker, name="unmarked", embed=embed, embed_all=None)
+
+
+def _pictures(rng: Rng) -> tuple[Data, Marker]:
+    """Tinted clouds, smoother than photographs."""
+    n, side = ITEMS, 64
+    rows = np.fft.fftfreq(side)[:, None]
+    fall = np.maximum(np.hypot(rows, np.fft.rfftfreq(side)), 1 / side) ** -2
+    waves = rng.standard_normal((n, side, side // 2 + 1, 2)) @ np.array([1, 1j])
+    clouds = np.fft.irfft2(waves * fall, s=(side, side))
+    clouds /= clouds.std((1, 2), keepdims=True)
+    tint = rng.uniform(0.4, 0.6, (n, 3, 1, 1))
+    x = np.clip(tint + 0.12 * clouds[:, None], 0, 1).astype(np.float32)
+    return Data("clouds", Modality.VISION, x, role="carriers"), marks.lowest_bit()
+
+
+def _sounds(rng: Rng) -> tuple[Data, Marker]:
+    """Chords of three tones that fade in and out."""
+    time = np.arange(SAMPLES) / 16_000
+    pitch = rng.uniform(150, 1500, (ITEMS, 3, 1))
+    phase = rng.uniform(0, 2 * np.pi, (ITEMS, 3, 1))
+    chords = np.sin(2 * np.pi * pitch * time + phase).mean(1) * np.hanning(SAMPLES)
+    x = (np.round(0.5 * chords * 32767) / 32767).astype(np.float32)
+
+    def levels(wave: NDArray[Any]) -> NDArray[np.int64]:
+        return np.round(np.asarray(wave, np.float64) * 32767).astype(np.int64)
+
+    def embed(wave: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        del rng
+        out, (where, mask) = levels(wave), _places(len(wave), len(bits), key)
+        out[where] = (out[where] & ~1) | (bits ^ mask)
+        return (out / 32767.0).astype(np.float32)
+
+    def soft(wave: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        where, mask = _places(len(wave), m, key)
+        return np.asarray(2.0 * ((levels(wave)[where] & 1) ^ mask) - 1.0)
+
+    marker = Marker(
+        "lowest_sample_bit",
+        embed,
+        soft,
+        modality=Modality.AUDIO,
+        fits=lambda wave, m: m <= len(wave),
+    )
+    return Data("chords", Modality.AUDIO, x, role="carriers", form=Form.ARRAY), marker
+
+
+def _texts(rng: Rng) -> tuple[Data, Marker]:
+    """Random words; a bit is one or two spaces after a word that the key chooses."""
+    letters = np.array(list("aeioubcdfghklmnprst"))
+    words = ["".join(rng.choice(letters, rng.integers(3, 9))) for _ in range(WORDS)]
+    texts = [" ".join(rng.choice(words, LENGTH)) for _ in range(ITEMS)]
+
+    def embed(text: str, bits: NDArray[Any], key: int, rng: Rng) -> str:
+        del rng
+        parts = text.split()
+        where, mask = _places(len(parts) - 1, len(bits), key)
+        spaces = np.ones(len(parts), dtype=np.int64)
+        spaces[where] += bits ^ mask
+        spaces[-1] = 0
+        return "".join(part + " " * count for part, count in zip(parts, spaces, strict=True))
+
+    def soft(text: str, key: int, m: int) -> NDArray[Any]:
+        parts = text.split()
+        count = len(parts) - 1
+        if count < m:
+            return np.full(m, np.nan)
+        spaces = np.zeros(count, dtype=np.int64)
+        rest = text.strip()
+        for index in range(count):
+            rest = rest[len(parts[index]) :]
+            after = rest.lstrip()
+            spaces[index], rest = len(rest) - len(after), after
+        where, mask = _places(count, m, key)
+        return np.asarray(2.0 * ((spaces[where] >= 2) ^ (mask == 1)) - 1.0)
+
+    marker = Marker(
+        "double_space",
+        embed,
+        soft,
+        modality=Modality.LANGUAGE,
+        fits=lambda text, m: m < len(text.split()),
+    )
+    return Data("words", Modality.LANGUAGE, np.array(texts), role="carriers"), marker
+
+
+def _graphs(rng: Rng) -> tuple[Data, Marker]:
+    """Random graphs; a bit is the parity of the links among pairs that the key chooses."""
+    upper = np.triu(rng.random((ITEMS, NODES, NODES)) < DENSITY, 1)
+    x = (upper | upper.transpose(0, 2, 1)).astype(np.int8)
+
+    def pairs(nodes: int, m: int, key: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        rows, columns = np.triu_indices(nodes, 1)
+        order = np.random.default_rng(key).permutation(len(rows))
+        return rows[order], columns[order], np.arange(len(rows)) % m
+
+    def soft(graph: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        rows, columns, block = pairs(len(graph), m, key)
+        parity = np.bincount(block, graph[rows, columns], m).astype(np.int64) & 1
+        return np.asarray(2.0 * parity - 1.0)
+
+    def embed(graph: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        del rng
+        out = np.array(graph, dtype=np.int8)
+        rows, columns, block = pairs(len(graph), len(bits), key)
+        for bit in np.flatnonzero((soft(out, key, len(bits)) > 0) != (bits == 1)):
+            first = int(np.argmax(block == bit))
+            i, j = rows[first], columns[first]
+            out[i, j] = out[j, i] = 1 - out[i, j]
+        return out
+
+    marker = Marker(
+        "link_parity",
+        embed,
+        soft,
+        modality=Modality.GRAPH,
+        fits=lambda graph, m: 2 * m <= len(graph) * (len(graph) - 1),
+    )
+    return Data("graphs", Modality.GRAPH, x, role="carriers", form=Form.GRAPHS), marker
+
+
+ADDED = 3.0
+"""Size of a mark that is added, in units of the last digit of a picture; of sounds, ×64."""
+
+
+def _added(size: float, digits: int, modality: Modality, plain: Any = None) -> Marker:
+    """Add a pattern of the key and the message, the same to every item; read it off fine detail.
+
+    Neighbours of smooth items are alike, so that the second difference along the last axis takes
+    the item away and leaves the pattern.
+    """
+
+    def pattern(shape: tuple[int, ...], m: int, key: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        rng = np.random.default_rng(key)
+        count = int(np.prod(shape))
+        return rng.choice([-1.0, 1.0], shape), rng.permutation(np.arange(count) % m).reshape(shape)
+
+    def embed(item: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        del rng
+        signs, block = pattern(item.shape, len(bits), key)
+        out = item * digits + size * signs * (2.0 * bits[block] - 1.0)
+        low = 0 if plain is not None else -digits
+        return (np.round(np.clip(out, low, digits)) / digits).astype(np.float32)
+
+    def soft(item: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        signs, block = pattern(item.shape, m, key)
+        wide = np.pad(np.asarray(item, np.float64), [(0, 0)] * (item.ndim - 1) + [(1, 1)], "edge")
+        fine = item - (wide[..., 2:] + wide[..., :-2]) / 2
+        return np.bincount(block.ravel(), (signs * fine).ravel(), m) * digits * m / item.size
+
+    more = {} if plain is None else {"plain": plain}
+    return Marker("added", embed, soft, modality=modality, **more)
+
+
+def _planted_links() -> Marker:
+    """Set the links of pairs that the key chooses, the same in every graph on the same nodes."""
+
+    def pairs(nodes: int, m: int, key: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        rows, columns = np.triu_indices(nodes, 1)
+        where, mask = _places(len(rows), m, key)
+        return rows[where], columns[where], mask
+
+    def embed(graph: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        del rng
+        out = np.array(graph, dtype=np.int8)
+        rows, columns, mask = pairs(len(graph), len(bits), key)
+        out[rows, columns] = out[columns, rows] = bits ^ mask
+        return out
+
+    def soft(graph: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        rows, columns, mask = pairs(len(graph), m, key)
+        return np.asarray(2.0 * (graph[rows, columns] ^ mask) - 1.0)
+
+    return Marker("planted_links", embed, soft, modality=Modality.GRAPH)
+
+
+_ADDED: Mapping[Modality, Callable[[], Marker]] = {
+    Modality.VISION: lambda: _added(ADDED, 255, Modality.VISION, marks.published),
+    Modality.AUDIO: lambda: _added(64 * ADDED, 32767, Modality.AUDIO),
+    Modality.GRAPH: _planted_links,
+}
+
+
+def _places(count: int, m: int, key: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """One place a bit, and the key's own random bits."""
+    rng = np.random.default_rng(key)
+    return rng.choice(count, m, replace=False), rng.integers(0, 2, m)
+
+
+_MAKERS: Mapping[Modality, Callable[[Any], tuple[Data, Marker]]] = {
+    Modality.VISION: _pictures,
+    Modality.LANGUAGE: _texts,
+    Modality.AUDIO: _sounds,
+    Modality.GRAPH: _graphs,
+}

@@ -1,0 +1,171 @@
+"""How near a changed item is to the one that was published, in the figures of its modality.
+
+A watermark can always be removed by destroying what carries it. So a removal is held to *floors*:
+least values of figures between the item that the attacker publishes and the one they were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Modality
+from hartley.kit.vision import image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemQuality:
+    """The quality floor of a modality.
+
+    Attributes:
+        read: (candidate, published) → the candidate as a file holds it; raises ValueError in one
+            line where it is not such an item.
+        figures: (candidate, published) → figures by name, larger is better; the first is the main
+            one, which a game's ``floor`` sets.
+        least: least values, by the names of figures.
+        forged: the same for a forgery against the attacker's own item; None: as ``least``.
+        distortion: (candidate, published) → what bits are divided by: 0 where nothing changed.
+    """
+
+    read: Callable[[Any, Any], Any]
+    figures: Callable[[Any, Any], Figures]
+    least: Figures
+    distortion: Callable[[Any, Any], float]
+    forged: Figures | None = None
+
+    def floors(self, floor: float, *, forging: bool = False) -> dict[str, float]:
+        """Return the least values where a game sets ``floor``.
+
+        Args:
+            floor: of the main figure; −1 keeps the modality's own, 0 sets no floor at all.
+            forging: whether they are those of a forgery.
+        """
+        least = dict(self.least if self.forged is None or not forging else self.forged)
+        if floor == 0:
+            return {}
+        return least if floor < 0 else {**least, next(iter(least)): floor}
+
+
+def holds(figures: Figures, floors: Figures) -> bool:
+    """Whether no figure is below its floor."""
+    return all(figures[name] >= least for name, least in floors.items())
+
+
+def pictures(psnr: float = 34.0, ssim: float = 0.75) -> ItemQuality:
+    """Floors of pictures (3, h, w) in 0..1, saved at 8 bits: PSNR in dB, structural similarity."""
+
+    def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
+        return {
+            "psnr": image.psnr(candidate, published),
+            "ssim": image.ssim(candidate, published),
+        }
+
+    def read(candidate: Any, published: NDArray[Any]) -> NDArray[Any]:
+        return image.eight_bits(_numbers(candidate, published.shape))
+
+    return ItemQuality(read, figures, {"psnr": psnr, "ssim": ssim}, _mean_square)
+
+
+def sounds(snr: float = 20.0) -> ItemQuality:
+    """Floor of waves (samples,) in −1..1, saved at 16 bits: signal-to-noise ratio in dB."""
+
+    def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
+        power = float(np.mean(np.square(published, dtype=np.float64)))
+        error = _mean_square(candidate, published)
+        if error <= 0:
+            return {"snr": 100.0}
+        return {"snr": float(np.clip(10 * np.log10(max(power, 1e-20) / error), -100, 100))}
+
+    def read(candidate: Any, published: NDArray[Any]) -> NDArray[Any]:
+        wave = np.clip(_numbers(candidate, published.shape), -1.0, 1.0)
+        rounded: NDArray[Any] = (np.round(wave * 32767.0) / 32767.0).astype(np.float32)
+        return rounded
+
+    return ItemQuality(read, figures, {"snr": snr}, _mean_square)
+
+
+def texts(similarity: float = 0.8) -> ItemQuality:
+    """Floor of texts by their words: F1 of the bag of words against the published text.
+
+    A scene whose texts can be compared by meaning brings a floor of its own.
+    """
+
+    def figures(candidate: str, published: str) -> Figures:
+        from collections import Counter
+
+        ours, others = (Counter(text.lower().split()) for text in (candidate, published))
+        common = sum((ours & others).values())
+        total = sum(ours.values()) + sum(others.values())
+        return {"word_f1": 2 * common / total if total else 1.0}
+
+    def read(candidate: Any, published: str) -> str:
+        del published
+        if not isinstance(candidate, str):
+            raise ValueError(f"a text, got {type(candidate).__name__}")
+        return str(candidate)
+
+    def distortion(candidate: str, published: str) -> float:
+        return 1.0 - figures(candidate, published)["word_f1"]
+
+    return ItemQuality(read, figures, {"word_f1": similarity}, distortion)
+
+
+def links(share: float = 0.9) -> ItemQuality:
+    """Floor of graphs, as adjacencies (v, v): share of links that are still there.
+
+    It is F1 of the links against the published ones, 1 where none changed.
+    """
+
+    def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
+        both = int((candidate & published).sum())
+        total = int(candidate.sum()) + int(published.sum())
+        return {"link_f1": 2 * both / total if total else 1.0}
+
+    def read(candidate: Any, published: NDArray[Any]) -> NDArray[Any]:
+        adjacency = _numbers(candidate, published.shape)
+        if not np.isin(adjacency, (0, 1)).all() or (adjacency != adjacency.T).any():
+            raise ValueError("a symmetric adjacency of 0 and 1, got other values")
+        if np.diagonal(adjacency).any():
+            raise ValueError("an adjacency without loops, got a loop")
+        return np.asarray(adjacency, dtype=np.int8)
+
+    def distortion(candidate: NDArray[Any], published: NDArray[Any]) -> float:
+        return float((candidate != published).sum() / max(1, int(published.sum())))
+
+    return ItemQuality(read, figures, {"link_f1": share}, distortion)
+
+
+def _mean_square(candidate: NDArray[Any], published: NDArray[Any]) -> float:
+    gap = np.asarray(candidate, np.float64) - np.asarray(published, np.float64)
+    return float(np.mean(gap**2))
+
+
+def _numbers(candidate: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return finite numbers of a shape.
+
+    Raises:
+        ValueError: they are not.
+    """
+    x = np.asarray(candidate)
+    if x.shape != shape or x.dtype.kind not in "biuf":
+        raise ValueError(f"of shape {shape}, got {x.shape} of {x.dtype}")
+    if not np.isfinite(x).all():
+        raise ValueError("finite, got NaN or infinity")
+    return x
+
+
+DEFAULTS: Mapping[Modality, Callable[[], ItemQuality]] = {
+    Modality.VISION: pictures,
+    Modality.LANGUAGE: texts,
+    Modality.AUDIO: sounds,
+    Modality.GRAPH: links,
+}
+"""The floor of a modality, where a scene has none of its own."""

@@ -1,0 +1,126 @@
+"""What owners say about items: exact p-values, messages read by vote or under several keys."""
+
+import math
+
+import numpy as np
+import pytest
+
+from hartley.core import Access, Modality
+from hartley.games.watermark import live_marks
+from hartley.kit import marker
+from hartley.kit.marker import Detection, DetectionService, Marker
+
+M = 32
+
+
+@pytest.fixture(scope="module", params=["vision", "language", "audio", "graph"])
+def scene(request):
+    return live_marks.scene("live", Modality(request.param), np.random.default_rng(0))
+
+
+def of(scene):
+    return scene.find(Marker), scene.extra["carriers"].x
+
+
+def test_a_message_is_read_in_the_item_and_nothing_under_another_key(scene):
+    mark, items = of(scene)
+    rng = np.random.default_rng(1)
+    hits = []
+    for key, item in enumerate(items):
+        message = rng.integers(0, 2, M)
+        published = mark.embed(item, message, key, rng)
+        assert np.array_equal(mark.decode(published, key, M), message)
+        assert mark.verify(published, key, message).log2_p == pytest.approx(-M)
+        hits.append(mark.decode(published, key + 1000, M) == message)
+    # 768 fair coins: five standard deviations.
+    assert abs(np.mean(hits) - 0.5) < 5 * 0.5 / math.sqrt(np.size(hits))
+
+
+def test_p_values_of_unmarked_items_are_no_smaller_than_uniform(scene):
+    """Each level is exceeded as often as it says, by a binomial with fresh keys (5 deviations)."""
+    mark, items = of(scene)
+    rng = np.random.default_rng(2)
+    alone = marker.presence(mark)
+    found = np.array(
+        [
+            2.0 ** alone.verify(items[k % len(items)], int(rng.integers(2**62)), []).log2_p
+            for k in range(600)
+        ]
+    )
+    for level in (0.5, 0.2, 0.05):
+        # The count of right bits is discrete: the exact test rejects at most at its level.
+        assert np.mean(found <= level) < level + 5 * math.sqrt(level * (1 - level) / len(found))
+
+
+def test_presence_is_detected_and_a_short_item_is_undecided():
+    scene = live_marks.scene("live", Modality.LANGUAGE, np.random.default_rng(0))
+    mark, items = of(scene)
+    alone = marker.presence(mark)
+    rng = np.random.default_rng(3)
+    assert alone.bits == 0
+    published = alone.embed(items[0], np.zeros(0, int), 5, rng)
+    assert alone.verify(published, 5, []).marked() is True
+    short = alone.verify("three short words", 5, [])
+    assert short.marked() is None
+    assert "no bit" in short.undecided
+    assert Detection(0.0, math.log2(1e-3)).marked() is True
+    assert Detection(0.0, math.log2(1.01e-3)).marked() is False
+
+
+def test_votes_repair_what_single_bits_lose():
+    """A bit of three votes, each flipped with chance p, is wrong with chance 3p² − 2p³."""
+    rng = np.random.default_rng(4)
+    p, wrong = 0.2, []
+
+    def embed(item, message, key, rng):
+        return message ^ (rng.random(len(message)) < p)
+
+    channel = Marker("noisy", embed, lambda item, key, m: 2.0 * item - 1)
+    voted = marker.voting(channel, 3)
+    for key in range(400):
+        message = rng.integers(0, 2, M)
+        wrong.append(voted.decode(voted.embed(None, message, key, rng), key, M) != message)
+    truth = 3 * p**2 - 2 * p**3
+    assert abs(np.mean(wrong) - truth) < 5 * math.sqrt(truth * (1 - truth) / np.size(wrong))
+    with pytest.raises(TypeError, match="has none"):
+        marker.voting(marker.presence(channel), 3)
+
+
+def test_one_of_several_keys_is_read_and_false_alarms_stay_at_their_rate():
+    """The share of right bits of unmarked items stays ½ over the most certain of four keys."""
+    scene = live_marks.scene("copied", Modality.VISION, np.random.default_rng(0))
+    mark, items = of(scene)
+    several = marker.multi_keyed(mark, 4)
+    rng = np.random.default_rng(5)
+    right, unmarked = [], []
+    for key, item in enumerate(items):
+        message = rng.integers(0, 2, M)
+        published = several.embed(item, message, key, rng)
+        right.append(several.decode(published, key, M) == message)
+        unmarked.append(several.decode(item, key, M) == message)
+    assert np.mean(right) > 0.99
+    assert abs(np.mean(unmarked) - 0.5) < 5 * 0.5 / math.sqrt(np.size(unmarked))
+    both = marker.smallest([Detection(1.0, -20.0), Detection(0.0, -1.0), Detection(0, 0, 0, "x")])
+    assert both.log2_p == -19.0
+
+
+def test_a_detector_answers_as_the_owner_does_and_defenses_go_around_it():
+    scene = live_marks.scene("live", Modality.VISION, np.random.default_rng(0))
+    mark, items = of(scene)
+    message = np.ones(M, int)
+    published = mark.embed(items[0], message, 7, np.random.default_rng(0))
+    service = DetectionService()
+
+    def detect(item):
+        return mark.verify(item, 7, message)
+
+    model = service.model(detect, Modality.VISION, "detector 0")
+    answers = model.query(np.stack([items[1], published]))
+    assert answers.argmax(1).tolist() == [0, 1]
+    shut = service.defended(lambda model, who: model.with_(offers=Access.NOTHING))
+    assert shut.model(detect, Modality.VISION, "detector 0").offers is Access.NOTHING
+
+
+def test_a_marker_that_says_nothing_is_refused():
+    with pytest.raises(TypeError, match="must have soft where bits > 0"):
+        Marker("none", lambda *_: None)
