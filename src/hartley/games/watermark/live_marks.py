@@ -200,7 +200,8 @@ def _added(size: float, digits: int, modality: Modality, plain: Any = None) -> M
         signs, block = pattern(item.shape, m, key)
         wide = np.pad(np.asarray(item, np.float64), [(0, 0)] * (item.ndim - 1) + [(1, 1)], "edge")
         fine = item - (wide[..., 2:] + wide[..., :-2]) / 2
-        return np.bincount(block.ravel(), (signs * fine).ravel(), m) * digits * m / item.size
+        sums = np.bincount(block.ravel(), (signs * fine).ravel(), m)
+        return np.asarray(sums * digits * m / item.size)
 
     more = {} if plain is None else {"plain": plain}
     return Marker("added", embed, soft, modality=modality, **more)
