@@ -78,7 +78,7 @@ def _batch(
     prompt = 0 if before is None else len(before)
     n, room = len(rows), shape.context - prompt
     out = np.full((n, new), text.PAD, dtype=np.int64)
-    reader = _Reader(state, shape, n, min(shape.context, prompt + int(sizes.max()) + new))
+    reader = Reader(state, shape, n, min(shape.context, prompt + int(sizes.max()) + new))
     with torch.inference_mode():
         if before is not None:
             reader.read(before.expand(n, *before.shape), torch.zeros(n, dtype=torch.long))
@@ -117,7 +117,7 @@ def _chosen(logits: Tensor, draws: NDArray[np.float64] | None) -> NDArray[np.int
     return np.asarray((heap < draws[:, None] * heap[:, -1:]).sum(1), dtype=np.int64)
 
 
-class _Reader:
+class Reader:
     """Reads embeddings into the network; keys and values of what it has read stay."""
 
     def __init__(self, state: Mapping[str, Tensor], shape: gpt.Shape, n: int, longest: int) -> None:

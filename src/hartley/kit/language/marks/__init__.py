@@ -1,0 +1,1 @@
+"""Watermarks of texts: how the owner draws tokens, and what the detector counts."""
