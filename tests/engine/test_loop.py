@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hartley.core import Experiment
 from hartley.core.errors import BadPlan, UsageError
 from hartley.engine.assess import assess
-from hartley.engine.loop.in_words import rounds_say
+from hartley.engine.build_scene import build
+from hartley.engine.loop.in_words import rounds_say, settings_say
 from hartley.engine.loop.loop_order import Leg, LoopOrder, check_numbers, check_ring
 from hartley.engine.loop.loop_row import loop_row
 from hartley.engine.plan.plan import LOOP, Plan, normalised, parse
+from hartley.engine.plan.worklist import expand
 from hartley.infotheory.loops import gain_matrix, in_units, spectral_radius
 
 GAINS = (1.5, 0.8, 0.7)
@@ -111,6 +115,48 @@ def test_a_defense_is_measured_along_the_whole_loop(call, tmp_path):
         again.stdout
     )
     assert call("loop", "ring.toml", "--defend", "tap").returncode == 2
+
+
+def test_in_front_of_a_defense_each_leg_chooses_its_setting_on_other_owners(strangers, tmp_path):
+    legs = (
+        Leg("one", "two", "pushes"),
+        Leg("two", "three", "pushes", {"force": 1}),
+        Leg("three", "one", "carries", {"gain": 1.0}),
+    )
+    ordered = LoopOrder(legs, rounds=3, clusters=4)
+    plan = Plan(scene="purses", only=(LOOP,), workers=0, isolate=False, loop=ordered)
+    bare, taped = assess(replace(plan, use=("tape",)), store=tmp_path)["loops"]
+    for one in (bare, taped):
+        first, second, third = one["settings"]
+        # Twice the force is twice the gain; what tears is no choice, and three are tried at most.
+        assert first["setting"] == {"force": 2} and first["owners"] == 4
+        assert [row["setting"]["force"] for row in first["tried"]] == [1, 2, 3, 4]
+        usual, best, torn, _ = first["tried"]
+        assert 1.5 * usual["left"] < best["left"] and torn["left"] is None
+        assert "the purse is torn" in torn["reason"]
+        # What a leg sets is not chosen, and what an attack does not declare cannot be.
+        assert second["setting"] == third["setting"] == {} and not second["tried"] + third["tried"]
+        gains = [row["value"] for row in one["gains"]]
+        assert one["gains"][0]["low"] < 1.0 < one["gains"][0]["high"] and gains[1] < 0.7
+    said = settings_say(taped)
+    assert "pushes force = 2 of 4 settings (leaves 0." in said
+    assert "carries declares no other setting" in said and not settings_say({"settings": []})
+    # Without a defense, or by attackers who do not know it, the loop is played as it is ordered.
+    scene = build("purses")
+    for changes in ({}, {"use": ("tape",), "adaptive": False}):
+        for line in expand(replace(plan, **changes), scene):
+            assert not isinstance(line, Experiment) or "settings" not in line.loop
+
+
+def test_a_defense_that_does_not_fit_is_refused_by_every_command_that_runs_a_loop(call, tmp_path):
+    plan = Plan(scene="purses", only=(LOOP,), loop=order(clusters=4), use=("tape", "jpeg"))
+    (tmp_path / "ring.toml").write_text(normalised(plan))
+    for verb in ("assess", "loop", "plan"):
+        done = call(verb, "ring.toml")
+        last = done.stderr.strip().splitlines()[-1]
+        assert done.returncode == 2 and last.startswith("hartley: jpeg protects vision"), verb
+        assert "what fits it: bit_depth" in last and "tape" in last
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_leg_that_does_nothing_is_reported_so(strangers, tmp_path):

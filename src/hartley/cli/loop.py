@@ -23,7 +23,15 @@ from hartley.cli.terminal import (
     whole,
 )
 from hartley.core.errors import UsageError
-from hartley.engine.loop.in_words import MEANING, beside, facts, null_or_bent, rounds_say, verdict
+from hartley.engine.loop.in_words import (
+    MEANING,
+    beside,
+    facts,
+    null_or_bent,
+    rounds_say,
+    settings_say,
+    verdict,
+)
 
 app = App(name="loop")
 
@@ -167,6 +175,8 @@ def _print_loop(one: Mapping[str, Any]) -> None:
         say(f"  no gains: {one['why']}")
         return
     _print_picture(one)
+    if words := settings_say(one):
+        say_hung("", words)
     share = f"{100 * (1 - one['alpha']):.3g}%"
     radius = one["radius"]
     say(

@@ -59,7 +59,8 @@ class Experiment:
         budget: queries that each attack may ask, or None.
         alpha: error level of the bounds.
         loop: of one cluster of a closed loop, whose legs the stages are: the assets that it passes,
-            doses, start and rounds; empty for an attack or a chain.
+            doses, start and rounds, and in front of a defense ``settings``, what the attacker of
+            each leg tries besides its own; empty for an attack or a chain.
         code: digest of the code that plays it, with the versions of the libraries.
     """
 

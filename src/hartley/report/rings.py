@@ -12,6 +12,7 @@ from hartley.engine.loop.in_words import (
     facts,
     null_or_bent,
     rounds_say,
+    settings_say,
     verdict,
 )
 from hartley.report import figures
@@ -201,14 +202,15 @@ def _one(one: Mapping[str, Any], index: int, drawn: Any) -> dict[str, Any]:
     title = f"Behind {one['added'].replace('+', ' + ')}" if one["added"] else "As it is deployed"
     if one["radius"] is None:
         return {"title": title, "why": one["why"], "svg": None}
-    words = sentence(one)
+    said, chosen = sentence(one), settings_say(one)
     steps = "; ".join(f"{row[0]}: {row[1]}, gain {row[3]} {row[4]}" for row in gain_rows(one))
     return {
         "title": title,
         "why": "",
-        "sentence": words,
+        "sentence": said,
+        "settings": chosen[:1].upper() + chosen[1:],
         "cut": cut_words(one),
-        "label": f"{words} {steps}.",
+        "label": f"{said} {steps}.",
         "svg": drawn(picture(one, f"ring-{index}")),
         "gain_head": GAIN_HEAD,
         "gains": list(gain_rows(one)),

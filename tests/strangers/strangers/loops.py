@@ -86,6 +86,26 @@ def carries(view, rng, *, gain: float = 1.0):
     return Outcome(asset=_coins(rng.random(COINS) < chance))
 
 
+@attack(
+    game=coins,
+    access=Access.NOTHING,
+    term=Term.NOISE,
+    modalities=(Modality.TABULAR,),
+    paper="hartley",
+    sweep={"force": (2, 3, 4, 0)},
+)
+def pushes(view, rng, *, gain: float = 0.5, force: int = 1):
+    """Carry coins with a force that multiplies the gain; above 2 the purse tears.
+
+    Args:
+        gain: the true one at force 1.
+        force: how hard.
+    """
+    if force > 2:
+        raise ValueError("the purse is torn")
+    return carries(view, rng, gain=gain * force)
+
+
 @dataclass(frozen=True)
 class Tape:
     """A part: of two coins that come back one sticks."""

@@ -62,3 +62,30 @@ def facts(step: Mapping[str, Any]) -> list[tuple[str, float]]:
     """Return what a leg of the rounds did, by name, with the queries that it took."""
     pairs = list(step["facts"].items())
     return [*pairs, ("queries", step["queries"])] if step["queries"] else pairs
+
+
+def settings_say(one: Mapping[str, Any]) -> str:
+    """Say what the attackers of a loop chose in front of a defense; empty where there was none."""
+    rows = one.get("settings") or ()
+    if not rows:
+        return ""
+    parts = []
+    for row in rows:
+        tried = [each for each in row["tried"] if each["left"] is not None]
+        if not row["tried"]:
+            parts.append(f"{row['attack']} declares no other setting")
+        elif not tried:
+            parts.append(f"{row['attack']} as it is, since no setting could be played")
+        else:
+            words = ", ".join(f"{name} = {value}" for name, value in row["setting"].items())
+            best = max(each["left"] for each in tried)
+            usual = row["tried"][0]["left"]
+            than = "as it is" if usual is None else f"{usual:.3f} as it is"
+            parts.append(
+                f"{row['attack']} {words} of {len(row['tried'])} settings "
+                f"(leaves {best:.3f}; {than})"
+            )
+    return (
+        f"settings that the attackers chose on {rows[0]['owners']} owners who are not measured, "
+        f"leg by leg: {'; '.join(parts)}"
+    )

@@ -59,6 +59,8 @@ def loop_row(
         "alpha": alpha,
         **dict.fromkeys(("gain", "low", "high", "radius", "cut", "change", "why")),
         **{name: [] for name in ("gains", "absent", "open", "rounds", "trace", "cycles")},
+        # Chosen once for all clusters.
+        "settings": list(clusters[0].get("settings", ())) if clusters else [],
     }
     if len(clusters) < FEWEST_CLUSTERS:
         row["why"] = f"intervals need {FEWEST_CLUSTERS} clusters, and {len(clusters)} were played"

@@ -3,21 +3,28 @@
 Three things are run, of one owner with secrets of their own: an untouched loop (the control),
 rounds from a small start, and every leg alone with its asset set to each dose. What a leg takes is
 only what it is handed. Seeds come from names, so nothing depends on the order of play.
+
+In front of a defense the attackers of the legs first choose their settings, on owners of their own
+that no cluster is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hartley.core import Asset, Experiment, Scene, Stage, spawn
-from hartley.core.loop_setting import Left, Link, LoopWorld
+from hartley.core.errors import WroteIntoView
+from hartley.core.loop_setting import Left, Link, LoopSetting, LoopWorld
 from hartley.engine.loop.loop_order import link_of, setting_of
 from hartley.engine.loot import Means, loot_of
 from hartley.engine.run.attack_process import Isolation
+
+OWNERS = 4
+"""Owners that settings are chosen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +52,10 @@ def play_loop(
         RunError: an attack returned no asset.
     """
     order, setting = experiment.loop, setting_of(scene)
-    path = order["path"]
-    legs = [
-        _Leg(link_of(source, target, setting), stage)
-        for source, target, stage in zip(path[:-1], path[1:], experiment.stages, strict=True)
-    ]
-    seed, budget = experiment.root_seed, experiment.budget
+    legs, seed = _legs(experiment, setting), experiment.root_seed
     world = setting.begin(scene, spawn(seed, "loop"))
-    player = _Player(world, legs, seed, budget, isolated)
-    first, rounds = path[0], order["rounds"]
+    player = _Player(world, legs, seed, experiment.budget, isolated)
+    first, rounds = order["path"][0], order["rounds"]
 
     untouched = world.dosed(first, 0.0, player.rng("control"), {}, {})
     base: dict[str, Asset] = {}
@@ -96,6 +98,112 @@ def play_loop(
                 }
             )
     return {"doses": doses, "control": control, "rounds": observed, "trace": trace}
+
+
+def choose_settings(
+    experiment: Experiment, scene: Scene, *, isolated: Isolation | None = None
+) -> list[dict[str, Any]]:
+    """Let the attacker of each leg choose its setting, the other legs being played as ordered.
+
+    The one that leaves most of the next asset beyond a dose of 0, in the mean over the doses and
+    over ``OWNERS`` owners; ties go to the setting that is ordered, then to the one declared first.
+
+    Args:
+        experiment: of any cluster; ``loop["settings"]`` lists for each leg what is tried besides.
+            Its root seed is that of these owners, which no cluster has.
+        scene: behind its defenses.
+        isolated: the processes of attacks that do not play in this one.
+
+    Returns:
+        Plain values, one row a leg: ``from``, ``to``, ``attack``; ``setting``, the parameters that
+        were chosen; ``tried``, each setting with what it ``left``, or the ``reason`` why it could
+        not be played; ``owners``.
+
+    Raises:
+        WroteIntoView: an attack changed what it was handed.
+    """
+    order, setting = experiment.loop, setting_of(scene)
+    legs = _legs(experiment, setting)
+    tables = [_tables(leg, others) for leg, others in zip(legs, order["settings"], strict=True)]
+    lefts: list[list[list[float]]] = [[[] for _ in table] for table in tables]
+    reasons: dict[tuple[int, int], str] = {}
+    for k in range(OWNERS):
+        seed = spawn(experiment.root_seed, "owner", k)
+        world = setting.begin(scene, spawn(seed, "loop"))
+        player = _Player(world, legs, seed, experiment.budget, isolated)
+        first = order["path"][0]
+        untouched = world.dosed(first, 0.0, player.rng("control"), {}, {})
+        steps = player.rounds("control", untouched, 1)
+        base = {step.leg.link.target: step.left.asset for step in steps}
+        full = player.whole(setting.whole)
+        for i, (leg, table) in enumerate(zip(legs, tables, strict=True)):
+            source = leg.link.source
+            doses = {}
+            for dose in order["doses"] if len(table) > 1 else ():
+                rng = player.rng(f"dose {dose!r}", source)
+                doses[dose] = world.dosed(source, dose, rng, base, full)
+            for j, params in enumerate(table):
+                stage = replace(leg.stage, params={**leg.stage.params, **params})
+                try:
+                    shares = [
+                        world.share(
+                            leg.link.target,
+                            player.go(_Leg(leg.link, stage), at_hand, f"dose {dose!r}")[0].asset,
+                        )
+                        for dose, at_hand in doses.items()
+                    ]
+                except WroteIntoView:
+                    raise
+                except Exception as error:
+                    words = " ".join(str(error).split()) or "no message"
+                    reasons.setdefault((i, j), f"{type(error).__name__}: {words}")
+                    continue
+                lefts[i][j] += [share - shares[0] for share in shares[1:]]
+    return [
+        _choice(leg, table, lefts[i], {j: why for (at, j), why in reasons.items() if at == i})
+        for i, (leg, table) in enumerate(zip(legs, tables, strict=True))
+    ]
+
+
+def _legs(experiment: Experiment, setting: LoopSetting) -> list[_Leg]:
+    path = experiment.loop["path"]
+    return [
+        _Leg(link_of(source, target, setting), stage)
+        for source, target, stage in zip(path[:-1], path[1:], experiment.stages, strict=True)
+    ]
+
+
+def _tables(leg: _Leg, others: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The settings of a leg: the ordered one first, each with all that any of them sets."""
+    names = dict.fromkeys(name for other in others for name in other)
+    ordered = {name: leg.stage.params[name] for name in names}
+    return [ordered, *({**ordered, **other} for other in others)]
+
+
+def _choice(
+    leg: _Leg,
+    table: Sequence[Mapping[str, Any]],
+    lefts: Sequence[Sequence[float]],
+    reasons: Mapping[int, str],
+) -> dict[str, Any]:
+    tried = [
+        {
+            "setting": dict(params),
+            "left": float(np.mean(lefts[j])) if lefts[j] and j not in reasons else None,
+            "reason": reasons.get(j),
+        }
+        for j, params in enumerate(table)
+    ]
+    played = [row for row in tried if row["left"] is not None]
+    best = max(played, key=lambda row: float(row["left"] or 0.0), default=tried[0])
+    return {
+        "from": leg.link.source,
+        "to": leg.link.target,
+        "attack": leg.stage.attack,
+        "setting": best["setting"],
+        "tried": tried if len(table) > 1 else [],
+        "owners": OWNERS,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,11 @@ from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.taxonomy import Axis
 from hartley.engine.chain import check_scene, control_of, open_access, stages_of
 from hartley.engine.defend import fitting, unfit
+from hartley.engine.loop.loop_order import Leg
 from hartley.engine.loop.loop_order import described as loop_described
 from hartley.engine.loop.loop_order import stages as loop_stages
 from hartley.engine.plan.applicability import Obstacle, obstacle, unplayable
+from hartley.engine.plan.ordered_defenses import check_fit
 from hartley.engine.plan.parameters import checked, defaults, ruled
 from hartley.engine.plan.plan import CHAINS, LOOP, Plan, scene_params, sweep
 from hartley.engine.result.departures import departures_of
@@ -31,6 +33,8 @@ from hartley.engine.result.document import standing_of
 SKIPPED, FAILED = "skipped", "failed"
 PLAYER = "hartley.engine.run.player"
 """The module that plays experiments: its import closure is part of every digest of code."""
+TRIED = 3
+"""Settings that the attacker of a leg of a loop tries besides the one that is ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +177,27 @@ def _check_control(
 def _loop(plan: Plan, bare: Experiment, scene: Scene) -> Iterator[Experiment]:
     """The clusters of a loop: on the scene as it is deployed, and behind each added defense.
 
+    Where there is a defense the attackers of the legs choose among the settings that they declare,
+    in front of it and in front of none, so that both are compared at the attacker's best.
+
     Raises:
-        UsageError: the loop does not close, or legs cannot be where they are.
+        UsageError: the loop does not close, legs cannot be where they are, or a defense cannot be
+            put into the scene: a loop is compared defense by defense, and none is left out.
     """
     if plan.loop is None:
         return
     legs = loop_stages(plan.loop, scene)
+    check_fit(plan.use, scene)
+    order = plan.loop.dump()
+    if plan.adaptive and (plan.use or plan.deployed):
+        order["settings"] = [
+            _settings(leg, given) for leg, given in zip(legs, plan.loop.legs, strict=True)
+        ]
     knowledge = Knowledge.ADAPTIVE if bare.defenses else Knowledge.NONE
-    cluster = replace(bare, stages=legs, loop=plan.loop.dump(), knowledge=knowledge)
+    cluster = replace(bare, stages=legs, loop=order, knowledge=knowledge)
     behind = [cluster]
     for names in plan.use:
         added = tuple(applied(name, plan, scene) for name in names.split("+"))
-        if any(unfit(catalog.load("defense", one.name), scene) for one in added):
-            continue
         defenses = (*bare.defenses, *added)
         behind.append(
             replace(cluster, defenses=defenses, baseline=False, knowledge=Knowledge.ADAPTIVE)
@@ -237,13 +249,21 @@ def _behind(
                 yield experiment
 
 
+def _settings(stage: Stage, leg: Leg) -> list[dict[str, Any]]:
+    """Return what the attacker of a leg tries besides its setting: the first that it declares."""
+    return list(_others(catalog.find("attack", stage.attack), stage, leg.params))[:TRIED]
+
+
 def swept(entry: Entry, stage: Stage, plan: Plan) -> tuple[dict[str, Any], ...]:
     """Return the settings that an adaptive attacker tries besides that of a stage.
 
     They are the combinations that the attack declares, without the parameters that the plan sets.
     """
-    declared, own_params = dict(entry.sweep), plan.attacks.get(entry.name, {})
-    free = {name: list(values) for name, values in declared.items() if name not in own_params}
+    return _others(entry, stage, plan.attacks.get(entry.name, {}))
+
+
+def _others(entry: Entry, stage: Stage, given: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    free = {name: list(values) for name, values in dict(entry.sweep).items() if name not in given}
     return tuple(
         setting
         for setting in sweep(free)

@@ -25,7 +25,7 @@ from hartley.core.errors import (
 from hartley.engine import build_scene
 from hartley.engine.chain import open_access
 from hartley.engine.defend import defended
-from hartley.engine.loop.play_loop import play_loop
+from hartley.engine.loop.play_loop import choose_settings, play_loop
 from hartley.engine.loot import Means, entered, handed
 from hartley.engine.plan.applicability import Obstacle, unplayable
 from hartley.engine.result import document
@@ -92,6 +92,7 @@ class Player:
     _tuning_deal: Deal | None = None
     _unaware_deal: tuple[Any, Deal] | None = None
     _unaware_choices: dict[Any, Tuned] = field(default_factory=dict)
+    _loop_settings: dict[Any, list[dict[str, Any]]] = field(default_factory=dict)
     _isolated: Isolation = field(default_factory=Isolation)
 
     def run(self, experiment: Experiment) -> Result:
@@ -275,9 +276,26 @@ class Player:
     def _loop(self, experiment: Experiment) -> Result:
         scene = self._scene(replace(experiment, stages=(), loop={}))
         began = time.process_time()
+        chosen = self._settings(experiment) if "settings" in experiment.loop else []
+        if chosen:
+            stages = tuple(
+                replace(stage, params={**stage.params, **row["setting"]})
+                for stage, row in zip(experiment.stages, chosen, strict=True)
+            )
+            experiment = replace(experiment, stages=stages)
         played = play_loop(experiment, scene, isolated=self._isolated)
         self.playing = time.process_time() - began
-        return Result(DONE, {"loop": document.finite(played)})
+        return Result(DONE, {"loop": document.finite({**played, "settings": chosen})})
+
+    def _settings(self, experiment: Experiment) -> list[dict[str, Any]]:
+        """What the legs of a loop are played with, chosen once for all clusters."""
+        seed = tuning_seed(experiment.seed)
+        tuning = replace(experiment, seed=seed, replicate=0)
+        key = (_key(tuning), repr(experiment.stages), repr(experiment.loop))
+        if key not in self._loop_settings:
+            scene = self._scene(replace(tuning, stages=(), loop={}))
+            self._loop_settings[key] = choose_settings(tuning, scene, isolated=self._isolated)
+        return self._loop_settings[key]
 
     def _scene(self, experiment: Experiment) -> Scene:
         """The scene of an experiment behind its defenses, whatever its attacker knows."""
