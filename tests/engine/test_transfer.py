@@ -51,36 +51,44 @@ def _run(name, modality, cells, before=0.8):
 LOSS, LIRA, PGD = ("loss", "membership"), ("lira", "membership"), ("pgd", "evasion")
 
 
-def test_a_defense_is_compared_on_the_games_of_all_its_scenes():
+def test_a_defense_is_compared_on_the_games_of_both_scenes():
     one = _run(
         "pictures", "vision", {"rounding": {LOSS: 0.2, LIRA: 0.4, PGD: 0.0}, "jpeg": {PGD: 0.1}}
     )
     two = _run("sounds", "audio", {"rounding": {LOSS: 0.6}, "dp": {LOSS: 0.1}})
     table = transfer([one, two], [None, None])
     (row,) = table["defenses"]
-    assert (row["defense"], row["games"]) == ("rounding", ["membership"])
-    first, second = row["scenes"]
+    (pair,) = row["pairs"]
+    assert (row["defense"], pair["games"]) == ("rounding", ["membership"])
+    first, second = pair["scenes"]
     # The mean of 1 − .2/.8 and 1 − .4/.8; evasion is of one scene alone.
     assert first["coverage"]["value"] == pytest.approx(0.625) and first["coverage"]["n"] == 2
     assert second["coverage"]["value"] == pytest.approx(0.25) and second["modality"] == "audio"
-    gap = second["difference"]
-    assert gap["value"] == pytest.approx(-0.375) and first["difference"] is None
+    assert pair["missing"] == [{"run": "pictures", "games": ["evasion"]}]
+    gap = pair["difference"]
+    assert gap["value"] == pytest.approx(-0.375)
     assert gap["low"] < gap["value"] < gap["high"] < 0
     assert table["alone"] == ["jpeg", "dp"] and json.loads(json.dumps(table)) == table
 
 
-def test_three_scenes_share_what_all_of_them_have():
+def test_a_third_scene_takes_no_game_from_the_other_two():
     runs = [
         _run("a", "vision", {"rounding": {LOSS: 0.2, PGD: 0.4}}),
         _run("b", "audio", {"rounding": {LOSS: 0.2, PGD: 0.4}}),
         _run("c", "graph", {"rounding": {LOSS: 0.4}}),
+        _run("d", "text", {"rounding": {("typo", "poisoning"): 0.4}}),
     ]
-    row = transfer(runs, [None] * 3)["defenses"][0]
-    assert row["games"] == ["membership"] and len(row["scenes"]) == 3
-    assert row["scenes"][1]["difference"]["value"] == pytest.approx(0)
-    both = transfer(runs[:2], [None] * 2)["defenses"][0]
-    assert both["games"] == ["evasion", "membership"]
-    assert both["scenes"][0]["coverage"]["value"] == pytest.approx((0.75 + 0.5) / 2)
+    (row,) = transfer(runs, [None] * 4)["defenses"]
+    pairs = {"".join(place["run"] for place in pair["scenes"]): pair for pair in row["pairs"]}
+    assert list(pairs) == ["ab", "ac", "ad", "bc", "bd", "cd"]
+    assert pairs["ab"]["games"] == ["evasion", "membership"] and not pairs["ab"]["missing"]
+    assert pairs["ab"]["scenes"][0]["coverage"]["value"] == pytest.approx((0.75 + 0.5) / 2)
+    assert pairs["ab"]["difference"]["value"] == pytest.approx(0)
+    assert pairs["bc"]["games"] == ["membership"]
+    assert pairs["bc"]["difference"]["value"] == pytest.approx(0.5 - 0.75)
+    # Two scenes without a common game are said to have none.
+    assert pairs["cd"]["games"] == [] and pairs["cd"]["difference"] is None
+    assert [side["games"] for side in pairs["cd"]["missing"]] == [["membership"], ["poisoning"]]
 
 
 def test_runs_without_a_common_defense_are_refused():
@@ -119,8 +127,8 @@ def test_the_interval_of_a_difference_holds_both_scenes():
     runs = [_run(s, "vision", {"rounding": {LOSS: 0.2}}, before=0.6) for s in ("a", "b")]
     table = transfer(runs, [load_of("a"), load_of("b")])
     assert all(run["intervals"].startswith("victims resampled in all") for run in table["runs"])
-    first, second = table["defenses"][0]["scenes"]
-    gap = second["difference"]
+    pair = table["defenses"][0]["pairs"][0]
+    (first, second), gap = pair["scenes"], pair["difference"]
     assert gap["value"] == pytest.approx(0) and gap["low"] < 0 < gap["high"]
     widths = [e["high"] - e["low"] for e in (first["coverage"], second["coverage"], gap)]
     assert widths[2] == pytest.approx(np.hypot(*widths[:2]), rel=0.15)

@@ -242,6 +242,17 @@ def test_pairs_and_their_interaction():
     assert which_defense(document())["pairs"] is None
 
 
+def test_trials_of_too_few_victims_say_so():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 120)
+    trials = Trials(
+        ChannelSpec(clustered=True), truth, rng.normal(size=120) + truth,
+        cluster=np.repeat(np.arange(6), 20),
+    )  # fmt: skip
+    said = which_defense(document(), load=lambda row: trials)["intervals"]
+    assert said.startswith("from the intervals of the 16 rows alone, since 16 of them have fewer")
+
+
 def test_trials_give_intervals_over_victims():
     """The same coins and noise in all cells: what they share cancels in differences."""
     rng = np.random.default_rng(0)
@@ -257,6 +268,7 @@ def test_trials_give_intervals_over_victims():
 
     alone, with_trials = which_defense(document()), which_defense(document(), load=load)
     assert with_trials["intervals"].startswith("victims resampled in 7 of 16 rows")
+    assert "(no trials)" in with_trials["intervals"]
     widths = [
         found["defenses"][1]["dci_hartley"]["high"] - found["defenses"][1]["dci_hartley"]["low"]
         for found in (alone, with_trials)

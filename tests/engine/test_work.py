@@ -156,6 +156,7 @@ def test_jobs_that_a_run_of_the_store_played_are_known_whatever_the_seed(store):
     assert cost["cpu_seconds"] == pytest.approx(sum(seconds[job.id] for job in jobs), abs=0.06)
     other = plan_cost(replace(plan, games={"membership": {"rounds": 3}}), scene, folder)
     assert other["known_by"] == {"earlier": 2, "shipped": 0, "judged": 5}, "utilities are the same"
+    assert other["few"] == {"membership": 3} and cost["few"] == {"membership": 2}
     assert plan_cost(plan, scene, folder / "none")["cpu_seconds"] is None
     assert earlier_seconds(folder, "another scene") == {} == shipped_seconds("demo")
     assert json.dumps(cost) and np.isfinite(cost["cpu_seconds"])
@@ -178,3 +179,20 @@ def test_the_seconds_that_ship_with_the_plan_of_defenses_are_of_its_jobs():
     assert all(len(job.sweep) < 4 for job in jobs if job.stages), (
         "at most four settings of an attack"
     )
+
+
+def test_the_plans_of_defenses_have_victims_enough_for_intervals_over_them():
+    from hartley import catalog
+    from hartley.channel.readouts.information import FEW_CLUSTERS
+    from hartley.cli.assess import plans
+
+    names = [name for name in plans() if name.startswith("defenses")]
+    assert len(names) >= 6
+    for name in names:
+        plan = parse(plans()[name](), source=name)
+        assert plan.tuned_baseline and plan.adaptive, name
+        played = {catalog.find("attack", each).game for each in plan.only} | set(plan.games)
+        for game in played:
+            declared = {each.name: each for each in catalog.load("game", game).parameters}
+            rounds = plan.games.get(game, {}).get("rounds", declared["rounds"].default)
+            assert rounds >= FEW_CLUSTERS, f"{name}: {game}"

@@ -43,8 +43,8 @@ def defend(
 
     Nothing is played. Leaks are shares of the secret, against the stronger of the static and the
     adaptive attacker. Of several runs it prints instead what each common defense covers on the
-    scene of each. Exit code: 0 a choice was printed, 2 bad input: a run without defenses, a floor
-    that none of them meets, or runs without a common defense.
+    scenes of every two of them. Exit code: 0 a choice was printed, 2 bad input: a run without
+    defenses, a floor that none of them meets, or runs without a common defense.
 
     Parameters
     ----------
@@ -105,28 +105,41 @@ def _defend_all(
 
 
 def _print_transfer(table: Mapping[str, Any]) -> None:
-    say("share of the leak that a defense closes, on games that all its scenes share")
-    rows = []
+    say("share of the leak that a defense closes, on the games that both scenes of a row have")
+    rows, apart, missing = [], [], []
     for row in table["defenses"]:
-        for cell in row["scenes"]:
-            first = cell["difference"] is None
+        head = row["defense"], row["term"]
+        for pair in row["pairs"]:
+            one, other = pair["scenes"]
+            names = f"{one['scene']} → {other['scene']}"
+            missing += [
+                f"{row['defense']}, {names}: {', '.join(side['games'])} in {side['run']} alone"
+                for side in pair["missing"]
+            ]
+            if pair["difference"] is None:
+                apart.append(f"{row['defense']} ({names})")
+                continue
             rows.append(
                 (
-                    row["defense"] if first else "",
-                    row["term"] if first else "",
-                    ", ".join(row["games"]) if first else "",
-                    f"{cell['scene']} ({cell['modality']})",
-                    _share(cell["coverage"]),
-                    str(cell["coverage"]["n"]),
-                    "" if first else _points(cell["difference"]),
+                    *head,
+                    names,
+                    ", ".join(pair["games"]),
+                    *(_share(place["coverage"]) for place in (one, other)),
+                    f"{one['coverage']['n']}, {other['coverage']['n']}",
+                    _points(pair["difference"]),
                 )
             )
-    columns = ("defense", "term", "games", "scene", "covered", "attacks", "difference, points")
-    print_table(columns, rows, numbers=(5,), drop=(1, 2))
+            head = "", ""
+    columns = ("defense", "term", "scenes", "games", "covered on the first", "on the second")
+    print_table((*columns, "attacks", "difference, points"), rows, drop=(1, 6))
+    for line in missing:
+        say(f"  not compared: {line}")
+    if apart:
+        say(f"no common game: {', '.join(apart)}")
     if table["alone"]:
         say(f"in one run alone, or on no common game: {', '.join(table['alone'])}")
     for run in table["runs"]:
-        say(f"{run['run']}: 95 % intervals, {run['intervals']}")
+        say(f"{run['run']} ({run['scene']}, {run['modality']}): 95 % intervals, {run['intervals']}")
 
 
 def _points(gap: Mapping[str, float]) -> str:

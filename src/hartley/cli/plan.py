@@ -158,6 +158,7 @@ def _cost(ordered: Plan, store: Path, *, json: bool) -> int:
 
 
 def _print_cost(cost: Mapping[str, Any]) -> None:
+    from hartley.channel.readouts.information import FEW_CLUSTERS
     from hartley.program.progress import duration
 
     jobs = cost["jobs"]
@@ -179,6 +180,9 @@ def _print_cost(cost: Mapping[str, Any]) -> None:
         say(f"  {', '.join(parts)}")
     if cost["settings"] > 1:
         say(f"  at most {cost['settings']} settings tried in a row, each on other rounds")
+    if cost["few"]:
+        games = ", ".join(f"{game} {count}" for game, count in cost["few"].items())
+        say(f"  fewer than {FEW_CLUSTERS} victims, so that intervals are not over them: {games}")
     if cost["cpu_seconds"] is None:
         say("  no run of these jobs is known, so that nothing can be said of their time")
         return

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hartley.channel.compare import bits_without_each_part
+from hartley.channel.readouts.information import FEW_CLUSTERS
 from hartley.core import Trials, spawn
 from hartley.core.errors import HartleyError
 from hartley.engine.choice.leak_suite import KNOWLEDGES, Row, Suite
@@ -45,6 +46,7 @@ class CellDraws:
         uses: (A, D) uses that a cell rests on, 0 where it was not measured.
         resampled: cells whose trials were resampled, of all measured ones.
         cells: measured cells.
+        few: cells whose trials are at hand and hold too few victims to resample.
     """
 
     before: Floats
@@ -56,14 +58,26 @@ class CellDraws:
     helped: NDArray[np.bool_]
     resampled: int
     cells: int
+    few: int = 0
 
     @property
     def how(self) -> str:
         """How intervals are made, in words."""
         if self.resampled == self.cells:
             return f"victims resampled in all {self.cells} rows"
+        why = (
+            f"fewer than {FEW_CLUSTERS} victims in {self.few} of them" if self.few else "no trials"
+        )
         if self.resampled:
-            return f"victims resampled in {self.resampled} of {self.cells} rows, else intervals"
+            return (
+                f"victims resampled in {self.resampled} of {self.cells} rows, else from the "
+                f"intervals of the rows ({why})"
+            )
+        if self.few:
+            return (
+                f"from the intervals of the {self.cells} rows alone, since {self.few} of them have "
+                f"fewer than {FEW_CLUSTERS} victims"
+            )
         return "from the intervals of the rows alone, without their trials"
 
 
@@ -115,6 +129,7 @@ def draws_of(suite: Suite, load: Load | None = None, *, draws: int = DRAWS) -> C
         helped=helped,
         resampled=drawer.resampled,
         cells=len(suite.behind) + len(suite.rows),
+        few=drawer.few,
     )
 
 
@@ -136,7 +151,7 @@ class _Drawer:
     """Draws rows one after another, with the same victims for all rows of one game."""
 
     def __init__(self, load: Load | None, draws: int) -> None:
-        self.load, self.draws, self.resampled = load, draws, 0
+        self.load, self.draws, self.resampled, self.few = load, draws, 0, 0
         self.weights: dict[tuple[Any, ...], Floats] = {}
 
     def of(self, row: Row, baseline: Row, ends: Floats, name: str) -> Floats:
@@ -176,4 +191,7 @@ class _Drawer:
             bits, _ = bits_without_each_part(trials)
         except HartleyError:
             return None
-        return (len(bits) - 1) * (bits.mean() - bits) if len(bits) > 1 else None
+        if len(bits) < 2:
+            self.few += 1
+            return None
+        return (len(bits) - 1) * (bits.mean() - bits)

@@ -1,12 +1,13 @@
 """Does a defense transfer: what it covers on scenes of other records, from stored runs.
 
-A defense is compared on the games that all of its scenes were played with, so that a scene where
-only easy attacks fit does not look safer than another.
+Scenes are compared two by two, on the games that both of them were played with, so that a scene
+where only easy attacks fit does not look safer than another, and a third scene takes nothing away.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from hartley.engine.choice.which_defense import signed_coverage
 from hartley.engine.result.document import finite
 from hartley.infotheory.coverage_index import attack_weights, cell_coverage
 
-SCHEMA = "hartley.transfer/1"
+SCHEMA = "hartley.transfer/2"
 ALPHA = 0.05
 
 Floats = NDArray[np.float64]
@@ -31,11 +32,13 @@ def transfer(
     *,
     attacks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the coverage of each common defense, scene by scene, as plain values.
+    """Return what each common defense covers on the scenes of every two runs, as plain values.
 
     Coverage is against the stronger of both attackers, on cells that were measured and that the
-    defense claims; games count alike, then attacks of a game. ``difference`` is to the first scene
-    that has the defense; its interval holds victims of both apart.
+    defense claims, of the games that both runs have; games count alike, then attacks of a game.
+    ``difference`` is the second scene minus the first; its interval holds victims of both apart.
+    ``missing`` names the games of each of the two that the other has not; two runs without a
+    common game are listed with ``difference`` None.
 
     Args:
         documents: at least two run documents.
@@ -88,36 +91,46 @@ def _of_defense(
     suites: Sequence[Suite],
     draws: Sequence[CellDraws],
 ) -> dict[str, Any] | None:
-    """One row of the table; None where fewer than two runs measured a common game."""
-    places = [k for k, suite in enumerate(suites) if name in suite.leaks.defenses]
-    games = {k: _games(suites[k], name) for k in places}
-    places = [k for k in places if games[k]]
-    if len(places) < 2:
-        return None
-    common = set.intersection(*(games[k] for k in places))
-    if not common:
-        return None
-    cells, first = [], None
-    for k in places:
-        value, spread, count = _coverage(suites[k], draws[k], name, common)
-        declared = next(row for row in suites[k].declared if row["name"] == name)
-        cell = {
-            "run": documents[k]["id"],
-            "scene": documents[k]["scene"]["name"],
-            "modality": documents[k]["scene"]["modality"],
-            "coverage": {"value": value, **_ends(spread), "n": count},
-            "params": declared.get("params") or {},
+    """Every two runs of a defense; None where no two of them measured a common game."""
+    games = {
+        k: here
+        for k, suite in enumerate(suites)
+        if name in suite.leaks.defenses and (here := _games(suite, name))
+    }
+    pairs = []
+    for k, other in combinations(games, 2):
+        common = games[k] & games[other]
+        sides = [(k, games[k] - common), (other, games[other] - common)]
+        row: dict[str, Any] = {
+            "games": sorted(common),
+            "missing": [
+                {"run": documents[at]["id"], "games": sorted(rest)} for at, rest in sides if rest
+            ],
+            "scenes": [_place(documents[at]) for at, _ in sides],
             "difference": None,
         }
-        if first is None:
-            first = value, spread
-        else:
-            # Victims of two runs are drawn independently of each other.
-            gap = spread - np.random.default_rng(k).permutation(first[1])
-            cell["difference"] = {"value": value - first[0], **_ends(gap)}
-        cells.append(cell)
-    term = next(r["term"] for r in suites[places[0]].declared if r["name"] == name)
-    return {"defense": name, "term": term, "games": sorted(common), "scenes": cells}
+        pairs.append(row)
+        if not common:
+            continue
+        both = [_coverage(suites[at], draws[at], name, common) for at, _ in sides]
+        for (at, _), place, (value, spread, count) in zip(sides, row["scenes"], both, strict=True):
+            declared = next(d for d in suites[at].declared if d["name"] == name)
+            place["coverage"] = {"value": value, **_ends(spread), "n": count}
+            place["params"] = declared.get("params") or {}
+        # Victims of two runs are drawn independently of each other.
+        rng = np.random.default_rng([k, other])
+        gap = both[1][1] - rng.permutation(both[0][1])
+        row["difference"] = {"value": both[1][0] - both[0][0], **_ends(gap)}
+    if not any(row["games"] for row in pairs):
+        return None
+    first = suites[next(iter(games))]
+    term = next(r["term"] for r in first.declared if r["name"] == name)
+    return {"defense": name, "term": term, "pairs": pairs}
+
+
+def _place(document: Mapping[str, Any]) -> dict[str, Any]:
+    scene = document["scene"]
+    return {"run": document["id"], "scene": scene["name"], "modality": scene["modality"]}
 
 
 def _counted(suite: Suite, j: int) -> NDArray[np.bool_]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hartley.core import Knowledge, Scene
+from hartley.channel.readouts.information import FEW_CLUSTERS
+from hartley.core import Experiment, Knowledge, Scene
 from hartley.core.errors import HartleyError
 from hartley.engine.plan.plan import Plan
 from hartley.engine.plan.work import WorkLeft
@@ -100,8 +101,19 @@ def plan_cost(plan: Plan, scene: Scene, store: Path) -> dict[str, Any]:
             "utility": len(jobs) - len(played),
         },
         "not_played": dict(reasons),
+        "few": _few(played),
         "settings": max((len(job.sweep) + 1 for job in played if job.sweep), default=1),
         # What nothing is known of has no seconds.
         "cpu_seconds": round(work.seconds, 1) if known else None,
         "known_by": {name: sources[name] for name in ("earlier", "shipped", "judged")},
     }
+
+
+def _few(jobs: Iterable[Experiment]) -> dict[str, int]:
+    """Return games that are dealt too few victims for intervals over them, with their number."""
+    rounds = {
+        job.stages[-1].game: int(job.stages[-1].game_params["rounds"])
+        for job in jobs
+        if "rounds" in job.stages[-1].game_params
+    }
+    return {game: count for game, count in sorted(rounds.items()) if count < FEW_CLUSTERS}
