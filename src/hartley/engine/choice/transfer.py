@@ -7,6 +7,7 @@ where only easy attacks fit does not look safer than another, and a third scene 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -113,14 +114,19 @@ def _of_defense(
         if not common:
             continue
         both = [_coverage(suites[at], draws[at], name, common) for at, _ in sides]
-        for (at, _), place, (value, spread, count) in zip(sides, row["scenes"], both, strict=True):
+        for (at, _), place, of in zip(sides, row["scenes"], both, strict=True):
             declared = next(d for d in suites[at].declared if d["name"] == name)
-            place["coverage"] = {"value": value, **_ends(spread), "n": count}
+            low = max(0.0, _quantile(of.signed, ALPHA / 2))
+            high = _quantile(of.clipped, 1 - ALPHA / 2)
+            place["coverage"] = {"value": of.value, "low": low, "high": high, "n": of.attacks}
             place["params"] = declared.get("params") or {}
         # Victims of two runs are drawn independently of each other.
-        rng = np.random.default_rng([k, other])
-        gap = both[1][1] - rng.permutation(both[0][1])
-        row["difference"] = {"value": both[1][0] - both[0][0], **_ends(gap)}
+        order = np.random.default_rng([k, other]).permutation(len(both[0].signed))
+        row["difference"] = {
+            "value": both[1].value - both[0].value,
+            "low": _quantile(both[1].signed - both[0].clipped[order], ALPHA / 2),
+            "high": _quantile(both[1].clipped - both[0].signed[order], 1 - ALPHA / 2),
+        }
     if not any(row["games"] for row in pairs):
         return None
     first = suites[next(iter(games))]
@@ -145,19 +151,37 @@ def _games(suite: Suite, name: str) -> set[str]:
     return {str(suite.rows[i]["game"]) for i in np.flatnonzero(counted)}
 
 
-def _coverage(
-    suite: Suite, draws: CellDraws, name: str, games: set[str]
-) -> tuple[float, Floats, int]:
-    """Mean coverage on some games, its draws (B,), and the number of attacks."""
+@dataclass(frozen=True, slots=True)
+class _Covered:
+    """What a defense covers on some games of one scene.
+
+    Attributes:
+        value: mean coverage.
+        signed, clipped: (B,) draws of it, each attack's before it is clipped at 0 and after. Noise
+            round 0 has a mean above 0 once it is clipped, so that lower ends are of the first.
+        attacks: their number.
+    """
+
+    value: float
+    signed: Floats
+    clipped: Floats
+    attacks: int
+
+
+def _coverage(suite: Suite, draws: CellDraws, name: str, games: set[str]) -> _Covered:
     leaks, j = suite.leaks, suite.leaks.defenses.index(name)
     of_game = [str(row["game"]) for row in suite.rows]
     rows = np.flatnonzero(_counted(suite, j) & np.array([game in games for game in of_game]))
     weights = attack_weights([of_game[i] for i in rows])
     share, _ = cell_coverage(leaks.before[rows], leaks.worst[rows, j])
-    spread = np.maximum(signed_coverage(suite, draws)[:, rows, j], 0.0) @ weights
-    return float(share @ weights), spread, len(rows)
+    signed = signed_coverage(suite, draws)[:, rows, j]
+    return _Covered(
+        value=float(share @ weights),
+        signed=signed @ weights,
+        clipped=np.maximum(signed, 0.0) @ weights,
+        attacks=len(rows),
+    )
 
 
-def _ends(spread: Floats) -> dict[str, float]:
-    low, high = np.quantile(spread, [ALPHA / 2, 1 - ALPHA / 2])
-    return {"low": float(low), "high": float(high)}
+def _quantile(spread: Floats, at: float) -> float:
+    return float(np.quantile(spread, at))
