@@ -101,7 +101,7 @@ def plan_cost(plan: Plan, scene: Scene, store: Path) -> dict[str, Any]:
             "utility": len(jobs) - len(played),
         },
         "not_played": dict(reasons),
-        "few": _few(played),
+        "few": _few(played, scene.settings.rounds),
         "settings": max((len(job.sweep) + 1 for job in played if job.sweep), default=1),
         # What nothing is known of has no seconds.
         "cpu_seconds": round(work.seconds, 1) if known else None,
@@ -109,11 +109,17 @@ def plan_cost(plan: Plan, scene: Scene, store: Path) -> dict[str, Any]:
     }
 
 
-def _few(jobs: Iterable[Experiment]) -> dict[str, int]:
-    """Return games that are dealt too few victims for intervals over them, with their number."""
-    rounds = {
-        job.stages[-1].game: int(job.stages[-1].game_params["rounds"])
-        for job in jobs
-        if "rounds" in job.stages[-1].game_params
-    }
-    return {game: count for game, count in sorted(rounds.items()) if count < FEW_CLUSTERS}
+def _few(jobs: Iterable[Experiment], settled: Mapping[str, int]) -> dict[str, int]:
+    """Return games that are dealt too few victims for intervals over them, with their number.
+
+    Args:
+        jobs: that play.
+        settled: victims that the scene settles, where a plan leaves their number to it (0).
+    """
+    dealt: dict[str, int] = {}
+    for job in jobs:
+        stage = job.stages[-1]
+        rounds = int(stage.game_params.get("rounds", 0)) or settled.get(stage.game, 0)
+        if 0 < rounds < FEW_CLUSTERS:
+            dealt[stage.game] = rounds
+    return dict(sorted(dealt.items()))
