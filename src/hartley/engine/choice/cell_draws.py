@@ -194,4 +194,4 @@ class _Drawer:
         if len(bits) < 2:
             self.few += 1
             return None
-        return (len(bits) - 1) * (bits.mean() - bits)
+        return np.asarray((len(bits) - 1) * (bits.mean() - bits))

@@ -186,7 +186,7 @@ def _choice(
     lefts: Sequence[Sequence[float]],
     reasons: Mapping[int, str],
 ) -> dict[str, Any]:
-    tried = [
+    tried: list[dict[str, Any]] = [
         {
             "setting": dict(params),
             "left": float(np.mean(lefts[j])) if lefts[j] and j not in reasons else None,
@@ -195,7 +195,7 @@ def _choice(
         for j, params in enumerate(table)
     ]
     played = [row for row in tried if row["left"] is not None]
-    best = max(played, key=lambda row: float(row["left"] or 0.0), default=tried[0])
+    best = max(played, key=lambda row: float(row["left"]), default=tried[0])
     return {
         "from": leg.link.source,
         "to": leg.link.target,
