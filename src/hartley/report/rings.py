@@ -202,15 +202,15 @@ def _one(one: Mapping[str, Any], index: int, drawn: Any) -> dict[str, Any]:
     title = f"Behind {one['added'].replace('+', ' + ')}" if one["added"] else "As it is deployed"
     if one["radius"] is None:
         return {"title": title, "why": one["why"], "svg": None}
-    said, chosen = sentence(one), settings_say(one)
+    words, chosen = sentence(one), settings_say(one)
     steps = "; ".join(f"{row[0]}: {row[1]}, gain {row[3]} {row[4]}" for row in gain_rows(one))
     return {
         "title": title,
         "why": "",
-        "sentence": said,
+        "sentence": words,
         "settings": chosen[:1].upper() + chosen[1:],
         "cut": cut_words(one),
-        "label": f"{said} {steps}.",
+        "label": f"{words} {steps}.",
         "svg": drawn(picture(one, f"ring-{index}")),
         "gain_head": GAIN_HEAD,
         "gains": list(gain_rows(one)),
