@@ -60,8 +60,8 @@ def jpeg(image: NDArray[Any], quality: int, *, halved: bool = True) -> NDArray[A
     from PIL import Image
 
     stream = io.BytesIO()
-    _pillow(image).save(stream, "jpeg", quality=quality, subsampling=2 if halved else 0)
-    return _array(Image.open(stream))
+    to_pillow(image).save(stream, "jpeg", quality=quality, subsampling=2 if halved else 0)
+    return from_pillow(Image.open(stream))
 
 
 def shrink(image: NDArray[Any], factor: float) -> NDArray[Any]:
@@ -71,7 +71,7 @@ def shrink(image: NDArray[Any], factor: float) -> NDArray[Any]:
     _, height, width = image.shape
     small = (max(1, round(width * factor)), max(1, round(height * factor)))
     lanczos = Image.Resampling.LANCZOS
-    return _array(_pillow(image).resize(small, lanczos).resize((width, height), lanczos))
+    return from_pillow(to_pillow(image).resize(small, lanczos).resize((width, height), lanczos))
 
 
 def tiles(plane: NDArray[Any], size: int) -> NDArray[Any]:
@@ -88,14 +88,16 @@ def untile(cut: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     return np.moveaxis(grid, -3, -2).reshape(*lead, height, width)
 
 
-def _pillow(image: NDArray[Any]) -> Any:
+def to_pillow(image: NDArray[Any]) -> Any:
+    """Return a picture (3, h, w) in 0..1 as Pillow's."""
     from PIL import Image
 
     pixels = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-def _array(picture: Any) -> NDArray[Any]:
+def from_pillow(picture: Any) -> NDArray[Any]:
+    """Return Pillow's picture as float32 (3, h, w) in 0..1."""
     pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
     out: NDArray[Any] = np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255)
     return out
