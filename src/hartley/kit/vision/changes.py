@@ -1,4 +1,4 @@
-"""What happens to pictures on their way: compression, noise, blur, resizing, cropping, turns, colour.
+"""What happens to pictures on their way: WebP, noise, blur, resizing, cropping, turns, colour.
 
 Pictures are (3, h, w) in 0..1 and keep their shape; each change rounds to 8 bits, as a file does.
 ``image.jpeg`` is the JPEG beside these. Resizing is bilinear without a filter, as OpenCV's default.
@@ -79,7 +79,7 @@ def cropped(picture: NDArray[Any], share: float, rng: Rng | None = None) -> NDAr
 
 
 def turned(picture: NDArray[Any], degrees: float) -> NDArray[Any]:
-    """Return the picture turned about its middle; what comes in from outside is its edge, mirrored."""
+    """Return the picture turned about its middle; what comes in is its mirrored edge."""
     from PIL import Image
 
     _, height, width = picture.shape

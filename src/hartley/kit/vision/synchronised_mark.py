@@ -1,19 +1,19 @@
 """A picture's watermark that finds its own place: spread over the band that compression leaves.
 
 The message, its checksum (CRC-24) and the tail of a convolutional code (``kit.vision.codes``) are
-spread over the frequencies 0.02 to 0.25 cycles a pixel of a keyed pattern of 512 × 512 pixels, which
-repeats over larger pictures: one code bit moves the phases of some 95 frequencies, drawn by the key
-(spread spectrum, doi:10.1109/83.650120). A third of the band carries a template that the key alone
-fixes (doi:10.1109/83.855427). Whoever reads correlates with it first, over every shift, a grid of
-scales and a grid of small turns, so that a picture may have been cropped, resized or turned a little;
-then they decode *once*, where the template fits best.
+spread over the frequencies 0.02 to 0.25 cycles a pixel of a keyed pattern of 512 × 512 pixels,
+which repeats over larger pictures: one code bit moves the phases of some 95 frequencies, drawn by
+the key (spread spectrum, doi:10.1109/83.650120). A third of the band carries a template that the
+key alone fixes (doi:10.1109/83.846253). The reader correlates with it first, over every shift, a
+grid of scales and a grid of small turns, so that a picture may have been cropped, resized or turned
+a little; then they decode *once*, where the template fits best.
 
-Where noise goes, and why this band: JPEG, WebP, blur and halving take the high frequencies; what a
-photograph itself adds lies in the low ones. The mark follows the square root of the local contrast,
-which hides it, and outlives the dead zone of a quantiser, since the picture's own texture dithers
-it. The reader divides by the local contrast and by the radial spectrum, so that the picture is white
-noise to it, and whoever embeds gives the code bits that the picture opposes more of the energy
-(informed embedding, doi:10.1109/TSP.2003.809380).
+Why this band: JPEG, WebP, blur and halving take the high frequencies, and what a photograph itself
+adds is in the low ones. The mark follows the square root of the local contrast, which hides it, and
+outlives the dead zone of a quantiser, since the picture's own texture dithers it. The reader
+divides by the local contrast and by the radial spectrum, so that the picture is white noise to
+them, and the owner gives more of the energy to code bits that the picture opposes (informed
+embedding, doi:10.1109/TSP.2003.809385).
 
 A mask of fair signs, drawn by the key and independent of the template, is on the code bits. A
 picture that was not marked under the key is decoded to a uniform word therefore, whatever it shows
@@ -43,7 +43,7 @@ LOW, HIGH = 0.02, 0.25
 TEMPLATE = 0.3
 """Share of the band that carries the template."""
 CONTRAST_FLOOR = 5.0
-"""Contrast of plain areas, in units of 1/255: the mark is no stronger there than its root."""
+"""Contrast of plain areas, in units of 1/255: the mark is as strong there as its root."""
 WIDE, NARROW = 17, 9
 """Pixels of the windows of the local mean, and of the local contrast."""
 OUTLIER = 3.0
@@ -195,9 +195,7 @@ class Suspect:
             )
         template = key.owner[low] < 0
         flat = np.zeros((len(poses), COARSE_SIDE * (COARSE_SIDE // 2 + 1)), np.complex64)
-        flat[:, places[template]] = (
-            self._poses[:, template] * key.phase[low][template].conj()
-        )
+        flat[:, places[template]] = self._poses[:, template] * key.phase[low][template].conj()
         shape = (len(poses), COARSE_SIDE, COARSE_SIDE // 2 + 1)
         maps = fft.irfft2(flat.reshape(shape), s=(COARSE_SIDE, COARSE_SIDE))
         peaks = maps.max((1, 2)) / maps.std((1, 2))
@@ -233,7 +231,7 @@ def synchronised(psnr: float = 40.3) -> Marker:
         (("psnr", psnr),),
         lambda item, m: item.shape[1] * item.shape[2] >= SMALLEST * max(1.0, m / 32),
         accept=accept,
-        chance=lambda m: 2.0**-CHECK_BITS,
+        chance=lambda _: 2.0**-CHECK_BITS,
     )
 
 
@@ -370,9 +368,7 @@ def _circle() -> NDArray[np.complex64]:
     return out
 
 
-def _shift(
-    spectrum: NDArray[np.complex64], key: Pattern
-) -> tuple[tuple[int, int], float]:
+def _shift(spectrum: NDArray[np.complex64], key: Pattern) -> tuple[tuple[int, int], float]:
     """Return the shift at which the template correlates most, and its height in deviations."""
     from scipy import fft
 
@@ -387,4 +383,5 @@ def _shift(
 def _by_owner(projected: NDArray[Any], key: Pattern) -> NDArray[np.float64]:
     """Return the (n,) sums over each code bit's frequencies."""
     payload = key.owner >= 0
-    return np.bincount(key.owner[payload], projected[payload], len(key.mask))
+    sums: NDArray[np.float64] = np.bincount(key.owner[payload], projected[payload], len(key.mask))
+    return sums

@@ -1,13 +1,13 @@
-"""The two fast marks of the package invisible-watermark, whose images many diffusion models sign.
+"""The two fast marks of the package invisible-watermark, by which diffusion models sign pictures.
 
 Both quantise one number of every 4 × 4 block of the Haar low band of a colour difference, the same
 bit every m blocks: ``dwtDct`` the largest sample (its code takes no DCT, in spite of its name), and
-``dwtDctSvd`` the largest singular value. The quantiser is the package's own: the upper or lower half
-of a cell of the lattice says the bit, so that half a cell of noise turns it. Here whole planes are done at
-once, and a key, which the package has not, turns bits, so that an unmarked picture reads fair
-ones. All else is as it is in use: block k has bit k modulo m, which leaves a bit in few columns; the
-plane is cut to whole levels, not rounded, as it is written; and horizontal and vertical details of
-the wavelet change places, which costs 3 dB and some bits.
+``dwtDctSvd`` the largest singular value. The quantiser is the package's own: the upper or lower
+half of a cell of the lattice says the bit. Here whole planes are done at once, and a key, which the
+package has not, turns bits, so that an unmarked picture reads fair ones. All else is as it is in
+use: block k has bit k modulo m, which leaves a bit in few columns; the plane is cut to whole
+levels, not rounded, as it is written; and horizontal and vertical details of the wavelet change
+places, which costs 3 dB and some bits.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
         low = _low(blue)
         value, direction = find(low)
         turned = np.asarray(bits) ^ _turned(len(bits), key)
-        target = (np.abs(value) // step + 0.25 + 0.5 * turned[np.arange(len(low)) % len(bits)]) * step
+        target = (
+            np.abs(value) // step + 0.25 + 0.5 * turned[np.arange(len(low)) % len(bits)]
+        ) * step
         moved = (np.sign(value) * (target - np.abs(value)))[:, None, None] * direction
         height, width = (side // PIXELS * PIXELS for side in planes.shape[1:])
         change = image.untile(moved, height // 2, width // 2) / 2
@@ -82,7 +84,8 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
         upper = np.where(np.abs(value) % step > step / 2, 1.0, -1.0)
         which = np.arange(len(value)) % m
         votes = np.bincount(which, upper, m) / np.maximum(np.bincount(which, minlength=m), 1)
-        turned: NDArray[Any] = votes * (1 - 2 * _turned(m, key))
+        # A tie reads 1 in the package.
+        turned: NDArray[Any] = (votes + 1e-9) * (1 - 2 * _turned(m, key))
         return turned
 
     def fits(item: NDArray[Any], m: int) -> bool:
@@ -92,7 +95,7 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
 
 
 def _low(blue: NDArray[Any]) -> NDArray[Any]:
-    """Return the blocks (n, 4, 4) of the Haar low band of a blue difference, in the package's unit."""
+    """Return the blocks (n, 4, 4) of the Haar low band of a blue difference."""
     height, width = (side // PIXELS * PIXELS for side in blue.shape)
     pairs = blue[:height, :width].reshape(height // 2, 2, width // 2, 2)
     return image.tiles(pairs.sum((1, 3)) / 2 + GREY, BLOCK)
