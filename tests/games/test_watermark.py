@@ -199,13 +199,8 @@ def test_noise_and_limits_of_answers_apply_to_the_detector(live):
     assert (answers["budget"] == 0).all()
 
 
-def test_two_items_of_one_owner_have_one_key_and_items_have_keys_of_their_own_where_said(live):
+def test_fewer_owners_than_rounds_share_their_further_items(live):
     shared = live.with_part(KeyUse(owners=2))
     table = deal(act(lambda x, _: x), shared, seed=0, params={"rounds": 6, "others": 3})
     sets = [one.view.brief.others.x.tobytes() for one in table.rounds]
     assert len(set(sets)) == 2
-    alone = live.with_part(KeyUse(keys="item"))
-    table = deal(act(lambda x, _: x), alone, seed=0, params={"rounds": 2, "others": 4})
-    for one in table.rounds:
-        labels = one.view.brief.detector.query(one.view.brief.others.x).argmax(1)
-        assert labels.tolist() == [0] * 4

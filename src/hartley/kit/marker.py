@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -284,7 +284,7 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
 
 def most_certain(soft: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Return the soft bits, of several readings, whose mean size is largest."""
-    sizes = [float(np.nanmean(np.abs(np.tanh(s)))) if (~np.isnan(s)).any() else -1.0 for s in soft]
+    sizes = [float(np.nanmean(np.abs(s))) if (~np.isnan(s)).any() else -1.0 for s in soft]
     return soft[int(np.argmax(sizes))]
 
 
@@ -299,16 +299,14 @@ def smallest(detections: Sequence[Detection]) -> Detection:
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """How an owner gives keys to items.
+    """How owners share the rounds of a deal.
 
     Attributes:
-        keys: ``owner``: one key for all items of an owner; ``item``: one for each, which the owner
-            looks up by the item that a suspect one is nearest to.
-        owners: owners among whom a deal shares its rounds; 0: each round has an owner of its own.
-            Fewer owners save marking their other items where that is dear.
+        owners: owners among whom a deal shares its rounds, each with one key for all of their
+            items; 0: each round has an owner of its own. Fewer owners save marking their other
+            items where that is dear.
     """
 
-    keys: Literal["owner", "item"] = "owner"
     owners: int = 0
 
 

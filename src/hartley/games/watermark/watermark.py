@@ -36,7 +36,7 @@ from hartley.core import (
 from hartley.core.errors import UsageError
 from hartley.games.watermark import live_marks, marked_items
 from hartley.kit.item_quality import ItemQuality, holds
-from hartley.kit.marker import DetectionService, KeyUse, Marker, hard, matched, presence
+from hartley.kit.marker import Detection, DetectionService, KeyUse, Marker, hard, matched, presence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,8 +188,6 @@ def watermark(
     chosen = rest[np.arange(rounds) % len(rest)]
     owners = rng.integers(2**62, size=use.owners or rounds)
     keys = owners[np.arange(rounds) % len(owners)]
-    if use.keys == "item":
-        keys = rng.integers(2**62, size=rounds)
     messages = rng.integers(0, 2, (rounds, length))
     coins = np.ones(rounds, dtype=bool) if length else rng.integers(0, 2, rounds) == 1
     salt = int(rng.integers(2**31))
@@ -231,7 +229,7 @@ def watermark(
                     quality=partial(figures_of, quality, item.published),
                     others=further[k % len(further)],
                     detector=service.model(
-                        partial(_verified, marker, item.key, item.message),
+                        partial(verified, marker, item.key, item.message),
                         scene.modality,
                         f"detector {k}",
                     ),
@@ -319,10 +317,9 @@ def _others(
             np.asarray(messages[k] if alike else rng.integers(0, 2, messages.shape[1]))
             for _ in range(count)
         ]
-        under = [int(keys[k])] * count
-        if use.keys == "item":
-            under = rng.integers(2**62, size=count).tolist()
-        items = marked_items.marked(marker, [carriers.x[j] for j in rows], drawn, under, rng)
+        items = marked_items.marked(
+            marker, [carriers.x[j] for j in rows], drawn, [int(keys[k])] * count, rng
+        )
         sets.append(
             marked_items.several(items, carriers.modality, "items of the owner", "marked items")
         )
@@ -334,7 +331,8 @@ def figures_of(quality: ItemQuality, published: Any, candidate: Any) -> Mapping[
     return quality.figures(quality.read(candidate, published), published)
 
 
-def _verified(marker: Marker, key: int, message: NDArray[Any], item: Any) -> Any:
+def verified(marker: Marker, key: int, message: NDArray[Any], item: Any) -> Detection:
+    """Return what the owner of a key and a message detects in an item."""
     return marker.verify(item, key, message)
 
 

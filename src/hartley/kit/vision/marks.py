@@ -120,7 +120,10 @@ def coded(inner: Marker) -> Marker:
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
         soft_bits = inner.read(picture, key, codes.length(m))
-        return 2.0 * codes.decode(soft_bits, m) - 1.0
+        message = codes.decode(soft_bits, m)
+        # How well the code word agrees says how certain the message is.
+        agreement = np.mean(soft_bits * (2.0 * codes.encode(message) - 1.0))
+        return (2.0 * message - 1.0) * max(float(agreement), 1e-9)
 
     def fits(picture: NDArray[Any], m: int) -> bool:
         # The code bridges places that the picture lacks, but it adds none.

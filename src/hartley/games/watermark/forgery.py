@@ -1,0 +1,258 @@
+"""Forgery of a watermark: whom does an item falsely attribute that the owner never marked?
+
+The auditor draws a victim's identity and marks the victim's items with it. The attacker holds some
+of these and an item of their own, and hands in one that should read as the victim's. What the
+victim's detector then attributes is the channel: the identity's bits that it reads, or, of a mark
+that says presence alone, which of two owners it names. A forged item below the quality floor,
+against the attacker's own item, counts as that item. An untouched item attributes nothing
+(the copy attack, doi:10.1117/12.384991; watermark stealing, arXiv:2402.19361).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from hartley.core import (
+    AnswerForm,
+    Data,
+    Deal,
+    Flow,
+    Modality,
+    Model,
+    Outcome,
+    Range,
+    Received,
+    Role,
+    Round,
+    Scene,
+    Stronger,
+    View,
+    game,
+)
+from hartley.core.errors import UsageError
+from hartley.games.watermark import live_marks, marked_items
+from hartley.games.watermark.watermark import figures_of, message_length, shared_out, verified
+from hartley.kit.item_quality import ItemQuality, holds
+from hartley.kit.marker import DetectionService, Marker, presence
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+NOBODY = -1
+
+
+def live(modality: Modality, rng: Rng) -> Scene:
+    """Items whose mark is added to them, the same for every item of one owner."""
+    return live_marks.scene("copied", modality, rng)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """Items of the victim that carry no watermark: there is nothing to copy."""
+    return live_marks.scene("dead", modality, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeryBrief:
+    """What a forger knows; the source of the view is one unmarked item of their own.
+
+    Attributes:
+        public: further items of their own, without watermarks; may be empty.
+        bits: length of the identity; 0 where the mark says presence alone.
+        floor: least values of the figures of ``quality``; empty where the game sets none.
+        quality: candidate → its figures against the attacker's own item; larger is nearer.
+        others: items of the victim, marked under one key with one identity.
+        detector: the victim's detector as a classifier of items (0 unmarked, 1 marked); what is
+            asked of it is counted, and defenses of answers apply to it.
+        model: the model that owners write marked texts with, without the mark; None where a mark is
+            put into what exists already.
+    """
+
+    public: Data
+    bits: int
+    floor: Mapping[str, float]
+    quality: Callable[[Any], Mapping[str, float]]
+    others: Data
+    detector: Model | None = None
+    model: Model | None = None
+
+    def holds(self, candidate: Any) -> bool:
+        """Whether a candidate is above every floor."""
+        return holds(self.quality(candidate), self.floor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Victim:
+    """One victim: their key, the identity, items that carry it, and an item of the attacker."""
+
+    key: int
+    message: NDArray[Any]
+    others: list[Any]
+    carrier: int
+    own: Any
+
+
+@game(
+    cls="watermark",
+    flow=Flow.PREDICTION,
+    role=Role.INJECT,
+    form=AnswerForm.SYMBOL,
+    unit="bit of the identity",
+    live=live,
+    dead=dead,
+    brief=ForgeryBrief,
+    modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.GRAPH),
+    unfit={
+        "tabular": "no mark of tables is built yet",
+        "paired": "no mark of pages is built yet",
+    },
+    requires=("carriers",),
+    metrics=("attributed", "evidence", "mark_reads", "psnr", "ssim", "violated"),
+    loot="data",
+    paper="doi:10.1117/12.384991",
+)
+def forgery(
+    scene: Scene,
+    rng: Rng,
+    *,
+    rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 40,
+    bits: Annotated[int, Range(-1)] = -1,
+    floor: Annotated[float, Range(-1), Stronger.LESS] = -1.0,
+    others: Annotated[int, Range(1, 10_000), Stronger.MORE] = 16,
+) -> Deal:
+    """Mark items of a victim with their identity; the attacker hands in one that names them.
+
+    Args:
+        rounds: victims, each with an identity and a key of their own; each is one cluster.
+        bits: length of every identity; −1 takes the mark's own, 0 asks which of two owners is
+            named.
+        floor: least value of the main figure of quality (PSNR in dB of pictures); −1 takes the
+            scene's own floors, 0 sets none.
+        others: marked items of the victim that the attacker holds.
+
+    Raises:
+        UsageError: the carriers are not items that can be marked, too few, or too small for the
+            message.
+    """
+    carriers = marked_items.as_items(scene.extra["carriers"])
+    marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
+    length = message_length(marker, bits)
+    marker = marker if length else presence(marker)
+    marked_items.check_fits(marker, carriers.x[0], length)
+    service = scene.find(DetectionService) or DetectionService()
+    public, rest = shared_out(scene, carriers, marker, rng)
+    if len(rest) < 2:
+        raise UsageError(
+            f"{scene.name}: carriers must be at least three, one of the attacker and two of the "
+            f"victim, got {len(carriers)}"
+        )
+    floors = quality.floors(floor, forging=True)
+    truths = rng.integers(0, 2, (rounds, max(1, length)))
+    salt = int(rng.integers(2**31))
+    dealt, victims = [], []
+    for k in range(rounds):
+        at = int(rest[k % len(rest)])
+        remaining = rest[rest != at]
+        unmarked = marked_items.marked(
+            marker, [carriers.x[at]], [np.zeros(0, np.int64)], [None], rng
+        )[0]
+        message = truths[k] if length else np.zeros(0, np.int64)
+        key = int(rng.integers(2**62))
+        items = marked_items.marked(
+            marker,
+            [carriers.x[j] for j in remaining[rng.integers(len(remaining), size=others)]],
+            [message] * others,
+            [key] * others,
+            rng,
+        )
+        victims.append(_Victim(key, message, items, at, unmarked))
+        detector = service.model(
+            partial(verified, marker, key, message), scene.modality, f"detector {k}"
+        )
+        view = View(
+            source=marked_items.one(unmarked, carriers.modality, "own item", "own item"),
+            brief=ForgeryBrief(
+                public=public,
+                bits=length,
+                floor=floors,
+                quality=partial(figures_of, quality, unmarked),
+                others=marked_items.several(
+                    items, carriers.modality, "items of the victim", "marked items"
+                ),
+                detector=detector,
+                model=scene.model if marker.generates else None,
+            ),
+            defenses=scene.defenses,
+            salt=salt,
+        )
+        dealt.append(Round(view=view, truth=truths[k].astype(np.int64)))
+    strangers = rng.integers(2**62, size=rounds)
+    return Deal(
+        rounds=tuple(dealt),
+        judge=_judge(marker, quality, floors, victims, strangers),
+        unit="" if length else "owner of two",
+    )
+
+
+def _judge(
+    marker: Marker,
+    quality: ItemQuality,
+    floors: Mapping[str, float],
+    victims: Sequence[_Victim],
+    strangers: NDArray[Any],
+) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
+    def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        return [
+            read(victim, int(stranger), round_.truth, outcome)
+            for victim, stranger, round_, outcome in zip(
+                victims, strangers, rounds, outcomes, strict=True
+            )
+        ]
+
+    def read(victim: _Victim, stranger: int, truth: NDArray[Any], outcome: Outcome) -> Received:
+        """Return what the victim's reader attributes to a forged item."""
+        candidate = marked_items.loot_of(outcome, "forgery")
+        item = marked_items.read_as(quality, candidate, victim.own, "forgery")
+        figures = quality.figures(item, victim.own)
+        violated = not holds(figures, floors)
+        item = victim.own if violated else item
+        m = len(victim.message)
+        detection = marker.verify(item, victim.key, victim.message)
+        marked = victim.others[0]
+        if m:
+            guess = marker.decode(item, victim.key, m)
+            reads = np.mean(marker.decode(marked, victim.key, m) == victim.message)
+        else:
+            # The other of the two owners marked nothing that the attacker holds.
+            named = [detection.marked() is True, marker.verify(item, stranger, truth[:0]).marked()]
+            one = bool(named[0]) != bool(named[1])
+            owner = int(truth[0]) if named[0] else 1 - int(truth[0])
+            guess = np.array([owner if one else NOBODY])
+            reads = float(marker.verify(marked, victim.key, truth[:0]).marked() is True)
+        metrics = {
+            **figures,
+            "violated": float(violated),
+            "attributed": float(detection.marked() is True),
+            "evidence": -detection.log2_p,
+            "mark_reads": float(reads),
+        }
+        if m and marker.accept is not None:
+            taken = marker.accept(item, victim.key, m)
+            right = taken is not None and np.array_equal(taken, victim.message)
+            metrics["accepted"] = float(right)
+        return Received(
+            guess=guess,
+            metrics=metrics,
+            columns={
+                "item": np.full(len(truth), victim.carrier),
+                "distortion": np.full(len(truth), quality.distortion(item, victim.own)),
+            },
+        )
+
+    return judge

@@ -1,0 +1,105 @@
+"""Keys that depend on what an item shows: a mark copied from one item into another is not read.
+
+The key of an item is drawn from the owner's key and a *robust digest* of the item: signs that a
+change within the quality floor seldom turns (the remedy for the copy attack,
+doi:10.1117/12.384991). Where some signs are near zero, the reader tries both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise, product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import spawn
+from hartley.kit.marker import Detection, Marker, most_certain, smallest
+from hartley.kit.vision import image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+SIDE, FREQUENCIES = 16, 4
+"""Side of the small picture that a digest looks at, and rows and columns of its DCT."""
+
+FRAMES, BANDS = 4, 6
+"""Stretches of a clip, and bands of each, that a digest compares."""
+
+Digest = Callable[[Any], "NDArray[Any]"]
+"""Item → real numbers whose signs are its digest."""
+
+
+def picture_digest(picture: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the 15 lowest DCT coefficients, without the mean, of the luma of a picture."""
+    from scipy.fft import dctn
+
+    luma = image.to_ycc(picture)[0]
+    rows, columns = (np.linspace(0, n, SIDE + 1).astype(int)[:-1] for n in luma.shape)
+    small = np.add.reduceat(np.add.reduceat(luma, rows, axis=0), columns, axis=1)
+    spectrum: NDArray[np.float64] = np.asarray(dctn(small, norm="ortho"), np.float64)
+    return spectrum[:FREQUENCIES, :FREQUENCIES].ravel()[1:]
+
+
+def wave_digest(wave: NDArray[Any]) -> NDArray[np.float64]:
+    """Return differences of the energy of neighbouring bands between neighbouring stretches."""
+    parts = np.array_split(np.asarray(wave, np.float64), FRAMES)
+    energies = []
+    for part in parts:
+        power = np.abs(np.fft.rfft(part * np.hanning(len(part)))) ** 2
+        # Bands up to a quarter of the spectrum: an eighth of the sampling rate.
+        edges = np.geomspace(2, max(BANDS + 3, len(power) // 4), BANDS + 1).astype(int)
+        energies.append([power[a : max(b, a + 1)].sum() for a, b in pairwise(edges)])
+    table = np.log(np.array(energies) + 1e-9)
+    return np.asarray(np.diff(np.diff(table, axis=0), axis=1).ravel())
+
+
+def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
+    """Mark each item under a key of its own, drawn from the owner's key and its digest.
+
+    Args:
+        marker: the mark.
+        digest: of an item.
+        doubtful: how many of the signs nearest to zero the reader tries both ways.
+    """
+
+    def keys(item: Any, key: int) -> list[int]:
+        values = digest(item)
+        signs = values > 0
+        weakest = np.argsort(np.abs(values), kind="stable")[:doubtful]
+        out = []
+        for turned in product((False, True), repeat=len(weakest)):
+            word = signs.copy()
+            word[weakest] ^= np.array(turned, dtype=bool)
+            out.append(spawn(key, "content", np.packbits(word).tobytes().hex()))
+        return out
+
+    def embed(item: Any, message: NDArray[Any], key: int, rng: Rng) -> Any:
+        return marker.embed(item, message, keys(item, key)[0], rng)
+
+    def soft(item: Any, key: int, m: int) -> NDArray[Any]:
+        return most_certain([marker.read(item, one, m) for one in keys(item, key)])
+
+    def detect(item: Any, key: int) -> Detection:
+        assert marker.detect is not None
+        return smallest([marker.detect(item, one) for one in keys(item, key)])
+
+    def accept(item: Any, key: int, m: int) -> NDArray[Any] | None:
+        assert marker.accept is not None
+        messages: Sequence[Any] = [marker.accept(item, one, m) for one in keys(item, key)]
+        return next((message for message in messages if message is not None), None)
+
+    return replace(
+        marker,
+        name=f"{marker.name}, keys by content",
+        embed=embed,
+        soft=None if marker.soft is None else soft,
+        detect=None if marker.detect is None else detect,
+        accept=None if marker.accept is None else accept,
+        chance=lambda m: min(1.0, 2**doubtful * marker.chance(m)),
+        embed_all=None,
+        facts=(*marker.facts, ("doubtful", doubtful)),
+    )

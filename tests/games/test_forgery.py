@@ -1,0 +1,123 @@
+"""Forgery: what an owner's reader attributes to items that they never marked."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from hartley.attacks.data_to_data.watermark.residual_copy import residual_copy
+from hartley.channel.measure import measure
+from hartley.core import Access, Data, Modality, Outcome, Term, attack
+from hartley.core.errors import UsageError
+from hartley.defenses.signal.per_item_keys import per_item_keys
+from hartley.engine.defend import defended
+from hartley.engine.result.document import flags
+from hartley.engine.run.play import deal, play
+from hartley.games.watermark.forgery import forgery
+from hartley.kit.marker import Marker
+from hartley.kit.vision import marks
+
+FEW = {"rounds": 12}
+
+
+def act(make, name="act"):
+    """An attack that hands in ``make(view)``."""
+
+    def run(view, rng):
+        """Forge."""
+        return Outcome(asset=Data("made", view.data.modality, make(view)))
+
+    run.__name__ = name
+    return attack(
+        game=forgery, access=Access.NOTHING, term=Term.SIGNAL,
+        modalities=forgery.modalities, paper="hartley",
+    )(run)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def live():
+    return forgery.live(Modality.VISION, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("modality", forgery.modalities)
+def test_an_untouched_item_attributes_nothing(modality):
+    scene = forgery.live(modality, np.random.default_rng(0))
+    trials = play(act(lambda v: v.data.x), scene, seed=0, game_params=FEW)
+    assert trials.metrics["mark_reads"] == 1
+    assert trials.metrics["attributed"] == 0
+    assert measure(trials, redraws=1).bits.lower == 0
+    # 384 fair coins: five standard deviations.
+    assert abs(np.mean(trials.guess == trials.truth) - 0.5) < 5 * 0.5 / np.sqrt(len(trials))
+
+
+@pytest.mark.parametrize("modality", forgery.modalities)
+def test_an_item_of_the_victim_attributes_all_where_no_floor_is_set(modality):
+    scene = forgery.live(modality, np.random.default_rng(0))
+    free = {**FEW, "floor": 0.0}
+    trials = play(act(lambda v: v.brief.others.x[:1]), scene, seed=0, game_params=free)
+    assert trials.metrics["attributed"] == 1
+    assert np.array_equal(trials.guess, trials.truth)
+    if modality is not Modality.GRAPH:  # graphs of one density are near one another already
+        held = play(act(lambda v: v.brief.others.x[:1]), scene, seed=0, game_params=FEW)
+        assert held.metrics["violated"] == 1
+        assert held.metrics["attributed"] == 0
+
+
+def test_presence_names_one_of_two_owners_and_an_untouched_item_nobody(live):
+    presence = {"rounds": 30, "bits": 0}
+    forged = play(residual_copy, live, seed=0, game_params=presence)
+    assert np.array_equal(forged.guess, forged.truth)
+    assert {*forged.truth.tolist()} == {0, 1}
+    untouched = play(act(lambda v: v.data.x), live, seed=0, game_params=presence)
+    assert (untouched.guess == -1).all()
+    assert measure(untouched, redraws=1).bits.value == 0
+
+
+def test_the_copied_residual_reads_as_the_victim_within_the_floor(live):
+    trials = play(residual_copy, live, seed=0, game_params=FEW)
+    assert trials.metrics["psnr"] >= 34
+    assert trials.metrics["violated"] == 0
+    assert np.mean(trials.guess == trials.truth) > 0.99
+
+
+def test_marks_that_follow_the_picture_cannot_be_copied_by_averaging(live):
+    """Dither modulation moves each picture to its own lattice point: there is no common pattern."""
+    follows = live.with_part(marks.spread_spectrum())
+    trials = play(residual_copy, follows, seed=0, game_params=FEW)
+    assert trials.metrics["mark_reads"] > 0.95
+    assert abs(np.mean(trials.guess == trials.truth) - 0.5) < 0.13
+
+
+def test_keys_by_content_are_read_in_marked_pictures_and_not_in_forged_ones(live):
+    behind = defended(live, per_item_keys)
+    for attacker in (None, live):
+        trials = play(residual_copy, behind, seed=0, game_params=FEW, undefended=attacker)
+        assert trials.metrics["mark_reads"] > 0.98
+        assert abs(np.mean(trials.guess == trials.truth) - 0.5) < 0.13
+
+
+def test_the_forger_sees_neither_identity_nor_key_nor_a_marked_item_of_their_own(live):
+    table = deal(residual_copy, live, seed=0, params=FEW)
+    for one in table.rounds:
+        known = {field.name for field in fields(one.view.brief)}
+        assert known == {"public", "bits", "floor", "quality", "others", "detector", "model"}
+        assert one.view.brief.detector.query(one.view.data.x).argmax(1).tolist() == [0]
+        assert one.view.brief.detector.query(one.view.brief.others.x).argmax(1).all()
+        assert len(one.view.brief.public) == 4
+
+
+def test_a_mark_that_its_owner_does_not_read_is_said():
+    dead = forgery.dead(Modality.VISION, np.random.default_rng(0))
+    channel = measure(play(residual_copy, dead, seed=0, game_params=FEW), redraws=1)
+    assert any("SILENT CHANNEL" in flag for flag in flags(channel))
+
+
+def test_too_few_items_are_refused(live):
+    x = live.extra["carriers"].x[:2]
+    scene = forgery.live(Modality.VISION, np.random.default_rng(0))
+    few = type(scene)(
+        "few", Modality.VISION, extra={"carriers": Data("two", Modality.VISION, x)},
+        parts=(scene.find(Marker),),
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="at least three"):
+        play(residual_copy, few, seed=0)
