@@ -194,7 +194,8 @@ def _added(size: float, digits: int, modality: Modality, plain: Any = None) -> M
         signs, block = pattern(item.shape, len(bits), key)
         out = item * digits + size * signs * (2.0 * bits[block] - 1.0)
         low = 0 if plain is not None else -digits
-        return (np.round(np.clip(out, low, digits)) / digits).astype(np.float32)
+        levels = np.round(np.clip(out, low, digits))
+        return np.asarray(levels / digits, np.float32)
 
     def soft(item: NDArray[Any], key: int, m: int) -> NDArray[Any]:
         signs, block = pattern(item.shape, m, key)
