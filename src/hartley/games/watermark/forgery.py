@@ -95,7 +95,7 @@ class _Victim:
     message: NDArray[Any]
     others: list[Any]
     carrier: int
-    own: Any
+    unmarked: Any
 
 
 @game(
@@ -218,10 +218,10 @@ def _judge(
     def read(victim: _Victim, stranger: int, truth: NDArray[Any], outcome: Outcome) -> Received:
         """Return what the victim's reader attributes to a forged item."""
         candidate = marked_items.loot_of(outcome, "forgery")
-        item = marked_items.read_as(quality, candidate, victim.own, "forgery")
-        figures = quality.figures(item, victim.own)
+        item = marked_items.read_as(quality, candidate, victim.unmarked, "forgery")
+        figures = quality.figures(item, victim.unmarked)
         violated = not holds(figures, floors)
-        item = victim.own if violated else item
+        item = victim.unmarked if violated else item
         m = len(victim.message)
         detection = marker.verify(item, victim.key, victim.message)
         marked = victim.others[0]
@@ -251,7 +251,7 @@ def _judge(
             metrics=metrics,
             columns={
                 "item": np.full(len(truth), victim.carrier),
-                "distortion": np.full(len(truth), quality.distortion(item, victim.own)),
+                "distortion": np.full(len(truth), quality.distortion(item, victim.unmarked)),
             },
         )
 

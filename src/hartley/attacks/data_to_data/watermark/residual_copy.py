@@ -1,4 +1,4 @@
-"""Residual copy: take the mark out of several marked pictures and put it into one of one's own.
+"""Residual copy: take the mark out of several marked pictures and put it into another.
 
 The copy attack (doi:10.1117/12.384991): what a denoiser takes away from a marked picture is an
 estimate of its mark. Marks of one owner that are the same in each picture add up over several of
@@ -38,9 +38,9 @@ def residual_copy(
     most: Annotated[float, Range(0, open_low=True)] = 8.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 8,
 ) -> Outcome:
-    """Add the mean residual of the victim's pictures to one's own, as much as the floor allows.
+    """Add the mean residual of the victim's pictures to the attacker's picture, as much as the floor allows.
 
-    Pictures of another size than one's own are left out.
+    Pictures of another size are left out.
 
     Args:
         pictures: how many of them are averaged; 0 takes all. One is the choice where each picture
