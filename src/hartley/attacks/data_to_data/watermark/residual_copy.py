@@ -38,7 +38,7 @@ def residual_copy(
     most: Annotated[float, Range(0, open_low=True)] = 8.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 8,
 ) -> Outcome:
-    """Add the mean residual of the victim's pictures to the attacker's picture, as much as the floor allows.
+    """Add the mean residual of the victim's pictures to the attacker's, as far as the floor allows.
 
     Pictures of another size are left out.
 
