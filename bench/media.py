@@ -30,10 +30,26 @@ from hartley.engine.defend import defended
 from hartley.games.jailbreak.jailbreak import targets_of
 from hartley.games.jailbreak.reading import aim
 from hartley.infotheory.channel_matrix import mutual_information
+from hartley.models import media
 from hartley.models.media import WAY, Media
 from hartley.scenes.archive_media import archive_media
 
 torch.set_num_threads(1)
+
+SHORTENED = [0, 0]
+"""Conversations that were read too long and lost turns or an end, of all that a file was in."""
+
+_within = media._within
+
+
+def _counted(turns: Any, *rest: Any) -> Any:
+    fitted = _within(turns, *rest)
+    SHORTENED[0] += fitted != [*turns]
+    SHORTENED[1] += 1
+    return fitted
+
+
+media._within = _counted
 
 
 def handed(scene: Scene, medium: str, seed: int, probes: int) -> Scene:
@@ -110,7 +126,7 @@ def filters(arguments: argparse.Namespace) -> None:
     shown = hartley.play(
         arguments.attack, handed(bare, "picture", arguments.seed, arguments.probes), **around
     )
-    print(f"by picture: {bits(shown)}", flush=True)
+    print(f"by picture: {bits(shown)}; {SHORTENED[0]} of {SHORTENED[1]} conversations shortened")
     shares, gains = [], []
     for draw in range(arguments.draws):
         scene = defended(bare, arguments.filter, seed=draw)

@@ -28,6 +28,7 @@ from hartley.engine.chain import control_of, stages_of
 from hartley.engine.entering import TAKES, closed, enter
 from hartley.engine.loot import Means, entered, handed
 from hartley.engine.plan.plan import CHAINS, Chain, Plan, normalised, parse
+from hartley.engine.result.edge_family import settings_apart
 from hartley.engine.result.edge_gain import gain, product
 from hartley.engine.run.play import deal, play
 from hartley.engine.run.player import Player
@@ -237,7 +238,7 @@ def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path, capsy
     assert asked[0] == 0 < asked[1]  # a control asks the victims nothing
     for kind in ("md", "html"):
         assert "surrogate" in render(document, kind)
-    print_edges(document["edges"])
+    print_edges(document)
     lines = capsys.readouterr().out
     assert "knockoff →source→ loss_threshold  surrogate" in lines
     assert "no times, but the difference, of knockoff → loss_threshold against surrogate" in lines
@@ -245,6 +246,25 @@ def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path, capsy
     assert both["edges"] == document["edges"]
     measured = [[(row["id"], row["bits"]) for row in run["channels"]] for run in (both, document)]
     assert measured[0] == measured[1]
+
+
+def test_chains_of_the_same_attacks_are_told_apart_by_their_settings():
+    def row(name, budget, rounds):
+        stages = [
+            {"params": {"budget": budget, "mix": True}, "game_params": {"rounds": 8}},
+            {"params": {"steps": 20}, "game_params": {"rounds": rounds}},
+        ]
+        return {"id": name, "experiment": {"stages": stages}}
+
+    def edge(name, *control):
+        return {"row": name, "path": ["knockoff", "pgd"], "slots": ["source"], "control": control}
+
+    channels = [row("a", 10, 8), row("b", 20, 8), row("c", 20, 4)]
+    pair = [edge("a", "surrogate"), edge("b", "surrogate"), edge("b")]
+    assert settings_apart(pair, channels) == ["budget=10", "budget=20", ""]
+    assert settings_apart([edge("b"), edge("c")], channels) == ["rounds=8", "rounds=4"]
+    assert settings_apart([edge("gone"), edge("b")], channels) == ["", ""]
+    assert settings_apart([], channels) == []
 
 
 def test_records_join_those_of_the_attacker_and_the_deal_stays(scene):

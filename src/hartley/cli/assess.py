@@ -289,7 +289,7 @@ def finish(
     for words in (*of_one_training(document), *of_unlike_answers(document)):
         say(words)
     print_suspects(document)
-    print_edges(document.get("edges") or ())
+    print_edges(document)
     print_defenses([row for row in document["defenses"] if not _refused(row, without)])
     say(f"verdict: {verdict_of(verdict)}")
     say(f"  meaning: {meaning(verdict)}")

@@ -165,5 +165,5 @@ def _print(document: Mapping[str, Any], store: Path) -> None:
     scene = document["scene"]
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     print_channels(rows)
-    print_edges(document["edges"])
+    print_edges(document)
     note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")

@@ -6,19 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hartley.cli.terminal import number, print_table, quantity, say
+from hartley.engine.result.edge_family import settings_apart
 
 
-def print_edges(edges: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of edges, with their bounds, and say in words where there is no quotient."""
+def print_edges(document: Mapping[str, Any]) -> None:
+    """Print a table of a run's edges with their bounds; say where there is no quotient, and why."""
+    edges: Sequence[Mapping[str, Any]] = document.get("edges") or ()
     if not edges:
         return
     say()
     lines = []
-    for edge in edges:
+    for edge, apart in zip(edges, settings_apart(edges, document["channels"]), strict=True):
         bits = {"value": edge["gain"], "low": edge["low"], "high": edge["high"]}
         path = edge["path"][0]
         for slot, name in zip(edge["slots"], edge["path"][1:], strict=True):
             path += f" →{slot}→ {name}"
+        path += f" ({apart})" if apart else ""
         auc = edge["auc"]
         lines.append(
             (

@@ -31,7 +31,7 @@ from hartley.report.format_numbers import (
     widest,
 )
 from hartley.report.summary import limited, summary
-from hartley.report.table_rows import by_reason, defense, edge, unmeasured
+from hartley.report.table_rows import by_reason, defense, edges, unmeasured
 from hartley.report.templates import environment, text
 from hartley.report.unplayed import FITS_NOT
 from hartley.report.words import of_page
@@ -74,7 +74,7 @@ def render(document: Mapping[str, Any]) -> str:
         "defenses": [defense(row) for row in document.get("defenses") or ()],
         "defense_charts": list(charts.defenses(document, svg)),
         "choice": which_defense.of_page(document, svg),
-        "edges": [edge(row) for row in document.get("edges") or ()],
+        "edges": edges(document),
         "rings": rings.of_page(document, svg),
         "failed": [unmeasured(c) for c in document["channels"] if c["status"] == "failed"],
         "skipped": by_reason(c for c in _skipped(document) if c.get("cause") not in FITS_NOT),

@@ -32,7 +32,7 @@ from hartley.report.format_numbers import (
 )
 from hartley.report.markdown import cell, code, points, table
 from hartley.report.summary import limited, summary
-from hartley.report.table_rows import by_reason, edge
+from hartley.report.table_rows import by_reason, edges
 from hartley.report.unplayed import FITS_NOT
 from hartley.report.worst_records import explained, head, lines, worst_records
 
@@ -72,7 +72,7 @@ def render(document: Mapping[str, Any]) -> str:
                 *(words["path"], words["against"], f"{words['gain']} {words['span']}"),
                 *(words["times"], words["family"], e.get("n")),
             ]
-            for e, words in ((e, edge(e)) for e in document["edges"])
+            for e, words in zip(document["edges"], edges(document), strict=True)
         ]
         blocks += ["## Chains", table(head, rows)]
         blocks.append(

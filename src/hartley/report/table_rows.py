@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hartley.engine.result.edge_family import settings_apart
 from hartley.reference import objective_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -256,16 +257,23 @@ def _utility(name: str, one: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def edge(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return an edge or a loop with its gain."""
+def edges(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the edges of a run with their gains; those of the same names with what differs."""
+    rows = document.get("edges") or ()
+    apart = settings_apart(rows, document["channels"])
+    return [_edge(row, words) for row, words in zip(rows, apart, strict=True)]
+
+
+def _edge(row: Mapping[str, Any], apart: str) -> dict[str, str]:
     path = row.get("path")
     fresh = (
         {True: "yes", False: "no"}.get(bool(row["queried"]), "") if "queried" in row else NOTHING
     )
+    names = " → ".join(map(str, path)) if isinstance(path, list | tuple) else str(path or "")
     return {
         "from": str(row.get("from", "")),
         "to": str(row.get("to", "")),
-        "path": " → ".join(map(str, path)) if isinstance(path, list | tuple) else str(path or ""),
+        "path": f"{names} ({apart})" if apart else names,
         "gain": number(row.get("gain")),
         "span": span(row.get("low"), row.get("high")),
         "times": _times(row.get("log_gain")),

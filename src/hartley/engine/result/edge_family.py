@@ -57,6 +57,38 @@ def with_compositions(edges: Sequence[Row], channels: Sequence[Row]) -> list[dic
     ]
 
 
+def settings_apart(edges: Sequence[Row], channels: Sequence[Row]) -> list[str]:
+    """Return for each edge the settings that tell it from others of the same names; mostly empty.
+
+    Args:
+        edges: rows with ``row``, ``path``, ``slots`` and ``control``.
+        channels: rows of the run, with their experiments.
+    """
+    by_id = {row["id"]: row.get("experiment") or {} for row in channels}
+    alike: dict[str, list[int]] = {}
+    for k, edge in enumerate(edges):
+        names = [edge.get(part) for part in ("from", "to", "path", "slots", "control")]
+        alike.setdefault(str(names), []).append(k)
+    words = [""] * len(edges)
+    for rows in alike.values():
+        stages = [by_id.get(edges[k].get("row"), {}).get("stages") or [] for k in rows]
+        for kind in ("params", "game_params"):
+            settings = [
+                {
+                    (place, name): value
+                    for place, stage in enumerate(one)
+                    for name, value in stage[kind].items()
+                }
+                for one in stages
+            ]
+            differ = [name for name in settings[0] if len({str(s.get(name)) for s in settings}) > 1]
+            if differ:
+                for k, one in zip(rows, settings, strict=True):
+                    words[k] = ", ".join(f"{name[1]}={one.get(name)}" for name in differ)
+                break
+    return words
+
+
 def _composed(edge: Row, last: Row | None, alone: Row | None) -> dict[str, Any]:
     slot = Slot(edge["slots"][-1])
     # What the attack asks of a copy is not asked of the victim.
