@@ -143,7 +143,8 @@ def _print_transfer(table: Mapping[str, Any]) -> None:
 
 
 def _points(gap: Mapping[str, float]) -> str:
-    return f"{gap['value']:+.0%} [{gap['low']:+.0%}, {gap['high']:+.0%}]".replace("%", "")
+    value, low, high = (f"{round(100 * gap[end]) or 0:+d}" for end in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _floor(text: str) -> tuple[str, float]:

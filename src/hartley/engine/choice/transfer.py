@@ -124,8 +124,8 @@ def _of_defense(
         order = np.random.default_rng([k, other]).permutation(len(both[0].signed))
         row["difference"] = {
             "value": both[1].value - both[0].value,
-            "low": _quantile(both[1].signed - both[0].clipped[order], ALPHA / 2),
-            "high": _quantile(both[1].clipped - both[0].signed[order], 1 - ALPHA / 2),
+            "low": max(-1.0, _quantile(both[1].signed - both[0].clipped[order], ALPHA / 2)),
+            "high": min(1.0, _quantile(both[1].clipped - both[0].signed[order], 1 - ALPHA / 2)),
         }
     if not any(row["games"] for row in pairs):
         return None
