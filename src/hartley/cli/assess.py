@@ -389,7 +389,7 @@ def _own(
     if plan is None and name == "own_records":
         plan, ships = "scan", True
     if plan is None:
-        title = Path(params.get("model", name)).stem
+        title = Path(params.get("model") or params.get("items") or name).stem
         return Plan(scene=name, scenes={name: params}, name=title), ""
     if ships:
         title = Path(str(params.get("model") or params.get("records") or name)).stem

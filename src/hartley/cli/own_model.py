@@ -73,6 +73,15 @@ class OwnModel:
             default): text where the tokenizer gives the same tokens again.
         dtype: What the weights of a language model's folder are held in: float32 (the default),
             bfloat16 or float16. The run says so, since scores are rounded.
+        items: Instead of a model: a folder of pictures, texts or sounds without watermarks, for a
+            watermark of your own.
+        marker: FILE.py:NAME of your marker, (item, message, key) → item, or a command with {in},
+            {out}, {message} and {key}.
+        marked: Instead of a marker: a folder of items that are marked already.
+        detector: FILE.py:NAME of your detector, (item, key) → bits or whether it is marked, or a
+            command with {in} and {key} that prints it.
+        message_bits: Length of the watermark's message. Default: 0, it says presence alone.
+        detector_gives: What a detector of presence returns: marked (the default) or p, a p-value.
     """
 
     model: str | None = None
@@ -114,6 +123,12 @@ class OwnModel:
     concurrency: int | None = None
     prompts: str | None = None
     dtype: str | None = None
+    items: str | None = None
+    marker: str | None = None
+    marked: str | None = None
+    detector: str | None = None
+    message_bits: int | None = None
+    detector_gives: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""
@@ -160,6 +175,7 @@ def chosen_scene(scene: str | None, settings: Mapping[str, Any]) -> tuple[str, d
     if scene is None:
         raise UsageError(
             "the command needs a scene or a model: give --scene NAME (see: hartley list scenes), "
-            "your own --model with --train and --test, or a data set with --records"
+            "your own --model with --train and --test, a data set with --records, or a watermark "
+            "with --items"
         )
     return scene, {}

@@ -13,7 +13,7 @@ from hartley import catalog
 from hartley.core.errors import UsageError, did_you_mean
 from hartley.targets.python_object import is_object
 
-RECIPES = ("own_table", "own_network", "own_texts", "own_chat", "own_records")
+RECIPES = ("own_table", "own_network", "own_texts", "own_chat", "own_records", "own_marks")
 """Scenes that are made of a user's files, in the order in which they are tried."""
 SPARING = ("own_table", "own_network")
 """Those whose attackers leave out reference models that would add little."""
@@ -22,6 +22,7 @@ POISONABLE = ("own_table", "own_network")
 DATA = (
     *("train", "test", "target", "members", "nonmembers", "text_field"),
     *("canaries", "withheld", "sensitive", "records", "clean", "false_alarms"),
+    *("items", "marked"),
 )
 """Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
 

@@ -60,10 +60,13 @@ def as_items(data: Data) -> Data:
     Raises:
         UsageError: they are not items of their modality; the message says what one is.
     """
-    if data.modality is Modality.VISION:
-        return _in_colour(data)
-    if data.modality is Modality.AUDIO:
-        return _waves(data)
+    each = {Modality.VISION: _in_colour, Modality.AUDIO: _waves}.get(data.modality)
+    if each is not None and data.x.dtype == object and len(data):
+        # Pictures of several sizes, sounds of several lengths.
+        single = [each(replace(data, x=np.asarray(item)[None])).x[0] for item in data.x]
+        return replace(data, x=several(single, data.modality, data.name, data.role).x)
+    if each is not None:
+        return each(data)
     if not len(data):
         raise UsageError(f"{data.name!r} must have items to mark, got none")
     return data
