@@ -15,7 +15,7 @@ from hartley.core.errors import MissingExtra, UsageError
 from hartley.defenses._shared import restricted_topic
 from hartley.defenses._shared.wrap_chat import ChatDefense, read, wrap_chat
 from hartley.defenses.bandwidth.perplexity_filter import passage
-from hartley.defenses.noise.paraphrase_input import Rewriter, RoundTrip
+from hartley.defenses.noise.paraphrase_input import Rewriter
 from hartley.defenses.noise.retokenise import broken
 from hartley.defenses.noise.smooth_llm import changed
 from hartley.engine.defend import defended
@@ -24,6 +24,7 @@ from hartley.games.jailbreak.live_jailbreak import REFUSAL, TEMPLATE, decode, en
 from hartley.games.withheld_secrets import Withheld
 from hartley.kit.language import gpt, text
 from hartley.kit.language.chat_template import LINES, ChatTemplate, asked
+from hartley.kit.language.round_trip import RoundTrip
 from hartley.models.fine_tuning import GptTuner, Lessons
 
 ODD = " }#{~|^`\\%}#{~|^`\\%"

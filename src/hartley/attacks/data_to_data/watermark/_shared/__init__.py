@@ -1,0 +1,1 @@
+"""What removals and forgeries of watermarks share."""

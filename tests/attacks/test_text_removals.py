@@ -1,0 +1,62 @@
+"""Removals of marks from texts: which words they take, and how many edits a floor allows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from hartley.attacks.data_to_data.watermark._shared.rewording import WordPairs, most_edits
+from hartley.attacks.data_to_data.watermark._shared.stolen_rules import StolenRules
+
+
+def test_fitting_words_are_those_between_the_neighbours():
+    pairs = WordPairs(("a red cat sat", "a blue cat sat", "a blue dog ran"))
+    assert pairs.fitting("a", "red", "cat")[0] == "blue"
+    assert "red" not in pairs.fitting("a", "red", "cat")
+    assert pairs.surprise(["a", "zebra"])[1] > pairs.surprise(["a", "blue"])[1]
+
+
+class Least:
+    """A floor on how many words are as they were."""
+
+    floor: ClassVar = {"same": 0.0}
+
+    def __init__(self, words, least):
+        self.words, self.least, self.asked = words, least, 0
+
+    def holds(self, candidate):
+        self.asked += 1
+        same = sum(a == b for a, b in zip(candidate.split(), self.words, strict=True))
+        return same >= self.least
+
+
+@pytest.mark.parametrize("least", [0, 3, 17, 40])
+def test_as_many_edits_as_the_floor_allows(least):
+    words = [f"w{k}" for k in range(40)]
+    brief = Least(words, least)
+    text = most_edits(brief, words, [(k, "x") for k in range(40)])
+    assert text.split().count("x") == 40 - least
+    assert brief.asked <= 7
+
+
+def test_stolen_rules_know_which_words_an_owner_prefers():
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{k}" for k in range(40)])
+    liked = rng.random(40) < 0.5
+    law = np.where(liked, 3.0, 1.0)
+    texts = [" ".join(rng.choice(words, 100, p=p / p.sum())) for p in [law] * 30]
+    base = [" ".join(rng.choice(words, 100)) for _ in range(30)]
+    rules = StolenRules(WordPairs(tuple(texts)), WordPairs(tuple(base)))
+    prefers = np.array([rules.preference("", word) for word in words])
+    assert prefers[liked].min() > prefers[~liked].max()
+    before = rng.choice(words, 60).tolist()
+    for sign in (1, -1):
+        after = list(before)
+        for place, word in rules.edits(before, sign):
+            after[place] = word
+        change = sum(liked[np.flatnonzero(words == w)[0]] for w in after) - sum(
+            liked[np.flatnonzero(words == w)[0]] for w in before
+        )
+        assert sign * change > 10
