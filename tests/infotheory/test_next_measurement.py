@@ -63,6 +63,39 @@ def test_stability():
         stability(mean, np.ones((3, 2, 1)))
 
 
+def test_the_ends_of_the_largest_of_many_hold_for_all_of_them_together():
+    """Eight leaks alike: the largest of their own lower ends would be wrong in a sixth."""
+    rng, noise = np.random.default_rng(5), normal_draws(np.zeros(8), 0.02, 1000)
+    truth, wrong, alone, too_low = np.full(8, 0.3), 0, 0, 0
+    for _ in range(400):
+        points = truth + 0.02 * rng.normal(size=8)
+        low, high = worst_ends(points, points + noise)
+        wrong += low > 0.3
+        too_low += high < 0.3
+        alone += (points - norm.isf(0.025) * 0.02).max() > 0.3
+    assert wrong <= 18 < alone and too_low == 0  # of 400, 10 are right; P(19 or more) = 0.7 %
+
+
+def test_leaks_that_are_beyond_doubt_smaller_do_not_widen_the_largest():
+    points = np.array([0.6, *np.linspace(0.05, 0.2, 60)])
+    draws = normal_draws(points, 0.02, 4000)
+    low, high = worst_ends(points, draws)
+    one = np.quantile(draws[:, 0], [0.025, 0.975])
+    assert low == pytest.approx(one[0], abs=0.002) and high == pytest.approx(one[1], abs=1e-9)
+
+
+def test_the_worst_leak_of_the_defense_that_looks_best_is_not_too_small():
+    """Eight defenses alike: the least of their own upper ends would be too low in a sixth."""
+    rng, noise = np.random.default_rng(6), normal_draws(np.zeros((1, 8)), 0.02, 1000)
+    wrong = alone = 0
+    for _ in range(400):
+        points = 0.3 + 0.02 * rng.normal(size=(1, 8))
+        chosen = stability(points, points + noise).worst
+        wrong += chosen[2] < 0.3
+        alone += chosen[0] + norm.isf(0.025) * 0.02 < 0.3
+    assert wrong <= 18 < alone
+
+
 def test_the_value_of_one_measurement_has_a_closed_form():
     """One attack, two defenses: the unit normal loss of the difference."""
     mean, error, n = [[0.5, 0.6]], [[0.0001, 0.2]], [[100, 100]]

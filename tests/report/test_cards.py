@@ -63,6 +63,17 @@ def test_what_is_not_known_is_never_small(document):
     silent = {**one[0], "bits": {**one[0]["bits"], "point": 0.0, "low": 0.0, "high": 0.004}}
     text = render({**document, "channels": [silent], "defenses": []}, "dpia")
     assert "none certified by 1 attack, at most 0.004 bit per record (loss" in text
+    # The widest of several is the one that certifies or reads most; another may have a wider end.
+    vague = {**silent, "attack": "rmia", "bits": {**silent["bits"], "point": 0.0, "high": 0.3}}
+    text = render({**document, "channels": [silent, vague], "defenses": []}, "dpia")
+    assert "by 2 attacks, at most 0.300 bit per record (the largest of their upper ends)" in text
+    two = [
+        {**row, "bits": {**row["bits"], "low": 0.2, "lows": [[0.05, 0.2], [0.025, 0.17]]}}
+        for row in (silent, {**silent, "attack": "rmia"})
+    ]
+    text = render({**document, "channels": two, "defenses": []}, "dpia")
+    assert "at least 0.200 (loss" in text
+    assert "; 0.170 at the level of all 2 attacks together)" in text
 
 
 @pytest.mark.parametrize("format", CARDS)

@@ -264,6 +264,11 @@ def test_the_effect_is_that_on_the_attack_that_reads_most_behind_the_defense(run
     defense["residual"][weak["id"]] = {**stopped, "attack": "loss_threshold", "adaptive": left}
     action = next(a for a in summary(run).actions if "behind dp_sgd" in a)
     assert "the widest is loss_threshold with 0.040 bit [0.020, 0.060]" in action
+    # The one that looks smaller is less well known: it may read more in truth.
+    defense["residual"][weak["id"]]["adaptive"] = {**left, "point": 0.003, "high": 0.5}
+    action = next(a for a in summary(run).actions if "behind dp_sgd" in a)
+    assert "the widest is lira_online with 0.004 bit [0.000, 0.500]" in action
+    assert "that it lessens the leak is not shown" in action
 
 
 def test_a_defense_that_lowers_no_utility_costs_none(run):

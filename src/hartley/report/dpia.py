@@ -12,6 +12,8 @@ from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     bits,
     count,
+    highest,
+    low_of_all,
     meaning,
     plain,
     sentence,
@@ -97,13 +99,23 @@ def _risks(rows: Sequence[Mapping[str, Any]]) -> str:
         if (value.get("low") or 0.0) > 0:
             far = (
                 f"{share_in_words(row)}: {bits(value.get('point'))} bit per "
-                f"{row.get('unit') or 'use'}, at least {bits(value.get('low'))} ({row['attack']})"
+                f"{row.get('unit') or 'use'}, at least {bits(value.get('low'))} ({row['attack']}"
+                f"{_of_all(row, n)})"
             )
         else:
-            most = f"{bits(value.get('high'))} bit per {row.get('unit') or 'use'}"
-            far = f"none certified by {count(n, 'attack')}, at most {most} ({row['attack']})"
+            sound = [other for other in alike if other.get("bits") and not other.get("flags")]
+            high = highest(other["bits"] for other in sound)
+            most = f"{bits(high)} bit per {row.get('unit') or 'use'}"
+            by = row["attack"] if n == 1 else "the largest of their upper ends"
+            far = f"none certified by {count(n, 'attack')}, at most {most} ({by})"
         lines.append([what_is_read(row), access_in_words(row), far, "to be filled in"])
     return table(HEAD, lines)
+
+
+def _of_all(row: Mapping[str, Any], n: int) -> str:
+    """Say what the widest of several rows certifies at the level of all of them together."""
+    low = low_of_all(row["bits"], n, row["bits"].get("alpha") or 0.05) if n > 1 else None
+    return "" if low is None else f"; {bits(low)} at the level of all {n} attacks together"
 
 
 def _unknown(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

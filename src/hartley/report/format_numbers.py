@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hartley.reference.schema import UNASKED, verdict_of
@@ -299,6 +299,23 @@ def certified_share(row: Mapping[str, Any]) -> tuple[int, float]:
     candidates = max(2, row.get("alphabet") or 2)
     low = row["bits"].get("low") or 0.0
     return candidates, min(1.0, max(0.0, low / math.log2(candidates)))
+
+
+def low_of_all(value: Mapping[str, Any], rows: int, alpha: float = 0.05) -> float | None:
+    """Return a lower end at the level of this many rows together; None where it is not known."""
+    pairs = value.get("lows") or ()
+    return max((low for level, low in pairs if level <= alpha / rows * (1 + 1e-9)), default=None)
+
+
+def highest(intervals: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the largest upper end; None where one is not known.
+
+    Whichever of the quantities is the largest, this is above its own end. Its interval alone would
+    not do: the one whose point is the largest need not be it.
+    """
+    ends = [interval.get("high") for interval in intervals]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else None
 
 
 def sentence(words: str) -> str:

@@ -20,6 +20,8 @@ from hartley.report.format_numbers import (
     certified_share,
     count,
     figure,
+    highest,
+    low_of_all,
     metric,
     number,
     percent,
@@ -222,7 +224,7 @@ def _difference(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
     The AUC is certified at the level of all rows together: one of many is above ½ by chance.
     """
-    shows = [row for row in rows if (_low_of_all(_metric_of(row, "auc"), len(rows)) or 0.0) > 0.5]
+    shows = [row for row in rows if (low_of_all(_metric_of(row, "auc"), len(rows)) or 0.0) > 0.5]
     if not shows:
         return
     row = max(shows, key=lambda r: r["metrics"]["auc"]["value"])
@@ -237,12 +239,6 @@ def _metric_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _low_of_all(value: Mapping[str, Any], rows: int, alpha: float = 0.05) -> float | None:
-    """Return a lower end at the level of this many rows together; None where it is not known."""
-    pairs = value.get("lows") or ()
-    return max((low for level, low in pairs if level <= alpha / rows * (1 + 1e-9)), default=None)
-
-
 def _certified(leaks: Sequence[Mapping[str, Any]], rows: int) -> Iterator[str]:
     """Say at which confidence the lower ends hold, for one row and as the widest of all."""
     yield (
@@ -251,7 +247,7 @@ def _certified(leaks: Sequence[Mapping[str, Any]], rows: int) -> Iterator[str]:
     )
     if rows < 2:
         return
-    lows = {row["attack"]: _low_of_all(row["bits"], rows, _alpha(row)) for row in leaks[:3]}
+    lows = {row["attack"]: low_of_all(row["bits"], rows, _alpha(row)) for row in leaks[:3]}
     known = [f"{name} at least {bits(low)}" for name, low in lows.items() if low is not None]
     if known:
         yield (
@@ -319,7 +315,7 @@ def _together(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     known = []
     for name, words in (("epsilon", "ε at least {}"), ("min_capacity", "min-capacity {} bit")):
         values = [(row.get("beside") or {}).get(name) or {} for row in rows]
-        lows = [_low_of_all(v, len(rows), _alpha(rows[0])) for v in values]
+        lows = [low_of_all(v, len(rows), _alpha(rows[0])) for v in values]
         best = max((low for low in lows if low is not None), default=0.0)
         if best > 0.0:
             known.append(words.format(number(best, 2) if name == "epsilon" else bits(best)))
@@ -594,12 +590,14 @@ def _effect(
     """
     most, residual = max(left, key=lambda pair: pair[0]["point"])
     who = "who knows of it" if residual.get("adaptive") else "who does not know of it"
-    less = most["high"] is not None and most["high"] < _low(best)
+    # Another attack may read more in truth: the end is that of all of them.
+    high = highest(bits_left for bits_left, _ in left)
+    less = high is not None and high < _low(best)
     price = _price(defense.get("utility") or {})
     return (
         f"Against {plain(class_of(best))}, measured here: behind {defense['name']} the widest is "
         f"{residual['attack']} with {bits(most['point'])} bit "
-        f"{span(most.get('low'), most.get('high'))}, of an attacker {who} "
+        f"{span(most.get('low'), high)}, of an attacker {who} "
         f"({best['attack']} reads {bits(best['bits']['point'])} without it)"
         f"{'' if less else ': that it lessens the leak is not shown'}; "
         f"{price}."

@@ -8,7 +8,16 @@ from typing import Any
 from hartley.core.errors import UsageError
 from hartley.engine.choice.which_defense import NEGLIGIBLE, which_defense
 from hartley.report import figures
-from hartley.report.format_numbers import NOTHING, count, metric, number, percent, plain, quantity
+from hartley.report.format_numbers import (
+    NOTHING,
+    count,
+    highest,
+    metric,
+    number,
+    percent,
+    plain,
+    quantity,
+)
 
 HEAD = (
     *("Defense", "Term", "Coverage index", "Static attackers", "Attacks on S, N, B"),
@@ -166,7 +175,8 @@ def _state(cell: Mapping[str, Any]) -> str:
     if cell["state"] in {"open", "not claimed"}:
         return MARKS[cell["state"]]
     taken = [cell[k] for k in ("static", "adaptive") if cell[k] is not None]
-    stronger = max(taken, key=lambda ends: ends["value"])
+    # The other attacker may be the stronger one in truth.
+    stronger = {**max(taken, key=lambda ends: ends["value"]), "high": highest(taken)}
     marks = [MARKS.get(cell["state"]), None if cell["claimed"] else "not claimed, measured"]
     return "; ".join([_span(stronger), *filter(None, marks)])
 

@@ -41,6 +41,9 @@ class CellDraws:
         worst: (B, A, D) of the stronger attacker at the points; an unclaimed cell is as without the
             defense, or as measured where the defense helps; an open one anything up to that.
         points: (A, D) points of ``worst``; an open cell counts as without the defense.
+        weaker: (B, A, D) of the other attacker, who could be the stronger one in truth; as
+            ``worst`` where only one was played.
+        weaker_points: (A, D) points of ``weaker``.
         helped: (A, D) measured cells whose attack reads more than without the defense, beyond what
             chance explains over all attacks of the defense.
         uses: (A, D) uses that a cell rests on, 0 where it was not measured.
@@ -54,6 +57,8 @@ class CellDraws:
     adaptive: Floats
     worst: Floats
     points: Floats
+    weaker: Floats
+    weaker_points: Floats
     uses: Floats
     helped: NDArray[np.bool_]
     resampled: int
@@ -119,12 +124,17 @@ def draws_of(suite: Suite, load: Load | None = None, *, draws: int = DRAWS) -> C
     points = np.where(lacking, leaks.before[:, 0, None], leaks.worst[:, :, 0])
     helped = _helped(points - leaks.before[:, :1], worst - before[:, :, None], ~lacking)
     idle = suite.beside & ~helped
+    worst = np.where(idle, before[:, :, None], worst)
+    points = np.where(idle, leaks.before[:, :1], points)
+    single = idle | np.isnan(each_point[0]) | np.isnan(each_point[1])
     return CellDraws(
         before=before,
         static=static,
         adaptive=adaptive,
-        worst=np.where(idle, before[:, :, None], worst),
-        points=np.where(idle, leaks.before[:, :1], points),
+        worst=worst,
+        points=points,
+        weaker=np.where(single, worst, np.where(stronger, static, adaptive)),
+        weaker_points=np.where(single, points, np.where(stronger, each_point[0], each_point[1])),
         uses=uses,
         helped=helped,
         resampled=drawer.resampled,

@@ -155,7 +155,13 @@ def _choice(
     suite: Suite, draws: CellDraws, allowed: NDArray[np.bool_], floors: Mapping[str, float]
 ) -> dict[str, Any]:
     names, labels = suite.leaks.defenses, suite.labels
-    settled = stability(draws.points, draws.worst, allowed=allowed, alpha=ALPHA)
+    settled = stability(
+        draws.points,
+        draws.worst,
+        allowed=allowed,
+        alpha=ALPHA,
+        further=(draws.weaker_points, draws.weaker),
+    )
     best = settled.defense
     columns = np.flatnonzero(allowed)
     utility = np.array([suite.utilities[m][allowed, 0] for m in floors]) if floors else None
@@ -223,7 +229,13 @@ def _by_class(
         if not claims.any():
             choices[name] = {"defense": None, "undefended": float(leaks.before[rows, 0].max())}
             continue
-        settled = stability(draws.points[rows], draws.worst[:, rows], allowed=claims, alpha=ALPHA)
+        settled = stability(
+            draws.points[rows],
+            draws.worst[:, rows],
+            allowed=claims,
+            alpha=ALPHA,
+            further=(draws.weaker_points[rows], draws.weaker[:, rows]),
+        )
         choices[name] = {
             "defense": leaks.defenses[settled.defense],
             "worst": dict(zip(("value", "low", "high"), settled.worst, strict=True)),
@@ -242,10 +254,12 @@ def _defenses(
 ) -> list[dict[str, Any]]:
     """One row for each defense: its index with all parts, its worst leak, its utility."""
     ends = _index_ends(suite, draws)
+    cells = np.concatenate([draws.points, draws.weaker_points])
+    cell_draws = np.concatenate([draws.worst, draws.weaker], axis=1)
     rows = []
     for j, index in enumerate(indices):
         worst = draws.points[:, j]
-        low, high = worst_ends(worst, draws.worst[:, :, j], alpha=ALPHA)
+        low, high = worst_ends(cells[:, j], cell_draws[:, :, j], alpha=ALPHA)
         near = [
             metric
             for metric, floor in floors.items()
