@@ -110,6 +110,16 @@ def test_poison_enters_everybodys_training(scene):
         assert (taught.query(poison.x).argmax(1) == poison.y).all()
     with pytest.raises(UsageError, match="records must have the shape"):
         enter(after, replace(poison, x=pool.x[:3, ..., :1]), Slot.TRAIN).fit(pool, nobody, 0)
+    # The deployed model is what its owner, who trained it from one seed, makes of more records.
+    seeds = []
+
+    def recorded(data, include, seed):
+        seeds.append(seed)
+        return scene.fit(data, include, seed)
+
+    seeded = replace(scene, fit=recorded, settings=replace(scene.settings, seed=5))
+    enter(seeded, poison, Slot.TRAIN)
+    assert seeds == [5]
     with pytest.raises(UsageError, match="train must be records, got the model"):
         enter(scene, scene.model, Slot.TRAIN)
     with pytest.raises(UsageError, match="source must be a model"):

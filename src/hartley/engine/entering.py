@@ -24,7 +24,6 @@ from hartley.core import (
     Scene,
     Slot,
     TrainingPipeline,
-    spawn,
 )
 from hartley.core.errors import UsageError
 from hartley.kit.cache import digest
@@ -144,7 +143,7 @@ def _poisoned(scene: Scene, poison: Data) -> Scene:
         model = model.with_(fit=None if model.fit is None else around(model.fit))
         if scene.train is not None and scene.train.y is not None:
             everyone = np.ones((1, len(scene.train)), dtype=bool)
-            victim = fit(scene.train, everyone, spawn(0, "poisoned", scene.name) & 0x7FFFFFFF)
+            victim = fit(scene.train, everyone, scene.settings.seed)
             model = victim.member(0).with_(fit=model.fit, offers=model.offers)
     return replace(scene, fit=fit, model=model)
 

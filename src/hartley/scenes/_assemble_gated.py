@@ -75,7 +75,12 @@ def assemble(
         training=owner,
         parts=(owner.gate, budget, ClassTuning()),
         utility=gated_utility,
-        settings=Settings(rounds or {}, opens=OPEN & ~owner.offers, pictures=True),  # public data
+        settings=Settings(
+            rounds or {},
+            opens=OPEN & ~owner.offers,
+            pictures=True,
+            seed=seed,  # public data
+        ),
         facts={
             "blocked classes": len(owner.gate.blocked),
             "parameters": model.facts.get("parameters"),

@@ -100,7 +100,9 @@ def assemble(
         training=owner,
         parts=holdings,
         utility=accuracy_utility,
-        settings=Settings({"class_inversion": 48, **(rounds or {})}, opens=OPEN & ~owner.offers),
+        settings=Settings(
+            {"class_inversion": 48, **(rounds or {})}, opens=OPEN & ~owner.offers, seed=seed
+        ),
         facts={
             "train accuracy": accuracy(model, train),
             "test accuracy": accuracy(model, parts["test"]),

@@ -119,6 +119,7 @@ def assemble(
             {"class_inversion": 48 if pipeline.net.kind == "dense" else 24, "memorization": 16},
             opens=OPEN & ~pipeline.offers,
             pictures=True,  # public data
+            seed=seed,
         ),
         facts={
             "train accuracy": accuracy(model, train),

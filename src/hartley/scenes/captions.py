@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 import hartley
-from hartley.core import Data, Modality, Range, Scene, Stronger, recipe, spawn
+from hartley.core import Data, Modality, Range, Scene, Settings, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
@@ -112,6 +112,7 @@ def captions(
         training=pipeline,
         parts=(store, source.captioned(parts, rows)),
         utility=utility,
+        settings=Settings(seed=seed),
         facts={
             **{f"train {k}": float(v) for k, v in retrieval(model, train).items()},
             **{f"test {k}": float(v) for k, v in retrieval(model, parts["test"]).items()},

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 import hartley
-from hartley.core import Modality, Range, Scene, Stronger, recipe
+from hartley.core import Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.data.glosses import definitions
 from hartley.kit.cache import digest
 from hartley.kit.fleet import Training
@@ -72,6 +72,7 @@ def glosses(
         training=pipeline,
         parts=(PublicTexts(others),),
         utility=_assemble_vision.accuracy_utility,
+        settings=Settings(seed=seed),
         facts={
             "train accuracy": _assemble_vision.accuracy(model, parts["train"]),
             "test accuracy": _assemble_vision.accuracy(model, parts["test"]),

@@ -111,7 +111,7 @@ def own_records(
         training=pipeline,
         parts=(part,),
         utility=accuracy_utility,
-        settings=Settings(pictures=pictures),
+        settings=Settings(pictures=pictures, seed=seed),
         facts={
             "records": len(scanned),
             "trusted records": 0 if trusted is None else len(trusted),
