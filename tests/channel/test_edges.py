@@ -11,6 +11,7 @@ from hartley.channel.bounds.degenerate_intervals import (
     mean_limits,
     no_variance_limits,
     share_interval,
+    skewed_mean_limits,
 )
 from hartley.channel.measure import measure
 from hartley.engine.result.document import finite
@@ -124,3 +125,31 @@ def test_every_wire_still_has_ends_that_hold_its_value():
         for key, found in measure(made(3)).metrics.items():
             if isinstance(found, dict) and found.get("low") is not None:
                 assert found["low"] - 1e-9 <= found["value"] <= found["high"] + 1e-9, (name, key)
+
+
+def test_a_skewed_mean_has_limits_that_students_t_does_not_give():
+    """Eight values of a law that is 0 for most and rarely far from it: its mean is known."""
+    rng = np.random.default_rng(3)
+    draws = rng.lognormal(0.0, 1.0, (3000, 8))
+    truth, level = np.exp(0.5), 0.025
+    wrong = np.array(
+        [[limits(x, level)[1] < truth for limits in (skewed_mean_limits, plain_t)] for x in draws]
+    ).mean(0)
+    assert wrong[0] < 0.13 < 0.16 < wrong[1]
+    # Of a law that is not skewed both are right, and of one whose sign is turned the ends are.
+    even = rng.normal(size=(2000, 8))
+    ends = np.array([skewed_mean_limits(x, level) for x in even])
+    assert (ends[:, 0] > 0).mean() < 0.035 and (ends[:, 1] < 0).mean() < 0.035
+    low, high = skewed_mean_limits(-draws[0], level)
+    assert (-high, -low) == pytest.approx(skewed_mean_limits(draws[0], level))
+    assert skewed_mean_limits(draws[0], level, least=0.0, most=1.5)[1] <= 1.5
+    # Nothing to straighten: three values or fewer, equal ones, and ones that lie evenly.
+    for x in ([0.1, 0.4], [0.2, 0.2, 0.2], [0.0, 0.1, 0.2]):
+        values = np.array(x)
+        assert skewed_mean_limits(values, level, least=0.0, most=1.0) == pytest.approx(
+            mean_limits(values, None, level, least=0.0, most=1.0)
+        )
+
+
+def plain_t(x, level):
+    return mean_limits(x, None, level)

@@ -112,6 +112,10 @@ def share_limits(hit: NDArray[Any], cluster: Whole | None, alpha: float) -> tupl
     return profile_likelihood.accuracy_interval(k / wide, n / wide, alpha=alpha, clusters=m)
 
 
+STRAIGHT = 1e-6
+"""Skewness below which there is nothing to straighten."""
+
+
 def mean_limits(
     x: Array,
     cluster: Whole | None,
@@ -141,6 +145,38 @@ def mean_limits(
     spread = math.sqrt(float((sums**2).sum()) * m / (m - 1)) / n
     reach = float(stdtrit(m - 1, 1.0 - alpha)) * spread
     return max(least, mean - reach), min(most, mean + reach)
+
+
+def skewed_mean_limits(
+    x: Array, alpha: float, *, least: float = -math.inf, most: float = math.inf
+) -> tuple[float, float]:
+    """Return limits of a mean of few values whose law may be skewed, each one-sided.
+
+    The t statistic is straightened by the cubic of Hall (1992, On the removal of skewness by
+    transformation). A difference that is near its largest for most victims and rarely far from it
+    leaves Student's upper limit too low in 9 to 13 % where 2.5 % is declared, and this one in 3 to
+    4 % (``bench/edge_intervals.py``); it is a tenth wider where nothing is skewed.
+
+    Args:
+        x: (n,) independent values.
+        alpha: error of one side.
+        least, most: the range of a value, where one is known.
+    """
+    from scipy.special import stdtrit
+
+    n = len(x)
+    if n < 3 or x.min() == x.max():
+        return mean_limits(x, None, alpha, least=least, most=most)
+    mean, spread = float(x.mean()), float(x.std(ddof=1))
+    skew = float(((x - mean) ** 3).mean() / x.std() ** 3) * math.sqrt(n * (n - 1)) / (n - 2)
+    if abs(skew) < STRAIGHT:
+        return mean_limits(x, None, alpha, least=least, most=most)
+    ends = []
+    for level in (1 - alpha, alpha):
+        t = float(stdtrit(n - 1, level)) / math.sqrt(n)
+        root = float(np.cbrt(1 + skew * (t - skew / (6 * n))))
+        ends.append(mean - spread * 3 * (root - 1) / skew)
+    return max(least, min(ends[0], mean)), min(most, max(ends[1], mean))
 
 
 def rounds_interval(values: Array, alpha: float) -> dict[str, Any]:

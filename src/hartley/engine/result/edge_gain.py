@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.channel.bounds.degenerate_intervals import mean_limits
+from hartley.channel.bounds.degenerate_intervals import skewed_mean_limits
 from hartley.channel.compare import same_questions
 from hartley.channel.log_gain import log_gain
 from hartley.channel.measure import measure
@@ -38,7 +38,7 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
     Returns:
         ``bits``: difference of the bits per use, and ``ratio``: their quotient, each
         {value, low, high, n}, n the number of victims; ``auc``: mean difference of the victims'
-        AUC with its t interval, for scores; ``log``: the gain as a logarithm, or as a difference
+        AUC with its interval, for scores; ``log``: the gain as a logarithm, or as a difference
         where nothing is certified without the loot, with its p-values. There a quotient is absent,
         and intervals are where there are fewer than 8 victims.
     """
@@ -87,8 +87,9 @@ def gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any
 
 
 def auc_gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str, Any]:
-    """Return the mean over victims of the difference of their AUC, with its t interval.
+    """Return the mean over victims of the difference of their AUC, with its interval.
 
+    Where the AUC is near 1 in one arm the differences are skewed, which the interval allows for.
     How it covers: ``bench/edge_intervals.py``.
 
     Args:
@@ -97,7 +98,7 @@ def auc_gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str,
     """
     victims = np.unique(before.cluster)
     gaps = np.array([_auc(after, v) - _auc(before, v) for v in victims])
-    low, high = mean_limits(gaps, None, alpha / 2, least=-1.0, most=1.0)
+    low, high = skewed_mean_limits(gaps, alpha / 2, least=-1.0, most=1.0)
     return {"value": float(gaps.mean()), "low": low, "high": high, "n": len(victims)}
 
 
