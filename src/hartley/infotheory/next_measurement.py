@@ -146,8 +146,8 @@ def _lower_ends(points: Floats, draws: Floats, level: float) -> tuple[Floats, ND
     moved = near & (below > 0)
     if not moved.any():
         return points - below, near
-    standing = ((points - draws)[:, moved] / below[moved]).max(1)
-    factor = max(1.0, float(np.quantile(standing, 1 - level + (aside if near.sum() > 1 else 0))))
+    beyond = ((points - draws)[:, moved] / below[moved]).max(1)
+    factor = max(1.0, float(np.quantile(beyond, 1 - level + (aside if near.sum() > 1 else 0))))
     return points - factor * below, near
 
 

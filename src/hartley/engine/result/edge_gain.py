@@ -96,6 +96,7 @@ def auc_gain(before: Trials, after: Trials, *, alpha: float = 0.05) -> dict[str,
         before, after: scores of two arms of the same victims, two or more.
         alpha: error level of the interval.
     """
+    assert before.cluster is not None
     victims = np.unique(before.cluster)
     gaps = np.array([_auc(after, v) - _auc(before, v) for v in victims])
     low, high = skewed_mean_limits(gaps, alpha / 2, least=-1.0, most=1.0)
