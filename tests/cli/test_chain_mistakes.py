@@ -36,7 +36,7 @@ def test_what_the_parts_refuse_is_a_line_and_exit_2(tmp_path, capsys):
 def test_what_cannot_follow_or_be_a_control_is_said_before_anything_is_played(tmp_path, capsys):
     for words, more in [
         (("knockoff", "label_flip"), "nearest that fits: hartley chain"),
-        (("lira", "knockoff"), "must hold generator, canaries and public, and lacks generator"),
+        (("mislabelled_copies", "knockoff", "pgd"), "names no records that mislabelled_copies can"),
         (("knockoff", "pgd", "--against", "surogate"), "did you mean surrogate"),
         (("knockoff", "pgd", "--against", "noise_records"), "model as knockoff, got records"),
         (("knockoff", "pgd"), "must have a control (--against surrogate): needs gradients"),

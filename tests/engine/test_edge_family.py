@@ -4,6 +4,8 @@ import pytest
 
 from hartley.engine.result.edge_family import with_compositions, with_family
 
+VIOLATION = "dpi_violation"
+
 
 def edge(slot="train", p_above=0.5, p_below=0.5):
     log_gain = {"p_above": p_above, "p_below": p_below}
@@ -28,9 +30,9 @@ def test_twelve_edges_are_one_family():
 @pytest.mark.parametrize(
     ("slot", "composition", "fresh", "theory"),
     [
-        ("source", "degrade", 0, 0.3),  # a copy shows at most what the victim may show
+        ("source", "degrade", 0, 0.5),  # a copy shows at most what the victim may show its maker
         ("train", "enable", 640, 0.5),  # poison makes another channel
-        ("public", "aggregate", 640, 1.0),  # what the loot shows is proved by nobody
+        ("public", "aggregate", 640, 0.5),  # the ceiling counts what all attacks asked
     ],
 )
 def test_data_processing_is_applied_where_nothing_is_asked_anew(slot, composition, fresh, theory):
@@ -40,9 +42,12 @@ def test_data_processing_is_applied_where_nothing_is_asked_anew(slot, compositio
 
 
 def test_more_than_is_possible_is_a_violation():
-    (row,) = with_compositions([edge("source")], rows(low=0.4))
-    assert row["bound"]["violation"] and row["bound"]["certified"] == 0.4
-    (row,) = with_compositions([edge("train")], rows(low=0.4))
-    assert not row["bound"]["violation"]
+    for slot in ("source", "train", "public"):
+        alone, chain = rows(low=0.5)
+        (row,) = with_compositions([edge(slot)], [alone, chain])
+        assert not row["bound"]["violation"]
+        # Bits end at the ceiling of their row: what was certified beyond is a metric of it.
+        (row,) = with_compositions([edge(slot)], [alone, {**chain, "metrics": {VIOLATION: 0.1}}])
+        assert row["bound"]["violation"] and row["bound"]["certified"] == pytest.approx(0.6)
     failed = [rows()[0], {**rows()[1], "status": "failed"}]
     assert with_compositions([edge()], failed)[0]["bound"] is None

@@ -205,6 +205,10 @@ class Game(Part):
         default=(),
         metadata=about("what a scene must hold for ``aim`` (see ``Scene.has``)", listed=False),
     )
+    aim_requires_by: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict,
+        metadata=about("what it must hold besides, by modality", listed=False),
+    )
     aims_at: Literal["records", "model"] = field(
         default="records",
         metadata=about(
@@ -212,6 +216,10 @@ class Game(Part):
             "which is each victim of the next game or the deployed one"
         ),
     )
+
+    def needed_to_aim(self, modality: Modality) -> tuple[str, ...]:
+        """What a scene of a modality must hold for ``aim``."""
+        return (*self.aim_requires, *self.aim_requires_by.get(str(modality), ()))
 
     def axis_in(self, edition: str = EDITION) -> Axis:
         """The axis in that edition of Seed A's taxonomy."""

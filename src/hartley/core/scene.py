@@ -357,6 +357,21 @@ Judge = Callable[[Sequence[Round], Sequence[Outcome]], Sequence[Received]]
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What an attacker holds of the victims of a deal, by the attacks before theirs in a chain.
+
+    Attributes:
+        queries: answers that all victims together gave for it.
+        games: the games of the attacks that asked them.
+        copies: whether copies are held in the place of the victims, who then answer no more.
+    """
+
+    queries: int
+    games: tuple[str, ...]
+    copies: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Deal:
     """All rounds of one game on one scene, and who judges them.
 
@@ -375,6 +390,7 @@ class Deal:
             first record, ascending; empty where a question is not about one record.
         judge_rates: (sensitivity, specificity, n) of a judge that says what a success is, measured
             on n items of each class; its bits are then beside each row.
+        held: what the attacker holds of the victims from the start; None outside of chains.
     """
 
     rounds: tuple[Round, ...]
@@ -386,3 +402,4 @@ class Deal:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[tuple[str, int], ...] = ()
     judge_rates: tuple[float, float, int] | None = None
+    held: Held | None = None

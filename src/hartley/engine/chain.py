@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from hartley import catalog
@@ -17,6 +17,10 @@ from hartley.core import Access, Attack, Game, Loot, Scene, Slot, Stage
 from hartley.core.errors import UsageError
 from hartley.engine.entering import TAKES, closed
 from hartley.engine.plan.parameters import checked, defaults, ruled
+
+NATURAL: Mapping[Loot, Slot] = {Loot.RECORDS: Slot.PUBLIC, Loot.POISON: Slot.TRAIN}
+"""Where a kind of loot enters by itself, if the game takes it there: records are the attacker's
+own, unless they are made to be trained on."""
 
 WHITE_BOX = Access.LABELS | Access.SCORES | Access.EMBEDDINGS | Access.GRADIENTS | Access.WEIGHTS
 """What may be used of a model that the attacker holds."""
@@ -126,8 +130,24 @@ def per_victim(stages: Sequence[Stage]) -> bool:
     if before[-1].slot is Slot.SOURCE:
         return True
     game: Game = catalog.load("game", last.game)
-    aimed: Game = catalog.load("game", before[-1].game)
-    return aimed.aims_at == "model" and Slot.SOURCE in game.accepts
+    return _aims_at(before[-1]) == "model" and Slot.SOURCE in game.accepts
+
+
+def parted(stages: Sequence[Stage]) -> tuple[Sequence[Stage], Sequence[Stage]]:
+    """Return the stages before the last: those aimed once, and those aimed at each of its victims.
+
+    An attack that is aimed at records is aimed once, and so is everything before it.
+    """
+    before = stages[:-1]
+    if not per_victim(stages):
+        return before, ()
+    first = next((k for k in range(len(before), 0, -1) if _aims_at(before[k - 1]) == "records"), 0)
+    return before[:first], before[first:]
+
+
+def _aims_at(stage: Stage) -> str:
+    game: Game = catalog.load("game", stage.game)
+    return game.aims_at
 
 
 def open_access(stages: Sequence[Stage]) -> Access:
@@ -149,7 +169,8 @@ def check_scene(stages: Sequence[Stage], scene: Scene) -> None:
                 f"{stage.attack} cannot be in a chain on {scene.name}: it plays "
                 f"{', '.join(plays)}, and {scene.name} is {scene.modality}"
             )
-        needs = catalog.load("game", stage.game).aim_requires if after is not None else ()
+        game: Game = catalog.load("game", stage.game)
+        needs = game.needed_to_aim(scene.modality) if after is not None else ()
         if after is not None and (lacks := [name for name in needs if not scene.has(name)]):
             raise UsageError(
                 f"{after.attack} cannot follow {stage.attack} on {scene.name}: to aim "
@@ -165,28 +186,29 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _check_aims(attacks: Sequence[Attack], stages: Sequence[Stage]) -> None:
-    """Check that the attacks before the last one can be aimed at the same target.
+    """Check that each attack before the last one has something to be aimed at.
+
+    An attack that is aimed at records needs a last game that names some. What it leaves in the
+    training of models must be trained on by the victims that attacks behind it are aimed at.
 
     Raises:
-        UsageError: one is aimed at records and another at a model, or the last game names no
-            records to aim at.
+        UsageError: the last game names no records, or its victims are not trained on what was left
+            for them.
     """
-    first, last = attacks[0], attacks[-1]
-    for attack in attacks[:-1]:
-        if attack.game.aims_at != first.game.aims_at:
-            raise UsageError(
-                f"attacks before the last one must be aimed at the same, got {first.name} at "
-                f"{_target(first.game)} and {attack.name} at {_target(attack.game)}"
-            )
-    if first.game.aims_at == "records" and last.game.targets is None:
+    last = attacks[-1]
+    aimed = [attack for attack in attacks[:-1] if attack.game.aims_at == "records"]
+    if aimed and last.game.targets is None:
         raise UsageError(
             f"{last.name} cannot follow {attacks[-2].name}: the game {last.game.name} names no "
-            f"records that {first.name} can be aimed at{_nearest(attacks, len(stages) - 2)}"
+            f"records that {aimed[0].name} can be aimed at{_nearest(attacks, len(stages) - 2)}"
         )
-
-
-def _target(game: Game) -> str:
-    return "a model" if game.aims_at == "model" else "records"
+    once, each = parted(stages)
+    if once and each and once[-1].slot is Slot.TRAIN and Slot.TRAIN not in last.game.accepts:
+        raise UsageError(
+            f"{last.name} cannot end a chain with {once[-1].attack} before {each[0].attack}: the "
+            f"victims of {last.game.name} are not trained on what {once[-1].attack} leaves"
+            f"{_nearest(attacks, len(stages) - 2)}"
+        )
 
 
 def _slot(attacks: Sequence[Attack], k: int, name: str) -> Slot:
@@ -214,8 +236,9 @@ def _slot(attacks: Sequence[Attack], k: int, name: str) -> Slot:
 
 
 def _open(loot: Loot, game: Game) -> list[Slot]:
-    """The slots of a game that take a kind of loot, in the order in which the game lists them."""
-    return [slot for slot in game.accepts if loot in TAKES[slot]]
+    """The slots of a game that take a kind of loot: the natural one first, then in its order."""
+    open_ = [slot for slot in game.accepts if loot in TAKES[slot]]
+    return sorted(open_, key=lambda slot: slot is not NATURAL.get(loot))
 
 
 def _nearest(attacks: Sequence[Attack], k: int) -> str:
@@ -229,25 +252,24 @@ def _nearest(attacks: Sequence[Attack], k: int) -> str:
     }
     names = [attack.name for attack in attacks]
 
-    def fits(loot: str, game: Game, after: Game) -> bool:
-        return (
-            game.aim is not None
-            and (game.aims_at == "model" or after.targets is not None)
-            and bool(_open(Loot(loot), after))
+    def fits(ends: Sequence[tuple[Loot, Game]]) -> bool:
+        last = ends[-1][1]
+        aimed = all(
+            game.aim is not None and (game.aims_at == "model" or last.targets is not None)
+            for _, game in ends[:-1]
         )
+        return aimed and all(_open(loot, after) for (loot, _), (_, after) in pairwise(ends))
 
     def choices() -> Iterator[tuple[tuple[bool, bool, int, float], list[str]]]:
         for entry, place in product(catalog.entries("attack"), (k, k + 1)):
             if entry.error or entry.control or entry.game not in games or entry.name in names:
                 continue
             game, old = games[entry.game], attacks[place]
-            if place == k:
-                ends = (entry.loot or str(Loot.RECORDS), game, attacks[k + 1].game)
-            else:
-                ends = (str(attacks[k].loot), attacks[k].game, game)
+            ends = [(attack.loot, attack.game) for attack in attacks]
+            ends[place] = (Loot(entry.loot or str(Loot.RECORDS)), game)
             others = [attack for attack in attacks if attack is not old]
             plays = {*entry.modalities}.intersection(*(map(str, a.modalities) for a in others))
-            if plays and fits(*ends):
+            if plays and fits(ends):
                 alike = SequenceMatcher(None, entry.name, old.name).ratio()
                 near = (game.cls == old.game.cls, place == k, len(plays), alike)
                 yield near, [*names[:place], entry.name, *names[place + 1 :]]

@@ -2,7 +2,8 @@
 
 An attack is aimed (``Game.aim``) at the records that the last game asks about (``Game.targets``),
 once for the scene; or at a model: each victim that the last game dealt, or the deployed model where
-that game deals none.
+that game deals none, or where an attack behind it is aimed at records. What is aimed once enters
+the scene before victims are dealt, so that poison is in the training of those that are copied.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hartley.core import (
     Data,
     Deal,
     Game,
+    Held,
     Model,
     Outcome,
     Received,
@@ -33,7 +35,7 @@ from hartley.core import (
 )
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import RunError, UsageError, WroteIntoView
-from hartley.engine.chain import per_victim
+from hartley.engine.chain import parted, per_victim
 from hartley.engine.entering import enter, into_part, together
 from hartley.engine.run.attack_process import Isolation
 from hartley.engine.run.meter import Meter, seal
@@ -70,49 +72,58 @@ class Means:
 def loot_of(
     stages: Sequence[Stage],
     scene: Scene,
-    target: Asset | None,
+    records: Data | None,
     means: Means,
     *,
+    victim: Model | None = None,
     aimed_at: Any = (),
 ) -> tuple[Asset, int]:
-    """Aim the attacks of a chain at one target, in order, and return the loot of the last.
+    """Aim the attacks of a chain at their targets, in order, and return the loot of the last.
 
     Args:
         stages: the attacks whose loot is wanted.
         scene: what they attack.
-        target: records that the next game asks about, a victim that it dealt, or the deployed
-            model; None in a scene that has none.
+        records: those that the last game asks about, for attacks that are aimed at records.
         means: what the attacks are played with.
+        victim: a model that the last game dealt, for attacks that are aimed at a model; None aims
+            them at the deployed model.
         aimed_at: plain values that identify this target in the scene: the next game, its
             parameters, and the number of the victim.
 
     Returns:
-        The asset, with the names of the attacks as its lineage, and what the last attack asked.
+        The asset, with the names of the attacks as its lineage, and what the models that they are
+        aimed at were asked for it, copies left out.
 
     Raises:
         RunError: an attack returned no asset.
     """
     artifacts = means.artifacts
-    key = _key(stages, scene, target, [means.seed, means.budget, aimed_at]) if artifacts else ""
+    rest = [means.seed, means.budget, aimed_at]
+    key = _key(stages, scene, (records, victim), rest) if artifacts else ""
     if artifacts and key and (stored := artifacts.get(key)) is not None:
         return stored, int(stored.facts.get("queries", 0))
     *before, stage = stages
     lineage: tuple[str, ...] = ()
+    asked, model = 0, victim
     if before:
-        asset, _ = loot_of(before, scene, target, means, aimed_at=aimed_at)
+        asset, asked = loot_of(before, scene, records, means, victim=victim, aimed_at=aimed_at)
         lineage = asset.lineage
         slot = before[-1].slot
         if slot is Slot.SOURCE:
-            target = asset
+            assert isinstance(asset, Model)
+            model = asset
         elif slot is not None:
             scene = enter(scene, asset, slot)
     attack: Attack = catalog.load("attack", stage.attack)
     game: Game = attack.game
     assert game.aim is not None  # checked when the chain was made
     rng = np.random.default_rng(spawn(means.seed, "chain", stage.attack, digest([aimed_at])))
+    target = records if game.aims_at == "records" else scene.model if model is None else model
     aimed = game.aim(scene, target, rng, **stage.game_params)
     views = (aimed,) if isinstance(aimed, View) else aimed
     asset, queries = _played(attack, stage, views, rng, means)
+    # What is asked of a copy is not asked of the victim that it was made from.
+    queries = asked if before and before[-1].slot is Slot.SOURCE else asked + queries
     facts = {**asset.facts, "queries": queries}
     names = (*lineage, *asset.lineage, attack.name)
     loot = replace(asset, lineage=names, facts=facts)
@@ -161,13 +172,17 @@ def _joined(attack: Attack, assets: Sequence[Asset]) -> Asset:
     return asset
 
 
-def _key(stages: Sequence[Stage], scene: Scene, target: Asset | None, rest: Any) -> str:
+def _key(
+    stages: Sequence[Stage], scene: Scene, targets: tuple[Data | None, Model | None], rest: Any
+) -> str:
     """The name of a loot among the artifacts; empty where the scene has no digest."""
     if not scene.digest:
         return ""
-    aim: Any = [target.x, target.y] if isinstance(target, Data) else None
-    if isinstance(target, Model):
-        aim = list(target.lineage)
+    records, model = targets
+    aim: Any = [
+        None if records is None else [records.x, records.y],
+        None if model is None else list(model.lineage),
+    ]
     modules = [catalog.find("attack", stage.attack).module for stage in stages]
     plain = [[s.attack, dict(s.params), s.game, dict(s.game_params), str(s.slot)] for s in stages]
     code = code_digest("hartley.engine.loot", *modules)
@@ -185,31 +200,36 @@ def entered(
     A model and records for the attacker enter later, once the victims are dealt (``handed``), so
     that both arms of an edge are dealt alike. Records enter here where a part takes them.
     """
-    if len(stages) < 2 or per_victim(stages):
+    once, each = parted(stages)
+    if not once:
         return scene
-    slot = stages[-2].slot
+    slot = once[-1].slot
     assert slot is not None
+    if each:
+        if slot is Slot.PUBLIC:
+            return scene
+        return enter(scene, _aimed_once(once, stages[-1], scene, means)[0], slot)
     if slot is Slot.PUBLIC and not any(hasattr(part, "entered") for part in scene.parts):
         return scene
-    asset, _ = _aimed_once(stages, scene, means)
+    asset, _ = _aimed_once(once, stages[-1], scene, means)
     if slot is Slot.PUBLIC:
         return into_part(scene, asset, slot) or scene
     return enter(scene, asset, slot)
 
 
 def _aimed_once(
-    stages: Sequence[Stage],
+    before: Sequence[Stage],
+    last: Stage,
     scene: Scene,
     means: Means,
 ) -> tuple[Asset, int]:
     """Return the loot that is the same for all rounds, and what was asked for it."""
-    *before, last = stages
     game: Game = catalog.load("game", last.game)
-    target: Asset | None = scene.model
-    if catalog.load("game", before[0].game).aims_at == "records":
+    records = None
+    if any(catalog.load("game", stage.game).aims_at == "records" for stage in before):
         assert game.targets is not None  # checked when the chain was made
-        target = game.targets(scene, int(last.game_params.get("targets", 0)) or TARGETS)
-    return loot_of(before, scene, target, means)
+        records = game.targets(scene, int(last.game_params.get("targets", 0)) or TARGETS)
+    return loot_of(before, scene, records, means)
 
 
 def handed(
@@ -237,7 +257,7 @@ def handed(
             for index, round_ in enumerate(deal.rounds)
         ]
     else:
-        once = _aimed_once(stages, scene, means)
+        once = _aimed_once(before, last, scene, means)
         if into_part(scene, once[0], slot) is not None:
             return deal  # it is in the scene already
         loot = [once] * len(deal.rounds)
@@ -247,7 +267,12 @@ def handed(
         for round_, asset in zip(deal.rounds, assets, strict=True)
     )
     metric = "queries_to_copy" if slot is Slot.SOURCE else "queries_for_loot"
-    metrics = {**deal.metrics, metric: sum(queries for _, queries in loot) / len(loot)}
+    asked = sum(queries for _, queries in loot)
+    metrics = {**deal.metrics, metric: asked / len(loot)}
+    if per_victim(stages):
+        attacks = (catalog.load("attack", stage.attack) for stage in parted(stages)[1])
+        games = {attack.game.name: None for attack in attacks if attack.access}
+        deal = replace(deal, held=Held(asked, tuple(games), slot is Slot.SOURCE))
     judge = deal.judge
     if before[-1].game == last.game and judge is not None:
         judge = _reading_both(judge, assets)
@@ -262,12 +287,14 @@ def _taken_from(
     means: Means,
 ) -> tuple[Asset, int]:
     """Return what is taken from the victim of one round, and what was asked for it."""
-    *before, last = stages
-    victim = round_.view.source
+    last, victim = stages[-1], round_.view.source
     if not isinstance(victim, Model):
         raise UsageError(f"a chain into {last.game} needs victims that are models, got data")
+    once, each = parted(stages)
+    if once and once[-1].slot is Slot.PUBLIC:
+        scene = enter(scene, _aimed_once(once, last, scene, means)[0], Slot.PUBLIC)
     aimed_at = [last.game, dict(last.game_params), index]
-    return loot_of(before, scene, victim, means, aimed_at=aimed_at)
+    return loot_of(each, scene, None, means, victim=victim, aimed_at=aimed_at)
 
 
 def _with_loot(view: View[Any], asset: Asset, slot: Slot, attack: str) -> View[Any]:

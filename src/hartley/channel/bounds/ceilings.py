@@ -117,9 +117,9 @@ def ceiling(spec: ChannelSpec, n_uses: int) -> Quantity:
     a jam, whose channel is the owner's. ``mi_bits``, where given, are the most bits of a fair coin
     for one record, from the whole privacy loss: they bound K = 2 without ``group``. ``alphabet``
     {bits}: log2 of the number of answers a query may have, for a tap that reads nothing but
-    answers; all queries together (``spec.uses``, else ``spec.budget``) are spread over the
-    ``n_uses`` secrets. ``entropy`` {bits}: a secret that is not uniform. ``sdpi`` {eta}: the secret
-    passes a stage that keeps at most this share of any information.
+    answers; all queries together (``queries``, else ``spec.uses``, else ``spec.budget``) are spread
+    over the ``n_uses`` secrets. ``entropy`` {bits}: a secret that is not uniform. ``sdpi`` {eta}:
+    the secret passes a stage that keeps at most this share of any information.
 
     Args:
         spec: the declaration.
@@ -188,7 +188,8 @@ def _of_group(p: Mapping[str, float], group: float, alphabet: int) -> float:
 
 def _of_alphabet(bound: Bound, spec: ChannelSpec, n_uses: int) -> float | None:
     bits = not_negative(_get(bound.params, "bits"), "alphabet bits")
-    queries = spec.uses if spec.uses is not None else spec.budget
+    asked = spec.uses if spec.uses is not None else spec.budget
+    queries = bound.params.get("queries", asked)
     # No metered query means that the bits came another way (weights, a released file), not 0 bits.
     return bits * queries / n_uses if spec.role is Role.TAP and queries and n_uses else None
 

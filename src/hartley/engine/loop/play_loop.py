@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hartley.core import Asset, Experiment, Scene, Stage, spawn
+from hartley.core import Asset, Data, Experiment, Model, Scene, Stage, spawn
 from hartley.core.errors import WroteIntoView
 from hartley.core.loop_setting import Left, Link, LoopSetting, LoopWorld
 from hartley.engine.loop.loop_order import link_of, setting_of
@@ -256,7 +256,11 @@ class _Player:
         queries, loots = 0, []
         for index, aim in enumerate(self.world.aims(leg.link, at_hand)):
             place = ["loop", name, leg.link.source, index]
-            loot, spent = loot_of((leg.stage,), aim.scene, aim.target, means, aimed_at=place)
+            records = aim.target if isinstance(aim.target, Data) else None
+            victim = aim.target if isinstance(aim.target, Model) else None
+            loot, spent = loot_of(
+                (leg.stage,), aim.scene, records, means, victim=victim, aimed_at=place
+            )
             loots.append(loot)
             queries += spent
         rng = self.rng(name, leg.link.source, leg.stage.attack)

@@ -33,8 +33,8 @@ NULL_TOLERANCE = 0.02
 """Bits that the null arm may read before a row is flagged, as on a dead scene; few uses cannot
 resolve that much, so the width of the row's own interval is allowed too."""
 
-_APART = ("dpi_violation", "over_ceiling")
-"""Metrics that have a field of their own in a row."""
+_APART = ("over_ceiling",)
+"""Metrics that say nothing which a row does not say elsewhere."""
 
 _LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "transformers", "opacus", "pyarrow")
 

@@ -43,8 +43,10 @@ def with_compositions(edges: Sequence[Row], channels: Sequence[Row]) -> list[dic
     ``bound`` holds the certified bits at the end, the proved upper bound, its rule, and whether the
     one exceeds the other: a side channel, a false claim, or a bug. Data processing is applied where
     the last attack asked the victim nothing: a copy that is held in its place shows at most what
-    the victim may show. Poison makes another channel, of which only its own ceiling is known, and
-    so does loot by which an attacker chooses better what they send.
+    the victim may show to whoever made the copy. Where the last attack asked as well, all looks
+    together show at most that. Both are the ceiling of the chain's row, in which the answers are
+    counted that all its attacks were given. Poison makes another channel, of which only its own
+    ceiling is known, and so does loot by which an attacker chooses better what they send.
 
     Args:
         edges: rows with ``row``, ``alone`` and ``slots``.
@@ -100,21 +102,17 @@ def _composed(edge: Row, last: Row | None, alone: Row | None) -> dict[str, Any]:
     if last is None or alone is None or {last["status"], alone["status"]} != {"measured"}:
         return facts
     secret = math.log2(max(2, last["alphabet"]))
-    ceilings = [secret if row["ceiling"] is None else row["ceiling"] for row in (alone, last)]
+    ceiling = secret if last["ceiling"] is None else last["ceiling"]
+    links = [Link(ceiling, fresh=1, name=last["attack"])]
     if kind is Composition.DEGRADE:
-        links = [Link(ceilings[0], fresh=1, name=alone["attack"]), Link(math.inf, name="copy")]
-    elif kind is Composition.AGGREGATE:
-        # The attacks before asked as well, by what channel nobody proved.
-        links = [Link(secret, fresh=None, name="loot"), Link(ceilings[1], fresh=1)]
-    else:
-        links = [Link(ceilings[1], fresh=1, name=last["attack"])]
+        links = [Link(ceiling, fresh=1, name="loot"), Link(math.inf, name="copy")]
     bits = last["bits"]
-    end = Quantity(
-        "bits at the end of the chain", bits["point"], lower=bits["low"], kind=Kind.CERTIFIED
-    )
+    # A row's own bits end at its ceiling; what was certified beyond is kept beside them.
+    low = bits["low"] + last.get("metrics", {}).get("dpi_violation", 0.0)
+    end = Quantity("bits at the end of the chain", bits["point"], lower=low, kind=Kind.CERTIFIED)
     joined = triple(links, secret, end_to_end=end)
     facts["bound"] = {
-        "certified": bits["low"],
+        "certified": low,
         "theory": joined.upper.value,
         "rule": joined.upper.method,
         "violation": joined.violation,

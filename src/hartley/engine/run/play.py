@@ -21,6 +21,7 @@ from hartley.core import (
     Data,
     Deal,
     Game,
+    Held,
     Knowledge,
     Outcome,
     Received,
@@ -283,7 +284,7 @@ def play_rounds(
             planted=table.planted,
             clustered=table.cluster,
             alpha=alpha,
-            bounds=_bounds(scene, attack, table),
+            bounds=_bounds(scene, attack, table, meter.queries),
             judge=table.judge_rates,
             seconds=sum(cost.seconds for cost in spent),
             uses=meter.queries,
@@ -413,8 +414,15 @@ def _fits(attack: Attack, one: Round, got: Received) -> None:
         raise RunError(f"{attack.name}: {kind} must be from {least} to {most}, got {odd[0]}")
 
 
-def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:
-    """Return the bounds on the secrets that were dealt: those of the scene and of the deal."""
+def _bounds(scene: Scene, attack: Attack, table: Deal, asked: int) -> tuple[Bound, ...]:
+    """Return the bounds on the secrets that were dealt: those of the scene and of the deal.
+
+    Args:
+        scene: with what was proved of it.
+        attack: the last one.
+        table: what was dealt.
+        asked: queries of this attack.
+    """
     # The bounds of a scene are per unit of the game, not per group of units with one secret.
     of_scene = () if table.unit else scene.bounds
     if not table.planted:
@@ -422,7 +430,27 @@ def _bounds(scene: Scene, attack: Attack, table: Deal) -> tuple[Bound, ...]:
         # records swaps them at least, or drew nothing at random: the proof does not apply.
         of_scene = tuple(b for b in of_scene if not b.private)
     bounds = (*of_scene, *table.bounds)
-    return tuple(b for b in bounds if not b.games or attack.game.name in b.games)
+    bounds = tuple(b for b in bounds if not b.games or attack.game.name in b.games)
+    if table.held is None:
+        return bounds
+    return tuple(b for bound in bounds for b in _with_held(bound, table.held, asked))
+
+
+def _with_held(bound: Bound, held: Held, asked: int) -> tuple[Bound, ...]:
+    """Return a bound on what is read where the attacker holds something of the victims before.
+
+    Privacy that is proved of the training is of all that is made of the model. A bound by the
+    number of answers counts those that the attacks before were given as well, and none of a copy;
+    no bound is left where they were given more than answers.
+    """
+    if bound.private and "membership" in bound.games:
+        return (bound,)
+    if bound.games and not set(held.games) <= set(bound.games):
+        return ()
+    if bound.kind != "alphabet":
+        return (bound,)
+    queries = held.queries + (0 if held.copies else asked)
+    return (replace(bound, params={**bound.params, "queries": float(queries)}),)
 
 
 def _check_real(attack: Attack, outcomes: Sequence[Outcome]) -> None:

@@ -101,7 +101,7 @@ def aim(
     requires=("model", "fit", "pool", "public"),
     metrics=("fidelity", "baseline", "queries", "symbols_per_query"),
     loot="model",
-    accepts=(Slot.SOURCE, Slot.PUBLIC),
+    accepts=(Slot.SOURCE, Slot.PUBLIC, Slot.TRAIN),
     aim=aim,
     aim_requires=("public",),
     aims_at="model",

@@ -92,24 +92,42 @@ def target_rows(scene: Scene, size: int, count: int) -> NDArray[np.int64]:
     return np.sort(rng.permutation(size)[:count])
 
 
-WRITTEN = 256
-"""Texts that a language model writes, which a membership attack of a chain is asked about."""
+CANDIDATES = 256
+"""Records or texts that a membership attack of a chain is asked about."""
 
 
-def aim(scene: Scene, target: Model, rng: Rng, **_: Any) -> View[MembershipBrief]:
-    """Return the view of a membership attack that is asked what a model has read of what it writes.
+def aim(
+    scene: Scene,
+    target: Model,
+    rng: Rng,
+    *,
+    candidates: int = CANDIDATES,
+    strangers: float = 0.0,
+    **_: Any,
+) -> View[MembershipBrief]:
+    """Return the view of a membership attack that is asked what a model has read.
 
-    The texts begin with one token each, those of the scene's canaries and of the attacker's texts
-    in turn, as training data is looked for in a model's samples (arXiv:2012.07805).
+    Of texts it is asked about what the model writes. They begin with one token each, those of the
+    scene's canaries and of the attacker's texts in turn, as training data is looked for in a
+    model's samples (arXiv:2012.07805). Of other records it is asked about some of the pool, of
+    which the model was trained on a part, and of strangers among them: records of another
+    distribution.
 
     Args:
-        scene: with texts of the attacker's as tokens, and canaries.
-        target: a language model.
-        rng: draws the texts.
+        scene: with texts of the attacker's as tokens, and canaries; or with a pool.
+        target: a model.
+        rng: draws the texts, or the records.
+        candidates: how many it is asked about, at most.
+        strangers: share of these that are records of another distribution.
 
     Raises:
-        UsageError: the model writes no texts, or the scene lacks canaries or the attacker's texts.
+        UsageError: the model writes no texts, or the scene lacks canaries, the attacker's texts or
+            a pool; or strangers are asked for among texts or nodes.
     """
+    if scene.modality is not Modality.LANGUAGE:
+        return _aim_at_pool(scene, target, rng, candidates, strangers)
+    if strangers:
+        raise UsageError(f"strangers must be 0 among texts that a model writes, got {strangers}")
     public, canaries = scene.extra.get("public"), scene.extra.get("canaries")
     generate = target.generate
     if generate is None or public is None or canaries is None:
@@ -117,7 +135,7 @@ def aim(scene: Scene, target: Model, rng: Rng, **_: Any) -> View[MembershipBrief
             f"{target.name} must write texts, and {scene.name} have canaries and public texts, to "
             "ask what it has read of what it writes"
         )
-    half = WRITTEN // 2
+    half = candidates // 2
     starts = [rng.choice(rows.x[:, 0], half) for rows in (canaries, public)]
     first = np.concatenate(starts)[:, None]
     new = canaries.x.shape[1] + text_canaries.generated_length(canaries)
@@ -125,6 +143,44 @@ def aim(scene: Scene, target: Model, rng: Rng, **_: Any) -> View[MembershipBrief
     question = replace(public, name="written texts", x=np.unique(texts, axis=0), facts={})
     groups = np.arange(len(question))
     return View(source=target, brief=MembershipBrief(question, public, groups), salt=0)
+
+
+def _aim_at_pool(
+    scene: Scene, target: Model, rng: Rng, candidates: int, strangers: float
+) -> View[MembershipBrief]:
+    """Return the view of an attack that is asked about records of the pool, and of strangers.
+
+    A stranger is a record of the pool whose numbers are in another order, the same for all: it has
+    the values of real records and is none. An attacker who gathers records gathers such as well.
+    """
+    pool = scene.extra.get("pool")
+    if pool is None:
+        raise UsageError(f"{scene.name} must have a pool to ask what {target.name} has read of it")
+    rows = rng.permutation(len(pool))[:candidates]
+    x, count = np.array(pool.x[rows]), round(strangers * len(rows))
+    if count:
+        flat = x.reshape(len(x), -1)
+        if x.dtype.kind != "f" or flat.shape[1] < 2:
+            raise UsageError(f"strangers must be 0 among records of {pool.name}, got {strangers}")
+        flat[:count] = flat[:count][:, rng.permutation(flat.shape[1])]
+        x = flat.reshape(x.shape)
+    order = rng.permutation(len(rows))
+    y = None if pool.y is None else pool.y[rows][order]
+    question = replace(pool, name="candidates", x=x[order], y=y, facts={})
+    return View(
+        source=target,
+        brief=MembershipBrief(
+            question,
+            question,
+            np.arange(len(question)),
+            classes=target.classes,
+            nonmembers=scene.extra.get("public"),
+            references=scene.settings.references,
+            sparing=scene.settings.sparing,
+        ),
+        defenses=scene.defenses,
+        salt=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +232,12 @@ class MembershipBrief:
     accepts=(Slot.TRAIN, Slot.SOURCE),
     targets=targets_of,
     aim=aim,
-    aim_requires=("generator", "canaries", "public"),
+    aim_requires_by={
+        str(modality): ("generator", "canaries", "public")
+        if modality is Modality.LANGUAGE
+        else ("pool",)
+        for modality in ALL
+    },
     aims_at="model",
 )
 def membership(
@@ -187,6 +248,8 @@ def membership(
     group: Annotated[int, Range(0)] = 1,
     mislabelled: Annotated[float, Range(0, 1), Stronger.MORE] = 0.0,
     targets: Annotated[int, Range(0), Stronger.TRIALS] = 0,
+    candidates: Annotated[int, Range(4), Stronger.MORE] = CANDIDATES,
+    strangers: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.0,
 ) -> Deal:
     """Train victims on random halves of a pool; the attacker guesses which records were members.
 
@@ -200,11 +263,15 @@ def membership(
             the worst case for an audit.
         targets: number of records of the pool that are measured, which a chain is aimed at; 0
             measures all.
+        candidates: records that an attack is asked about where it is aimed at the victim of another
+            game, in a chain; of texts, those that the victim writes.
+        strangers: share of these that are records of another distribution; none among texts.
 
     Raises:
         UsageError: the model cannot read the records, there are too few, members are among the
             non-members, or the scene does not support the parameters.
     """
+    del candidates, strangers
     scene, left_out = with_scored_texts(in_tokens(scene))
     deal = _deal(scene, rng, rounds=rounds, group=group, mislabelled=mislabelled, targets=targets)
     return replace(deal, metrics={**deal.metrics, "empty_texts": left_out}) if left_out else deal
