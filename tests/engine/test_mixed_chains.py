@@ -278,7 +278,8 @@ def test_what_is_possible_is_printed_where_it_is_less_than_the_secret(capsys) ->
         "slots": ["source"], "auc": None, "family": "open", "log_gain": log, "against": [],
         "composition": "degrade", "bound": bound,
     }  # fmt: skip
-    print_edges([edge])
-    assert "0.25 bit certified, at most 1.661 by what is proved" in capsys.readouterr().out
-    print_edges([{**edge, "bound": {**bound, "rule": "entropy"}}])
+    print_edges({"edges": [edge], "channels": []})
+    assert "0.250 bit certified, at most 1.661 by what is proved" in capsys.readouterr().out
+    none = {**edge, "bound": {**bound, "rule": "entropy"}}
+    print_edges({"edges": [none], "channels": []})
     assert "certified" not in capsys.readouterr().out

@@ -51,12 +51,13 @@ def print_edges(document: Mapping[str, Any]) -> None:
                 f"certified, at most {number(edge['bound']['theory'])} are possible: a side "
                 "channel, a false claim, or a bug"
             )
-    proved = {_words(e): e["bound"] for e in edges if e["bound"] and _is_proved(e["bound"])}
-    for words, bound in proved.items():
-        say(
-            f"  {words}: {number(bound['certified'])} bit certified, at most "
-            f"{number(bound['theory'])} by what is proved of the victims"
-        )
+    for edge in edges:
+        bound = edge["bound"]
+        if bound and not str(bound["rule"]).startswith("entropy"):
+            say(
+                f"  {_words(edge)} against {_against(edge)}: {number(bound['certified'])} bit "
+                f"certified, at most {number(bound['theory'])} by what is proved of the victims"
+            )
     products = {_words(edge): edge["product"] for edge in edges if edge.get("product")}
     for words, estimate in products.items():
         say(
@@ -65,11 +66,6 @@ def print_edges(document: Mapping[str, Any]) -> None:
         )
     for why, names in reasons.items():
         say(f"  no times, but the difference, of {', '.join(names)}: {why}")
-
-
-def _is_proved(bound: Mapping[str, Any]) -> bool:
-    """Whether an upper bound is below the entropy of the secret."""
-    return not str(bound["rule"]).startswith("entropy")
 
 
 def _words(edge: Mapping[str, Any]) -> str:
