@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hartley.cli.terminal import number, print_table, quantity, say
@@ -45,19 +45,8 @@ def print_edges(document: Mapping[str, Any]) -> None:
     for edge in edges:
         if why := edge["log_gain"]["why"]:
             reasons.setdefault(why, []).append(f"{_words(edge)} against {_against(edge)}")
-        if edge["bound"] and edge["bound"]["violation"]:
-            say(
-                f"VIOLATION {_words(edge)}: {number(edge['bound']['certified'])} bit are "
-                f"certified, at most {number(edge['bound']['theory'])} are possible: a side "
-                "channel, a false claim, or a bug"
-            )
-    for edge in edges:
-        bound = edge["bound"]
-        if bound and not str(bound["rule"]).startswith("entropy"):
-            say(
-                f"  {_words(edge)} against {_against(edge)}: {number(bound['certified'])} bit "
-                f"certified, at most {number(bound['theory'])} by what is proved of the victims"
-            )
+    for line in (line for edge in edges for line in _bounded(edge)):
+        say(line)
     products = {_words(edge): edge["product"] for edge in edges if edge.get("product")}
     for words, estimate in products.items():
         say(
@@ -66,6 +55,24 @@ def print_edges(document: Mapping[str, Any]) -> None:
         )
     for why, names in reasons.items():
         say(f"  no times, but the difference, of {', '.join(names)}: {why}")
+
+
+def _bounded(edge: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is proved of an edge, where that is less than its secret holds."""
+    bound = edge["bound"]
+    if not bound:
+        return
+    low, most = number(bound["certified"]), number(bound["theory"])
+    if bound["violation"]:
+        yield (
+            f"VIOLATION {_words(edge)}: {low} bit are certified, at most {most} are possible: a "
+            "side channel, a false claim, or a bug"
+        )
+    elif not str(bound["rule"]).startswith("entropy"):
+        yield (
+            f"  {_words(edge)} against {_against(edge)}: {low} bit certified, at most {most} by "
+            "what is proved of the victims"
+        )
 
 
 def _words(edge: Mapping[str, Any]) -> str:
