@@ -14,11 +14,11 @@ from hartley.core import (
     Bound,
     Data,
     Deal,
-    Held,
     Loot,
     Modality,
     Model,
     Outcome,
+    PriorLoot,
     Scene,
     Slot,
     Term,
@@ -131,8 +131,8 @@ def test_poison_is_in_the_victims_that_are_copied_behind_it(scene: Scene) -> Non
         targets = membership.targets(scene, 6)
         wrong = before.view.source.query(targets.x).argmax(1) != targets.y
         assert wrong.sum() > (clean.view.source.query(targets.x).argmax(1) != targets.y).sum()
-    assert deal_.held == Held(deal_.held.queries, ("extraction",), True)
-    assert 0 < deal_.held.queries == 2 * deal_.metrics["queries_to_copy"]
+    assert deal_.prior == PriorLoot(deal_.prior.queries, ("extraction",), True)
+    assert 0 < deal_.prior.queries == 2 * deal_.metrics["queries_to_copy"]
 
 
 def test_an_attack_before_one_that_is_aimed_at_records_is_aimed_at_the_deployed_model(
@@ -161,12 +161,12 @@ def test_an_attack_before_one_that_is_aimed_at_records_is_aimed_at_the_deployed_
     assert len(asked) == 1 and asked[0].name == scene.model.name
 
 
-def test_members_are_asked_for_among_records_of_the_pool_and_strangers(scene: Scene) -> None:
+def test_members_are_asked_for_among_records_of_the_pool_and_shuffled(scene: Scene) -> None:
     pool = scene.extra["pool"]
 
-    def aimed(strangers: float) -> Data:
+    def aimed(shuffled: float) -> Data:
         rng = np.random.default_rng(3)
-        view = membership.aim(scene, scene.model, rng, candidates=40, strangers=strangers)
+        view = membership.aim(scene, scene.model, rng, candidates=40, shuffled=shuffled)
         return view.brief.question
 
     rows = {row.tobytes(): int(label) for row, label in zip(pool.x, pool.y, strict=True)}
@@ -213,7 +213,7 @@ def test_a_side_channel_behind_a_proved_ceiling_is_flagged_and_nothing_else_is(
     dealt = deal(copy, behind, seed=1, params={"queries": 8, "rounds": 16})
     before = play_rounds(copy, behind, {}, {"queries": 8}, seed=1, dealt=dealt).trials
     chained = handed(stages, behind, dealt, Means(1))
-    assert chained.held == Held(16 * 8, ("extraction",), True)
+    assert chained.prior == PriorLoot(16 * 8, ("extraction",), True)
     if leaks:
         # Whoever made the copies got hold of the weights as well.
         rounds = [
@@ -265,9 +265,9 @@ def test_answers_that_were_given_before_count_and_other_games_end_the_bound(stol
 
     (bare,) = bounds(dealt)
     assert bare.params == {"bits": 2.0}
-    (both,) = bounds(replace(dealt, held=Held(5, ("membership",), copies=False)))
+    (both,) = bounds(replace(dealt, prior=PriorLoot(5, ("membership",), copies=False)))
     assert both.params == {"bits": 2.0, "queries": 5.0 + 16}
-    assert bounds(replace(dealt, held=Held(5, ("class_inversion",), copies=False))) == ()
+    assert bounds(replace(dealt, prior=PriorLoot(5, ("class_inversion",), copies=False))) == ()
 
 
 def test_what_is_possible_is_printed_where_it_is_less_than_the_secret(capsys) -> None:

@@ -357,7 +357,7 @@ Judge = Callable[[Sequence[Round], Sequence[Outcome]], Sequence[Received]]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PriorLoot:
     """What an attacker holds of the victims of a deal, by the attacks before theirs in a chain.
 
     Attributes:
@@ -390,7 +390,7 @@ class Deal:
             first record, ascending; empty where a question is not about one record.
         judge_rates: (sensitivity, specificity, n) of a judge that says what a success is, measured
             on n items of each class; its bits are then beside each row.
-        held: what the attacker holds of the victims from the start; None outside of chains.
+        prior: what the attacker holds of the victims from the start; None outside of chains.
     """
 
     rounds: tuple[Round, ...]
@@ -402,4 +402,4 @@ class Deal:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[tuple[str, int], ...] = ()
     judge_rates: tuple[float, float, int] | None = None
-    held: Held | None = None
+    prior: PriorLoot | None = None

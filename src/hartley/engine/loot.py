@@ -22,9 +22,9 @@ from hartley.core import (
     Data,
     Deal,
     Game,
-    Held,
     Model,
     Outcome,
+    PriorLoot,
     Received,
     Round,
     Scene,
@@ -104,9 +104,9 @@ def loot_of(
         return stored, int(stored.facts.get("queries", 0))
     *before, stage = stages
     lineage: tuple[str, ...] = ()
-    asked, model = 0, victim
+    earlier, model = 0, victim
     if before:
-        asset, asked = loot_of(before, scene, records, means, victim=victim, aimed_at=aimed_at)
+        asset, earlier = loot_of(before, scene, records, means, victim=victim, aimed_at=aimed_at)
         lineage = asset.lineage
         slot = before[-1].slot
         if slot is Slot.SOURCE:
@@ -123,7 +123,7 @@ def loot_of(
     views = (aimed,) if isinstance(aimed, View) else aimed
     asset, queries = _played(attack, stage, views, rng, means)
     # What is asked of a copy is not asked of the victim that it was made from.
-    queries = asked if before and before[-1].slot is Slot.SOURCE else asked + queries
+    queries = earlier if before and before[-1].slot is Slot.SOURCE else earlier + queries
     facts = {**asset.facts, "queries": queries}
     names = (*lineage, *asset.lineage, attack.name)
     loot = replace(asset, lineage=names, facts=facts)
@@ -267,12 +267,12 @@ def handed(
         for round_, asset in zip(deal.rounds, assets, strict=True)
     )
     metric = "queries_to_copy" if slot is Slot.SOURCE else "queries_for_loot"
-    asked = sum(queries for _, queries in loot)
-    metrics = {**deal.metrics, metric: asked / len(loot)}
+    total = sum(queries for _, queries in loot)
+    metrics = {**deal.metrics, metric: total / len(loot)}
     if per_victim(stages):
         attacks = (catalog.load("attack", stage.attack) for stage in parted(stages)[1])
         games = {attack.game.name: None for attack in attacks if attack.access}
-        deal = replace(deal, held=Held(asked, tuple(games), slot is Slot.SOURCE))
+        deal = replace(deal, prior=PriorLoot(total, tuple(games), slot is Slot.SOURCE))
     judge = deal.judge
     if before[-1].game == last.game and judge is not None:
         judge = _reading_both(judge, assets)

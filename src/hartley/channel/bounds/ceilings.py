@@ -188,8 +188,8 @@ def _of_group(p: Mapping[str, float], group: float, alphabet: int) -> float:
 
 def _of_alphabet(bound: Bound, spec: ChannelSpec, n_uses: int) -> float | None:
     bits = not_negative(_get(bound.params, "bits"), "alphabet bits")
-    asked = spec.uses if spec.uses is not None else spec.budget
-    queries = bound.params.get("queries", asked)
+    metered = spec.uses if spec.uses is not None else spec.budget
+    queries = bound.params.get("queries", metered)
     # No metered query means that the bits came another way (weights, a released file), not 0 bits.
     return bits * queries / n_uses if spec.role is Role.TAP and queries and n_uses else None
 

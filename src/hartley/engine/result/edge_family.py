@@ -43,7 +43,7 @@ def with_compositions(edges: Sequence[Row], channels: Sequence[Row]) -> list[dic
     ``bound`` holds the certified bits at the end, the proved upper bound, its rule, and whether the
     one exceeds the other: a side channel, a false claim, or a bug. Data processing is applied where
     the last attack asked the victim nothing: a copy that is held in its place shows at most what
-    the victim may show to whoever made the copy. Where the last attack asked as well, all looks
+    the victim may show to an attacker who copies it. Where the last attack asked as well, all looks
     together show at most that. Both are the ceiling of the chain's row, in which the answers are
     counted that all its attacks were given. Poison makes another channel, of which only its own
     ceiling is known, and so does loot by which an attacker chooses better what they send.

@@ -21,9 +21,9 @@ from hartley.core import (
     Data,
     Deal,
     Game,
-    Held,
     Knowledge,
     Outcome,
+    PriorLoot,
     Received,
     Round,
     Scene,
@@ -414,14 +414,14 @@ def _fits(attack: Attack, one: Round, got: Received) -> None:
         raise RunError(f"{attack.name}: {kind} must be from {least} to {most}, got {odd[0]}")
 
 
-def _bounds(scene: Scene, attack: Attack, table: Deal, asked: int) -> tuple[Bound, ...]:
+def _bounds(scene: Scene, attack: Attack, table: Deal, queries: int) -> tuple[Bound, ...]:
     """Return the bounds on the secrets that were dealt: those of the scene and of the deal.
 
     Args:
         scene: with what was proved of it.
         attack: the last one.
         table: what was dealt.
-        asked: queries of this attack.
+        queries: of this attack.
     """
     # The bounds of a scene are per unit of the game, not per group of units with one secret.
     of_scene = () if table.unit else scene.bounds
@@ -431,12 +431,12 @@ def _bounds(scene: Scene, attack: Attack, table: Deal, asked: int) -> tuple[Boun
         of_scene = tuple(b for b in of_scene if not b.private)
     bounds = (*of_scene, *table.bounds)
     bounds = tuple(b for b in bounds if not b.games or attack.game.name in b.games)
-    if table.held is None:
+    if table.prior is None:
         return bounds
-    return tuple(b for bound in bounds for b in _with_held(bound, table.held, asked))
+    return tuple(b for bound in bounds for b in _beside(bound, table.prior, queries))
 
 
-def _with_held(bound: Bound, held: Held, asked: int) -> tuple[Bound, ...]:
+def _beside(bound: Bound, prior: PriorLoot, queries: int) -> tuple[Bound, ...]:
     """Return a bound on what is read where the attacker holds something of the victims before.
 
     Privacy that is proved of the training is of all that is made of the model. A bound by the
@@ -445,12 +445,12 @@ def _with_held(bound: Bound, held: Held, asked: int) -> tuple[Bound, ...]:
     """
     if bound.private and "membership" in bound.games:
         return (bound,)
-    if bound.games and not set(held.games) <= set(bound.games):
+    if bound.games and not set(prior.games) <= set(bound.games):
         return ()
     if bound.kind != "alphabet":
         return (bound,)
-    queries = held.queries + (0 if held.copies else asked)
-    return (replace(bound, params={**bound.params, "queries": float(queries)}),)
+    total = prior.queries + (0 if prior.copies else queries)
+    return (replace(bound, params={**bound.params, "queries": float(total)}),)
 
 
 def _check_real(attack: Attack, outcomes: Sequence[Outcome]) -> None:

@@ -102,7 +102,7 @@ def aim(
     rng: Rng,
     *,
     candidates: int = CANDIDATES,
-    strangers: float = 0.0,
+    shuffled: float = 0.0,
     **_: Any,
 ) -> View[MembershipBrief]:
     """Return the view of a membership attack that is asked what a model has read.
@@ -110,24 +110,24 @@ def aim(
     Of texts it is asked about what the model writes. They begin with one token each, those of the
     scene's canaries and of the attacker's texts in turn, as training data is looked for in a
     model's samples (arXiv:2012.07805). Of other records it is asked about some of the pool, of
-    which the model was trained on a part, and of strangers among them: records of another
-    distribution.
+    which the model was trained on a part, and some of them may be shuffled: their numbers are in
+    another order.
 
     Args:
         scene: with texts of the attacker's as tokens, and canaries; or with a pool.
         target: a model.
         rng: draws the texts, or the records.
         candidates: how many it is asked about, at most.
-        strangers: share of these that are records of another distribution.
+        shuffled: share of these whose numbers are in another order, the same for all.
 
     Raises:
         UsageError: the model writes no texts, or the scene lacks canaries, the attacker's texts or
-            a pool; or strangers are asked for among texts or nodes.
+            a pool; or shuffled records are wanted among texts or nodes.
     """
     if scene.modality is not Modality.LANGUAGE:
-        return _aim_at_pool(scene, target, rng, candidates, strangers)
-    if strangers:
-        raise UsageError(f"strangers must be 0 among texts that a model writes, got {strangers}")
+        return _aim_at_pool(scene, target, rng, candidates, shuffled)
+    if shuffled:
+        raise UsageError(f"shuffled must be 0 among texts that a model writes, got {shuffled}")
     public, canaries = scene.extra.get("public"), scene.extra.get("canaries")
     generate = target.generate
     if generate is None or public is None or canaries is None:
@@ -146,22 +146,22 @@ def aim(
 
 
 def _aim_at_pool(
-    scene: Scene, target: Model, rng: Rng, candidates: int, strangers: float
+    scene: Scene, target: Model, rng: Rng, candidates: int, shuffled: float
 ) -> View[MembershipBrief]:
-    """Return the view of an attack that is asked about records of the pool, and of strangers.
+    """Return the view of an attack that is asked about records of the pool, some of them shuffled.
 
-    A stranger is a record of the pool whose numbers are in another order, the same for all: it has
-    the values of real records and is none. An attacker who gathers records gathers such as well.
+    A shuffled record has the numbers of a real one and looks like none. An attacker who gathers
+    records gathers such as well.
     """
     pool = scene.extra.get("pool")
     if pool is None:
         raise UsageError(f"{scene.name} must have a pool to ask what {target.name} has read of it")
     rows = rng.permutation(len(pool))[:candidates]
-    x, count = np.array(pool.x[rows]), round(strangers * len(rows))
+    x, count = np.array(pool.x[rows]), round(shuffled * len(rows))
     if count:
         flat = x.reshape(len(x), -1)
         if x.dtype.kind != "f" or flat.shape[1] < 2:
-            raise UsageError(f"strangers must be 0 among records of {pool.name}, got {strangers}")
+            raise UsageError(f"shuffled must be 0 among records of {pool.name}, got {shuffled}")
         flat[:count] = flat[:count][:, rng.permutation(flat.shape[1])]
         x = flat.reshape(x.shape)
     order = rng.permutation(len(rows))
@@ -249,7 +249,7 @@ def membership(
     mislabelled: Annotated[float, Range(0, 1), Stronger.MORE] = 0.0,
     targets: Annotated[int, Range(0), Stronger.TRIALS] = 0,
     candidates: Annotated[int, Range(4), Stronger.MORE] = CANDIDATES,
-    strangers: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.0,
+    shuffled: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.0,
 ) -> Deal:
     """Train victims on random halves of a pool; the attacker guesses which records were members.
 
@@ -265,13 +265,14 @@ def membership(
             measures all.
         candidates: records that an attack is asked about where it is aimed at the victim of another
             game, in a chain; of texts, those that the victim writes.
-        strangers: share of these that are records of another distribution; none among texts.
+        shuffled: share of these whose numbers are in another order, so that they look like no
+            member; none among texts.
 
     Raises:
         UsageError: the model cannot read the records, there are too few, members are among the
             non-members, or the scene does not support the parameters.
     """
-    del candidates, strangers
+    del candidates, shuffled
     scene, left_out = with_scored_texts(in_tokens(scene))
     deal = _deal(scene, rng, rounds=rounds, group=group, mislabelled=mislabelled, targets=targets)
     return replace(deal, metrics={**deal.metrics, "empty_texts": left_out}) if left_out else deal
